@@ -1,0 +1,1 @@
+"""How long monarch takes, beside what it is measured against, paired in one run."""

@@ -1,0 +1,54 @@
+"""monarch: migrations should happen naturally. A toolbelt for MongoDB environments.
+
+The public names. Each is imported when it is first asked for: ``import monarch`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from monarch.version import __version__
+
+if TYPE_CHECKING:
+    from click import echo, progressbar
+
+    from monarch.commands import cli
+    from monarch.errors import MonarchError
+    from monarch.migrations.migration import Migration, MongoBackedMigration
+    from monarch.project import Project
+
+__all__ = [
+    "Migration",
+    "MonarchError",
+    "MongoBackedMigration",
+    "Project",
+    "__version__",
+    "cli",
+    "echo",
+    "progressbar",
+]
+
+_HOMES = {
+    "Migration": "monarch.migrations.migration",
+    "MonarchError": "monarch.errors",
+    "MongoBackedMigration": "monarch.migrations.migration",
+    "Project": "monarch.project",
+    "cli": "monarch.commands",
+    "echo": "click",
+    "progressbar": "click",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'monarch' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

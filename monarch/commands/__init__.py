@@ -1,0 +1,49 @@
+"""The command line: parses, asks and prints. What is done, the domain does.
+
+Only click is imported here and in the modules below; everything else when a command runs, so that
+``--help`` and completion answer at once.
+"""
+
+from __future__ import annotations
+
+import click
+
+from monarch.commands.boundary import Group
+from monarch.commands.demo import demo
+from monarch.commands.environments import drop_db, list_environments
+from monarch.commands.migrations import generate, list_migrations, migrate, migrate_one
+from monarch.commands.project import init
+from monarch.version import __version__
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="monarch")
+def cli() -> None:
+    """Migrations should happen naturally.
+
+    A toolbelt for the MongoDB environments of a project. Run it in the folder that holds
+    migrations/settings.py; `monarch init` makes one, `monarch demo` shows how it all goes.
+    """
+
+
+for command in (
+    init,
+    demo,
+    generate,
+    list_migrations,
+    migrate,
+    migrate_one,
+    list_environments,
+    drop_db,
+):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """The console script: `cli`, and an end without pymongo's half a second."""
+    from monarch.commands.boundary import leave
+
+    try:
+        cli(prog_name="monarch")
+    finally:
+        leave()

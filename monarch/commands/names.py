@@ -1,0 +1,46 @@
+"""Parameters that complete in the shell. Completion never fails: at worst it has nothing to offer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from monarch.project import Project
+
+
+def this_project() -> Project:
+    """The project in the current folder."""
+    from monarch.project import Project
+
+    return Project()
+
+
+class ProjectName(click.ParamType):  # type: ignore[type-arg]
+    """A name that the project knows; ``known`` lists them all."""
+
+    def __init__(self, name: str, known: Callable[[], Iterable[str]]) -> None:
+        self.name = name
+        self._known = known
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        from monarch.errors import MonarchError
+
+        try:
+            return [CompletionItem(name) for name in self._known() if incomplete in name]
+        except (MonarchError, OSError):
+            return []
+
+
+ENVIRONMENT = ProjectName(
+    "environment", lambda: [environment.name for environment in this_project().settings.environments]
+)
+MIGRATION = ProjectName("migration", lambda: [file.key for file in this_project().migrations()])

@@ -1,0 +1,162 @@
+"""Connecting to MongoDB, and what its refusals mean.
+
+Credentials reach pymongo as keyword arguments; the connection string it gets holds no secret, so
+none of its messages can.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.errors import (
+    ConfigurationError,
+    ConnectionFailure,
+    InvalidURI,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
+
+from monarch import uri as uris
+from monarch.environments import Environment
+from monarch.errors import MonarchError, ServerError, SettingsError
+from monarch.secret import Secret, redact
+
+# A person waits this long for a server that is not there, not pymongo's thirty seconds.
+PATIENCE_MS = 5000
+_AUTHENTICATION_FAILED, _UNAUTHORIZED = 18, 13
+
+Client = MongoClient[dict[str, Any]]
+
+
+@contextmanager
+def connect(environment: Environment) -> Iterator[Client]:
+    """A client for ``environment``. Nothing is sent before the first command.
+
+    :raises SettingsError: if pymongo does not accept an option.
+    """
+    try:
+        with warnings.catch_warnings():
+            # An option that pymongo would only warn of and ignore is not what somebody meant.
+            warnings.simplefilter("error", UserWarning)
+            client: Client = MongoClient(uris.build(_public(environment)), **_arguments(environment))
+    except (ConfigurationError, InvalidURI, ValueError, TypeError, OSError, UserWarning) as error:
+        raise SettingsError(
+            f"Environment {environment.name!r} cannot be used: {_one_line(error)}",
+            "Check its keys in migrations/settings.py.",
+        ) from error
+    except PyMongoError as error:
+        raise explain(environment, error) from error
+    with client:
+        yield client
+
+
+def full_uri(environment: Environment) -> str:
+    """The connection string with everything in it, secrets included, for a driver of one's own."""
+    public = _public(environment)
+    options = dict(environment.options)
+    options.setdefault("authSource", environment.auth_database or "admin")
+    if environment.username is None:
+        del options["authSource"]
+    return uris.build(
+        uris.Uri(
+            public.srv,
+            public.hosts,
+            environment.username,
+            environment.password,
+            environment.db_name,
+            tuple(options.items()),
+        )
+    )
+
+
+def _public(environment: Environment) -> uris.Uri:
+    options = tuple(option for option in environment.options if not isinstance(option[1], Secret))
+    hosts = environment.hosts
+    return uris.Uri(environment.srv, hosts, None, None, environment.auth_database, options)
+
+
+def _arguments(environment: Environment) -> dict[str, Any]:
+    given = {name for name, _ in environment.options}
+    arguments: dict[str, Any] = {
+        name: value.reveal() for name, value in environment.options if isinstance(value, Secret)
+    }
+    for name, value in (
+        ("serverSelectionTimeoutMS", PATIENCE_MS),
+        ("connectTimeoutMS", PATIENCE_MS),
+        ("appName", "monarch"),
+    ):
+        if name not in given:
+            arguments[name] = value
+    if environment.username is not None:
+        arguments["username"] = environment.username
+    if environment.password is not None:
+        arguments["password"] = environment.password.reveal()
+    return arguments
+
+
+@contextmanager
+def explained(environment: Environment) -> Iterator[None]:
+    """Turn what pymongo raises inside into a `ServerError` that a person understands."""
+    try:
+        yield
+    except PyMongoError as error:
+        raise explain(environment, error) from error
+
+
+def explain(environment: Environment, error: PyMongoError) -> MonarchError:
+    """What ``error`` means for somebody who wanted to use ``environment``."""
+    where = f"{environment.name!r} ({environment.server})"
+    if isinstance(error, ServerSelectionTimeoutError):
+        given = dict(environment.options).get("serverSelectionTimeoutMS", PATIENCE_MS)
+        seconds = float(str(given)) / 1000
+        return ServerError(
+            f"Cannot reach MongoDB for {where} within {seconds:g} seconds: {_reason(error)}",
+            _unreachable_hint(str(error), environment),
+        )
+    if isinstance(error, OperationFailure) and error.code == _AUTHENTICATION_FAILED:
+        source = dict(environment.options).get("authSource") or environment.auth_database or "admin"
+        return ServerError(
+            f"MongoDB of {where} does not accept user {environment.username!r} and its password.",
+            f"The user was looked up in {source!r}: is that right? Say another with 'authSource'.",
+        )
+    if isinstance(error, OperationFailure) and error.code == _UNAUTHORIZED:
+        return ServerError(
+            f"MongoDB of {where} refuses user {environment.username!r}: {_said(error)}",
+            "Use an account with the right to do so (role readWrite, to drop a database dbAdmin).",
+        )
+    if isinstance(error, ConnectionFailure):
+        return ServerError(
+            f"Lost the connection to {where}: {_one_line(error)}", "Try again when it is back."
+        )
+    return ServerError(f"MongoDB of {where} failed: {_said(error)}")
+
+
+def _said(error: PyMongoError) -> str:
+    """The server's words, without pymongo's appendix of the whole reply."""
+    return redact(" ".join(str(error).partition(", full error:")[0].split()))
+
+
+def _one_line(error: Exception) -> str:
+    return redact(" ".join(str(error).partition(" (configured timeouts")[0].split()))
+
+
+def _reason(error: ServerSelectionTimeoutError) -> str:
+    """The first of the reasons that pymongo strings together, without its appendices."""
+    first = str(error).partition(", Timeout:")[0].partition(" (configured timeouts")[0]
+    return redact(" ".join(first.split()))
+
+
+def _unreachable_hint(reason: str, environment: Environment) -> str:
+    lower = reason.lower()
+    if "certificate" in lower or "ssl" in lower:
+        return "Its TLS is not as expected: check 'tls', 'tlsCAFile' and the host's name."
+    if "connection closed" in lower or "reset by peer" in lower:
+        return "Something answers and hangs up. Does the server want TLS? Then set 'tls': True."
+    if "no replica set members" in lower or "replicaset" in lower:
+        return "Is 'replicaSet' the name of this replica set?"
+    return f"Is it running, and is the host of {environment.name!r} right in migrations/settings.py?"

@@ -1,0 +1,298 @@
+"""Starting, preparing and stopping the ``mongod`` of an embedded environment."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure, PyMongoError
+
+from monarch.errors import ServerError
+from monarch.process import start_server
+
+USER, PASSWORD = "monarch", "password"
+REPLICA_SET = "monarch"
+START_SECONDS = 60.0
+STOP_SECONDS = 15.0
+# mongod's exit codes. The second it also uses when another mongod has its data open.
+_ADDRESS_IN_USE, _UNCAUGHT = 48, 100
+_NOT_YET_INITIALIZED = 94
+
+Client = MongoClient[dict[str, Any]]
+
+
+class Server:
+    """The server whose files lie in ``folder``. Its callers hold the gate."""
+
+    def __init__(self, program: Path, folder: Path) -> None:
+        self._program = program
+        self._folder = folder
+        self._data = folder / "data"
+        self._unfinished = folder / "unfinished"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def is_running(self) -> bool:
+        """Whether a mongod has the data open: it locks ``data/mongod.lock`` while it lives."""
+        return self._lock_holder() is not None
+
+    def start(self) -> int:
+        """Start it, make it ready for use, and return its port.
+
+        :raises ServerError: with the last thing it said, if it does not start.
+        """
+        try:
+            self._lay_out()
+        except OSError as error:
+            raise ServerError(f"{self._folder}: {error.strerror}.", "Mend that and try again.") from error
+        port = self._last_port()
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            port = port if port is not None and _is_free(port) else _free_port()
+            process = self._process = start_server(self._arguments(port), self._folder / "log")
+            try:
+                code = self._await_port(process, port)
+                if code is None:
+                    self._prepare(port)
+                    return port
+            except BaseException:
+                process.kill()
+                process.wait()
+                raise
+            if code == _UNCAUGHT and self.is_running():
+                # The server of a command that was killed, which had not locked its data before.
+                self.stop()
+            elif code != _ADDRESS_IN_USE or time.monotonic() > deadline:
+                raise self._not_started(f"ended with exit code {code}")
+
+    def stop(self) -> None:
+        """Stop it, if it runs: as it wishes, and after a while the hard way, which its journal survives."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            deadline = time.monotonic() + STOP_SECONDS
+            told: int | None = None
+            while (pid := self._lock_holder()) is not None:
+                if time.monotonic() > deadline:
+                    break
+                if pid and pid != told:
+                    self._check_ours(pid)
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, number)
+                    told = pid
+                time.sleep(0.01)
+            else:
+                self._await_end()
+                return
+        raise ServerError(f"The server that has {self._data} open does not end.", "Look what it does.")
+
+    def _await_end(self) -> None:
+        """A moment passes between a server's letting go of its data and its end, which frees the port."""
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_SECONDS)
+        port = self._last_port()
+        deadline = time.monotonic() + 1
+        while port is not None and _answers(port) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def _lock_holder(self) -> int | None:
+        """The process that has the data open; 0 if it has not said yet which it is."""
+        try:
+            with (self._data / "mongod.lock").open("rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return int(file.read().strip() or 0)
+        except FileNotFoundError:
+            pass
+        return None
+
+    def _check_ours(self, pid: int) -> None:
+        """A number from a file may mean another process where folders are shared between machines."""
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except FileNotFoundError:
+            if not Path("/proc/self").exists():
+                return
+            command = []
+        if os.fsencode(self._data) not in command:
+            raise ServerError(
+                f"{self._data} is open in a mongod that is not of this machine, or not monarch's.",
+                "Stop that one first.",
+            )
+
+    def _lay_out(self) -> None:
+        """Make the files that are missing. ``unfinished`` stays until `_prepare` is done."""
+        if self._unfinished.exists():  # killed during the very first start: there is no data yet
+            shutil.rmtree(self._data, ignore_errors=True)
+        if not self._data.exists():
+            self._unfinished.touch(mode=0o600)
+            _sync(self._folder)
+            for name in ("key", PASSWORD):
+                text = base64.b64encode(secrets.token_bytes(48)) if name == "key" else _password()
+                _write_private(self._folder / name, text)
+            self._data.mkdir(mode=0o700)
+
+    def _last_port(self) -> int | None:
+        try:
+            return int(json.loads((self._folder / "server.json").read_text())["port"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _arguments(self, port: int) -> list[str]:
+        settings = {
+            # A clean stop need not wait for clients: the last of them has just left.
+            "shutdownTimeoutMillisForSignaledShutdown": 0,
+            "diagnosticDataCollectionEnabled": "false",
+        }
+        arguments = [str(self._program), "--dbpath", str(self._data), "--port", str(port)]
+        arguments += ["--bind_ip", "127.0.0.1", "--nounixsocket", "--replSet", REPLICA_SET]
+        arguments += ["--keyFile", str(self._folder / "key"), "--wiredTigerCacheSizeGB", "0.25"]
+        # Small files: without this an empty database takes 300 MB.
+        arguments += ["--oplogSize", "64"]
+        arguments += ["--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=16MB)"]
+        for name, value in settings.items():
+            arguments += ["--setParameter", f"{name}={value}"]
+        return arguments
+
+    def _await_port(self, process: subprocess.Popen[bytes], port: int) -> int | None:
+        """Wait until the server listens (None) or has ended (its exit code)."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            code = process.poll()
+            if code is not None:
+                return code
+            if _answers(port):
+                return None
+            time.sleep(0.01)
+        raise self._not_started(f"did not listen within {START_SECONDS:.0f} seconds")
+
+    def _prepare(self, port: int) -> None:
+        """Bring the server to where it takes writes from its one user, whatever it was before."""
+        try:
+            if self._unfinished.exists():
+                with _client(port) as client:
+                    client.admin.command("replSetInitiate", _configuration(port, 1))
+                    _await_primary(client)
+                    password = (self._folder / PASSWORD).read_text()
+                    client.admin.command("createUser", USER, pwd=password, roles=["root"])
+                self._unfinished.unlink()
+                _sync(self._folder)
+                return
+            password = (self._folder / PASSWORD).read_text()
+            with _client(port, username=USER, password=password) as client:
+                self._follow_port(client, port)
+                _await_primary(client)
+        except (PyMongoError, OSError) as error:
+            raise self._not_started(f"was not ready: {error}") from error
+
+    def _follow_port(self, client: Client, port: int) -> None:
+        """Tell the replica set when its member has moved to another port."""
+        configuration = client.local["system.replset"].find_one() or {}
+        version = int(configuration.get("version", 0))
+        wanted = _configuration(port, version + 1)
+        if configuration.get("members", [{}])[0].get("host") == wanted["members"][0]["host"]:
+            return
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                client.admin.command("replSetReconfig", wanted, force=True)
+                return
+            except OperationFailure as error:
+                # A server that has just begun to listen has not read its own configuration yet.
+                if error.code != _NOT_YET_INITIALIZED or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.01)
+
+    def _not_started(self, what: str) -> ServerError:
+        log = self._folder / "log"
+        return ServerError(f"The embedded MongoDB server {what}.{_last_words(log)}", f"Its whole log: {log}")
+
+
+def _configuration(port: int, version: int) -> dict[str, Any]:
+    members = [{"_id": 0, "host": f"127.0.0.1:{port}"}]
+    return {"_id": REPLICA_SET, "version": version, "members": members}
+
+
+def _client(port: int, **credentials: Any) -> Client:
+    return MongoClient(
+        "127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=20_000, **credentials
+    )
+
+
+def _await_primary(client: Client) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not client.admin.command("hello").get("isWritablePrimary"):
+        if time.monotonic() > deadline:
+            raise PyMongoError("it did not become primary")
+        time.sleep(0.01)
+
+
+def _last_words(log: Path) -> str:
+    """The last error in a mongod's log, or its last line, for the end of a message."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()[-200:]
+    except OSError:
+        return ""
+    last = ""
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            last = line or last
+            continue
+        if isinstance(entry, dict) and entry.get("s") in ("F", "E"):
+            detail = entry.get("attr", {}).get("error", "")
+            last = f"{entry.get('msg', '')} {detail if isinstance(detail, str) else ''}"
+    return f" It said: {' '.join(last.split())}" if last else ""
+
+
+def _password() -> bytes:
+    return secrets.token_urlsafe(24).encode()
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

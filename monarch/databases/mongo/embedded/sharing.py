@@ -1,0 +1,111 @@
+"""Who uses an embedded server: locks of the operating system, which end with their process."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from monarch.errors import LockedError
+from monarch.progress import Progress
+
+# Starting takes a second, stopping another; a machine under load is given much more.
+GATE_SECONDS = 60.0
+_TOLD_AFTER = 2.0
+
+
+class Startable(Protocol):
+    """What `Users` starts for the first and stops after the last."""
+
+    def is_running(self) -> bool: ...
+    def start(self) -> int: ...
+    def stop(self) -> None: ...
+
+
+class Users:
+    """The commands that share the server of ``folder``."""
+
+    def __init__(self, folder: Path, progress: Progress) -> None:
+        self._folder = folder
+        self._progress = progress
+
+    @contextmanager
+    def joined(self, server: Startable) -> Iterator[int]:
+        """The port of ``server``, started if need be, stopped afterwards by the last to leave."""
+        users = _open(self._folder / "users.lock")
+        try:
+            with self._gate():
+                try:
+                    port = self._enter(users, server)
+                except BaseException:
+                    self._leave(users, server)
+                    raise
+            try:
+                yield port
+            finally:
+                with self._gate():
+                    self._leave(users, server)
+        finally:
+            os.close(users)
+
+    def _enter(self, users: int, server: Startable) -> int:
+        state = self._folder / "server.json"
+        if not _lock(users, fcntl.LOCK_EX) and server.is_running():
+            fcntl.flock(users, fcntl.LOCK_SH)
+            return int(json.loads(state.read_text())["port"])
+        # Nobody uses it, or it has died under those who did: what is left of it goes first.
+        server.stop()
+        port = server.start()
+        state.write_text(json.dumps({"port": port}))
+        fcntl.flock(users, fcntl.LOCK_SH)
+        return port
+
+    def _leave(self, users: int, server: Startable) -> None:
+        fcntl.flock(users, fcntl.LOCK_UN)
+        if _lock(users, fcntl.LOCK_EX):
+            server.stop()
+
+    @contextmanager
+    def _gate(self) -> Iterator[None]:
+        gate = _open(self._folder / "gate.lock")
+        try:
+            began = time.monotonic()
+            told = False
+            while not _lock(gate, fcntl.LOCK_EX):
+                waited = time.monotonic() - began
+                if waited > GATE_SECONDS:
+                    raise LockedError(
+                        f"Another command keeps {self._folder} locked{_holder(gate)}.",
+                        "Look what it does; end it if it hangs, and try again.",
+                    )
+                if waited > _TOLD_AFTER and not told:
+                    told = True
+                    self._progress.waiting("another command is starting or stopping the server")
+                time.sleep(0.02)
+            os.ftruncate(gate, 0)
+            os.pwrite(gate, str(os.getpid()).encode(), 0)
+            yield
+        finally:
+            os.close(gate)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _lock(file: int, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(gate: int) -> str:
+    pid = os.pread(gate, 20, 0).decode(errors="replace").strip()
+    return f" (process {pid})" if pid else ""

@@ -1,0 +1,140 @@
+"""The history of migrations in MongoDB.
+
+``mongo_migration_history`` is the original's, and stays as it was: one document a migration, of
+``key``, ``state`` and ``processed_at``. Beside it ``mongo_migration_journal`` holds a document for
+every attempt: who, from when to when, how it ended, and the traceback. Times are the server's.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import socket
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ReadPreference, WriteConcern
+from pymongo.database import Database as PyMongoDatabase
+from pymongo.errors import DuplicateKeyError
+
+from monarch.databases.mongo.connection import explained
+from monarch.environments import Environment
+from monarch.errors import LockedError, ServerError
+from monarch.history import Failure, History, Record, State
+from monarch.version import __version__
+
+HISTORY = "mongo_migration_history"
+JOURNAL = "mongo_migration_journal"
+
+# Acknowledged by most of the members, so that no failover forgets it; bounded, so that nothing hangs.
+_DURABLE = WriteConcern("majority", wtimeout=30_000)
+# Where an original that ran twice at once has left two documents of a key, the first of these counts.
+_STRONGEST = (State.COMPLETED, State.PROCESSING, State.FAILED, State.NEW)
+
+
+class MongoHistory(History):
+    """The history of one environment."""
+
+    def __init__(self, environment: Environment, database: PyMongoDatabase[dict[str, Any]]) -> None:
+        self._environment = environment
+        # Whatever the settings say of reads, the history is read where it is written.
+        options: dict[str, Any] = {
+            "read_preference": ReadPreference.PRIMARY,
+            "write_concern": _DURABLE,
+        }
+        self._history = database.get_collection(HISTORY, **options)
+        self._journal = database.get_collection(JOURNAL, **options)
+        self._attempts: dict[str, ObjectId] = {}
+
+    def read(self) -> Mapping[str, Record]:
+        records: dict[str, Record] = {}
+        with explained(self._environment):
+            for document in self._history.find({}, {"_id": 0, "key": 1, "state": 1, "processed_at": 1}):
+                record = self._record(document)
+                known = records.get(record.key)
+                if known is None or _STRONGEST.index(record.state) < _STRONGEST.index(known.state):
+                    records[record.key] = record
+        return records
+
+    def start(self, key: str, seen: Record | None) -> None:
+        changes = {
+            "$set": {"key": key, "state": State.PROCESSING.value},
+            "$currentDate": {"processed_at": True},
+        }
+        with explained(self._environment):
+            if seen is None:
+                first = self._insert(key, changes)
+            else:
+                same = {"key": key, "state": seen.state.value}
+                first = self._history.update_one(same, changes).matched_count == 1
+            if not first:
+                raise LockedError(
+                    f"Another run has just taken {key} on {self._environment.name!r}.",
+                    f"See what it does with: monarch list_migrations {self._environment.name}",
+                )
+            self._attempts[key] = ObjectId()
+            self._journal.update_one(
+                {"_id": self._attempts[key]},
+                {"$set": {"key": key, **_who()}, "$currentDate": {"started_at": True}},
+                upsert=True,
+            )
+
+    def complete(self, key: str) -> None:
+        self._finish(key, State.COMPLETED, {"outcome": "Completed"})
+
+    def fail(self, key: str, failure: Failure) -> None:
+        outcome = "Interrupted" if failure.interrupted else "Failed"
+        details = {"outcome": outcome, "error": failure.error, "traceback": failure.traceback}
+        self._finish(key, State.FAILED, details)
+
+    def _insert(self, key: str, changes: Mapping[str, Any]) -> bool:
+        """Insert the first document of ``key``; False if somebody else just has.
+
+        Its ``_id`` is derived from the key, so that two runs cannot both insert one.
+        """
+        identity = ObjectId(hashlib.sha256(key.encode()).digest()[:12])
+        try:
+            result = self._history.update_one({"_id": identity, "key": {"$ne": key}}, changes, upsert=True)
+        except DuplicateKeyError:
+            return False
+        return result.upserted_id is not None
+
+    def _finish(self, key: str, state: State, details: Mapping[str, Any]) -> None:
+        stamp = {"processed_at": True}
+        with explained(self._environment):
+            self._journal.update_one(
+                {"_id": self._attempts[key]},
+                {"$set": dict(details), "$currentDate": {"finished_at": True}},
+            )
+            # All of a key's documents, should the original have left more than one.
+            result = self._history.update_many(
+                {"key": key}, {"$set": {"state": state.value}, "$currentDate": stamp}
+            )
+        if result.matched_count == 0:
+            raise ServerError(
+                f"The record of {key} has vanished from {HISTORY} while it ran.",
+                "Did the migration drop it? Look before you run anything else.",
+            )
+
+    def _record(self, document: Mapping[str, Any]) -> Record:
+        key, state = document.get("key"), document.get("state")
+        try:
+            when = document.get("processed_at")
+            return Record(str(key), State(state), when if isinstance(when, datetime) else None)
+        except ValueError:
+            raise ServerError(
+                f"{HISTORY} of {self._environment.name!r} says {state!r} of {key}, "
+                "which is no state that this monarch knows.",
+                "Was it written by a newer version? Use that one.",
+            ) from None
+
+
+def _who() -> dict[str, Any]:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = str(os.getuid()) if hasattr(os, "getuid") else "?"
+    return {"host": socket.gethostname(), "user": user, "pid": os.getpid(), "monarch": __version__}

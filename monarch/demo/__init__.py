@@ -1,0 +1,70 @@
+"""The README's story, told by the real commands on a sample project."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from importlib import resources
+from pathlib import Path
+
+from monarch.demo.data import fill
+from monarch.errors import MonarchError, UsageError
+from monarch.process import run_shown
+from monarch.project import Project
+
+STORY = (
+    ("# A team has environments. Here are two, each with a MongoDB of its own.", "list_environments"),
+    ("# Somebody wrote two migrations. Which have run?", "list_migrations development"),
+    ("# Try them where nothing can break.", "migrate development"),
+    ("# Everything cool? Time to rock. (A person would be asked; CI says --yes.)", None),
+    ("", "migrate production --yes"),
+    ("# Once is enough, however often it is run.", "migrate production --yes"),
+    ("", "list_migrations production"),
+)
+
+
+def run_demo(folder: str, tell: Callable[[str], None]) -> None:
+    """Make a sample project in ``folder`` and run the story there.
+
+    :raises UsageError: if there is something called ``folder`` already.
+    :raises ServerError: if no MongoDB server can be started.
+    :raises MonarchError: if one of the commands fails.
+    """
+    root = Path(folder)
+    try:
+        root.mkdir(parents=True)
+    except FileExistsError:
+        raise UsageError(
+            f"There is a {folder!r} already.", "Name a new folder: monarch demo FOLDER"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"{folder!r} cannot be made: {error.strerror}.", "Name another folder.") from None
+    tell(f"# A sample project, in {folder}/. Two small MongoDB servers are starting …")
+    with resources.as_file(resources.files("monarch.demo").joinpath("project")) as sample:
+        shutil.copytree(sample, root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    project = Project(root)
+    with ExitStack() as servers:
+        # Held open, so that the commands below share them in place of starting their own.
+        for name in ("production", "development"):
+            database = servers.enter_context(project.open(name))
+            fill(database)
+        for comment, command in STORY:
+            _tell_one(comment, command, root, tell)
+    tell("")
+    tell(f"# That was it. Look around: cd {folder}, edit migrations/, run monarch --help.")
+
+
+def _tell_one(comment: str, command: str | None, root: Path, tell: Callable[[str], None]) -> None:
+    if comment:
+        tell("")
+        tell(comment)
+    if command is None:
+        return
+    tell(f"$ monarch {command}")
+    code = run_shown([sys.executable, "-m", "monarch", *command.split()], root)
+    if code != 0:
+        raise MonarchError(
+            f"`monarch {command}` ended with exit code {code}.", "What it said stands above this line."
+        )

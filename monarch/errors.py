@@ -1,0 +1,71 @@
+"""What can go wrong, each kind with the exit code that the command line ends with.
+
+The domain raises these; ``monarch.commands`` prints them and ends the process. They stand in the
+README and in ``monarch --help``, so scripts may count on the numbers.
+"""
+
+from __future__ import annotations
+
+EXIT_CODES = {
+    0: "done",
+    1: "failed",
+    2: "wrong usage, settings or migration files",
+    3: "migrations are pending (where asked to say so)",
+    4: "locked by another run",
+    5: "a server or an outside tool failed",
+    130: "interrupted",
+}
+
+
+class MonarchError(Exception):
+    """Something that a person can act upon.
+
+    ``message`` says in one line what is wrong, ``hint`` in one line what to do next.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class MigrationError(MonarchError):
+    """A migration failed, or an earlier one that did not finish stands in the way."""
+
+
+class Declined(MonarchError):
+    """A person was asked, and did not want to."""
+
+
+class UsageError(MonarchError):
+    """The command cannot be understood: an unknown name, a missing answer."""
+
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """``migrations/settings.py`` is missing, cannot be read, or says something wrong."""
+
+
+class ProjectError(UsageError):
+    """A file of the project is not what its name or place promises."""
+
+
+class LockedError(MonarchError):
+    """Somebody else is at work on the same thing."""
+
+    exit_code = 4
+
+
+class ServerError(MonarchError):
+    """A server or an outside tool cannot be reached, refuses, or fails."""
+
+    exit_code = 5
+
+
+class RunInterrupted(MonarchError):
+    """Ctrl-C, SIGTERM or SIGHUP; what was under way has been recorded."""
+
+    exit_code = 130

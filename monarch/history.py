@@ -1,0 +1,67 @@
+"""What a database remembers of the migrations that ran on it: the words, and the contract.
+
+Shared by the domain, which decides by it, and by the databases, which keep it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+
+class State(Enum):
+    """The states of the original, as it wrote them into ``mongo_migration_history``."""
+
+    NEW = "New"
+    PROCESSING = "Processing"
+    FAILED = "Failed"
+    COMPLETED = "Completed"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of one migration: its ``key`` is the name of its file without ``.py``."""
+
+    key: str
+    state: State
+    processed_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How an attempt ended that did not complete; ``interrupted`` by a person or a signal."""
+
+    error: str
+    traceback: str
+    interrupted: bool = False
+
+
+class History(ABC):
+    """The history kept by one database.
+
+    Every method raises `ServerError` where the server cannot be reached or refuses.
+    """
+
+    @abstractmethod
+    def read(self) -> Mapping[str, Record]:
+        """Every record by its key, in one query. Writes nothing."""
+
+    @abstractmethod
+    def start(self, key: str, seen: Record | None) -> None:
+        """Record that ``key`` is being run, if its state still is the one that was ``seen``.
+
+        Atomic: of two runs that saw the same, one starts.
+
+        :raises LockedError: if another run was first.
+        """
+
+    @abstractmethod
+    def complete(self, key: str) -> None:
+        """Record that the attempt begun by `start` is done. Saying so twice does no harm."""
+
+    @abstractmethod
+    def fail(self, key: str, failure: Failure) -> None:
+        """Record that the attempt begun by `start` did not complete, and why."""

@@ -1,0 +1,1 @@
+"""Migrations: plain Python files, which of them are to run, and running them. Knows no database."""

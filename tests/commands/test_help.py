@@ -1,0 +1,91 @@
+"""The help and the README keep up with the commands."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from monarch.commands import cli
+from monarch.commands.boundary import Group
+from monarch.errors import EXIT_CODES
+from tests.shell import Folder
+
+README = Path(__file__).parents[2] / "README.rst"
+COMMANDS = sorted(cli.commands)
+
+
+def section(name: str) -> str:
+    """The README's section of a command, up to the next heading."""
+    text = README.read_text(encoding="utf-8")
+    heading = rf"^``{name}\b[^\n]*``\n~+\n"
+    found = re.search(rf"{heading}(.*?)(?=^\S[^\n]*\n[=~-]{{4,}}$|\Z)", text, re.M | re.S)
+    assert found, f"the README has no entry of {name}"
+    return found[0]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_has_help_and_a_readme_entry_with_every_option(name: str) -> None:
+    command = cli.commands[name]
+    assert command.help, f"{name} has no help"
+    entry = section(name)
+    for param in command.params:
+        if isinstance(param, click.Option):
+            assert param.help, f"{name} {param.name} has no help"
+            if param.name != "traceback":
+                assert param.opts[0] in entry, f"the README does not tell of {name} {param.opts[0]}"
+        else:
+            assert str(param.name).upper() in entry
+
+
+def test_a_command_is_thin() -> None:
+    for name, command in cli.commands.items():
+        assert command.callback is not None
+        body = inspect.getsource(inspect.unwrap(command.callback)).partition("->")[2]
+        assert body.count("\n") <= 35, name
+
+
+def test_exit_codes_stand_in_help_and_readme(folder: Folder) -> None:
+    shown = folder.monarch("--help").out
+    readme = README.read_text(encoding="utf-8")
+    for code, meaning in EXIT_CODES.items():
+        assert re.search(rf"^ +{code} +{re.escape(meaning)}$", shown, re.M)
+        assert re.search(rf"^ *{code} +{re.escape(meaning)}$", readme, re.M)
+
+
+def test_help_needs_no_project(folder: Folder) -> None:
+    for arguments in (["--help"], ["-h"], ["--version"], *([name, "--help"] for name in COMMANDS[:3])):
+        ran = folder.monarch(*arguments)
+        assert (ran.code, ran.err) == (0, "")
+
+
+def test_dashes_and_aliases_are_understood() -> None:
+    assert isinstance(cli, Group)
+    context = click.Context(cli)
+    assert cli.get_command(context, "list-migrations") is cli.commands["list_migrations"]
+    assert cli.get_command(context, "create") is cli.commands["generate"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "hint"),
+    [
+        (["migrat", "dev"], "There is no command 'migrat'.", "Did you mean 'migrate'?"),
+        (["xyzzy"], "There is no command 'xyzzy'.", "`monarch --help` lists them all."),
+        (["migrate"], "Missing argument 'ENVIRONMENT'.", "`monarch migrate --help` shows how it goes."),
+        (["migrate", "dev", "--yess"], "--yess", "`monarch migrate --help` shows how it goes."),
+        (["migrate", "dev", "more"], "unexpected extra argument", "`monarch migrate --help`"),
+    ],
+)
+def test_wrong_usage_is_an_error_and_a_hint(
+    folder: Folder, arguments: list[str], said: str, hint: str
+) -> None:
+    ran = folder.monarch(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    error, hinted = ran.err.splitlines()
+    assert error.startswith("Error: ")
+    assert said in error
+    assert hinted.startswith("Hint: ")
+    assert hint in hinted

@@ -1,0 +1,69 @@
+"""Fixtures: a real server that asks for a password, and a project that uses it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import Server, run_server, run_tls_server
+from tests.shell import Folder
+
+SERVER_FIXTURES = {"server", "tls_server", "project", "embedded_project", "database"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a server by what it asks for, so that nobody forgets to."""
+    for item in items:
+        if SERVER_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.server)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A mongod that requires a password full of special characters."""
+    with run_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A mongod that speaks TLS only."""
+    with run_tls_server(tmp_path_factory.mktemp("tls")) as running:
+        yield running
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """An empty folder, and no server."""
+    return Folder(tmp_path)
+
+
+@pytest.fixture
+def project(tmp_path: Path, server: Server) -> Iterator[Folder]:
+    """A project whose ``dev`` and ``production`` are one database of its own on the server."""
+    made = Folder(tmp_path, server)
+    entry = {"uri": server.uri, "db_name": made.db_name}
+    made.settings(dev=entry, production=entry)
+    yield made
+    with server.client() as client:
+        client.drop_database(made.db_name)
+
+
+@pytest.fixture
+def embedded_project(tmp_path: Path) -> Folder:
+    """A project whose ``dev`` is an embedded environment."""
+    made = Folder(tmp_path)
+    made.settings(dev={"embedded": True, "db_name": "app"})
+    return made
+
+
+@pytest.fixture
+def plain_rights() -> list[str]:
+    """A prefix for commands under which a file's rights count, also for root."""
+    if os.geteuid() != 0:
+        return []
+    without = "-dac_override,-dac_read_search"
+    return ["setpriv", f"--bounding-set={without}", f"--inh-caps={without}", "--"]

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+
+from monarch.errors import ProjectError
+from monarch.migrations.files import find_migration, find_migrations, load_migration
+from tests.shell import Folder
+
+
+def test_found_by_file_name_and_ordered_by_it(folder: Folder) -> None:
+    later = folder.migration("later", stamp="201501010000")
+    first = folder.migration("first", stamp="201401010000")
+    folder.write("migrations/__init__.py", "")
+    folder.write("migrations/settings.py", "")
+    folder.write("migrations/helpers.py", "def run():\n    pass\n")
+    folder.write("migrations/notes.txt", "")
+    files = find_migrations(folder.path)
+    assert [file.key for file in files] == [first, later]
+    assert [file.name for file in files] == ["first", "later"]
+
+
+def test_one_is_found_by_key_file_path_or_name(folder: Folder) -> None:
+    key = folder.migration("add_users")
+    files = find_migrations(folder.path)
+    for wanted in (key, f"{key}.py", f"migrations/{key}.py", "add_users", "add_users_migration"):
+        assert find_migration(files, wanted).key == key
+    with pytest.raises(ProjectError, match="no migration 'add_user'") as caught:
+        find_migration(files, "add_user")
+    assert caught.value.hint == "Did you mean 'add_users'?"
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("201405290038_add_users_migration.py", ""),
+        ("_2014_add_users_migration.py", ""),
+        ("_20140529003_add_users.py", ""),
+        ("_201405290038_add users_migration.py", ""),
+        ("_201405290038_café_migration.py", ""),
+        ("_201405290038_add_users_Migration.py", ""),
+        ("add_users_migration.py", ""),
+        ("add_users_migrations.py", ""),
+        (
+            "add_users.py",
+            "from monarch import MongoBackedMigration as M\n"
+            "class A(MongoBackedMigration):\n    def run(self): ...\n",
+        ),
+    ],
+)
+def test_a_file_that_looks_like_a_migration_is_not_passed_over(
+    folder: Folder, name: str, source: str
+) -> None:
+    folder.write(f"migrations/{name}", source)
+    with pytest.raises(ProjectError, match="looks like a migration"):
+        find_migrations(folder.path)
+
+
+def test_two_of_one_name(folder: Folder) -> None:
+    folder.migration("add_users")
+    folder.migration("Add_Users")
+    with pytest.raises(ProjectError, match="Two migrations are called"):
+        find_migrations(folder.path)
+
+
+def test_no_folder(folder: Folder) -> None:
+    with pytest.raises(ProjectError, match="no folder migrations/"):
+        find_migrations(folder.path)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("", "defines no migration"),
+        ("from monarch import MongoBackedMigration", "defines no migration"),
+        (
+            "from monarch import Migration\nclass A(Migration): ...\nclass B(Migration): ...",
+            "defines 2 migrations: A, B",
+        ),
+        ("import os\nimport nothing_here", "ModuleNotFoundError: No module named 'nothing_here' (.*line 2)"),
+        ("x = (\n", "SyntaxError: .* (.*line 1)"),
+        ("raise SystemExit(0)", "SystemExit: 0 (.*line 1)"),
+        ("1/0", "ZeroDivisionError: division by zero (.*line 1)"),
+    ],
+)
+def test_a_file_that_cannot_be_used(folder: Folder, source: str, said: str) -> None:
+    folder.write("migrations/_201405290038_a_migration.py", source)
+    (file,) = find_migrations(folder.path)
+    with pytest.raises(ProjectError, match=said.replace("(", r"\(").replace(")", r"\)")):
+        load_migration(file, folder.path)
+
+
+def test_a_migration_may_import_the_project_and_its_neighbours(folder: Folder) -> None:
+    folder.write("application/__init__.py", "ANSWER = 42")
+    folder.write("migrations/__init__.py", "")
+    folder.write("migrations/helpers.py", "QUESTION = 6 * 9")
+    folder.write(
+        "migrations/_201405290038_a_migration.py",
+        """
+        from dataclasses import dataclass
+        from application import ANSWER
+        from monarch import Migration
+        from .helpers import QUESTION
+
+        @dataclass
+        class Row:
+            x: "int" = ANSWER + QUESTION
+
+        class AMigration(Migration):
+            row = Row()
+        """,
+    )
+    (file,) = find_migrations(folder.path)
+    assert load_migration(file, folder.path).__name__ == "AMigration"

@@ -1,0 +1,118 @@
+"""Real servers for the tests: on loopback, on free ports, in temporary folders, gone afterwards."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pymongo import MongoClient
+
+from monarch.databases.mongo.embedded.program import find_mongod
+
+# Every character that has a meaning in a URI, a shell, Python, JSON or YAML, and one of two bytes.
+PASSWORD = "p@s:s/w?o#r%d&[x]{y} 'q\"b\\$é!;=+,"
+USER = "ro:ot@us/er"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running mongod. ``pid`` is its process."""
+
+    port: int
+    pid: int
+    user: str | None = None
+    password: str | None = None
+    ca: str | None = None
+
+    @property
+    def host(self) -> str:
+        return f"localhost:{self.port}"
+
+    @property
+    def uri(self) -> str:
+        userinfo = ""
+        if self.user is not None and self.password is not None:
+            userinfo = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}@"
+        options = "?authSource=admin" if userinfo else ""
+        return f"mongodb://{userinfo}{self.host}/{options}"
+
+    def client(self) -> MongoClient[dict[str, Any]]:
+        tls: dict[str, Any] = {"tls": True, "tlsCAFile": self.ca} if self.ca else {}
+        return MongoClient(self.uri, **tls)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def run_mongod(*arguments: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """A mongod with ``arguments``, as its port and process, once it listens."""
+    folder = tempfile.mkdtemp(prefix="monarch-test-mongod-")
+    port = free_port()
+    command = [str(find_mongod()), "--dbpath", folder, "--port", str(port), "--bind_ip", "127.0.0.1"]
+    command += ["--wiredTigerCacheSizeGB", "0.25", "--nounixsocket", *arguments]
+    command += ["--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=16MB)"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        _await_port(process, port)
+        yield port, process
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def run_server() -> Iterator[Server]:
+    """A server that requires a password full of special characters."""
+    with run_mongod("--auth") as (port, process):
+        with MongoClient[dict[str, Any]]("localhost", port) as client:
+            client.admin.command("createUser", USER, pwd=PASSWORD, roles=["root"])
+        yield Server(port, process.pid, USER, PASSWORD)
+
+
+@contextmanager
+def run_tls_server(folder: Path) -> Iterator[Server]:
+    """A server that speaks TLS only, with certificates of an authority of its own."""
+    import trustme
+
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    ca, key = folder / "ca.pem", folder / "server.pem"
+    authority.cert_pem.write_to_path(str(ca))
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(key))
+    arguments: Sequence[str] = (
+        "--tlsMode",
+        "requireTLS",
+        "--tlsCertificateKeyFile",
+        str(key),
+        "--tlsCAFile",
+        str(ca),
+        "--tlsAllowConnectionsWithoutCertificates",
+    )
+    with run_mongod(*arguments) as (port, process):
+        yield Server(port, process.pid, ca=str(ca))
+
+
+def _await_port(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"mongod ended with {process.returncode}")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise RuntimeError("mongod does not listen")

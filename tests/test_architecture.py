@@ -1,0 +1,102 @@
+"""Imports go downward only, and what costs much is not imported before it is needed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import monarch
+
+ROOT = Path(monarch.__file__).parent
+
+# From the ground up: a module may import from its own layer and from those above it in this list.
+LAYERS = (
+    ("errors", "secret", "names", "importing", "progress", "process", "version", "history"),
+    ("uri",),
+    ("environments",),
+    ("settings", "safety", "templates"),
+    ("databases",),
+    ("migrations",),
+    ("project",),
+    ("demo",),
+    ("commands",),
+    ("", "__main__"),
+)
+MIGRATIONS_KNOW_NOT = ("databases", "settings", "pymongo")
+
+
+def layer(module: str) -> int:
+    top = module.removeprefix("monarch").lstrip(".").partition(".")[0]
+    return next(number for number, names in enumerate(LAYERS) if top in names)
+
+
+def imports(path: Path, *, typing_too: bool = False) -> set[str]:
+    """The modules that ``path`` imports, in functions too, but not for the type checker alone."""
+    tree = ast.parse(path.read_text())
+    if not typing_too:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+                node.body = []
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            if node.module == "monarch":
+                found.update(f"monarch.{alias.name}" for alias in node.names)
+    return found
+
+
+MODULES = sorted(path for path in ROOT.rglob("*.py") if "project" not in path.relative_to(ROOT).parts[:-1])
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_arrow_goes_up(path: Path) -> None:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    module = ".".join(part for part in parts if part != "__init__")
+    for imported in imports(path):
+        if imported.startswith("monarch.") and imported not in ("monarch.echo",):
+            assert layer(imported) <= layer(module), f"{module or 'monarch'} imports {imported}"
+
+
+def test_migrations_know_no_database() -> None:
+    for path in (ROOT / "migrations").glob("*.py"):
+        for imported in imports(path):
+            assert not any(name in imported.split(".") for name in MIGRATIONS_KNOW_NOT), (path, imported)
+
+
+def test_only_the_databases_know_pymongo() -> None:
+    for path in MODULES:
+        if "databases" not in path.parts:
+            assert not any(name.partition(".")[0] == "pymongo" for name in imports(path)), path
+
+
+def test_only_process_starts_programs() -> None:
+    for path in MODULES:
+        starts = "Popen(" in path.read_text() or "subprocess.run(" in path.read_text()
+        assert starts == (path.name == "process.py"), path
+
+
+def loaded_by(code: str) -> set[str]:
+    shown = f"{code}\nimport sys; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True)
+    return set(run.stdout.split())
+
+
+def test_importing_monarch_costs_nothing() -> None:
+    loaded = loaded_by("import monarch")
+    assert {name for name in loaded if name.startswith("monarch")} - {"monarch"} <= {"monarch.version"}
+    assert not loaded & {"click", "pymongo", "bson", "boto3", "botocore"}
+
+
+def test_the_command_line_imports_click_and_itself() -> None:
+    before, after = loaded_by("import click"), loaded_by("import monarch.commands")
+    ours = {name for name in after if name.startswith("monarch.")}
+    assert not {"pymongo", "bson", "boto3", "botocore", "monarch.project", "monarch.settings"} & after
+    # What gettext loads to translate click's own words is not ours to choose.
+    assert after - before - ours - {"monarch", "locale", "_locale"} == set()

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import click
+import pytest
+
+import monarch
+
+
+def test_the_public_names() -> None:
+    for name in monarch.__all__:
+        assert getattr(monarch, name) is not None
+    assert monarch.echo is click.echo
+    assert monarch.progressbar is click.progressbar
+    assert issubclass(monarch.MongoBackedMigration, monarch.Migration)
+    assert isinstance(monarch.cli, click.Group)
+
+
+def test_another_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        monarch.nonsense  # noqa: B018

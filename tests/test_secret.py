@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+import pickle
+from urllib.parse import quote
+
+import pytest
+
+from monarch.secret import MASK, Secret, redact
+from tests.servers import PASSWORD
+
+
+def test_a_secret_shows_nowhere_but_where_it_is_revealed() -> None:
+    secret = Secret(PASSWORD)
+    for text in (str(secret), repr(secret), f"{secret}", f"{secret!r:>20}", str([secret])):
+        assert PASSWORD not in text
+        assert MASK in text
+    assert secret.reveal() == PASSWORD
+    with pytest.raises(TypeError):
+        pickle.dumps(secret)
+
+
+@pytest.mark.parametrize("spelling", [str, repr, json.dumps, quote, lambda text: quote(text, safe="")])
+def test_redact_knows_every_spelling_of_a_secret(spelling: object) -> None:
+    Secret(PASSWORD)
+    assert callable(spelling)
+    written = str(spelling(PASSWORD))
+    assert written.strip("'\"") not in redact(f"before {written} after")
+
+
+@pytest.mark.parametrize(
+    "uri", ["mongodb://me:unknown-to-us@host/db", "mongodb+srv://me:has@two@host/db", "mongodb://tok%40@h"]
+)
+def test_redact_masks_the_credentials_of_any_uri(uri: str) -> None:
+    text = redact(f"cannot open {uri}, sorry")
+    assert f"://{MASK}@h" in text
+    for piece in ("unknown-to-us", "has@two", "tok"):
+        assert piece not in text
+
+
+def test_a_value_too_short_to_be_found_again_leaves_texts_readable() -> None:
+    Secret("a")
+    assert redact("a banana") == "a banana"
