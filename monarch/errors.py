@@ -20,7 +20,8 @@ EXIT_CODES = {
 class MonarchError(Exception):
     """Something that a person can act upon.
 
-    ``message`` says in one line what is wrong, ``hint`` in one line what to do next.
+    ``message`` says in one line what is wrong, ``hint`` in one line what to do next; without one the
+    message says all.
     """
 
     exit_code = 1

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,24 +84,30 @@ def run_server() -> Iterator[Server]:
 
 
 @contextmanager
-def run_tls_server(folder: Path) -> Iterator[Server]:
-    """A server that speaks TLS only, with certificates of an authority of its own."""
+def run_tls_server(folder: Path, *, ask_clients: bool = False) -> Iterator[Server]:
+    """A server that speaks TLS only, with certificates of an authority of its own.
+
+    With ``ask_clients`` it wants a certificate of them too, as ``client.pem`` in ``folder`` is, whose key
+    has `PASSWORD`.
+    """
     import trustme
+    from cryptography.hazmat.primitives import serialization
 
     authority = trustme.CA()
-    certificate = authority.issue_cert("localhost")
     ca, key = folder / "ca.pem", folder / "server.pem"
     authority.cert_pem.write_to_path(str(ca))
-    certificate.private_key_and_cert_chain_pem.write_to_path(str(key))
-    arguments: Sequence[str] = (
-        "--tlsMode",
-        "requireTLS",
-        "--tlsCertificateKeyFile",
-        str(key),
-        "--tlsCAFile",
-        str(ca),
-        "--tlsAllowConnectionsWithoutCertificates",
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(key))
+    client = authority.issue_cert("client.example.com")
+    private = serialization.load_pem_private_key(client.private_key_pem.bytes(), None)
+    encrypted = private.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(PASSWORD.encode()),
     )
+    (folder / "client.pem").write_bytes(encrypted + client.cert_chain_pems[0].bytes())
+    arguments = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", str(key), "--tlsCAFile", str(ca)]
+    if not ask_clients:
+        arguments.append("--tlsAllowConnectionsWithoutCertificates")
     with run_mongod(*arguments) as (port, process):
         yield Server(port, process.pid, ca=str(ca))
 

@@ -128,5 +128,7 @@ class Folder:
         }
 
     def _environ(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
+        # As a person has it, whatever the test runner's own environment says.
+        left_out = ("COLUMNS", "NO_COLOR", "PYTHONUNBUFFERED")
+        kept = {name: value for name, value in os.environ.items() if name not in left_out}
         return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **self.variables}

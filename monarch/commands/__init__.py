@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import click
 
-from monarch.commands.boundary import Group
+from monarch.commands.boundary import leave
 from monarch.commands.demo import demo
 from monarch.commands.environments import drop_db, list_environments
+from monarch.commands.group import Group
 from monarch.commands.migrations import generate, list_migrations, migrate, migrate_one
 from monarch.commands.project import init
 from monarch.version import __version__
@@ -41,8 +42,6 @@ for command in (
 
 def main() -> None:
     """The console script: `cli`, and an end without pymongo's half a second."""
-    from monarch.commands.boundary import leave
-
     try:
         cli(prog_name="monarch")
     finally:

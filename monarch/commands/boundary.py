@@ -7,96 +7,29 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import click
 
-from monarch.commands.terminal import colour, columns
-from monarch.errors import EXIT_CODES, MonarchError
-from monarch.names import nearest
+from monarch.commands.terminal import colour
+from monarch.errors import MonarchError
 
 _INTERRUPTED = 130
+# Of the process, not of click's context: where an error is told, no context is left.
+_traceback_wanted = False
 
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM or SIGHUP, treated as Ctrl-C is."""
 
 
-class Group(click.Group):
-    """monarch's group: dashes for underscores, aliases, the nearest name, and the error boundary.
-
-    It and all its commands take ``--traceback``.
-    """
-
-    aliases = {"create": "generate"}
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.params.append(_traceback_option())
-
-    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        cmd.params.append(_traceback_option())
-        super().add_command(cmd, name)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        name = cmd_name.replace("-", "_")
-        return super().get_command(ctx, self.aliases.get(name, name))
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            near = nearest(args[0], self.list_commands(ctx))
-            hint = f"Did you mean {near!r}?" if near else "`monarch --help` lists them all."
-            raise click.UsageError(f"There is no command {args[0]!r}.\0{hint}")
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """In the order in which one comes to need them, not the alphabet's."""
-        rows = [(name, command.get_short_help_str(70)) for name, command in self.commands.items()]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Exit codes"):
-            formatter.write_dl([(str(code), meaning) for code, meaning in EXIT_CODES.items()])
-
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        # As click would set it, without its import of shutil, which takes longer than our own code.
-        width = max(min(columns(), 80) - 2, 50)
-        return super().make_context(*args, **{"terminal_width": width, "color": colour(), **kwargs})
-
-    def invoke(self, ctx: click.Context) -> Any:
-        with _signals_as_interrupts():
-            return super().invoke(ctx)
-
-    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
-        run = partial(super().main, *args, standalone_mode=False, **kwargs)
-        if not standalone_mode:
-            return run()
-        sys.exit(_guarded(run))
+def want_traceback() -> None:
+    """Tell the next error with its whole traceback."""
+    global _traceback_wanted
+    _traceback_wanted = True
 
 
-def _traceback_option() -> click.Option:
-    def remember(_: click.Context, __: click.Parameter, value: bool) -> None:
-        global _traceback_wanted
-        _traceback_wanted = _traceback_wanted or value
-
-    return click.Option(
-        ["--traceback"],
-        is_flag=True,
-        expose_value=False,
-        callback=remember,
-        help="Show the whole traceback of an error.",
-    )
-
-
-# Of the process, not of click's context: where an error is told, no context is left.
-_traceback_wanted = False
-
-
-def _guarded(run: Callable[[], Any]) -> int:
+def guarded(run: Callable[[], Any]) -> int:
     """The exit code of ``run``, with whatever it raises told on stderr."""
     global _traceback_wanted
     _traceback_wanted = False
@@ -107,21 +40,23 @@ def _guarded(run: Callable[[], Any]) -> int:
     except MonarchError as error:
         return _tell(error, error.message, error.hint, error.exit_code)
     except click.UsageError as error:
-        message, _, hint = error.format_message().partition("\0")
         path = error.ctx.command_path if error.ctx else "monarch"
-        return _tell(error, message, hint or f"`{path} --help` shows how it goes.", 2)
+        return _tell(error, error.format_message(), f"`{path} --help` shows how it goes.", 2)
     except click.ClickException as error:
-        return _tell(error, error.format_message(), None, error.exit_code)
+        return _tell(error, error.format_message(), "`monarch --help` shows how it goes.", error.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:
-        return _tell(error, "Interrupted.", None, _INTERRUPTED)
+        hint = "Where a migration was running, `monarch list_migrations ENVIRONMENT` tells how far it is."
+        return _tell(error, "Interrupted.", hint, _INTERRUPTED)
     except OSError as error:
         if error.errno == errno.EPIPE:  # the reader, `head` say, has seen enough
-            _silence_stdout()
             return 1
-        return _tell(error, f"{error.filename or 'Output'}: {error.strerror or error}.", None, 1)
+        what = f"{error.filename or 'Output'}: {error.strerror or error}."
+        return _tell(error, what, "Mend that and try again.", 1)
     except Exception as error:
         hint = "That is a defect of monarch. Run it again with --traceback, and report what it shows."
         return _tell(error, f"{type(error).__name__}: {error}", hint, 1)
+    finally:
+        _settle_stdout()
 
 
 def _tell(error: BaseException, message: str, hint: str | None, code: int) -> int:
@@ -146,9 +81,8 @@ def _one_line(text: str) -> str:
 
 
 @contextmanager
-def _signals_as_interrupts() -> Iterator[None]:
+def signals_as_interrupts() -> Iterator[None]:
     """Let SIGTERM and SIGHUP unwind the stack as Ctrl-C does, so that all is recorded and cleaned."""
-
     import signal
 
     def interrupt(number: int, _: Any) -> None:
@@ -169,9 +103,12 @@ def _signals_as_interrupts() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _silence_stdout() -> None:
-    """Keep the interpreter from complaining about the broken pipe once more at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _settle_stdout() -> None:
+    """What cannot be written has been told: keep the interpreter from failing on it again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def leave() -> None:

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from monarch.commands import cli
-from monarch.commands.boundary import Group
+from monarch.commands.group import Group
 from monarch.errors import EXIT_CODES
 from tests.shell import Folder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.servers import PASSWORD, Server, free_port, run_mongod
+from tests.servers import PASSWORD, Server, free_port, run_mongod, run_tls_server
 from tests.shell import MONARCH, Folder, Ran
 
 
@@ -153,6 +154,27 @@ def test_tls(folder: Folder, tls_server: Server) -> None:
     assert_error(ran, 2, "/nowhere/ca.pem", "Check its keys")
 
 
+def test_a_client_certificate_whose_key_has_a_password(folder: Folder, tmp_path: Path) -> None:
+    with run_tls_server(tmp_path, ask_clients=True) as server:
+        entry = {
+            "host": server.host,
+            "db_name": "app",
+            "tlsCAFile": str(server.ca),
+            "tlsCertificateKeyFile": str(tmp_path / "client.pem"),
+        }
+        folder.settings(
+            good={**entry, "tlsCertificateKeyFilePassword": PASSWORD},
+            wrong={**entry, "tlsCertificateKeyFilePassword": "not-that-hush"},
+            without={key: value for key, value in entry.items() if key != "tlsCertificateKeyFile"},
+        )
+        ran = folder.monarch("list_migrations", "good")
+        assert (ran.code, ran.err) == (0, "")
+        wrong = folder.monarch("list_migrations", "wrong", "--traceback")
+        assert wrong.code in (2, 5)
+        assert "not-that-hush" not in wrong.said
+        assert folder.monarch("list_migrations", "without").code == 5
+
+
 def test_an_option_value_that_is_none(project: Folder) -> None:
     assert project.server is not None
     project.settings(dev={"uri": project.server.uri, "db_name": "a", "readPreference": "whatever"})
@@ -198,11 +220,18 @@ def test_output_that_cannot_be_written_is_no_success(project: Folder) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full to write to")
     project.migration("one")
-    with Path("/dev/full").open("w") as full:
-        command = [*MONARCH, "list_migrations", "dev"]
-        process = subprocess.run(
-            command, cwd=project.path, stdout=full, stderr=subprocess.PIPE, text=True, check=False
-        )
-    assert process.returncode == 1
-    assert process.stderr.startswith("Error: ")
-    assert "No space left" in process.stderr
+    for unbuffered in ("", "1"):
+        with Path("/dev/full").open("w") as full:
+            process = subprocess.run(
+                [*MONARCH, "list_migrations", "dev"],
+                cwd=project.path,
+                env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert process.returncode == 1
+        error, _ = process.stderr.splitlines()
+        assert error.startswith("Error: ")
+        assert "No space left" in error

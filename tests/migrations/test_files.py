@@ -111,3 +111,16 @@ def test_a_migration_may_import_the_project_and_its_neighbours(folder: Folder) -
     )
     (file,) = find_migrations(folder.path)
     assert load_migration(file, folder.path).__name__ == "AMigration"
+
+
+@pytest.mark.parametrize(("what", "mode"), [("migrations", 0o300), ("migrations/odd.py", 0)])
+def test_what_may_not_be_read(folder: Folder, what: str, mode: int, plain_rights: list[str]) -> None:
+    folder.write("migrations/odd.py", "")
+    (folder.path / what).chmod(mode)
+    try:
+        ran = folder.monarch("generate", "x", prefix=plain_rights)
+    finally:
+        (folder.path / what).chmod(0o700)
+    assert ran.code == 2
+    assert "cannot be read: Permission denied." in ran.err
+    assert set(folder.files()) == {"migrations/odd.py"}

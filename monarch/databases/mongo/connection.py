@@ -133,7 +133,7 @@ def explain(environment: Environment, error: PyMongoError) -> MonarchError:
         return ServerError(
             f"Lost the connection to {where}: {_one_line(error)}", "Try again when it is back."
         )
-    return ServerError(f"MongoDB of {where} failed: {_said(error)}")
+    return ServerError(f"MongoDB of {where} failed: {_said(error)}", "Those are its own words; mend that.")
 
 
 def _said(error: PyMongoError) -> str:

@@ -14,23 +14,18 @@ import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from pymongo import MongoClient
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import PyMongoError
 
+from monarch.databases.mongo.embedded import replica
 from monarch.errors import ServerError
 from monarch.process import start_server
 
 USER, PASSWORD = "monarch", "password"
-REPLICA_SET = "monarch"
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 # mongod's exit codes. The second it also uses when another mongod has its data open.
 _ADDRESS_IN_USE, _UNCAUGHT = 48, 100
-_NOT_YET_INITIALIZED = 94
-
-Client = MongoClient[dict[str, Any]]
 
 
 class Server:
@@ -156,7 +151,7 @@ class Server:
             "diagnosticDataCollectionEnabled": "false",
         }
         arguments = [str(self._program), "--dbpath", str(self._data), "--port", str(port)]
-        arguments += ["--bind_ip", "127.0.0.1", "--nounixsocket", "--replSet", REPLICA_SET]
+        arguments += ["--bind_ip", "127.0.0.1", "--nounixsocket", "--replSet", replica.NAME]
         arguments += ["--keyFile", str(self._folder / "key"), "--wiredTigerCacheSizeGB", "0.25"]
         # Small files: without this an empty database takes 300 MB.
         arguments += ["--oplogSize", "64"]
@@ -181,61 +176,17 @@ class Server:
         """Bring the server to where it takes writes from its one user, whatever it was before."""
         try:
             if self._unfinished.exists():
-                with _client(port) as client:
-                    client.admin.command("replSetInitiate", _configuration(port, 1))
-                    _await_primary(client)
-                    password = (self._folder / PASSWORD).read_text()
-                    client.admin.command("createUser", USER, pwd=password, roles=["root"])
+                replica.initiate(port, USER, (self._folder / PASSWORD).read_text())
                 self._unfinished.unlink()
                 _sync(self._folder)
-                return
-            password = (self._folder / PASSWORD).read_text()
-            with _client(port, username=USER, password=password) as client:
-                self._follow_port(client, port)
-                _await_primary(client)
+            else:
+                replica.resume(port, USER, (self._folder / PASSWORD).read_text())
         except (PyMongoError, OSError) as error:
             raise self._not_started(f"was not ready: {error}") from error
-
-    def _follow_port(self, client: Client, port: int) -> None:
-        """Tell the replica set when its member has moved to another port."""
-        configuration = client.local["system.replset"].find_one() or {}
-        version = int(configuration.get("version", 0))
-        wanted = _configuration(port, version + 1)
-        if configuration.get("members", [{}])[0].get("host") == wanted["members"][0]["host"]:
-            return
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                client.admin.command("replSetReconfig", wanted, force=True)
-                return
-            except OperationFailure as error:
-                # A server that has just begun to listen has not read its own configuration yet.
-                if error.code != _NOT_YET_INITIALIZED or time.monotonic() > deadline:
-                    raise
-            time.sleep(0.01)
 
     def _not_started(self, what: str) -> ServerError:
         log = self._folder / "log"
         return ServerError(f"The embedded MongoDB server {what}.{_last_words(log)}", f"Its whole log: {log}")
-
-
-def _configuration(port: int, version: int) -> dict[str, Any]:
-    members = [{"_id": 0, "host": f"127.0.0.1:{port}"}]
-    return {"_id": REPLICA_SET, "version": version, "members": members}
-
-
-def _client(port: int, **credentials: Any) -> Client:
-    return MongoClient(
-        "127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=20_000, **credentials
-    )
-
-
-def _await_primary(client: Client) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not client.admin.command("hello").get("isWritablePrimary"):
-        if time.monotonic() > deadline:
-            raise PyMongoError("it did not become primary")
-        time.sleep(0.01)
 
 
 def _last_words(log: Path) -> str:
