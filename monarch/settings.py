@@ -6,6 +6,8 @@ stays in ``sys.modules`` or ``sys.path``.
 
 from __future__ import annotations
 
+import os
+import re
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +22,12 @@ from monarch.names import nearest, suggest
 from monarch.secret import Secret, redact
 
 SETTINGS = Path("migrations") / "settings.py"
+
+# The name of the code, by which no traceback finds its lines: there may be a password in them.
+_SHOWN = f"<{SETTINGS}>"
+_SECRET_VARIABLE = re.compile("PASS|SECRET|TOKEN|KEY|CREDENTIAL|URI|DSN", re.IGNORECASE)
+# A shorter value is too likely a word that stands in messages for other reasons.
+_LONG_ENOUGH = 8
 
 
 @dataclass(frozen=True)
@@ -75,17 +83,27 @@ def _execute(root: Path) -> ModuleType:
     except (FileNotFoundError, NotADirectoryError):
         raise SettingsError(f"There is no {SETTINGS} here ({root}).", _where(root)) from None
     except OSError as error:
-        raise SettingsError(f"{SETTINGS} cannot be read: {error.strerror}.", "Mend its rights.") from None
+        raise SettingsError(
+            f"{SETTINGS} cannot be read: {error.strerror}.", "It must be a file that you may read."
+        ) from None
     module = ModuleType("monarch_settings")
     module.__file__ = str(path)
+    _learn_secrets()
     try:
         with importable(root):
-            exec(compile(source, str(path), "exec"), module.__dict__)
+            exec(compile(source, _SHOWN, "exec"), module.__dict__)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise _not_executed(path, error) from error
+        raise _not_executed(error) from error
     return module
+
+
+def _learn_secrets() -> None:
+    """Settings that fail half way may say a value that they took from a variable in their error."""
+    for name, value in os.environ.items():
+        if _SECRET_VARIABLE.search(name) and len(value) >= _LONG_ENOUGH:
+            Secret(value)
 
 
 def _where(root: Path) -> str:
@@ -95,11 +113,11 @@ def _where(root: Path) -> str:
     return "Run `monarch init` to make one, or go to the folder of your project."
 
 
-def _not_executed(path: Path, error: BaseException) -> SettingsError:
+def _not_executed(error: BaseException) -> SettingsError:
     frames = traceback.extract_tb(error.__traceback__)
-    line = next((f.lineno for f in reversed(frames) if f.filename == str(path)), None)
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        line = error.lineno
+    line = next((f.lineno for f in reversed(frames) if f.filename == _SHOWN), None)
+    if isinstance(error, SyntaxError) and error.filename == _SHOWN:
+        line, error.text = error.lineno, None
     place = f"{SETTINGS}, line {line}" if line else str(SETTINGS)
     if isinstance(error, KeyError):
         message = f"{place}: there is no {error.args[0]!r}." if error.args else f"{place}: KeyError."

@@ -103,4 +103,24 @@ def test_what_may_not_be_read_is_told(folder: Folder, unreadable: str, plain_rig
         path.chmod(0o700)
     assert ran.code == 2
     assert "cannot be read: Permission denied." in ran.err
-    assert "Hint: Mend its rights." in ran.err
+    assert "Hint: It must be a file that you may read." in ran.err
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "ENVIRONMENTS = {'d': {'host': 'h', 'password': 'very-hush' + 1}}",
+        "ENVIRONMENTS = {'d': {'host': 'h', 'password': 'very-hush' oops}}",
+        "import os\nint(os.environ['DB_PASSWORD'])",
+        "import os\ntry:\n    int(os.environ['DB_PASSWORD'])\nexcept ValueError as e:\n    raise KeyError(str(e))",
+    ],
+)
+@pytest.mark.parametrize("traceback", [[], ["--traceback"]])
+def test_settings_that_fail_tell_no_secret_of_theirs(
+    folder: Folder, source: str, traceback: list[str]
+) -> None:
+    folder.write("migrations/settings.py", source)
+    ran = folder.monarch("list_environments", *traceback, variables={"DB_PASSWORD": "very-hush"})
+    assert ran.code == 2
+    assert "migrations/settings.py, line" in ran.err
+    assert "hush" not in ran.said

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from monarch.commands.boundary import leave
+from monarch.commands.boundary import leave, open_missing_streams
 from monarch.commands.demo import demo
 from monarch.commands.environments import drop_db, list_environments
 from monarch.commands.group import Group
@@ -42,6 +42,7 @@ for command in (
 
 def main() -> None:
     """The console script: `cli`, and an end without pymongo's half a second."""
+    open_missing_streams()
     try:
         cli(prog_name="monarch")
     finally:

@@ -111,6 +111,18 @@ def _settle_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def open_missing_streams() -> None:
+    """Give a process that was started without one of the standard streams an empty one.
+
+    Otherwise the next file or socket that is opened would get its number, and what is printed.
+    """
+    from pathlib import Path
+
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - open until the process ends
+
+
 def leave() -> None:
     """Spare the process pymongo's exit handler.
 

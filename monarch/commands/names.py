@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from monarch.errors import MonarchError, UsageError
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -14,10 +16,16 @@ if TYPE_CHECKING:
 
 
 def this_project() -> Project:
-    """The project in the current folder."""
+    """The project in the current folder.
+
+    :raises UsageError: if somebody has deleted that.
+    """
     from monarch.project import Project
 
-    return Project()
+    try:
+        return Project()
+    except FileNotFoundError:
+        raise UsageError("The current folder is gone.", "Go to the folder of your project.") from None
 
 
 class ProjectName(click.ParamType):  # type: ignore[type-arg]
@@ -31,8 +39,6 @@ class ProjectName(click.ParamType):  # type: ignore[type-arg]
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
-
-        from monarch.errors import MonarchError
 
         try:
             return [CompletionItem(name) for name in self._known() if incomplete in name]

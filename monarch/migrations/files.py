@@ -53,7 +53,9 @@ def find_migrations(root: Path) -> tuple[MigrationFile, ...]:
     except FileNotFoundError:
         raise ProjectError(f"There is no folder {FOLDER}/ here ({root}).", "Run `monarch init`.") from None
     except OSError as error:
-        raise ProjectError(f"{FOLDER}/ cannot be read: {error.strerror}.", "Mend its rights.") from None
+        raise ProjectError(
+            f"{FOLDER}/ cannot be read: {error.strerror}.", "It must be a folder that you may read."
+        ) from None
     files = []
     for path in paths:
         match = PATTERN.fullmatch(path.name)
@@ -153,7 +155,9 @@ def _refuse_if_like_a_migration(path: Path) -> None:
             source = path.read_bytes()
         except OSError as error:
             shown = f"{FOLDER}/{path.name}"
-            raise ProjectError(f"{shown} cannot be read: {error.strerror}.", "Mend its rights.") from None
+            raise ProjectError(
+                f"{shown} cannot be read: {error.strerror}.", "It must be a file that you may read."
+            ) from None
         like = bool(_MIGRATION_CLASS.search(source) and _RUN.search(source))
     if like:
         raise ProjectError(

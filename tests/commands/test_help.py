@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import subprocess
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ import pytest
 from monarch.commands import cli
 from monarch.commands.group import Group
 from monarch.errors import EXIT_CODES
-from tests.shell import Folder
+from tests.shell import MONARCH, Folder
 
 README = Path(__file__).parents[2] / "README.rst"
 COMMANDS = sorted(cli.commands)
@@ -89,3 +90,30 @@ def test_wrong_usage_is_an_error_and_a_hint(
     assert said in error
     assert hinted.startswith("Hint: ")
     assert hint in hinted
+
+
+def in_a_shell(folder: Folder, line: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["sh", "-c", line], cwd=folder.path, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_defect(folder: Folder, closed: str) -> None:
+    folder.settings(production={"host": "localhost", "db_name": "a"})
+    for command, code in (("list_environments", 0), ("drop_db production", 2)):
+        shell = f'"{MONARCH[0]}" -m monarch {command} {closed}'
+        run = subprocess.run(
+            ["sh", "-c", shell], cwd=folder.path, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == code
+        assert "defect" not in run.stderr
+        assert "Traceback" not in run.stderr
+
+
+def test_a_folder_that_is_gone(folder: Folder) -> None:
+    gone = "mkdir gone && cd gone && rmdir ../gone"
+    run = in_a_shell(folder, f'{gone} && "{MONARCH[0]}" -m monarch list_environments')
+    assert run.returncode == 2
+    assert run.stderr.splitlines() == [
+        "Error: The current folder is gone.",
+        "Hint: Go to the folder of your project.",
+    ]
