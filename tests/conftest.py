@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,3 +68,17 @@ def plain_rights() -> list[str]:
         return []
     without = "-dac_override,-dac_read_search"
     return ["setpriv", f"--bounding-set={without}", f"--inh-caps={without}", "--"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 600 kB. Only root may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(disk)], check=False, capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip("a full disk needs the right to mount a small one: run the tests as root")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)

@@ -112,7 +112,7 @@ def test_what_may_not_be_read_is_told(folder: Folder, unreadable: str, plain_rig
         "ENVIRONMENTS = {'d': {'host': 'h', 'password': 'very-hush' + 1}}",
         "ENVIRONMENTS = {'d': {'host': 'h', 'password': 'very-hush' oops}}",
         "import os\nint(os.environ['DB_PASSWORD'])",
-        "import os\ntry:\n    int(os.environ['DB_PASSWORD'])\nexcept ValueError as e:\n    raise KeyError(str(e))",
+        "import os\ntry:\n    int(os.environ['DB_PASSWORD'])\nexcept ValueError:\n    1 / 0",
     ],
 )
 @pytest.mark.parametrize("traceback", [[], ["--traceback"]])

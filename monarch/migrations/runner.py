@@ -109,10 +109,11 @@ class Runner:
         try:
             self._history.fail(file.key, Failure(_storable(describe(file, error)), story, interrupted))
         except MonarchError as unrecorded:
-            raise MonarchError(
+            kind = RunInterrupted if interrupted else MigrationError
+            raise kind(
                 f"{file.key} failed: {describe(file, error)}; and that could not be recorded: "
                 f"{unrecorded.message}",
-                f"It is left in Processing. Once the server is back: {self._way_on(file)}",
+                f"It is left in Processing. See that the server is back. {self._way_on(file)}",
             ) from error
 
     def _way_on(self, file: MigrationFile) -> str:

@@ -230,3 +230,17 @@ def test_where_there_are_no_such_locks_it_is_told(embedded_project: Folder) -> N
     )
     assert run.returncode == 5
     assert "which needs Linux or macOS" in run.stderr
+
+
+def test_a_disk_that_is_full_at_the_first_start_is_told_and_got_over(
+    embedded_project: Folder, small_disk: Path
+) -> None:
+    (embedded_project.path / ".monarch").symlink_to(small_disk)
+    ran = embedded_project.monarch("list_migrations", "dev")
+    assert ran.code == 5
+    error, hint = ran.err.splitlines()
+    assert error.startswith("Error: The embedded MongoDB server")
+    assert len(error) < 700
+    assert "log" in hint
+    subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
+    assert embedded_project.monarch("list_migrations", "dev").code == 0

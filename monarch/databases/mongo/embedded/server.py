@@ -200,12 +200,13 @@ def _last_words(log: Path) -> str:
         try:
             entry = json.loads(line)
         except ValueError:
-            last = line or last
+            # A loader's or a shell's complaint; but not half an entry that a full disk cut off.
+            last = line if line and not line.startswith("{") else last
             continue
         if isinstance(entry, dict) and entry.get("s") in ("F", "E"):
             detail = entry.get("attr", {}).get("error", "")
             last = f"{entry.get('msg', '')} {detail if isinstance(detail, str) else ''}"
-    return f" It said: {' '.join(last.split())}" if last else ""
+    return f" It said: {' '.join(last.split())[:300]}" if last else ""
 
 
 def _password() -> bytes:
