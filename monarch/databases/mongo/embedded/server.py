@@ -140,7 +140,8 @@ class Server:
 
     def _last_port(self) -> int | None:
         try:
-            return int(json.loads((self._folder / "server.json").read_text())["port"])
+            port = int(json.loads((self._folder / "server.json").read_text())["port"])
+            return port if 0 < port < 65536 else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
