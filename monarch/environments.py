@@ -25,8 +25,8 @@ KEYS = ("host", "uri", "db_name", "username", "password", "embedded", "protected
 class Environment:
     """One entry of ``ENVIRONMENTS``.
 
-    ``missing`` is a key whose value is None, as it is where an environment's variable is not set on
-    this machine: such an environment can be listed but not used. ``auth_database`` is where the
+    ``missing`` is a key whose value is None or empty, as it is where an environment's variable is not
+    set on this machine: such an environment can be listed but not used. ``auth_database`` is where the
     user is looked up unless the option ``authSource`` says otherwise.
     """
 
@@ -56,7 +56,7 @@ class Environment:
         """
         if self.missing is not None:
             raise SettingsError(
-                f"Environment {self.name!r} has no {self.missing!r}: its value is None.",
+                f"Environment {self.name!r} has no {self.missing!r}: its value is empty.",
                 "Is the variable set that migrations/settings.py takes it from?",
             )
         return self
@@ -90,7 +90,11 @@ def _parse(name: str, entry: Mapping[Any, Any]) -> Environment:
         raise SettingsError("it has both 'uri' and 'host'", "Keep one of them.")
     if "uri" not in entry and "host" not in entry:
         raise SettingsError("it has none of 'uri', 'host' and 'embedded'", "Say where it is.")
-    missing = next((key for key, value in entry.items() if value is None and key != "protected"), None)
+    # A variable that is not set gives None, or in many a CI an empty text.
+    missing = next((key for key, value in entry.items() if value in (None, "") and key != "protected"), None)
+    entry = {key: value for key, value in entry.items() if value not in (None, "")} | (
+        {missing: None} if missing else {}
+    )
     parts = _parts(entry)
     db_name = _text(entry, "db_name") or (parts.path if "uri" in entry else "")
     if not db_name and missing is None:
@@ -183,10 +187,9 @@ def _check_keys(entry: Mapping[Any, Any]) -> None:
 
 def _text(entry: Mapping[Any, Any], key: str) -> str | None:
     value = entry.get(key)
-    if value is not None and (not isinstance(value, str) or not value):
-        what = "empty" if value == "" else f"a {type(value).__name__}"
-        raise SettingsError(f"its {key!r} is {what}, not a text", "Write it as 'text'.")
-    return value
+    if value is not None and not isinstance(value, str):
+        raise SettingsError(f"its {key!r} is a {type(value).__name__}, not a text", "Write it as 'text'.")
+    return value or None
 
 
 def _secret(entry: Mapping[Any, Any], key: str) -> Secret | None:

@@ -22,12 +22,30 @@ class State(Enum):
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """The last attempt at a migration that is not Completed.
+
+    ``who`` ran it, for people; ``alive`` if that process is on this machine and still there.
+    ``error`` is how it ``ended``, if that was not well.
+    """
+
+    who: str
+    alive: bool = False
+    ended: bool = False
+    error: str | None = None
+
+
+@dataclass(frozen=True)
 class Record:
-    """What is known of one migration: its ``key`` is the name of its file without ``.py``."""
+    """What is known of one migration: its ``key`` is the name of its file without ``.py``.
+
+    ``attempt`` is known of those that are Processing or Failed, if monarch itself ran them.
+    """
 
     key: str
     state: State
     processed_at: datetime | None = None
+    attempt: Attempt | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +65,7 @@ class History(ABC):
 
     @abstractmethod
     def read(self) -> Mapping[str, Record]:
-        """Every record by its key, in one query. Writes nothing."""
+        """Every record by its key; one query, and one more if any is Processing or Failed. Writes nothing."""
 
     @abstractmethod
     def start(self, key: str, seen: Record | None) -> None:

@@ -18,12 +18,13 @@ from monarch.databases import open_database
 from monarch.databases.base import Contents, Database
 from monarch.environments import Environment
 from monarch.errors import ProjectError
-from monarch.migrations.files import FOLDER, MigrationFile, find_migration, find_migrations
-from monarch.migrations.plan import Status, list_status, pending
+from monarch.migrations.files import MigrationFile, find_migration, find_migrations
+from monarch.migrations.plan import Status, list_status, pending, refuse_if_running
 from monarch.migrations.runner import Done, Runner
 from monarch.names import camel_case
+from monarch.places import FOLDER, SETTINGS
 from monarch.progress import SILENT, Progress
-from monarch.settings import SETTINGS, Settings, load_settings
+from monarch.settings import Settings, load_settings
 
 _STAMP = "%Y%m%d%H%M"
 # With stamp and suffix a file name stays well below the 255 bytes of common file systems.
@@ -73,6 +74,8 @@ class Project:
         :return: the files written, and the old settings under their new name, if there were any.
         """
         folder = self.root / FOLDER
+        if self.root.name == FOLDER and (self.root.parent / SETTINGS).exists():
+            raise ProjectError("This is the inside of a project.", "Its folder is the one above: cd ..")
         written = []
         try:
             folder.mkdir(exist_ok=True)
@@ -142,16 +145,26 @@ class Project:
         return Migrated(done, len(files), tuple(sorted(set(records) - here)))
 
     def migrate_one(self, migration: str, environment: str, progress: Progress = SILENT) -> Done:
-        """Run one migration, whatever its recorded state is."""
+        """Run one migration, whatever its recorded state is.
+
+        :raises LockedError: if another run is at it.
+        """
         file = find_migration(self.migrations(), migration)
         with self.open(environment, progress) as database:
-            runner = self._runner(environment, database, progress)
-            (done,) = runner.run((file,), database.history.read())
+            records = database.history.read()
+            if file.key in records:
+                refuse_if_running(records[file.key], environment)
+            (done,) = self._runner(environment, database, progress).run((file,), records)
             return done
 
     def drop(self, environment: str, progress: Progress = SILENT) -> Contents:
-        """Remove the database of ``environment`` and all that is in it; return what that was."""
+        """Remove the database of ``environment`` and all that is in it; return what that was.
+
+        :raises LockedError: if a migration is running on it.
+        """
         with self.open(environment, progress) as database:
+            for record in database.history.read().values():
+                refuse_if_running(record, environment)
             contents = database.contents()
             database.drop()
             return contents
@@ -163,13 +176,13 @@ class Project:
 
 
 def _check_name(name: str) -> None:
-    if name and set(name) <= _NAME and len(name) <= _LONGEST_NAME and name.strip("_"):
+    if set(name) <= _NAME and len(name) <= _LONGEST_NAME and name.lstrip("_")[:1].isalpha():
         return
-    cleaned = "_".join("".join(c if c in _NAME else " " for c in name).split()).strip("_")
+    cleaned = "_".join("".join(c if c in _NAME else " " for c in name).split()).lstrip("_0123456789")
     usable = f"For example: monarch generate {cleaned[:_LONGEST_NAME]}" if cleaned else "Like add_indexes."
     raise ProjectError(
         f"{name!r} cannot be the name of a migration: "
-        f"it takes letters, digits and underscores, {_LONGEST_NAME} at most.",
+        f"it takes letters, digits and underscores, {_LONGEST_NAME} at most, and begins with a letter.",
         usable,
     )
 

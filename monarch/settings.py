@@ -19,9 +19,8 @@ from monarch.environments import Environment, parse_environment
 from monarch.errors import SettingsError
 from monarch.importing import importable
 from monarch.names import nearest, suggest
+from monarch.places import SETTINGS, where_else
 from monarch.secret import Secret, redact
-
-SETTINGS = Path("migrations") / "settings.py"
 
 # The name of the code, by which no traceback finds its lines: there may be a password in them.
 _SHOWN = f"<{SETTINGS}>"
@@ -81,7 +80,7 @@ def _execute(root: Path) -> ModuleType:
     try:
         source = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise SettingsError(f"There is no {SETTINGS} here ({root}).", _where(root)) from None
+        raise SettingsError(f"There is no {SETTINGS} here ({root}).", where_else(root)) from None
     except OSError as error:
         raise SettingsError(
             f"{SETTINGS} cannot be read: {error.strerror}.", "It must be a file that you may read."
@@ -104,13 +103,6 @@ def _learn_secrets() -> None:
     for name, value in os.environ.items():
         if _SECRET_VARIABLE.search(name) and len(value) >= _LONG_ENOUGH:
             Secret(value)
-
-
-def _where(root: Path) -> str:
-    for parent in root.parents:
-        if (parent / SETTINGS).is_file():
-            return f"There is one in {parent}: run monarch there."
-    return "Run `monarch init` to make one, or go to the folder of your project."
 
 
 def _not_executed(error: BaseException) -> SettingsError:

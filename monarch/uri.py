@@ -184,6 +184,6 @@ def _check_host(host: str, srv: bool) -> None:
     if colon and srv:
         raise SettingsError("mongodb+srv:// takes a host name without a port")
     if colon and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise SettingsError("a port in it is not a number from 1 to 65535", _ESCAPE)
+        raise SettingsError("a port in it is not a number from 1 to 65535", f"Like h1:27017. {_ESCAPE}")
     if re.search(r"[\s/?#%]", host):
         raise SettingsError("a host name in it holds a character that host names cannot have", _ESCAPE)

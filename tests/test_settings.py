@@ -46,7 +46,7 @@ def test_no_settings_says_where_there_are_some(folder: Folder) -> None:
     below.mkdir(parents=True)
     with pytest.raises(SettingsError) as caught:
         load_settings(below)
-    assert str(folder.path) in str(caught.value.hint)
+    assert f"There is a project in {folder.path}:" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,18 @@ from monarch.commands.project import init
 from monarch.version import __version__
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="monarch")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Migrations should happen naturally.
 
     A toolbelt for the MongoDB environments of a project. Run it in the folder that holds
     migrations/settings.py; `monarch init` makes one, `monarch demo` shows how it all goes.
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+        ctx.exit(2)
 
 
 for command in (

@@ -45,7 +45,7 @@ def guarded(run: Callable[[], Any]) -> int:
     except click.ClickException as error:
         return _tell(error, error.format_message(), "`monarch --help` shows how it goes.", error.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:
-        hint = "Where a migration was running, `monarch list_migrations ENVIRONMENT` tells how far it is."
+        hint = "If a migration was running, `monarch list_migrations ENVIRONMENT` tells how far it is."
         return _tell(error, "Interrupted.", hint, _INTERRUPTED)
     except OSError as error:
         if error.errno == errno.EPIPE:  # the reader, `head` say, has seen enough

@@ -56,7 +56,7 @@ def drop_db(environment: str, yes: bool) -> None:
     """
     project = this_project()
     target = project.environment(environment)
-    breathe(target, yes)
+    breathe(target, "drop", yes)
     confirm(f"Drop {target.db_name} on {environment} ({target.server}): are you SURE?", yes)
     was = project.drop(environment, Told())
     if was.collections:

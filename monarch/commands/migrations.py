@@ -65,7 +65,7 @@ def migrate(environment: str, retry: bool, yes: bool) -> None:
     Stops at the first that fails, and does not start while one from an earlier run is unfinished.
     """
     project = this_project()
-    breathe(project.environment(environment), yes)
+    breathe(project.environment(environment), "migrate", yes)
     result = project.migrate(environment, retry=retry, progress=Told())
     for key in result.only_in_database:
         click.echo(f"Note: {environment} has run {key}, which is not in this checkout.", err=True)
@@ -73,7 +73,7 @@ def migrate(environment: str, retry: bool, yes: bool) -> None:
         spent = duration(sum(done.seconds for done in result.done))
         click.echo(f"{count(len(result.done), 'migration')} done in {spent}. That felt natural.")
     elif result.known:
-        click.echo(f"Nothing to do: {environment} has all {count(result.known, 'migration')}.")
+        click.echo(f"Nothing to do: {environment} has run everything ({count(result.known, 'migration')}).")
     else:
         click.echo("Nothing to do: there are no migrations yet. Make one: monarch generate NAME")
 
@@ -85,6 +85,6 @@ def migrate(environment: str, retry: bool, yes: bool) -> None:
 def migrate_one(migration: str, environment: str, yes: bool) -> None:
     """Run one MIGRATION on ENVIRONMENT, whatever its state is, as often as you like."""
     project = this_project()
-    breathe(project.environment(environment), yes)
+    breathe(project.environment(environment), f"run {migration} on", yes)
     done = project.migrate_one(migration, environment, Told())
     click.echo(f"{done.key} is done on {environment}.")

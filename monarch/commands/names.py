@@ -29,7 +29,7 @@ def this_project() -> Project:
 
 
 class ProjectName(click.ParamType):  # type: ignore[type-arg]
-    """A name that the project knows; ``known`` lists them all."""
+    """A name that the project knows; ``known`` lists them all. Completes what begins as was typed."""
 
     def __init__(self, name: str, known: Callable[[], Iterable[str]]) -> None:
         self.name = name
@@ -41,12 +41,16 @@ class ProjectName(click.ParamType):  # type: ignore[type-arg]
         from click.shell_completion import CompletionItem
 
         try:
-            return [CompletionItem(name) for name in self._known() if incomplete in name]
+            names = [name for name in self._known() if name.startswith(incomplete)]
         except (MonarchError, OSError):
             return []
+        return [CompletionItem(name) for name in names]
 
 
 ENVIRONMENT = ProjectName(
     "environment", lambda: [environment.name for environment in this_project().settings.environments]
 )
-MIGRATION = ProjectName("migration", lambda: [file.key for file in this_project().migrations()])
+# By the name that it was given, or by its key, which begins with the date.
+MIGRATION = ProjectName(
+    "migration", lambda: [name for file in this_project().migrations() for name in (file.name, file.key)]
+)

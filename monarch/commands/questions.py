@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from monarch.errors import Declined, UsageError
+from monarch.errors import Declined, RunInterrupted, UsageError
 
 if TYPE_CHECKING:
     from monarch.environments import Environment
@@ -24,8 +24,10 @@ def yes_option(function: _Function) -> _Function:
     return click.option("--yes", "-y", is_flag=True, help="Do not ask; for scripts and CI.")(function)
 
 
-def breathe(environment: Environment, yes: bool) -> None:
+def breathe(environment: Environment, what: str, yes: bool) -> None:
     """The breath-o-lizer: before a hazardous environment is changed, a sum to solve.
+
+    ``what`` is about to happen to it, in words.
 
     :raises Declined: on a wrong answer.
     :raises UsageError: without a terminal.
@@ -39,8 +41,9 @@ def breathe(environment: Environment, yes: bool) -> None:
     import random
 
     first, second = random.randint(1, 9), random.randint(1, 9)
-    click.echo(f"Careful: {environment.name} is hazardous ({why}).", err=True)
-    answer = click.prompt(f"Breath-o-lizer: what is {first} + {second}", err=True)
+    where = f"{environment.db_name} on {environment.name} ({environment.server})"
+    click.echo(f"Careful: you are about to {what} {where}, and {why}.", err=True)
+    answer = _ask(lambda: click.prompt(f"Breath-o-lizer: what is {first} + {second}", err=True))
     if str(answer).strip() != str(first + second):
         raise Declined(f"That is not {first} + {second}. Nothing was changed.", "Have a coffee, come back.")
 
@@ -54,8 +57,16 @@ def confirm(question: str, yes: bool) -> None:
     if yes:
         return
     _require_terminal(f"There is nobody to ask: {question}")
-    if not click.confirm(question, err=True):
+    if not _ask(lambda: click.confirm(question, err=True)):
         raise Declined("Nothing was changed.")
+
+
+def _ask(question: Callable[[], Any]) -> Any:
+    try:
+        return question()
+    except click.Abort:
+        click.echo(err=True)
+        raise RunInterrupted("Interrupted. Nothing was changed.") from None
 
 
 def _require_terminal(why: str) -> None:

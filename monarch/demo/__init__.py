@@ -45,13 +45,18 @@ def run_demo(folder: str, tell: Callable[[str], None]) -> None:
     with resources.as_file(resources.files("monarch.demo").joinpath("project")) as sample:
         shutil.copytree(sample, root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     project = Project(root)
-    with ExitStack() as servers:
-        # Held open, so that the commands below share them in place of starting their own.
-        for name in ("production", "development"):
-            database = servers.enter_context(project.open(name))
-            fill(database)
-        for comment, command in STORY:
-            _tell_one(comment, command, root, tell)
+    try:
+        with ExitStack() as servers:
+            # Held open, so that the commands below share them in place of starting their own.
+            for name in ("production", "development"):
+                database = servers.enter_context(project.open(name))
+                fill(database)
+            for comment, command in STORY:
+                _tell_one(comment, command, root, tell)
+    except BaseException:
+        # Half a story is of no use, and its folder would be in the way of the next try.
+        shutil.rmtree(root, ignore_errors=True)
+        raise
     tell("")
     tell(f"# That was it. Look around: cd {folder}, edit migrations/, run monarch --help.")
 

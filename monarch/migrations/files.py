@@ -14,9 +14,9 @@ from monarch.errors import ProjectError
 from monarch.importing import importable
 from monarch.migrations.migration import Migration
 from monarch.names import camel_case, suggest
+from monarch.places import FOLDER, where_else
 from monarch.secret import redact
 
-FOLDER = "migrations"
 PATTERN = re.compile(r"_(?P<stamp>\d{12})_(?P<name>\w+)_migration\.py", re.ASCII)
 
 _LIKE_A_MIGRATION = re.compile(r"_?\d{4,}.*\.py|.*migrations?\.py", re.IGNORECASE)
@@ -51,7 +51,7 @@ def find_migrations(root: Path) -> tuple[MigrationFile, ...]:
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix == ".py")
     except FileNotFoundError:
-        raise ProjectError(f"There is no folder {FOLDER}/ here ({root}).", "Run `monarch init`.") from None
+        raise ProjectError(f"There is no folder {FOLDER}/ here ({root}).", where_else(root)) from None
     except OSError as error:
         raise ProjectError(
             f"{FOLDER}/ cannot be read: {error.strerror}.", "It must be a folder that you may read."
@@ -103,6 +103,10 @@ def load_migration(file: MigrationFile, root: Path) -> type[Migration]:
             f"{file.shown_path} defines {len(classes)} migrations: {names}.",
             "One file, one migration: move the others to files of their own (monarch generate NAME).",
         )
+    if classes[0].run is Migration.run:
+        raise ProjectError(
+            f"{file.shown_path}: class {classes[0].__name__} has no run().", "Write def run(self): in it."
+        )
     return classes[0]
 
 
@@ -120,6 +124,7 @@ def describe(file: MigrationFile, error: BaseException) -> str:
         text = f"{type(error).__name__}: {error.msg}"
     else:  # survives an error that cannot say itself
         text = " ".join("".join(traceback.format_exception_only(error)).split())
+        text = text.partition(", full error: {")[0]  # pymongo's appendix says the same again
     if len(text) > 300:
         text = text[:300] + " …"
     line = line_in(file, error)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from monarch.errors import MigrationError
+from monarch.errors import LockedError, MigrationError
 from monarch.history import Record, State
 from monarch.migrations.files import MigrationFile
 
@@ -19,6 +19,7 @@ class Status:
     state: State
     processed_at: datetime | None
     file: MigrationFile | None
+    record: Record | None = None
 
 
 def list_status(files: tuple[MigrationFile, ...], records: Mapping[str, Record]) -> tuple[Status, ...]:
@@ -28,7 +29,8 @@ def list_status(files: tuple[MigrationFile, ...], records: Mapping[str, Record])
     for key in sorted({*known, *records}):
         record = records.get(key)
         state = record.state if record else State.NEW
-        rows.append(Status(key, state, record.processed_at if record else None, known.get(key)))
+        when = record.processed_at if record else None
+        rows.append(Status(key, state, when, known.get(key), record))
     return tuple(rows)
 
 
@@ -41,6 +43,7 @@ def pending(
 ) -> tuple[MigrationFile, ...]:
     """The migrations to run, in order. With ``retry`` those that did not finish are among them.
 
+    :raises LockedError: if another run is at one of them.
     :raises MigrationError: if one did not finish and nobody said to retry, naming it and the ways on;
         or if the database has a history and the checkout has no migrations at all.
     """
@@ -53,6 +56,8 @@ def pending(
     for status in list_status(files, records):
         if status.state is State.COMPLETED:
             continue
+        if status.record is not None:
+            refuse_if_running(status.record, environment)
         if status.state in (State.FAILED, State.PROCESSING) and not retry:
             raise _stands_in_the_way(status, environment)
         if status.file is not None:
@@ -65,14 +70,43 @@ def pending(
     return tuple(due)
 
 
+def refuse_if_running(record: Record, environment: str) -> None:
+    """Let nothing touch a migration while a process that we can see is running it.
+
+    :raises LockedError: naming the process.
+    """
+    if record.state is State.PROCESSING and record.attempt is not None and record.attempt.alive:
+        raise LockedError(
+            f"{record.key} is being run on {environment!r} by {record.attempt.who}{_since(record)}.",
+            "Wait until it is done, then try again.",
+        )
+
+
 def _stands_in_the_way(status: Status, environment: str) -> MigrationError:
+    record = status.record
+    attempt = record.attempt if record else None
+    since = _since(record) if record else ""
     if status.state is State.FAILED:
-        what = "failed"
-    else:
-        what = "was left in Processing: its run was cut off, or is still going on,"
-    since = f" (since {status.processed_at:%Y-%m-%d %H:%M:%S} UTC)" if status.processed_at else ""
+        why = f": {attempt.error}" if attempt and attempt.error else "."
+        return MigrationError(
+            f"{status.key} failed on {environment!r}{since}, and nothing goes past it{why}",
+            ways_on(status.key, environment),
+        )
+    by = f" by {attempt.who}" if attempt else ""
     return MigrationError(
-        f"{status.key} {what} on {environment!r}{since}. Nothing goes past it.",
-        f"Look what it has done, then: monarch migrate_one {status.key} {environment}"
-        f"   or: monarch migrate {environment} --retry",
+        f"{status.key} was left in Processing on {environment!r}{by}{since}. It was cut off, unless it still "
+        "runs on another machine. Nothing goes past it.",
+        f"Make sure that it does not run, and look what it has done. {ways_on(status.key, environment)}",
     )
+
+
+def ways_on(key: str, environment: str) -> str:
+    """How to go on after a migration that did not finish, with the exact commands."""
+    return (
+        f"Mend it, then `monarch migrate_one {key} {environment}`,"
+        f" or `monarch migrate {environment} --retry` to go on with the rest too."
+    )
+
+
+def _since(record: Record) -> str:
+    return f" (since {record.processed_at:%Y-%m-%d %H:%M:%S} UTC)" if record.processed_at else ""

@@ -14,6 +14,7 @@ from monarch.history import Failure, History, Record
 from monarch.importing import importable
 from monarch.migrations.files import MigrationFile, describe, load_migration
 from monarch.migrations.migration import Migration
+from monarch.migrations.plan import ways_on
 from monarch.progress import Progress
 from monarch.secret import redact
 
@@ -71,14 +72,14 @@ class Runner:
             self._record(file, error, interrupted=True)
             raise RunInterrupted(
                 f"{file.key} was interrupted on {self._environment.name!r}, and is recorded as Failed.",
-                self._way_on(file),
+                ways_on(file.key, self._environment.name),
             ) from error
         except BaseException as error:
             # SystemExit too: a migration that says `exit(0)` half way has not completed.
             self._record(file, error)
             raise MigrationError(
                 f"{file.key} failed on {self._environment.name!r}: {describe(file, error)}",
-                self._way_on(file),
+                ways_on(file.key, self._environment.name),
             ) from error
         self._complete(file)
         done = Done(file.key, time.monotonic() - began)
@@ -113,15 +114,9 @@ class Runner:
             raise kind(
                 f"{file.key} failed: {describe(file, error)}; and that could not be recorded: "
                 f"{unrecorded.message}",
-                f"It is left in Processing. See that the server is back. {self._way_on(file)}",
+                "It is left in Processing. See that the server is back. "
+                f"{ways_on(file.key, self._environment.name)}",
             ) from error
-
-    def _way_on(self, file: MigrationFile) -> str:
-        environment = self._environment.name
-        return (
-            f"Mend it, then: monarch migrate_one {file.key} {environment}"
-            f"   or, to go on with the rest too: monarch migrate {environment} --retry"
-        )
 
 
 def _storable(text: str) -> str:

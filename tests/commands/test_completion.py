@@ -25,7 +25,9 @@ def test_environments_and_migrations_complete(folder: Folder) -> None:
     key = folder.migration("add_users")
     assert complete(folder, "monarch migrate dev") == {"development"}
     assert complete(folder, "monarch migrate ") == {"development", "production"}
-    assert complete(folder, "monarch migrate_one users") == {key}
+    assert complete(folder, "monarch migrate_one add") == {"add_users"}
+    assert complete(folder, "monarch migrate_one _2014") == {key}
+    assert complete(folder, "monarch migrate d") == {"development"}
     assert complete(folder, "monarch migrate_one add_users pro") == {"production"}
     assert "migrate_one" in complete(folder, "monarch mig")
 

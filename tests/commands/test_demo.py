@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.shell import Folder
@@ -25,3 +27,11 @@ def test_a_folder_that_is_there_is_left_alone(folder: Folder) -> None:
     assert "There is a 'monarch_demo' already." in ran.err
     assert "monarch demo FOLDER" in ran.err
     assert set(folder.files()) == {"monarch_demo/mine"}
+
+
+def test_without_a_server_nothing_is_left_in_the_way(folder: Folder) -> None:
+    folder.write("bin/mongod", "#!/bin/sh\nexit 3\n").chmod(0o755)
+    folder.variables["PATH"] = f"{folder.path / 'bin'}:{os.environ['PATH']}"
+    ran = folder.monarch("demo")
+    assert ran.code == 5
+    assert set(folder.files()) == {"bin/mongod"}

@@ -74,6 +74,7 @@ def test_dashes_and_aliases_are_understood() -> None:
     ("arguments", "said", "hint"),
     [
         (["migrat", "dev"], "There is no command 'migrat'.", "Did you mean 'migrate'?"),
+        (["copy_db", "a:b"], "This monarch has no 'copy_db' yet.", "on its way"),
         (["xyzzy"], "There is no command 'xyzzy'.", "`monarch --help` lists them all."),
         (["migrate"], "Missing argument 'ENVIRONMENT'.", "`monarch migrate --help` shows how it goes."),
         (["migrate", "dev", "--yess"], "--yess", "`monarch migrate --help` shows how it goes."),
@@ -117,3 +118,10 @@ def test_a_folder_that_is_gone(folder: Folder) -> None:
         "Error: The current folder is gone.",
         "Hint: Go to the folder of your project.",
     ]
+
+
+def test_monarch_alone_shows_the_help_and_is_no_success(folder: Folder) -> None:
+    ran = folder.monarch()
+    assert ran.code == 2
+    assert ran.out == folder.monarch("--help").out
+    assert ran.err == ""

@@ -113,6 +113,8 @@ def test_a_broken_template_is_told(folder: Folder, template: str, said: str) -> 
         ("x" * 200, "monarch generate xxx"),
         ("a/b", "monarch generate a_b"),
         ("a\nb", "monarch generate a_b"),
+        ("1foo", "monarch generate foo"),
+        ("2024_fix", "monarch generate fix"),
     ],
 )
 def test_names_that_migrations_cannot_have(folder: Folder, name: str, hint: str) -> None:

@@ -107,6 +107,7 @@ def test_a_migration_may_import_the_project_and_its_neighbours(folder: Folder) -
 
         class AMigration(Migration):
             row = Row()
+            def run(self): ...
         """,
     )
     (file,) = find_migrations(folder.path)

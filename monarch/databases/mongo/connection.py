@@ -6,6 +6,7 @@ none of its messages can.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,8 +46,15 @@ def connect(environment: Environment) -> Iterator[Client]:
             warnings.simplefilter("error", UserWarning)
             client: Client = MongoClient(uris.build(_public(environment)), **_arguments(environment))
     except (ConfigurationError, InvalidURI, ValueError, TypeError, OSError, UserWarning) as error:
+        if environment.srv and "DNS" in str(error):
+            raise ServerError(
+                f"Cannot look up {environment.server} for {environment.name!r}: {_one_line(error)}",
+                "Is the name right in migrations/settings.py, and does this machine reach its DNS?",
+            ) from error
+        key = next((name for name, value in environment.options if value == _file(error)), None)
+        what = f"its {key!r}: " if key else ""
         raise SettingsError(
-            f"Environment {environment.name!r} cannot be used: {_one_line(error)}",
+            f"Environment {environment.name!r} cannot be used: {what}{_one_line(error)}",
             "Check its keys in migrations/settings.py.",
         ) from error
     except PyMongoError as error:
@@ -125,6 +133,11 @@ def explain(environment: Environment, error: PyMongoError) -> MonarchError:
             f"The user was looked up in {source!r}: is that right? Say another with 'authSource'.",
         )
     if isinstance(error, OperationFailure) and error.code == _UNAUTHORIZED:
+        if environment.username is None:
+            return ServerError(
+                f"MongoDB of {where} wants to know who you are, and the environment has no 'username'.",
+                "Add 'username' and 'password', or put them into its 'uri'.",
+            )
         return ServerError(
             f"MongoDB of {where} refuses user {environment.username!r}: {_said(error)}",
             "Use an account with the right to do so (role readWrite, to drop a database dbAdmin).",
@@ -137,8 +150,13 @@ def explain(environment: Environment, error: PyMongoError) -> MonarchError:
 
 
 def _said(error: PyMongoError) -> str:
-    """The server's words, without pymongo's appendix of the whole reply."""
-    return redact(" ".join(str(error).partition(", full error:")[0].split()))
+    """The server's words, without pymongo's appendix of the whole reply nor the command's own text."""
+    words = " ".join(str(error).partition(", full error:")[0].split())
+    return redact(re.sub(r"(to execute command) \{ (\w+):.*", r"\1 \2", words))
+
+
+def _file(error: Exception) -> str | None:
+    return error.filename if isinstance(error, OSError) else None
 
 
 def _one_line(error: Exception) -> str:
@@ -157,6 +175,6 @@ def _unreachable_hint(reason: str, environment: Environment) -> str:
         return "Its TLS is not as expected: check 'tls', 'tlsCAFile' and the host's name."
     if "connection closed" in lower or "reset by peer" in lower:
         return "Something answers and hangs up. Does the server want TLS? Then set 'tls': True."
-    if "no replica set members" in lower or "replicaset" in lower:
+    if ("no replica set members" in lower or "replicaset" in lower) and "refused" not in lower:
         return "Is 'replicaSet' the name of this replica set?"
     return f"Is it running, and is the host of {environment.name!r} right in migrations/settings.py?"

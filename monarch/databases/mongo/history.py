@@ -7,11 +7,9 @@ every attempt: who, from when to when, how it ended, and the traceback. Times ar
 
 from __future__ import annotations
 
-import getpass
 import hashlib
-import os
-import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -20,17 +18,18 @@ from pymongo import ReadPreference, WriteConcern
 from pymongo.database import Database as PyMongoDatabase
 from pymongo.errors import DuplicateKeyError
 
+from monarch.databases import owner
 from monarch.databases.mongo.connection import explained
 from monarch.environments import Environment
 from monarch.errors import LockedError, ServerError
-from monarch.history import Failure, History, Record, State
-from monarch.version import __version__
+from monarch.history import Attempt, Failure, History, Record, State
 
 HISTORY = "mongo_migration_history"
 JOURNAL = "mongo_migration_journal"
 
 # Acknowledged by most of the members, so that no failover forgets it; bounded, so that nothing hangs.
 _DURABLE = WriteConcern("majority", wtimeout=30_000)
+_UNFINISHED = (State.PROCESSING, State.FAILED)
 # Where an original that ran twice at once has left two documents of a key, the first of these counts.
 _STRONGEST = (State.COMPLETED, State.PROCESSING, State.FAILED, State.NEW)
 
@@ -50,6 +49,13 @@ class MongoHistory(History):
         self._attempts: dict[str, ObjectId] = {}
 
     def read(self) -> Mapping[str, Record]:
+        records = self._read()
+        if any(_has_just_ended(record) for record in records.values()):
+            # It ended between the two queries: by now its state says so too, unless it was killed there.
+            records = self._read()
+        return records
+
+    def _read(self) -> dict[str, Record]:
         records: dict[str, Record] = {}
         with explained(self._environment):
             for document in self._history.find({}, {"_id": 0, "key": 1, "state": 1, "processed_at": 1}):
@@ -57,6 +63,12 @@ class MongoHistory(History):
                 known = records.get(record.key)
                 if known is None or _STRONGEST.index(record.state) < _STRONGEST.index(known.state):
                     records[record.key] = record
+            unfinished = [key for key, record in records.items() if record.state in _UNFINISHED]
+            if unfinished:
+                # Oldest first: of the attempts at one key the last one stays.
+                for attempt in self._journal.find({"key": {"$in": unfinished}}, sort=[("started_at", 1)]):
+                    key = attempt["key"]
+                    records[key] = replace(records[key], attempt=_attempt(attempt))
         return records
 
     def start(self, key: str, seen: Record | None) -> None:
@@ -64,23 +76,25 @@ class MongoHistory(History):
             "$set": {"key": key, "state": State.PROCESSING.value},
             "$currentDate": {"processed_at": True},
         }
+        attempt = self._attempts[key] = ObjectId()
         with explained(self._environment):
+            # First who it is, so that whoever finds the key taken finds out by whom.
+            self._journal.update_one(
+                {"_id": attempt},
+                {"$set": {"key": key, **owner.identity()}, "$currentDate": {"started_at": True}},
+                upsert=True,
+            )
             if seen is None:
                 first = self._insert(key, changes)
             else:
                 same = {"key": key, "state": seen.state.value}
                 first = self._history.update_one(same, changes).matched_count == 1
             if not first:
+                self._journal.delete_one({"_id": attempt})
                 raise LockedError(
                     f"Another run has just taken {key} on {self._environment.name!r}.",
                     f"See what it does with: monarch list_migrations {self._environment.name}",
                 )
-            self._attempts[key] = ObjectId()
-            self._journal.update_one(
-                {"_id": self._attempts[key]},
-                {"$set": {"key": key, **_who()}, "$currentDate": {"started_at": True}},
-                upsert=True,
-            )
 
     def complete(self, key: str) -> None:
         self._finish(key, State.COMPLETED, {"outcome": "Completed"})
@@ -132,9 +146,14 @@ class MongoHistory(History):
             ) from None
 
 
-def _who() -> dict[str, Any]:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        user = str(os.getuid()) if hasattr(os, "getuid") else "?"
-    return {"host": socket.gethostname(), "user": user, "pid": os.getpid(), "monarch": __version__}
+def _attempt(document: Mapping[str, Any]) -> Attempt:
+    return Attempt(
+        who=owner.describe(document),
+        alive=owner.is_alive(document),
+        ended="outcome" in document,
+        error=str(document["error"]) if document.get("error") else None,
+    )
+
+
+def _has_just_ended(record: Record) -> bool:
+    return record.state is State.PROCESSING and record.attempt is not None and record.attempt.ended

@@ -1,0 +1,16 @@
+"""Where the files of a project lie, and where one may have meant to be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FOLDER = "migrations"
+SETTINGS = Path(FOLDER) / "settings.py"
+
+
+def where_else(root: Path) -> str:
+    """A hint for somebody who is in ``root``, where there is no project."""
+    for parent in root.parents:
+        if (parent / SETTINGS).is_file():
+            return f"There is a project in {parent}: run monarch there."
+    return "Run `monarch init` to make one, or go to the folder of your project."
