@@ -173,7 +173,7 @@ def _option(name: str, value: object) -> uris.Option:
         value = "true" if value else "false"
     if not isinstance(value, str | int | float):
         raise SettingsError(f"its {name!r} is a {type(value).__name__}", "Write it as text or number.")
-    return name, Secret(str(value)) if name in uris.SECRET_OPTIONS else str(value)
+    return uris.make_option(name, str(value))
 
 
 def _check_keys(entry: Mapping[Any, Any]) -> None:
@@ -211,7 +211,7 @@ def check_database_name(name: str) -> None:
     """
     if name in ("admin", "config", "local"):
         raise SettingsError(f"{name!r} is MongoDB's own database", "Say with 'db_name' which one is yours.")
-    if re.search(r'[/\\. "$*<>:|?\0]', name) or len(name.encode()) > 63:
+    if re.search(r'[/\\. "$*<>:|?\0]', name) or len(name.encode("utf-8", "replace")) > 63:
         raise SettingsError(
             f"its database cannot be called {name!r}",
             'At most 63 bytes, and none of / \\ . " $ * < > : | ? and space.',

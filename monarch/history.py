@@ -69,7 +69,7 @@ class History(ABC):
 
     @abstractmethod
     def start(self, key: str, seen: Record | None) -> None:
-        """Record that ``key`` is being run, if its state still is the one that was ``seen``.
+        """Record that ``key`` is being run, if its state and time still are what was ``seen``.
 
         Atomic: of two runs that saw the same, one starts.
 

@@ -9,6 +9,10 @@ class Progress:
     def waiting(self, why: str) -> None:
         """The work waits for something, told in one line."""
 
+    def must_stop(self) -> bool:
+        """Whether a person or a signal wants the run to end, however quiet the work kept about it."""
+        return False
+
     def planned(self, environment: str, keys: tuple[str, ...]) -> None:
         """These migrations will run, in this order."""
 

@@ -5,6 +5,9 @@ This is monarch's interface for Python; the commands add questions and output. N
 
 from __future__ import annotations
 
+import itertools
+import os
+import shutil
 import string
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,7 +48,7 @@ class Project:
     """The project at ``root``. Its settings are read when they are first needed."""
 
     def __init__(self, root: str | Path = ".") -> None:
-        self.root = Path(root).absolute()
+        self.root = Path(root).resolve()
 
     @cached_property
     def settings(self) -> Settings:
@@ -81,13 +84,11 @@ class Project:
             folder.mkdir(exist_ok=True)
             package, settings = folder / "__init__.py", self.root / SETTINGS
             if not package.exists():
-                package.write_text(templates.read("__init__.py"), encoding="utf-8")
+                _write_whole(package, templates.read("__init__.py"))
                 written.append(package)
             if settings.exists():
-                kept = settings.with_name(f"settings.py.{datetime.now(UTC):%Y%m%d%H%M%S}.old")
-                settings.rename(kept)
-                written.append(kept)
-            settings.write_text(templates.read("settings.py.tmpl"), encoding="utf-8")
+                written.append(_keep(settings))
+            _write_whole(settings, templates.read("settings.py.tmpl"))
             written.append(settings)
         except OSError as error:
             raise ProjectError(
@@ -114,8 +115,7 @@ class Project:
         path = self.root / FOLDER / f"_{_next_stamp(files)}_{name}_migration.py"
         source = templates.render_migration(self.root / FOLDER, f"{camel_case(name)}Migration", name)
         try:
-            with path.open("x", encoding="utf-8") as file_:
-                file_.write(source)
+            _write_whole(path, source)
         except OSError as error:
             raise ProjectError(f"{path} cannot be written: {error.strerror}.", "Mend that first.") from error
         return path
@@ -173,6 +173,38 @@ class Project:
         return Runner(
             self.root, self.environment(environment), database.history, database.handles(), progress
         )
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file that is there with all of its text, or not at all."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with unfinished.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _keep(settings: Path) -> Path:
+    """A second name for the settings that are there, taken by no other file; the first one stays."""
+    for number in itertools.count(1):
+        kept = settings.with_name(f"settings.py.{number}.old")
+        try:
+            with settings.open("rb") as old, kept.open("xb") as new:
+                kept.chmod(settings.stat().st_mode & 0o777)
+                shutil.copyfileobj(old, new)
+                new.flush()
+                os.fsync(new.fileno())
+            return kept
+        except FileExistsError:
+            continue
+        except OSError:
+            kept.unlink(missing_ok=True)
+            raise
+    raise AssertionError("count() does not end")
 
 
 def _check_name(name: str) -> None:

@@ -59,6 +59,12 @@ def redact(text: str) -> str:
 
 def _spellings(value: str) -> set[str]:
     """The ways a value is written: itself, percent-encoded, inside Python's quotes."""
-    in_json = json.dumps(value)[1:-1]
-    in_python = repr(value)[1:-1]
-    return {value, quote(value, safe=""), quote(value), quote_plus(value), in_json, in_python}
+    raw = value.encode("utf-8", "surrogateescape")
+    quoted = {quote(raw, safe=""), quote(raw), quote_plus(raw)}
+    lower = {re.sub("%..", lambda escape: escape[0].lower(), text) for text in quoted}
+    in_json = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+    in_python = {repr(value)[1:-1], repr(raw)[2:-1], value.replace("'", "\\'")}
+    twice = {repr(text)[1:-1] for text in in_json | in_python}
+    squeezed = {value.strip(), " ".join(value.split())}
+    every = {value} | quoted | lower | in_json | in_python | twice | squeezed
+    return {text for text in every if len(text) >= _SHORTEST}

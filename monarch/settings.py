@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import traceback
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -89,10 +91,14 @@ def _execute(root: Path) -> ModuleType:
     module.__file__ = str(path)
     _learn_secrets()
     try:
-        with importable(root):
+        # What it prints is not part of what a command prints for programs.
+        with importable(root), redirect_stdout(sys.stderr):
             exec(compile(source, _SHOWN, "exec"), module.__dict__)
     except KeyboardInterrupt:
         raise
+    except NameError as error:
+        # A password whose quotes were forgotten is a name; nobody is to see which.
+        raise _not_executed(error) from None
     except BaseException as error:
         raise _not_executed(error) from error
     return module
@@ -115,9 +121,13 @@ def _not_executed(error: BaseException) -> SettingsError:
         message = f"{place}: there is no {error.args[0]!r}." if error.args else f"{place}: KeyError."
         hint = "If it is a variable of the environment, set it, or read it with os.environ.get()."
         return SettingsError(redact(message), hint)
-    said = error.msg if isinstance(error, SyntaxError) else str(error)
-    message = f"{place}: {type(error).__name__}: {said}" if said else f"{place}: {type(error).__name__}"
-    return SettingsError(redact(" ".join(message.split())), "Mend that line and try again.")
+    if isinstance(error, SyntaxError):
+        said = f"SyntaxError: {error.msg}"
+    elif isinstance(error, NameError):
+        said = "NameError: a name in it is not defined. Are the quotes of a text missing?"
+    else:  # survives an error that cannot say itself
+        said = "".join(traceback.format_exception_only(error))
+    return SettingsError(" ".join(f"{place}: {redact(said)}".split()), "Mend that line and try again.")
 
 
 def _environments(module: ModuleType) -> tuple[Environment, ...]:

@@ -170,15 +170,27 @@ def _option(pair: str) -> Option:
     if canonical is None:
         # The name itself may be the tail of a password with an unescaped "?".
         raise SettingsError("an option in it is not one that MongoDB's drivers know", _ESCAPE)
-    if canonical in SECRET_OPTIONS:
-        return canonical, Secret(unquote_plus(value))
-    return canonical, unquote_plus(value)
+    return make_option(canonical, unquote_plus(value))
+
+
+def make_option(name: str, value: str) -> Option:
+    """An option, a `Secret` where it is one, and so are its pieces, which pymongo quotes one by one."""
+    if name not in SECRET_OPTIONS:
+        return name, value
+    for piece in re.split("[,:]", value):
+        Secret(piece)
+    return name, Secret(value)
 
 
 def _check_host(host: str, srv: bool) -> None:
     if "@" in host or "://" in host:
         raise SettingsError("a connection string stands where host names belong", "Use 'uri' for it.")
-    if host.startswith("[") or host.lower().startswith("%2f"):
+    if host.lower().startswith("%2f"):
+        return
+    if host.startswith("["):
+        address, _, port = host[1:].partition("]")
+        if not re.fullmatch(r"[0-9A-Fa-f:.]+", address) or not re.fullmatch(r"(:[0-9]{1,5})?", port):
+            raise SettingsError("the address in its [ ] is none", _ESCAPE)
         return
     _, colon, port = host.partition(":")
     if colon and srv:

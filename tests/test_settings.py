@@ -112,6 +112,7 @@ def test_what_may_not_be_read_is_told(folder: Folder, unreadable: str, plain_rig
         "ENVIRONMENTS = {'d': {'host': 'h', 'password': 'very-hush' + 1}}",
         "ENVIRONMENTS = {'d': {'host': 'h', 'password': 'very-hush' oops}}",
         "import os\nint(os.environ['DB_PASSWORD'])",
+        "ENVIRONMENTS = {'d': {'host': 'h', 'password': hush}}",
         "import os\ntry:\n    int(os.environ['DB_PASSWORD'])\nexcept ValueError:\n    1 / 0",
     ],
 )
@@ -124,3 +125,17 @@ def test_settings_that_fail_tell_no_secret_of_theirs(
     assert ran.code == 2
     assert "migrations/settings.py, line" in ran.err
     assert "hush" not in ran.said
+
+
+@pytest.mark.parametrize("password", ["'very-hush'\n ('x')", "'a' is 'b' or 'very-hush'"])
+def test_a_warning_of_python_shows_no_line_of_the_settings(folder: Folder, password: str) -> None:
+    entry = f"'host': 'h', 'db_name': 'a', 'username': 'me', 'password': {password}"
+    folder.write("migrations/settings.py", f"ENVIRONMENTS = {{'d': {{{entry}}}}}")
+    assert "hush" not in folder.monarch("list_environments").said
+
+
+def test_what_settings_print_is_not_part_of_the_output(folder: Folder) -> None:
+    folder.write("migrations/settings.py", f"print('loading')\n{GOOD}")
+    ran = folder.monarch("list_environments", "--json")
+    assert ran.json[0]["name"] == "dev"
+    assert ran.err == "loading\n"

@@ -19,8 +19,12 @@ _INTERRUPTED = 130
 _traceback_wanted = False
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP, treated as Ctrl-C is."""
+_signals_seen: list[str] = []
+
+
+def was_signalled() -> bool:
+    """Whether Ctrl-C, SIGTERM or SIGHUP came, also if somebody's bare ``except`` has swallowed it."""
+    return bool(_signals_seen)
 
 
 def want_traceback() -> None:
@@ -71,8 +75,8 @@ def _tell(error: BaseException, message: str, hint: str | None, code: int) -> in
             if text:
                 line = f"{click.style(label, fg=shade, bold=True)} {_one_line(redact(text))}"
                 click.echo(line, err=True, color=colour())
-    except OSError:
-        pass  # nobody listens any more; the exit code still tells
+    except (OSError, KeyboardInterrupt):
+        pass  # nobody listens any more, or wants to; the exit code still tells
     return code
 
 
@@ -86,10 +90,12 @@ def signals_as_interrupts() -> Iterator[None]:
     import signal
 
     def interrupt(number: int, _: Any) -> None:
-        raise Terminated(signal.Signals(number).name)
+        _signals_seen.append(signal.Signals(number).name)
+        raise KeyboardInterrupt(signal.Signals(number).name)
 
+    _signals_seen.clear()
     previous: dict[int, Any] = {}
-    for name in ("SIGTERM", "SIGHUP"):
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         try:
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:

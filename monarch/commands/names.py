@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monarch.errors import MonarchError, UsageError
+from monarch.errors import UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -42,7 +42,7 @@ class ProjectName(click.ParamType):  # type: ignore[type-arg]
 
         try:
             names = [name for name in self._known() if name.startswith(incomplete)]
-        except (MonarchError, OSError):
+        except Exception:  # of settings that fail, say: nothing helps there, and nothing may be printed
             return []
         return [CompletionItem(name) for name in names]
 

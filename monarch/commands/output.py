@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from monarch.commands.boundary import was_signalled
 from monarch.commands.terminal import columns
 from monarch.errors import MonarchError
 from monarch.progress import Progress
@@ -39,6 +40,9 @@ class Told(Progress):
 
     def waiting(self, why: str) -> None:
         click.echo(f"Waiting: {why} …", err=True)
+
+    def must_stop(self) -> bool:
+        return was_signalled()
 
     def planned(self, environment: str, keys: tuple[str, ...]) -> None:
         self._say(f"{count(len(keys), 'migration')} to run on {environment}:")

@@ -21,7 +21,7 @@ def identity() -> dict[str, Any]:
     pid = os.getpid()
     return {
         "host": socket.gethostname(),
-        "user": user,
+        "user": user.encode("utf-8", "backslashreplace").decode(),
         "pid": pid,
         "pid_began": _began(pid),
         "monarch": __version__,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 import sys
 import traceback
 from dataclasses import dataclass
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from pathlib import Path
 from types import ModuleType
 
@@ -20,8 +22,7 @@ from monarch.secret import redact
 PATTERN = re.compile(r"_(?P<stamp>\d{12})_(?P<name>\w+)_migration\.py", re.ASCII)
 
 _LIKE_A_MIGRATION = re.compile(r"_?\d{4,}.*\.py|.*migrations?\.py", re.IGNORECASE)
-_MIGRATION_CLASS = re.compile(rb"^class\s+\w+\s*\([^)]*Migration\b[^)]*\)\s*:", re.MULTILINE)
-_RUN = re.compile(rb"^\s+def\s+run\s*\(", re.MULTILINE)
+_FOLDER_LIKE_A_MIGRATION = re.compile(r"_?\d{8,}.*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,12 @@ class MigrationFile:
 def find_migrations(root: Path) -> tuple[MigrationFile, ...]:
     """The migrations of the project below ``root``, in the order in which they run: by file name.
 
-    :raises ProjectError: if the folder is missing or cannot be read, if two migrations have one
-        name, or if a file looks like a migration but is not called like one.
+    :raises ProjectError: if the folder is missing or cannot be read, or if a file looks like a migration
+        but is not called like one.
     """
     folder = root / FOLDER
     try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix == ".py")
+        paths = sorted(folder.iterdir())
     except FileNotFoundError:
         raise ProjectError(f"There is no folder {FOLDER}/ here ({root}).", where_else(root)) from None
     except OSError as error:
@@ -59,23 +60,29 @@ def find_migrations(root: Path) -> tuple[MigrationFile, ...]:
     files = []
     for path in paths:
         match = PATTERN.fullmatch(path.name)
-        if match:
+        if match and path.is_file():
             files.append(MigrationFile(path, match["stamp"], match["name"]))
-        elif path.name not in ("__init__.py", "settings.py"):
+        elif path.name not in ("__init__.py", "settings.py", "__pycache__"):
             _refuse_if_like_a_migration(path)
-    _refuse_duplicates(files)
     return tuple(files)
 
 
 def find_migration(files: tuple[MigrationFile, ...], wanted: str) -> MigrationFile:
     """The migration that ``wanted`` names: by key, file name, path, or the name it was given.
 
-    :raises ProjectError: naming the nearest one.
+    :raises ProjectError: naming the nearest one, or saying that several have that name.
     """
     stem = Path(wanted).name.removesuffix(".py")
-    for file in files:
-        if stem in (file.key, file.name, f"{file.name}_migration"):
-            return file
+    for matches in (
+        [file for file in files if file.key == stem],
+        [file for file in files if file.name == stem],
+        [file for file in files if f"{file.name}_migration" == stem],
+    ):
+        if len(matches) > 1:
+            keys = ", ".join(file.key for file in matches)
+            raise ProjectError(f"{wanted!r} is the name of {len(matches)} migrations: {keys}.", "Say which.")
+        if matches:
+            return matches[0]
     names = [file.name for file in files]
     hint = suggest(stem, names, otherwise="Make one with `monarch generate NAME`.")
     raise ProjectError(f"There is no migration {wanted!r}.", hint)
@@ -87,18 +94,15 @@ def load_migration(file: MigrationFile, root: Path) -> type[Migration]:
     :raises ProjectError: if it cannot be imported, or defines no such class, or more than one.
     """
     module = _import(file, root)
-    classes = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Migration) and value.__module__ == module.__name__
-    ]
+    found = dict.fromkeys(value for value in vars(module).values() if isinstance(value, type))
+    classes = [kind for kind in found if issubclass(kind, Migration) and kind.__module__ == module.__name__]
     if not classes:
         raise ProjectError(
             f"{file.shown_path} defines no migration.",
             f"It needs a class {camel_case(file.name)}Migration(MongoBackedMigration).",
         )
     if len(classes) > 1:
-        names = ", ".join(found.__name__ for found in classes)
+        names = ", ".join(kind.__name__ for kind in classes)
         raise ProjectError(
             f"{file.shown_path} defines {len(classes)} migrations: {names}.",
             "One file, one migration: move the others to files of their own (monarch generate NAME).",
@@ -106,6 +110,12 @@ def load_migration(file: MigrationFile, root: Path) -> type[Migration]:
     if classes[0].run is Migration.run:
         raise ProjectError(
             f"{file.shown_path}: class {classes[0].__name__} has no run().", "Write def run(self): in it."
+        )
+    if any(test(classes[0].run) for test in (iscoroutinefunction, isgeneratorfunction, isasyncgenfunction)):
+        raise ProjectError(
+            f"{file.shown_path}: run() of {classes[0].__name__} is async or a generator, "
+            "of which a call runs nothing.",
+            "Make it a plain function; asyncio.run(…) inside it runs what is async.",
         )
     return classes[0]
 
@@ -121,14 +131,15 @@ def line_in(file: MigrationFile, error: BaseException) -> int | None:
 def describe(file: MigrationFile, error: BaseException) -> str:
     """``error`` in one line, with the migration's own file and line, and no secret."""
     if isinstance(error, SyntaxError):
-        text = f"{type(error).__name__}: {error.msg}"
+        text = redact(f"{type(error).__name__}: {error.msg}")
     else:  # survives an error that cannot say itself
-        text = " ".join("".join(traceback.format_exception_only(error)).split())
+        # Redacted before it is squeezed and cut: a piece of a secret would not be found any more.
+        text = " ".join(redact("".join(traceback.format_exception_only(error))).split())
         text = text.partition(", full error: {")[0]  # pymongo's appendix says the same again
     if len(text) > 300:
         text = text[:300] + " …"
     line = line_in(file, error)
-    return redact(f"{text} ({file.shown_path}{f', line {line}' if line else ''})")
+    return f"{text} ({file.shown_path}{f', line {line}' if line else ''})"
 
 
 def _import(file: MigrationFile, root: Path) -> ModuleType:
@@ -154,29 +165,45 @@ def _import(file: MigrationFile, root: Path) -> ModuleType:
 
 
 def _refuse_if_like_a_migration(path: Path) -> None:
-    like = _LIKE_A_MIGRATION.fullmatch(path.name) is not None
-    if not like:
+    shown = f"{FOLDER}/{path.name}"
+    source = path.suffix.lower() == ".py"
+    pattern = _FOLDER_LIKE_A_MIGRATION if path.is_dir() else _LIKE_A_MIGRATION
+    like = pattern.fullmatch(path.name) is not None
+    if not like and source and not path.is_dir():
+        if path.exists() and not path.is_file():
+            raise ProjectError(f"{shown} is no file.", "Only Python files and folders belong there.")
         try:
-            source = path.read_bytes()
+            like = _defines_migration(path.read_bytes())
         except OSError as error:
-            shown = f"{FOLDER}/{path.name}"
-            raise ProjectError(
-                f"{shown} cannot be read: {error.strerror}.", "It must be a file that you may read."
-            ) from None
-        like = bool(_MIGRATION_CLASS.search(source) and _RUN.search(source))
+            hint = "It must be a file that you may read."
+            raise ProjectError(f"{shown} cannot be read: {error.strerror}.", hint) from None
     if like:
         raise ProjectError(
-            f"{FOLDER}/{path.name} looks like a migration, but is not called like one and would never run.",
+            f"{shown} looks like a migration, but is not called like one and would never run.",
             "Call it _YYYYMMDDHHMM_<name>_migration.py (monarch generate NAME does), or move it elsewhere.",
         )
 
 
-def _refuse_duplicates(files: list[MigrationFile]) -> None:
-    seen: dict[str, MigrationFile] = {}
-    for file in files:
-        first = seen.setdefault(file.name.casefold(), file)
-        if first is not file:
-            raise ProjectError(
-                f"Two migrations are called {file.name!r}: {first.path.name} and {file.path.name}.",
-                "Rename the one that has not run anywhere yet.",
-            )
+def _defines_migration(source: bytes) -> bool:
+    """Whether a class in ``source`` derives from a migration and has a ``run``."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return False  # nothing can import it, so it is nobody's helper; and nobody's migration
+    ours = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "monarch"
+        for alias in node.names
+    }
+    return any(
+        isinstance(node, ast.ClassDef)
+        and any(_is_migration(base, ours) for base in node.bases)
+        and any(isinstance(d, ast.FunctionDef | ast.AsyncFunctionDef) and d.name == "run" for d in node.body)
+        for node in ast.walk(tree)
+    )
+
+
+def _is_migration(base: ast.expr, ours: set[str]) -> bool:
+    name = ast.unparse(base).rpartition(".")[2]
+    return name.endswith("Migration") or name in ours

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from monarch.errors import LockedError, MigrationError
+from monarch.errors import LockedError, MigrationError, ProjectError
 from monarch.history import Record, State
 from monarch.migrations.files import MigrationFile
 
@@ -44,6 +44,7 @@ def pending(
     """The migrations to run, in order. With ``retry`` those that did not finish are among them.
 
     :raises LockedError: if another run is at one of them.
+    :raises ProjectError: if two have one name, unless both have run.
     :raises MigrationError: if one did not finish and nobody said to retry, naming it and the ways on;
         or if the database has a history and the checkout has no migrations at all.
     """
@@ -52,6 +53,7 @@ def pending(
             f"There are no migrations here, but {environment!r} has run {len(records)}.",
             "Is this the right folder, and the checkout complete?",
         )
+    _refuse_duplicates(files, records)
     due = []
     for status in list_status(files, records):
         if status.state is State.COMPLETED:
@@ -68,6 +70,20 @@ def pending(
                 "Check out the version that has it, and finish it there.",
             )
     return tuple(due)
+
+
+def _refuse_duplicates(files: tuple[MigrationFile, ...], records: Mapping[str, Record]) -> None:
+    """Two of one name: mostly one file renamed, that would run twice. What has run both times may stay."""
+    by_name: dict[str, MigrationFile] = {}
+    for file in files:
+        first = by_name.setdefault(file.name.casefold(), file)
+        for one in (first, file) if first is not file else ():
+            record = records.get(one.key)
+            if record is None or record.state is not State.COMPLETED:
+                raise ProjectError(
+                    f"Two migrations are called {file.name!r}: {first.path.name} and {file.path.name}.",
+                    "Rename the one that has not run anywhere yet.",
+                )
 
 
 def refuse_if_running(record: Record, environment: str) -> None:

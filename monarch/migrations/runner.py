@@ -68,6 +68,8 @@ class Runner:
         self._history.start(file.key, seen)
         try:
             self._call(kind)
+            if self._progress.must_stop():
+                raise KeyboardInterrupt("swallowed by the migration")
         except KeyboardInterrupt as error:
             self._record(file, error, interrupted=True)
             raise RunInterrupted(
@@ -103,6 +105,12 @@ class Runner:
             raise RunInterrupted(
                 f"Interrupted. {file.key} is done on {self._environment.name!r}; nothing ran after it.",
                 f"To go on: monarch migrate {self._environment.name}",
+            ) from error
+        except MonarchError as error:
+            raise type(error)(
+                f"{file.key} has run to its end on {self._environment.name!r}, but that could not be "
+                f"recorded: {error.message}",
+                "It is left in Processing. Look what it has done before you run it a second time.",
             ) from error
 
     def _record(self, file: MigrationFile, error: BaseException, *, interrupted: bool = False) -> None:

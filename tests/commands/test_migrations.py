@@ -418,3 +418,41 @@ def test_a_class_without_run_is_found_before_anything_runs(project: Folder) -> N
     assert ran.code == 2
     assert "class A has no run()" in ran.err
     assert ran_by(project) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_the_migration_swallows_still_ends_the_run(
+    project: Folder, number: signal.Signals
+) -> None:
+    body = (
+        "import time\necho('working')\nfor _ in range(8):\n    try:\n        time.sleep(.1)\n    except: pass"
+    )
+    key = project.migration("stubborn", body)
+    project.migration("later", INSERT)
+    process = project.start("migrate", "dev")
+    await_line(process, "working")
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
+    assert project.states() == {key: "Failed"}
+    assert ran_by(project) == []
+
+
+def test_of_two_that_retry_the_same_dead_run_one_does(project: Folder) -> None:
+    key = project.migration("slow", INSERT + "\nimport time\ntime.sleep(1)")
+    project.database.mongo_migration_history.insert_one(
+        {"key": key, "state": "Processing", "processed_at": datetime(2014, 5, 29)}
+    )
+    processes = [project.start("migrate", "dev", "--retry") for _ in range(4)]
+    for process in processes:
+        process.communicate(timeout=60)
+    assert sorted(process.returncode for process in processes) == [0, 4, 4, 4]
+    assert ran_by(project) == ["SlowMigration"]
+
+
+def test_a_migration_that_ran_and_could_not_be_recorded_says_that_it_ran(project: Folder) -> None:
+    key = project.migration("closes", INSERT + "\nself.client.close()")
+    ran = project.monarch("migrate", "dev")
+    assert ran.code != 0
+    assert f"{key} has run to its end on 'dev', but that could not be recorded" in ran.err
+    assert "before you run it a second time" in ran.err

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -155,3 +157,28 @@ def test_a_folder_that_may_not_be_written(folder: Folder, plain_rights: list[str
     assert ran.code == 2
     assert "cannot be written: Permission denied." in ran.err
     assert folder.files() == {}
+
+
+def test_init_again_and_again_keeps_every_old_file(folder: Folder) -> None:
+    folder.write("migrations/settings.py", "PRECIOUS = 1")
+    runs = [folder.start("init", "--yes") for _ in range(6)]
+    for run in runs:
+        out, err = run.communicate(timeout=60)
+        assert run.returncode == 0, out + err
+    kept = [content for name, content in folder.files().items() if name.endswith(".old")]
+    assert len(kept) == 6
+    assert b"PRECIOUS = 1" in kept
+
+
+@pytest.mark.parametrize("command", [["init", "--yes"], ["generate", "x"]])
+def test_a_full_disk_leaves_what_was_there(folder: Folder, small_disk: Path, command: list[str]) -> None:
+    (folder.path / "migrations").symlink_to(small_disk)
+    folder.write("migrations/settings.py", "PRECIOUS = 1")
+    with (small_disk / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+        while True:
+            filler.write(b"x" * 4096)
+    ran = folder.monarch(*command)
+    assert ran.code == 2
+    assert "cannot be written: No space left on device." in ran.err
+    assert sorted(path.name for path in small_disk.iterdir()) == ["filler", "settings.py"]
+    assert (small_disk / "settings.py").read_text() == "PRECIOUS = 1"

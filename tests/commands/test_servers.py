@@ -172,6 +172,7 @@ def test_a_client_certificate_whose_key_has_a_password(folder: Folder, tmp_path:
         folder.settings(
             good={**entry, "tlsCertificateKeyFilePassword": PASSWORD},
             wrong={**entry, "tlsCertificateKeyFilePassword": "not-that-hush"},
+            none=entry,
             without={key: value for key, value in entry.items() if key != "tlsCertificateKeyFile"},
         )
         ran = folder.monarch("list_migrations", "good")
@@ -180,6 +181,8 @@ def test_a_client_certificate_whose_key_has_a_password(folder: Folder, tmp_path:
         assert wrong.code in (2, 5)
         assert "not-that-hush" not in wrong.said
         assert folder.monarch("list_migrations", "without").code == 5
+        # No question of OpenSSL's for the password that is missing, which nobody would answer.
+        assert_error(folder.monarch("list_migrations", "none"), 2, "cannot be used", "Check its keys")
 
 
 def test_an_option_value_that_is_none(project: Folder) -> None:
@@ -242,3 +245,14 @@ def test_output_that_cannot_be_written_is_no_success(project: Folder) -> None:
         error, _ = process.stderr.splitlines()
         assert error.startswith("Error: ")
         assert "No space left" in error
+
+
+def test_a_password_that_no_server_can_have(project: Folder) -> None:
+    assert project.server is not None
+    project.settings(
+        dev={"host": project.server.host, "db_name": "a", "username": "me", "password": "very-hush\n"}
+    )
+    ran = project.monarch("list_migrations", "dev")
+    assert ran.code == 5
+    assert "defect" not in ran.err
+    assert "hush" not in ran.said

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from monarch.errors import ProjectError
@@ -42,6 +44,10 @@ def test_one_is_found_by_key_file_path_or_name(folder: Folder) -> None:
         ("add_users_migrations.py", ""),
         (
             "add_users.py",
+            "from monarch import MongoBackedMigration as M\nclass A(M):\n    async def run(self): ...\n",
+        ),
+        (
+            "add_users.py",
             "from monarch import MongoBackedMigration as M\n"
             "class A(MongoBackedMigration):\n    def run(self): ...\n",
         ),
@@ -55,11 +61,35 @@ def test_a_file_that_looks_like_a_migration_is_not_passed_over(
         find_migrations(folder.path)
 
 
-def test_two_of_one_name(folder: Folder) -> None:
-    folder.migration("add_users")
-    folder.migration("Add_Users")
-    with pytest.raises(ProjectError, match="Two migrations are called"):
-        find_migrations(folder.path)
+def test_a_folder_or_another_spelling_is_not_passed_over_either(folder: Folder) -> None:
+    folder.write("migrations/helpers/__init__.py", "")
+    assert find_migrations(folder.path) == ()
+    for name in ("_201405290038_a_migration/__init__.py", "_201405290038_a_migration.PY"):
+        path = folder.write(f"migrations/{name}", "")
+        with pytest.raises(ProjectError, match="looks like a migration"):
+            find_migrations(folder.path)
+        path.unlink()
+        if path.parent.name != "migrations":
+            path.parent.rmdir()
+
+
+def test_a_pipe_is_not_waited_for(folder: Folder) -> None:
+    folder.write("migrations/__init__.py", "")
+    for name, said in (("fifo.py", "is no file"), ("_201405290038_a_migration.py", "looks like")):
+        os.mkfifo(folder.path / "migrations" / name)
+        with pytest.raises(ProjectError, match=said):
+            find_migrations(folder.path)
+        (folder.path / "migrations" / name).unlink()
+
+
+def test_of_two_names_the_exact_one_is_meant(folder: Folder) -> None:
+    folder.migration("users_x")
+    wanted = folder.migration("users_x_migration")
+    files = find_migrations(folder.path)
+    assert find_migration(files, "users_x_migration").key == wanted
+    folder.migration("users_x", stamp="201501010000")
+    with pytest.raises(ProjectError, match="is the name of 2 migrations"):
+        find_migration(find_migrations(folder.path), "users_x")
 
 
 def test_no_folder(folder: Folder) -> None:
@@ -78,6 +108,11 @@ def test_no_folder(folder: Folder) -> None:
         ),
         ("import os\nimport nothing_here", "ModuleNotFoundError: No module named 'nothing_here' (.*line 2)"),
         ("x = (\n", "SyntaxError: .* (.*line 1)"),
+        (
+            "import monarch\nclass A(monarch.Migration):\n  async def run(self): ...",
+            "is async or a generator",
+        ),
+        ("import monarch\nclass A(monarch.Migration):\n  def run(self): yield", "is async or a generator"),
         ("raise SystemExit(0)", "SystemExit: 0 (.*line 1)"),
         ("1/0", "ZeroDivisionError: division by zero (.*line 1)"),
     ],

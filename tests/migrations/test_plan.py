@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from monarch.errors import MigrationError
+from monarch.errors import MigrationError, ProjectError
 from monarch.history import Record, State
 from monarch.migrations.files import MigrationFile
 from monarch.migrations.plan import list_status, pending
@@ -54,3 +54,12 @@ def test_list_status_shows_both_sides() -> None:
         (B.key, State.COMPLETED, None),
         (C.key, State.NEW, C),
     ]
+
+
+def test_two_of_one_name_may_both_have_run_but_neither_may_be_pending() -> None:
+    again = MigrationFile(Path("_2015a_A_migration.py"), "2015a", "A")
+    both = {key: Record(key, State.COMPLETED) for key in (A.key, again.key)}
+    assert pending((A, again), both, "dev") == ()
+    for known in ({}, {A.key: both[A.key]}, {again.key: both[again.key]}):
+        with pytest.raises(ProjectError, match="Two migrations are called"):
+            pending((A, again), known, "dev")

@@ -31,6 +31,9 @@ from monarch.secret import Secret, redact
 PATIENCE_MS = 5000
 _AUTHENTICATION_FAILED, _UNAUTHORIZED = 18, 13
 
+# Mechanisms whose users are in no database.
+_EXTERNAL = ("GSSAPI", "MONGODB-AWS", "MONGODB-OIDC", "MONGODB-X509", "PLAIN")
+
 Client = MongoClient[dict[str, Any]]
 
 
@@ -66,10 +69,13 @@ def connect(environment: Environment) -> Iterator[Client]:
 def full_uri(environment: Environment) -> str:
     """The connection string with everything in it, secrets included, for a driver of one's own."""
     public = _public(environment)
-    options = dict(environment.options)
-    options.setdefault("authSource", environment.auth_database or "admin")
-    if environment.username is None:
-        del options["authSource"]
+    options = environment.options
+    named = dict(options)
+    # Said where a driver would take it from the path, which is now the database; where a cluster's name
+    # or the mechanism decide, they still do.
+    decided = environment.srv or "authSource" in named or named.get("authMechanism") in _EXTERNAL
+    if environment.username is not None and not decided:
+        options = (*options, ("authSource", environment.auth_database or "admin"))
     return uris.build(
         uris.Uri(
             public.srv,
@@ -77,7 +83,7 @@ def full_uri(environment: Environment) -> str:
             environment.username,
             environment.password,
             environment.db_name,
-            tuple(options.items()),
+            options,
         )
     )
 
@@ -100,6 +106,9 @@ def _arguments(environment: Environment) -> dict[str, Any]:
     ):
         if name not in given:
             arguments[name] = value
+    if "tlsCertificateKeyFile" in given and "tlsCertificateKeyFilePassword" not in given:
+        # Or OpenSSL asks for one, in the middle of a CI job. A key without a password does not mind.
+        arguments["tlsCertificateKeyFilePassword"] = "none was given"
     if environment.username is not None:
         arguments["username"] = environment.username
     if environment.password is not None:
@@ -114,6 +123,11 @@ def explained(environment: Environment) -> Iterator[None]:
         yield
     except PyMongoError as error:
         raise explain(environment, error) from error
+    except ValueError as error:  # of a password that SCRAM cannot take, of a date that Python cannot
+        raise ServerError(
+            f"MongoDB of {environment.name!r} cannot be used: {_one_line(error)}",
+            "Is the password right to the letter, without a line's end or control characters?",
+        ) from error
 
 
 def explain(environment: Environment, error: PyMongoError) -> MonarchError:
@@ -151,8 +165,8 @@ def explain(environment: Environment, error: PyMongoError) -> MonarchError:
 
 def _said(error: PyMongoError) -> str:
     """The server's words, without pymongo's appendix of the whole reply nor the command's own text."""
-    words = " ".join(str(error).partition(", full error:")[0].split())
-    return redact(re.sub(r"(to execute command) \{ (\w+):.*", r"\1 \2", words))
+    words = " ".join(redact(str(error)).partition(", full error:")[0].split())
+    return re.sub(r"(to execute command) \{ (\w+):.*", r"\1 \2", words)
 
 
 def _file(error: Exception) -> str | None:
@@ -160,13 +174,13 @@ def _file(error: Exception) -> str | None:
 
 
 def _one_line(error: Exception) -> str:
-    return redact(" ".join(str(error).partition(" (configured timeouts")[0].split()))
+    return " ".join(redact(str(error)).partition(" (configured timeouts")[0].split())
 
 
 def _reason(error: ServerSelectionTimeoutError) -> str:
     """The first of the reasons that pymongo strings together, without its appendices."""
-    first = str(error).partition(", Timeout:")[0].partition(" (configured timeouts")[0]
-    return redact(" ".join(first.split()))
+    first = redact(str(error)).partition(", Timeout:")[0].partition(" (configured timeouts")[0]
+    return " ".join(first.split())
 
 
 def _unreachable_hint(reason: str, environment: Environment) -> str:

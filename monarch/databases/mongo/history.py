@@ -87,7 +87,8 @@ class MongoHistory(History):
             if seen is None:
                 first = self._insert(key, changes)
             else:
-                same = {"key": key, "state": seen.state.value}
+                # With its time, or two that retry the same dead run could both take it.
+                same = {"key": key, "state": seen.state.value, "processed_at": seen.processed_at}
                 first = self._history.update_one(same, changes).matched_count == 1
             if not first:
                 self._journal.delete_one({"_id": attempt})
@@ -137,7 +138,12 @@ class MongoHistory(History):
         key, state = document.get("key"), document.get("state")
         try:
             when = document.get("processed_at")
-            return Record(str(key), State(state), when if isinstance(when, datetime) else None)
+            if not isinstance(when, datetime | None):
+                raise ServerError(
+                    f"{HISTORY} of {self._environment.name!r} says that {key} was processed at {when!r}.",
+                    "Write a date or null there.",
+                )
+            return Record(str(key), State(state), when)
         except ValueError:
             raise ServerError(
                 f"{HISTORY} of {self._environment.name!r} says {state!r} of {key}, "

@@ -244,3 +244,24 @@ def test_a_disk_that_is_full_at_the_first_start_is_told_and_got_over(
     assert "log" in hint
     subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
     assert embedded_project.monarch("list_migrations", "dev").code == 0
+
+
+@pytest.mark.parametrize("damaged", ["", "[]", '{"port": "x"}', '{"port": 0}', '{"port": 1e400}'])
+def test_a_damaged_state_file_is_got_over(embedded_project: Folder, damaged: str) -> None:
+    embedded_project.write(".monarch/dev/server.json", damaged)
+    assert embedded_project.monarch("list_migrations", "dev").code == 0
+
+
+def test_a_project_that_moved_stops_the_server_it_left_behind(embedded_project: Folder) -> None:
+    embedded_project.migration("slow", "echo('working')\nimport time\ntime.sleep(60)")
+    command = embedded_project.start("migrate", "dev")
+    assert command.stdout is not None
+    while "working" not in command.stdout.readline():
+        assert command.poll() is None
+    command.kill()
+    command.communicate()
+    old = embedded_project.path
+    embedded_project.path = old.with_name("moved")
+    old.rename(embedded_project.path)
+    assert embedded_project.monarch("list_migrations", "dev").code == 0
+    assert mongods(embedded_project) == []

@@ -51,7 +51,7 @@ class Server:
             self._lay_out()
         except OSError as error:
             raise ServerError(f"{self._folder}: {error.strerror}.", "Mend that and try again.") from error
-        port = self._last_port()
+        port = self.last_port()
         deadline = time.monotonic() + START_SECONDS
         while True:
             port = port if port is not None and _is_free(port) else _free_port()
@@ -95,7 +95,7 @@ class Server:
         if self._process is not None:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_SECONDS)
-        port = self._last_port()
+        port = self.last_port()
         deadline = time.monotonic() + 1
         while port is not None and _answers(port) and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -107,24 +107,31 @@ class Server:
                 try:
                     fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    return int(file.read().strip() or 0)
+                    text = file.read().strip()
+                    return int(text) if text.isdigit() else 0
         except FileNotFoundError:
             pass
         return None
 
     def _check_ours(self, pid: int) -> None:
         """A number from a file may mean another process where folders are shared between machines."""
+        descriptors = Path(f"/proc/{pid}/fd")
+        if not Path("/proc/self/fd").exists():
+            return
+        lock = (self._data / "mongod.lock").stat()
         try:
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            for descriptor in descriptors.iterdir():
+                with suppress(OSError):
+                    if os.path.samestat(descriptor.stat(), lock):
+                        return
         except FileNotFoundError:
-            if not Path("/proc/self").exists():
-                return
-            command = []
-        if os.fsencode(self._data) not in command:
-            raise ServerError(
-                f"{self._data} is open in a mongod that is not of this machine, or not monarch's.",
-                "Stop that one first.",
-            )
+            return  # it has ended meanwhile
+        except PermissionError:
+            pass
+        raise ServerError(
+            f"{self._data} is open in a mongod that is not of this machine, or not this user's.",
+            "Stop that one first.",
+        )
 
     def _lay_out(self) -> None:
         """Make the files that are missing. ``unfinished`` stays until `_prepare` is done."""
@@ -138,11 +145,12 @@ class Server:
                 _write_private(self._folder / name, text)
             self._data.mkdir(mode=0o700)
 
-    def _last_port(self) -> int | None:
+    def last_port(self) -> int | None:
+        """The port that it listened on when it was last started, if that is known."""
         try:
             port = int(json.loads((self._folder / "server.json").read_text())["port"])
             return port if 0 < port < 65536 else None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None
 
     def _arguments(self, port: int) -> list[str]:
@@ -205,7 +213,8 @@ def _last_words(log: Path) -> str:
             last = line if line and not line.startswith("{") else last
             continue
         if isinstance(entry, dict) and entry.get("s") in ("F", "E"):
-            detail = entry.get("attr", {}).get("error", "")
+            attributes = entry.get("attr")
+            detail = attributes.get("error") if isinstance(attributes, dict) else None
             last = f"{entry.get('msg', '')} {detail if isinstance(detail, str) else ''}"
     return f" It said: {' '.join(last.split())[:300]}" if last else ""
 

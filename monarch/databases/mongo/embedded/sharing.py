@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from monarch.errors import LockedError
+from monarch.errors import LockedError, ServerError
 from monarch.progress import Progress
 
 # Starting takes a second, stopping another; a machine under load is given much more.
@@ -23,6 +23,7 @@ class Startable(Protocol):
     """What `Users` starts for the first and stops after the last."""
 
     def is_running(self) -> bool: ...
+    def last_port(self) -> int | None: ...
     def start(self) -> int: ...
     def stop(self) -> None: ...
 
@@ -54,14 +55,19 @@ class Users:
             os.close(users)
 
     def _enter(self, users: int, server: Startable) -> int:
-        state = self._folder / "server.json"
         if not _lock(users, fcntl.LOCK_EX) and server.is_running():
+            port = server.last_port()
+            if port is None:
+                raise ServerError(
+                    f"{self._folder / 'server.json'} is damaged, while others use the server.",
+                    "Try again when they are done.",
+                )
             fcntl.flock(users, fcntl.LOCK_SH)
-            return int(json.loads(state.read_text())["port"])
+            return port
         # Nobody uses it, or it has died under those who did: what is left of it goes first.
         server.stop()
         port = server.start()
-        state.write_text(json.dumps({"port": port}))
+        (self._folder / "server.json").write_text(json.dumps({"port": port}))
         fcntl.flock(users, fcntl.LOCK_SH)
         return port
 
