@@ -83,9 +83,9 @@ def test_only_process_starts_programs() -> None:
 
 
 def loaded_by(code: str) -> set[str]:
-    shown = f"{code}\nimport sys; print(*sys.modules)"
+    shown = f"{code}\nimport sys; print(*sys.modules, file=sys.stderr)"
     run = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True)
-    return set(run.stdout.split())
+    return set(run.stderr.split())
 
 
 def test_importing_monarch_costs_nothing() -> None:
@@ -98,5 +98,13 @@ def test_the_command_line_imports_click_and_itself() -> None:
     before, after = loaded_by("import click, __future__"), loaded_by("import monarch.commands")
     ours = {name for name in after if name.startswith("monarch.")}
     assert not {"pymongo", "bson", "boto3", "botocore", "monarch.project", "monarch.settings"} & after
+    help_shown = [
+        "import sys; sys.argv[1:] = ['--help']",
+        "import monarch.commands as commands",
+        "try: commands.main()",
+        "except SystemExit: pass",
+    ]
+    shown = loaded_by("\n".join(help_shown))
+    assert not {"pathlib", "shutil", "urllib.parse", "json", "difflib"} & (shown - before)
     # What gettext loads to translate click's own words is not ours to choose.
     assert after - before - ours - {"monarch", "locale", "_locale"} == set()

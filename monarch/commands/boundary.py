@@ -122,11 +122,10 @@ def open_missing_streams() -> None:
 
     Otherwise the next file or socket that is opened would get its number, and what is printed.
     """
-    from pathlib import Path
-
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - open until the process ends
+            # Open until the process ends. Not by pathlib, whose import --help would have to wait for.
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115
 
 
 def leave() -> None:
