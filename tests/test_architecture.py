@@ -105,6 +105,7 @@ def test_the_command_line_imports_click_and_itself() -> None:
         "except SystemExit: pass",
     ]
     shown = loaded_by("\n".join(help_shown))
-    assert not {"pathlib", "shutil", "urllib.parse", "json", "difflib"} & (shown - before)
+    # An older click asks shutil how wide the terminal is.
+    assert not {"pathlib", "urllib.parse", "json", "difflib"} & (shown - before)
     # What gettext loads to translate click's own words is not ours to choose.
     assert after - before - ours - {"monarch", "locale", "_locale"} == set()
