@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import pexpect
+import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
+from monarch.commands import cli
 from tests.servers import Server
 
 MONARCH = [sys.executable, "-m", "monarch"]
@@ -60,6 +64,14 @@ class Folder:
             check=False,
         )
         return Ran(process.returncode, process.stdout, process.stderr)
+
+    def inside(self, *arguments: str) -> Ran:
+        """The same, through the same front door, inside this process: faster, for what needs no server."""
+        out, err = io.StringIO(), io.StringIO()
+        with chdir(self.path), redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
+            cli.main(list(arguments), prog_name="monarch")
+        assert isinstance(end.value.code, int)
+        return Ran(end.value.code, out.getvalue(), err.getvalue())
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command in the background, its output in pipes."""

@@ -79,7 +79,7 @@ def test_what_is_wrong_is_told_in_a_line_and_a_hint(
     if source is not None:
         folder.write("migrations/settings.py", source)
     before = folder.files()
-    ran = folder.monarch("list_environments")
+    ran = folder.inside("list_environments")
     assert ran.code == 2
     assert ran.out == ""
     lines = ran.err.splitlines()

@@ -68,16 +68,16 @@ def test_generate(folder: Folder, command: str) -> None:
 
 
 def test_a_new_migration_always_runs_last(folder: Folder) -> None:
-    folder.monarch("init")
+    folder.inside("init")
     names = ["zebra", "yak", "ant"]
     for name in names:
-        folder.monarch("generate", name)
+        folder.inside("generate", name)
     files = sorted(path.name for path in (folder.path / "migrations").glob("_2*"))
     assert [name.split("_")[2] for name in files] == names
 
 
 def test_a_template_of_the_project_is_used(folder: Folder) -> None:
-    folder.monarch("init")
+    folder.inside("init")
     folder.write("migrations/migration.py.tmpl", "# ours: $name costs $$5\nclass $class_name: ...\n")
     folder.monarch("generate", "x")
     (path,) = (folder.path / "migrations").glob("_2*")
@@ -93,10 +93,10 @@ def test_a_template_of_the_project_is_used(folder: Folder) -> None:
     ],
 )
 def test_a_broken_template_is_told(folder: Folder, template: str, said: str) -> None:
-    folder.monarch("init")
+    folder.inside("init")
     folder.write("migrations/migration.py.tmpl", template)
     before = folder.files()
-    ran = folder.monarch("generate", "x")
+    ran = folder.inside("generate", "x")
     assert ran.code == 2
     assert said in ran.err
     assert folder.files() == before
@@ -120,9 +120,9 @@ def test_a_broken_template_is_told(folder: Folder, template: str, said: str) -> 
     ],
 )
 def test_names_that_migrations_cannot_have(folder: Folder, name: str, hint: str) -> None:
-    folder.monarch("init")
+    folder.inside("init")
     before = folder.files()
-    ran = folder.monarch("generate", name)
+    ran = folder.inside("generate", name)
     assert ran.code == 2
     error, hinted = ran.err.splitlines()
     assert "cannot be the name of a migration" in error
@@ -132,10 +132,10 @@ def test_names_that_migrations_cannot_have(folder: Folder, name: str, hint: str)
 
 @pytest.mark.parametrize("again", ["add_users", "Add_Users"])
 def test_a_name_that_exists(folder: Folder, again: str) -> None:
-    folder.monarch("init")
-    folder.monarch("generate", "add_users")
+    folder.inside("init")
+    folder.inside("generate", "add_users")
     before = folder.files()
-    ran = folder.monarch("generate", again)
+    ran = folder.inside("generate", again)
     assert ran.code == 2
     assert f"There is a migration {again!r} already" in ran.err
     assert folder.files() == before

@@ -14,6 +14,8 @@ import pytest
 from tests.servers import PASSWORD, Server, free_port, run_mongod, run_tls_server
 from tests.shell import MONARCH, Folder, Ran
 
+pytestmark = pytest.mark.server
+
 
 def assert_error(ran: Ran, code: int, said: str, hint: str) -> None:
     assert ran.code == code, ran.said
