@@ -66,7 +66,10 @@ class Folder:
         return Ran(process.returncode, process.stdout, process.stderr)
 
     def inside(self, *arguments: str) -> Ran:
-        """The same, through the same front door, inside this process: faster, for what needs no server."""
+        """The same, through the same front door, inside this process: faster, for what is told and not done.
+
+        What is imported here may be the source tree, in which only an install finds the templates.
+        """
         out, err = io.StringIO(), io.StringIO()
         with chdir(self.path), redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
             cli.main(list(arguments), prog_name="monarch")

@@ -68,16 +68,16 @@ def test_generate(folder: Folder, command: str) -> None:
 
 
 def test_a_new_migration_always_runs_last(folder: Folder) -> None:
-    folder.inside("init")
+    folder.write("migrations/__init__.py", "")
     names = ["zebra", "yak", "ant"]
     for name in names:
-        folder.inside("generate", name)
+        folder.monarch("generate", name)
     files = sorted(path.name for path in (folder.path / "migrations").glob("_2*"))
     assert [name.split("_")[2] for name in files] == names
 
 
 def test_a_template_of_the_project_is_used(folder: Folder) -> None:
-    folder.inside("init")
+    folder.write("migrations/__init__.py", "")
     folder.write("migrations/migration.py.tmpl", "# ours: $name costs $$5\nclass $class_name: ...\n")
     folder.monarch("generate", "x")
     (path,) = (folder.path / "migrations").glob("_2*")
@@ -93,7 +93,7 @@ def test_a_template_of_the_project_is_used(folder: Folder) -> None:
     ],
 )
 def test_a_broken_template_is_told(folder: Folder, template: str, said: str) -> None:
-    folder.inside("init")
+    folder.write("migrations/__init__.py", "")
     folder.write("migrations/migration.py.tmpl", template)
     before = folder.files()
     ran = folder.inside("generate", "x")
@@ -120,7 +120,7 @@ def test_a_broken_template_is_told(folder: Folder, template: str, said: str) -> 
     ],
 )
 def test_names_that_migrations_cannot_have(folder: Folder, name: str, hint: str) -> None:
-    folder.inside("init")
+    folder.write("migrations/__init__.py", "")
     before = folder.files()
     ran = folder.inside("generate", name)
     assert ran.code == 2
@@ -132,8 +132,8 @@ def test_names_that_migrations_cannot_have(folder: Folder, name: str, hint: str)
 
 @pytest.mark.parametrize("again", ["add_users", "Add_Users"])
 def test_a_name_that_exists(folder: Folder, again: str) -> None:
-    folder.inside("init")
-    folder.inside("generate", "add_users")
+    folder.write("migrations/__init__.py", "")
+    folder.monarch("generate", "add_users")
     before = folder.files()
     ran = folder.inside("generate", again)
     assert ran.code == 2
