@@ -55,6 +55,7 @@ def test_hosts(text: str, hosts: tuple[str, ...]) -> None:
         "mongodb://me:sec#ret@host/db",
         "mongodb://me:sec%ret@host/db",
         "mongodb://me:sec[ret@host/db",
+        "mongodb://[me:secret]/db",
         "mongodb://:secret@host/db",
         "mongodb://me:secret/host",
         "mongodb://secret host/db",

@@ -5,7 +5,8 @@ import os
 import pytest
 
 from monarch.errors import ProjectError
-from monarch.migrations.files import find_migration, find_migrations, load_migration
+from monarch.migrations.files import describe, find_migration, find_migrations, load_migration
+from monarch.secret import Secret
 from tests.shell import Folder
 
 
@@ -160,3 +161,11 @@ def test_what_may_not_be_read(folder: Folder, what: str, mode: int, plain_rights
     assert ran.code == 2
     assert "cannot be read: Permission denied." in ran.err
     assert set(folder.files()) == {"migrations/odd.py"}
+
+
+def test_a_message_is_freed_of_secrets_before_it_is_cut_or_squeezed(folder: Folder) -> None:
+    folder.migration("a")
+    (file,) = find_migrations(folder.path)
+    Secret("hunter2secret two  spaces")
+    for padding in range(250, 300):
+        assert "hunter2" not in describe(file, ValueError("x" * padding + "hunter2secret two  spaces"))
