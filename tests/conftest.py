@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.servers import Server, run_server, run_tls_server
+from tests.servers import Server, run_replica_set, run_server, run_tls_server
 from tests.shell import Folder
+from tests.tools import find_tools, why_none
 
-SERVER_FIXTURES = {"server", "tls_server", "project", "embedded_project", "database"}
+SERVER_FIXTURES = {"server", "replica_set", "tls_server", "project", "embedded_project", "database", "tools"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,10 +23,41 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.server)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+    """One line of what was not tested, below the list of skipped tests, which nobody reads to its end."""
+    yield
+    skipped = terminalreporter.stats.get("skipped", [])
+    count = sum(why_none() in str(report.longrepr) for report in skipped)
+    if count:
+        terminalreporter.write_line(f"{count} tests were left out. {why_none()}", yellow=True)
+
+
+@pytest.fixture(scope="session")
+def tools(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder to put first on the PATH, with the real mongodump and mongorestore."""
+    # pytest's own cache is another one in every environment of tox, and this takes 0.7 GB.
+    cache = pytestconfig.rootpath / ".pytest_cache" / "wine"
+    cache.mkdir(parents=True, exist_ok=True)
+    found = find_tools(cache, tmp_path_factory.mktemp("tools"))
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail(why_none())
+        pytest.skip(why_none())
+    return found
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """A mongod that requires a password full of special characters."""
     with run_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def replica_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A replica set of one member that requires the same password."""
+    with run_replica_set(tmp_path_factory.mktemp("replica")) as running:
         yield running
 
 

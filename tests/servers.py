@@ -57,13 +57,18 @@ def free_port() -> int:
 
 
 @contextmanager
-def run_mongod(*arguments: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """A mongod with ``arguments``, as its port and process, once it listens."""
+def run_mongod(
+    *arguments: str, data: Path | None = None, log: str = "16MB"
+) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """A mongod with ``arguments``, as its port and process, once it listens.
+
+    Its data is in a temporary folder, or in ``data`` where that is given, and stays there.
+    """
     folder = tempfile.mkdtemp(prefix="monarch-test-mongod-")
     port = free_port()
-    command = [str(find_mongod()), "--dbpath", folder, "--port", str(port), "--bind_ip", "127.0.0.1"]
-    command += ["--wiredTigerCacheSizeGB", "0.25", "--nounixsocket", *arguments]
-    command += ["--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=16MB)"]
+    command = [str(find_mongod()), "--dbpath", str(data or folder), "--port", str(port)]
+    command += ["--bind_ip", "127.0.0.1", "--wiredTigerCacheSizeGB", "0.25", "--nounixsocket", *arguments]
+    command += ["--wiredTigerEngineConfigString", f"log=(prealloc=false,file_max={log})"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         _await_port(process, port)
@@ -79,6 +84,22 @@ def run_server() -> Iterator[Server]:
     """A server that requires a password full of special characters."""
     with run_mongod("--auth") as (port, process):
         with MongoClient[dict[str, Any]]("localhost", port) as client:
+            client.admin.command("createUser", USER, pwd=PASSWORD, roles=["root"])
+        yield Server(port, process.pid, USER, PASSWORD)
+
+
+@contextmanager
+def run_replica_set(folder: Path) -> Iterator[Server]:
+    """A replica set of one member that requires the same password; its key file lies in ``folder``."""
+    key = folder / "key"
+    key.write_text("monarch" * 8)
+    key.chmod(0o600)
+    with run_mongod("--replSet", "rs", "--keyFile", str(key)) as (port, process):
+        with MongoClient[dict[str, Any]]("localhost", port, directConnection=True) as client:
+            members = [{"_id": 0, "host": f"localhost:{port}"}]
+            client.admin.command("replSetInitiate", {"_id": "rs", "members": members})
+            while not client.admin.command("hello")["isWritablePrimary"]:
+                time.sleep(0.02)
             client.admin.command("createUser", USER, pwd=PASSWORD, roles=["root"])
         yield Server(port, process.pid, USER, PASSWORD)
 
