@@ -1,0 +1,296 @@
+"""A proxy between monarch and a mongod, which counts the commands and fails at the one that is asked for.
+
+It knows MongoDB's wire protocol as far as that needs: messages of type OP_MSG, uncompressed. A driver that
+looks for a replica set's members goes past it, so connect with ``directConnection=true``.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, NamedTuple, Self
+
+from bson.raw_bson import RawBSONDocument
+
+# What a driver says by itself, whenever it likes: counted, no two runs would be the same.
+HANDSHAKE = frozenset({"hello", "isMaster", "ismaster", "ping", "saslStart", "saslContinue", "endSessions"})
+
+_HEADER = struct.Struct("<iiii")  # length, request, the request it answers, kind
+_MESSAGE = 2013
+_CHECKSUM = 1
+
+Moment = Literal["before", "after"]
+Then = Literal["drop", "refuse", "go on"]
+Side = Literal["server", "client"]
+
+
+class Command(NamedTuple):
+    """A command that passed: its name, its database, and what it is about if that is a text."""
+
+    name: str
+    database: str
+    target: str | None
+
+
+@dataclass
+class _Trap:
+    """What is to happen at a command, and how many are ``left`` until that one."""
+
+    left: int
+    act: Callable[[], object]
+    moment: Moment
+    then: Then
+    only: str | None
+
+    def springs(self, command: Command) -> bool:
+        if self.only in (None, command.name):
+            self.left -= 1
+            return self.left == 0
+        return False
+
+
+class Proxy:
+    """A proxy for the mongod on ``server``, a port; it listens on ``port`` while it is entered.
+
+    ``commands`` are those that came, in order, but for those called as in ``ignored``.
+    """
+
+    def __init__(self, server: int, *, ignored: Collection[str] = HANDSHAKE) -> None:
+        self.commands: list[Command] = []
+        self.port = 0
+        self._server = server
+        self._ignored = ignored
+        # One command at a time is counted and acted on: nothing passes while a trap before one springs.
+        self._lock = threading.RLock()
+        self._flowing = threading.Event()
+        self._listener: socket.socket | None = None
+        self._links: set[_Link] = set()
+        self._threads: list[threading.Thread] = []
+        self._trap: _Trap | None = None
+        self._cut: tuple[Side, int] | None = None
+        self._failure: BaseException | None = None
+
+    @property
+    def uri(self) -> str:
+        return f"mongodb://localhost:{self.port}/?directConnection=true"
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the commands that came."""
+        return [command.name for command in self.commands]
+
+    def at(
+        self,
+        number: int,
+        act: Callable[[], object] = lambda: None,
+        *,
+        moment: Moment = "before",
+        then: Then = "drop",
+        only: str | None = None,
+    ) -> None:
+        """At the command that is ``number``, counting from 1 and from now, call ``act``, once.
+
+        That is ``before`` the server gets it, or ``after`` the server has answered it and before the client
+        knows. ``then`` all connections drop, or new ones are refused too, or the command or its answer goes
+        on. With ``only``, commands of that name count. While ``act`` runs no other command passes, so it must
+        not send one through this proxy; what it raises comes out of the ``with`` block.
+        """
+        with self._lock:
+            self._trap = _Trap(number, act, moment, then, only)
+
+    def accept(self) -> None:
+        """Accept connections, as it does from the start, again."""
+        with self._lock:
+            if self._listener is None:
+                self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
+                self.port = self._listener.getsockname()[1]
+                self._start(self._accept, self._listener)
+
+    def refuse(self) -> None:
+        """Drop all connections and refuse new ones."""
+        with self._lock:
+            if self._listener is not None:
+                # It wakes the thread that accepts; closed alone, the port would stay open until the next one.
+                _close(self._listener)
+                self._listener = None
+            self.drop()
+
+    def drop(self) -> None:
+        """Drop all connections."""
+        with self._lock:
+            for link in self._links:
+                link.close()
+            self._links.clear()
+
+    def stall(self) -> None:
+        """Pass nothing on, in either direction, and keep the connections."""
+        self._flowing.clear()
+
+    def resume(self) -> None:
+        """Pass on what came in the meantime, and what comes."""
+        self._flowing.set()
+
+    def cut(self, after: int, towards: Side = "client") -> None:
+        """Drop all connections once ``after`` more bytes have passed in one direction."""
+        with self._lock:
+            self._cut = towards, after
+
+    def __enter__(self) -> Self:
+        self._flowing.set()
+        self.accept()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.refuse()
+        self._flowing.set()
+        for thread in self._threads:
+            thread.join(10)
+        if self._failure is not None and error is None:
+            raise self._failure
+
+    def _start(self, run: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=run, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:  # it was closed
+                return
+            try:
+                server = socket.create_connection(("127.0.0.1", self._server))
+            except OSError:
+                client.close()
+                continue
+            link = _Link(client, server)
+            with self._lock:
+                if self._listener is not listener:
+                    link.close()
+                    return
+                self._links.add(link)
+                self._start(self._forward, link, client, server, "server")
+                self._start(self._forward, link, server, client, "client")
+
+    def _forward(self, link: _Link, source: socket.socket, target: socket.socket, side: Side) -> None:
+        """Pass on messages until an end closes."""
+        passes = self._asked if side == "server" else self._answered
+        with suppress(OSError, EOFError):
+            while True:
+                message = _receive(source)
+                self._flowing.wait()
+                if passes(link, message):
+                    self._send(target, message, side)
+        link.close()
+        with self._lock:
+            self._links.discard(link)
+
+    def _asked(self, link: _Link, message: memoryview) -> bool:
+        """Count a command; whether it is to be passed on."""
+        command = _command(message)
+        if command is None or command.name in self._ignored:
+            return True
+        with self._lock:
+            self.commands.append(command)
+            trap = self._trap
+            if trap is None or not trap.springs(command):
+                return True
+            self._trap = None
+            if trap.moment == "before":
+                return self._spring(trap)
+            link.awaited[_HEADER.unpack_from(message)[1]] = trap
+            return True
+
+    def _answered(self, link: _Link, message: memoryview) -> bool:
+        trap = link.awaited.pop(_HEADER.unpack_from(message)[2], None)
+        return trap is None or self._spring(trap)
+
+    def _spring(self, trap: _Trap) -> bool:
+        with self._lock:
+            try:
+                trap.act()
+            except BaseException as error:
+                self._failure = error
+            if trap.then == "drop":
+                self.drop()
+            elif trap.then == "refuse":
+                self.refuse()
+            return trap.then == "go on"
+
+    def _send(self, target: socket.socket, message: memoryview, side: Side) -> None:
+        with self._lock:
+            cut = self._cut
+            if cut is not None and cut[0] == side:
+                rest = cut[1] - len(message)
+                self._cut = (side, rest) if rest > 0 else None
+                if rest <= 0:
+                    target.sendall(message[: cut[1]])
+                    self.drop()
+                    return
+        target.sendall(message)
+
+
+class _Link:
+    """A client's connection and its own one to the server."""
+
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        self.ends = (client, server)
+        # By the number of their request, what is to happen when an answer comes.
+        self.awaited: dict[int, _Trap] = {}
+        for end in self.ends:
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def close(self) -> None:
+        for end in self.ends:
+            _close(end)
+
+
+def _close(end: socket.socket) -> None:
+    """Close a socket and wake the thread that waits for it, which closing alone does not."""
+    with suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()
+
+
+def _receive(source: socket.socket) -> memoryview:
+    """The next message, whole."""
+    header = bytearray(_HEADER.size)
+    _fill(source, memoryview(header))
+    message = bytearray(_HEADER.unpack(header)[0])
+    message[: len(header)] = header
+    _fill(source, memoryview(message)[len(header) :])
+    return memoryview(message)
+
+
+def _fill(source: socket.socket, into: memoryview) -> None:
+    while into:
+        count = source.recv_into(into)
+        if count == 0:
+            raise EOFError
+        into = into[count:]
+
+
+def _command(message: memoryview) -> Command | None:
+    """The command in a message, if it is of the kind that holds one."""
+    length, _, _, kind = _HEADER.unpack_from(message)
+    if kind != _MESSAGE:
+        return None
+    (flags,) = struct.unpack_from("<I", message, _HEADER.size)
+    place, end = _HEADER.size + 4, length - (4 if flags & _CHECKSUM else 0)
+    while place < end:
+        (size,) = struct.unpack_from("<i", message, place + 1)
+        if message[place] == 0:
+            body = RawBSONDocument(bytes(message[place + 1 : place + 1 + size]))
+            name = next(iter(body))
+            target = body[name]
+            return Command(name, body["$db"], target if isinstance(target, str) else None)
+        place += 1 + size
+    return None
