@@ -1,0 +1,77 @@
+"""A database's documents on their way from one place to another, never decoded.
+
+Whoever reads a database, live or from an archive, gives pieces; whoever writes one takes them. Those of
+one collection come in order, those of several may be mixed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from struct import Struct
+
+# Each BSON document begins with its length, and the shortest is that and a zero byte. The server lets its
+# own documents, such as buckets of a time series, be 16 KiB longer than those of people.
+LENGTH = Struct("<i")
+SHORTEST = 5
+LONGEST = (16 << 20) + (16 << 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some documents of ``collection``, ``count`` of them, one behind another in ``payload``."""
+
+    collection: str
+    payload: bytes
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """All documents of ``collection`` have been seen."""
+
+    collection: str
+
+
+Piece = Batch | End
+
+
+def walk(data: bytes, start: int) -> tuple[int, int]:
+    """Pass over whole documents in ``data`` from ``start``: where the last of them ends, and how many.
+
+    Stops before whatever is no whole document: one that is cut off, or a length that no document has.
+    """
+    unpack, shortest, longest = LENGTH.unpack_from, SHORTEST, LONGEST
+    size, count = len(data), 0
+    last = size - shortest
+    while start <= last:
+        (length,) = unpack(data, start)
+        if length < shortest or length > longest:
+            break
+        end = start + length
+        if end > size or data[end - 1]:
+            break
+        start = end
+        count += 1
+    return start, count
+
+
+def split(payload: bytes) -> list[bytes]:
+    """The documents of ``payload``, each for itself.
+
+    :raises ValueError: if they do not fit into it exactly.
+    """
+    unpack, shortest = LENGTH.unpack_from, SHORTEST
+    documents: list[bytes] = []
+    append = documents.append
+    start, size = 0, len(payload)
+    last = size - shortest
+    while start <= last:
+        (length,) = unpack(payload, start)
+        end = start + length
+        if length < shortest or end > size or payload[end - 1]:
+            break
+        append(payload[start:end])
+        start = end
+    if start != size:
+        raise ValueError(f"no whole document at byte {start} of {size}")
+    return documents
