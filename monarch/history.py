@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from monarch.errors import MonarchError
+
 
 class State(Enum):
     """The states of the original, as it wrote them into ``mongo_migration_history``."""
@@ -57,9 +59,14 @@ class Failure:
     interrupted: bool = False
 
 
+class NotWhole(MonarchError):
+    """A copy into the database was cut off: its history may be the old one or the new one, or gone."""
+
+
 class History(ABC):
     """The history kept by one database.
 
+    `read` raises `NotWhole` while a copy into the database is not finished.
     Every method raises `ServerError` where the server cannot be reached or refuses.
     """
 

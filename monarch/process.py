@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
+import select
 import subprocess
-from collections.abc import Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 from monarch.errors import ServerError
+from monarch.secret import Secret, redact
+
+# How long a program that was told to end may take, and how often one that waits looks around.
+_PATIENCE = 5.0
+_LOOK_EVERY = 2.0
+_LINES_KEPT = 200
 
 
 def start_server(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
@@ -26,11 +39,149 @@ def start_server(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]
                 start_new_session=True,
             )
     except OSError as error:
-        raise ServerError(
-            f"{arguments[0]} cannot be started: {error.strerror}.", "Is it a program for this machine?"
-        ) from error
+        raise _not_started(arguments[0], error) from error
 
 
 def run_shown(arguments: Sequence[str], folder: Path) -> int:
     """Run a program in ``folder`` on this terminal, and return its exit code."""
     return subprocess.run(arguments, cwd=folder, check=False).returncode
+
+
+def run_quietly(arguments: Sequence[str], seconds: float = 30.0) -> str:
+    """What a program prints that needs nothing but a moment; empty if it fails.
+
+    :raises ServerError: if it cannot be started.
+    """
+    try:
+        done = subprocess.run(
+            arguments, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return ""
+    except OSError as error:
+        raise _not_started(arguments[0], error) from error
+    return done.stdout.decode(errors="replace") if done.returncode == 0 else ""
+
+
+class Tool:
+    """A program that runs beside us and has a stream of ours as its input or its output.
+
+    ``config`` reaches it as a file that is a pipe: its name, which no other process can open, is put
+    in place of ``{config}`` among the ``arguments``; so nothing of it stands in the process list or on the
+    disk. ``hear`` gets every line that it writes to stderr, redacted, in a thread of its own. While one
+    waits for the program, ``alive`` is called every few seconds; what it raises ends the wait.
+
+    :raises ServerError: if it cannot be started.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        config: Secret,
+        *,
+        takes_input: bool,
+        hear: Callable[[str], None],
+        alive: Callable[[], None],
+    ) -> None:
+        self.name = Path(arguments[0]).name
+        self._hear = hear
+        self._alive = alive
+        self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
+        reading, writing = os.pipe()
+        try:
+            # Far less than a pipe holds, so nobody has to read it yet.
+            os.write(writing, config.reveal().encode())
+            os.close(writing)
+            path = f"/dev/fd/{reading}"
+            self._process = subprocess.Popen(
+                [argument.replace("{config}", path) for argument in arguments],
+                stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL if takes_input else subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                pass_fds=(reading,),
+                # Ctrl-C in the terminal is for monarch, which stops it in order.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise _not_started(arguments[0], error) from error
+        finally:
+            os.close(reading)
+        self._stream = self._process.stdin if takes_input else self._process.stdout
+        assert self._stream is not None
+        os.set_blocking(self._stream.fileno(), False)
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def read(self, size: int) -> bytes:
+        """Up to ``size`` bytes of its output; none when it has closed that."""
+        assert self._stream is not None
+        while True:
+            if select.select([self._stream], [], [], _LOOK_EVERY)[0]:
+                return self._stream.read(size) or b""
+            self._alive()
+
+    def write(self, data: bytes) -> None:
+        """Give it all of ``data``.
+
+        :raises BrokenPipeError: if it takes nothing any more.
+        """
+        assert self._stream is not None
+        rest = memoryview(data)
+        while rest:
+            if select.select([], [self._stream], [], _LOOK_EVERY)[1]:
+                rest = rest[self._stream.write(rest) or 0 :]
+            else:
+                self._alive()
+
+    def close(self) -> None:
+        """There is no more input."""
+        assert self._stream is not None
+        self._stream.close()
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended and all that it said has been heard."""
+        while True:
+            try:
+                code = self._process.wait(_LOOK_EVERY)
+            except subprocess.TimeoutExpired:
+                self._alive()
+                continue
+            self._listener.join(_PATIENCE)
+            return code
+
+    def last_words(self) -> str:
+        """Its complaint, or else the last line that it wrote; redacted."""
+        lines = list(self._lines)
+        failed = [line for line in lines if "Failed:" in line or "error" in line.lower()]
+        return (failed or lines or ["nothing"])[-1]
+
+    def stop(self) -> None:
+        """See that it runs no more, however it takes that."""
+        if self._process.poll() is None:
+            self._process.terminate()
+        # mongorestore does not end by a signal while it waits for input.
+        assert self._stream is not None
+        with contextlib.suppress(OSError):
+            self._stream.close()
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._listener.join(_PATIENCE)
+
+    def _listen(self) -> None:
+        assert self._process.stderr is not None
+        with self._process.stderr:
+            buffered = io.BufferedReader(cast(io.RawIOBase, self._process.stderr))
+            for raw in buffered:
+                # TIMESTAMP<TAB>message, of which people want the message.
+                line = redact(raw.decode(errors="replace").strip().rpartition("\t")[2])
+                if line:
+                    self._lines.append(line)
+                    self._hear(line)
+
+
+def _not_started(program: str, error: OSError) -> ServerError:
+    return ServerError(f"{program} cannot be started: {error.strerror}.", "Is it a program for this machine?")

@@ -9,21 +9,24 @@ import itertools
 import os
 import shutil
 import string
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
 from monarch import templates
+from monarch.copying import Copying, CopyPlan, CopyResult
 from monarch.databases import open_database
 from monarch.databases.base import Contents, Database
+from monarch.databases.lease import Lease
 from monarch.environments import Environment
-from monarch.errors import ProjectError
+from monarch.errors import ProjectError, UsageError
+from monarch.history import NotWhole, Record
 from monarch.migrations.files import MigrationFile, find_migration, find_migrations
 from monarch.migrations.plan import Status, list_status, pending, refuse_if_running
-from monarch.migrations.runner import Done, Runner
+from monarch.migrations.runner import Done, Runner, load_all
 from monarch.names import camel_case
 from monarch.places import FOLDER, SETTINGS
 from monarch.progress import SILENT, Progress
@@ -128,7 +131,7 @@ class Project:
         """Every migration with its state on ``environment``. Writes nothing."""
         files = self.migrations()
         with self.open(environment, progress) as database:
-            return list_status(files, database.history.read())
+            return list_status(files, _whole_history(database, environment, progress))
 
     def migrate(self, environment: str, *, retry: bool = False, progress: Progress = SILENT) -> Migrated:
         """Run what is pending on ``environment``; with ``retry``, what did not finish as well.
@@ -137,10 +140,17 @@ class Project:
         """
         files = self.migrations()
         with self.open(environment, progress) as database:
-            records = database.history.read()
+            records = _whole_history(database, environment, progress)
+            done: tuple[Done, ...] = ()
             due = pending(files, records, environment, retry=retry)
-            runner = self._runner(environment, database, progress)
-            done = runner.run(due, records)
+            if due:
+                kinds = load_all(due, self.root)
+                with _held(database, f"migrate {environment}", progress) as lease:
+                    # Again: until now somebody else may have run some of them.
+                    records = database.history.read()
+                    due = pending(files, records, environment, retry=retry)
+                    runner = self._runner(environment, database, lease, progress)
+                    done = runner.run(tuple(file for file in due if file.key in kinds), kinds, records)
         here = {file.key for file in files}
         return Migrated(done, len(files), tuple(sorted(set(records) - here)))
 
@@ -151,28 +161,102 @@ class Project:
         """
         file = find_migration(self.migrations(), migration)
         with self.open(environment, progress) as database:
-            records = database.history.read()
+            records = _whole_history(database, environment, progress)
             if file.key in records:
                 refuse_if_running(records[file.key], environment)
-            (done,) = self._runner(environment, database, progress).run((file,), records)
+            kinds = load_all((file,), self.root)
+            with _held(database, f"migrate_one {file.key} {environment}", progress) as lease:
+                runner = self._runner(environment, database, lease, progress)
+                (done,) = runner.run((file,), kinds, records)
             return done
 
     def drop(self, environment: str, progress: Progress = SILENT) -> Contents:
         """Remove the database of ``environment`` and all that is in it; return what that was.
 
-        :raises LockedError: if a migration is running on it.
+        :raises LockedError: if another run holds it, or a migration is running on it.
         """
         with self.open(environment, progress) as database:
-            for record in database.history.read().values():
-                refuse_if_running(record, environment)
-            contents = database.contents()
-            database.drop()
-            return contents
+            with suppress(NotWhole):  # what is left of it goes too
+                for record in database.history.read().values():
+                    refuse_if_running(record, environment)
+            with database.lease(f"drop_db {environment}"):
+                contents = database.contents()
+                database.drop()
+                return contents
 
-    def _runner(self, environment: str, database: Database, progress: Progress) -> Runner:
+    def plan_copy(
+        self,
+        source: str,
+        target: str,
+        *,
+        engine: str = "auto",
+        allow_empty: bool = False,
+        progress: Progress = SILENT,
+    ) -> CopyPlan:
+        """What `copy` would bring into ``target`` and what would go from it. Writes nothing."""
+        with self._copying(source, target, engine, allow_empty, progress) as copying:
+            return copying.plan()
+
+    def copy(
+        self,
+        source: str,
+        target: str,
+        *,
+        engine: str = "auto",
+        in_place: bool = False,
+        allow_empty: bool = False,
+        progress: Progress = SILENT,
+    ) -> CopyResult:
+        """Let the database of ``target`` hold what that of ``source`` holds, and nothing else.
+
+        It is built beside what is there and swapped in at the end; with ``in_place`` what is there is
+        dropped first. ``engine`` is "tools", "native", or "auto" for the best that works here.
+
+        :raises ServerError: if it does not come to its end; the target is then as it was.
+        :raises LockedError: if another run holds the target.
+        """
+        with self._copying(source, target, engine, allow_empty, progress) as copying:
+            return copying.run(in_place=in_place, progress=progress)
+
+    @contextmanager
+    def _copying(
+        self, source: str, target: str, engine: str, allow_empty: bool, progress: Progress
+    ) -> Iterator[Copying]:
+        self.environment(source)
+        self.environment(target)
+        if source == target:
+            raise UsageError(f"{source!r} is both the source and the target.", "Name two environments.")
+        with self.open(source, progress) as one, self.open(target, progress) as other:
+            yield Copying(one, other, (source, target), other.choose_engine(engine), allow_empty)
+
+    def _runner(self, environment: str, database: Database, lease: Lease, progress: Progress) -> Runner:
         return Runner(
-            self.root, self.environment(environment), database.history, database.handles(), progress
+            self.root,
+            self.environment(environment),
+            database.history,
+            database.handles(),
+            progress,
+            lease.check,
         )
+
+
+@contextmanager
+def _held(database: Database, purpose: str, progress: Progress) -> Iterator[Lease]:
+    """The lease of ``database``, and whatever a run that was cut off has left there put in order."""
+    with database.lease(purpose) as lease:
+        mended = database.mend(lease)
+        if mended is not None:
+            progress.mended(mended)
+        yield lease
+
+
+def _whole_history(database: Database, environment: str, progress: Progress) -> Mapping[str, Record]:
+    """The history, once a copy into the database that was cut off has been finished."""
+    try:
+        return database.history.read()
+    except NotWhole:
+        with _held(database, f"finishing what was cut off on {environment}", progress):
+            return database.history.read()
 
 
 def _write_whole(path: Path, text: str) -> None:

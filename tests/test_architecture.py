@@ -21,6 +21,7 @@ LAYERS = (
     ("settings", "safety", "templates"),
     ("databases",),
     ("migrations",),
+    ("copying",),
     ("project",),
     ("demo",),
     ("commands",),

@@ -6,9 +6,12 @@ Only click is imported here and in the modules below; everything else when a com
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from monarch.commands.boundary import leave, open_missing_streams
+from monarch.commands.copies import copy_db
 from monarch.commands.demo import demo
 from monarch.commands.environments import drop_db, list_environments
 from monarch.commands.group import Group
@@ -39,6 +42,7 @@ for command in (
     migrate,
     migrate_one,
     list_environments,
+    copy_db,
     drop_db,
 ):
     cli.add_command(command)
@@ -47,6 +51,10 @@ for command in (
 def main() -> None:
     """The console script: `cli`, and an end without pymongo's half a second."""
     open_missing_streams()
+    if "_MONARCH_COMPLETE" in os.environ:
+        from monarch.commands.completion import teach
+
+        teach()
     try:
         cli(prog_name="monarch")
     finally:

@@ -14,15 +14,18 @@ from monarch.errors import MonarchError
 from monarch.progress import Progress
 
 
-def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table as wide as it must be; in a terminal too narrow for it, a block a row."""
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
+    """A table as wide as it must be; in a terminal too narrow for it, a block a row.
+
+    The columns whose numbers are in ``right`` have their cells on that side.
+    """
     widths = [max(len(row[i]) for row in (headers, *rows)) for i in range(len(headers))]
     if sys.stdout.isatty() and sum(widths) + 2 * len(widths) - 2 > columns():
         _print_blocks(headers, rows)
         return
-    click.secho(_line(headers, widths), bold=True)
+    click.secho(_line(headers, widths, right), bold=True)
     for row in rows:
-        click.echo(_line(row, widths))
+        click.echo(_line(row, widths, right))
 
 
 def print_json(value: Any) -> None:
@@ -40,6 +43,9 @@ class Told(Progress):
 
     def waiting(self, why: str) -> None:
         click.echo(f"Waiting: {why} …", err=True)
+
+    def mended(self, what: str) -> None:
+        click.echo(f"Note: {what}.", err=True)
 
     def must_stop(self) -> bool:
         return was_signalled()
@@ -77,8 +83,29 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+def shorten(text: str, width: int) -> str:
+    """``text`` without its middle, if it is wider than that."""
+    if len(text) <= width:
+        return text
+    return f"{text[: width // 2]}…{text[-(width - width // 2 - 1) :]}"
+
+
+def size(number: float) -> str:
+    """A number of bytes that a person reads at a glance, in powers of a thousand."""
+    if number < 1000:
+        return f"{number:.0f} B"
+    for unit in ("kB", "MB", "GB"):
+        number /= 1000
+        if number < 999.5:
+            return f"{number:.1f} {unit}" if number < 99.95 else f"{number:.0f} {unit}"
+    return f"{number / 1000:.1f} TB"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:
+    return "  ".join(
+        cell.rjust(width) if number in right else cell.ljust(width)
+        for number, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ).rstrip()
 
 
 def _print_blocks(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

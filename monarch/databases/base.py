@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import ClassVar
 
+from monarch.databases.lease import Lease
 from monarch.history import History
+from monarch.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,47 @@ class Contents:
 
     collections: int
     documents: int
+
+
+@dataclass(frozen=True)
+class Held:
+    """One collection of a database, as the server counts it; ``bytes`` are those of its documents.
+
+    ``kind`` is "collection", "view" or "timeseries". Of a time series, buckets are counted.
+    """
+
+    name: str
+    kind: str
+    documents: int
+    bytes: int
+    indexes: int
+
+
+@dataclass(frozen=True)
+class Copied(Held):
+    """One collection as it was copied, and how long it took from its first document to its last index."""
+
+    seconds: float
+
+
+class Engine(ABC):
+    """A way to move documents. ``name`` is what people choose it by."""
+
+    name: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def versions(self) -> tuple[str, ...]:
+        """The programs it uses with their versions, for people."""
+
+
+class Dump(ABC):
+    """What one database holds, to be read once into another."""
+
+    @property
+    @abstractmethod
+    def held(self) -> tuple[Held, ...]:
+        """The collections that it holds, in order of their names."""
 
 
 class Database(ABC):
@@ -30,8 +75,69 @@ class Database(ABC):
 
     @abstractmethod
     def contents(self) -> Contents:
-        """How much is in it. Writes nothing."""
+        """How much is in it, monarch's own collections left out. Writes nothing."""
 
     @abstractmethod
     def drop(self) -> None:
         """Remove the database and all that is in it, its history included."""
+
+    @abstractmethod
+    def is_same_as(self, other: Database) -> bool:
+        """Whether both are one database of one server, however its host is spelled. Writes nothing."""
+
+    @abstractmethod
+    def lease(self, purpose: str) -> AbstractContextManager[Lease]:
+        """Be the only one to change it while the context lasts; ``purpose`` tells others what for.
+
+        :raises LockedError: naming who is.
+        """
+
+    @abstractmethod
+    def sees(self, lease: Lease) -> bool:
+        """Whether ``lease`` is of this database."""
+
+    @abstractmethod
+    def mend(self, lease: Lease, *, emptied_is_fine: bool = False) -> str | None:
+        """Finish or undo what a run that was cut off has left; what that was, in words, or None.
+
+        :raises MonarchError: if the database was emptied for a copy in place that did not end, unless
+            that is fine because it is about to be filled.
+        """
+
+    @abstractmethod
+    def require_whole(self) -> None:
+        """Write nothing, and see that nothing is to be mended.
+
+        :raises MonarchError: if something is, saying how.
+        """
+
+    @abstractmethod
+    def choose_engine(self, wanted: str) -> Engine:
+        """The engine called ``wanted``; of ``auto`` the best that works on this machine.
+
+        :raises UsageError: if it does not work here, with how to make it.
+        """
+
+    @abstractmethod
+    def dump(self, engine: Engine) -> Dump:
+        """What it holds now, as ``engine`` reads it. Nothing but the catalog is read before it is used."""
+
+    @abstractmethod
+    def replace(
+        self,
+        dump: Dump,
+        engine: Engine,
+        lease: Lease,
+        purpose: str,
+        *,
+        in_place: bool = False,
+        progress: Progress,
+    ) -> tuple[Copied, ...]:
+        """Let it hold what ``dump`` holds, and nothing else, written by ``engine``.
+
+        The new collections are built beside the old ones, compared with what came, and swapped in;
+        until the swap, everything is as it was. A swap that is cut off is finished by `mend`. With
+        ``in_place`` the old ones are dropped first, which needs less room and has no way back.
+
+        :raises ServerError: if a document is refused, or something has not arrived as it was.
+        """

@@ -24,6 +24,7 @@ def identity() -> dict[str, Any]:
         "user": user.encode("utf-8", "backslashreplace").decode(),
         "pid": pid,
         "pid_began": _began(pid),
+        "pid_space": _pid_space(),
         "monarch": __version__,
     }
 
@@ -33,10 +34,16 @@ def describe(recorded: Mapping[str, Any]) -> str:
     return f"process {recorded.get('pid')} of {recorded.get('user')} on {recorded.get('host')}"
 
 
+def is_here(recorded: Mapping[str, Any]) -> bool:
+    """Whether a recorded process was of this machine, and of this container, so that `is_alive` can tell."""
+    same = recorded.get("host") == socket.gethostname() and isinstance(recorded.get("pid"), int)
+    return same and recorded.get("pid_space") in (None, _pid_space())
+
+
 def is_alive(recorded: Mapping[str, Any]) -> bool:
     """Whether a recorded process is on this machine and still runs. False of another machine's."""
     pid = recorded.get("pid")
-    if recorded.get("host") != socket.gethostname() or not isinstance(pid, int):
+    if not is_here(recorded) or not isinstance(pid, int):
         return False
     try:
         os.kill(pid, 0)
@@ -50,9 +57,22 @@ def is_alive(recorded: Mapping[str, Any]) -> bool:
 
 
 def _began(pid: int) -> int | None:
-    """When a process began, in ticks since the machine's start (field 22 of Linux's proc_pid_stat(5))."""
+    """When a process began, in ticks since the machine's start (field 22 of Linux's proc_pid_stat(5)).
+
+    None where that is not told; 0 of one that has ended and waits for its parent to take notice.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    return int(stat.rpartition(")")[2].split()[19])
+    fields = stat.rpartition(")")[2].split()
+    return 0 if fields[0] in "ZX" else int(fields[19])
+
+
+def _pid_space() -> str | None:
+    """Where numbers of processes mean the same: this start of this machine, and this container."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return None

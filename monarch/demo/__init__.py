@@ -16,10 +16,11 @@ from monarch.project import Project
 
 STORY = (
     ("# A team has environments. Here are two, each with a MongoDB of its own.", "list_environments"),
-    ("# Somebody wrote two migrations. Which have run?", "list_migrations development"),
+    ("# Production has data, development has none. (A person would be asked; CI says --yes.)", None),
+    ("", "copy_db production:development --yes"),
+    ("# Somebody wrote two migrations. Which has that data seen?", "list_migrations development"),
     ("# Try them where nothing can break.", "migrate development"),
-    ("# Everything cool? Time to rock. (A person would be asked; CI says --yes.)", None),
-    ("", "migrate production --yes"),
+    ("# Everything cool? Time to rock.", "migrate production --yes"),
     ("# Once is enough, however often it is run.", "migrate production --yes"),
     ("", "list_migrations production"),
 )
@@ -50,7 +51,8 @@ def run_demo(folder: str, tell: Callable[[str], None]) -> None:
             # Held open, so that the commands below share them in place of starting their own.
             for name in ("production", "development"):
                 database = servers.enter_context(project.open(name))
-                fill(database)
+                if name == "production":
+                    fill(database)
             for comment, command in STORY:
                 _tell_one(comment, command, root, tell)
     except BaseException:

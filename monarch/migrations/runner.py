@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,29 +40,34 @@ class Runner:
         history: History,
         handles: Mapping[str, object],
         progress: Progress,
+        check: Callable[[], None],
     ) -> None:
+        """``check`` raises before each migration if this run may change nothing any more."""
         self._root = root
         self._environment = environment
         self._history = history
         self._handles = handles
         self._progress = progress
+        self._check = check
 
-    def run(self, files: tuple[MigrationFile, ...], records: Mapping[str, Record]) -> tuple[Done, ...]:
-        """Run ``files`` in their order, whatever the ``records`` say of them.
+    def run(
+        self,
+        files: tuple[MigrationFile, ...],
+        kinds: Mapping[str, type[Migration]],
+        records: Mapping[str, Record],
+    ) -> tuple[Done, ...]:
+        """Run ``files``, loaded as ``kinds`` by `load_all`, in their order, whatever ``records`` say of them.
 
-        All of them are loaded before the first one runs, so that a broken file changes nothing.
-
-        :raises ProjectError: if one cannot be loaded.
         :raises LockedError: if another run takes one of them first.
         :raises MigrationError: if one fails; those behind it are not touched.
         :raises RunInterrupted: on Ctrl-C or a signal, once that is recorded.
         """
-        migrations = [(file, load_migration(file, self._root)) for file in files]
-        if migrations:
+        if files:
             self._progress.planned(self._environment.name, tuple(file.key for file in files))
-        return tuple(self._run_one(file, kind, records.get(file.key)) for file, kind in migrations)
+        return tuple(self._run_one(file, kinds[file.key], records.get(file.key)) for file in files)
 
     def _run_one(self, file: MigrationFile, kind: type[Migration], seen: Record | None) -> Done:
+        self._check()
         self._progress.started(file.key)
         began = time.monotonic()
         self._history.start(file.key, seen)
@@ -125,6 +130,15 @@ class Runner:
                 "It is left in Processing. See that the server is back. "
                 f"{ways_on(file.key, self._environment.name)}",
             ) from error
+
+
+def load_all(files: tuple[MigrationFile, ...], root: Path) -> Mapping[str, type[Migration]]:
+    """The classes of ``files`` by their keys: all of them before the first runs, so that a broken file
+    changes nothing.
+
+    :raises ProjectError: if one cannot be loaded.
+    """
+    return {file.key: load_migration(file, root) for file in files}
 
 
 def _storable(text: str) -> str:

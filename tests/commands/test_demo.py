@@ -13,6 +13,7 @@ from tests.shell import Folder
 def test_the_story(folder: Folder) -> None:
     ran = folder.monarch("demo", "shop window")
     assert (ran.code, ran.err) == (0, "")
+    assert "Copied production to development: 2 collections, 600 documents" in ran.out
     assert "2 migrations done" in ran.out
     assert "500 dogs weighed" in ran.out
     assert ran.out.count("Completed") == 2

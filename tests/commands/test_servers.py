@@ -80,7 +80,7 @@ def test_a_user_without_the_right(project: Folder) -> None:
     assert project.monarch("list_migrations", "dev").code == 0
     ran = project.monarch("migrate", "dev")
     assert_error(
-        ran, 5, r"refuses user 'reader': not authorized on \w+ to execute command update$", "readWrite"
+        ran, 5, r"refuses user 'reader': not authorized on \w+ to execute command findAndModify$", "readWrite"
     )
     assert project.states() == {}
     ran = project.monarch("drop_db", "dev", "--yes")

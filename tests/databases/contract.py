@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
@@ -70,3 +71,28 @@ class DatabaseContract(ABC):
         other.drop()
         assert database.history.read() == {}
         assert database.contents() == Contents(0, 0)
+
+    def test_one_holds_the_lease_and_the_other_is_told_who(self, database: Database, other: Database) -> None:
+        with (
+            database.lease("the first thing") as lease,
+            pytest.raises(LockedError, match=rf"process {os.getpid()} of .* \(the first thing, since"),
+            other.lease("another"),
+        ):
+            pass
+        with other.lease("another") as later:
+            assert later.fence > lease.fence
+            assert later.run != lease.run
+            later.check()
+            with pytest.raises(LockedError, match="lost its hold"):
+                lease.renew()
+
+    def test_the_lease_tells_one_database_from_another(self, database: Database, other: Database) -> None:
+        with database.lease("a thing") as lease:
+            assert other.sees(lease)
+        assert not other.sees(lease)
+        assert database.is_same_as(other)
+
+    def test_there_is_nothing_to_mend_in_what_is_whole(self, database: Database) -> None:
+        database.require_whole()
+        with database.lease("a thing") as lease:
+            assert database.mend(lease) is None

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 from pymongo import MongoClient
 from pymongo.errors import (
@@ -24,15 +25,47 @@ from pymongo.errors import (
 
 from monarch import uri as uris
 from monarch.environments import Environment
-from monarch.errors import MonarchError, ServerError, SettingsError
+from monarch.errors import MonarchError, ServerError, SettingsError, UsageError
 from monarch.secret import Secret, redact
 
 # A person waits this long for a server that is not there, not pymongo's thirty seconds.
 PATIENCE_MS = 5000
 _AUTHENTICATION_FAILED, _UNAUTHORIZED = 18, 13
 
+# Or OpenSSL asks for one, in the middle of a CI job. A key without a password does not mind.
+_UNASKED = "none was given"
 # Mechanisms whose users are in no database.
 _EXTERNAL = ("GSSAPI", "MONGODB-AWS", "MONGODB-OIDC", "MONGODB-X509", "PLAIN")
+
+# What the drivers of MongoDB's own tools understand; the rest is about pymongo's inner life.
+_TOOLS_KNOW = frozenset(
+    [
+        "authMechanism",
+        "authMechanismProperties",
+        "authSource",
+        "compressors",
+        "connectTimeoutMS",
+        "directConnection",
+        "loadBalanced",
+        "localThresholdMS",
+        "maxStalenessSeconds",
+        "readPreference",
+        "readPreferenceTags",
+        "replicaSet",
+        "serverSelectionTimeoutMS",
+        "srvMaxHosts",
+        "srvServiceName",
+        "ssl",
+        "tls",
+        "tlsCAFile",
+        "tlsCertificateKeyFile",
+        "tlsCertificateKeyFilePassword",
+        "tlsDisableOCSPEndpointCheck",
+        "tlsInsecure",
+        "zlibCompressionLevel",
+    ]
+)
+_NOT_FOR_TOOLS = ("tlsAllowInvalidHostnames", "tlsCRLFile")
 
 Client = MongoClient[dict[str, Any]]
 
@@ -54,8 +87,8 @@ def connect(environment: Environment) -> Iterator[Client]:
                 f"Cannot look up {environment.server} for {environment.name!r}: {_one_line(error)}",
                 "Is the name right in migrations/settings.py, and does this machine reach its DNS?",
             ) from error
-        key = next((name for name, value in environment.options if value == _file(error)), None)
-        what = f"its {key!r}: " if key else ""
+        culprit = _culprit(environment)
+        what = f"its {culprit[0]!r}: {culprit[1]!r}: " if culprit else ""
         raise SettingsError(
             f"Environment {environment.name!r} cannot be used: {what}{_one_line(error)}",
             "Check its keys in migrations/settings.py.",
@@ -68,22 +101,40 @@ def connect(environment: Environment) -> Iterator[Client]:
 
 def full_uri(environment: Environment) -> str:
     """The connection string with everything in it, secrets included, for a driver of one's own."""
-    public = _public(environment)
-    options = environment.options
+    return _with_credentials(environment, environment.db_name, environment.options)
+
+
+def tool_uri(environment: Environment) -> str:
+    """The connection string for mongodump and mongorestore, secrets included. It names no database.
+
+    :raises UsageError: if an option would mean something else to them.
+    """
+    options: list[uris.Option] = []
+    for name, value in environment.options:
+        if name in _NOT_FOR_TOOLS:
+            raise UsageError(
+                f"Environment {environment.name!r} has {name!r}, which MongoDB's tools do not know.",
+                "Say --engine native.",
+            )
+        if name in _TOOLS_KNOW:
+            options.append((name, value))
+        elif name == "tlsAllowInvalidCertificates":  # to pymongo that is both, as tlsInsecure is
+            options.append(("tlsInsecure", value))
+    if "connectTimeoutMS" not in dict(options):
+        options.append(("connectTimeoutMS", str(PATIENCE_MS)))
+    return _with_credentials(environment, "", tuple(options))
+
+
+def _with_credentials(environment: Environment, path: str, options: tuple[uris.Option, ...]) -> str:
     named = dict(options)
-    # Said where a driver would take it from the path, which is now the database; where a cluster's name
+    # Said where a driver would take it from the path, which is now another; where a cluster's name
     # or the mechanism decide, they still do.
     decided = environment.srv or "authSource" in named or named.get("authMechanism") in _EXTERNAL
     if environment.username is not None and not decided:
         options = (*options, ("authSource", environment.auth_database or "admin"))
     return uris.build(
         uris.Uri(
-            public.srv,
-            public.hosts,
-            environment.username,
-            environment.password,
-            environment.db_name,
-            options,
+            environment.srv, environment.hosts, environment.username, environment.password, path, options
         )
     )
 
@@ -107,13 +158,30 @@ def _arguments(environment: Environment) -> dict[str, Any]:
         if name not in given:
             arguments[name] = value
     if "tlsCertificateKeyFile" in given and "tlsCertificateKeyFilePassword" not in given:
-        # Or OpenSSL asks for one, in the middle of a CI job. A key without a password does not mind.
-        arguments["tlsCertificateKeyFilePassword"] = "none was given"
+        arguments["tlsCertificateKeyFilePassword"] = _UNASKED
     if environment.username is not None:
         arguments["username"] = environment.username
     if environment.password is not None:
         arguments["password"] = environment.password.reveal()
     return arguments
+
+
+def _culprit(environment: Environment) -> tuple[str, str] | None:
+    """The option that pymongo takes from nobody, whatever stands beside it. Not every message names it."""
+    for name, value in environment.options:
+        if isinstance(value, Secret):
+            continue
+        beside: dict[str, Any] = {"tls": True} if name.startswith("tls") else {}
+        if name == "tlsCertificateKeyFile":
+            beside = {**beside, "tlsCertificateKeyFilePassword": _UNASKED}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)
+                uri = f"mongodb://localhost/?{name}={quote(value, safe='')}"
+                MongoClient(uri, connect=False, **beside).close()
+        except (PyMongoError, ValueError, TypeError, OSError, UserWarning):
+            return name, value
+    return None
 
 
 @contextmanager
@@ -167,10 +235,6 @@ def _said(error: PyMongoError) -> str:
     """The server's words, without pymongo's appendix of the whole reply nor the command's own text."""
     words = " ".join(redact(str(error)).partition(", full error:")[0].split())
     return re.sub(r"(to execute command) \{ (\w+):.*", r"\1 \2", words)
-
-
-def _file(error: Exception) -> str | None:
-    return error.filename if isinstance(error, OSError) else None
 
 
 def _one_line(error: Exception) -> str:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from monarch.databases.base import Contents, Database
+from contextlib import AbstractContextManager
+from typing import Any, cast
+
+from monarch.databases.base import Contents, Copied, Database, Dump, Engine
+from monarch.databases.lease import Lease
+from monarch.databases.mongo import lease as leases
 from monarch.databases.mongo.connection import Client, explained, full_uri
+from monarch.databases.mongo.endpoint import Endpoint
 from monarch.databases.mongo.history import MongoHistory
+from monarch.databases.mongo.names import is_ours
+from monarch.databases.mongo.unfinished import unfinished
 from monarch.environments import Environment
+from monarch.progress import Progress
 
 
 class MongoDatabase(Database):
-    """The database of one environment, through a connected pymongo client."""
+    """The database of one environment, through a connected pymongo client.
+
+    What copies needs is imported when it is used: most commands do without.
+    """
 
     def __init__(self, environment: Environment, client: Client) -> None:
         self._environment = environment
         self._client = client
         self._database = client[environment.db_name]
         self._history = MongoHistory(environment, self._database)
+        self._endpoint = Endpoint(environment, self._database)
 
     @property
     def history(self) -> MongoHistory:
@@ -33,7 +46,7 @@ class MongoDatabase(Database):
             names = [
                 info["name"]
                 for info in self._database.list_collections(filter={"type": "collection"})
-                if not info["name"].startswith("system.")
+                if not info["name"].startswith("system.") and not is_ours(info["name"])
             ]
             documents = sum(self._database[name].estimated_document_count() for name in names)
         return Contents(len(names), documents)
@@ -41,3 +54,69 @@ class MongoDatabase(Database):
     def drop(self) -> None:
         with explained(self._environment):
             self._client.drop_database(self._environment.db_name)
+
+    def is_same_as(self, other: Database) -> bool:
+        assert isinstance(other, MongoDatabase)
+        if self._environment.db_name.casefold() != other._environment.db_name.casefold():
+            return False
+        ours, theirs = self._identities(), other._identities()
+        return bool(ours & theirs)
+
+    def _identities(self) -> set[object]:
+        """What tells this server from all others: its running process, its replica set's members."""
+        with explained(self._environment):
+            hello = self._client.admin.command("hello")
+        process = hello.get("topologyVersion", {}).get("processId")
+        members = {(hello.get("setName"), host) for host in hello.get("hosts", ())}
+        # Two sets of one name whose members call themselves localhost are not one for that.
+        local = any(host.startswith(("localhost", "127.")) for _, host in members)
+        return {process} - {None} | (set() if local else cast(Any, members))
+
+    def lease(self, purpose: str) -> AbstractContextManager[Lease]:
+        return leases.hold(self._environment, self._database, purpose)
+
+    def sees(self, lease: Lease) -> bool:
+        return leases.holder_of(self._endpoint) == lease.run
+
+    def mend(self, lease: Lease, *, emptied_is_fine: bool = False) -> str | None:
+        from monarch.databases.mongo.swap import mend
+
+        return mend(self._endpoint.on_primary(), lease, emptied_is_fine=emptied_is_fine)
+
+    def require_whole(self) -> None:
+        from monarch.databases.mongo.swap import read_head
+
+        head = read_head(self._endpoint.on_primary())
+        if head is not None:
+            raise unfinished(self._environment.name, head)
+
+    def choose_engine(self, wanted: str) -> Engine:
+        from monarch.databases.mongo.engines import choose_engine
+
+        return choose_engine(wanted)
+
+    def dump(self, engine: Engine) -> Dump:
+        from monarch.databases.mongo.dump import MongoDump
+        from monarch.databases.mongo.engines.base import MongoEngine
+
+        assert isinstance(engine, MongoEngine)
+        return MongoDump(self._endpoint, engine)
+
+    def replace(
+        self,
+        dump: Dump,
+        engine: Engine,
+        lease: Lease,
+        purpose: str,
+        *,
+        in_place: bool = False,
+        progress: Progress,
+    ) -> tuple[Copied, ...]:
+        from monarch.databases.mongo.dump import MongoDump
+        from monarch.databases.mongo.engines.base import MongoEngine
+        from monarch.databases.mongo.replace import Replacement
+
+        assert isinstance(dump, MongoDump)
+        assert isinstance(engine, MongoEngine)
+        replacement = Replacement(self._endpoint.on_primary(), lease, engine, progress, purpose)
+        return replacement.run(dump, in_place=in_place)

@@ -20,6 +20,8 @@ from pymongo.errors import DuplicateKeyError
 
 from monarch.databases import owner
 from monarch.databases.mongo.connection import explained
+from monarch.databases.mongo.names import HEAD, SWAP
+from monarch.databases.mongo.unfinished import unfinished as describe_unfinished
 from monarch.environments import Environment
 from monarch.errors import LockedError, ServerError
 from monarch.history import Attempt, Failure, History, Record, State
@@ -32,6 +34,16 @@ _DURABLE = WriteConcern("majority", wtimeout=30_000)
 _UNFINISHED = (State.PROCESSING, State.FAILED)
 # Where an original that ran twice at once has left two documents of a key, the first of these counts.
 _STRONGEST = (State.COMPLETED, State.PROCESSING, State.FAILED, State.NEW)
+# In the same command, so that a history is never believed that a swap is just replacing.
+_EVERYTHING: list[dict[str, Any]] = [
+    {"$project": {"_id": 0, "key": 1, "state": 1, "processed_at": 1}},
+    {
+        "$unionWith": {
+            "coll": SWAP,
+            "pipeline": [{"$match": {"_id": HEAD}}, {"$project": {"_id": 0, "swap": "$$ROOT"}}],
+        }
+    },
+]
 
 
 class MongoHistory(History):
@@ -58,7 +70,9 @@ class MongoHistory(History):
     def _read(self) -> dict[str, Record]:
         records: dict[str, Record] = {}
         with explained(self._environment):
-            for document in self._history.find({}, {"_id": 0, "key": 1, "state": 1, "processed_at": 1}):
+            for document in self._history.aggregate(_EVERYTHING):
+                if "swap" in document:
+                    raise describe_unfinished(self._environment.name, document["swap"])
                 record = self._record(document)
                 known = records.get(record.key)
                 if known is None or _STRONGEST.index(record.state) < _STRONGEST.index(known.state):

@@ -48,4 +48,4 @@ def test_nothing_pending_is_one_query(project: Folder, completed: int, sent: lis
         )
     sent.clear()
     assert Project(Path(project.path)).migrate("dev").done == ()
-    assert [name for name in sent if name not in ("saslContinue", "endSessions")] == ["find"]
+    assert [name for name in sent if name not in ("saslContinue", "endSessions")] == ["aggregate"]

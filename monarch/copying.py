@@ -1,0 +1,97 @@
+"""Copying one database into another: what is asked first, and what is never done."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from monarch.databases.base import Copied, Database, Dump, Engine, Held
+from monarch.errors import MonarchError, UsageError
+from monarch.progress import SILENT, Progress
+
+ENGINES = ("auto", "tools", "native")
+
+
+@dataclass(frozen=True)
+class CopyPlan:
+    """What a copy would bring and what would go from the target, which changes nothing."""
+
+    engine: str
+    versions: tuple[str, ...]
+    comes: tuple[Held, ...]
+    goes: tuple[Held, ...]
+
+
+@dataclass(frozen=True)
+class CopyResult:
+    """What a copy has brought. ``seconds`` are of all of it, the swap included."""
+
+    engine: str
+    versions: tuple[str, ...]
+    collections: tuple[Copied, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Copying:
+    """A copy of ``source`` into ``target``, both open; ``names`` are what people call them."""
+
+    source: Database
+    target: Database
+    names: tuple[str, str]
+    engine: Engine
+    allow_empty: bool = False
+
+    def plan(self) -> CopyPlan:
+        """What `run` would do. Writes nothing.
+
+        :raises UsageError: if both are the same database.
+        :raises MonarchError: if the source holds nothing, or is not whole.
+        """
+        comes = self._checked().held
+        goes = self.target.dump(self.engine).held
+        return CopyPlan(self.engine.name, self.engine.versions, comes, goes)
+
+    def run(self, *, in_place: bool = False, progress: Progress = SILENT) -> CopyResult:
+        """Let ``target`` hold what ``source`` holds, and nothing else.
+
+        :raises LockedError: if another run holds the target.
+        :raises UsageError: if both are the same database.
+        :raises MonarchError: if the source holds nothing, or is not whole.
+        :raises ServerError: if it does not come to its end; until the swap the target is as it was.
+        """
+        began = time.monotonic()
+        dump = self._checked()
+        purpose = f"copy_db {self.names[0]}:{self.names[1]}" + (" --in-place" if in_place else "")
+        with self.target.lease(purpose) as lease:
+            # Told by the lease itself, whatever proxies and names stand between us and the servers.
+            if self.source.sees(lease):
+                raise self._same()
+            mended = self.target.mend(lease, emptied_is_fine=True)
+            if mended is not None:
+                progress.mended(mended)
+            progress.copying(sum(one.documents for one in dump.held), sum(one.bytes for one in dump.held))
+            collections = self.target.replace(
+                dump, self.engine, lease, purpose, in_place=in_place, progress=progress
+            )
+        return CopyResult(
+            self.engine.name, self.engine.versions, collections, round(time.monotonic() - began, 3)
+        )
+
+    def _checked(self) -> Dump:
+        if self.source.is_same_as(self.target):
+            raise self._same()
+        self.source.require_whole()
+        dump = self.source.dump(self.engine)
+        if not dump.held and not self.allow_empty:
+            raise MonarchError(
+                f"{self.names[0]!r} holds no collections: there is nothing to copy.",
+                "Is its 'db_name' right? To make the target as empty as that, say --allow-empty.",
+            )
+        return dump
+
+    def _same(self) -> UsageError:
+        return UsageError(
+            f"{self.names[0]!r} and {self.names[1]!r} are the same database.",
+            "Nothing was changed. Look at their 'host' and 'db_name' in migrations/settings.py.",
+        )

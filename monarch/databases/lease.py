@@ -1,0 +1,41 @@
+"""The lease of a database: the contract of whoever wants to be the only one to change it.
+
+A database that is copied into, migrated or dropped is held by one run at a time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+SECONDS = 30
+
+
+class Lease(ABC):
+    """Held from the moment it exists, renewed in the background while its context lasts.
+
+    It ends by itself `SECONDS` after the holder has stopped renewing it, by the server's clock.
+    """
+
+    @property
+    @abstractmethod
+    def run(self) -> str:
+        """The holder's name for what it does now; no two runs have the same."""
+
+    @property
+    @abstractmethod
+    def fence(self) -> int:
+        """Grows with every holder, so that what an earlier one still writes can be told apart."""
+
+    @abstractmethod
+    def renew(self) -> None:
+        """Ask the server for another `SECONDS`, before something that cannot be taken back.
+
+        :raises LockedError: if somebody else holds it by now.
+        """
+
+    @abstractmethod
+    def check(self) -> None:
+        """Costs nothing as long as the lease was renewed a moment ago; asks the server otherwise.
+
+        :raises LockedError: if somebody else holds it by now. Whoever hears that must change nothing more.
+        """

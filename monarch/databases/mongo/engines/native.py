@@ -1,0 +1,174 @@
+"""The engine that needs nothing but pymongo.
+
+Batches go from the server's replies into its inserts as raw bytes: split at their length fields,
+never decoded. Readers and writers are threads; queues bounded in bytes stand between them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
+
+import pymongo
+from bson.raw_bson import RawBSONDocument
+
+from monarch.databases.mongo.catalog import Collection
+from monarch.databases.mongo.endpoint import QUICK, Endpoint
+from monarch.databases.mongo.engines.base import Destination, MongoEngine, Rights, Writer
+from monarch.databases.mongo.engines.channel import Channel, Stopped
+from monarch.databases.mongo.pieces import Batch, End, Piece, split, walk
+from monarch.errors import ServerError
+
+READERS, WRITERS = 2, 4
+# One reply of the server, and what waits between readers and writers.
+_BATCH = 2 * 1024 * 1024
+_WAITING = 8 * 1024 * 1024
+_MOST_DOCUMENTS = 10_000
+
+
+class NativeEngine(MongoEngine):
+    """See the module."""
+
+    name = "native"
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        return (f"pymongo {pymongo.version}",)
+
+    @contextmanager
+    def read(
+        self, source: Endpoint, collections: tuple[Collection, ...], alive: Callable[[], None]
+    ) -> Iterator[Iterator[Piece]]:
+        channel: Channel[Piece] = Channel(_WAITING)
+        todo = deque(sorted(collections, key=lambda collection: -collection.bytes))
+        reading = [len(collections)]
+        lock = threading.Lock()
+
+        def work() -> None:
+            while todo:
+                try:
+                    collection = todo.popleft()
+                except IndexError:
+                    return
+                _read_one(source, collection, channel)
+                with lock:
+                    reading[0] -= 1
+                    if not reading[0]:
+                        channel.close()
+
+        if not collections:
+            channel.close()
+        threads = _start(work, min(READERS, len(collections)), channel)
+        try:
+            yield channel.take()
+        finally:
+            channel.fail(Stopped())
+            for thread in threads:
+                thread.join()
+
+    @contextmanager
+    def write(
+        self,
+        target: Endpoint,
+        destinations: Mapping[str, Destination],
+        rights: Rights,
+        alive: Callable[[], None],
+    ) -> Iterator[Writer]:
+        writer = NativeWriter(target, destinations, rights)
+        try:
+            yield writer
+        finally:
+            writer.stop()
+
+
+class NativeWriter(Writer):
+    """Inserts what it is given from several threads; what is to keep its order, at once."""
+
+    def __init__(self, target: Endpoint, destinations: Mapping[str, Destination], rights: Rights) -> None:
+        self._target = target
+        self._destinations = destinations
+        self._options = {"ordered": True, "writeConcern": QUICK}
+        if rights.bypass_validation:
+            self._options["bypassDocumentValidation"] = True
+        self._channel: Channel[Batch] = Channel(_WAITING)
+        self._threads = _start(self._work, WRITERS, self._channel)
+
+    def write(self, piece: Piece) -> None:
+        if isinstance(piece, End):
+            return
+        if self._destinations[piece.collection].ordered:
+            self._insert(piece)
+        else:
+            self._channel.put(piece, len(piece.payload))
+
+    def finish(self) -> None:
+        self._channel.close()
+        for thread in self._threads:
+            thread.join()
+        self._channel.raise_failure()
+
+    def stop(self) -> None:
+        """End the threads; one that waits for the server's answer first gets it."""
+        self._channel.fail(Stopped())
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        for batch in self._channel.take():
+            self._insert(batch)
+
+    def _insert(self, batch: Batch) -> None:
+        name = self._destinations[batch.collection].collection
+        documents = split(batch.payload)
+        for first in range(0, len(documents), _MOST_DOCUMENTS):
+            some = [RawBSONDocument(document) for document in documents[first : first + _MOST_DOCUMENTS]]
+            reply = self._target.command("insert", name, documents=some, **self._options)
+            refuse_write_errors(self._target, batch.collection, reply, len(some))
+
+
+def refuse_write_errors(target: Endpoint, collection: str, reply: Mapping[str, Any], sent: int) -> None:
+    """An insert whose reply is ok may still have left out some of the documents ``sent``.
+
+    :raises ServerError: with the server's words about the first one.
+    """
+    problems = [*reply.get("writeErrors", ()), *filter(None, [reply.get("writeConcernError")])]
+    if problems or reply.get("n") != sent:
+        first = problems[0] if problems else reply
+        words = " ".join(str(first.get("errmsg", first)).split())
+        raise ServerError(
+            f"MongoDB of {target.name!r} refused a document of {collection!r}: {words[:500]}",
+            "Mend that document at its source, or the rule that it breaks. To write what a validator "
+            "refuses, the user needs the role dbAdmin too.",
+        )
+
+
+def _read_one(source: Endpoint, collection: Collection, channel: Channel[Piece]) -> None:
+    average = max(1, collection.bytes // max(1, collection.documents))
+    size = max(2, min(100_000, _BATCH // average))
+    name = collection.data_name
+    with source.explained(), source.database[name].find_raw_batches({}, batch_size=size) as cursor:
+        for reply in cursor:
+            payload = cast(bytes, reply)  # as the documentation has it; the annotation says dict
+            if payload:
+                channel.put(Batch(name, payload, walk(payload, 0)[1]), len(payload))
+    channel.put(End(name), 0)
+
+
+def _start(work: Callable[[], None], number: int, channel: Channel[Any]) -> list[threading.Thread]:
+    """Threads that do ``work``; what one of them raises fails the channel."""
+
+    def guarded() -> None:
+        try:
+            work()
+        except Stopped:
+            pass
+        except BaseException as error:
+            channel.fail(error)
+
+    threads = [threading.Thread(target=guarded, daemon=True) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    return threads

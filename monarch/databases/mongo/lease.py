@@ -1,0 +1,192 @@
+"""The lease in MongoDB: the only document of ``monarch_lease`` in the environment's own database.
+
+Taken, renewed and given back by single atomic commands that compare and set times of the server's
+clock (``$$NOW``); the clocks of those who ask do not matter. The document stays when nobody holds
+the lease, so that the fencing number never falls.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from bson import Int64, ObjectId
+from pymongo import ReadPreference, WriteConcern
+from pymongo.database import Database as PyMongoDatabase
+from pymongo.errors import PyMongoError
+
+from monarch.databases import owner
+from monarch.databases.lease import SECONDS, Lease
+from monarch.databases.mongo.connection import explained
+from monarch.databases.mongo.endpoint import Endpoint
+from monarch.databases.mongo.names import LEASE
+from monarch.environments import Environment
+from monarch.errors import LockedError, MonarchError
+
+_THE_ONE = "lease"
+_RENEW_EVERY = SECONDS / 3
+# Not all of it: what is sent at the last moment must arrive before somebody else may begin.
+_TRUSTED = SECONDS / 2
+# Acknowledged by most of the members, or a failover could give the lease to two.
+_DURABLE = {"w": "majority", "wtimeout": 30_000}
+
+
+@contextmanager
+def hold(
+    environment: Environment, database: PyMongoDatabase[dict[str, Any]], purpose: str
+) -> Iterator[MongoLease]:
+    """Hold the lease of ``database``. ``purpose`` tells others in words what for.
+
+    A holder that has died on this machine is replaced at once, one elsewhere when its time is over.
+
+    :raises LockedError: naming the holder.
+    """
+    lease = MongoLease(environment, database)
+    lease.take(purpose)
+    renewing = threading.Thread(target=lease.renew_until_given_back, name="monarch lease", daemon=True)
+    renewing.start()
+    try:
+        yield lease
+    finally:
+        lease.give_back()
+
+
+class MongoLease(Lease):
+    """One run's hold on the lease; see `hold`."""
+
+    def __init__(self, environment: Environment, database: PyMongoDatabase[dict[str, Any]]) -> None:
+        self._environment = environment
+        self._database = database.with_options(read_preference=ReadPreference.PRIMARY)
+        self._leases = self._database.get_collection(
+            LEASE, write_concern=WriteConcern("majority", wtimeout=30_000)
+        )
+        self._run = str(ObjectId())
+        self._fence = 0
+        self._renewed = 0.0
+        self._given_back = threading.Event()
+
+    @property
+    def run(self) -> str:
+        return self._run
+
+    @property
+    def fence(self) -> int:
+        return self._fence
+
+    def take(self, purpose: str) -> None:
+        """Take it, if nobody has it or the holder has died.
+
+        :raises LockedError: naming the holder.
+        """
+        found = self._try(purpose, None)
+        if not self._is_mine(found) and _has_died(found):
+            # By its number, so that of two who see the same dead holder one comes first.
+            found = self._try(purpose, found["fence"])
+        if not self._is_mine(found):
+            raise LockedError(
+                f"{self._environment.name!r} is held by {_describe(found)}.",
+                "Wait until that is done. If the process is gone, the lease ends by itself in "
+                f"{SECONDS} seconds.",
+            )
+        self._fence = int(found["fence"])
+
+    def check(self) -> None:
+        if time.monotonic() - self._renewed > _TRUSTED:
+            self.renew()
+
+    def renew(self) -> None:
+        """Ask the server for another `SECONDS`.
+
+        :raises LockedError: if somebody else holds it by now.
+        """
+        asked = time.monotonic()
+        with explained(self._environment):
+            renewed = self._leases.update_one(self._mine(), [{"$set": {"expires_at": _in_time()}}])
+        if renewed.matched_count == 0:
+            raise LockedError(
+                f"This run has lost its hold on {self._environment.name!r}, and stopped.",
+                "It was stopped or cut off for longer than the lease lasts, and somebody else went on.",
+            )
+        self._renewed = asked
+
+    def renew_until_given_back(self) -> None:
+        """Renew it now and then. What goes wrong here, `check` finds out."""
+        while not self._given_back.wait(_RENEW_EVERY):
+            with suppress(MonarchError):
+                self.renew()
+
+    def give_back(self) -> None:
+        """Let others have it at once. Where that cannot be said any more, its time runs out."""
+        self._given_back.set()
+        with suppress(PyMongoError):
+            self._leases.update_one(self._mine(), [{"$set": {"expires_at": "$$NOW"}}, {"$unset": "holder"}])
+
+    def _mine(self) -> dict[str, Any]:
+        return {"_id": _THE_ONE, "fence": self._fence, "holder.run": self._run}
+
+    def _is_mine(self, found: Mapping[str, Any]) -> bool:
+        return bool(found.get("holder", {}).get("run") == self._run)
+
+    def _try(self, purpose: str, dead: Any) -> dict[str, Any]:
+        """Take it if it is free or has the number of somebody ``dead``; the document as it is then."""
+        free = {
+            "$or": [
+                {"$lte": [{"$ifNull": ["$expires_at", None]}, "$$NOW"]},
+                {"$eq": [{"$ifNull": ["$fence", None]}, {"$literal": Int64(-1) if dead is None else dead}]},
+            ]
+        }
+        holder = {**owner.identity(), "run": self._run, "purpose": purpose}
+        mine = {
+            "$mergeObjects": [
+                "$$ROOT",
+                {
+                    "holder": {"$literal": holder},
+                    "fence": {"$add": [{"$ifNull": ["$fence", Int64(0)]}, 1]},
+                    "taken_at": "$$NOW",
+                    "expires_at": _in_time(),
+                },
+            ]
+        }
+        asked = time.monotonic()
+        with explained(self._environment):
+            # A condition in the filter of an upsert may not look at the clock, so it stands in the update.
+            reply = self._database.command(
+                "findAndModify",
+                LEASE,
+                query={"_id": _THE_ONE},
+                update=[{"$replaceWith": {"$cond": [free, mine, "$$ROOT"]}}],
+                upsert=True,
+                new=True,
+                writeConcern=_DURABLE,
+            )
+        self._renewed = asked
+        found: dict[str, Any] = reply["value"]
+        return found
+
+
+def holder_of(endpoint: Endpoint) -> str | None:
+    """The run that holds the lease of ``endpoint``, if any does."""
+    primary = endpoint.on_primary()
+    with primary.explained():
+        found = primary.database[LEASE].find_one({"_id": _THE_ONE}) or {}
+    run = found.get("holder", {}).get("run")
+    return str(run) if run is not None else None
+
+
+def _in_time() -> dict[str, Any]:
+    return {"$add": ["$$NOW", SECONDS * 1000]}
+
+
+def _has_died(found: Mapping[str, Any]) -> bool:
+    holder = found.get("holder", {})
+    return owner.is_here(holder) and not owner.is_alive(holder)
+
+
+def _describe(found: Mapping[str, Any]) -> str:
+    holder = found.get("holder", {})
+    since = found.get("taken_at")
+    when = f", since {since:%Y-%m-%d %H:%M:%S} UTC" if since else ""
+    return f"{owner.describe(holder)} ({holder.get('purpose', 'unknown')}{when})"

@@ -1,0 +1,175 @@
+"""Replacing what a database holds by what comes out of a dump: staged, compared, swapped in."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from pymongo.errors import OperationFailure
+
+from monarch.databases.base import Copied
+from monarch.databases.lease import Lease
+from monarch.databases.mongo.catalog import BUCKETS, Collection
+from monarch.databases.mongo.dump import MongoDump
+from monarch.databases.mongo.endpoint import Endpoint
+from monarch.databases.mongo.engines.base import MongoEngine, Rights
+from monarch.databases.mongo.names import STAGING
+from monarch.databases.mongo.pieces import Batch, Piece
+from monarch.databases.mongo.staging import UNAUTHORIZED, Staging, create, drop
+from monarch.databases.mongo.steps import Step
+from monarch.databases.mongo.swap import Swap, plan_steps
+from monarch.databases.mongo.timestamps import EmptyTimestamps
+from monarch.errors import MonarchError, RunInterrupted
+from monarch.progress import Progress
+
+
+@dataclass
+class Tally:
+    """What came of one collection, and when."""
+
+    documents: int = 0
+    bytes: int = 0
+    first: float = 0.0
+    last: float = 0.0
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """The replacing of ``target``, whose ``lease`` this run holds, by means of ``engine``."""
+
+    target: Endpoint
+    lease: Lease
+    engine: MongoEngine
+    progress: Progress
+    purpose: str
+    tallies: dict[str, Tally] = field(default_factory=dict)
+
+    def run(self, dump: MongoDump, *, in_place: bool) -> tuple[Copied, ...]:
+        """Do all of it. Until the swap the target is as it was, unless it is done ``in_place``.
+
+        :raises ServerError: if it cannot be done; what was staged is gone then.
+        :raises RunInterrupted: on Ctrl-C or a signal in the middle of the swap, once that is finished.
+        """
+        swap = Swap(self.target, self.lease)
+        if any(BUCKETS in one.data_name for one in dump.collections) and not self._may_write_buckets():
+            dump.take_series_as_documents()
+        staging = Staging(self.target, self.lease, dump.collections)
+        self.tallies.update({one.data_name: Tally() for one in dump.collections if one.kind != "view"})
+        try:
+            if in_place:
+                self.progress.phase("emptying")
+                swap.empty(self.purpose)
+            self._build(dump, staging)
+            steps = plan_steps(self.target, staging)
+        except MonarchError as error:
+            self._give_up(staging)
+            if in_place:
+                raise self._emptied(error) from error
+            raise
+        except BaseException:
+            self._give_up(staging)
+            raise
+        self._swap(swap, staging, steps)
+        return tuple(self._copied(collection) for collection in dump.collections)
+
+    def _build(self, dump: MongoDump, staging: Staging) -> None:
+        """Build the copy beside what is there, and see that it is one."""
+        staging.prepare()
+        self._load(dump, staging)
+        dump.check()
+        self.progress.phase("comparing")
+        staging.compare_documents({name: tally.documents for name, tally in self.tallies.items()})
+        self.progress.phase("indexing")
+        staging.build_indexes(self._indexed)
+        staging.compare_indexes()
+
+    def _swap(self, swap: Swap, staging: Staging, steps: list[Step]) -> None:
+        self.progress.phase("swapping")
+        interrupted = False
+        try:
+            self.lease.renew()
+            swap.begin(steps, self.purpose)
+        except BaseException as error:
+            # Perhaps it was written, and only the answer did not come. If we cannot ask, the next
+            # command does.
+            if not swap.has_begun():
+                self._give_up(staging)
+                raise
+            interrupted = isinstance(error, KeyboardInterrupt)
+        try:
+            swap.finish()
+        except KeyboardInterrupt:
+            interrupted = True
+            swap.finish()  # there is no way back, and what is left takes a moment
+        if interrupted:
+            raise RunInterrupted(
+                f"Interrupted, but by then {self.target.name!r} was being swapped: that has been finished.",
+                "It is as it should be.",
+            )
+
+    def _emptied(self, error: MonarchError) -> MonarchError:
+        name = self.target.name
+        return type(error)(
+            f"{error.message} {name!r} is empty now, for it was to be replaced in place.",
+            f"{error.hint or ''} Then copy again, or drop it: monarch drop_db {name}",
+        )
+
+    def _give_up(self, staging: Staging) -> None:
+        # Where the server is gone, the next command cleans up.
+        with suppress(MonarchError):
+            staging.drop()
+
+    def _load(self, dump: MongoDump, staging: Staging) -> None:
+        rights = Rights(bypass_validation=staging.may_bypass_validation())
+        destinations = staging.destinations()
+        timestamps = EmptyTimestamps()
+        self.progress.phase("copying")
+        with (
+            dump.pieces(self.lease.check) as pieces,
+            self.engine.write(self.target, destinations, rights, self.lease.check) as writer,
+        ):
+            for piece in pieces:
+                self.lease.check()
+                self._count(piece)
+                writer.write(timestamps.mask(piece) if isinstance(piece, Batch) else piece)
+            writer.finish()
+        staged = {name: to.collection for name, to in destinations.items()}
+        timestamps.restore(self.target, staged, bypass_validation=rights.bypass_validation)
+
+    def _count(self, piece: Piece) -> None:
+        tally = self.tallies[piece.collection]
+        tally.last = time.monotonic()
+        tally.first = tally.first or tally.last
+        if isinstance(piece, Batch):
+            tally.documents += piece.count
+            tally.bytes += len(piece.payload)
+            self.progress.copied(piece.count, len(piece.payload))
+
+    def _indexed(self, collection: Collection, seconds: float) -> None:
+        self.tallies[collection.data_name].last += seconds
+
+    def _copied(self, collection: Collection) -> Copied:
+        tally = self.tallies.get(collection.data_name, Tally())
+        return Copied(
+            name=collection.name,
+            kind=collection.kind,
+            documents=tally.documents,
+            bytes=tally.bytes,
+            indexes=len(collection.indexes),
+            seconds=round(tally.last - tally.first, 3),
+        )
+
+    def _may_write_buckets(self) -> bool:
+        """Whether this user may write a time series as the server keeps it. Tried, with what is no bucket."""
+        probe = f"{STAGING}{self.lease.run}.probe"
+        try:
+            create(
+                self.target, Collection(probe, "timeseries", {"timeseries": {"timeField": "t"}}, ()), probe
+            )
+            self.target.database.command("insert", BUCKETS + probe, documents=[{"_id": 0}])
+        except OperationFailure as error:
+            return error.code != UNAUTHORIZED
+        finally:
+            drop(self.target, probe)
+        return True

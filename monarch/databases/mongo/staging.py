@@ -1,0 +1,261 @@
+"""Where a copy is built: collections inside the target database, under names of monarch's own.
+
+``monarch_staging.<run>.<number>``: the number in place of the name, so that no name is too long. A name
+tells whose it is, so that the leavings of a run that was cut off are recognised.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from pymongo.errors import OperationFailure
+
+from monarch.databases.lease import Lease
+from monarch.databases.mongo.catalog import BUCKETS, Collection
+from monarch.databases.mongo.endpoint import QUICK, Endpoint
+from monarch.databases.mongo.engines.base import Destination
+from monarch.databases.mongo.names import STAGING
+from monarch.databases.mongo.survey import list_entries, read_indexes
+from monarch.errors import ServerError
+
+_BUILDERS = 2
+_SMALL = 1000
+_TELLING = ("unique", "sparse", "hidden", "expireAfterSeconds", "partialFilterExpression")
+UNAUTHORIZED, _NAMESPACE_NOT_FOUND = 13, 26
+
+
+class Staging:
+    """The staged collections of one run, which holds ``lease``."""
+
+    def __init__(self, target: Endpoint, lease: Lease, collections: tuple[Collection, ...]) -> None:
+        self._target = target
+        self._lease = lease
+        self._prefix = f"{STAGING}{lease.run}."
+        self.collections = collections
+        self.aside = f"{self._prefix}aside"
+        self.names = {
+            collection.name: f"{self._prefix}{number}" for number, collection in enumerate(collections)
+        }
+
+    def prepare(self) -> None:
+        """Make them all, empty: what this server or this user cannot make is found out here.
+
+        Small ones get their indexes already: to build one later takes a tenth of a second, however few
+        the documents are.
+
+        :raises ServerError: naming the collection that cannot be made, and why.
+        """
+        for collection in self.collections:
+            self._lease.check()
+            if collection.kind == "view":
+                # On what it will be on; not on what has that name in the target today.
+                on = str(collection.options["viewOn"])
+                options = {**collection.options, "viewOn": self.names.get(on, on)}
+                collection = replace(collection, options=options)
+            create(self._target, collection, self.names[collection.name])
+            if _is_small(collection):
+                create_indexes(self._target, collection, self.names[collection.name])
+
+    def destinations(self) -> dict[str, Destination]:
+        """Where the documents of each collection go, by the names that their batches have."""
+        return {
+            collection.data_name: Destination(
+                self.data_name(collection), ordered=bool(collection.options.get("capped"))
+            )
+            for collection in self.collections
+            if collection.kind != "view"
+        }
+
+    def data_name(self, collection: Collection) -> str:
+        """Where the documents of ``collection`` lie while it is staged."""
+        staged = self.names[collection.name]
+        return BUCKETS + staged if collection.data_name.startswith(BUCKETS) else staged
+
+    def may_bypass_validation(self) -> bool:
+        """Whether this user may write documents that a validator refuses. Tried, with no document."""
+        try:
+            self._target.database.command(
+                "update",
+                f"{self._prefix}none",
+                updates=[{"q": {"_id": 0}, "u": {"$set": {"a": 0}}}],
+                bypassDocumentValidation=True,
+            )
+        except OperationFailure as error:
+            if error.code != UNAUTHORIZED:
+                raise
+            return False
+        return True
+
+    def build_indexes(self, built: Callable[[Collection, float], None]) -> None:
+        """Build all indexes that are not there yet, those of a collection in a single command.
+
+        ``built`` hears of each collection and the seconds it took.
+        """
+        with ThreadPoolExecutor(_BUILDERS) as pool:
+            todo = [one for one in self.collections if secondary(one) and not _is_small(one)]
+            try:
+                for collection, seconds in zip(todo, pool.map(self._build, todo), strict=True):
+                    built(collection, seconds)
+            except BaseException:
+                # Those that wait must not begin; those that are being built end with their collections.
+                pool.shutdown(wait=False, cancel_futures=True)
+                self.drop()
+                raise
+
+    def _build(self, collection: Collection) -> float:
+        self._lease.check()
+        began = time.monotonic()
+        create_indexes(self._target, collection, self.names[collection.name])
+        return time.monotonic() - began
+
+    def compare_documents(self, counts: Mapping[str, int]) -> None:
+        """Compare the number of documents that are there with that of those that came, by ``counts``.
+
+        To be done before an index lets documents expire.
+
+        :raises ServerError: naming what differs.
+        """
+        for collection in self.collections:
+            if collection.kind != "view":
+                self._lease.check()
+                self._compare_count(collection, counts.get(collection.data_name, 0))
+
+    def compare_indexes(self) -> None:
+        """Compare the indexes that are there with those that are wanted.
+
+        :raises ServerError: naming what differs.
+        """
+        for collection in self.collections:
+            if collection.kind == "view":
+                continue
+            self._lease.check()
+            there = _shapes(read_indexes(self._target, self.names[collection.name]))
+            if there != _shapes(collection.indexes):
+                raise self._differs(
+                    collection, f"the indexes {there} in place of {_shapes(collection.indexes)}"
+                )
+
+    def uuids(self) -> dict[str, bytes]:
+        """The staged collections that the server knows, each with what identifies it under any name."""
+        return {
+            str(entry["name"]): bytes(entry["info"]["uuid"])
+            for entry in list_entries(self._target)
+            if str(entry["name"]).startswith(self._prefix) and "uuid" in entry.get("info", {})
+        }
+
+    def drop(self) -> None:
+        """Drop what is left of them."""
+        drop_all(self._target, lambda name: name.startswith(self._prefix))
+
+    def _compare_count(self, collection: Collection, came: int) -> None:
+        data = self._target.database[self.data_name(collection)]
+        with self._target.explained():
+            if collection.kind == "timeseries" and collection.as_documents:
+                there = data.count_documents({})
+            else:
+                there = data.estimated_document_count()
+            if there != came:  # the quick count may be wrong, say on a cluster
+                there = data.count_documents({})
+        # Where the collection itself lets documents expire, some may be gone already.
+        expired = "expireAfterSeconds" in collection.options and there < came
+        if there != came and not expired:
+            raise self._differs(collection, f"{there:,} documents in place of {came:,}")
+
+    def _differs(self, collection: Collection, what: str) -> ServerError:
+        return ServerError(
+            f"The copy of {collection.name!r} has {what}. Nothing of {self._target.name!r} was changed.",
+            "Does somebody else write there? Try again, or with the other --engine.",
+        )
+
+
+def _is_small(collection: Collection) -> bool:
+    """Whether its indexes can be built while it is empty; not those that make documents expire."""
+    expires = any("expireAfterSeconds" in index for index in collection.indexes)
+    return collection.kind == "collection" and collection.documents <= _SMALL and not expires
+
+
+def create(target: Endpoint, collection: Collection, name: str) -> None:
+    """Make an empty ``collection`` called ``name``, without its indexes but that of ``_id``.
+
+    :raises ServerError: naming it, in the server's words, if this server or this user cannot.
+    """
+    options = dict(collection.options)
+    id_index = next((dict(index) for index in collection.indexes if index["name"] == "_id_"), None)
+    if id_index is not None and collection.kind == "collection" and not options.get("clusteredIndex"):
+        options["idIndex"] = id_index
+    try:
+        target.database.command("create", name, **options, writeConcern=QUICK)
+    except OperationFailure as error:
+        if error.code == UNAUTHORIZED:
+            with target.explained():
+                raise
+        words = " ".join(str(error).partition(", full error:")[0].split())
+        raise ServerError(
+            f"MongoDB of {target.name!r} does not take the {collection.kind} {collection.name!r}: {words}",
+            "Is it older than the one it comes from, or set to an older feature version?",
+        ) from error
+
+
+def secondary(collection: Collection) -> list[Mapping[str, Any]]:
+    """The indexes of ``collection`` that do not come with it."""
+    return [index for index in collection.indexes if index["name"] != "_id_"]
+
+
+def create_indexes(target: Endpoint, collection: Collection, name: str) -> None:
+    """Build the indexes of ``collection`` on the one called ``name``.
+
+    :raises ServerError: naming it, in the server's words, if that does not go.
+    """
+    indexes = secondary(collection)
+    if not indexes:
+        return
+    if "collation" in collection.options:
+        # Said of none, an index would get that of its collection.
+        indexes = [{"collation": {"locale": "simple"}, **index} for index in indexes]
+    try:
+        target.database.command("createIndexes", name, indexes=indexes, writeConcern=QUICK)
+    except OperationFailure as error:
+        words = " ".join(str(error).partition(", full error:")[0].replace(name, collection.name).split())
+        raise ServerError(
+            f"MongoDB of {target.name!r} cannot build the indexes of {collection.name!r}: {words[:500]}",
+            "Mend the documents or the index at their source.",
+        ) from error
+
+
+def drop_all(target: Endpoint, which: Callable[[str], bool]) -> list[str]:
+    """Drop every collection whose name ``which`` wants, and return them."""
+    dropped: list[str] = []
+    # A tool whose monarch was killed may still finish an insert, and make its collection anew by it.
+    for _ in range(3):
+        found = [str(entry["name"]) for entry in list_entries(target) if which(str(entry["name"]))]
+        for name in found:
+            drop(target, name)
+        dropped += found
+        if not found:
+            break
+    return dropped
+
+
+def drop(target: Endpoint, name: str, **arguments: Any) -> None:
+    """Drop a collection, view or time series; that it is not there is fine."""
+    try:
+        target.database.command("drop", name, **arguments)
+    except OperationFailure as error:
+        if error.code != _NAMESPACE_NOT_FOUND:
+            with target.explained():
+                raise
+
+
+def _shapes(indexes: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What of each index must be the same; the rest another version may write in another way."""
+    return {
+        str(index["name"]): {
+            "key": list(index["key"].items()),  # their order counts
+            **{word: index.get(word) for word in _TELLING},
+        }
+        for index in indexes
+    }

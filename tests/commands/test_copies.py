@@ -1,0 +1,505 @@
+"""``copy_db`` as a person runs it: what it asks, says, refuses, and leaves."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from tests.commands.test_questions import end, solve
+from tests.equality import assert_equal, describe
+from tests.servers import PASSWORD, Server, run_mongod
+from tests.shell import Folder, Ran
+
+pytestmark = pytest.mark.server
+DOCUMENTS = 200
+
+
+@dataclass
+class Two:
+    """A project with two environments that have a database each: ``production`` is full, ``dev`` is old."""
+
+    folder: Folder
+    server: Server
+    source: Database[dict[str, Any]]
+    target: Database[dict[str, Any]]
+
+    def copy(self, *arguments: str, **more: Any) -> Ran:
+        return self.folder.monarch("copy_db", "production:dev", *arguments, **more)
+
+    def assert_copied(self) -> None:
+        assert_equal(describe(self.source), describe(self.target))
+
+    def assert_old(self) -> None:
+        """Nothing was changed, and nothing is left over but the lease, which nobody holds."""
+        names = set(self.target.list_collection_names())
+        # The server keeps its own collection of views once there has been one.
+        assert names - {"monarch_lease", "system.views"} == {"old", "users"}
+        assert self.target.users.find_one() == {"_id": "old"}
+        lease = self.target.monarch_lease.find_one()
+        assert lease is None or "holder" not in lease
+
+
+def fill(database: Database[dict[str, Any]]) -> None:
+    database.users.insert_many({"_id": n, "name": f"user {n}"} for n in range(DOCUMENTS))
+    database.users.create_index("name", unique=True)
+    database.create_collection("young", viewOn="users", pipeline=[{"$match": {"_id": {"$lt": 10}}}])
+    database.mongo_migration_history.insert_one(
+        {"key": "_201405290000_one_migration", "state": "Completed", "processed_at": datetime(2014, 5, 29)}
+    )
+
+
+def entry(server: Server, name: str, **more: Any) -> dict[str, Any]:
+    return {"uri": server.uri, "db_name": name, **more}
+
+
+@pytest.fixture
+def two(tmp_path: Path, server: Server) -> Iterator[Two]:
+    folder = Folder(tmp_path, server)
+    with server.client() as client:
+        made = Two(folder, server, client[f"{folder.db_name}_a"], client[f"{folder.db_name}_b"])
+        folder.settings(production=entry(server, made.source.name), dev=entry(server, made.target.name))
+        fill(made.source)
+        made.target.users.insert_one({"_id": "old"})
+        made.target.old.insert_one({})
+        yield made
+        for database in (made.source, made.target):
+            client.drop_database(database.name)
+
+
+def assert_error(ran: Ran, code: int, said: str, hint: str) -> None:
+    assert ran.code == code, ran.said
+    error, hinted = ran.err.splitlines()
+    assert re.search(said, error), error
+    assert hint in hinted, hinted
+
+
+def test_a_copy_says_what_it_did(two: Two) -> None:
+    ran = two.copy("--yes", "--engine", "native")
+    assert (ran.code, ran.err) == (0, "")
+    two.assert_copied()
+    lines = [" ".join(line.split()) for line in ran.out.splitlines()]
+    assert lines[0] == "COLLECTION DOCUMENTS SIZE INDEXES TIME"
+    assert re.fullmatch(r"users 200 \d\.\d kB 2 \d\.\d s", lines[2])
+    assert re.fullmatch(r"young view - - \d\.\d s", lines[3])
+    assert re.fullmatch(
+        r"Copied production to dev: 3 collections, 201 documents, \d+\.\d kB in \d\.\d s, "
+        r"by native \(pymongo [\d.]+\)\.",
+        lines[4],
+    )
+
+
+def test_json(two: Two) -> None:
+    said = two.copy("--yes", "--engine", "native", "--json").json
+    assert (said["from"], said["to"], said["engine"]) == ("production", "dev", "native")
+    assert {row["name"]: row["documents"] for row in said["collections"]} == {
+        "mongo_migration_history": 1,
+        "users": DOCUMENTS,
+        "young": 0,
+    }
+    assert set(said["collections"][0]) == {"name", "kind", "documents", "bytes", "indexes", "seconds"}
+
+
+def test_the_history_goes_with_the_data_and_monarchs_own_does_not(two: Two) -> None:
+    two.source.monarch_lease.insert_one({"_id": "lease", "fence": 77})
+    two.source["monarch_staging.x.0"].insert_one({})
+    two.source.monarch_butterflies.insert_one({})
+    two.folder.migration("one", stamp="201405290000")
+    assert two.copy("--yes").code == 0
+    assert two.folder.monarch("list_migrations", "dev").out.count("Completed") == 1
+    names = set(two.target.list_collection_names()) - {"system.views"}
+    assert names == {"users", "young", "mongo_migration_history", "monarch_lease", "monarch_butterflies"}
+    lease = two.target.monarch_lease.find_one()
+    assert lease is not None
+    assert lease["fence"] == 1
+
+
+def test_without_yes_it_is_an_error_that_names_the_flag(two: Two) -> None:
+    ran = two.copy()
+    assert ran.code == 2
+    assert "are you SURE" in ran.err
+    assert "--yes" in ran.err
+    two.assert_old()
+
+
+def test_a_person_is_asked_and_a_hazardous_target_wants_a_sum(two: Two) -> None:
+    terminal = two.folder.terminal("copy_db", "production:dev")
+    terminal.expect("are you SURE")
+    terminal.sendline("n")
+    assert end(terminal)[0] == 1
+    two.assert_old()
+    terminal = two.folder.terminal("copy_db", "dev:production")
+    solve(terminal, offset=1)
+    code, said = end(terminal)
+    assert code == 1
+    assert "Nothing was changed" in said
+    terminal = two.folder.terminal("copy_db", "production:dev")
+    terminal.expect("are you SURE")
+    terminal.sendline("y")
+    assert end(terminal)[0] == 0
+    two.assert_copied()
+
+
+@pytest.mark.parametrize("columns", [30, 60, 100])
+def test_the_bar_fits_into_the_terminal_and_goes_away(two: Two, columns: int) -> None:
+    terminal = two.folder.terminal(
+        "copy_db", "production:dev", "--yes", "--engine", "native", columns=columns
+    )
+    code, said = end(terminal)
+    assert code == 0
+    drawn = [part.split("\r")[0] for part in said.split("\x1b[2K")][1:]
+    assert any("copying [" in part for part in drawn)
+    assert all(len(part.splitlines()[0]) < columns for part in drawn[:-1] if part)
+    assert drawn[-2] == "swapping …"
+    assert "\x1b[2K" not in two.copy("--yes").said
+
+
+def test_the_plan_changes_nothing_and_reads_only(two: Two) -> None:
+    with two.server.client() as client:
+        client.admin.command("createUser", "looker", pwd="looker-hush", roles=["readAnyDatabase"])
+    host = {"host": two.server.host, "username": "looker", "password": "looker-hush", "authSource": "admin"}
+    two.folder.settings(
+        production={**host, "db_name": two.source.name}, dev={**host, "db_name": two.target.name}
+    )
+    ran = two.copy("--plan", "--engine", "native")
+    assert (ran.code, ran.err) == (0, "")
+    said = " ".join(ran.out.split())
+    assert "From production to dev, by native" in said
+    assert re.search(r"users 200 \d\.\d kB 2 young view - - What dev holds now would go:", said)
+    assert said.endswith("Nothing was changed.")
+    plan = two.copy("--plan", "--json").json
+    assert [held["name"] for held in plan["dropped"]] == ["old"]
+    assert [held["name"] for held in plan["replaced"]] == ["users"]
+    two.assert_old()
+    assert "monarch_lease" not in two.target.list_collection_names()
+    with two.server.client() as client:
+        client.admin.command("dropUser", "looker")
+
+
+def test_auto_takes_the_tools_where_both_are(two: Two, tools: Path) -> None:
+    with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
+    ran = two.copy("--yes", "--json", variables=with_tools)
+    assert ran.json["engine"] == "tools"
+    assert [version.split()[0] for version in ran.json["versions"]] == ["mongodump", "mongorestore"]
+    two.assert_copied()
+
+
+def no_tools(folder: Path, *some: str) -> dict[str, str]:
+    """A PATH with only these of the tools on it, which say a version."""
+    programs = folder / "programs"
+    programs.mkdir(exist_ok=True)
+    for name in some:
+        (programs / name).write_text(f"#!/bin/sh\necho {name} version: 4.2.0\n")
+        (programs / name).chmod(0o755)
+    return {"PATH": f"{programs}:/usr/bin:/bin"}
+
+
+@pytest.mark.parametrize(
+    ("some", "said"),
+    [
+        ((), "mongodump and mongorestore cannot be found"),
+        (("mongodump",), "mongorestore cannot be found"),
+        (("mongodump", "mongorestore"), "mongodump 4.2.0 is too old: 100.3 or newer is needed"),
+    ],
+)
+def test_tools_that_are_not_there(two: Two, tmp_path: Path, some: tuple[str, ...], said: str) -> None:
+    variables = no_tools(tmp_path, *some)
+    assert_error(two.copy("--yes", "--engine", "tools", variables=variables), 2, said, "say --engine native")
+    two.assert_old()
+    assert two.copy("--yes", "--json", variables=variables).json["engine"] == "native"
+    two.assert_copied()
+
+
+@pytest.mark.parametrize(
+    ("pair", "said", "hint"),
+    [
+        ("production", "says only one environment", "Like: monarch copy_db production:development"),
+        ("a:b:c", "has 2 colons", "Like: monarch copy_db"),
+        ("production:", "says no environment behind the colon", "Like: monarch copy_db"),
+        ("prodution:dev", "There is no environment 'prodution'", "Did you mean 'production'?"),
+        ("production:deev", "There is no environment 'deev'", "Did you mean 'dev'?"),
+        ("production:production", "is both the source and the target", "Name two environments"),
+    ],
+)
+def test_pairs_that_are_none(two: Two, pair: str, said: str, hint: str) -> None:
+    assert_error(two.folder.monarch("copy_db", pair, "--yes"), 2, said, hint)
+    two.assert_old()
+
+
+def test_the_same_database_by_another_spelling_is_refused(two: Two, replica_set: Server) -> None:
+    server = two.server
+    other = entry(server, two.target.name)
+    other["uri"] = server.uri.replace("localhost", "127.0.0.1")
+    two.folder.settings(production=other, dev=entry(server, two.target.name))
+    assert_error(two.copy("--yes"), 2, "'production' and 'dev' are the same database", "Nothing was changed")
+    two.assert_old()
+    direct = {"directConnection": True}
+    one = entry(replica_set, "same", replicaSet="rs")
+    another = {**entry(replica_set, "same"), **direct}
+    another["uri"] = replica_set.uri.replace("localhost", "127.0.0.1")
+    two.folder.settings(production=one, dev=another)
+    assert_error(two.copy("--yes", "--allow-empty"), 2, "are the same database", "Nothing was changed")
+
+
+def test_the_lease_itself_tells_the_same_database(two: Two) -> None:
+    """Where nothing else does: servers before 4.4, two routers of one cluster."""
+    from monarch import Project
+
+    project = Project(two.folder.path)
+    with project.open("dev") as one, project.open("dev") as other, one.lease("a test") as lease:
+        assert other.sees(lease)
+        with project.open("production") as third:
+            assert not third.sees(lease)
+
+
+def test_a_source_that_holds_nothing_is_an_error(two: Two) -> None:
+    two.folder.settings(
+        production=entry(two.server, "no_such_database"), dev=entry(two.server, two.target.name)
+    )
+    for engine in ("native", "auto"):
+        ran = two.copy("--yes", "--engine", engine)
+        assert_error(ran, 1, "'production' holds no collections", "--allow-empty")
+        two.assert_old()
+    assert two.copy("--yes", "--allow-empty").code == 0
+    assert two.target.list_collection_names() == ["monarch_lease"]
+
+
+def test_nobody_sees_a_secret(two: Two, tools: Path) -> None:
+    seen: set[str] = set()
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.005):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    seen.add(path.read_bytes().decode(errors="replace"))
+                except OSError:
+                    continue
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    two.source.many.insert_many([{"text": "x" * 1000} for _ in range(5000)])
+    with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
+    good = two.copy("--yes", "--engine", "tools", "--traceback", variables=with_tools)
+    assert good.code == 0, good.said
+    two.target.command("dropAllUsersFromDatabase")
+    wrong = {**entry(two.server, two.target.name), "uri": f"mongodb://who:very-hush@{two.server.host}/"}
+    two.folder.settings(production=entry(two.server, two.source.name), dev=wrong)
+    bad = two.copy("--yes", "--engine", "tools", "--traceback", variables=with_tools)
+    assert bad.code == 5
+    done.set()
+    watching.join()
+    assert any("mongodump" in line and "--archive" in line for line in seen)
+    assert any("mongorestore" in line and "--archive" in line for line in seen)
+    files = "".join(
+        content.decode(errors="replace")
+        for name, content in two.folder.files().items()
+        if "settings" not in name
+    )
+    for text in [good.said, bad.said, files, *seen]:
+        for spelling in (PASSWORD, quote(PASSWORD, safe=""), quote(PASSWORD), "very-hush"):
+            assert spelling not in text
+
+
+def test_rights_that_are_missing(two: Two) -> None:
+    users = {"reader": (two.target, ["read"]), "stranger": (two.source, [])}
+    for name, (database, roles) in users.items():
+        database.command("createUser", name, pwd=f"{name}-hush", roles=roles)
+    host = two.server.host
+    reader = {"host": host, "db_name": two.target.name, "username": "reader", "password": "reader-hush"}
+    two.folder.settings(production=entry(two.server, two.source.name), dev=reader)
+    ran = two.copy("--yes")
+    assert_error(ran, 5, r"MongoDB of 'dev' .* refuses user 'reader': not authorized on", "readWrite")
+    stranger = {"host": host, "db_name": two.source.name, "username": "stranger", "password": "stranger-hush"}
+    two.folder.settings(production=stranger, dev=entry(two.server, two.target.name))
+    ran = two.copy("--yes")
+    assert_error(ran, 5, r"MongoDB of 'production' .* refuses user 'stranger': not authorized on", "read")
+    two.assert_old()
+    for name, (database, _) in users.items():
+        database.command("dropUser", name)
+
+
+def test_read_and_readwrite_are_enough(two: Two) -> None:
+    """Then time series travel as documents, and a validator's refusal is an error."""
+    two.source.command("createUser", "reader", pwd="reader-hush", roles=["read"])
+    two.target.command("createUser", "writer", pwd="writer-hush", roles=["readWrite"])
+    two.source.create_collection("weather", timeseries={"timeField": "t", "metaField": "m"})
+    two.source.weather.insert_many({"t": datetime(2014, 5, 29, n % 24), "m": n % 3} for n in range(100))
+    host = two.server.host
+    two.folder.settings(
+        production={
+            "host": host, "db_name": two.source.name, "username": "reader", "password": "reader-hush"
+        },
+        dev={"host": host, "db_name": two.target.name, "username": "writer", "password": "writer-hush"},
+    )  # fmt: skip
+    ran = two.copy("--yes")
+    assert ran.code == 0, ran.said
+    assert_equal(describe(two.source, buckets=False), describe(two.target, buckets=False))
+
+    two.source.create_collection("strict", validator={"a": {"$type": "int"}})
+    two.source.command("insert", "strict", documents=[{"a": "x"}], bypassDocumentValidation=True)
+    before = describe(two.target)
+    ran = two.copy("--yes", "--engine", "native")
+    assert_error(ran, 5, "refused a document of 'strict': Document failed validation", "dbAdmin")
+    assert_equal(before, describe(two.target))
+    two.source.command("dropUser", "reader")
+    two.target.command("dropUser", "writer")
+
+
+def test_a_document_that_is_refused_is_no_success_of_the_tools_either(two: Two, tools: Path) -> None:
+    two.target.command("createUser", "writer", pwd="writer-hush", roles=["readWrite"])
+    two.source.create_collection("strict", validator={"a": {"$type": "int"}})
+    two.source.command("insert", "strict", documents=[{"a": "x"}], bypassDocumentValidation=True)
+    writer = {
+        "host": two.server.host,
+        "db_name": two.target.name,
+        "username": "writer",
+        "password": "writer-hush",
+    }
+    two.folder.settings(production=entry(two.server, two.source.name), dev=writer)
+    with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
+    ran = two.copy("--yes", "--engine", "tools", variables=with_tools)
+    assert_error(ran, 5, "mongorestore into 'dev' failed: .*strict.*validation", "--engine native")
+    two.assert_old()
+    two.target.command("dropUser", "writer")
+
+
+def test_a_target_too_old_for_a_kind_of_collection(two: Two) -> None:
+    two.source.create_collection("clustered", clusteredIndex={"key": {"_id": 1}, "unique": True})
+    with run_mongod() as (port, _):
+        old = Server(port, 0)
+        with old.client() as client:
+            client.admin.command("setFeatureCompatibilityVersion", "5.0")
+            client.app.kept.insert_one({})
+            two.folder.settings(production=entry(two.server, two.source.name), dev=entry(old, "app"))
+            ran = two.copy("--yes")
+            assert_error(ran, 5, "'dev' does not take the collection 'clustered': ", "older")
+            assert set(client.app.list_collection_names()) == {"kept", "monarch_lease"}
+
+
+def test_a_target_that_takes_no_writes(two: Two, tmp_path: Path) -> None:
+    with run_mongod("--replSet", "rs") as (port, _):
+        only = Server(port, 0)
+        with MongoClient[dict[str, Any]]("localhost", port, directConnection=True) as client:
+            members = [{"_id": 0, "host": f"localhost:{port}"}]
+            client.admin.command("replSetInitiate", {"_id": "rs", "members": members})
+            while not client.admin.command("hello")["isWritablePrimary"]:
+                time.sleep(0.02)
+            client.admin.command("replSetStepDown", 60, force=True)
+        dev = entry(only, "app", directConnection=True)
+        two.folder.settings(production=entry(two.server, two.source.name), dev=dev)
+        ran = two.copy("--yes")
+        assert ran.code == 5
+        assert "'dev'" in ran.err
+        assert len(ran.err.splitlines()) == 2
+
+
+def test_the_place_of_a_copy_in_place(two: Two) -> None:
+    assert two.copy("--yes", "--in-place").code == 0
+    two.assert_copied()
+    assert "monarch_swap" not in two.target.list_collection_names()
+
+
+def test_a_copy_in_place_that_fails_is_told_by_every_command_until_it_is_mended(two: Two) -> None:
+    two.folder.migration("one")
+    two.source.create_collection("strict", validator={"a": {"$type": "int"}})
+    two.source.command("insert", "strict", documents=[{"a": "x"}], bypassDocumentValidation=True)
+    two.target.command("createUser", "writer", pwd="writer-hush", roles=["readWrite"])
+    writer = {
+        "host": two.server.host,
+        "db_name": two.target.name,
+        "username": "writer",
+        "password": "writer-hush",
+    }
+    two.folder.settings(production=entry(two.server, two.source.name), dev=writer)
+    ran = two.copy("--yes", "--in-place", "--engine", "native")
+    assert ran.code == 5
+    assert "is empty" in ran.err
+    two.target.command("dropUser", "writer")
+    two.folder.settings(production=entry(two.server, two.source.name), dev=entry(two.server, two.target.name))
+    for command in (["migrate", "dev"], ["list_migrations", "dev"], ["copy_db", "dev:production", "--yes"]):
+        said = "'dev' was emptied for `copy_db production:dev --in-place`, which did not come to its end"
+        assert_error(two.folder.monarch(*command), 1, said, "monarch drop_db dev")
+    assert two.copy("--yes").code == 0
+    two.assert_copied()
+    assert two.folder.monarch("list_migrations", "dev").code == 0
+
+
+def test_a_full_disk(two: Two, tmp_path: Path) -> None:
+    """mongod ends with it; what it has written before is still there."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=90m", "tmpfs", str(disk)], check=False, capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip("a full disk needs the right to mount a small one: run the tests as root")
+    two.source.many.insert_many([{"text": os.urandom(50_000).hex()} for _ in range(600)])
+    (disk / "data").mkdir()
+    quiet = ("--setParameter", "diagnosticDataCollectionEnabled=false")
+    try:
+        with run_mongod(*quiet, data=disk / "data", log="4MB") as (port, process):
+            target = Server(port, 0)
+            with target.client() as client:
+                client.app.kept.insert_one({"_id": "old"})
+                client.admin.command("fsync")
+            two.folder.settings(production=entry(two.server, two.source.name), dev=entry(target, "app"))
+            ran = two.copy("--yes", "--engine", "native")
+            assert ran.code == 5, ran.said
+            assert len(ran.err.splitlines()) == 2
+            process.wait(30)
+        roomy = tmp_path / "roomy"
+        subprocess.run(["cp", "-r", str(disk / "data"), str(roomy)], check=True)
+        with run_mongod(data=roomy) as (port, _):
+            again = Server(port, 0)
+            two.folder.settings(production=entry(two.server, two.source.name), dev=entry(again, "app"))
+            with again.client() as client:
+                assert client.app.kept.find_one() == {"_id": "old"}
+                ran = two.copy("--yes", "--engine", "native")
+                assert ran.code == 0, ran.said
+                assert "a copy into 'dev' was cut off; it had changed nothing" in ran.err
+                assert_equal(describe(two.source), describe(client.app))
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_documents_that_expire_meanwhile_are_no_failure(two: Two) -> None:
+    with run_mongod("--setParameter", "ttlMonitorSleepSecs=1") as (port, _):
+        other = Server(port, 0)
+        two.source.client.admin.command("setParameter", 1, ttlMonitorEnabled=False)
+        two.source.sessions.insert_many({"at": datetime(2014, 5, 29), "n": n} for n in range(3000))
+        two.source.sessions.create_index("at", expireAfterSeconds=1)
+        two.folder.settings(production=entry(two.server, two.source.name), dev=entry(other, "app"))
+        ran = two.copy("--yes", "--engine", "native")
+        two.source.client.admin.command("setParameter", 1, ttlMonitorEnabled=True)
+        assert (ran.code, ran.err) == (0, "")
+
+
+def test_migrate_and_copy_do_not_meet(two: Two) -> None:
+    two.folder.migration("slow", "import time\nself.database.began.insert_one({})\ntime.sleep(20)")
+    migrating = two.folder.start("migrate", "dev")
+    try:
+        while two.target.began.find_one() is None:
+            time.sleep(0.05)
+        ran = two.copy("--yes")
+        assert_error(ran, 4, rf"'dev' is held by process {migrating.pid} of .* \(migrate dev, since", "Wait")
+    finally:
+        migrating.kill()
+        migrating.communicate()
+    # Nobody has to wait for the lease of a process that is gone.
+    began = time.monotonic()
+    assert two.copy("--yes").code == 0
+    assert time.monotonic() - began < 20
+    two.assert_copied()
