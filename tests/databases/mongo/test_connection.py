@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from monarch.databases.mongo.connection import full_uri
+from monarch.databases.mongo.connection import full_uri, tool_uri
 from monarch.environments import parse_environment
+from monarch.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,32 @@ from monarch.environments import parse_environment
 )
 def test_full_uri_is_what_another_driver_needs(entry: dict[str, Any], uri: str) -> None:
     assert full_uri(parse_environment("dev", entry)) == uri
+
+
+@pytest.mark.parametrize(
+    ("entry", "uri"),
+    [
+        (
+            {"uri": "mongodb://u:pass@h/b?w=1&uuidRepresentation=standard", "db_name": "a"},
+            "mongodb://u:pass@h/?connectTimeoutMS=5000&authSource=b",
+        ),
+        (
+            {"uri": "mongodb+srv://u:pass@h/a?readPreference=secondary"},
+            "mongodb+srv://u:pass@h/?readPreference=secondary&connectTimeoutMS=5000",
+        ),
+        (
+            {"uri": "mongodb://h/a?tls=true&tlsAllowInvalidCertificates=true&connectTimeoutMS=7"},
+            "mongodb://h/?tls=true&tlsInsecure=true&connectTimeoutMS=7",
+        ),
+    ],
+)
+def test_tool_uri_names_no_database_and_only_what_the_tools_know(entry: dict[str, Any], uri: str) -> None:
+    assert tool_uri(parse_environment("dev", entry)) == uri
+
+
+@pytest.mark.parametrize("option", ["tlsAllowInvalidHostnames", "tlsCRLFile"])
+def test_what_would_mean_something_else_to_the_tools_is_refused(option: str) -> None:
+    environment = parse_environment("dev", {"uri": f"mongodb://h/a?tls=true&{option}=true"})
+    with pytest.raises(UsageError, match=f"'dev' has '{option}'") as error:
+        tool_uri(environment)
+    assert error.value.hint == "Say --engine native."

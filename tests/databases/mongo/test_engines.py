@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from pymongo.database import Database as PyMongoDatabase
 
 from monarch.databases import open_database
 from monarch.databases.base import Copied, Database
+from monarch.databases.mongo.dump import MongoDump
+from monarch.databases.mongo.engines.tools import DUMPED
 from monarch.environments import Environment, parse_environment
-from monarch.progress import SILENT
+from monarch.errors import ServerError
+from monarch.progress import SILENT, Progress
 from tests import everything
 from tests.equality import assert_equal, describe
 from tests.servers import Server
@@ -34,7 +38,7 @@ def environment(name: str, server: Server, db_name: str, **more: Any) -> Environ
 def scratch(server: Server) -> Iterator[PyMongoDatabase[dict[str, Any]]]:
     """A database of its own on ``server``, dropped afterwards."""
     with server.client() as client:
-        database = client[f"t{str(ObjectId())[: LONGEST_NAME - 1]}"]
+        database = client[f"t{str(ObjectId())[1 - LONGEST_NAME :]}"]
         yield database
         client.drop_database(database.name)
 
@@ -63,10 +67,66 @@ def copy(source: Environment, target: Environment, engines: tuple[str, str]) -> 
         return copy_open(one, other, engines)
 
 
-def copy_open(source: Database, target: Database, engines: tuple[str, str]) -> tuple[Copied, ...]:
+def copy_open(
+    source: Database,
+    target: Database,
+    engines: tuple[str, str],
+    progress: Progress = SILENT,
+    change: Callable[[MongoDump], object] = lambda _: None,
+) -> tuple[Copied, ...]:
     reading, writing = (target.choose_engine(engine) for engine in engines)
     with target.lease("a test") as lease:
-        return target.replace(source.dump(reading), writing, lease, "a test", progress=SILENT)
+        dump = source.dump(reading)
+        assert isinstance(dump, MongoDump)
+        change(dump)
+        return target.replace(dump, writing, lease, "a test", progress=progress)
+
+
+@dataclass
+class Small:
+    """A small database on ``server``, and an old one on ``other`` that is to become equal."""
+
+    server: Server
+    other: Server
+    source: PyMongoDatabase[dict[str, Any]]
+    target: PyMongoDatabase[dict[str, Any]]
+
+    def copy(self, engines: tuple[str, str] = ("native", "native"), **more: Any) -> tuple[Copied, ...]:
+        source = environment("one", self.server, self.source.name)
+        target = environment("other", self.other, self.target.name)
+        with open_database(source, Path()) as one, open_database(target, Path()) as two:
+            return copy_open(one, two, engines, **more)
+
+    def assert_old(self) -> None:
+        assert set(self.target.list_collection_names()) - {"monarch_lease", "system.views"} == {"users"}
+        assert self.target.users.find_one() == {"_id": "old"}
+
+
+@contextmanager
+def small_between(server: Server, other: Server) -> Iterator[Small]:
+    with scratch(server) as source, scratch(other) as target:
+        source.users.insert_many({"_id": n, "name": f"user {n % 900}"} for n in range(3000))
+        source.users.create_index("name")
+        source.dogs.insert_many({"_id": n} for n in range(10))
+        target.users.insert_one({"_id": "old"})
+        yield Small(server, other, source, target)
+
+
+@pytest.fixture
+def small(server: Server) -> Iterator[Small]:
+    with small_between(server, server) as made:
+        yield made
+
+
+class Meddling(Progress):
+    """Does something of somebody else's when a copy enters a phase."""
+
+    def __init__(self, phase: str, act: Callable[[], object]) -> None:
+        self._phase, self._act = phase, act
+
+    def phase(self, name: str) -> None:
+        if name == self._phase:
+            self._act()
 
 
 @pytest.fixture
@@ -106,3 +166,112 @@ def old(target: PyMongoDatabase[dict[str, Any]]) -> None:
     target.create_collection("weather", timeseries={"timeField": "t"})
     target.create_collection("capped", timeseries={"timeField": "t"})
     target["weather"].insert_one({"t": ObjectId().generation_time})
+
+
+@pytest.mark.parametrize("engine", ["tools", "native"])
+def test_between_two_servers(with_tools: None, tls_server: Server, replica_set: Server, engine: str) -> None:
+    """One that speaks TLS and knows no users, and a replica set that wants a password."""
+    for one, other in ((tls_server, replica_set), (replica_set, tls_server)):
+        with small_between(one, other) as small:
+            small.copy((engine, engine))
+            assert_equal(describe(small.source), describe(small.target))
+
+
+@pytest.mark.parametrize("engines", PAIRS, ids="-".join)
+def test_an_index_that_the_documents_do_not_allow(
+    with_tools: None, small: Small, engines: tuple[str, str]
+) -> None:
+    """As where somebody writes to the source while it is read."""
+
+    def demand(dump: MongoDump) -> None:
+        indexes = ({"v": 2, "key": {"name": 1}, "name": "name_1", "unique": True},)
+        dump.collections = tuple(
+            replace(one, indexes=indexes) if one.name == "users" else one for one in dump.collections
+        )
+
+    with pytest.raises(ServerError, match=r"cannot build the indexes of 'users': .*E11000 duplicate key"):
+        small.copy(engines, change=demand)
+    small.assert_old()
+
+
+def test_documents_that_do_not_arrive_are_found_missing(small: Small) -> None:
+    def steal() -> None:
+        staged = next(n for n in small.target.list_collection_names() if n.startswith("monarch_staging."))
+        small.target[staged].delete_one({})
+
+    with pytest.raises(ServerError, match=r"The copy of 'dogs' has 9 documents in place of 10"):
+        small.copy(progress=Meddling("comparing", steal))
+    small.assert_old()
+
+
+def test_an_index_that_is_missing_in_the_end(small: Small) -> None:
+    def demand(dump: MongoDump) -> None:
+        # listIndexes will not say so of what is built from this.
+        indexes = ({"v": 2, "key": {"name": 1}, "name": "name_1", "sparse": 0},)
+        dump.collections = tuple(
+            replace(one, indexes=indexes) if one.name == "users" else one for one in dump.collections
+        )
+
+    with pytest.raises(ServerError, match="The copy of 'users' has the indexes"):
+        small.copy(change=demand)
+    small.assert_old()
+
+
+@pytest.mark.parametrize("engine", ["tools", "native"])
+def test_a_source_that_is_replaced_while_it_is_read(with_tools: None, small: Small, engine: str) -> None:
+    def exchange() -> None:
+        small.source.users.insert_one({"_id": "late"})
+        small.source.dogs.drop()
+        small.source.dogs.insert_one({})
+
+    with pytest.raises(ServerError, match="'dogs' of 'one' was dropped, renamed or replaced while it was"):
+        small.copy((engine, engine), progress=Meddling("copying", exchange))
+    small.assert_old()
+
+
+def test_a_source_that_is_written_to_is_copied_as_it_was_read(small: Small) -> None:
+    small.copy(progress=Meddling("comparing", lambda: small.source.users.insert_one({"_id": "late"})))
+    assert small.target.users.count_documents({}) == 3000
+
+
+LYING = {
+    "mongodump": 'exec "{tool}" "$@" --excludeCollection=dogs',
+    "mongorestore": 'exec "{tool}" "$@" --nsExclude=monarch.0',
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("mongodump", "mongodump of 'one' ended well, but has not dumped dogs"),
+        ("mongorestore", "mongorestore into 'other' failed: 3000 document.s. restored successfully. 0"),
+    ],
+)
+def test_an_exit_code_of_0_is_not_believed(
+    tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Small, name: str, said: str
+) -> None:
+    """The real tools, told to leave something out."""
+    for each in LYING:
+        script = tmp_path / each
+        line = LYING[each] if each == name else 'exec "{tool}" "$@"'
+        script.write_text("#!/bin/sh\n" + line.replace("{tool}", str(tools / each)))
+        script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(ServerError, match=said):
+        small.copy(("tools", "tools"))
+    small.assert_old()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "done dumping app.users (12 documents)",
+        "done dumping `app.users` (12 documents)",
+        "done dumping app.users (1 document)",
+    ],
+)
+def test_what_old_and_new_tools_say_they_have_dumped(line: str) -> None:
+    found = DUMPED.search(line)
+    assert found is not None
+    assert found["name"] == "app.users"
+    assert int(found["count"]) in (1, 12)

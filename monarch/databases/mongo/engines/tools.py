@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -36,10 +37,12 @@ NAMES = ("mongodump", "mongorestore")
 OLDEST = (100, 3)
 _HOW_TO_GET = "Get them at mongodb.com/try/download/database-tools, or say --engine native."
 _WORKERS = 4
+# Old ones hang for minutes where a server does not answer them.
+_FIRST_WORD_SECONDS = 60
 # What the database is called between us and mongorestore.
 _BETWEEN = "monarch"
 
-_DUMPED = re.compile(r"done dumping `?(?P<name>.+?)`? \((?P<count>\d+) documents?\)$")
+DUMPED = re.compile(r"done dumping `?(?P<name>.+?)`? \((?P<count>\d+) documents?\)$")
 _RESTORED = re.compile(r"(\d+) document\(s\) restored successfully\. (\d+) document\(s\) failed")
 _VERSION = re.compile(r"version:?\s+v?r?(\d+)\.(\d+)(\.\d+)?")
 
@@ -121,9 +124,17 @@ class Dumping:
         self._counted: dict[str, int] = {}
         left_out = [*OURS, *(collection.name for collection in unwanted)]
 
+        self._spoken = False
+        began = time.monotonic()
+
         def still_there() -> None:
             alive()
             source.ping()
+            if not self._spoken and time.monotonic() - began > _FIRST_WORD_SECONDS:
+                raise ServerError(
+                    f"mongodump of {source.name!r} has said nothing for {_FIRST_WORD_SECONDS} seconds.",
+                    f"It seems not to reach {source.environment.server}. Say --engine native.",
+                )
 
         self._tool = Tool(
             [
@@ -157,6 +168,7 @@ class Dumping:
 
     def _reader(self) -> ArchiveReader:
         first = self._tool.read(1)
+        self._spoken = True
         if not first:
             # It has ended before its first word; with 0 it would have had nothing to say.
             self._check(self._tool.wait(), set(self._wanted), {})
@@ -181,7 +193,7 @@ class Dumping:
                 )
 
     def _hear(self, line: str) -> None:
-        if found := _DUMPED.search(line):
+        if found := DUMPED.search(line):
             self._counted[found["name"]] = int(found["count"])
 
 
