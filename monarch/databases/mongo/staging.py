@@ -134,10 +134,10 @@ class Staging:
                 continue
             self._lease.check()
             there = _shapes(read_indexes(self._target, self.names[collection.name]))
-            if there != _shapes(collection.indexes):
-                raise self._differs(
-                    collection, f"the indexes {there} in place of {_shapes(collection.indexes)}"
-                )
+            wanted = _shapes(collection.indexes)
+            wrong = [name for name in {**there, **wanted} if there.get(name) != wanted.get(name)]
+            if wrong:
+                raise self._differs(collection, f"other indexes: {', '.join(wrong)[:200]}")
 
     def uuids(self) -> dict[str, bytes]:
         """The staged collections that the server knows, each with what identifies it under any name."""
@@ -202,7 +202,7 @@ def create(target: Endpoint, collection: Collection, name: str) -> None:
 
 def secondary(collection: Collection) -> list[Mapping[str, Any]]:
     """The indexes of ``collection`` that do not come with it."""
-    return [index for index in collection.indexes if index["name"] != "_id_"]
+    return [index for index in collection.indexes if index["name"] != "_id_" and not index.get("clustered")]
 
 
 def create_indexes(target: Endpoint, collection: Collection, name: str) -> None:
@@ -258,4 +258,5 @@ def _shapes(indexes: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
             **{word: index.get(word) for word in _TELLING},
         }
         for index in indexes
+        if not index.get("clustered")
     }

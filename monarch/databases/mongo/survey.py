@@ -13,6 +13,7 @@ from monarch.databases.mongo.names import is_ours
 from monarch.errors import ServerError
 
 _UNAUTHORIZED, _NAMESPACE_NOT_FOUND, _IS_A_VIEW = 13, 26, 166
+_ALL_INDEXES = 1000  # a collection has 64 at most
 _KINDS = ("collection", "view", "timeseries")
 # Of the server's own collections the only one that people fill.
 _JAVASCRIPT = "system.js"
@@ -46,9 +47,9 @@ def read_indexes(endpoint: Endpoint, name: str) -> tuple[Mapping[str, Any], ...]
 
     The one that a clustered collection is itself is among its options, and not here.
     """
-    with endpoint.explained():
-        collection = endpoint.database.get_collection(name, codec_options=CODEC)
-        indexes = [dict(index) for index in collection.list_indexes()]
+    # By the command itself: pymongo's list_indexes decodes by options of its own, and dates get lost.
+    reply = endpoint.command("listIndexes", name, cursor={"batchSize": _ALL_INDEXES}, codec_options=CODEC)
+    indexes = reply["cursor"]["firstBatch"]
     return tuple(
         {key: value for key, value in index.items() if key != "ns"}
         for index in indexes
