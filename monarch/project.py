@@ -5,14 +5,9 @@ This is monarch's interface for Python; the commands add questions and output. N
 
 from __future__ import annotations
 
-import itertools
-import os
-import shutil
-import string
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -25,17 +20,14 @@ from monarch.environments import Environment
 from monarch.errors import ProjectError, UsageError
 from monarch.history import NotWhole, Record
 from monarch.migrations.files import MigrationFile, find_migration, find_migrations
+from monarch.migrations.naming import check_name, next_stamp
 from monarch.migrations.plan import Status, list_status, pending, refuse_if_running
 from monarch.migrations.runner import Done, Runner, load_all
 from monarch.names import camel_case
 from monarch.places import FOLDER, SETTINGS
 from monarch.progress import SILENT, Progress
 from monarch.settings import Settings, load_settings
-
-_STAMP = "%Y%m%d%H%M"
-# With stamp and suffix a file name stays well below the 255 bytes of common file systems.
-_LONGEST_NAME = 120
-_NAME = frozenset(string.ascii_letters + string.digits + "_")
+from monarch.writing import keep_aside, write_whole
 
 
 @dataclass(frozen=True)
@@ -87,11 +79,11 @@ class Project:
             folder.mkdir(exist_ok=True)
             package, settings = folder / "__init__.py", self.root / SETTINGS
             if not package.exists():
-                _write_whole(package, templates.read("__init__.py"))
+                write_whole(package, templates.read("__init__.py"))
                 written.append(package)
             if settings.exists():
-                written.append(_keep(settings))
-            _write_whole(settings, templates.read("settings.py.tmpl"))
+                written.append(keep_aside(settings))
+            write_whole(settings, templates.read("settings.py.tmpl"))
             written.append(settings)
         except OSError as error:
             raise ProjectError(
@@ -108,17 +100,17 @@ class Project:
 
         :raises ProjectError: if the name cannot be one, is taken, or the template is broken.
         """
-        _check_name(name)
+        check_name(name)
         files = find_migrations(self.root)
         for file in files:
             if file.name.casefold() == name.casefold():
                 raise ProjectError(
                     f"There is a migration {name!r} already: {file.shown_path}.", "Choose another name."
                 )
-        path = self.root / FOLDER / f"_{_next_stamp(files)}_{name}_migration.py"
+        path = self.root / FOLDER / f"_{next_stamp(files)}_{name}_migration.py"
         source = templates.render_migration(self.root / FOLDER, f"{camel_case(name)}Migration", name)
         try:
-            _write_whole(path, source)
+            write_whole(path, source)
         except OSError as error:
             raise ProjectError(f"{path} cannot be written: {error.strerror}.", "Mend that first.") from error
         return path
@@ -257,62 +249,3 @@ def _whole_history(database: Database, environment: str, progress: Progress) -> 
     except NotWhole:
         with _held(database, f"finishing what was cut off on {environment}", progress):
             return database.history.read()
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file that is there with all of its text, or not at all."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with unfinished.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _keep(settings: Path) -> Path:
-    """A second name for the settings that are there, taken by no other file; the first one stays."""
-    for number in itertools.count(1):
-        kept = settings.with_name(f"settings.py.{number}.old")
-        try:
-            with settings.open("rb") as old, kept.open("xb") as new:
-                kept.chmod(settings.stat().st_mode & 0o777)
-                shutil.copyfileobj(old, new)
-                new.flush()
-                os.fsync(new.fileno())
-            return kept
-        except FileExistsError:
-            continue
-        except OSError:
-            kept.unlink(missing_ok=True)
-            raise
-    raise AssertionError("count() does not end")
-
-
-def _check_name(name: str) -> None:
-    if set(name) <= _NAME and len(name) <= _LONGEST_NAME and name.lstrip("_")[:1].isalpha():
-        return
-    cleaned = "_".join("".join(c if c in _NAME else " " for c in name).split()).lstrip("_0123456789")
-    usable = f"For example: monarch generate {cleaned[:_LONGEST_NAME]}" if cleaned else "Like add_indexes."
-    raise ProjectError(
-        f"{name!r} cannot be the name of a migration: "
-        f"it takes letters, digits and underscores, {_LONGEST_NAME} at most, and begins with a letter.",
-        usable,
-    )
-
-
-def _next_stamp(files: tuple[MigrationFile, ...]) -> str:
-    """Now, in UTC; or a minute after the newest file, so that a new migration always runs last."""
-    now = datetime.now(UTC).strftime(_STAMP)
-    newest = max((file.stamp for file in files), default="")
-    if newest < now:
-        return now
-    try:
-        return (datetime.strptime(newest, _STAMP) + timedelta(minutes=1)).strftime(_STAMP)
-    except (ValueError, OverflowError):
-        raise ProjectError(
-            f"The newest migration is dated {newest}, which is no time after which another could come.",
-            "Rename that file first.",
-        ) from None

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 from pymongo import MongoClient
@@ -56,27 +56,50 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Mongod:
+    """A mongod with ``arguments`` on a temporary folder and a free port, while it is entered.
+
+    It can be killed, and started again on both. A folder for its ``data`` that is given is taken, and stays.
+    """
+
+    def __init__(self, *arguments: str, data: Path | None = None, log: str = "16MB") -> None:
+        self.port = free_port()
+        self._folder = tempfile.mkdtemp(prefix="monarch-test-mongod-")
+        self._command = [str(find_mongod()), "--dbpath", str(data or self._folder), "--port", str(self.port)]
+        self._command += ["--bind_ip", "127.0.0.1", "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25"]
+        self._command += ["--wiredTigerEngineConfigString", f"log=(prealloc=false,file_max={log})"]
+        self._command += arguments
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        _await_port(self.process, self.port)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.wait()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        shutil.rmtree(self._folder)
+
+
 @contextmanager
 def run_mongod(
     *arguments: str, data: Path | None = None, log: str = "16MB"
 ) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """A mongod with ``arguments``, as its port and process, once it listens.
-
-    Its data is in a temporary folder, or in ``data`` where that is given, and stays there.
-    """
-    folder = tempfile.mkdtemp(prefix="monarch-test-mongod-")
-    port = free_port()
-    command = [str(find_mongod()), "--dbpath", str(data or folder), "--port", str(port)]
-    command += ["--bind_ip", "127.0.0.1", "--wiredTigerCacheSizeGB", "0.25", "--nounixsocket", *arguments]
-    command += ["--wiredTigerEngineConfigString", f"log=(prealloc=false,file_max={log})"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        _await_port(process, port)
-        yield port, process
-    finally:
-        process.kill()
-        process.wait()
-        shutil.rmtree(folder)
+    """A `Mongod`, as its port and process, once it listens."""
+    with Mongod(*arguments, data=data, log=log) as mongod:
+        yield mongod.port, mongod.process
 
 
 @contextmanager

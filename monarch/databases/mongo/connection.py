@@ -6,6 +6,7 @@ none of its messages can.
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from collections.abc import Iterator
@@ -123,6 +124,12 @@ def tool_uri(environment: Environment) -> str:
     if "connectTimeoutMS" not in dict(options):
         options.append(("connectTimeoutMS", str(PATIENCE_MS)))
     return _with_credentials(environment, "", tuple(options))
+
+
+def tool_config(environment: Environment) -> Secret:
+    """What mongodump and mongorestore are told by ``--config``: where to connect, and as whom."""
+    # A JSON string is a YAML string.
+    return Secret(f"uri: {json.dumps(tool_uri(environment))}\n")
 
 
 def _with_credentials(environment: Environment, path: str, options: tuple[uris.Option, ...]) -> str:

@@ -163,13 +163,16 @@ class Replacement:
     def _may_write_buckets(self) -> bool:
         """Whether this user may write a time series as the server keeps it. Tried, with what is no bucket."""
         probe = f"{STAGING}{self.lease.run}.probe"
-        try:
-            create(
-                self.target, Collection(probe, "timeseries", {"timeseries": {"timeField": "t"}}, ()), probe
-            )
-            self.target.database.command("insert", BUCKETS + probe, documents=[{"_id": 0}])
-        except OperationFailure as error:
-            return error.code != UNAUTHORIZED
-        finally:
-            drop(self.target, probe)
+        with self.target.explained():
+            try:
+                create(
+                    self.target,
+                    Collection(probe, "timeseries", {"timeseries": {"timeField": "t"}}, ()),
+                    probe,
+                )
+                self.target.database.command("insert", BUCKETS + probe, documents=[{"_id": 0}])
+            except OperationFailure as error:
+                return error.code != UNAUTHORIZED
+            finally:
+                drop(self.target, probe)
         return True

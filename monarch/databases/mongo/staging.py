@@ -77,17 +77,18 @@ class Staging:
 
     def may_bypass_validation(self) -> bool:
         """Whether this user may write documents that a validator refuses. Tried, with no document."""
-        try:
-            self._target.database.command(
-                "update",
-                f"{self._prefix}none",
-                updates=[{"q": {"_id": 0}, "u": {"$set": {"a": 0}}}],
-                bypassDocumentValidation=True,
-            )
-        except OperationFailure as error:
-            if error.code != UNAUTHORIZED:
-                raise
-            return False
+        with self._target.explained():
+            try:
+                self._target.database.command(
+                    "update",
+                    f"{self._prefix}none",
+                    updates=[{"q": {"_id": 0}, "u": {"$set": {"a": 0}}}],
+                    bypassDocumentValidation=True,
+                )
+            except OperationFailure as error:
+                if error.code != UNAUTHORIZED:
+                    raise
+                return False
         return True
 
     def build_indexes(self, built: Callable[[Collection, float], None]) -> None:
@@ -187,17 +188,17 @@ def create(target: Endpoint, collection: Collection, name: str) -> None:
     id_index = next((dict(index) for index in collection.indexes if index["name"] == "_id_"), None)
     if id_index is not None and collection.kind == "collection" and not options.get("clusteredIndex"):
         options["idIndex"] = id_index
-    try:
-        target.database.command("create", name, **options, writeConcern=QUICK)
-    except OperationFailure as error:
-        if error.code == UNAUTHORIZED:
-            with target.explained():
+    with target.explained():
+        try:
+            target.database.command("create", name, **options, writeConcern=QUICK)
+        except OperationFailure as error:
+            if error.code == UNAUTHORIZED:
                 raise
-        words = " ".join(str(error).partition(", full error:")[0].split())
-        raise ServerError(
-            f"MongoDB of {target.name!r} does not take the {collection.kind} {collection.name!r}: {words}",
-            "Is it older than the one it comes from, or set to an older feature version?",
-        ) from error
+            words = " ".join(str(error).partition(", full error:")[0].split())
+            raise ServerError(
+                f"MongoDB of {target.name!r} does not take the {collection.kind} {collection.name!r}: {words}",
+                "Is it older than the one it comes from, or set to an older feature version?",
+            ) from error
 
 
 def secondary(collection: Collection) -> list[Mapping[str, Any]]:
@@ -216,14 +217,15 @@ def create_indexes(target: Endpoint, collection: Collection, name: str) -> None:
     if "collation" in collection.options:
         # Said of none, an index would get that of its collection.
         indexes = [{"collation": {"locale": "simple"}, **index} for index in indexes]
-    try:
-        target.database.command("createIndexes", name, indexes=indexes, writeConcern=QUICK)
-    except OperationFailure as error:
-        words = " ".join(str(error).partition(", full error:")[0].replace(name, collection.name).split())
-        raise ServerError(
-            f"MongoDB of {target.name!r} cannot build the indexes of {collection.name!r}: {words[:500]}",
-            "Mend the documents or the index at their source.",
-        ) from error
+    with target.explained():
+        try:
+            target.database.command("createIndexes", name, indexes=indexes, writeConcern=QUICK)
+        except OperationFailure as error:
+            words = " ".join(str(error).partition(", full error:")[0].replace(name, collection.name).split())
+            raise ServerError(
+                f"MongoDB of {target.name!r} cannot build the indexes of {collection.name!r}: {words[:500]}",
+                "Mend the documents or the index at their source.",
+            ) from error
 
 
 def drop_all(target: Endpoint, which: Callable[[str], bool]) -> list[str]:
@@ -242,11 +244,11 @@ def drop_all(target: Endpoint, which: Callable[[str], bool]) -> list[str]:
 
 def drop(target: Endpoint, name: str, **arguments: Any) -> None:
     """Drop a collection, view or time series; that it is not there is fine."""
-    try:
-        target.database.command("drop", name, **arguments)
-    except OperationFailure as error:
-        if error.code != _NAMESPACE_NOT_FOUND:
-            with target.explained():
+    with target.explained():
+        try:
+            target.database.command("drop", name, **arguments)
+        except OperationFailure as error:
+            if error.code != _NAMESPACE_NOT_FOUND:
                 raise
 
 

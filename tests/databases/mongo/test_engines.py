@@ -15,7 +15,7 @@ from pymongo.database import Database as PyMongoDatabase
 from monarch.databases import open_database
 from monarch.databases.base import Copied, Database
 from monarch.databases.mongo.dump import MongoDump
-from monarch.databases.mongo.engines.tools import DUMPED
+from monarch.databases.mongo.engines.mongodump import DUMPED
 from monarch.environments import Environment, parse_environment
 from monarch.errors import ServerError
 from monarch.progress import SILENT, Progress

@@ -1,0 +1,122 @@
+"""A mongodump that runs, as pieces of what it dumps."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import BinaryIO, cast
+
+from monarch.databases.mongo.archive.reader import ArchiveReader
+from monarch.databases.mongo.catalog import Collection
+from monarch.databases.mongo.connection import tool_config
+from monarch.databases.mongo.endpoint import Endpoint
+from monarch.databases.mongo.names import OURS
+from monarch.databases.mongo.pieces import End, Piece
+from monarch.errors import ServerError
+from monarch.process import Tool
+
+# With backticks since 100.16, bare before.
+DUMPED = re.compile(r"done dumping `?(?P<name>.+?)`? \((?P<count>\d+) documents?\)$")
+# Old ones hang for minutes where a server does not answer them.
+_FIRST_WORD_SECONDS = 60
+
+
+class Dumping:
+    """A mongodump of one database that runs."""
+
+    def __init__(
+        self,
+        source: Endpoint,
+        wanted: tuple[Collection, ...],
+        unwanted: tuple[Collection, ...],
+        alive: Callable[[], None],
+    ) -> None:
+        self._source = source
+        self._wanted = {collection.data_name for collection in wanted}
+        self._counted: dict[str, int] = {}
+        left_out = [*OURS, *(collection.name for collection in unwanted)]
+
+        self._spoken = False
+        began = time.monotonic()
+
+        def still_there() -> None:
+            alive()
+            source.ping()
+            if not self._spoken and time.monotonic() - began > _FIRST_WORD_SECONDS:
+                raise ServerError(
+                    f"mongodump of {source.name!r} has said nothing for {_FIRST_WORD_SECONDS} seconds.",
+                    f"It seems not to reach {source.environment.server}. Say --engine native.",
+                )
+
+        self._tool = Tool(
+            [
+                *("mongodump", "--config={config}", f"--db={source.environment.db_name}", "--archive"),
+                *(f"--excludeCollection={name}" for name in left_out),
+            ],
+            tool_config(source.environment),
+            takes_input=False,
+            hear=self._hear,
+            alive=still_there,
+        )
+
+    def pieces(self) -> Iterator[Piece]:
+        """What it dumps of what is wanted; see `MongoEngine.read`."""
+        missing = set(self._wanted)
+        counts = dict.fromkeys(self._wanted, 0)
+        reader = self._reader()
+        for piece in reader:
+            if piece.collection not in self._wanted:
+                continue
+            if isinstance(piece, End):
+                missing.discard(piece.collection)
+            else:
+                counts[piece.collection] += piece.count
+            yield piece
+        self._check(self._tool.wait(), missing, counts)
+
+    def stop(self) -> None:
+        """See that it runs no more."""
+        self._tool.stop()
+
+    def _reader(self) -> ArchiveReader:
+        first = self._tool.read(1)
+        self._spoken = True
+        if not first:
+            # It has ended before its first word; with 0 it would have had nothing to say.
+            self._check(self._tool.wait(), set(self._wanted), {})
+        return ArchiveReader(cast(BinaryIO, _Rest(self._tool, first)))
+
+    def _check(self, code: int, missing: set[str], counts: Mapping[str, int]) -> None:
+        what = f"mongodump of {self._source.name!r}"
+        if code != 0:
+            raise ServerError(f"{what} failed: {self._tool.last_words()}", "Those are its own words.")
+        if missing:
+            raise ServerError(
+                f"{what} ended well, but has not dumped {', '.join(sorted(missing))}.",
+                "Was that dropped or renamed meanwhile? Try again.",
+            )
+        prefix = f"{self._source.environment.db_name}."
+        for name, count in counts.items():
+            said = self._counted.get(prefix + name, count)
+            if said != count:
+                raise ServerError(
+                    f"{what} says that it has dumped {said} documents of {name!r}, and {count} came.",
+                    "Try again, or say --engine native.",
+                )
+
+    def _hear(self, line: str) -> None:
+        if found := DUMPED.search(line):
+            self._counted[found["name"]] = int(found["count"])
+
+
+class _Rest:
+    """A tool's output with the byte that was read to see whether there is any."""
+
+    def __init__(self, tool: Tool, first: bytes) -> None:
+        self._tool = tool
+        self._first = first
+
+    def read(self, size: int) -> bytes:
+        first, self._first = self._first, b""
+        return first or self._tool.read(size)

@@ -1,0 +1,123 @@
+"""A mongorestore that runs, as a writer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from monarch.databases.mongo.archive.prelude import Prelude
+from monarch.databases.mongo.archive.writer import ArchiveWriter
+from monarch.databases.mongo.catalog import Collection
+from monarch.databases.mongo.connection import tool_config
+from monarch.databases.mongo.endpoint import Endpoint
+from monarch.databases.mongo.engines.base import Rights, Writer
+from monarch.databases.mongo.pieces import Batch, End, Piece
+from monarch.errors import ServerError
+from monarch.process import Tool
+
+_RESTORED = re.compile(r"(\d+) document\(s\) restored successfully\. (\d+) document\(s\) failed")
+_WORKERS = 4
+# What the database is called between us and mongorestore.
+_BETWEEN = "monarch"
+
+
+class ToolWriter(Writer):
+    """A mongorestore that runs, started by what is first for it, and a native writer for the rest."""
+
+    def __init__(
+        self,
+        target: Endpoint,
+        theirs: Mapping[str, str],
+        native: Writer,
+        rights: Rights,
+        alive: Callable[[], None],
+    ) -> None:
+        self._target = target
+        self._native = native
+        self._rights = rights
+        self._theirs = theirs
+        self._alive = alive
+        self._sent = 0
+        self._restored = (0, 0)
+        self._tool: Tool | None = None
+        self._archive: ArchiveWriter | None = None
+
+    def write(self, piece: Piece) -> None:
+        staged = self._theirs.get(piece.collection)
+        if staged is None:
+            self._native.write(piece)
+            return
+        archive = self._archive or self._start()
+        number = _number(staged)
+        try:
+            if isinstance(piece, End):
+                # At once: mongorestore reads four collections at a time, and waits for ever for a fifth.
+                archive.write(End(number))
+            else:
+                self._sent += piece.count
+                archive.write(Batch(number, piece.payload, piece.count))
+        except BrokenPipeError:
+            raise self._failed() from None
+
+    def finish(self) -> None:
+        self._native.finish()
+        if self._archive is None or self._tool is None:
+            return
+        self._archive.close()
+        self._tool.close()
+        if self._tool.wait() != 0 or self._restored != (self._sent, 0):
+            raise self._failed()
+
+    def stop(self) -> None:
+        """See that it runs no more."""
+        if self._tool is not None:
+            self._tool.stop()
+
+    def _start(self) -> ArchiveWriter:
+        prefix = next(iter(self._theirs.values())).rpartition(".")[0]
+        database = self._target.environment.db_name
+        arguments = [
+            *("mongorestore", "--config={config}", "--archive", "--noIndexRestore", "--stopOnError"),
+            f"--numInsertionWorkersPerCollection={_WORKERS}",
+            # What is in staging may be lost with its server; the swap sees to it that the rest is not.
+            "--writeConcern={w:1}",
+            *(f"--nsFrom={_BETWEEN}.*", f"--nsTo={database}.{prefix}.*"),
+        ]
+        if self._rights.bypass_validation:
+            arguments.append("--bypassDocumentValidation")
+
+        def still_there() -> None:
+            self._alive()
+            self._target.ping()
+
+        self._tool = Tool(
+            arguments,
+            tool_config(self._target.environment),
+            takes_input=True,
+            hear=self._hear,
+            alive=still_there,
+        )
+        # A collection is called by its number there, which no version takes for a pattern or an option.
+        collections = tuple(
+            Collection(_number(staged), "collection", {}, ()) for staged in self._theirs.values()
+        )
+        self._archive = ArchiveWriter(self._tool, Prelude(_BETWEEN, collections, "6.0.0", "100.3.0"))
+        return self._archive
+
+    def _hear(self, line: str) -> None:
+        if found := _RESTORED.search(line):
+            self._restored = (int(found[1]), int(found[2]))
+
+    def _failed(self) -> ServerError:
+        assert self._tool is not None
+        self._tool.wait()
+        words = self._tool.last_words()
+        # The longest first: .1 is the beginning of .10 too.
+        for name, staged in sorted(self._theirs.items(), key=lambda item: -len(item[1])):
+            words = words.replace(staged, name)
+        hint = "Those are its own words; mend that, or say --engine native."
+        return ServerError(f"mongorestore into {self._target.name!r} failed: {words}", hint)
+
+
+def _number(staged: str) -> str:
+    return staged.rpartition(".")[2]

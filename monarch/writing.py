@@ -1,0 +1,40 @@
+"""Files that are there with all of their text or not at all, and old ones that are kept."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from pathlib import Path
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is there with all of its text, or not at all."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with unfinished.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def keep_aside(settings: Path) -> Path:
+    """A second name for the settings that are there, taken by no other file; the first one stays."""
+    for number in itertools.count(1):
+        kept = settings.with_name(f"settings.py.{number}.old")
+        try:
+            with settings.open("rb") as old, kept.open("xb") as new:
+                kept.chmod(settings.stat().st_mode & 0o777)
+                shutil.copyfileobj(old, new)
+                new.flush()
+                os.fsync(new.fileno())
+            return kept
+        except FileExistsError:
+            continue
+        except OSError:
+            kept.unlink(missing_ok=True)
+            raise
+    raise AssertionError("count() does not end")
