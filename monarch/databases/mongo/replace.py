@@ -67,6 +67,12 @@ class Replacement:
             if in_place:
                 raise self._emptied(error) from error
             raise
+        except KeyboardInterrupt as error:
+            self._give_up(staging)
+            interrupted = RunInterrupted("Interrupted.")
+            if in_place:
+                raise self._emptied(interrupted) from error
+            raise RunInterrupted(f"Interrupted. {self.target.name!r} is as it was.") from error
         except BaseException:
             self._give_up(staging)
             raise
@@ -102,6 +108,12 @@ class Replacement:
         except KeyboardInterrupt:
             interrupted = True
             swap.finish()  # there is no way back, and what is left takes a moment
+        except MonarchError as error:
+            name = self.target.name
+            raise type(error)(
+                f"{error.message} {name!r} was being swapped, and is in the middle of that.",
+                f"{error.hint or ''} `monarch list_migrations {name}` finishes it.".strip(),
+            ) from error
         if interrupted:
             raise RunInterrupted(
                 f"Interrupted, but by then {self.target.name!r} was being swapped: that has been finished.",
@@ -112,7 +124,7 @@ class Replacement:
         name = self.target.name
         return type(error)(
             f"{error.message} {name!r} is empty now, for it was to be replaced in place.",
-            f"{error.hint or ''} Then copy again, or drop it: monarch drop_db {name}",
+            f"{error.hint or ''} Copy again, or drop it: monarch drop_db {name}".strip(),
         )
 
     def _give_up(self, staging: Staging) -> None:

@@ -195,8 +195,9 @@ def create(target: Endpoint, collection: Collection, name: str) -> None:
             if error.code == UNAUTHORIZED:
                 raise
             words = " ".join(str(error).partition(", full error:")[0].split())
+            what = f"{collection.kind} {collection.name!r}"
             raise ServerError(
-                f"MongoDB of {target.name!r} does not take the {collection.kind} {collection.name!r}: {words}",
+                f"MongoDB of {target.name!r} does not take the {what}: {words}",
                 "Is it older than the one it comes from, or set to an older feature version?",
             ) from error
 
