@@ -87,7 +87,16 @@ def _types(database: Database[Any]) -> None:
             keep(database, "types", made)
         else:
             database["types"].insert_one(made)
-    binaries = [{"_id": subtype, "value": Binary(b"16 bytes of data", subtype)} for subtype in range(256)]
+    # Raw, for pymongo 4.9 cannot encode the subtypes above 127. The old subtype 2 says its length twice.
+    data = b"16 bytes of data"
+    binaries = [
+        document(
+            field("_id", subtype),
+            element(b"value", 0x05, len(inside).to_bytes(4, "little") + bytes([subtype]) + inside),
+        )
+        for subtype in range(256)
+        for inside in [len(data).to_bytes(4, "little") + data if subtype == 2 else data]
+    ]
     database["binaries"].insert_many([*binaries, {"_id": "empty", "value": Binary(b"")}])
     database["unreadable"].insert_many(
         document(field("_id", number), made) for number, made in enumerate(UNREADABLE)
