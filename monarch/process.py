@@ -19,6 +19,7 @@ from monarch.secret import Secret, redact
 # How long a program that was told to end may take, and how often one that waits looks around.
 _PATIENCE = 5.0
 _LOOK_EVERY = 2.0
+_MOMENT = 1.0
 _LINES_KEPT = 200
 
 
@@ -149,6 +150,13 @@ class Tool:
                 continue
             self._listener.join(_PATIENCE)
             return code
+
+    def ended(self) -> int | None:
+        """Its exit code, if it ends within a moment; otherwise None."""
+        try:
+            return self._process.wait(_MOMENT)
+        except subprocess.TimeoutExpired:
+            return None
 
     def last_words(self) -> str:
         """Its complaint, or else the last line that it wrote; redacted."""

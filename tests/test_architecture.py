@@ -15,7 +15,18 @@ ROOT = Path(monarch.__file__).parent
 
 # From the ground up: a module may import from its own layer and from those above it in this list.
 LAYERS = (
-    ("errors", "secret", "names", "importing", "writing", "progress", "process", "version", "history", "places"),
+    (
+        "errors",
+        "secret",
+        "names",
+        "importing",
+        "writing",
+        "progress",
+        "process",
+        "version",
+        "history",
+        "places",
+    ),
     ("uri",),
     ("environments",),
     ("settings", "safety", "templates"),

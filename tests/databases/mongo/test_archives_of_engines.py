@@ -120,7 +120,7 @@ def test_native_restores_what_the_real_mongodump_has_written(
     with scratch(server) as target:
         restore_natively(archive, server, target)
         one, other = describe(filled, buckets=False), describe(target, buckets=False)
-        # mongodump 100.3 loses the order of what is inside options and indexes; for a copy, we ask the server.
+        # mongodump 100.3 loses the order inside options and indexes; for a copy, we ask the server.
         assert_equal(sorted_inside(one), sorted_inside(other))
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO, cast
 
+from monarch.databases.mongo.archive import ArchiveError
 from monarch.databases.mongo.archive.reader import ArchiveReader
 from monarch.databases.mongo.catalog import Collection
 from monarch.databases.mongo.connection import tool_config
@@ -64,15 +65,17 @@ class Dumping:
         """What it dumps of what is wanted; see `MongoEngine.read`."""
         missing = set(self._wanted)
         counts = dict.fromkeys(self._wanted, 0)
-        reader = self._reader()
-        for piece in reader:
-            if piece.collection not in self._wanted:
-                continue
-            if isinstance(piece, End):
-                missing.discard(piece.collection)
-            else:
-                counts[piece.collection] += piece.count
-            yield piece
+        try:
+            for piece in self._reader():
+                if piece.collection not in self._wanted:
+                    continue
+                if isinstance(piece, End):
+                    missing.discard(piece.collection)
+                else:
+                    counts[piece.collection] += piece.count
+                yield piece
+        except ArchiveError as error:
+            raise self._broken(error) from error
         self._check(self._tool.wait(), missing, counts)
 
     def stop(self) -> None:
@@ -86,6 +89,19 @@ class Dumping:
             # It has ended before its first word; with 0 it would have had nothing to say.
             self._check(self._tool.wait(), set(self._wanted), {})
         return ArchiveReader(cast(BinaryIO, _Rest(self._tool, first)))
+
+    def _broken(self, error: ArchiveError) -> ServerError:
+        """What to say of an archive that is none: mostly, that its mongodump has died."""
+        if (code := self._tool.ended()) not in (0, None):
+            words = self._tool.last_words()
+            return ServerError(
+                f"mongodump of {self._source.name!r} ended with {code}, in the middle. It said: {words}",
+                "Try again, or say --engine native.",
+            )
+        return ServerError(
+            f"mongodump of {self._source.name!r} does not write what it should: {error.message}",
+            "Try again, or say --engine native.",
+        )
 
     def _check(self, code: int, missing: set[str], counts: Mapping[str, int]) -> None:
         what = f"mongodump of {self._source.name!r}"

@@ -11,6 +11,7 @@ a ``$`` (passed over), and capped collections (written in any order).
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -43,6 +44,8 @@ class ToolsEngine(MongoEngine):
     name = "tools"
 
     def __init__(self) -> None:
+        if os.name == "nt":  # a pipe cannot be handed on there as a file, and secrets go nowhere else
+            raise UsageError("The tools need Linux or macOS.", "Say --engine native.")
         missing = [name for name in NAMES if shutil.which(name) is None]
         if missing:
             raise UsageError(f"{' and '.join(missing)} cannot be found on the PATH.", _HOW_TO_GET)
