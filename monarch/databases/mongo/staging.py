@@ -230,11 +230,15 @@ def create_indexes(target: Endpoint, collection: Collection, name: str) -> None:
 
 
 def drop_all(target: Endpoint, which: Callable[[str], bool]) -> list[str]:
-    """Drop every collection whose name ``which`` wants, and return them."""
+    """Drop every collection whose name ``which`` wants, and return them.
+
+    Of a time series that a dying server has made or dropped in part, its buckets too.
+    """
     dropped: list[str] = []
     # A tool whose monarch was killed may still finish an insert, and make its collection anew by it.
     for _ in range(3):
-        found = [str(entry["name"]) for entry in list_entries(target) if which(str(entry["name"]))]
+        names = dict.fromkeys(str(entry["name"]).removeprefix(BUCKETS) for entry in list_entries(target))
+        found = [name for name in names if which(name)]
         for name in found:
             drop(target, name)
         dropped += found
@@ -244,7 +248,10 @@ def drop_all(target: Endpoint, which: Callable[[str], bool]) -> list[str]:
 
 
 def drop(target: Endpoint, name: str, **arguments: Any) -> None:
-    """Drop a collection, view or time series; that it is not there is fine."""
+    """Drop a collection, view or time series; that it is not there is fine.
+
+    Where there are only buckets of that name, which a server that died in the middle leaves, they go.
+    """
     with target.explained():
         try:
             target.database.command("drop", name, **arguments)

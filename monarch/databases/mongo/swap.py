@@ -12,7 +12,7 @@ been emptied, and nothing but another copy can fill it.
 from __future__ import annotations
 
 from monarch.databases.lease import Lease
-from monarch.databases.mongo.catalog import CODEC, Collection
+from monarch.databases.mongo.catalog import BUCKETS, CODEC, Collection
 from monarch.databases.mongo.endpoint import DURABLE, Document, Endpoint
 from monarch.databases.mongo.names import HEAD, STAGING, SWAP
 from monarch.databases.mongo.staging import Staging, drop, drop_all
@@ -36,7 +36,7 @@ _JAVASCRIPT = "system.js"
 
 def plan_steps(target: Endpoint, staging: Staging) -> list[Step]:
     """What must be done so that the target holds what was staged, and nothing else."""
-    there = {str(entry["name"]): entry for entry in list_entries(target) if is_copied(str(entry["name"]))}
+    there = _what_is_there(target)
     wanted = {collection.name: collection for collection in staging.collections}
     uuids = staging.uuids()
     clears: list[Step] = []
@@ -61,6 +61,18 @@ def plan_steps(target: Endpoint, staging: Staging) -> list[Step]:
             drops.append(Discard(name) if gone else Drop(name, bytes(entry["info"]["uuid"])))
     lasts.sort(key=lambda step: isinstance(step, View))
     return [*clears, *moves, *drops, *lasts]
+
+
+def _what_is_there(target: Endpoint) -> dict[str, Document]:
+    """What listCollections says of everything that is to be replaced.
+
+    Buckets without their time series, which a server that died in the middle leaves, count as one.
+    """
+    entries = {str(entry["name"]): entry for entry in list_entries(target)}
+    for name in list(entries):
+        if name.startswith(BUCKETS):
+            entries.setdefault(name.removeprefix(BUCKETS), {"type": "timeseries"})
+    return {name: entry for name, entry in entries.items() if is_copied(name)}
 
 
 def _remade(collection: Collection, staged: str) -> Step:
