@@ -65,6 +65,10 @@ def entry(server: Server, name: str, **more: Any) -> dict[str, Any]:
     return {"uri": server.uri, "db_name": name, **more}
 
 
+def credentials(server: Server) -> dict[str, Any]:
+    return {"username": server.user, "password": server.password, "authSource": "admin"}
+
+
 @pytest.fixture
 def two(tmp_path: Path, server: Server) -> Iterator[Two]:
     folder = Folder(tmp_path, server)
@@ -243,8 +247,11 @@ def test_the_same_database_by_another_spelling_is_refused(two: Two, replica_set:
     other = entry(server, two.target.name)
     other["uri"] = server.uri.replace("localhost", "127.0.0.1")
     two.folder.settings(production=other, dev=entry(server, two.target.name))
-    assert_error(two.copy("--yes"), 2, "'production' and 'dev' are the same database", "Nothing was changed")
+    said = "'production' and 'dev' are the same database"
+    for more in (["--yes"], ["--plan"]):
+        assert_error(two.copy(*more), 2, said, "Nothing was changed")
     two.assert_old()
+    assert "monarch_lease" not in two.target.list_collection_names()
     direct = {"directConnection": True}
     one = entry(replica_set, "same", replicaSet="rs")
     another = {**entry(replica_set, "same"), **direct}
@@ -344,9 +351,14 @@ def test_read_and_readwrite_are_enough(two: Two) -> None:
         },
         dev={"host": host, "db_name": two.target.name, "username": "writer", "password": "writer-hush"},
     )  # fmt: skip
-    ran = two.copy("--yes")
-    assert ran.code == 0, ran.said
-    assert_equal(describe(two.source, buckets=False), describe(two.target, buckets=False))
+    reader = two.folder.files()["migrations/settings.py"].decode()
+    root = reader.replace("'username': 'reader', 'password': 'reader-hush'", f"**{credentials(two.server)}")
+    for settings in (reader, root):
+        two.folder.write("migrations/settings.py", settings)
+        ran = two.copy("--yes")
+        assert ran.code == 0, ran.said
+        assert_equal(describe(two.source, buckets=False), describe(two.target, buckets=False))
+        two.target.weather.drop()
 
     two.source.create_collection("strict", validator={"a": {"$type": "int"}})
     two.source.command("insert", "strict", documents=[{"a": "x"}], bypassDocumentValidation=True)

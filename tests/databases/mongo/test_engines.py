@@ -194,6 +194,17 @@ def test_an_index_that_the_documents_do_not_allow(
     small.assert_old()
 
 
+@pytest.mark.parametrize("engines", PAIRS, ids="-".join)
+def test_a_capped_collection_keeps_its_order(
+    with_tools: None, small: Small, engines: tuple[str, str]
+) -> None:
+    """Through many batches, which several writers would mix."""
+    small.source.create_collection("log", capped=True, size=20_000_000)
+    small.source.log.insert_many({"_id": -n, "text": "x" * 100} for n in range(60_000))
+    small.copy(engines)
+    assert [one["_id"] for one in small.target.log.find({}, {"_id": 1})] == [-n for n in range(60_000)]
+
+
 def test_documents_that_do_not_arrive_are_found_missing(small: Small) -> None:
     def steal() -> None:
         names = small.target.list_collection_names()
