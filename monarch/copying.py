@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass
 
 from monarch.databases.base import Copied, Database, Dump, Engine, Held
-from monarch.errors import MonarchError, UsageError
+from monarch.errors import MonarchError, RunInterrupted, UsageError
+from monarch.history import NotWhole
 from monarch.progress import SILENT, Progress
 
 ENGINES = ("auto", "tools", "native")
@@ -14,12 +15,16 @@ ENGINES = ("auto", "tools", "native")
 
 @dataclass(frozen=True)
 class CopyPlan:
-    """What a copy would bring and what would go from the target, which changes nothing."""
+    """What a copy would bring and what would go from the target, which changes nothing.
+
+    ``unfinished`` tells in words of an earlier copy into the target that was cut off.
+    """
 
     engine: str
     versions: tuple[str, ...]
     comes: tuple[Held, ...]
     goes: tuple[Held, ...]
+    unfinished: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,12 @@ class Copying:
         """
         comes = self._checked().held
         goes = self.target.dump(self.engine).held
-        return CopyPlan(self.engine.name, self.engine.versions, comes, goes)
+        unfinished = None
+        try:
+            self.target.require_whole()
+        except NotWhole as error:
+            unfinished = error.message
+        return CopyPlan(self.engine.name, self.engine.versions, comes, goes, unfinished)
 
     def run(self, *, in_place: bool = False, progress: Progress = SILENT) -> CopyResult:
         """Let ``target`` hold what ``source`` holds, and nothing else.
@@ -61,6 +71,18 @@ class Copying:
         :raises ServerError: if it does not come to its end; until the swap the target is as it was.
         """
         began = time.monotonic()
+        copied: list[Copied] = []
+        try:
+            self._replace(copied, in_place, progress)
+        except KeyboardInterrupt as error:
+            # Not while it was built or swapped, of which the error would have told.
+            raise interrupted(self.names[1], done=bool(copied)) from error
+        return CopyResult(
+            self.engine.name, self.engine.versions, tuple(copied), round(time.monotonic() - began, 3)
+        )
+
+    def _replace(self, copied: list[Copied], in_place: bool, progress: Progress) -> None:
+        """Do it; what has been swapped in stands in ``copied``, whatever comes after."""
         dump = self._checked()
         purpose = f"copy_db {self.names[0]}:{self.names[1]}" + (" --in-place" if in_place else "")
         with self.target.lease(purpose) as lease:
@@ -71,12 +93,9 @@ class Copying:
             if mended is not None:
                 progress.mended(mended)
             progress.copying(sum(one.documents for one in dump.held), sum(one.bytes for one in dump.held))
-            collections = self.target.replace(
+            copied += self.target.replace(
                 dump, self.engine, lease, purpose, in_place=in_place, progress=progress
             )
-        return CopyResult(
-            self.engine.name, self.engine.versions, collections, round(time.monotonic() - began, 3)
-        )
 
     def _checked(self) -> Dump:
         if self.source.is_same_as(self.target):
@@ -95,3 +114,10 @@ class Copying:
             f"{self.names[0]!r} and {self.names[1]!r} are the same database.",
             "Nothing was changed. Look at their 'host' and 'db_name' in migrations/settings.py.",
         )
+
+
+def interrupted(target: str, *, done: bool) -> RunInterrupted:
+    """What to tell somebody who has interrupted a copy before it began to change ``target``, or after it."""
+    if done:
+        return RunInterrupted(f"Interrupted, but by then the copy into {target!r} was complete.")
+    return RunInterrupted(f"Interrupted. {target!r} is as it was.")

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from monarch import templates
-from monarch.copying import Copying, CopyPlan, CopyResult
+from monarch.copying import Copying, CopyPlan, CopyResult, interrupted
 from monarch.databases import open_database
 from monarch.databases.base import Contents, Database
 from monarch.databases.lease import Lease
@@ -207,17 +207,29 @@ class Project:
         :raises ServerError: if it does not come to its end; the target is then as it was.
         :raises LockedError: if another run holds the target.
         """
-        with self._copying(source, target, engine, allow_empty, progress) as copying:
-            return copying.run(in_place=in_place, progress=progress)
+        result: CopyResult | None = None
+        try:
+            with self._copying(source, target, engine, allow_empty, progress) as copying:
+                result = copying.run(in_place=in_place, progress=progress)
+        except KeyboardInterrupt as error:  # while servers were reached, or left
+            raise interrupted(target, done=result is not None) from error
+        return result
+
+    def require_two(self, source: str, target: str) -> None:
+        """See that both are environments, and not one.
+
+        :raises UsageError: naming what is wrong.
+        """
+        self.environment(source)
+        self.environment(target)
+        if source == target:
+            raise UsageError(f"{source!r} is both the source and the target.", "Name two environments.")
 
     @contextmanager
     def _copying(
         self, source: str, target: str, engine: str, allow_empty: bool, progress: Progress
     ) -> Iterator[Copying]:
-        self.environment(source)
-        self.environment(target)
-        if source == target:
-            raise UsageError(f"{source!r} is both the source and the target.", "Name two environments.")
+        self.require_two(source, target)
         with self.open(source, progress) as one, self.open(target, progress) as other:
             yield Copying(one, other, (source, target), other.choose_engine(engine), allow_empty)
 

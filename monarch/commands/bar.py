@@ -1,4 +1,4 @@
-"""The bar that shows how far a copy is; only in a terminal, and on stderr."""
+"""The bar that shows how far a copy is, on stderr."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from monarch.commands.output import Told, duration, size
 from monarch.commands.terminal import columns
 
 _REDRAW_EVERY = 0.1
+# Without a terminal a line now and then, so that a CI job does not look as if it hung.
+_SAY_EVERY = 30.0
 _WIDTH = 20
 # Speeds are of the last seconds, so that they tell what is the case now.
 _RECENT = 5.0
@@ -26,6 +28,8 @@ class Bar(Told):
         self._documents = self._bytes = 0
         self._all_documents = self._all_bytes = 0
         self._drawn_at = 0.0
+        self._drawn = ""
+        self._said_at = time.monotonic()
         self._history: list[tuple[float, int]] = []
 
     def __enter__(self) -> Bar:
@@ -54,8 +58,17 @@ class Bar(Told):
     def copied(self, documents: int, bytes: int) -> None:
         self._documents += documents
         self._bytes += bytes
-        if time.monotonic() - self._drawn_at >= _REDRAW_EVERY:
+        now = time.monotonic()
+        if self._shown and now - self._drawn_at >= _REDRAW_EVERY:
             self._draw()
+        elif not self._shown and now - self._said_at >= _SAY_EVERY:
+            self._said_at = now
+            told = f"{self._documents:,} documents, {size(self._bytes)} of {size(self._total())}"
+            click.echo(f"Copying: {told} …", err=True)
+
+    def _total(self) -> int:
+        # The server's counts are estimates: there may come more than it said.
+        return max(self._all_bytes, self._bytes, 1)
 
     def _draw(self) -> None:
         if not self._shown:
@@ -69,8 +82,7 @@ class Bar(Told):
         """What the line says, the most important first."""
         if self._phase != "copying":
             return [f"{self._phase} …"]
-        # The server's counts are estimates: there may come more than it said.
-        total = max(self._all_bytes, self._bytes, 1)
+        total = self._total()
         share = self._bytes / total
         filled = round(share * _WIDTH)
         began, at_first = self._history[0]
@@ -86,11 +98,14 @@ class Bar(Told):
         ]
 
     def _clear(self) -> None:
-        if self._shown and self._drawn_at:
+        if self._shown and self._drawn:
             self._write("")
+            click.echo("\r", nl=False, err=True)
 
     def _write(self, text: str) -> None:
-        click.echo(f"\r\x1b[2K{text}", nl=False, err=True)
+        # With spaces over what stood there: a terminal without colours may know no other way either.
+        click.echo(f"\r{text.ljust(len(self._drawn))}", nl=False, err=True)
+        self._drawn = text
 
 
 def line(parts: list[str], width: int) -> str:

@@ -55,7 +55,7 @@ def guarded(run: Callable[[], Any]) -> int:
         if error.errno == errno.EPIPE:  # the reader, `head` say, has seen enough
             return 1
         what = f"{error.filename or 'Output'}: {error.strerror or error}."
-        return _tell(error, what, "Mend that and try again.", 1)
+        return _tell(error, what, "Mend that. What the command had done before is done.", 1)
     except Exception as error:
         hint = "That is a defect of monarch. Run it again with --traceback, and report what it shows."
         return _tell(error, f"{type(error).__name__}: {error}", hint, 1)

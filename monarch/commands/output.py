@@ -19,7 +19,8 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right:
 
     The columns whose numbers are in ``right`` have their cells on that side.
     """
-    widths = [max(len(row[i]) for row in (headers, *rows)) for i in range(len(headers))]
+    rows = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(width(row[i]) for row in (headers, *rows)) for i in range(len(headers))]
     if sys.stdout.isatty() and sum(widths) + 2 * len(widths) - 2 > columns():
         _print_blocks(headers, rows)
         return
@@ -83,11 +84,28 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
-def shorten(text: str, width: int) -> str:
-    """``text`` without its middle, if it is wider than that."""
-    if len(text) <= width:
+def printable(text: str) -> str:
+    """``text`` with its control characters escaped: a name from a database must not steer a terminal."""
+    if text.isprintable():
         return text
-    return f"{text[: width // 2]}…{text[-(width - width // 2 - 1) :]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def width(text: str) -> int:
+    """How many columns a terminal takes for ``text``."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
+
+
+def shorten(text: str, most: int) -> str:
+    """``text`` without its middle, if it has more characters than that."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]}…{text[-(most - most // 2 - 1) :]}"
 
 
 def size(number: float) -> str:
@@ -102,10 +120,11 @@ def size(number: float) -> str:
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:
-    return "  ".join(
-        cell.rjust(width) if number in right else cell.ljust(width)
-        for number, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    ).rstrip()
+    padded = []
+    for number, (cell, wide) in enumerate(zip(cells, widths, strict=True)):
+        space = " " * (wide - width(cell))
+        padded.append(space + cell if number in right else cell + space)
+    return "  ".join(padded).rstrip()
 
 
 def _print_blocks(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -99,7 +99,7 @@ def test_a_copy_says_what_it_did(two: Two) -> None:
     assert re.fullmatch(r"users 200 \d\.\d kB 2 \d\.\d s", lines[2])
     assert re.fullmatch(r"young view - - \d\.\d s", lines[3])
     assert re.fullmatch(
-        r"Copied production to dev: 3 collections, 201 documents, \d+\.\d kB in \d\.\d s, "
+        r"Copied production to dev: 2 collections, 201 documents, \d+\.\d kB in \d\.\d s, "
         r"by native \(pymongo [\d.]+\)\.",
         lines[4],
     )
@@ -163,11 +163,36 @@ def test_the_bar_fits_into_the_terminal_and_goes_away(two: Two, columns: int) ->
     )
     code, said = end(terminal)
     assert code == 0
-    drawn = [part.split("\r")[0] for part in said.split("\x1b[2K")][1:]
-    assert any("copying [" in part for part in drawn)
-    assert all(len(part.splitlines()[0]) < columns for part in drawn[:-1] if part)
-    assert drawn[-2] == "swapping …"
-    assert "\x1b[2K" not in two.copy("--yes").said
+    drawn = [part for part in said.replace("\r\n", "\n").split("\r") if "\n" not in part and part]
+    assert any(part.startswith("copying [") for part in drawn)
+    assert all(len(part) < columns for part in drawn)
+    assert drawn[-2].strip() == "swapping …"
+    assert drawn[-1] == " " * len(drawn[-2].rstrip())
+    assert "\r" not in two.copy("--yes").said
+
+
+def test_names_of_collections_do_not_steer_the_terminal(two: Two) -> None:
+    two.source["red\x1b[31m and\ttabs"].insert_one({})
+    two.source["名前のコレクション"].insert_one({})
+    said = two.copy("--yes", "--engine", "native").out
+    assert "\x1b" not in said
+    assert "red\\x1b[31m and\\ttabs" in said
+    rows = [line for line in said.splitlines() if line.endswith(" s")]
+    # Whatever the width of its letters, the time ends in one column.
+    wide = next(row for row in rows if "名前" in row)
+    assert len(wide) + 9 == len(rows[0])
+
+
+def test_the_question_says_that_there_is_no_way_back(two: Two) -> None:
+    ran = two.copy("--in-place")
+    assert ran.code == 2
+    assert "dropping all of it first, with no way back: are you SURE" in ran.err
+    assert "no way back" not in two.copy().err
+
+
+def test_a_pair_that_is_none_is_told_before_any_question(two: Two) -> None:
+    ran = two.folder.monarch("copy_db", "production:production")
+    assert_error(ran, 2, "is both the source and the target", "Name two")
 
 
 def test_the_plan_changes_nothing_and_reads_only(two: Two) -> None:
@@ -181,7 +206,8 @@ def test_the_plan_changes_nothing_and_reads_only(two: Two) -> None:
     assert (ran.code, ran.err) == (0, "")
     said = " ".join(ran.out.split())
     assert "From production to dev, by native" in said
-    assert re.search(r"users 200 \d\.\d kB 2 young view - - What dev holds now would go:", said)
+    assert re.search(r"users 200 \d\.\d kB 2 young view - - On dev, 1 collection of the same name", said)
+    assert re.search(r"These would be dropped: COLLECTION DOCUMENTS SIZE INDEXES old 1 22 B 1 Nothing", said)
     assert said.endswith("Nothing was changed.")
     plan = two.copy("--plan", "--json").json
     assert [held["name"] for held in plan["dropped"]] == ["old"]
@@ -444,6 +470,7 @@ def test_a_copy_in_place_that_fails_is_told_by_every_command_until_it_is_mended(
     for command in (["migrate", "dev"], ["list_migrations", "dev"], ["copy_db", "dev:production", "--yes"]):
         said = "'dev' was emptied for `copy_db production:dev --in-place`, which did not come to its end"
         assert_error(two.folder.monarch(*command), 1, said, "monarch drop_db dev")
+    assert "Note: 'dev' was emptied for `copy_db production:dev --in-place`" in two.copy("--plan").err
     assert two.copy("--yes").code == 0
     two.assert_copied()
     assert two.folder.monarch("list_migrations", "dev").code == 0

@@ -106,7 +106,10 @@ class Dumping:
     def _check(self, code: int, missing: set[str], counts: Mapping[str, int]) -> None:
         what = f"mongodump of {self._source.name!r}"
         if code != 0:
-            raise ServerError(f"{what} failed: {self._tool.last_words()}", "Those are its own words.")
+            raise ServerError(
+                f"{what} failed: {self._tool.last_words()}",
+                "Those are its own words; mend that, or say --engine native.",
+            )
         if missing:
             raise ServerError(
                 f"{what} ended well, but has not dumped {', '.join(sorted(missing))}.",
