@@ -21,6 +21,7 @@ _PATIENCE = 5.0
 _LOOK_EVERY = 2.0
 _MOMENT = 1.0
 _LINES_KEPT = 200
+CONFIG = "--config=?"
 
 
 def start_server(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
@@ -67,8 +68,8 @@ def run_quietly(arguments: Sequence[str], seconds: float = 30.0) -> str:
 class Tool:
     """A program that runs beside us and has a stream of ours as its input or its output.
 
-    ``config`` reaches it as a file that is a pipe: its name, which no other process can open, is put
-    in place of ``{config}`` among the ``arguments``; so nothing of it stands in the process list or on the
+    ``config`` reaches it as a file that is a pipe: its name, which no other process can open, stands in
+    place of `CONFIG` among the ``arguments``; so nothing of it stands in the process list or on the
     disk. ``hear`` gets every line that it writes to stderr, redacted, in a thread of its own. While one
     waits for the program, ``alive`` is called every few seconds; what it raises ends the wait.
 
@@ -95,7 +96,7 @@ class Tool:
             os.close(writing)
             path = f"/dev/fd/{reading}"
             self._process = subprocess.Popen(
-                [argument.replace("{config}", path) for argument in arguments],
+                [f"--config={path}" if argument == CONFIG else argument for argument in arguments],
                 stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL if takes_input else subprocess.PIPE,
                 stderr=subprocess.PIPE,

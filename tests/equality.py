@@ -35,7 +35,7 @@ def describe(database: Database[Any], *, buckets: bool = True) -> Description:
     where documents are inserted one by one.
     """
     database = database.with_options(LOSSLESS)
-    entries = {entry["name"]: entry for entry in database.list_collections()}
+    entries = {entry["name"]: entry for entry in _all_of(database, "listCollections", 1)}
     hashes = database.command("dbHash")["collections"]
     described: dict[str, dict[str, Any]] = {}
     for name, entry in entries.items():
@@ -67,9 +67,17 @@ def _shape(database: Database[Any], entry: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"kind": entry["type"]}
     found |= {f"option {key}": _text(value) for key, value in entry["options"].items()}
     if entry["type"] != "view":
-        for index in database[entry["name"]].list_indexes():
+        for index in _all_of(database, "listIndexes", entry["name"]):
             fields = {key: value for key, value in sorted(index.items()) if key != "ns"}
             found[f"index {index['name']!r}"] = _text(fields)
+    return found
+
+
+def _all_of(database: Database[Any], command: str, value: object) -> list[Mapping[str, Any]]:
+    """What a command lists. pymongo's own methods decode by options of their own, and dates get lost."""
+    reply = database.command(command, value, cursor={"batchSize": 10_000}, codec_options=LOSSLESS)
+    assert reply["cursor"]["id"] == 0
+    found: list[Mapping[str, Any]] = reply["cursor"]["firstBatch"]
     return found
 
 

@@ -21,6 +21,7 @@ LAYERS = (
         "names",
         "importing",
         "writing",
+        "uninterrupted",
         "progress",
         "process",
         "version",

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
@@ -129,11 +129,16 @@ def open_missing_streams() -> None:
 
 
 def leave() -> None:
-    """Spare the process pymongo's exit handler.
+    """Leave without being disturbed: what Ctrl-C would interrupt is done.
 
+    And spare the process pymongo's exit handler.
     It joins monitor threads that sleep for up to half a second each; they are daemons, and die with
     the process as well. Where a later pymongo has no such handler, this does nothing.
     """
+    import signal
+
+    with suppress(ValueError):  # not in the main thread: whoever embeds us handles signals
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     monitor = sys.modules.get("pymongo.synchronous.monitor")
     handler = getattr(monitor, "_shutdown_resources", None)
     if handler is not None:

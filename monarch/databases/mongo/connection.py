@@ -229,7 +229,8 @@ def explain(environment: Environment, error: PyMongoError) -> MonarchError:
             )
         return ServerError(
             f"MongoDB of {where} refuses user {environment.username!r}: {_said(error)}",
-            "Use an account with the right to do so (role readWrite, to drop a database dbAdmin).",
+            "Use an account with the right to do so: the role read to look and to copy from it, readWrite to "
+            "change it, dbAdmin to drop it.",
         )
     if isinstance(error, ConnectionFailure):
         return ServerError(

@@ -42,13 +42,13 @@ class MongoDatabase(Database):
         }
 
     def contents(self) -> Contents:
+        database = self._endpoint.on_primary().database
         with explained(self._environment):
-            names = [
-                info["name"]
-                for info in self._database.list_collections(filter={"type": "collection"})
-                if not info["name"].startswith("system.") and not is_ours(info["name"])
-            ]
-            documents = sum(self._database[name].estimated_document_count() for name in names)
+            # Names only: options may hold dates that Python has not.
+            entries = database.list_collections(filter={"type": "collection"}, nameOnly=True)
+            names = [entry["name"] for entry in entries]
+            names = [name for name in names if not name.startswith("system.") and not is_ours(name)]
+            documents = sum(database[name].estimated_document_count() for name in names)
         return Contents(len(names), documents)
 
     def drop(self) -> None:

@@ -11,7 +11,9 @@ from monarch.databases.mongo.catalog import Collection
 from monarch.databases.mongo.endpoint import Endpoint
 from monarch.databases.mongo.engines.base import MongoEngine
 from monarch.databases.mongo.pieces import Piece
-from monarch.databases.mongo.survey import list_entries, read_catalog
+from monarch.databases.mongo.survey import list_entries, read_catalog, uuid_of
+from monarch.databases.mongo.swap import read_head
+from monarch.databases.mongo.unfinished import unfinished
 from monarch.errors import ServerError
 
 
@@ -43,11 +45,15 @@ class MongoDump(Dump):
         """See that the collections are still those that have been read.
 
         :raises ServerError: if one has been dropped, renamed or replaced meanwhile.
+        :raises NotWhole: if the source is in the middle of being replaced itself.
         """
-        now = {str(entry["name"]): entry.get("info", {}).get("uuid") for entry in list_entries(self._source)}
+        entries = {str(entry["name"]): entry for entry in list_entries(self._source)}
+        head = read_head(self._source.on_primary())
+        if head is not None:
+            raise unfinished(self._source.name, head)
         for collection in self.collections:
-            uuid = now.get(collection.name)
-            if collection.name not in now or (uuid is not None and bytes(uuid) != collection.uuid):
+            entry = entries.get(collection.name)
+            if entry is None or uuid_of(entry, entries) != collection.uuid:
                 raise ServerError(
                     f"{collection.name!r} of {self._source.name!r} was dropped, renamed or replaced while it "
                     "was read.",

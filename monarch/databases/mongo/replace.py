@@ -16,9 +16,10 @@ from monarch.databases.mongo.endpoint import Endpoint
 from monarch.databases.mongo.engines.base import MongoEngine, Rights
 from monarch.databases.mongo.names import STAGING
 from monarch.databases.mongo.pieces import Batch, Piece
+from monarch.databases.mongo.planning import plan_steps
 from monarch.databases.mongo.staging import UNAUTHORIZED, Staging, create, drop
 from monarch.databases.mongo.steps import Step
-from monarch.databases.mongo.swap import Swap, plan_steps
+from monarch.databases.mongo.swap import Stuck, Swap
 from monarch.databases.mongo.timestamps import EmptyTimestamps
 from monarch.errors import MonarchError, RunInterrupted
 from monarch.progress import Progress
@@ -61,22 +62,22 @@ class Replacement:
                 self.progress.phase("emptying")
                 swap.empty(self.purpose)
             self._build(dump, staging)
-            steps = plan_steps(self.target, staging)
+            interrupted = self._begin(swap, plan_steps(self.target, staging))
         except MonarchError as error:
-            self._give_up(staging)
+            self._give_up(swap, staging)
             if in_place:
                 raise self._emptied(error) from error
             raise
         except KeyboardInterrupt as error:
-            self._give_up(staging)
-            interrupted = RunInterrupted("Interrupted.")
+            self._give_up(swap, staging)
+            stopped = RunInterrupted("Interrupted.")
             if in_place:
-                raise self._emptied(interrupted) from error
+                raise self._emptied(stopped) from error
             raise RunInterrupted(f"Interrupted. {self.target.name!r} is as it was.") from error
         except BaseException:
-            self._give_up(staging)
+            self._give_up(swap, staging)
             raise
-        self._swap(swap, staging, steps)
+        self._finish(swap, interrupted=interrupted)
         return tuple(self._copied(collection) for collection in dump.collections)
 
     def _build(self, dump: MongoDump, staging: Staging) -> None:
@@ -90,24 +91,24 @@ class Replacement:
         staging.build_indexes(self._indexed)
         staging.compare_indexes()
 
-    def _swap(self, swap: Swap, staging: Staging, steps: list[Step]) -> None:
+    def _begin(self, swap: Swap, steps: list[Step]) -> bool:
+        """Begin the swap; whether Ctrl-C came at that when there was no way back any more."""
         self.progress.phase("swapping")
-        interrupted = False
         try:
             self.lease.renew()
             swap.begin(steps, self.purpose)
         except BaseException as error:
-            # Perhaps it was written, and only the answer did not come. If we cannot ask, the next
-            # command does.
+            # Perhaps it was written, and only the answer did not come.
             if not swap.has_begun():
-                self._give_up(staging)
                 raise
-            interrupted = isinstance(error, KeyboardInterrupt)
+            return isinstance(error, KeyboardInterrupt)
+        return False
+
+    def _finish(self, swap: Swap, *, interrupted: bool) -> None:
         try:
-            swap.finish()
-        except KeyboardInterrupt:
-            interrupted = True
-            swap.finish()  # there is no way back, and what is left takes a moment
+            interrupted |= swap.finish()
+        except Stuck:
+            raise
         except MonarchError as error:
             name = self.target.name
             raise type(error)(
@@ -127,14 +128,20 @@ class Replacement:
             f"{error.hint or ''} Copy again, or drop it: monarch drop_db {name}".strip(),
         )
 
-    def _give_up(self, staging: Staging) -> None:
-        # Where the server is gone, the next command cleans up.
+    def _give_up(self, swap: Swap, staging: Staging) -> None:
+        # Where the server is gone, the next command cleans up. Our own staging is nobody else's, with the
+        # lease or without.
         with suppress(MonarchError):
             staging.drop()
+        with suppress(MonarchError):
+            self.lease.renew()
+            # What was on its way when Ctrl-C came has arrived by now.
+            swap.give_up()
 
     def _load(self, dump: MongoDump, staging: Staging) -> None:
         rights = Rights(bypass_validation=staging.may_bypass_validation())
         destinations = staging.destinations()
+        places = staging.places()
         timestamps = EmptyTimestamps()
         self.progress.phase("copying")
         with (
@@ -144,10 +151,11 @@ class Replacement:
             for piece in pieces:
                 self.lease.check()
                 self._count(piece)
-                writer.write(timestamps.mask(piece) if isinstance(piece, Batch) else piece)
+                if isinstance(piece, Batch) and piece.collection in places:
+                    piece = timestamps.mask(piece)
+                writer.write(piece)
             writer.finish()
-        staged = {name: to.collection for name, to in destinations.items()}
-        timestamps.restore(self.target, staged, bypass_validation=rights.bypass_validation)
+        timestamps.restore(self.target, places, bypass_validation=rights.bypass_validation)
 
     def _count(self, piece: Piece) -> None:
         tally = self.tallies[piece.collection]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -20,10 +21,13 @@ from monarch.databases.mongo.endpoint import QUICK, Endpoint
 from monarch.databases.mongo.engines.base import Destination
 from monarch.databases.mongo.names import STAGING
 from monarch.databases.mongo.survey import list_entries, read_indexes
-from monarch.errors import ServerError
+from monarch.databases.mongo.timestamps import Place
+from monarch.errors import MonarchError, ServerError
 
 _BUILDERS = 2
 _SMALL = 1000
+_LONGEST_NAME = 255
+_OTHER_COLLATION = 167
 _TELLING = ("unique", "sparse", "hidden", "expireAfterSeconds", "partialFilterExpression")
 UNAUTHORIZED, _NAMESPACE_NOT_FOUND = 13, 26
 
@@ -51,14 +55,49 @@ class Staging:
         """
         for collection in self.collections:
             self._lease.check()
+            self._refuse_long_name(collection)
             if collection.kind == "view":
                 # On what it will be on; not on what has that name in the target today.
                 on = str(collection.options["viewOn"])
                 options = {**collection.options, "viewOn": self.names.get(on, on)}
-                collection = replace(collection, options=options)
+                self._try_view(replace(collection, options=options))
+                continue
             create(self._target, collection, self.names[collection.name])
             if _is_small(collection):
                 create_indexes(self._target, collection, self.names[collection.name])
+
+    def _refuse_long_name(self, collection: Collection) -> None:
+        """Before anything is swapped, for in the middle of that there would be no way on."""
+        name = collection.name if collection.kind != "timeseries" else BUCKETS + collection.name
+        size = len(f"{self._target.environment.db_name}.{name}".encode())
+        if size > _LONGEST_NAME:
+            raise ServerError(
+                f"{collection.name!r} is too long a name for {self._target.name!r}: with that of its "
+                f"database it has {size} bytes, and MongoDB takes {_LONGEST_NAME}.",
+                "Give the target a database with a shorter name.",
+            )
+
+    def _try_view(self, view: Collection) -> None:
+        """See that the server takes it, unless that depends on views of the target that will be gone."""
+        try:
+            create(self._target, view, self.names[view.name])
+        except ServerError as error:
+            cause = error.__cause__
+            if not isinstance(cause, OperationFailure) or cause.code != _OTHER_COLLATION:
+                raise
+
+    def places(self) -> dict[str, Place]:
+        """Where the documents of each collection are updated, by the names that their batches have.
+
+        Those of a time series that are taken as they are, empty timestamps and all, are not among them.
+        """
+        return {
+            collection.data_name: Place(
+                self.names[collection.name], collection.options.get("timeseries", {}).get("metaField")
+            )
+            for collection in self.collections
+            if collection.kind == "collection" or collection.data_name.startswith(BUCKETS)
+        }
 
     def destinations(self) -> dict[str, Destination]:
         """Where the documents of each collection go, by the names that their batches have."""
@@ -104,7 +143,8 @@ class Staging:
             except BaseException:
                 # Those that wait must not begin; those that are being built end with their collections.
                 pool.shutdown(wait=False, cancel_futures=True)
-                self.drop()
+                with suppress(MonarchError):  # what went wrong first is to be told
+                    self.drop()
                 raise
 
     def _build(self, collection: Collection) -> float:
@@ -161,9 +201,9 @@ class Staging:
                 there = data.estimated_document_count()
             if there != came:  # the quick count may be wrong, say on a cluster
                 there = data.count_documents({})
-        # Where the collection itself lets documents expire, some may be gone already.
-        expired = "expireAfterSeconds" in collection.options and there < came
-        if there != came and not expired:
+        # Where the collection itself lets documents go, old or too many, some may be gone already.
+        goes = {"expireAfterSeconds", "capped"} & set(collection.options)
+        if there > came or (there < came and not goes):
             raise self._differs(collection, f"{there:,} documents in place of {came:,}")
 
     def _differs(self, collection: Collection, what: str) -> ServerError:
@@ -185,6 +225,7 @@ def create(target: Endpoint, collection: Collection, name: str) -> None:
     :raises ServerError: naming it, in the server's words, if this server or this user cannot.
     """
     options = dict(collection.options)
+    options.pop("autoIndexId", None)  # old, says what is so anyway, and does not go with idIndex
     id_index = next((dict(index) for index in collection.indexes if index["name"] == "_id_"), None)
     if id_index is not None and collection.kind == "collection" and not options.get("clusteredIndex"):
         options["idIndex"] = id_index

@@ -7,7 +7,7 @@ looks at what is there, and does what is left of it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, cast
 
@@ -18,9 +18,15 @@ from bson.raw_bson import RawBSONDocument
 from monarch.databases.mongo.catalog import BUCKETS, CODEC, Collection
 from monarch.databases.mongo.endpoint import QUICK, Document, Endpoint
 from monarch.databases.mongo.engines.native import refuse_write_errors
-from monarch.databases.mongo.pieces import split
+from monarch.databases.mongo.pieces import Batch, split, walk
 from monarch.databases.mongo.staging import create, create_indexes, drop
+from monarch.databases.mongo.survey import list_entries
+from monarch.databases.mongo.timestamps import EmptyTimestamps, Place
 from monarch.errors import ServerError
+
+
+class Unequal(ServerError):
+    """A step has been taken, and what is there is not what was staged; taken again, it may be."""
 
 
 class Step(ABC):
@@ -31,8 +37,8 @@ class Step(ABC):
     once: ClassVar[bool] = False
 
     @abstractmethod
-    def take(self, target: Endpoint) -> None:
-        """Do what is left to do of it.
+    def take(self, target: Endpoint, check: Callable[[], None]) -> None:
+        """Do what is left to do of it; one that takes long calls ``check`` before each part.
 
         :raises ServerError: if that does not go.
         """
@@ -45,7 +51,7 @@ class Clear(Step):
     kind = "clear"
     name: str
 
-    def take(self, target: Endpoint) -> None:
+    def take(self, target: Endpoint, check: Callable[[], None]) -> None:
         entry = find(target, self.name)
         # Without an entry there may be buckets, of a time series that a dying server has dropped in part;
         # the collection that gets its name would be hidden by them.
@@ -62,7 +68,7 @@ class SetAside(Step):
     uuid: bytes
     aside: str
 
-    def take(self, target: Endpoint) -> None:
+    def take(self, target: Endpoint, check: Callable[[], None]) -> None:
         if _uuid(target, self.name) == self.uuid:
             rename(target, self.name, self.aside, replace=False)
 
@@ -77,7 +83,7 @@ class Move(Step):
     name: str
     replace: bool
 
-    def take(self, target: Endpoint) -> None:
+    def take(self, target: Endpoint, check: Callable[[], None]) -> None:
         if _uuid(target, self.staged) == self.uuid:
             rename(target, self.staged, self.name, replace=self.replace)
         elif _uuid(target, self.name) != self.uuid:
@@ -95,20 +101,24 @@ class Drop(Step):
     name: str
     uuid: bytes
 
-    def take(self, target: Endpoint) -> None:
+    def take(self, target: Endpoint, check: Callable[[], None]) -> None:
         if _uuid(target, self.name) == self.uuid:
             drop(target, self.name)
 
 
 @dataclass(frozen=True)
 class Discard(Step):
-    """Drop a view or time series that the source does not have."""
+    """Drop a view or time series of the target's, whichever ``was`` says; not another of its name."""
 
     kind = "discard"
     name: str
+    was: str
 
-    def take(self, target: Endpoint) -> None:
-        drop(target, self.name)
+    def take(self, target: Endpoint, check: Callable[[], None]) -> None:
+        entry = find(target, self.name)
+        # None too: of a time series there may be nothing left but its buckets.
+        if entry is None or entry.get("type") == self.was:
+            drop(target, self.name)
 
 
 @dataclass(frozen=True)
@@ -123,7 +133,7 @@ class Series(Step):
     indexes: tuple[Mapping[str, Any], ...]
     as_documents: bool
 
-    def take(self, target: Endpoint) -> None:
+    def take(self, target: Endpoint, check: Callable[[], None]) -> None:
         if find(target, self.staged) is None:
             return  # dropped by what comes after all steps, so they have all been taken
         drop(target, self.name)
@@ -132,10 +142,30 @@ class Series(Step):
         )
         create(target, series, self.name)
         prefix = "" if self.as_documents else BUCKETS
-        with target.explained(), target.database[prefix + self.staged].find_raw_batches({}) as cursor:
+        staged, data = prefix + self.staged, prefix + self.name
+        timestamps = EmptyTimestamps()
+        with target.explained(), target.database[staged].find_raw_batches({}) as cursor:
             for payload in cursor:
-                insert_raw(target, prefix + self.name, cast(bytes, payload))
+                check()
+                batch = Batch(data, cast(bytes, payload), walk(cast(bytes, payload), 0)[1])
+                # People's documents are taken by a time series as they are, its buckets are not.
+                insert_raw(target, batch if self.as_documents else timestamps.mask(batch))
+        meta = self.options["timeseries"].get("metaField")
+        timestamps.restore(target, {data: Place(self.name, meta)}, bypass_validation=False)
+        self._compare(target, staged, data)
         create_indexes(target, series, self.name)
+
+    def _compare(self, target: Endpoint, staged: str, data: str) -> None:
+        """An insert of a run that was cut off may have come late, and into this one."""
+        with target.explained():
+            wanted = target.database[staged].count_documents({})
+            there = target.database[data].count_documents({})
+        # Where the series itself lets documents expire, some may be gone already.
+        if there > wanted or (there < wanted and "expireAfterSeconds" not in self.options):
+            raise Unequal(
+                f"{self.name!r} of {target.name!r} has {there:,} documents in place of {wanted:,}.",
+                f"`monarch list_migrations {target.name}` tries once more.",
+            )
 
 
 @dataclass(frozen=True)
@@ -146,7 +176,7 @@ class View(Step):
     name: str
     options: Mapping[str, Any]
 
-    def take(self, target: Endpoint) -> None:
+    def take(self, target: Endpoint, check: Callable[[], None]) -> None:
         drop(target, self.name)
         create(target, Collection(self.name, "view", self.options, ()), self.name)
 
@@ -173,8 +203,7 @@ def from_document(document: Mapping[str, Any]) -> Step:
 
 def find(target: Endpoint, name: str) -> Document | None:
     """What listCollections says of ``name``."""
-    with target.explained():
-        return next((dict(entry) for entry in target.database.list_collections(filter={"name": name})), None)
+    return next(iter(list_entries(target, name)), None)
 
 
 def rename(target: Endpoint, name: str, new_name: str, *, replace: bool) -> None:
@@ -190,12 +219,14 @@ def rename(target: Endpoint, name: str, new_name: str, *, replace: bool) -> None
         )
 
 
-def insert_raw(target: Endpoint, name: str, payload: bytes) -> None:
-    """Insert the documents of ``payload`` in their order."""
-    documents = [RawBSONDocument(document) for document in split(payload)]
+def insert_raw(target: Endpoint, batch: Batch) -> None:
+    """Insert the documents of ``batch`` in their order."""
+    documents = [RawBSONDocument(document) for document in split(batch.payload)]
     if documents:
-        reply = target.command("insert", name, documents=documents, ordered=True, writeConcern=QUICK)
-        refuse_write_errors(target, name, reply, len(documents))
+        reply = target.command(
+            "insert", batch.collection, documents=documents, ordered=True, writeConcern=QUICK
+        )
+        refuse_write_errors(target, batch.collection, reply, len(documents))
 
 
 def _uuid(target: Endpoint, name: str) -> bytes | None:

@@ -26,20 +26,35 @@ def read_catalog(endpoint: Endpoint) -> tuple[Collection, ...]:
 
     :raises ServerError: if the server cannot be asked, or has a kind of collection that we do not know.
     """
-    entries = list_entries(endpoint)
-    names = {str(entry["name"]) for entry in entries}
-    return tuple(
-        _collection(endpoint, entry, names)
-        for entry in sorted(entries, key=lambda entry: str(entry["name"]))
-        if is_copied(str(entry["name"]))
-    )
+    entries = {str(entry["name"]): entry for entry in list_entries(endpoint)}
+    return tuple(_collection(endpoint, entries[name], entries) for name in sorted(entries) if is_copied(name))
 
 
-def list_entries(endpoint: Endpoint) -> list[Document]:
-    """What listCollections says, of everything."""
-    with endpoint.explained():
-        database = endpoint.database.with_options(codec_options=CODEC)
-        return [dict(entry) for entry in database.list_collections()]
+def list_entries(endpoint: Endpoint, name: str | None = None) -> list[Document]:
+    """What listCollections says, of everything or of what is called ``name``.
+
+    By the command itself: pymongo's list_collections decodes by options of its own, and stumbles over dates
+    that Python has not.
+    """
+    database = endpoint.database
+    options: dict[str, Any] = {"codec_options": CODEC}
+    wanted = {} if name is None else {"name": name}
+    entries: list[Document] = []
+    with endpoint.explained(), database.client.start_session() as session:
+        reply = database.command("listCollections", filter=wanted, session=session, **options)
+        entries += reply["cursor"]["firstBatch"]
+        while cursor := reply["cursor"]["id"]:
+            collection = reply["cursor"]["ns"].partition(".")[2]
+            reply = database.command("getMore", cursor, collection=collection, session=session, **options)
+            entries += reply["cursor"]["nextBatch"]
+    return entries
+
+
+def uuid_of(entry: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]) -> bytes | None:
+    """What identifies a collection under any name; of a time series, that of its buckets. Views have none."""
+    buckets = entries.get(BUCKETS + str(entry["name"]), {}) if entry.get("type") == "timeseries" else {}
+    uuid = entry.get("info", {}).get("uuid", buckets.get("info", {}).get("uuid"))
+    return bytes(uuid) if uuid is not None else None
 
 
 def read_indexes(endpoint: Endpoint, name: str) -> tuple[Mapping[str, Any], ...]:
@@ -62,7 +77,7 @@ def is_copied(name: str) -> bool:
     return not is_ours(name) and (not name.startswith("system.") or name == _JAVASCRIPT)
 
 
-def _collection(endpoint: Endpoint, entry: Document, names: set[str]) -> Collection:
+def _collection(endpoint: Endpoint, entry: Document, entries: Mapping[str, Document]) -> Collection:
     name, kind = str(entry["name"]), str(entry.get("type", "collection"))
     if kind not in _KINDS:
         raise ServerError(
@@ -70,17 +85,16 @@ def _collection(endpoint: Endpoint, entry: Document, names: set[str]) -> Collect
             "Is there a newer monarch?",
         )
     options = dict(entry.get("options", {}))
-    uuid = entry.get("info", {}).get("uuid")
     if kind == "view":
         return Collection(name, kind, options, ())
-    hidden = kind == "timeseries" and (BUCKETS + name not in names or not _may_read_buckets(endpoint, name))
+    hidden = kind == "timeseries" and (BUCKETS + name not in entries or not _may_read_buckets(endpoint, name))
     documents, size = _sizes(endpoint, name)
     return Collection(
         name,
         kind,
         options,
         read_indexes(endpoint, name),
-        bytes(uuid) if uuid is not None else None,
+        uuid_of(entry, entries),
         as_documents=hidden,
         documents=documents,
         bytes=size,

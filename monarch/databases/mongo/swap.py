@@ -11,74 +11,37 @@ been emptied, and nothing but another copy can fill it.
 
 from __future__ import annotations
 
+import time
+
+from pymongo.errors import ConnectionFailure, OperationFailure
+
 from monarch.databases.lease import Lease
-from monarch.databases.mongo.catalog import BUCKETS, CODEC, Collection
+from monarch.databases.mongo.catalog import CODEC
 from monarch.databases.mongo.endpoint import DURABLE, Document, Endpoint
 from monarch.databases.mongo.names import HEAD, STAGING, SWAP
+from monarch.databases.mongo.planning import plan_steps
 from monarch.databases.mongo.staging import Staging, drop, drop_all
-from monarch.databases.mongo.steps import (
-    Clear,
-    Discard,
-    Drop,
-    Move,
-    Series,
-    SetAside,
-    Step,
-    View,
-    from_document,
-    to_document,
-)
-from monarch.databases.mongo.survey import is_copied, list_entries
-from monarch.databases.mongo.unfinished import EMPTIED, SWAPPING, unfinished
+from monarch.databases.mongo.steps import Step, Unequal, from_document, to_document
+from monarch.databases.mongo.unfinished import EMPTIED, STUCK, SWAPPING, unfinished
+from monarch.errors import RunInterrupted, ServerError
+from monarch.uninterrupted import run_to_its_end
 
-_JAVASCRIPT = "system.js"
+# An index is being built on what is to go, or an operation like that.
+_IN_THE_WAY = (12586, 12587)
+_WAIT_SECONDS, _LOOK_EVERY = 60.0, 0.5
+_TRIES = 3
 
 
-def plan_steps(target: Endpoint, staging: Staging) -> list[Step]:
-    """What must be done so that the target holds what was staged, and nothing else."""
-    there = _what_is_there(target)
-    wanted = {collection.name: collection for collection in staging.collections}
-    uuids = staging.uuids()
-    clears: list[Step] = []
-    moves: list[Step] = []
-    drops: list[Step] = []
-    lasts: list[Step] = []
-    for name, collection in wanted.items():
-        staged = staging.names[name]
-        if collection.kind == "collection":
-            if there.get(name, {}).get("type") in ("view", "timeseries"):
-                clears.append(Clear(name))
-            moves.append(Move(staged, uuids[staged], name, replace=name != _JAVASCRIPT))
-        else:
-            lasts.append(_remade(collection, staged))
-            if there.get(name, {}).get("type") == "collection":
-                drops.append(Drop(name, bytes(there[name]["info"]["uuid"])))
-    for name, entry in there.items():
-        if name == _JAVASCRIPT:
-            clears.append(SetAside(name, bytes(entry["info"]["uuid"]), staging.aside))
-        elif name not in wanted:
-            gone = entry.get("type") != "collection"
-            drops.append(Discard(name) if gone else Drop(name, bytes(entry["info"]["uuid"])))
-    lasts.sort(key=lambda step: isinstance(step, View))
-    return [*clears, *moves, *drops, *lasts]
+class Stuck(ServerError):
+    """A swap cannot be finished, for the server refuses one of its steps."""
 
 
-def _what_is_there(target: Endpoint) -> dict[str, Document]:
-    """What listCollections says of everything that is to be replaced.
-
-    Buckets without their time series, which a server that died in the middle leaves, count as one.
-    """
-    entries = {str(entry["name"]): entry for entry in list_entries(target)}
-    for name in list(entries):
-        if name.startswith(BUCKETS):
-            entries.setdefault(name.removeprefix(BUCKETS), {"type": "timeseries"})
-    return {name: entry for name, entry in entries.items() if is_copied(name)}
-
-
-def _remade(collection: Collection, staged: str) -> Step:
-    if collection.kind == "view":
-        return View(collection.name, collection.options)
-    return Series(collection.name, staged, collection.options, collection.indexes, collection.as_documents)
+def stuck(name: str, error: ServerError) -> Stuck:
+    """What to tell of it, and of the way out."""
+    return Stuck(
+        f"{error.message} {name!r} was being swapped, and is in the middle of that.",
+        f"Copy into it again, or drop it: monarch drop_db {name}",
+    )
 
 
 class Swap:
@@ -91,7 +54,8 @@ class Swap:
 
     def begin(self, steps: list[Step], purpose: str) -> None:
         """Write down all ``steps``. Once this has returned, the swap will be finished whatever happens."""
-        documents = [{"_id": number, **to_document(step)} for number, step in enumerate(steps)]
+        run = self._lease.run
+        documents = [{"_id": number, "run": run, **to_document(step)} for number, step in enumerate(steps)]
         with self._target.explained():
             self._journal.delete_many({"_id": {"$ne": HEAD}})
             if documents:
@@ -101,24 +65,86 @@ class Swap:
 
     def empty(self, purpose: str) -> None:
         """Empty the target for a copy in place, and write down before that it is so."""
-        self._write_head(EMPTIED, purpose, 0)
+        self._write_head(EMPTIED, purpose, 0, before=EMPTIED)
         nothing = Staging(self._target, self._lease, ())
         for step in plan_steps(self._target, nothing):
             self._lease.check()
-            step.take(self._target)
+            step.take(self._target, self._lease.check)
 
-    def finish(self) -> None:
-        """Take all steps that were written down, then forget them and what was staged."""
+    def finish(self) -> bool:
+        """Take all steps that were written down, then forget them and what was staged.
+
+        Ctrl-C does not cut it short: what was under way would go on at the server, beside what comes next.
+
+        :return: whether it came meanwhile.
+        :raises Stuck: if the server refuses a step, as it will the next time.
+        """
+        return run_to_its_end(self._take_all)
+
+    def _take_all(self) -> None:
         with self._target.explained():
             documents = list(self._journal.find({"_id": {"$ne": HEAD}, "taken": None}).sort("_id"))
         for document in documents:
-            self._lease.check()
             step = from_document(document)
-            step.take(self._target)
+            self._take(step)
             if step.once:
                 with self._target.explained():
                     self._journal.update_one({"_id": document["_id"]}, {"$set": {"taken": True}})
+        self._lease.renew()
         self._clean()
+
+    def _take(self, step: Step) -> None:
+        """Take one step: again if what is there is not what it should be, later if somebody is in the way."""
+        began, tries = time.monotonic(), 0
+        while True:
+            self._lease.check()
+            tries += 1
+            try:
+                step.take(self._target, self._lease.check)
+                return
+            except ServerError as error:
+                cause = error.__cause__
+                if isinstance(cause, OperationFailure) and cause.code in _IN_THE_WAY:
+                    if time.monotonic() - began > _WAIT_SECONDS:
+                        raise
+                    time.sleep(_LOOK_EVERY)
+                elif isinstance(cause, ConnectionFailure):
+                    raise
+                elif not isinstance(error, Unequal) or tries == _TRIES:
+                    raise stuck(self._target.name, error) from error
+
+    def abandon(self, head: Document) -> None:
+        """Give up to finish it: the target is whole again only when another copy has replaced it."""
+        self._write_head(STUCK, head["purpose"], 0, before=STUCK)
+
+    def give_up(self) -> None:
+        """Forget a swap of which this run has taken no step.
+
+        Its head may be on its way yet. Once its steps are gone it means nothing, as `is_void` finds.
+        """
+        with self._target.explained():
+            self._journal.delete_many({"_id": {"$ne": HEAD}, "run": self._lease.run})
+        head = self.head()
+        if head is None:
+            drop(self._target, SWAP)
+        elif self.is_void(head):
+            self.clear_head(head)
+
+    def is_void(self, head: Document) -> bool:
+        """Whether ``head`` came after its swap had been given up. Otherwise all steps stay as it does."""
+        if head["state"] != SWAPPING:
+            return False
+        with self._target.explained():
+            there = self._journal.count_documents({"_id": {"$ne": HEAD}, "run": head["run"]})
+        return there < int(head["steps"])
+
+    def clear_head(self, head: Document) -> Document | None:
+        """Take a void ``head`` back; what is left of it."""
+        if not head.get("before"):
+            drop(self._target, SWAP, writeConcern=DURABLE)
+            return None
+        self._write_head(head["before"], head["purpose"], 0)
+        return self.head()
 
     def undo(self) -> list[str]:
         """Forget a swap that has not begun: drop what was staged, by whomever; return its names.
@@ -144,8 +170,10 @@ class Swap:
         # Last, for as long as it is there the steps are taken again; and for good.
         drop(self._target, SWAP, writeConcern=DURABLE)
 
-    def _write_head(self, state: str, purpose: str, steps: int) -> None:
-        head = {"state": state, "purpose": purpose, "run": self._lease.run, "fence": self._lease.fence}
+    def _write_head(self, state: str, purpose: str, steps: int, **more: object) -> None:
+        lease = self._lease
+        # What an older head says besides, such as `before`, stays true and stays there.
+        head = {"state": state, "purpose": purpose, "run": lease.run, "fence": lease.fence, **more}
         self._target.command(
             "update",
             SWAP,
@@ -164,13 +192,25 @@ def mend(target: Endpoint, lease: Lease, *, emptied_is_fine: bool) -> str | None
     """Finish a swap that was cut off, or drop what was staged for one; see `Database.mend`."""
     swap = Swap(target, lease)
     head = swap.head()
+    void = head is not None and swap.is_void(head)
+    if head is not None and void:
+        head = swap.clear_head(head)
     if head is not None and head["state"] == SWAPPING:
-        swap.finish()
-        return f"`{head['purpose']}` was cut off in the middle of its swap, which is finished now"
+        done = f"`{head['purpose']}` was cut off in the middle of its swap, which is finished now"
+        try:
+            interrupted = swap.finish()
+        except Stuck:
+            if not emptied_is_fine:
+                raise
+            swap.abandon(head)
+        else:
+            if interrupted:
+                raise RunInterrupted(f"Interrupted. {done}.")
+            return done
     dropped = swap.undo()
     if head is not None and not emptied_is_fine:
         raise unfinished(target.name, head)
-    if dropped:
+    if dropped or void:
         return (
             f"a copy into {target.name!r} was cut off; it had changed nothing, and its leavings are dropped"
         )

@@ -11,6 +11,7 @@ import re
 import secrets
 import struct
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from bson.timestamp import Timestamp
@@ -28,6 +29,18 @@ _FIXED = {0x01: 8, 0x06: 0, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 
 _FIXED |= {0xFF: 0, 0x7F: 0}
 _STRINGS, _DOCUMENTS = (0x02, 0x0D, 0x0E), (0x03, 0x04, 0x0F)
 _BINARY, _REGEX, _POINTER = 0x05, 0x0B, 0x0C
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the documents of one collection have been written, and are updated.
+
+    Of a time series that is its own name, not that of its buckets; ``meta`` is then how its documents call
+    what is ``meta`` in a bucket.
+    """
+
+    collection: str
+    meta: str | None = None
 
 
 class EmptyTimestamps:
@@ -48,18 +61,37 @@ class EmptyTimestamps:
         documents = [self._mask_in(batch.collection, document) for document in split(batch.payload)]
         return Batch(batch.collection, b"".join(documents), batch.count)
 
-    def restore(self, target: Endpoint, staged: Mapping[str, str], *, bypass_validation: bool) -> None:
-        """Put them back in the ``staged`` collections, which are called by the names that batches have."""
+    def restore(self, target: Endpoint, places: Mapping[str, Place], *, bypass_validation: bool) -> None:
+        """Put them back in ``places``, which are called by the names that batches have.
+
+        :raises ServerError: if the server refuses that of a document.
+        """
         for collection, fields in self._fields.items():
             for field in sorted(fields):
-                update = {**self._update(field), "multi": True}
-                target.command(
-                    "update",
-                    staged[collection],
-                    updates=[update],
-                    bypassDocumentValidation=bypass_validation,
-                    writeConcern=QUICK,
-                )
+                self._restore(target, collection, field, places[collection], bypass_validation)
+
+    def _restore(
+        self, target: Endpoint, collection: str, field: str, place: Place, bypass_validation: bool
+    ) -> None:
+        update = self._update(field if place.meta is None else place.meta)
+        reply = target.command(
+            "update",
+            place.collection,
+            updates=[{**update, "multi": True}],
+            bypassDocumentValidation=bypass_validation,
+            writeConcern=QUICK,
+        )
+        with target.explained():
+            left = target.database[place.collection].find_one(update["q"], {"_id": 1})
+        if reply.get("writeErrors") or left is not None:
+            problems = reply.get("writeErrors") or [{}]
+            words = " ".join(str(problems[0].get("errmsg", "it is still another value")).split())
+            raise ServerError(
+                f"MongoDB of {target.name!r} refused the empty timestamp {field!r} of a document of "
+                f"{collection!r}: {words[:500]}",
+                "Mend that document at its source. To write what a validator refuses, the user needs the "
+                "role dbAdmin too.",
+            )
 
     def _mask_in(self, collection: str, document: bytes) -> bytes:
         names = []

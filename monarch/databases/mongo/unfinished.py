@@ -7,7 +7,7 @@ from typing import Any
 
 from monarch.history import NotWhole
 
-SWAPPING, EMPTIED = "swapping", "emptied"
+SWAPPING, EMPTIED, STUCK = "swapping", "emptied", "stuck"
 
 
 def unfinished(name: str, head: Mapping[str, Any]) -> NotWhole:
@@ -15,6 +15,11 @@ def unfinished(name: str, head: Mapping[str, Any]) -> NotWhole:
     if head.get("state") == EMPTIED:
         return NotWhole(
             f"{name!r} was emptied for `{head.get('purpose')}`, which did not come to its end.",
+            f"Copy into it again, or drop it: monarch drop_db {name}",
+        )
+    if head.get("state") == STUCK:
+        return NotWhole(
+            f"{name!r} is not whole: `{head.get('purpose')}` could not be finished.",
             f"Copy into it again, or drop it: monarch drop_db {name}",
         )
     return NotWhole(

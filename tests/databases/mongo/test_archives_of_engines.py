@@ -110,7 +110,9 @@ def test_the_real_mongorestore_restores_what_native_has_written(
             f"--nsTo={target.name}.*",
             data=archive,
         )
-        assert_equal(describe(filled, buckets=False), describe(target, buckets=False))
+        one, other = describe(filled, buckets=False), describe(target, buckets=False)
+        # mongorestore 100.3 loses the order inside options and indexes.
+        assert_equal(sorted_inside(one), sorted_inside(other))
 
 
 def test_native_restores_what_the_real_mongodump_has_written(

@@ -15,7 +15,7 @@ from monarch.databases.mongo.endpoint import Endpoint
 from monarch.databases.mongo.names import OURS
 from monarch.databases.mongo.pieces import End, Piece
 from monarch.errors import ServerError
-from monarch.process import Tool
+from monarch.process import CONFIG, Tool
 
 # With backticks since 100.16, bare before.
 DUMPED = re.compile(r"done dumping `?(?P<name>.+?)`? \((?P<count>\d+) documents?\)$")
@@ -52,7 +52,7 @@ class Dumping:
 
         self._tool = Tool(
             [
-                *("mongodump", "--config={config}", f"--db={source.environment.db_name}", "--archive"),
+                *("mongodump", CONFIG, f"--db={source.environment.db_name}", "--archive"),
                 *(f"--excludeCollection={name}" for name in left_out),
             ],
             tool_config(source.environment),

@@ -11,9 +11,10 @@ from monarch.databases.mongo.catalog import Collection
 from monarch.databases.mongo.connection import tool_config
 from monarch.databases.mongo.endpoint import Endpoint
 from monarch.databases.mongo.engines.base import Rights, Writer
+from monarch.databases.mongo.engines.native import hint_of_refusal
 from monarch.databases.mongo.pieces import Batch, End, Piece
 from monarch.errors import ServerError
-from monarch.process import Tool
+from monarch.process import CONFIG, Tool
 
 _RESTORED = re.compile(r"(\d+) document\(s\) restored successfully\. (\d+) document\(s\) failed")
 _WORKERS = 4
@@ -77,7 +78,7 @@ class ToolWriter(Writer):
         prefix = next(iter(self._theirs.values())).rpartition(".")[0]
         database = self._target.environment.db_name
         arguments = [
-            *("mongorestore", "--config={config}", "--archive", "--noIndexRestore", "--stopOnError"),
+            *("mongorestore", CONFIG, "--archive", "--noIndexRestore", "--stopOnError"),
             f"--numInsertionWorkersPerCollection={_WORKERS}",
             # What is in staging may be lost with its server; the swap sees to it that the rest is not.
             "--writeConcern={w:1}",
@@ -116,7 +117,9 @@ class ToolWriter(Writer):
         for name, staged in sorted(self._theirs.items(), key=lambda item: -len(item[1])):
             words = words.replace(staged, name)
         hint = "Those are its own words; mend that, or say --engine native."
-        return ServerError(f"mongorestore into {self._target.name!r} failed: {words}", hint)
+        if "E11000" in words:
+            hint = hint_of_refusal(words)
+        return ServerError(f"mongorestore into {self._target.name!r} failed: {words[:500]}", hint)
 
 
 def _number(staged: str) -> str:

@@ -140,9 +140,18 @@ def refuse_write_errors(target: Endpoint, collection: str, reply: Mapping[str, A
         words = " ".join(str(first.get("errmsg", first)).split())
         raise ServerError(
             f"MongoDB of {target.name!r} refused a document of {collection!r}: {words[:500]}",
-            "Mend that document at its source, or the rule that it breaks. To write what a validator "
-            "refuses, the user needs the role dbAdmin too.",
+            hint_of_refusal(words),
         )
+
+
+def hint_of_refusal(words: str) -> str:
+    """What to do about a document that a server refused with these ``words``."""
+    if "E11000" in words:
+        return "Was the source written to while it was read? Try again when it is quiet."
+    return (
+        "Mend that document at its source, or the rule that it breaks. To write what a validator refuses, "
+        "the user needs the role dbAdmin too."
+    )
 
 
 def _read_one(source: Endpoint, collection: Collection, channel: Channel[Piece]) -> None:
