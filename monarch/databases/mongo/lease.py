@@ -94,7 +94,7 @@ class MongoLease(Lease):
         self._fence = int(found["fence"])
 
     def check(self) -> None:
-        if time.monotonic() - self._renewed > _TRUSTED:
+        if _now() - self._renewed > _TRUSTED:
             self.renew()
 
     def renew(self) -> None:
@@ -102,15 +102,19 @@ class MongoLease(Lease):
 
         :raises LockedError: if somebody else holds it by now.
         """
-        asked = time.monotonic()
-        with explained(self._environment):
-            renewed = self._leases.update_one(self._mine(), [{"$set": {"expires_at": _in_time()}}])
-        if renewed.matched_count == 0:
-            raise LockedError(
-                f"This run has lost its hold on {self._environment.name!r}, and stopped.",
-                "It was stopped or cut off for longer than the lease lasts, and somebody else went on.",
-            )
-        self._renewed = asked
+        while True:
+            asked = _now()
+            with explained(self._environment):
+                renewed = self._leases.update_one(self._mine(), [{"$set": {"expires_at": _in_time()}}])
+            if renewed.matched_count == 0:
+                raise LockedError(
+                    f"This run has lost its hold on {self._environment.name!r}, and stopped.",
+                    "It was stopped or cut off for longer than the lease lasts, and somebody else went on.",
+                )
+            self._renewed = asked
+            # A process that was stopped while it waited for the answer has an old one.
+            if _now() - asked <= _TRUSTED:
+                return
 
     def renew_until_given_back(self) -> None:
         """Renew it now and then. What goes wrong here, `check` finds out."""
@@ -150,7 +154,7 @@ class MongoLease(Lease):
                 },
             ]
         }
-        asked = time.monotonic()
+        asked = _now()
         with explained(self._environment):
             # A condition in the filter of an upsert may not look at the clock, so it stands in the update.
             reply = self._database.command(
@@ -174,6 +178,12 @@ def holder_of(endpoint: Endpoint) -> str | None:
         found = primary.database[LEASE].find_one({"_id": _THE_ONE}) or {}
     run = found.get("holder", {}).get("run")
     return str(run) if run is not None else None
+
+
+def _now() -> float:
+    """Seconds that go on while the process is stopped and, where that can be told, the machine asleep."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 def _in_time() -> dict[str, Any]:

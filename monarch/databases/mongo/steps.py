@@ -38,7 +38,7 @@ class Step(ABC):
 
     @abstractmethod
     def take(self, target: Endpoint, check: Callable[[], None]) -> None:
-        """Do what is left to do of it; one that takes long calls ``check`` before each part.
+        """Do what is left to do of it, with a ``check`` right before each thing that is done.
 
         :raises ServerError: if that does not go.
         """
@@ -56,6 +56,7 @@ class Clear(Step):
         # Without an entry there may be buckets, of a time series that a dying server has dropped in part;
         # the collection that gets its name would be hidden by them.
         if entry is None or entry.get("type") in ("view", "timeseries"):
+            check()
             drop(target, self.name)
 
 
@@ -70,6 +71,7 @@ class SetAside(Step):
 
     def take(self, target: Endpoint, check: Callable[[], None]) -> None:
         if _uuid(target, self.name) == self.uuid:
+            check()
             rename(target, self.name, self.aside, replace=False)
 
 
@@ -85,6 +87,7 @@ class Move(Step):
 
     def take(self, target: Endpoint, check: Callable[[], None]) -> None:
         if _uuid(target, self.staged) == self.uuid:
+            check()
             rename(target, self.staged, self.name, replace=self.replace)
         elif _uuid(target, self.name) != self.uuid:
             raise ServerError(
@@ -103,6 +106,7 @@ class Drop(Step):
 
     def take(self, target: Endpoint, check: Callable[[], None]) -> None:
         if _uuid(target, self.name) == self.uuid:
+            check()
             drop(target, self.name)
 
 
@@ -118,6 +122,7 @@ class Discard(Step):
         entry = find(target, self.name)
         # None too: of a time series there may be nothing left but its buckets.
         if entry is None or entry.get("type") == self.was:
+            check()
             drop(target, self.name)
 
 
@@ -136,10 +141,12 @@ class Series(Step):
     def take(self, target: Endpoint, check: Callable[[], None]) -> None:
         if find(target, self.staged) is None:
             return  # dropped by what comes after all steps, so they have all been taken
+        check()
         drop(target, self.name)
         series = Collection(
             self.name, "timeseries", self.options, self.indexes, as_documents=self.as_documents
         )
+        check()
         create(target, series, self.name)
         prefix = "" if self.as_documents else BUCKETS
         staged, data = prefix + self.staged, prefix + self.name
@@ -150,9 +157,11 @@ class Series(Step):
                 batch = Batch(data, cast(bytes, payload), walk(cast(bytes, payload), 0)[1])
                 # People's documents are taken by a time series as they are, its buckets are not.
                 insert_raw(target, batch if self.as_documents else timestamps.mask(batch))
+        check()
         meta = self.options["timeseries"].get("metaField")
         timestamps.restore(target, {data: Place(self.name, meta)}, bypass_validation=False)
         self._compare(target, staged, data)
+        check()
         create_indexes(target, series, self.name)
 
     def _compare(self, target: Endpoint, staged: str, data: str) -> None:
@@ -177,7 +186,9 @@ class View(Step):
     options: Mapping[str, Any]
 
     def take(self, target: Endpoint, check: Callable[[], None]) -> None:
+        check()
         drop(target, self.name)
+        check()
         create(target, Collection(self.name, "view", self.options, ()), self.name)
 
 

@@ -23,13 +23,14 @@ from monarch.databases.mongo.planning import plan_steps
 from monarch.databases.mongo.staging import Staging, drop, drop_all
 from monarch.databases.mongo.steps import Step, Unequal, from_document, to_document
 from monarch.databases.mongo.unfinished import EMPTIED, STUCK, SWAPPING, unfinished
-from monarch.errors import RunInterrupted, ServerError
+from monarch.errors import LockedError, MonarchError, RunInterrupted, ServerError
 from monarch.uninterrupted import run_to_its_end
 
 # An index is being built on what is to go, or an operation like that.
 _IN_THE_WAY = (12586, 12587)
-_WAIT_SECONDS, _LOOK_EVERY = 60.0, 0.5
+_WAIT_SECONDS, _LOOK_EVERY = 60.0, 0.3
 _TRIES = 3
+_SETTLING = 20
 
 
 class Stuck(ServerError):
@@ -58,6 +59,7 @@ class Swap:
         documents = [{"_id": number, "run": run, **to_document(step)} for number, step in enumerate(steps)]
         with self._target.explained():
             self._journal.delete_many({"_id": {"$ne": HEAD}})
+            self._lease.check()
             if documents:
                 self._journal.insert_many(documents)
         self._lease.check()
@@ -89,20 +91,23 @@ class Swap:
             self._take(step)
             if step.once:
                 with self._target.explained():
-                    self._journal.update_one({"_id": document["_id"]}, {"$set": {"taken": True}})
-        self._lease.renew()
+                    self._journal.update_one(
+                        {"_id": document["_id"], "run": document["run"]}, {"$set": {"taken": True}}
+                    )
         self._clean()
 
     def _take(self, step: Step) -> None:
         """Take one step: again if what is there is not what it should be, later if somebody is in the way."""
         began, tries = time.monotonic(), 0
         while True:
-            self._lease.check()
+            # Asked each time: what is done here without the lease is done to somebody else's copy.
+            self._lease.renew()
             tries += 1
             try:
                 step.take(self._target, self._lease.check)
                 return
             except ServerError as error:
+                self._refuse_if_lost()
                 cause = error.__cause__
                 if isinstance(cause, OperationFailure) and cause.code in _IN_THE_WAY:
                     if time.monotonic() - began > _WAIT_SECONDS:
@@ -151,7 +156,14 @@ class Swap:
 
         That the target has been emptied is not forgotten.
         """
-        dropped = drop_all(self._target, lambda name: name.startswith(STAGING))
+        dropped: list[str] = []
+        for _ in range(_SETTLING):
+            found = drop_all(self._target, lambda name: name.startswith(STAGING))
+            dropped += found
+            if not found:
+                break
+            # A tool whose monarch was killed may still be at its last insert, and make them anew by it.
+            time.sleep(_LOOK_EVERY)
         if self.head() is None:
             drop(self._target, SWAP)
         return dropped
@@ -165,10 +177,30 @@ class Swap:
         """What is written of a swap that is not finished."""
         return read_head(self._target)
 
+    def _refuse_if_lost(self) -> None:
+        """What went wrong may have done so because another run has gone on meanwhile: that is told first."""
+        try:
+            self._lease.renew()
+        except LockedError:
+            raise
+        except MonarchError:
+            pass  # the server is gone, of which the first error tells
+
     def _clean(self) -> None:
-        drop_all(self._target, lambda name: name.startswith(STAGING))
-        # Last, for as long as it is there the steps are taken again; and for good.
+        self._lease.renew()
+        head = self.head()
+        if head is not None:
+            drop_all(self._target, lambda name: name.startswith(f"{STAGING}{head['run']}."))
+            # Last, for as long as it is there the steps are taken again; and for good. Of this run alone.
+            self._target.command(
+                "delete",
+                SWAP,
+                deletes=[{"q": {"_id": HEAD, "run": head["run"]}, "limit": 1}],
+                writeConcern=DURABLE,
+            )
+        self._lease.renew()
         drop(self._target, SWAP, writeConcern=DURABLE)
+        self._lease.renew()
 
     def _write_head(self, state: str, purpose: str, steps: int, **more: object) -> None:
         lease = self._lease

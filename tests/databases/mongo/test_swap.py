@@ -109,11 +109,12 @@ def test_a_late_insert_of_a_run_that_was_cut_off_is_found_and_the_series_made_an
     make_series(small, 100)
     with held(small) as (endpoint, lease):
         step = series(small, endpoint, lease)
-        came: list[object] = []
+        checks: list[object] = []
 
         def late() -> None:
-            if not came:
-                came.append(small.target.weather.insert_one({"t": datetime(2014, 5, 29), "m": 1}))
+            checks.append(None)
+            if len(checks) == 3:  # after it was dropped, and after it was made
+                small.target.weather.insert_one({"t": datetime(2014, 5, 29), "m": 1})
 
         with pytest.raises(ServerError, match="'weather' of 'other' has 101 documents in place of 100"):
             step.take(endpoint, late)
