@@ -1,35 +1,35 @@
-"""Work that is not to be cut short by Ctrl-C, because what is left of it then cannot be told."""
+"""Work that no signal may cut short, because what is left of it then could not be told."""
 
 from __future__ import annotations
 
-import threading
+import signal
 from collections.abc import Callable
+from typing import Any
+
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 def run_to_its_end(work: Callable[[], None]) -> bool:
-    """Do ``work``, and return whether Ctrl-C (or what the caller makes of other signals) came meanwhile.
+    """Do ``work``; Ctrl-C, SIGTERM and SIGHUP are noted meanwhile, and do nothing else.
 
-    It is done in a thread: signals reach the main one, which waits. What ``work`` raises is raised.
+    :return: whether one came.
     """
-    failures: list[BaseException] = []
-    done = threading.Event()
+    seen: list[int] = []
 
-    def guarded() -> None:
-        try:
-            work()
-        except BaseException as error:
-            failures.append(error)
-        finally:
-            done.set()
+    def note(number: int, _: Any) -> None:
+        seen.append(number)
 
-    interrupted = False
-    threading.Thread(target=guarded, name="monarch swap", daemon=True).start()
-    # Not by joining the thread: a join that Ctrl-C interrupts takes it for ended.
-    while not done.is_set():
-        try:
-            done.wait()
-        except KeyboardInterrupt:
-            interrupted = True
-    if failures:
-        raise failures[0]
-    return interrupted
+    previous: dict[int, Any] = {}
+    try:
+        for name in _SIGNALS:
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                previous[number] = signal.signal(number, note)
+    except ValueError:  # not in the main thread, where none of them is raised
+        pass
+    try:
+        work()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    return bool(seen)

@@ -117,7 +117,7 @@ class Run:
     @classmethod
     def of(cls, commands: list[Command]) -> Run:
         names = [command.name if command.target == SWAP else None for command in commands]
-        begins = names.index("update") + 1
+        begins = names.index("update", names.index("insert")) + 1  # of a copy in place the second
         ends = next(n for n, name in enumerate(names, 1) if n > begins and name in ("delete", "drop"))
         return cls(tuple(commands), begins, ends)
 

@@ -1,7 +1,7 @@
 """monarch is killed while it copies: at every command of the swap, and at many before it.
 
 SIGKILL comes before a command reaches the server, when it has reached it and nobody waits for the answer,
-or when it has been answered. All together, 187 moments.
+or when it has been answered. All together, some 200 moments.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 
 import pytest
 
 from monarch import Project
 from monarch.databases.mongo.names import LEASE, SWAP
 from monarch.history import NotWhole
-from tests.kills import Bench, Copy, Moment, Run, Then, bench
+from tests.kills import SOURCES, Bench, Copy, Moment, Run, Then, bench
 from tests.servers import run_mongod
 from tests.shell import Folder
 
@@ -73,20 +73,24 @@ def test_the_next_command_mends_what_a_kill_leaves(target: Bench, chunk: int) ->
 
 def test_a_copy_in_place_says_what_it_leaves(target: Bench) -> None:
     """Once the target is emptied there is no way back, so all but a copy and a drop refuse it."""
-    run = target.copy(in_place=True)
-    swap = [number for number, command in enumerate(run.commands, 1) if command[::2] == ("update", SWAP)]
-    emptied, begins = swap[:2]
-    numbers = range(emptied - 1, run.ends + 1, 7)
-    assert len(numbers) >= 15
-    for number in (emptied - 1, *numbers, begins - 1, begins):
+    runs = {}
+    for _ in SOURCES:
         source = target.other
+        runs[source] = target.copy(in_place=True)
+    first = emptied(runs["first"])
+    begins, ends = runs["first"].begins, runs["first"].ends
+    numbers = range(first, ends + 1, (ends - first) // 15)
+    assert len(numbers) >= 15
+    for number in (first - 1, *numbers, begins - 1, begins):
+        source = target.other
+        run = runs[source]
         copy = Copy(target.folder.path, source, in_place=True)
         target.proxy.at(number, copy.kill, moment="after")
         copy.start()
         assert copy.end() == -signal.SIGKILL
-        if number < emptied:
+        if number < emptied(run):
             target.mend("old", source, "list_migrations")
-        elif number < begins:
+        elif number < run.begins:
             refuse_the_emptied(target, source)
             if number % 2:
                 Project(target.folder.path).drop("target")
@@ -98,48 +102,62 @@ def test_a_copy_in_place_says_what_it_leaves(target: Bench) -> None:
             target.mend("between" if number < run.ends else "new", source, "list_migrations")
 
 
+def emptied(run: Run) -> int:
+    """The number of the command by which a copy in place writes down that it empties the target."""
+    return [command[::2] for command in run.commands].index(("update", SWAP)) + 1
+
+
 def refuse_the_emptied(target: Bench, source: str) -> None:
     for then in ("list_migrations", "migrate"):
         with pytest.raises(NotWhole, match=f"'target' was emptied for `copy_db {source}:target --in-place`"):
             target.run(then, source)
 
 
-def test_a_swap_that_was_given_up_never_begins(tmp_path: Path) -> None:
-    """What begins it may be on its way yet, when Ctrl-C makes monarch give up and drop what is staged."""
+@pytest.fixture(scope="module")
+def slow_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """One whose server can be told to take its time."""
     with (
         run_mongod("--setParameter", "enableTestCommands=1") as (port, _),
-        bench(Folder(tmp_path), port) as target,
+        bench(Folder(tmp_path_factory.mktemp("project")), port) as made,
     ):
-        for in_place in (False, True):
-            source = target.other
-            swap = [
-                number
-                for number, command in enumerate(target.copy(in_place=in_place).commands, 1)
-                if command[::2] == ("update", SWAP)
-            ]
-            source = target.other
-            copy = Copy(target.folder.path, source, in_place=in_place)
+        yield made
 
-            def interrupt(copy: Copy = copy) -> None:
-                late = {"failCommands": ["update"], "blockConnection": True, "blockTimeMS": 1500}
-                target.target.client.admin.command(
-                    "configureFailPoint", "failCommand", mode={"times": 1}, data=late
-                )
-                copy.kill(signal.SIGINT)
 
-            target.proxy.at(swap[in_place], interrupt, then="go on")
-            copy.start()
-            assert copy.end() == 130
-            head = target.target[SWAP].find_one({"_id": "head"})
-            assert in_place if head else not in_place
-            deadline = time.monotonic() + 10
-            while (target.target[SWAP].find_one({"_id": "head"}) or {}).get("state") != "swapping":
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
-            if in_place:
-                refuse_the_emptied(target, source)
-                target.run("copy_db", source)
-                target.holds = source
-                target.see()
-            else:
-                target.mend("old", source, "list_migrations")
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_swap_that_was_given_up_never_begins(slow_target: Bench, in_place: bool, killed: bool) -> None:
+    """What begins it may be on its way yet, when Ctrl-C makes monarch give up and drop what is staged.
+
+    ``killed`` in the middle of that, monarch has forgotten by then what is not to be done.
+    """
+    target = slow_target
+    source = target.other
+    run = target.copy(in_place=in_place)
+    target.copy()
+    inserts = sum(command.name == "insert" for command in run.commands[: run.begins])
+    copy = Copy(target.folder.path, source, in_place=in_place)
+    late = {"failCommands": ["update"], "blockConnection": True, "blockTimeMS": 2000}
+
+    def interrupt() -> None:
+        client = target.target.client
+        client.admin.command("configureFailPoint", "failCommand", mode={"times": 1}, data=late)
+        if killed:
+            target.proxy.at(2, copy.kill, moment="after", only="drop")
+        copy.kill(signal.SIGINT)
+
+    # The first update after the last insert: the steps have been written down then.
+    begin = partial(target.proxy.at, 1, interrupt, then="go on", only="update")
+    target.proxy.at(inserts, begin, then="go on", only="insert")
+    copy.start()
+    assert copy.end() == (-signal.SIGKILL if killed else 130)
+    deadline = time.monotonic() + 10
+    while (target.target[SWAP].find_one({"_id": "head"}) or {}).get("state") != "swapping":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    if in_place:
+        refuse_the_emptied(target, source)
+        target.run("copy_db", source)
+        target.holds = source
+        target.see()
+    else:
+        target.mend("old", source, "list_migrations")

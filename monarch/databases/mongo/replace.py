@@ -21,7 +21,7 @@ from monarch.databases.mongo.staging import UNAUTHORIZED, Staging, create, drop
 from monarch.databases.mongo.steps import Step
 from monarch.databases.mongo.swap import Stuck, Swap
 from monarch.databases.mongo.timestamps import EmptyTimestamps
-from monarch.errors import MonarchError, RunInterrupted
+from monarch.errors import LockedError, MonarchError, RunInterrupted
 from monarch.progress import Progress
 
 
@@ -132,10 +132,15 @@ class Replacement:
         # Where the server is gone, the next command cleans up. Our own staging is nobody else's, with the
         # lease or without.
         with suppress(MonarchError):
+            # First, or what begins the swap, if it is on its way yet, would begin one of nothing.
+            self._forget(swap)
             staging.drop()
-        with suppress(MonarchError):
-            self.lease.renew()
             # What was on its way when Ctrl-C came has arrived by now.
+            self._forget(swap)
+
+    def _forget(self, swap: Swap) -> None:
+        with suppress(LockedError):  # then its next holder has
+            self.lease.renew()
             swap.give_up()
 
     def _load(self, dump: MongoDump, staging: Staging) -> None:

@@ -77,7 +77,9 @@ def test_ctrl_c_while_a_time_series_is_filled_counts_it_once(
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode in (0, 130), said
-    assert small.target.weather.count_documents({}) == 30_000
+    # Right at its beginning the swap may still be taken back.
+    taken_back = "'other' is as it was" in said
+    assert small.target.weather.count_documents({}) == (0 if taken_back else 30_000)
     assert small.target.monarch_swap.find_one() is None
 
 
