@@ -20,6 +20,7 @@ from monarch.secret import Secret, redact
 _PATIENCE = 5.0
 _LOOK_EVERY = 2.0
 _MOMENT = 1.0
+_PIPE_BYTES = 1 << 20
 _LINES_KEPT = 200
 CONFIG = "--config=?"
 
@@ -112,6 +113,7 @@ class Tool:
         self._stream = self._process.stdin if takes_input else self._process.stdout
         assert self._stream is not None
         os.set_blocking(self._stream.fileno(), False)
+        _widen(self._stream.fileno())
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
@@ -190,6 +192,18 @@ class Tool:
                 if line:
                     self._lines.append(line)
                     self._hear(line)
+
+
+def _widen(pipe: int) -> None:
+    """Let a pipe hold more than the usual 64 kB, where that can be said: both ends wait less often."""
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # not on this system
+        return
+    size = getattr(fcntl, "F_SETPIPE_SZ", None)
+    if size is not None:
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(pipe, size, _PIPE_BYTES)
 
 
 def _not_started(program: str, error: OSError) -> ServerError:
