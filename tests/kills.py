@@ -176,6 +176,8 @@ class Copy:
 
 
 def _copy(root: str, source: str, in_place: bool, lease: float | None) -> None:
+    # Some who start the tests in the background have told them to ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if lease is not None:
         for name in ("SECONDS", "_RENEW_EVERY", "_TRUSTED"):
             setattr(leases, name, getattr(leases, name) * lease / SECONDS_HELD)
@@ -299,7 +301,7 @@ class Bench:
     def see(self) -> None:
         """See that the target is whole, that nothing is left of any copy, and that nobody holds it."""
         assert_equal(self.contents[self.holds], self.described())
-        assert not self.leavings()
+        assert not self.leavings(), self.leavings()
         lease = self.target[LEASE].find_one()
         assert lease is not None
         assert "holder" not in lease

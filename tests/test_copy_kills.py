@@ -135,7 +135,8 @@ def test_a_swap_that_was_given_up_never_begins(slow_target: Bench, in_place: boo
     target.copy()
     inserts = sum(command.name == "insert" for command in run.commands[: run.begins])
     copy = Copy(target.folder.path, source, in_place=in_place)
-    late = {"failCommands": ["update"], "blockConnection": True, "blockTimeMS": 2000}
+    head = {"failCommands": ["update"], "namespace": f"{target.target.name}.{SWAP}"}
+    late = {**head, "blockConnection": True, "blockTimeMS": 2000}
 
     def interrupt() -> None:
         client = target.target.client

@@ -13,7 +13,7 @@ from typing import Literal
 
 import pytest
 
-from monarch.databases.mongo.names import STAGING
+from monarch.databases.mongo.names import STAGING, SWAP
 from tests.kills import SECONDS, Bench, Run, bench
 from tests.servers import run_mongod
 from tests.shell import Folder, Ran
@@ -128,7 +128,8 @@ def test_a_tool_is_killed(target: Bench, whole: Run, tool: str) -> None:
         hits += bool(killed)
         assert ran.code == 5
         (error,) = [line for line in ran.err.splitlines() if line.startswith("Error: ")]
-        assert tool in error
+        # Under Wine a tool ends by itself now and then, in a hundred copies once, and says nothing.
+        assert tool in error or not killed
         target.look("old", "first")
         target.mend("old", "first", "migrate")
     assert hits >= 4
@@ -167,4 +168,7 @@ def test_monarch_is_interrupted(target: Bench, whole: Run, number: signal.Signal
         assert swapped or place <= run.begins + 12
         assert not swapped or place > run.begins - 12
         target.holds = "first" if swapped else "second"
+        if place == run.begins and target.leavings() == [SWAP]:
+            # What would have begun the swap has arrived after all was cleaned up, and begins nothing.
+            target.mend("old", "first", "list_migrations")
         target.see()
