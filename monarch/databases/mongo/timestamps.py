@@ -22,8 +22,10 @@ from monarch.errors import ServerError
 
 _TYPE = 0x11
 _EMPTY = bytes(8)
-# A name's end and an empty timestamp: where they occur there may be one.
-_NINE_ZEROS = re.compile(rb"\x00{9,}")
+# The type, the name and its end, an empty timestamp: where they occur there may be one. Which of the bytes
+# before the zeros is the type cannot be told from here; the last that looks like it will do.
+_NINE_ZEROS = bytes(9)
+_LIKE_ONE = re.compile(rb"\x11[^\0\x11]*+\0{9}")
 # The sizes of values by BSON's type numbers (bsonspec.org); "s" a string, "d" a document, "b" a binary.
 _FIXED = {0x01: 8, 0x06: 0, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0x12: 8, 0x13: 16}
 _FIXED |= {0xFF: 0, 0x7F: 0}
@@ -159,11 +161,7 @@ def _size(kind: int, document: bytes, start: int) -> int:
 
 def _may_have_one(payload: bytes) -> bool:
     """Whether a timestamp's type stands right before what may be its name and its value."""
-    for zeros in _NINE_ZEROS.finditer(payload):
-        first = zeros.start()
-        if payload.find(b"\x11", payload.rfind(b"\0", 0, first) + 1, first) >= 0:
-            return True
-    return False
+    return _NINE_ZEROS in payload and _LIKE_ONE.search(payload) is not None
 
 
 def _is_text(name: bytes) -> bool:

@@ -24,7 +24,7 @@ from monarch.errors import ServerError
 
 READERS, WRITERS = 2, 4
 # One reply of the server, and what waits between readers and writers.
-_BATCH = 2 * 1024 * 1024
+_BATCH = 1024 * 1024
 _WAITING = 6 * 1024 * 1024
 _MOST_DOCUMENTS = 10_000
 
