@@ -17,7 +17,8 @@ from monarch.errors import ServerError
 from monarch.process import CONFIG, Tool
 
 _RESTORED = re.compile(r"(\d+) document\(s\) restored successfully\. (\d+) document\(s\) failed")
-_WORKERS = 4
+# A collection; four at a time are being restored. More only make mongod switch between them.
+_WORKERS = 2
 # What the database is called between us and mongorestore.
 _BETWEEN = "monarch"
 
