@@ -40,7 +40,13 @@ setup(
         "monarch": ["py.typed", "demo/project/migrations/*.py"],
         "monarch.migrations_template": ["*.py", "*.tmpl"],
     },
-    install_requires=["click>=8.1.7", "fastcrc>=0.3.2", "pymongo>=4.9.1"],
+    install_requires=[
+        "backports.zstd>=1.0; python_version < '3.14'",
+        "click>=8.1.7",
+        "fastcrc>=0.3.2",
+        "isal>=1.6",
+        "pymongo>=4.9.1",
+    ],
     extras_require={"embedded": EMBEDDED, "test": TEST, "dev": DEV},
     entry_points={"console_scripts": ["monarch = monarch.commands:main"]},
     classifiers=[

@@ -92,7 +92,6 @@ class Copying:
             mended = self.target.mend(lease, emptied_is_fine=True)
             if mended is not None:
                 progress.mended(mended)
-            progress.copying(sum(one.documents for one in dump.held), sum(one.bytes for one in dump.held))
             copied += self.target.replace(
                 dump, self.engine, lease, purpose, in_place=in_place, progress=progress
             )

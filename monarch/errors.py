@@ -12,7 +12,7 @@ EXIT_CODES = {
     2: "wrong usage, settings or migration files",
     3: "migrations are pending (where asked to say so)",
     4: "locked by another run",
-    5: "a server or an outside tool failed",
+    5: "a server, a store of backups or an outside tool failed",
     130: "interrupted",
 }
 
@@ -64,6 +64,16 @@ class ServerError(MonarchError):
     """A server or an outside tool cannot be reached, refuses, or fails."""
 
     exit_code = 5
+
+
+class StoreError(MonarchError):
+    """The place where backups are kept cannot be reached, refuses, or is full."""
+
+    exit_code = 5
+
+
+class DamagedError(MonarchError):
+    """Bytes that were kept are not those that were written."""
 
 
 class RunInterrupted(MonarchError):

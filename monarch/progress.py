@@ -17,13 +17,19 @@ class Progress:
         """What a run that was cut off had left has been put in order, told in one line."""
 
     def phase(self, name: str) -> None:
-        """A copy enters its next phase: emptying, copying, indexing, comparing, swapping."""
+        """The next phase begins.
 
-    def copying(self, documents: int, bytes: int) -> None:
-        """So much is to be copied, as the server counts it."""
+        Emptying, copying or restoring, comparing, indexing, swapping; dumping; verifying.
+        """
 
-    def copied(self, documents: int, bytes: int) -> None:
-        """So much more has been read and is on its way."""
+    def expects(self, documents: int, bytes: int) -> None:
+        """In this phase so much is to come by, as the server counted it."""
+
+    def passed(self, documents: int, bytes: int) -> None:
+        """So much more has come by."""
+
+    def noted(self, what: str) -> None:
+        """Something was done on the way that one may want to know, told in one line."""
 
     def planned(self, environment: str, keys: tuple[str, ...]) -> None:
         """These migrations will run, in this order."""

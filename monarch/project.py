@@ -11,23 +11,28 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from monarch import templates
+from monarch import scaffold
+from monarch.backups.codecs import find_codec
+from monarch.backups.names import check_stem
+from monarch.backups.opened import require_restorable
+from monarch.backups.restoring import Restored, Restoring
+from monarch.backups.restoring import interrupted as not_restored
+from monarch.backups.shelf import Backup, Shelf
+from monarch.backups.taking import Taken, Taking
 from monarch.copying import Copying, CopyPlan, CopyResult, interrupted
 from monarch.databases import open_database
 from monarch.databases.base import Contents, Database
 from monarch.databases.lease import Lease
 from monarch.environments import Environment
-from monarch.errors import ProjectError, UsageError
+from monarch.errors import RunInterrupted, UsageError
 from monarch.history import NotWhole, Record
 from monarch.migrations.files import MigrationFile, find_migration, find_migrations
-from monarch.migrations.naming import check_name, next_stamp
 from monarch.migrations.plan import Status, list_status, pending, refuse_if_running
 from monarch.migrations.runner import Done, Runner, load_all
-from monarch.names import camel_case
-from monarch.places import FOLDER, SETTINGS
+from monarch.places import SETTINGS
 from monarch.progress import SILENT, Progress
 from monarch.settings import Settings, load_settings
-from monarch.writing import keep_aside, write_whole
+from monarch.stores import open_store
 
 
 @dataclass(frozen=True)
@@ -71,25 +76,7 @@ class Project:
 
         :return: the files written, and the old settings under their new name, if there were any.
         """
-        folder = self.root / FOLDER
-        if self.root.name == FOLDER and (self.root.parent / SETTINGS).exists():
-            raise ProjectError("This is the inside of a project.", "Its folder is the one above: cd ..")
-        written = []
-        try:
-            folder.mkdir(exist_ok=True)
-            package, settings = folder / "__init__.py", self.root / SETTINGS
-            if not package.exists():
-                write_whole(package, templates.read("__init__.py"))
-                written.append(package)
-            if settings.exists():
-                written.append(keep_aside(settings))
-            write_whole(settings, templates.read("settings.py.tmpl"))
-            written.append(settings)
-        except OSError as error:
-            raise ProjectError(
-                f"{folder} cannot be written: {error.strerror}.", "Mend that first."
-            ) from error
-        return tuple(written)
+        return scaffold.init(self.root)
 
     def has_settings(self) -> bool:
         """Whether `init` has been here."""
@@ -100,20 +87,7 @@ class Project:
 
         :raises ProjectError: if the name cannot be one, is taken, or the template is broken.
         """
-        check_name(name)
-        files = find_migrations(self.root)
-        for file in files:
-            if file.name.casefold() == name.casefold():
-                raise ProjectError(
-                    f"There is a migration {name!r} already: {file.shown_path}.", "Choose another name."
-                )
-        path = self.root / FOLDER / f"_{next_stamp(files)}_{name}_migration.py"
-        source = templates.render_migration(self.root / FOLDER, f"{camel_case(name)}Migration", name)
-        try:
-            write_whole(path, source)
-        except OSError as error:
-            raise ProjectError(f"{path} cannot be written: {error.strerror}.", "Mend that first.") from error
-        return path
+        return scaffold.generate(self.root, name)
 
     def migrations(self) -> tuple[MigrationFile, ...]:
         """The migrations of this checkout, in order. Imports none of them."""
@@ -213,6 +187,89 @@ class Project:
                 result = copying.run(in_place=in_place, progress=progress)
         except KeyboardInterrupt as error:  # while servers were reached, or left
             raise interrupted(target, done=result is not None) from error
+        return result
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        """The backups, in the store that the settings name.
+
+        :raises SettingsError: if they name none.
+        """
+        return Shelf(open_store(self.settings.store, self.root))
+
+    def backup(
+        self,
+        environment: str,
+        *,
+        name: str | None = None,
+        codec: str = "zst",
+        level: int | None = None,
+        engine: str = "auto",
+        allow_empty: bool = False,
+        progress: Progress = SILENT,
+    ) -> Taken:
+        """Take a backup of the database of ``environment``, called after it or as ``name`` says.
+
+        ``codec`` is "zst" or "gz", ``level`` how hard it tries, ``engine`` as for `copy`.
+
+        :raises ServerError: if the database cannot be read to its end.
+        :raises StoreError: if the backup cannot be kept. Nothing is, after either of them.
+        """
+        source = self.environment(environment)
+        stem = name if name is not None else source.db_name
+        check_stem(stem)
+        packing = find_codec(codec, level)
+        store = self.shelf.store
+        try:
+            with self.open(environment, progress) as database:
+                chosen = database.choose_engine(engine)
+                taking = Taking(
+                    database, environment, source.db_name, chosen, store, stem, *packing, allow_empty
+                )
+                return taking.run(progress)
+        except KeyboardInterrupt as error:  # while the server was reached
+            raise RunInterrupted("Interrupted. Nothing was kept of the backup.") from error
+
+    def find_backup(self, name: str) -> Backup:
+        """The backup called ``name``; where none is, the newest good one of the environment of that name.
+
+        :raises BrokenBackup: if it is not whole, as far as can be seen without reading it.
+        :raises UsageError: if there is none.
+        """
+        backup = self.shelf.find(name)
+        if backup is None and any(name == environment.name for environment in self.settings.environments):
+            backup = self.shelf.newest(name)
+            if backup is None:
+                raise UsageError(
+                    f"There is no good backup of {name!r} in {self.shelf.store.place}.",
+                    f"Take one: monarch backup {name}",
+                )
+        backup = backup or self.shelf.get(name)
+        require_restorable(self.shelf, backup)
+        return backup
+
+    def restore(
+        self,
+        backup: str | Backup,
+        environment: str,
+        *,
+        engine: str = "auto",
+        in_place: bool = False,
+        progress: Progress = SILENT,
+    ) -> Restored:
+        """Let the database of ``environment`` hold what ``backup`` holds, and nothing else; see `copy`.
+
+        :raises BrokenBackup: if it is not as it was written; the target is then as it was.
+        """
+        found = self.find_backup(backup) if isinstance(backup, str) else backup
+        result: Restored | None = None
+        try:
+            with self.open(environment, progress) as database:
+                chosen = database.choose_engine(engine)
+                restoring = Restoring(self.shelf, found, database, environment, chosen)
+                result = restoring.run(in_place=in_place, progress=progress)
+        except KeyboardInterrupt as error:  # while the server was reached, or left
+            raise not_restored(environment, done=result is not None) from error
         return result
 
     def require_two(self, source: str, target: str) -> None:

@@ -32,14 +32,14 @@ _LONG_ENOUGH = 8
 
 
 @dataclass(frozen=True)
-class LocalStore:
+class LocalSettings:
     """Backups in a folder."""
 
     backup_dir: str
 
 
 @dataclass(frozen=True)
-class S3Store:
+class S3Settings:
     """Backups in a bucket."""
 
     bucket_name: str
@@ -52,7 +52,7 @@ class Settings:
     """What ``migrations/settings.py`` says. ``store`` is None where it has no ``BACKUPS``."""
 
     environments: tuple[Environment, ...]
-    store: LocalStore | S3Store | None = None
+    store: LocalSettings | S3Settings | None = None
 
     def environment(self, name: str) -> Environment:
         """The environment called ``name``.
@@ -150,7 +150,7 @@ _STORES = {
 }
 
 
-def _store(entries: Any) -> LocalStore | S3Store | None:
+def _store(entries: Any) -> LocalSettings | S3Settings | None:
     if entries is None or entries == {}:
         return None
     if not isinstance(entries, Mapping):
@@ -171,6 +171,8 @@ def _store(entries: Any) -> LocalStore | S3Store | None:
     if entry.get(_STORES[kind][0]) is None:
         raise SettingsError(f"BACKUPS[{kind!r}] has no {_STORES[kind][0]!r}.", "Say where backups go.")
     if kind == "LOCAL":
-        return LocalStore(entry["backup_dir"])
+        return LocalSettings(entry["backup_dir"])
     secret = entry.get("aws_secret_access_key")
-    return S3Store(entry["bucket_name"], entry.get("aws_access_key_id"), Secret(secret) if secret else None)
+    return S3Settings(
+        entry["bucket_name"], entry.get("aws_access_key_id"), Secret(secret) if secret else None
+    )

@@ -107,9 +107,12 @@ class Folder:
         path.write_text(dedent(text), encoding="utf-8")
         return path
 
-    def settings(self, **environments: Mapping[str, Any]) -> None:
-        """Write settings with these environments."""
-        self.write("migrations/settings.py", f"ENVIRONMENTS = {environments!r}\n")
+    def settings(self, *, backup_dir: str | None = None, **environments: Mapping[str, Any]) -> None:
+        """Write settings with these environments, and with a folder for backups."""
+        text = f"ENVIRONMENTS = {environments!r}\n"
+        if backup_dir is not None:
+            text += f"BACKUPS = {{'LOCAL': {{'backup_dir': {backup_dir!r}}}}}\n"
+        self.write("migrations/settings.py", text)
 
     def migration(self, name: str, body: str = "pass", stamp: str | None = None) -> str:
         """Write a migration whose ``run`` is ``body``, after those that are there; return its key."""

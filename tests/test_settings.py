@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from monarch.errors import SettingsError
-from monarch.settings import LocalStore, S3Store, load_settings
+from monarch.settings import LocalSettings, S3Settings, load_settings
 from tests.shell import Folder
 
 GOOD = "ENVIRONMENTS = {'dev': {'host': 'localhost', 'db_name': 'a'}}\n"
@@ -29,14 +29,14 @@ def test_settings_leave_nothing_behind(folder: Folder) -> None:
 
 def test_backups(folder: Folder) -> None:
     folder.write("migrations/settings.py", GOOD + "BACKUPS = {'LOCAL': {'backup_dir': 'b'}}")
-    assert load_settings(folder.path).store == LocalStore("b")
+    assert load_settings(folder.path).store == LocalSettings("b")
     folder.write(
         "migrations/settings.py",
         GOOD + "BACKUPS = {'S3': {'bucket_name': 'b', 'aws_access_key_id': 'k',"
         " 'aws_secret_access_key': 'very-hush'}}",
     )
     store = load_settings(folder.path).store
-    assert isinstance(store, S3Store)
+    assert isinstance(store, S3Settings)
     assert "very-hush" not in repr(store)
 
 

@@ -10,6 +10,7 @@ import os
 
 import click
 
+from monarch.commands.backups import backup, delete_backup, list_backups, show_backup, verify_backup
 from monarch.commands.boundary import leave, open_missing_streams
 from monarch.commands.copies import copy_db
 from monarch.commands.demo import demo
@@ -17,6 +18,7 @@ from monarch.commands.environments import drop_db, list_environments
 from monarch.commands.group import Group
 from monarch.commands.migrations import generate, list_migrations, migrate, migrate_one
 from monarch.commands.project import init
+from monarch.commands.restores import restore
 from monarch.version import __version__
 
 
@@ -43,6 +45,12 @@ for command in (
     migrate_one,
     list_environments,
     copy_db,
+    backup,
+    list_backups,
+    show_backup,
+    verify_backup,
+    restore,
+    delete_backup,
     drop_db,
 ):
     cli.add_command(command)

@@ -48,14 +48,22 @@ class Bar(Told):
         self._clear()
         super().mended(what)
 
+    def noted(self, what: str) -> None:
+        self._clear()
+        super().noted(what)
+
     def phase(self, name: str) -> None:
         self._phase = name
+        self._all_documents = self._all_bytes = 0
         self._draw()
 
-    def copying(self, documents: int, bytes: int) -> None:
+    def expects(self, documents: int, bytes: int) -> None:
         self._all_documents, self._all_bytes = documents, bytes
+        self._documents = self._bytes = 0
+        self._history = []
+        self._draw()
 
-    def copied(self, documents: int, bytes: int) -> None:
+    def passed(self, documents: int, bytes: int) -> None:
         self._documents += documents
         self._bytes += bytes
         now = time.monotonic()
@@ -64,7 +72,7 @@ class Bar(Told):
         elif not self._shown and now - self._said_at >= _SAY_EVERY:
             self._said_at = now
             told = f"{self._documents:,} documents, {size(self._bytes)} of {size(self._total())}"
-            click.echo(f"Copying: {told} …", err=True)
+            click.echo(f"{self._phase.capitalize()}: {told} …", err=True)
 
     def _total(self) -> int:
         # The server's counts are estimates: there may come more than it said.
@@ -80,7 +88,7 @@ class Bar(Told):
 
     def _parts(self, now: float) -> list[str]:
         """What the line says, the most important first."""
-        if self._phase != "copying":
+        if not self._all_bytes:
             return [f"{self._phase} …"]
         total = self._total()
         share = self._bytes / total
@@ -90,7 +98,7 @@ class Bar(Told):
         left = f"{duration((total - self._bytes) / speed)} left" if speed else ""
         documents = f"{self._documents:,}/{max(self._all_documents, self._documents):,} documents"
         return [
-            f"copying [{'#' * filled}{'-' * (_WIDTH - filled)}] {share:4.0%}",
+            f"{self._phase} [{'#' * filled}{'-' * (_WIDTH - filled)}] {share:4.0%}",
             left,
             f"{size(speed)}/s",
             f"{size(self._bytes)}/{size(total)}",

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from monarch.commands.bar import Bar
+from monarch.commands.collections import print_collections, print_copied, summary
+from monarch.commands.engines import by, engine_option
 from monarch.commands.names import this_project
-from monarch.commands.output import count, duration, print_json, print_table, shorten, size
+from monarch.commands.output import count, duration, print_json
 from monarch.commands.pairs import ENVIRONMENTS, Pair
 from monarch.commands.questions import breathe, confirm, yes_option
 
 if TYPE_CHECKING:
     from monarch.copying import CopyPlan, CopyResult
-    from monarch.databases.base import Held
-
-# Room for the other columns in a terminal of the usual width.
-_WIDEST = 36
-ENGINES = ("auto", "tools", "native")
 
 
 @click.command("copy_db")
 @click.argument("pair", metavar="FROM:TO", type=ENVIRONMENTS)
-@click.option(
-    "--engine",
-    type=click.Choice(ENGINES),
-    default="auto",
-    show_default=True,
-    help="tools: mongodump and mongorestore; native: pymongo alone; auto: the tools if they are there.",
-)
+@engine_option
 @click.option("--in-place", is_flag=True, help="Drop what TO holds first: needs less room, has no way back.")
 @click.option("--allow-empty", is_flag=True, help="Copy a database that holds nothing, too.")
 @click.option("--plan", is_flag=True, help="Show what would be copied, and change nothing.")
@@ -80,13 +70,13 @@ def _show_plan(plan: CopyPlan, pair: Pair, as_json: bool) -> None:
         return
     if plan.unfinished:
         click.echo(f"Note: {plan.unfinished}", err=True)
-    click.echo(f"From {pair.source} to {pair.target}, by {_by(plan)}:")
-    _print_collections(plan.comes)
+    click.echo(f"From {pair.source} to {pair.target}, by {by(plan.engine, plan.versions)}:")
+    print_collections(plan.comes)
     replaced = len(plan.goes) - len(goes)
     click.echo(f"On {pair.target}, {count(replaced, 'collection')} of the same name would be replaced.")
     if goes:
         click.echo("These would be dropped:")
-        _print_collections(tuple(goes))
+        print_collections(goes)
     click.echo("Nothing was changed.")
 
 
@@ -103,35 +93,6 @@ def _show_result(result: CopyResult, pair: Pair, as_json: bool) -> None:
             }
         )
         return
-    _print_collections(result.collections, [duration(copied.seconds) for copied in result.collections])
-    # As drop_db counts: views hold nothing, and buckets are no documents.
-    collections = [copied for copied in result.collections if copied.kind != "view"]
-    documents = sum(copied.documents for copied in collections if copied.kind == "collection")
-    total = size(sum(copied.bytes for copied in collections))
-    click.echo(
-        f"Copied {pair.source} to {pair.target}: {count(len(collections), 'collection')}, "
-        f"{count(documents, 'document')}, {total} in {duration(result.seconds)}, by {_by(result)}."
-    )
-
-
-def _by(what: CopyPlan | CopyResult) -> str:
-    return f"{what.engine} ({', '.join(what.versions)})"
-
-
-def _print_collections(collections: tuple[Held, ...], seconds: list[str] | None = None) -> None:
-    if not collections:
-        return
-    rows = [_cells(held) for held in collections]
-    headers: tuple[str, ...] = ("COLLECTION", "DOCUMENTS", "SIZE", "INDEXES")
-    if seconds is not None:
-        headers = (*headers, "TIME")
-        rows = [(*row, taken) for row, taken in zip(rows, seconds, strict=True)]
-    print_table(headers, rows, right=(1, 2, 3, 4))
-
-
-def _cells(held: Held) -> tuple[str, ...]:
-    name = shorten(held.name, _WIDEST) if sys.stdout.isatty() else held.name
-    if held.kind == "view":
-        return name, "view", "-", "-"
-    documents = f"{held.documents:,}" + (" buckets" if held.kind == "timeseries" else "")
-    return name, documents, size(held.bytes), str(held.indexes)
+    print_copied(result.collections)
+    took = f"in {duration(result.seconds)}, by {by(result.engine, result.versions)}"
+    click.echo(f"Copied {pair.source} to {pair.target}: {summary(result.collections)} {took}.")

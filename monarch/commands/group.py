@@ -22,7 +22,7 @@ class Group(click.Group):
 
     aliases = {"create": "generate"}
     # Of the original, and on their way: nobody who types one of them is to be sent to drop_db.
-    coming = ("backup", "generate_query_set", "list_backups", "list_query_sets", "restore")
+    coming = ("generate_query_set", "list_query_sets")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -47,9 +47,14 @@ class ProjectName(click.ParamType):  # type: ignore[type-arg]
         return [CompletionItem(name) for name in names]
 
 
-ENVIRONMENT = ProjectName(
-    "environment", lambda: [environment.name for environment in this_project().settings.environments]
-)
+def _environments() -> list[str]:
+    return [environment.name for environment in this_project().settings.environments]
+
+
+ENVIRONMENT = ProjectName("environment", _environments)
+BACKUP = ProjectName("backup", lambda: this_project().shelf.names())
+# What can stand for a backup: its name, or an environment for the newest one of that.
+RESTORABLE = ProjectName("backup", lambda: [*_environments(), *this_project().shelf.names()])
 # By the name that it was given, or by its key, which begins with the date.
 MIGRATION = ProjectName(
     "migration", lambda: [name for file in this_project().migrations() for name in (file.name, file.key)]

@@ -48,6 +48,9 @@ class Told(Progress):
     def mended(self, what: str) -> None:
         click.echo(f"Note: {what}.", err=True)
 
+    def noted(self, what: str) -> None:
+        click.echo(f"Note: {what}.", err=True)
+
     def must_stop(self) -> bool:
         return was_signalled()
 

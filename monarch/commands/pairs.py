@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from monarch.commands.names import ENVIRONMENT
+from monarch.commands.names import ENVIRONMENT, RESTORABLE
 from monarch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -84,4 +84,7 @@ class PairType(click.ParamType):  # type: ignore[type-arg]
         return [CompletionItem(text) for text in whole]
 
 
+BACKUP_AND_ENVIRONMENT = PairType(
+    "backup:environment", RESTORABLE, ENVIRONMENT, example="production:development", may_have_colons=True
+)
 ENVIRONMENTS = PairType("from:to", ENVIRONMENT, ENVIRONMENT, example="production:development")

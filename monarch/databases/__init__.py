@@ -6,12 +6,17 @@ from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
 
-from monarch.databases.base import Database
+from monarch.databases.base import Archive, Database, Files, Held
 from monarch.environments import Environment
+from monarch.errors import DamagedError
 from monarch.progress import SILENT, Progress
+from monarch.streams import Stream
 
-# A kind of database is a package with `open_database(environment, root, progress)`.
+# A kind of database is a package with `open_database(environment, root, progress)`,
+# `open_archive(stream, expected)` and, where its tools write files, `open_files(files)`.
 KINDS = {"mongo": "monarch.databases.mongo"}
+# The one kind that monarch 0.1 knew.
+LEGACY_KIND = "mongo"
 
 
 def open_database(
@@ -28,3 +33,23 @@ def open_database(
         environment.require(), root, progress
     )
     return opened
+
+
+def open_archive(kind: str, stream: Stream, expected: tuple[Held, ...]) -> Archive:
+    """The archive in ``stream``, which a database of that kind has written, and which holds what is expected.
+
+    :raises DamagedError: now or in reading, if it does not.
+    """
+    if kind not in KINDS:
+        raise DamagedError(f"It is of a {kind!r} database, which this monarch does not know.")
+    archive: Archive = import_module(KINDS[kind]).open_archive(stream, expected)
+    return archive
+
+
+def open_files(kind: str, files: Files) -> Archive:
+    """What ``files`` hold, which the tools of that kind of database have written.
+
+    :raises DamagedError: now or in reading, if they are not what those write.
+    """
+    archive: Archive = import_module(KINDS[kind]).open_files(files)
+    return archive

@@ -10,6 +10,7 @@ from typing import ClassVar
 from monarch.databases.lease import Lease
 from monarch.history import History
 from monarch.progress import Progress
+from monarch.streams import Sink, Stream
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Engine(ABC):
 
 
 class Dump(ABC):
-    """What one database holds, to be read once into another."""
+    """What one database holds, to be read once."""
 
     @property
     @abstractmethod
@@ -61,8 +62,53 @@ class Dump(ABC):
         """The collections that it holds, in order of their names."""
 
 
+class LiveDump(Dump):
+    """What a database holds that is open."""
+
+    @property
+    @abstractmethod
+    def server(self) -> str:
+        """The server with its version, for people."""
+
+    @abstractmethod
+    def write_archive(self, sink: Sink, progress: Progress) -> tuple[Copied, ...]:
+        """Write all of it into ``sink``, as an archive; what that was.
+
+        :raises ServerError: if it cannot be read to its end, or was another thing at the end.
+        """
+
+
+class Archive(Dump):
+    """What an archive holds."""
+
+    @abstractmethod
+    def read_through(self, progress: Progress) -> tuple[Copied, ...]:
+        """Read all of it; what that was.
+
+        :raises DamagedError: if anything of it is not as it should be.
+        """
+
+
+class Files(ABC):
+    """Files by name, in no folder, of which nothing is known but that they belong together."""
+
+    @abstractmethod
+    def sizes(self) -> dict[str, int]:
+        """Their names, and how many bytes each has."""
+
+    @abstractmethod
+    def open(self, name: str) -> AbstractContextManager[Stream]:
+        """Read one of them.
+
+        :raises DamagedError: in reading, if it is not as it was written.
+        """
+
+
 class Database(ABC):
     """One open database. Every method raises `ServerError` where the server fails or refuses."""
+
+    # What `monarch.databases.KINDS` calls it.
+    kind: ClassVar[str]
 
     @property
     @abstractmethod
@@ -119,7 +165,7 @@ class Database(ABC):
         """
 
     @abstractmethod
-    def dump(self, engine: Engine) -> Dump:
+    def dump(self, engine: Engine) -> LiveDump:
         """What it holds now, as ``engine`` reads it. Nothing but the catalog is read before it is used."""
 
     @abstractmethod

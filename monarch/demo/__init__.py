@@ -20,9 +20,14 @@ STORY = (
     ("", "copy_db production:development --yes"),
     ("# Somebody wrote two migrations. Which has that data seen?", "list_migrations development"),
     ("# Try them where nothing can break.", "migrate development"),
-    ("# Everything cool? Time to rock.", "migrate production --yes"),
+    ("# Everything cool? Just to be sure, let's make a backup.", "backup production"),
+    ("# Time to rock.", "migrate production --yes"),
     ("# Once is enough, however often it is run.", "migrate production --yes"),
     ("", "list_migrations production"),
+    ("# Not cool? The backup knows how it was. Look at it where nothing can break.", None),
+    ("", "list_backups"),
+    ("", "restore production:development --yes"),
+    ("", "list_migrations development"),
 )
 
 

@@ -12,13 +12,20 @@ from tests.shell import Folder
 @pytest.mark.server
 def test_the_story(folder: Folder) -> None:
     ran = folder.monarch("demo", "shop window")
-    assert (ran.code, ran.err) == (0, "")
+    assert ran.code == 0
+    made, newest = ran.err.splitlines()
+    assert made.startswith("Note: the folder ")
+    assert newest.startswith("The newest good backup of production is shelter__")
     assert "Copied production to development: 2 collections, 600 documents" in ran.out
     assert "2 migrations done" in ran.out
     assert "500 dogs weighed" in ran.out
     assert ran.out.count("Completed") == 2
     project = Folder(folder.path / "shop window")
-    assert project.monarch("list_migrations", "development").out.count("Completed") == 2
+    assert "Backed up production as shelter__" in ran.out
+    assert "Restored shelter__" in ran.out
+    # It has been restored from the backup, which was taken before.
+    assert project.monarch("list_migrations", "development").out.count("New") == 2
+    assert project.monarch("list_migrations", "production").out.count("Completed") == 2
 
 
 def test_a_folder_that_is_there_is_left_alone(folder: Folder) -> None:

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from monarch.databases.base import Archive, Files, Held
 from monarch.databases.mongo.connection import connect
 from monarch.databases.mongo.database import MongoDatabase
 from monarch.environments import Environment
 from monarch.errors import ServerError
 from monarch.progress import Progress
+from monarch.streams import Stream
 
 
 @contextmanager
@@ -28,3 +30,17 @@ def open_database(environment: Environment, root: Path, progress: Progress) -> I
             environment = stack.enter_context(serve(environment, root, progress))
         client = stack.enter_context(connect(environment))
         yield MongoDatabase(environment, client)
+
+
+def open_archive(stream: Stream, expected: tuple[Held, ...]) -> Archive:
+    """An archive in mongodump's format."""
+    from monarch.databases.mongo.archived import MongoArchive
+
+    return MongoArchive(stream, expected)
+
+
+def open_files(files: Files) -> Archive:
+    """What mongodump writes into a folder."""
+    from monarch.databases.mongo.files import MongoFiles
+
+    return MongoFiles(files)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
-from monarch.databases.base import Contents, Copied, Database, Dump, Engine
+from monarch.databases.base import Contents, Copied, Database, Dump, Engine, LiveDump
 from monarch.databases.lease import Lease
 from monarch.databases.mongo import lease as leases
 from monarch.databases.mongo.connection import Client, explained, full_uri
@@ -22,6 +22,8 @@ class MongoDatabase(Database):
 
     What copies needs is imported when it is used: most commands do without.
     """
+
+    kind = "mongo"
 
     def __init__(self, environment: Environment, client: Client) -> None:
         self._environment = environment
@@ -95,12 +97,12 @@ class MongoDatabase(Database):
 
         return choose_engine(wanted)
 
-    def dump(self, engine: Engine) -> Dump:
-        from monarch.databases.mongo.dump import MongoDump
+    def dump(self, engine: Engine) -> LiveDump:
         from monarch.databases.mongo.engines.base import MongoEngine
+        from monarch.databases.mongo.live import MongoLiveDump
 
         assert isinstance(engine, MongoEngine)
-        return MongoDump(self._endpoint, engine)
+        return MongoLiveDump(self._endpoint, engine)
 
     def replace(
         self,

@@ -1,64 +1,56 @@
-"""A database as it is read for a copy."""
+"""What one database holds, on its way into another."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from typing import ClassVar
 
 from monarch.databases.base import Dump, Held
 from monarch.databases.mongo.catalog import Collection
-from monarch.databases.mongo.endpoint import Endpoint
-from monarch.databases.mongo.engines.base import MongoEngine
 from monarch.databases.mongo.pieces import Piece
-from monarch.databases.mongo.survey import list_entries, read_catalog, uuid_of
-from monarch.databases.mongo.swap import read_head
-from monarch.databases.mongo.unfinished import unfinished
-from monarch.errors import ServerError
+from monarch.databases.mongo.tally import Tallies
+from monarch.progress import Progress
 
 
 class MongoDump(Dump):
-    """What ``source`` holds when this is made, as ``engine`` will read it."""
+    """A dump of MongoDB, wherever it comes from.
 
-    def __init__(self, source: Endpoint, engine: MongoEngine) -> None:
-        self._source = source
-        self._engine = engine
-        self.collections = read_catalog(source)
+    ``collections`` are what it holds. ``deed`` says for people what is done when it is put into a database.
+    """
+
+    deed: ClassVar[str]
+    collections: tuple[Collection, ...]
 
     @property
     def held(self) -> tuple[Held, ...]:
         return tuple(as_held(collection) for collection in self.collections)
 
+    @abstractmethod
     def take_series_as_documents(self) -> None:
-        """Read every time series as the documents that one sees in it, not as the server's buckets."""
-        self.collections = tuple(
-            replace(collection, as_documents=collection.kind == "timeseries")
-            for collection in self.collections
-        )
+        """Read every time series as the documents that one sees in it, not as the server's buckets.
 
+        :raises MonarchError: if that cannot be done.
+        """
+
+    @abstractmethod
     def pieces(self, alive: Callable[[], None]) -> AbstractContextManager[Iterator[Piece]]:
         """All documents; see `MongoEngine.read`."""
-        with_documents = tuple(one for one in self.collections if one.kind != "view")
-        return self._engine.read(self._source, with_documents, alive)
 
+    @abstractmethod
     def check(self) -> None:
-        """See that the collections are still those that have been read.
+        """See, once all pieces have come, that they were all there is, and what there was.
 
-        :raises ServerError: if one has been dropped, renamed or replaced meanwhile.
-        :raises NotWhole: if the source is in the middle of being replaced itself.
+        :raises MonarchError: if not.
         """
-        entries = {str(entry["name"]): entry for entry in list_entries(self._source)}
-        head = read_head(self._source.on_primary())
-        if head is not None:
-            raise unfinished(self._source.name, head)
-        for collection in self.collections:
-            entry = entries.get(collection.name)
-            if entry is None or uuid_of(entry, entries) != collection.uuid:
-                raise ServerError(
-                    f"{collection.name!r} of {self._source.name!r} was dropped, renamed or replaced while it "
-                    "was read.",
-                    "Nothing was changed. Try again when nobody does that.",
-                )
+
+    def expect(self, phase: str, progress: Progress) -> Tallies:
+        """Tell that a phase begins in which all of it comes by; the tallies that count it."""
+        held = self.held
+        progress.phase(phase)
+        progress.expects(sum(one.documents for one in held), sum(one.bytes for one in held))
+        return Tallies(self.collections, progress)
 
 
 def as_held(collection: Collection) -> Held:
@@ -66,3 +58,7 @@ def as_held(collection: Collection) -> Held:
     return Held(
         collection.name, collection.kind, collection.documents, collection.bytes, len(collection.indexes)
     )
+
+
+def unwatched() -> None:
+    """For `MongoDump.pieces` where nobody holds anything that could be lost meanwhile."""

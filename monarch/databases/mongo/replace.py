@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pymongo.errors import OperationFailure
 
@@ -15,24 +14,15 @@ from monarch.databases.mongo.dump import MongoDump
 from monarch.databases.mongo.endpoint import Endpoint
 from monarch.databases.mongo.engines.base import MongoEngine, Rights
 from monarch.databases.mongo.names import STAGING
-from monarch.databases.mongo.pieces import Batch, Piece
+from monarch.databases.mongo.pieces import Batch
 from monarch.databases.mongo.planning import plan_steps
 from monarch.databases.mongo.staging import UNAUTHORIZED, Staging, create, drop
 from monarch.databases.mongo.steps import Step
 from monarch.databases.mongo.swap import Stuck, Swap
+from monarch.databases.mongo.tally import Tallies
 from monarch.databases.mongo.timestamps import EmptyTimestamps
 from monarch.errors import LockedError, MonarchError, RunInterrupted
 from monarch.progress import Progress
-
-
-@dataclass
-class Tally:
-    """What came of one collection, and when."""
-
-    documents: int = 0
-    bytes: int = 0
-    first: float = 0.0
-    last: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +34,6 @@ class Replacement:
     engine: MongoEngine
     progress: Progress
     purpose: str
-    tallies: dict[str, Tally] = field(default_factory=dict)
 
     def run(self, dump: MongoDump, *, in_place: bool) -> tuple[Copied, ...]:
         """Do all of it. Until the swap the target is as it was, unless it is done ``in_place``.
@@ -56,12 +45,11 @@ class Replacement:
         if any(BUCKETS in one.data_name for one in dump.collections) and not self._may_write_buckets():
             dump.take_series_as_documents()
         staging = Staging(self.target, self.lease, dump.collections)
-        self.tallies.update({one.data_name: Tally() for one in dump.collections if one.kind != "view"})
         try:
             if in_place:
                 self.progress.phase("emptying")
                 swap.empty(self.purpose)
-            self._build(dump, staging)
+            copied = self._build(dump, staging)
             interrupted = self._begin(swap, plan_steps(self.target, staging))
         except MonarchError as error:
             self._give_up(swap, staging)
@@ -78,18 +66,19 @@ class Replacement:
             self._give_up(swap, staging)
             raise
         self._finish(swap, interrupted=interrupted)
-        return tuple(self._copied(collection) for collection in dump.collections)
+        return copied
 
-    def _build(self, dump: MongoDump, staging: Staging) -> None:
+    def _build(self, dump: MongoDump, staging: Staging) -> tuple[Copied, ...]:
         """Build the copy beside what is there, and see that it is one."""
         staging.prepare()
-        self._load(dump, staging)
+        tallies = self._load(dump, staging)
         dump.check()
         self.progress.phase("comparing")
-        staging.compare_documents({name: tally.documents for name, tally in self.tallies.items()})
+        staging.compare_documents(tallies.documents())
         self.progress.phase("indexing")
-        staging.build_indexes(self._indexed)
+        staging.build_indexes(tallies.add_seconds)
         staging.compare_indexes()
+        return tallies.copied()
 
     def _begin(self, swap: Swap, steps: list[Step]) -> bool:
         """Begin the swap; whether Ctrl-C came at that when there was no way back any more."""
@@ -125,7 +114,7 @@ class Replacement:
         name = self.target.name
         return type(error)(
             f"{error.message} {name!r} is empty now, for it was to be replaced in place.",
-            f"{error.hint or ''} Copy again, or drop it: monarch drop_db {name}".strip(),
+            f"{error.hint or ''} Do it again, or drop it: monarch drop_db {name}".strip(),
         )
 
     def _give_up(self, swap: Swap, staging: Staging) -> None:
@@ -143,47 +132,25 @@ class Replacement:
             self.lease.renew()
             swap.give_up()
 
-    def _load(self, dump: MongoDump, staging: Staging) -> None:
+    def _load(self, dump: MongoDump, staging: Staging) -> Tallies:
         rights = Rights(bypass_validation=staging.may_bypass_validation())
         destinations = staging.destinations()
         places = staging.places()
         timestamps = EmptyTimestamps()
-        self.progress.phase("copying")
+        tallies = dump.expect(dump.deed, self.progress)
         with (
             dump.pieces(self.lease.check) as pieces,
             self.engine.write(self.target, destinations, rights, self.lease.check) as writer,
         ):
             for piece in pieces:
                 self.lease.check()
-                self._count(piece)
+                tallies.count(piece)
                 if isinstance(piece, Batch) and piece.collection in places:
                     piece = timestamps.mask(piece)
                 writer.write(piece)
             writer.finish()
         timestamps.restore(self.target, places, bypass_validation=rights.bypass_validation)
-
-    def _count(self, piece: Piece) -> None:
-        tally = self.tallies[piece.collection]
-        tally.last = time.monotonic()
-        tally.first = tally.first or tally.last
-        if isinstance(piece, Batch):
-            tally.documents += piece.count
-            tally.bytes += len(piece.payload)
-            self.progress.copied(piece.count, len(piece.payload))
-
-    def _indexed(self, collection: Collection, seconds: float) -> None:
-        self.tallies[collection.data_name].last += seconds
-
-    def _copied(self, collection: Collection) -> Copied:
-        tally = self.tallies.get(collection.data_name, Tally())
-        return Copied(
-            name=collection.name,
-            kind=collection.kind,
-            documents=tally.documents,
-            bytes=tally.bytes,
-            indexes=len(collection.indexes),
-            seconds=round(tally.last - tally.first, 3),
-        )
+        return tallies
 
     def _may_write_buckets(self) -> bool:
         """Whether this user may write a time series as the server keeps it. Tried, with what is no bucket."""

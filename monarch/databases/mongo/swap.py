@@ -41,7 +41,7 @@ def stuck(name: str, error: ServerError) -> Stuck:
     """What to tell of it, and of the way out."""
     return Stuck(
         f"{error.message} {name!r} was being swapped, and is in the middle of that.",
-        f"Copy into it again, or drop it: monarch drop_db {name}",
+        f"Copy or restore into it again, or drop it: monarch drop_db {name}",
     )
 
 

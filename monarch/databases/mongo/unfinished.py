@@ -15,12 +15,12 @@ def unfinished(name: str, head: Mapping[str, Any]) -> NotWhole:
     if head.get("state") == EMPTIED:
         return NotWhole(
             f"{name!r} was emptied for `{head.get('purpose')}`, which did not come to its end.",
-            f"Copy into it again, or drop it: monarch drop_db {name}",
+            f"Copy or restore into it again, or drop it: monarch drop_db {name}",
         )
     if head.get("state") == STUCK:
         return NotWhole(
             f"{name!r} is not whole: `{head.get('purpose')}` could not be finished.",
-            f"Copy into it again, or drop it: monarch drop_db {name}",
+            f"Copy or restore into it again, or drop it: monarch drop_db {name}",
         )
     return NotWhole(
         f"{name!r} is in the middle of `{head.get('purpose')}`, which was cut off.",

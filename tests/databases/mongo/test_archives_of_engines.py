@@ -29,7 +29,9 @@ from tests.servers import Server
 
 
 class Archived(MongoDump):
-    """What an archive holds, as something to be read once into a database."""
+    """What an archive holds, whoever wrote it, as something to be read once into a database."""
+
+    deed = "restoring"
 
     def __init__(self, archive: bytes) -> None:
         self._reader = ArchiveReader(io.BytesIO(archive))
@@ -41,6 +43,9 @@ class Archived(MongoDump):
             yield iter(self._reader)
 
         return reading()
+
+    def take_series_as_documents(self) -> None:
+        raise AssertionError("The user of this server may write anything.")
 
     def check(self) -> None:
         """An archive does not change."""

@@ -280,7 +280,7 @@ def test_a_swap_that_can_never_be_finished_has_a_way_out(small: Small, tmp_path:
         ran = folder.monarch("list_migrations", "other")
         assert ran.code == 5
         assert "'other' was being swapped, and is in the middle of that." in ran.err
-        assert "Copy into it again, or drop it: monarch drop_db other" in ran.err
+        assert "Copy or restore into it again, or drop it: monarch drop_db other" in ran.err
     assert (
         "'other' is in the middle of `copy_db one:other`"
         in folder.monarch("copy_db", "one:other", "--plan").err

@@ -39,11 +39,11 @@ An intact archive is not yet a complete one: a mongodump that is interrupted clo
 
 from __future__ import annotations
 
-from monarch.errors import MonarchError
+from monarch.errors import DamagedError
 
 MAGIC = b"\x6d\xe2\x99\x81"
 TERMINATOR = b"\xff\xff\xff\xff"
 
 
-class ArchiveError(MonarchError):
+class ArchiveError(DamagedError):
     """An archive is damaged or cut off, or is none; or something cannot be put into one."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import bson
 from bson.int64 import Int64
@@ -12,12 +11,7 @@ from fastcrc import crc64
 from monarch.databases.mongo.archive import TERMINATOR, ArchiveError
 from monarch.databases.mongo.archive.prelude import Prelude
 from monarch.databases.mongo.pieces import Batch, End, Piece
-
-
-class Sink(Protocol):
-    """Where an archive goes; each `write` takes all that it is given."""
-
-    def write(self, data: bytes, /) -> object: ...
+from monarch.streams import Sink
 
 
 class ArchiveWriter:

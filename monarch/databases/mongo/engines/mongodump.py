@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import BinaryIO, cast
 
 from monarch.databases.mongo.archive import ArchiveError
 from monarch.databases.mongo.archive.reader import ArchiveReader
@@ -88,7 +87,7 @@ class Dumping:
         if not first:
             # It has ended before its first word; with 0 it would have had nothing to say.
             self._check(self._tool.wait(), set(self._wanted), {})
-        return ArchiveReader(cast(BinaryIO, _Rest(self._tool, first)))
+        return ArchiveReader(_Rest(self._tool, first))
 
     def _broken(self, error: ArchiveError) -> ServerError:
         """What to say of an archive that is none: mostly, that its mongodump has died."""

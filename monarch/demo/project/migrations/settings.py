@@ -4,3 +4,5 @@ ENVIRONMENTS = {
     "production": {"embedded": True, "db_name": "shelter"},
     "development": {"embedded": True, "db_name": "shelter"},
 }
+
+BACKUPS = {"LOCAL": {"backup_dir": "backups"}}

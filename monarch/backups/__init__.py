@@ -1,0 +1,1 @@
+"""Backups: archives with their manifests, in a store."""

@@ -1,0 +1,172 @@
+"""Compression of archives, as a stream: zstd, the better one, and gzip, which mongorestore knows itself.
+
+zstd is in Python from 3.14 on; for older ones there is its backport. gzip is that of isal, ten times as fast
+as Python's own; its levels are 1 to 3.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from monarch.errors import DamagedError, UsageError
+from monarch.streams import Sink, Stream
+
+_CUT_OFF = "Its compressed data is cut off."
+_CHUNK = 1 << 18
+
+
+class Compressor(ABC):
+    """A sink that compresses into another."""
+
+    @abstractmethod
+    def write(self, data: bytes, /) -> None:
+        """Add ``data``."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Write the rest. The other sink stays open."""
+
+
+class Codec(ABC):
+    """A kind of compression. ``levels`` are those that people may ask for, the higher the smaller."""
+
+    name: str
+    levels: range
+    level: int
+
+    @abstractmethod
+    def compress(self, sink: Sink, level: int) -> Compressor:
+        """What is written into this goes compressed into ``sink``."""
+
+    @abstractmethod
+    def decompress(self, stream: Stream) -> Stream:
+        """``stream`` as it was before compression, read to its very end.
+
+        :raises DamagedError: in reading, if it is damaged or cut off.
+        """
+
+
+class Zstandard(Codec):
+    """Frames of RFC 8878, with a checksum of their own."""
+
+    name = "zst"
+    levels = range(1, 20)
+    level = 3
+
+    def compress(self, sink: Sink, level: int) -> Compressor:
+        zstd = _zstd()
+        parameter = zstd.CompressionParameter
+        options = {parameter.compression_level: level, parameter.checksum_flag: 1}
+        # Beside us, one a core. More than four take much memory and are faster than any disk. Where the
+        # library was built without threads, the most is none.
+        most = parameter.nb_workers.bounds()[1]
+        options[parameter.nb_workers] = min(os.cpu_count() or 1, 4, most)
+        return _Compressing(zstd.ZstdCompressor(options=options), sink)
+
+    def decompress(self, stream: Stream) -> Stream:
+        zstd = _zstd()
+        return _Decompressing(zstd.ZstdDecompressor, stream, zstd.ZstdError)
+
+
+class Gzip(Codec):
+    """Members of RFC 1952."""
+
+    name = "gz"
+    levels = range(1, 4)
+    level = 2
+
+    def compress(self, sink: Sink, level: int) -> Compressor:
+        from isal import isal_zlib
+
+        return _Compressing(isal_zlib.compressobj(level, wbits=16 + zlib.MAX_WBITS), sink)
+
+    def decompress(self, stream: Stream) -> Stream:
+        from isal import igzip_lib
+
+        def begin() -> Any:
+            return igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_GZIP)
+
+        failure: Any = igzip_lib.IsalError  # a type, whatever its stubs say
+        return _Decompressing(begin, stream, failure)
+
+
+CODECS: dict[str, Codec] = {codec.name: codec for codec in (Zstandard(), Gzip())}
+
+
+def find_codec(name: str, level: int | None) -> tuple[Codec, int]:
+    """The codec called ``name``, and ``level`` or its own one.
+
+    :raises UsageError: if it has no such level.
+    """
+    codec = CODECS[name]
+    if level is None:
+        return codec, codec.level
+    if level not in codec.levels:
+        first, last = codec.levels[0], codec.levels[-1]
+        raise UsageError(f"{name} has no level {level}.", f"Say --level {first} to {last}.")
+    return codec, level
+
+
+class _Compressing(Compressor):
+    def __init__(self, compressor: Any, sink: Sink) -> None:
+        self._compressor = compressor
+        self._sink = sink
+
+    def write(self, data: bytes, /) -> None:
+        if packed := self._compressor.compress(data):
+            self._sink.write(packed)
+
+    def close(self) -> None:
+        if packed := self._compressor.flush():
+            self._sink.write(packed)
+
+
+class _Decompressing(Stream):
+    """Streams one behind another, each decompressed by what ``begin`` makes."""
+
+    def __init__(self, begin: Callable[[], Any], stream: Stream, failure: type[Exception]) -> None:
+        self._begin = begin
+        self._stream = stream
+        self._failure = failure
+        self._current: Any = None
+
+    def read(self, size: int, /) -> bytes:
+        while True:
+            data = self._more()
+            if data is None:
+                return b""
+            try:
+                plain: bytes = self._current.decompress(data, size)
+            except (self._failure, EOFError) as error:
+                raise DamagedError(f"Its compressed data is damaged ({error}).") from error
+            if plain:
+                return plain
+
+    def _more(self) -> bytes | None:
+        """What is to be decompressed next, which is nothing where output waits; None at the end."""
+        current = self._current
+        if current is not None and not current.eof:
+            data = self._stream.read(_CHUNK) if current.needs_input else None
+            if data == b"":
+                raise DamagedError(_CUT_OFF)
+            return data or b""
+        rest: bytes = current.unused_data if current is not None else b""
+        rest = rest or self._stream.read(_CHUNK)
+        if not rest:
+            if current is None:
+                raise DamagedError(_CUT_OFF)
+            return None
+        self._current = self._begin()
+        return rest
+
+
+def _zstd() -> Any:
+    try:
+        return import_module("compression.zstd")
+    except ModuleNotFoundError:  # before Python 3.14
+        return import_module("backports.zstd")

@@ -1,0 +1,102 @@
+"""What is written down of a backup, once it is complete: its manifest.
+
+A JSON text in UTF-8 beside the archive. Written last, so where there is one, there is a backup. Its last
+member ``checksum`` is the SHA-256 of the whole text as it is with an empty one, so that no byte of it can
+change unseen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from monarch.databases.base import Held
+from monarch.errors import DamagedError
+
+FORMAT = 1
+_TIMES = ("taken_at", "finished_at")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What one backup is. Sizes are in bytes; times in UTC.
+
+    ``kind`` is that of the database, by which `monarch.databases` finds who can read the archive. ``sha256``
+    and ``size`` are of the archive as it lies in the store. ``collections`` have the bytes of their
+    documents as they were before compression.
+    """
+
+    archive: str
+    kind: str
+    environment: str
+    database: str
+    server: str
+    engine: str
+    versions: tuple[str, ...]
+    monarch: str
+    query_set: str | None
+    taken_at: datetime
+    finished_at: datetime
+    codec: str
+    level: int
+    size: int
+    sha256: str
+    collections: tuple[Held, ...]
+
+    @property
+    def documents(self) -> int:
+        """How many documents are in it; buckets of time series are none."""
+        return sum(held.documents for held in self.collections if held.kind == "collection")
+
+    @property
+    def plain_bytes(self) -> int:
+        """How many bytes all its documents have."""
+        return sum(held.bytes for held in self.collections)
+
+    def to_bytes(self) -> bytes:
+        """The text that `from_bytes` reads."""
+        members = {"monarch_backup": FORMAT, **asdict(self)}
+        for name in _TIMES:
+            members[name] = members[name].isoformat()
+        return _text({**members, "checksum": hashlib.sha256(_text({**members, "checksum": ""})).hexdigest()})
+
+    @classmethod
+    def from_bytes(cls, text: bytes) -> Manifest:
+        """The manifest that ``text`` is.
+
+        :raises DamagedError: if it is none, or not as it was written.
+        """
+        try:
+            members = json.loads(text.decode())
+            if not isinstance(members, dict):
+                raise TypeError("no object")
+        except Exception as error:  # of text that is no text, of numbers too long, of brackets too deep
+            raise DamagedError("Its manifest is damaged: it is no JSON.") from error
+        if isinstance(number := members.get("monarch_backup"), int) and number > FORMAT:
+            raise DamagedError(f"Its manifest is of format {number}, which a newer monarch has written.")
+        try:
+            found = cls(**{field.name: _value(members, field.name) for field in fields(cls)})
+            intact = found.to_bytes() == text
+        except Exception as error:  # whatever is missing, or is another thing than it should be
+            raise DamagedError("Its manifest is damaged: it does not say what it should.") from error
+        if not intact:
+            raise DamagedError("Its manifest is damaged: its checksum does not match.")
+        return found
+
+
+def _value(members: Mapping[str, Any], name: str) -> Any:
+    value = members[name]
+    if name in _TIMES:
+        return datetime.fromisoformat(value)
+    if name == "collections":
+        return tuple(Held(**held) for held in value)
+    return tuple(value) if name == "versions" else value
+
+
+def _text(members: Mapping[str, Any]) -> bytes:
+    # A line a member and a collection, for people; anything else in it would be another text.
+    return (json.dumps(members, indent=1, ensure_ascii=False) + "\n").encode()

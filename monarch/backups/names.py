@@ -1,0 +1,60 @@
+"""How backups are called, and their files.
+
+A backup is called ``<name of the database, or another>__YYYY_MM_DD``, the second of a day with ``_2`` behind
+that, as monarch 0.1 called them. Its archive adds ``.dmp.zst`` or ``.dmp.gz``, the archives of 0.1
+``.dmp.zip``; its manifest adds ``.json`` to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import count
+
+from monarch.errors import UsageError
+
+MANIFEST = ".json"
+LEGACY = "zip"
+_SUFFIXES = {codec: f".dmp.{codec}" for codec in ("zst", "gz", LEGACY)}
+# With all that comes behind it, the name of a file has room for 255 bytes.
+_LONGEST = 200
+_FORBIDDEN = '/\\"<>|*?'
+
+
+def archive_name(backup: str, codec: str) -> str:
+    """The file in which the archive of a backup lies."""
+    return backup + _SUFFIXES[codec]
+
+
+def split_archive_name(file: str) -> tuple[str, str] | None:
+    """The backup and the codec, if ``file`` is called like an archive."""
+    for codec, suffix in _SUFFIXES.items():
+        if file.endswith(suffix) and len(file) > len(suffix):
+            return file.removesuffix(suffix), codec
+    return None
+
+
+def names_of_day(stem: str, day: datetime) -> Iterator[str]:
+    """The names that a backup of that day may have, the first that is free being meant."""
+    first = f"{stem}__{day:%Y_%m_%d}"
+    yield first
+    for number in count(2):
+        yield f"{first}_{number}"
+
+
+def check_stem(stem: str) -> None:
+    """See that a backup can be called so in any store.
+
+    :raises UsageError: if not, saying why.
+    """
+    wrong = None
+    if not stem.strip():
+        wrong = "is empty"
+    elif stem[0] in ".-":
+        wrong = f"begins with {stem[0]!r}"
+    elif found := next((c for c in stem if c in _FORBIDDEN or not c.isprintable()), None):
+        wrong = f"has {found!r} in it"
+    elif len(stem.encode(errors="replace")) > _LONGEST:
+        wrong = f"is longer than {_LONGEST} bytes"
+    if wrong:
+        raise UsageError(f"No backup can be called {stem[:60]!r}: the name {wrong}.", "Say --name OTHER.")

@@ -1,0 +1,116 @@
+"""A backup that is being read, and is checked while it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from monarch.backups.codecs import CODECS
+from monarch.backups.manifest import Manifest
+from monarch.backups.names import LEGACY
+from monarch.backups.shelf import Backup, Shelf, State
+from monarch.backups.zipped import ZippedFiles
+from monarch.databases import LEGACY_KIND, open_archive, open_files
+from monarch.databases.base import Archive, Copied
+from monarch.errors import DamagedError
+from monarch.progress import SILENT, Progress
+from monarch.stores.base import NotStored
+from monarch.streams import Stream
+
+
+class BrokenBackup(DamagedError):
+    """A backup that cannot be trusted. The hint names one that perhaps can."""
+
+
+@contextmanager
+def open_backup(shelf: Shelf, backup: Backup) -> Iterator[Archive]:
+    """What ``backup`` holds, for as long as the context lasts.
+
+    Whoever has read it to its end has seen it as it was written: its SHA-256, its sizes and, by the archive
+    itself, each collection's checksum and numbers.
+
+    :raises BrokenBackup: if it is no whole backup, in reading if its bytes are others than they were.
+    """
+    require_restorable(shelf, backup)
+    try:
+        if backup.codec == LEGACY:
+            yield open_files(LEGACY_KIND, ZippedFiles(shelf.store, backup.archive, backup.bytes))
+        else:
+            manifest = shelf.manifest(backup)
+            with shelf.store.open(backup.archive) as stream:
+                yield _open_archive(stream, manifest)
+    except NotStored:
+        raise BrokenBackup(
+            f"Backup {backup.name!r} has just been deleted.", _another(shelf, backup)
+        ) from None
+    except DamagedError as error:
+        raise BrokenBackup(
+            f"Backup {backup.name!r} is broken: {error.message}", _another(shelf, backup)
+        ) from error
+
+
+def require_restorable(shelf: Shelf, backup: Backup) -> None:
+    """See that ``backup`` is a whole one, as far as a listing can tell.
+
+    :raises BrokenBackup: if it is not, saying why and which one to take.
+    """
+    if not backup.restorable:
+        why = f": {backup.why}" if backup.why else ""
+        raise BrokenBackup(f"Backup {backup.name!r} is {backup.state.value}{why}.", _another(shelf, backup))
+
+
+def _open_archive(stream: Stream, manifest: Manifest) -> Archive:
+    codec = CODECS.get(manifest.codec)
+    if codec is None:
+        raise DamagedError(f"It is compressed by {manifest.codec!r}, which this monarch does not know.")
+    plain = codec.decompress(_Checked(stream, manifest.size, manifest.sha256))
+    return open_archive(manifest.kind, plain, manifest.collections)
+
+
+def _another(shelf: Shelf, backup: Backup) -> str:
+    """What to take in place of ``backup``."""
+    environments = {backup.environment} if backup.environment else None
+    good = [
+        other
+        for other in shelf.list()
+        if other.state is State.GOOD
+        and other.name != backup.name
+        and (environments is None or other.environment in environments)
+    ]
+    if not good:
+        return "There is no other good one. `monarch list_backups` shows what is there."
+    newest = good[-1]
+    of = f" of {newest.environment}" if newest.environment else ""
+    return f"The newest good one{of} besides is {newest.name!r}, taken {newest.taken_at:%Y-%m-%d %H:%M} UTC."
+
+
+def verify(shelf: Shelf, backup: Backup, progress: Progress = SILENT) -> tuple[Copied, ...]:
+    """Read all of ``backup``; the collections in it.
+
+    :raises BrokenBackup: if anything of it is not as it was written.
+    """
+    with open_backup(shelf, backup) as archive:
+        return archive.read_through(progress)
+
+
+class _Checked(Stream):
+    """``stream``, which must have so many bytes with that SHA-256 once its end has been read."""
+
+    def __init__(self, stream: Stream, size: int, sha256: str) -> None:
+        self._stream = stream
+        self._size = size
+        self._sha256 = sha256
+        self._read = 0
+        self._digest = hashlib.sha256()
+
+    def read(self, size: int, /) -> bytes:
+        data = self._stream.read(size)
+        self._read += len(data)
+        self._digest.update(data)
+        if not data:
+            if self._read != self._size:
+                raise DamagedError(f"Its archive has {self._read:,} bytes in place of {self._size:,}.")
+            if self._digest.hexdigest() != self._sha256:
+                raise DamagedError("Its archive is not the one that was written: its SHA-256 differs.")
+        return data

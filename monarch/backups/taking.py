@@ -1,0 +1,166 @@
+"""Taking a backup: from the engine through a codec into the store, and its manifest last."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from monarch.backups.codecs import Codec
+from monarch.backups.manifest import Manifest
+from monarch.backups.names import MANIFEST, archive_name, names_of_day, split_archive_name
+from monarch.databases.base import Copied, Database, Engine, Held, LiveDump
+from monarch.errors import MonarchError, RunInterrupted
+from monarch.progress import SILENT, Progress
+from monarch.stores.base import NameTaken, Store, Upload
+from monarch.version import __version__
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A backup that was taken. ``seconds`` are of all of it; ``place`` is where it lies, for people."""
+
+    name: str
+    place: str
+    manifest: Manifest
+    collections: tuple[Copied, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Taking:
+    """A backup of ``source``, which is open, into ``store``.
+
+    ``environment`` and ``database`` are what people call the source, ``stem`` is what the backup's name
+    begins with.
+    """
+
+    source: Database
+    environment: str
+    database: str
+    engine: Engine
+    store: Store
+    stem: str
+    codec: Codec
+    level: int
+    allow_empty: bool = False
+
+    def run(self, progress: Progress = SILENT) -> Taken:
+        """Take it.
+
+        :raises MonarchError: if the source holds nothing, or is not whole.
+        :raises ServerError: if it cannot be read to its end.
+        :raises StoreError: if it cannot be kept. Nothing is, after any of these.
+        """
+        began = time.monotonic()
+        dump = self._dump()
+        made = self.store.prepare()
+        if made is not None:
+            progress.noted(made)
+        taken: list[Taken] = []
+        try:
+            taken.append(self._take(dump, began, progress))
+        except KeyboardInterrupt as error:
+            raise RunInterrupted("Interrupted. Nothing was kept of the backup.") from error
+        return taken[0]
+
+    def _dump(self) -> LiveDump:
+        self.source.require_whole()
+        dump = self.source.dump(self.engine)
+        if not dump.held and not self.allow_empty:
+            raise MonarchError(
+                f"{self.environment!r} holds no collections: there is nothing to back up.",
+                f"Is its 'db_name' ({self.database}) right? To back up nothing, say --allow-empty.",
+            )
+        return dump
+
+    def _take(self, dump: LiveDump, began: float, progress: Progress) -> Taken:
+        taken_at = datetime.now(UTC)
+        name, upload = self._begin(taken_at)
+        with upload:
+            archive = _Archive(upload)
+            packed = self.codec.compress(archive, self.level)
+            copied = dump.write_archive(packed, progress)
+            packed.close()
+            upload.finish()
+        file = archive_name(name, self.codec.name)
+        manifest = self._manifest(file, dump, taken_at, archive, copied)
+        try:
+            with self.store.create(file + MANIFEST) as upload:
+                upload.write(manifest.to_bytes())
+                upload.finish()
+        except BaseException:
+            # An archive without a manifest is none; where it stays, it is listed as incomplete.
+            with suppress(MonarchError):
+                self.store.delete(file)
+            raise
+        return Taken(name, self.store.place, manifest, copied, round(time.monotonic() - began, 3))
+
+    def _begin(self, now: datetime) -> tuple[str, Upload]:
+        """The first free name, and the archive that has it from now on."""
+        for name in self._free_names(now):
+            file = archive_name(name, self.codec.name)
+            try:
+                upload = self.store.create(file)
+            except NameTaken:
+                continue
+            # One name with two endings would be two backups that people call by one name.
+            if all(other == file for other in self._files(name)):
+                return name, upload
+            upload.give_up()
+        raise AssertionError("there are names without end")
+
+    def _free_names(self, now: datetime) -> Iterator[str]:
+        taken = {name for file in self._files(self.stem) if (name := _name_of(file)) is not None}
+        return (name for name in names_of_day(self.stem, now) if name not in taken)
+
+    def _files(self, prefix: str) -> list[str]:
+        """The archives whose names begin so, those of which there is only a manifest too."""
+        files = {stored.name.removesuffix(MANIFEST) for stored in self.store.list(prefix)}
+        return [file for file in files if _name_of(file) is not None]
+
+    def _manifest(
+        self, file: str, dump: LiveDump, taken_at: datetime, archive: _Archive, copied: tuple[Copied, ...]
+    ) -> Manifest:
+        return Manifest(
+            archive=file,
+            kind=self.source.kind,
+            environment=self.environment,
+            database=self.database,
+            server=dump.server,
+            engine=self.engine.name,
+            versions=self.engine.versions,
+            monarch=__version__,
+            query_set=None,
+            taken_at=taken_at,
+            finished_at=datetime.now(UTC),
+            codec=self.codec.name,
+            level=self.level,
+            size=archive.bytes,
+            sha256=archive.digest.hexdigest(),
+            collections=tuple(
+                Held(one.name, one.kind, one.documents, one.bytes, one.indexes) for one in copied
+            ),
+        )
+
+
+class _Archive:
+    """What goes into the store, counted and hashed."""
+
+    def __init__(self, upload: Upload) -> None:
+        self._upload = upload
+        self.bytes = 0
+        self.digest = hashlib.sha256()
+
+    def write(self, data: bytes, /) -> None:
+        self.bytes += len(data)
+        self.digest.update(data)
+        self._upload.write(data)
+
+
+def _name_of(file: str) -> str | None:
+    parted = split_archive_name(file)
+    return parted[0] if parted else None

@@ -1,0 +1,236 @@
+"""``backup``, ``list_backups``, ``show_backup``, ``verify_backup`` and ``delete_backup``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from monarch.commands.bar import Bar
+from monarch.commands.collections import print_collections, print_copied, summary
+from monarch.commands.engines import by, engine_option
+from monarch.commands.names import BACKUP, ENVIRONMENT, this_project
+from monarch.commands.output import count, duration, print_json, print_table, size
+from monarch.commands.questions import confirm, yes_option
+from monarch.errors import DamagedError, UsageError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from monarch.backups.manifest import Manifest
+    from monarch.backups.shelf import Backup, Shelf
+    from monarch.backups.taking import Taken
+
+CODECS = ("zst", "gz")
+
+
+@click.command("backup")
+@click.argument("environment", type=ENVIRONMENT)
+@click.option("--name", metavar="NAME", help="What its name begins with, in place of the database's.")
+@click.option("--codec", type=click.Choice(CODECS), default="zst", show_default=True, help="Its compression.")
+@click.option("--level", type=int, help="How hard that tries: zst 1 to 19 (3), gz 1 to 3 (2).")
+@engine_option
+@click.option("--allow-empty", is_flag=True, help="Back up a database that holds nothing, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def backup(environment: str, as_json: bool, **how: Any) -> None:
+    """Back up the database of ENVIRONMENT.
+
+    It goes as one compressed archive into the store of migrations/settings.py (BACKUPS), migration
+    history included, and gets a name of its own. It counts once its manifest lies beside it.
+    """
+    with Bar() as bar:
+        taken = this_project().backup(environment, **how, progress=bar)
+    _show_taken(taken, as_json)
+
+
+def _show_taken(taken: Taken, as_json: bool) -> None:
+    manifest = taken.manifest
+    if as_json:
+        print_json(
+            {
+                "name": taken.name,
+                "place": taken.place,
+                **_members(manifest),
+                "seconds": taken.seconds,
+                "collections": [vars(copied) for copied in taken.collections],
+            }
+        )
+        return
+    print_copied(taken.collections)
+    what = f"{summary(taken.collections)}, packed into {size(manifest.size)}"
+    took = f"in {duration(taken.seconds)}, by {by(manifest.engine, manifest.versions)}"
+    click.echo(f"Backed up {manifest.environment} as {taken.name}: {what}, {took}.")
+    click.echo(f"It lies in {taken.place}. To restore it: monarch restore {taken.name}:ENVIRONMENT")
+
+
+@click.command("list_backups")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def list_backups(as_json: bool) -> None:
+    """List the backups, the oldest first.
+
+    Only good ones, and legacy ones of monarch 0.1, can be restored.
+    """
+    shelf = this_project().shelf
+    backups = shelf.list()
+    if as_json:
+        print_json([_row(backup) for backup in backups])
+        return
+    if not backups:
+        click.echo(f"There are no backups in {shelf.store.place}.")
+        return
+    print_table(
+        ("NAME", "ENVIRONMENT", "TAKEN (UTC)", "SIZE", "DOCUMENTS", "QUERY SET", "STATE"),
+        [_cells(backup) for backup in backups],
+        right=(3, 4),
+    )
+    for backup in backups:
+        if backup.why and not backup.busy:
+            end = f"To remove it: monarch delete_backup {backup.name}"
+            click.echo(f"Note: {backup.name} is {backup.state.value}: {backup.why}. {end}", err=True)
+
+
+@click.command("show_backup")
+@click.argument("name", type=BACKUP)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def show_backup(name: str, as_json: bool) -> None:
+    """Show what is written down of the backup NAME. Reads only its manifest."""
+    shelf = this_project().shelf
+    backup = shelf.get(name)
+    manifest = shelf.manifest(backup) if backup.has_manifest else None
+    if as_json:
+        collections = [vars(held) for held in manifest.collections] if manifest else None
+        print_json({**_row(backup), **(_members(manifest) if manifest else {}), "collections": collections})
+        return
+    for label, value in _facts(backup, manifest):
+        click.echo(f"{label:<13}{value}")
+    if manifest is not None:
+        click.echo()
+        print_collections(manifest.collections)
+
+
+@click.command("verify_backup")
+@click.argument("names", metavar="NAME...", nargs=-1, type=BACKUP)
+@click.option("--all", "all_of_them", is_flag=True, help="Verify every backup.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def verify_backup(names: tuple[str, ...], all_of_them: bool, as_json: bool) -> None:
+    """Read backups to their end, and see that they are as they were written.
+
+    Compares the SHA-256 of the archive, every document's frame, every collection's checksum, and
+    the numbers in the manifest. Touches no database.
+    """
+    if bool(names) == all_of_them:
+        raise UsageError("Which backup?", "Say its name, or --all for every one.")
+    shelf = this_project().shelf
+    backups = shelf.list() if all_of_them else tuple(map(shelf.get, names))
+    rows = []
+    for backup in backups:
+        if not (all_of_them and backup.busy):
+            rows.append(_verify(shelf, backup, as_json))
+    if as_json:
+        print_json(rows)
+    broken = [str(row["name"]) for row in rows if row["why"]]
+    if broken:
+        raise DamagedError(
+            f"{len(broken)} of {count(len(rows), 'backup')} cannot be restored: {', '.join(broken)}.",
+            "Take a new one, and look at the medium on which they lie.",
+        )
+    if not as_json and all_of_them:
+        click.echo(f"{count(len(rows), 'backup')}, all of them good.")
+
+
+def _verify(shelf: Shelf, backup: Backup, quiet: bool) -> dict[str, Any]:
+    import time
+
+    from monarch.backups.opened import BrokenBackup, verify
+
+    began = time.monotonic()
+    why, said = None, ""
+    try:
+        with Bar() as bar:
+            said = summary(verify(shelf, backup, bar))
+    except BrokenBackup as error:
+        why = error.message
+        if error.hint:
+            said = f" {error.hint}"
+    seconds = time.monotonic() - began
+    if not quiet and why:
+        click.echo(f"{click.style('BROKEN', fg='red')} {backup.name}: {why}{said}")
+    elif not quiet:
+        click.echo(f"{click.style('good', fg='green')} {backup.name}: {said}, read in {duration(seconds)}")
+    return {"name": backup.name, "archive": backup.archive, "good": why is None, "why": why}
+
+
+@click.command("delete_backup")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, type=BACKUP)
+@yes_option
+def delete_backup(names: tuple[str, ...], yes: bool) -> None:
+    """Delete backups, whole or not. There is no way back."""
+    shelf = this_project().shelf
+    backups = [shelf.get(name) for name in dict.fromkeys(names)]
+    for backup in backups:
+        of = f"of {backup.environment}, " if backup.environment else ""
+        state = "" if backup.restorable else f", {backup.state.value}"
+        click.echo(
+            f"  {backup.archive}: {of}{_time(backup.taken_at)} UTC, {size(backup.bytes)}{state}", err=True
+        )
+    confirm(f"Delete {count(len(backups), 'backup')} from {shelf.store.place}: are you SURE?", yes)
+    for backup in backups:
+        shelf.delete(backup)
+        click.echo(f"Deleted {backup.archive}.")
+
+
+def _time(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M}"
+
+
+def _row(backup: Backup) -> dict[str, Any]:
+    return {
+        "name": backup.name,
+        "archive": backup.archive,
+        "state": backup.state.value,
+        "environment": backup.environment,
+        "taken_at": backup.taken_at.isoformat(),
+        "bytes": backup.bytes,
+        "documents": backup.documents,
+        "query_set": backup.query_set,
+        "why": backup.why,
+    }
+
+
+def _cells(backup: Backup) -> tuple[str, ...]:
+    return (
+        backup.name,
+        backup.environment or "-",
+        _time(backup.taken_at),
+        size(backup.bytes),
+        "-" if backup.documents is None else f"{backup.documents:,}",
+        backup.query_set or "-",
+        backup.state.value,
+    )
+
+
+def _members(manifest: Manifest) -> dict[str, Any]:
+    """What a manifest says, but its collections."""
+    members = {**vars(manifest), "taken_at": manifest.taken_at.isoformat()}
+    members["finished_at"] = manifest.finished_at.isoformat()
+    del members["collections"]
+    return members
+
+
+def _facts(backup: Backup, manifest: Manifest | None) -> list[tuple[str, str]]:
+    state = backup.state.value + (f": {backup.why}" if backup.why else "")
+    facts = [("Name", backup.name), ("State", state), ("Archive", f"{backup.archive}, {size(backup.bytes)}")]
+    if manifest is None:
+        return [*facts, ("Written", f"{_time(backup.taken_at)} UTC")]
+    took = (manifest.finished_at - manifest.taken_at).total_seconds()
+    return [
+        *facts,
+        ("Environment", manifest.environment),
+        ("Database", f"{manifest.database} ({manifest.server})"),
+        ("Taken", f"{_time(manifest.taken_at)} UTC, in {duration(took)}"),
+        ("Holds", summary(manifest.collections)),
+        ("Query set", manifest.query_set or "none: all of it"),
+        ("Made by", f"monarch {manifest.monarch}, {by(manifest.engine, manifest.versions)}"),
+        ("Packed", f"{manifest.codec}, level {manifest.level}"),
+        ("SHA-256", manifest.sha256),
+    ]

@@ -1,0 +1,26 @@
+"""The places where backups are kept, and the one way to open one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from monarch.errors import SettingsError
+from monarch.places import SETTINGS
+from monarch.settings import LocalSettings, S3Settings
+from monarch.stores.base import Store
+from monarch.stores.local import LocalStore
+
+
+def open_store(settings: LocalSettings | S3Settings | None, root: Path) -> Store:
+    """The store that ``settings`` describe; a folder's name is relative to ``root``, the project's.
+
+    :raises SettingsError: if they describe none.
+    """
+    if settings is None:
+        raise SettingsError(
+            f"There is no BACKUPS in {SETTINGS}, so there is no place for backups.",
+            "Say where: BACKUPS = {'LOCAL': {'backup_dir': 'backups'}}.",
+        )
+    if isinstance(settings, S3Settings):
+        raise SettingsError("Backups in S3 are not here yet.", "Set BACKUPS = {'LOCAL': {'backup_dir': …}}.")
+    return LocalStore(root / Path(settings.backup_dir).expanduser())

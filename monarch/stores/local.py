@@ -1,0 +1,293 @@
+"""Files in a folder of this machine, or of one that is mounted."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from monarch.errors import LockedError, StoreError
+from monarch.stores.base import NameTaken, NotStored, Store, Stored, Upload
+from monarch.streams import Stream
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # not on this system: there nobody can tell whether a writer is alive
+    fcntl = None  # type: ignore[assignment]
+
+_TRIES, _MOMENT = 100, 0.01
+# What an unfinished file is called behind its name.
+PART = ".part"
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class LocalStore(Store):
+    """A store in ``folder``. What is unfinished lies there as ``<name>.part``, locked by its writer."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @property
+    def place(self) -> str:
+        return str(self._folder)
+
+    def prepare(self) -> str | None:
+        missing = [path for path in (self._folder, *self._folder.parents) if not os.path.lexists(path)]
+        try:
+            for path in reversed(missing):
+                path.mkdir(mode=0o700, exist_ok=True)
+                _sync_folder(path.parent)
+            self._require_folder()
+            if missing:
+                # Where it lies in a repository, what is in it must not get into that.
+                ignore = self._folder / ".gitignore"
+                ignore.touch(mode=0o600)
+                ignore.write_text("*\n")
+        except OSError as error:
+            raise self._failed("made", error) from error
+        return f"the folder {self._folder} was made, for backups" if missing else None
+
+    def create(self, name: str) -> Upload:
+        path, part = self._folder / name, self._folder / (name + PART)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        try:
+            # Whoever makes this one has the name; it is in the way of all others until it is gone.
+            handle = os.open(part, flags, 0o600)
+        except FileExistsError:
+            raise NameTaken(f"{part} is there already.") from None
+        except OSError as error:
+            raise self._failed("written to", error) from error
+        upload = _LocalUpload(handle, path, part, self._failed)
+        try:
+            _lock(handle)
+            if os.path.lexists(path):
+                raise NameTaken(f"{path} is there already.")
+        except BaseException:
+            upload.give_up()
+            raise
+        return upload
+
+    @contextmanager
+    def open(self, name: str, start: int = 0) -> Iterator[Stream]:
+        try:
+            file = (self._folder / name).open("rb")
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise NotStored(f"There is no {name!r} in {self._folder}.") from None
+        except OSError as error:
+            raise self._unreadable(name, error) from error
+        with file:
+            try:
+                file.seek(start)
+            except OSError as error:
+                raise self._unreadable(name, error) from error
+            yield _LocalStream(file, lambda error: self._unreadable(name, error))
+
+    def list(self, prefix: str = "") -> Iterator[Stored]:
+        try:
+            self._require_folder()
+            with os.scandir(self._folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith(prefix) and (stored := self._stored(entry)):
+                        yield stored
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._failed("read", error) from error
+
+    def delete(self, name: str) -> None:
+        path, part = self._folder / name, self._folder / (name + PART)
+        try:
+            if os.path.lexists(part) and _is_locked(part):
+                raise LockedError(
+                    f"{part} is being written by another process.", "Wait for it, or stop it first."
+                )
+            gone = [_unlink(path), _unlink(part)]
+            _sync_folder(self._folder)
+        except (FileNotFoundError, NotADirectoryError):
+            gone = []
+        except OSError as error:
+            raise self._failed("written to", error) from error
+        if not any(gone):
+            raise NotStored(f"There is no {name!r} in {self._folder}.")
+
+    def _stored(self, entry: os.DirEntry[str]) -> Stored | None:
+        unfinished = entry.name.endswith(PART)
+        name = entry.name.removesuffix(PART)
+        try:
+            found = entry.stat()
+            if not stat.S_ISREG(found.st_mode):
+                return None
+            # A part that has got its name already, and lacked the time to go, is the finished file.
+            if unfinished and found.st_nlink > 1 and os.path.lexists(self._folder / name):
+                return None
+            busy = unfinished and _is_locked(Path(entry.path))
+        except FileNotFoundError:  # gone meanwhile, or a link to nothing
+            return None
+        modified = datetime.fromtimestamp(found.st_mtime, UTC)
+        return Stored(name, found.st_size, modified, unfinished, busy)
+
+    def _require_folder(self) -> None:
+        if os.path.lexists(self._folder) and not self._folder.is_dir():
+            raise StoreError(
+                f"{self._folder} is not a folder.", "See 'backup_dir' in migrations/settings.py."
+            )
+
+    def _failed(self, what: str, error: OSError) -> StoreError:
+        if error.errno in _FULL:
+            return StoreError(
+                f"There is no room left in {self._folder} ({error.strerror}).",
+                "Nothing of it was kept. Make room, or set another 'backup_dir' in migrations/settings.py.",
+            )
+        hint = "It must be a folder that you may read and write, or a place where you may make one."
+        return StoreError(f"{self._folder} cannot be {what}: {error.strerror or error}.", hint)
+
+    def _unreadable(self, name: str, error: OSError) -> StoreError:
+        return StoreError(
+            f"{self._folder / name} cannot be read: {error.strerror or error}.",
+            "It must be a file that you may read, on a medium that works.",
+        )
+
+
+class _LocalUpload(Upload):
+    """A part that becomes a file."""
+
+    def __init__(self, handle: int, path: Path, part: Path, failed: _Failed) -> None:
+        self._file = os.fdopen(handle, "wb", buffering=0)
+        self._path = path
+        self._part = part
+        self._failed = failed
+        self._over = False
+
+    def write(self, data: bytes, /) -> None:
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) or 0 :]
+        except OSError as error:
+            raise self._failed("written to", error) from error
+
+    def finish(self) -> None:
+        try:
+            os.fsync(self._file.fileno())
+            if not self._is_ours():
+                raise StoreError(f"{self._part} was taken away while it was written.", "Do that again.")
+            _name(self._part, self._path)
+            self._over = True
+            with suppress(OSError):  # it is there, under its name; the rest is tidiness
+                self._part.unlink(missing_ok=True)
+            _sync_folder(self._path.parent)
+        except FileExistsError:
+            raise NameTaken(f"{self._path} is there already.") from None
+        except OSError as error:
+            raise self._failed("written to", error) from error
+        finally:
+            if self._over:
+                self._file.close()
+
+    def give_up(self) -> None:
+        if self._over:
+            return
+        self._over = True
+        with suppress(OSError):
+            if self._is_ours():
+                self._part.unlink()
+        with suppress(OSError):
+            self._file.close()
+
+    def _is_ours(self) -> bool:
+        """Whether the part is still the file that was begun here, not one of another writer since."""
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), self._part.stat())
+        except FileNotFoundError:
+            return False
+
+
+class _Failed(Protocol):
+    def __call__(self, what: str, error: OSError) -> StoreError: ...
+
+
+class _LocalStream:
+    """A file whose errors name it."""
+
+    def __init__(self, file: BinaryIO, failed: Callable[[OSError], StoreError]) -> None:
+        self._file = file
+        self._failed = failed
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            return self._file.read(size)
+        except OSError as error:
+            raise self._failed(error) from error
+
+
+def _name(part: Path, path: Path) -> None:
+    """Let ``part`` be called ``path`` as well, unless there is something called so.
+
+    :raises FileExistsError: if there is.
+    """
+    try:
+        os.link(part, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # A file system without links. Of those who keep the contract nobody can have come between.
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        part.rename(path)
+
+
+def _lock(handle: int) -> None:
+    """Hold the lock of a part that was just made, which is free but for somebody who looks at it."""
+    if fcntl is None:
+        return
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            time.sleep(_MOMENT)
+        except OSError:  # a folder of a network, say, without locks
+            return
+
+
+def _is_locked(part: Path) -> bool:
+    """Whether a process that is alive writes it."""
+    if fcntl is None:
+        return False
+    try:
+        handle = os.open(part, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.EAGAIN, errno.EACCES)
+    finally:
+        os.close(handle)
+    return False
+
+
+def _unlink(path: Path) -> bool:
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let the names in ``folder`` survive a loss of power, where the system has a way to say so."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
