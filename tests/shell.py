@@ -107,12 +107,15 @@ class Folder:
         path.write_text(dedent(text), encoding="utf-8")
         return path
 
-    def settings(self, *, backup_dir: str | None = None, **environments: Mapping[str, Any]) -> None:
-        """Write settings with these environments, and with a folder for backups."""
-        text = f"ENVIRONMENTS = {environments!r}\n"
-        if backup_dir is not None:
-            text += f"BACKUPS = {{'LOCAL': {{'backup_dir': {backup_dir!r}}}}}\n"
-        self.write("migrations/settings.py", text)
+    def settings(self, **environments: Mapping[str, Any]) -> None:
+        """Write settings with these environments."""
+        self.write("migrations/settings.py", f"ENVIRONMENTS = {environments!r}\n")
+
+    def keep_backups(self, backup_dir: str = "backups") -> Path:
+        """Add to the settings that backups are kept there; the folder, which is not made."""
+        with (self.path / "migrations/settings.py").open("a", encoding="utf-8") as settings:
+            settings.write(f"BACKUPS = {{'LOCAL': {{'backup_dir': {backup_dir!r}}}}}\n")
+        return self.path / backup_dir
 
     def migration(self, name: str, body: str = "pass", stamp: str | None = None) -> str:
         """Write a migration whose ``run`` is ``body``, after those that are there; return its key."""
