@@ -18,6 +18,7 @@ from monarch.streams import Sink, Stream
 
 _CUT_OFF = "Its compressed data is cut off."
 _CHUNK = 1 << 18
+_JOB = 1 << 20
 
 
 class Compressor(ABC):
@@ -66,6 +67,9 @@ class Zstandard(Codec):
         # library was built without threads, the most is none.
         most = parameter.nb_workers.bounds()[1]
         options[parameter.nb_workers] = min(os.cpu_count() or 1, 4, most)
+        if options[parameter.nb_workers]:
+            # What each of them takes at once. Its own choice takes 50 MB more, and packs no better.
+            options[parameter.job_size] = _JOB
         return _Compressing(zstd.ZstdCompressor(options=options), sink)
 
     def decompress(self, stream: Stream) -> Stream:
