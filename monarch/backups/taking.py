@@ -108,7 +108,7 @@ class Taking:
             except NameTaken:
                 continue
             # One name with two endings would be two backups that people call by one name.
-            if all(other == file for other in self._files(name)):
+            if {other for other in self._files(name) if _name_of(other) == name} == {file}:
                 return name, upload
             upload.give_up()
         raise AssertionError("there are names without end")

@@ -1,0 +1,26 @@
+"""A fixture of those commands that need two environments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.commands.two import Two, entry, fill
+from tests.servers import Server
+from tests.shell import Folder
+
+
+@pytest.fixture
+def two(tmp_path: Path, server: Server) -> Iterator[Two]:
+    folder = Folder(tmp_path, server)
+    with server.client() as client:
+        made = Two(folder, server, client[f"{folder.db_name}_a"], client[f"{folder.db_name}_b"])
+        folder.settings(production=entry(server, made.source.name), dev=entry(server, made.target.name))
+        fill(made.source)
+        made.target.users.insert_one({"_id": "old"})
+        made.target.old.insert_one({})
+        yield made
+        for database in (made.source, made.target):
+            client.drop_database(database.name)
