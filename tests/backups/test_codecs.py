@@ -1,0 +1,148 @@
+"""Compression and back: equal, in little memory, and never quietly something else."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import random
+import subprocess
+import sys
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monarch.backups.codecs import CODECS, find_codec
+from monarch.errors import DamagedError, UsageError
+from monarch.streams import Stream
+
+NAMES = sorted(CODECS)
+
+
+def pack(name: str, parts: list[bytes], level: int | None = None) -> bytes:
+    codec, chosen = find_codec(name, level)
+    sink = io.BytesIO()
+    packing = codec.compress(sink, chosen)
+    for part in parts:
+        packing.write(part)
+    packing.close()
+    return sink.getvalue()
+
+
+def unpack(name: str, data: bytes, size: int = 1 << 16) -> bytes:
+    stream = CODECS[name].decompress(io.BytesIO(data))
+    plain = bytearray()
+    while part := stream.read(size):
+        assert len(part) <= size
+        plain += part
+    assert stream.read(size) == b""
+    return bytes(plain)
+
+
+class Drops(Stream):
+    """A stream that gives a few bytes at a time."""
+
+    def __init__(self, data: bytes, chance: random.Random) -> None:
+        self._data = io.BytesIO(data)
+        self._chance = chance
+
+    def read(self, size: int, /) -> bytes:
+        return self._data.read(min(size, self._chance.randrange(1, 9)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(parts=st.lists(st.binary(max_size=3000), max_size=12), size=st.integers(1, 5000))
+def test_there_and_back(name: str, parts: list[bytes], size: int) -> None:
+    assert unpack(name, pack(name, parts), size) == b"".join(parts)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_at_every_level(name: str) -> None:
+    chance = random.Random(4)
+    data = b"".join(bytes(chance.choices(b"abcdef ", k=20)) * chance.randrange(4) for _ in range(3000))
+    for level in CODECS[name].levels:
+        assert unpack(name, pack(name, [data], level)) == data
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bytes_that_come_in_drops(name: str) -> None:
+    data = random.Random(5).randbytes(20_000) + bytes(100_000)
+    stream = CODECS[name].decompress(Drops(pack(name, [data]), random.Random(6)))
+    assert b"".join(iter(lambda: stream.read(777), b"")) == data
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_several_streams_one_behind_another_are_one(name: str) -> None:
+    assert unpack(name, pack(name, [b"one "]) + pack(name, []) + pack(name, [b"two"])) == b"one two"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_cut_off_is_found(name: str) -> None:
+    packed = pack(name, [random.Random(7).randbytes(3000)])
+    for length in range(0, len(packed), 7):
+        with pytest.raises(DamagedError):
+            unpack(name, packed[:length])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_changed_is_found_or_nothing_at_all(name: str) -> None:
+    """Each has a checksum of its own; what it does not cover does not change what comes out."""
+    data = random.Random(8).randbytes(500) + bytes(20_000)
+    packed = pack(name, [data])
+    for place in range(len(packed)):
+        changed = bytearray(packed)
+        changed[place] ^= 0x55
+        with suppress(DamagedError):
+            assert unpack(name, bytes(changed)) == data
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("more", [b"more", bytes(20)])
+def test_what_lies_behind_it_is_found(name: str, more: bytes) -> None:
+    with pytest.raises(DamagedError):
+        unpack(name, pack(name, [b"data"]) + more)
+
+
+def test_gzip_is_that_of_everybody() -> None:
+    data = random.Random(9).randbytes(9000) + bytes(90_000)
+    assert gzip.decompress(pack("gz", [data])) == data
+    assert unpack("gz", gzip.compress(data)) == data
+
+
+def test_levels() -> None:
+    with pytest.raises(UsageError, match="zst has no level 0"):
+        find_codec("zst", 0)
+    assert find_codec("gz", None) == (CODECS["gz"], CODECS["gz"].level)
+
+
+PEAK = """
+import io, sys
+from monarch.backups.codecs import CODECS
+class Zeros:
+    left = int(sys.argv[2])
+    def read(self, size):
+        size = min(size, self.left); self.left -= size
+        return bytes(size)
+class Nothing:
+    kept = b""
+    def write(self, data): self.kept += data
+sink, zeros, codec = Nothing(), Zeros(), CODECS[sys.argv[1]]
+packing = codec.compress(sink, codec.level)
+while part := zeros.read(1 << 20): packing.write(part)
+packing.close()
+stream, total = codec.decompress(io.BytesIO(sink.kept)), 0
+while part := stream.read(1 << 20): total += len(part)
+assert total == int(sys.argv[2])
+print([line for line in open("/proc/self/status") if line.startswith("VmHWM")][0].split()[1])
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks the kernel for its peak memory")
+@pytest.mark.parametrize("name", NAMES)
+def test_memory_does_not_grow_with_what_is_packed(name: str) -> None:
+    peaks = []
+    for size in (8 << 20, 200 << 20):
+        command = [sys.executable, "-c", PEAK, name, str(size)]
+        peaks.append(int(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    assert peaks[1] - peaks[0] < 20_000  # kB
