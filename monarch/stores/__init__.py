@@ -23,4 +23,4 @@ def open_store(settings: LocalSettings | S3Settings | None, root: Path) -> Store
         )
     if isinstance(settings, S3Settings):
         raise SettingsError("Backups in S3 are not here yet.", "Set BACKUPS = {'LOCAL': {'backup_dir': …}}.")
-    return LocalStore(root / Path(settings.backup_dir).expanduser())
+    return LocalStore(root / Path(settings.backup_dir).expanduser(), settings.backup_dir)

@@ -29,14 +29,18 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class LocalStore(Store):
-    """A store in ``folder``. What is unfinished lies there as ``<name>.part``, locked by its writer."""
+    """A store in ``folder``, which people call ``place``.
 
-    def __init__(self, folder: Path) -> None:
+    What is unfinished lies there as ``<name>.part``, locked by its writer.
+    """
+
+    def __init__(self, folder: Path, place: str | None = None) -> None:
         self._folder = folder
+        self._place = place or str(folder)
 
     @property
     def place(self) -> str:
-        return str(self._folder)
+        return self._place
 
     def prepare(self) -> str | None:
         missing = [path for path in (self._folder, *self._folder.parents) if not os.path.lexists(path)]
@@ -52,7 +56,7 @@ class LocalStore(Store):
                 ignore.write_text("*\n")
         except OSError as error:
             raise self._failed("made", error) from error
-        return f"the folder {self._folder} was made, for backups" if missing else None
+        return f"the folder {self._place} was made, for backups" if missing else None
 
     def create(self, name: str) -> Upload:
         path, part = self._folder / name, self._folder / (name + PART)

@@ -37,7 +37,7 @@ def test_a_backup_says_what_it_did(two: Two, kept: Path) -> None:
     ran = two.folder.monarch("backup", "production", "--engine", "native")
     name = today(two.source.name)
     assert ran.code == 0
-    assert flat(ran.err) == [f"Note: the folder {kept} was made, for backups."]
+    assert flat(ran.err) == ["Note: the folder backups was made, for backups."]
     lines = flat(ran.out)
     assert lines[0] == "COLLECTION DOCUMENTS SIZE INDEXES TIME"
     assert re.fullmatch(r"users 200 \d\.\d kB 2 \d\.\d s", lines[2])
@@ -46,7 +46,7 @@ def test_a_backup_says_what_it_did(two: Two, kept: Path) -> None:
         r"in \d\.\d s, by native \(pymongo [\d.]+\)\.",
         lines[4],
     )
-    assert lines[5] == f"It lies in {kept}. To restore it: monarch restore {name}:ENVIRONMENT"
+    assert lines[5] == f"It lies in backups. To restore it: monarch restore {name}:ENVIRONMENT"
     assert {path.name for path in kept.iterdir()} == {
         ".gitignore",
         f"{name}.dmp.zst",
@@ -163,7 +163,7 @@ def test_json_and_what_the_manifest_says(two: Two, kept: Path) -> None:
     ran = two.folder.monarch("backup", "production", "--engine", "native", "--json")
     said = ran.json
     name = today(two.source.name)
-    assert (said["name"], said["place"], said["environment"]) == (name, str(kept), "production")
+    assert (said["name"], said["place"], said["environment"]) == (name, "backups", "production")
     assert {row["name"]: row["documents"] for row in said["collections"]} == {
         "mongo_migration_history": 1,
         "users": DOCUMENTS,
@@ -191,7 +191,7 @@ def test_json_and_what_the_manifest_says(two: Two, kept: Path) -> None:
 
 def test_list_show_verify_and_delete(two: Two, kept: Path) -> None:
     listed = two.folder.monarch("list_backups")
-    assert (listed.code, listed.out) == (0, f"There are no backups in {kept}.\n")
+    assert (listed.code, listed.out) == (0, "There are no backups in backups.\n")
     assert not kept.exists()
     for _ in range(2):
         assert two.folder.monarch("backup", "production", "--name", "app").code == 0
@@ -218,7 +218,7 @@ def test_list_show_verify_and_delete(two: Two, kept: Path) -> None:
 
     asked = two.folder.monarch("delete_backup", first, second)
     assert asked.code == 2
-    assert f"Delete 2 backups from {kept}: are you SURE" in asked.err
+    assert "Delete 2 backups from backups: are you SURE" in asked.err
     wrong = two.folder.monarch("delete_backup", first, "app", "--yes")
     assert_error(wrong, 2, "There is no backup 'app'", "list_backups")
     assert archive.exists()
