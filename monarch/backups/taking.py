@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -80,22 +80,25 @@ class Taking:
     def _take(self, dump: LiveDump, began: float, progress: Progress) -> Taken:
         taken_at = datetime.now(UTC)
         name, upload = self._begin(taken_at)
-        with upload:
-            archive = _Archive(upload)
-            packed = self.codec.compress(archive, self.level)
-            copied = dump.write_archive(packed, progress)
-            packed.close()
-            upload.finish()
         file = archive_name(name, self.codec.name)
-        manifest = self._manifest(file, dump, taken_at, archive, copied)
+        finished = False
         try:
+            with upload:
+                archive = _Archive(upload)
+                packed = self.codec.compress(archive, self.level)
+                copied = dump.write_archive(packed, progress)
+                packed.close()
+                upload.finish()
+                finished = True
+            manifest = self._manifest(file, dump, taken_at, archive, copied)
             with self.store.create(file + MANIFEST) as upload:
                 upload.write(manifest.to_bytes())
                 upload.finish()
         except BaseException:
             # An archive without a manifest is none; where it stays, it is listed as incomplete.
-            with suppress(MonarchError):
-                self.store.delete(file)
+            for kept in (file + MANIFEST, file) if finished else ():
+                with suppress(MonarchError):
+                    self.store.delete(kept)
             raise
         return Taken(name, self.store.place, manifest, copied, round(time.monotonic() - began, 3))
 
@@ -107,10 +110,12 @@ class Taking:
                 upload = self.store.create(file)
             except NameTaken:
                 continue
-            # One name with two endings would be two backups that people call by one name.
-            if {other for other in self._files(name) if _name_of(other) == name} == {file}:
-                return name, upload
-            upload.give_up()
+            with ExitStack() as undo:
+                undo.push(upload)
+                # One name with two endings would be two backups that people call by one name.
+                if {other for other in self._files(name) if _name_of(other) == name} == {file}:
+                    undo.pop_all()
+                    return name, upload
         raise AssertionError("there are names without end")
 
     def _free_names(self, now: datetime) -> Iterator[str]:

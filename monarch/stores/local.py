@@ -15,6 +15,7 @@ from typing import BinaryIO, Protocol
 from monarch.errors import LockedError, StoreError
 from monarch.stores.base import NameTaken, NotStored, Store, Stored, Upload
 from monarch.streams import Stream
+from monarch.writing import write_whole
 
 try:
     import fcntl
@@ -25,6 +26,8 @@ _TRIES, _MOMENT = 100, 0.01
 # What an unfinished file is called behind its name.
 PART = ".part"
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
+# What some say, those of a network mostly, of a folder that is to be synced: they have no way to do so.
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -52,9 +55,12 @@ class LocalStore(Store):
             if missing:
                 # Where it lies in a repository, what is in it must not get into that.
                 ignore = self._folder / ".gitignore"
-                ignore.touch(mode=0o600)
-                ignore.write_text("*\n")
+                write_whole(ignore, "*\n")
+                ignore.chmod(0o600)
         except OSError as error:
+            for path in missing:
+                with suppress(OSError):  # not made, or another uses it by now
+                    path.rmdir()
             raise self._failed("made", error) from error
         return f"the folder {self._place} was made, for backups" if missing else None
 
@@ -98,7 +104,8 @@ class LocalStore(Store):
             self._require_folder()
             with os.scandir(self._folder) as entries:
                 for entry in entries:
-                    if entry.name.startswith(prefix) and (stored := self._stored(entry)):
+                    stored = self._stored(entry) if entry.name.startswith(prefix) else None
+                    if stored and stored.name.startswith(prefix):  # without what makes it a part
                         yield stored
         except FileNotFoundError:
             return
@@ -112,7 +119,9 @@ class LocalStore(Store):
                 raise LockedError(
                     f"{part} is being written by another process.", "Wait for it, or stop it first."
                 )
-            gone = [_unlink(path), _unlink(part)]
+            # In this order, so that the name is taken until there is nothing more to do: a part that lies
+            # there afterwards is that of a writer who has begun since.
+            gone = [_unlink(part), _unlink(path)]
             _sync_folder(self._folder)
         except (FileNotFoundError, NotADirectoryError):
             gone = []
@@ -134,6 +143,10 @@ class LocalStore(Store):
             busy = unfinished and _is_locked(Path(entry.path))
         except FileNotFoundError:  # gone meanwhile, or a link to nothing
             return None
+        except OSError:
+            if entry.is_symlink():  # to itself, say, or to where one may not look
+                return None
+            raise
         modified = datetime.fromtimestamp(found.st_mtime, UTC)
         return Stored(name, found.st_size, modified, unfinished, busy)
 
@@ -180,10 +193,9 @@ class _LocalUpload(Upload):
     def finish(self) -> None:
         try:
             os.fsync(self._file.fileno())
-            if not self._is_ours():
+            if not self._is_at(self._part):
                 raise StoreError(f"{self._part} was taken away while it was written.", "Do that again.")
             _name(self._part, self._path)
-            self._over = True
             with suppress(OSError):  # it is there, under its name; the rest is tidiness
                 self._part.unlink(missing_ok=True)
             _sync_folder(self._path.parent)
@@ -191,24 +203,27 @@ class _LocalUpload(Upload):
             raise NameTaken(f"{self._path} is there already.") from None
         except OSError as error:
             raise self._failed("written to", error) from error
-        finally:
-            if self._over:
-                self._file.close()
+        self._end()
 
     def give_up(self) -> None:
         if self._over:
             return
+        # It has its name where that could not be made to last.
+        for path in (self._path, self._part):
+            with suppress(OSError):
+                if self._is_at(path):
+                    path.unlink()
+        self._end()
+
+    def _end(self) -> None:
         self._over = True
-        with suppress(OSError):
-            if self._is_ours():
-                self._part.unlink()
         with suppress(OSError):
             self._file.close()
 
-    def _is_ours(self) -> bool:
-        """Whether the part is still the file that was begun here, not one of another writer since."""
+    def _is_at(self, path: Path) -> bool:
+        """Whether what lies there is the file that was begun here, not one of another writer since."""
         try:
-            return os.path.samestat(os.fstat(self._file.fileno()), self._part.stat())
+            return os.path.samestat(os.fstat(self._file.fileno()), path.lstat())
         except FileNotFoundError:
             return False
 
@@ -293,5 +308,8 @@ def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
     finally:
         os.close(handle)

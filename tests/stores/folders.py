@@ -1,0 +1,51 @@
+"""Folders of local stores: what lies there, and writers that can be killed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from monarch.stores.base import Store
+from tests.stores.contract import HALF
+
+_WRITER = """
+import sys
+from pathlib import Path
+from monarch.stores.local import LocalStore
+
+store = LocalStore(Path(sys.argv[1]))
+for name in sys.stdin.readline().rstrip("\\n").split("/"):
+    upload = store.create(name)
+    upload.write(sys.argv[2].encode())
+print("begun", flush=True)
+sys.stdin.read()
+"""
+
+
+def there(folder: Path) -> list[str]:
+    """The names of all that lies in ``folder``."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+@contextmanager
+def writing(store: Store, names: Iterable[str]) -> Iterator[None]:
+    """A process that has begun files in the folder of ``store``, and writes the last of them.
+
+    It is killed at the end.
+    """
+    command = [sys.executable, "-c", _WRITER, store.place, HALF.decode()]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        try:
+            process.stdin.write("/".join(names) + "\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "begun\n"
+            yield
+        finally:
+            process.kill()

@@ -1,0 +1,333 @@
+"""The faulty store, and backups that are taken into it: whatever fails, none is kept and none looks good."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from monarch import Project
+from monarch.backups.codecs import CODECS
+from monarch.backups.opened import verify
+from monarch.backups.shelf import Shelf, State
+from monarch.backups.taking import Taken, Taking
+from monarch.databases.base import Database
+from monarch.errors import MonarchError, RunInterrupted, StoreError
+from monarch.stores.base import Store
+from monarch.stores.local import LocalStore
+from tests.shell import Folder
+from tests.stores.contract import Names, StoreContract, names, read, write
+from tests.stores.faulty import Faulty
+from tests.stores.memory import Memory, MemoryStore
+from tests.stores.test_memory import die_writing
+
+DOCUMENTS, BYTES = 300, 10_000
+
+
+class TestToldNothing(StoreContract):
+    @pytest.fixture
+    def memory(self) -> Memory:
+        return Memory(made=True)
+
+    @pytest.fixture
+    def store(self, memory: Memory) -> Store:
+        return Faulty(MemoryStore(memory))
+
+    @pytest.fixture
+    def again(self, memory: Memory) -> Store:
+        return Faulty(MemoryStore(memory))
+
+    @pytest.fixture
+    def nowhere(self) -> Store:
+        return Faulty(MemoryStore())
+
+    def die_writing(self, store: Store, names: Names) -> None:
+        die_writing(memory_of(store), names)
+
+    def intrude(self, store: Store, name: str, data: bytes) -> None:
+        memory_of(store).memory.files[name] = (data, datetime.now(UTC))
+
+
+def memory_of(store: Store) -> MemoryStore:
+    assert isinstance(store, Faulty)
+    assert isinstance(store.store, MemoryStore)
+    return store.store
+
+
+@pytest.fixture
+def faulty() -> Faulty:
+    made = Faulty(MemoryStore())
+    made.prepare()
+    return made
+
+
+def test_a_call_fails_by_its_number(faulty: Faulty) -> None:
+    faulty.fail("write", at=2)
+    with faulty.create("a") as upload:
+        upload.write(b"one")
+        with pytest.raises(StoreError, match="as it was told to: write"):
+            upload.write(b"two")
+        upload.write(b"three")
+        upload.finish()
+    assert read(faulty, "a") == b"onethree"
+    assert faulty.struck == ["write"]
+
+
+def test_calls_fail_for_good_until_that_is_mended(faulty: Faulty) -> None:
+    faulty.fail("list", at=2, for_good=True)
+    assert names(faulty) == []
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            names(faulty)
+    faulty.mend()
+    assert names(faulty) == []
+
+
+def test_everything_fails_once_it_breaks_down(faulty: Faulty) -> None:
+    write(faulty, "a", b"data")
+    faulty.break_down(at=3)
+    with pytest.raises(StoreError):
+        write(faulty, "b", b"data")
+    for call in (
+        faulty.prepare,
+        lambda: faulty.delete("a"),
+        lambda: names(faulty),
+        lambda: read(faulty, "a"),
+    ):
+        with pytest.raises(StoreError):
+            call()
+    faulty.mend()
+    assert {found.name: found.unfinished for found in faulty.list()} == {"a": False, "b": True}
+
+
+def test_what_is_written_is_cut(faulty: Faulty) -> None:
+    faulty.cut("write", after=5)
+    with faulty.create("a") as upload:
+        upload.write(b"012")
+        for data in (b"3456", b"7"):
+            with pytest.raises(StoreError):
+                upload.write(data)
+        upload.finish()
+    assert read(faulty, "a") == b"01234"
+
+
+def test_what_is_read_and_listed_is_cut(faulty: Faulty) -> None:
+    write(faulty, "a", b"0123456789")
+    write(faulty, "b")
+    faulty.cut("read", after=5)
+    with faulty.open("a") as stream:
+        assert stream.read(3) + stream.read(3) == b"01234"
+        with pytest.raises(StoreError):
+            stream.read(3)
+    faulty.cut("list", after=1)
+    found = faulty.list()
+    next(found)
+    with pytest.raises(StoreError):
+        next(found)
+
+
+def test_an_answer_is_lost(faulty: Faulty) -> None:
+    write(faulty, "a", b"data")
+    faulty.fail("delete", lost=True)
+    with pytest.raises(StoreError):
+        faulty.delete("a")
+    assert names(faulty) == []
+    faulty.fail("finish", lost=True)
+    with pytest.raises(StoreError):
+        write(faulty, "a", b"data")
+    assert names(faulty) == []
+    faulty.fail("finish", lost=True)
+    faulty.fail("give_up")
+    with pytest.raises(StoreError):
+        write(faulty, "a", b"data")
+    assert read(faulty, "a") == b"data"
+
+
+def test_a_call_stalls(faulty: Faulty) -> None:
+    stall = faulty.stall("finish")
+    with ThreadPoolExecutor(1) as threads:
+        writing = threads.submit(write, faulty, "a", b"data")
+        assert stall.reached.wait(20)
+        assert [found.unfinished for found in faulty.list()] == [True]
+        stall.go_on()
+        writing.result(20)
+    assert [found.unfinished for found in faulty.list()] == [False]
+
+
+@pytest.fixture(params=["in memory", "in a folder"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Faulty:
+    made: Store = MemoryStore() if request.param == "in memory" else LocalStore(tmp_path / "backups")
+    made.prepare()
+    (tmp_path / "backups" / ".gitignore").unlink(missing_ok=True)
+    return Faulty(made)
+
+
+@pytest.fixture
+def take(project: Folder, store: Faulty) -> Iterator[Callable[[], Taken]]:
+    """Takes a backup of a database of so many random bytes that it is written in several pieces."""
+    source = random.Random(3)
+    project.database.users.insert_many({"_id": n, "pad": source.randbytes(BYTES)} for n in range(DOCUMENTS))
+    with Project(project.path).open("dev") as database:
+        yield lambda: taking(database, store).run()
+
+
+def taking(database: Database, store: Store) -> Taking:
+    return Taking(database, "dev", "app", database.choose_engine("native"), store, "app", CODECS["gz"], 1)
+
+
+def states(store: Faulty) -> set[State]:
+    return {backup.state for backup in Shelf(store.store).list()}
+
+
+# What a backup calls, and how often at least.
+LEAST = {"prepare": 1, "list": 2, "create": 2, "write": 5, "finish": 2}
+
+
+@pytest.mark.parametrize("kind", LEAST)
+@pytest.mark.parametrize(
+    ("error", "raises"),
+    [(StoreError("it fails"), StoreError), (KeyboardInterrupt(), RunInterrupted)],
+    ids=["it fails", "Ctrl-C"],
+)
+def test_whatever_call_fails_nothing_is_kept(
+    store: Faulty,
+    take: Callable[[], Taken],
+    kind: str,
+    error: BaseException,
+    raises: type[MonarchError],
+) -> None:
+    for number in count(1):
+        store.fail(kind, at=number, error=error)
+        try:
+            take()
+        except raises:
+            assert store.struck == [kind]
+        except KeyboardInterrupt:  # before there is anything to undo
+            assert kind == "prepare"
+        else:  # there are no more calls of that kind
+            break
+        store.mend()
+        store.struck.clear()
+        assert names(store.store) == [], f"after {kind} number {number}"
+    assert number > LEAST[kind]
+    assert states(store) == {State.GOOD}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_backup_whose_last_answer_is_lost_is_not_kept(
+    store: Faulty, take: Callable[[], Taken], number: int
+) -> None:
+    store.fail("finish", at=number, lost=True)
+    with pytest.raises(StoreError):
+        take()
+    assert names(store.store) == []
+
+
+@pytest.mark.parametrize("kind", ["create", "write", "finish"])
+def test_an_archive_that_cannot_be_removed_is_incomplete(
+    store: Faulty, take: Callable[[], Taken], kind: str
+) -> None:
+    """Its manifest is what fails, and then to delete it."""
+    take()
+    last = store.calls.count(kind)
+    store.fail(kind, at=last)
+    store.fail("delete")
+    with pytest.raises(StoreError, match=kind):
+        take()
+    assert sorted(backup.state.value for backup in Shelf(store.store).list()) == ["good", "incomplete"]
+
+
+def test_a_store_that_breaks_down_at_any_call_keeps_nothing_good(
+    store: Faulty, take: Callable[[], Taken]
+) -> None:
+    for number in count(1):
+        store.break_down(at=number)
+        try:
+            taken = take()
+        except MonarchError:
+            assert store.struck
+        else:
+            break
+        store.mend()
+        store.struck.clear()
+        assert states(store) <= {State.RUNNING, State.UNFINISHED, State.INCOMPLETE}
+    assert number > 10
+    store.mend()
+    assert {backup.name for backup in Shelf(store).list() if backup.restorable} == {taken.name}
+    # What lies around takes nothing from the next one.
+    assert take().name != taken.name
+
+
+def test_a_store_that_is_full_at_any_byte_keeps_nothing(store: Faulty, take: Callable[[], Taken]) -> None:
+    size = take().manifest.size
+    (good,) = Shelf(store.store).list()
+    (manifest,) = (found.bytes for found in store.list() if found.name.endswith(".json"))
+    source = random.Random(4)
+    inside = [source.randrange(size) for _ in range(5)]
+    for room in (0, 1, *inside, size - 1, size, size + 1, size + manifest - 1):
+        store.cut("write", after=room)
+        with pytest.raises(StoreError):
+            take()
+        assert Shelf(store.store).list() == (good,)
+        assert len(names(store.store)) == 2
+
+
+@pytest.mark.parametrize("kind", ["create", "write", "finish"])
+def test_two_backups_at_one_moment_get_two_names(store: Faulty, take: Callable[[], Taken], kind: str) -> None:
+    """One waits at its first call of a kind; before it creates anything, it has seen which names are free."""
+    stall = store.stall(kind)
+    first_is = {State.RUNNING} if kind != "create" else set()
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(take)
+        assert stall.reached.wait(20)
+        assert states(store) == first_is
+        second = take()
+        assert states(store) == {State.GOOD} | first_is
+        stall.go_on()
+        taken = [first.result(20), second]
+    one, two = taken if first_is else reversed(taken)
+    assert two.name == one.name + "_2"
+    shelf = Shelf(store.store)
+    assert {backup.name for backup in shelf.list()} == {one.name for one in taken}
+    for backup in shelf.list():
+        verify(shelf, backup)
+
+
+def test_a_backup_that_is_cut_in_reading_is_an_error(store: Faulty, take: Callable[[], Taken]) -> None:
+    take()
+    shelf = Shelf(store)
+    (backup,) = shelf.list()
+    (manifest,) = (found.bytes for found in store.list() if found.name.endswith(".json"))
+    for room in (0, manifest, manifest + 1, manifest + backup.bytes // 2, manifest + backup.bytes - 1):
+        store.cut("read", after=room)
+        with pytest.raises(StoreError):
+            verify(shelf, backup)
+    store.mend()
+    for kind in ("open", "read"):
+        store.fail(kind, at=2)
+        with pytest.raises(StoreError):
+            verify(shelf, backup)
+    store.mend()
+    verify(shelf, backup)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_backup_that_is_deleted_halfway_is_incomplete(
+    store: Faulty, take: Callable[[], Taken], number: int, lost: bool
+) -> None:
+    take()
+    shelf = Shelf(store)
+    store.fail("delete", at=number, lost=lost)
+    with pytest.raises(StoreError):
+        shelf.delete(shelf.list()[0])
+    left = [State.GOOD, State.INCOMPLETE, None][number - 1 + lost]
+    assert states(store) == ({left} if left else set())
+    for backup in shelf.list():
+        shelf.delete(backup)
+    assert names(store.store) == []

@@ -1,0 +1,217 @@
+"""Backups in a folder as a person meets them: the real commands, and what may be wrong with the folder."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from monarch import Project
+from monarch.errors import StoreError
+from monarch.stores.local import LocalStore
+from tests.shell import Folder, Ran
+from tests.stores.contract import write
+from tests.stores.folders import there, writing
+
+NO_UMASK = ["sh", "-c", 'umask 0; exec "$@"', "sh"]
+ARCHIVE = "app__2014_05_29.dmp.zst"
+PAGE = 4096
+
+
+@pytest.fixture
+def backups(project: Folder) -> Path:
+    """Where the backups are kept of a project whose database takes some 200 kB when it is packed."""
+    project.database.users.insert_many({"_id": n, "pad": os.urandom(2_000)} for n in range(100))
+    return project.keep_backups()
+
+
+@contextmanager
+def rights(folder: Path, mode: int) -> Iterator[None]:
+    """While this lasts, ``folder`` has these rights only."""
+    folder.chmod(mode)
+    try:
+        yield
+    finally:
+        folder.chmod(0o700)
+
+
+def states(project: Folder) -> dict[str, str]:
+    ran = project.monarch("list_backups", "--json")
+    assert ran.code == 0, ran.err
+    return {row["archive"]: row["state"] for row in ran.json}
+
+
+def assert_refused(ran: Ran, *says: str) -> None:
+    """Exit code 5, one line that says what is wrong and one that says what to do."""
+    assert ran.code == 5, ran.said
+    for said in says:
+        assert said in ran.err
+    assert "Traceback" not in ran.err
+    assert "Hint: " in ran.err
+
+
+def test_a_folder_that_is_missing_is_made_and_that_is_said(project: Folder, backups: Path) -> None:
+    ran = project.monarch("list_backups")
+    assert (ran.code, ran.out) == (0, "There are no backups in backups.\n")
+    assert not backups.exists()
+    ran = project.monarch("backup", "dev", prefix=NO_UMASK)
+    assert ran.code == 0, ran.err
+    assert "the folder backups was made, for backups" in ran.err
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in backups.iterdir()}
+    assert sorted(name.partition(".")[2] for name in modes) == ["dmp.zst", "dmp.zst.json", "gitignore"]
+    assert set(modes.values()) == {0o600}
+    assert stat.S_IMODE(backups.stat().st_mode) == 0o700
+    ran = project.monarch("backup", "dev")
+    assert ran.code == 0, ran.err
+    assert "was made" not in ran.said
+    assert list(states(project).values()) == ["good", "good"]
+
+
+def test_a_folder_that_is_a_file(project: Folder, backups: Path) -> None:
+    backups.write_text("PRECIOUS")
+    for command in (["backup", "dev"], ["list_backups"], ["verify_backup", "--all"], ["show_backup", "x"]):
+        assert_refused(project.monarch(*command), f"{backups} is not a folder.", "backup_dir")
+    assert backups.read_text() == "PRECIOUS"
+
+
+def test_a_folder_that_may_only_be_read(project: Folder, backups: Path, plain_rights: list[str]) -> None:
+    taken = project.monarch("backup", "dev", "--json").json["name"]
+    before = project.files()
+    with rights(backups, 0o500):
+        for command in (["backup", "dev"], ["delete_backup", taken, "--yes"]):
+            ran = project.monarch(*command, prefix=plain_rights)
+            assert_refused(ran, f"{backups} cannot be written to: Permission denied.")
+        for command in (["list_backups"], ["verify_backup", taken], ["restore", f"{taken}:dev", "--yes"]):
+            ran = project.monarch(*command, prefix=plain_rights)
+            assert ran.code == 0, ran.err
+    assert project.files() == before
+
+
+def test_a_folder_that_may_not_be_read(project: Folder, backups: Path, plain_rights: list[str]) -> None:
+    backups.mkdir()
+    write(LocalStore(backups), ARCHIVE, b"data")
+    for mode in (0o300, 0o400, 0):
+        with rights(backups, mode):
+            ran = project.monarch("list_backups", prefix=plain_rights)
+            assert_refused(ran, f"{backups} cannot be read: Permission denied.")
+            ran = project.monarch("backup", "dev", prefix=plain_rights)
+            assert_refused(ran, f"{backups} cannot be ", ": Permission denied.")
+        assert there(backups) == [ARCHIVE]
+
+
+def test_a_folder_that_may_not_be_made(project: Folder, backups: Path, plain_rights: list[str]) -> None:
+    with rights(project.path, 0o500):
+        ran = project.monarch("backup", "dev", prefix=plain_rights)
+    assert_refused(ran, f"{backups} cannot be made: Permission denied.")
+    assert not backups.exists()
+
+
+def test_a_backup_that_may_not_be_read(project: Folder, backups: Path, plain_rights: list[str]) -> None:
+    taken = [project.monarch("backup", "dev", "--json").json["name"] for _ in range(2)]
+    (backups / f"{taken[0]}.dmp.zst.json").chmod(0)
+    (backups / f"{taken[1]}.dmp.zst").chmod(0)
+    ran = project.monarch("list_backups", "--json", prefix=plain_rights)
+    assert ran.code == 0, ran.err
+    found = {row["name"]: row for row in ran.json}
+    assert found[taken[0]]["state"] == "broken"
+    assert "cannot be read: Permission denied" in found[taken[0]]["why"]
+    ran = project.monarch("verify_backup", taken[1], prefix=plain_rights)
+    assert_refused(ran, f"{taken[1]}.dmp.zst cannot be read: Permission denied.")
+
+
+def test_what_is_not_ours_is_not_shown_and_left_alone(project: Folder, backups: Path) -> None:
+    backups.mkdir()
+    for name in ("notes.txt", ".hidden", "movie.part", "x.json", ".dmp.zst", "dump.zst", "x.dmp.zst.bak"):
+        (backups / name).write_text("theirs")
+    (backups / "folder" / "x.dmp.zst").mkdir(parents=True)
+    (backups / "a_folder.dmp.zst").mkdir()
+    (backups / "nowhere.dmp.zst").symlink_to(backups / "nothing")
+    (backups / "itself.dmp.zst").symlink_to(backups / "itself.dmp.zst")
+    (backups / "itself").symlink_to(backups / "itself")
+    os.mkfifo(backups / "pipe.dmp.zst")
+    before = sorted(backups.rglob("*"))
+    assert states(project) == {}
+    taken = project.monarch("backup", "dev", "--json").json
+    assert states(project) == {taken["archive"]: "good"}
+    assert "1 backup, all of them good." in project.monarch("verify_backup", "--all").out
+    assert project.monarch("delete_backup", taken["name"], "--yes").code == 0
+    assert sorted(backups.rglob("*")) == before
+    assert (backups / "notes.txt").read_text() == (backups / "movie.part").read_text() == "theirs"
+
+
+def test_a_full_disk_is_no_success(project: Folder, backups: Path, small_disk: Path) -> None:
+    project.database.users.insert_many({"pad": os.urandom(2_000)} for _ in range(500))
+    backups.symlink_to(small_disk / "backups")
+    (small_disk / "backups").mkdir()
+    for codec in ("zst", "gz"):
+        ran = project.monarch("backup", "dev", "--codec", codec)
+        assert_refused(ran, "There is no room left in", "Nothing of it was kept. Make room")
+        assert there(backups) == []
+    project.database.users.delete_many({"_id": {"$type": "objectId"}})
+    assert project.monarch("backup", "dev").code == 0
+    assert list(states(project).values()) == ["good"]
+
+
+def test_a_disk_that_is_full_at_any_page_keeps_all_or_nothing(
+    project: Folder, backups: Path, small_disk: Path
+) -> None:
+    """The last of the pages is for the manifest."""
+    project.database.users.delete_many({"_id": {"$gt": 20}})
+    backups.symlink_to(small_disk / "backups")
+    (small_disk / "backups").mkdir()
+    python, kept = Project(project.path), []
+    for pages in range(20):
+        leave_room(small_disk, pages)
+        try:
+            kept.append(python.backup("dev", engine="native").name)
+        except StoreError:
+            assert not kept
+            assert there(backups) == []
+        else:
+            assert [(backup.name, backup.state.value) for backup in python.shelf.list()] == [
+                (kept[-1], "good")
+            ]
+            python.shelf.delete(python.find_backup(kept[-1]))
+    assert 0 < len(kept) < 15
+
+
+def leave_room(disk: Path, pages: int) -> None:
+    """Fill all of ``disk`` but so many pages."""
+    filler = disk / "filler"
+    filler.unlink(missing_ok=True)
+    free = os.statvfs(disk).f_bfree
+    filler.write_bytes(bytes((free - pages) * PAGE))
+    assert os.statvfs(disk).f_bfree == pages
+
+
+def test_a_backup_is_shown_and_kept_while_its_writer_lives_and_not_after(
+    project: Folder, backups: Path
+) -> None:
+    backups.mkdir()
+    with writing(LocalStore(backups), [ARCHIVE]):
+        assert states(project) == {ARCHIVE: "running"}
+        ran = project.monarch("delete_backup", ARCHIVE, "--yes")
+        assert ran.code == 4
+        assert "is being written by another process" in ran.err
+        assert project.monarch("restore", f"{ARCHIVE}:dev", "--yes").code == 1
+    assert states(project) == {ARCHIVE: "unfinished"}
+    ran = project.monarch("list_backups")
+    assert "it was cut off while it was written. To remove it: monarch delete_backup" in ran.err
+    assert project.monarch("restore", f"{ARCHIVE}:dev", "--yes").code == 1
+    assert project.monarch("delete_backup", ARCHIVE.partition(".")[0], "--yes").code == 0
+    assert there(backups) == []
+
+
+def test_backups_at_one_moment_get_names_of_their_own(project: Folder, backups: Path) -> None:
+    runs = [project.start("backup", "dev", "--json", "--codec", codec) for codec in ("zst", "zst", "gz")]
+    for run in runs:
+        out, err = run.communicate(timeout=60)
+        assert run.returncode == 0, out + err
+    assert list(states(project).values()) == ["good"] * 3
+    assert len({name.partition(".")[0] for name in states(project)}) == 3
+    assert "3 backups, all of them good." in project.monarch("verify_backup", "--all").out
+    assert len(list(backups.iterdir())) == 7
