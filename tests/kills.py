@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -45,11 +45,11 @@ SECONDS = 20
 Moment = Literal["before", "during", "after"]
 # Of the target: as it was, with the head of a swap's journal, or as it should be.
 Stage = Literal["old", "between", "new"]
-Then = Literal["list_migrations", "migrate", "copy_db"]
+Then = Literal["list_migrations", "migrate", "copy_db", "restore"]
 
 _PROCESSES = multiprocessing.get_context("forkserver")
 # The first because in some ways of starting it, it is what a forked process would import anew.
-_PROCESSES.set_forkserver_preload(["pytest", "tests.kills"])
+_PROCESSES.set_forkserver_preload(["pytest", "tests.kills", "tests.backup_kills"])
 
 
 def fill(database: Database[Any], side: str, *, many: int = MANY) -> None:
@@ -137,17 +137,12 @@ class Run:
         return "new"
 
 
-class Copy:
-    """A copy of ``source`` into the target of the project in ``root``, in a process of its own.
+class Victim:
+    """What ``work`` does with ``arguments``, in a process of its own, which can be killed."""
 
-    With ``lease`` its lease lasts so many seconds, and all that hangs on that is as much quicker.
-    """
-
-    def __init__(
-        self, root: Path, source: str, *, in_place: bool = False, lease: float | None = None
-    ) -> None:
+    def __init__(self, work: Callable[..., None], *arguments: object) -> None:
         self._started = threading.Event()
-        self._process = _PROCESSES.Process(target=_copy, args=(str(root), source, in_place, lease))
+        self._process = _PROCESSES.Process(target=work, args=arguments)
 
     def start(self) -> None:
         self._process.start()
@@ -169,10 +164,22 @@ class Copy:
         if self._process.exitcode is None:
             self.kill()
             self._process.join()
-            raise AssertionError(f"The copy did not end within {SECONDS} seconds.")
+            raise AssertionError(f"It did not end within {SECONDS} seconds.")
         code = self._process.exitcode
         self._process.close()
         return code
+
+
+class Copy(Victim):
+    """A copy of ``source`` into the target of the project in ``root``.
+
+    With ``lease`` its lease lasts so many seconds, and all that hangs on that is as much quicker.
+    """
+
+    def __init__(
+        self, root: Path, source: str, *, in_place: bool = False, lease: float | None = None
+    ) -> None:
+        super().__init__(_copy, str(root), source, in_place, lease)
 
 
 def _copy(root: str, source: str, in_place: bool, lease: float | None) -> None:
@@ -192,7 +199,7 @@ def _copy(root: str, source: str, in_place: bool, lease: float | None) -> None:
 
 @dataclass
 class Bench:
-    """A target that holds what one of the sources holds.
+    """A target that holds what one of the sources holds, until the other one is brought into it by ``begin``.
 
     The project reaches it through ``proxy``, the tests past that.
     """
@@ -202,6 +209,7 @@ class Bench:
     sources: MongoClient[dict[str, Any]]
     proxy: Proxy
     pending: str
+    begin: Callable[..., Victim] = Copy
     holds: str = "first"
     fence: int = 0
     contents: dict[str, Description] = field(default_factory=dict)
@@ -215,7 +223,7 @@ class Bench:
     def copy(self, **how: Any) -> Run:
         """Copy the other source, undisturbed; what the target's server saw of that."""
         source, before = self.other, len(self.proxy.commands)
-        copy = Copy(self.folder.path, source, **how)
+        copy = self.begin(self.folder.path, source, **how)
         copy.start()
         assert copy.end() == 0
         self.holds = source
@@ -227,7 +235,7 @@ class Bench:
         source = self.other
         stage = self.runs[source].stage(number, moment)
         with self.named(number, moment, then):
-            copy = Copy(self.folder.path, source)
+            copy = self.begin(self.folder.path, source)
             where: Any = {"moment": moment}
             if moment == "during":
                 where = {"moment": "before", "then": "go on"}
@@ -247,7 +255,9 @@ class Bench:
             yield
         except BaseException as error:
             what = f"{moment} command {number}, {command.name} {command.target}"
-            error.add_note(f"A copy of {source} was killed {what}; then came {then}.")
+            error.add_note(
+                f"A {self.begin.__name__.lower()} of {source} was killed {what}; then came {then}."
+            )
             raise
 
     def look(self, stage: Stage | None, source: str) -> None:
@@ -277,7 +287,7 @@ class Bench:
             stage = "between" if finished else "old" if undone else "new"
         assert finished == (stage == "between")
         assert undone == (stage == "old" and bool(left))
-        if then == "copy_db" or stage != "old":
+        if then in ("copy_db", "restore") or stage != "old":
             self.holds = source
         self.see()
 
@@ -294,6 +304,8 @@ class Bench:
             assert [done.key for done in migrated.done] == [self.pending]
             for kept in ("history", "journal"):
                 self.target[f"mongo_migration_{kept}"].delete_many({"key": self.pending})
+        elif then == "restore":
+            project.restore(source, "target", engine="native", progress=told)
         else:
             project.copy(source, "target", engine="native", progress=told)
         return told.said

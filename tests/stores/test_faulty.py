@@ -236,7 +236,7 @@ def test_an_archive_that_cannot_be_removed_is_incomplete(
     take()
     last = store.calls.count(kind)
     store.fail(kind, at=last)
-    store.fail("delete")
+    store.fail("delete", for_good=True)
     with pytest.raises(StoreError, match=kind):
         take()
     assert sorted(backup.state.value for backup in Shelf(store.store).list()) == ["good", "incomplete"]

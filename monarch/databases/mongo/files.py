@@ -1,38 +1,35 @@
 """A database as the files hold it that mongodump writes into a folder.
 
 ``<collection>.bson`` has its documents, one behind another; ``<collection>.metadata.json`` its options and
-indexes, in the Extended JSON of its time. A view has no documents, and the oldest tools wrote no metadata for
-some collections. ``system.*`` are the server's own, but for ``system.js`` and the buckets of a time series.
+indexes, in the Extended JSON of its time. A view has no documents, and before 2.2 there was no metadata, but
+``system.indexes.bson``. ``system.*`` are the server's own, but for ``system.js`` and the buckets of a time
+series.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Any
+
+from bson import json_util
 
 from monarch.databases.base import Archive, Copied, Files
 from monarch.databases.mongo.archive import ArchiveError
-from monarch.databases.mongo.archive.metadata import collection_name, read_metadata
-from monarch.databases.mongo.archive.source import Source
+from monarch.databases.mongo.archive.metadata import collection_name, read_metadata, short
+from monarch.databases.mongo.archive.prelude import decode
+from monarch.databases.mongo.archive.source import CHUNK, Source
 from monarch.databases.mongo.archived import read_through, refuse_series_as_documents
 from monarch.databases.mongo.catalog import BUCKETS, Collection
 from monarch.databases.mongo.dump import MongoDump
-from monarch.databases.mongo.pieces import Batch, End, Piece
+from monarch.databases.mongo.legacy import modern_indexes, modern_options, unwrapped
+from monarch.databases.mongo.pieces import Batch, End, Piece, split
 from monarch.databases.mongo.survey import is_copied
 from monarch.progress import Progress
 
 _DOCUMENTS, _METADATA = ".bson", ".metadata.json"
+_INDEXES = "system.indexes" + _DOCUMENTS
 _LARGEST_METADATA = 64 << 20
-_ID = {"v": 2, "key": {"_id": 1}, "name": "_id_"}
-# What today's servers take; those of then took anything.
-_OPTIONS_OF_INDEXES = {
-    *("2dsphereIndexVersion", "background", "bits", "clustered", "coarsestIndexedLevel", "collation"),
-    *("default_language", "expireAfterSeconds", "finestIndexedLevel", "hidden", "key", "language_override"),
-    *("max", "min", "name", "partialFilterExpression", "sparse", "storageEngine", "textIndexVersion"),
-    *("unique", "weights", "wildcardProjection"),
-}
 # A guess, for the progress alone.
 _BYTES_OF_A_DOCUMENT = 200
 
@@ -44,17 +41,26 @@ class MongoFiles(MongoDump, Archive):
 
     def __init__(self, files: Files) -> None:
         self._files = files
-        sizes = files.sizes()
+        self._sizes = files.sizes()
         names = {
-            name.removesuffix(end) for end in (_METADATA, _DOCUMENTS) for name in sizes if name.endswith(end)
+            name.removesuffix(end)
+            for end in (_METADATA, _DOCUMENTS)
+            for name in self._sizes
+            if name.endswith(end)
         }
         if not names:
             raise ArchiveError("It holds no files of mongodump's, whose names end in .bson.")
-        found = [self._collection(name, sizes) for name in sorted(names) if is_copied(name)]
+        texts = self._texts([name for name in sorted(names) if is_copied(name)])
+        found = [self._collection(name, text) for name, text in texts.items()]
         self.collections = tuple(sorted((one for one, _ in found), key=lambda one: one.name))
-        self._sources = {one.data_name: file for one, file in found if one.kind != "view"}
         if len({one.name for one in self.collections}) != len(self.collections):
             raise ArchiveError("It holds two collections of one name.")
+        self._sources = {one.data_name: file for one, file in found if one.kind != "view"}
+        read = {*self._sources.values(), *(name + _METADATA for name in texts)}
+        self._left_out = [name for name in self._sizes if name not in read]
+        for name in self._left_out:
+            if name.startswith(BUCKETS):
+                raise ArchiveError(f"{name!r} is of a time series of which nothing else is there.")
 
     def take_series_as_documents(self) -> None:
         refuse_series_as_documents(self.collections)
@@ -67,63 +73,98 @@ class MongoFiles(MongoDump, Archive):
         return reading()
 
     def check(self) -> None:
-        """Each file has been read to its end, with its checksum."""
+        """Each file has been read to its end, with its checksum. Those that a damaged name hid, too."""
+        for name in self._left_out:
+            with self._files.open(name) as stream:
+                while stream.read(CHUNK):
+                    pass
 
     def read_through(self, progress: Progress) -> tuple[Copied, ...]:
         return read_through(self, progress)
 
     def _pieces(self) -> Iterator[Piece]:
         for name, file in self._sources.items():
-            if file in self._files.sizes():
-                with self._files.open(file) as stream:
-                    source = Source(stream)
-                    while source.fill(1):
-                        yield Batch(name, *source.documents())
+            for payload, count in self._documents(file):
+                yield Batch(name, payload, count)
             yield End(name)
 
-    def _collection(self, name: str, sizes: Mapping[str, int]) -> tuple[Collection, str]:
-        """What is called so among the files, and the file of its documents."""
-        text = self._metadata(name) if name + _METADATA in sizes else "{}"
+    def _documents(self, file: str) -> Iterator[tuple[bytes, int]]:
+        """What `Source.documents` gives of it, to its end."""
+        with self._files.open(file) as stream:
+            source = Source(stream)
+            with _naming(file):
+                while source.fill(1):
+                    yield source.documents()
+
+    def _collection(self, name: str, text: str) -> tuple[Collection, str]:
+        """What is called so among the files, of which ``text`` tells, and the file of its documents."""
         try:
             collection = read_metadata(collection_name(text) or name, text, None)
-        except ArchiveError as error:
-            raise ArchiveError(f"{name + _METADATA} says nothing sensible: {error.message}.") from error
+            options, indexes = dict(collection.options), list(collection.indexes)
+            if "$numberInt" not in text:  # as the second version writes every number, such as an index has
+                options, indexes = unwrapped(options), unwrapped(indexes)
+            options = modern_options(options)
+            if collection.kind == "timeseries" and not isinstance(options.get("timeseries"), dict):
+                raise ArchiveError("a time series without its fields")
+            modern = modern_indexes(indexes, options) if collection.kind != "view" else ()
+        except Exception as error:  # of what looks like a value of Extended JSON, json_util raises all kinds
+            why = error.message if isinstance(error, ArchiveError) else short(error)
+            raise ArchiveError(f"{name + _METADATA!r} says nothing sensible: {why}.") from error
+        if not _is_possible(collection.name, collection.kind):
+            raise ArchiveError(f"{name!r} holds {collection.name!r}, and no collection can be called so.")
         file = (BUCKETS if collection.data_name.startswith(BUCKETS) else "") + name + _DOCUMENTS
-        size = sizes.get(file, 0)
-        options = {key: value for key, value in collection.options.items() if key != "create"}
-        collection = replace(
-            collection,
-            options=options,
-            indexes=_modern(collection),
-            documents=size // _BYTES_OF_A_DOCUMENT,
-            bytes=size,
-        )
-        return collection, file
+        if file not in self._sizes and collection.kind != "view":
+            raise ArchiveError(f"{file!r} is missing, with the documents of {collection.name!r}.")
+        size = self._sizes.get(file, 0)
+        documents = size // _BYTES_OF_A_DOCUMENT
+        return replace(collection, options=options, indexes=modern, documents=documents, bytes=size), file
+
+    def _texts(self, names: list[str]) -> dict[str, str]:
+        """What the metadata of each of ``names`` says, or would say if there were some."""
+        alone = {name for name in names if name + _METADATA not in self._sizes}
+        indexes = self._listed_indexes() if alone and _INDEXES in self._sizes else {}
+        return {
+            name: _as_metadata(indexes.get(name, [])) if name in alone else self._metadata(name)
+            for name in names
+        }
+
+    def _listed_indexes(self) -> dict[str, list[dict[str, object]]]:
+        """All indexes by their collections, as old servers kept them in a collection of their own."""
+        found: dict[str, list[dict[str, object]]] = {}
+        for payload, _ in self._documents(_INDEXES):
+            with _naming(_INDEXES):
+                indexes = list(map(decode, split(payload)))
+            for index in indexes:
+                found.setdefault(str(index.get("ns")).partition(".")[2], []).append(index)
+        return found
 
     def _metadata(self, name: str) -> str:
         text = bytearray()
         with self._files.open(name + _METADATA) as stream:
             while (part := stream.read(1 << 16)) and len(text) <= _LARGEST_METADATA:
                 text += part
-        return text.decode(errors="replace")
+        try:
+            return text.decode()
+        except UnicodeDecodeError as error:
+            raise ArchiveError(f"{name + _METADATA!r} says nothing sensible: {short(error)}.") from error
 
 
-def _modern(collection: Collection) -> tuple[Mapping[str, Any], ...]:
-    """The indexes of ``collection`` as servers take them today."""
-    if collection.kind == "view":
-        return ()
-    indexes = [_index(index) for index in collection.indexes if index.get("name") != "_id_"]
-    if collection.kind == "timeseries":
-        return tuple(indexes)
-    old = next((index for index in collection.indexes if index.get("name") == "_id_"), {})
-    collation = {"collation": old["collation"]} if "collation" in old else {}
-    return ({**_ID, **collation}, *indexes)
+@contextmanager
+def _naming(file: str) -> Iterator[None]:
+    """Let what is wrong with a stream of documents be said of ``file``."""
+    try:
+        yield
+    except ArchiveError as error:
+        raise ArchiveError(error.message.replace("The archive", repr(file), 1)) from error
 
 
-def _index(index: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in index.items() if key in _OPTIONS_OF_INDEXES}
-    # 0, true and "" were taken for 1.
-    kept["key"] = {
-        field: 1 if isinstance(value, bool) or not value else value for field, value in index["key"].items()
-    }
-    return kept
+def _as_metadata(indexes: list[dict[str, object]]) -> str:
+    return json_util.dumps({"indexes": indexes}, json_options=json_util.CANONICAL_JSON_OPTIONS)
+
+
+def _is_possible(name: str, kind: str) -> bool:
+    """Whether something of that kind can be called so, which a server would say in the middle of a swap."""
+    if not is_copied(name) or (kind != "collection" and name.startswith("system.")):
+        return False
+    sayable = name.encode(errors="replace").decode() == name
+    return sayable and name[:1] not in ("", ".") and not set("$\0") & set(name)
