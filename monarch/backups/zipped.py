@@ -40,7 +40,6 @@ _DAMAGE = (
     struct.error,
     EOFError,
     OSError,
-    OverflowError,
     RuntimeError,
     ValueError,
 )
