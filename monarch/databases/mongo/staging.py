@@ -306,7 +306,8 @@ def _shapes(indexes: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     return {
         str(index["name"]): {
             "key": list(index["key"].items()),  # their order counts
-            **{word: index.get(word) for word in _TELLING},
+            # Some servers write down that an index is not unique, others say nothing.
+            **{word: None if index.get(word) is False else index.get(word) for word in _TELLING},
         }
         for index in indexes
         if not index.get("clustered")

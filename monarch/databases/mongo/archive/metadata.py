@@ -70,6 +70,10 @@ def read_metadata(name: str, text: object, said: object) -> Collection:
         if not isinstance(options, dict):
             raise TypeError("options that are no object")
         indexes = tuple(_without_ns(index) for index in metadata.get("indexes") or ())
+        if not all(
+            isinstance(index.get("name"), str) and isinstance(index.get("key"), dict) for index in indexes
+        ):
+            raise ValueError("an index without a name, or without fields")
         uuid = bytes.fromhex(metadata.get("uuid") or "") or None
         # That the server will be able to get them, not only Python to hold them.
         bson.encode({"options": options, "indexes": indexes}, codec_options=CODEC)
