@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from monarch.databases.base import Held
 from monarch.errors import DamagedError
 
 FORMAT = 1
+_TOO_MANY = 1 << 63
 _TIMES = ("taken_at", "finished_at")
 
 
@@ -79,7 +80,7 @@ class Manifest:
         if isinstance(number := members.get("monarch_backup"), int) and number > FORMAT:
             raise DamagedError(f"Its manifest is of format {number}, which a newer monarch has written.")
         try:
-            found = cls(**{field.name: _value(members, field.name) for field in fields(cls)})
+            found = cls(**_values(cls, members))
             intact = found.to_bytes() == text
         except Exception as error:  # whatever is missing, or is another thing than it should be
             raise DamagedError("Its manifest is damaged: it does not say what it should.") from error
@@ -88,13 +89,39 @@ class Manifest:
         return found
 
 
-def _value(members: Mapping[str, Any], name: str) -> Any:
-    value = members[name]
-    if name in _TIMES:
-        return datetime.fromisoformat(value)
-    if name == "collections":
-        return tuple(Held(**held) for held in value)
-    return tuple(value) if name == "versions" else value
+def _values(kind: type, members: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``members`` say of each field of ``kind``, as what it should be."""
+    return {field.name: _READERS[str(field.type)](members[field.name]) for field in fields(kind)}
+
+
+def _read_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    return value
+
+
+def _read_number(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < _TOO_MANY:  # True is an int too
+        raise TypeError("no number of anything")
+    return value
+
+
+def _read_time(value: Any) -> datetime:
+    found = datetime.fromisoformat(value)
+    if found.tzinfo != UTC:
+        raise ValueError("no time in UTC")
+    return found
+
+
+# By what the fields are said to be.
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "str": _read_text,
+    "str | None": lambda value: None if value is None else _read_text(value),
+    "int": _read_number,
+    "datetime": _read_time,
+    "tuple[str, ...]": lambda value: tuple(map(_read_text, value)),
+    "tuple[Held, ...]": lambda value: tuple(Held(**_values(Held, held)) for held in value),
+}
 
 
 def _text(members: Mapping[str, Any]) -> bytes:

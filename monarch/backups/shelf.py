@@ -171,7 +171,7 @@ class Shelf:
         except NotStored:
             return backup(State.INCOMPLETE, "its manifest has just been deleted")
         except (DamagedError, StoreError) as error:
-            return backup(State.BROKEN, error.message)
+            return backup(State.BROKEN, error.message.removesuffix("."))
         state, why = State.GOOD, None
         if manifest.size != some.bytes:
             state = State.BROKEN

@@ -15,7 +15,7 @@ from typing import BinaryIO, Protocol
 from monarch.errors import LockedError, StoreError
 from monarch.stores.base import NameTaken, NotStored, Store, Stored, Upload
 from monarch.streams import Stream
-from monarch.writing import write_whole
+from monarch.uninterrupted import run_to_its_end
 
 try:
     import fcntl
@@ -48,15 +48,12 @@ class LocalStore(Store):
     def prepare(self) -> str | None:
         missing = [path for path in (self._folder, *self._folder.parents) if not os.path.lexists(path)]
         try:
-            for path in reversed(missing):
+            for path in reversed(missing[1:]):
                 path.mkdir(mode=0o700, exist_ok=True)
                 _sync_folder(path.parent)
-            self._require_folder()
             if missing:
-                # Where it lies in a repository, what is in it must not get into that.
-                ignore = self._folder / ".gitignore"
-                write_whole(ignore, "*\n")
-                ignore.chmod(0o600)
+                self._make()
+            self._require_folder()
         except OSError as error:
             for path in missing:
                 with suppress(OSError):  # not made, or another uses it by now
@@ -64,7 +61,37 @@ class LocalStore(Store):
             raise self._failed("made", error) from error
         return f"the folder {self._place} was made, for backups" if missing else None
 
+    def _make(self) -> None:
+        """Make the folder. It gets its name last: there is none, or one that has what it should have.
+
+        Who is killed before that leaves another one, with which the next one goes on.
+        """
+        unfinished = self._folder.with_name(f".{self._folder.name}{PART}")
+        ignore = unfinished / ".gitignore"
+        try:
+            unfinished.mkdir(mode=0o700, exist_ok=True)
+            # Where it lies in a repository, what is in it must not get into that.
+            ignore.touch(mode=0o600)
+            ignore.write_text("*\n")
+            unfinished.rename(self._folder)
+        except OSError:
+            if not self._folder.is_dir():  # else another process has made it meanwhile
+                raise
+        finally:
+            with suppress(OSError):  # there is nothing of it, but where that failed
+                ignore.unlink(missing_ok=True)
+                unfinished.rmdir()
+        _sync_folder(self._folder.parent)
+
     def create(self, name: str) -> Upload:
+        begun: list[Upload] = []
+        # Cut short, it would leave a part that nobody gives up.
+        if run_to_its_end(lambda: begun.append(self._create(name))):
+            begun[0].give_up()
+            raise KeyboardInterrupt
+        return begun[0]
+
+    def _create(self, name: str) -> Upload:
         path, part = self._folder / name, self._folder / (name + PART)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         try:
@@ -177,6 +204,7 @@ class _LocalUpload(Upload):
 
     def __init__(self, handle: int, path: Path, part: Path, failed: _Failed) -> None:
         self._file = os.fdopen(handle, "wb", buffering=0)
+        self._begun = os.fstat(handle)
         self._path = path
         self._part = part
         self._failed = failed
@@ -208,7 +236,7 @@ class _LocalUpload(Upload):
     def give_up(self) -> None:
         if self._over:
             return
-        # It has its name where that could not be made to last.
+        # It has its name where that could not be made to last, or where Ctrl-C came at that.
         for path in (self._path, self._part):
             with suppress(OSError):
                 if self._is_at(path):
@@ -216,14 +244,14 @@ class _LocalUpload(Upload):
         self._end()
 
     def _end(self) -> None:
-        self._over = True
         with suppress(OSError):
             self._file.close()
+        self._over = True
 
     def _is_at(self, path: Path) -> bool:
         """Whether what lies there is the file that was begun here, not one of another writer since."""
         try:
-            return os.path.samestat(os.fstat(self._file.fileno()), path.lstat())
+            return os.path.samestat(self._begun, path.lstat())
         except FileNotFoundError:
             return False
 

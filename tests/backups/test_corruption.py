@@ -1,0 +1,512 @@
+"""Bytes of a backup that are not those that were written: found, named, and the target untouched.
+
+Flipped, cut, repeated and swapped at 200 places of an archive and of its manifest, by chance that is the same
+each time: an error names the place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from pymongo.database import Database
+
+from monarch import Project
+from monarch.backups.codecs import CODECS
+from monarch.backups.manifest import Manifest
+from monarch.backups.opened import BrokenBackup, verify
+from monarch.backups.shelf import Backup, Shelf, State
+from monarch.databases.base import Held
+from monarch.databases.mongo.archive import TERMINATOR
+from monarch.errors import DamagedError
+from monarch.history import NotWhole
+from monarch.stores.base import Store, Stored, Upload
+from monarch.stores.local import LocalStore
+from monarch.streams import Stream
+from tests.equality import Description, assert_equal, describe
+from tests.kills import fill
+from tests.servers import Server
+from tests.shell import Folder
+
+NAMES = sorted(CODECS)
+PLACES = 200
+SEED = 5
+LONGEST = 40  # of what is cut, repeated or swapped
+Change = Callable[[bytes, random.Random], bytes]
+
+
+def flip(data: bytes, chance: random.Random) -> bytes:
+    place = chance.randrange(len(data))
+    return data[:place] + bytes([data[place] ^ 1 << chance.randrange(8)]) + data[place + 1 :]
+
+
+def cut(data: bytes, chance: random.Random) -> bytes:
+    """Some bytes in the middle, or all from there on."""
+    place = chance.randrange(len(data))
+    return data[:place] + (data[place + chance.randint(1, LONGEST) :] if chance.random() < 0.7 else b"")
+
+
+def repeat(data: bytes, chance: random.Random) -> bytes:
+    """Some bytes once more, pushing on what comes behind them, or over it."""
+    place, length = chance.randrange(len(data)), chance.randint(1, LONGEST)
+    some = data[place : place + length]
+    over = data[: place + len(some)] + some + data[place + 2 * len(some) :]
+    return over if len(over) == len(data) and over != data else data[:place] + some + data[place:]
+
+
+def swap(data: bytes, chance: random.Random) -> bytes:
+    """Some bytes with as many others."""
+    length = chance.randint(1, LONGEST)
+    one, other = sorted(chance.sample(range(0, len(data) - length, length), 2))
+    return (
+        data[:one]
+        + data[other : other + length]
+        + data[one + length : other]
+        + data[one : one + length]
+        + data[other + length :]
+    )
+
+
+CHANGES: dict[str, Change] = {change.__name__: change for change in (flip, cut, repeat, swap)}
+
+
+def changed(data: bytes, kind: str, number: int) -> bytes:
+    """``data`` with that change at the place that belongs to ``number``."""
+    chance = random.Random(f"{SEED} {kind} {number}")
+    while (other := CHANGES[kind](data, chance)) == data:
+        pass  # a swap of equal bytes, say
+    return other
+
+
+@dataclass(repr=False)
+class Case:
+    """A store with two backups of ``one`` for each codec and a newer one; the newest of all is of ``other``.
+
+    ``target`` is what ``other`` is.
+    """
+
+    folder: Folder
+    store: Path
+    target: Database[dict[str, Any]]
+    # Of the same documents but one, which is as long.
+    first: dict[str, str]
+    second: dict[str, str]
+    newest: str
+    newest_of_all: str
+    held: Description
+
+    def __repr__(self) -> str:
+        return f"Case({self.store})"
+
+    @property
+    def project(self) -> Project:
+        return Project(self.folder.path)
+
+    @property
+    def shelf(self) -> Shelf:
+        return self.project.shelf
+
+    def archive(self, codec: str, *, second: bool = False) -> Path:
+        return self.store / f"{(self.second if second else self.first)[codec]}.dmp.{codec}"
+
+    def manifest(self, codec: str, *, second: bool = False) -> Path:
+        archive = self.archive(codec, second=second)
+        return archive.with_name(archive.name + ".json")
+
+    def written(self, codec: str, *, second: bool = False) -> Manifest:
+        return Manifest.from_bytes(self.manifest(codec, second=second).read_bytes())
+
+    @contextmanager
+    def instead(self, path: Path, content: bytes, what: str) -> Iterator[None]:
+        """Let the file have that ``content`` for a while; an error tells ``what`` that is."""
+        kept = path.read_bytes()
+        path.write_bytes(content)
+        try:
+            yield
+        except BaseException as error:
+            error.add_note(f"{path.name} was changed: {what}.")
+            raise
+        finally:
+            path.write_bytes(kept)
+
+    def assert_found(self, codec: str, *, manifest: bool = False, listed: Backup | None = None) -> None:
+        """See that the first backup is known to be broken, and which one to take in its place.
+
+        ``listed`` as it was before, it has to be found in reading. Whose ``manifest`` cannot be read, nobody
+        knows of which environment it is.
+        """
+        with pytest.raises(BrokenBackup) as raised:
+            verify(self.shelf, listed or self.shelf.get(self.first[codec]))
+        self._assert_told(raised.value, codec, manifest and listed is None)
+
+    def assert_refused(self, codec: str, *, in_place: bool, manifest: bool = False) -> None:
+        """See that a restore is refused, and the target as it was."""
+        with pytest.raises(BrokenBackup) as raised:
+            self.project.restore(self.first[codec], "other", engine="native", in_place=in_place)
+        self._assert_told(raised.value, codec, manifest)
+        self.assert_untouched()
+
+    def assert_found_in_time(self, codec: str, content: bytes) -> None:
+        """See that a restore is refused where the archive is ``content`` once it has been verified."""
+        project = self.project
+        project.shelf = Shelf(Changing(LocalStore(self.store), self.archive(codec).name, content))
+        with pytest.raises(BrokenBackup) as raised:
+            project.restore(self.first[codec], "other", engine="native")
+        self._assert_told(raised.value, codec)
+        assert raised.value.message.endswith("'other' is as it was.")
+        self.assert_untouched()
+
+    def _assert_told(self, error: BrokenBackup, codec: str, manifest: bool = False) -> None:
+        assert re.match(f"Backup '{self.first[codec]}' is broken: .*[^.][.]$", error.message), error.message
+        assert error.hint is not None
+        assert repr(self.newest_of_all if manifest else self.newest) in error.hint, error.hint
+
+    def assert_untouched(self) -> None:
+        """See that the target is as it was, with nothing staged in it."""
+        assert_equal(self.held, describe(self.target))
+        names = set(self.target.list_collection_names())
+        assert names - {"monarch_lease", "system.views"} == set(self.held)
+
+
+@contextmanager
+def case_of(folder: Folder, server: Server, *, size: int) -> Iterator[Case]:
+    """A case whose source holds a hundred documents of random bytes, so many each."""
+    with server.client() as client:
+        source, target = (client[f"{folder.db_name}_{name}"] for name in ("one", "other"))
+        folder.settings(
+            one={"uri": server.uri, "db_name": source.name}, other={"uri": server.uri, "db_name": target.name}
+        )
+        store = folder.keep_backups()
+        fill(source, "second")
+        fill(target, "first", many=20)
+        chance = random.Random(SEED)
+        source["random"].insert_many({"_id": n, "data": chance.randbytes(size)} for n in range(100))
+        project = Project(folder.path)
+        first = {codec: project.backup("one", name=f"first_{codec}", codec=codec).name for codec in NAMES}
+        source["random"].update_one({"_id": 50}, {"$set": {"data": chance.randbytes(size)}})
+        second = {codec: project.backup("one", name=f"second_{codec}", codec=codec).name for codec in NAMES}
+        newest = project.backup("one").name
+        newest_of_all = project.backup("other").name
+        yield Case(folder, store, target, first, second, newest, newest_of_all, describe(target))
+        for database in (source, target):
+            client.drop_database(database)
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterator[Case]:
+    with case_of(Folder(tmp_path_factory.mktemp("project"), server), server, size=2000) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def large_case(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterator[Case]:
+    """One whose archives have to be read several times until they have ended."""
+    with case_of(Folder(tmp_path_factory.mktemp("project"), server), server, size=40_000) as made:
+        yield made
+
+
+def test_all_are_good_to_begin_with(case: Case) -> None:
+    for backup in case.shelf.list():
+        verify(case.shelf, backup)
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+@pytest.mark.parametrize("codec", NAMES)
+def test_a_changed_archive_is_found(case: Case, codec: str, kind: str) -> None:
+    data = case.archive(codec).read_bytes()
+    before = case.shelf.get(case.first[codec])
+    for number in range(PLACES):
+        with case.instead(case.archive(codec), changed(data, kind, number), f"{kind} {number}"):
+            # Not only by its size: every second one was listed before it had another.
+            case.assert_found(codec, listed=before if number % 2 else None)
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_changed_manifest_is_found(case: Case, kind: str) -> None:
+    codec = NAMES[0]
+    data = case.manifest(codec).read_bytes()
+    before = case.shelf.get(case.first[codec])
+    for number in range(PLACES):
+        with case.instead(case.manifest(codec), changed(data, kind, number), f"{kind} {number}"):
+            (listed,) = (found for found in case.shelf.list() if found.name == case.first[codec])
+            assert listed.state is State.BROKEN
+            assert (listed.why or "").startswith("Its manifest is")
+            case.assert_found(codec, manifest=True, listed=before if number % 2 else None)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("codec", NAMES)
+def test_what_is_changed_is_not_restored(large_case: Case, codec: str, in_place: bool) -> None:
+    for path in (large_case.archive(codec), large_case.manifest(codec)):
+        data = path.read_bytes()
+        for kind in CHANGES:
+            for number in range(PLACES, PLACES + 4):
+                with large_case.instead(path, changed(data, kind, number), f"{kind} {number}"):
+                    large_case.assert_refused(codec, in_place=in_place, manifest=path.suffix == ".json")
+
+
+@pytest.mark.parametrize("codec", NAMES)
+def test_an_archive_exchanged_for_another_is_found(case: Case, codec: str) -> None:
+    """Its documents are as many and as long, and it is whole: only its SHA-256 tells, and its size may."""
+    written, other = case.written(codec), case.archive(codec, second=True).read_bytes()
+    assert written.collections == case.written(codec, second=True).collections
+    with case.instead(case.archive(codec), other, "another"):
+        case.assert_found(codec)
+        manifest = replace(written, size=len(other)).to_bytes()
+        with case.instead(case.manifest(codec), manifest, "as large as the other"):
+            case.assert_found(codec)
+            case.assert_refused(codec, in_place=True)
+
+
+@pytest.mark.parametrize("codec", NAMES)
+def test_a_manifest_exchanged_for_another_is_found(case: Case, codec: str) -> None:
+    other = case.written(codec, second=True)
+    for manifest in (other, replace(other, size=case.written(codec).size)):
+        with case.instead(case.manifest(codec), manifest.to_bytes(), f"another, of size {manifest.size}"):
+            case.assert_found(codec)
+            case.assert_refused(codec, in_place=True)
+
+
+def frames(codec: str, parts: list[bytes]) -> list[bytes]:
+    """Each part packed on its own: one behind another, they are what all parts are."""
+    found = []
+    for part in parts:
+        sink = BytesIO()
+        packing = CODECS[codec].compress(sink, CODECS[codec].level)
+        packing.write(part)
+        packing.close()
+        found.append(sink.getvalue())
+    return found
+
+
+def unpacked(codec: str, data: bytes) -> bytes:
+    stream = CODECS[codec].decompress(BytesIO(data))
+    return b"".join(iter(lambda: stream.read(1 << 16), b""))
+
+
+def fitting(written: Manifest, data: bytes) -> bytes:
+    """A manifest by which ``data`` is the archive, as far as size and SHA-256 go."""
+    return replace(written, size=len(data), sha256=hashlib.sha256(data).hexdigest()).to_bytes()
+
+
+@pytest.mark.parametrize("codec", NAMES)
+def test_an_archive_cut_off_between_frames_is_found(case: Case, codec: str) -> None:
+    """Even by itself, where the manifest says that it is to be so short."""
+    written, plain = case.written(codec), unpacked(codec, case.archive(codec).read_bytes())
+    # Where blocks of a collection end, too.
+    ends = {place + 4 for place in range(len(plain) - 4) if plain.startswith(TERMINATOR, place)}
+    places = [0, *sorted(ends | set(random.Random(SEED).sample(range(1, len(plain)), 20))), len(plain)]
+    packed = frames(codec, [plain[one:other] for one, other in pairwise(places)])
+    whole = b"".join(packed)
+    with (
+        case.instead(case.archive(codec), whole, "frames"),
+        case.instead(case.manifest(codec), fitting(written, whole), "of that"),
+    ):
+        listed = case.shelf.get(case.first[codec])
+        verify(case.shelf, listed)
+        for number in range(len(packed)):
+            short = b"".join(packed[:number])
+            with case.instead(case.archive(codec), short, f"{number} frames"):
+                case.assert_found(codec)
+                case.assert_found(codec, listed=listed)
+                with case.instead(case.manifest(codec), fitting(written, short), "of that"):
+                    case.assert_found(codec)
+
+
+@pytest.mark.parametrize("codec", NAMES)
+def test_bytes_behind_an_archive_are_found(case: Case, codec: str) -> None:
+    data, written = case.archive(codec).read_bytes(), case.written(codec)
+    listed = case.shelf.get(case.first[codec])
+    empty, block = frames(codec, [b"", TERMINATOR])
+    more = {"itself": data, "a frame": block, "zeros": bytes(1000), "a zero": b"\0", "an empty frame": empty}
+    for what, behind in more.items():
+        longer = data + behind
+        with case.instead(case.archive(codec), longer, f"with {what} behind it"):
+            case.assert_found(codec)
+            case.assert_found(codec, listed=listed)
+            case.assert_refused(codec, in_place=True)
+            with case.instead(case.manifest(codec), fitting(written, longer), "of that"):
+                if behind is empty:  # nothing, and it is meant
+                    verify(case.shelf, case.shelf.get(case.first[codec]))
+                else:
+                    case.assert_found(codec)
+
+
+class Changing(Store):
+    """A store that gives other ``content`` of the file called ``name`` when that is read a second time."""
+
+    def __init__(self, store: Store, name: str, content: bytes) -> None:
+        self._store = store
+        self._name = name
+        self._content = content
+        self._was_read = False
+
+    @property
+    def place(self) -> str:
+        return self._store.place
+
+    def prepare(self) -> str | None:
+        return self._store.prepare()
+
+    def create(self, name: str) -> Upload:
+        return self._store.create(name)
+
+    @contextmanager
+    def open(self, name: str, start: int = 0) -> Iterator[Stream]:
+        with self._store.open(name, start) as stream:
+            yield BytesIO(self._content[start:]) if name == self._name and self._was_read else stream
+            self._was_read |= name == self._name
+
+    def list(self, prefix: str = "") -> Iterator[Stored]:
+        return self._store.list(prefix)
+
+    def delete(self, name: str) -> None:
+        self._store.delete(name)
+
+
+def others(case: Case, codec: str) -> dict[str, bytes]:
+    """What an archive may have become since it was verified."""
+    data = case.archive(codec).read_bytes()
+    (empty,) = frames(codec, [b""])
+    return {
+        "another that is whole": case.archive(codec, second=True).read_bytes(),
+        "longer by nothing": data + empty,
+        "cut off": data[:-1],
+        "empty": b"",
+        **{f"{kind} {number}": changed(data, kind, number) for kind in CHANGES for number in range(2)},
+    }
+
+
+@pytest.mark.parametrize("codec", NAMES)
+def test_an_archive_that_changes_after_it_was_verified_is_found(large_case: Case, codec: str) -> None:
+    for what, content in others(large_case, codec).items():
+        with large_case.instead(large_case.archive(codec), large_case.archive(codec).read_bytes(), what):
+            large_case.assert_found_in_time(codec, content)
+
+
+@pytest.mark.parametrize("codec", NAMES)
+def test_in_place_there_is_no_way_back_then(large_case: Case, codec: str) -> None:
+    """The target has been emptied by then. That is told, and no half of a backup is taken for one."""
+    content = others(large_case, codec)["another that is whole"]
+    project = large_case.project
+    project.shelf = Shelf(Changing(LocalStore(large_case.store), large_case.archive(codec).name, content))
+    with pytest.raises(BrokenBackup, match="'other' is empty now, for it was to be replaced in place"):
+        project.restore(large_case.first[codec], "other", engine="native", in_place=True)
+    with pytest.raises(NotWhole, match="'other' was emptied for `restore first"):
+        project.list_migrations("other")
+    project.restore(large_case.newest_of_all, "other", engine="native")
+    large_case.assert_untouched()
+
+
+# What may be said of a collection, instead of what is right.
+WRONG: dict[str, Callable[[Held], tuple[Held, ...]]] = {
+    "one document more": lambda held: (replace(held, documents=held.documents + 1),),
+    "no documents": lambda held: (replace(held, documents=0),),
+    "a byte more": lambda held: (replace(held, bytes=held.bytes + 1),),
+    "an index more": lambda held: (replace(held, indexes=held.indexes + 1),),
+    "another name": lambda held: (replace(held, name="another"),),
+    "another kind": lambda held: (replace(held, kind="timeseries"),),
+    "not there": lambda held: (),
+    "there twice": lambda held: (held, held),
+    "one too many": lambda held: (held, replace(held, name="one too many")),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_numbers_that_do_not_fit_are_found_though_the_checksum_does(case: Case, what: str) -> None:
+    codec = NAMES[0]
+    written = case.written(codec)
+    for number, held in enumerate(written.collections):
+        before, after = written.collections[:number], written.collections[number + 1 :]
+        if (wrong := WRONG[what](held)) != (held,):
+            manifest = replace(written, collections=(*before, *wrong, *after))
+            with case.instead(case.manifest(codec), manifest.to_bytes(), f"{what}: {held.name!r}"):
+                case.assert_found(codec)
+
+
+def text(members: dict[str, Any]) -> bytes:
+    return (json.dumps(members, indent=1, ensure_ascii=False) + "\n").encode(errors="surrogatepass")
+
+
+def signed(members: dict[str, Any]) -> bytes:
+    """A manifest with these members and the checksum that fits."""
+    checksum = hashlib.sha256(text({**members, "checksum": ""})).hexdigest()
+    return text({**members, "checksum": checksum})
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        *(("size", size) for size in (0, 1, 1 << 62)),
+        *(("sha256", sha256) for sha256 in ("", "0" * 64)),
+        *(("codec", codec) for codec in ("", "zip", NAMES[1])),
+        *(("kind", kind) for kind in ("", "sql")),
+    ],
+)
+def test_what_says_how_to_read_it_is_found_to_be_wrong(case: Case, name: str, wrong: object) -> None:
+    codec = NAMES[0]
+    members = json.loads(case.manifest(codec).read_bytes())
+    assert signed(members) == case.manifest(codec).read_bytes()
+    other = {**members, name: wrong}
+    with case.instead(case.manifest(codec), signed(other), "with a checksum that fits"):
+        case.assert_found(codec)
+    with case.instead(case.manifest(codec), text(other), "without"):
+        case.assert_found(codec, manifest=True)
+
+
+@settings(derandomize=True)
+@given(st.binary(max_size=2000))
+def test_any_bytes_are_no_manifest(data: bytes) -> None:
+    with pytest.raises(DamagedError, match=r"^Its manifest is"):
+        Manifest.from_bytes(data)
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(["zst", "mongo", "2014-05-29", "0001-01-01T00:00:00+23:59", 10**30]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+FIELDS = [one.name for one in fields(Manifest)]
+HELD = [one.name for one in fields(Held)]
+
+
+@settings(derandomize=True, deadline=None)
+@example("taken_at", "2014-05-29T00:38:00")
+@example("finished_at", "2014-05-29T00:38:00+02:00")
+@example("size", "12")
+@example("kind", ["mongo"])
+@example("collections name", None)
+@example("collections bytes", 10**400)
+@example("collections documents", True)
+@given(st.sampled_from([*FIELDS, *(f"collections {name}" for name in HELD)]), VALUES)
+def test_a_manifest_of_any_values_is_an_error_at_most(case: Case, name: str, value: object) -> None:
+    """Whoever writes one by hand, checksum and all, gets an error and never a traceback."""
+    codec = NAMES[0]
+    members = json.loads(case.manifest(codec).read_bytes())
+    outer, _, inner = name.partition(" ")
+    if inner:
+        members[outer][1][inner] = value
+    else:
+        members[outer] = value
+    with case.instead(case.manifest(codec), signed(members), name):
+        for command in ("list_backups", "show_backup NAME", "verify_backup NAME"):
+            ran = case.folder.inside(*command.replace("NAME", case.first[codec]).split())
+            assert ran.code in (0, 1), ran.said
+            assert "defect" not in ran.err, ran.said
