@@ -211,7 +211,10 @@ def test_only_one_database() -> None:
     [
         ({}, Collection("a", "collection", {}, ())),
         ({"metadata": "", "new": 1}, Collection("a", "collection", {}, ())),
-        ({"metadata": '{"indexes":[{"v":2,"ns":"app.a"}]}'}, Collection("a", "collection", {}, ({"v": 2},))),
+        (
+            {"metadata": '{"indexes":[{"v":2,"name":"b","key":{"b":1},"ns":"app.a"}]}'},
+            Collection("a", "collection", {}, ({"v": 2, "name": "b", "key": {"b": 1}},)),
+        ),
         # --viewsAsCollections says so of what is none any more
         ({"metadata": '{"indexes":[]}', "type": "view"}, Collection("a", "collection", {}, ())),
         ({"metadata": '{"options":{"viewOn":"b"}}'}, Collection("a", "view", {"viewOn": "b"}, ())),
