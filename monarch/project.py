@@ -220,15 +220,20 @@ class Project:
         check_stem(stem)
         packing = find_codec(codec, level)
         store = self.shelf.store
+        taken: Taken | None = None
         try:
             with self.open(environment, progress) as database:
                 chosen = database.choose_engine(engine)
                 taking = Taking(
                     database, environment, source.db_name, chosen, store, stem, *packing, allow_empty
                 )
-                return taking.run(progress)
-        except KeyboardInterrupt as error:  # while the server was reached
+                taken = taking.run(progress)
+        except KeyboardInterrupt as error:  # while the server was reached, or left
+            if taken is not None:
+                message = f"Interrupted, but by then the backup was complete: {taken.name}."
+                raise RunInterrupted(message) from error
             raise RunInterrupted("Interrupted. Nothing was kept of the backup.") from error
+        return taken
 
     def find_backup(self, name: str) -> Backup:
         """The backup called ``name``; where none is, the newest good one of the environment of that name.

@@ -79,7 +79,8 @@ def _another(shelf: Shelf, backup: Backup) -> str:
         and (environments is None or other.environment in environments)
     ]
     if not good:
-        return "There is no other good one. `monarch list_backups` shows what is there."
+        of = f" of {backup.environment}" if backup.environment else ""
+        return f"There is no other good one{of}. `monarch list_backups` shows what is there."
     newest = good[-1]
     of = f" of {newest.environment}" if newest.environment else ""
     return f"The newest good one{of} besides is {newest.name!r}, taken {newest.taken_at:%Y-%m-%d %H:%M} UTC."

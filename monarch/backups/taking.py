@@ -88,12 +88,13 @@ class Taking:
                 packed = self.codec.compress(archive, self.level)
                 copied = dump.write_archive(packed, progress)
                 packed.close()
-                upload.finish()
-                finished = True
-            manifest = self._manifest(file, dump, taken_at, archive, copied)
-            with self.store.create(file + MANIFEST) as upload:
-                upload.write(manifest.to_bytes())
-                upload.finish()
+                # Begun before the archive is there, so that whoever looks in between sees that this goes on.
+                with self.store.create(file + MANIFEST) as note:
+                    upload.finish()
+                    finished = True
+                    manifest = self._manifest(file, dump, taken_at, archive, copied)
+                    note.write(manifest.to_bytes())
+                    note.finish()
         except BaseException:
             # An archive without a manifest is none; where it stays, it is listed as incomplete.
             for kept in (file + MANIFEST, file) if finished else ():

@@ -10,7 +10,7 @@ from monarch.commands.bar import Bar
 from monarch.commands.collections import print_collections, print_copied, summary
 from monarch.commands.engines import by, engine_option
 from monarch.commands.names import BACKUP, ENVIRONMENT, this_project
-from monarch.commands.output import count, duration, print_json, print_table, size
+from monarch.commands.output import count, duration, print_json, print_table, printable, size
 from monarch.commands.questions import confirm, yes_option
 from monarch.errors import DamagedError, UsageError
 
@@ -102,7 +102,7 @@ def show_backup(name: str, as_json: bool) -> None:
         print_json({**_row(backup), **(_members(manifest) if manifest else {}), "collections": collections})
         return
     for label, value in _facts(backup, manifest):
-        click.echo(f"{label:<13}{value}")
+        click.echo(f"{label:<13}{printable(value)}")
     if manifest is not None:
         click.echo()
         print_collections(manifest.collections)
