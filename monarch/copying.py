@@ -71,18 +71,16 @@ class Copying:
         :raises ServerError: if it does not come to its end; until the swap the target is as it was.
         """
         began = time.monotonic()
-        copied: list[Copied] = []
+        done: list[tuple[Copied, ...]] = []
         try:
-            self._replace(copied, in_place, progress)
+            self._replace(done, in_place, progress)
         except KeyboardInterrupt as error:
             # Not while it was built or swapped, of which the error would have told.
-            raise interrupted(self.names[1], done=bool(copied)) from error
-        return CopyResult(
-            self.engine.name, self.engine.versions, tuple(copied), round(time.monotonic() - began, 3)
-        )
+            raise interrupted(self.names[1], done=bool(done)) from error
+        return CopyResult(self.engine.name, self.engine.versions, done[0], round(time.monotonic() - began, 3))
 
-    def _replace(self, copied: list[Copied], in_place: bool, progress: Progress) -> None:
-        """Do it; what has been swapped in stands in ``copied``, whatever comes after."""
+    def _replace(self, done: list[tuple[Copied, ...]], in_place: bool, progress: Progress) -> None:
+        """Do it; what has been swapped in stands in ``done``, whatever comes after."""
         dump = self._checked()
         purpose = f"copy_db {self.names[0]}:{self.names[1]}" + (" --in-place" if in_place else "")
         with self.target.lease(purpose) as lease:
@@ -92,9 +90,10 @@ class Copying:
             mended = self.target.mend(lease, emptied_is_fine=True)
             if mended is not None:
                 progress.mended(mended)
-            copied += self.target.replace(
+            copied = self.target.replace(
                 dump, self.engine, lease, purpose, in_place=in_place, progress=progress
             )
+            done.append(copied)
 
     def _checked(self) -> Dump:
         if self.source.is_same_as(self.target):

@@ -242,11 +242,12 @@ class Project:
         :raises UsageError: if there is none.
         """
         backup = self.shelf.find(name)
-        if backup is None and any(name == environment.name for environment in self.settings.environments):
-            backup = self.shelf.newest(name)
+        known = [environment for environment in self.settings.environments if environment.name == name]
+        if backup is None and known:
+            backup = self.shelf.newest(name, known[0].db_name)
             if backup is None:
                 raise UsageError(
-                    f"There is no good backup of {name!r} in {self.shelf.store.place}.",
+                    f"There is no good backup of {name!r} ({known[0].db_name}) in {self.shelf.store.place}.",
                     f"Take one: monarch backup {name}",
                 )
         backup = backup or self.shelf.get(name)

@@ -168,7 +168,7 @@ def _store(entries: Any) -> LocalSettings | S3Settings | None:
             raise SettingsError(f"BACKUPS[{kind!r}] knows no {key!r}.", suggest(str(key), _STORES[kind]))
         if value is not None and not isinstance(value, str):
             raise SettingsError(f"BACKUPS[{kind!r}]: {key!r} is not a text.", "Write it as 'text'.")
-    if entry.get(_STORES[kind][0]) is None:
+    if not entry.get(_STORES[kind][0]):
         raise SettingsError(f"BACKUPS[{kind!r}] has no {_STORES[kind][0]!r}.", "Say where backups go.")
     if kind == "LOCAL":
         return LocalSettings(entry["backup_dir"])

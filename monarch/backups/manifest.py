@@ -22,6 +22,10 @@ _TOO_MANY = 1 << 63
 _TIMES = ("taken_at", "finished_at")
 
 
+class NewerFormat(DamagedError):
+    """A manifest that a newer monarch has written, and this one cannot judge."""
+
+
 @dataclass(frozen=True)
 class Manifest:
     """What one backup is. Sizes are in bytes; times in UTC.
@@ -78,7 +82,7 @@ class Manifest:
         except Exception as error:  # of text that is no text, of numbers too long, of brackets too deep
             raise DamagedError("Its manifest is damaged: it is no JSON.") from error
         if isinstance(number := members.get("monarch_backup"), int) and number > FORMAT:
-            raise DamagedError(f"Its manifest is of format {number}, which a newer monarch has written.")
+            raise NewerFormat(f"Its manifest is of format {number}, which a newer monarch has written.")
         try:
             found = cls(**_values(cls, members))
             intact = found.to_bytes() == text

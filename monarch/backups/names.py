@@ -50,6 +50,8 @@ def check_stem(stem: str) -> None:
     wrong = None
     if not stem.strip():
         wrong = "is empty"
+    elif stem != stem.strip():
+        wrong = "begins or ends with a space"
     elif stem[0] in ".-":
         wrong = f"begins with {stem[0]!r}"
     elif found := next((c for c in stem if c in _FORBIDDEN or not c.isprintable()), None):

@@ -38,6 +38,8 @@ def open_backup(shelf: Shelf, backup: Backup) -> Iterator[Archive]:
             yield open_files(LEGACY_KIND, ZippedFiles(shelf.store, backup.archive, backup.bytes))
         else:
             manifest = shelf.manifest(backup)
+            if manifest.taken_at != backup.taken_at:
+                raise DamagedError("It has been replaced by another one meanwhile.")
             with shelf.store.open(backup.archive) as stream:
                 yield _open_archive(stream, manifest)
     except NotStored:

@@ -41,26 +41,26 @@ class Restoring:
         :raises ServerError: if it does not come to its end; until the swap the target is as it was.
         """
         began = time.monotonic()
-        copied: list[Copied] = []
+        done: list[tuple[Copied, ...]] = []
         try:
-            self._restore(copied, in_place, progress)
+            self._restore(done, in_place, progress)
         except DamagedError as error:
             name = self.environment
             if name not in error.message:  # else it says itself what has become of it
                 raise type(error)(f"{error.message} {name!r} is as it was.", error.hint) from error
             raise
         except KeyboardInterrupt as error:
-            raise interrupted(self.environment, done=bool(copied)) from error
+            raise interrupted(self.environment, done=bool(done)) from error
         return Restored(
             self.backup,
             self.engine.name,
             self.engine.versions,
-            tuple(copied),
+            done[0],
             round(time.monotonic() - began, 3),
         )
 
-    def _restore(self, copied: list[Copied], in_place: bool, progress: Progress) -> None:
-        """Do it; what has been swapped in stands in ``copied``, whatever comes after."""
+    def _restore(self, done: list[tuple[Copied, ...]], in_place: bool, progress: Progress) -> None:
+        """Do it; what has been swapped in stands in ``done``, whatever comes after."""
         # Before anything of the target is touched. It is all checked again when it is used.
         verify(self.shelf, self.backup, progress)
         purpose = f"restore {self.backup.name}:{self.environment}" + (" --in-place" if in_place else "")
@@ -69,9 +69,10 @@ class Restoring:
             if mended is not None:
                 progress.mended(mended)
             with open_backup(self.shelf, self.backup) as archive:
-                copied += self.target.replace(
+                copied = self.target.replace(
                     archive, self.engine, lease, purpose, in_place=in_place, progress=progress
                 )
+                done.append(copied)
 
 
 def interrupted(target: str, *, done: bool) -> RunInterrupted:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from monarch.backups.manifest import Manifest
+from monarch.backups.manifest import Manifest, NewerFormat
 from monarch.backups.names import LEGACY, MANIFEST, split_archive_name
-from monarch.errors import DamagedError, StoreError, UsageError
+from monarch.errors import DamagedError, MonarchError, StoreError, UsageError
 from monarch.names import nearest
 from monarch.stores.base import NotStored, Store, Stored
 
@@ -26,6 +26,7 @@ class State(Enum):
     UNFINISHED = "unfinished"
     INCOMPLETE = "incomplete"
     BROKEN = "broken"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Backup:
     bytes: int
     taken_at: datetime
     environment: str | None = None
+    database: str | None = None
     documents: int | None = None
     query_set: str | None = None
     why: str | None = None
@@ -100,14 +102,25 @@ class Shelf:
         files = (stored.name for stored in self.store.list() if not stored.unfinished)
         return tuple(sorted({parted[0] for file in files if (parted := split_archive_name(file))}))
 
-    def newest(self, environment: str, besides: str | None = None) -> Backup | None:
-        """The newest good one of ``environment``, but not the one called ``besides``."""
+    def newest(self, environment: str, database: str) -> Backup | None:
+        """The newest good one of ``environment``, whose database is called so. Others may use the store too.
+
+        :raises MonarchError: if there is one that may be newer, and cannot be read.
+        """
+        backups = self.list()
         good = [
             backup
-            for backup in self.list()
-            if backup.state is State.GOOD and backup.environment == environment and backup.name != besides
+            for backup in backups
+            if backup.state is State.GOOD and (backup.environment, backup.database) == (environment, database)
         ]
-        return good[-1] if good else None
+        newest = good[-1] if good else None
+        for backup in backups:
+            if backup.state is State.UNREADABLE and (newest is None or backup.taken_at > newest.taken_at):
+                raise MonarchError(
+                    f"{backup.name!r} may be the newest backup of {environment!r}: {backup.why}.",
+                    "Mend that, or name the backup that you mean.",
+                )
+        return newest
 
     def manifest(self, backup: Backup) -> Manifest:
         """What is written down of ``backup``.
@@ -123,7 +136,14 @@ class Shelf:
         """Remove all of it, the manifest first: from then on nobody takes the rest for a backup.
 
         :raises LockedError: if it is being written.
+        :raises MonarchError: if it is another one by now.
         """
+        now = self.find(backup.archive)
+        if now is not None and now != backup:
+            raise MonarchError(
+                f"{backup.name!r} is another one by now: {now.state.value}, {now.bytes:,} bytes.",
+                "Nothing of it was deleted. Look again: monarch list_backups",
+            )
         gone = False
         for file in (backup.archive + MANIFEST, backup.archive):
             try:
@@ -162,15 +182,17 @@ class Shelf:
             if archive + MANIFEST in files:
                 return backup(State.BROKEN, "its archive is missing")
             return backup(State.UNFINISHED, "it was cut off while it was written")
+        if codec == LEGACY:  # which never had a manifest; one beside it says nothing of it
+            return backup(State.LEGACY)
         if archive + MANIFEST not in files:
-            if codec == LEGACY:
-                return backup(State.LEGACY)
             return backup(State.INCOMPLETE, "it has no manifest: it was cut off, or another program wrote it")
         try:
             manifest = self._manifest(archive)
         except NotStored:
             return backup(State.INCOMPLETE, "its manifest has just been deleted")
-        except (DamagedError, StoreError) as error:
+        except (NewerFormat, StoreError) as error:
+            return backup(State.UNREADABLE, error.message.removesuffix("."))
+        except DamagedError as error:
             return backup(State.BROKEN, error.message.removesuffix("."))
         state, why = State.GOOD, None
         if manifest.size != some.bytes:
@@ -184,6 +206,7 @@ class Shelf:
             some.bytes,
             manifest.taken_at,
             manifest.environment,
+            manifest.database,
             manifest.documents,
             manifest.query_set,
             why,

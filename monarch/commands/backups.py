@@ -10,7 +10,7 @@ from monarch.commands.bar import Bar
 from monarch.commands.collections import print_collections, print_copied, summary
 from monarch.commands.engines import by, engine_option
 from monarch.commands.names import BACKUP, ENVIRONMENT, this_project
-from monarch.commands.output import count, duration, print_json, print_table, printable, size
+from monarch.commands.output import count, duration, print_json, print_table, printable, shell, size
 from monarch.commands.questions import confirm, yes_option
 from monarch.errors import DamagedError, UsageError
 
@@ -60,7 +60,7 @@ def _show_taken(taken: Taken, as_json: bool) -> None:
     what = f"{summary(taken.collections)}, packed into {size(manifest.size)}"
     took = f"in {duration(taken.seconds)}, by {by(manifest.engine, manifest.versions)}"
     click.echo(f"Backed up {manifest.environment} as {taken.name}: {what}, {took}.")
-    click.echo(f"It lies in {taken.place}. To restore it: monarch restore {taken.name}:ENVIRONMENT")
+    click.echo(f"It lies in {taken.place}. To restore it: monarch restore {shell(taken.name)}:ENVIRONMENT")
 
 
 @click.command("list_backups")
@@ -85,8 +85,7 @@ def list_backups(as_json: bool) -> None:
     )
     for backup in backups:
         if backup.why and not backup.busy:
-            end = f"To remove it: monarch delete_backup {backup.name}"
-            click.echo(f"Note: {backup.name} is {backup.state.value}: {backup.why}. {end}", err=True)
+            click.echo(f"Note: {printable(backup.name)} is {backup.state.value}: {_advice(backup)}", err=True)
 
 
 @click.command("show_backup")
@@ -99,7 +98,7 @@ def show_backup(name: str, as_json: bool) -> None:
     manifest = shelf.manifest(backup) if backup.has_manifest else None
     if as_json:
         collections = [vars(held) for held in manifest.collections] if manifest else None
-        print_json({**_row(backup), **(_members(manifest) if manifest else {}), "collections": collections})
+        print_json({**(_members(manifest) if manifest else {}), **_row(backup), "collections": collections})
         return
     for label, value in _facts(backup, manifest):
         click.echo(f"{label:<13}{printable(value)}")
@@ -177,6 +176,13 @@ def delete_backup(names: tuple[str, ...], yes: bool) -> None:
     for backup in backups:
         shelf.delete(backup)
         click.echo(f"Deleted {backup.archive}.")
+
+
+def _advice(backup: Backup) -> str:
+    """Why a backup is not good; and how to be rid of it, where it surely is not."""
+    if backup.state is backup.state.UNREADABLE:
+        return f"{backup.why}."
+    return f"{backup.why}. To remove it: monarch delete_backup {shell(backup.name)}"
 
 
 def _time(when: datetime) -> str:

@@ -94,6 +94,13 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def shell(word: str) -> str:
+    """``word`` as one types it in a shell: a name must not run anything."""
+    import shlex
+
+    return shlex.quote(printable(word))
+
+
 def width(text: str) -> int:
     """How many columns a terminal takes for ``text``."""
     if text.isascii():

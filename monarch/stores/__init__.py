@@ -23,4 +23,11 @@ def open_store(settings: LocalSettings | S3Settings | None, root: Path) -> Store
         )
     if isinstance(settings, S3Settings):
         raise SettingsError("Backups in S3 are not here yet.", "Set BACKUPS = {'LOCAL': {'backup_dir': …}}.")
-    return LocalStore(root / Path(settings.backup_dir).expanduser(), settings.backup_dir)
+    try:
+        folder = Path(settings.backup_dir).expanduser()
+    except RuntimeError:  # nobody knows whose home that is
+        raise SettingsError(
+            f"The home in 'backup_dir' ({settings.backup_dir}) is not known on this machine.",
+            "Write the whole path in its place.",
+        ) from None
+    return LocalStore(root / folder, settings.backup_dir)

@@ -174,7 +174,7 @@ class LocalStore(Store):
             if entry.is_symlink():  # to itself, say, or to where one may not look
                 return None
             raise
-        modified = datetime.fromtimestamp(found.st_mtime, UTC)
+        modified = _moment(found.st_mtime)
         return Stored(name, found.st_size, modified, unfinished, busy)
 
     def _require_folder(self) -> None:
@@ -290,6 +290,14 @@ def _name(part: Path, path: Path) -> None:
         part.rename(path)
 
 
+def _moment(seconds: float) -> datetime:
+    """A time of a file, who knows who set it."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):  # beyond the years that Python has
+        return datetime.fromtimestamp(0, UTC)
+
+
 def _lock(handle: int) -> None:
     """Hold the lock of a part that was just made, which is free but for somebody who looks at it."""
     if fcntl is None:
@@ -310,6 +318,8 @@ def _is_locked(part: Path) -> bool:
         return False
     try:
         handle = os.open(part, os.O_RDONLY)
+    except PermissionError:  # of somebody else, who may be at it
+        return True
     except OSError:
         return False
     try:

@@ -117,7 +117,7 @@ def test_a_backup_that_may_not_be_read(project: Folder, backups: Path, plain_rig
     ran = project.monarch("list_backups", "--json", prefix=plain_rights)
     assert ran.code == 0, ran.err
     found = {row["name"]: row for row in ran.json}
-    assert found[taken[0]]["state"] == "broken"
+    assert found[taken[0]]["state"] == "unreadable"
     assert "cannot be read: Permission denied" in found[taken[0]]["why"]
     ran = project.monarch("verify_backup", taken[1], prefix=plain_rights)
     assert_refused(ran, f"{taken[1]}.dmp.zst cannot be read: Permission denied.")

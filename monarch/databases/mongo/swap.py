@@ -242,6 +242,8 @@ def mend(target: Endpoint, lease: Lease, *, emptied_is_fine: bool) -> str | None
     dropped = swap.undo()
     if head is not None and not emptied_is_fine:
         raise unfinished(target.name, head)
+    if head is not None:
+        return f"{target.name!r} was not whole, for `{head['purpose']}` was cut off; it is filled anew"
     if dropped or void:
         return (
             f"a copy into {target.name!r} was cut off; it had changed nothing, and its leavings are dropped"
