@@ -250,7 +250,9 @@ class Project:
                     f"There is no good backup of {name!r} ({known[0].db_name}) in {self.shelf.store.place}.",
                     f"Take one: monarch backup {name}",
                 )
-        backup = backup or self.shelf.get(name)
+        backup = backup or self.shelf.get(
+            name, [environment.name for environment in self.settings.environments]
+        )
         require_restorable(self.shelf, backup)
         return backup
 

@@ -212,7 +212,7 @@ class Yard:
         ran = self.folder.inside("restore", f"{backup.name}:spare", "--yes")
         assert ran.code == 1
         assert f"Error: Backup {backup.name!r} is {backup.state.value}" in ran.err
-        assert f"The newest good one of production besides is {self.good!r}" in ran.err
+        assert f"The newest good one besides is {self.good!r} of production" in ran.err
 
     def require_good(self, name: str) -> None:
         """See that the backup called ``name`` is whole, and holds what the good one holds."""

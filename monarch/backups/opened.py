@@ -13,10 +13,13 @@ from monarch.backups.shelf import Backup, Shelf, State
 from monarch.backups.zipped import ZippedFiles
 from monarch.databases import LEGACY_KIND, open_archive, open_files
 from monarch.databases.base import Archive, Copied
-from monarch.errors import DamagedError
+from monarch.errors import DamagedError, LockedError, MonarchError
 from monarch.progress import SILENT, Progress
 from monarch.stores.base import NotStored
 from monarch.streams import Stream
+
+# So many bytes are read in seconds, before one is named as good.
+_SOON_READ = 500_000_000
 
 
 class BrokenBackup(DamagedError):
@@ -31,35 +34,43 @@ def open_backup(shelf: Shelf, backup: Backup) -> Iterator[Archive]:
     itself, each collection's checksum and numbers.
 
     :raises BrokenBackup: if it is no whole backup, in reading if its bytes are others than they were.
+    :raises LockedError: if it is being written.
     """
     require_restorable(shelf, backup)
     try:
-        if backup.codec == LEGACY:
-            yield open_files(LEGACY_KIND, ZippedFiles(shelf.store, backup.archive, backup.bytes))
-        else:
-            manifest = shelf.manifest(backup)
-            if manifest.taken_at != backup.taken_at:
-                raise DamagedError("It has been replaced by another one meanwhile.")
-            with shelf.store.open(backup.archive) as stream:
-                yield _open_archive(stream, manifest)
-    except NotStored:
-        raise BrokenBackup(
-            f"Backup {backup.name!r} has just been deleted.", _another(shelf, backup)
-        ) from None
+        with _opened(shelf, backup) as archive:
+            yield archive
     except DamagedError as error:
-        raise BrokenBackup(
-            f"Backup {backup.name!r} is broken: {error.message}", _another(shelf, backup)
-        ) from error
+        message = f"Backup {backup.name!r} is broken: {error.message}"
+        raise BrokenBackup(message, _another(shelf, backup)) from error
 
 
 def require_restorable(shelf: Shelf, backup: Backup) -> None:
     """See that ``backup`` is a whole one, as far as a listing can tell.
 
     :raises BrokenBackup: if it is not, saying why and which one to take.
+    :raises LockedError: if it is being written.
     """
+    if backup.busy:
+        raise LockedError(f"Backup {backup.name!r} is being written.", "Wait until that is done.")
     if not backup.restorable:
         why = f": {backup.why}" if backup.why else ""
         raise BrokenBackup(f"Backup {backup.name!r} is {backup.state.value}{why}.", _another(shelf, backup))
+
+
+@contextmanager
+def _opened(shelf: Shelf, backup: Backup) -> Iterator[Archive]:
+    try:
+        if backup.codec == LEGACY:
+            yield open_files(LEGACY_KIND, ZippedFiles(shelf.store, backup.archive, backup.bytes))
+            return
+        manifest = shelf.manifest(backup)
+        if manifest.taken_at != backup.taken_at:
+            raise DamagedError("It has been replaced by another one meanwhile.")
+        with shelf.store.open(backup.archive) as stream:
+            yield _open_archive(stream, manifest)
+    except NotStored:
+        raise DamagedError("It has just been deleted.") from None
 
 
 def _open_archive(stream: Stream, manifest: Manifest) -> Archive:
@@ -71,21 +82,29 @@ def _open_archive(stream: Stream, manifest: Manifest) -> Archive:
 
 
 def _another(shelf: Shelf, backup: Backup) -> str:
-    """What to take in place of ``backup``."""
-    environments = {backup.environment} if backup.environment else None
-    good = [
-        other
-        for other in shelf.list()
-        if other.state is State.GOOD
-        and other.name != backup.name
-        and (environments is None or other.environment in environments)
-    ]
-    if not good:
-        of = f" of {backup.environment}" if backup.environment else ""
-        return f"There is no other good one{of}. `monarch list_backups` shows what is there."
-    newest = good[-1]
-    of = f" of {newest.environment}" if newest.environment else ""
-    return f"The newest good one{of} besides is {newest.name!r}, taken {newest.taken_at:%Y-%m-%d %H:%M} UTC."
+    """What to take in place of ``backup``: of the same environment, where that is known."""
+    of = f" of {backup.environment}" if backup.environment else ""
+    for other in reversed(shelf.list()):
+        if other.state is not State.GOOD or other.archive == backup.archive:
+            continue
+        if backup.environment not in (None, other.environment):
+            continue
+        taken = f"{other.name!r} of {other.environment}, taken {other.taken_at:%Y-%m-%d %H:%M} UTC"
+        if other.bytes > _SOON_READ:
+            return f"The newest besides that seems good is {taken}. See: monarch verify_backup"
+        if _is_whole(shelf, other):
+            return f"The newest good one besides is {taken}."
+    return f"There is no other good one{of}. `monarch list_backups` shows what is there."
+
+
+def _is_whole(shelf: Shelf, backup: Backup) -> bool:
+    """Whether it is as it was written. Read to its end, for who asks has just been let down by another."""
+    try:
+        with _opened(shelf, backup) as archive:
+            archive.read_through(SILENT)
+    except MonarchError:
+        return False
+    return True
 
 
 def verify(shelf: Shelf, backup: Backup, progress: Progress = SILENT) -> tuple[Copied, ...]:

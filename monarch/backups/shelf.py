@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -64,6 +64,13 @@ class Backup:
         return self.state in (State.GOOD, State.LEGACY)
 
 
+def _plain(name: str) -> str:
+    """``name`` without what the shell adds that completes the names of files: folders and endings."""
+    name = name.rpartition("/")[2]
+    archive = name.removesuffix(".part").removesuffix(MANIFEST)
+    return archive if split_archive_name(archive) else name
+
+
 class Shelf:
     """The backups in ``store``."""
 
@@ -79,21 +86,22 @@ class Shelf:
 
         :raises UsageError: if there are several, with different endings.
         """
+        name = _plain(name)
         found = [backup for backup in self._read(name) if name in (backup.name, backup.archive)]
         if len(found) > 1:
             files = " and ".join(repr(backup.archive) for backup in found)
             raise UsageError(f"{name!r} may be {files}.", "Say which, with its ending.")
         return found[0] if found else None
 
-    def get(self, name: str) -> Backup:
+    def get(self, name: str, besides: Iterable[str] = ()) -> Backup:
         """As `find`.
 
-        :raises UsageError: if there is none, naming the nearest.
+        :raises UsageError: if there is none, naming the nearest, also of those that may be meant ``besides``.
         """
         backup = self.find(name)
         if backup is not None:
             return backup
-        near = nearest(name, self.names())
+        near = nearest(name, [*besides, *self.names()])
         hint = f"Did you mean {near!r}?" if near else "`monarch list_backups` shows them all."
         raise UsageError(f"There is no backup {name!r} in {self.store.place}.", hint)
 

@@ -12,7 +12,7 @@ from monarch.commands.engines import by, engine_option
 from monarch.commands.names import BACKUP, ENVIRONMENT, this_project
 from monarch.commands.output import count, duration, print_json, print_table, printable, shell, size
 from monarch.commands.questions import confirm, yes_option
-from monarch.errors import DamagedError, UsageError
+from monarch.errors import DamagedError, MonarchError, UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -78,11 +78,12 @@ def list_backups(as_json: bool) -> None:
     if not backups:
         click.echo(f"There are no backups in {shelf.store.place}.")
         return
-    print_table(
-        ("NAME", "ENVIRONMENT", "TAKEN (UTC)", "SIZE", "DOCUMENTS", "QUERY SET", "STATE"),
-        [_cells(backup) for backup in backups],
-        right=(3, 4),
-    )
+    headers: tuple[str, ...] = ("NAME", "ENVIRONMENT", "TAKEN (UTC)", "SIZE", "DOCUMENTS", "STATE")
+    rows = [_cells(backup) for backup in backups]
+    if any(backup.query_set for backup in backups):
+        headers = (*headers, "QUERY SET")
+        rows = [(*row, backup.query_set or "-") for row, backup in zip(rows, backups, strict=True)]
+    print_table(headers, rows, right=(3, 4))
     for backup in backups:
         if backup.why and not backup.busy:
             click.echo(f"Note: {printable(backup.name)} is {backup.state.value}: {_advice(backup)}", err=True)
@@ -108,7 +109,7 @@ def show_backup(name: str, as_json: bool) -> None:
 
 
 @click.command("verify_backup")
-@click.argument("names", metavar="NAME...", nargs=-1, type=BACKUP)
+@click.argument("names", metavar="[NAME]...", nargs=-1, type=BACKUP)
 @click.option("--all", "all_of_them", is_flag=True, help="Verify every backup.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def verify_backup(names: tuple[str, ...], all_of_them: bool, as_json: bool) -> None:
@@ -118,21 +119,22 @@ def verify_backup(names: tuple[str, ...], all_of_them: bool, as_json: bool) -> N
     the numbers in the manifest. Touches no database.
     """
     if bool(names) == all_of_them:
-        raise UsageError("Which backup?", "Say its name, or --all for every one.")
+        wrong = "There are names, and --all." if names else "Which backup?"
+        raise UsageError(wrong, "Say names, or --all for every one.")
     shelf = this_project().shelf
     backups = shelf.list() if all_of_them else tuple(map(shelf.get, names))
-    rows = []
-    for backup in backups:
-        if not (all_of_them and backup.busy):
-            rows.append(_verify(shelf, backup, as_json))
+    rows = [_verify(shelf, backup, as_json) for backup in backups if not (all_of_them and backup.busy)]
     if as_json:
         print_json(rows)
     broken = [str(row["name"]) for row in rows if row["why"]]
+    good = [str(row["name"]) for row in rows if not row["why"]]
     if broken:
+        said = f"{len(broken)} of {count(len(rows), 'backup')} cannot be restored: {', '.join(broken)}."
         raise DamagedError(
-            f"{len(broken)} of {count(len(rows), 'backup')} cannot be restored: {', '.join(broken)}.",
-            "Take a new one, and look at the medium on which they lie.",
+            said, f"The newest good one of these is {good[-1]!r}." if good else "None is good."
         )
+    if not rows:
+        raise MonarchError(f"There are no backups in {shelf.store.place}.", "Is that the right place?")
     if not as_json and all_of_them:
         click.echo(f"{count(len(rows), 'backup')}, all of them good.")
 
@@ -149,13 +151,12 @@ def _verify(shelf: Shelf, backup: Backup, quiet: bool) -> dict[str, Any]:
             said = summary(verify(shelf, backup, bar))
     except BrokenBackup as error:
         why = error.message
-        if error.hint:
-            said = f" {error.hint}"
-    seconds = time.monotonic() - began
+    name = printable(backup.name)
     if not quiet and why:
-        click.echo(f"{click.style('BROKEN', fg='red')} {backup.name}: {why}{said}")
+        click.echo(f"{click.style('BROKEN', fg='red')} {name}: {printable(why)}")
     elif not quiet:
-        click.echo(f"{click.style('good', fg='green')} {backup.name}: {said}, read in {duration(seconds)}")
+        took = duration(time.monotonic() - began)
+        click.echo(f"{click.style('good', fg='green')} {name}: {said}, read in {took}")
     return {"name": backup.name, "archive": backup.archive, "good": why is None, "why": why}
 
 
@@ -182,7 +183,10 @@ def _advice(backup: Backup) -> str:
     """Why a backup is not good; and how to be rid of it, where it surely is not."""
     if backup.state is backup.state.UNREADABLE:
         return f"{backup.why}."
-    return f"{backup.why}. To remove it: monarch delete_backup {shell(backup.name)}"
+    perhaps = ""
+    if backup.state is not backup.state.UNFINISHED:
+        perhaps = " Its archive may be whole all the same: see the README, Getting data back by hand."
+    return f"{backup.why}.{perhaps} To remove it: monarch delete_backup {shell(backup.name)}"
 
 
 def _time(when: datetime) -> str:
@@ -210,7 +214,6 @@ def _cells(backup: Backup) -> tuple[str, ...]:
         _time(backup.taken_at),
         size(backup.bytes),
         "-" if backup.documents is None else f"{backup.documents:,}",
-        backup.query_set or "-",
         backup.state.value,
     )
 

@@ -23,6 +23,7 @@ except ModuleNotFoundError:  # not on this system: there nobody can tell whether
     fcntl = None  # type: ignore[assignment]
 
 _TRIES, _MOMENT = 100, 0.01
+_IGNORE = ".gitignore"
 # What an unfinished file is called behind its name.
 PART = ".part"
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
@@ -67,12 +68,10 @@ class LocalStore(Store):
         Who is killed before that leaves another one, with which the next one goes on.
         """
         unfinished = self._folder.with_name(f".{self._folder.name}{PART}")
-        ignore = unfinished / ".gitignore"
+        ignore = unfinished / _IGNORE
         try:
             unfinished.mkdir(mode=0o700, exist_ok=True)
-            # Where it lies in a repository, what is in it must not get into that.
-            ignore.touch(mode=0o600)
-            ignore.write_text("*\n")
+            _ignore(unfinished)
             unfinished.rename(self._folder)
         except OSError:
             if not self._folder.is_dir():  # else another process has made it meanwhile
@@ -288,6 +287,13 @@ def _name(part: Path, path: Path) -> None:
         if os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
         part.rename(path)
+
+
+def _ignore(folder: Path) -> None:
+    """Where it lies in a repository, what is in it must not get into that."""
+    ignore = folder / _IGNORE
+    ignore.touch(mode=0o600)
+    ignore.write_text("*\n")
 
 
 def _moment(seconds: float) -> datetime:

@@ -48,7 +48,7 @@ def test_it_is_listed(two: Two, kept: Path) -> None:
     ran = two.folder.monarch("list_backups")
     assert (ran.code, ran.err) == (0, "")
     row = flat(ran.out)[-1]
-    assert re.fullmatch(rf"{BACKUP} - 2014-05-29 00:38 \d\.\d kB - - legacy", row), row
+    assert re.fullmatch(rf"{BACKUP} - 2014-05-29 00:38 \d\.\d kB - legacy", row), row
     size = (kept / NAME).stat().st_size
     assert two.folder.monarch("list_backups", "--json").json == [
         {
@@ -144,12 +144,12 @@ def test_a_damaged_one_is_told_and_changes_nothing(two: Two, kept: Path) -> None
     two.assert_old()
     ran = two.folder.monarch("verify_backup", BACKUP)
     said = f"1 of 1 backup cannot be restored: {BACKUP}\\.$"
-    assert_error(ran, 1, said, "Take a new one, and look at the medium")
+    assert_error(ran, 1, said, "None is good")
     assert ran.out.startswith(f"BROKEN {BACKUP}: {why}")
     assert len(ran.out.splitlines()) == 1
     assert two.folder.monarch("backup", "production", "--name", "app").code == 0
     ran = two.folder.monarch("restore", f"{BACKUP}:dev", "--yes")
-    assert_error(ran, 1, why, f"The newest good one of production besides is '{today('app')}', taken ")
+    assert_error(ran, 1, why, f"The newest good one besides is '{today('app')}' of production, taken ")
     two.assert_old()
     assert two.folder.monarch("delete_backup", BACKUP, "--yes").code == 0
 

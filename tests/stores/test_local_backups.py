@@ -197,7 +197,7 @@ def test_a_backup_is_shown_and_kept_while_its_writer_lives_and_not_after(
         ran = project.monarch("delete_backup", ARCHIVE, "--yes")
         assert ran.code == 4
         assert "is being written by another process" in ran.err
-        assert project.monarch("restore", f"{ARCHIVE}:dev", "--yes").code == 1
+        assert project.monarch("restore", f"{ARCHIVE}:dev", "--yes").code == 4
     assert states(project) == {ARCHIVE: "unfinished"}
     ran = project.monarch("list_backups")
     assert "it was cut off while it was written. To remove it: monarch delete_backup" in ran.err
