@@ -32,7 +32,7 @@ class Manifest:
 
     ``kind`` is that of the database, by which `monarch.databases` finds who can read the archive. ``sha256``
     and ``size`` are of the archive as it lies in the store. ``collections`` have the bytes of their
-    documents as they were before compression.
+    documents as they were before compression. With ``one_moment`` all of it is as it was at one moment.
     """
 
     archive: str
@@ -44,6 +44,7 @@ class Manifest:
     versions: tuple[str, ...]
     monarch: str
     query_set: str | None
+    one_moment: bool
     taken_at: datetime
     finished_at: datetime
     codec: str
@@ -104,6 +105,12 @@ def _read_text(value: Any) -> str:
     return value
 
 
+def _read_truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("neither true nor false")
+    return value
+
+
 def _read_number(value: Any) -> int:
     if type(value) is not int or not 0 <= value < _TOO_MANY:  # True is an int too
         raise TypeError("no number of anything")
@@ -119,6 +126,7 @@ def _read_time(value: Any) -> datetime:
 
 # By what the fields are said to be.
 _READERS: dict[str, Callable[[Any], Any]] = {
+    "bool": _read_truth,
     "str": _read_text,
     "str | None": lambda value: None if value is None else _read_text(value),
     "int": _read_number,

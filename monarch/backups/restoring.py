@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from monarch.backups.opened import open_backup, verify
 from monarch.backups.shelf import Backup, Shelf
 from monarch.databases.base import Copied, Database, Engine
-from monarch.errors import DamagedError, RunInterrupted
+from monarch.errors import DamagedError, RunInterrupted, ServerError
 from monarch.progress import SILENT, Progress
+
+# Of a database that was written to while it was backed up, and not as of one moment.
+_TWICE = "It has a document twice. README, Getting data back by hand, tells how to restore it all the same."
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,10 @@ class Restoring:
             name = self.environment
             if name not in error.message:  # else it says itself what has become of it
                 raise type(error)(f"{error.message} {name!r} is as it was.", error.hint) from error
+            raise
+        except ServerError as error:
+            if "E11000" in error.message:
+                raise type(error)(error.message, _TWICE) from error
             raise
         except KeyboardInterrupt as error:
             raise interrupted(self.environment, done=bool(done)) from error

@@ -141,6 +141,7 @@ class Taking:
             versions=self.engine.versions,
             monarch=__version__,
             query_set=None,
+            one_moment=dump.one_moment,
             taken_at=taken_at,
             finished_at=datetime.now(UTC),
             codec=self.codec.name,

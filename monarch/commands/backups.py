@@ -238,6 +238,7 @@ def _facts(backup: Backup, manifest: Manifest | None) -> list[tuple[str, str]]:
         ("Database", f"{manifest.database} ({manifest.server})"),
         ("Taken", f"{_time(manifest.taken_at)} UTC, in {duration(took)}"),
         ("Holds", summary(manifest.collections)),
+        ("As of", "one moment" if manifest.one_moment else "the moments at which each part of it was read"),
         ("Query set", manifest.query_set or "none: all of it"),
         ("Made by", f"monarch {manifest.monarch}, {by(manifest.engine, manifest.versions)}"),
         ("Packed", f"{manifest.codec}, level {manifest.level}"),

@@ -70,6 +70,11 @@ class LiveDump(Dump):
     def server(self) -> str:
         """The server with its version, for people."""
 
+    @property
+    @abstractmethod
+    def one_moment(self) -> bool:
+        """Whether all that has been read of it is as it was at one moment."""
+
     @abstractmethod
     def write_archive(self, sink: Sink, progress: Progress) -> tuple[Copied, ...]:
         """Write all of it into ``sink``, as an archive; what that was.

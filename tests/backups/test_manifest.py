@@ -23,6 +23,7 @@ MANIFEST = Manifest(
     versions=("pymongo 4.20.1",),
     monarch="1.0.0",
     query_set=None,
+    one_moment=True,
     taken_at=datetime(2014, 5, 29, 0, 38, tzinfo=UTC),
     finished_at=datetime(2014, 5, 29, 0, 39, 1, 5, tzinfo=UTC),
     codec="zst",

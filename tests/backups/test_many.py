@@ -68,6 +68,7 @@ def fill(folder: Path, many: int) -> None:
         versions=("pymongo 4.0",),
         monarch="1.0",
         query_set=None,
+        one_moment=True,
         taken_at=DAY,
         finished_at=DAY,
         codec="zst",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from pathlib import Path
 
+import bson
 import pytest
 
 from monarch import Project
@@ -133,3 +135,13 @@ def test_a_zip_has_no_manifest_whatever_lies_beside_it(two: Two, kept: Path) -> 
     (listed,) = two.folder.monarch("list_backups", "--json").json
     assert listed["state"] == "legacy"
     assert_error(two.folder.monarch("restore", "old:dev", "--yes"), 1, "It is no zip file", "")
+
+
+def test_a_document_that_is_there_twice(two: Two, kept: Path) -> None:
+    """As a backup may have it of a server that cannot say how it was at one moment."""
+    with zipfile.ZipFile(kept / "twice.dmp.zip", "w") as archive:
+        archive.writestr("users.bson", bson.encode({"_id": 1}) * 2)
+        archive.writestr("users.metadata.json", '{"indexes":[{"v":2,"key":{"_id":1},"name":"_id_"}]}')
+    ran = two.folder.monarch("restore", "twice:dev", "--yes", "--engine", "native")
+    assert_error(ran, 5, "E11000", "README, Getting data back by hand")
+    two.assert_old()

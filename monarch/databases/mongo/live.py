@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import replace
+
+from bson import Timestamp
+from pymongo.errors import OperationFailure
 
 from monarch.databases.base import Copied, LiveDump
 from monarch.databases.mongo.archive.prelude import Prelude
 from monarch.databases.mongo.archive.writer import ArchiveWriter
+from monarch.databases.mongo.catalog import Collection
 from monarch.databases.mongo.dump import MongoDump, unwatched
 from monarch.databases.mongo.endpoint import Endpoint
 from monarch.databases.mongo.engines.base import MongoEngine
-from monarch.databases.mongo.pieces import Piece
+from monarch.databases.mongo.moment import SNAPSHOT_UNAVAILABLE, AtMoment
+from monarch.databases.mongo.pieces import Batch, Piece
 from monarch.databases.mongo.survey import list_entries, read_catalog, uuid_of
 from monarch.databases.mongo.swap import read_head
 from monarch.databases.mongo.unfinished import unfinished
@@ -33,6 +39,8 @@ class MongoLiveDump(MongoDump, LiveDump):
         self._source = source
         self._engine = engine
         self.collections = read_catalog(source)
+        self._came: Counter[str] = Counter()
+        self._moments: set[Timestamp | None] = set()
 
     @property
     def server(self) -> str:
@@ -44,9 +52,25 @@ class MongoLiveDump(MongoDump, LiveDump):
             for collection in self.collections
         )
 
-    def pieces(self, alive: Callable[[], None]) -> AbstractContextManager[Iterator[Piece]]:
+    @property
+    def one_moment(self) -> bool:
+        return len(self._moments) <= 1 and None not in self._moments
+
+    @contextmanager
+    def pieces(self, alive: Callable[[], None]) -> Iterator[Iterator[Piece]]:
         with_documents = tuple(one for one in self.collections if one.kind != "view")
-        return self._engine.read(self._source, with_documents, alive)
+        with self._engine.read(self._source, with_documents, alive) as pieces:
+            yield self._noted(pieces)
+
+    def _noted(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        for piece in pieces:
+            if isinstance(piece, Batch):
+                self._came[piece.collection] += piece.count
+            else:
+                self._moments.add(piece.at)
+                if not self._came[piece.collection]:
+                    self._see_that_it_is_empty(piece.collection, piece.at)
+            yield piece
 
     def check(self) -> None:
         """See that the collections are still those that have been read.
@@ -61,11 +85,7 @@ class MongoLiveDump(MongoDump, LiveDump):
         for collection in self.collections:
             entry = entries.get(collection.name)
             if entry is None or uuid_of(entry, entries) != collection.uuid:
-                raise ServerError(
-                    f"{collection.name!r} of {self._source.name!r} was dropped, renamed or replaced while it "
-                    "was read.",
-                    "Nothing was changed. Try again when nobody does that.",
-                )
+                raise self._gone(collection)
 
     def write_archive(self, sink: Sink, progress: Progress) -> tuple[Copied, ...]:
         tallies = self.expect("dumping", progress)
@@ -78,6 +98,31 @@ class MongoLiveDump(MongoDump, LiveDump):
         writer.close()
         self.check()
         return tallies.copied()
+
+    def _see_that_it_is_empty(self, name: str, at: Timestamp | None) -> None:
+        """A collection that was renamed away for a moment reads like an empty one."""
+        (collection,) = (one for one in self.collections if one.data_name == name)
+        entries = {str(entry["name"]): entry for entry in list_entries(self._source)}
+        entry = entries.get(collection.name)
+        documents = self._source.database[name]
+        if at is not None:
+            documents = documents.with_options(read_concern=AtMoment(at))
+        with self._source.explained():
+            try:
+                found = documents.find_one({}, {"_id": 1})
+            except OperationFailure as error:
+                if error.code != SNAPSHOT_UNAVAILABLE:
+                    raise
+                found = {"renamed": "since"}
+        if found is not None or entry is None or uuid_of(entry, entries) != collection.uuid:
+            raise self._gone(collection)
+
+    def _gone(self, collection: Collection) -> ServerError:
+        return ServerError(
+            f"{collection.name!r} of {self._source.name!r} was dropped, renamed or replaced while it was "
+            "read.",
+            "Nothing was changed. Try again when nobody does that.",
+        )
 
     def _server_version(self) -> str:
         return str(self._source.command("buildInfo")["version"])

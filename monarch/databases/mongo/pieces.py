@@ -6,8 +6,10 @@ one collection come in order, those of several may be mixed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from struct import Struct
+
+from bson import Timestamp
 
 # Each BSON document begins with its length, and the shortest is that and a zero byte. The server lets its
 # own documents, such as buckets of a time series, be 16 KiB longer than those of people.
@@ -27,9 +29,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """All documents of ``collection`` have been seen."""
+    """All documents of ``collection`` have been seen, as they were ``at`` a moment, where that is said."""
 
     collection: str
+    at: Timestamp | None = field(default=None, compare=False)
 
 
 Piece = Batch | End

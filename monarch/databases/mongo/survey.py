@@ -88,16 +88,20 @@ def _collection(endpoint: Endpoint, entry: Document, entries: Mapping[str, Docum
     if kind == "view":
         return Collection(name, kind, options, ())
     hidden = kind == "timeseries" and (BUCKETS + name not in entries or not _may_read_buckets(endpoint, name))
-    documents, size = _sizes(endpoint, name)
+    # One that is still being built is listed too, and is none yet.
+    indexes = read_indexes(endpoint, name)
+    stats = endpoint.command("collStats", name)
+    building = stats.get("indexBuilds", ())
     return Collection(
         name,
         kind,
         options,
-        read_indexes(endpoint, name),
+        tuple(index for index in indexes if index["name"] not in building),
         uuid_of(entry, entries),
         as_documents=hidden,
-        documents=documents,
-        bytes=size,
+        # Of a time series its buckets.
+        documents=int(stats.get("timeseries", {}).get("bucketCount", stats.get("count", 0))),
+        bytes=int(stats.get("size", 0)),
     )
 
 
@@ -110,10 +114,3 @@ def _may_read_buckets(endpoint: Endpoint, name: str) -> bool:
                 return False
             raise
     return True
-
-
-def _sizes(endpoint: Endpoint, name: str) -> tuple[int, int]:
-    """Documents and bytes as the server counts them; of a time series its buckets."""
-    stats = endpoint.command("collStats", name)
-    documents = stats.get("timeseries", {}).get("bucketCount", stats.get("count", 0))
-    return int(documents), int(stats.get("size", 0))

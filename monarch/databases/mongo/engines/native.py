@@ -14,11 +14,14 @@ from typing import Any, cast
 
 import pymongo
 from bson.raw_bson import RawBSONDocument
+from pymongo.collection import Collection as PyMongoCollection
+from pymongo.errors import OperationFailure
 
 from monarch.databases.mongo.catalog import Collection
 from monarch.databases.mongo.endpoint import QUICK, Endpoint
 from monarch.databases.mongo.engines.base import Destination, MongoEngine, Rights, Writer
 from monarch.databases.mongo.engines.channel import Channel, Stopped
+from monarch.databases.mongo.moment import SNAPSHOT_UNAVAILABLE, AtMoment, find_moment, has_moments
 from monarch.databases.mongo.pieces import Batch, End, Piece, split, walk
 from monarch.errors import ServerError
 
@@ -27,6 +30,8 @@ READERS, WRITERS = 2, 4
 _BATCH = 1024 * 1024
 _WAITING = 6 * 1024 * 1024
 _MOST_DOCUMENTS = 10_000
+# Bad value, illegal operation, invalid options, snapshot too old.
+_NO_MOMENT = (2, 20, 72, 239, SNAPSHOT_UNAVAILABLE)
 
 
 class NativeEngine(MongoEngine):
@@ -47,13 +52,15 @@ class NativeEngine(MongoEngine):
         reading = [len(collections)]
         lock = threading.Lock()
 
+        moment = find_moment(source, collections)
+
         def work() -> None:
             while todo:
                 try:
                     collection = todo.popleft()
                 except IndexError:
                     return
-                _read_one(source, collection, channel)
+                _read_one(source, collection, channel, moment)
                 with lock:
                     reading[0] -= 1
                     if not reading[0]:
@@ -154,16 +161,46 @@ def hint_of_refusal(words: str) -> str:
     )
 
 
-def _read_one(source: Endpoint, collection: Collection, channel: Channel[Piece]) -> None:
+def _read_one(
+    source: Endpoint, collection: Collection, channel: Channel[Piece], moment: AtMoment | None
+) -> None:
+    """Read it as of ``moment``, if it can be read so."""
+    documents: PyMongoCollection[Any] = source.database[collection.data_name]
+    if moment is not None and has_moments(collection):
+        try:
+            _read_all(source, collection, documents.with_options(read_concern=moment), channel)
+        except _NoMoment:  # a collection that is younger than it, say
+            pass
+        else:
+            channel.put(End(collection.data_name, moment.at), 0)
+            return
+    _read_all(source, collection, documents, channel)
+    channel.put(End(collection.data_name), 0)
+
+
+class _NoMoment(Exception):
+    """A collection cannot be read as of a moment. Nothing of it has been."""
+
+
+def _read_all(
+    source: Endpoint, collection: Collection, documents: PyMongoCollection[Any], channel: Channel[Piece]
+) -> None:
     average = max(1, collection.bytes // max(1, collection.documents))
     size = max(2, min(100_000, _BATCH // average))
     name = collection.data_name
-    with source.explained(), source.database[name].find_raw_batches({}, batch_size=size) as cursor:
-        for reply in cursor:
+    with source.explained(), documents.find_raw_batches({}, batch_size=size) as cursor:
+        replies = iter(cursor)
+        try:
+            reply = next(replies, None)
+        except OperationFailure as error:
+            if error.code in _NO_MOMENT and isinstance(documents.read_concern, AtMoment):
+                raise _NoMoment from error
+            raise
+        while reply is not None:
             payload = cast(bytes, reply)  # as the documentation has it; the annotation says dict
             if payload:
                 channel.put(Batch(name, payload, walk(payload, 0)[1]), len(payload))
-    channel.put(End(name), 0)
+            reply = next(replies, None)
 
 
 def _start(work: Callable[[], None], number: int, channel: Channel[Any]) -> list[threading.Thread]:

@@ -1,0 +1,60 @@
+"""One moment as of which everything is read, where the server can say how it was then.
+
+Replica sets can, from MongoDB 5.0 on, for the last five minutes; of capped collections they do not. Without
+that, a document that is moved while its collection is read may be read twice, or not at all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bson import Timestamp
+from pymongo.errors import OperationFailure
+from pymongo.read_concern import ReadConcern
+
+from monarch.databases.mongo.catalog import Collection
+from monarch.databases.mongo.endpoint import Endpoint
+
+# More could take longer to read than the server remembers.
+_MOST_BYTES = 4_000_000_000
+_PATIENCE_MS = 5_000
+SNAPSHOT_UNAVAILABLE = 246
+
+
+class AtMoment(ReadConcern):
+    """Reads as of ``at``."""
+
+    def __init__(self, at: Timestamp) -> None:
+        super().__init__("snapshot")
+        self.at = at
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What is said of it in a command."""
+        return {"level": "snapshot", "atClusterTime": self.at}
+
+
+def find_moment(source: Endpoint, collections: tuple[Collection, ...]) -> AtMoment | None:
+    """Now, as the server of ``source`` tells it, if it can read ``collections`` as of that; else None."""
+    some = next((one for one in collections if has_moments(one)), None)
+    if some is None or sum(one.bytes for one in collections) > _MOST_BYTES:
+        return None
+    # Of the primary, so that what has been written before is in it.
+    at = source.on_primary().command("ping").get("operationTime")
+    if not isinstance(at, Timestamp):
+        return None
+    moment = AtMoment(at)
+    probe = {"find": some.data_name, "limit": 1, "singleBatch": True, "projection": {"_id": 1}}
+    # It may have to wait until most members know of that moment; but not for ever, if they are away.
+    probe |= {"readConcern": moment.document, "maxTimeMS": _PATIENCE_MS}
+    with source.explained():
+        try:
+            source.database.command(probe)
+        except OperationFailure:
+            return None
+    return moment
+
+
+def has_moments(collection: Collection) -> bool:
+    """Whether the server can read it as of a moment."""
+    return not collection.options.get("capped")
