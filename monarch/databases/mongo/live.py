@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from bson import Timestamp
 from pymongo.errors import OperationFailure
@@ -28,6 +30,8 @@ from monarch.streams import Sink
 
 # The tool whose archives ours are like; mongorestore reads it, and wants a number.
 _LIKE_TOOL = "100.3.1"
+_NAMESPACE_NOT_FOUND = 26
+_LOOKS, _BETWEEN_LOOKS = 5, 0.01
 
 
 class MongoLiveDump(MongoDump, LiveDump):
@@ -101,21 +105,38 @@ class MongoLiveDump(MongoDump, LiveDump):
 
     def _see_that_it_is_empty(self, name: str, at: Timestamp | None) -> None:
         """A collection that was renamed away for a moment reads like an empty one."""
-        (collection,) = (one for one in self.collections if one.data_name == name)
-        entries = {str(entry["name"]): entry for entry in list_entries(self._source)}
-        entry = entries.get(collection.name)
+        if self._holds_now(name) == 0:  # and it is there
+            return
         documents = self._source.database[name]
         if at is not None:
             documents = documents.with_options(read_concern=AtMoment(at))
+        # Not only once: it may be away again. And a server that has died counts wrongly until it has looked.
+        for _ in range(_LOOKS):
+            with self._source.explained():
+                try:
+                    found = documents.find_one({}, {"_id": 1})
+                except OperationFailure as error:
+                    if error.code != SNAPSHOT_UNAVAILABLE:
+                        raise
+                    found = {"renamed": "since"}
+            if found is not None:
+                raise self._gone(self._called(name))
+            time.sleep(_BETWEEN_LOOKS)
+
+    def _holds_now(self, name: str) -> int | None:
+        """How many documents it has, which only one that is there can tell; None if it cannot."""
+        pipeline: list[dict[str, Any]] = [{"$collStats": {"count": {}}}]
         with self._source.explained():
             try:
-                found = documents.find_one({}, {"_id": 1})
+                return int(next(self._source.database[name].aggregate(pipeline))["count"])
             except OperationFailure as error:
-                if error.code != SNAPSHOT_UNAVAILABLE:
-                    raise
-                found = {"renamed": "since"}
-        if found is not None or entry is None or uuid_of(entry, entries) != collection.uuid:
-            raise self._gone(collection)
+                if error.code == _NAMESPACE_NOT_FOUND:
+                    raise self._gone(self._called(name)) from error
+                return None
+
+    def _called(self, name: str) -> Collection:
+        (collection,) = (one for one in self.collections if one.data_name == name)
+        return collection
 
     def _gone(self, collection: Collection) -> ServerError:
         return ServerError(
