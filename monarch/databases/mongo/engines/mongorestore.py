@@ -18,7 +18,7 @@ from monarch.process import CONFIG, Tool
 
 _RESTORED = re.compile(r"(\d+) document\(s\) restored successfully\. (\d+) document\(s\) failed")
 # A collection; four at a time are being restored. More only make mongod switch between them.
-_WORKERS = 2
+_WORKERS = 3
 # What the database is called between us and mongorestore.
 _BETWEEN = "monarch"
 
