@@ -127,6 +127,7 @@ def test_what_has_no_moments_is_read_all_the_same(
         assert not two.backup("one", engine="native").manifest.one_moment
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("kind", ["replica_set", "server"])
 def test_an_index_that_is_being_built_is_none_yet(
     request: pytest.FixtureRequest, tmp_path: Path, kind: str

@@ -20,9 +20,6 @@ from monarch.commands.pairs import ENVIRONMENTS, Pair, PairType
 from monarch.errors import UsageError
 from tests.shell import MONARCH, Folder
 
-# Of the real command, with `@click.argument("pair", metavar="FROM:TO", type=ENVIRONMENTS)`. Once it is
-# there this mark does nothing, and can go.
-
 # As `restore` will have it.
 BACKUP = PairType(
     "backup:to",
@@ -251,6 +248,7 @@ def is_here(shell: str) -> bool:
     return subprocess.run([shell, "-c", new_enough], check=False).returncode == 0
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(
     ("shell", "setup"),
     [
@@ -272,6 +270,7 @@ def test_pairs_complete_in_a_real_shell(environments: Folder, shell: str, setup:
         assert line.typed("monarch migrate st\t") == "monarch migrate staging "
 
 
+@pytest.mark.server
 def test_pairs_complete_in_fish(environments: Folder) -> None:
     if shutil.which("fish") is None:
         pytest.skip("there is no fish")
