@@ -15,7 +15,6 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from monarch.environments import Environment, parse_environment
 from monarch.errors import SettingsError
@@ -23,28 +22,13 @@ from monarch.importing import importable
 from monarch.names import nearest, suggest
 from monarch.places import SETTINGS, where_else
 from monarch.secret import Secret, redact
+from monarch.store_settings import LocalSettings, S3Settings, parse_store
 
 # The name of the code, by which no traceback finds its lines: there may be a password in them.
 _SHOWN = f"<{SETTINGS}>"
 _SECRET_VARIABLE = re.compile("PASS|SECRET|TOKEN|KEY|CREDENTIAL|URI|DSN", re.IGNORECASE)
 # A shorter value is too likely a word that stands in messages for other reasons.
 _LONG_ENOUGH = 8
-
-
-@dataclass(frozen=True)
-class LocalSettings:
-    """Backups in a folder."""
-
-    backup_dir: str
-
-
-@dataclass(frozen=True)
-class S3Settings:
-    """Backups in a bucket."""
-
-    bucket_name: str
-    aws_access_key_id: str | None = None
-    aws_secret_access_key: Secret | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +58,7 @@ def load_settings(root: Path) -> Settings:
     :raises SettingsError: if it is missing, cannot be read or executed, or says something wrong.
     """
     module = _execute(root)
-    return Settings(_environments(module), _store(getattr(module, "BACKUPS", None)))
+    return Settings(_environments(module), parse_store(getattr(module, "BACKUPS", None)))
 
 
 def _execute(root: Path) -> ModuleType:
@@ -142,37 +126,3 @@ def _environments(module: ModuleType) -> tuple[Environment, ...]:
             "It looks like ENVIRONMENTS = {'development': {…}}.",
         )
     return tuple(parse_environment(name, entry) for name, entry in entries.items())
-
-
-_STORES = {
-    "LOCAL": ("backup_dir",),
-    "S3": ("bucket_name", "aws_access_key_id", "aws_secret_access_key"),
-}
-
-
-def _store(entries: Any) -> LocalSettings | S3Settings | None:
-    if entries is None or entries == {}:
-        return None
-    if not isinstance(entries, Mapping):
-        raise SettingsError(f"BACKUPS in {SETTINGS} is not a dict.", "It holds 'LOCAL' or 'S3'.")
-    for kind in entries:
-        if kind not in _STORES:
-            raise SettingsError(f"BACKUPS knows no {kind!r}.", suggest(str(kind), _STORES))
-    if len(entries) > 1:
-        raise SettingsError("BACKUPS holds both 'LOCAL' and 'S3'.", "Keep the one you use.")
-    ((kind, entry),) = entries.items()
-    if not isinstance(entry, Mapping):
-        raise SettingsError(f"BACKUPS[{kind!r}] is not a dict.", f"It holds {_STORES[kind][0]!r}.")
-    for key, value in entry.items():
-        if key not in _STORES[kind]:
-            raise SettingsError(f"BACKUPS[{kind!r}] knows no {key!r}.", suggest(str(key), _STORES[kind]))
-        if value is not None and not isinstance(value, str):
-            raise SettingsError(f"BACKUPS[{kind!r}]: {key!r} is not a text.", "Write it as 'text'.")
-    if not entry.get(_STORES[kind][0]):
-        raise SettingsError(f"BACKUPS[{kind!r}] has no {_STORES[kind][0]!r}.", "Say where backups go.")
-    if kind == "LOCAL":
-        return LocalSettings(entry["backup_dir"])
-    secret = entry.get("aws_secret_access_key")
-    return S3Settings(
-        entry["bucket_name"], entry.get("aws_access_key_id"), Secret(secret) if secret else None
-    )

@@ -29,7 +29,7 @@ LAYERS = (
         "history",
         "places",
     ),
-    ("uri",),
+    ("uri", "store_settings"),
     ("environments",),
     ("settings", "safety", "templates"),
     ("stores",),

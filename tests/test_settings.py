@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from monarch.errors import SettingsError
-from monarch.settings import LocalSettings, S3Settings, load_settings
+from monarch.settings import load_settings
+from monarch.store_settings import LocalSettings, S3Settings
 from tests.shell import Folder
 
 GOOD = "ENVIRONMENTS = {'dev': {'host': 'localhost', 'db_name': 'a'}}\n"
