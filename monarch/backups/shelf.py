@@ -14,7 +14,6 @@ from monarch.names import nearest
 from monarch.stores.base import NotStored, Store, Stored
 
 _LARGEST_MANIFEST = 64 << 20
-_CHUNK = 1 << 20
 
 
 class State(Enum):
@@ -135,10 +134,9 @@ class Shelf:
 
         :raises DamagedError: if that is not as it was written, or there is none.
         """
-        try:
-            return self._manifest(backup.archive)
-        except NotStored:
-            raise DamagedError("It has no manifest.") from None
+        for _, text in self.store.read_small([backup.archive + MANIFEST], _LARGEST_MANIFEST):
+            return _manifest(text)
+        raise DamagedError("It has no manifest.")
 
     def delete(self, backup: Backup) -> None:
         """Remove all of it, the manifest first: from then on nobody takes the rest for a backup.
@@ -171,10 +169,25 @@ class Shelf:
         for stored in self.store.list(prefix):
             if split_archive_name(stored.name.removesuffix(MANIFEST)) is not None:
                 (begun if stored.unfinished else files)[stored.name] = stored
-        for archive in sorted({name.removesuffix(MANIFEST) for name in (*files, *begun)}):
-            yield self._judge(archive, files, begun)
+        archives = {name.removesuffix(MANIFEST) for name in (*files, *begun)}
+        written = {
+            archive + MANIFEST for archive in archives if {archive, archive + MANIFEST} <= files.keys()
+        }
+        for manifest, text in self.store.read_small(written, _LARGEST_MANIFEST):
+            archive = manifest.removesuffix(MANIFEST)
+            archives.discard(archive)
+            yield self._judge(archive, files, begun, text)
+        for archive in archives:
+            yield self._judge(archive, files, begun, None)
 
-    def _judge(self, archive: str, files: dict[str, Stored], begun: dict[str, Stored]) -> Backup:
+    def _judge(
+        self,
+        archive: str,
+        files: dict[str, Stored],
+        begun: dict[str, Stored],
+        text: bytes | StoreError | None,
+    ) -> Backup:
+        """The backup with this archive, by its manifest's ``text``, or why that cannot be read."""
         parted = split_archive_name(archive)
         assert parted is not None
         name, codec = parted
@@ -194,10 +207,10 @@ class Shelf:
             return backup(State.LEGACY)
         if archive + MANIFEST not in files:
             return backup(State.INCOMPLETE, "it has no manifest: it was cut off, or another program wrote it")
-        try:
-            manifest = self._manifest(archive)
-        except NotStored:
+        if text is None:
             return backup(State.INCOMPLETE, "its manifest has just been deleted")
+        try:
+            manifest = _manifest(text)
         except (NewerFormat, StoreError) as error:
             return backup(State.UNREADABLE, error.message.removesuffix("."))
         except DamagedError as error:
@@ -220,9 +233,8 @@ class Shelf:
             why,
         )
 
-    def _manifest(self, archive: str) -> Manifest:
-        text = bytearray()
-        with self.store.open(archive + MANIFEST) as stream:
-            while (part := stream.read(_CHUNK)) and len(text) <= _LARGEST_MANIFEST:
-                text += part
-        return Manifest.from_bytes(bytes(text))
+
+def _manifest(text: bytes | StoreError) -> Manifest:
+    if isinstance(text, StoreError):
+        raise text
+    return Manifest.from_bytes(text)

@@ -24,7 +24,7 @@ without any secret.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +32,8 @@ from types import TracebackType
 
 from monarch.errors import StoreError
 from monarch.streams import Stream
+
+_CHUNK = 1 << 20
 
 
 class NameTaken(StoreError):
@@ -111,6 +113,26 @@ class Store(ABC):
 
         :raises NotStored: if there is no finished file of that name.
         """
+
+    def read_small(self, names: Iterable[str], largest: int) -> Iterator[tuple[str, bytes | StoreError]]:
+        """Many small files, each by its name, in no order; in place of one that cannot be read, why.
+
+        Those that are gone are left out, and what is behind the first ``largest`` bytes of one may be.
+        """
+        for name in names:
+            text = self._read_one(name, largest)
+            if not isinstance(text, NotStored):
+                yield name, text
+
+    def _read_one(self, name: str, largest: int) -> bytes | StoreError:
+        text = bytearray()
+        try:
+            with self.open(name) as stream:
+                while len(text) < largest and (part := stream.read(_CHUNK)):
+                    text += part
+        except StoreError as error:
+            return error
+        return bytes(text)
 
     @abstractmethod
     def list(self, prefix: str = "") -> Iterator[Stored]:
