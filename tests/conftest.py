@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.buckets import S3Server, run_s3
 from tests.servers import Server, run_replica_set, run_server, run_tls_server
 from tests.shell import Folder
 from tests.tools import find_tools, why_none
 
-SERVER_FIXTURES = {"server", "replica_set", "tls_server", "project", "embedded_project", "database", "tools"}
+SERVER_FIXTURES = {
+    *("server", "replica_set", "tls_server", "project", "embedded_project", "database", "tools", "s3")
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -66,6 +69,19 @@ def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A mongod that speaks TLS only."""
     with run_tls_server(tmp_path_factory.mktemp("tls")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server, without a bucket."""
+    with run_s3(tmp_path_factory.mktemp("s3")) as running:
+        yield running
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore waits before it tries again, but not here."""
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.01)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from monarch.errors import SettingsError
 from monarch.places import SETTINGS
-from monarch.settings import LocalSettings, S3Settings
+from monarch.store_settings import LocalSettings, S3Settings
 from monarch.stores.base import Store
 from monarch.stores.local import LocalStore
 
@@ -22,7 +22,10 @@ def open_store(settings: LocalSettings | S3Settings | None, root: Path) -> Store
             "Say where: BACKUPS = {'LOCAL': {'backup_dir': 'backups'}}.",
         )
     if isinstance(settings, S3Settings):
-        raise SettingsError("Backups in S3 are not here yet.", "Set BACKUPS = {'LOCAL': {'backup_dir': …}}.")
+        # Only then: most projects have no need of boto3, whose import takes long.
+        from monarch.stores.s3 import S3Store
+
+        return S3Store(settings)
     try:
         folder = Path(settings.backup_dir).expanduser()
     except RuntimeError:  # nobody knows whose home that is

@@ -19,8 +19,7 @@ def two(tmp_path: Path, server: Server) -> Iterator[Two]:
         made = Two(folder, server, client[f"{folder.db_name}_a"], client[f"{folder.db_name}_b"])
         folder.settings(production=entry(server, made.source.name), dev=entry(server, made.target.name))
         fill(made.source)
-        made.target.users.insert_one({"_id": "old"})
-        made.target.old.insert_one({})
+        made.make_old()
         yield made
         for database in (made.source, made.target):
             client.drop_database(database.name)

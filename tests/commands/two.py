@@ -28,6 +28,12 @@ class Two:
     def copy(self, *arguments: str, **more: Any) -> Ran:
         return self.folder.monarch("copy_db", "production:dev", *arguments, **more)
 
+    def make_old(self) -> None:
+        """Let the target be as it was before anything was copied."""
+        self.target.client.drop_database(self.target.name)
+        self.target.users.insert_one({"_id": "old"})
+        self.target.old.insert_one({})
+
     def assert_copied(self) -> None:
         assert_equal(describe(self.source), describe(self.target))
 

@@ -1,0 +1,80 @@
+"""A client of S3, with what the settings say and nothing else of this machine but its credentials."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, cast
+
+from monarch.errors import StoreError
+from monarch.store_settings import S3Settings
+from monarch.stores.s3.refusals import explain
+
+_CONNECT_SECONDS = 10
+_ATTEMPTS = 5
+# Small files that are read at once.
+MOST_AT_ONCE = 32
+
+
+def make_client(settings: S3Settings, patience: float) -> Any:
+    """A client, for as many threads as may be under way; a server that is silent for so many seconds is gone.
+
+    :raises StoreError: if there are no credentials, or something in the settings is not known here.
+    """
+    try:
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+    except ModuleNotFoundError:
+        raise StoreError("Backups in S3 need boto3.", "pip install boto3") from None
+    _keep_quiet()
+    config = Config(
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=patience,
+        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        max_pool_connections=max(MOST_AT_ONCE, settings.max_concurrency),
+        s3=cast(Any, {"addressing_style": settings.addressing_style}),
+        # Not every server knows the newer sums; we send one that all of them do.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    secret, token = settings.aws_secret_access_key, settings.aws_session_token
+    try:
+        session = boto3.session.Session(
+            aws_access_key_id=settings.aws_access_key_id,
+            aws_secret_access_key=secret.reveal() if secret else None,
+            aws_session_token=token.reveal() if token else None,
+            profile_name=settings.profile,
+            region_name=settings.region,
+        )
+        if settings.role_arn:
+            session = _in_role(session, settings.role_arn)
+        return session.client("s3", endpoint_url=settings.endpoint_url, config=config)
+    except (BotoCoreError, ValueError) as error:
+        raise explain(error, settings, "create_client", None) from error
+
+
+def _keep_quiet() -> None:
+    """Their debug log holds session tokens: whoever logs all that a program does is spared them."""
+    for name in ("boto3", "botocore"):
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.INFO)
+
+
+def _in_role(session: Any, role_arn: str) -> Any:
+    """A session that has taken the role, and takes it again before its credentials end."""
+    import boto3
+    from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+    from botocore.session import get_session
+
+    fetcher = AssumeRoleCredentialFetcher(
+        client_creator=session._session.create_client,
+        source_credentials=session.get_credentials(),
+        role_arn=role_arn,
+        extra_args={"RoleSessionName": "monarch"},
+    )
+    inner: Any = get_session()
+    inner._credentials = DeferredRefreshableCredentials(
+        method="assume-role", refresh_using=fetcher.fetch_credentials
+    )
+    return boto3.session.Session(botocore_session=inner, region_name=session.region_name)

@@ -1,0 +1,149 @@
+"""A file on its way into a bucket: in parts, several at once, none of it there before the last."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from base64 import b64encode
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+from monarch.errors import StoreError
+from monarch.stores.base import NameTaken, Upload
+from monarch.stores.s3.place import Place
+from monarch.stores.s3.refusals import code_of
+
+MOST_PARTS = 10_000
+# Each thousand parts are twice as large as those before: at 8 MiB, 10,000 of them are 8 TB.
+_DOUBLE_EVERY = 1_000
+_MARK = "monarch-upload"
+# What a server says that has no conditional writes.
+_UNCONDITIONAL = {"NotImplemented", "InvalidArgument", "InvalidRequest", "MethodNotAllowed"}
+
+
+def size_of_part(number: int, smallest: int, *, grows: bool) -> int:
+    """How many bytes the part of this number has, counted from 1."""
+    return smallest << (number - 1) // _DOUBLE_EVERY if grows else smallest
+
+
+class S3Upload(Upload):
+    """A multipart upload that has begun. Memory is that of the parts under way, and of one more."""
+
+    def __init__(self, place: Place, name: str) -> None:
+        self._place = place
+        self._name = name
+        self._mark = uuid.uuid4().hex
+        self._waiting = bytearray()
+        self._parts: list[dict[str, Any]] = []
+        self._sent = 0
+        self._under_way: deque[Future[dict[str, Any]]] = deque()
+        self._over = False
+        self._completing = False
+        self._id = self._begin()
+        self._pool = ThreadPoolExecutor(place.settings.max_concurrency, "monarch-upload")
+
+    @property
+    def id(self) -> str:
+        """What the server calls it."""
+        return self._id
+
+    def write(self, data: bytes, /) -> None:
+        self._waiting += data
+        while len(self._waiting) >= (size := self._next_size()):
+            self._send(bytes(memoryview(self._waiting)[:size]))
+            del self._waiting[:size]
+
+    def finish(self) -> None:
+        if self._waiting or not self._sent:
+            self._send(bytes(self._waiting))
+            self._waiting.clear()
+        while self._under_way:
+            self._arrived()
+        self._complete()
+        self._over = True
+        self._pool.shutdown()
+
+    def give_up(self) -> None:
+        if self._over:
+            return
+        self._over = True
+        # What is under way would become a leftover if it arrived after the end.
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        with suppress(StoreError):
+            self._place.call("abort_multipart_upload", self._name, UploadId=self._id)
+        # From here on it cannot be completed any more; it may have been, if that was cut off.
+        if self._completing and self._is_there():
+            with suppress(StoreError):
+                self._place.call("delete_object", self._name)
+
+    def _begin(self) -> str:
+        arguments = {"Metadata": {_MARK: self._mark}, **self._place.settings.on_create}
+        answer = self._place.call("create_multipart_upload", self._name, **arguments)
+        return str(answer["UploadId"])
+
+    def _next_size(self) -> int:
+        settings = self._place.settings
+        return size_of_part(self._sent + 1, settings.smallest_part, grows=settings.part_size is None)
+
+    def _send(self, part: bytes) -> None:
+        if self._sent == MOST_PARTS:
+            size = f"{self._next_size():,} bytes"
+            raise StoreError(
+                f"{self._name!r} would have more than {MOST_PARTS:,} parts of {size}.",
+                "Say a larger 'part_size' in BACKUPS.",
+            )
+        self._sent += 1
+        while len(self._under_way) >= self._place.settings.max_concurrency:
+            self._arrived()
+        self._under_way.append(self._pool.submit(self._upload, self._sent, part))
+
+    def _upload(self, number: int, part: bytes) -> dict[str, Any]:
+        # A sum that every server compares, those too that know none of the newer ones.
+        digest = b64encode(hashlib.md5(part, usedforsecurity=False).digest()).decode()
+        arguments = {"UploadId": self._id, "PartNumber": number, "Body": part, "ContentMD5": digest}
+        for last in (False, False, True):
+            try:
+                answer = self._place.call("upload_part", self._name, **arguments)
+                break
+            except StoreError as error:
+                # botocore tries all else again, but not what was changed on the way.
+                if last or code_of(error.__cause__) != "BadDigest":
+                    raise
+        return {"PartNumber": number, "ETag": answer["ETag"]}
+
+    def _arrived(self) -> None:
+        """Wait for the oldest part that is under way."""
+        self._parts.append(self._under_way.popleft().result())
+
+    def _complete(self) -> None:
+        """Let it be there, unless something is.
+
+        An answer may get lost, and the question be repeated: then it is there, and ours.
+        """
+        arguments: dict[str, Any] = {"UploadId": self._id, "MultipartUpload": {"Parts": self._parts}}
+        self._completing = True
+        try:
+            self._place.call("complete_multipart_upload", self._name, **arguments, IfNoneMatch="*")
+        except StoreError as error:
+            code = code_of(error.__cause__)
+            if self._is_there():
+                return
+            if code in ("PreconditionFailed", "ConditionalRequestConflict"):
+                raise NameTaken(f"{self._name!r} is there already.") from error
+            if code not in _UNCONDITIONAL:
+                raise
+            self._complete_unconditionally(arguments)
+
+    def _complete_unconditionally(self, arguments: dict[str, Any]) -> None:
+        """Where the server has no conditional writes: those who keep the contract do not come between."""
+        if self._place.find(self._name) is not None:
+            raise NameTaken(f"{self._name!r} is there already.")
+        self._place.call("complete_multipart_upload", self._name, **arguments)
+
+    def _is_there(self) -> bool:
+        with suppress(StoreError):
+            found = self._place.find(self._name)
+            return found is not None and found.get("Metadata", {}).get(_MARK) == self._mark
+        return False

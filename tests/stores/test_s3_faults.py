@@ -1,0 +1,222 @@
+"""What networks do between us and a bucket: it goes well after another try, or fails cleanly.
+
+Sizes are small: the parts that S3 takes are 5 MiB at least.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from monarch.errors import StoreError
+from monarch.stores.base import NameTaken
+from monarch.stores.s3 import S3Store
+from tests.buckets import FaultyProxy, S3Server, run_proxy
+from tests.stores.test_s3 import bucket as bucket  # a fixture
+from tests.stores.test_s3 import store_in
+
+MiB = 1 << 20
+DATA = random.Random(1).randbytes(12 * MiB)
+NAME = "app__2014_05_29.dmp.zst"
+# How requests begin, by what they are for.
+BEGIN, PART, COMPLETE = r"^POST .*\?uploads", r"^PUT .*partNumber=", r"^POST .*\?uploadId="
+ABORT, LIST, HEAD, GET = (
+    r"^DELETE .*\?uploadId=",
+    r"^GET [^?]*\?(list-type|.*list-type)",
+    "^HEAD",
+    "^GET .*zst",
+)
+
+
+pytestmark = pytest.mark.usefixtures("no_waiting")
+
+
+@pytest.fixture
+def proxy(s3: S3Server) -> Iterator[FaultyProxy]:
+    with run_proxy(s3) as made:
+        yield made
+
+
+@pytest.fixture
+def store(proxy: FaultyProxy, s3: S3Server, bucket: str) -> S3Store:
+    """One that does not wait long, behind the proxy."""
+    return store_in(replace(s3, url=proxy.url), bucket, part_size="5MiB", max_concurrency=2)
+
+
+@pytest.fixture
+def direct(s3: S3Server, bucket: str) -> S3Store:
+    """The same without a proxy between."""
+    return store_in(s3, bucket)
+
+
+def write(store: S3Store, data: bytes = DATA) -> None:
+    with store.create(NAME) as upload:
+        for start in range(0, len(data), MiB):
+            upload.write(data[start : start + MiB])
+        upload.finish()
+
+
+def read(store: S3Store, start: int = 0) -> bytes:
+    with store.open(NAME, start) as stream:
+        return b"".join(iter(lambda: stream.read(300_000), b""))
+
+
+FAULTS: list[dict[str, Any]] = [
+    {"what": "refuse"},
+    {"what": "status", "code": (500, "InternalError")},
+    {"what": "status", "code": (503, "SlowDown")},
+    {"what": "cut request", "at": 1000},
+    {"what": "cut answer", "at": 10},
+    {"what": "flip request", "at": 777},
+    {"what": "lose"},
+]
+
+
+WRITES = {"begin": BEGIN, "part": PART, "complete": COMPLETE}
+
+
+@pytest.mark.parametrize("which", WRITES)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault["what"]))
+def test_writing_is_tried_again(
+    store: S3Store, direct: S3Store, proxy: FaultyProxy, which: str, fault: dict[str, Any]
+) -> None:
+    proxy.add(**fault, which=WRITES[which])
+    if which == "begin" and fault["what"] in ("lose", "cut answer"):
+        # An upload was begun of which nobody knows whose it is: the name is taken, and shown as unfinished.
+        with pytest.raises(NameTaken):
+            write(store)
+        assert [one.unfinished for one in direct.list()] == [True]
+        return
+    if which == "complete" and fault["what"] == "flip request":
+        # The list of the parts is none any more: nobody tries that again.
+        with pytest.raises(StoreError):
+            write(store)
+        assert list(direct.list()) == []
+        return
+    write(store)
+    assert proxy.faults[0].times == 0
+    assert [(one.name, one.bytes, one.unfinished) for one in direct.list()] == [(NAME, len(DATA), False)]
+    assert read(direct) == DATA
+
+
+@pytest.mark.parametrize("which", WRITES)
+@pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[-1]], ids=lambda fault: str(fault["what"]))
+def test_writing_that_fails_for_good_leaves_nothing(
+    store: S3Store, direct: S3Store, proxy: FaultyProxy, which: str, fault: dict[str, Any]
+) -> None:
+    """But where only the answers get lost: then it may be there, and is whole; or be unfinished."""
+    proxy.add(**fault, which=WRITES[which], times=1000)
+    with suppress(StoreError):
+        write(store)
+    left = [(one.bytes, one.unfinished) for one in direct.list()]
+    if fault["what"] == "lose" and which == "complete":
+        assert left == [(len(DATA), False)]
+        assert read(direct) == DATA
+    elif fault["what"] == "lose" and which == "begin":
+        assert all(unfinished for _, unfinished in left)
+    else:
+        assert left == []
+
+
+def test_busy_for_good(store: S3Store, direct: S3Store, proxy: FaultyProxy) -> None:
+    proxy.add("status", PART, code=(503, "SlowDown"), times=1000)
+    with pytest.raises(StoreError, match=r"S3 could not do it now \(SlowDown\), however often"):
+        write(store)
+    assert list(direct.list()) == []
+
+
+def test_a_part_that_is_changed_on_the_way_is_sent_again(store: S3Store, proxy: FaultyProxy) -> None:
+    proxy.add("flip request", PART, at=4 * MiB)
+    write(store)
+    assert read(store) == DATA
+
+
+def test_an_answer_that_is_lost_at_the_end(store: S3Store, proxy: FaultyProxy) -> None:
+    """It is asked once more, and S3 says that there is such an object: ours."""
+    proxy.add("lose", COMPLETE)
+    write(store)
+    assert [stored.unfinished for stored in store.list()] == [False]
+
+
+def test_a_name_that_others_take_meanwhile(store: S3Store, direct: S3Store) -> None:
+    place = direct._at
+    with store.create(NAME) as upload:
+        upload.write(b"ours")
+        place.client.put_object(Bucket=place.bucket, Key=place.key(NAME), Body=b"theirs")
+        with pytest.raises(NameTaken):
+            upload.finish()
+    assert [(stored.unfinished, stored.bytes) for stored in store.list()] == [(False, 6)]
+
+
+@pytest.mark.parametrize("which", [PART, COMPLETE, GET, LIST], ids=["part", "complete", "get", "list"])
+def test_a_server_that_is_silent_is_asked_again(
+    proxy: FaultyProxy, s3: S3Server, direct: S3Store, bucket: str, which: str
+) -> None:
+    through = store_in(replace(s3, url=proxy.url), bucket, patience=2, part_size="5MiB")
+    proxy.add("stall", which, seconds=6)
+    write(through)
+    assert read(through) == DATA
+    assert [(one.name, one.unfinished) for one in through.list()] == [(NAME, False)]
+    assert proxy.faults[0].times == 0
+    assert [one.bytes for one in direct.list()] == [len(DATA)]
+
+
+READS: list[dict[str, Any]] = [
+    {"what": "refuse"},
+    {"what": "status", "code": (503, "SlowDown")},
+    {"what": "cut answer", "at": 100_001},
+    {"what": "lose"},
+]
+
+
+@pytest.mark.parametrize("fault", READS, ids=lambda fault: str(fault["what"]))
+@pytest.mark.parametrize(("times", "start"), [(1, 0), (2, 5 * MiB + 1)])
+def test_reading_goes_on_where_it_broke(
+    store: S3Store, proxy: FaultyProxy, fault: dict[str, Any], times: int, start: int
+) -> None:
+    write(store)
+    proxy.add(**fault, which=GET, times=times)
+    assert read(store, start) == DATA[start:]
+    assert proxy.faults[0].times == 0
+
+
+def test_reading_ends_where_it_breaks_for_good(store: S3Store, proxy: FaultyProxy) -> None:
+    write(store)
+    with store.open(NAME) as stream:
+        assert stream.read(1000) == DATA[:1000]
+        proxy.add("refuse", times=10_000)
+        with pytest.raises(StoreError, match=r"cannot be reached|broke"):
+            b"".join(iter(lambda: stream.read(MiB), b""))
+
+
+def test_an_object_that_is_replaced_while_it_is_read(store: S3Store, direct: S3Store) -> None:
+    write(store)
+    place = direct._at
+    with store.open(NAME) as stream:
+        stream.read(10)
+        place.client.put_object(Bucket=place.bucket, Key=place.key(NAME), Body=bytes(12 * MiB))
+        with pytest.raises(StoreError, match="was replaced while it was read"):
+            b"".join(iter(lambda: stream.read(MiB), b""))
+
+
+@pytest.mark.parametrize(
+    ("do", "which"),
+    [
+        (lambda store: list(store.list()), LIST),
+        (lambda store: store.prepare(), LIST),
+        (lambda store: store.delete(NAME), "^DELETE"),
+    ],
+    ids=["list", "prepare", "delete"],
+)
+def test_the_rest_is_tried_again(
+    store: S3Store, proxy: FaultyProxy, do: Callable[[S3Store], object], which: str
+) -> None:
+    write(store, b"some")
+    proxy.add("status", which, code=(503, "SlowDown"), times=2)
+    do(store)
+    assert proxy.faults[0].times == 0

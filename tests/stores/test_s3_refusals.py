@@ -1,0 +1,110 @@
+"""What S3 says no with, as servers and botocore put it, and what people are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore import exceptions
+from botocore.exceptions import ClientError
+
+from monarch.secret import Secret
+from monarch.store_settings import S3Settings
+from monarch.stores.base import NotStored
+from monarch.stores.s3.refusals import ACTIONS, explain
+
+SETTINGS = S3Settings("our-backups", region="eu-central-1", profile="work")
+
+
+def refused(code: str, message: str = "As told.", region: str | None = None, **more: Any) -> ClientError:
+    response: Any = {
+        "Error": {"Code": code, "Message": message, **more},
+        "ResponseMetadata": {"HTTPHeaders": {"x-amz-bucket-region": region} if region else {}},
+    }
+    return ClientError(response, "Operation")
+
+
+REFUSALS = [
+    (refused("NoSuchBucket"), "There is no bucket 'our-backups' at AWS", "aws s3 mb s3://our-backups"),
+    (
+        refused("PermanentRedirect", region="us-west-2"),
+        "is in another region. It is in us-west-2",
+        "'region': 'us-west-2'",
+    ),
+    (
+        refused("AuthorizationHeaderMalformed", Region="eu-west-1"),
+        "It is in eu-west-1",
+        "'region': 'eu-west-1'",
+    ),
+    (refused("301"), "is in another region", "Say the right 'region'"),
+    (
+        refused("AccessDenied"),
+        "S3 denies s3:PutObject on 'a' in the bucket 'our-backups'",
+        "README has a policy",
+    ),
+    (refused("403"), "S3 denies s3:PutObject", "Allow s3:PutObject"),
+    (refused("ExpiredToken"), "The session has expired", "aws sso login"),
+    (refused("RequestTimeTooSkewed"), "The clock of this machine is too far", "timedatectl"),
+    (refused("InvalidAccessKeyId"), "AWS does not know this access key", "BACKUPS"),
+    (refused("SignatureDoesNotMatch"), "does not go with the access key", "BACKUPS"),
+    (refused("InvalidBucketName"), "cannot be the name of a bucket", "BACKUPS"),
+    (refused("SlowDown"), "S3 could not do it now (SlowDown)", "later"),
+    (refused("KMS.NotFoundException", "No such key."), "KMS.NotFoundException, No such key.", "BACKUPS"),
+    (refused("NoSuchUpload"), "The upload of 'a' in the bucket 'our-backups' was taken away", "again"),
+    (exceptions.NoCredentialsError(), "There are no credentials for S3", "AWS_ACCESS_KEY_ID"),
+    (
+        exceptions.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
+        "There are no credentials for S3",
+        "AWS_ACCESS_KEY_ID",
+    ),
+    (exceptions.ProfileNotFound(profile="work"), "A profile of AWS is not known here", "list-profiles"),
+    (exceptions.UnauthorizedSSOTokenError(), "The session has expired", "aws sso login"),
+    (exceptions.NoRegionError(), "The region of the bucket is not known", "'region'"),
+    (exceptions.EndpointConnectionError(endpoint_url="https://x"), "AWS cannot be reached", "network"),
+    (exceptions.ConnectTimeoutError(endpoint_url="https://x"), "AWS cannot be reached", "network"),
+    (exceptions.ReadTimeoutError(endpoint_url="https://x"), "AWS cannot be reached", "network"),
+    (
+        exceptions.ParamValidationError(report="Invalid bucket name"),
+        "cannot be the name of a bucket",
+        "BACKUPS",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "hint"),
+    REFUSALS,
+    ids=[f"{type(error).__name__} {error}"[:60] for error, _, _ in REFUSALS],
+)
+def test_a_refusal_is_a_line_and_what_to_do(error: Exception, said: str, hint: str) -> None:
+    told = explain(error, SETTINGS, "upload_part", "a")
+    assert said in told.message
+    assert hint in (told.hint or "")
+    assert "\n" not in told.message
+    assert told.exit_code == 5
+
+
+def test_what_is_not_there() -> None:
+    for code in ("NoSuchKey", "404"):
+        assert isinstance(explain(refused(code), SETTINGS, "get_object", "a"), NotStored)
+    assert not isinstance(explain(refused("404"), SETTINGS, "list_objects_v2", None), NotStored)
+
+
+def test_a_lock_may_be_why_nothing_is_deleted() -> None:
+    told = explain(refused("AccessDenied"), SETTINGS, "delete_object", "a")
+    assert "Perhaps a lock on it does" in told.message
+
+
+def test_what_a_server_says_is_redacted() -> None:
+    Secret("very-hush-secret")
+    told = explain(refused("Odd", "your key very-hush-secret\nis odd"), SETTINGS, "get_object", "a")
+    assert "very-hush-secret" not in told.message
+    assert "\n" not in told.message
+
+
+def test_the_actions_are_those_of_the_policy_in_the_readme() -> None:
+    from pathlib import Path
+
+    readme = (Path(__file__).parents[2] / "README.rst").read_text()
+    for action in set(ACTIONS.values()):
+        assert f'"{action}"' in readme
