@@ -58,7 +58,8 @@ def main() -> None:
         programs = install(top / "wheel", f"{wheel}[embedded]")
         drive(programs, top / "project-wheel")
         installed = run(programs / "pip", "freeze", cwd=top)
-        unexpected = {"pytest", "mypy", "ruff", "tox", "hypothesis"} & set(installed.replace("==", "\n").split())
+        words = set(installed.replace("==", "\n").split())
+        unexpected = words & {"pytest", "mypy", "ruff", "tox", "hypothesis"}
         assert not unexpected, unexpected
         story = run(programs / "monarch", "demo", cwd=top)
         assert story.count("2 migrations done") == 2, story
