@@ -15,6 +15,7 @@ from monarch.places import SETTINGS
 from monarch.secret import Secret
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+_HIGHEST_PORT = 65_535
 _SMALLEST_PART, _LARGEST_PART = 5 << 20, 5 << 30
 
 
@@ -58,6 +59,8 @@ class S3Settings:
     max_concurrency: int = 4
     object_lock: ObjectLock | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    # What is named in the settings and has no value on this machine.
+    empty: frozenset[str] = frozenset()
 
     smallest_part = 8 << 20
 
@@ -93,19 +96,20 @@ def parse_store(entries: object) -> LocalSettings | S3Settings | None:
     ((kind, entry),) = entries.items()
     needed, parsers = _KINDS[kind]
     if not isinstance(entry, Mapping):
-        raise SettingsError(f"BACKUPS[{kind!r}] is not a dict.", f"It holds {needed!r}.")
+        raise SettingsError(f"BACKUPS[{kind!r}] is not a dict.", f"Like: {{{kind!r}: {{{needed!r}: '…'}}}}")
     values = {}
+    empty = frozenset(key for key, value in entry.items() if value is None or value == "")
     for key, value in entry.items():
         if key not in parsers:
             raise SettingsError(f"BACKUPS[{kind!r}] knows no {key!r}.", suggest(str(key), parsers))
         # A variable that is not set on this machine is as if nothing was said.
-        if value is not None and value != "":
+        if key not in empty:
             values[key] = parsers[key](f"BACKUPS[{kind!r}]: {key!r}", value)
     if needed not in values:
         raise SettingsError(f"BACKUPS[{kind!r}] has no {needed!r}.", "Say where backups go.")
     if kind == "LOCAL":
         return LocalSettings(**values)
-    return _together(S3Settings(**values))
+    return _together(S3Settings(**values, empty=empty))
 
 
 def _together(settings: S3Settings) -> S3Settings:
@@ -129,19 +133,52 @@ def _text(what: str, value: object) -> str:
     return value
 
 
+def _key(what: str, value: object) -> str:
+    text = _text(what, value)
+    if not re.fullmatch(r"[!-~]+", text):
+        raise SettingsError(
+            f"{what} has a space, a line's end or the like in it.", "No key has. Take it out."
+        )
+    return text
+
+
 def _secret(what: str, value: object) -> Secret:
-    return Secret(_text(what, value))
+    return Secret(_key(what, value))
+
+
+def _bucket(what: str, value: object) -> str:
+    text = _text(what, value)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", text) and not text.startswith("arn:"):
+        raise SettingsError(
+            f"{what}: {text!r} cannot be the name of a bucket.",
+            "It is 3 to 63 small letters, digits, dots and dashes; a folder in it is the 'prefix'.",
+        )
+    return text
 
 
 def _prefix(what: str, value: object) -> str:
-    return _text(what, value).strip("/") + "/"
+    parts = [part for part in _text(what, value).split("/") if part]
+    if any(part in (".", "..") or re.search(r"[\\\x00-\x1f\x7f]", part) for part in parts):
+        raise SettingsError(f"{what} is not a folder's name that every server takes.", "Like: 'team/app'.")
+    return "".join(f"{part}/" for part in parts)
 
 
 def _endpoint(what: str, value: object) -> str:
     text = _text(what, value)
-    if not re.match(r"https?://[^/@]+/?$", text):
+    found = re.fullmatch(r"https?://([\w.-]+|\[[0-9a-f:]+\])(:(\d{1,5}))?/?", text, re.IGNORECASE)
+    if not found or int(found[3] or 0) > _HIGHEST_PORT:
         raise SettingsError(f"{what} is not the address of a server.", "Like: 'https://s3.example.com:9000'.")
     return text.rstrip("/")
+
+
+def _storage_class(what: str, value: object) -> str:
+    text = _text(what, value)
+    if text in ("GLACIER", "DEEP_ARCHIVE"):
+        raise SettingsError(
+            f"{what}: what is in {text} takes hours to be read, and monarch reads to list and to verify.",
+            "Take 'GLACIER_IR', from which one can read at once.",
+        )
+    return text
 
 
 def _one_of(*words: str) -> Callable[[str, object], str]:
@@ -192,8 +229,8 @@ def _tags(what: str, value: object) -> dict[str, str]:
 
 _Parsers = Mapping[str, Callable[[str, object], Any]]
 _S3: _Parsers = {
-    "bucket_name": _text,
-    "aws_access_key_id": _text,
+    "bucket_name": _bucket,
+    "aws_access_key_id": _key,
     "aws_secret_access_key": _secret,
     "aws_session_token": _secret,
     "prefix": _prefix,
@@ -202,7 +239,7 @@ _S3: _Parsers = {
     "addressing_style": _one_of("auto", "path", "virtual"),
     "profile": _text,
     "role_arn": _text,
-    "storage_class": _text,
+    "storage_class": _storage_class,
     "sse": _one_of("AES256", "aws:kms", "aws:kms:dsse"),
     "kms_key_id": _text,
     "part_size": _size,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
 from botocore.config import Config
@@ -125,6 +125,10 @@ What = Literal[
     "lose",
     "call before",
     "call after",
+    "do",
+    "answer",
+    "change answer",
+    "exact uploads",
 ]
 
 
@@ -134,7 +138,9 @@ class Fault:
 
     "status" answers with that ``code``; the cuts and flips are at byte ``at`` of the body; "lose" lets the
     server do it and loses the answer; "stall" waits so many ``seconds`` before it goes on; the calls call
-    ``do`` and answer nothing, before or after the server has done it. It begins after ``skip`` such requests.
+    ``do`` and answer nothing, before or after the server has done it; "do" calls it and goes on. "answer" is
+    200 and ``body``, "change answer" puts ``new`` for ``old``. "exact uploads" leaves, where uploads are
+    asked for by a prefix, only those whose key it is: so does MinIO. It begins after ``skip`` such requests.
     """
 
     what: What
@@ -145,6 +151,9 @@ class Fault:
     seconds: float = 0.0
     skip: int = 0
     do: Callable[[], object] = lambda: None
+    body: bytes = b""
+    old: bytes = b""
+    new: bytes = b""
 
 
 @dataclass
@@ -215,7 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
         what = fault.what if fault else None
         fault = fault or Fault("lose")
         length = int(self.headers.get("Content-Length") or 0)
-        if what == "call before":
+        if what in ("call before", "do"):
             fault.do()
         if what in ("refuse", "call before"):
             return self._hang_up()
@@ -227,6 +236,8 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(fault.seconds)
         if what == "status":
             return self._answer(fault.code[0], _error(fault.code[1]), {"Content-Type": "application/xml"})
+        if what == "answer":
+            return self._answer(200, fault.body, {"Content-Type": "text/html"})
         if what == "flip request" and body:
             body[fault.at % len(body)] ^= 1
         status, headers, answer = self._forward(bytes(body))
@@ -234,6 +245,11 @@ class _Handler(BaseHTTPRequestHandler):
             fault.do()
         if what in ("lose", "call after"):
             return self._hang_up()
+        if what == "change answer":
+            answer = answer.replace(fault.old, fault.new)
+        if what == "exact uploads" and (prefix := parse_qs(urlsplit(self.path).query).get("prefix")):
+            others = rb"<Upload>(?:(?!</Upload>).)*<Key>(?!%s</Key>)(?:(?!</Upload>).)*</Upload>"
+            answer = re.sub(others % re.escape(prefix[0].encode()), b"", answer)
         if what == "flip answer" and answer:
             changed = bytearray(answer)
             changed[fault.at % len(changed)] ^= 1

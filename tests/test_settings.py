@@ -33,7 +33,7 @@ def test_backups(folder: Folder) -> None:
     assert load_settings(folder.path).store == LocalSettings("b")
     folder.write(
         "migrations/settings.py",
-        GOOD + "BACKUPS = {'S3': {'bucket_name': 'b', 'aws_access_key_id': 'k',"
+        GOOD + "BACKUPS = {'S3': {'bucket_name': 'our-backups', 'aws_access_key_id': 'k',"
         " 'aws_secret_access_key': 'very-hush'}}",
     )
     store = load_settings(folder.path).store

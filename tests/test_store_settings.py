@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,14 +25,31 @@ def test_what_is_needed() -> None:
     assert parse_store({"LOCAL": {"backup_dir": "b"}}) == LocalSettings("b")
     assert s3() == S3Settings("our-backups")
     # The three keys of monarch 0.1.
-    old = s3(aws_access_key_id="key", aws_secret_access_key="very hush")
+    old = s3(aws_access_key_id="key", aws_secret_access_key="very/hush")
     assert old.aws_access_key_id == "key"
     assert isinstance(old.aws_secret_access_key, Secret)
     assert "hush" not in repr(old)
 
 
 def test_a_variable_that_is_not_set_says_nothing() -> None:
-    assert s3(aws_access_key_id=None, aws_secret_access_key="", prefix=None) == s3()
+    nothing = s3(aws_access_key_id=None, aws_secret_access_key="", prefix=None)
+    assert nothing.empty == {"aws_access_key_id", "aws_secret_access_key", "prefix"}
+    assert replace(nothing, empty=frozenset()) == s3()
+
+
+@pytest.mark.parametrize(
+    ("said", "prefix"),
+    [
+        ("/", ""),
+        ("//", ""),
+        ("a//b", "a/b/"),
+        ("/the team's/", "the team's/"),
+        ("a", "a/"),
+        ("ü/é+%", "ü/é+%/"),
+    ],
+)
+def test_prefixes(said: str, prefix: str) -> None:
+    assert s3(prefix=said).prefix == prefix
 
 
 def test_all_of_it() -> None:
@@ -81,6 +99,16 @@ def test_sizes(size: object, bytes_: int) -> None:
         ({"bukket_name": "b"}, "knows no 'bukket_name'", "'bucket_name'"),
         ({"endpoint": "http://h"}, "knows no 'endpoint'", "'endpoint_url'"),
         ({"concurrency": 3}, "knows no 'concurrency'", "'max_concurrency'"),
+        ({"bucket_name": "s3://our-backups"}, "cannot be the name of a bucket", "'prefix'"),
+        ({"bucket_name": "Our_Backups"}, "cannot be the name of a bucket", "3 to 63"),
+        ({"prefix": "a/../b"}, "'prefix' is not a folder's name", "team/app"),
+        ({"prefix": "a\\b"}, "'prefix' is not a folder's name", "team/app"),
+        ({"aws_access_key_id": "k\n", "aws_secret_access_key": "s"}, "has a space, a line's end", "No key"),
+        ({"aws_access_key_id": "k", "aws_secret_access_key": "hush hush"}, "has a space", "No key"),
+        ({"endpoint_url": "http://h:99999"}, "'endpoint_url' is not the address", "https://"),
+        ({"endpoint_url": "http://h?x=y"}, "'endpoint_url' is not the address", "https://"),
+        ({"endpoint_url": "http://h\n"}, "'endpoint_url' is not the address", "https://"),
+        ({"storage_class": "DEEP_ARCHIVE"}, "takes hours to be read", "GLACIER_IR"),
         ({"bucket_name": None}, "has no 'bucket_name'", "where"),
         ({"region": 3}, "'region' is not a text", "'text'"),
         ({"endpoint_url": "minio:9000"}, "'endpoint_url' is not the address", "https://"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from monarch.backups.codecs import CODECS
 from monarch.backups.manifest import Manifest
@@ -13,7 +14,7 @@ from monarch.backups.shelf import Backup, Shelf, State
 from monarch.backups.zipped import ZippedFiles
 from monarch.databases import LEGACY_KIND, open_archive, open_files
 from monarch.databases.base import Archive, Copied
-from monarch.errors import DamagedError, LockedError, MonarchError
+from monarch.errors import DamagedError, LockedError, MonarchError, StoreError
 from monarch.progress import SILENT, Progress
 from monarch.stores.base import NotStored
 from monarch.streams import Stream
@@ -23,7 +24,22 @@ _SOON_READ = 500_000_000
 
 
 class BrokenBackup(DamagedError):
-    """A backup that cannot be trusted. The hint names one that perhaps can."""
+    """A backup that cannot be trusted. Its hint names one that perhaps can, and is only then looked for."""
+
+    def __init__(self, message: str, hint: str | Callable[[], str] | None = None) -> None:
+        super().__init__(message)
+        self._hint = hint
+
+    @property
+    def hint(self) -> str | None:
+        """What to take in its place."""
+        if callable(self._hint):
+            self._hint = self._hint()
+        return self._hint
+
+    @hint.setter
+    def hint(self, hint: str | None) -> None:
+        self._hint = hint
 
 
 @contextmanager
@@ -42,20 +58,26 @@ def open_backup(shelf: Shelf, backup: Backup) -> Iterator[Archive]:
             yield archive
     except DamagedError as error:
         message = f"Backup {backup.name!r} is broken: {error.message}"
-        raise BrokenBackup(message, _another(shelf, backup)) from error
+        raise BrokenBackup(message, partial(_another, shelf, backup)) from error
 
 
 def require_restorable(shelf: Shelf, backup: Backup) -> None:
     """See that ``backup`` is a whole one, as far as a listing can tell.
 
     :raises BrokenBackup: if it is not, saying why and which one to take.
-    :raises LockedError: if it is being written.
+    :raises StoreError: if the store does not let anybody tell.
+    :raises LockedError: if it is being written, or may be.
     """
     if backup.busy:
-        raise LockedError(f"Backup {backup.name!r} is being written.", "Wait until that is done.")
+        not_yet = f"Backup {backup.name!r} is not there yet: {backup.why}."
+        raise LockedError(not_yet, "Wait until that is done.")
+    if backup.refusal is not None:
+        what = f"Backup {backup.name!r} cannot be read: {backup.refusal.message}"
+        raise StoreError(what, backup.refusal.hint)
     if not backup.restorable:
         why = f": {backup.why}" if backup.why else ""
-        raise BrokenBackup(f"Backup {backup.name!r} is {backup.state.value}{why}.", _another(shelf, backup))
+        message = f"Backup {backup.name!r} is {backup.state.value}{why}."
+        raise BrokenBackup(message, partial(_another, shelf, backup))
 
 
 @contextmanager
@@ -83,6 +105,13 @@ def _open_archive(stream: Stream, manifest: Manifest) -> Archive:
 
 def _another(shelf: Shelf, backup: Backup) -> str:
     """What to take in place of ``backup``: of the same environment, where that is known."""
+    try:
+        return _find_another(shelf, backup)
+    except MonarchError:  # which is another story
+        return "`monarch list_backups` shows what else is there."
+
+
+def _find_another(shelf: Shelf, backup: Backup) -> str:
     of = f" of {backup.environment}" if backup.environment else ""
     for other in reversed(shelf.list()):
         if other.state is not State.GOOD or other.archive == backup.archive:
@@ -111,6 +140,8 @@ def verify(shelf: Shelf, backup: Backup, progress: Progress = SILENT) -> tuple[C
     """Read all of ``backup``; the collections in it.
 
     :raises BrokenBackup: if anything of it is not as it was written.
+    :raises StoreError: if it cannot be read now.
+    :raises LockedError: if it is being written.
     """
     with open_backup(shelf, backup) as archive:
         return archive.read_through(progress)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 from monarch.backups.manifest import Manifest, NewerFormat
@@ -14,6 +14,9 @@ from monarch.names import nearest
 from monarch.stores.base import NotStored, Store, Stored
 
 _LARGEST_MANIFEST = 64 << 20
+# What has been written to so lately may be under way, where nobody can tell; in minutes.
+_RECENT = 15
+_TOLERANCE = timedelta(seconds=2)
 
 
 class State(Enum):
@@ -22,6 +25,7 @@ class State(Enum):
     GOOD = "good"
     LEGACY = "legacy"
     RUNNING = "running"
+    BEGUN = "begun"
     UNFINISHED = "unfinished"
     INCOMPLETE = "incomplete"
     BROKEN = "broken"
@@ -32,7 +36,8 @@ class State(Enum):
 class Backup:
     """A backup as it is listed. What only a manifest tells is None where there is none.
 
-    ``bytes`` are those of its ``archive`` in the store. ``why`` says what is wrong with it, if something is.
+    ``bytes`` are those of its ``archive`` in the store, last ``modified`` by the store's clock. ``why`` says
+    what is wrong with it, if something is; ``refusal`` is that of the store, if it does not let it be read.
     """
 
     name: str
@@ -40,17 +45,19 @@ class Backup:
     codec: str
     state: State
     bytes: int
+    modified: datetime
     taken_at: datetime
     environment: str | None = None
     database: str | None = None
     documents: int | None = None
     query_set: str | None = None
     why: str | None = None
+    refusal: StoreError | None = field(default=None, compare=False)
 
     @property
     def busy(self) -> bool:
-        """Whether it is being written by a process that is alive."""
-        return self.state is State.RUNNING
+        """Whether it is being written by a process that is alive, or may be."""
+        return self.state in (State.RUNNING, State.BEGUN)
 
     @property
     def has_manifest(self) -> bool:
@@ -86,7 +93,8 @@ class Shelf:
         :raises UsageError: if there are several, with different endings.
         """
         name = _plain(name)
-        found = [backup for backup in self._read(name) if name in (backup.name, backup.archive)]
+        read = sorted(self._read(name), key=lambda backup: backup.archive)
+        found = [backup for backup in read if name in (backup.name, backup.archive)]
         if len(found) > 1:
             files = " and ".join(repr(backup.archive) for backup in found)
             raise UsageError(f"{name!r} may be {files}.", "Say which, with its ending.")
@@ -121,8 +129,8 @@ class Shelf:
             if backup.state is State.GOOD and (backup.environment, backup.database) == (environment, database)
         ]
         newest = good[-1] if good else None
-        for backup in backups:
-            if backup.state is State.UNREADABLE and (newest is None or backup.taken_at > newest.taken_at):
+        for backup in reversed(backups):
+            if backup.state is State.UNREADABLE and (newest is None or _may_be_newer(backup, newest)):
                 raise MonarchError(
                     f"{backup.name!r} may be the newest backup of {environment!r}: {backup.why}.",
                     "Mend that, or name the backup that you mean.",
@@ -144,23 +152,50 @@ class Shelf:
         :raises LockedError: if it is being written.
         :raises MonarchError: if it is another one by now.
         """
-        now = self.find(backup.archive)
-        if now is not None and now != backup:
-            raise MonarchError(
-                f"{backup.name!r} is another one by now: {now.state.value}, {now.bytes:,} bytes.",
-                "Nothing of it was deleted. Look again: monarch list_backups",
-            )
-        gone = False
-        for file in (backup.archive + MANIFEST, backup.archive):
-            try:
-                self.store.delete(file)
-                gone = True
-            except NotStored:
-                continue
+        self._require_same(backup, self.find(backup.archive))
+        if backup.state in (State.BEGUN, State.RUNNING, State.UNFINISHED, State.INCOMPLETE):
+            gone = self._discard(backup)
+        else:
+            removed = [self._remove(self.store.delete, backup.archive + end) for end in (MANIFEST, "")]
+            gone = any(removed)
         if not gone:
-            raise UsageError(
-                f"{backup.name!r} is gone already.", "`monarch list_backups` shows what is there."
-            )
+            raise self._gone(backup)
+
+    def _discard(self, backup: Backup) -> bool:
+        """Remove what has not been finished, unless it just is at this moment; whether any has gone."""
+        gone = [self._remove(self.store.discard, backup.archive + end) for end in (MANIFEST, "")]
+        # From here on nobody finishes it any more.
+        now = self.find(backup.archive)
+        if now is not None:
+            if now.state is not State.INCOMPLETE:
+                raise self._another(now)
+            gone.append(self._remove(self.store.delete, backup.archive))
+        return any(gone)
+
+    def _remove(self, remove: Callable[[str], None], file: str) -> bool:
+        try:
+            remove(file)
+        except NotStored:
+            return False
+        return True
+
+    def _require_same(self, backup: Backup, now: Backup | None) -> None:
+        if now is None:
+            raise self._gone(backup)
+        if now != backup:
+            raise self._another(now)
+
+    def _another(self, now: Backup) -> MonarchError:
+        return MonarchError(
+            f"{now.name!r} is another one by now: {now.state.value}, {now.bytes:,} bytes.",
+            "Nothing of it was deleted. Look again: monarch list_backups",
+        )
+
+    def _gone(self, backup: Backup) -> UsageError:
+        return UsageError(
+            f"{backup.name!r} is gone already, or has changed.",
+            "`monarch list_backups` shows what is there.",
+        )
 
     def _read(self, prefix: str) -> Iterator[Backup]:
         """Those whose files begin with ``prefix``, in no order."""
@@ -194,11 +229,18 @@ class Shelf:
         there = [them.get(archive + end) for end in ("", MANIFEST) for them in (files, begun)]
         some = next(stored for stored in there if stored is not None)
 
-        def backup(state: State, why: str | None = None) -> Backup:
-            return Backup(name, archive, codec, state, some.bytes, some.modified, why=why)
+        def backup(state: State, why: str | None = None, refusal: StoreError | None = None) -> Backup:
+            return Backup(
+                *(name, archive, codec, state, some.bytes, some.modified, some.modified),
+                why=why,
+                refusal=refusal,
+            )
 
-        if any(stored.busy for stored in there if stored is not None):
+        writing = [stored for stored in there if stored is not None and stored.unfinished]
+        if any(stored.busy for stored in writing):
             return backup(State.RUNNING, "it is being written")
+        if any(stored.busy is None and _is_recent(stored) for stored in writing):
+            return backup(State.BEGUN, f"it is being written, or was cut off less than {_RECENT} minutes ago")
         if archive not in files:
             if archive + MANIFEST in files:
                 return backup(State.BROKEN, "its archive is missing")
@@ -211,7 +253,9 @@ class Shelf:
             return backup(State.INCOMPLETE, "its manifest has just been deleted")
         try:
             manifest = _manifest(text)
-        except (NewerFormat, StoreError) as error:
+        except StoreError as error:
+            return backup(State.UNREADABLE, error.message.removesuffix("."), error)
+        except NewerFormat as error:
             return backup(State.UNREADABLE, error.message.removesuffix("."))
         except DamagedError as error:
             return backup(State.BROKEN, error.message.removesuffix("."))
@@ -225,6 +269,7 @@ class Shelf:
             codec,
             state,
             some.bytes,
+            some.modified,
             manifest.taken_at,
             manifest.environment,
             manifest.database,
@@ -232,6 +277,18 @@ class Shelf:
             manifest.query_set,
             why,
         )
+
+
+def _is_recent(stored: Stored) -> bool:
+    return datetime.now(UTC) - stored.modified < timedelta(minutes=_RECENT)
+
+
+def _may_be_newer(backup: Backup, than: Backup) -> bool:
+    """Whether ``backup``, of which only the store tells a time, may have been taken later than the other.
+
+    The clocks of the store and of the machine that has taken the other may differ.
+    """
+    return backup.modified >= than.modified - _TOLERANCE or backup.taken_at > than.taken_at
 
 
 def _manifest(text: bytes | StoreError) -> Manifest:

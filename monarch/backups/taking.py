@@ -5,18 +5,22 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 
 from monarch.backups.codecs import Codec
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import MANIFEST, archive_name, names_of_day, split_archive_name
 from monarch.databases.base import Copied, Database, Engine, Held, LiveDump
-from monarch.errors import MonarchError, RunInterrupted
+from monarch.errors import MonarchError, RunInterrupted, StoreError
 from monarch.progress import SILENT, Progress
-from monarch.stores.base import NameTaken, Store, Upload
+from monarch.stores.base import NameTaken, NotStored, Store, Upload
 from monarch.version import __version__
+
+# Others may take names at the same moment, but not so many.
+_TRIES = 100
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,9 @@ class Taking:
         taken_at = datetime.now(UTC)
         name, upload = self._begin(taken_at)
         file = archive_name(name, self.codec.name)
-        finished = False
+        # From the last to the first, as they are given up.
+        kept: list[str] = []
+        uploads = [upload]
         try:
             with upload:
                 archive = _Archive(upload)
@@ -90,22 +96,36 @@ class Taking:
                 packed.close()
                 # Begun before the archive is there, so that whoever looks in between sees that this goes on.
                 with self.store.create(file + MANIFEST) as note:
+                    uploads.append(note)
                     upload.finish()
-                    finished = True
+                    kept.insert(0, file)
                     manifest = self._manifest(file, dump, taken_at, archive, copied)
                     note.write(manifest.to_bytes())
+                    kept.insert(0, file + MANIFEST)
                     note.finish()
-        except BaseException:
-            # An archive without a manifest is none; where it stays, it is listed as incomplete.
-            for kept in (file + MANIFEST, file) if finished else ():
-                with suppress(MonarchError):
-                    self.store.delete(kept)
+        except BaseException as error:
+            if isinstance(error, NameTaken):  # what is there is somebody else's
+                kept = [other for other in kept if other == file]
+            if not self._remove(kept) or any(one.left_over for one in uploads):
+                _tell_the_rest(error, name)
             raise
         return Taken(name, self.store.place, manifest, copied, round(time.monotonic() - began, 3))
 
+    def _remove(self, files: list[str]) -> bool:
+        """Delete ``files``; whether they are gone. Where an archive without a manifest stays, it is none."""
+        gone = True
+        for file in files:
+            try:
+                self.store.delete(file)
+            except NotStored:
+                continue
+            except MonarchError:
+                gone = False
+        return gone
+
     def _begin(self, now: datetime) -> tuple[str, Upload]:
         """The first free name, and the archive that has it from now on."""
-        for name in self._free_names(now):
+        for name in islice(self._free_names(now), _TRIES):
             file = archive_name(name, self.codec.name)
             try:
                 upload = self.store.create(file)
@@ -114,10 +134,13 @@ class Taking:
             with ExitStack() as undo:
                 undo.push(upload)
                 # One name with two endings would be two backups that people call by one name.
-                if {other for other in self._files(name) if _name_of(other) == name} == {file}:
+                if not {other for other in self._files(name) if _name_of(other) == name} - {file}:
                     undo.pop_all()
                     return name, upload
-        raise AssertionError("there are names without end")
+        raise StoreError(
+            f"{self.store.place} says of {_TRIES} names, one after the other, that they are taken.",
+            "Is that a place for backups? Say another name: --name",
+        )
 
     def _free_names(self, now: datetime) -> Iterator[str]:
         taken = {name for file in self._files(self.stem) if (name := _name_of(file)) is not None}
@@ -166,6 +189,15 @@ class _Archive:
         self.bytes += len(data)
         self.digest.update(data)
         self._upload.write(data)
+
+
+def _tell_the_rest(error: BaseException, name: str) -> None:
+    """That something of the backup called ``name`` may be left behind by ``error``."""
+    rest = f"Something of {name!r} may be left: see `monarch list_backups`, and delete_backup removes it."
+    if isinstance(error, KeyboardInterrupt):
+        raise RunInterrupted("Interrupted. There is no backup.", rest) from error
+    if isinstance(error, MonarchError):
+        error.hint = f"{error.hint or ''} {rest}".strip()
 
 
 def _name_of(file: str) -> str | None:

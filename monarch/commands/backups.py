@@ -12,7 +12,7 @@ from monarch.commands.engines import by, engine_option
 from monarch.commands.names import BACKUP, ENVIRONMENT, this_project
 from monarch.commands.output import count, duration, print_json, print_table, printable, shell, size
 from monarch.commands.questions import confirm, yes_option
-from monarch.errors import DamagedError, MonarchError, UsageError
+from monarch.errors import DamagedError, MonarchError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from monarch.backups.taking import Taken
 
 CODECS = ("zst", "gz")
+# What a verification may say: good, broken, nothing.
+_JUDGED = (True, False, None)
 
 
 @click.command("backup")
@@ -85,7 +87,7 @@ def list_backups(as_json: bool) -> None:
         rows = [(*row, backup.query_set or "-") for row, backup in zip(rows, backups, strict=True)]
     print_table(headers, rows, right=(3, 4))
     for backup in backups:
-        if backup.why and not backup.busy:
+        if backup.why and backup.state is not backup.state.RUNNING:
             click.echo(f"Note: {printable(backup.name)} is {backup.state.value}: {_advice(backup)}", err=True)
 
 
@@ -126,17 +128,29 @@ def verify_backup(names: tuple[str, ...], all_of_them: bool, as_json: bool) -> N
     rows = [_verify(shelf, backup, as_json) for backup in backups if not (all_of_them and backup.busy)]
     if as_json:
         print_json(rows)
-    broken = [str(row["name"]) for row in rows if row["why"]]
-    good = [str(row["name"]) for row in rows if not row["why"]]
-    if broken:
-        said = f"{len(broken)} of {count(len(rows), 'backup')} cannot be restored: {', '.join(broken)}."
-        raise DamagedError(
-            said, f"The newest good one of these is {good[-1]!r}." if good else "None is good."
-        )
+    _tell_what_is_not_good(rows)
     if not rows:
         raise MonarchError(f"There are no backups in {shelf.store.place}.", "Is that the right place?")
     if not as_json and all_of_them:
         click.echo(f"{count(len(rows), 'backup')}, all of them good.")
+
+
+def _tell_what_is_not_good(rows: list[dict[str, Any]]) -> None:
+    names = {good: [printable(str(row["name"])) for row in rows if row["good"] is good] for good in _JUDGED}
+    of = count(len(rows), "backup")
+    if names[False]:
+        newest = (
+            f"The newest good one of these is {names[True][-1]!r}."
+            if names[True]
+            else "None of these is good."
+        )
+        raise DamagedError(
+            f"{len(names[False])} of {of} cannot be restored: {', '.join(names[False])}.", newest
+        )
+    if names[None]:
+        why = next(printable(str(row["why"])) for row in rows if row["good"] is None)
+        unread = f"{len(names[None])} of {of} could not be read: {', '.join(names[None])}. {why}"
+        raise StoreError(unread, "That says nothing of what is in them. Mend that, and try again.")
 
 
 def _verify(shelf: Shelf, backup: Backup, quiet: bool) -> dict[str, Any]:
@@ -145,19 +159,23 @@ def _verify(shelf: Shelf, backup: Backup, quiet: bool) -> dict[str, Any]:
     from monarch.backups.opened import BrokenBackup, verify
 
     began = time.monotonic()
+    good: bool | None = True
     why, said = None, ""
     try:
         with Bar() as bar:
             said = summary(verify(shelf, backup, bar))
     except BrokenBackup as error:
-        why = error.message
+        good, why = False, error.message
+    except StoreError as error:
+        good, why = None, error.message
     name = printable(backup.name)
     if not quiet and why:
-        click.echo(f"{click.style('BROKEN', fg='red')} {name}: {printable(why)}")
+        verdict = click.style("unread" if good is None else "BROKEN", fg="yellow" if good is None else "red")
+        click.echo(f"{verdict} {name}: {printable(why)}")
     elif not quiet:
         took = duration(time.monotonic() - began)
         click.echo(f"{click.style('good', fg='green')} {name}: {said}, read in {took}")
-    return {"name": backup.name, "archive": backup.archive, "good": why is None, "why": why}
+    return {"name": backup.name, "archive": backup.archive, "good": good, "why": why}
 
 
 @click.command("delete_backup")
@@ -183,8 +201,10 @@ def _advice(backup: Backup) -> str:
     """Why a backup is not good; and how to be rid of it, where it surely is not."""
     if backup.state is backup.state.UNREADABLE:
         return f"{backup.why}."
+    if backup.state is backup.state.BEGUN:
+        return f"{backup.why}. If it was, to remove it: monarch delete_backup {shell(backup.name)}"
     perhaps = ""
-    if backup.state is not backup.state.UNFINISHED:
+    if backup.state is backup.state.INCOMPLETE or backup.has_manifest:
         perhaps = " Its archive may be whole all the same: see the README, Getting data back by hand."
     return f"{backup.why}.{perhaps} To remove it: monarch delete_backup {shell(backup.name)}"
 

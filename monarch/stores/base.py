@@ -48,18 +48,23 @@ class NotStored(StoreError):
 class Stored:
     """A file of a store. ``modified`` is in UTC, when it was finished or, until then, last written to.
 
-    An ``unfinished`` one is ``busy`` where the store can tell that its writer is alive.
+    An ``unfinished`` one is ``busy`` if its writer is alive; None where the store cannot tell that.
     """
 
     name: str
     bytes: int
     modified: datetime
     unfinished: bool = False
-    busy: bool = False
+    busy: bool | None = False
 
 
 class Upload(ABC):
-    """A file that is being written. A context that ends without `finish` gives it up."""
+    """A file that is being written. A context that ends without `finish` gives it up.
+
+    After that it is ``left_over`` if something of it may still be there, for nobody answered.
+    """
+
+    left_over = False
 
     @abstractmethod
     def write(self, data: bytes, /) -> None:
@@ -146,5 +151,13 @@ class Store(ABC):
         """Remove what has that name, finished and unfinished.
 
         :raises NotStored: if there is nothing.
+        :raises LockedError: if its writer is alive, as far as the store can tell.
+        """
+
+    @abstractmethod
+    def discard(self, name: str) -> None:
+        """Remove what is unfinished of that name, and never what is finished.
+
+        :raises NotStored: if nothing is.
         :raises LockedError: if its writer is alive, as far as the store can tell.
         """

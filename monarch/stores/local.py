@@ -139,15 +139,20 @@ class LocalStore(Store):
             raise self._failed("read", error) from error
 
     def delete(self, name: str) -> None:
-        path, part = self._folder / name, self._folder / (name + PART)
+        # In this order, so that the name is taken until there is nothing more to do: a part that lies
+        # there afterwards is that of a writer who has begun since.
+        self._remove(name, self._folder / (name + PART), self._folder / name)
+
+    def discard(self, name: str) -> None:
+        self._remove(name, self._folder / (name + PART))
+
+    def _remove(self, name: str, part: Path, *others: Path) -> None:
         try:
             if os.path.lexists(part) and _is_locked(part):
                 raise LockedError(
                     f"{part} is being written by another process.", "Wait for it, or stop it first."
                 )
-            # In this order, so that the name is taken until there is nothing more to do: a part that lies
-            # there afterwards is that of a writer who has begun since.
-            gone = [_unlink(part), _unlink(path)]
+            gone = [_unlink(path) for path in (part, *others)]
             _sync_folder(self._folder)
         except (FileNotFoundError, NotADirectoryError):
             gone = []

@@ -375,6 +375,9 @@ class Changing(Store):
     def delete(self, name: str) -> None:
         self._store.delete(name)
 
+    def discard(self, name: str) -> None:
+        self._store.discard(name)
+
 
 def others(case: Case, codec: str) -> dict[str, bytes]:
     """What an archive may have become since it was verified."""

@@ -179,3 +179,11 @@ def test_a_collection_that_is_away_for_a_moment(tmp_path: Path, server: Server) 
                     counts = sorted(held.documents for held in taken.manifest.collections)
                     # Between its two names it may have neither, or both, of a listing.
                     assert counts in ([20_000], [100, 20_000])
+
+
+def test_an_embedded_server_knows_moments_from_its_first_command_on(embedded_project: Folder) -> None:
+    embedded_project.keep_backups()
+    with Project(embedded_project.path).open("dev") as database:
+        database.handles()["database"]["dogs"].insert_one({"_id": 1})  # type: ignore[index]
+    taken = Project(embedded_project.path).backup("dev", engine="native")
+    assert taken.manifest.one_moment

@@ -375,6 +375,16 @@ class StoreContract(ABC):
             with pytest.raises(NotStored, match=name):
                 store.delete(name)
 
+    def test_discard_takes_what_is_unfinished_and_nothing_else(self, store: Store, again: Store) -> None:
+        write(store, "whole", b"data")
+        self.die_writing(store, ["cut"])
+        again.discard("cut")
+        for name in ("cut", "whole", "never"):
+            with pytest.raises(NotStored):
+                again.discard(name)
+        assert read(again, "whole") == b"data"
+        assert names(again) == ["whole"]
+
     def test_what_is_being_written_is_not_deleted_where_that_can_be_told(
         self, store: Store, again: Store
     ) -> None:

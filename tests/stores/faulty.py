@@ -125,6 +125,10 @@ class Faulty(Store):
         with self._called("delete"):
             self.store.delete(name)
 
+    def discard(self, name: str) -> None:
+        with self._called("discard"):
+            self.store.discard(name)
+
     @contextmanager
     def _called(self, kind: str) -> Iterator[None]:
         """Around a call that is done, but for those that fail before it is."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from monarch.errors import LockedError, StoreError
 from monarch.stores.base import NameTaken, NotStored, Store, Stored, Upload
@@ -69,11 +70,17 @@ class MemoryStore(Store):
         yield from (stored for stored in found if stored.name.startswith(prefix))
 
     def delete(self, name: str) -> None:
+        self._remove(name, self.memory.begun, self.memory.files)
+
+    def discard(self, name: str) -> None:
+        self._remove(name, self.memory.begun)
+
+    def _remove(self, name: str, *places: dict[str, Any]) -> None:
         with self.memory.lock:
             upload = self.memory.begun.get(name)
             if upload is not None and upload.alive:
                 raise LockedError(f"{name!r} is being written.", "Wait for its writer, or stop it first.")
-            gone = [self.memory.begun.pop(name, None), self.memory.files.pop(name, None)]
+            gone = [place.pop(name, None) for place in places]
         if not any(gone):
             raise NotStored(f"There is no {name!r} in {self.place}.")
 
@@ -109,4 +116,5 @@ class MemoryUpload(Upload):
 
     def stored(self) -> Stored:
         """How it is listed."""
-        return Stored(self._name, len(self._data), self._modified, unfinished=True, busy=self.alive)
+        busy = self.alive if self._memory.tells else None
+        return Stored(self._name, len(self._data), self._modified, unfinished=True, busy=busy)

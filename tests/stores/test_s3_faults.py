@@ -6,6 +6,7 @@ Sizes are small: the parts that S3 takes are 5 MiB at least.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -220,3 +221,78 @@ def test_the_rest_is_tried_again(
     proxy.add("status", which, code=(503, "SlowDown"), times=2)
     do(store)
     assert proxy.faults[0].times == 0
+
+
+def test_giving_up_does_not_wait_for_a_server_that_is_silent(
+    proxy: FaultyProxy, s3: S3Server, bucket: str
+) -> None:
+    """And says that something may be left."""
+    through = store_in(replace(s3, url=proxy.url), bucket, part_size="5MiB")
+    upload = through.create(NAME)
+    proxy.add("stall", PART, times=10, seconds=600)
+    proxy.add("stall", ABORT, times=10, seconds=600)
+    upload.write(DATA)
+    began = time.monotonic()
+    upload.give_up()
+    assert time.monotonic() - began < 45
+    assert upload.left_over
+
+
+def test_what_is_given_up_and_gone_is_not_left_over(store: S3Store) -> None:
+    upload = store.create(NAME)
+    upload.write(DATA)
+    upload.give_up()
+    assert not upload.left_over
+    assert list(store.list()) == []
+
+
+def test_a_server_that_does_not_list_what_has_begun(store: S3Store, proxy: FaultyProxy) -> None:
+    """It is told so, and not asked for ever."""
+    proxy.add("change answer", r"^GET .*uploads", times=10_000, old=b"Upload>", new=b"Nothing>")
+    with pytest.raises(StoreError, match="does not list what has just been begun"):
+        store.create(NAME)
+    proxy.clear()
+    assert list(store.list()) == []
+
+
+def test_a_server_that_takes_the_prefix_for_a_whole_name(
+    store: S3Store, direct: S3Store, proxy: FaultyProxy
+) -> None:
+    """MinIO lists uploads only so, or all that there are."""
+    direct.create(NAME)
+    proxy.add("exact uploads", r"^GET .*\?uploads", times=10_000)
+    assert [one.name for one in store.list("app__2014")] == [NAME]
+    with store.create("app__2014_05_29_2.dmp.zst") as upload:
+        upload.finish()
+    assert {one.name for one in store.list()} == {NAME, "app__2014_05_29_2.dmp.zst"}
+
+
+@pytest.mark.parametrize("body", [b"<html>Welcome</html>", b""], ids=["html", "empty"])
+def test_what_is_no_s3_is_not_taken_for_an_empty_bucket(
+    store: S3Store, proxy: FaultyProxy, body: bytes
+) -> None:
+    proxy.add("answer", times=10_000, body=body)
+    for do in (store.prepare, lambda: list(store.list()), lambda: store.create(NAME)):
+        with pytest.raises(StoreError):
+            do()
+
+
+def test_a_deletion_takes_no_upload_that_begins_meanwhile(
+    store: S3Store, direct: S3Store, proxy: FaultyProxy
+) -> None:
+    write(store)
+    second: list[Any] = []
+    proxy.add("call after", "^DELETE ", do=lambda: second.append(direct.create(NAME)))
+    store.delete(NAME)
+    second[0].write(DATA)
+    second[0].finish()
+    assert read(direct) == DATA
+
+
+def test_what_ends_while_it_is_listed_is_not_missed(
+    store: S3Store, direct: S3Store, proxy: FaultyProxy
+) -> None:
+    upload = direct.create(NAME)
+    upload.write(DATA)
+    proxy.add("do", LIST, do=upload.finish)
+    assert NAME in {one.name for one in store.list()}

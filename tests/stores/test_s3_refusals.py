@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from botocore import exceptions
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 
 from monarch.secret import Secret
-from monarch.store_settings import S3Settings
+from monarch.store_settings import ObjectLock, S3Settings
 from monarch.stores.base import NotStored
 from monarch.stores.s3.refusals import ACTIONS, explain
 
 SETTINGS = S3Settings("our-backups", region="eu-central-1", profile="work")
+
+_WITH_PASSWORD = "https://me:hush@x/y?uploadId=1"
 
 
 def refused(code: str, message: str = "As told.", region: str | None = None, **more: Any) -> ClientError:
@@ -45,24 +50,49 @@ REFUSALS = [
     (refused("403"), "S3 denies s3:PutObject", "Allow s3:PutObject"),
     (refused("ExpiredToken"), "The session has expired", "aws sso login"),
     (refused("RequestTimeTooSkewed"), "The clock of this machine is too far", "timedatectl"),
-    (refused("InvalidAccessKeyId"), "AWS does not know this access key", "BACKUPS"),
-    (refused("SignatureDoesNotMatch"), "does not go with the access key", "BACKUPS"),
+    (refused("InvalidAccessKeyId"), "AWS does not know this access key", "from a variable, the profile"),
+    (refused("SignatureDoesNotMatch"), "does not go with the access key", "from a variable, the profile"),
+    (refused("InvalidObjectState"), "is in an archive, from which nothing is read at once", "restore-object"),
+    (refused("ConditionalRequestConflict"), "Another program wrote 'a'", "again"),
+    (
+        refused("AccessDenied", "User: x is not authorized to perform: kms:GenerateDataKey on resource"),
+        "S3 denies kms:GenerateDataKey on 'a'",
+        "Allow kms:GenerateDataKey",
+    ),
+    (
+        ClientError({"Error": {"Code": "AccessDenied", "Message": "Not you."}}, "AssumeRole"),
+        "The role cannot be taken: Not you.",
+        "'role_arn'",
+    ),
+    (ResponseParserError("<html>"), "AWS does not answer like S3", "'endpoint_url'"),
     (refused("InvalidBucketName"), "cannot be the name of a bucket", "BACKUPS"),
     (refused("SlowDown"), "S3 could not do it now (SlowDown)", "later"),
     (refused("KMS.NotFoundException", "No such key."), "KMS.NotFoundException, No such key.", "BACKUPS"),
     (refused("NoSuchUpload"), "The upload of 'a' in the bucket 'our-backups' was taken away", "again"),
-    (exceptions.NoCredentialsError(), "There are no credentials for S3", "AWS_ACCESS_KEY_ID"),
+    (exceptions.NoCredentialsError(), "The profile 'work' has no credentials", "aws sso login"),
     (
         exceptions.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
-        "There are no credentials for S3",
-        "AWS_ACCESS_KEY_ID",
+        "The profile 'work' has no credentials",
+        "aws sso login",
     ),
     (exceptions.ProfileNotFound(profile="work"), "A profile of AWS is not known here", "list-profiles"),
     (exceptions.UnauthorizedSSOTokenError(), "The session has expired", "aws sso login"),
     (exceptions.NoRegionError(), "The region of the bucket is not known", "'region'"),
-    (exceptions.EndpointConnectionError(endpoint_url="https://x"), "AWS cannot be reached", "network"),
-    (exceptions.ConnectTimeoutError(endpoint_url="https://x"), "AWS cannot be reached", "network"),
-    (exceptions.ReadTimeoutError(endpoint_url="https://x"), "AWS cannot be reached", "network"),
+    (
+        exceptions.EndpointConnectionError(endpoint_url="https://me:hush@x/y?uploadId=1"),
+        "https://x cannot be reached",
+        "network",
+    ),
+    (
+        exceptions.ConnectTimeoutError(endpoint_url="https://me:hush@x/y?uploadId=1"),
+        "https://x cannot be reached",
+        "network",
+    ),
+    (
+        exceptions.ReadTimeoutError(endpoint_url="https://me:hush@x/y?uploadId=1"),
+        "https://x cannot be reached",
+        "network",
+    ),
     (
         exceptions.ParamValidationError(report="Invalid bucket name"),
         "cannot be the name of a bucket",
@@ -81,12 +111,40 @@ def test_a_refusal_is_a_line_and_what_to_do(error: Exception, said: str, hint: s
     assert said in told.message
     assert hint in (told.hint or "")
     assert "\n" not in told.message
+    assert not re.search("hush|uploadId", told.message)
     assert told.exit_code == 5
+
+
+def test_who_has_no_credentials_hears_what_to_set() -> None:
+    nothing = replace(SETTINGS, profile=None)
+    told = explain(exceptions.NoCredentialsError(), nothing, "upload_part", "a")
+    assert "There are no credentials for S3 on this machine" in told.message
+    assert "AWS_ACCESS_KEY_ID" in (told.hint or "")
+    half = exceptions.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY")
+    assert "no whole credentials" in explain(half, nothing, "upload_part", "a").message
+    empty = replace(nothing, empty=frozenset(["aws_access_key_id"]))
+    told = explain(exceptions.NoCredentialsError(), empty, "upload_part", "a")
+    assert "'aws_access_key_id' in BACKUPS is empty on this machine" in told.message
+    own = replace(SETTINGS, aws_access_key_id="k")
+    assert "BACKUPS" in (explain(refused("SignatureDoesNotMatch"), own, "upload_part", "a").hint or "")
+
+
+def test_a_bucket_of_ones_own_is_made_there() -> None:
+    own = replace(SETTINGS, endpoint_url="http://minio:9000")
+    told = explain(refused("NoSuchBucket"), own, "list_objects_v2", None)
+    assert "aws --endpoint-url http://minio:9000 s3 mb s3://our-backups" in (told.hint or "")
+
+
+def test_a_lock_that_the_bucket_does_not_know() -> None:
+    locked = replace(SETTINGS, object_lock=ObjectLock("GOVERNANCE", 1))
+    told = explain(refused("InvalidRequest"), locked, "create_multipart_upload", "a")
+    assert "made with object lock" in (told.hint or "")
 
 
 def test_what_is_not_there() -> None:
     for code in ("NoSuchKey", "404"):
         assert isinstance(explain(refused(code), SETTINGS, "get_object", "a"), NotStored)
+    assert isinstance(explain(refused("NoSuchUpload"), SETTINGS, "abort_multipart_upload", "a"), NotStored)
     assert not isinstance(explain(refused("404"), SETTINGS, "list_objects_v2", None), NotStored)
 
 

@@ -6,6 +6,7 @@ that, a document that is moved while its collection is read may be read twice, o
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from bson import Timestamp
@@ -18,6 +19,7 @@ from monarch.databases.mongo.endpoint import Endpoint
 # More could take longer to read than the server remembers.
 _MOST_BYTES = 4_000_000_000
 _PATIENCE_MS = 5_000
+_ASKED, _BETWEEN = 30, 0.05
 SNAPSHOT_UNAVAILABLE = 246
 
 
@@ -39,9 +41,8 @@ def find_moment(source: Endpoint, collections: tuple[Collection, ...]) -> AtMome
     some = next((one for one in collections if has_moments(one)), None)
     if some is None or sum(one.bytes for one in collections) > _MOST_BYTES:
         return None
-    # Of the primary, so that what has been written before is in it.
-    at = source.on_primary().command("ping").get("operationTime")
-    if not isinstance(at, Timestamp):
+    at = _now(source.on_primary())  # so that what has been written before is in it
+    if at is None:
         return None
     moment = AtMoment(at)
     probe = {"find": some.data_name, "limit": 1, "singleBatch": True, "projection": {"_id": 1}}
@@ -53,6 +54,18 @@ def find_moment(source: Endpoint, collections: tuple[Collection, ...]) -> AtMome
         except OperationFailure:
             return None
     return moment
+
+
+def _now(primary: Endpoint) -> Timestamp | None:
+    """Now, by the server's clock of operations; None if it has none."""
+    for _ in range(_ASKED):
+        at = primary.command("ping").get("operationTime")
+        if isinstance(at, Timestamp):
+            return at
+        if "setName" not in primary.command("hello"):
+            return None
+        time.sleep(_BETWEEN)  # one that has just been started does not know yet
+    return None
 
 
 def has_moments(collection: Collection) -> bool:

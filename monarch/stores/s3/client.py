@@ -11,12 +11,16 @@ from monarch.stores.s3.refusals import explain
 
 _CONNECT_SECONDS = 10
 _ATTEMPTS = 5
+# While one cleans up, nobody wants to wait for a server that is not there.
+HASTE_SECONDS, _HASTY_ATTEMPTS = 5, 2
 # Small files that are read at once.
 MOST_AT_ONCE = 32
 
 
 def make_client(settings: S3Settings, patience: float) -> Any:
-    """A client, for as many threads as may be under way; a server that is silent for so many seconds is gone.
+    """A client, for as many threads as may be under way.
+
+    A server that is silent for so many seconds is asked again, unless that is no more than `HASTE_SECONDS`.
 
     :raises StoreError: if there are no credentials, or something in the settings is not known here.
     """
@@ -30,7 +34,10 @@ def make_client(settings: S3Settings, patience: float) -> Any:
     config = Config(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=patience,
-        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        retries={
+            "mode": "standard",
+            "total_max_attempts": _ATTEMPTS if patience > HASTE_SECONDS else _HASTY_ATTEMPTS,
+        },
         max_pool_connections=max(MOST_AT_ONCE, settings.max_concurrency),
         s3=cast(Any, {"addressing_style": settings.addressing_style}),
         # Not every server knows the newer sums; we send one that all of them do.
@@ -65,11 +72,15 @@ def _in_role(session: Any, role_arn: str) -> Any:
     """A session that has taken the role, and takes it again before its credentials end."""
     import boto3
     from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+    from botocore.exceptions import NoCredentialsError
     from botocore.session import get_session
 
+    credentials = session.get_credentials()
+    if credentials is None:
+        raise NoCredentialsError
     fetcher = AssumeRoleCredentialFetcher(
         client_creator=session._session.create_client,
-        source_credentials=session.get_credentials(),
+        source_credentials=credentials,
         role_arn=role_arn,
         extra_args={"RoleSessionName": "monarch"},
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
 from monarch.errors import StoreError
+from monarch.stores.s3 import background
 from monarch.stores.s3.place import Place
 from monarch.stores.s3.refusals import code_of
 from monarch.streams import Stream
@@ -23,11 +24,7 @@ _PAUSE = 0.1
 @contextmanager
 def download(place: Place, name: str, start: int) -> Iterator[Stream]:
     """The object called ``name`` from byte ``start`` on; see `Store.open`."""
-    stream = _Ranges(place, name, start)
-    try:
-        yield stream
-    finally:
-        stream.close()
+    yield _Ranges(place, name, start)
 
 
 class _Ranges(Stream):
@@ -44,7 +41,6 @@ class _Ranges(Stream):
         self._next = _FIRST
         self._ahead: deque[Future[bytes]] = deque()
         self._most = place.settings.max_concurrency
-        self._pool = ThreadPoolExecutor(self._most, "monarch-download")
 
     def read(self, size: int, /) -> bytes:
         if not self._data:
@@ -57,17 +53,13 @@ class _Ranges(Stream):
         self._data = self._data[size:]
         return part
 
-    def close(self) -> None:
-        """Ask for no more."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
     def _ask(self) -> None:
         while self._asked < self._size and len(self._ahead) < self._most:
             # Small at first, for those who read a little here and there.
             self._next = min(self._next * 4, _LARGEST)
             length = min(self._next, self._size - self._asked)
             wanted = Range(self._place, self._name, self._asked, length, self._size, self._version)
-            self._ahead.append(self._pool.submit(wanted.read))
+            self._ahead.append(background.start(wanted.read))
             self._asked += length
 
 

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from monarch.errors import StoreError
 from monarch.store_settings import S3Settings
 from monarch.stores.base import NotStored
-from monarch.stores.s3.refusals import explain
+from monarch.stores.s3.refusals import code_of, explain
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,11 @@ class Place:
         # Imported with the client; whoever has one has it.
         from boto3.exceptions import Boto3Error
         from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+        from botocore.parsers import ResponseParserError
 
         try:
             yield
-        except (BotoCoreError, ClientError, HTTPClientError, Boto3Error) as error:
+        except (BotoCoreError, ClientError, HTTPClientError, ResponseParserError, Boto3Error) as error:
             raise explain(error, self.settings, operation, name) from error
 
     def find(self, name: str) -> dict[str, Any] | None:
@@ -56,3 +58,22 @@ class Place:
             return self.call("head_object", name)
         except NotStored:
             return None
+        except StoreError as error:
+            if code_of(error.__cause__) != "400":
+                raise
+            # To this question nobody says why not: to another one they do.
+            self.list_objects(Prefix=self.key(name), MaxKeys=1)
+            raise
+
+    def list_objects(self, **arguments: Any) -> dict[str, Any]:
+        """A page of the objects.
+
+        :raises StoreError: if what comes is no such page; a page with nothing on it would be believed.
+        """
+        page = self.call("list_objects_v2", **arguments)
+        if "KeyCount" not in page and "Name" not in page:
+            raise StoreError(
+                f"{self.settings.endpoint_url or 'AWS'} does not answer like S3.",
+                "Is 'endpoint_url' in BACKUPS right, its port too?",
+            )
+        return page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from monarch.errors import StoreError
@@ -26,18 +27,26 @@ _SETTINGS = "See BACKUPS in migrations/settings.py."
 _LOG_IN = "Log in again (aws sso login), or get new credentials."
 _EXPIRED = ("The session has expired.", _LOG_IN)
 _SKEWED = ("The clock of this machine is too far from that of S3.", "Set it: timedatectl set-ntp true")
-_NO_CREDENTIALS = (
-    "There are no credentials for S3 on this machine.",
-    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, log in (aws sso login), or name a 'profile'.",
-)
-_NO_REGION = ("The region of the bucket is not known.", "Say 'region' in BACKUPS, or set AWS_REGION.")
+_NO_REGION = ("The region of the bucket is not known.", "Say 'region' in BACKUPS, or set AWS_DEFAULT_REGION.")
+_FOUND = "It comes from this machine: from a variable, the profile, the role."
+_ODD = ("{where} does not answer like S3.", "Is 'endpoint_url' in BACKUPS right, its port too?")
 _PROFILES = "See aws configure list-profiles, and the variable AWS_PROFILE."
 _BAD_NAME = ("{bucket!r} cannot be the name of a bucket: {said}", _SETTINGS)
 _BUSY = ("S3 could not do it now ({code}), however often it was asked.", "Try again later.")
 # By the server's word, or the name of botocore's error, where that is all there is to know.
 _TOLD = {
-    "InvalidAccessKeyId": ("{where} does not know this access key.", f"Is it of another server? {_SETTINGS}"),
-    "SignatureDoesNotMatch": ("The secret access key does not go with the access key.", _SETTINGS),
+    "InvalidAccessKeyId": ("{where} does not know this access key.", "Is it of another server? {keys}"),
+    "SignatureDoesNotMatch": ("The secret access key does not go with the access key.", "{keys}"),
+    "InvalidObjectState": (
+        "{what} is in an archive, from which nothing is read at once.",
+        "Bring it back first: aws s3api restore-object",
+    ),
+    "ConditionalRequestConflict": ("Another program wrote {what} at the same moment.", "Try again."),
+    "ResponseParserError": _ODD,
+    "ConfigParseError": (
+        "The configuration of AWS on this machine cannot be read: {said}",
+        "Mend that file.",
+    ),
     "NoSuchUpload": ("The upload of {what} was taken away while it was written.", "Do that again."),
     "BadDigest": (
         "What arrived of {what} is not what was sent.",
@@ -49,19 +58,19 @@ _TOLD = {
     **dict.fromkeys(("UnauthorizedSSOTokenError", "SSOTokenLoadError", "TokenRetrievalError"), _EXPIRED),
     **dict.fromkeys(("RequestTimeTooSkewed", "RequestExpired"), _SKEWED),
     **dict.fromkeys(("InvalidBucketName", "ParamValidationError"), _BAD_NAME),
-    **dict.fromkeys(("NoCredentialsError", "PartialCredentialsError"), _NO_CREDENTIALS),
-    "CredentialRetrievalError": _NO_CREDENTIALS,
     "ProfileNotFound": (
         "A profile of AWS is not known here: {said}",
         _PROFILES,
     ),
-    **dict.fromkeys(("NoRegionError", "InvalidRegionError"), _NO_REGION),
+    "NoRegionError": _NO_REGION,
+    "InvalidRegionError": ("There is no such region: {said}", _SETTINGS),
     **dict.fromkeys(
         ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "500", "503"), _BUSY
     ),
 }
 _NO_KEY, _NO_BUCKET = ("NoSuchKey", "NoSuchVersion"), ("NoSuchBucket", "404")
 _DENIED = ("AccessDenied", "403", "AllAccessDisabled")
+_NO_KEYS = ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError")
 _WRONG_REGION = (
     *("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"),
     *("TemporaryRedirect", "301", "307"),
@@ -76,34 +85,81 @@ def code_of(error: BaseException | None) -> str:
 
 def explain(error: Exception, settings: S3Settings, operation: str, name: str | None) -> StoreError:
     """``error`` of botocore for people, without any secret."""
-    code, bucket = code_of(error), settings.bucket_name
+    code, said, bucket = code_of(error), _said(error), settings.bucket_name
     what = f"{name!r} in the bucket {bucket!r}" if name else f"the bucket {bucket!r}"
-    where = settings.endpoint_url or "AWS"
-    if code in _NO_KEY or (code == "404" and name):
+    where = _host_of(error) or settings.endpoint_url or "AWS"
+    gone = code == "NoSuchUpload" and operation in ("abort_multipart_upload", "list_parts")
+    if code in _NO_KEY or (code == "404" and name) or gone:
         return NotStored(f"There is no {what}.")
     if code in _NO_BUCKET:
+        at = f" --endpoint-url {settings.endpoint_url}" if settings.endpoint_url else ""
+        also = " and 'endpoint_url'" if settings.endpoint_url else ""
         return StoreError(
             f"There is no bucket {bucket!r} at {where}.",
-            f"Create it (aws s3 mb s3://{bucket}), or correct 'bucket_name' in migrations/settings.py.",
+            f"Create it (aws{at} s3 mb s3://{bucket}), or correct 'bucket_name'{also} in BACKUPS.",
         )
     if code in _DENIED:
-        action = ACTIONS.get(operation, operation)
-        hint = f"Allow {action} to this user or role; the README has a policy."
-        locked = " Perhaps a lock on it does." if operation == "delete_object" else ""
-        return StoreError(f"S3 denies {action} on {what}.{locked}", hint)
+        return _denied(error, operation, what, said)
     if code in _WRONG_REGION:
         return _wrong_region(error, settings)
+    if type(error).__name__ in _NO_KEYS:
+        return _without_credentials(error, settings)
     told = _TOLD.get(code or type(error).__name__)
-    said = _said(error)
     if told is not None:
         words = {"bucket": bucket, "what": what, "where": where, "code": code, "said": said}
-        return StoreError(told[0].format(**words), told[1])
+        words["keys"] = _SETTINGS if settings.aws_access_key_id else _FOUND
+        return StoreError(*(text.format(**words) for text in told))
     if code:
-        return StoreError(f"S3 refuses {operation} on {what}: {code}, {said}", _SETTINGS)
+        locked = settings.object_lock is not None and operation == "create_multipart_upload"
+        hint = "Was the bucket made with object lock? It cannot be had later." if locked else _SETTINGS
+        return StoreError(f"S3 refuses {operation} on {what}: {code}, {said}", hint)
     return StoreError(
         f"{where} cannot be reached: {said}",
-        "Is it running, and is there a network? Is 'endpoint_url' or 'region' in BACKUPS right?",
+        "Is it running, and is there a network? Is 'endpoint_url' (http or https?) or 'region' right?",
     )
+
+
+def _denied(error: Any, operation: str, what: str, said: str) -> StoreError:
+    if getattr(error, "operation_name", "") == "AssumeRole":
+        return StoreError(
+            f"The role cannot be taken: {said}", "See 'role_arn' in BACKUPS, and whom that role trusts."
+        )
+    # AWS says itself what is missing, which may be another right: of a key to encrypt with, of tags.
+    missing = re.search(r"not authorized to perform: (\S+)", said)
+    action = missing[1] if missing else ACTIONS.get(operation, operation)
+    locked = " Perhaps a lock on it does." if operation == "delete_object" else ""
+    hint = f"Allow {action} to this user or role; the README has a policy."
+    return StoreError(f"S3 denies {action} on {what}.{locked}", hint)
+
+
+def _without_credentials(error: Exception, settings: S3Settings) -> StoreError:
+    if "aws_access_key_id" in settings.empty:
+        return StoreError(
+            "'aws_access_key_id' in BACKUPS is empty on this machine, and no other credentials are found.",
+            "Set the variable from which it is taken.",
+        )
+    if settings.profile:
+        return StoreError(
+            f"The profile {settings.profile!r} has no credentials.",
+            "Log in (aws sso login), or mend the profile.",
+        )
+    half = " whole" if type(error).__name__ == "PartialCredentialsError" else ""
+    return StoreError(
+        f"There are no{half} credentials for S3 on this machine.",
+        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, log in (aws sso login), or name a 'profile'.",
+    )
+
+
+def _host_of(error: Exception) -> str | None:
+    """Where that happened, if botocore says so: not all that is asked is S3."""
+    url = getattr(error, "kwargs", {}).get("endpoint_url")
+    found = re.match(r"https?://(?:[^/@]*@)?[^/?]*", url) if isinstance(url, str) else None
+    return _without_user(found[0]) if found else None
+
+
+def _without_user(text: str) -> str:
+    """``text`` without what stands before a host: names and passwords."""
+    return re.sub(r"(?<=//)[^/@\s\"]*@", "", text)
 
 
 def _wrong_region(error: Any, settings: S3Settings) -> StoreError:
@@ -115,6 +171,9 @@ def _wrong_region(error: Any, settings: S3Settings) -> StoreError:
 
 
 def _said(error: Exception) -> str:
+    """What the server or botocore says, without passwords, signatures and the queries of addresses."""
     response = getattr(error, "response", None)
     said = response.get("Error", {}).get("Message") if isinstance(response, dict) else None
-    return " ".join(redact(str(said or error)).split())[:300]
+    text = re.sub(r"Credential=[^\s'\"]*|Signature=[^\s'\"]*", "…", redact(str(said or error)))
+    text = re.sub(r"(https?://[^\s\"?]*)\?[^\s\"]*", r"\1", _without_user(text))
+    return " ".join(text.split())[:300]

@@ -6,16 +6,20 @@ import hashlib
 import uuid
 from base64 import b64encode
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import Any
 
 from monarch.errors import StoreError
-from monarch.stores.base import NameTaken, Upload
+from monarch.stores.base import NameTaken, NotStored, Upload
+from monarch.stores.s3.background import start
 from monarch.stores.s3.place import Place
 from monarch.stores.s3.refusals import code_of
 
 MOST_PARTS = 10_000
+# So many seconds it waits for what is under way when it gives up.
+_PATIENCE = 5.0
 # Each thousand parts are twice as large as those before: at 8 MiB, 10,000 of them are 8 TB.
 _DOUBLE_EVERY = 1_000
 _MARK = "monarch-upload"
@@ -31,8 +35,10 @@ def size_of_part(number: int, smallest: int, *, grows: bool) -> int:
 class S3Upload(Upload):
     """A multipart upload that has begun. Memory is that of the parts under way, and of one more."""
 
-    def __init__(self, place: Place, name: str) -> None:
+    def __init__(self, place: Place, hasty: Callable[[], Place], name: str) -> None:
+        """``hasty`` makes the same place for who does not want to wait."""
         self._place = place
+        self._hasty = hasty
         self._name = name
         self._mark = uuid.uuid4().hex
         self._waiting = bytearray()
@@ -42,7 +48,6 @@ class S3Upload(Upload):
         self._over = False
         self._completing = False
         self._id = self._begin()
-        self._pool = ThreadPoolExecutor(place.settings.max_concurrency, "monarch-upload")
 
     @property
     def id(self) -> str:
@@ -63,20 +68,23 @@ class S3Upload(Upload):
             self._arrived()
         self._complete()
         self._over = True
-        self._pool.shutdown()
 
     def give_up(self) -> None:
         if self._over:
             return
         self._over = True
+        # Until it is known that nothing is.
+        self.left_over = True
         # What is under way would become a leftover if it arrived after the end.
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        wait(self._under_way, _PATIENCE)
         with suppress(StoreError):
-            self._place.call("abort_multipart_upload", self._name, UploadId=self._id)
-        # From here on it cannot be completed any more; it may have been, if that was cut off.
-        if self._completing and self._is_there():
-            with suppress(StoreError):
-                self._place.call("delete_object", self._name)
+            place = self._hasty()
+            with suppress(NotStored):
+                place.call("abort_multipart_upload", self._name, UploadId=self._id)
+            # From here on it cannot be completed any more; it may have been, if that was cut off.
+            if self._completing and self._is_ours(place):
+                place.call("delete_object", self._name)
+            self.left_over = False
 
     def _begin(self) -> str:
         arguments = {"Metadata": {_MARK: self._mark}, **self._place.settings.on_create}
@@ -97,7 +105,7 @@ class S3Upload(Upload):
         self._sent += 1
         while len(self._under_way) >= self._place.settings.max_concurrency:
             self._arrived()
-        self._under_way.append(self._pool.submit(self._upload, self._sent, part))
+        self._under_way.append(start(self._upload, self._sent, part))
 
     def _upload(self, number: int, part: bytes) -> dict[str, Any]:
         # A sum that every server compares, those too that know none of the newer ones.
@@ -130,7 +138,7 @@ class S3Upload(Upload):
             code = code_of(error.__cause__)
             if self._is_there():
                 return
-            if code in ("PreconditionFailed", "ConditionalRequestConflict"):
+            if code == "PreconditionFailed":
                 raise NameTaken(f"{self._name!r} is there already.") from error
             if code not in _UNCONDITIONAL:
                 raise
@@ -144,6 +152,10 @@ class S3Upload(Upload):
 
     def _is_there(self) -> bool:
         with suppress(StoreError):
-            found = self._place.find(self._name)
-            return found is not None and found.get("Metadata", {}).get(_MARK) == self._mark
+            return self._is_ours(self._place)
         return False
+
+    def _is_ours(self, place: Place) -> bool:
+        """Whether it is there, and nobody else's."""
+        found = place.find(self._name)
+        return found is not None and found.get("Metadata", {}).get(_MARK) == self._mark

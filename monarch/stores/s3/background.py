@@ -1,0 +1,25 @@
+"""Work in threads that nobody has to wait for: a request under way keeps no program from ending."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def start(work: Callable[P, T], *args: P.args, **more: P.kwargs) -> Future[T]:
+    """Do ``work`` in a thread of its own, and tell what became of it."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work(*args, **more))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="monarch-s3", daemon=True).start()
+    return future
