@@ -37,11 +37,12 @@ class S3Store(Store):
     def __init__(self, settings: S3Settings, page: int = 1_000, patience: float = 60) -> None:
         self._settings = settings
         self._page = page
-        self._patience = patience
+        # To import what makes a client takes a while, in which others have something to do.
+        self._client = start(make_client, settings, patience)
 
     @cached_property
     def _at(self) -> Place:
-        return Place(make_client(self._settings, self._patience), self._settings)
+        return Place(self._client.result(), self._settings)
 
     def _hasty(self) -> Place:
         """The same for who does not want to wait."""
