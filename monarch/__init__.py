@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from monarch.errors import MonarchError
     from monarch.migrations.migration import Migration, MongoBackedMigration
     from monarch.project import Project
+    from monarch.querysets.queryset import QuerySet
 
 __all__ = [
     "Migration",
     "MonarchError",
     "MongoBackedMigration",
     "Project",
+    "QuerySet",
     "__version__",
     "cli",
     "echo",
@@ -33,6 +35,7 @@ _HOMES = {
     "MonarchError": "monarch.errors",
     "MongoBackedMigration": "monarch.migrations.migration",
     "Project": "monarch.project",
+    "QuerySet": "monarch.querysets.queryset",
     "cli": "monarch.commands",
     "echo": "click",
     "progressbar": "click",

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from monarch.databases.base import Copied, Database, Dump, Engine, Held
+from monarch.databases.selection import Selection
 from monarch.errors import MonarchError, RunInterrupted, UsageError
 from monarch.history import NotWhole
 from monarch.progress import SILENT, Progress
@@ -39,13 +40,14 @@ class CopyResult:
 
 @dataclass(frozen=True)
 class Copying:
-    """A copy of ``source`` into ``target``, both open; ``names`` are what people call them."""
+    """A copy of ``source``, or a ``selection`` of it, into ``target``; people call them by ``names``."""
 
     source: Database
     target: Database
     names: tuple[str, str]
     engine: Engine
     allow_empty: bool = False
+    selection: Selection | None = None
 
     def plan(self) -> CopyPlan:
         """What `run` would do. Writes nothing.
@@ -99,7 +101,7 @@ class Copying:
         if self.source.is_same_as(self.target):
             raise self._same()
         self.source.require_whole()
-        dump = self.source.dump(self.engine)
+        dump = self.source.dump(self.engine, self.selection)
         if not dump.held and not self.allow_empty:
             raise MonarchError(
                 f"{self.names[0]!r} holds no collections: there is nothing to copy.",

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
+
+from monarch.errors import ProjectError
+from monarch.secret import redact
 
 
 @contextmanager
@@ -18,3 +24,50 @@ def importable(root: Path) -> Iterator[None]:
     finally:
         if entry in sys.path:  # the project's code may have taken it out itself
             sys.path.remove(entry)
+
+
+def load(path: Path, name: str, root: Path) -> ModuleType:
+    """Import the file ``path`` as the module ``name``, whatever of that name there is already.
+
+    :raises ProjectError: if that fails.
+    """
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None  # a path that ends in .py has a loader
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Registered as an import would, so that dataclasses, pickles and `from . import` work in it.
+    sys.modules[name] = module
+    try:
+        with importable(root):
+            spec.loader.exec_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        del sys.modules[name]
+        raise ProjectError(
+            f"{path.stem} cannot be loaded: {describe(path, error)}",
+            "Nothing has run. Mend the file and try again; --traceback shows the whole story.",
+        ) from error
+    return module
+
+
+def line_in(path: Path, error: BaseException) -> int | None:
+    """The last line of the file ``path`` that ``error`` came through."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return error.lineno
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((f.lineno for f in reversed(frames) if f.filename == str(path)), None)
+
+
+def describe(path: Path, error: BaseException) -> str:
+    """``error`` in one line, with the line of the file ``path`` of the project, and no secret."""
+    if isinstance(error, SyntaxError):
+        text = redact(f"{type(error).__name__}: {error.msg}")
+    else:  # survives an error that cannot say itself
+        # Redacted before it is squeezed and cut: a piece of a secret would not be found any more.
+        text = " ".join(redact("".join(traceback.format_exception_only(error))).split())
+        text = text.partition(", full error: {")[0]  # pymongo's appendix says the same again
+    if len(text) > 300:
+        text = text[:300] + " …"
+    line = line_in(path, error)
+    return f"{text} ({path.parent.name}/{path.name}{f', line {line}' if line else ''})"

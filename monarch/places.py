@@ -6,6 +6,7 @@ from pathlib import Path
 
 FOLDER = "migrations"
 SETTINGS = Path(FOLDER) / "settings.py"
+QUERY_SETS = "querysets"
 
 
 def where_else(root: Path) -> str:

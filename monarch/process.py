@@ -10,7 +10,8 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
@@ -25,6 +26,7 @@ _PIPE_BYTES = 1 << 20
 _WHILE_IT_READS = 0.004  # then a tenth of a wide pipe has room, at 25 MB/s
 _LINES_KEPT = 200
 CONFIG = "--config=?"
+QUERY = "--queryFile=?"
 
 
 def start_server(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
@@ -73,8 +75,10 @@ class Tool:
 
     ``config`` reaches it as a file that is a pipe: its name, which no other process can open, stands in
     place of `CONFIG` among the ``arguments``; so nothing of it stands in the process list or on the
-    disk. ``hear`` gets every line that it writes to stderr, redacted, in a thread of its own. While one
-    waits for the program, ``alive`` is called every few seconds; what it raises ends the wait.
+    disk. So does ``query``, in place of `QUERY`; that may be long, and is a file without a name.
+
+    ``hear`` gets every line that it writes to stderr, redacted, in a thread of its own. While one waits for
+    the program, ``alive`` is called every few seconds; what it raises ends the wait.
 
     :raises ServerError: if it cannot be started.
     """
@@ -87,31 +91,29 @@ class Tool:
         takes_input: bool,
         hear: Callable[[str], None],
         alive: Callable[[], None],
+        query: str | None = None,
     ) -> None:
         self.name = Path(arguments[0]).name
         self._hear = hear
         self._alive = alive
         self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
-        reading, writing = os.pipe()
-        try:
-            # Far less than a pipe holds, so nobody has to read it yet.
-            os.write(writing, config.reveal().encode())
-            os.close(writing)
-            path = f"/dev/fd/{reading}"
-            self._process = subprocess.Popen(
-                [f"--config={path}" if argument == CONFIG else argument for argument in arguments],
-                stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL if takes_input else subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                pass_fds=(reading,),
-                # Ctrl-C in the terminal is for monarch, which stops it in order.
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise _not_started(arguments[0], error) from error
-        finally:
-            os.close(reading)
+        with ExitStack() as opened:
+            try:
+                files = {CONFIG: _pipe_with(config.reveal(), opened)}
+                if query is not None:
+                    files[QUERY] = _file_with(query, opened)
+                self._process = subprocess.Popen(
+                    [_with_file(argument, files) for argument in arguments],
+                    stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL if takes_input else subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    bufsize=0,
+                    pass_fds=tuple(files.values()),
+                    # Ctrl-C in the terminal is for monarch, which stops it in order.
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise _not_started(arguments[0], error) from error
         self._stream = self._process.stdin if takes_input else self._process.stdout
         assert self._stream is not None
         os.set_blocking(self._stream.fileno(), False)
@@ -197,6 +199,30 @@ class Tool:
                 if line:
                     self._lines.append(line)
                     self._hear(line)
+
+
+def _pipe_with(text: str, opened: ExitStack) -> int:
+    """A pipe from which ``text`` can be read once; it is far less than a pipe holds."""
+    reading, writing = os.pipe()
+    opened.callback(os.close, reading)
+    os.write(writing, text.encode())
+    os.close(writing)
+    return reading
+
+
+def _file_with(text: str, opened: ExitStack) -> int:
+    """A file without a name from which ``text`` can be read."""
+    import tempfile
+
+    file = opened.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - that closes it
+    file.write(text.encode())
+    file.seek(0)
+    return file.fileno()
+
+
+def _with_file(argument: str, files: Mapping[str, int]) -> str:
+    """``argument`` with the name of a file that is open, if it is one that waits for one."""
+    return argument.replace("?", f"/dev/fd/{files[argument]}") if argument in files else argument
 
 
 def _widen(pipe: int) -> bool:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 from monarch import scaffold
 from monarch.backups.codecs import find_codec
@@ -31,8 +32,12 @@ from monarch.migrations.plan import Status, list_status, pending, refuse_if_runn
 from monarch.migrations.runner import Done, Runner, load_all
 from monarch.places import SETTINGS
 from monarch.progress import SILENT, Progress
+from monarch.querysets.asking import Asked, ask
+from monarch.querysets.files import QuerySetFile, find_query_sets
 from monarch.settings import Settings, load_settings
 from monarch.stores import open_store
+
+_NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,17 @@ class Project:
                 database.drop()
                 return contents
 
+    def query_sets(self) -> tuple[QuerySetFile, ...]:
+        """The query sets of this checkout, by name. Imports none of them."""
+        return find_query_sets(self.root)
+
+    def generate_query_set(self, name: str) -> Path:
+        """Write a new query set, and return its file.
+
+        :raises ProjectError: if the name cannot be one or is taken.
+        """
+        return scaffold.generate_query_set(self.root, name)
+
     def plan_copy(
         self,
         source: str,
@@ -157,10 +173,13 @@ class Project:
         *,
         engine: str = "auto",
         allow_empty: bool = False,
+        query_set: str | None = None,
+        options: Mapping[str, str] = _NO_OPTIONS,
         progress: Progress = SILENT,
     ) -> CopyPlan:
         """What `copy` would bring into ``target`` and what would go from it. Writes nothing."""
-        with self._copying(source, target, engine, allow_empty, progress) as copying:
+        part = query_set, options
+        with self._copying(source, target, engine, allow_empty, part, progress) as copying:
             return copying.plan()
 
     def copy(
@@ -171,19 +190,23 @@ class Project:
         engine: str = "auto",
         in_place: bool = False,
         allow_empty: bool = False,
+        query_set: str | None = None,
+        options: Mapping[str, str] = _NO_OPTIONS,
         progress: Progress = SILENT,
     ) -> CopyResult:
         """Let the database of ``target`` hold what that of ``source`` holds, and nothing else.
 
         It is built beside what is there and swapped in at the end; with ``in_place`` what is there is
-        dropped first. ``engine`` is "tools", "native", or "auto" for the best that works here.
+        dropped first. ``engine`` is "tools", "native", or "auto" for the best that works here. With the
+        name of a ``query_set`` it is that part of ``source``; ``options`` answer what it asks.
 
         :raises ServerError: if it does not come to its end; the target is then as it was.
         :raises LockedError: if another run holds the target.
         """
         result: CopyResult | None = None
         try:
-            with self._copying(source, target, engine, allow_empty, progress) as copying:
+            part = query_set, options
+            with self._copying(source, target, engine, allow_empty, part, progress) as copying:
                 result = copying.run(in_place=in_place, progress=progress)
         except KeyboardInterrupt as error:  # while servers were reached, or left
             raise interrupted(target, done=result is not None) from error
@@ -206,11 +229,14 @@ class Project:
         level: int | None = None,
         engine: str = "auto",
         allow_empty: bool = False,
+        query_set: str | None = None,
+        options: Mapping[str, str] = _NO_OPTIONS,
         progress: Progress = SILENT,
     ) -> Taken:
         """Take a backup of the database of ``environment``, called after it or as ``name`` says.
 
-        ``codec`` is "zst" or "gz", ``level`` how hard it tries, ``engine`` as for `copy`.
+        ``codec`` is "zst" or "gz", ``level`` how hard it tries; ``engine``, ``query_set`` and ``options`` are
+        as for `copy`.
 
         :raises ServerError: if the database cannot be read to its end.
         :raises StoreError: if the backup cannot be kept. Nothing is, after either of them.
@@ -224,8 +250,9 @@ class Project:
         try:
             with self.open(environment, progress) as database:
                 chosen = database.choose_engine(engine)
+                asked = self._ask(query_set, options, environment, database)
                 taking = Taking(
-                    database, environment, source.db_name, chosen, store, stem, *packing, allow_empty
+                    database, environment, source.db_name, chosen, store, stem, *packing, allow_empty, asked
                 )
                 taken = taking.run(progress)
         except KeyboardInterrupt as error:  # while the server was reached, or left
@@ -292,11 +319,33 @@ class Project:
 
     @contextmanager
     def _copying(
-        self, source: str, target: str, engine: str, allow_empty: bool, progress: Progress
+        self,
+        source: str,
+        target: str,
+        engine: str,
+        allow_empty: bool,
+        part: tuple[str | None, Mapping[str, str]],
+        progress: Progress,
     ) -> Iterator[Copying]:
         self.require_two(source, target)
         with self.open(source, progress) as one, self.open(target, progress) as other:
-            yield Copying(one, other, (source, target), other.choose_engine(engine), allow_empty)
+            chosen = other.choose_engine(engine)
+            asked = self._ask(*part, source, one)
+            selection = asked.selection if asked else None
+            yield Copying(one, other, (source, target), chosen, allow_empty, selection)
+
+    def _ask(
+        self, query_set: str | None, options: Mapping[str, str], environment: str, database: Database
+    ) -> Asked | None:
+        """What the query set wants of ``database``, which is that of ``environment``; None without one.
+
+        :raises UsageError: if there are options, and nobody to take them.
+        """
+        if query_set is not None:
+            return ask(self.root, query_set, options, self.environment(environment), database.handles())
+        if options:
+            raise UsageError("-o is for a query set, and none is named.", "Name one: -q NAME")
+        return None
 
     def _runner(self, environment: str, database: Database, lease: Lease, progress: Progress) -> Runner:
         return Runner(

@@ -9,7 +9,8 @@ from monarch.errors import ProjectError
 from monarch.migrations.files import find_migrations
 from monarch.migrations.naming import check_name, next_stamp
 from monarch.names import camel_case
-from monarch.places import FOLDER, SETTINGS
+from monarch.places import FOLDER, QUERY_SETS, SETTINGS, where_else
+from monarch.querysets.files import find_query_sets
 from monarch.writing import keep_aside, write_whole
 
 
@@ -47,6 +48,28 @@ def generate(root: Path, name: str) -> Path:
     source = templates.render_migration(root / FOLDER, f"{camel_case(name)}Migration", name)
     try:
         write_whole(path, source)
+    except OSError as error:
+        raise ProjectError(f"{path} cannot be written: {error.strerror}.", "Mend that first.") from error
+    return path
+
+
+def generate_query_set(root: Path, name: str) -> Path:
+    """See `monarch.project.Project.generate_query_set`."""
+    check_name(name, "query set", "generate_query_set")
+    if not (root / SETTINGS).exists():
+        raise ProjectError(f"There is no {SETTINGS} here ({root}).", where_else(root))
+    class_name = f"{camel_case(name)}QuerySet"
+    folder = root / QUERY_SETS
+    path = folder / f"{name}_queryset.py"
+    taken = {file.name: file.shown_path for file in find_query_sets(root)}
+    if class_name in taken or path.exists():
+        where = taken.get(class_name, f"{QUERY_SETS}/{path.name}")
+        raise ProjectError(f"There is a query set {class_name!r} already: {where}.", "Choose another name.")
+    try:
+        folder.mkdir(exist_ok=True)
+        if not (folder / "__init__.py").exists():
+            write_whole(folder / "__init__.py", templates.read("__init__.py"))
+        write_whole(path, templates.render_query_set(class_name))
     except OSError as error:
         raise ProjectError(f"{path} cannot be written: {error.strerror}.", "Mend that first.") from error
     return path

@@ -16,6 +16,11 @@ def read(name: str) -> str:
     return resources.files("monarch.migrations_template").joinpath(name).read_text(encoding="utf-8")
 
 
+def render_query_set(class_name: str) -> str:
+    """The source of a new query set."""
+    return Template(read("queryset.py.tmpl")).substitute(class_name=class_name)
+
+
 def render_migration(folder: Path, class_name: str, name: str) -> str:
     """The source of a new migration, from the project's own template in ``folder`` or from ours.
 

@@ -34,7 +34,7 @@ LAYERS = (
     ("settings", "safety", "templates"),
     ("stores",),
     ("databases",),
-    ("migrations",),
+    ("migrations", "querysets"),
     ("copying", "backups", "scaffold"),
     ("project",),
     ("demo",),

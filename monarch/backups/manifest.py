@@ -20,6 +20,7 @@ from monarch.errors import DamagedError
 FORMAT = 1
 _TOO_MANY = 1 << 63
 _TIMES = ("taken_at", "finished_at")
+_OF_PARTS = ("query_options", "query_filters")
 
 
 class NewerFormat(DamagedError):
@@ -33,6 +34,9 @@ class Manifest:
     ``kind`` is that of the database, by which `monarch.databases` finds who can read the archive. ``sha256``
     and ``size`` are of the archive as it lies in the store. ``collections`` have the bytes of their
     documents as they were before compression. With ``one_moment`` all of it is as it was at one moment.
+
+    Of a part of a database, ``query_set`` is the name of what has chosen it, ``query_options`` are its
+    options as ``name=value``, and ``query_filters`` what it has chosen by, without values.
     """
 
     archive: str
@@ -44,6 +48,8 @@ class Manifest:
     versions: tuple[str, ...]
     monarch: str
     query_set: str | None
+    query_options: tuple[str, ...]
+    query_filters: tuple[str, ...]
     one_moment: bool
     taken_at: datetime
     finished_at: datetime
@@ -68,6 +74,8 @@ class Manifest:
         members = {"monarch_backup": FORMAT, **asdict(self)}
         for name in _TIMES:
             members[name] = members[name].isoformat()
+        for name in _OF_PARTS if self.query_set is None else ():
+            del members[name]
         return _text({**members, "checksum": hashlib.sha256(_text({**members, "checksum": ""})).hexdigest()})
 
     @classmethod
@@ -85,7 +93,7 @@ class Manifest:
         if isinstance(number := members.get("monarch_backup"), int) and number > FORMAT:
             raise NewerFormat(f"Its manifest is of format {number}, which a newer monarch has written.")
         try:
-            found = cls(**_values(cls, members))
+            found = cls(**_values(cls, dict.fromkeys(_OF_PARTS, ()) | members))
             intact = found.to_bytes() == text
         except Exception as error:  # whatever is missing, or is another thing than it should be
             raise DamagedError("Its manifest is damaged: it does not say what it should.") from error

@@ -16,6 +16,7 @@ from monarch.backups.names import MANIFEST, archive_name, names_of_day, split_ar
 from monarch.databases.base import Copied, Database, Engine, Held, LiveDump
 from monarch.errors import MonarchError, RunInterrupted, StoreError
 from monarch.progress import SILENT, Progress
+from monarch.querysets.asking import Asked
 from monarch.stores.base import NameTaken, NotStored, Store, Upload
 from monarch.version import __version__
 
@@ -36,7 +37,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class Taking:
-    """A backup of ``source``, which is open, into ``store``.
+    """A backup of ``source``, which is open, or of what a query set has ``asked`` of it, into ``store``.
 
     ``environment`` and ``database`` are what people call the source, ``stem`` is what the backup's name
     begins with.
@@ -51,6 +52,7 @@ class Taking:
     codec: Codec
     level: int
     allow_empty: bool = False
+    asked: Asked | None = None
 
     def run(self, progress: Progress = SILENT) -> Taken:
         """Take it.
@@ -73,7 +75,7 @@ class Taking:
 
     def _dump(self) -> LiveDump:
         self.source.require_whole()
-        dump = self.source.dump(self.engine)
+        dump = self.source.dump(self.engine, self.asked.selection if self.asked else None)
         if not dump.held and not self.allow_empty:
             raise MonarchError(
                 f"{self.environment!r} holds no collections: there is nothing to back up.",
@@ -163,7 +165,11 @@ class Taking:
             engine=self.engine.name,
             versions=self.engine.versions,
             monarch=__version__,
-            query_set=None,
+            query_set=self.asked.name if self.asked else None,
+            query_options=tuple(f"{name}={value}" for name, value in self.asked.options.items())
+            if self.asked
+            else (),
+            query_filters=dump.filters,
             one_moment=dump.one_moment,
             taken_at=taken_at,
             finished_at=datetime.now(UTC),

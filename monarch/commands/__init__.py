@@ -18,6 +18,7 @@ from monarch.commands.environments import drop_db, list_environments
 from monarch.commands.group import Group
 from monarch.commands.migrations import generate, list_migrations, migrate, migrate_one
 from monarch.commands.project import init
+from monarch.commands.querysets import generate_query_set, list_query_sets
 from monarch.commands.restores import restore
 from monarch.version import __version__
 
@@ -51,6 +52,8 @@ for command in (
     verify_backup,
     restore,
     delete_backup,
+    generate_query_set,
+    list_query_sets,
     drop_db,
 ):
     cli.add_command(command)

@@ -11,6 +11,7 @@ from monarch.commands.collections import print_collections, print_copied, summar
 from monarch.commands.engines import by, engine_option
 from monarch.commands.names import BACKUP, ENVIRONMENT, this_project
 from monarch.commands.output import count, duration, print_json, print_table, printable, shell, size
+from monarch.commands.querysets import aside, query_set_options
 from monarch.commands.questions import confirm, yes_option
 from monarch.errors import DamagedError, MonarchError, StoreError, UsageError
 
@@ -33,6 +34,7 @@ _JUDGED = (True, False, None)
 @click.option("--level", type=int, help="How hard that tries: zst 1 to 19 (3), gz 1 to 3 (2).")
 @engine_option
 @click.option("--allow-empty", is_flag=True, help="Back up a database that holds nothing, too.")
+@query_set_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def backup(environment: str, as_json: bool, **how: Any) -> None:
     """Back up the database of ENVIRONMENT.
@@ -40,7 +42,7 @@ def backup(environment: str, as_json: bool, **how: Any) -> None:
     It goes as one compressed archive into the store of migrations/settings.py (BACKUPS), migration
     history included, and gets a name of its own. It counts once its manifest lies beside it.
     """
-    with Bar() as bar:
+    with aside(as_json), Bar() as bar:
         taken = this_project().backup(environment, **how, progress=bar)
     _show_taken(taken, as_json)
 
@@ -260,6 +262,8 @@ def _facts(backup: Backup, manifest: Manifest | None) -> list[tuple[str, str]]:
         ("Holds", summary(manifest.collections)),
         ("As of", "one moment" if manifest.one_moment else "the moments at which each part of it was read"),
         ("Query set", manifest.query_set or "none: all of it"),
+        *(("  option", option) for option in manifest.query_options),
+        *(("  chosen by", filters) for filters in manifest.query_filters),
         ("Made by", f"monarch {manifest.monarch}, {by(manifest.engine, manifest.versions)}"),
         ("Packed", f"{manifest.codec}, level {manifest.level}"),
         ("SHA-256", manifest.sha256),

@@ -12,6 +12,7 @@ from monarch.commands.engines import by, engine_option
 from monarch.commands.names import this_project
 from monarch.commands.output import count, duration, print_json
 from monarch.commands.pairs import ENVIRONMENTS, Pair
+from monarch.commands.querysets import aside, query_set_options
 from monarch.commands.questions import breathe, confirm, yes_option
 
 if TYPE_CHECKING:
@@ -23,30 +24,32 @@ if TYPE_CHECKING:
 @engine_option
 @click.option("--in-place", is_flag=True, help="Drop what TO holds first: needs less room, has no way back.")
 @click.option("--allow-empty", is_flag=True, help="Copy a database that holds nothing, too.")
+@query_set_options
 @click.option("--plan", is_flag=True, help="Show what would be copied, and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @yes_option
-def copy_db(
-    pair: Pair, engine: str, in_place: bool, allow_empty: bool, plan: bool, as_json: bool, yes: bool
-) -> None:
+def copy_db(pair: Pair, in_place: bool, plan: bool, as_json: bool, yes: bool, **how: Any) -> None:
     """Copy the database of one environment into that of another.
 
     What TO holds is replaced by what FROM holds, migration history included. The copy is built beside
     it and swapped in at the end: if anything goes wrong before, TO stays as it is (but with --in-place).
+    With --query-set it is a part of FROM, and TO holds nothing else afterwards.
     """
     project = this_project()
     project.require_two(*pair)
     target = project.environment(pair.target)
     source = project.environment(pair.source)
-    how: Any = {"engine": engine, "allow_empty": allow_empty}
     if plan:
-        _show_plan(project.plan_copy(*pair, **how), pair, as_json)
+        with aside(as_json):
+            planned = project.plan_copy(*pair, **how)
+        _show_plan(planned, pair, as_json)
         return
     breathe(target, f"replace {'(in place) ' if in_place else ''}the contents of", yes)
     where = f"{target.db_name} on {pair.target} ({target.server})"
     first = ", dropping all of it first, with no way back" if in_place else ""
-    confirm(f"Replace {where} by {source.db_name} of {pair.source}{first}: are you SURE?", yes)
-    with Bar() as bar:
+    part = f"the part {how['query_set']} of " if how["query_set"] else ""
+    confirm(f"Replace {where} by {part}{source.db_name} of {pair.source}{first}: are you SURE?", yes)
+    with aside(as_json), Bar() as bar:
         result = project.copy(*pair, **how, in_place=in_place, progress=bar)
     _show_result(result, pair, as_json)
 

@@ -21,8 +21,6 @@ class Group(click.Group):
     """
 
     aliases = {"create": "generate"}
-    # Of the original, and on their way: nobody who types one of them is to be sent to drop_db.
-    coming = ("generate_query_set", "list_query_sets")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -40,9 +38,6 @@ class Group(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            if args[0].replace("-", "_") in self.coming:
-                hint = "It is on its way; CHANGES.rst tells what is there."
-                raise UsageError(f"This monarch has no {args[0]!r} yet.", hint)
             near = nearest(args[0], self.list_commands(ctx))
             hint = f"Did you mean {near!r}?" if near else "`monarch --help` lists them all."
             raise UsageError(f"There is no command {args[0]!r}.", hint)

@@ -55,6 +55,7 @@ ENVIRONMENT = ProjectName("environment", _environments)
 BACKUP = ProjectName("backup", lambda: this_project().shelf.names())
 # What can stand for a backup: its name, or an environment for the newest one of that.
 RESTORABLE = ProjectName("backup", lambda: [*_environments(), *this_project().shelf.names()])
+QUERY_SET = ProjectName("query set", lambda: [file.name for file in this_project().query_sets()])
 # By the name that it was given, or by its key, which begins with the date.
 MIGRATION = ProjectName(
     "migration", lambda: [name for file in this_project().migrations() for name in (file.name, file.key)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from monarch.databases.lease import Lease
+from monarch.databases.selection import Selection
 from monarch.history import History
 from monarch.progress import Progress
 from monarch.streams import Sink, Stream
@@ -69,6 +70,11 @@ class LiveDump(Dump):
     @abstractmethod
     def server(self) -> str:
         """The server with its version, for people."""
+
+    @property
+    @abstractmethod
+    def filters(self) -> tuple[str, ...]:
+        """By which filters it was selected, in words without their values; none if it is whole."""
 
     @property
     @abstractmethod
@@ -170,8 +176,14 @@ class Database(ABC):
         """
 
     @abstractmethod
-    def dump(self, engine: Engine) -> LiveDump:
-        """What it holds now, as ``engine`` reads it. Nothing but the catalog is read before it is used."""
+    def dump(self, engine: Engine, selection: Selection | None = None) -> LiveDump:
+        """What it holds now, or the part of that in ``selection``, as ``engine`` reads it.
+
+        Nothing but the catalog is read before it is used, and what is needed to find out what is selected.
+
+        :raises UsageError: if ``selection`` names what is not there.
+        :raises MonarchError: if a query of it cannot be understood.
+        """
 
     @abstractmethod
     def replace(

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
-import sys
-import traceback
 from dataclasses import dataclass
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from pathlib import Path
-from types import ModuleType
 
 from monarch.errors import ProjectError
-from monarch.importing import importable
+from monarch.importing import load
 from monarch.migrations.migration import Migration
 from monarch.names import camel_case, suggest
 from monarch.places import FOLDER, where_else
-from monarch.secret import redact
 
 PATTERN = re.compile(r"_(?P<stamp>\d{12})_(?P<name>\w+)_migration\.py", re.ASCII)
 
@@ -93,7 +88,7 @@ def load_migration(file: MigrationFile, root: Path) -> type[Migration]:
 
     :raises ProjectError: if it cannot be imported, or defines no such class, or more than one.
     """
-    module = _import(file, root)
+    module = load(file.path, f"{FOLDER}.{file.key}", root)
     found = dict.fromkeys(value for value in vars(module).values() if isinstance(value, type))
     classes = [kind for kind in found if issubclass(kind, Migration) and kind.__module__ == module.__name__]
     if not classes:
@@ -118,50 +113,6 @@ def load_migration(file: MigrationFile, root: Path) -> type[Migration]:
             "Make it a plain function; asyncio.run(…) inside it runs what is async.",
         )
     return classes[0]
-
-
-def line_in(file: MigrationFile, error: BaseException) -> int | None:
-    """The last line of ``file`` that ``error`` came through."""
-    if isinstance(error, SyntaxError) and error.filename == str(file.path):
-        return error.lineno
-    frames = traceback.extract_tb(error.__traceback__)
-    return next((f.lineno for f in reversed(frames) if f.filename == str(file.path)), None)
-
-
-def describe(file: MigrationFile, error: BaseException) -> str:
-    """``error`` in one line, with the migration's own file and line, and no secret."""
-    if isinstance(error, SyntaxError):
-        text = redact(f"{type(error).__name__}: {error.msg}")
-    else:  # survives an error that cannot say itself
-        # Redacted before it is squeezed and cut: a piece of a secret would not be found any more.
-        text = " ".join(redact("".join(traceback.format_exception_only(error))).split())
-        text = text.partition(", full error: {")[0]  # pymongo's appendix says the same again
-    if len(text) > 300:
-        text = text[:300] + " …"
-    line = line_in(file, error)
-    return f"{text} ({file.shown_path}{f', line {line}' if line else ''})"
-
-
-def _import(file: MigrationFile, root: Path) -> ModuleType:
-    name = f"{FOLDER}.{file.key}"
-    spec = importlib.util.spec_from_file_location(name, file.path)
-    assert spec is not None  # a path that ends in .py has a loader
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Registered as an import would, so that dataclasses, pickles and `from . import` work in it.
-    sys.modules[name] = module
-    try:
-        with importable(root):
-            spec.loader.exec_module(module)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        del sys.modules[name]
-        raise ProjectError(
-            f"{file.key} cannot be loaded: {describe(file, error)}",
-            "Nothing has run. Mend the file and try again; --traceback shows the whole story.",
-        ) from error
-    return module
 
 
 def _refuse_if_like_a_migration(path: Path) -> None:

@@ -14,13 +14,17 @@ _LONGEST_NAME = 120
 _NAME = frozenset(string.ascii_letters + string.digits + "_")
 
 
-def check_name(name: str) -> None:
+def check_name(name: str, what: str = "migration", command: str = "generate") -> None:
+    """See that ``name`` can be that of a ``what``, which ``command`` makes.
+
+    :raises ProjectError: with one that can.
+    """
     if set(name) <= _NAME and len(name) <= _LONGEST_NAME and name.lstrip("_")[:1].isalpha():
         return
     cleaned = "_".join("".join(c if c in _NAME else " " for c in name).split()).lstrip("_0123456789")
-    usable = f"For example: monarch generate {cleaned[:_LONGEST_NAME]}" if cleaned else "Like add_indexes."
+    usable = f"For example: monarch {command} {cleaned[:_LONGEST_NAME]}" if cleaned else "Like add_indexes."
     raise ProjectError(
-        f"{name!r} cannot be the name of a migration: "
+        f"{name!r} cannot be the name of a {what}: "
         f"it takes letters, digits and underscores, {_LONGEST_NAME} at most, and begins with a letter.",
         usable,
     )

@@ -11,8 +11,8 @@ from pathlib import Path
 from monarch.environments import Environment
 from monarch.errors import MigrationError, MonarchError, RunInterrupted
 from monarch.history import Failure, History, Record
-from monarch.importing import importable
-from monarch.migrations.files import MigrationFile, describe, load_migration
+from monarch.importing import describe, importable
+from monarch.migrations.files import MigrationFile, load_migration
 from monarch.migrations.migration import Migration
 from monarch.migrations.plan import ways_on
 from monarch.progress import Progress
@@ -85,7 +85,7 @@ class Runner:
             # SystemExit too: a migration that says `exit(0)` half way has not completed.
             self._record(file, error)
             raise MigrationError(
-                f"{file.key} failed on {self._environment.name!r}: {describe(file, error)}",
+                f"{file.key} failed on {self._environment.name!r}: {describe(file.path, error)}",
                 ways_on(file.key, self._environment.name),
             ) from error
         self._complete(file)
@@ -121,11 +121,11 @@ class Runner:
     def _record(self, file: MigrationFile, error: BaseException, *, interrupted: bool = False) -> None:
         story = _storable(redact("".join(traceback.format_exception(error))))
         try:
-            self._history.fail(file.key, Failure(_storable(describe(file, error)), story, interrupted))
+            self._history.fail(file.key, Failure(_storable(describe(file.path, error)), story, interrupted))
         except MonarchError as unrecorded:
             kind = RunInterrupted if interrupted else MigrationError
             raise kind(
-                f"{file.key} failed: {describe(file, error)}; and that could not be recorded: "
+                f"{file.key} failed: {describe(file.path, error)}; and that could not be recorded: "
                 f"{unrecorded.message}",
                 "It is left in Processing. See that the server is back. "
                 f"{ways_on(file.key, self._environment.name)}",

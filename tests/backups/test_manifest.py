@@ -23,6 +23,8 @@ MANIFEST = Manifest(
     versions=("pymongo 4.20.1",),
     monarch="1.0.0",
     query_set=None,
+    query_options=(),
+    query_filters=(),
     one_moment=True,
     taken_at=datetime(2014, 5, 29, 0, 38, tzinfo=UTC),
     finished_at=datetime(2014, 5, 29, 0, 39, 1, 5, tzinfo=UTC),
@@ -36,6 +38,15 @@ MANIFEST = Manifest(
         Held("weather", "timeseries", 2, 50, 1),
     ),
 )
+
+
+def test_one_of_a_part_of_a_database() -> None:
+    """What is said of parts stands in their manifests, and not in those of whole databases."""
+    assert b"query_options" not in MANIFEST.to_bytes()
+    part = replace(
+        MANIFEST, query_set="DogsQuerySet", query_options=("dog=1",), query_filters=('dogs: {"_id": "?"}',)
+    )
+    assert Manifest.from_bytes(part.to_bytes()) == part
 
 
 def test_there_and_back() -> None:

@@ -68,6 +68,8 @@ def fill(folder: Path, many: int) -> None:
         versions=("pymongo 4.0",),
         monarch="1.0",
         query_set=None,
+        query_options=(),
+        query_filters=(),
         one_moment=True,
         taken_at=DAY,
         finished_at=DAY,

@@ -74,7 +74,6 @@ def test_dashes_and_aliases_are_understood() -> None:
     ("arguments", "said", "hint"),
     [
         (["migrat", "dev"], "There is no command 'migrat'.", "Did you mean 'migrate'?"),
-        (["list_query_sets"], "This monarch has no 'list_query_sets' yet.", "on its way"),
         (["xyzzy"], "There is no command 'xyzzy'.", "`monarch --help` lists them all."),
         (["migrate"], "Missing argument 'ENVIRONMENT'.", "`monarch migrate --help` shows how it goes."),
         (["migrate", "dev", "--yess"], "--yess", "`monarch migrate --help` shows how it goes."),

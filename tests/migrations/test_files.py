@@ -5,7 +5,8 @@ import os
 import pytest
 
 from monarch.errors import ProjectError
-from monarch.migrations.files import describe, find_migration, find_migrations, load_migration
+from monarch.importing import describe
+from monarch.migrations.files import find_migration, find_migrations, load_migration
 from monarch.secret import Secret
 from tests.shell import Folder
 
@@ -168,4 +169,4 @@ def test_a_message_is_freed_of_secrets_before_it_is_cut_or_squeezed(folder: Fold
     (file,) = find_migrations(folder.path)
     Secret("hunter2secret two  spaces")
     for padding in range(250, 300):
-        assert "hunter2" not in describe(file, ValueError("x" * padding + "hunter2secret two  spaces"))
+        assert "hunter2" not in describe(file.path, ValueError("x" * padding + "hunter2secret two  spaces"))

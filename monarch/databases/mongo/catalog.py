@@ -9,6 +9,8 @@ from typing import Any
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 
+from monarch.databases.mongo.query import Query
+
 BUCKETS = "system.buckets."
 
 # Nothing is lost by decoding a catalog so and encoding it again: a date beyond Python's years stays one,
@@ -27,7 +29,8 @@ class Collection:
     ``kind`` is "collection", "view" or "timeseries". ``indexes`` are as listIndexes gives them, that of
     ``_id`` included, without ``ns``. With ``as_documents`` a time series travels as the documents that a
     reader of it sees, not as the buckets in which the server keeps them. ``documents`` and ``bytes`` are
-    what the server last counted, of a time series its buckets.
+    what the server last counted, of a time series its buckets. With a ``query`` no others travel, and these
+    are counted; None stands for all of them.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Collection:
     as_documents: bool = False
     documents: int = 0
     bytes: int = 0
+    query: Query | None = None
 
     @property
     def data_name(self) -> str:

@@ -13,6 +13,7 @@ from monarch.databases.mongo.endpoint import Endpoint
 from monarch.databases.mongo.history import MongoHistory
 from monarch.databases.mongo.names import is_ours
 from monarch.databases.mongo.unfinished import unfinished
+from monarch.databases.selection import Selection
 from monarch.environments import Environment
 from monarch.progress import Progress
 
@@ -97,12 +98,12 @@ class MongoDatabase(Database):
 
         return choose_engine(wanted)
 
-    def dump(self, engine: Engine) -> LiveDump:
+    def dump(self, engine: Engine, selection: Selection | None = None) -> LiveDump:
         from monarch.databases.mongo.engines.base import MongoEngine
         from monarch.databases.mongo.live import MongoLiveDump
 
         assert isinstance(engine, MongoEngine)
-        return MongoLiveDump(self._endpoint, engine)
+        return MongoLiveDump(self._endpoint, engine, selection)
 
     def replace(
         self,

@@ -19,11 +19,15 @@ from monarch.databases.mongo.catalog import Collection
 from monarch.databases.mongo.dump import MongoDump, unwatched
 from monarch.databases.mongo.endpoint import Endpoint
 from monarch.databases.mongo.engines.base import MongoEngine
-from monarch.databases.mongo.moment import SNAPSHOT_UNAVAILABLE, AtMoment
+from monarch.databases.mongo.moment import SNAPSHOT_UNAVAILABLE, AtMoment, last_long_enough
+from monarch.databases.mongo.part import Part
 from monarch.databases.mongo.pieces import Batch, Piece
+from monarch.databases.mongo.query import without_values
+from monarch.databases.mongo.reading import Reading
 from monarch.databases.mongo.survey import list_entries, read_catalog, uuid_of
 from monarch.databases.mongo.swap import read_head
 from monarch.databases.mongo.unfinished import unfinished
+from monarch.databases.selection import Selection
 from monarch.errors import ServerError
 from monarch.progress import Progress
 from monarch.streams import Sink
@@ -39,10 +43,16 @@ class MongoLiveDump(MongoDump, LiveDump):
 
     deed = "copying"
 
-    def __init__(self, source: Endpoint, engine: MongoEngine) -> None:
+    def __init__(self, source: Endpoint, engine: MongoEngine, selection: Selection | None = None) -> None:
         self._source = source
         self._engine = engine
+        self._moment: AtMoment | None = None
         self.collections = read_catalog(source)
+        if selection is not None:
+            reading = Reading(source, engine.find_moment(source, self.collections))
+            self.collections = Part(reading, self.collections, selection).collections()
+            self._moment = reading.moment
+        self._partial = selection is not None
         self._came: Counter[str] = Counter()
         self._moments: set[Timestamp | None] = set()
 
@@ -57,13 +67,25 @@ class MongoLiveDump(MongoDump, LiveDump):
         )
 
     @property
+    def filters(self) -> tuple[str, ...]:
+        return tuple(
+            f"{one.name}: {' and '.join(map(without_values, one.query.finds)) or 'nothing'}"
+            for one in self.collections
+            if one.query is not None
+        )
+
+    @property
     def one_moment(self) -> bool:
         return len(self._moments) <= 1 and None not in self._moments
 
     @contextmanager
     def pieces(self, alive: Callable[[], None]) -> Iterator[Iterator[Piece]]:
         with_documents = tuple(one for one in self.collections if one.kind != "view")
-        with self._engine.read(self._source, with_documents, alive) as pieces:
+        if not last_long_enough(with_documents):
+            self._moment = None
+        elif not self._partial:  # then it is the one of which its queries are
+            self._moment = self._engine.find_moment(self._source, with_documents)
+        with self._engine.read(self._source, with_documents, self._moment, alive) as pieces:
             yield self._noted(pieces)
 
     def _noted(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
@@ -105,7 +127,8 @@ class MongoLiveDump(MongoDump, LiveDump):
 
     def _see_that_it_is_empty(self, name: str, at: Timestamp | None) -> None:
         """A collection that was renamed away for a moment reads like an empty one."""
-        if self._holds_now(name) == 0:  # and it is there
+        # That it is there, the first tells in any case.
+        if self._holds_now(name) == 0 or self._called(name).query is not None:
             return
         documents = self._source.database[name]
         if at is not None:

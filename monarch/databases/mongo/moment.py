@@ -21,6 +21,9 @@ _MOST_BYTES = 4_000_000_000
 _PATIENCE_MS = 5_000
 _ASKED, _BETWEEN = 30, 0.05
 SNAPSHOT_UNAVAILABLE = 246
+# What a server says that cannot read a collection so: bad value, illegal operation, invalid options, snapshot
+# too old, and that.
+NO_MOMENT = (2, 20, 72, 239, SNAPSHOT_UNAVAILABLE)
 
 
 class AtMoment(ReadConcern):
@@ -39,7 +42,7 @@ class AtMoment(ReadConcern):
 def find_moment(source: Endpoint, collections: tuple[Collection, ...]) -> AtMoment | None:
     """Now, as the server of ``source`` tells it, if it can read ``collections`` as of that; else None."""
     some = next((one for one in collections if has_moments(one)), None)
-    if some is None or sum(one.bytes for one in collections) > _MOST_BYTES:
+    if some is None:
         return None
     at = _now(source.on_primary())  # so that what has been written before is in it
     if at is None:
@@ -66,6 +69,11 @@ def _now(primary: Endpoint) -> Timestamp | None:
             return None
         time.sleep(_BETWEEN)  # one that has just been started does not know yet
     return None
+
+
+def last_long_enough(collections: tuple[Collection, ...]) -> bool:
+    """Whether the server will remember a moment until all of ``collections`` has been read."""
+    return sum(one.bytes for one in collections) <= _MOST_BYTES
 
 
 def has_moments(collection: Collection) -> bool:

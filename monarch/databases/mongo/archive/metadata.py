@@ -8,18 +8,11 @@ from typing import Any
 
 import bson
 from bson import json_util
-from bson.binary import UuidRepresentation
-from bson.codec_options import DatetimeConversion
 
 from monarch.databases.mongo.archive import ArchiveError
 from monarch.databases.mongo.catalog import CODEC, Collection
+from monarch.databases.mongo.extended_json import CANONICAL
 
-_JSON: json_util.JSONOptions = json_util.JSONOptions(
-    json_mode=json_util.JSONMode.CANONICAL,
-    document_class=dict,
-    uuid_representation=UuidRepresentation.UNSPECIFIED,
-    datetime_conversion=DatetimeConversion.DATETIME_MS,
-)
 # What canonical Extended JSON v2 wraps a value in. json_util alone would take more for one: of the query
 # {"$regex": "^a", "$ne": "ab"} it makes a regular expression, and drops the rest.
 _WRAPPERS = {frozenset(("$code", "$scope"))} | {
@@ -48,7 +41,7 @@ def write_metadata(collection: Collection) -> str:
         metadata["uuid"] = collection.uuid.hex()
     metadata |= {"collectionName": collection.name, "type": kind_in_archives(collection)}
     try:
-        text = json_util.dumps(metadata, json_options=_JSON, separators=(",", ":"), ensure_ascii=False)
+        text = json_util.dumps(metadata, json_options=CANONICAL, separators=(",", ":"), ensure_ascii=False)
         text.encode()
         same = bson.encode(_parse(text), codec_options=CODEC) == bson.encode(metadata, codec_options=CODEC)
     except Exception as error:  # bson has an error of its own for some kinds of damage, not for all
@@ -126,7 +119,7 @@ def _parse(text: Any) -> dict[str, Any]:
 
 def _unwrap(pairs: list[tuple[str, Any]]) -> Any:
     found = dict(pairs)
-    return json_util.object_hook(found, _JSON) if frozenset(found) in _WRAPPERS else found
+    return json_util.object_hook(found, CANONICAL) if frozenset(found) in _WRAPPERS else found
 
 
 def short(error: Exception) -> str:

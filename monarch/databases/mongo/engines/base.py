@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from monarch.databases.base import Engine
 from monarch.databases.mongo.catalog import Collection
 from monarch.databases.mongo.endpoint import Endpoint
+from monarch.databases.mongo.moment import AtMoment
 from monarch.databases.mongo.pieces import Piece
 
 
@@ -57,12 +58,21 @@ class MongoEngine(Engine):
     """An engine for MongoDB. ``alive`` is called now and then where one waits; what it raises, ends that."""
 
     @abstractmethod
-    def read(
-        self, source: Endpoint, collections: tuple[Collection, ...], alive: Callable[[], None]
-    ) -> AbstractContextManager[Iterator[Piece]]:
-        """All documents of ``collections``, each of which ends with exactly one `End`.
+    def find_moment(self, source: Endpoint, collections: tuple[Collection, ...]) -> AtMoment | None:
+        """The moment that it is now, if this engine and the server can read ``collections`` as of that."""
 
-        Batches of several collections may alternate; those of one come in the order in which the server
+    @abstractmethod
+    def read(
+        self,
+        source: Endpoint,
+        collections: tuple[Collection, ...],
+        moment: AtMoment | None,
+        alive: Callable[[], None],
+    ) -> AbstractContextManager[Iterator[Piece]]:
+        """All documents of ``collections``, or those of their queries, and then exactly one `End` of each.
+
+        As of ``moment``, which is one that `find_moment` has found, where that can be done: the `End` says
+        so. Batches of several collections may alternate; those of one come in the order in which the server
         gives them. The context's end stops what still runs.
 
         :raises ServerError: in the iteration, if a collection cannot be read to its end.

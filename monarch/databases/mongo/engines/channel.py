@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -79,3 +81,57 @@ class Channel(Generic[T]):
             self._failure = self._failure or error
             self._items.clear()
             self._changed.notify_all()
+
+
+@contextmanager
+def gather(
+    items: Iterable[S], work: Callable[[S, Channel[T]], None], workers: int, limit: int
+) -> Iterator[Iterator[T]]:
+    """What ``work`` puts into a channel of ``limit`` bytes for each of ``items``, by so many threads at once.
+
+    The context's end stops what still runs.
+    """
+    todo = deque(items)
+    channel: Channel[T] = Channel(limit)
+    left = len(todo)
+    lock = threading.Lock()
+
+    def work_off() -> None:
+        nonlocal left
+        while True:
+            with lock:
+                if not todo:
+                    return
+                item = todo.popleft()
+            work(item, channel)
+            with lock:
+                left -= 1
+                if not left:
+                    channel.close()
+
+    if not todo:
+        channel.close()
+    threads = start_workers(work_off, min(workers, left), channel)
+    try:
+        yield channel.take()
+    finally:
+        channel.fail(Stopped())
+        for thread in threads:
+            thread.join()
+
+
+def start_workers(work: Callable[[], None], number: int, channel: Channel[Any]) -> list[threading.Thread]:
+    """Threads that do ``work``; what one of them raises fails the channel."""
+
+    def guarded() -> None:
+        try:
+            work()
+        except Stopped:
+            pass
+        except BaseException as error:
+            channel.fail(error)
+
+    threads = [threading.Thread(target=guarded, daemon=True) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    return threads

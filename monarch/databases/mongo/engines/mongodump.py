@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from monarch.databases.mongo.archive import ArchiveError
 from monarch.databases.mongo.archive.reader import ArchiveReader
@@ -14,7 +14,7 @@ from monarch.databases.mongo.endpoint import Endpoint
 from monarch.databases.mongo.names import OURS
 from monarch.databases.mongo.pieces import End, Piece
 from monarch.errors import ServerError
-from monarch.process import CONFIG, Tool
+from monarch.process import CONFIG, QUERY, Tool
 
 # With backticks since 100.16, bare before.
 DUMPED = re.compile(r"done dumping `?(?P<name>.+?)`? \((?P<count>\d+) documents?\)$")
@@ -22,21 +22,35 @@ DUMPED = re.compile(r"done dumping `?(?P<name>.+?)`? \((?P<count>\d+) documents?
 _FIRST_WORD_SECONDS = 60
 
 
+def dump_whole(
+    source: Endpoint, wanted: tuple[Collection, ...], unwanted: Iterable[str], alive: Callable[[], None]
+) -> Dumping:
+    """A mongodump of the database, but for those called as in ``unwanted``: all of ``wanted``."""
+    left_out = dict.fromkeys((*OURS, *unwanted))
+    return Dumping(source, wanted, [f"--excludeCollection={name}" for name in left_out], alive)
+
+
+def dump_found(source: Endpoint, collection: Collection, alive: Callable[[], None]) -> Dumping:
+    """A mongodump of what the query of ``collection`` finds, which must be one for the tools."""
+    assert collection.query is not None
+    arguments = [f"--collection={collection.name}", QUERY]
+    return Dumping(source, (collection,), arguments, alive, collection.query.for_tools)
+
+
 class Dumping:
-    """A mongodump of one database that runs."""
+    """A mongodump of ``wanted`` that runs, told by ``arguments`` what to dump, and by ``query``."""
 
     def __init__(
         self,
         source: Endpoint,
         wanted: tuple[Collection, ...],
-        unwanted: tuple[Collection, ...],
+        arguments: Sequence[str],
         alive: Callable[[], None],
+        query: str | None = None,
     ) -> None:
         self._source = source
         self._wanted = {collection.data_name for collection in wanted}
         self._counted: dict[str, int] = {}
-        left_out = [*OURS, *(collection.name for collection in unwanted)]
-
         self._spoken = False
         began = time.monotonic()
 
@@ -52,12 +66,13 @@ class Dumping:
         self._tool = Tool(
             [
                 *("mongodump", CONFIG, f"--db={source.environment.db_name}", "--archive"),
-                *(f"--excludeCollection={name}" for name in left_out),
+                *arguments,
             ],
             tool_config(source.environment),
             takes_input=False,
             hear=self._hear,
             alive=still_there,
+            query=query,
         )
 
     def pieces(self) -> Iterator[Piece]:

@@ -6,8 +6,6 @@ never decoded. Readers and writers are threads; queues bounded in bytes stand be
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
@@ -20,9 +18,10 @@ from pymongo.errors import OperationFailure
 from monarch.databases.mongo.catalog import Collection
 from monarch.databases.mongo.endpoint import QUICK, Endpoint
 from monarch.databases.mongo.engines.base import Destination, MongoEngine, Rights, Writer
-from monarch.databases.mongo.engines.channel import Channel, Stopped
-from monarch.databases.mongo.moment import SNAPSHOT_UNAVAILABLE, AtMoment, find_moment, has_moments
+from monarch.databases.mongo.engines.channel import Channel, Stopped, gather, start_workers
+from monarch.databases.mongo.moment import NO_MOMENT, AtMoment, find_moment, has_moments
 from monarch.databases.mongo.pieces import Batch, End, Piece, split, walk
+from monarch.databases.mongo.query import Find, Query
 from monarch.errors import ServerError
 
 READERS, WRITERS = 2, 4
@@ -30,8 +29,6 @@ READERS, WRITERS = 2, 4
 _BATCH = 1024 * 1024
 _WAITING = 6 * 1024 * 1024
 _MOST_DOCUMENTS = 10_000
-# Bad value, illegal operation, invalid options, snapshot too old.
-_NO_MOMENT = (2, 20, 72, 239, SNAPSHOT_UNAVAILABLE)
 
 
 class NativeEngine(MongoEngine):
@@ -43,38 +40,23 @@ class NativeEngine(MongoEngine):
     def versions(self) -> tuple[str, ...]:
         return (f"pymongo {pymongo.version}",)
 
+    def find_moment(self, source: Endpoint, collections: tuple[Collection, ...]) -> AtMoment | None:
+        return find_moment(source, collections)
+
     @contextmanager
     def read(
-        self, source: Endpoint, collections: tuple[Collection, ...], alive: Callable[[], None]
+        self,
+        source: Endpoint,
+        collections: tuple[Collection, ...],
+        moment: AtMoment | None,
+        alive: Callable[[], None],
     ) -> Iterator[Iterator[Piece]]:
-        channel: Channel[Piece] = Channel(_WAITING)
-        todo = deque(sorted(collections, key=lambda collection: -collection.bytes))
-        reading = [len(collections)]
-        lock = threading.Lock()
+        def read_one(collection: Collection, channel: Channel[Piece]) -> None:
+            _read_one(source, collection, channel, moment)
 
-        moment = find_moment(source, collections)
-
-        def work() -> None:
-            while todo:
-                try:
-                    collection = todo.popleft()
-                except IndexError:
-                    return
-                _read_one(source, collection, channel, moment)
-                with lock:
-                    reading[0] -= 1
-                    if not reading[0]:
-                        channel.close()
-
-        if not collections:
-            channel.close()
-        threads = _start(work, min(READERS, len(collections)), channel)
-        try:
-            yield channel.take()
-        finally:
-            channel.fail(Stopped())
-            for thread in threads:
-                thread.join()
+        largest_first = sorted(collections, key=lambda collection: -collection.bytes)
+        with gather(largest_first, read_one, READERS, _WAITING) as pieces:
+            yield pieces
 
     @contextmanager
     def write(
@@ -101,7 +83,7 @@ class NativeWriter(Writer):
         if rights.bypass_validation:
             self._options["bypassDocumentValidation"] = True
         self._channel: Channel[Batch] = Channel(_WAITING)
-        self._threads = _start(self._work, WRITERS, self._channel)
+        self._threads = start_workers(self._work, WRITERS, self._channel)
 
     def write(self, piece: Piece) -> None:
         if isinstance(piece, End):
@@ -185,15 +167,39 @@ class _NoMoment(Exception):
 def _read_all(
     source: Endpoint, collection: Collection, documents: PyMongoCollection[Any], channel: Channel[Piece]
 ) -> None:
+    query = collection.query or Query((Find(),))
+    for number, find in enumerate(query.finds):
+        try:
+            _read_found(source, collection, documents, find, channel)
+        except _NoMoment as error:
+            if number:
+                raise ServerError(
+                    f"{collection.name!r} of {source.name!r} took too long to be read as of one moment.",
+                    "Nothing was changed. Try again when the server is less busy.",
+                ) from error
+            raise
+
+
+def _read_found(
+    source: Endpoint,
+    collection: Collection,
+    documents: PyMongoCollection[Any],
+    find: Find,
+    channel: Channel[Piece],
+) -> None:
     average = max(1, collection.bytes // max(1, collection.documents))
     size = max(2, min(100_000, _BATCH // average))
     name = collection.data_name
-    with source.explained(), documents.find_raw_batches({}, batch_size=size) as cursor:
+    projection = collection.query.projection if collection.query else None
+    cursor = documents.find_raw_batches(
+        find.filter, projection, sort=list(find.sort) or None, limit=find.limit, batch_size=size
+    )
+    with source.explained(), cursor:
         replies = iter(cursor)
         try:
             reply = next(replies, None)
         except OperationFailure as error:
-            if error.code in _NO_MOMENT and isinstance(documents.read_concern, AtMoment):
+            if error.code in NO_MOMENT and isinstance(documents.read_concern, AtMoment):
                 raise _NoMoment from error
             raise
         while reply is not None:
@@ -201,20 +207,3 @@ def _read_all(
             if payload:
                 channel.put(Batch(name, payload, walk(payload, 0)[1]), len(payload))
             reply = next(replies, None)
-
-
-def _start(work: Callable[[], None], number: int, channel: Channel[Any]) -> list[threading.Thread]:
-    """Threads that do ``work``; what one of them raises fails the channel."""
-
-    def guarded() -> None:
-        try:
-            work()
-        except Stopped:
-            pass
-        except BaseException as error:
-            channel.fail(error)
-
-    threads = [threading.Thread(target=guarded, daemon=True) for _ in range(number)]
-    for thread in threads:
-        thread.start()
-    return threads

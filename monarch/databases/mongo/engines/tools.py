@@ -15,20 +15,26 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 
 from monarch.databases.mongo.catalog import Collection
 from monarch.databases.mongo.endpoint import Endpoint
 from monarch.databases.mongo.engines.base import Destination, MongoEngine, Rights, Writer
-from monarch.databases.mongo.engines.mongodump import Dumping
+from monarch.databases.mongo.engines.channel import Channel, gather
+from monarch.databases.mongo.engines.mongodump import dump_found, dump_whole
 from monarch.databases.mongo.engines.mongorestore import ToolWriter
 from monarch.databases.mongo.engines.native import NativeEngine
-from monarch.databases.mongo.pieces import Piece
+from monarch.databases.mongo.moment import AtMoment
+from monarch.databases.mongo.pieces import Batch, Piece
+from monarch.databases.mongo.survey import list_entries
 from monarch.errors import UsageError
 from monarch.process import run_quietly
 
 NAMES = ("mongodump", "mongorestore")
+# So many mongodumps: what reads an archive wants no more collections begun at once.
+_AT_ONCE = 4
+_WAITING = 6 * 1024 * 1024
 OLDEST = (100, 3)
 _HOW_TO_GET = "Get them at mongodb.com/try/download/database-tools, or say --engine native."
 
@@ -59,28 +65,38 @@ class ToolsEngine(MongoEngine):
         """
         return tuple(_version(name) for name in NAMES)
 
+    def find_moment(self, source: Endpoint, collections: tuple[Collection, ...]) -> AtMoment | None:
+        return None  # of which mongodump knows nothing
+
     @contextmanager
     def read(
-        self, source: Endpoint, collections: tuple[Collection, ...], alive: Callable[[], None]
+        self,
+        source: Endpoint,
+        collections: tuple[Collection, ...],
+        moment: AtMoment | None,
+        alive: Callable[[], None],
     ) -> Iterator[Iterator[Piece]]:
-        ours = tuple(collection for collection in collections if not _can_dump(collection))
-        theirs = tuple(collection for collection in collections if _can_dump(collection))
         with ExitStack() as stack:
-            yield self._pieces(stack, source, theirs, ours, alive)
+            yield self._pieces(stack, source, collections, alive)
 
     def _pieces(
         self,
         stack: ExitStack,
         source: Endpoint,
-        theirs: tuple[Collection, ...],
-        ours: tuple[Collection, ...],
+        collections: tuple[Collection, ...],
         alive: Callable[[], None],
     ) -> Iterator[Piece]:
-        if theirs:
-            dump = Dumping(source, theirs, ours, alive)
+        theirs = [collection for collection in collections if _can_dump(collection)]
+        whole = tuple(collection for collection in theirs if collection.query is None)
+        found = tuple(collection for collection in theirs if collection.query is not None)
+        if whole:
+            dump = dump_whole(source, whole, _others(source, whole), alive)
             stack.callback(dump.stop)
             yield from dump.pieces()
-        yield from stack.enter_context(self._native.read(source, ours, alive))
+        if found:
+            yield from stack.enter_context(_dump_each(source, found, alive))
+        ours = tuple(collection for collection in collections if not _can_dump(collection))
+        yield from stack.enter_context(self._native.read(source, ours, None, alive))
 
     @contextmanager
     def write(
@@ -100,7 +116,41 @@ class ToolsEngine(MongoEngine):
 
 
 def _can_dump(collection: Collection) -> bool:
-    return collection.kind == "collection" and "$" not in collection.name
+    if collection.kind != "collection" or "$" in collection.name:
+        return False
+    return collection.query is None or collection.query.for_tools is not None
+
+
+def _others(source: Endpoint, whole: tuple[Collection, ...]) -> list[str]:
+    """What there is beside ``whole``, which mongodump is not to read."""
+    names = {collection.name for collection in whole}
+    entries = list_entries(source)
+    return [
+        name
+        for entry in entries
+        if (name := str(entry["name"])) not in names and not name.startswith("system.")
+    ]
+
+
+def _dump_each(
+    source: Endpoint, collections: tuple[Collection, ...], alive: Callable[[], None]
+) -> AbstractContextManager[Iterator[Piece]]:
+    """Some mongodumps at once, one for each of ``collections``, as if it were one."""
+
+    def dump_one(collection: Collection, channel: Channel[Piece]) -> None:
+        def still_wanted() -> None:
+            alive()
+            channel.raise_failure()
+
+        dump = dump_found(source, collection, still_wanted)
+        try:
+            for piece in dump.pieces():
+                channel.put(piece, len(piece.payload) if isinstance(piece, Batch) else 0)
+        finally:
+            dump.stop()
+
+    largest_first = sorted(collections, key=lambda collection: -collection.bytes)
+    return gather(largest_first, dump_one, _AT_ONCE, _WAITING)
 
 
 def _can_restore(to: Destination) -> bool:

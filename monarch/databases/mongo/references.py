@@ -1,0 +1,59 @@
+"""Fields of documents that hold references: what they are called, and the values that lie there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+from bson.dbref import DBRef
+
+
+@dataclass(frozen=True)
+class Path:
+    """The field called ``field``, perhaps inside another or in a list, of a collection."""
+
+    collection: str
+    field: str
+
+
+def find_path(text: str, collections: Collection[str]) -> Path | None:
+    """``orders.user_id`` as a path; None if no name of one of ``collections`` stands at its beginning.
+
+    Those may have dots in their names: the longest that fits is meant.
+    """
+    parts = text.split(".")
+    for number in range(len(parts) - 1, 0, -1):
+        name = ".".join(parts[:number])
+        if name in collections:
+            return Path(name, ".".join(parts[number:]))
+    return None
+
+
+def projection_for(field: str) -> dict[str, int]:
+    """What to ask for so that `values_at` finds what it needs: no place in a list can be asked for."""
+    parts = takewhile(lambda part: not part.isdecimal() and not part.startswith("$"), field.split("."))
+    name = ".".join(parts)
+    return {name: 1} if name == "_id" or name.startswith("_id.") else {name: 1, "_id": 0}
+
+
+def values_at(document: Mapping[str, Any], field: str) -> Iterator[Any]:
+    """What lies in ``field`` of ``document``, in lists each value by itself; of a DBRef its id."""
+    yield from _values(document, field.split("."))
+
+
+def _values(value: Any, parts: list[str]) -> Iterator[Any]:
+    if isinstance(value, list):
+        if parts and parts[0].isdecimal() and int(parts[0]) < len(value):
+            yield from _values(value[int(parts[0])], parts[1:])
+        for one in value:
+            if not parts or isinstance(one, Mapping):
+                yield from _values(one, parts)
+    elif parts:
+        if isinstance(value, DBRef):
+            value = value.as_doc()
+        if isinstance(value, Mapping) and parts[0] in value:
+            yield from _values(value[parts[0]], parts[1:])
+    elif value is not None:
+        yield value.id if isinstance(value, DBRef) else value

@@ -1,0 +1,145 @@
+"""The options of a query set: what its class annotates, said by ``-o NAME=VALUE``."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from types import NoneType, UnionType
+from typing import Any
+
+from monarch.errors import ProjectError, UsageError
+from monarch.querysets.queryset import QuerySet
+
+_TRUTHS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+_REQUIRED: Any = object()
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option called ``name`` whose values are of ``kind``; without a ``default`` it must be said."""
+
+    name: str
+    kind: Any
+    default: Any = _REQUIRED
+
+    @property
+    def required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is _REQUIRED
+
+    @property
+    def kind_name(self) -> str:
+        """What its values are, in words."""
+        return str(getattr(self.kind, "__name__", self.kind))
+
+    def convert(self, text: str) -> Any:
+        """The value that ``text`` stands for.
+
+        :raises UsageError: if it stands for none.
+        """
+        try:
+            return _convert(self.kind, text)
+        except Exception:  # a type's own, whatever it likes
+            raise UsageError(
+                f"-o {self.name}={text}: {text!r} is not of type {self.kind_name}.", _example(self.kind)
+            ) from None
+
+
+def options_of(kind: type[QuerySet]) -> tuple[Option, ...]:
+    """What the class annotates, and those that it inherits from, in that order.
+
+    :raises ProjectError: if an annotation cannot be understood.
+    """
+    hints: dict[str, Any] = {}
+    try:
+        for one in reversed(kind.__mro__):
+            if one is not QuerySet and issubclass(one, QuerySet):
+                hints |= inspect.get_annotations(one, eval_str=True)
+    except Exception as error:
+        raise ProjectError(
+            f"An annotation of {kind.__name__} cannot be understood: {error}.", "Import what it names."
+        ) from error
+    return tuple(
+        Option(name, _plain(hint), inspect.getattr_static(kind, name, _REQUIRED))
+        for name, hint in hints.items()
+        if not name.startswith("_")
+        and name not in QuerySet.__annotations__
+        and typing.get_origin(hint) is not typing.ClassVar
+    )
+
+
+def parse_options(texts: Sequence[str]) -> dict[str, str]:
+    """What ``-o`` was given, each time ``NAME=VALUE``.
+
+    :raises UsageError: if one is no such text, or a name comes twice.
+    """
+    given: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or not name:
+            raise UsageError(f"-o {text}: that is not NAME=VALUE.", "Like: -o account_id=42")
+        if name in given:
+            raise UsageError(f"-o {name}= stands there twice.", "Say it once.")
+        given[name] = value
+    return given
+
+
+def values_of(options: Sequence[Option], given: Mapping[str, str]) -> dict[str, Any]:
+    """The values of those of ``options`` that are ``given``, or have a default.
+
+    :raises UsageError: if one that is given cannot be such a value.
+    """
+    values = {option.name: option.default for option in options if not option.required}
+    return values | {
+        option.name: option.convert(given[option.name]) for option in options if option.name in given
+    }
+
+
+def _plain(hint: Any) -> Any:
+    """``hint`` without the None that it may also be."""
+    if typing.get_origin(hint) in (typing.Union, UnionType):
+        rest = [one for one in typing.get_args(hint) if one is not NoneType]
+        return rest[0] if len(rest) == 1 else hint
+    return hint
+
+
+def _convert(kind: Any, text: str) -> Any:
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return text
+    if kind is bool:
+        return _TRUTHS[text.strip().casefold()]
+    if kind is datetime:
+        return datetime.fromisoformat(text)
+    if kind is date:
+        return date.fromisoformat(text)
+    if origin is typing.Literal:
+        return {str(choice): choice for choice in inner}[text]
+    if origin in (list, tuple, set, frozenset):
+        return origin(_convert(inner[0], part.strip()) for part in text.split(",") if part.strip())
+    if origin in (typing.Union, UnionType):
+        kind = next(one for one in inner if _takes(one, text))
+        return _convert(kind, text)
+    return kind(text)
+
+
+def _takes(kind: Any, text: str) -> bool:
+    try:
+        _convert(kind, text)
+    except Exception:  # a type's own, whatever it likes
+        return False
+    return True
+
+
+def _example(kind: Any) -> str:
+    if kind is bool:
+        return "Say yes or no."
+    if kind in (datetime, date):
+        return "Like 2014-05-29, or 2014-05-29T00:38+00:00."
+    if typing.get_origin(kind) is typing.Literal:
+        return f"It is one of {', '.join(map(str, typing.get_args(kind)))}."
+    return "Say another value."
