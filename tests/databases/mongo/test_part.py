@@ -29,6 +29,7 @@ from monarch.errors import MonarchError, UsageError
 from tests.servers import Server
 
 Document = dict[str, Any]
+Found = dict[str, list[Document]]
 
 
 @pytest.fixture
@@ -54,16 +55,13 @@ class endpoint:
         self._client.close()
 
 
-def read(source: Endpoint, selection: Selection, engine: MongoEngine | None = None
-) -> dict[str, list[Document]]:
+def read(source: Endpoint, selection: Selection, engine: MongoEngine | None = None) -> Found:
     """What comes of each collection, in the order in which it comes."""
     return documents_of(MongoLiveDump(source, engine or NativeEngine(), selection))
 
 
 def documents_of(dump: MongoLiveDump) -> Found:
-    found: Found = {
-        collection.name: [] for collection in dump.collections if collection.kind != "view"
-    }
+    found: Found = {collection.name: [] for collection in dump.collections if collection.kind != "view"}
     with dump.pieces(unwatched) as pieces:
         for piece in pieces:
             if isinstance(piece, Batch):
@@ -353,7 +351,7 @@ def test_ten_thousand_ids_and_more_than_a_command_takes(source: Endpoint) -> Non
         read(source, Selection((Wanted("a", {"other": {"$in": all_of_them}}),)))
     assert "several times" in (raised.value.hint or "")
     # As it says.
-    halves = [
+    halves: list[Document] = [
         {"_id": {"$in": all_of_them[:9000]}, "n": {"$gte": 0}},
         {"_id": {"$in": all_of_them[8000:17_000]}},
     ]
