@@ -67,7 +67,7 @@ def options_of(kind: type[QuerySet]) -> tuple[Option, ...]:
         for name, hint in hints.items()
         if not name.startswith("_")
         and name not in QuerySet.__annotations__
-        and typing.get_origin(hint) is not typing.ClassVar
+        and typing.ClassVar not in (hint, typing.get_origin(hint))
     )
 
 
@@ -119,8 +119,9 @@ def _convert(kind: Any, text: str) -> Any:
         return date.fromisoformat(text)
     if origin is typing.Literal:
         return {str(choice): choice for choice in inner}[text]
-    if origin in (list, tuple, set, frozenset):
-        return origin(_convert(inner[0], part.strip()) for part in text.split(",") if part.strip())
+    if (many := origin or kind) in (list, tuple, set, frozenset):
+        one = inner[0] if inner else str
+        return many(_convert(one, part.strip()) for part in text.split(",") if part.strip())
     if origin in (typing.Union, UnionType):
         kind = next(one for one in inner if _takes(one, text))
         return _convert(kind, text)
