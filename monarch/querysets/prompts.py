@@ -24,7 +24,7 @@ _SMALL_WORDS = """
 
 def name_of(question: str) -> str:
     """The option that answers ``question``."""
-    words = re.findall(r"\w+", question.casefold())
+    words = re.findall(r"\w+", question.lower())
     return "_".join([word for word in words if word not in _SMALL_WORDS.split()] or words) or "answer"
 
 
@@ -51,7 +51,7 @@ class Answers:
             try:
                 return convert(self.given[name])
             except (click.UsageError, ValueError) as error:
-                why = getattr(error, "message", error)
+                why = "that is no answer" if hide else getattr(error, "message", error)
                 raise UsageError(f"-o {name}=…: {why}", f"It answers: {question}") from error
         require_terminal(self.asker, question, name)
         found = ask()
