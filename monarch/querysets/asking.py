@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,10 +43,10 @@ def ask(
     with answered(answers):  # from its import on: it may bind click's functions there
         kind = load_query_set(file, root)
         options = options_of(kind)
-        query_set = kind()
-        heard = _tell_options(query_set, options, given)
         try:
             with importable(root):
+                query_set = kind()
+                heard = _tell_options(query_set, options, given)
                 for key, value in {"environment": environment, **handles}.items():
                     setattr(query_set, key, value)
                 if kind.run is not QuerySet.run:
@@ -102,9 +102,10 @@ def _selection_of(query_set: QuerySet) -> Selection:
 
 
 def _names(method: str, names: Any) -> tuple[str, ...]:
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+    listed = tuple(names) if isinstance(names, Iterable) and not isinstance(names, str) else (None,)
+    if not all(isinstance(name, str) for name in listed):
         raise TypeError(f"{method}() gives {names!r}, not a list of names")
-    return tuple(names)
+    return listed
 
 
 def _refuse_unknown(name: str, options: tuple[Option, ...], answers: Answers) -> None:
