@@ -1,0 +1,16 @@
+"""What the tests of query sets need."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _no_modules_left() -> Iterator[None]:
+    """Each project has its own ``querysets``, and Python but one."""
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == "querysets"]:
+        del sys.modules[name]

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import typing
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Optional
+from uuid import UUID
+
+import pytest
+from bson import ObjectId
+
+from monarch.errors import ProjectError, UsageError
+from monarch.querysets.options import Option, options_of, parse_options, values_of
+from monarch.querysets.queryset import QuerySet
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Odd:
+    """A class of somebody's own: takes a text, and refuses some in its own way."""
+
+    def __init__(self, text: str) -> None:
+        if text == "even":
+            raise RuntimeError("not odd")
+        self.text = text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Odd) and other.text == self.text
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (str, " a=b, c ", " a=b, c "),
+        (str, "", ""),
+        (int, "42", 42),
+        (int, "-1", -1),
+        (float, "0.25", 0.25),
+        (bool, "yes", True),
+        (bool, "TRUE", True),
+        (bool, "1", True),
+        (bool, "no", False),
+        (bool, "False", False),
+        (bool, "0", False),
+        (datetime, "2014-05-29", datetime(2014, 5, 29)),
+        (datetime, "2014-05-29T00:38+00:00", datetime(2014, 5, 29, 0, 38, tzinfo=UTC)),
+        (date, "2014-05-29", date(2014, 5, 29)),
+        (Decimal, "1.10", Decimal("1.10")),
+        (ObjectId, "5" * 24, ObjectId("5" * 24)),
+        (UUID, "12345678-1234-5678-1234-567812345678", UUID("12345678-1234-5678-1234-567812345678")),
+        (Path, "a/b", Path("a/b")),
+        (Colour, "red", Colour.RED),
+        (Odd, "x", Odd("x")),
+        (Literal["a", 2], "a", "a"),
+        (Literal["a", 2], "2", 2),
+        (list[int], "1, 2,3", [1, 2, 3]),
+        (list[int], "", []),
+        (tuple[str, ...], "a,b", ("a", "b")),
+        (set[ObjectId], "5" * 24, {ObjectId("5" * 24)}),
+        (list, "10,2", ["10", "2"]),
+        (int | str, "7", 7),
+        (int | str, "seven", "seven"),
+        (Any, "7", "7"),
+    ],
+)
+def test_a_text_becomes_a_value_of_the_type(kind: Any, text: str, value: Any) -> None:
+    found = Option("n", kind).convert(text)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "said", "hint"),
+    [
+        (int, "x", "-o n=x: 'x' is not of type int.", "Say another value."),
+        (int, "", "-o n=: '' is not of type int.", "Say another value."),
+        (float, "1,5", "'1,5' is not of type float", "Say another value."),
+        (bool, "perhaps", "'perhaps' is not of type bool", "Say yes or no."),
+        (datetime, "yesterday", "'yesterday' is not of type datetime", "Like 2014-05-29"),
+        (date, "29.5.2014", "is not of type date", "Like 2014-05-29"),
+        (Literal["a", 2], "b", "'b' is not of type Literal", "It is one of a, 2."),
+        (list[int], "1,x", "'1,x' is not of type list", "Say another value."),
+        (Decimal, "much", "is not of type Decimal", "Say another value."),
+        (ObjectId, "5", "is not of type ObjectId", "Say another value."),
+        (Odd, "even", "is not of type Odd", "Say another value."),
+        (int | bool, "x", "is not of type int | bool", "Say another value."),
+    ],
+)
+def test_a_text_that_is_no_such_value(kind: Any, text: str, said: str, hint: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        Option("n", kind).convert(text)
+    assert said in raised.value.message
+    assert hint in (raised.value.hint or "")
+    assert raised.value.exit_code == 2
+
+
+class Base(QuerySet):
+    account_id: int
+    since: date = date(2014, 5, 29)
+    not_annotated = 3
+
+
+class Derived(Base):
+    since: date = date(2015, 1, 1)  # said anew
+    perhaps: Optional[int] = None  # noqa: UP045 - the older spelling
+    or_not: ObjectId | None
+    limits: ClassVar[list[int]] = [1]
+    bare: ClassVar = 2
+    _private: int
+
+
+def test_what_the_class_annotates_and_what_it_inherits() -> None:
+    options = options_of(Derived)
+    assert [(one.name, one.kind, one.required) for one in options] == [
+        ("account_id", int, True),
+        ("since", date, False),
+        ("perhaps", int, False),
+        ("or_not", ObjectId, True),
+    ]
+    assert options_of(QuerySet) == ()
+
+
+def test_values_are_those_given_and_the_defaults() -> None:
+    options = options_of(Derived)
+    given = {"account_id": "42", "perhaps": "7", "asked_by_a_prompt": "x"}
+    assert values_of(options, given) == {"account_id": 42, "perhaps": 7, "since": date(2015, 1, 1)}
+    assert values_of(options, {"since": "2016-02-03"})["since"] == date(2016, 2, 3)
+    with pytest.raises(UsageError, match="'soon' is not of type date"):
+        values_of(options, {"since": "soon"})
+
+
+def test_an_annotation_that_names_nothing() -> None:
+    kind: type[QuerySet] = type("Broken", (QuerySet,), {"__annotations__": {"a": "Nowhere"}})
+    with pytest.raises(
+        ProjectError, match=r"An annotation of Broken cannot be understood: .*Nowhere"
+    ) as raised:
+        options_of(kind)
+    assert raised.value.hint == "Import what it names."
+
+
+def test_options_are_parsed() -> None:
+    texts = ("account_id=42", "with-dashes=a", "query=a=b", "empty=", " spaced = x ")
+    assert parse_options(texts) == {
+        "account_id": "42",
+        "with_dashes": "a",
+        "query": "a=b",
+        "empty": "",
+        "spaced": " x ",
+    }
+    assert parse_options(()) == {}
+
+
+@pytest.mark.parametrize(
+    ("texts", "said", "hint"),
+    [
+        (("account_id",), "-o account_id: that is not NAME=VALUE.", "Like: -o account_id=42"),
+        (("=42",), "-o =42: that is not NAME=VALUE.", "Like: -o account_id=42"),
+        (("",), "that is not NAME=VALUE", "Like: -o account_id=42"),
+        (("a=1", "b=2", "a=1"), "-o a= stands there twice.", "Say it once."),
+        (("a-b=1", "a_b=2"), "-o a_b= stands there twice.", "Say it once."),
+    ],
+)
+def test_options_that_are_none(texts: tuple[str, ...], said: str, hint: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse_options(texts)
+    assert said in raised.value.message
+    assert raised.value.hint == hint
+
+
+def test_types_are_told_in_words() -> None:
+    assert Option("n", int).kind_name == "int"
+    assert Option("n", ObjectId).kind_name == "ObjectId"
+    assert typing.get_origin(Option("n", list[int]).kind) is list

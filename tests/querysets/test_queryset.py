@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+from monarch.databases.selection import Reference, Wanted
+from monarch.querysets.queryset import QuerySet
+
+
+def wanted(name: Any, *arguments: Any, **more: Any) -> Wanted:
+    query_set = QuerySet()
+    query_set.dump_collection(name, *arguments, **more)
+    (one,) = query_set._wanted
+    return one
+
+
+def test_what_is_said_is_recorded_in_order() -> None:
+    query_set = QuerySet()
+    query_set.dump_collection("dogs")
+    query_set.dump_collection("dogs", {"a": 1})
+    query_set.follow("dogs._id", "houses.dog_id")
+    assert [(one.collection, one.query) for one in query_set._wanted] == [("dogs", {}), ("dogs", {"a": 1})]
+    assert query_set._references == [Reference("dogs._id", "houses.dog_id")]
+    assert QuerySet()._wanted == []
+    assert (query_set.only(), query_set.exclude()) == (None, None)
+
+
+def test_everything_that_can_be_said_of_a_collection() -> None:
+    assert wanted("dogs", {"a": 1}, projection=["a"], sort="a", limit=3, missing_ok=True) == Wanted(
+        "dogs", {"a": 1}, ["a"], (("a", 1),), 3, missing_ok=True
+    )
+    assert wanted("dogs", sample=10, seed=1) == Wanted("dogs", sample=10, seed=1)
+    # As pymongo's find takes them: what is empty is as good as nothing.
+    assert wanted("dogs", {}, projection=[], sort=None, limit=0) == Wanted("dogs")
+
+
+@pytest.mark.parametrize(
+    ("sort", "pairs"),
+    [
+        ("a", (("a", 1),)),
+        (["a", ("b", -1)], (("a", 1), ("b", -1))),
+        ([("a", -1)], (("a", -1),)),
+        ({"a": -1, "b": 1}, (("a", -1), ("b", 1))),
+        ([("score", {"$meta": "textScore"})], (("score", {"$meta": "textScore"}),)),
+    ],
+)
+def test_every_spelling_of_a_sort(sort: Any, pairs: Any) -> None:
+    assert wanted("dogs", sort=sort).sort == pairs
+
+
+def test_a_collection_of_pymongo_is_its_name() -> None:
+    with MongoClient[dict[str, Any]](connect=False) as client:
+        assert wanted(client["db"]["dogs"]["old"]).collection == "dogs.old"
+
+
+@pytest.mark.parametrize(
+    ("say", "kind", "said"),
+    [
+        (lambda it: it.dump_collection(""), TypeError, "'' is not the name of a collection"),
+        (lambda it: it.dump_collection(7), TypeError, "7 is not the name of a collection"),
+        (lambda it: it.dump_collection("a", [1]), TypeError, "the query of 'a' is no dict but list"),
+        (lambda it: it.dump_collection("a", "x"), TypeError, "the query of 'a' is no dict but str"),
+        (lambda it: it.dump_collection("a", limit=-1), ValueError, "limit=-1 of 'a' is no number"),
+        (lambda it: it.dump_collection("a", limit=1.5), ValueError, "limit=1.5 of 'a' is no number"),
+        (lambda it: it.dump_collection("a", limit=True), ValueError, "limit=True of 'a' is no number"),
+        (lambda it: it.dump_collection("a", sample=0), ValueError, "sample=0 of 'a' is neither"),
+        (lambda it: it.dump_collection("a", sample=-3), ValueError, "sample=-3 of 'a' is neither"),
+        (lambda it: it.dump_collection("a", sample=0.0), ValueError, "sample=0.0 of 'a' is neither"),
+        (lambda it: it.dump_collection("a", sample=1.5), ValueError, "sample=1.5 of 'a' is neither"),
+        (lambda it: it.dump_collection("a", sample=True), ValueError, "sample=True of 'a' is neither"),
+        (lambda it: it.dump_collection("a", sample="5"), ValueError, "sample='5' of 'a' is neither"),
+        (lambda it: it.dump_collection("a", sample=5, limit=5), ValueError, "does not go with sort= or"),
+        (lambda it: it.dump_collection("a", sample=5, sort="a"), ValueError, "does not go with sort= or"),
+        (lambda it: it.dump_collection("a", seed=5), ValueError, "seed= of 'a' goes with sample="),
+        (lambda it: it.follow("orders", "users._id"), ValueError, "'orders' is not a collection, a dot"),
+        (lambda it: it.follow("orders.user_id", "users."), ValueError, "'users.' is not a collection"),
+        (lambda it: it.follow(".user_id", "users._id"), ValueError, "'.user_id' is not a collection"),
+        (lambda it: it.follow(None, "users._id"), ValueError, "None is not a collection"),
+    ],
+)
+def test_what_cannot_be_said(say: Callable[[Any], None], kind: type[Exception], said: str) -> None:
+    query_set = QuerySet()
+    with pytest.raises(kind) as raised:
+        say(query_set)
+    assert said in str(raised.value)
+    assert (query_set._wanted, query_set._references) == ([], [])
+
+
+def test_a_whole_sample_is_a_fraction_and_one_document_a_number() -> None:
+    assert (type(wanted("a", sample=1.0).sample), type(wanted("a", sample=1).sample)) == (float, int)
+
+
+def test_run_is_for_subclasses_to_write() -> None:
+    with pytest.raises(NotImplementedError):
+        QuerySet().run()
