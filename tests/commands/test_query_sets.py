@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import shlex
+import subprocess
 from pathlib import Path
+from textwrap import dedent, indent
 from typing import Any
 
+import pexpect
 import pytest
+from bson import json_util
 
-from tests.commands.two import DOCUMENTS, Two, assert_error
+from tests.commands.test_questions import end
+from tests.commands.two import DOCUMENTS, Two, assert_error, entry, fill
+from tests.equality import assert_equal, describe
+from tests.servers import Server
+from tests.shell import MONARCH, Folder, Ran
 
 pytestmark = pytest.mark.server
 
@@ -93,3 +105,418 @@ def test_the_seeds_second(dogs: Two) -> None:
     assert_error(without, 2, "AccountQuerySet asks “Please enter a account id”", "-o account_id=VALUE")
     wrong = dogs.copy("--yes", "--engine", "native", "-q", "AccountQuerySet", "-o", "account_id=x")
     assert_error(wrong, 2, "'x' is not a valid integer", "Please enter a account id")
+
+
+def define(two: Two, body: str, above: str = "") -> None:
+    """Write the query set ``Part``, a class with this ``body``."""
+    source = f"from monarch import QuerySet\n{dedent(above)}\nclass Part(QuerySet):\n"
+    two.folder.write("querysets/part.py", source + indent(dedent(body).strip(), "    ") + "\n")
+
+
+def copy(two: Two, *arguments: str, **more: Any) -> Ran:
+    return two.copy("--yes", "--engine", "native", "-q", "Part", *arguments, **more)
+
+
+def test_the_plan_says_what_would_come_and_changes_nothing(dogs: Two) -> None:
+    define(dogs, "def run(self):\n    self.dump_collection('dogs', {'type': 'Awesome'})")
+    plan = ("production:dev", "--plan", "--engine", "native")
+    ran = dogs.folder.monarch("copy_db", *plan, "-q", "Part")
+    assert (ran.code, ran.err) == (0, "")
+    rows = [line.split() for line in ran.out.splitlines()]
+    assert ["dogs", "4"] in [row[:2] for row in rows]
+    assert ["dog_houses", "10"] in [row[:2] for row in rows]
+    assert ran.out.endswith("Nothing was changed.\n")
+    said = dogs.folder.monarch("copy_db", *plan, "-q", "Part", "--json").json
+    whole = dogs.folder.monarch("copy_db", *plan, "--json").json
+    (part,), (all_of_them,) = (
+        [held for held in one["copied"] if held["name"] == "dogs"] for one in (said, whole)
+    )
+    assert (part["documents"], part["indexes"], part["kind"]) == (4, 2, "collection")
+    assert part["bytes"] == round(all_of_them["bytes"] * 4 / 10)
+    assert [held["name"] for held in said["copied"]] == [held["name"] for held in whole["copied"]]
+    assert "monarch_lease" not in dogs.target.list_collection_names()
+    dogs.assert_old()
+
+
+def test_with_json_only_json_is_on_stdout(dogs: Two) -> None:
+    define(
+        dogs,
+        """
+        def run(self):
+            echo("by echo")
+            print("by print")
+            self.dump_collection("dogs", {"type": "Awesome"})
+        """,
+        above="from click import echo",
+    )
+    for more in (("--plan",), ("--yes",)):
+        ran = dogs.copy("--engine", "native", "-q", "Part", "--json", *more)
+        assert ran.code == 0, ran.said
+        assert isinstance(ran.json, dict)
+        assert ran.err == "by echo\nby print\n"
+    assert {row["name"]: row["documents"] for row in ran.json["collections"]}["dogs"] == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "hint"),
+    [
+        (("-q", "Prat"), "There is no query set 'Prat' in querysets/.", "Did you mean 'Part'?"),
+        (("-q", "Part"), "Part asks “account id”, and there is no terminal", "-o account_id=VALUE"),
+        (("-q", "Part", "-o", "account_id=x"), "'x' is not of type int", "Say another value."),
+        (("-q", "Part", "-o", "account_id"), "-o account_id: that is not NAME=VALUE.", "account_id=42"),
+        (("-q", "Part", "-o", "account_id=1", "-o", "accout_id=1"), "Part has no option 'accout_id'", "mean"),
+        (("-o", "account_id=1"), "-o is for a query set, and none is named.", "Name one: -q NAME"),
+    ],
+)
+@pytest.mark.parametrize("command", ["copy_db", "backup"])
+def test_what_is_said_wrongly(
+    dogs: Two, command: str, arguments: tuple[str, ...], said: str, hint: str
+) -> None:
+    kept = dogs.folder.keep_backups()
+    define(dogs, "account_id: int\ndef run(self): ...")
+    first = ("copy_db", "production:dev", "--yes") if command == "copy_db" else ("backup", "production")
+    assert_error(dogs.folder.monarch(*first, *arguments), 2, re.escape(said), hint)
+    dogs.assert_old()
+    assert not kept.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "said", "hint"),
+    [
+        (
+            "def run(self):\n    self.dump_collection('dogs')\n    raise ValueError('no such luck')",
+            1,
+            r"Part failed: ValueError: no such luck \(querysets/part.py, line 6\)",
+            "Nothing was changed. Mend it, and try again.",
+        ),
+        (
+            "def run(self): self.dump_collection('dogs', {'_id': {'$inn': [1]}})",
+            1,
+            "The query of 'dogs' is refused by 'production': unknown operator: .inn",
+            "Nothing was changed. Mend it in the query set.",
+        ),
+        (
+            "def run(self): self.dump_collection('dogz', {'_id': 1})",
+            2,
+            r"dump_collection\(\) names 'dogz', and 'production' has no such collection",
+            "Did you mean 'dogs'?",
+        ),
+        ("def only(self): return ['dogs', 'dog_huoses']", 2, r"only\(\) names 'dog_huoses'", "'dog_houses'"),
+        ("def exclude(self): return ['acount']", 2, r"exclude\(\) names 'acount'", "Did you mean 'account'?"),
+        (
+            "def run(self): self.follow('dogs._id', 'dog_house.dog_id')",
+            2,
+            r"follow\(\) says 'dog_house.dog_id', but 'dog_house'",
+            "Did you mean 'dog_houses'?",
+        ),
+    ],
+)
+def test_what_cannot_be_selected_changes_nothing(
+    dogs: Two, body: str, code: int, said: str, hint: str
+) -> None:
+    define(dogs, body)
+    assert_error(copy(dogs), code, said, hint)
+    dogs.assert_old()
+    if code == 1:
+        kept = dogs.folder.keep_backups()
+        assert_error(dogs.folder.monarch("backup", "production", "-q", "Part"), code, said, hint)
+        # The folder may be there, and nothing in it.
+        assert list(kept.glob("*")) == []
+
+
+def test_everything_that_can_be_said(dogs: Two) -> None:
+    source = dogs.source
+    source.create_collection("notes", validator={"n": {"$exists": True}})
+    source.notes.insert_many({"n": n, "text": "x", "_id": n} for n in range(20))
+    define(
+        dogs,
+        """
+        at_most: int = 3
+        def run(self):
+            self.dump_collection(self.database.notes, {"n": {"$gt": 4}}, sort=[("n", -1)], limit=self.at_most)
+            self.dump_collection("dogs", sample=0.5, seed=1)
+            self.dump_collection("account", {"_id": 1}, projection=["name"])
+            self.dump_collection("account", {"_id": {"$lt": 3}}, projection=["name"])
+            self.dump_collection("cats", {"a": 1}, missing_ok=True)
+            self.follow("account._id", "campaigns.account_id")
+        def exclude(self):
+            return ["users", "young"]
+        """,
+    )
+    ran = copy(dogs, "-o", "at-most=2")
+    assert ran.code == 0, ran.said
+    assert ids(dogs, "notes") == [18, 19]
+    assert len(ids(dogs, "dogs")) == 5
+    assert ids(dogs, "account") == [0, 1, 2]
+    assert ids(dogs, "campaigns") == [n for n in range(200) if n % 50 < 3]
+    names = set(dogs.target.list_collection_names()) - {"system.views", "monarch_lease"}
+    history = "mongo_migration_history"
+    assert names == {"notes", "dogs", "dog_houses", "account", "accounts", "campaigns", history}
+    (notes,) = dogs.target.list_collections(filter={"name": "notes"})
+    assert notes["options"]["validator"] == {"n": {"$exists": True}}
+    # The same dogs again, for the same seed.
+    before = ids(dogs, "dogs")
+    assert copy(dogs).code == 0
+    assert ids(dogs, "dogs") == before
+    assert ids(dogs, "notes") == [17, 18, 19]
+
+
+ASKS = """
+def run(self):
+    found = prompt("Please enter a dog id", type=int)
+    self.dump_collection("dogs", {"_id": found})
+"""
+
+
+def test_a_person_answers_in_a_terminal(dogs: Two) -> None:
+    define(dogs, "kind: str\n" + ASKS, above="from click import prompt")
+    terminal = dogs.folder.terminal("copy_db", "production:dev", "--engine", "native", "-q", "Part")
+    terminal.expect("are you SURE")
+    terminal.sendline("y")
+    terminal.expect(r"kind \(str\): ")
+    terminal.sendline("Awesome")
+    terminal.expect("Please enter a dog id: ")
+    terminal.sendline("three")
+    terminal.expect("'three' is not a valid integer")
+    terminal.expect("Please enter a dog id: ")
+    terminal.sendline("3")
+    code, said = end(terminal)
+    assert code == 0, said
+    assert ids(dogs, "dogs") == [3]
+
+
+@pytest.mark.parametrize(("above", "asked"), [("", "dog id"), ("kind: str\n", "kind")])
+def test_ctrl_c_at_a_prompt_changes_nothing(dogs: Two, above: str, asked: str) -> None:
+    define(dogs, above + ASKS, above="from click import prompt")
+    arguments = ("copy_db", "production:dev", "--yes", "--engine", "native", "-q", "Part")
+    terminal = dogs.folder.terminal(*arguments)
+    terminal.expect(asked)
+    terminal.sendintr()
+    code, said = end(terminal)
+    assert code == 130
+    assert said.splitlines()[-1].endswith("Interrupted. Nothing was changed.")
+    assert "Traceback" not in said
+    dogs.assert_old()
+
+
+def test_with_json_a_terminal_is_asked_on_stderr(dogs: Two, tmp_path: Path) -> None:
+    define(dogs, ASKS, above="from click import prompt")
+    out = tmp_path / "out.json"
+    line = f"{shlex.join(MONARCH)} copy_db production:dev --plan --engine native -q Part --json > {out}"
+    terminal = pexpect.spawn("sh", ["-c", line], cwd=str(dogs.folder.path), encoding="utf-8", timeout=30)
+    terminal.expect("Please enter a dog id: ")
+    terminal.sendline("3")
+    assert end(terminal)[0] == 0
+    held = {one["name"]: one["documents"] for one in json.loads(out.read_text())["copied"]}
+    assert held["dogs"] == 1
+
+
+@pytest.fixture
+def watched(tools: Path, tmp_path: Path) -> Path:
+    """A folder with the tools, which write down their arguments before they do what they do."""
+    folder = tmp_path / "watched"
+    folder.mkdir()
+    for name in ("mongodump", "mongorestore"):
+        log = tmp_path / f"{name}.log"
+        lines = f'for one in "$@"; do echo "$one"; done >> {log}\necho -- >> {log}\n'
+        (folder / name).write_text(f'#!/bin/sh\n{lines}exec {tools / name} "$@"\n')
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def calls(watched: Path, name: str) -> list[list[str]]:
+    """The arguments of each time it was started to work."""
+    text = (watched.parent / f"{name}.log").read_text()
+    found = [call.splitlines() for call in text.split("--\n")]
+    return [call for call in found if call and call != ["--version"]]
+
+
+def test_by_the_tools_a_query_is_no_argument(dogs: Two, watched: Path) -> None:
+    dogs.source.kinds.insert_many({"_id": n, **kinds(n)} for n in range(6))
+    dogs.source.many.insert_many({"_id": f"id{n:05}"} for n in range(12_000))
+    define(
+        dogs,
+        """
+        def run(self):
+            self.dump_collection("many", {"_id": {"$in": [f"id{n:05}" for n in range(10_000)]}})
+            self.dump_collection("dogs", {"type": "Awesome"})
+            self.dump_collection("dogs", {"_id": 1})
+            self.dump_collection("kinds", {"$or": [
+                {"a": datetime(2014, 5, 29, tzinfo=UTC)}, {"a": ObjectId("5" * 24)}, {"a": Decimal128("1.5")},
+                {"a": Int64(3)}, {"a": re.compile("^hush", re.I)},
+            ]})
+            # What mongodump cannot be told.
+            self.dump_collection("account", sort="_id", limit=2)
+        """,
+        above="import re\nfrom datetime import UTC, datetime\nfrom bson import Decimal128, Int64, ObjectId",
+    )
+    with_tools = {"PATH": f"{watched}:{os.environ['PATH']}"}
+    ran = dogs.copy("--yes", "--engine", "tools", "-q", "Part", variables=with_tools)
+    assert ran.code == 0, ran.said
+    assert len(ids(dogs, "many")) == 10_000
+    assert ids(dogs, "dogs") == [0, 1, 3, 6, 9]
+    assert ids(dogs, "kinds") == [0, 1, 2, 3, 4]
+    assert ids(dogs, "account") == [0, 1]
+    assert dogs.target.users.count_documents({}) == DOCUMENTS
+    dumps = calls(watched, "mongodump")
+    chosen = [one for call in dumps for one in call if one.startswith("--collection=")]
+    assert sorted(chosen) == ["--collection=dogs", "--collection=kinds", "--collection=many"]
+    assert len(dumps) == 4  # and one for all the rest
+    assert len(calls(watched, "mongorestore")) == 1
+    for call in dumps:
+        queries = [one for one in call if "uery" in one]
+        assert all(re.fullmatch(r"--queryFile=/dev/fd/\d+", one) for one in queries)
+        assert not re.search(r"Awesome|id0|hush|5555|2014", " ".join(call))
+
+
+def kinds(number: int) -> dict[str, Any]:
+    values = (
+        {"$date": "2014-05-29T00:00:00Z"},
+        {"$oid": "5" * 24},
+        {"$numberDecimal": "1.5"},
+        {"$numberLong": "3"},
+    )
+    text = json.dumps({"a": [*values, "HUSHed", "b"][number]})
+    found: dict[str, Any] = json_util.loads(text)
+    return found
+
+
+def test_by_the_tools_one_that_fails_changes_nothing(dogs: Two, watched: Path) -> None:
+    """A mongodump of one collection fails while those of others run."""
+    real = (watched / "mongodump").read_text().splitlines()
+    fails = 'case "$*" in *--collection=campaigns*) echo "Failed: out of luck" >&2; exit 3;; esac'
+    (watched / "mongodump").write_text("\n".join([real[0], fails, *real[1:]]) + "\n")
+    define(
+        dogs,
+        """
+        def run(self):
+            for name in ("dogs", "dog_houses", "account", "accounts", "campaigns"):
+                self.dump_collection(name, {"_id": {"$ne": 7}})
+        """,
+    )
+    with_tools = {"PATH": f"{watched}:{os.environ['PATH']}"}
+    ran = dogs.copy("--yes", "--engine", "tools", "-q", "Part", variables=with_tools)
+    assert_error(ran, 5, "mongodump of 'production' failed: .*out of luck", "--engine native")
+    dogs.assert_old()
+
+
+PARTIAL = """
+account_id: int
+def run(self):
+    self.dump_collection("dogs", {"type": "Awesome", "hush": {"$ne": "a-secret-value"}})
+    self.dump_collection("campaigns", {"account_id": {"$in": [self.account_id, 424_242]}})
+    self.dump_collection("things", {"n": {"$lt": 5}})
+def exclude(self):
+    return ["accounts"]
+"""
+FILTERS = [
+    'campaigns: {"account_id": {"$in": ["?"]}}',
+    'dogs: {"type": "?", "hush": {"$ne": "?"}}',
+    'things: {"n": {"$lt": "?"}}',
+]
+
+
+@pytest.fixture
+def part(dogs: Two) -> Two:
+    """Two environments and the query set ``Part``, whose part ``reduce`` leaves of the source."""
+    dogs.source.create_collection("things", collation={"locale": "de"}, validator={"n": {"$gte": 0}})
+    dogs.source.things.create_index([("n", -1)], unique=True, expireAfterSeconds=10**9, name="my n")
+    dogs.source.things.insert_many({"_id": n, "n": n} for n in range(20))
+    dogs.folder.keep_backups()
+    define(dogs, PARTIAL)
+    return dogs
+
+
+def reduce(two: Two) -> None:
+    """Leave in the source what the query set wants of it."""
+    two.source.dogs.delete_many({"type": {"$ne": "Awesome"}})
+    two.source.campaigns.delete_many({"account_id": {"$ne": 42}})
+    two.source.things.delete_many({"n": {"$gte": 5}})
+    two.source.accounts.drop()
+
+
+@pytest.mark.parametrize("engine", ["native", "tools"])
+def test_a_backup_of_a_part_is_restored_as_any_other(part: Two, engine: str, tools: Path) -> None:
+    with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
+    arguments = ("backup", "production", "--engine", engine, "-q", "Part", "-o", "account_id=42")
+    said = part.folder.monarch(*arguments, "--json", variables=with_tools).json
+    assert (said["query_set"], said["query_options"]) == ("Part", ["account_id=42"])
+    assert said["query_filters"] == FILTERS
+    assert said["one_moment"] is False  # of no replica set
+    assert part.folder.monarch("verify_backup", said["name"]).code == 0
+    ran = part.folder.monarch("restore", f"{said['name']}:dev", "--yes", "--engine", "native")
+    assert ran.code == 0, ran.said
+    reduce(part)
+    part.assert_copied()
+
+
+def test_what_is_written_down_of_a_part(part: Two) -> None:
+    whole = part.folder.monarch("backup", "production", "--name", "whole", "--json").json
+    assert (whole["query_set"], whole["query_options"], whole["query_filters"]) == (None, [], [])
+    said = part.folder.monarch("backup", "production", "-q", "Part", "-o", "account_id=42", "--json").json
+    listed = {row["name"]: row for row in part.folder.monarch("list_backups", "--json").json}
+    assert listed[said["name"]]["query_set"] == "Part"
+    assert listed[whole["name"]]["query_set"] is None
+    rows = [line.split() for line in part.folder.monarch("list_backups").out.splitlines()]
+    assert rows[0][-2:] == ["QUERY", "SET"]
+    assert {row[0]: row[-1] for row in rows[1:]} == {said["name"]: "Part", whole["name"]: "-"}
+    shown = [
+        " ".join(line.split()) for line in part.folder.monarch("show_backup", said["name"]).out.splitlines()
+    ]
+    assert "Query set Part" in shown
+    assert "option account_id=42" in shown
+    for one in FILTERS:
+        assert f"chosen by {one}" in shown
+    as_json = part.folder.monarch("show_backup", said["name"], "--json").json
+    assert as_json["query_filters"] == FILTERS
+    manifest = (part.folder.path / "backups" / f"{said['archive']}.json").read_text()
+    assert FILTERS[0] in json.loads(manifest)["query_filters"]
+    for value in ("Awesome", "a-secret-value", "424242"):
+        assert value not in manifest
+
+
+def test_a_hidden_answer_is_not_written_down(dogs: Two) -> None:
+    dogs.folder.keep_backups()
+    body = """
+    def run(self):
+        self.dump_collection("dogs", {"type": prompt("Password", hide_input=True)})
+    """
+    define(dogs, body, above="from click import prompt")
+    said = dogs.folder.monarch("backup", "production", "-q", "Part", "-o", "password=very-hush", "--json")
+    assert said.json["query_options"] == ["password=********"]
+    manifest = (dogs.folder.path / "backups" / f"{said.json['archive']}.json").read_bytes()
+    assert b"very-hush" not in manifest
+    assert "very-hush" not in said.said
+
+
+def test_anybody_restores_a_part_without_monarch(part: Two, tools: Path) -> None:
+    said = part.folder.monarch(
+        *("backup", "production", "--engine", "native", "--codec", "gz"),
+        *("-q", "Part", "-o", "account_id=42", "--json"),
+    ).json
+    part.target.old.drop()
+    where = [f"--uri={part.server.uri}", f"--nsFrom={part.source.name}.*", f"--nsTo={part.target.name}.*"]
+    with (part.folder.path / "backups" / said["archive"]).open("rb") as file:
+        command = [str(tools / "mongorestore"), *where, "--archive", "--gzip", "--drop", "--stopOnError"]
+        done = subprocess.run(command, stdin=file, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    reduce(part)
+    assert_equal(describe(part.source), describe(part.target))
+
+
+def test_a_part_of_a_replica_set_is_of_one_moment(replica_set: Server, tmp_path: Path) -> None:
+    folder = Folder(tmp_path, replica_set)
+    with replica_set.client() as client:
+        source = client[folder.db_name]
+        fill(source)
+        folder.settings(production=entry(replica_set, source.name))
+        folder.keep_backups()
+        folder.write(
+            "querysets/part.py",
+            "from monarch import QuerySet\nclass Part(QuerySet):\n"
+            "    def run(self): self.dump_collection('users', {'_id': {'$lt': 9}})\n",
+        )
+        said = folder.monarch("backup", "production", "--engine", "native", "-q", "Part", "--json").json
+        client.drop_database(source.name)
+    assert said["one_moment"] is True
+    assert {one["name"]: one["documents"] for one in said["collections"]}["users"] == 9

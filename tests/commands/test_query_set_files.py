@@ -1,0 +1,137 @@
+"""``generate_query_set`` and ``list_query_sets``, which need no server."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.commands.test_completion import complete
+from tests.commands.two import assert_error
+from tests.shell import Folder
+
+GENERATED = '''
+from monarch import QuerySet
+
+
+class AwesomeDogsQuerySet(QuerySet):
+
+    def run(self):
+        """Say here which documents you want
+'''
+RUN = "    def run(self): ...\n"
+
+
+@pytest.fixture
+def made(folder: Folder) -> Folder:
+    """A project without a query set."""
+    folder.settings(production={"host": "localhost", "db_name": "app"})
+    return folder
+
+
+def test_generate(made: Folder) -> None:
+    ran = made.monarch("generate_query_set", "awesome_dogs")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == "Wrote querysets/awesome_dogs_queryset.py\n"
+    files = made.files()
+    assert set(files) == {
+        "migrations/settings.py",
+        "querysets/__init__.py",
+        "querysets/awesome_dogs_queryset.py",
+    }
+    source = files["querysets/awesome_dogs_queryset.py"].decode()
+    assert source.startswith(GENERATED.lstrip())
+    assert "$" not in source
+    compile(source, "generated", "exec")
+    assert [row["name"] for row in made.monarch("list_query_sets", "--json").json] == ["AwesomeDogsQuerySet"]
+
+
+def test_generate_leaves_what_is_there(made: Folder) -> None:
+    made.write("querysets/__init__.py", "MINE = 1")
+    assert made.monarch("generate-query-set", "dogs").code == 0
+    assert made.files()["querysets/__init__.py"] == b"MINE = 1"
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "said"),
+    [
+        ("dogs_queryset.py", "", "There is a query set 'DogsQuerySet' already: querysets/dogs_queryset.py"),
+        (
+            "other.py",
+            f"from monarch import QuerySet\nclass DogsQuerySet(QuerySet):\n{RUN}",
+            "There is a query set 'DogsQuerySet' already: querysets/other.py",
+        ),
+    ],
+)
+def test_a_name_that_is_taken(made: Folder, file: str, source: str, said: str) -> None:
+    made.write(f"querysets/{file}", source)
+    before = made.files()
+    assert_error(made.monarch("generate_query_set", "dogs"), 2, said, "Choose another name.")
+    assert made.files() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("awesome dogs", "For example: monarch generate_query_set awesome_dogs"),
+        ("2dogs", "monarch generate_query_set dogs"),
+        ("../dogs", "monarch generate_query_set dogs"),
+        ("dögs", "monarch generate_query_set d_gs"),
+        ("!", "Like add_indexes."),
+    ],
+)
+def test_a_name_that_is_none(made: Folder, name: str, hint: str) -> None:
+    ran = made.monarch("generate_query_set", name)
+    assert_error(ran, 2, "cannot be the name of a query set", hint)
+    assert set(made.files()) == {"migrations/settings.py"}
+
+
+def test_outside_a_project(folder: Folder) -> None:
+    assert_error(
+        folder.monarch("generate_query_set", "dogs"), 2, "There is no migrations/settings.py here", "init"
+    )
+    assert folder.files() == {}
+
+
+def test_list(made: Folder) -> None:
+    made.write(
+        "querysets/pets.py",
+        "from monarch import QuerySet\n1 / 0\n"
+        f"class Dogs(QuerySet):\n    '''Only good ones.\n\n    More.'''\n{RUN}class Cats(QuerySet):\n{RUN}",
+    )
+    ran = made.monarch("list_query_sets")
+    assert (ran.code, ran.err) == (0, "")
+    assert [" ".join(line.split()) for line in ran.out.splitlines()] == [
+        "QUERY SET FILE",
+        "Cats querysets/pets.py",
+        "Dogs querysets/pets.py Only good ones.",
+    ]
+    assert made.monarch("list_query_sets", "--json").json == [
+        {"name": "Cats", "file": "querysets/pets.py", "summary": ""},
+        {"name": "Dogs", "file": "querysets/pets.py", "summary": "Only good ones."},
+    ]
+
+
+def test_list_of_none(made: Folder) -> None:
+    ran = made.monarch("list_query_sets")
+    assert (ran.code, ran.out) == (
+        0,
+        "There are no query sets. Make one: monarch generate_query_set NAME\n",
+    )
+    assert made.monarch("list_query_sets", "--json").json == []
+
+
+def test_a_file_that_is_no_python(made: Folder) -> None:
+    made.write("querysets/broken.py", "x = (")
+    for command in (("list_query_sets",), ("generate_query_set", "dogs")):
+        ran = made.monarch(*command)
+        assert_error(ran, 2, "querysets/broken.py, line 1 is no Python", "Mend that first.")
+
+
+def test_the_name_completes(made: Folder) -> None:
+    made.write(
+        "querysets/pets.py",
+        f"from monarch import QuerySet\nclass Dogs(QuerySet):\n{RUN}class Cats(QuerySet):\n{RUN}",
+    )
+    assert complete(made, "monarch backup production -q ") == {"Cats", "Dogs"}
+    assert complete(made, "monarch copy_db production:dev --query-set D") == {"Dogs"}
+    made.write("querysets/broken.py", "x = (")
+    assert complete(made, "monarch backup production -q ") == set()
