@@ -33,7 +33,9 @@ def find_query_sets(root: Path) -> tuple[QuerySetFile, ...]:
     :raises ProjectError: if a file cannot be read, or is no Python.
     """
     try:
-        paths = sorted((root / QUERY_SETS).glob("*.py"))
+        paths = sorted(path for path in (root / QUERY_SETS).iterdir() if path.suffix == ".py")
+    except FileNotFoundError:
+        return ()
     except OSError as error:
         raise ProjectError(f"{QUERY_SETS}/ cannot be read: {error.strerror}.", "May you read it?") from None
     found = [file for path in paths for file in _classes(path)]
@@ -91,6 +93,8 @@ def load_query_set(file: QuerySetFile, root: Path) -> type[QuerySet]:
 
 def _classes(path: Path) -> list[tuple[QuerySetFile, set[str]]]:
     """The classes at the top of a file, with the names of what they derive from."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ProjectError(f"{QUERY_SETS}/{path.name} is no file.", "Move it elsewhere.")
     try:
         tree = ast.parse(path.read_bytes())
     except OSError as error:

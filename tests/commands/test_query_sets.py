@@ -233,6 +233,8 @@ def test_everything_that_can_be_said(dogs: Two) -> None:
         """
         at_most: int = 3
         def run(self):
+            assert (self.environment.name, self.uri[:10]) == ("production", "mongodb://")
+            assert self.client[self.database.name] == self.database
             self.dump_collection(self.database.notes, {"n": {"$gt": 4}}, sort=[("n", -1)], limit=self.at_most)
             self.dump_collection("dogs", sample=0.5, seed=1)
             self.dump_collection("account", {"_id": 1}, projection=["name"])

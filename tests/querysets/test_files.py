@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from monarch.errors import ProjectError
@@ -148,10 +150,20 @@ def test_only_and_exclude_alone_are_enough(folder: Folder, method: str) -> None:
     assert load(folder, "A").__name__ == "A"
 
 
-@pytest.mark.parametrize(("what", "mode"), [("querysets/a.py", 0)])
-def test_a_file_that_may_not_be_read(folder: Folder, what: str, mode: int, plain_rights: list[str]) -> None:
-    path = folder.write(what, "")
-    path.chmod(mode)
-    ran = folder.monarch("list_query_sets", prefix=plain_rights)
+@pytest.mark.parametrize(("what", "mode"), [("querysets", 0o300), ("querysets/a.py", 0)])
+def test_what_may_not_be_read(folder: Folder, what: str, mode: int, plain_rights: list[str]) -> None:
+    folder.write("querysets/a.py", "")
+    (folder.path / what).chmod(mode)
+    try:
+        ran = folder.monarch("list_query_sets", prefix=plain_rights)
+    finally:
+        (folder.path / what).chmod(0o700)
     assert ran.code == 2
-    assert ran.err.startswith("Error: querysets/a.py cannot be read: Permission denied.")
+    assert f"{what} cannot be read: Permission denied.".replace("sets cannot", "sets/ cannot") in ran.err
+
+
+def test_a_pipe_is_not_waited_for(folder: Folder) -> None:
+    folder.write("querysets/__init__.py", "")
+    os.mkfifo(folder.path / "querysets" / "fifo.py")
+    with pytest.raises(ProjectError, match=r"querysets/fifo\.py is no file"):
+        find_query_sets(folder.path)
