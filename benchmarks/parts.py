@@ -6,8 +6,8 @@ the query of each finds all that it holds: both write the same documents. All of
 start, finding out what is selected, and manifest included. For the server and the tools see
 `benchmarks.copying`. Some 2 minutes.
 
-A mongodump takes some 7 ms until its first document, and there are 200 of them. So with less data the ratio of
-the tools is higher, and with more it is lower.
+A mongodump takes some 7 ms until its first document, and there are 200 of them. So with less data the ratio
+of the tools is higher, and with more it is lower.
 """
 
 from __future__ import annotations

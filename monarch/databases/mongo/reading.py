@@ -13,10 +13,12 @@ from pymongo.errors import OperationFailure
 from monarch.databases.mongo.catalog import CODEC, Collection
 from monarch.databases.mongo.endpoint import Endpoint
 from monarch.databases.mongo.moment import NO_MOMENT, AtMoment, has_moments
-from monarch.databases.mongo.query import Find
+from monarch.databases.mongo.query import Find, size_of
 from monarch.errors import MonarchError
 
 _COUNT_MS = 5_000
+# An explanation repeats the filter, and a server closes the connection where it becomes too long to be sent.
+_MOST_EXPLAINED = 4 << 20
 _EXCEEDED_TIME = 50
 _RIGHTS = (13, 18)  # what may not be read, for which there are better words
 
@@ -65,7 +67,7 @@ class Reading:
         return min(find.limit or collection.documents, collection.documents)
 
     def check(self, collection: Collection, find: Find, projection: Mapping[str, Any] | None) -> None:
-        """See that the server understands it. Reads nothing.
+        """See that the server understands it. Reads one document at most.
 
         :raises MonarchError: with the server's words.
         """
@@ -73,7 +75,11 @@ class Reading:
         if projection is not None:
             command["projection"] = dict(projection)
         with self._explained(collection.name):
-            self.source.database.command("explain", command, verbosity="queryPlanner")
+            if size_of(find.filter) > _MOST_EXPLAINED:
+                command |= {"limit": 1, "singleBatch": True}
+                self.source.database.command(command, codec_options=CODEC)
+            else:
+                self.source.database.command("explain", command, verbosity="queryPlanner")
 
     def _documents(self, collection: Collection) -> PyMongoCollection[Any]:
         documents = self.source.database[collection.data_name].with_options(CODEC)

@@ -350,6 +350,14 @@ def test_ten_thousand_ids_and_more_than_a_command_takes(source: Endpoint) -> Non
     ) as raised:
         read(source, Selection((Wanted("a", {"other": {"$in": all_of_them}}),)))
     assert "several times" in (raised.value.hint or "")
+    # As much as that, and as much as it is.
+    almost = all_of_them[:16_500]
+    assert (
+        len(read(source, Selection((Wanted("a", {"_id": {"$in": almost}, "n": {"$gte": 0}}),)))["a"])
+        == 16_500
+    )
+    with pytest.raises(MonarchError, match="query of 'a' is refused by 'production': unknown operator"):
+        read(source, Selection((Wanted("a", {"other": {"$in": almost}, "n": {"$gtt": 0}}),)))
     # As it says.
     halves: list[Document] = [
         {"_id": {"$in": all_of_them[:9000]}, "n": {"$gte": 0}},
