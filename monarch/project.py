@@ -250,7 +250,7 @@ class Project:
         try:
             with self.open(environment, progress) as database:
                 chosen = database.choose_engine(engine)
-                asked = self._ask(query_set, options, environment, database)
+                asked = self._ask(query_set, options, environment, database, progress)
                 taking = Taking(
                     database, environment, source.db_name, chosen, store, stem, *packing, allow_empty, asked
                 )
@@ -330,22 +330,30 @@ class Project:
         self.require_two(source, target)
         with self.open(source, progress) as one, self.open(target, progress) as other:
             chosen = other.choose_engine(engine)
-            asked = self._ask(*part, source, one)
+            asked = self._ask(*part, source, one, progress)
             selection = asked.selection if asked else None
             yield Copying(one, other, (source, target), chosen, allow_empty, selection)
 
     def _ask(
-        self, query_set: str | None, options: Mapping[str, str], environment: str, database: Database
+        self,
+        query_set: str | None,
+        options: Mapping[str, str],
+        environment: str,
+        database: Database,
+        progress: Progress,
     ) -> Asked | None:
         """What the query set wants of ``database``, which is that of ``environment``; None without one.
 
         :raises UsageError: if there are options, and nobody to take them.
         """
-        if query_set is not None:
-            return ask(self.root, query_set, options, self.environment(environment), database.handles())
-        if options:
-            raise UsageError("-o is for a query set, and none is named.", "Name one: -q NAME")
-        return None
+        if query_set is None:
+            if options:
+                raise UsageError("-o is for a query set, and none is named.", "Name one: -q NAME")
+            return None
+        asked = ask(self.root, query_set, options, self.environment(environment), database.handles())
+        if progress.must_stop():  # Ctrl-C, swallowed by an `except` of the query set
+            raise RunInterrupted("Interrupted. Nothing was changed.")
+        return asked
 
     def _runner(self, environment: str, database: Database, lease: Lease, progress: Progress) -> Runner:
         return Runner(

@@ -301,6 +301,26 @@ def test_ctrl_c_at_a_prompt_changes_nothing(dogs: Two, above: str, asked: str) -
     dogs.assert_old()
 
 
+@pytest.mark.parametrize("command", [("copy_db", "production:dev", "--yes"), ("backup", "production")])
+def test_ctrl_c_counts_also_where_a_query_set_swallows_it(dogs: Two, command: tuple[str, ...]) -> None:
+    kept = dogs.folder.keep_backups()
+    body = """
+    def run(self):
+        try:
+            prompt("Please enter a dog id")
+        except Exception:
+            self.dump_collection("dogs", {"_id": 1})
+    """
+    define(dogs, body, above="from click import prompt")
+    terminal = dogs.folder.terminal(*command, "--engine", "native", "-q", "Part")
+    terminal.expect("dog id")
+    terminal.sendintr()
+    code, said = end(terminal)
+    assert code == 130, said
+    dogs.assert_old()
+    assert not kept.exists()
+
+
 def test_with_json_a_terminal_is_asked_on_stderr(dogs: Two, tmp_path: Path) -> None:
     define(dogs, ASKS, above="from click import prompt")
     out = tmp_path / "out.json"
