@@ -287,14 +287,26 @@ def test_a_person_answers_in_a_terminal(dogs: Two) -> None:
     assert ids(dogs, "dogs") == [3]
 
 
-@pytest.mark.parametrize(("above", "asked"), [("", "dog id"), ("kind: str\n", "kind")])
+def interrupt(terminal: pexpect.spawn[str]) -> tuple[int | None, str]:
+    """Press Ctrl-C until it ends: Python's readline misses one that comes just before it waits."""
+    said = ""
+    for _ in range(20):
+        terminal.sendintr()
+        ended = terminal.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=1) == 0
+        said = terminal.before or ""
+        if ended:
+            break
+    code, rest = end(terminal)
+    return code, said + rest
+
+
+@pytest.mark.parametrize(("above", "asked"), [("", "dog id: "), ("kind: str\n", "kind .*: ")])
 def test_ctrl_c_at_a_prompt_changes_nothing(dogs: Two, above: str, asked: str) -> None:
     define(dogs, above + ASKS, above="from click import prompt")
     arguments = ("copy_db", "production:dev", "--yes", "--engine", "native", "-q", "Part")
     terminal = dogs.folder.terminal(*arguments)
     terminal.expect(asked)
-    terminal.sendintr()
-    code, said = end(terminal)
+    code, said = interrupt(terminal)
     assert code == 130
     assert said.splitlines()[-1].endswith("Interrupted. Nothing was changed.")
     assert "Traceback" not in said
@@ -313,9 +325,8 @@ def test_ctrl_c_counts_also_where_a_query_set_swallows_it(dogs: Two, command: tu
     """
     define(dogs, body, above="from click import prompt")
     terminal = dogs.folder.terminal(*command, "--engine", "native", "-q", "Part")
-    terminal.expect("dog id")
-    terminal.sendintr()
-    code, said = end(terminal)
+    terminal.expect("dog id: ")
+    code, said = interrupt(terminal)
     assert code == 130, said
     dogs.assert_old()
     assert not kept.exists()
