@@ -288,7 +288,7 @@ def test_a_person_answers_in_a_terminal(dogs: Two) -> None:
 
 
 def interrupt(terminal: pexpect.spawn[str]) -> tuple[int | None, str]:
-    """Press Ctrl-C until it ends: Python's readline misses one that comes just before it waits."""
+    """Press Ctrl-C until it ends: Python's input() misses one that comes just before it waits."""
     said = ""
     for _ in range(20):
         terminal.sendintr()
