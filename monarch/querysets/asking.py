@@ -12,7 +12,7 @@ from monarch.environments import Environment
 from monarch.errors import MonarchError, RunInterrupted, UsageError
 from monarch.importing import describe, importable
 from monarch.names import suggest
-from monarch.querysets.files import find_query_set, find_query_sets, load_query_set
+from monarch.querysets.files import find_query_set, load_query_set
 from monarch.querysets.options import Option, options_of, values_of
 from monarch.querysets.prompts import Answers, answered, require_terminal
 from monarch.querysets.queryset import QuerySet
@@ -38,7 +38,7 @@ def ask(
     :raises UsageError: if an option is missing, unknown or of the wrong type.
     :raises MonarchError: if it raises.
     """
-    file = find_query_set(find_query_sets(root), name)
+    file = find_query_set(root, name)
     answers = Answers(name, given)
     with answered(answers):  # from its import on: it may bind click's functions there
         kind = load_query_set(file, root)
@@ -72,23 +72,27 @@ def _tell_options(
     heard = {option.name: given[option.name] for option in options if option.name in given}
     for option in options:
         if option.name not in values:
-            text = _ask_for(type(query_set).__name__, option)
-            values[option.name] = option.convert(text)
-            heard[option.name] = text
+            heard[option.name], values[option.name] = _ask_for(type(query_set).__name__, option)
     for name, value in values.items():
         setattr(query_set, name, value)
     return heard
 
 
-def _ask_for(asker: str, option: Option) -> str:
+def _ask_for(asker: str, option: Option) -> tuple[str, Any]:
+    """What somebody answers who is asked for ``option``, until it is one of its values; and that."""
     import click
 
     require_terminal(asker, option.name.replace("_", " "), option.name)
-    try:
-        # Click's own, which takes no answer from the options.
-        return str(click.termui.visible_prompt_func(f"{option.name} ({option.kind_name}): "))
-    except (EOFError, KeyboardInterrupt):
-        raise RunInterrupted("Interrupted. Nothing was changed.") from None
+    while True:
+        try:
+            # Click's own, which takes no answer from the options.
+            text = str(click.termui.visible_prompt_func(f"{option.name} ({option.kind_name}): "))
+        except (EOFError, KeyboardInterrupt):
+            raise RunInterrupted("Interrupted. Nothing was changed.") from None
+        try:
+            return text, option.convert(text)
+        except UsageError as error:
+            click.echo(f"{error.message} {error.hint}", err=True)
 
 
 def _selection_of(query_set: QuerySet) -> Selection:

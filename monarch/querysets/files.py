@@ -32,41 +32,50 @@ def find_query_sets(root: Path) -> tuple[QuerySetFile, ...]:
 
     :raises ProjectError: if a file cannot be read, or is no Python.
     """
-    try:
-        paths = sorted(path for path in (root / QUERY_SETS).iterdir() if path.suffix == ".py")
-    except FileNotFoundError:
-        return ()
-    except OSError as error:
-        raise ProjectError(f"{QUERY_SETS}/ cannot be read: {error.strerror}.", "May you read it?") from None
-    found = [file for path in paths for file in _classes(path)]
+    found = _all_classes(root)
     known = {"QuerySet"}
-    # A class is one if it derives from one, in this file or another.
+    # A class is one if it derives from one, in this file or another, or says so by its base's name.
     while True:
-        more = {file.name for file, bases in found if bases & known} - known
+        more = {file.name for file, bases in found if _derives(bases, known)} - known
         if not more:
             break
         known |= more
-    files = [file for file, bases in found if bases & known]
+    files = [file for file, bases in found if _derives(bases, known)]
     return tuple(sorted(files, key=lambda file: (file.name, file.path)))
 
 
-def find_query_set(files: tuple[QuerySetFile, ...], wanted: str) -> QuerySetFile:
-    """The query set called ``wanted``.
+def find_query_set(root: Path, wanted: str) -> QuerySetFile:
+    """The query set called ``wanted`` of the project below ``root``, whatever it derives from.
 
     :raises ProjectError: naming the nearest one, or saying that two have that name.
     """
-    named = [file for file in files if file.name == wanted]
+    named = [file for file, bases in _all_classes(root) if file.name == wanted and bases]
     if len(named) > 1:
         where = " and ".join(file.shown_path for file in named)
         raise ProjectError(f"Two query sets are called {wanted}: in {where}.", "Rename one of them.")
     if not named:
         hint = suggest(
             wanted,
-            dict.fromkeys(file.name for file in files),
+            dict.fromkeys(file.name for file in find_query_sets(root)),
             otherwise="Make one with `monarch generate_query_set NAME`.",
         )
         raise ProjectError(f"There is no query set {wanted!r} in {QUERY_SETS}/.", hint)
     return named[0]
+
+
+def _derives(bases: set[str], known: set[str]) -> bool:
+    return bool(bases & known) or any(base.endswith("QuerySet") for base in bases)
+
+
+def _all_classes(root: Path) -> list[tuple[QuerySetFile, set[str]]]:
+    """The classes of all files, with the names of what they derive from."""
+    try:
+        paths = sorted(path for path in (root / QUERY_SETS).iterdir() if path.suffix == ".py")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ProjectError(f"{QUERY_SETS}/ cannot be read: {error.strerror}.", "May you read it?") from None
+    return [found for path in paths for found in _classes(path)]
 
 
 def load_query_set(file: QuerySetFile, root: Path) -> type[QuerySet]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from inspect import signature
 from typing import Any
 
-from monarch.errors import UsageError
+from monarch.errors import Declined, UsageError
 
 _SMALL_WORDS = """
     a all an and are at be by can choose do does enter for from give how i in input is it like me my need of
@@ -88,9 +88,10 @@ def answered(answers: Answers) -> Iterator[None]:
 
     def answered_confirm(*args: Any, **more: Any) -> bool:
         said = signature(confirm).bind(*args, **more).arguments
-        sure = bool(answers.answer(said["text"], BOOL, lambda: confirm(*args, **more), hide=False))
-        if said.get("abort") and not sure:
-            raise click.Abort
+        abort = said.pop("abort", False)
+        sure = bool(answers.answer(said["text"], BOOL, lambda: confirm(**said), hide=False))
+        if abort and not sure:
+            raise Declined("Nothing was changed.")
         return sure
 
     patched = [(module, name) for module in (click, termui) for name in ("prompt", "confirm")]

@@ -6,7 +6,7 @@ import pytest
 
 from monarch.databases.selection import Reference, Wanted
 from monarch.environments import parse_environment
-from monarch.errors import MonarchError, ProjectError, RunInterrupted, UsageError
+from monarch.errors import Declined, MonarchError, ProjectError, UsageError
 from monarch.querysets.asking import Asked, ask
 from tests.shell import Folder
 
@@ -179,7 +179,7 @@ def test_a_confirmation_that_is_denied_ends_it(folder: Folder) -> None:
         confirm("Are you sure?", abort=True)
     """
     assert asked(folder, body, above="from click import confirm", sure="yes").options == {"sure": "yes"}
-    with pytest.raises(RunInterrupted, match="Nothing was changed"):
+    with pytest.raises(Declined, match="Nothing was changed"):
         asked(folder, body, above="from click import confirm", sure="no")
 
 

@@ -18,7 +18,7 @@ def names(folder: Folder) -> list[tuple[str, str]]:
 
 
 def load(folder: Folder, name: str) -> type[QuerySet]:
-    return load_query_set(find_query_set(find_query_sets(folder.path), name), folder.path)
+    return load_query_set(find_query_set(folder.path, name), folder.path)
 
 
 def test_a_query_set_is_called_as_its_class_in_whichever_file(folder: Folder) -> None:
@@ -48,7 +48,7 @@ def test_nothing_is_imported_to_find_them(folder: Folder) -> None:
 def test_without_a_folder_there_are_none(folder: Folder) -> None:
     assert find_query_sets(folder.path) == ()
     with pytest.raises(ProjectError, match=r"There is no query set 'A' in querysets/\.") as raised:
-        find_query_set((), "A")
+        find_query_set(folder.path, "A")
     assert raised.value.hint == "Make one with `monarch generate_query_set NAME`."
 
 
@@ -61,6 +61,20 @@ def test_a_class_may_derive_from_one_in_another_file(folder: Folder) -> None:
     kind = load(folder, "Last")
     assert (kind.__name__, kind.answer) == ("Last", 42)  # type: ignore[attr-defined]
     assert issubclass(kind, QuerySet)
+
+
+def test_a_class_may_derive_from_one_of_the_application(folder: Folder) -> None:
+    folder.write(
+        "application_of_cats/__init__.py", f"{PLAIN}class Mine(QuerySet):\n{RUN}class MyQuerySet(Mine): ..."
+    )
+    folder.write(
+        "querysets/a.py",
+        "from application_of_cats import Mine, MyQuerySet\nclass A(Mine): ...\nclass B(MyQuerySet): ...\n",
+    )
+    # Nothing is imported to list them, so only what a name tells is known.
+    assert [name for name, _ in names(folder)] == ["B"]
+    assert load(folder, "A").__name__ == "A"
+    assert load(folder, "B").__name__ == "B"
 
 
 def test_the_projects_own_modules_can_be_imported(folder: Folder) -> None:
@@ -76,14 +90,13 @@ def test_the_nearest_name_is_told(folder: Folder) -> None:
     folder.write(
         "querysets/a.py", f"{PLAIN}class AccountQuerySet(QuerySet):\n{RUN}class Dogs(QuerySet):\n{RUN}"
     )
-    files = find_query_sets(folder.path)
-    assert find_query_set(files, "Dogs").name == "Dogs"
+    assert find_query_set(folder.path, "Dogs").name == "Dogs"
     for wanted, hint in (
         ("AcountQuerySet", "Did you mean 'AccountQuerySet'?"),
         ("X", "AccountQuerySet, Dogs"),
     ):
         with pytest.raises(ProjectError, match=f"There is no query set '{wanted}'") as raised:
-            find_query_set(files, wanted)
+            find_query_set(folder.path, wanted)
         assert hint in (raised.value.hint or "")
 
 

@@ -8,7 +8,7 @@ import click
 import pytest
 from click import termui
 
-from monarch.errors import UsageError
+from monarch.errors import Declined, UsageError
 from monarch.querysets.prompts import Answers, answered, name_of
 
 
@@ -100,7 +100,7 @@ def test_confirm() -> None:
     assert heard({"sure": "yes"}, lambda: click.confirm("Are you sure?")) == (True, {"sure": "yes"})
     assert heard({"sure": "n"}, lambda: click.confirm("Are you sure?", default=True))[0] is False
     assert heard({"sure": "y"}, lambda: click.confirm("Are you sure?", abort=True))[0] is True
-    with pytest.raises(click.Abort):
+    with pytest.raises(Declined):
         heard({"sure": "no"}, lambda: click.confirm("Are you sure?", abort=True))
     with pytest.raises(UsageError, match="-o sure=…: 'perhaps' is not a valid boolean"):
         heard({"sure": "perhaps"}, lambda: click.confirm("Are you sure?"))

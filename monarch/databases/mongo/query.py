@@ -15,6 +15,7 @@ from pymongo.cursor import Cursor
 from monarch.databases.mongo.extended_json import CANONICAL
 
 # A command has 16 MiB and a little, and ours holds a filter and little else.
+_OF_FILTERS = ("$and", "$or", "$nor")
 LONGEST_FILTER = (16 << 20) - (16 << 10)
 # What mongodump takes for a value of Extended JSON, or for an older spelling of one, where we mean a query.
 _OTHER_MEANING = frozenset(
@@ -89,14 +90,35 @@ def without_values(find: Find) -> str:
     return text + (f" limit {find.limit}" if find.limit else "")
 
 
-def _hide(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _hide(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        inner = [_hide(one) for one in value]
-        # Ten thousand ids are as good as one.
-        return inner if any(one != "?" for one in inner) else ["?"][: len(inner)]
-    return "?"
+def _hide(filter: Mapping[str, Any]) -> dict[str, Any]:
+    """``filter`` with its fields and operators, and with nothing that may be data."""
+    hidden: dict[str, Any] = {}
+    for key, value in filter.items():
+        if key in _OF_FILTERS and isinstance(value, list):
+            hidden[key] = [_hide(one) if isinstance(one, Mapping) else "?" for one in value]
+        else:
+            # What begins so is an operator, of which some look into anything: $expr, $where.
+            hidden[key] = "?" if key.startswith("$") else _hide_value(value)
+    return hidden
+
+
+def _hide_value(value: Any) -> Any:
+    """What is asked of a field: operators, if all keys are some; otherwise a value."""
+    if not isinstance(value, Mapping) or not value or not all(key.startswith("$") for key in value):
+        return ["?"] if isinstance(value, list) else "?"
+    inner = {"$not": _hide_value, "$elemMatch": _hide_elements}
+    return {key: inner.get(key, _hide_operand)(one) for key, one in value.items()}
+
+
+def _hide_elements(value: Any) -> Any:
+    if isinstance(value, Mapping) and not all(key.startswith("$") for key in value):
+        return _hide(value)
+    return _hide_value(value)
+
+
+def _hide_operand(value: Any) -> Any:
+    # Ten thousand ids are as good as one.
+    return ["?"] if isinstance(value, list) else "?"
 
 
 def _keys(value: Any) -> Iterator[str]:

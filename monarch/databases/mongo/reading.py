@@ -98,8 +98,13 @@ class Reading:
             except OperationFailure as error:
                 if error.code in _RIGHTS:
                     raise
-                words = " ".join(str((error.details or {}).get("errmsg", error)).split())
-                raise MonarchError(
-                    f"The query of {name!r} is refused by {self.source.name!r}: {words[:500]}",
-                    "Nothing was changed. Mend it in the query set.",
-                ) from error
+                raise refused_query(self.source, name, error) from error
+
+
+def refused_query(source: Endpoint, name: str, error: OperationFailure) -> MonarchError:
+    """What to say of a query of the collection ``name`` that the server of ``source`` does not take."""
+    words = " ".join(str((error.details or {}).get("errmsg", error)).split())
+    return MonarchError(
+        f"The query of {name!r} is refused by {source.name!r}: {words[:500]}",
+        "Nothing was changed. Mend it in the query set.",
+    )

@@ -505,6 +505,13 @@ def test_a_selected_collection_that_goes_away(source: Endpoint) -> None:
         documents_of(dump)
 
 
+def test_a_query_that_fails_at_work_is_told_with_its_collection(source: Endpoint) -> None:
+    fill(source.database)
+    by_zero = {"$expr": {"$gt": [{"$divide": [1, {"$subtract": ["$age", "$age"]}]}, 1]}}
+    with pytest.raises(MonarchError, match=r"query of 'dogs' is refused by 'production': .*divide by zero"):
+        read(source, Selection((Wanted("dogs", by_zero),)))
+
+
 def test_filters_are_shown_without_values(source: Endpoint) -> None:
     fill(source.database)
     wanted = (
@@ -515,4 +522,17 @@ def test_filters_are_shown_without_values(source: Endpoint) -> None:
     assert filters == (
         'dogs: {"name": {"$in": ["?"]}, "$or": [{"age": "?"}, {"b": {"$gt": "?"}}]}',
         'owners: {"_id": "?"} sort {"_id": -1} limit 2',
+    )
+    more = (
+        Wanted(
+            "dogs",
+            {"_id": {"hush": "secret"}, "list": {"$elemMatch": {"hush.x": {"$not": {"$gt": "secret"}}}}},
+        ),
+        Wanted(
+            "owners", {"$expr": {"$eq": ["$hush", "secret"]}, "name": {"$elemMatch": {"$in": ["secret"]}}}
+        ),
+    )
+    assert MongoLiveDump(source, NativeEngine(), Selection(more)).filters == (
+        'dogs: {"_id": "?", "list": {"$elemMatch": {"hush.x": {"$not": {"$gt": "?"}}}}}',
+        'owners: {"$expr": "?", "name": {"$elemMatch": {"$in": ["?"]}}}',
     )

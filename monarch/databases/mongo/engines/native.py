@@ -22,6 +22,7 @@ from monarch.databases.mongo.engines.channel import Channel, Stopped, gather, st
 from monarch.databases.mongo.moment import NO_MOMENT, AtMoment, find_moment, has_moments
 from monarch.databases.mongo.pieces import Batch, End, Piece, split, walk
 from monarch.databases.mongo.query import Find, Query
+from monarch.databases.mongo.reading import refused_query
 from monarch.errors import ServerError
 
 READERS, WRITERS = 2, 4
@@ -201,6 +202,8 @@ def _read_found(
         except OperationFailure as error:
             if error.code in NO_MOMENT and isinstance(documents.read_concern, AtMoment):
                 raise _NoMoment from error
+            if collection.query is not None:
+                raise refused_query(source, collection.name, error) from error
             raise
         while reply is not None:
             payload = cast(bytes, reply)  # as the documentation has it; the annotation says dict
