@@ -214,21 +214,22 @@ class Part:
         else:
             for name, values in chosen.values.items():
                 finds += [Find({name: {"$in": chunk}}) for chunk in _chunks(values.values())]
-        disjoint = self._disjoint(_with_documents(collection), chosen, finds)
+        disjoint = self._disjoint(_with_documents(collection), finds, chosen.projection)
         if collection.options.get("capped"):  # whose order is part of it
             disjoint = tuple(replace(find, sort=find.sort or (("$natural", 1),)) for find in disjoint)
         query = Query(disjoint, chosen.projection)
         return self._counted(_with_documents(collection), query)
 
-    def _disjoint(self, collection: Collection, chosen: Chosen, finds: list[Find]) -> tuple[Find, ...]:
+    def _disjoint(
+        self, collection: Collection, finds: list[Find], projection: Mapping[str, Any] | None
+    ) -> tuple[Find, ...]:
         """What ``finds`` find, with nothing twice."""
-        only_by_ids = not chosen.finds and set(chosen.values) == {"_id"}
-        if len(finds) <= 1 or only_by_ids:
+        if len(finds) <= 1:
             return tuple(finds)
         together = Find({"$or": [find.filter for find in finds]})
         if all(find.is_plain for find in finds) and size_of(together.filter) <= _SHORT:
             try:
-                self._reading.check(collection, together, chosen.projection)
+                self._reading.check(collection, together, projection)
             except MonarchError:  # $text and $near do not go into an $or
                 pass
             else:

@@ -368,6 +368,17 @@ def test_ten_thousand_ids_and_more_than_a_command_takes(source: Endpoint) -> Non
     assert sorted(ids(came)) == sorted(all_of_them[:17_000])
 
 
+def test_references_of_different_types_that_mean_one_document(source: Endpoint) -> None:
+    """More of them than go into one question: 5 and 5.0 are in two."""
+    documents = source.database["a"]
+    documents.insert_many({"_id": n, "to": n} for n in range(2500))
+    documents.insert_many({"_id": f"{n}", "to": f"{n}{'x' * 1000}"} for n in range(2500))
+    documents.insert_many({"_id": n, "to": float(n - 2500)} for n in range(2500, 5000))
+    source.database["b"].insert_many({"_id": n} for n in range(2500))
+    came = read(source, Selection(references=(Reference("a.to", "b._id"),)))["b"]
+    assert sorted(ids(came)) == list(range(2500))
+
+
 def test_a_capped_collection_keeps_its_order(source: Endpoint) -> None:
     database = source.database
     database.create_collection("capped", capped=True, size=100_000)
