@@ -144,7 +144,7 @@ def test_a_damaged_one_is_told_and_changes_nothing(two: Two, kept: Path) -> None
     two.assert_old()
     ran = two.folder.monarch("verify_backup", BACKUP)
     said = f"1 of 1 backup cannot be restored: {BACKUP}\\.$"
-    assert_error(ran, 1, said, "None is good")
+    assert_error(ran, 1, said, "None of these is good")
     assert ran.out.startswith(f"BROKEN {BACKUP}: {why}")
     assert len(ran.out.splitlines()) == 1
     assert two.folder.monarch("backup", "production", "--name", "app").code == 0
