@@ -198,7 +198,8 @@ class Project:
 
         It is built beside what is there and swapped in at the end; with ``in_place`` what is there is
         dropped first. ``engine`` is "tools", "native", or "auto" for the best that works here. With the
-        name of a ``query_set`` it is that part of ``source``; ``options`` answer what it asks.
+        name of a ``query_set`` it is that part of ``source``; ``options`` answer what it asks, and "auto" is
+        native.
 
         :raises ServerError: if it does not come to its end; the target is then as it was.
         :raises LockedError: if another run holds the target.
@@ -249,7 +250,7 @@ class Project:
         taken: Taken | None = None
         try:
             with self.open(environment, progress) as database:
-                chosen = database.choose_engine(engine)
+                chosen = database.choose_engine(_engine_for(engine, query_set))
                 asked = self._ask(query_set, options, environment, database, progress)
                 taking = Taking(
                     database, environment, source.db_name, chosen, store, stem, *packing, allow_empty, asked
@@ -329,7 +330,7 @@ class Project:
     ) -> Iterator[Copying]:
         self.require_two(source, target)
         with self.open(source, progress) as one, self.open(target, progress) as other:
-            chosen = other.choose_engine(engine)
+            chosen = other.choose_engine(_engine_for(engine, part[0]))
             asked = self._ask(*part, source, one, progress)
             selection = asked.selection if asked else None
             yield Copying(one, other, (source, target), chosen, allow_empty, selection)
@@ -364,6 +365,11 @@ class Project:
             progress,
             lease.check,
         )
+
+
+def _engine_for(engine: str, query_set: str | None) -> str:
+    """``engine``; of a part, if it is left to us, native, which alone reads all of it as of one moment."""
+    return "native" if engine == "auto" and query_set is not None else engine
 
 
 @contextmanager

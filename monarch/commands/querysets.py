@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
@@ -60,12 +60,17 @@ def query_set_options(function: _Function) -> _Function:
 
 @contextmanager
 def aside(as_json: bool) -> Iterator[None]:
-    """Where the output is JSON, what a query set prints goes to stderr meanwhile."""
-    if not as_json:
+    """Where the output is JSON, what a query set prints goes to stderr meanwhile.
+
+    What it does to the standard streams ends with it.
+    """
+    stdout, stderr = sys.stdout, sys.stderr
+    if as_json:
+        sys.stdout = stderr
+    try:
         yield
-        return
-    with redirect_stdout(sys.stderr):
-        yield
+    finally:
+        sys.stdout, sys.stderr = stdout, stderr
 
 
 def _parse(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:

@@ -52,6 +52,8 @@ def ask(
                 if kind.run is not QuerySet.run:
                     query_set.run()
                 selection = _selection_of(query_set)
+                if answers.refused is not None:  # and swallowed
+                    raise answers.refused
         except (KeyboardInterrupt, MonarchError):
             raise
         except BaseException as error:

@@ -15,6 +15,8 @@ from monarch.querysets.queryset import QuerySet
 
 _TRUTHS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 _REQUIRED: Any = object()
+# What a query set finds on itself in any case.
+_GIVEN = frozenset(("client", "database", "environment", "uri"))
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def options_of(kind: type[QuerySet]) -> tuple[Option, ...]:
         Option(name, _plain(hint), inspect.getattr_static(kind, name, _REQUIRED))
         for name, hint in hints.items()
         if not name.startswith("_")
-        and name not in QuerySet.__annotations__
+        and name not in _GIVEN
         and typing.ClassVar not in (hint, typing.get_origin(hint))
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from inspect import signature
+from types import ModuleType
 from typing import Any
 
 from monarch.errors import Declined, UsageError
@@ -30,11 +31,15 @@ def name_of(question: str) -> str:
 
 @dataclass
 class Answers:
-    """What is ``given`` to the prompts of the query set ``asker``, and what they have ``heard``, by name."""
+    """What is ``given`` to the prompts of the query set ``asker``, and what they have ``heard``, by name.
+
+    ``refused`` is what one was told that got no answer, also if that was swallowed.
+    """
 
     asker: str
     given: Mapping[str, str]
     heard: dict[str, str] = field(default_factory=dict)
+    refused: UsageError | None = None
 
     def answer(
         self, question: str, convert: Callable[[str], Any], ask: Callable[[], Any], *, hide: bool
@@ -43,20 +48,25 @@ class Answers:
 
         :raises UsageError: if nothing is given and nobody can be asked.
         """
-        import click
-
         name = name_of(question)
-        if name in self.given:
-            self.heard[name] = "********" if hide else self.given[name]
-            try:
-                return convert(self.given[name])
-            except (click.UsageError, ValueError) as error:
-                why = "that is no answer" if hide else getattr(error, "message", error)
-                raise UsageError(f"-o {name}=…: {why}", f"It answers: {question}") from error
-        require_terminal(self.asker, question, name)
-        found = ask()
-        self.heard[name] = "********" if hide else str(found)
+        try:
+            if name not in self.given:
+                require_terminal(self.asker, question, name)
+        except UsageError as error:
+            self.refused = error
+            raise
+        found = self._convert(name, question, convert, hide) if name in self.given else ask()
+        self.heard[name] = "********" if hide else self.given.get(name, str(found))
         return found
+
+    def _convert(self, name: str, question: str, convert: Callable[[str], Any], hide: bool) -> Any:
+        """The answer that was given beforehand, as what it is to be."""
+        try:
+            return convert(self.given[name])
+        except Exception as error:  # whatever a value_proc raises
+            why = "that is no answer" if hide else getattr(error, "message", error)
+            self.refused = UsageError(f"-o {name}=…: {why}", f"It answers: {question}")
+            raise self.refused from (None if hide else error)
 
 
 def require_terminal(asker: str, question: str, name: str) -> None:
@@ -76,30 +86,52 @@ def answered(answers: Answers) -> Iterator[None]:
     """Let click's prompt and confirm, where they are taken from it meanwhile, be answered by ``answers``."""
     import click
     from click import termui
-    from click.types import BOOL, convert_type
 
-    prompt, confirm = termui.prompt, termui.confirm
-
-    def answered_prompt(*args: Any, **more: Any) -> Any:
-        said = signature(prompt).bind(*args, **more).arguments
-        convert = said.get("value_proc") or convert_type(said.get("type"), said.get("default"))
-        hide = bool(said.get("hide_input"))
-        return answers.answer(said["text"], convert, lambda: prompt(*args, **more), hide=hide)
-
-    def answered_confirm(*args: Any, **more: Any) -> bool:
-        said = signature(confirm).bind(*args, **more).arguments
-        abort = said.pop("abort", False)
-        sure = bool(answers.answer(said["text"], BOOL, lambda: confirm(**said), hide=False))
-        if abort and not sure:
-            raise Declined("Nothing was changed.")
-        return sure
-
-    patched = [(module, name) for module in (click, termui) for name in ("prompt", "confirm")]
-    ours = {"prompt": answered_prompt, "confirm": answered_confirm}
-    for module, name in patched:
-        setattr(module, name, ours[name])
+    ours = {"prompt": _prompt, "confirm": _confirm}
+    if not _asked:
+        _clicks.update({name: getattr(termui, name) for name in ours})
+    _asked.append(answers)
+    _replace((click, termui), ours)
     try:
         yield
     finally:
-        for module, name in patched:
-            setattr(module, name, {"prompt": prompt, "confirm": confirm}[name])
+        _asked.pop()
+        if not _asked:
+            _replace((click, termui), _clicks)
+
+
+# Who answers now, last. Modules that were imported for one query set may still ask for the next one.
+_asked: list[Answers] = []
+_clicks: dict[str, Callable[..., Any]] = {}
+
+
+def _replace(modules: tuple[ModuleType, ...], functions: Mapping[str, Callable[..., Any]]) -> None:
+    for module in modules:
+        for name, function in functions.items():
+            setattr(module, name, function)
+
+
+def _prompt(*args: Any, **more: Any) -> Any:
+    from click.types import convert_type
+
+    prompt = _clicks["prompt"]
+    if not _asked:
+        return prompt(*args, **more)
+    said = signature(prompt).bind(*args, **more).arguments
+    convert = said.get("value_proc") or convert_type(said.get("type"), said.get("default"))
+    hide = bool(said.get("hide_input"))
+    return _asked[-1].answer(said["text"], convert, lambda: prompt(*args, **more), hide=hide)
+
+
+def _confirm(*args: Any, **more: Any) -> bool:
+    from click.types import BOOL
+
+    confirm = _clicks["confirm"]
+    if not _asked:
+        return bool(confirm(*args, **more))
+    said = signature(confirm).bind(*args, **more).arguments
+    abort = said.pop("abort", False)
+    sure = bool(_asked[-1].answer(said["text"], BOOL, lambda: confirm(**said), hide=False))
+    if abort and not sure:
+        raise Declined("Nothing was changed.")
+    return sure

@@ -6,11 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from monarch.databases.selection import Reference, Wanted
+from monarch.querysets.values import Values
 
 if TYPE_CHECKING:
     from pymongo.database import Database
 
     from monarch.environments import Environment
+
+
+_MOST = (1 << 31) - 1
 
 
 class QuerySet:
@@ -27,6 +31,7 @@ class QuerySet:
     def __init__(self) -> None:
         self._wanted: list[Wanted] = []
         self._references: list[Reference] = []
+        self._values = Values()
 
     def run(self) -> None:
         """Say what is wanted, by `dump_collection` and `follow`. Nothing is dumped before it has returned."""
@@ -54,17 +59,18 @@ class QuerySet:
     ) -> None:
         """Want of the collection ``name`` what ``query`` finds; all of it without one. Said twice, both.
 
-        ``query``, ``projection``, ``sort`` and ``limit`` are as `find` of pymongo takes them. A cursor in
-        ``query`` stands for the ``_id`` of its documents. ``sample`` is a number of documents or, as a float
-        up to 1.0, a fraction, picked at random: with a ``seed`` always the same. A collection that does not
-        exist is an error, unless ``missing_ok``.
+        ``query``, ``projection``, ``sort`` and ``limit`` are as `find` of pymongo takes them, and count as
+        they are now. A cursor in ``query`` stands for the ``_id`` of its documents. ``sample`` is a number of
+        documents or, as a float up to 1.0, a fraction, picked at random: with a ``seed`` always the same. A
+        collection that does not exist is an error, unless ``missing_ok``.
         """
         name = getattr(name, "name", name)  # pymongo's collections have one
         _check(name, query, sort, limit, sample, seed)
+        _check_projection(name, projection)
         wanted = Wanted(
             name,
-            {} if query is None else query,
-            projection or None,
+            {} if query is None else self._values.of(query),
+            self._values.of(projection) or None,
             _sort_of(sort),
             limit or None,
             sample,
@@ -91,7 +97,7 @@ def _check(name: object, query: object, sort: object, limit: object, sample: obj
         raise TypeError(f"{name!r} is not the name of a collection")
     if query is not None and not isinstance(query, Mapping):
         raise TypeError(f"the query of {name!r} is no dict but {type(query).__name__}")
-    if limit is not None and (type(limit) is not int or limit < 0):
+    if limit is not None and (type(limit) is not int or not 0 <= limit <= _MOST):
         raise ValueError(f"limit={limit!r} of {name!r} is no number of documents")
     if sample is not None:
         if sort is not None or limit:
@@ -99,8 +105,16 @@ def _check(name: object, query: object, sort: object, limit: object, sample: obj
         whole = type(sample) is int and sample > 0
         if not whole and not (type(sample) is float and 0 < sample <= 1):
             raise ValueError(f"sample={sample!r} of {name!r} is neither a number nor a fraction up to 1.0")
+        if seed is not None and type(seed) is not int:
+            raise ValueError(f"seed={seed!r} of {name!r} is no whole number")
     elif seed is not None:
         raise ValueError(f"seed= of {name!r} goes with sample=")
+
+
+def _check_projection(name: str, projection: object) -> None:
+    fields: Any = projection if isinstance(projection, Mapping | list | tuple) else ()
+    if projection and (not fields or not all(isinstance(field, str) for field in fields)):
+        raise TypeError(f"projection={projection!r} of {name!r} is neither a list of fields nor a dict")
 
 
 def _sort_of(sort: Any) -> tuple[tuple[str, Any], ...]:

@@ -173,6 +173,45 @@ def test_one_with_an_init_of_its_own(folder: Folder) -> None:
     assert asked(folder, body).selection.wanted == (Wanted("dogs"),)
 
 
+def test_a_helper_asks_for_each_query_set_anew(folder: Folder) -> None:
+    """It has taken click's function while an earlier one was asked."""
+    folder.write(
+        "asking_helpers.py", "from click import prompt\ndef ask(): return prompt('Account id', type=int)\n"
+    )
+    body = """
+    def run(self):
+        self.dump_collection("a", {"_id": ask()})
+    """
+    for number in ("1", "2"):
+        heard = asked(folder, body, above="from asking_helpers import ask", account_id=number)
+        assert heard.selection.wanted[0].query == {"_id": int(number)}
+
+
+def test_a_prompt_without_an_answer_cannot_be_swallowed(folder: Folder) -> None:
+    body = """
+    def run(self):
+        try:
+            prompt("Account id")
+        except Exception:
+            pass
+    """
+    with pytest.raises(UsageError, match="asks “Account id”"):
+        asked(folder, body, above="from click import prompt")
+
+
+def test_what_is_asked_for_while_values_come_is_answered(folder: Folder) -> None:
+    body = """
+    def run(self):
+        self.dump_collection("a", {"_id": {"$in": (prompt("Account id", type=int) for _ in [1])}})
+    """
+    heard = asked(folder, body, above="from click import prompt", account_id="3")
+    assert heard.selection.wanted[0].query == {"_id": {"$in": [3]}}
+    for bad, said in (("exit(0)", "SystemExit: 0"), ("1 / 0", "ZeroDivisionError")):
+        with pytest.raises(MonarchError, match=f"{said}.*line ") as raised:
+            asked(folder, body.replace('prompt("Account id", type=int)', bad), above="")
+        assert raised.value.exit_code == 1
+
+
 def test_a_confirmation_that_is_denied_ends_it(folder: Folder) -> None:
     body = """
     def run(self):

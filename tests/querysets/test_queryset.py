@@ -96,3 +96,31 @@ def test_a_whole_sample_is_a_fraction_and_one_document_a_number() -> None:
 def test_run_is_for_subclasses_to_write() -> None:
     with pytest.raises(NotImplementedError):
         QuerySet().run()
+
+
+def test_what_is_done_to_a_query_later_does_not_count() -> None:
+    query_set, some = QuerySet(), [1]
+    query: dict[str, object] = {"in": {"$in": some}}
+    for number in (1, 2):
+        query["_id"] = number
+        query_set.dump_collection("a", query)
+        some.clear()
+    assert [wanted.query for wanted in query_set._wanted] == [
+        {"in": {"$in": [1]}, "_id": 1},
+        {"in": {"$in": []}, "_id": 2},
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"projection": "state"},
+        {"projection": 5},
+        {"projection": [5]},
+        {"sample": 3, "seed": [1]},
+        {"limit": 1 << 70},
+    ],
+)
+def test_arguments_that_mean_nothing(arguments: dict[str, Any]) -> None:
+    with pytest.raises((TypeError, ValueError), match="'a'"):
+        QuerySet().dump_collection("a", **arguments)

@@ -127,23 +127,26 @@ class MongoLiveDump(MongoDump, LiveDump):
 
     def _see_that_it_is_empty(self, name: str, at: Timestamp | None) -> None:
         """A collection that was renamed away for a moment reads like an empty one."""
+        collection = self._called(name)
+        query = collection.query
         # That it is there, the first tells in any case.
-        if self._holds_now(name) == 0 or self._called(name).query is not None:
+        if self._holds_now(name) == 0 or (query is not None and not query.finds):
             return
         documents = self._source.database[name]
         if at is not None:
             documents = documents.with_options(read_concern=AtMoment(at))
-        # Not only once: it may be away again. And a server that has died counts wrongly until it has looked.
-        for _ in range(_LOOKS):
+        # Not only once, where something was expected: it may be away again. And a server that has died counts
+        # wrongly until it has looked.
+        for _ in range(_LOOKS if query is None or collection.documents else 1):
             with self._source.explained():
                 try:
-                    found = documents.find_one({}, {"_id": 1})
+                    found = documents.find_one(query.finds[0].filter if query else {}, {"_id": 1})
                 except OperationFailure as error:
                     if error.code != SNAPSHOT_UNAVAILABLE:
                         raise
                     found = {"renamed": "since"}
             if found is not None:
-                raise self._gone(self._called(name))
+                raise self._gone(collection)
             time.sleep(_BETWEEN_LOOKS)
 
     def _holds_now(self, name: str) -> int | None:

@@ -87,7 +87,7 @@ class Part:
         if collection is None or collection.name.startswith("system."):
             raise self._unknown(wanted.collection, "dump_collection() names")
         whole = Find(as_bson(wanted, self._reading.source), tuple(wanted.sort), wanted.limit or 0)
-        projection = _projection_of(wanted)
+        projection = _projection_of(wanted, collection)
         if collection.kind == "view":
             if not whole.is_all or projection or wanted.sample:
                 raise UsageError(
@@ -153,6 +153,7 @@ class Part:
             elif name not in targets:
                 self._require_copied(name)
                 todo.append((name, Find()))
+        _require_start(rules, {name for name, _ in todo})
         for name in targets:
             self._chosen.setdefault(name, Chosen())
         while todo:
@@ -162,7 +163,7 @@ class Part:
                     continue
                 new = {
                     key: value
-                    for value in self._values(source, find)
+                    for value in self._values(source, target, find)
                     if (key := _key(value)) not in seen[number]
                 }
                 seen[number] |= new.keys()
@@ -179,7 +180,10 @@ class Part:
         for text in (source, target):
             path = find_path(text, self._catalog)
             if path is None or path.collection.startswith("system."):
-                raise self._unknown(text.partition(".")[0], f"follow() says {text!r}, but")
+                raise UsageError(
+                    f"follow() says {text!r}, and {self._reading.source.name!r} has no collection so called.",
+                    suggest(text.rpartition(".")[0], self._names()),
+                )
             if self._catalog[path.collection].kind == "view":
                 raise UsageError(f"follow() says {text!r}, which is a view.", "Say what that is on.")
             found.append(path)
@@ -198,10 +202,10 @@ class Part:
             return finds
         return list(self._by_ids(collection, finds))
 
-    def _values(self, path: Path, find: Find) -> Iterator[Any]:
+    def _values(self, path: Path, target: Path, find: Find) -> Iterator[Any]:
         projection = projection_for(path.field)
         for document in self._reading.read(_with_documents(self._catalog[path.collection]), find, projection):
-            yield from values_at(document, path.field)
+            yield from values_at(document, path.field, target.collection)
 
     def _selected(self, collection: Collection) -> Collection:
         """``collection`` with its query, and so many documents as that finds."""
@@ -254,15 +258,30 @@ class Part:
         return replace(collection, query=query, documents=documents, bytes=size)
 
     def _unknown(self, name: str, who: str) -> UsageError:
-        names = [known for known in self._catalog if not known.startswith("system.")]
         return UsageError(
-            f"{who} {name!r}, and {self._reading.source.name!r} has no such collection.", suggest(name, names)
+            f"{who} {name!r}, and {self._reading.source.name!r} has no such collection.",
+            suggest(name, self._names()),
         )
+
+    def _names(self) -> list[str]:
+        return [known for known in self._catalog if not known.startswith("system.")]
 
 
 def _with_documents(collection: Collection) -> Collection:
     """``collection`` as one reads its documents: of a time series, not its buckets."""
     return replace(collection, as_documents=True) if collection.kind == "timeseries" else collection
+
+
+def _require_start(rules: list[tuple[Path, Path]], reached: set[str]) -> None:
+    """See that every reference is followed from somewhere: not only in a circle."""
+    while more := {target.collection for source, target in rules if source.collection in reached} - reached:
+        reached = reached | more
+    for source, target in rules:
+        if source.collection not in reached:
+            raise UsageError(
+                f"follow() goes from {source.collection!r} to {target.collection!r}, and starts nowhere.",
+                f"Say where: self.dump_collection({source.collection!r}, …)",
+            )
 
 
 def _require_ids(collection: Collection) -> None:
@@ -273,17 +292,49 @@ def _require_ids(collection: Collection) -> None:
         )
 
 
-def _projection_of(wanted: Wanted) -> Mapping[str, Any] | None:
+def _projection_of(wanted: Wanted, collection: Collection) -> Mapping[str, Any] | None:
+    """The projection of ``wanted``.
+
+    :raises UsageError: if it leaves out what a document of ``collection`` cannot be without.
+    """
     said = wanted.projection
     if said is None:
         return None
     projection = dict(said) if isinstance(said, Mapping) else dict.fromkeys(said, 1)
-    if not projection.get("_id", 1):
+    ids = [key for key in projection if key == "_id" or key.startswith("_id.")]
+    if any(key != "_id" or projection[key] not in (1, True) for key in ids):
         raise UsageError(
-            f"The projection of {wanted.collection!r} leaves out _id, without which there is no document.",
-            "Leave it in.",
+            f"The projection of {collection.name!r} changes or leaves out _id, which a document is known by.",
+            "Leave it as it is.",
         )
+    for name, why in _needed(collection):
+        if not _keeps(projection, name):
+            raise UsageError(
+                f"The projection of {collection.name!r} leaves out {name!r}, which {why} needs.",
+                "Let it stay: add it, or do not take it out.",
+            )
     return projection
+
+
+def _needed(collection: Collection) -> Iterator[tuple[str, str]]:
+    """Fields without which documents are refused, or taken for one another, and by what."""
+    if collection.kind == "timeseries":
+        yield str(collection.options["timeseries"]["timeField"]), "the time series"
+    for index in collection.indexes:
+        if index.get("unique") and not index.get("sparse") and "partialFilterExpression" not in index:
+            for field in index["key"]:
+                yield field, f"the unique index {index['name']!r}"
+
+
+def _keeps(projection: Mapping[str, Any], field: str) -> bool:
+    """Whether documents have ``field`` afterwards."""
+    others = {key: value for key, value in projection.items() if key != "_id"}
+    if field == "_id" or not others:
+        return field == "_id"
+    above = any(field == key or field.startswith(f"{key}.") for key in others)
+    below = any(key.startswith(f"{field}.") for key in others)
+    leaves_out = all(value in (0, False) for value in others.values())
+    return not above if leaves_out else above or below
 
 
 def _key(value: Any) -> bytes:

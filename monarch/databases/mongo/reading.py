@@ -79,7 +79,9 @@ class Reading:
                 command |= {"limit": 1, "singleBatch": True}
                 self.source.database.command(command, codec_options=CODEC)
             else:
-                self.source.database.command("explain", command, verbosity="queryPlanner")
+                self.source.database.command(
+                    "explain", command, verbosity="queryPlanner", codec_options=CODEC
+                )
 
     def _documents(self, collection: Collection) -> PyMongoCollection[Any]:
         documents = self.source.database[collection.data_name].with_options(CODEC)

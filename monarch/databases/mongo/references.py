@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
 from bson.dbref import DBRef
+from bson.regex import Regex
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,18 @@ def projection_for(field: str) -> dict[str, int]:
     return {name: 1} if name == "_id" or name.startswith("_id.") else {name: 1, "_id": 0}
 
 
-def values_at(document: Mapping[str, Any], field: str) -> Iterator[Any]:
-    """What lies in ``field`` of ``document``, in lists each value by itself; of a DBRef its id."""
-    yield from _values(document, field.split("."))
+def values_at(document: Mapping[str, Any], field: str, target: str) -> Iterator[Any]:
+    """What lies in ``field`` of ``document``, in lists each value by itself; of a DBRef to ``target`` its id.
+
+    What looks for something instead of being it is no reference: a regular expression, an operator.
+    """
+    for value in _values(document, field.split(".")):
+        found = value.id if isinstance(value, DBRef) and value.collection == target else value
+        if found is None or isinstance(found, DBRef | Regex | re.Pattern):
+            continue
+        if isinstance(found, Mapping) and any(key.startswith("$") for key in found):
+            continue
+        yield found
 
 
 def _values(value: Any, parts: list[str]) -> Iterator[Any]:
@@ -48,12 +59,11 @@ def _values(value: Any, parts: list[str]) -> Iterator[Any]:
         if parts and parts[0].isdecimal() and int(parts[0]) < len(value):
             yield from _values(value[int(parts[0])], parts[1:])
         for one in value:
-            if not parts or isinstance(one, Mapping):
+            if not parts or isinstance(one, Mapping | DBRef):
                 yield from _values(one, parts)
     elif parts:
-        if isinstance(value, DBRef):
-            value = value.as_doc()
-        if isinstance(value, Mapping) and parts[0] in value:
-            yield from _values(value[parts[0]], parts[1:])
-    elif value is not None:
-        yield value.id if isinstance(value, DBRef) else value
+        inner = value.as_doc() if isinstance(value, DBRef) else value
+        if isinstance(inner, Mapping) and parts[0] in inner:
+            yield from _values(inner[parts[0]], parts[1:])
+    else:
+        yield value

@@ -11,11 +11,13 @@ from typing import Any
 import bson
 import pytest
 from bson import Decimal128, ObjectId
+from bson.datetime_ms import DatetimeMS
 from bson.dbref import DBRef
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.database import Database
 
+from monarch.databases.mongo.catalog import CODEC
 from monarch.databases.mongo.dump import unwatched
 from monarch.databases.mongo.endpoint import Endpoint
 from monarch.databases.mongo.engines.base import MongoEngine
@@ -26,6 +28,7 @@ from monarch.databases.mongo.pieces import Batch, split
 from monarch.databases.selection import Reference, Selection, Wanted
 from monarch.environments import parse_environment
 from monarch.errors import MonarchError, UsageError
+from monarch.querysets.queryset import QuerySet
 from tests.servers import Server
 
 Document = dict[str, Any]
@@ -206,24 +209,34 @@ class TestReferences:
             again.database[f"c{number}"].drop()
             again.database[f"c{number}"].insert_many(held[f"c{number}"].values())
         selection = Selection((Wanted("c0", {"_id": start}),), tuple(Reference(*rule) for rule in rules))
-        mentioned = {rule[1].partition(".")[0] for rule in rules} | {"c0"}
-        sources = {rule[0].partition(".")[0] for rule in rules}
+
+        def there(path: str) -> str:
+            return path.partition(".")[0]
+
+        mentioned = {there(rule[1]) for rule in rules} | {"c0"}
+        sources = {there(rule[0]) for rule in rules}
         # What is only followed from, and of which nothing else was said, comes whole.
         chosen = {name: set() if name in mentioned else set(held[name]) for name in held}
         chosen["c0"] |= {start} & set(held["c0"])
-        assert sources
+        reached = {"c0"} | (sources - mentioned)
+        while more := {there(two) for one, two in rules if there(one) in reached} - reached:
+            reached |= more
+        if not sources <= reached:
+            with pytest.raises(UsageError, match="starts nowhere"):
+                read(again, selection)
+            return
         while True:
             before = {name: set(some) for name, some in chosen.items()}
             for one, other in rules:
-                (here, field), (there, key) = one.split("."), other.split(".")
+                (here, field), (target, key) = one.split("."), other.split(".")
                 found = {
                     value
                     for ident in chosen[here]
                     for value in (held[here][ident]["to"] if field == "to" else [ident])
                 }
-                chosen[there] |= {
+                chosen[target] |= {
                     ident
-                    for ident, document in held[there].items()
+                    for ident, document in held[target].items()
                     if (ident in found if key == "_id" else found & set(document["to"]))
                 }
             if chosen == before:
@@ -310,6 +323,14 @@ def test_samples(source: Endpoint) -> None:
     assert sorted(f"h{one}" for one in ids(came["dogs"])) == sorted(ids(came["houses"]))
 
 
+def wanted_of(name: str, query: Any) -> Wanted:
+    """What a query set makes of ``query``."""
+    query_set = QuerySet()
+    query_set.dump_collection(name, query)
+    (wanted,) = query_set._wanted
+    return wanted
+
+
 def test_a_cursor_stands_for_its_ids(source: Endpoint) -> None:
     fill(source.database)
     dogs = source.database["dogs"]
@@ -317,21 +338,80 @@ def test_a_cursor_stands_for_its_ids(source: Endpoint) -> None:
     next(cursor)  # as somebody has looked at it before
     for query in (
         {"dog_id": cursor},
+        {"dog_id": {"$eq": cursor}},
         {"dog_id": {"$in": dogs.find({"age": 1})}},
         {"$or": [{"dog_id": dogs.aggregate([{"$match": {"age": 1}}])}]},
         {"dog_id": {"$in": {1, 8, 15, 22, 29}}},
         {"dog_id": {"$in": (number for number in (1, 8, 15, 22, 29))}},
         {"dog_id": {"$in": {1: 0, 8: 0, 15: 0, 22: 0, 29: 0}.keys()}},
+        {"dog_id": {"$not": {"$ne": cursor}}},
     ):
-        came = read(source, Selection((Wanted("houses", query),)))["houses"]
-        assert ids(came) == ["h1", "h8", "h15", "h22", "h29"]
-    with pytest.raises(UsageError, match="of 'houses' finds documents that have no _id"):
-        read(source, Selection((Wanted("houses", {"dog_id": dogs.find({}, {"_id": 0})}),)))
+        came = read(source, Selection((wanted_of("houses", query),)))["houses"]
+        assert ids(came) == ["h1", "h8", "h15", "h22", "h29"], query
+    rest = read(source, Selection((wanted_of("houses", {"dog_id": {"$ne": cursor}}),)))["houses"]
+    assert len(rest) == 25
+    with pytest.raises(ValueError, match="a cursor cannot stand behind \\$gt"):
+        wanted_of("houses", {"dog_id": {"$gt": cursor}})
+    with pytest.raises(ValueError, match="these have none"):
+        wanted_of("houses", {"dog_id": dogs.find({}, {"_id": 0})})
+
+
+def test_what_can_be_read_once_may_be_said_twice(source: Endpoint) -> None:
+    fill(source.database)
+    once = source.database["dogs"].aggregate([{"$match": {"age": 1}}])
+    numbers = (number for number in (1, 8))
+    query_set = QuerySet()
+    for some in (once, numbers):
+        query_set.dump_collection("dogs", {"_id": {"$in": some}})
+        query_set.dump_collection("houses", {"dog_id": {"$in": some}})
+    came = read(source, Selection(tuple(query_set._wanted)))
+    assert sorted(ids(came["dogs"])) == [1, 8, 15, 22, 29]
+    assert sorted(ids(came["houses"])) == ["h1", "h15", "h22", "h29", "h8"]
+
+
+def test_dates_beyond_pythons_years(source: Endpoint) -> None:
+    late = DatetimeMS(10**15)
+    source.database["a"].insert_many([{"_id": 1, "at": DatetimeMS(10**15 + 1)}, {"_id": 2, "at": MOMENT}])
+    documents = source.database["a"].with_options(CODEC)
+    with NativeEngine().read(source, (), None, unwatched):
+        pass
+    dump = MongoLiveDump(source, NativeEngine(), Selection((Wanted("a", {"at": {"$gt": late}}),)))
+    assert [held.documents for held in dump.held] == [1]
+    assert documents.count_documents({"at": {"$gt": late}}) == 1
+
+
+def test_what_looks_for_something_is_no_reference(source: Endpoint) -> None:
+    database = source.database
+    database["names"].insert_many({"_id": n, "name": f"u{n}"} for n in range(20))
+    database["a"].insert_many(
+        [{"_id": 1, "to": re.compile("^u1")}, {"_id": 2, "to": "u7"}, {"_id": 3, "to": {"$gt": ""}}]
+    )
+    came = read(source, Selection(references=(Reference("a.to", "names.name"),)))["names"]
+    assert ids(came) == [7]
+
+
+def test_a_dbref_refers_to_its_own_collection(source: Endpoint) -> None:
+    database = source.database
+    database["names"].insert_many({"_id": n} for n in range(4))
+    database["a"].insert_many([{"_id": n, "to": DBRef("names" if n % 2 else "shops", n)} for n in range(4)])
+    came = read(source, Selection(references=(Reference("a.to", "names._id"),)))["names"]
+    assert ids(came) == [1, 3]
+
+
+def test_one_that_is_away_for_a_moment_is_not_taken_for_empty(source: Endpoint) -> None:
+    fill(source.database)
+    dump = MongoLiveDump(source, NativeEngine(), Selection((Wanted("dogs", {"age": 1}),)))
+    source.database["dogs"].rename("away")
+    gone = pytest.raises(MonarchError, match="'dogs' of 'production' was dropped, renamed")
+    with dump.pieces(unwatched) as pieces, gone:
+        list(pieces)
 
 
 def test_references_in_lists_documents_and_dbrefs(source: Endpoint) -> None:
     database = source.database
-    database["a"].insert_one({"_id": 1, "to": [{"x": 1}, {"x": [2, 3]}, 7], "ref": DBRef("b", 4), "no": None})
+    database["a"].insert_one(
+        {"_id": 1, "to": [{"x": 1}, {"x": [2, 3]}, 7], "ref": DBRef("b.c", 4), "no": None}
+    )
     database["b.c"].insert_many({"_id": n} for n in range(9))
     for field, found in (("to.x", [1, 2, 3]), ("to.0.x", [1]), ("ref", [4]), ("ref.$id", [4]), ("no", [])):
         came = read(source, Selection(references=(Reference(f"a.{field}", "b.c._id"),)))
@@ -423,7 +503,7 @@ def test_a_time_series(source: Endpoint) -> None:
         (Selection(exclude=("owner",)), "exclude() names 'owner'", "'owners'"),
         (
             Selection(references=(Reference("dog._id", "houses.dog_id"),)),
-            "follow() says 'dog._id', but",
+            "follow() says 'dog._id', and",
             "'dogs'",
         ),
         (Selection(references=(Reference("dogs._id", "house.dog_id"),)), "'house.dog_id'", "'houses'"),
@@ -443,7 +523,30 @@ def test_a_time_series(source: Endpoint) -> None:
         (Selection((Wanted("dogs", {"age": object()}),)), "query of 'dogs' cannot be sent", "Mend"),
         (Selection((Wanted("dogs", {"age": 1 << 70}),)), "query of 'dogs' cannot be sent", "Mend"),
         (Selection((Wanted("dogs", {}, {"a": 1, "b": 0}),)), "query of 'dogs' is refused", "Mend"),
-        (Selection((Wanted("dogs", {}, {"_id": 0}),)), "leaves out _id", "in"),
+        (Selection((Wanted("dogs", {}, {"_id": 0}),)), "changes or leaves out _id", "as it is"),
+        (Selection((Wanted("dogs", {}, {"_id.a": 1}),)), "changes or leaves out _id", "as it is"),
+        (Selection((Wanted("dogs", {}, {"_id": "$age"}),)), "changes or leaves out _id", "as it is"),
+        (
+            Selection((Wanted("houses", {}, ["a"]),)),
+            "leaves out 'dog_id', which the unique index 'dog_id_1'",
+            "add",
+        ),
+        (Selection((Wanted("houses", {}, {"dog_id": 0}),)), "leaves out 'dog_id', which the", "do not take"),
+        (
+            Selection(references=(Reference("owners._id", "owners.boss_id"),)),
+            "follow() goes from 'owners' to 'owners', and starts nowhere",
+            "self.dump_collection('owners'",
+        ),
+        (
+            Selection(
+                references=(
+                    Reference("owners._id", "dogs.owner_id"),
+                    Reference("dogs.owner_id", "owners._id"),
+                )
+            ),
+            "follow() goes from 'owners' to 'dogs', and starts nowhere",
+            "self.dump_collection('owners'",
+        ),
         (
             Selection((Wanted("dogs", {}, ["a"]), Wanted("dogs", {}, ["b"]))),
             "with two projections",
@@ -453,6 +556,7 @@ def test_a_time_series(source: Endpoint) -> None:
 )
 def test_what_cannot_be_selected(source: Endpoint, selection: Selection, said: str, hint: str) -> None:
     fill(source.database)
+    source.database["houses"].create_index("dog_id", unique=True)
     with pytest.raises(MonarchError) as raised:
         read(source, selection)
     assert said in raised.value.message

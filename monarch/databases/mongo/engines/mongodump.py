@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,14 +28,19 @@ def dump_whole(
 ) -> Dumping:
     """A mongodump of the database, but for those called as in ``unwanted``: all of ``wanted``."""
     left_out = dict.fromkeys((*OURS, *unwanted))
-    return Dumping(source, wanted, [f"--excludeCollection={name}" for name in left_out], alive)
+    return Dumping(source, wanted, [f"--excludeCollection={_flag(name)}" for name in left_out], alive)
 
 
 def dump_found(source: Endpoint, collection: Collection, alive: Callable[[], None]) -> Dumping:
     """A mongodump of what the query of ``collection`` finds, which must be one for the tools."""
     assert collection.query is not None
-    arguments = [f"--collection={collection.name}", QUERY]
+    arguments = [f"--collection={_flag(collection.name)}", QUERY]
     return Dumping(source, (collection,), arguments, alive, collection.query.for_tools)
+
+
+def _flag(name: str) -> str:
+    """``name`` as mongodump takes it, which has another opinion of what begins with a quotation mark."""
+    return json.dumps(name, ensure_ascii=False) if name.startswith('"') else name
 
 
 class Dumping:
