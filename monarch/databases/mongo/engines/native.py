@@ -7,8 +7,8 @@ never decoded. Readers and writers are threads; queues bounded in bytes stand be
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, cast
+from contextlib import closing, contextmanager
+from typing import Any
 
 import pymongo
 from bson.raw_bson import RawBSONDocument
@@ -19,8 +19,9 @@ from monarch.databases.mongo.catalog import Collection
 from monarch.databases.mongo.endpoint import QUICK, Endpoint
 from monarch.databases.mongo.engines.base import Destination, MongoEngine, Rights, Writer
 from monarch.databases.mongo.engines.channel import Channel, Stopped, gather, start_workers
+from monarch.databases.mongo.engines.replies import read_replies
 from monarch.databases.mongo.moment import NO_MOMENT, AtMoment, find_moment, has_moments
-from monarch.databases.mongo.pieces import Batch, End, Piece, split, walk
+from monarch.databases.mongo.pieces import Batch, End, Piece, split
 from monarch.databases.mongo.query import Find, Query
 from monarch.databases.mongo.reading import refused_query
 from monarch.errors import ServerError
@@ -192,21 +193,15 @@ def _read_found(
     size = max(2, min(100_000, _BATCH // average))
     name = collection.data_name
     projection = collection.query.projection if collection.query else None
-    cursor = documents.find_raw_batches(
-        find.filter, projection, sort=list(find.sort) or None, limit=find.limit, batch_size=size
-    )
-    with source.explained(), cursor:
-        replies = iter(cursor)
+    begun = False
+    with source.explained(), closing(read_replies(documents, find, projection, size)) as replies:
         try:
-            reply = next(replies, None)
+            for payload, count in replies:
+                begun = True
+                channel.put(Batch(name, payload, count), len(payload))
         except OperationFailure as error:
-            if error.code in NO_MOMENT and isinstance(documents.read_concern, AtMoment):
+            if not begun and error.code in NO_MOMENT and isinstance(documents.read_concern, AtMoment):
                 raise _NoMoment from error
             if collection.query is not None:
                 raise refused_query(source, collection.name, error) from error
             raise
-        while reply is not None:
-            payload = cast(bytes, reply)  # as the documentation has it; the annotation says dict
-            if payload:
-                channel.put(Batch(name, payload, walk(payload, 0)[1]), len(payload))
-            reply = next(replies, None)
