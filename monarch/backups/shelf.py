@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
@@ -225,58 +225,67 @@ class Shelf:
         """The backup with this archive, by its manifest's ``text``, or why that cannot be read."""
         parted = split_archive_name(archive)
         assert parted is not None
-        name, codec = parted
         there = [them.get(archive + end) for end in ("", MANIFEST) for them in (files, begun)]
-        some = next(stored for stored in there if stored is not None)
-
-        def backup(state: State, why: str | None = None, refusal: StoreError | None = None) -> Backup:
-            return Backup(
-                *(name, archive, codec, state, some.bytes, some.modified, some.modified),
-                why=why,
-                refusal=refusal,
-            )
-
-        writing = [stored for stored in there if stored is not None and stored.unfinished]
-        if any(stored.busy for stored in writing):
-            return backup(State.RUNNING, "it is being written")
-        if any(stored.busy is None and _is_recent(stored) for stored in writing):
-            return backup(State.BEGUN, f"it is being written, or was cut off less than {_RECENT} minutes ago")
-        if archive not in files:
-            if archive + MANIFEST in files:
-                return backup(State.BROKEN, "its archive is missing")
-            return backup(State.UNFINISHED, "it was cut off while it was written")
-        if codec == LEGACY:  # which never had a manifest; one beside it says nothing of it
-            return backup(State.LEGACY)
-        if archive + MANIFEST not in files:
-            return backup(State.INCOMPLETE, "it has no manifest: it was cut off, or another program wrote it")
+        found = [stored for stored in there if stored is not None]
+        some = found[0]
+        # Unless its manifest says more.
+        plain = Backup(parted[0], archive, parted[1], State.GOOD, some.bytes, some.modified, some.modified)
+        state, why = _by_files(archive, plain.codec, found, files)
+        if state is not State.GOOD:
+            return replace(plain, state=state, why=why)
         if text is None:
-            return backup(State.INCOMPLETE, "its manifest has just been deleted")
-        try:
-            manifest = _manifest(text)
-        except StoreError as error:
-            return backup(State.UNREADABLE, error.message.removesuffix("."), error)
-        except NewerFormat as error:
-            return backup(State.UNREADABLE, error.message.removesuffix("."))
-        except DamagedError as error:
-            return backup(State.BROKEN, error.message.removesuffix("."))
-        state, why = State.GOOD, None
-        if manifest.size != some.bytes:
-            state = State.BROKEN
-            why = f"its archive has {some.bytes:,} bytes, and its manifest says {manifest.size:,}"
-        return Backup(
-            name,
-            archive,
-            codec,
-            state,
-            some.bytes,
-            some.modified,
-            manifest.taken_at,
-            manifest.environment,
-            manifest.database,
-            manifest.documents,
-            manifest.query_set,
-            why,
-        )
+            return replace(plain, state=State.INCOMPLETE, why="its manifest has just been deleted")
+        return _by_manifest(plain, text)
+
+
+def _by_files(
+    archive: str, codec: str, found: Sequence[Stored], files: Container[str]
+) -> tuple[State, str | None]:
+    """What a backup is whose files ``found`` are, of which the finished ones are in ``files``.
+
+    Good, as far as that tells, if its manifest may be read.
+    """
+    writing = [stored for stored in found if stored.unfinished]
+    if any(stored.busy for stored in writing):
+        return State.RUNNING, "it is being written"
+    if any(stored.busy is None and _is_recent(stored) for stored in writing):
+        return State.BEGUN, f"it is being written, or was cut off less than {_RECENT} minutes ago"
+    if archive not in files:
+        if archive + MANIFEST in files:
+            return State.BROKEN, "its archive is missing"
+        return State.UNFINISHED, "it was cut off while it was written"
+    if codec == LEGACY:  # which never had a manifest; one beside it says nothing of it
+        return State.LEGACY, None
+    if archive + MANIFEST not in files:
+        return State.INCOMPLETE, "it has no manifest: it was cut off, or another program wrote it"
+    return State.GOOD, None
+
+
+def _by_manifest(backup: Backup, text: bytes | StoreError) -> Backup:
+    """``backup`` with what its manifest's ``text`` says, or why that cannot be read."""
+    try:
+        manifest = _manifest(text)
+    except StoreError as error:
+        said = error.message.removesuffix(".")
+        return replace(backup, state=State.UNREADABLE, why=said, refusal=error)
+    except NewerFormat as error:
+        return replace(backup, state=State.UNREADABLE, why=error.message.removesuffix("."))
+    except DamagedError as error:
+        return replace(backup, state=State.BROKEN, why=error.message.removesuffix("."))
+    state, why = State.GOOD, None
+    if manifest.size != backup.bytes:
+        state = State.BROKEN
+        why = f"its archive has {backup.bytes:,} bytes, and its manifest says {manifest.size:,}"
+    return replace(
+        backup,
+        state=state,
+        taken_at=manifest.taken_at,
+        environment=manifest.environment,
+        database=manifest.database,
+        documents=manifest.documents,
+        query_set=manifest.query_set,
+        why=why,
+    )
 
 
 def _is_recent(stored: Stored) -> bool:
