@@ -62,7 +62,7 @@ class S3Settings:
     # What is named in the settings and has no value on this machine.
     empty: frozenset[str] = frozenset()
 
-    smallest_part = 8 << 20
+    smallest_part = 16 << 20
 
     @property
     def on_create(self) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def test_no_token_is_logged(s3: S3Server, bucket: str, caplog: pytest.LogCapture
 
 @pytest.mark.parametrize(
     ("smallest", "grows", "most"),
-    [(8 << 20, True, 8 * 10**12), (5 << 20, True, 5 * 10**12), (64 << 20, False, 6 * 10**11)],
+    [(16 << 20, True, 13 * 10**12), (5 << 20, True, 5 * 10**12), (64 << 20, False, 6 * 10**11)],
 )
 def test_there_is_room_for_the_largest_backups(smallest: int, grows: bool, most: int) -> None:
     sizes = [size_of_part(number, smallest, grows=grows) for number in range(1, MOST_PARTS + 1)]

@@ -20,8 +20,9 @@ from monarch.stores.s3.refusals import code_of
 MOST_PARTS = 10_000
 # So many seconds it waits for what is under way when it gives up.
 _PATIENCE = 5.0
-# Each thousand parts are twice as large as those before: at 8 MiB, 10,000 of them are 8 TB.
+# Each thousand parts are twice as large as those before: from 16 MiB on, 10,000 of them are 13 TB.
 _DOUBLE_EVERY = 1_000
+_LARGEST_PART = 5 << 30
 _MARK = "monarch-upload"
 # What a server says that has no conditional writes.
 _UNCONDITIONAL = {"NotImplemented", "InvalidArgument", "InvalidRequest", "MethodNotAllowed"}
@@ -29,7 +30,7 @@ _UNCONDITIONAL = {"NotImplemented", "InvalidArgument", "InvalidRequest", "Method
 
 def size_of_part(number: int, smallest: int, *, grows: bool) -> int:
     """How many bytes the part of this number has, counted from 1."""
-    return smallest << (number - 1) // _DOUBLE_EVERY if grows else smallest
+    return min(smallest << (number - 1) // _DOUBLE_EVERY, _LARGEST_PART) if grows else smallest
 
 
 class S3Upload(Upload):
@@ -93,7 +94,8 @@ class S3Upload(Upload):
 
     def _next_size(self) -> int:
         settings = self._place.settings
-        return size_of_part(self._sent + 1, settings.smallest_part, grows=settings.part_size is None)
+        smallest = settings.part_size or settings.smallest_part
+        return size_of_part(self._sent + 1, smallest, grows=settings.part_size is None)
 
     def _send(self, part: bytes) -> None:
         if self._sent == MOST_PARTS:
