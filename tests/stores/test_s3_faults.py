@@ -94,7 +94,7 @@ def test_writing_is_tried_again(
         assert [one.unfinished for one in direct.list()] == [True]
         return
     if which == "complete" and fault["what"] == "flip request":
-        # The list of the parts is none any more, which nobody tries again; or it does not matter in that place.
+        # The list of the parts is none any more, which nobody tries again; or it does no harm.
         try:
             write(store)
         except StoreError:
