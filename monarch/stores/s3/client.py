@@ -26,12 +26,30 @@ def make_client(settings: S3Settings, patience: float) -> Any:
     """
     try:
         import boto3
-        from botocore.config import Config
         from botocore.exceptions import BotoCoreError
     except ModuleNotFoundError:
         raise StoreError("Backups in S3 need boto3.", "pip install boto3") from None
     _keep_quiet()
-    config = Config(
+    secret, token = settings.aws_secret_access_key, settings.aws_session_token
+    try:
+        session = boto3.session.Session(
+            aws_access_key_id=settings.aws_access_key_id,
+            aws_secret_access_key=secret.reveal() if secret else None,
+            aws_session_token=token.reveal() if token else None,
+            profile_name=settings.profile,
+            region_name=settings.region,
+        )
+        if settings.role_arn:
+            session = _in_role(session, settings.role_arn)
+        return session.client("s3", endpoint_url=settings.endpoint_url, config=_config(settings, patience))
+    except (BotoCoreError, ValueError) as error:
+        raise explain(error, settings, "create_client", None) from error
+
+
+def _config(settings: S3Settings, patience: float) -> Any:
+    from botocore.config import Config
+
+    return Config(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=patience,
         retries={
@@ -44,20 +62,6 @@ def make_client(settings: S3Settings, patience: float) -> Any:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    secret, token = settings.aws_secret_access_key, settings.aws_session_token
-    try:
-        session = boto3.session.Session(
-            aws_access_key_id=settings.aws_access_key_id,
-            aws_secret_access_key=secret.reveal() if secret else None,
-            aws_session_token=token.reveal() if token else None,
-            profile_name=settings.profile,
-            region_name=settings.region,
-        )
-        if settings.role_arn:
-            session = _in_role(session, settings.role_arn)
-        return session.client("s3", endpoint_url=settings.endpoint_url, config=config)
-    except (BotoCoreError, ValueError) as error:
-        raise explain(error, settings, "create_client", None) from error
 
 
 def _keep_quiet() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from monarch.errors import StoreError
@@ -33,6 +35,16 @@ def size_of_part(number: int, smallest: int, *, grows: bool) -> int:
     return min(smallest << (number - 1) // _DOUBLE_EVERY, _LARGEST_PART) if grows else smallest
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A part that has arrived."""
+
+    number: int
+    etag: str
+    md5: bytes
+    bytes: int
+
+
 class S3Upload(Upload):
     """A multipart upload that has begun. Memory is that of the parts under way, and of one more."""
 
@@ -43,9 +55,9 @@ class S3Upload(Upload):
         self._name = name
         self._mark = uuid.uuid4().hex
         self._waiting = bytearray()
-        self._parts: list[dict[str, Any]] = []
+        self._parts: list[_Part] = []
         self._sent = 0
-        self._under_way: deque[Future[dict[str, Any]]] = deque()
+        self._under_way: deque[Future[_Part]] = deque()
         self._over = False
         self._completing = False
         self._id = self._begin()
@@ -68,6 +80,7 @@ class S3Upload(Upload):
         while self._under_way:
             self._arrived()
         self._complete()
+        self._require_whole()
         self._over = True
 
     def give_up(self) -> None:
@@ -109,9 +122,10 @@ class S3Upload(Upload):
             self._arrived()
         self._under_way.append(start(self._upload, self._sent, part))
 
-    def _upload(self, number: int, part: bytes) -> dict[str, Any]:
+    def _upload(self, number: int, part: bytes) -> _Part:
         # A sum that every server compares, those too that know none of the newer ones.
-        digest = b64encode(hashlib.md5(part, usedforsecurity=False).digest()).decode()
+        md5 = hashlib.md5(part, usedforsecurity=False).digest()
+        digest = b64encode(md5).decode()
         arguments = {"UploadId": self._id, "PartNumber": number, "Body": part, "ContentMD5": digest}
         for last in (False, False, True):
             try:
@@ -121,7 +135,7 @@ class S3Upload(Upload):
                 # botocore tries all else again, but not what was changed on the way.
                 if last or code_of(error.__cause__) != "BadDigest":
                     raise
-        return {"PartNumber": number, "ETag": answer["ETag"]}
+        return _Part(number, answer["ETag"], md5, len(part))
 
     def _arrived(self) -> None:
         """Wait for the oldest part that is under way."""
@@ -132,7 +146,8 @@ class S3Upload(Upload):
 
         An answer may get lost, and the question be repeated: then it is there, and ours.
         """
-        arguments: dict[str, Any] = {"UploadId": self._id, "MultipartUpload": {"Parts": self._parts}}
+        parts = [{"PartNumber": part.number, "ETag": part.etag} for part in self._parts]
+        arguments: dict[str, Any] = {"UploadId": self._id, "MultipartUpload": {"Parts": parts}}
         self._completing = True
         try:
             self._place.call("complete_multipart_upload", self._name, **arguments, IfNoneMatch="*")
@@ -141,7 +156,7 @@ class S3Upload(Upload):
             if self._is_there():
                 return
             if code == "PreconditionFailed":
-                raise NameTaken(f"{self._name!r} is there already.") from error
+                raise self._taken() from error
             if code not in _UNCONDITIONAL:
                 raise
             self._complete_unconditionally(arguments)
@@ -149,8 +164,33 @@ class S3Upload(Upload):
     def _complete_unconditionally(self, arguments: dict[str, Any]) -> None:
         """Where the server has no conditional writes: those who keep the contract do not come between."""
         if self._place.find(self._name) is not None:
-            raise NameTaken(f"{self._name!r} is there already.")
+            raise self._taken()
         self._place.call("complete_multipart_upload", self._name, **arguments)
+
+    def _taken(self) -> NameTaken:
+        return NameTaken(
+            f"{self._name!r} is there already: another program has written it.",
+            "Say another name: --name",
+        )
+
+    def _require_whole(self) -> None:
+        """See that what is there is what was sent: the list of its parts may have been changed on the way.
+
+        S3's ETag of an object in parts is the MD5 of their MD5s, and how many they are. Some servers have
+        another one, and so has S3 where a key of one's own encrypts it: then the size must do.
+        """
+        found = self._place.find(self._name) or {}
+        whole = found.get("ContentLength") == sum(part.bytes for part in self._parts)
+        etag = str(found.get("ETag")).strip('"')
+        as_usual = all(part.etag.strip('"') == part.md5.hex() for part in self._parts)
+        if as_usual and re.fullmatch(r"[0-9a-f]{32}-\d+", etag):
+            together = hashlib.md5(b"".join(part.md5 for part in self._parts), usedforsecurity=False)
+            whole &= etag == f"{together.hexdigest()}-{len(self._parts)}"
+        if not whole:
+            raise StoreError(
+                f"{self._name!r} is in the bucket, but not as it was sent.",
+                "Something changes bytes on the way. Try again, and mend that.",
+            )
 
     def _is_there(self) -> bool:
         with suppress(StoreError):

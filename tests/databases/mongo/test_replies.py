@@ -8,11 +8,12 @@ from typing import Any
 
 import bson
 import pytest
-from bson import ObjectId
+from bson import Int64, ObjectId
+from bson.raw_bson import RawBSONDocument
 from pymongo import ReadPreference
 from pymongo.collection import Collection
 
-from monarch.databases.mongo.engines.replies import read_replies, unwrap
+from monarch.databases.mongo.engines.replies import _Reply, read_replies, unwrap
 from monarch.databases.mongo.pieces import split
 from monarch.databases.mongo.query import Find
 from monarch.errors import ServerError
@@ -74,6 +75,15 @@ def test_an_array_is_taken_apart(number: int) -> None:
     documents = [{"_id": n, "of": [n, {"0": "\0"}]} for n in range(number)]
     raw = bson.encode({str(n): document for n, document in enumerate(documents)})
     assert unwrap(raw) == (b"".join(map(bson.encode, documents)), number)
+
+
+@pytest.mark.parametrize("cursor", [{}, {"id": Int64(0)}, {"firstBatch": []}, {"id": 0, "nextBatch": []}])
+def test_what_is_no_reply_is_not_taken_for_an_empty_one(cursor: dict[str, Any]) -> None:
+    answer = {"cursor": RawBSONDocument(bson.encode(cursor))}
+    with pytest.raises(ServerError, match="no list of documents"):
+        _Reply.of(answer)
+    whole = {"cursor": RawBSONDocument(bson.encode({"ns": "a.b", "firstBatch": [], "id": Int64(7)}))}
+    assert _Reply.of(whole) == _Reply(bson.encode({}), 7)
 
 
 @pytest.mark.parametrize(

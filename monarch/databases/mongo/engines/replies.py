@@ -108,8 +108,12 @@ class _Reply:
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> _Reply:
+        """The reply that ``answer`` is.
+
+        :raises ServerError: if it is none. No batch is not an empty one.
+        """
         data = bytes(answer["cursor"].raw)
-        batch, cursor, start = b"", 0, LENGTH.size
+        batch, cursor, start = b"", None, LENGTH.size
         while kind := data[start]:
             end = data.index(0, start)
             name, start = data[start + 1 : end], end + 1
@@ -123,7 +127,13 @@ class _Reply:
             elif kind == _INT64 and name == b"id":
                 (cursor,) = _LONG.unpack_from(data, start)
             start += length
+        if not batch or cursor is None:
+            raise _no_list()
         return cls(batch, cursor)
+
+
+def _no_list() -> ServerError:
+    return ServerError("The server gives a reply that is no list of documents.", "Is it a MongoDB?")
 
 
 def unwrap(array: bytes) -> tuple[bytes, int]:
@@ -143,7 +153,7 @@ def unwrap(array: bytes) -> tuple[bytes, int]:
         (length,) = unpack(array, begin) if begin + SHORTEST <= last else (0,)
         end = begin + length
         if array[start] != _DOCUMENT or length < SHORTEST or end > last or array[end - 1]:
-            raise ServerError("The server gives a reply that is no list of documents.", "Is it a MongoDB?")
+            raise _no_list()
         append(array[begin:end])
         start = end
         count += 1
