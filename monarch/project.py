@@ -276,7 +276,7 @@ class Project:
             if backup is None:
                 raise UsageError(
                     f"There is no good backup of {name!r} ({known[0].db_name}) in {self.shelf.store.place}.",
-                    f"Take one: monarch backup {name}",
+                    f"Take one: monarch backup {name} (one of a part goes by its own name only)",
                 )
         backup = backup or self.shelf.get(
             name, [environment.name for environment in self.settings.environments]

@@ -116,7 +116,7 @@ def _find_another(shelf: Shelf, backup: Backup) -> str:
     for other in reversed(shelf.list()):
         if other.state is not State.GOOD or other.archive == backup.archive:
             continue
-        if backup.environment not in (None, other.environment):
+        if backup.environment not in (None, other.environment) or backup.query_set != other.query_set:
             continue
         taken = f"{other.name!r} of {other.environment}, taken {other.taken_at:%Y-%m-%d %H:%M} UTC"
         if other.bytes > _SOON_READ:

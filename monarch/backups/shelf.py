@@ -118,7 +118,9 @@ class Shelf:
         return tuple(sorted({parted[0] for file in files if (parted := split_archive_name(file))}))
 
     def newest(self, environment: str, database: str) -> Backup | None:
-        """The newest good one of ``environment``, whose database is called so. Others may use the store too.
+        """The newest good one of all of ``environment``, whose database is called so; others may be here too.
+
+        One of a part is none: restored in its place, the rest would be gone.
 
         :raises MonarchError: if there is one that may be newer, and cannot be read.
         """
@@ -126,7 +128,8 @@ class Shelf:
         good = [
             backup
             for backup in backups
-            if backup.state is State.GOOD and (backup.environment, backup.database) == (environment, database)
+            if backup.state is State.GOOD
+            and (backup.environment, backup.database, backup.query_set) == (environment, database, None)
         ]
         newest = good[-1] if good else None
         for backup in reversed(backups):

@@ -48,6 +48,8 @@ def restore(pair: Pair, engine: str, in_place: bool, as_json: bool, yes: bool) -
 
 def _told(backup: Backup) -> str:
     of = f" of {backup.environment}" if backup.environment else ""
+    if backup.query_set:
+        of = f", the part {backup.query_set}{of}"
     return f"{backup.name}{of}, taken {backup.taken_at:%Y-%m-%d %H:%M} UTC"
 
 

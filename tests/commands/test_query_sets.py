@@ -553,3 +553,31 @@ def test_a_part_of_a_replica_set_is_of_one_moment(replica_set: Server, tmp_path:
         client.drop_database(source.name)
     assert said["one_moment"] is True
     assert {one["name"]: one["documents"] for one in said["collections"]}["users"] == 9
+
+
+def test_a_part_is_nobodys_newest_backup(dogs: Two) -> None:
+    """Restored by the name of its environment, all else would be gone."""
+    dogs.folder.keep_backups()
+    part = dogs.folder.monarch("backup", "production", "-q", "AwesomeDogsQuerySet", "--name", "part")
+    assert part.code == 0, part.said
+    ran = dogs.folder.monarch("restore", "production:dev", "--yes")
+    assert_error(ran, 2, "There is no good backup of 'production'", "one of a part goes by its own name")
+    dogs.assert_old()
+    whole = dogs.folder.monarch("backup", "production", "--json").json["name"]
+    part = dogs.folder.monarch(
+        "backup", "production", "-q", "AwesomeDogsQuerySet", "--name", "part", "--json"
+    )
+    ran = dogs.folder.monarch("restore", "production:dev", "--yes")
+    assert f"The newest good backup of production is {whole}." in ran.err
+    dogs.assert_copied()
+    # By its own name it can be had; and what that is, is told before.
+    name = part.json["name"]
+    terminal = dogs.folder.terminal("restore", f"{name}:dev", columns=200)
+    terminal.expect("the part AwesomeDogsQuerySet of production")
+    terminal.sendintr()
+    terminal.expect(pexpect.EOF)
+    # Nor is it named in the place of a broken one that was whole.
+    archive = dogs.folder.path / "backups" / f"{whole}.dmp.zst"
+    archive.write_bytes(archive.read_bytes()[:-9] + b"x" * 9)
+    ran = dogs.folder.monarch("restore", f"{whole}:dev", "--yes")
+    assert_error(ran, 1, "is broken", "There is no other good one of production")
