@@ -51,7 +51,10 @@ setup(
         "pymongo>=4.9.1",
     ],
     extras_require={"embedded": EMBEDDED, "test": TEST, "dev": DEV},
-    entry_points={"console_scripts": ["monarch = monarch.commands:main"]},
+    entry_points={
+        "console_scripts": ["monarch = monarch.commands:main"],
+        "pytest11": ["monarch = monarch.pytest_plugin"],
+    },
     classifiers=[
         "Development Status :: 4 - Beta",
         "Environment :: Console",

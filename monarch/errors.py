@@ -13,6 +13,10 @@ EXIT_CODES = {
     3: "migrations are pending (where asked to say so)",
     4: "locked by another run",
     5: "a server, a store of backups or an outside tool failed",
+    6: "a migration failed or was cut off (check)",
+    7: "a migration has another file than it ran with, or none (check)",
+    8: "the database has run newer migrations than are here (check)",
+    9: "the deadline came before all was done",
     130: "interrupted",
 }
 
@@ -74,6 +78,12 @@ class StoreError(MonarchError):
 
 class DamagedError(MonarchError):
     """Bytes that were kept are not those that were written."""
+
+
+class DeadlineReached(MonarchError):
+    """There is no time left for the next migration; those before it are done."""
+
+    exit_code = 9
 
 
 class RunInterrupted(MonarchError):

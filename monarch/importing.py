@@ -61,6 +61,12 @@ def line_in(path: Path, error: BaseException) -> int | None:
 
 def describe(path: Path, error: BaseException) -> str:
     """``error`` in one line, with the line of the file ``path`` of the project, and no secret."""
+    line = line_in(path, error)
+    return f"{describe_error(error)} ({path.parent.name}/{path.name}{f', line {line}' if line else ''})"
+
+
+def describe_error(error: BaseException) -> str:
+    """``error`` in one line, and no secret."""
     if isinstance(error, SyntaxError):
         text = redact(f"{type(error).__name__}: {error.msg}")
     else:  # survives an error that cannot say itself
@@ -69,5 +75,4 @@ def describe(path: Path, error: BaseException) -> str:
         text = text.partition(", full error: {")[0]  # pymongo's appendix says the same again
     if len(text) > 300:
         text = text[:300] + " …"
-    line = line_in(path, error)
-    return f"{text} ({path.parent.name}/{path.name}{f', line {line}' if line else ''})"
+    return text

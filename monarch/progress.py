@@ -37,8 +37,11 @@ class Progress:
     def started(self, key: str) -> None:
         """A migration begins."""
 
-    def finished(self, key: str, seconds: float) -> None:
-        """A migration is done and recorded."""
+    def walked(self, collection: str, documents: int, total: int) -> None:
+        """A migration has gone over so many documents of a collection, of about ``total``."""
+
+    def finished(self, key: str, seconds: float, documents: int, echoed: str) -> None:
+        """A migration is done and recorded; it has written so many documents, and printed ``echoed``."""
 
 
 SILENT = Progress()

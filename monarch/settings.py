@@ -12,12 +12,13 @@ import sys
 import traceback
 from collections.abc import Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
 
 from monarch.environments import Environment, parse_environment
 from monarch.errors import SettingsError
+from monarch.hooks import NO_HOOKS, Hooks
 from monarch.importing import importable
 from monarch.names import nearest, suggest
 from monarch.places import SETTINGS, where_else
@@ -37,6 +38,7 @@ class Settings:
 
     environments: tuple[Environment, ...]
     store: LocalSettings | S3Settings | None = None
+    hooks: Hooks = NO_HOOKS
 
     def environment(self, name: str) -> Environment:
         """The environment called ``name``.
@@ -58,7 +60,16 @@ def load_settings(root: Path) -> Settings:
     :raises SettingsError: if it is missing, cannot be read or executed, or says something wrong.
     """
     module = _execute(root)
-    return Settings(_environments(module), parse_store(getattr(module, "BACKUPS", None)))
+    store = parse_store(getattr(module, "BACKUPS", None))
+    return Settings(_environments(module), store, _hooks(module))
+
+
+def _hooks(module: ModuleType) -> Hooks:
+    found = {field.name: getattr(module, field.name, None) for field in fields(Hooks)}
+    for name, hook in found.items():
+        if hook is not None and not callable(hook):
+            raise SettingsError(f"{name} in {SETTINGS} is no function.", "See the README, Hooks.")
+    return Hooks(**found)
 
 
 def _execute(root: Path) -> ModuleType:

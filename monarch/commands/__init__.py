@@ -16,10 +16,12 @@ from monarch.commands.copies import copy_db
 from monarch.commands.demo import demo
 from monarch.commands.environments import drop_db, list_environments
 from monarch.commands.group import Group
-from monarch.commands.migrations import generate, list_migrations, migrate, migrate_one
+from monarch.commands.marks import mark, unlock
+from monarch.commands.migrations import generate, migrate, migrate_one, rollback, verify_migration
 from monarch.commands.project import init
 from monarch.commands.querysets import generate_query_set, list_query_sets
 from monarch.commands.restores import restore
+from monarch.commands.states import check, history, list_migrations
 from monarch.version import __version__
 
 
@@ -44,6 +46,12 @@ for command in (
     list_migrations,
     migrate,
     migrate_one,
+    check,
+    history,
+    verify_migration,
+    rollback,
+    mark,
+    unlock,
     list_environments,
     copy_db,
     backup,

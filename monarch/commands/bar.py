@@ -74,6 +74,27 @@ class Bar(Told):
             told = f"{self._documents:,} documents, {size(self._bytes)} of {size(self._total())}"
             click.echo(f"{self._phase.capitalize()}: {told} …", err=True)
 
+    def walked(self, collection: str, documents: int, total: int) -> None:
+        now = time.monotonic()
+        told = f"{collection}: {documents:,} of {max(documents, total):,} documents"
+        if self._shown and now - self._drawn_at >= _REDRAW_EVERY:
+            self._drawn_at = now
+            share = documents / max(documents, total, 1)
+            filled = round(share * _WIDTH)
+            bar = f"[{'#' * filled}{'-' * (_WIDTH - filled)}] {share:4.0%}"
+            self._write(line([bar, told], columns() - 1))
+        elif not self._shown and now - self._said_at >= _SAY_EVERY:
+            self._said_at = now
+            click.echo(f"{told} …", err=True)
+
+    def started(self, key: str) -> None:
+        self._clear()
+        super().started(key)
+
+    def finished(self, key: str, seconds: float, documents: int, echoed: str) -> None:
+        self._clear()
+        super().finished(key, seconds, documents, echoed)
+
     def _total(self) -> int:
         # The server's counts are estimates: there may come more than it said.
         return max(self._all_bytes, self._bytes, 1)

@@ -1,17 +1,23 @@
-"""``generate``, ``list_migrations``, ``migrate`` and ``migrate_one``."""
+"""``generate``, ``migrate``, ``migrate_one``, ``rollback`` and ``verify_migration``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from monarch.commands.bar import Bar
+from monarch.commands.durations import DURATION
+from monarch.commands.engines import engine_option
 from monarch.commands.names import ENVIRONMENT, MIGRATION, this_project
-from monarch.commands.output import Told, count, duration, print_json, print_table
+from monarch.commands.output import count, duration, print_json, print_table
 from monarch.commands.questions import breathe, yes_option
+from monarch.errors import UsageError
 
 if TYPE_CHECKING:
-    from monarch.migrations.plan import Status
+    from monarch.migrating import Migrated
+    from monarch.migrations.plan import Step
+    from monarch.workspace.scratch import Verified
 
 
 @click.command("generate")
@@ -26,56 +32,68 @@ def generate(name: str) -> None:
     click.echo(f"Wrote {path.relative_to(project.root)}")
 
 
-@click.command("list_migrations")
-@click.argument("environment", type=ENVIRONMENT)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-def list_migrations(environment: str, as_json: bool) -> None:
-    """List all migrations and their state on ENVIRONMENT."""
-    rows = this_project().list_migrations(environment, Told())
-    if as_json:
-        print_json([_as_json(row) for row in rows])
-    elif rows:
-        print_table(("MIGRATION", "STATE", "PROCESSED AT (UTC)"), [_as_cells(row) for row in rows])
-    else:
-        click.echo("No migrations yet. Make one: monarch generate NAME")
-
-
-def _as_json(row: Status) -> dict[str, str | None]:
-    return {
-        "key": row.key,
-        "state": row.state.value,
-        "processed_at": f"{row.processed_at.isoformat()}Z" if row.processed_at else None,
-        "file": row.file.shown_path if row.file else None,
-    }
-
-
-def _as_cells(row: Status) -> tuple[str, str, str]:
-    state = row.state.value + ("" if row.file else ", file missing")
-    when = f"{row.processed_at:%Y-%m-%d %H:%M:%S}" if row.processed_at else "-"
-    return row.key, state, when
-
-
 @click.command("migrate")
 @click.argument("environment", type=ENVIRONMENT)
 @click.option("--retry", is_flag=True, help="Run again what failed or was cut off, then the rest.")
+@click.option("--plan", is_flag=True, help="Only show what would run, and why. Writes nothing.")
+@click.option("--to", metavar="MIGRATION", type=MIGRATION, help="Stop behind this one.")
+@click.option("--only", metavar="MIGRATION", type=MIGRATION, multiple=True, help="Only this one; repeatable.")
+@click.option("--strict-order", is_flag=True, help="Refuse what is older than what has run.")
+@click.option("--backup", is_flag=True, help="Take a backup first, and verify it.")
+@click.option("--wait", metavar="TIME", type=DURATION, help="Wait so long for another run, not for ever.")
+@click.option("--no-wait", is_flag=True, help="Do not wait for another run: end with 4.")
+@click.option("--deadline", metavar="TIME", type=DURATION, help="Begin no migration after it; ends with 9.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, an event a line, for programs.")
+@click.option("--junit", metavar="FILE", help="Write a JUnit file too.")
 @yes_option
-def migrate(environment: str, retry: bool, yes: bool) -> None:
+def migrate(
+    environment: str, plan: bool, as_json: bool, junit: str | None, yes: bool, no_wait: bool, **how: Any
+) -> None:
     """Run all pending migrations on ENVIRONMENT, in order.
 
-    Stops at the first that fails, and does not start while one from an earlier run is unfinished.
+    Stops at the first that fails, and does not start while one from an earlier run is unfinished. Of two
+    runs at once the second waits for the first.
     """
-    project = this_project()
-    breathe(project.environment(environment), "migrate", yes)
-    result = project.migrate(environment, retry=retry, progress=Told())
-    for key in result.only_in_database:
+    from monarch.commands.reports import reported
+
+    if plan:
+        _show_plan(this_project().plan(environment, **_wanted(how)), environment, as_json)
+        return
+    if no_wait and how["wait"] is not None:
+        raise UsageError("There is --wait, and --no-wait.", "Say one of them.")
+    if no_wait:
+        how["wait"] = 0
+    with reported(environment, as_json=as_json, junit=junit) as (progress, story):
+        project = this_project()
+        breathe(project.environment(environment), "migrate", yes)
+        story.result = project.migrate(environment, progress=progress, **how)
+    for key in story.result.only_in_database:
         click.echo(f"Note: {environment} has run {key}, which is not in this checkout.", err=True)
+    if not as_json:
+        click.echo(_told(story.result, environment))
+
+
+def _wanted(how: dict[str, Any]) -> dict[str, Any]:
+    return {name: how[name] for name in ("retry", "to", "only", "strict_order")}
+
+
+def _show_plan(steps: tuple[Step, ...], environment: str, as_json: bool) -> None:
+    if as_json:
+        print_json([{"key": step.key, "file": step.file.shown_path, "why": step.why.value} for step in steps])
+    elif steps:
+        print_table(("MIGRATION", "WHY"), [(step.key, step.why.value) for step in steps])
+        click.echo(f"{count(len(steps), 'migration')} would run on {environment}, in this order.")
+    else:
+        click.echo(f"Nothing would run on {environment}.")
+
+
+def _told(result: Migrated, environment: str) -> str:
     if result.done:
         spent = duration(sum(done.seconds for done in result.done))
-        click.echo(f"{count(len(result.done), 'migration')} done in {spent}. That felt natural.")
-    elif result.known:
-        click.echo(f"Nothing to do: {environment} has run everything ({count(result.known, 'migration')}).")
-    else:
-        click.echo("Nothing to do: there are no migrations yet. Make one: monarch generate NAME")
+        return f"{count(len(result.done), 'migration')} done in {spent}. That felt natural."
+    if result.known:
+        return f"Nothing to do: {environment} has run everything ({count(result.known, 'migration')})."
+    return "Nothing to do: there are no migrations yet. Make one: monarch generate NAME"
 
 
 @click.command("migrate_one")
@@ -86,5 +104,57 @@ def migrate_one(migration: str, environment: str, yes: bool) -> None:
     """Run one MIGRATION on ENVIRONMENT, whatever its state is, as often as you like."""
     project = this_project()
     breathe(project.environment(environment), f"run {migration} on", yes)
-    done = project.migrate_one(migration, environment, Told())
+    with Bar() as bar:
+        done = project.migrate_one(migration, environment, bar)
     click.echo(f"{done.key} is done on {environment}.")
+
+
+@click.command("rollback")
+@click.argument("environment", type=ENVIRONMENT)
+@click.argument("migration", type=MIGRATION, required=False)
+@yes_option
+def rollback(environment: str, migration: str | None, yes: bool) -> None:
+    """Undo the newest migration that has run on ENVIRONMENT, or MIGRATION.
+
+    That is what its own rollback() does. It is New afterwards, and runs again with the next `migrate`.
+    """
+    project = this_project()
+    breathe(project.environment(environment), "roll back a migration on", yes)
+    with Bar() as bar:
+        done = project.rollback(environment, migration, bar)
+    click.echo(f"{done.key} is rolled back on {environment}, and is New there.")
+
+
+@click.command("verify_migration")
+@click.argument("migration", type=MIGRATION)
+@click.argument("environment", type=ENVIRONMENT)
+@engine_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@yes_option
+def verify_migration(migration: str, environment: str, engine: str, as_json: bool, yes: bool) -> None:
+    """Run MIGRATION twice on a scratch copy of ENVIRONMENT, and see whether the second run changes anything.
+
+    The copy is a database beside that of ENVIRONMENT, on the same server, and is dropped afterwards.
+    """
+    project = this_project()
+    breathe(project.environment(environment), "make a scratch copy beside", yes)
+    with Bar() as bar:
+        verified = project.verify_migration(migration, environment, engine=engine, progress=bar)
+    _show_verified(verified, as_json)
+    if not verified.repeatable:
+        click.get_current_context().exit(1)
+
+
+def _show_verified(verified: Verified, as_json: bool) -> None:
+    if as_json:
+        names = ("key", "repeatable", "changed", "error")
+        print_json({name: getattr(verified, name) for name in names} | {"seconds": verified.first.seconds})
+        return
+    took, wrote = duration(verified.first.seconds), count(verified.first.documents, "document")
+    click.echo(f"{verified.key} ran in {took}, and wrote {wrote}.")
+    if verified.error is not None:
+        click.echo(f"The second run failed: {verified.error}")
+    elif verified.changed:
+        click.echo(f"The second run changed {', '.join(verified.changed)}: it does not do the same twice.")
+    else:
+        click.echo("The second run changed nothing: it may be run again.")

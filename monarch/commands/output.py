@@ -60,8 +60,9 @@ class Told(Progress):
     def started(self, key: str) -> None:
         self._say(f"{click.style('->', fg='cyan')} {key}")
 
-    def finished(self, key: str, seconds: float) -> None:
-        self._say(f"   {click.style('done', fg='green')} in {duration(seconds)}")
+    def finished(self, key: str, seconds: float, documents: int, echoed: str) -> None:
+        wrote = f", {count(documents, 'document')} written" if documents else ""
+        self._say(f"   {click.style('done', fg='green')} in {duration(seconds)}{wrote}")
 
     def _say(self, line: str) -> None:
         try:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from monarch.databases.lease import Lease
+from monarch.databases.lease import Holder, Lease
 from monarch.databases.selection import Selection
-from monarch.history import History
+from monarch.history import History, Place, Recorder
+from monarch.origin import NOWHERE, Origin
 from monarch.progress import Progress
 from monarch.streams import Sink, Stream
 
@@ -115,6 +117,48 @@ class Files(ABC):
         """
 
 
+class Transaction(ABC):
+    """A transaction that has begun. It is undone unless it is committed, see `OpenAttempt.complete`."""
+
+    @property
+    @abstractmethod
+    def handles(self) -> Mapping[str, object]:
+        """What a migration finds on ``self`` in it, besides what it finds always."""
+
+
+class Work(ABC):
+    """A connection of a migration's own: what it does to it does not disturb monarch's."""
+
+    @property
+    @abstractmethod
+    def handles(self) -> Mapping[str, object]:
+        """What a migration finds on ``self``, by attribute."""
+
+    @property
+    @abstractmethod
+    def written(self) -> int:
+        """How many documents were inserted, changed or removed through it, as the server counts them."""
+
+    @abstractmethod
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """A transaction, while the context lasts."""
+
+    @abstractmethod
+    def count(self, collection: str, filter: Mapping[str, Any]) -> int:
+        """How many documents a walk will find, about."""
+
+    @abstractmethod
+    def batches(
+        self,
+        collection: str,
+        filter: Mapping[str, Any],
+        size: int,
+        start: Place | None,
+        transaction: Transaction | None,
+    ) -> Iterator[tuple[Sequence[Any], Place]]:
+        """The documents behind ``start`` by their ``_id``, ``size`` at once, and where each lot ends."""
+
+
 class Database(ABC):
     """One open database. Every method raises `ServerError` where the server fails or refuses."""
 
@@ -143,11 +187,40 @@ class Database(ABC):
         """Whether both are one database of one server, however its host is spelled. Writes nothing."""
 
     @abstractmethod
-    def lease(self, purpose: str) -> AbstractContextManager[Lease]:
-        """Be the only one to change it while the context lasts; ``purpose`` tells others what for.
+    def recorder(self, lease: Lease) -> Recorder:
+        """Writes its history, as long as ``lease`` is held."""
 
-        :raises LockedError: naming who is.
+    @abstractmethod
+    def work(self) -> AbstractContextManager[Work]:
+        """What a migration works with, while the context lasts."""
+
+    @abstractmethod
+    def can_transact(self) -> bool:
+        """Whether its server has transactions."""
+
+    @abstractmethod
+    def fingerprint(self) -> Mapping[str, object]:
+        """Something that is another for every collection, by its name, as soon as anything in it is.
+
+        Monarch's own and the histories are left out.
         """
+
+    @abstractmethod
+    def lease(self, purpose: str, origin: Origin = NOWHERE) -> AbstractContextManager[Lease]:
+        """Be the only one to change it while the context lasts.
+
+        ``purpose`` tells others what for, ``origin`` from where.
+
+        :raises Held: naming who is.
+        """
+
+    @abstractmethod
+    def holder(self) -> Holder | None:
+        """Whoever holds the lease now. Writes nothing."""
+
+    @abstractmethod
+    def unlock(self, holder: Holder) -> bool:
+        """Take the lease away from ``holder``, whose run stops as soon as it notices; False if it is gone."""
 
     @abstractmethod
     def sees(self, lease: Lease) -> bool:

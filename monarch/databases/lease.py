@@ -6,8 +6,38 @@ A database that is copied into, migrated or dropped is held by one run at a time
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from monarch.errors import LockedError
 
 SECONDS = 30
+
+
+class Held(LockedError):
+    """Somebody else has the lease: the run that is called ``run``."""
+
+    def __init__(self, message: str, hint: str | None, run: str) -> None:
+        super().__init__(message, hint)
+        self.run = run
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Whoever has the lease. ``who`` is the process in words, ``purpose`` what it does, ``job`` that of CI.
+
+    ``seconds`` it has had it, by the server's clock; ``expired`` if its time is over and nobody came
+    since; ``alive`` if the process is on this machine and still there.
+    """
+
+    run: str
+    fence: int
+    who: str
+    purpose: str
+    job: str | None
+    link: str | None
+    seconds: float
+    expired: bool
+    alive: bool
 
 
 class Lease(ABC):

@@ -30,8 +30,10 @@ def identity() -> dict[str, Any]:
 
 
 def describe(recorded: Mapping[str, Any]) -> str:
-    """A recorded process in words."""
-    return f"process {recorded.get('pid')} of {recorded.get('user')} on {recorded.get('host')}"
+    """A recorded process in words, with its job in CI if that is known."""
+    process = f"process {recorded.get('pid')} of {recorded.get('user')} on {recorded.get('host')}"
+    job = recorded.get("link") or recorded.get("job")
+    return f"{process} ({job})" if job else process
 
 
 def is_here(recorded: Mapping[str, Any]) -> bool:

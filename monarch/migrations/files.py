@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from pathlib import Path
 
@@ -35,6 +36,29 @@ class MigrationFile:
     @property
     def shown_path(self) -> str:
         return f"{FOLDER}/{self.path.name}"
+
+
+def checksum(file: MigrationFile) -> str:
+    """The SHA-256 of a file's text, which is the same whatever git makes of the ends of its lines.
+
+    :raises ProjectError: if it cannot be read.
+    """
+    try:
+        content = file.path.read_bytes()
+    except OSError as error:
+        hint = "It must be a file that you may read."
+        raise ProjectError(f"{file.shown_path} cannot be read: {error.strerror}.", hint) from None
+    return sha256(content.replace(b"\r\n", b"\n")).hexdigest()
+
+
+def says_repeatable(file: MigrationFile) -> bool:
+    """Whether a class in ``file`` says ``repeatable = True``, as can be told without importing it."""
+    try:
+        tree = ast.parse(file.path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return False
+    lines = [line for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for line in node.body]
+    return any(ast.unparse(line) == "repeatable = True" for line in lines)
 
 
 def find_migrations(root: Path) -> tuple[MigrationFile, ...]:
@@ -106,12 +130,13 @@ def load_migration(file: MigrationFile, root: Path) -> type[Migration]:
         raise ProjectError(
             f"{file.shown_path}: class {classes[0].__name__} has no run().", "Write def run(self): in it."
         )
-    if any(test(classes[0].run) for test in (iscoroutinefunction, isgeneratorfunction, isasyncgenfunction)):
-        raise ProjectError(
-            f"{file.shown_path}: run() of {classes[0].__name__} is async or a generator, "
-            "of which a call runs nothing.",
-            "Make it a plain function; asyncio.run(…) inside it runs what is async.",
-        )
+    for method in (classes[0].run, classes[0].rollback):
+        if any(test(method) for test in (iscoroutinefunction, isgeneratorfunction, isasyncgenfunction)):
+            raise ProjectError(
+                f"{file.shown_path}: {method.__name__}() of {classes[0].__name__} is async or a generator, "
+                "of which a call runs nothing.",
+                "Make it a plain function; asyncio.run(…) inside it runs what is async.",
+            )
     return classes[0]
 
 

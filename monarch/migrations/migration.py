@@ -2,35 +2,60 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
+    from pymongo.client_session import ClientSession
     from pymongo.database import Database
 
     from monarch.environments import Environment
+    from monarch.migrations.walking import Walks
 
 
 class Migration:
     """One step of a database from one state to the next. Subclasses write `run`.
 
-    ``environment`` is the environment that it runs on.
+    ``environment`` is the environment that it runs on. With ``transaction = True`` it runs in one, and
+    either all of it happens or nothing. With ``repeatable = True`` it runs again whenever its file has
+    changed, after the others.
     """
 
+    transaction: ClassVar[bool] = False
+    repeatable: ClassVar[bool] = False
     environment: Environment
+    _walks: Walks
 
     def run(self) -> None:
         """Change the database. An exception records the migration as failed and stops the run."""
+        raise NotImplementedError
+
+    def rollback(self) -> None:
+        """Undo what `run` has done, for ``monarch rollback``. Need not be there."""
         raise NotImplementedError
 
 
 class MongoBackedMigration(Migration):
     """A migration of a MongoDB database.
 
-    ``database`` and ``client`` are pymongo's, connected to the environment. ``uri`` is its whole
-    connection string, password included, for whoever wants to connect an ODM of their own.
+    ``database`` and ``client`` are pymongo's, connected to the environment. ``session`` is that of the
+    transaction, to be handed to each operation; None without one. ``uri`` is the whole connection string,
+    password included, for whoever wants to connect an ODM of their own.
     """
 
     client: MongoClient[dict[str, Any]]
     database: Database[dict[str, Any]]
+    session: ClientSession | None
     uri: str
+
+    def each(
+        self, collection: str, filter: Mapping[str, Any] | None = None, *, batch: int = 1000
+    ) -> Iterator[dict[str, Any]]:
+        """The documents of ``collection`` that ``filter`` finds, in the order of their ``_id``.
+
+        They are read ``batch`` at once. After each so many it is remembered how far it came: a run that
+        was cut off goes on there, as long as the file of the migration is the same, and may see the
+        documents of one batch a second time. In a transaction nothing is remembered.
+        """
+        return self._walks.walk(collection, filter or {}, batch)

@@ -4,49 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from enum import Enum
 
 from monarch.errors import LockedError, MigrationError, ProjectError
-from monarch.history import Record, State
-from monarch.migrations.files import MigrationFile
+from monarch.history import UNFINISHED, Action, Record, State
+from monarch.migrations.files import MigrationFile, checksum, find_migration
+
+
+class Why(Enum):
+    """Why a migration is to run."""
+
+    NEW = "new"
+    LATE = "late: older than what has run"
+    RETRY = "again: it did not finish"
+    CHANGED = "again: repeatable, and its file has changed"
 
 
 @dataclass(frozen=True)
-class Status:
-    """One line of ``list_migrations``. ``file`` is None where only the database knows of it."""
+class Wanted:
+    """What a person wants of a run. ``to`` and ``only`` are names of migrations.
 
-    key: str
-    state: State
-    processed_at: datetime | None
-    file: MigrationFile | None
-    record: Record | None = None
+    With ``retry`` what did not finish runs as well; with ``strict_order`` nothing that is older than what
+    has run.
+    """
+
+    retry: bool = False
+    to: str | None = None
+    only: tuple[str, ...] = ()
+    strict_order: bool = False
 
 
-def list_status(files: tuple[MigrationFile, ...], records: Mapping[str, Record]) -> tuple[Status, ...]:
-    """Every migration that the checkout or the database knows, in order of their keys."""
-    known = {file.key: file for file in files}
-    rows = []
-    for key in sorted({*known, *records}):
-        record = records.get(key)
-        state = record.state if record else State.NEW
-        when = record.processed_at if record else None
-        rows.append(Status(key, state, when, known.get(key), record))
-    return tuple(rows)
+@dataclass(frozen=True)
+class Step:
+    """A migration that is to run. ``seen`` is what the history says of it."""
+
+    file: MigrationFile
+    why: Why
+    seen: Record | None = None
+
+    @property
+    def key(self) -> str:
+        return self.file.key
+
+    @property
+    def action(self) -> Action:
+        """How the journal calls it."""
+        return Action.RETRY if self.why is Why.RETRY else Action.RUN
+
+
+class BeingRun(LockedError):
+    """Somebody runs one of the migrations just now."""
 
 
 def pending(
-    files: tuple[MigrationFile, ...],
-    records: Mapping[str, Record],
-    environment: str,
-    *,
-    retry: bool = False,
-) -> tuple[MigrationFile, ...]:
-    """The migrations to run, in order. With ``retry`` those that did not finish are among them.
+    files: tuple[MigrationFile, ...], records: Mapping[str, Record], environment: str, wanted: Wanted
+) -> tuple[Step, ...]:
+    """The migrations to run, in the order of their files; those that repeat come behind the others.
 
-    :raises LockedError: if another run is at one of them.
-    :raises ProjectError: if two have one name, unless both have run.
+    :raises BeingRun: if another run is at one of them.
+    :raises ProjectError: if two have one name, unless both have run; or if ``wanted`` names none.
     :raises MigrationError: if one did not finish and nobody said to retry, naming it and the ways on;
-        or if the database has a history and the checkout has no migrations at all.
+        if one is older than what has run and the order is strict; or if the database has a history and
+        the checkout has no migrations at all.
     """
     if records and not files:
         raise MigrationError(
@@ -54,22 +73,71 @@ def pending(
             "Is this the right folder, and the checkout complete?",
         )
     _refuse_duplicates(files, records)
-    due = []
-    for status in list_status(files, records):
-        if status.state is State.COMPLETED:
+    for record in records.values():
+        refuse_if_running(record, environment)
+    chosen = _choose(files, wanted)
+    newest = newest_completed(records)
+    steps = [step for file in files if file in chosen for step in _step(file, records.get(file.key), newest)]
+    _refuse_to_pass(steps, records, environment, wanted)
+    late = [step.key for step in steps if step.why is Why.LATE]
+    if late and wanted.strict_order:
+        raise MigrationError(
+            f"Older than what {environment!r} has run, and the order is strict: {', '.join(late)}.",
+            "Rename them to a time that is later (monarch generate shows how), or leave out --strict-order.",
+        )
+    # Those of whose repeating the history knows; of the others their classes tell, once they are loaded.
+    return (*(s for s in steps if s.why is not Why.CHANGED), *(s for s in steps if s.why is Why.CHANGED))
+
+
+def newest_completed(records: Mapping[str, Record]) -> str:
+    """The key of the newest migration that has run to its end, or an empty one."""
+    once = (record for record in records.values() if record.repeats is None)
+    return max((record.key for record in once if record.state is State.COMPLETED), default="")
+
+
+def is_due(file: MigrationFile, record: Record | None) -> bool:
+    """Whether ``file`` has not run yet, or is to run again."""
+    if record is None or record.state is not State.COMPLETED:
+        return True
+    return record.repeats is not None and record.repeats != checksum(file)
+
+
+def _choose(files: tuple[MigrationFile, ...], wanted: Wanted) -> set[MigrationFile]:
+    chosen = {find_migration(files, name) for name in wanted.only} if wanted.only else set(files)
+    if wanted.to is not None:
+        last = find_migration(files, wanted.to)
+        chosen = {file for file in chosen if file.key <= last.key}
+    return chosen
+
+
+def _step(file: MigrationFile, record: Record | None, newest: str) -> tuple[Step, ...]:
+    if not is_due(file, record):
+        return ()
+    if record is not None and record.state in UNFINISHED:
+        return (Step(file, Why.RETRY, record),)
+    if record is not None and record.state is State.COMPLETED:
+        return (Step(file, Why.CHANGED, record),)
+    return (Step(file, Why.LATE if file.key < newest else Why.NEW, record),)
+
+
+def _refuse_to_pass(
+    steps: list[Step], records: Mapping[str, Record], environment: str, wanted: Wanted
+) -> None:
+    """Nothing goes past what did not finish."""
+    chosen = {step.key for step in steps}
+    for record in sorted(records.values(), key=lambda record: record.key):
+        if record.state not in UNFINISHED:
             continue
-        if status.record is not None:
-            refuse_if_running(status.record, environment)
-        if status.state in (State.FAILED, State.PROCESSING) and not retry:
-            raise _stands_in_the_way(status, environment)
-        if status.file is not None:
-            due.append(status.file)
-        elif status.state is not State.NEW:
+        if record.key in chosen:
+            if not wanted.retry:
+                raise stands_in_the_way(record, environment)
+        elif not wanted.only and wanted.to is None:
             raise MigrationError(
-                f"{status.key} did not finish on {environment!r}, and its file is not here.",
+                f"{record.key} did not finish on {environment!r}, and its file is not here.",
                 "Check out the version that has it, and finish it there.",
             )
-    return tuple(due)
+        elif any(key > record.key for key in chosen):
+            raise stands_in_the_way(record, environment)
 
 
 def _refuse_duplicates(files: tuple[MigrationFile, ...], records: Mapping[str, Record]) -> None:
@@ -89,39 +157,51 @@ def _refuse_duplicates(files: tuple[MigrationFile, ...], records: Mapping[str, R
 def refuse_if_running(record: Record, environment: str) -> None:
     """Let nothing touch a migration while a process that we can see is running it.
 
-    :raises LockedError: naming the process.
+    :raises BeingRun: naming the process.
     """
-    if record.state is State.PROCESSING and record.attempt is not None and record.attempt.alive:
-        raise LockedError(
+    if record.state is State.PROCESSING and record.attempt is not None:
+        raise BeingRun(
             f"{record.key} is being run on {environment!r} by {record.attempt.who}{_since(record)}.",
             "Wait until it is done, then try again.",
         )
 
 
-def _stands_in_the_way(status: Status, environment: str) -> MigrationError:
-    record = status.record
-    attempt = record.attempt if record else None
-    since = _since(record) if record else ""
-    if status.state is State.FAILED:
+def stands_in_the_way(record: Record, environment: str) -> MigrationError:
+    """The error for whoever would go past a migration that did not finish."""
+    attempt = record.attempt
+    since = _since(record)
+    ways = ways_on(record.key, environment, record)
+    if record.state is State.FAILED:
         why = f": {attempt.error}" if attempt and attempt.error else "."
         return MigrationError(
-            f"{status.key} failed on {environment!r}{since}, and nothing goes past it{why}",
-            ways_on(status.key, environment),
+            f"{record.key} failed on {environment!r}{since}, and nothing goes past it{why}", ways
         )
     by = f" by {attempt.who}" if attempt else ""
+    if attempt is not None and attempt.outcome is State.INTERRUPTED:
+        message = f"{record.key} was interrupted on {environment!r}{by}{since}, and nothing goes past it."
+        return MigrationError(message, ways)
     return MigrationError(
-        f"{status.key} was left in Processing on {environment!r}{by}{since}. It was cut off, unless it still "
-        "runs on another machine. Nothing goes past it.",
-        f"Make sure that it does not run, and look what it has done. {ways_on(status.key, environment)}",
+        f"{record.key} is Interrupted: it was left in Processing on {environment!r}{by}{since}. "
+        "It was cut off, unless it still runs on another machine. Nothing goes past it.",
+        f"Make sure that it does not run, and look what it has done. {ways}",
     )
 
 
-def ways_on(key: str, environment: str) -> str:
-    """How to go on after a migration that did not finish, with the exact commands."""
+def ways_on(key: str, environment: str, record: Record | None = None) -> str:
+    """How to go on after a migration that did not finish, with the exact commands; and how to go back."""
+    attempt = record.attempt if record else None
+    if attempt is not None and attempt.action is Action.ROLLBACK:
+        return f"It was being rolled back. Mend it, then `monarch rollback {environment} {key}`."
     return (
         f"Mend it, then `monarch migrate_one {key} {environment}`,"
         f" or `monarch migrate {environment} --retry` to go on with the rest too."
+        f"{way_back(attempt.backup if attempt else None, environment)}"
     )
+
+
+def way_back(backup: str | None, environment: str) -> str:
+    """How to get back to the backup that was taken before, if one was."""
+    return f" To go back to before: `monarch restore {backup}:{environment}`." if backup else ""
 
 
 def _since(record: Record) -> str:

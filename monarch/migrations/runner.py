@@ -5,18 +5,27 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from monarch.environments import Environment
-from monarch.errors import MigrationError, MonarchError, RunInterrupted
-from monarch.history import Failure, History, Record
-from monarch.importing import describe, importable
-from monarch.migrations.files import MigrationFile, load_migration
+from monarch.errors import DeadlineReached, LockedError, MigrationError, MonarchError, RunInterrupted
+from monarch.history import Action, Begun, Effort, Failure, OpenAttempt, Places, Record, Recorder
+from monarch.importing import describe, importable, line_in
+from monarch.migrations.echo import Echo, heard
+from monarch.migrations.files import MigrationFile, checksum, load_migration
 from monarch.migrations.migration import Migration
-from monarch.migrations.plan import ways_on
+from monarch.migrations.plan import Step, way_back, ways_on
+from monarch.migrations.walking import Walks
+from monarch.origin import Origin
 from monarch.progress import Progress
 from monarch.secret import redact
+from monarch.uninterrupted import run_to_its_end
+
+if TYPE_CHECKING:
+    from monarch.databases.base import Transaction, Work
 
 # So many characters of a long traceback are kept at its beginning, and as many at its end.
 _STORY_ENDS = 50_000
@@ -24,112 +33,192 @@ _STORY_ENDS = 50_000
 
 @dataclass(frozen=True)
 class Done:
-    """A migration that has run, and how long it took."""
+    """A migration that has run: how long it took, the documents it has written, and what it printed."""
 
     key: str
     seconds: float
+    documents: int = 0
+    echoed: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is the same for all migrations of a run.
+
+    ``check`` raises if it may change nothing any more. ``backup`` was taken before it. After ``deadline``,
+    by the clock of `time.monotonic`, no other migration begins.
+    """
+
+    root: Path
+    environment: Environment
+    origin: Origin
+    progress: Progress
+    check: Callable[[], None]
+    backup: str | None = None
+    deadline: float | None = None
 
 
 class Runner:
-    """Runs migrations of the project at ``root`` on one environment."""
+    """Runs migrations on one database, through ``work``, and has them recorded."""
 
-    def __init__(
-        self,
-        root: Path,
-        environment: Environment,
-        history: History,
-        handles: Mapping[str, object],
-        progress: Progress,
-        check: Callable[[], None],
-    ) -> None:
-        """``check`` raises before each migration if this run may change nothing any more."""
-        self._root = root
-        self._environment = environment
-        self._history = history
-        self._handles = handles
-        self._progress = progress
-        self._check = check
+    def __init__(self, run: Run, recorder: Recorder, work: Work) -> None:
+        self._run = run
+        self._recorder = recorder
+        self._work = work
 
-    def run(
-        self,
-        files: tuple[MigrationFile, ...],
-        kinds: Mapping[str, type[Migration]],
-        records: Mapping[str, Record],
-    ) -> tuple[Done, ...]:
-        """Run ``files``, loaded as ``kinds`` by `load_all`, in their order, whatever ``records`` say of them.
+    def run(self, steps: tuple[Step, ...], kinds: Mapping[str, type[Migration]]) -> tuple[Done, ...]:
+        """Run ``steps``, loaded as ``kinds`` by `load_all`, in their order.
 
-        :raises LockedError: if another run takes one of them first.
+        :raises LockedError: if another run has taken over; nothing was recorded since.
         :raises MigrationError: if one fails; those behind it are not touched.
+        :raises DeadlineReached: if there is no time for the next one.
         :raises RunInterrupted: on Ctrl-C or a signal, once that is recorded.
         """
-        if files:
-            self._progress.planned(self._environment.name, tuple(file.key for file in files))
-        return tuple(self._run_one(file, kinds[file.key], records.get(file.key)) for file in files)
+        self._run.progress.planned(self._run.environment.name, tuple(step.key for step in steps))
+        done: list[Done] = []
+        for step in steps:
+            if self._run.deadline is not None and time.monotonic() >= self._run.deadline:
+                raise DeadlineReached(
+                    f"The deadline came: {len(done)} of {len(steps)} migrations are done on "
+                    f"{self._run.environment.name!r}; {step.key} is the next.",
+                    f"To go on: monarch migrate {self._run.environment.name}",
+                )
+            done.append(self.run_one(step.file, kinds[step.key], step.action, step.seen))
+        return tuple(done)
 
-    def _run_one(self, file: MigrationFile, kind: type[Migration], seen: Record | None) -> Done:
-        self._check()
-        self._progress.started(file.key)
-        began = time.monotonic()
-        self._history.start(file.key, seen)
-        try:
-            self._call(kind)
-            if self._progress.must_stop():
-                raise KeyboardInterrupt("swallowed by the migration")
-        except KeyboardInterrupt as error:
-            self._record(file, error, interrupted=True)
-            raise RunInterrupted(
-                f"{file.key} was interrupted on {self._environment.name!r}, and is recorded as Failed.",
-                ways_on(file.key, self._environment.name),
-            ) from error
-        except BaseException as error:
-            # SystemExit too: a migration that says `exit(0)` half way has not completed.
-            self._record(file, error)
-            raise MigrationError(
-                f"{file.key} failed on {self._environment.name!r}: {describe(file.path, error)}",
-                ways_on(file.key, self._environment.name),
-            ) from error
-        self._complete(file)
-        done = Done(file.key, time.monotonic() - began)
-        self._progress.finished(done.key, done.seconds)
+    def run_one(
+        self, file: MigrationFile, kind: type[Migration], action: Action, seen: Record | None
+    ) -> Done:
+        """Run one of them, or roll it back, whatever was ``seen`` of it. Raises what `run` does."""
+        self._run.check()
+        self._run.progress.started(file.key)
+        now = checksum(file)
+        places = _places(seen, action, now)
+        begun = Begun(file.key, action, now, self._run.origin, kind.repeatable, self._run.backup, places)
+        one = _One(self._run, self._work, file, action, time.monotonic(), self._work.written)
+        with heard() as echo, one.transaction(kind) as transaction:
+            attempt = self._recorder.begin(begun)
+            try:
+                one.call(kind, attempt, places, transaction)
+            except KeyboardInterrupt as error:
+                one.record(attempt, error, echo, interrupted=True)
+                raise RunInterrupted(
+                    f"{file.key} was interrupted on {self._run.environment.name!r}, and is recorded as that.",
+                    one.ways_on(),
+                ) from error
+            except LockedError:
+                raise  # whoever has the lease now decides
+            except BaseException as error:
+                # SystemExit too: a migration that says `exit(0)` half way has not completed.
+                one.record(attempt, error, echo)
+                raise MigrationFailed(
+                    f"{file.key} failed on {self._run.environment.name!r}: {describe(file.path, error)}",
+                    one.ways_on(),
+                    file,
+                    line_in(file.path, error),
+                ) from error
+            one.complete(attempt, echo, transaction)
+        done = Done(file.key, one.seconds(), one.documents(), echo.text)
+        self._run.progress.finished(done.key, done.seconds, done.documents, done.echoed)
         return done
 
-    def _call(self, kind: type[Migration]) -> None:
-        with importable(self._root):
-            migration = kind()
-            migration.environment = self._environment
-            for name, value in self._handles.items():
-                setattr(migration, name, value)
-            migration.run()
 
-    def _complete(self, file: MigrationFile) -> None:
+class MigrationFailed(MigrationError):
+    """A migration has raised: in which file, and where in it."""
+
+    def __init__(self, message: str, hint: str | None, file: MigrationFile, line: int | None) -> None:
+        super().__init__(message, hint)
+        self.file = file
+        self.line = line
+
+
+@dataclass(frozen=True)
+class _One:
+    """One migration that runs, from when on, and how many documents had been written before it."""
+
+    shared: Run
+    work: Work
+    file: MigrationFile
+    action: Action
+    began: float
+    written: int
+
+    def transaction(self, kind: type[Migration]) -> AbstractContextManager[Transaction | None]:
+        """The one that it runs in, if it wants to run in one."""
+        return self.work.transaction() if kind.transaction else nullcontext()
+
+    def call(
+        self, kind: type[Migration], attempt: OpenAttempt, places: Places, transaction: Transaction | None
+    ) -> None:
+        """Run it, or roll it back."""
+        with importable(self.shared.root):
+            migration = kind()
+            migration.environment = self.shared.environment
+            handles = {**self.work.handles, **(transaction.handles if transaction else {})}
+            for name, value in handles.items():
+                setattr(migration, name, value)
+            migration._walks = Walks(
+                self.work, attempt, transaction, places, self.shared.check, self.shared.progress
+            )
+            if self.action is Action.ROLLBACK:
+                migration.rollback()
+            else:
+                migration.run()
+        if self.shared.progress.must_stop():
+            raise KeyboardInterrupt("swallowed by the migration")
+
+    def complete(self, attempt: OpenAttempt, echo: Echo, transaction: Transaction | None) -> None:
+        """Have its completion recorded, which no signal cuts short: it has run."""
+        key, name = self.file.key, self.shared.environment.name
         try:
-            self._history.complete(file.key)
-        except KeyboardInterrupt as error:
-            # It has run: saying so a second time does no harm, not having said so would.
-            self._history.complete(file.key)
-            raise RunInterrupted(
-                f"Interrupted. {file.key} is done on {self._environment.name!r}; nothing ran after it.",
-                f"To go on: monarch migrate {self._environment.name}",
-            ) from error
+            signalled = run_to_its_end(lambda: attempt.complete(self.effort(echo), transaction))
         except MonarchError as error:
+            if transaction is not None and not isinstance(error, LockedError):
+                self.record(attempt, error, echo)
+                raise MigrationFailed(
+                    f"{key} could not be committed on {name!r}, and nothing of it happened: {error.message}",
+                    self.ways_on(),
+                    self.file,
+                    None,
+                ) from error
             raise type(error)(
-                f"{file.key} has run to its end on {self._environment.name!r}, but that could not be "
-                f"recorded: {error.message}",
+                f"{key} has run to its end on {name!r}, but that could not be recorded: {error.message}",
                 "It is left in Processing. Look what it has done before you run it a second time.",
             ) from error
+        if signalled:
+            raise RunInterrupted(
+                f"Interrupted. {key} is done on {name!r}; nothing ran after it.",
+                f"To go on: monarch migrate {name}",
+            )
 
-    def _record(self, file: MigrationFile, error: BaseException, *, interrupted: bool = False) -> None:
+    def record(
+        self, attempt: OpenAttempt, error: BaseException, echo: Echo, *, interrupted: bool = False
+    ) -> None:
         story = _storable(redact("".join(traceback.format_exception(error))))
+        said = describe(self.file.path, error)
         try:
-            self._history.fail(file.key, Failure(_storable(describe(file.path, error)), story, interrupted))
+            attempt.fail(Failure(_storable(said), story, interrupted), self.effort(echo))
         except MonarchError as unrecorded:
             kind = RunInterrupted if interrupted else MigrationError
             raise kind(
-                f"{file.key} failed: {describe(file.path, error)}; and that could not be recorded: "
-                f"{unrecorded.message}",
-                "It is left in Processing. See that the server is back. "
-                f"{ways_on(file.key, self._environment.name)}",
+                f"{self.file.key} failed: {said}; and that could not be recorded: {unrecorded.message}",
+                f"It is left in Processing. See that the server is back. {self.ways_on()}",
             ) from error
+
+    def effort(self, echo: Echo) -> Effort:
+        return Effort(self.seconds(), self.documents(), _storable(redact(echo.text)))
+
+    def seconds(self) -> float:
+        return round(time.monotonic() - self.began, 3)
+
+    def documents(self) -> int:
+        return self.work.written - self.written
+
+    def ways_on(self) -> str:
+        name = self.shared.environment.name
+        if self.action is Action.ROLLBACK:
+            return f"Mend it, then `monarch rollback {name} {self.file.key}`."
+        return ways_on(self.file.key, name) + way_back(self.shared.backup, name)
 
 
 def load_all(files: tuple[MigrationFile, ...], root: Path) -> Mapping[str, type[Migration]]:
@@ -139,6 +228,14 @@ def load_all(files: tuple[MigrationFile, ...], root: Path) -> Mapping[str, type[
     :raises ProjectError: if one cannot be loaded.
     """
     return {file.key: load_migration(file, root) for file in files}
+
+
+def _places(seen: Record | None, action: Action, now: str) -> Places:
+    """Where the walks of an earlier attempt came to, if it was at the same with the same file."""
+    attempt = seen.attempt if seen is not None else None
+    if attempt is None or attempt.checksum != now:
+        return {}
+    return attempt.places if (attempt.action is Action.ROLLBACK) == (action is Action.ROLLBACK) else {}
 
 
 def _storable(text: str) -> str:

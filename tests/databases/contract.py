@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from monarch.databases.base import Contents, Database
+from monarch.databases.base import Contents, Database, Work
 from monarch.errors import LockedError
-from monarch.history import Failure, State
+from monarch.history import Action, Begun, Effort, Failure, Place, State
+from monarch.origin import Origin
 
-FAILURE = Failure("ValueError: no", "Traceback …")
+BEGUN = Begun("a", Action.RUN, "1234", Origin("c0ffee", "deploy", "https://ci.example.com/1"))
+EFFORT = Effort(1.5, 3, "hello")
+FAILURE = Failure("no", "Traceback …")
 
 
 class DatabaseContract(ABC):
@@ -26,47 +30,121 @@ class DatabaseContract(ABC):
     @abstractmethod
     def other(self) -> Iterator[Database]: ...
 
+    @abstractmethod
+    def write_three(self, work: Work) -> None:
+        """Write three documents into the collection "written", each in a way of its own."""
+
     def test_a_new_history_is_empty(self, database: Database) -> None:
         assert database.history.read() == {}
         assert database.contents() == Contents(0, 0)
+        assert database.history.entries() == ()
+        assert database.history.checksums() == {}
 
     def test_from_start_to_end(self, database: Database, other: Database) -> None:
-        history = database.history
-        history.start("a", None)
-        assert other.history.read()["a"].state is State.PROCESSING
-        history.complete("a")
-        assert other.history.read()["a"].state is State.COMPLETED
-        history.start("b", None)
-        history.fail("b", FAILURE)
+        with database.lease("a test") as lease:
+            recorder = database.recorder(lease)
+            attempt = recorder.begin(BEGUN)
+            assert other.history.read()["a"].state is State.PROCESSING
+            attempt.complete(EFFORT)
+            attempt.complete(EFFORT)
+            assert other.history.read()["a"].state is State.COMPLETED
+            recorder.begin(replace(BEGUN, key="b")).fail(FAILURE, EFFORT)
+            recorder.begin(replace(BEGUN, key="c")).fail(replace(FAILURE, interrupted=True), EFFORT)
+            recorder.begin(replace(BEGUN, key="a", action=Action.ROLLBACK)).complete(EFFORT)
         assert {key: record.state for key, record in other.history.read().items()} == {
-            "a": State.COMPLETED,
+            "a": State.NEW,
             "b": State.FAILED,
+            "c": State.INTERRUPTED,
         }
+        first, *rest = other.history.entries()
+        assert (first.key, first.action, first.outcome) == ("a", Action.RUN, State.COMPLETED)
+        assert (first.seconds, first.documents, first.echoed) == (1.5, 3, "hello")
+        assert first.started_at is not None
+        assert first.finished_at is not None
+        assert first.started_at <= first.finished_at
+        assert (first.commit, first.job, first.link) == ("c0ffee", "deploy", "https://ci.example.com/1")
+        assert [entry.error for entry in rest] == ["no", "no", None]
+        assert [entry.key for entry in other.history.entries("b")] == ["b"]
+        assert [entry.key for entry in other.history.entries(last=2)] == ["c", "a"]
 
-    def test_of_two_that_saw_nothing_one_starts(self, database: Database, other: Database) -> None:
-        database.history.start("a", None)
-        with pytest.raises(LockedError, match="Another run has just taken a"):
-            other.history.start("a", None)
+    def test_what_was_not_ended_is_interrupted_once_the_lease_is_free(
+        self, database: Database, other: Database
+    ) -> None:
+        with database.lease("a test") as lease:
+            attempt = database.recorder(lease).begin(BEGUN)
+            attempt.remember("walk", Place("there", 7))
+            record = other.history.read()["a"]
+            assert record.state is State.PROCESSING
+        # This process still lives, and could be at it.
+        assert other.history.read()["a"].state is State.PROCESSING
+        with database.lease("the next") as lease:
+            database.recorder(lease).begin(replace(BEGUN, action=Action.RETRY)).complete(EFFORT)
+        assert [entry.outcome for entry in other.history.entries()] == [State.INTERRUPTED, State.COMPLETED]
 
-    def test_of_two_that_saw_the_same_one_starts(self, database: Database, other: Database) -> None:
-        database.history.start("a", None)
-        database.history.fail("a", FAILURE)
-        seen = database.history.read()["a"]
-        other.history.start("a", seen)
-        with pytest.raises(LockedError):
-            database.history.start("a", seen)
-        other.history.complete("a")
-        with pytest.raises(LockedError):
-            database.history.start("a", seen)
+    def test_a_place_is_found_by_the_next_attempt(self, database: Database) -> None:
+        with database.lease("a test") as lease:
+            attempt = database.recorder(lease).begin(BEGUN)
+            attempt.remember("walk", Place("there", 7))
+            attempt.fail(FAILURE, EFFORT)
+        found = database.history.read()["a"].attempt
+        assert found is not None
+        assert found.places == {"walk": Place("there", 7)}
+        assert found.checksum == "1234"
 
-    def test_a_completed_one_may_be_started_again(self, database: Database) -> None:
-        database.history.start("a", None)
-        database.history.complete("a")
-        database.history.start("a", database.history.read()["a"])
-        assert database.history.read()["a"].state is State.PROCESSING
+    def test_nothing_is_written_after_the_lease_was_lost(self, database: Database, other: Database) -> None:
+        with database.lease("a test") as lease:
+            recorder = database.recorder(lease)
+            attempt = recorder.begin(BEGUN)
+            holder = other.holder()
+            assert holder is not None
+            assert other.unlock(holder)
+            with other.lease("the next") as taken:
+                assert taken.fence > lease.fence
+                before = other.history.read(), other.history.entries()
+                for late in (
+                    lambda: attempt.complete(EFFORT),
+                    lambda: attempt.fail(FAILURE, EFFORT),
+                    lambda: attempt.remember("walk", Place("there", 7)),
+                    lambda: recorder.begin(replace(BEGUN, key="b")),
+                    lambda: recorder.mark("c", State.COMPLETED, "1234", Origin()),
+                    lambda: recorder.accept("c", "1234", Origin()),
+                ):
+                    with pytest.raises(LockedError, match="lost its hold"):
+                        late()
+                assert (other.history.read(), other.history.entries()) == before
+
+    def test_what_somebody_says_is_recorded(self, database: Database, other: Database) -> None:
+        with database.lease("a test") as lease:
+            recorder = database.recorder(lease)
+            recorder.begin(replace(BEGUN, repeatable=True)).complete(EFFORT)
+            recorder.mark("b", State.COMPLETED, "b1", Origin())
+            recorder.mark("c", State.COMPLETED, None, Origin())
+            assert other.history.checksums() == {"a": "1234", "b": "b1", "c": None}
+            recorder.accept("b", "b2", Origin())
+            recorder.mark("c", State.NEW, None, Origin())
+        assert other.history.checksums()["b"] == "b2"
+        records = other.history.read()
+        assert [records[key].state for key in "abc"] == [State.COMPLETED, State.COMPLETED, State.NEW]
+        assert [records[key].repeats for key in "abc"] == ["1234", None, None]
+        said = [entry.action for entry in other.history.entries()]
+        assert said == [Action.RUN, Action.MARK, Action.MARK, Action.ACCEPT, Action.MARK]
+
+    def test_work_counts_what_is_written(self, database: Database) -> None:
+        with database.work() as work:
+            assert work.written == 0
+            self.write_three(work)
+            assert work.written == 3
+            assert work.count("written", {}) == 3
+            places = [place for _, place in work.batches("written", {}, 2, None, None)]
+            assert [place.documents for place in places] == [2, 3]
+            (rest,) = work.batches("written", {}, 2, places[0], None)
+            assert len(rest[0]) == 1
 
     def test_drop_takes_everything(self, database: Database, other: Database) -> None:
-        database.history.start("a", None)
+        with database.lease("a test") as lease:
+            database.recorder(lease).begin(BEGUN).complete(EFFORT)
+            with database.work() as work:
+                self.write_three(work)
         assert database.contents().collections > 0
         other.drop()
         assert database.history.read() == {}

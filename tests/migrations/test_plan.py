@@ -1,65 +1,181 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from monarch.errors import MigrationError, ProjectError
-from monarch.history import Record, State
-from monarch.migrations.files import MigrationFile
-from monarch.migrations.plan import list_status, pending
+from monarch.history import Action, Attempt, Record, State
+from monarch.migrations.files import MigrationFile, checksum
+from monarch.migrations.plan import BeingRun, Wanted, Why, pending
+from monarch.migrations.status import judge, list_status
 
-A, B, C = (MigrationFile(Path(f"_2014{n}_{n}_migration.py"), f"2014{n}", n) for n in "abc")
-FILES = (A, B, C)
+WHEN = datetime(2014, 5, 29, 0, 38)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[MigrationFile, ...]:
+    """The files a, b and c."""
+    made = tuple(MigrationFile(tmp_path / f"_2014{n}_{n}_migration.py", f"2014{n}", n) for n in "abc")
+    for file in made:
+        file.path.write_text(file.name)
+    return made
+
+
+def key(name: str) -> str:
+    return f"_2014{name}_{name}_migration"
 
 
 def records(**states: State) -> dict[str, Record]:
-    when = datetime(2014, 5, 29, 0, 38)
-    return {f"_2014{n}_{n}_migration": Record(f"_2014{n}_{n}_migration", s, when) for n, s in states.items()}
+    return {key(name): Record(key(name), state, WHEN) for name, state in states.items()}
 
 
-def test_what_is_not_completed_is_pending_also_what_was_merged_late() -> None:
-    assert pending(FILES, records(b=State.COMPLETED), "dev") == (A, C)
-    assert pending(FILES, records(a=State.NEW), "dev") == FILES
-    assert pending(FILES, records(a=State.COMPLETED, b=State.COMPLETED, c=State.COMPLETED), "dev") == ()
-    assert pending((), {}, "dev") == ()
+def names(
+    files: tuple[MigrationFile, ...],
+    known: dict[str, Record],
+    wanted: Wanted = Wanted(),  # noqa: B008
+) -> str:
+    return "".join(step.file.name for step in pending(files, known, "dev", wanted))
 
 
-@pytest.mark.parametrize("state", [State.FAILED, State.PROCESSING])
-def test_nothing_goes_past_what_did_not_finish(state: State) -> None:
+def test_what_is_not_completed_is_pending_also_what_was_merged_late(files: tuple[MigrationFile, ...]) -> None:
+    assert names(files, records(b=State.COMPLETED)) == "ac"
+    assert names(files, records(a=State.NEW)) == "abc"
+    assert names(files, records(a=State.COMPLETED, b=State.COMPLETED, c=State.COMPLETED)) == ""
+    assert pending((), {}, "dev", Wanted()) == ()
+
+
+def test_late_ones_are_called_so_and_refused_where_the_order_is_strict(
+    files: tuple[MigrationFile, ...],
+) -> None:
+    known = records(b=State.COMPLETED)
+    assert [step.why for step in pending(files, known, "dev", Wanted())] == [Why.LATE, Why.NEW]
+    with pytest.raises(MigrationError, match=f"the order is strict: {key('a')}"):
+        pending(files, known, "dev", Wanted(strict_order=True))
+    assert names(files, known, Wanted(strict_order=True, only=("c",))) == "c"
+    assert [row.late for row in list_status(files, known, {})] == [True, False, False]
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.INTERRUPTED])
+def test_nothing_goes_past_what_did_not_finish(state: State, files: tuple[MigrationFile, ...]) -> None:
     known = records(a=State.COMPLETED, b=state)
-    with pytest.raises(MigrationError, match=A.name) as caught:
-        pending(FILES, known, "dev")
-    assert B.key in caught.value.message
-    assert f"monarch migrate_one {B.key} dev" in str(caught.value.hint)
-    assert "monarch migrate dev --retry" in str(caught.value.hint)
-    assert pending(FILES, known, "dev", retry=True) == (B, C)
+    for wanted in (Wanted(), Wanted(only=("c",)), Wanted(only=("c",), retry=True), Wanted(to="b")):
+        with pytest.raises(MigrationError, match=key("b")) as caught:
+            pending(files, known, "dev", wanted)
+        assert f"monarch migrate_one {key('b')} dev" in str(caught.value.hint)
+        assert "monarch migrate dev --retry" in str(caught.value.hint)
+    assert names(files, known, Wanted(retry=True)) == "bc"
+    assert names(files, known, Wanted(retry=True, only=("b",))) == "b"
+    # What comes before it does not go past it.
+    assert names(files, records(b=state), Wanted(to="a")) == "a"
 
 
-def test_what_did_not_finish_and_is_not_here_stands_in_the_way_of_a_retry_too() -> None:
+def test_the_way_back_is_named_where_a_backup_was_taken(files: tuple[MigrationFile, ...]) -> None:
+    known = records(a=State.FAILED)
+    known[key("a")] = replace(known[key("a")], attempt=Attempt("ann", backup="app__2014_05_29"))
+    with pytest.raises(MigrationError) as caught:
+        pending(files, known, "dev", Wanted())
+    assert "`monarch restore app__2014_05_29:dev`" in str(caught.value.hint)
+    known[key("a")] = replace(known[key("a")], attempt=Attempt("ann", action=Action.ROLLBACK))
+    with pytest.raises(MigrationError) as caught:
+        pending(files, known, "dev", Wanted())
+    assert f"monarch rollback dev {key('a')}" in str(caught.value.hint)
+
+
+def test_what_somebody_runs_just_now_is_left_alone(files: tuple[MigrationFile, ...]) -> None:
+    running = Record(key("b"), State.PROCESSING, WHEN, Attempt("process 7 of ann on ci", alive=True))
+    with pytest.raises(BeingRun, match="by process 7 of ann on ci"):
+        pending(files, {running.key: running}, "dev", Wanted(retry=True))
+
+
+def test_what_did_not_finish_and_is_not_here_stands_in_the_way_of_a_retry_too(
+    files: tuple[MigrationFile, ...],
+) -> None:
+    a, _, c = files
     with pytest.raises(MigrationError, match="its file is not here"):
-        pending((A, C), records(b=State.FAILED), "dev", retry=True)
+        pending((a, c), records(b=State.FAILED), "dev", Wanted(retry=True))
+
+
+def test_to_and_only(files: tuple[MigrationFile, ...]) -> None:
+    assert names(files, {}, Wanted(to="b")) == "ab"
+    assert names(files, {}, Wanted(only=("c", "a"))) == "ac"
+    assert names(files, {}, Wanted(only=("c", "a"), to="b")) == "a"
+    assert names(files, records(a=State.COMPLETED), Wanted(only=("a",))) == ""
+    with pytest.raises(ProjectError, match="no migration 'd'"):
+        pending(files, {}, "dev", Wanted(to="d"))
+
+
+def test_a_repeatable_one_runs_again_when_its_file_has_changed_and_after_the_others(
+    files: tuple[MigrationFile, ...],
+) -> None:
+    known = records(a=State.COMPLETED, b=State.COMPLETED)
+    known[key("a")] = replace(known[key("a")], repeats=checksum(files[0]))
+    assert names(files, known) == "c"
+    files[0].path.write_text("another")
+    steps = pending(files, known, "dev", Wanted())
+    assert [(step.file.name, step.why) for step in steps] == [("c", Why.NEW), ("a", Why.CHANGED)]
+    changed = list_status(files, known, {key("a"): "before"})[0]
+    assert (changed.changed, changed.edited) == (True, False)
+    assert judge("dev", list_status(files, known, {})).pending == (key("a"), key("c"))
+
+
+def test_the_ends_of_lines_are_no_change(files: tuple[MigrationFile, ...]) -> None:
+    files[0].path.write_bytes(b"one\ntwo\n")
+    before = checksum(files[0])
+    files[0].path.write_bytes(b"one\r\ntwo\r\n")
+    assert checksum(files[0]) == before
 
 
 def test_a_history_without_any_file_is_the_wrong_folder() -> None:
     with pytest.raises(MigrationError, match="There are no migrations here"):
-        pending((), records(a=State.COMPLETED), "dev")
+        pending((), records(a=State.COMPLETED), "dev", Wanted())
 
 
-def test_list_status_shows_both_sides() -> None:
-    rows = list_status((A, C), records(a=State.COMPLETED, b=State.COMPLETED))
-    assert [(row.key, row.state, row.file) for row in rows] == [
-        (A.key, State.COMPLETED, A),
-        (B.key, State.COMPLETED, None),
-        (C.key, State.NEW, C),
+def test_list_status_shows_both_sides(files: tuple[MigrationFile, ...]) -> None:
+    a, b, c = files
+    rows = list_status((a, c), records(a=State.COMPLETED, b=State.COMPLETED), {})
+    assert [(row.key, row.state, row.file, row.gone) for row in rows] == [
+        (a.key, State.COMPLETED, a, False),
+        (b.key, State.COMPLETED, None, True),
+        (c.key, State.NEW, c, False),
     ]
 
 
-def test_two_of_one_name_may_both_have_run_but_neither_may_be_pending() -> None:
+def test_an_edit_is_one_until_it_is_accepted(files: tuple[MigrationFile, ...]) -> None:
+    known = records(a=State.COMPLETED, b=State.COMPLETED)
+    a, b, _ = files
+    rows = list_status((a,), known, {a.key: "before", b.key: checksum(b)})
+    assert [(row.edited, row.gone) for row in rows] == [(True, False), (False, True)]
+    rows = list_status((a,), known, {a.key: checksum(a), b.key: None})
+    assert not any(row.edited or row.gone for row in rows)
+    # What monarch 0.1 ran, nobody knows the file of.
+    assert not any(row.edited for row in list_status((a, b), known, {}))
+
+
+def test_the_verdict(files: tuple[MigrationFile, ...]) -> None:
+    a, b, c = files
+    known = records(a=State.COMPLETED, b=State.INTERRUPTED)
+    verdict = judge("dev", list_status(files, known, {a.key: "before"}))
+    assert (verdict.unfinished, verdict.pending, verdict.edited) == ((b.key,), (c.key,), (a.key,))
+    known = records(a=State.COMPLETED, c=State.COMPLETED)
+    verdict = judge("dev", list_status((b,), known, {}))
+    assert (verdict.gone, verdict.ahead, verdict.pending, verdict.late) == (
+        (a.key,),
+        (c.key,),
+        (b.key,),
+        (b.key,),
+    )
+
+
+def test_two_of_one_name_may_both_have_run_but_neither_may_be_pending(
+    files: tuple[MigrationFile, ...],
+) -> None:
+    a = files[0]
     again = MigrationFile(Path("_2015a_A_migration.py"), "2015a", "A")
-    both = {key: Record(key, State.COMPLETED) for key in (A.key, again.key)}
-    assert pending((A, again), both, "dev") == ()
-    for known in ({}, {A.key: both[A.key]}, {again.key: both[again.key]}):
+    both = {file.key: Record(file.key, State.COMPLETED) for file in (a, again)}
+    assert pending((a, again), both, "dev", Wanted()) == ()
+    for known in ({}, {a.key: both[a.key]}, {again.key: both[again.key]}):
         with pytest.raises(ProjectError, match="Two migrations are called"):
-            pending((A, again), known, "dev")
+            pending((a, again), known, "dev", Wanted())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +23,7 @@ from pymongo.errors import (
     PyMongoError,
     ServerSelectionTimeoutError,
 )
+from pymongo.monitoring import CommandListener
 
 from monarch import uri as uris
 from monarch.environments import Environment
@@ -72,8 +73,10 @@ Client = MongoClient[dict[str, Any]]
 
 
 @contextmanager
-def connect(environment: Environment) -> Iterator[Client]:
+def connect(environment: Environment, listeners: Sequence[CommandListener] = ()) -> Iterator[Client]:
     """A client for ``environment``. Nothing is sent before the first command.
+
+    ``listeners`` hear of every command, which costs those dearly that read much at once.
 
     :raises SettingsError: if pymongo does not accept an option.
     """
@@ -81,7 +84,10 @@ def connect(environment: Environment) -> Iterator[Client]:
         with warnings.catch_warnings():
             # An option that pymongo would only warn of and ignore is not what somebody meant.
             warnings.simplefilter("error", UserWarning)
-            client: Client = MongoClient(uris.build(_public(environment)), **_arguments(environment))
+            arguments = _arguments(environment)
+            if listeners:
+                arguments["event_listeners"] = list(listeners)
+            client: Client = MongoClient(uris.build(_public(environment)), **arguments)
     except (ConfigurationError, InvalidURI, ValueError, TypeError, OSError, UserWarning) as error:
         if environment.srv and "DNS" in str(error):
             raise ServerError(

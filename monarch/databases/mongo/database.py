@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
-from monarch.databases.base import Contents, Copied, Database, Dump, Engine, LiveDump
-from monarch.databases.lease import Lease
+from monarch.databases.base import Contents, Copied, Database, Dump, Engine, LiveDump, Work
+from monarch.databases.lease import Holder, Lease
 from monarch.databases.mongo import lease as leases
 from monarch.databases.mongo.connection import Client, explained, full_uri
 from monarch.databases.mongo.endpoint import Endpoint
@@ -15,6 +16,8 @@ from monarch.databases.mongo.names import is_ours
 from monarch.databases.mongo.unfinished import unfinished
 from monarch.databases.selection import Selection
 from monarch.environments import Environment
+from monarch.history import Recorder
+from monarch.origin import NOWHERE, Origin
 from monarch.progress import Progress
 
 
@@ -75,11 +78,40 @@ class MongoDatabase(Database):
         local = any(host.startswith(("localhost", "127.")) for _, host in members)
         return {process} - {None} | (set() if local else cast(Any, members))
 
-    def lease(self, purpose: str) -> AbstractContextManager[Lease]:
-        return leases.hold(self._environment, self._database, purpose)
+    def lease(self, purpose: str, origin: Origin = NOWHERE) -> AbstractContextManager[Lease]:
+        return leases.hold(self._environment, self._database, purpose, origin)
+
+    def holder(self) -> Holder | None:
+        return leases.find_holder(self._endpoint)
+
+    def unlock(self, holder: Holder) -> bool:
+        return leases.release(self._endpoint, holder)
 
     def sees(self, lease: Lease) -> bool:
-        return leases.holder_of(self._endpoint) == lease.run
+        holder = self.holder()
+        return holder is not None and holder.run == lease.run
+
+    def recorder(self, lease: Lease) -> Recorder:
+        from monarch.databases.mongo.recorder import MongoRecorder
+
+        assert isinstance(lease, leases.MongoLease)
+        return MongoRecorder(self._environment, self._database, lease)
+
+    def work(self) -> AbstractContextManager[Work]:
+        from monarch.databases.mongo.work import open_work
+
+        return open_work(self._environment)
+
+    def can_transact(self) -> bool:
+        with explained(self._environment):
+            hello = self._client.admin.command("hello")
+        # MongoDB's manual: replica sets and sharded clusters have transactions.
+        return "setName" in hello or hello.get("msg") == "isdbgrid"
+
+    def fingerprint(self) -> Mapping[str, object]:
+        from monarch.databases.mongo.fingerprint import take_fingerprint
+
+        return take_fingerprint(self._endpoint.on_primary())
 
     def mend(self, lease: Lease, *, emptied_is_fine: bool = False) -> str | None:
         from monarch.databases.mongo.swap import mend

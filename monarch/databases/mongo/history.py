@@ -1,4 +1,4 @@
-"""The history of migrations in MongoDB.
+"""The history of migrations in MongoDB, as it is read.
 
 ``mongo_migration_history`` is the original's, and stays as it was: one document a migration, of
 ``key``, ``state`` and ``processed_at``. Beside it ``mongo_migration_journal`` holds a document for
@@ -7,34 +7,31 @@ every attempt: who, from when to when, how it ended, and the traceback. Times ar
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from bson import ObjectId
-from pymongo import ReadPreference, WriteConcern
+from pymongo import ReadPreference
 from pymongo.database import Database as PyMongoDatabase
-from pymongo.errors import DuplicateKeyError
 
 from monarch.databases import owner
 from monarch.databases.mongo.connection import explained
-from monarch.databases.mongo.names import HEAD, SWAP
+from monarch.databases.mongo.names import HEAD, HISTORY, JOURNAL, LEASE, SWAP, THE_LEASE
 from monarch.databases.mongo.unfinished import unfinished as describe_unfinished
 from monarch.environments import Environment
-from monarch.errors import LockedError, ServerError
-from monarch.history import Attempt, Failure, History, Record, State
+from monarch.errors import ServerError
+from monarch.history import Action, Attempt, Entry, History, Place, Record, State
 
-HISTORY = "mongo_migration_history"
-JOURNAL = "mongo_migration_journal"
-
-# Acknowledged by most of the members, so that no failover forgets it; bounded, so that nothing hangs.
-_DURABLE = WriteConcern("majority", wtimeout=30_000)
-_UNFINISHED = (State.PROCESSING, State.FAILED)
 # Where an original that ran twice at once has left two documents of a key, the first of these counts.
 _STRONGEST = (State.COMPLETED, State.PROCESSING, State.FAILED, State.NEW)
-# In the same command, so that a history is never believed that a swap is just replacing.
+_STORED = frozenset(state.value for state in _STRONGEST)
+_COMPLETED = State.COMPLETED.value
+# A newer monarch may write other words.
+_ACTIONS = {action.value: action for action in Action}
+_OUTCOMES = {state.value: state for state in (State.NEW, State.COMPLETED, State.FAILED, State.INTERRUPTED)}
+# All in one command: what a history is worth depends on a swap that is just replacing it, what stands in
+# Processing on who holds the lease, and what is to run again on the checksum that ran last.
 _EVERYTHING: list[dict[str, Any]] = [
     {"$project": {"_id": 0, "key": 1, "state": 1, "processed_at": 1}},
     {
@@ -43,7 +40,36 @@ _EVERYTHING: list[dict[str, Any]] = [
             "pipeline": [{"$match": {"_id": HEAD}}, {"$project": {"_id": 0, "swap": "$$ROOT"}}],
         }
     },
+    {
+        "$unionWith": {
+            "coll": LEASE,
+            "pipeline": [
+                {"$match": {"_id": THE_LEASE}},
+                {"$project": {"_id": 0, "run": "$holder.run", "held": {"$gt": ["$expires_at", "$$NOW"]}}},
+                {"$match": {"held": True, "run": {"$exists": True}}},
+            ],
+        }
+    },
+    {
+        "$unionWith": {
+            "coll": JOURNAL,
+            "pipeline": [
+                {"$match": {"$or": [{"outcome": {"$ne": _COMPLETED}}, {"repeatable": True}]}},
+                {"$sort": {"started_at": 1, "_id": 1}},
+                {"$project": {"_id": 0, "traceback": 0, "echoed": 0}},
+                {
+                    "$group": {
+                        "_id": {"key": "$key", "completed": {"$eq": ["$outcome", _COMPLETED]}},
+                        "attempt": {"$last": "$$ROOT"},
+                    }
+                },
+                {"$project": {"_id": 0, "attempt": 1}},
+            ],
+        }
+    },
 ]
+# One answer for all of ten thousand migrations.
+_BATCH = 100_000
 
 
 class MongoHistory(History):
@@ -52,128 +78,143 @@ class MongoHistory(History):
     def __init__(self, environment: Environment, database: PyMongoDatabase[dict[str, Any]]) -> None:
         self._environment = environment
         # Whatever the settings say of reads, the history is read where it is written.
-        options: dict[str, Any] = {
-            "read_preference": ReadPreference.PRIMARY,
-            "write_concern": _DURABLE,
-        }
-        self._history = database.get_collection(HISTORY, **options)
-        self._journal = database.get_collection(JOURNAL, **options)
-        self._attempts: dict[str, ObjectId] = {}
+        self._history = database.get_collection(HISTORY, read_preference=ReadPreference.PRIMARY)
+        self._journal = database.get_collection(JOURNAL, read_preference=ReadPreference.PRIMARY)
 
     def read(self) -> Mapping[str, Record]:
         records = self._read()
-        if any(_has_just_ended(record) for record in records.values()):
-            # It ended between the two queries: by now its state says so too, unless it was killed there.
+        if any(_seems_cut_off(record) for record in records.values()):
+            # Or it ended while the history was read: then its state says so by now.
             records = self._read()
-        return records
+        return {key: replace(record, state=_told(record)) for key, record in records.items()}
 
     def _read(self) -> dict[str, Record]:
         records: dict[str, Record] = {}
+        attempts: list[Mapping[str, Any]] = []
+        holder = None
         with explained(self._environment):
-            for document in self._history.aggregate(_EVERYTHING):
+            for document in self._history.aggregate(_EVERYTHING, batchSize=_BATCH):
                 if "swap" in document:
                     raise describe_unfinished(self._environment.name, document["swap"])
-                record = self._record(document)
-                known = records.get(record.key)
-                if known is None or _STRONGEST.index(record.state) < _STRONGEST.index(known.state):
-                    records[record.key] = record
-            unfinished = [key for key, record in records.items() if record.state in _UNFINISHED]
-            if unfinished:
-                # Oldest first: of the attempts at one key the last one stays.
-                for attempt in self._journal.find({"key": {"$in": unfinished}}, sort=[("started_at", 1)]):
-                    key = attempt["key"]
-                    records[key] = replace(records[key], attempt=_attempt(attempt))
+                if "held" in document:
+                    holder = document["run"]
+                elif "attempt" in document:
+                    attempts.append(document["attempt"])
+                else:
+                    _keep_the_stronger(records, self._record(document))
+        for attempt in attempts:
+            key = str(attempt.get("key"))
+            if key in records:
+                records[key] = _with_attempt(records[key], attempt, holder)
         return records
 
-    def start(self, key: str, seen: Record | None) -> None:
-        changes = {
-            "$set": {"key": key, "state": State.PROCESSING.value},
-            "$currentDate": {"processed_at": True},
+    def checksums(self) -> Mapping[str, str | None]:
+        said = {
+            "checksum": {"$exists": True},
+            "action": {"$ne": Action.ROLLBACK.value},
+            "outcome": {"$nin": [State.FAILED.value, State.INTERRUPTED.value]},
         }
-        attempt = self._attempts[key] = ObjectId()
+        pipeline: list[dict[str, Any]] = [
+            {"$match": said},
+            {"$sort": {"started_at": 1, "_id": 1}},
+            {"$group": {"_id": "$key", "checksum": {"$last": "$checksum"}}},
+        ]
         with explained(self._environment):
-            # First who it is, so that whoever finds the key taken finds out by whom.
-            self._journal.update_one(
-                {"_id": attempt},
-                {"$set": {"key": key, **owner.identity()}, "$currentDate": {"started_at": True}},
-                upsert=True,
-            )
-            if seen is None:
-                first = self._insert(key, changes)
-            else:
-                # With its time, or two that retry the same dead run could both take it.
-                same = {"key": key, "state": seen.state.value, "processed_at": seen.processed_at}
-                first = self._history.update_one(same, changes).matched_count == 1
-            if not first:
-                self._journal.delete_one({"_id": attempt})
-                raise LockedError(
-                    f"Another run has just taken {key} on {self._environment.name!r}.",
-                    f"See what it does with: monarch list_migrations {self._environment.name}",
-                )
+            rows = self._journal.aggregate(pipeline, batchSize=_BATCH)
+            return {str(row["_id"]): row["checksum"] for row in rows}
 
-    def complete(self, key: str) -> None:
-        self._finish(key, State.COMPLETED, {"outcome": "Completed"})
-
-    def fail(self, key: str, failure: Failure) -> None:
-        outcome = "Interrupted" if failure.interrupted else "Failed"
-        details = {"outcome": outcome, "error": failure.error, "traceback": failure.traceback}
-        self._finish(key, State.FAILED, details)
-
-    def _insert(self, key: str, changes: Mapping[str, Any]) -> bool:
-        """Insert the first document of ``key``; False if somebody else just has.
-
-        Its ``_id`` is derived from the key, so that two runs cannot both insert one.
-        """
-        identity = ObjectId(hashlib.sha256(key.encode()).digest()[:12])
-        try:
-            result = self._history.update_one({"_id": identity, "key": {"$ne": key}}, changes, upsert=True)
-        except DuplicateKeyError:
-            return False
-        return result.upserted_id is not None
-
-    def _finish(self, key: str, state: State, details: Mapping[str, Any]) -> None:
-        stamp = {"processed_at": True}
+    def entries(self, key: str | None = None, *, last: int | None = None) -> tuple[Entry, ...]:
         with explained(self._environment):
-            self._journal.update_one(
-                {"_id": self._attempts[key]},
-                {"$set": dict(details), "$currentDate": {"finished_at": True}},
-            )
-            # All of a key's documents, should the original have left more than one.
-            result = self._history.update_many(
-                {"key": key}, {"$set": {"state": state.value}, "$currentDate": stamp}
-            )
-        if result.matched_count == 0:
-            raise ServerError(
-                f"The record of {key} has vanished from {HISTORY} while it ran.",
-                "Did the migration drop it? Look before you run anything else.",
-            )
+            found = self._journal.find({} if key is None else {"key": key}, {"places": 0})
+            found = found.sort([("started_at", -1), ("_id", -1)]).limit(last or 0)
+            return tuple(_entry(document) for document in reversed(list(found)))
 
     def _record(self, document: Mapping[str, Any]) -> Record:
         key, state = document.get("key"), document.get("state")
-        try:
-            when = document.get("processed_at")
-            if not isinstance(when, datetime | None):
-                raise ServerError(
-                    f"{HISTORY} of {self._environment.name!r} says that {key} was processed at {when!r}.",
-                    "Write a date or null there.",
-                )
-            return Record(str(key), State(state), when)
-        except ValueError:
+        if state not in _STORED:
             raise ServerError(
                 f"{HISTORY} of {self._environment.name!r} says {state!r} of {key}, "
                 "which is no state that this monarch knows.",
                 "Was it written by a newer version? Use that one.",
-            ) from None
+            )
+        when = document.get("processed_at")
+        if not isinstance(when, datetime | None):
+            raise ServerError(
+                f"{HISTORY} of {self._environment.name!r} says that {key} was processed at {when!r}.",
+                "Write a date or null there.",
+            )
+        return Record(str(key), State(state), when)
 
 
-def _attempt(document: Mapping[str, Any]) -> Attempt:
-    return Attempt(
-        who=owner.describe(document),
-        alive=owner.is_alive(document),
-        ended="outcome" in document,
-        error=str(document["error"]) if document.get("error") else None,
+def _keep_the_stronger(records: dict[str, Record], record: Record) -> None:
+    known = records.get(record.key)
+    if known is None or _STRONGEST.index(record.state) < _STRONGEST.index(known.state):
+        records[record.key] = record
+
+
+def _with_attempt(record: Record, attempt: Mapping[str, Any], holder: object) -> Record:
+    if attempt.get("outcome") == _COMPLETED:
+        return replace(record, repeats=attempt.get("checksum"))
+    if record.state in (State.COMPLETED, State.NEW):
+        return record
+    here = owner.is_here(attempt)
+    alive = owner.is_alive(attempt)
+    holds = holder is not None and attempt.get("run") == holder and not (here and not alive)
+    places = attempt.get("places") or {}
+    return replace(
+        record,
+        attempt=Attempt(
+            who=owner.describe(attempt),
+            alive=alive or holds,
+            outcome=_outcome(attempt),
+            error=str(attempt["error"]) if attempt.get("error") else None,
+            action=_ACTIONS.get(str(attempt.get("action")), Action.RUN),
+            backup=attempt.get("backup"),
+            checksum=attempt.get("checksum"),
+            places={label: Place(place["after"], place["documents"]) for label, place in places.items()},
+        ),
     )
 
 
-def _has_just_ended(record: Record) -> bool:
-    return record.state is State.PROCESSING and record.attempt is not None and record.attempt.ended
+def _told(record: Record) -> State:
+    """The state as it is told: what stands in Processing may have been cut off."""
+    attempt = record.attempt
+    if record.state is State.PROCESSING:
+        if attempt is not None and attempt.outcome is State.FAILED:
+            return State.FAILED
+        running = attempt is not None and attempt.alive and attempt.outcome is None
+        return State.PROCESSING if running else State.INTERRUPTED
+    if record.state is State.FAILED and attempt is not None and attempt.outcome is State.INTERRUPTED:
+        return State.INTERRUPTED
+    return record.state
+
+
+def _seems_cut_off(record: Record) -> bool:
+    return record.state is State.PROCESSING and _told(record) is not State.PROCESSING
+
+
+def _outcome(document: Mapping[str, Any]) -> State | None:
+    return _OUTCOMES.get(str(document.get("outcome")))
+
+
+def _entry(document: Mapping[str, Any]) -> Entry:
+    def text(name: str) -> str | None:
+        value = document.get(name)
+        return None if value is None else str(value)
+
+    pid = document.get("pid")
+    return Entry(
+        key=str(document.get("key")),
+        action=_ACTIONS.get(str(document.get("action")), Action.RUN),
+        outcome=_outcome(document),
+        started_at=document.get("started_at"),
+        finished_at=document.get("finished_at"),
+        seconds=document.get("seconds"),
+        documents=document.get("documents"),
+        pid=pid if isinstance(pid, int) else None,
+        **{
+            name: text(name)
+            for name in ("host", "user", "monarch", "commit", "job", "link", "checksum", "backup")
+        },
+        **{name: text(name) for name in ("error", "traceback", "echoed")},
+    )

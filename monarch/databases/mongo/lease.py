@@ -13,39 +13,48 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import pymongo
 from bson import Int64, ObjectId
 from pymongo import ReadPreference, WriteConcern
 from pymongo.database import Database as PyMongoDatabase
 from pymongo.errors import PyMongoError
 
 from monarch.databases import owner
-from monarch.databases.lease import SECONDS, Lease
+from monarch.databases.lease import SECONDS, Held, Holder, Lease
 from monarch.databases.mongo.connection import explained
 from monarch.databases.mongo.endpoint import Endpoint
-from monarch.databases.mongo.names import LEASE
+from monarch.databases.mongo.names import LEASE, THE_LEASE
+from monarch.databases.mongo.patience import patiently
 from monarch.environments import Environment
 from monarch.errors import LockedError, MonarchError
+from monarch.origin import NOWHERE, Origin
 
-_THE_ONE = "lease"
 _RENEW_EVERY = SECONDS / 3
 # Not all of it: what is sent at the last moment must arrive before somebody else may begin.
 _TRUSTED = SECONDS / 2
+_ACKNOWLEDGED = WriteConcern("majority", wtimeout=30_000)
+# So many seconds it tries to say that it goes; otherwise its time runs out.
+_FAREWELL = 5
+_FREE: list[dict[str, Any]] = [{"$set": {"expires_at": "$$NOW"}}, {"$unset": "holder"}]
 # Acknowledged by most of the members, or a failover could give the lease to two.
 _DURABLE = {"w": "majority", "wtimeout": 30_000}
 
 
 @contextmanager
 def hold(
-    environment: Environment, database: PyMongoDatabase[dict[str, Any]], purpose: str
+    environment: Environment,
+    database: PyMongoDatabase[dict[str, Any]],
+    purpose: str,
+    origin: Origin = NOWHERE,
 ) -> Iterator[MongoLease]:
-    """Hold the lease of ``database``. ``purpose`` tells others in words what for.
+    """Hold the lease of ``database``. ``purpose`` tells others in words what for, ``origin`` from where.
 
     A holder that has died on this machine is replaced at once, one elsewhere when its time is over.
 
-    :raises LockedError: naming the holder.
+    :raises Held: naming the holder.
     """
     lease = MongoLease(environment, database)
-    lease.take(purpose)
+    lease.take(purpose, origin)
     renewing = threading.Thread(target=lease.renew_until_given_back, name="monarch lease", daemon=True)
     renewing.start()
     try:
@@ -60,9 +69,7 @@ class MongoLease(Lease):
     def __init__(self, environment: Environment, database: PyMongoDatabase[dict[str, Any]]) -> None:
         self._environment = environment
         self._database = database.with_options(read_preference=ReadPreference.PRIMARY)
-        self._leases = self._database.get_collection(
-            LEASE, write_concern=WriteConcern("majority", wtimeout=30_000)
-        )
+        self._leases = self._database.get_collection(LEASE, write_concern=_ACKNOWLEDGED)
         self._run = str(ObjectId())
         self._fence = 0
         self._renewed = 0.0
@@ -76,20 +83,23 @@ class MongoLease(Lease):
     def fence(self) -> int:
         return self._fence
 
-    def take(self, purpose: str) -> None:
+    def take(self, purpose: str, origin: Origin) -> None:
         """Take it, if nobody has it or the holder has died.
 
-        :raises LockedError: naming the holder.
+        :raises Held: naming the holder.
         """
-        found = self._try(purpose, None)
+        holder = {**owner.identity(), "run": self._run, "purpose": purpose}
+        holder |= {name: value for name, value in vars(origin).items() if value is not None}
+        found = self._try(holder, None)
         if not self._is_mine(found) and _has_died(found):
             # By its number, so that of two who see the same dead holder one comes first.
-            found = self._try(purpose, found["fence"])
+            found = self._try(holder, found["fence"])
         if not self._is_mine(found):
-            raise LockedError(
+            raise Held(
                 f"{self._environment.name!r} is held by {_describe(found)}.",
                 "Wait until that is done. If the process is gone, the lease ends by itself in "
-                f"{SECONDS} seconds.",
+                f"{SECONDS} seconds, or now: monarch unlock {self._environment.name}",
+                str(found.get("holder", {}).get("run")),
             )
         self._fence = int(found["fence"])
 
@@ -103,10 +113,8 @@ class MongoLease(Lease):
         :raises LockedError: if somebody else holds it by now.
         """
         while True:
-            asked = _now()
-            with explained(self._environment):
-                renewed = self._leases.update_one(self._mine(), [{"$set": {"expires_at": _in_time()}}])
-            if renewed.matched_count == 0:
+            asked, renewed = patiently(self._environment, self._ask)
+            if not renewed:
                 raise LockedError(
                     f"This run has lost its hold on {self._environment.name!r}, and stopped.",
                     "It was stopped or cut off for longer than the lease lasts, and somebody else went on.",
@@ -115,6 +123,11 @@ class MongoLease(Lease):
             # A process that was stopped while it waited for the answer has an old one.
             if _now() - asked <= _TRUSTED:
                 return
+
+    def _ask(self) -> tuple[float, bool]:
+        asked = _now()
+        renewed = self._leases.update_one(self.mine(), [{"$set": {"expires_at": _in_time()}}])
+        return asked, renewed.matched_count == 1
 
     def renew_until_given_back(self) -> None:
         """Renew it now and then. What goes wrong here, `check` finds out."""
@@ -125,16 +138,17 @@ class MongoLease(Lease):
     def give_back(self) -> None:
         """Let others have it at once. Where that cannot be said any more, its time runs out."""
         self._given_back.set()
-        with suppress(PyMongoError):
-            self._leases.update_one(self._mine(), [{"$set": {"expires_at": "$$NOW"}}, {"$unset": "holder"}])
+        with suppress(PyMongoError), pymongo.timeout(_FAREWELL):
+            self._leases.update_one(self.mine(), _FREE)
 
-    def _mine(self) -> dict[str, Any]:
-        return {"_id": _THE_ONE, "fence": self._fence, "holder.run": self._run}
+    def mine(self) -> dict[str, Any]:
+        """What the document of the lease looks like as long as it is this one."""
+        return {"_id": THE_LEASE, "fence": self._fence, "holder.run": self._run}
 
     def _is_mine(self, found: Mapping[str, Any]) -> bool:
         return bool(found.get("holder", {}).get("run") == self._run)
 
-    def _try(self, purpose: str, dead: Any) -> dict[str, Any]:
+    def _try(self, holder: Mapping[str, Any], dead: Any) -> dict[str, Any]:
         """Take it if it is free or has the number of somebody ``dead``; the document as it is then."""
         free = {
             "$or": [
@@ -142,7 +156,6 @@ class MongoLease(Lease):
                 {"$eq": [{"$ifNull": ["$fence", None]}, {"$literal": Int64(-1) if dead is None else dead}]},
             ]
         }
-        holder = {**owner.identity(), "run": self._run, "purpose": purpose}
         mine = {
             "$mergeObjects": [
                 "$$ROOT",
@@ -160,7 +173,7 @@ class MongoLease(Lease):
             reply = self._database.command(
                 "findAndModify",
                 LEASE,
-                query={"_id": _THE_ONE},
+                query={"_id": THE_LEASE},
                 update=[{"$replaceWith": {"$cond": [free, mine, "$$ROOT"]}}],
                 upsert=True,
                 new=True,
@@ -171,13 +184,34 @@ class MongoLease(Lease):
         return found
 
 
-def holder_of(endpoint: Endpoint) -> str | None:
-    """The run that holds the lease of ``endpoint``, if any does."""
+def find_holder(endpoint: Endpoint) -> Holder | None:
+    """Whoever holds the lease of ``endpoint``, also if the time of that is over."""
     primary = endpoint.on_primary()
+    told = {"$set": {"age": {"$subtract": ["$$NOW", "$taken_at"]}, "held": {"$gt": ["$expires_at", "$$NOW"]}}}
     with primary.explained():
-        found = primary.database[LEASE].find_one({"_id": _THE_ONE}) or {}
-    run = found.get("holder", {}).get("run")
-    return str(run) if run is not None else None
+        found = next(iter(primary.database[LEASE].aggregate([{"$match": {"_id": THE_LEASE}}, told])), {})
+    recorded = found.get("holder")
+    if not recorded:
+        return None
+    return Holder(
+        run=str(recorded.get("run")),
+        fence=int(found["fence"]),
+        who=owner.describe(recorded),
+        purpose=str(recorded.get("purpose", "unknown")),
+        job=recorded.get("job"),
+        link=recorded.get("link"),
+        seconds=int(found["age"]) / 1000,
+        expired=not found["held"],
+        alive=owner.is_alive(recorded),
+    )
+
+
+def release(endpoint: Endpoint, holder: Holder) -> bool:
+    """Take the lease away from ``holder``; False if it had it no more."""
+    leases = endpoint.on_primary().database.get_collection(LEASE, write_concern=_ACKNOWLEDGED)
+    mine = {"_id": THE_LEASE, "fence": holder.fence, "holder.run": holder.run}
+    with endpoint.explained():
+        return leases.update_one(mine, _FREE).matched_count == 1
 
 
 def _now() -> float:

@@ -1,8 +1,14 @@
-"""The collections that monarch keeps for itself in a database; no copy takes them along."""
+"""The collections that monarch keeps for itself in a database."""
 
 from __future__ import annotations
 
+# These two are the database's own history, and go along with every copy.
+HISTORY = "mongo_migration_history"
+JOURNAL = "mongo_migration_journal"
+
 LEASE = "monarch_lease"
+# Its only document.
+THE_LEASE = "lease"
 SWAP = "monarch_swap"
 STAGING = "monarch_staging."
 # The document of the swap's journal that says that it has begun.
@@ -11,5 +17,5 @@ OURS = (LEASE, SWAP)
 
 
 def is_ours(name: str) -> bool:
-    """Whether a collection is monarch's own. Histories are the database's, and are not."""
+    """Whether a collection is monarch's own, which no copy takes along. Histories are the database's."""
     return name in OURS or name.startswith(STAGING)

@@ -13,7 +13,7 @@ import bson
 
 from monarch.databases.mongo.catalog import CODEC, Collection
 from monarch.databases.mongo.filters import as_bson
-from monarch.databases.mongo.history import HISTORY
+from monarch.databases.mongo.names import HISTORY
 from monarch.databases.mongo.projection import projection_of
 from monarch.databases.mongo.query import LONGEST_FILTER, Find, Query, size_of
 from monarch.databases.mongo.reading import Reading

@@ -8,7 +8,7 @@ import pytest
 from bson import ObjectId
 
 from monarch.databases import open_database
-from monarch.databases.base import Database
+from monarch.databases.base import Database, Work
 from monarch.environments import Environment, parse_environment
 from tests.databases.contract import DatabaseContract
 from tests.servers import Server
@@ -23,6 +23,11 @@ def environment(server: Server) -> Iterator[Environment]:
 
 
 class TestMongoDatabase(DatabaseContract):
+    def write_three(self, work: Work) -> None:
+        database: Any = work.handles["database"]
+        database.written.insert_one({"_id": 1})
+        database.written.insert_many([{"_id": "two"}, {"_id": 3.5}])
+
     @pytest.fixture
     def database(self, environment: Environment) -> Iterator[Database]:
         with open_database(environment, Path()) as opened:

@@ -1,0 +1,242 @@
+"""What a run of migrations tells, as it goes on and at its end: to people, to programs and to CI."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from monarch.commands.bar import Bar
+from monarch.commands.boundary import was_signalled
+from monarch.commands.output import duration
+from monarch.errors import MonarchError, UsageError
+from monarch.progress import Progress
+from monarch.secret import redact
+
+if TYPE_CHECKING:
+    from monarch.migrating import Migrated
+
+_INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A migration that is done."""
+
+    migration: str
+    seconds: float
+    documents: int
+    echoed: str
+
+
+@dataclass
+class Story:
+    """What has happened in a run on ``environment`` so far, and how it ended."""
+
+    environment: str
+    planned: tuple[str, ...] = ()
+    done: list[Finished] = field(default_factory=list)
+    running: str | None = None
+    result: Migrated | None = None
+    error: str | None = None
+    hint: str | None = None
+    exit_code: int = 0
+    place: tuple[str, int | None] | None = None
+
+    def fail(self, error: BaseException) -> None:
+        """It ended with ``error``."""
+        self.exit_code = error.exit_code if isinstance(error, MonarchError) else _INTERRUPTED
+        self.error = redact(" ".join(str(error).split())) or "Interrupted."
+        self.hint = redact(error.hint) if isinstance(error, MonarchError) and error.hint else None
+        # Of a migration that raised: not imported for that, as most runs go well.
+        file = getattr(error, "file", None)
+        if file is not None:
+            self.place = file.shown_path, getattr(error, "line", None)
+
+    @property
+    def not_reached(self) -> tuple[str, ...]:
+        """What was to run and has not begun."""
+        begun = {*(finished.migration for finished in self.done), self.running}
+        return tuple(key for key in self.planned if key not in begun)
+
+
+class Report(Bar):
+    """To people."""
+
+    def __init__(self, story: Story) -> None:
+        super().__init__()
+        self._story = story
+
+    def planned(self, environment: str, keys: tuple[str, ...]) -> None:
+        self._story.planned = keys
+        self._clear()
+        super().planned(environment, keys)
+
+    def started(self, key: str) -> None:
+        self._story.running = key
+        super().started(key)
+
+    def finished(self, key: str, seconds: float, documents: int, echoed: str) -> None:
+        self._story.running = None
+        self._story.done.append(Finished(key, seconds, documents, echoed))
+        super().finished(key, seconds, documents, echoed)
+
+
+class Events(Progress):
+    """To programs: one JSON object a line, on what was the standard output when this was made."""
+
+    def __init__(self, story: Story) -> None:
+        self._story = story
+        self._out = sys.stdout
+
+    def must_stop(self) -> bool:
+        return was_signalled()
+
+    def waiting(self, why: str) -> None:
+        self.write("waiting", why=why)
+
+    def mended(self, what: str) -> None:
+        self.write("mended", what=what)
+
+    def noted(self, what: str) -> None:
+        self.write("noted", what=what)
+
+    def phase(self, name: str) -> None:
+        self.write("phase", name=name)
+
+    def planned(self, environment: str, keys: tuple[str, ...]) -> None:
+        self._story.planned = keys
+        self.write("planned", environment=environment, migrations=list(keys))
+
+    def started(self, key: str) -> None:
+        self._story.running = key
+        self.write("started", migration=key)
+
+    def walked(self, collection: str, documents: int, total: int) -> None:
+        self.write("walked", collection=collection, documents=documents, total=total)
+
+    def finished(self, key: str, seconds: float, documents: int, echoed: str) -> None:
+        self._story.running = None
+        finished = Finished(key, seconds, documents, echoed)
+        self._story.done.append(finished)
+        self.write("finished", **{**vars(finished), "echoed": redact(echoed)})
+
+    def summarize(self) -> None:
+        """The last line."""
+        story = self._story
+        if story.running is not None:
+            self.write("failed", migration=story.running, error=story.error)
+        self.write(
+            "summary",
+            environment=story.environment,
+            ok=story.error is None,
+            exit_code=story.exit_code,
+            done=[finished.migration for finished in story.done],
+            failed=story.running,
+            not_reached=list(story.not_reached),
+            only_in_database=list(story.result.only_in_database) if story.result else [],
+            backup=story.result.backup if story.result else None,
+            error=story.error,
+            hint=story.hint,
+        )
+
+    def write(self, event: str, **what: Any) -> None:
+        """One line.
+
+        :raises MonarchError: if nobody reads any more, so that the run stops between two migrations.
+        """
+        import json
+
+        try:
+            click.echo(json.dumps({"event": event, **what}, ensure_ascii=False), file=self._out)
+        except OSError as error:
+            raise MonarchError(
+                f"The output cannot be written ({error.strerror}), so the run has stopped.",
+                "What is done is recorded: see monarch list_migrations.",
+            ) from error
+
+
+@contextmanager
+def reported(environment: str, *, as_json: bool, junit: str | None) -> Iterator[tuple[Progress, Story]]:
+    """The progress of a run on ``environment``, and its story, which is told at the end wherever CI looks.
+
+    :raises UsageError: if the file ``junit`` cannot be written: before anything has run.
+    """
+    story = Story(environment)
+    if junit is not None:
+        _require_writable(junit)
+    events = Events(story)
+    try:
+        if as_json:
+            # What migrations print is not part of what a program reads; it stands in the events.
+            with redirect_stdout(sys.stderr):
+                yield events, story
+        else:
+            with Report(story) as report:
+                yield report, story
+    except (MonarchError, KeyboardInterrupt, click.Abort) as error:
+        story.fail(error)
+        raise
+    finally:
+        if junit is not None:
+            from monarch.commands.junit import write_junit
+
+            write_junit(Path(junit), story)
+        _annotate(story)
+        if as_json:
+            events.summarize()
+
+
+def _require_writable(junit: str) -> None:
+    try:
+        with Path(junit).open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"{junit} cannot be written: {error.strerror}.", "Nothing has run. Name another file."
+        ) from None
+
+
+def _annotate(story: Story) -> None:
+    """Say it the way that the CI understands, if it is one that shows such things."""
+    if story.error is not None:
+        path, line = story.place or (None, None)
+        if os.environ.get("GITHUB_ACTIONS"):  # "Workflow commands for GitHub Actions", which Gitea has too
+            where = f" file={path}{f',line={line}' if line else ''}" if path else ""
+            message = story.error.replace("%", "%25")
+            click.echo(f"::error{where}::{message}", err=True)
+        elif os.environ.get("TF_BUILD"):  # Azure Pipelines, "Logging commands"
+            where = f"sourcepath={path};{f'linenumber={line};' if line else ''}" if path else ""
+            click.echo(f"##vso[task.logissue type=error;{where}]{story.error}", err=True)
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        try:
+            with Path(summary).open("a", encoding="utf-8") as file:
+                file.write(_summary(story))
+        except OSError as error:
+            click.echo(f"Note: the summary of the step cannot be written: {error.strerror}.", err=True)
+
+
+def _summary(story: Story) -> str:
+    lines = [f"### monarch migrate {story.environment}", ""]
+    if story.planned:
+        lines += ["| migration | | took | documents |", "|---|---|---|---|"]
+        lines += [f"| {f.migration} | done | {duration(f.seconds)} | {f.documents:,} |" for f in story.done]
+        lines += [f"| {story.running} | **failed** | | |"] if story.running else []
+        lines += [f"| {key} | not reached | | |" for key in story.not_reached]
+    elif story.error is None:
+        lines.append("Nothing to do.")
+    if story.error is not None:
+        lines += ["", f"**{_markdown(story.error)}**", ""]
+        lines += [_markdown(story.hint), ""] if story.hint else []
+    return "\n".join(lines) + "\n"
+
+
+def _markdown(text: str) -> str:
+    return text.replace("<", "&lt;").replace("|", "\\|")

@@ -1,0 +1,250 @@
+"""The history of migrations in MongoDB, as it is written by whoever holds the lease.
+
+Every write is one command that begins at the document of the lease: it looks for the writer's own fencing
+number there, and merges what is to be written from that into the history (``$merge``). Where the lease has
+got another number meanwhile there is nothing to begin at, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ReadPreference, WriteConcern
+from pymongo.client_session import ClientSession
+from pymongo.database import Database as PyMongoDatabase
+
+from monarch.databases import owner
+from monarch.databases.mongo.lease import MongoLease
+from monarch.databases.mongo.names import HISTORY, JOURNAL, LEASE
+from monarch.databases.mongo.patience import patiently
+from monarch.databases.mongo.work import MongoTransaction
+from monarch.environments import Environment
+from monarch.errors import MonarchError, ServerError
+from monarch.history import Action, Begun, Effort, Failure, OpenAttempt, Place, Recorder, State
+from monarch.origin import Origin
+
+Stages = Sequence[dict[str, Any]]
+# Acknowledged by most of the members, so that no failover forgets it; bounded, so that nothing hangs.
+_DURABLE = WriteConcern("majority", wtimeout=8_000)
+
+
+class MongoRecorder(Recorder):
+    """Writes for the holder of ``lease``."""
+
+    def __init__(
+        self, environment: Environment, database: PyMongoDatabase[dict[str, Any]], lease: MongoLease
+    ) -> None:
+        self._environment = environment
+        self.lease = lease
+        durable = database.with_options(read_preference=ReadPreference.PRIMARY, write_concern=_DURABLE)
+        self._leases = durable[LEASE]
+        self._history = durable[HISTORY]
+        self._journal = durable[JOURNAL]
+        self._indexed = False
+
+    def begin(self, begun: Begun) -> MongoOpenAttempt:
+        attempt = MongoOpenAttempt(self, self._environment, begun)
+        self._close_open_ones(attempt.identity, begun.key)
+        # First who it is, so that whoever finds the key in Processing finds out by whom.
+        self.write_entry(attempt.identity, attempt.described, started=True)
+        self.set_state(begun.key, State.PROCESSING)
+        # Still ours, and so it was all the time: a number never comes back.
+        self.lease.renew()
+        return attempt
+
+    def mark(
+        self, key: str, state: State, checksum: str | None, origin: Origin, repeatable: bool = False
+    ) -> None:
+        entry: dict[str, Any] = {"action": Action.MARK.value, "outcome": state.value, "checksum": checksum}
+        entry |= {"repeatable": True} if repeatable else {}
+        self._close_open_ones(None, key)
+        self.set_state(key, state)
+        self._say(key, entry, origin)
+
+    def accept(self, key: str, checksum: str | None, origin: Origin) -> None:
+        entry: dict[str, Any] = {
+            "action": Action.ACCEPT.value,
+            "outcome": State.COMPLETED.value,
+            "checksum": checksum,
+        }
+        self._say(key, entry, origin)
+
+    def _say(self, key: str, entry: dict[str, Any], origin: Origin) -> None:
+        described = {"key": key, **entry, **self.describe_run(origin)}
+        self.write_entry(ObjectId(), described, started=True, ended=True)
+        self.lease.renew()
+
+    def describe_run(self, origin: Origin) -> dict[str, Any]:
+        """Who writes, and from where."""
+        return {
+            **owner.identity(),
+            **{name: value for name, value in vars(origin).items() if value is not None},
+            "run": self.lease.run,
+            "fence": self.lease.fence,
+        }
+
+    def set_state(self, key: str, state: State, *, of: State | None = None) -> None:
+        """Write the state of ``key`` with the time; with ``of`` only where it is that now.
+
+        Into all of the key's documents, should the original have left more than one.
+        """
+        # Derived from the key, so that there is never a second one.
+        first = {"_id": ObjectId(hashlib.sha256(key.encode()).digest()[:12])}
+        stages: list[dict[str, Any]] = [
+            {"$lookup": {"from": HISTORY, "pipeline": [{"$match": {"key": key}}], "as": "was"}}
+        ]
+        if of is None:
+            stages.append({"$set": {"was": {"$cond": [{"$eq": ["$was", []]}, [first], "$was"]}}})
+        stages.append({"$unwind": "$was"})
+        if of is not None:
+            stages.append({"$match": {"was.state": of.value}})
+        document = {
+            "_id": "$was._id",
+            "key": {"$literal": key},
+            "state": {"$literal": state.value},
+            "processed_at": None if state is State.NEW else "$$NOW",
+        }
+        new = "discard" if of is not None else "insert"
+        self._merge([*stages, {"$replaceWith": document}], HISTORY, "merge", new)
+
+    def require_state(self, key: str, state: State) -> None:
+        """See that ``key`` is in that ``state``, where it was just written.
+
+        :raises LockedError: if it could not be, because somebody else has the lease.
+        :raises ServerError: if the key is gone.
+        """
+        if self.is_in(key, state):
+            return
+        if patiently(self._environment, lambda: self._history.find_one({"key": key})) is not None:
+            self.lease.renew()
+        raise ServerError(
+            f"The record of {key} has vanished from {HISTORY} while it ran.",
+            "Did the migration drop it? Look before you run anything else.",
+        )
+
+    def is_in(self, key: str, state: State) -> bool:
+        """Whether ``key`` is in that ``state``, and nothing else."""
+        found = patiently(self._environment, lambda: self._history.distinct("state", {"key": key}))
+        return found == [state.value]
+
+    def write_entry(
+        self, identity: ObjectId, entry: dict[str, Any], *, started: bool = False, ended: bool = False
+    ) -> None:
+        """Write a new entry of the journal, or complete the one of that ``identity``."""
+        document: dict[str, Any] = {"_id": identity, **{key: {"$literal": v} for key, v in entry.items()}}
+        document |= {"started_at": "$$NOW"} if started else {}
+        document |= {"finished_at": "$$NOW"} if ended else {}
+        # Done twice where an answer was lost: what has ended stays as it was first said.
+        untouched = {"$eq": [{"$type": "$outcome"}, "missing"]}
+        completed = {"$mergeObjects": ["$$ROOT", "$$new", {"started_at": "$started_at"}]}
+        matched = [{"$replaceWith": {"$cond": [untouched, completed, "$$ROOT"]}}]
+        self._merge([{"$replaceWith": document}], JOURNAL, matched, "insert")
+
+    def _close_open_ones(self, own: ObjectId | None, key: str) -> None:
+        """Say in the journal of attempts at ``key`` that were cut off that they were."""
+        if not self._indexed:
+            patiently(self._environment, lambda: self._journal.create_index([("key", 1), ("started_at", 1)]))
+            self._indexed = True
+        still_open = {"key": key, "outcome": {"$exists": False}, "_id": {"$ne": own}}
+        history = {"from": HISTORY, "pipeline": [{"$match": {"key": key}}], "as": "was"}
+        completed = {"$in": [State.COMPLETED.value, "$was.state"]}
+        stages: list[dict[str, Any]] = [
+            {"$lookup": history},
+            {"$lookup": {"from": JOURNAL, "pipeline": [{"$match": still_open}], "as": "open"}},
+            {"$unwind": "$open"},
+            {
+                "$replaceWith": {
+                    "_id": "$open._id",
+                    # Killed between the state and the journal, it had completed.
+                    "outcome": {"$cond": [completed, State.COMPLETED.value, State.INTERRUPTED.value]},
+                    "finished_at": "$$NOW",
+                    "found_by": {"$literal": owner.describe(owner.identity())},
+                }
+            },
+        ]
+        self._merge(stages, JOURNAL, "merge", "discard")
+
+    def _merge(self, stages: Stages, into: str, matched: Any, not_matched: str) -> None:
+        merge = {"into": into, "on": "_id", "whenMatched": matched, "whenNotMatched": not_matched}
+        pipeline = [{"$match": self.lease.mine()}, *stages, {"$merge": merge}]
+        # As if it had not been sent where somebody else has the lease, so it may be sent again.
+        patiently(self._environment, lambda: self._leases.aggregate(pipeline))
+
+
+class MongoOpenAttempt(OpenAttempt):
+    """An attempt of ``recorder``'s run."""
+
+    def __init__(self, recorder: MongoRecorder, environment: Environment, begun: Begun) -> None:
+        self._recorder = recorder
+        self._environment = environment
+        self._begun = begun
+        self._places = {label: vars(place) for label, place in begun.places.items()}
+        self.identity = ObjectId()
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """Its entry in the journal, as it begins."""
+        begun = self._begun
+        optional = {
+            "repeatable": begun.repeatable or None,
+            "backup": begun.backup,
+            "places": self._places or None,
+        }
+        return {
+            "key": begun.key,
+            "action": begun.action.value,
+            "checksum": begun.checksum,
+            **{name: value for name, value in optional.items() if value is not None},
+            **self._recorder.describe_run(begun.origin),
+        }
+
+    def complete(self, effort: Effort, transaction: object = None) -> None:
+        key = self._begun.key
+        state = State.NEW if self._begun.action is Action.ROLLBACK else State.COMPLETED
+        if transaction is None:
+            self._recorder.set_state(key, state, of=State.PROCESSING)
+        else:
+            assert isinstance(transaction, MongoTransaction)
+            self._commit(transaction, state)
+        # The state first: who is killed between the two has completed.
+        self._recorder.require_state(key, state)
+        self._end(effort, {"outcome": State.COMPLETED.value})
+
+    def _commit(self, transaction: MongoTransaction, state: State) -> None:
+        self._recorder.lease.renew()
+        try:
+            transaction.commit(lambda session: self._set_state_in(transaction, state, session))
+        except MonarchError:
+            # The answer may have been lost, and not what it says.
+            if not self._recorder.is_in(self._begun.key, state):
+                raise
+
+    def _set_state_in(self, transaction: MongoTransaction, state: State, session: ClientSession) -> None:
+        # A run that has taken over meanwhile has written to the same document, and one of the two is refused.
+        result = transaction.database[HISTORY].update_many(
+            {"key": self._begun.key, "state": State.PROCESSING.value},
+            {"$set": {"state": state.value}, "$currentDate": {"processed_at": True}},
+            session=session,
+        )
+        if result.matched_count == 0:
+            self._recorder.require_state(self._begun.key, State.PROCESSING)
+
+    def fail(self, failure: Failure, effort: Effort) -> None:
+        outcome = State.INTERRUPTED if failure.interrupted else State.FAILED
+        details = {"outcome": outcome.value, "error": failure.error, "traceback": failure.traceback}
+        # The journal first: who is killed between the two has its error told all the same.
+        self._end(effort, details)
+        self._recorder.set_state(self._begun.key, State.FAILED, of=State.PROCESSING)
+        self._recorder.require_state(self._begun.key, State.FAILED)
+
+    def remember(self, label: str, place: Place) -> None:
+        self._places[label] = vars(place)
+        self._recorder.write_entry(self.identity, {**self.described, "places": self._places})
+        self._recorder.lease.renew()
+
+    def _end(self, effort: Effort, details: dict[str, Any]) -> None:
+        took = {"seconds": effort.seconds, "documents": effort.documents, "echoed": effort.echoed}
+        self._recorder.write_entry(self.identity, {**self.described, **took, **details}, ended=True)

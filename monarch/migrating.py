@@ -1,0 +1,324 @@
+"""Changing what has run on a database: migrating, going back, and saying what has run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monarch.databases.base import Database
+from monarch.databases.lease import Lease
+from monarch.environments import Environment
+from monarch.errors import MigrationError, MonarchError, ProjectError
+from monarch.history import UNFINISHED, Action, NotWhole, Record, State
+from monarch.hooks import Context, Hooks
+from monarch.importing import describe_error, importable
+from monarch.migrations.files import MigrationFile, checksum, find_migration, says_repeatable
+from monarch.migrations.migration import Migration
+from monarch.migrations.plan import (
+    BeingRun,
+    Step,
+    Wanted,
+    Why,
+    pending,
+    refuse_if_running,
+    stands_in_the_way,
+)
+from monarch.migrations.runner import Done, Run, Runner, load_all
+from monarch.origin import Origin
+from monarch.places import SETTINGS
+from monarch.progress import Progress
+from monarch.waiting import hold
+
+_Records = Mapping[str, Record]
+_Kinds = Mapping[str, type[Migration]]
+
+
+@dataclass(frozen=True)
+class Migrated:
+    """What a run of migrations did.
+
+    ``known`` is how many migrations the checkout has; ``backup`` was taken before the first one ran.
+    """
+
+    done: tuple[Done, ...]
+    known: int
+    only_in_database: tuple[str, ...] = ()
+    backup: str | None = None
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A migration of which somebody has said what it is: its state before, and now."""
+
+    key: str
+    was: State
+    now: State
+
+
+@dataclass(frozen=True)
+class Migrating:
+    """The migrations of the project at ``root``, its ``files``, on the ``database`` of ``environment``."""
+
+    root: Path
+    files: tuple[MigrationFile, ...]
+    environment: Environment
+    database: Database
+    hooks: Hooks
+    origin: Origin
+    progress: Progress
+
+    def plan(self, wanted: Wanted) -> tuple[Step, ...]:
+        """What `migrate` would run now, in order. Writes nothing."""
+        steps = pending(self.files, self.database.history.read(), self.environment.name, wanted)
+        return _in_order(steps, load_all(tuple(step.file for step in steps), self.root))
+
+    def migrate(
+        self,
+        wanted: Wanted,
+        *,
+        wait: float | None = None,
+        deadline: float | None = None,
+        back_up: Callable[[], str] | None = None,
+    ) -> Migrated:
+        """Run what is pending, as far as it is ``wanted``.
+
+        Waits ``wait`` seconds for another run, or with None as long as it takes. No migration begins
+        ``deadline`` seconds from now or later. ``back_up`` takes a backup before the first one runs, and
+        returns its name.
+
+        :raises LockedError: if another run holds the database for longer.
+        :raises MigrationError: if one fails, or an earlier one that did not finish stands in the way.
+        :raises DeadlineReached: if there is no time for the next one.
+        """
+        until = None if deadline is None else time.monotonic() + deadline
+        records = self._whole_history()
+        name = self.environment.name
+        kinds: dict[str, type[Migration]] = {}
+        try:
+            steps = pending(self.files, records, name, wanted)
+        except BeingRun:
+            if wait == 0:
+                raise
+        else:
+            if not steps:
+                return self._migrated((), records)
+            self._load(steps, kinds)  # what cannot be loaded is told before anybody is waited for
+        with self._held(f"migrate {name}", wait) as lease:
+            # Again: until now somebody else may have run some of them.
+            records = self.database.history.read()
+            steps = pending(self.files, records, name, wanted)
+            self._load(steps, kinds)
+            return self._run(_in_order(steps, kinds), kinds, records, lease, until, back_up)
+
+    def migrate_one(self, file: MigrationFile, *, wait: float | None = 0) -> Done:
+        """Run one migration, whatever its recorded state is.
+
+        :raises LockedError: if another run holds the database.
+        """
+        self._refuse_if_running(self._whole_history(), (file.key,))
+        kinds: dict[str, type[Migration]] = {}
+        self._load((Step(file, Why.NEW),), kinds)
+        with self._held(f"migrate_one {file.key} {self.environment.name}", wait) as lease:
+            records = self.database.history.read()
+            self._refuse_if_running(records, (file.key,))
+            seen = records.get(file.key)
+            retried = seen is not None and seen.state in UNFINISHED
+            step = Step(file, Why.RETRY if retried else Why.NEW, seen)
+            (done,) = self._run((step,), kinds, records, lease, None, None).done
+        return done
+
+    def rollback(self, name: str | None = None, *, wait: float | None = 0) -> Done:
+        """Undo the newest migration that has run, or the one called ``name``, by its own ``rollback``.
+
+        :raises MigrationError: if there is none, or it has no ``rollback``, or another one has not finished.
+        """
+        wanted = None if name is None else find_migration(self.files, name)
+        self._whole_history()
+        with self._held(f"rollback {self.environment.name}", wait) as lease:
+            records = self.database.history.read()
+            self._refuse_if_running(records, tuple(records))
+            file = self._to_roll_back(wanted, records)
+            kinds: dict[str, type[Migration]] = {}
+            self._load((Step(file, Why.NEW),), kinds)
+            if kinds[file.key].rollback is Migration.rollback:
+                raise MigrationError(
+                    f"{file.key} has no rollback(), so there is no way back from it.",
+                    f"Write `def rollback(self):` in {file.shown_path}, or restore a backup.",
+                )
+            with self.database.work() as work:
+                runner = Runner(self._run_of(lease), self.database.recorder(lease), work)
+                return runner.run_one(file, kinds[file.key], Action.ROLLBACK, records[file.key])
+
+    def mark(self, names: tuple[str, ...], state: State) -> tuple[Marked, ...]:
+        """Record that migrations are Completed or New, without running anything.
+
+        :raises ProjectError: if one is known neither here nor there.
+        :raises LockedError: if another run holds the database.
+        """
+        self._whole_history()
+        with self._held(f"mark {self.environment.name}", 0) as lease:
+            records = self.database.history.read()
+            keys = tuple(self._key(name, records) for name in names)
+            self._refuse_if_running(records, keys)
+            recorder = self.database.recorder(lease)
+            here = {file.key: file for file in self.files}
+            for key in keys:
+                file = here.get(key)
+                repeats = file is not None and says_repeatable(file)
+                recorder.mark(key, state, checksum(file) if file else None, self.origin, repeats)
+            return tuple(Marked(key, _state(records, key), state) for key in keys)
+
+    def accept(self, names: tuple[str, ...]) -> tuple[Marked, ...]:
+        """Record that the files of migrations that have run are meant to be as they are, or to be gone.
+
+        :raises MigrationError: if one of them has not run.
+        """
+        self._whole_history()
+        with self._held(f"mark {self.environment.name}", 0) as lease:
+            records = self.database.history.read()
+            keys = tuple(self._key(name, records) for name in names)
+            for key in keys:
+                if _state(records, key) is not State.COMPLETED:
+                    raise MigrationError(
+                        f"{key} is {_state(records, key).value} on {self.environment.name!r}: there is no "
+                        "edit to accept.",
+                        "Nothing was recorded.",
+                    )
+            recorder = self.database.recorder(lease)
+            here = {file.key: file for file in self.files}
+            for key in keys:
+                recorder.accept(key, checksum(here[key]) if key in here else None, self.origin)
+            return tuple(Marked(key, State.COMPLETED, State.COMPLETED) for key in keys)
+
+    def _run(
+        self,
+        steps: tuple[Step, ...],
+        kinds: _Kinds,
+        records: _Records,
+        lease: Lease,
+        until: float | None,
+        back_up: Callable[[], str] | None,
+    ) -> Migrated:
+        if not steps:
+            return self._migrated((), records)
+        context = Context(self.environment, tuple(step.key for step in steps))
+        try:
+            self._call("before_migrate", "Nothing has run.", context)
+            backup = None if back_up is None else back_up()
+            run = self._run_of(lease, backup, until)
+            with self.database.work() as work:
+                done = Runner(run, self.database.recorder(lease), work).run(steps, kinds)
+            migrated = self._migrated(done, records, backup)
+            self._call("after_migrate", "All migrations are done and recorded.", context, migrated)
+        except BaseException as error:
+            self._tell_failure(context, error)
+            raise
+        return migrated
+
+    def _call(self, name: str, so_far: str, *arguments: Any) -> None:
+        hook = getattr(self.hooks, name)
+        if hook is None:
+            return
+        try:
+            with importable(self.root):
+                hook(*arguments)
+        except Exception as error:
+            raise MigrationError(f"{name}() failed: {describe_error(error)}. {so_far}", _MEND) from error
+
+    def _tell_failure(self, context: Context, error: BaseException) -> None:
+        """What fails here is told, and does not hide why it was called."""
+        try:
+            self._call("on_failure", "", context, error)
+        except MonarchError as failed:
+            self.progress.noted(failed.message.strip())
+
+    def _load(self, steps: tuple[Step, ...], kinds: dict[str, type[Migration]]) -> None:
+        """Add to ``kinds`` the classes of what is to run and is not there yet.
+
+        :raises MigrationError: if one wants a transaction, and the server has none.
+        """
+        kinds |= load_all(tuple(step.file for step in steps if step.key not in kinds), self.root)
+        wants = [key for key, kind in kinds.items() if kind.transaction]
+        if wants and not self.database.can_transact():
+            raise MigrationError(
+                f"{wants[0]} wants a transaction, and the server of {self.environment.name!r} has none: it "
+                "is neither a replica set nor a sharded cluster. Nothing has run.",
+                "Make it a replica set, of one member if you like, or take out `transaction = True`.",
+            )
+
+    def _run_of(self, lease: Lease, backup: str | None = None, until: float | None = None) -> Run:
+        return Run(self.root, self.environment, self.origin, self.progress, lease.check, backup, until)
+
+    def _migrated(self, done: tuple[Done, ...], records: _Records, backup: str | None = None) -> Migrated:
+        here = {file.key for file in self.files}
+        return Migrated(done, len(self.files), tuple(sorted(set(records) - here)), backup)
+
+    def _to_roll_back(self, wanted: MigrationFile | None, records: _Records) -> MigrationFile:
+        name = self.environment.name
+        again = [r for r in records.values() if r.attempt and r.attempt.action is Action.ROLLBACK]
+        for record in sorted(records.values(), key=lambda record: record.key):
+            if record.state in UNFINISHED and record not in again:
+                raise stands_in_the_way(record, name)
+        candidates = again or [r for r in records.values() if r.state is State.COMPLETED]
+        keys = {record.key for record in candidates}
+        if wanted is not None:
+            if wanted.key not in keys:
+                raise MigrationError(f"{wanted.key} has not run on {name!r}: there is nothing to roll back.")
+            return wanted
+        newest = max(keys, default=None)
+        if newest is None:
+            raise MigrationError(f"Nothing has run on {name!r}: there is nothing to roll back.")
+        file = next((file for file in self.files if file.key == newest), None)
+        if file is None:
+            raise MigrationError(
+                f"{newest} is the newest on {name!r}, and its file is not here.",
+                "Check out the version that has it, and roll it back there.",
+            )
+        return file
+
+    def _key(self, name: str, records: _Records) -> str:
+        """The key that ``name`` means; of those whose file is gone only as it stands in the database."""
+        try:
+            return find_migration(self.files, name).key
+        except ProjectError:
+            if name in records:
+                return name
+            raise
+
+    def _refuse_if_running(self, records: _Records, keys: tuple[str, ...]) -> None:
+        for key in keys:
+            if key in records:
+                refuse_if_running(records[key], self.environment.name)
+
+    def _whole_history(self) -> _Records:
+        return whole_history(self.database, self.environment.name, self.progress)
+
+    @contextmanager
+    def _held(self, purpose: str, wait: float | None) -> Iterator[Lease]:
+        with hold(self.database, purpose, self.progress, wait=wait, origin=self.origin) as lease:
+            yield lease
+
+
+_MEND = f"It stands in {SETTINGS}."
+
+
+def whole_history(database: Database, environment: str, progress: Progress) -> _Records:
+    """The history, once a copy into the database that was cut off has been finished."""
+    try:
+        return database.history.read()
+    except NotWhole:
+        with hold(database, f"finishing what was cut off on {environment}", progress):
+            return database.history.read()
+
+
+def _in_order(steps: tuple[Step, ...], kinds: _Kinds) -> tuple[Step, ...]:
+    """Those that repeat come behind the others."""
+    return tuple(sorted(steps, key=lambda step: kinds[step.key].repeatable))
+
+
+def _state(records: _Records, key: str) -> State:
+    return records[key].state if key in records else State.NEW

@@ -1,0 +1,56 @@
+"""What a migration prints, heard on the way to the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+# So many characters are kept of the beginning of what is printed, and as many of its end.
+_ENDS = 20_000
+
+
+class Echo:
+    """Standard output, as it was, and what went through it as ``text``."""
+
+    def __init__(self, out: Any) -> None:
+        self._out = out
+        self._first = ""
+        self._last = ""
+        self._cut = False
+
+    @property
+    def text(self) -> str:
+        """What was printed; of a lot, its beginning and its end."""
+        return f"{self._first}\n[…]\n{self._last}" if self._cut else self._first + self._last
+
+    def write(self, text: str) -> int:
+        """Write ``text``, and keep it."""
+        written = self._out.write(text)
+        room = _ENDS - len(self._first)
+        self._first += text[:room]
+        self._last += text[room:] if room > 0 else text
+        if len(self._last) > _ENDS:
+            self._last, self._cut = self._last[-_ENDS:], True
+        return int(written)
+
+    def writelines(self, lines: Any) -> None:
+        """Write them all."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._out, name)
+
+
+@contextmanager
+def heard() -> Iterator[Echo]:
+    """Hear what is printed while the context lasts."""
+    before = sys.stdout
+    echo = Echo(before)
+    sys.stdout = echo
+    try:
+        yield echo
+    finally:
+        sys.stdout = before

@@ -1,0 +1,115 @@
+"""What there is to say of each migration on an environment, and of all of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from monarch.history import UNFINISHED, Record, State
+from monarch.migrations.files import MigrationFile, checksum
+from monarch.migrations.plan import is_due, newest_completed
+
+_Known = Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class Status:
+    """One line of ``list_migrations``.
+
+    ``file`` is None where only the database knows of it. ``late``: it has not run, and newer ones have.
+    ``edited``: it has run, and its file was another then. ``gone``: it has run, and its file is not here,
+    of which nobody said that it is meant. ``changed``: it repeats, and is to run again.
+    """
+
+    key: str
+    state: State
+    processed_at: datetime | None
+    file: MigrationFile | None
+    record: Record | None = None
+    late: bool = False
+    edited: bool = False
+    gone: bool = False
+    changed: bool = False
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What one should know of it besides its state."""
+        said = {
+            "late": self.late,
+            "edited": self.edited,
+            "file missing": self.gone,
+            "file changed, runs again": self.changed,
+        }
+        return tuple(remark for remark, holds in said.items() if holds)
+
+
+def list_status(
+    files: tuple[MigrationFile, ...], records: Mapping[str, Record], known: _Known
+) -> tuple[Status, ...]:
+    """Every migration that the checkout or the database knows, in order of their keys.
+
+    ``known`` are the checksums that the files had when they ran.
+    """
+    here = {file.key: file for file in files}
+    newest = newest_completed(records)
+    rows = []
+    for key in sorted({*here, *records}):
+        record, file = records.get(key), here.get(key)
+        state = record.state if record else State.NEW
+        done = state is State.COMPLETED
+        changed = done and file is not None and is_due(file, record)
+        edited = False
+        if done and file is not None and not changed and known.get(key) is not None:
+            edited = known[key] != checksum(file)
+        rows.append(
+            Status(
+                key,
+                state,
+                record.processed_at if record else None,
+                file,
+                record,
+                late=state is State.NEW and file is not None and key < newest,
+                edited=edited,
+                gone=state is not State.NEW and file is None and known.get(key, "") is not None,
+                changed=changed,
+            )
+        )
+    return tuple(rows)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an environment is up to date: the keys of what is not as it should be, by what it is.
+
+    ``ahead`` has run there and is newer than all that is here; ``gone`` has run there, and its file is
+    not here any more.
+    """
+
+    environment: str
+    unfinished: tuple[str, ...] = ()
+    running: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
+    edited: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    ahead: tuple[str, ...] = ()
+    known: int = 0
+
+
+def judge(environment: str, rows: tuple[Status, ...]) -> Verdict:
+    """The verdict on all of ``rows``."""
+    newest = max((row.key for row in rows if row.file is not None), default="")
+    missing = [row for row in rows if row.gone and row.state is State.COMPLETED]
+    waits = [row for row in rows if (row.state is State.NEW and row.file is not None) or row.changed]
+    return Verdict(
+        environment,
+        unfinished=tuple(r.key for r in rows if r.state in UNFINISHED and r.state is not State.PROCESSING),
+        running=tuple(row.key for row in rows if row.state is State.PROCESSING),
+        pending=tuple(row.key for row in waits),
+        late=tuple(row.key for row in waits if row.late),
+        edited=tuple(row.key for row in rows if row.edited),
+        gone=tuple(row.key for row in missing if row.key < newest),
+        ahead=tuple(row.key for row in missing if row.key > newest),
+        known=sum(row.file is not None for row in rows),
+    )

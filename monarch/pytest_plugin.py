@@ -1,0 +1,53 @@
+"""For a team's own tests of its migrations: fixtures of pytest, there wherever monarch is installed.
+
+Registered as a plugin by ``setup.py``. Imports nothing of monarch before a test asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from monarch.workspace.scratch import Scratch
+
+_OPTION = "monarch_environment"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let ``monarch_environment`` in pytest's settings name the environment whose server is used."""
+    parser.addini(
+        _OPTION, "The environment beside which monarch makes scratch databases.", default="development"
+    )
+
+
+@pytest.fixture
+def monarch_scratch(pytestconfig: pytest.Config) -> Iterator[Scratch]:
+    """An empty database on the server of the environment, dropped after the test.
+
+    ``database`` is pymongo's; ``migrate()``, ``migrate_one(name)`` and ``rollback()`` run the project's
+    migrations on it. The environment's own database is not touched.
+    """
+    from monarch.project import Project
+    from monarch.safety import why_hazardous
+
+    project = Project(pytestconfig.rootpath)
+    environment = project.environment(pytestconfig.getini(_OPTION))
+    why = why_hazardous(environment)
+    if why is not None:
+        pytest.fail(
+            f"{environment.name!r} is hazardous, and no place for tests: {why}. Name another one: {_OPTION} "
+            "in pytest's settings.",
+            pytrace=False,
+        )
+    with project.scratch(environment.name) as scratch:
+        yield scratch
+
+
+@pytest.fixture
+def monarch_migrated(monarch_scratch: Scratch) -> Any:
+    """pymongo's database of a `monarch_scratch` on which all migrations have run."""
+    monarch_scratch.migrate()
+    return monarch_scratch.database

@@ -1,0 +1,59 @@
+"""Waiting until nobody else is at work on a database."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from monarch.databases.base import Database
+from monarch.databases.lease import Held, Lease
+from monarch.origin import NOWHERE, Origin
+from monarch.progress import Progress
+
+# Between two questions; not all of many that wait ask at the same moment.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
+
+
+@contextmanager
+def hold(
+    database: Database,
+    purpose: str,
+    progress: Progress,
+    *,
+    wait: float | None = 0,
+    origin: Origin = NOWHERE,
+) -> Iterator[Lease]:
+    """Hold the lease of ``database``, with whatever a run that was cut off has left there put in order.
+
+    Waits ``wait`` seconds for it, or with None as long as it takes, and tells for whom.
+
+    :raises Held: naming the holder, if it does not get it in time.
+    """
+    with ExitStack() as stack:
+        lease = _take(stack, database, purpose, origin, progress, wait)
+        mended = database.mend(lease)
+        if mended is not None:
+            progress.mended(mended)
+        yield lease
+
+
+def _take(
+    stack: ExitStack, database: Database, purpose: str, origin: Origin, progress: Progress, wait: float | None
+) -> Lease:
+    deadline = None if wait is None else time.monotonic() + wait
+    pause, told = _FIRST_PAUSE, None
+    while True:
+        try:
+            return stack.enter_context(database.lease(purpose, origin))
+        except Held as held:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise
+            if held.run != told:
+                progress.waiting(held.message.removesuffix("."))
+                told = held.run
+        nap = pause * random.uniform(0.5, 1.5)
+        time.sleep(nap if left is None else min(nap, left))
+        pause = min(pause * 1.5, _LONGEST_PAUSE)
