@@ -55,8 +55,8 @@ _EVERYTHING: list[dict[str, Any]] = [
             "coll": JOURNAL,
             "pipeline": [
                 {"$match": {"$or": [{"outcome": {"$ne": _COMPLETED}}, {"repeatable": True}]}},
+                {"$project": {"traceback": 0, "echoed": 0}},  # before they are sorted, which takes memory
                 {"$sort": {"started_at": 1, "_id": 1}},
-                {"$project": {"_id": 0, "traceback": 0, "echoed": 0}},
                 {
                     "$group": {
                         "_id": {"key": "$key", "completed": {"$eq": ["$outcome", _COMPLETED]}},
@@ -116,6 +116,7 @@ class MongoHistory(History):
         }
         pipeline: list[dict[str, Any]] = [
             {"$match": said},
+            {"$project": {"key": 1, "checksum": 1, "started_at": 1}},
             {"$sort": {"started_at": 1, "_id": 1}},
             {"$group": {"_id": "$key", "checksum": {"$last": "$checksum"}}},
         ]
@@ -126,7 +127,7 @@ class MongoHistory(History):
     def entries(self, key: str | None = None, *, last: int | None = None) -> tuple[Entry, ...]:
         with explained(self._environment):
             found = self._journal.find({} if key is None else {"key": key}, {"places": 0})
-            found = found.sort([("started_at", -1), ("_id", -1)]).limit(last or 0)
+            found = found.sort([("started_at", -1), ("_id", -1)]).limit(last or 0).allow_disk_use(True)
             return tuple(_entry(document) for document in reversed(list(found)))
 
     def _record(self, document: Mapping[str, Any]) -> Record:
