@@ -208,6 +208,10 @@ class Recorder(ABC):
     """
 
     @abstractmethod
+    def check(self) -> None:
+        """See that it still has the lease. Costs nothing as long as that was renewed a moment ago."""
+
+    @abstractmethod
     def begin(self, begun: Begun) -> OpenAttempt:
         """Record that an attempt begins. One that was cut off before is recorded as that."""
 

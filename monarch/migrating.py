@@ -150,7 +150,7 @@ class Migrating:
                     f"Write `def rollback(self):` in {file.shown_path}, or restore a backup.",
                 )
             with self.database.work() as work:
-                runner = Runner(self._run_of(lease), self.database.recorder(lease), work)
+                runner = Runner(self._run_of(), self.database.recorder(lease), work)
                 return runner.run_one(file, kinds[file.key], Action.ROLLBACK, records[file.key])
 
     def mark(self, names: tuple[str, ...], state: State) -> tuple[Marked, ...]:
@@ -209,7 +209,7 @@ class Migrating:
         try:
             self._call("before_migrate", "Nothing has run.", context)
             backup = None if back_up is None else back_up()
-            run = self._run_of(lease, backup, until)
+            run = self._run_of(backup, until)
             with self.database.work() as work:
                 done = Runner(run, self.database.recorder(lease), work).run(steps, kinds)
             migrated = self._migrated(done, records, backup)
@@ -250,8 +250,8 @@ class Migrating:
                 "Make it a replica set, of one member if you like, or take out `transaction = True`.",
             )
 
-    def _run_of(self, lease: Lease, backup: str | None = None, until: float | None = None) -> Run:
-        return Run(self.root, self.environment, self.origin, self.progress, lease.check, backup, until)
+    def _run_of(self, backup: str | None = None, until: float | None = None) -> Run:
+        return Run(self.root, self.environment, self.origin, self.progress, backup, until)
 
     def _migrated(self, done: tuple[Done, ...], records: _Records, backup: str | None = None) -> Migrated:
         here = {file.key for file in self.files}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from monarch.workspace.scratch import Scratch
+    from monarch.scratch import Scratch
 
 _OPTION = "monarch_environment"
 

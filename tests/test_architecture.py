@@ -38,6 +38,7 @@ LAYERS = (
     ("databases",),
     ("migrations", "querysets", "waiting"),
     ("copying", "migrating", "backups", "scaffold"),
+    ("scratch",),
     ("workspace",),
     ("project",),
     ("pytest_plugin",),
@@ -111,6 +112,16 @@ def test_importing_monarch_costs_nothing() -> None:
     loaded = loaded_by("import monarch")
     assert {name for name in loaded if name.startswith("monarch")} - {"monarch"} <= {"monarch.version"}
     assert not loaded & {"click", "pymongo", "bson", "boto3", "botocore"}
+
+
+def test_migrating_needs_nothing_of_what_copies_and_backs_up() -> None:
+    loaded = loaded_by("import monarch.project")
+    others = {
+        f"monarch.{name}" for name in ("backups", "copying", "querysets", "scaffold", "scratch", "stores")
+    }
+    assert "monarch.migrating" in loaded
+    assert not others & loaded
+    assert not {"pymongo", "boto3"} & loaded
 
 
 def test_the_command_line_imports_click_and_itself() -> None:

@@ -17,7 +17,7 @@ from monarch.errors import UsageError
 if TYPE_CHECKING:
     from monarch.migrating import Migrated
     from monarch.migrations.plan import Step
-    from monarch.workspace.scratch import Verified
+    from monarch.scratch import Verified
 
 
 @click.command("generate")

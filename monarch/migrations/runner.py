@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,15 +45,14 @@ class Done:
 class Run:
     """What is the same for all migrations of a run.
 
-    ``check`` raises if it may change nothing any more. ``backup`` was taken before it. After ``deadline``,
-    by the clock of `time.monotonic`, no other migration begins.
+    ``backup`` was taken before it. After ``deadline``, by the clock of `time.monotonic`, no other migration
+    begins.
     """
 
     root: Path
     environment: Environment
     origin: Origin
     progress: Progress
-    check: Callable[[], None]
     backup: str | None = None
     deadline: float | None = None
 
@@ -90,7 +89,7 @@ class Runner:
         self, file: MigrationFile, kind: type[Migration], action: Action, seen: Record | None
     ) -> Done:
         """Run one of them, or roll it back, whatever was ``seen`` of it. Raises what `run` does."""
-        self._run.check()
+        self._recorder.check()
         self._run.progress.started(file.key)
         now = checksum(file)
         places = _places(seen, action, now)
@@ -157,9 +156,7 @@ class _One:
             handles = {**self.work.handles, **(transaction.handles if transaction else {})}
             for name, value in handles.items():
                 setattr(migration, name, value)
-            migration._walks = Walks(
-                self.work, attempt, transaction, places, self.shared.check, self.shared.progress
-            )
+            migration._walks = Walks(self.work, attempt, transaction, places, self.shared.progress)
             if self.action is Action.ROLLBACK:
                 migration.rollback()
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from monarch.errors import UsageError
@@ -15,10 +15,7 @@ if TYPE_CHECKING:
 
 
 class Walks:
-    """The walks of one attempt. ``places`` are where those of an earlier one have come to.
-
-    ``check`` raises if this run may change nothing any more.
-    """
+    """The walks of one attempt. ``places`` are where those of an earlier one have come to."""
 
     def __init__(
         self,
@@ -26,14 +23,12 @@ class Walks:
         attempt: OpenAttempt,
         transaction: Transaction | None,
         places: Places,
-        check: Callable[[], None],
         progress: Progress,
     ) -> None:
         self._work = work
         self._attempt = attempt
         self._transaction = transaction
         self._places = places
-        self._check = check
         self._progress = progress
         self._begun = 0
 
@@ -56,7 +51,6 @@ class Walks:
             self._progress.noted(f"{collection}: going on behind the first {start.documents:,} documents")
         for documents, place in self._work.batches(collection, filter, batch, start, self._transaction):
             yield from documents
-            self._check()
-            if self._transaction is None:
+            if self._transaction is None:  # and renew the lease with it
                 self._attempt.remember(label, place)
             self._progress.walked(collection, place.documents, total)

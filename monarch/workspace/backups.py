@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from monarch.backups.codecs import find_codec
-from monarch.backups.names import check_stem
-from monarch.backups.opened import require_restorable
-from monarch.backups.restoring import Restored, Restoring
-from monarch.backups.restoring import interrupted as not_restored
-from monarch.backups.shelf import Backup, Shelf
-from monarch.backups.taking import Taken, Taking
 from monarch.errors import RunInterrupted, UsageError
 from monarch.progress import SILENT, Progress
-from monarch.stores import open_store
 from monarch.workspace.base import NO_OPTIONS, Base
-from monarch.workspace.copies import engine_for
+
+if TYPE_CHECKING:
+    from monarch.backups.restoring import Restored
+    from monarch.backups.shelf import Backup, Shelf
+    from monarch.backups.taking import Taken
 
 
 class Backups(Base):
@@ -28,6 +25,9 @@ class Backups(Base):
 
         :raises SettingsError: if they name none.
         """
+        from monarch.backups.shelf import Shelf
+        from monarch.stores import open_store
+
         return Shelf(open_store(self.settings.store, self.root))
 
     def backup(
@@ -51,6 +51,10 @@ class Backups(Base):
         :raises ServerError: if the database cannot be read to its end.
         :raises StoreError: if the backup cannot be kept. Nothing is, after either of them.
         """
+        from monarch.backups.codecs import find_codec
+        from monarch.backups.names import check_stem
+        from monarch.backups.taking import Taking
+
         source = self.environment(environment)
         stem = name if name is not None else source.db_name
         check_stem(stem)
@@ -59,7 +63,7 @@ class Backups(Base):
         taken: Taken | None = None
         try:
             with self.open(environment, progress) as database:
-                chosen = database.choose_engine(engine_for(engine, query_set))
+                chosen = database.choose_engine(self._engine_for(engine, query_set))
                 asked = self._ask(query_set, options, environment, database, progress)
                 taking = Taking(
                     database, environment, source.db_name, chosen, store, stem, *packing, allow_empty, asked
@@ -78,6 +82,8 @@ class Backups(Base):
         :raises BrokenBackup: if it is not whole, as far as can be seen without reading it.
         :raises UsageError: if there is none.
         """
+        from monarch.backups.opened import require_restorable
+
         backup = self.shelf.find(name)
         known = [environment for environment in self.settings.environments if environment.name == name]
         if backup is None and known:
@@ -106,6 +112,8 @@ class Backups(Base):
 
         :raises BrokenBackup: if it is not as it was written; the target is then as it was.
         """
+        from monarch.backups.restoring import Restoring, interrupted
+
         found = self.find_backup(backup) if isinstance(backup, str) else backup
         result: Restored | None = None
         try:
@@ -114,5 +122,5 @@ class Backups(Base):
                 restoring = Restoring(self.shelf, found, database, environment, chosen)
                 result = restoring.run(in_place=in_place, progress=progress)
         except KeyboardInterrupt as error:  # while the server was reached, or left
-            raise not_restored(environment, done=result is not None) from error
+            raise interrupted(environment, done=result is not None) from error
         return result

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from monarch import scaffold
 from monarch.databases import open_database
 from monarch.databases.base import Database
 from monarch.environments import Environment
@@ -16,15 +16,20 @@ from monarch.errors import RunInterrupted, UsageError
 from monarch.migrations.files import MigrationFile, find_migrations
 from monarch.places import SETTINGS
 from monarch.progress import SILENT, Progress
-from monarch.querysets.asking import Asked, ask
-from monarch.querysets.files import QuerySetFile, find_query_sets
 from monarch.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from monarch.querysets.asking import Asked
+    from monarch.querysets.files import QuerySetFile
 
 NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 
 
 class Base:
-    """The project at ``root``. Its settings are read when they are first needed."""
+    """The project at ``root``. Its settings are read when they are first needed.
+
+    What a method needs beyond that is imported when it is called: most commands do without most of it.
+    """
 
     def __init__(self, root: str | Path = ".") -> None:
         self.root = Path(root).resolve()
@@ -55,6 +60,8 @@ class Base:
 
         :return: the files written, and the old settings under their new name, if there were any.
         """
+        from monarch import scaffold
+
         return scaffold.init(self.root)
 
     def has_settings(self) -> bool:
@@ -66,6 +73,8 @@ class Base:
 
         :raises ProjectError: if the name cannot be one, is taken, or the template is broken.
         """
+        from monarch import scaffold
+
         return scaffold.generate(self.root, name)
 
     def migrations(self) -> tuple[MigrationFile, ...]:
@@ -74,6 +83,8 @@ class Base:
 
     def query_sets(self) -> tuple[QuerySetFile, ...]:
         """The query sets of this checkout, by name. Imports none of them."""
+        from monarch.querysets.files import find_query_sets
+
         return find_query_sets(self.root)
 
     def generate_query_set(self, name: str) -> Path:
@@ -81,6 +92,8 @@ class Base:
 
         :raises ProjectError: if the name cannot be one or is taken.
         """
+        from monarch import scaffold
+
         return scaffold.generate_query_set(self.root, name)
 
     def _ask(
@@ -99,7 +112,13 @@ class Base:
             if options:
                 raise UsageError("-o is for a query set, and none is named.", "Name one: -q NAME")
             return None
+        from monarch.querysets.asking import ask
+
         asked = ask(self.root, query_set, options, self.environment(environment), database.handles())
         if progress.must_stop():  # Ctrl-C, swallowed by an `except` of the query set
             raise RunInterrupted("Interrupted. Nothing was changed.")
         return asked
+
+    def _engine_for(self, engine: str, query_set: str | None) -> str:
+        """``engine``; of a part, if it is left to us, native: it alone reads all of it as of one moment."""
+        return "native" if engine == "auto" and query_set is not None else engine

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from monarch.copying import Copying, CopyPlan, CopyResult, interrupted
 from monarch.errors import UsageError
 from monarch.progress import SILENT, Progress
 from monarch.workspace.base import NO_OPTIONS, Base
+
+if TYPE_CHECKING:
+    from monarch.copying import Copying, CopyPlan, CopyResult
 
 
 class Copies(Base):
@@ -58,6 +61,8 @@ class Copies(Base):
             with self._copying(source, target, engine, allow_empty, part, progress) as copying:
                 result = copying.run(in_place=in_place, progress=progress)
         except KeyboardInterrupt as error:  # while servers were reached, or left
+            from monarch.copying import interrupted
+
             raise interrupted(target, done=result is not None) from error
         return result
 
@@ -81,14 +86,11 @@ class Copies(Base):
         part: tuple[str | None, Mapping[str, str]],
         progress: Progress,
     ) -> Iterator[Copying]:
+        from monarch.copying import Copying
+
         self.require_two(source, target)
         with self.open(source, progress) as one, self.open(target, progress) as other:
-            chosen = other.choose_engine(engine_for(engine, part[0]))
+            chosen = other.choose_engine(self._engine_for(engine, part[0]))
             asked = self._ask(*part, source, one, progress)
             selection = asked.selection if asked else None
             yield Copying(one, other, (source, target), chosen, allow_empty, selection)
-
-
-def engine_for(engine: str, query_set: str | None) -> str:
-    """``engine``; of a part, if it is left to us, native, which alone reads all of it as of one moment."""
-    return "native" if engine == "auto" and query_set is not None else engine

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
-from monarch.backups.opened import verify
 from monarch.databases.base import Contents
 from monarch.databases.lease import Holder
 from monarch.environments import Environment
@@ -52,6 +50,8 @@ class Migrations(Backups):
 
     def list_everywhere(self) -> tuple[Everywhere, ...]:
         """`list_migrations` of every environment of the settings, all at once. Writes nothing."""
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             return tuple(pool.map(self._look_at, self.settings.environments))
 
@@ -142,6 +142,8 @@ class Migrations(Backups):
             self.shelf  # noqa: B018 - whether there is a store is told before anything begins
 
             def back_up() -> str:
+                from monarch.backups.opened import verify
+
                 # Of one that holds nothing yet too: it is the first deployment that begins like that.
                 taken = self.backup(environment, allow_empty=True, progress=progress)
                 verify(self.shelf, self.shelf.get(taken.name), progress)

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import pymongo
 from bson import Int64, ObjectId
 from pymongo import ReadPreference, WriteConcern
 from pymongo.database import Database as PyMongoDatabase
@@ -33,8 +32,6 @@ _RENEW_EVERY = SECONDS / 3
 # Not all of it: what is sent at the last moment must arrive before somebody else may begin.
 _TRUSTED = SECONDS / 2
 _ACKNOWLEDGED = WriteConcern("majority", wtimeout=30_000)
-# So many seconds it tries to say that it goes; otherwise its time runs out.
-_FAREWELL = 5
 _FREE: list[dict[str, Any]] = [{"$set": {"expires_at": "$$NOW"}}, {"$unset": "holder"}]
 # Acknowledged by most of the members, or a failover could give the lease to two.
 _DURABLE = {"w": "majority", "wtimeout": 30_000}
@@ -112,8 +109,20 @@ class MongoLease(Lease):
 
         :raises LockedError: if somebody else holds it by now.
         """
+        self._renew(self._ask_once)
+
+    def renew_patiently(self) -> None:
+        """The same, with patience for a server that is away for a moment."""
+        self._renew(lambda: patiently(self._environment, self._ask))
+
+    def check_patiently(self) -> None:
+        """What `check` does, with the same patience."""
+        if _now() - self._renewed > _TRUSTED:
+            self.renew_patiently()
+
+    def _renew(self, ask: Callable[[], tuple[float, bool]]) -> None:
         while True:
-            asked, renewed = patiently(self._environment, self._ask)
+            asked, renewed = ask()
             if not renewed:
                 raise LockedError(
                     f"This run has lost its hold on {self._environment.name!r}, and stopped.",
@@ -123,6 +132,10 @@ class MongoLease(Lease):
             # A process that was stopped while it waited for the answer has an old one.
             if _now() - asked <= _TRUSTED:
                 return
+
+    def _ask_once(self) -> tuple[float, bool]:
+        with explained(self._environment):
+            return self._ask()
 
     def _ask(self) -> tuple[float, bool]:
         asked = _now()
@@ -138,7 +151,7 @@ class MongoLease(Lease):
     def give_back(self) -> None:
         """Let others have it at once. Where that cannot be said any more, its time runs out."""
         self._given_back.set()
-        with suppress(PyMongoError), pymongo.timeout(_FAREWELL):
+        with suppress(PyMongoError):
             self._leases.update_one(self.mine(), _FREE)
 
     def mine(self) -> dict[str, Any]:

@@ -45,6 +45,9 @@ class MongoRecorder(Recorder):
         self._journal = durable[JOURNAL]
         self._indexed = False
 
+    def check(self) -> None:
+        self.lease.check_patiently()
+
     def begin(self, begun: Begun) -> MongoOpenAttempt:
         attempt = MongoOpenAttempt(self, self._environment, begun)
         self._close_open_ones(attempt.identity, begun.key)
@@ -52,7 +55,7 @@ class MongoRecorder(Recorder):
         self.write_entry(attempt.identity, attempt.described, started=True)
         self.set_state(begun.key, State.PROCESSING)
         # Still ours, and so it was all the time: a number never comes back.
-        self.lease.renew()
+        self.lease.renew_patiently()
         return attempt
 
     def mark(
@@ -75,7 +78,7 @@ class MongoRecorder(Recorder):
     def _say(self, key: str, entry: dict[str, Any], origin: Origin) -> None:
         described = {"key": key, **entry, **self.describe_run(origin)}
         self.write_entry(ObjectId(), described, started=True, ended=True)
-        self.lease.renew()
+        self.lease.renew_patiently()
 
     def describe_run(self, origin: Origin) -> dict[str, Any]:
         """Who writes, and from where."""
@@ -119,7 +122,7 @@ class MongoRecorder(Recorder):
         if self.is_in(key, state):
             return
         if patiently(self._environment, lambda: self._history.find_one({"key": key})) is not None:
-            self.lease.renew()
+            self.lease.renew_patiently()
         raise ServerError(
             f"The record of {key} has vanished from {HISTORY} while it ran.",
             "Did the migration drop it? Look before you run anything else.",
@@ -214,7 +217,7 @@ class MongoOpenAttempt(OpenAttempt):
         self._end(effort, {"outcome": State.COMPLETED.value})
 
     def _commit(self, transaction: MongoTransaction, state: State) -> None:
-        self._recorder.lease.renew()
+        self._recorder.lease.renew_patiently()
         try:
             transaction.commit(lambda session: self._set_state_in(transaction, state, session))
         except MonarchError:
@@ -243,7 +246,7 @@ class MongoOpenAttempt(OpenAttempt):
     def remember(self, label: str, place: Place) -> None:
         self._places[label] = vars(place)
         self._recorder.write_entry(self.identity, {**self.described, "places": self._places})
-        self._recorder.lease.renew()
+        self._recorder.lease.renew_patiently()
 
     def _end(self, effort: Effort, details: dict[str, Any]) -> None:
         took = {"seconds": effort.seconds, "documents": effort.documents, "echoed": effort.echoed}
