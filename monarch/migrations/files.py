@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from dataclasses import dataclass
 from hashlib import sha256
@@ -69,7 +70,8 @@ def find_migrations(root: Path) -> tuple[MigrationFile, ...]:
     """
     folder = root / FOLDER
     try:
-        paths = sorted(folder.iterdir())
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
     except FileNotFoundError:
         raise ProjectError(f"There is no folder {FOLDER}/ here ({root}).", where_else(root)) from None
     except OSError as error:
@@ -77,12 +79,12 @@ def find_migrations(root: Path) -> tuple[MigrationFile, ...]:
             f"{FOLDER}/ cannot be read: {error.strerror}.", "It must be a folder that you may read."
         ) from None
     files = []
-    for path in paths:
-        match = PATTERN.fullmatch(path.name)
-        if match and path.is_file():
-            files.append(MigrationFile(path, match["stamp"], match["name"]))
-        elif path.name not in ("__init__.py", "settings.py", "__pycache__"):
-            _refuse_if_like_a_migration(path)
+    for entry in entries:
+        match = PATTERN.fullmatch(entry.name)
+        if match and entry.is_file():
+            files.append(MigrationFile(folder / entry.name, match["stamp"], match["name"]))
+        elif entry.name not in ("__init__.py", "settings.py", "__pycache__"):
+            _refuse_if_like_a_migration(folder / entry.name)
     return tuple(files)
 
 

@@ -75,9 +75,8 @@ def pending(
     _refuse_duplicates(files, records)
     for record in records.values():
         refuse_if_running(record, environment)
-    chosen = _choose(files, wanted)
     newest = newest_completed(records)
-    steps = [step for file in files if file in chosen for step in _step(file, records.get(file.key), newest)]
+    steps = [step for file in _choose(files, wanted) for step in _step(file, records.get(file.key), newest)]
     _refuse_to_pass(steps, records, environment, wanted)
     late = [step.key for step in steps if step.why is Why.LATE]
     if late and wanted.strict_order:
@@ -102,11 +101,14 @@ def is_due(file: MigrationFile, record: Record | None) -> bool:
     return record.repeats is not None and record.repeats != checksum(file)
 
 
-def _choose(files: tuple[MigrationFile, ...], wanted: Wanted) -> set[MigrationFile]:
-    chosen = {find_migration(files, name) for name in wanted.only} if wanted.only else set(files)
+def _choose(files: tuple[MigrationFile, ...], wanted: Wanted) -> tuple[MigrationFile, ...]:
+    chosen = files
+    if wanted.only:
+        named = {find_migration(files, name) for name in wanted.only}
+        chosen = tuple(file for file in files if file in named)
     if wanted.to is not None:
         last = find_migration(files, wanted.to)
-        chosen = {file for file in chosen if file.key <= last.key}
+        chosen = tuple(file for file in chosen if file.key <= last.key)
     return chosen
 
 

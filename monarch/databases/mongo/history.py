@@ -86,7 +86,11 @@ class MongoHistory(History):
         if any(_seems_cut_off(record) for record in records.values()):
             # Or it ended while the history was read: then its state says so by now.
             records = self._read()
-        return {key: replace(record, state=_told(record)) for key, record in records.items()}
+        for key, record in records.items():
+            told = _told(record)
+            if told is not record.state:
+                records[key] = replace(record, state=told)
+        return records
 
     def _read(self) -> dict[str, Record]:
         records: dict[str, Record] = {}
