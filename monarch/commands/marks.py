@@ -34,9 +34,9 @@ def mark(
     all_of_them: bool,
     yes: bool,
 ) -> None:
-    """Record what you know of migrations on ENVIRONMENT, without running anything.
+    """Record what you know of migrations on ENVIRONMENT.
 
-    `--as completed` says that they have run, `--as new` that they have not. Who says so is recorded.
+    Nothing is run. `--as completed` says that they have run, `--as new` that they have not. Who says so is recorded.
     """
     from monarch.history import State
 
@@ -63,7 +63,7 @@ def mark(
 @click.argument("environment", type=ENVIRONMENT)
 @yes_option
 def unlock(environment: str, yes: bool) -> None:
-    """Take the lock of ENVIRONMENT away from a run that will not come back.
+    """Take the lock of ENVIRONMENT from a run that will not come back.
 
     The lock ends by itself 30 seconds after its run has died or was cut off; this is for what no clock can
     know. A run that is still there stops before it records anything more.

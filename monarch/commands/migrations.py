@@ -37,7 +37,13 @@ def generate(name: str) -> None:
 @click.option("--retry", is_flag=True, help="Run again what failed or was cut off, then the rest.")
 @click.option("--plan", is_flag=True, help="Only show what would run, and why. Writes nothing.")
 @click.option("--to", metavar="MIGRATION", type=MIGRATION, help="Stop behind this one.")
-@click.option("--only", metavar="MIGRATION", type=MIGRATION, multiple=True, help="Only this one; repeatable.")
+@click.option(
+    "--only",
+    metavar="MIGRATION",
+    type=MIGRATION,
+    multiple=True,
+    help="Only this one; may be said again for others.",
+)
 @click.option("--strict-order", is_flag=True, help="Refuse what is older than what has run.")
 @click.option("--backup", is_flag=True, help="Take a backup first, and verify it.")
 @click.option("--wait", metavar="TIME", type=DURATION, help="Wait so long for another run, not for ever.")
@@ -101,7 +107,10 @@ def _told(result: Migrated, environment: str) -> str:
 @click.argument("environment", type=ENVIRONMENT)
 @yes_option
 def migrate_one(migration: str, environment: str, yes: bool) -> None:
-    """Run one MIGRATION on ENVIRONMENT, whatever its state is, as often as you like."""
+    """Run one MIGRATION on ENVIRONMENT, whatever its state is.
+
+    As often as you like: for trying things out, and for finishing what failed.
+    """
     project = this_project()
     breathe(project.environment(environment), f"run {migration} on", yes)
     with Bar() as bar:
@@ -114,7 +123,7 @@ def migrate_one(migration: str, environment: str, yes: bool) -> None:
 @click.argument("migration", type=MIGRATION, required=False)
 @yes_option
 def rollback(environment: str, migration: str | None, yes: bool) -> None:
-    """Undo the newest migration that has run on ENVIRONMENT, or MIGRATION.
+    """Undo the newest migration on ENVIRONMENT, or MIGRATION.
 
     That is what its own rollback() does. It is New afterwards, and runs again with the next `migrate`.
     """
@@ -132,9 +141,9 @@ def rollback(environment: str, migration: str | None, yes: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @yes_option
 def verify_migration(migration: str, environment: str, engine: str, as_json: bool, yes: bool) -> None:
-    """Run MIGRATION twice on a scratch copy of ENVIRONMENT, and see whether the second run changes anything.
+    """Run MIGRATION twice on a scratch copy of ENVIRONMENT.
 
-    The copy is a database beside that of ENVIRONMENT, on the same server, and is dropped afterwards.
+    See whether the second run changes anything; then it ends with 1. The copy is a database beside that of ENVIRONMENT, on the same server, and is dropped afterwards.
     """
     project = this_project()
     breathe(project.environment(environment), "make a scratch copy beside", yes)

@@ -80,7 +80,8 @@ class Runner:
                 raise DeadlineReached(
                     f"The deadline came: {len(done)} of {len(steps)} migrations are done on "
                     f"{self._run.environment.name!r}; {step.key} is the next.",
-                    f"To go on: monarch migrate {self._run.environment.name}",
+                    f"To go on: monarch migrate {self._run.environment.name}"
+                    f"{' --retry' if step.action is Action.RETRY else ''}",
                 )
             done.append(self.run_one(step.file, kinds[step.key], step.action, step.seen))
         return tuple(done)
