@@ -36,7 +36,8 @@ def mark(
 ) -> None:
     """Record what you know of migrations on ENVIRONMENT.
 
-    Nothing is run. `--as completed` says that they have run, `--as new` that they have not. Who says so is recorded.
+    Nothing is run. `--as completed` says that they have run, `--as new` that they have not. Who says so is
+    recorded.
     """
     from monarch.history import State
 

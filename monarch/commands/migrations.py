@@ -143,7 +143,8 @@ def rollback(environment: str, migration: str | None, yes: bool) -> None:
 def verify_migration(migration: str, environment: str, engine: str, as_json: bool, yes: bool) -> None:
     """Run MIGRATION twice on a scratch copy of ENVIRONMENT.
 
-    See whether the second run changes anything; then it ends with 1. The copy is a database beside that of ENVIRONMENT, on the same server, and is dropped afterwards.
+    See whether the second run changes anything; then it ends with 1. The copy is a database beside that of
+    ENVIRONMENT, on the same server, and is dropped afterwards.
     """
     project = this_project()
     breathe(project.environment(environment), "make a scratch copy beside", yes)

@@ -97,8 +97,9 @@ def _show_everywhere(all_of_them: tuple[Everywhere, ...], as_json: bool) -> None
 def check(environment: str, as_json: bool) -> None:
     """Say by the exit code whether ENVIRONMENT is up to date.
 
-    For CI, and for readiness probes: 0 if it is, 3 if migrations are pending, 6 if one failed or was cut off, 7 if one was edited or is
-    gone, 8 if the database has run newer ones than are here, 5 if it cannot be reached.
+    For CI, and for readiness probes: 0 if it is, 3 if migrations are pending, 6 if one failed or was cut
+    off, 7 if one was edited or is gone, 8 if the database has run newer ones than are here, 5 if it cannot
+    be reached.
     """
     verdict = this_project().check(environment)
     code = _code(verdict)
