@@ -54,7 +54,7 @@ class MongoRecorder(Recorder):
         # First who it is, so that whoever finds the key in Processing finds out by whom.
         self.write_entry(attempt.identity, attempt.described, started=True)
         self.set_state(begun.key, State.PROCESSING)
-        # Still ours, and so it was all the time: a number never comes back.
+        # Or nothing of this was written.
         self.lease.renew_patiently()
         return attempt
 
@@ -116,22 +116,22 @@ class MongoRecorder(Recorder):
     def require_state(self, key: str, state: State) -> None:
         """See that ``key`` is in that ``state``, where it was just written.
 
-        :raises LockedError: if it could not be, because somebody else has the lease.
-        :raises ServerError: if the key is gone.
+        :raises LockedError: if somebody else has the lease, and may have written it too.
+        :raises ServerError: if the key is gone, or was changed by something else than monarch.
         """
-        if self.is_in(key, state):
-            return
-        if patiently(self._environment, lambda: self._history.find_one({"key": key})) is not None:
+        found = self.states(key)
+        if found:
+            # Still ours, and so it was when that was written: a number never comes back.
             self.lease.renew_patiently()
-        raise ServerError(
-            f"The record of {key} has vanished from {HISTORY} while it ran.",
-            "Did the migration drop it? Look before you run anything else.",
-        )
+        if found != [state.value]:
+            raise ServerError(
+                f"The record of {key} has vanished from {HISTORY}, or was changed, while it ran.",
+                "Did the migration do that? Look before you run anything else.",
+            )
 
-    def is_in(self, key: str, state: State) -> bool:
-        """Whether ``key`` is in that ``state``, and nothing else."""
-        found = patiently(self._environment, lambda: self._history.distinct("state", {"key": key}))
-        return found == [state.value]
+    def states(self, key: str) -> list[str]:
+        """The states of the key's documents: one, unless the original has left more than one."""
+        return patiently(self._environment, lambda: self._history.distinct("state", {"key": key}))
 
     def write_entry(
         self, identity: ObjectId, entry: dict[str, Any], *, started: bool = False, ended: bool = False
@@ -222,7 +222,7 @@ class MongoOpenAttempt(OpenAttempt):
             transaction.commit(lambda session: self._set_state_in(transaction, state, session))
         except MonarchError:
             # The answer may have been lost, and not what it says.
-            if not self._recorder.is_in(self._begun.key, state):
+            if self._recorder.states(self._begun.key) != [state.value]:
                 raise
 
     def _set_state_in(self, transaction: MongoTransaction, state: State, session: ClientSession) -> None:
