@@ -226,7 +226,10 @@ class Migrating:
         try:
             with importable(self.root):
                 hook(*arguments)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            # SystemExit too: one that says `exit(0)` has not done what a run may go on after.
             raise MigrationError(f"{name}() failed: {describe_error(error)}. {so_far}", _MEND) from error
 
     def _tell_failure(self, context: Context, error: BaseException) -> None:

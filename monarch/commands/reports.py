@@ -51,8 +51,10 @@ class Story:
 
     def fail(self, error: BaseException) -> None:
         """It ended with ``error``."""
-        self.exit_code = error.exit_code if isinstance(error, MonarchError) else _INTERRUPTED
-        self.error = redact(" ".join(str(error).split())) or "Interrupted."
+        interrupted = isinstance(error, KeyboardInterrupt | click.Abort)
+        self.exit_code = _INTERRUPTED if interrupted else getattr(error, "exit_code", 1)
+        said = "Interrupted." if interrupted else str(error) or type(error).__name__
+        self.error = redact(" ".join(said.split()))
         self.hint = redact(error.hint) if isinstance(error, MonarchError) and error.hint else None
         # Of a migration that raised: not imported for that, as most runs go well.
         file = getattr(error, "file", None)
@@ -180,17 +182,19 @@ def reported(environment: str, *, as_json: bool, junit: str | None) -> Iterator[
         else:
             with Report(story) as report:
                 yield report, story
-    except (MonarchError, KeyboardInterrupt, click.Abort) as error:
+    except BaseException as error:
         story.fail(error)
         raise
     finally:
-        if junit is not None:
-            from monarch.commands.junit import write_junit
+        try:
+            if junit is not None:
+                from monarch.commands.junit import write_junit
 
-            write_junit(Path(junit), story)
-        _annotate(story)
-        if as_json:
-            events.summarize()
+                write_junit(Path(junit), story)
+        finally:
+            _annotate(story)
+            if as_json:
+                events.summarize()
 
 
 def _require_writable(junit: str) -> None:

@@ -141,6 +141,20 @@ def test_json_ends_with_a_summary_whatever_is_wrong(project: Folder, tmp_path: P
     assert project.states() == {}
 
 
+@pytest.mark.parametrize(
+    ("raised", "code"), [("RuntimeError('odd')", 1), ("SystemExit(0)", 1), ("KeyboardInterrupt()", 130)]
+)
+def test_json_ends_with_a_summary_whatever_a_hook_raises(project: Folder, raised: str, code: int) -> None:
+    project.migration("one")
+    hooks(project, f"\ndef before_migrate(_): raise {raised}\n")
+    ran = project.monarch("migrate", "dev", "--json")
+    assert ran.code == code
+    assert "Traceback" not in ran.err
+    summary = events(ran)[-1]
+    assert (summary["event"], summary["ok"], summary["exit_code"]) == ("summary", False, code)
+    assert project.states() == {}
+
+
 def test_junit_has_a_case_for_each(project: Folder) -> None:
     one = project.migration("one", "echo('hello \\x07 there')")
     two = project.migration("two", "raise ValueError('<no> & no')")
