@@ -70,6 +70,10 @@ class ServerError(MonarchError):
     exit_code = 5
 
 
+class NotCommitted(ServerError):
+    """A transaction was not committed: nothing of it has happened."""
+
+
 class StoreError(MonarchError):
     """The place where backups are kept cannot be reached, refuses, or is full."""
 

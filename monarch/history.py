@@ -189,6 +189,8 @@ class OpenAttempt(ABC):
         """Record that it is done. Saying so twice does no harm.
 
         With ``transaction``, one of the database's own that is open, that is committed together with it.
+
+        :raises NotCommitted: if it was not.
         """
 
     @abstractmethod
@@ -212,8 +214,11 @@ class Recorder(ABC):
         """See that it still has the lease. Costs nothing as long as that was renewed a moment ago."""
 
     @abstractmethod
-    def begin(self, begun: Begun) -> OpenAttempt:
-        """Record that an attempt begins. One that was cut off before is recorded as that."""
+    def begin(self, begun: Begun, transaction: object = None) -> OpenAttempt:
+        """Record that an attempt begins, in ``transaction`` if it does.
+
+        One that was cut off before is recorded as that, and what is left open of its transaction is undone.
+        """
 
     @abstractmethod
     def mark(

@@ -9,9 +9,12 @@ from contextlib import ExitStack, contextmanager
 
 from monarch.databases.base import Database
 from monarch.databases.lease import Held, Lease
+from monarch.errors import ServerError
 from monarch.origin import NOWHERE, Origin
 from monarch.progress import Progress
 
+# So many seconds a server may be away that has answered before: it is elected anew, say.
+_PATIENCE = 30.0
 # Between two questions; not all of many that wait ask at the same moment.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 
@@ -43,7 +46,7 @@ def _take(
     stack: ExitStack, database: Database, purpose: str, origin: Origin, progress: Progress, wait: float | None
 ) -> Lease:
     deadline = None if wait is None else time.monotonic() + wait
-    pause, told = _FIRST_PAUSE, None
+    pause, told, answered = _FIRST_PAUSE, None, 0.0
     while True:
         try:
             return stack.enter_context(database.lease(purpose, origin))
@@ -54,6 +57,11 @@ def _take(
             if held.run != told:
                 progress.waiting(held.message.removesuffix("."))
                 told = held.run
+            answered = time.monotonic()
+        except ServerError:
+            left = None if deadline is None else deadline - time.monotonic()
+            if told is None or time.monotonic() - answered > _PATIENCE or (left is not None and left <= 0):
+                raise
         nap = pause * random.uniform(0.5, 1.5)
         time.sleep(nap if left is None else min(nap, left))
         pause = min(pause * 1.5, _LONGEST_PAUSE)

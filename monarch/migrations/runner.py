@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monarch.environments import Environment
-from monarch.errors import DeadlineReached, LockedError, MigrationError, MonarchError, RunInterrupted
+from monarch.errors import (
+    DeadlineReached,
+    LockedError,
+    MigrationError,
+    MonarchError,
+    NotCommitted,
+    RunInterrupted,
+)
 from monarch.history import Action, Begun, Effort, Failure, OpenAttempt, Places, Record, Recorder
 from monarch.importing import describe, importable, line_in
 from monarch.migrations.echo import Echo, heard
@@ -97,7 +104,7 @@ class Runner:
         begun = Begun(file.key, action, now, self._run.origin, kind.repeatable, self._run.backup, places)
         one = _One(self._run, self._work, file, action, time.monotonic(), self._work.written)
         with heard() as echo, one.transaction(kind) as transaction:
-            attempt = self._recorder.begin(begun)
+            attempt = self._recorder.begin(begun, transaction)
             try:
                 one.call(kind, attempt, places, transaction)
             except KeyboardInterrupt as error:
@@ -171,7 +178,7 @@ class _One:
         try:
             signalled = run_to_its_end(lambda: attempt.complete(self.effort(echo), transaction))
         except MonarchError as error:
-            if transaction is not None and not isinstance(error, LockedError):
+            if isinstance(error, NotCommitted):
                 self.record(attempt, error, echo)
                 raise MigrationFailed(
                     f"{key} could not be committed on {name!r}, and nothing of it happened: {error.message}",

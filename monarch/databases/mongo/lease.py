@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from bson import Int64, ObjectId
-from pymongo import ReadPreference, WriteConcern
+from pymongo import ReadPreference, ReturnDocument, WriteConcern
 from pymongo.database import Database as PyMongoDatabase
 from pymongo.errors import PyMongoError
 
@@ -31,10 +31,9 @@ from monarch.origin import NOWHERE, Origin
 _RENEW_EVERY = SECONDS / 3
 # Not all of it: what is sent at the last moment must arrive before somebody else may begin.
 _TRUSTED = SECONDS / 2
+# By most of the members, or a failover could give the lease to two.
 _ACKNOWLEDGED = WriteConcern("majority", wtimeout=30_000)
 _FREE: list[dict[str, Any]] = [{"$set": {"expires_at": "$$NOW"}}, {"$unset": "holder"}]
-# Acknowledged by most of the members, or a failover could give the lease to two.
-_DURABLE = {"w": "majority", "wtimeout": 30_000}
 
 
 @contextmanager
@@ -183,17 +182,15 @@ class MongoLease(Lease):
         asked = _now()
         with explained(self._environment):
             # A condition in the filter of an upsert may not look at the clock, so it stands in the update.
-            reply = self._database.command(
-                "findAndModify",
-                LEASE,
-                query={"_id": THE_LEASE},
-                update=[{"$replaceWith": {"$cond": [free, mine, "$$ROOT"]}}],
+            # Not by command(), which passes over what most of the members have not acknowledged.
+            found = self._leases.find_one_and_update(
+                {"_id": THE_LEASE},
+                [{"$replaceWith": {"$cond": [free, mine, "$$ROOT"]}}],
                 upsert=True,
-                new=True,
-                writeConcern=_DURABLE,
+                return_document=ReturnDocument.AFTER,
             )
+        assert found is not None  # an upsert
         self._renewed = asked
-        found: dict[str, Any] = reply["value"]
         return found
 
 

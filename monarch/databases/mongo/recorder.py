@@ -22,7 +22,7 @@ from monarch.databases.mongo.names import HISTORY, JOURNAL, LEASE
 from monarch.databases.mongo.patience import patiently
 from monarch.databases.mongo.work import MongoTransaction
 from monarch.environments import Environment
-from monarch.errors import MonarchError, ServerError
+from monarch.errors import NotCommitted, ServerError
 from monarch.history import Action, Begun, Effort, Failure, OpenAttempt, Place, Recorder, State
 from monarch.origin import Origin
 
@@ -48,8 +48,10 @@ class MongoRecorder(Recorder):
     def check(self) -> None:
         self.lease.check_patiently()
 
-    def begin(self, begun: Begun) -> MongoOpenAttempt:
-        attempt = MongoOpenAttempt(self, self._environment, begun)
+    def begin(self, begun: Begun, transaction: object = None) -> MongoOpenAttempt:
+        assert transaction is None or isinstance(transaction, MongoTransaction)
+        attempt = MongoOpenAttempt(self, self._environment, begun, transaction)
+        self._end_sessions(begun.key)
         self._close_open_ones(attempt.identity, begun.key)
         # First who it is, so that whoever finds the key in Processing finds out by whom.
         self.write_entry(attempt.identity, attempt.described, started=True)
@@ -146,6 +148,19 @@ class MongoRecorder(Recorder):
         matched = [{"$replaceWith": {"$cond": [untouched, completed, "$$ROOT"]}}]
         self._merge([{"$replaceWith": document}], JOURNAL, matched, "insert")
 
+    def _end_sessions(self, key: str) -> None:
+        """End the transactions of attempts at ``key`` that were cut off.
+
+        The server would keep what they have written locked for a minute.
+        """
+        cut_off = {"key": key, "outcome": {"$exists": False}, "session": {"$exists": True}}
+        ids = patiently(self._environment, lambda: self._journal.distinct("session", cut_off))
+        if ids:
+            self.lease.renew_patiently()  # or they would be somebody else's who is at it
+            sessions = [{"id": identity} for identity in ids]
+            database = self._journal.database
+            patiently(self._environment, lambda: database.command("killSessions", sessions))
+
     def _close_open_ones(self, own: ObjectId | None, key: str) -> None:
         """Say in the journal of attempts at ``key`` that were cut off that they were."""
         if not self._indexed:
@@ -180,11 +195,18 @@ class MongoRecorder(Recorder):
 class MongoOpenAttempt(OpenAttempt):
     """An attempt of ``recorder``'s run."""
 
-    def __init__(self, recorder: MongoRecorder, environment: Environment, begun: Begun) -> None:
+    def __init__(
+        self,
+        recorder: MongoRecorder,
+        environment: Environment,
+        begun: Begun,
+        transaction: MongoTransaction | None,
+    ) -> None:
         self._recorder = recorder
         self._environment = environment
         self._begun = begun
         self._places = {label: vars(place) for label, place in begun.places.items()}
+        self._session = transaction.session.session_id["id"] if transaction else None
         self.identity = ObjectId()
 
     @property
@@ -195,6 +217,7 @@ class MongoOpenAttempt(OpenAttempt):
             "repeatable": begun.repeatable or None,
             "backup": begun.backup,
             "places": self._places or None,
+            "session": self._session,
         }
         return {
             "key": begun.key,
@@ -220,10 +243,10 @@ class MongoOpenAttempt(OpenAttempt):
         self._recorder.lease.renew_patiently()
         try:
             transaction.commit(lambda session: self._set_state_in(transaction, state, session))
-        except MonarchError:
+        except ServerError as error:
             # The answer may have been lost, and not what it says.
             if self._recorder.states(self._begun.key) != [state.value]:
-                raise
+                raise NotCommitted(error.message, error.hint) from error
 
     def _set_state_in(self, transaction: MongoTransaction, state: State, session: ClientSession) -> None:
         # A run that has taken over meanwhile has written to the same document, and one of the two is refused.

@@ -9,12 +9,12 @@ from typing import Any
 from pymongo import ReadPreference, WriteConcern
 from pymongo.client_session import ClientSession
 from pymongo.database import Database as PyMongoDatabase
-from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from pymongo.read_concern import ReadConcern
 
 from monarch.databases.base import Transaction, Work
 from monarch.databases.mongo.connection import connect, explained, full_uri
+from monarch.databases.mongo.patience import patiently
 from monarch.environments import Environment
 from monarch.history import Place
 
@@ -66,14 +66,7 @@ class MongoTransaction(Transaction):
         """
         with explained(self._environment):
             write(self.session)
-            while True:
-                try:
-                    self.session.commit_transaction()
-                except PyMongoError as error:
-                    if not error.has_error_label("UnknownTransactionCommitResult") or error.timeout:
-                        raise
-                else:
-                    return
+        patiently(self._environment, self.session.commit_transaction)
 
 
 class MongoWork(Work):
