@@ -31,8 +31,8 @@ from monarch.origin import NOWHERE, Origin
 _RENEW_EVERY = SECONDS / 3
 # Not all of it: what is sent at the last moment must arrive before somebody else may begin.
 _TRUSTED = SECONDS / 2
-# By most of the members, or a failover could give the lease to two.
-_ACKNOWLEDGED = WriteConcern("majority", wtimeout=30_000)
+# By most of the members and on their disks, or a failover, or a restart, could give the lease to two.
+_ACKNOWLEDGED = WriteConcern("majority", j=True, wtimeout=30_000)
 _FREE: list[dict[str, Any]] = [{"$set": {"expires_at": "$$NOW"}}, {"$unset": "holder"}]
 
 

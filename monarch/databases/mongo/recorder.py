@@ -29,6 +29,8 @@ from monarch.origin import Origin
 Stages = Sequence[dict[str, Any]]
 # Acknowledged by most of the members, so that no failover forgets it; bounded, so that nothing hangs.
 _DURABLE = WriteConcern("majority", wtimeout=8_000)
+# An attempt that has not ended.
+_OPEN: dict[str, Any] = {"outcome": {"$exists": False}}
 
 
 class MongoRecorder(Recorder):
@@ -43,16 +45,15 @@ class MongoRecorder(Recorder):
         self._leases = durable[LEASE]
         self._history = durable[HISTORY]
         self._journal = durable[JOURNAL]
-        self._indexed = False
+        self._begun = False
 
     def check(self) -> None:
         self.lease.check_patiently()
 
     def begin(self, begun: Begun, transaction: object = None) -> MongoOpenAttempt:
         assert transaction is None or isinstance(transaction, MongoTransaction)
-        attempt = MongoOpenAttempt(self, self._environment, begun, transaction)
-        self._end_sessions(begun.key)
-        self._close_open_ones(attempt.identity, begun.key)
+        self._tidy_up()
+        attempt = MongoOpenAttempt(self, self._environment, begun, transaction, self.alone())
         # First who it is, so that whoever finds the key in Processing finds out by whom.
         self.write_entry(attempt.identity, attempt.described, started=True)
         self.set_state(begun.key, State.PROCESSING)
@@ -65,7 +66,7 @@ class MongoRecorder(Recorder):
     ) -> None:
         entry: dict[str, Any] = {"action": Action.MARK.value, "outcome": state.value, "checksum": checksum}
         entry |= {"repeatable": True} if repeatable else {}
-        self._close_open_ones(None, key)
+        self._tidy_up()
         self.set_state(key, state)
         self._say(key, entry, origin)
 
@@ -148,12 +149,18 @@ class MongoRecorder(Recorder):
         matched = [{"$replaceWith": {"$cond": [untouched, completed, "$$ROOT"]}}]
         self._merge([{"$replaceWith": document}], JOURNAL, matched, "insert")
 
-    def _end_sessions(self, key: str) -> None:
-        """End the transactions of attempts at ``key`` that were cut off.
+    def _tidy_up(self) -> None:
+        """Before the first write of this run: whatever attempt has not ended was cut off."""
+        if self._begun:
+            return
+        patiently(self._environment, lambda: self._journal.create_index([("key", 1), ("started_at", 1)]))
+        self._end_sessions()
+        self._close_open_ones()
+        self._begun = True
 
-        The server would keep what they have written locked for a minute.
-        """
-        cut_off = {"key": key, "outcome": {"$exists": False}, "session": {"$exists": True}}
+    def _end_sessions(self) -> None:
+        """End their transactions: the server would keep what they have written locked for a minute."""
+        cut_off = {**_OPEN, "session": {"$exists": True}}
         ids = patiently(self._environment, lambda: self._journal.distinct("session", cut_off))
         if ids:
             self.lease.renew_patiently()  # or they would be somebody else's who is at it
@@ -161,18 +168,21 @@ class MongoRecorder(Recorder):
             database = self._journal.database
             patiently(self._environment, lambda: database.command("killSessions", sessions))
 
-    def _close_open_ones(self, own: ObjectId | None, key: str) -> None:
-        """Say in the journal of attempts at ``key`` that were cut off that they were."""
-        if not self._indexed:
-            patiently(self._environment, lambda: self._journal.create_index([("key", 1), ("started_at", 1)]))
-            self._indexed = True
-        still_open = {"key": key, "outcome": {"$exists": False}, "_id": {"$ne": own}}
-        history = {"from": HISTORY, "pipeline": [{"$match": {"key": key}}], "as": "was"}
+    def alone(self) -> object:
+        """Of a server that has nobody to hold its data besides, what is another once it was started again."""
+        client = self._history.database.client
+        hello = patiently(self._environment, lambda: client.admin.command("hello"))
+        if "setName" in hello or hello.get("msg") == "isdbgrid":
+            return None
+        return hello.get("topologyVersion", {}).get("processId")
+
+    def _close_open_ones(self) -> None:
+        """Say of them in the journal that they were cut off."""
         completed = {"$in": [State.COMPLETED.value, "$was.state"]}
         stages: list[dict[str, Any]] = [
-            {"$lookup": history},
-            {"$lookup": {"from": JOURNAL, "pipeline": [{"$match": still_open}], "as": "open"}},
+            {"$lookup": {"from": JOURNAL, "pipeline": [{"$match": _OPEN}], "as": "open"}},
             {"$unwind": "$open"},
+            {"$lookup": {"from": HISTORY, "localField": "open.key", "foreignField": "key", "as": "was"}},
             {
                 "$replaceWith": {
                     "_id": "$open._id",
@@ -201,12 +211,14 @@ class MongoOpenAttempt(OpenAttempt):
         environment: Environment,
         begun: Begun,
         transaction: MongoTransaction | None,
+        alone: object,
     ) -> None:
         self._recorder = recorder
         self._environment = environment
         self._begun = begun
         self._places = {label: vars(place) for label, place in begun.places.items()}
         self._session = transaction.session.session_id["id"] if transaction else None
+        self._alone = alone
         self.identity = ObjectId()
 
     @property
@@ -231,6 +243,7 @@ class MongoOpenAttempt(OpenAttempt):
         key = self._begun.key
         state = State.NEW if self._begun.action is Action.ROLLBACK else State.COMPLETED
         if transaction is None:
+            self._require_kept()
             self._recorder.set_state(key, state, of=State.PROCESSING)
         else:
             assert isinstance(transaction, MongoTransaction)
@@ -238,6 +251,15 @@ class MongoOpenAttempt(OpenAttempt):
         # The state first: who is killed between the two has completed.
         self._recorder.require_state(key, state)
         self._end(effort, {"outcome": State.COMPLETED.value})
+
+    def _require_kept(self) -> None:
+        """See that the server still has what the migration has written, from now on whatever happens."""
+        # On the disk, and with it all that was written before.
+        self._recorder.lease.renew_patiently()
+        if self._alone is not None and self._recorder.alone() != self._alone:
+            raise ServerError(
+                "the server was started again meanwhile, and may have lost what was written before that.",
+            )
 
     def _commit(self, transaction: MongoTransaction, state: State) -> None:
         self._recorder.lease.renew_patiently()
