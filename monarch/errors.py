@@ -64,6 +64,10 @@ class LockedError(MonarchError):
     exit_code = 4
 
 
+class LeaseLost(LockedError):
+    """A run had the lease, and has it no more: it may change nothing further."""
+
+
 class ServerError(MonarchError):
     """A server or an outside tool cannot be reached, refuses, or fails."""
 

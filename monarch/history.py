@@ -103,13 +103,16 @@ class Failure:
 
 @dataclass(frozen=True)
 class Begun:
-    """An attempt as it begins. ``backup`` was taken before it; ``places`` are where its walks go on."""
+    """An attempt as it begins. ``backup`` was taken before it; ``places`` are where its walks go on.
+
+    ``repeatable`` is False of one that was until now, and None of one that never was.
+    """
 
     key: str
     action: Action
     checksum: str
     origin: Origin
-    repeatable: bool = False
+    repeatable: bool | None = None
     backup: str | None = None
     places: Places = field(default_factory=dict)
 
@@ -198,8 +201,8 @@ class OpenAttempt(ABC):
         """Record that it did not complete, and why."""
 
     @abstractmethod
-    def remember(self, label: str, place: Place) -> None:
-        """Keep how far a walk has come, for an attempt after this one."""
+    def remember(self, label: str, place: Place | None) -> None:
+        """Keep how far a walk has come, for an attempt after this one; None: forget it."""
 
 
 class Recorder(ABC):
@@ -222,10 +225,10 @@ class Recorder(ABC):
 
     @abstractmethod
     def mark(
-        self, key: str, state: State, checksum: str | None, origin: Origin, repeatable: bool = False
+        self, key: str, state: State, checksum: str | None, origin: Origin, repeatable: bool | None = None
     ) -> None:
         """Record that ``key`` is Completed or New because somebody says so."""
 
     @abstractmethod
-    def accept(self, key: str, checksum: str | None, origin: Origin) -> None:
+    def accept(self, key: str, checksum: str | None, origin: Origin, repeatable: bool | None = None) -> None:
         """Record that the file of ``key`` is meant to be as it is now; None: to be gone."""

@@ -4,50 +4,61 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from monarch.databases.base import Database
-from monarch.databases.lease import Lease
+from monarch.databases.lease import Held, Lease
 from monarch.environments import Environment
-from monarch.errors import MigrationError, MonarchError, ProjectError
+from monarch.errors import DeadlineReached, MigrationError, MonarchError, ProjectError
 from monarch.history import UNFINISHED, Action, NotWhole, Record, State
 from monarch.hooks import Context, Hooks
 from monarch.importing import describe_error, importable
-from monarch.migrations.files import MigrationFile, checksum, find_migration, says_repeatable
+from monarch.migrations.files import (
+    Loaded,
+    MigrationFile,
+    checksum,
+    find_migration,
+    load_all,
+    says_repeatable,
+)
 from monarch.migrations.migration import Migration
 from monarch.migrations.plan import (
     BeingRun,
     Step,
     Wanted,
     Why,
+    is_due,
+    is_half_rolled_back,
     pending,
     refuse_if_running,
     stands_in_the_way,
 )
-from monarch.migrations.runner import Done, Run, Runner, load_all
+from monarch.migrations.runner import Done, Run, Runner
 from monarch.origin import Origin
 from monarch.places import SETTINGS
 from monarch.progress import Progress
 from monarch.waiting import hold
 
 _Records = Mapping[str, Record]
-_Kinds = Mapping[str, type[Migration]]
+_Loaded = Mapping[str, Loaded]
 
 
 @dataclass(frozen=True)
 class Migrated:
     """What a run of migrations did.
 
-    ``known`` is how many migrations the checkout has; ``backup`` was taken before the first one ran.
+    ``known`` is how many migrations the checkout has, ``left`` which of them are to run still, because they
+    were not wanted; ``backup`` was taken before the first one ran.
     """
 
     done: tuple[Done, ...]
     known: int
     only_in_database: tuple[str, ...] = ()
     backup: str | None = None
+    left: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,7 +108,7 @@ class Migrating:
         until = None if deadline is None else time.monotonic() + deadline
         records = self._whole_history()
         name = self.environment.name
-        kinds: dict[str, type[Migration]] = {}
+        loaded: dict[str, Loaded] = {}
         try:
             steps = pending(self.files, records, name, wanted)
         except BeingRun:
@@ -106,13 +117,13 @@ class Migrating:
         else:
             if not steps:
                 return self._migrated((), records)
-            self._load(steps, kinds)  # what cannot be loaded is told before anybody is waited for
-        with self._held(f"migrate {name}", wait) as lease:
+            self._load(steps, loaded)  # what cannot be loaded is told before anybody is waited for
+        with self._held_until(f"migrate {name}", wait, deadline) as lease:
             # Again: until now somebody else may have run some of them.
             records = self.database.history.read()
             steps = pending(self.files, records, name, wanted)
-            self._load(steps, kinds)
-            return self._run(_in_order(steps, kinds), kinds, records, lease, until, back_up)
+            self._load(steps, loaded)
+            return self._run(_in_order(steps, loaded), loaded, records, lease, until, back_up)
 
     def migrate_one(self, file: MigrationFile, *, wait: float | None = 0) -> Done:
         """Run one migration, whatever its recorded state is.
@@ -120,15 +131,15 @@ class Migrating:
         :raises LockedError: if another run holds the database.
         """
         self._refuse_if_running(self._whole_history(), (file.key,))
-        kinds: dict[str, type[Migration]] = {}
-        self._load((Step(file, Why.NEW),), kinds)
+        loaded: dict[str, Loaded] = {}
+        self._load((Step(file, Why.NEW),), loaded)
         with self._held(f"migrate_one {file.key} {self.environment.name}", wait) as lease:
             records = self.database.history.read()
             self._refuse_if_running(records, (file.key,))
             seen = records.get(file.key)
             retried = seen is not None and seen.state in UNFINISHED
             step = Step(file, Why.RETRY if retried else Why.NEW, seen)
-            (done,) = self._run((step,), kinds, records, lease, None, None).done
+            (done,) = self._run((step,), loaded, records, lease, None, None).done
         return done
 
     def rollback(self, name: str | None = None, *, wait: float | None = 0) -> Done:
@@ -142,16 +153,16 @@ class Migrating:
             records = self.database.history.read()
             self._refuse_if_running(records, tuple(records))
             file = self._to_roll_back(wanted, records)
-            kinds: dict[str, type[Migration]] = {}
-            self._load((Step(file, Why.NEW),), kinds)
-            if kinds[file.key].rollback is Migration.rollback:
+            loaded: dict[str, Loaded] = {}
+            self._load((Step(file, Why.NEW),), loaded)
+            if loaded[file.key].kind.rollback is Migration.rollback:
                 raise MigrationError(
                     f"{file.key} has no rollback(), so there is no way back from it.",
                     f"Write `def rollback(self):` in {file.shown_path}, or restore a backup.",
                 )
             with self.database.work() as work:
                 runner = Runner(self._run_of(), self.database.recorder(lease), work)
-                return runner.run_one(file, kinds[file.key], Action.ROLLBACK, records[file.key])
+                return runner.run_one(file, loaded[file.key], Action.ROLLBACK, records[file.key])
 
     def mark(self, names: tuple[str, ...], state: State) -> tuple[Marked, ...]:
         """Record that migrations are Completed or New, without running anything.
@@ -168,7 +179,7 @@ class Migrating:
             here = {file.key: file for file in self.files}
             for key in keys:
                 file = here.get(key)
-                repeats = file is not None and says_repeatable(file)
+                repeats = _repeats(file, records.get(key))
                 recorder.mark(key, state, checksum(file) if file else None, self.origin, repeats)
             return tuple(Marked(key, _state(records, key), state) for key in keys)
 
@@ -191,13 +202,15 @@ class Migrating:
             recorder = self.database.recorder(lease)
             here = {file.key: file for file in self.files}
             for key in keys:
-                recorder.accept(key, checksum(here[key]) if key in here else None, self.origin)
+                file = here.get(key)
+                repeats = _repeats(file, records.get(key))
+                recorder.accept(key, checksum(file) if file else None, self.origin, repeats)
             return tuple(Marked(key, State.COMPLETED, State.COMPLETED) for key in keys)
 
     def _run(
         self,
         steps: tuple[Step, ...],
-        kinds: _Kinds,
+        loaded: _Loaded,
         records: _Records,
         lease: Lease,
         until: float | None,
@@ -209,9 +222,11 @@ class Migrating:
         try:
             self._call("before_migrate", "Nothing has run.", context)
             backup = None if back_up is None else back_up()
+            if backup is not None:
+                self.progress.backed_up(backup)
             run = self._run_of(backup, until)
             with self.database.work() as work:
-                done = Runner(run, self.database.recorder(lease), work).run(steps, kinds)
+                done = Runner(run, self.database.recorder(lease), work).run(steps, loaded)
             migrated = self._migrated(done, records, backup)
             self._call("after_migrate", "All migrations are done and recorded.", context, migrated)
         except BaseException as error:
@@ -239,13 +254,13 @@ class Migrating:
         except MonarchError as failed:
             self.progress.noted(failed.message.strip())
 
-    def _load(self, steps: tuple[Step, ...], kinds: dict[str, type[Migration]]) -> None:
-        """Add to ``kinds`` the classes of what is to run and is not there yet.
+    def _load(self, steps: tuple[Step, ...], loaded: dict[str, Loaded]) -> None:
+        """Add to ``loaded`` the classes of what is to run and is not there yet.
 
         :raises MigrationError: if one wants a transaction, and the server has none.
         """
-        kinds |= load_all(tuple(step.file for step in steps if step.key not in kinds), self.root)
-        wants = [key for key, kind in kinds.items() if kind.transaction]
+        loaded |= load_all(tuple(step.file for step in steps if step.key not in loaded), self.root)
+        wants = [key for key, one in loaded.items() if one.kind.transaction]
         if wants and not self.database.can_transact():
             raise MigrationError(
                 f"{wants[0]} wants a transaction, and the server of {self.environment.name!r} has none: it "
@@ -258,17 +273,23 @@ class Migrating:
 
     def _migrated(self, done: tuple[Done, ...], records: _Records, backup: str | None = None) -> Migrated:
         here = {file.key for file in self.files}
-        return Migrated(done, len(self.files), tuple(sorted(set(records) - here)), backup)
+        ran = {one.key for one in done}
+        due = [file.key for file in self.files if is_due(file, records.get(file.key))]
+        left = tuple(key for key in due if key not in ran)
+        return Migrated(done, len(self.files), tuple(sorted(set(records) - here)), backup, left)
 
     def _to_roll_back(self, wanted: MigrationFile | None, records: _Records) -> MigrationFile:
         name = self.environment.name
-        again = [r for r in records.values() if r.attempt and r.attempt.action is Action.ROLLBACK]
+        again = [r for r in records.values() if r.state in UNFINISHED and is_half_rolled_back(r)]
         for record in sorted(records.values(), key=lambda record: record.key):
             if record.state in UNFINISHED and record not in again:
-                raise stands_in_the_way(record, name)
+                here = any(file.key == record.key for file in self.files)
+                raise stands_in_the_way(record, name, here=here)
         candidates = again or [r for r in records.values() if r.state is State.COMPLETED]
         keys = {record.key for record in candidates}
         if wanted is not None:
+            if wanted.key not in keys and again:
+                raise stands_in_the_way(again[0], name)
             if wanted.key not in keys:
                 raise MigrationError(f"{wanted.key} has not run on {name!r}: there is nothing to roll back.")
             return wanted
@@ -301,6 +322,20 @@ class Migrating:
         return whole_history(self.database, self.environment.name, self.progress)
 
     @contextmanager
+    def _held_until(self, purpose: str, wait: float | None, deadline: float | None) -> Iterator[Lease]:
+        """The lease, waited for no longer than until the deadline."""
+        if deadline is None or (wait is not None and wait <= deadline):
+            with self._held(purpose, wait) as lease:
+                yield lease
+            return
+        with ExitStack() as stack:
+            try:
+                lease = stack.enter_context(self._held(purpose, deadline))
+            except Held as held:
+                raise DeadlineReached(f"The deadline came: {held.message}", held.hint) from held
+            yield lease
+
+    @contextmanager
     def _held(self, purpose: str, wait: float | None) -> Iterator[Lease]:
         with hold(self.database, purpose, self.progress, wait=wait, origin=self.origin) as lease:
             yield lease
@@ -318,9 +353,16 @@ def whole_history(database: Database, environment: str, progress: Progress) -> _
             return database.history.read()
 
 
-def _in_order(steps: tuple[Step, ...], kinds: _Kinds) -> tuple[Step, ...]:
+def _in_order(steps: tuple[Step, ...], loaded: _Loaded) -> tuple[Step, ...]:
     """Those that repeat come behind the others."""
-    return tuple(sorted(steps, key=lambda step: kinds[step.key].repeatable))
+    return tuple(sorted(steps, key=lambda step: loaded[step.key].kind.repeatable))
+
+
+def _repeats(file: MigrationFile | None, record: Record | None) -> bool | None:
+    """Whether a migration repeats; False of one that did until now, None of one that never did."""
+    if file is not None and says_repeatable(file):
+        return True
+    return False if record is not None and record.repeats is not None else None
 
 
 def _state(records: _Records, key: str) -> State:

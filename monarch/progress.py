@@ -31,6 +31,9 @@ class Progress:
     def noted(self, what: str) -> None:
         """Something was done on the way that one may want to know, told in one line."""
 
+    def backed_up(self, name: str) -> None:
+        """A backup has been taken, and verified, before the first migration."""
+
     def planned(self, environment: str, keys: tuple[str, ...]) -> None:
         """These migrations will run, in this order."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from monarch.copying import Copying
 from monarch.databases import open_database
 from monarch.databases.base import Database, Engine
 from monarch.environments import Environment
-from monarch.errors import MigrationError
+from monarch.errors import MigrationError, MonarchError
 from monarch.hooks import NO_HOOKS
 from monarch.migrating import Migrated, Migrating
 from monarch.migrations.files import MigrationFile, find_migration
@@ -94,8 +94,11 @@ def open_scratch(root: Path, files: tuple[MigrationFile, ...], environment: Envi
     with open_database(beside, root) as database:
         try:
             yield Scratch(root, files, beside, database)
-        finally:
-            database.drop()
+        except BaseException:
+            with suppress(MonarchError):  # why it failed is what one wants to know
+                database.drop()
+            raise
+        database.drop()
 
 
 def verify_migration(

@@ -81,7 +81,12 @@ def _tell(error: BaseException, message: str, hint: str | None, code: int) -> in
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """``text`` as one line that every terminal can show, and that steers none."""
+    from monarch.commands.output import printable
+
+    line = printable(" ".join(text.split()))
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    return line.encode(encoding, "backslashreplace").decode(encoding)
 
 
 @contextmanager
@@ -113,6 +118,8 @@ def _settle_stdout() -> None:
     """What cannot be written has been told: keep the interpreter from failing on it again at its end."""
     try:
         sys.stdout.flush()
+    except ValueError:  # somebody has closed it
+        pass
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -128,6 +135,17 @@ def open_missing_streams() -> None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115
 
 
+def _name_what_still_runs() -> None:
+    """The interpreter waits for threads that a migration has left behind, and would not say so."""
+    threading = sys.modules.get("threading")
+    if threading is None:
+        return
+    left = [t.name for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    if left:
+        with suppress(OSError, ValueError):
+            click.echo(f"Waiting for what still runs in this process: {', '.join(left)} …", err=True)
+
+
 def leave() -> None:
     """Leave without being disturbed: what Ctrl-C would interrupt is done.
 
@@ -137,6 +155,7 @@ def leave() -> None:
     """
     import signal
 
+    _name_what_still_runs()
     with suppress(ValueError):  # not in the main thread: whoever embeds us handles signals
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     monitor = sys.modules.get("pymongo.synchronous.monitor")

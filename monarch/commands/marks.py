@@ -23,7 +23,10 @@ _STATES = ("completed", "new")
 @click.option("--as", "state", type=click.Choice(_STATES), help="What they are from now on.")
 @click.option("--accept-edit", is_flag=True, help="Their files are meant to be as they are, or to be gone.")
 @click.option(
-    "--all", "all_of_them", is_flag=True, help="All that are here, to begin with a database that is."
+    "--all",
+    "all_of_them",
+    is_flag=True,
+    help="All that are here; with --accept-edit all that were edited or are gone.",
 )
 @yes_option
 def mark(
@@ -47,7 +50,12 @@ def mark(
     if (state is None) != accept_edit:
         raise UsageError("What is to be recorded?", "Say --as completed, --as new, or --accept-edit.")
     breathe(project.environment(environment), "change the history of", yes)
-    names = tuple(file.key for file in project.migrations()) if all_of_them else migrations
+    names = migrations
+    if all_of_them and state is not None:
+        names = tuple(file.key for file in project.migrations())
+    elif all_of_them:
+        rows = project.list_migrations(environment, Told())
+        names = tuple(row.key for row in rows if row.edited or row.gone)
     if state is None:
         marked = project.accept_edits(environment, *names, progress=Told())
         said = "accepted as it is now"

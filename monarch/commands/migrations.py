@@ -60,10 +60,12 @@ def migrate(
     Stops at the first that fails, and does not start while one from an earlier run is unfinished. Of two
     runs at once the second waits for the first.
     """
-    from monarch.commands.reports import reported
+    from monarch.commands.reports import own_stdout, reported
 
     if plan:
-        _show_plan(this_project().plan(environment, **_wanted(how)), environment, as_json)
+        with own_stdout():  # modules may print when they are loaded
+            steps = this_project().plan(environment, **_wanted(how))
+        _show_plan(steps, environment, as_json)
         return
     if no_wait and how["wait"] is not None:
         raise UsageError("There is --wait, and --no-wait.", "Say one of them.")
@@ -96,7 +98,10 @@ def _show_plan(steps: tuple[Step, ...], environment: str, as_json: bool) -> None
 def _told(result: Migrated, environment: str) -> str:
     if result.done:
         spent = duration(sum(done.seconds for done in result.done))
-        return f"{count(len(result.done), 'migration')} done in {spent}. That felt natural."
+        rest = f" {count(len(result.left), 'migration')} left to run." if result.left else ""
+        return f"{count(len(result.done), 'migration')} done in {spent}. That felt natural.{rest}"
+    if result.left:
+        return f"Nothing of what was asked for is pending on {environment}; {', '.join(result.left)} is."
     if result.known:
         return f"Nothing to do: {environment} has run everything ({count(result.known, 'migration')})."
     return "Nothing to do: there are no migrations yet. Make one: monarch generate NAME"
@@ -148,7 +153,9 @@ def verify_migration(migration: str, environment: str, engine: str, as_json: boo
     """
     project = this_project()
     breathe(project.environment(environment), "make a scratch copy beside", yes)
-    with Bar() as bar:
+    from monarch.commands.reports import own_stdout
+
+    with own_stdout(), Bar() as bar:
         verified = project.verify_migration(migration, environment, engine=engine, progress=bar)
     _show_verified(verified, as_json)
     if not verified.repeatable:

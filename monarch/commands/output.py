@@ -51,6 +51,9 @@ class Told(Progress):
     def noted(self, what: str) -> None:
         click.echo(f"Note: {what}.", err=True)
 
+    def backed_up(self, name: str) -> None:
+        self.noted(f"backed up as {name}, and verified")
+
     def must_stop(self) -> bool:
         return was_signalled()
 

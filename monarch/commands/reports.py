@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -44,6 +44,7 @@ class Story:
     done: list[Finished] = field(default_factory=list)
     running: str | None = None
     result: Migrated | None = None
+    backup: str | None = None
     error: str | None = None
     hint: str | None = None
     exit_code: int = 0
@@ -75,6 +76,10 @@ class Report(Bar):
         super().__init__()
         self._story = story
 
+    def backed_up(self, name: str) -> None:
+        self._story.backup = name
+        super().backed_up(name)
+
     def planned(self, environment: str, keys: tuple[str, ...]) -> None:
         self._story.planned = keys
         self._clear()
@@ -91,11 +96,11 @@ class Report(Bar):
 
 
 class Events(Progress):
-    """To programs: one JSON object a line, on what was the standard output when this was made."""
+    """To programs: one JSON object a line, written to ``out``."""
 
-    def __init__(self, story: Story) -> None:
+    def __init__(self, story: Story, out: TextIO) -> None:
         self._story = story
-        self._out = sys.stdout
+        self._out = out
 
     def must_stop(self) -> bool:
         return was_signalled()
@@ -108,6 +113,10 @@ class Events(Progress):
 
     def noted(self, what: str) -> None:
         self.write("noted", what=what)
+
+    def backed_up(self, name: str) -> None:
+        self._story.backup = name
+        self.write("backed_up", name=name)
 
     def phase(self, name: str) -> None:
         self.write("phase", name=name)
@@ -127,7 +136,7 @@ class Events(Progress):
         self._story.running = None
         finished = Finished(key, seconds, documents, echoed)
         self._story.done.append(finished)
-        self.write("finished", **{**vars(finished), "echoed": redact(echoed)})
+        self.write("finished", **vars(finished))
 
     def summarize(self) -> None:
         """The last line."""
@@ -143,7 +152,7 @@ class Events(Progress):
             failed=story.running,
             not_reached=list(story.not_reached),
             only_in_database=list(story.result.only_in_database) if story.result else [],
-            backup=story.result.backup if story.result else None,
+            backup=story.backup,
             error=story.error,
             hint=story.hint,
         )
@@ -156,7 +165,8 @@ class Events(Progress):
         import json
 
         try:
-            click.echo(json.dumps({"event": event, **what}, ensure_ascii=False), file=self._out)
+            # In ASCII, which every terminal and every pipe can take.
+            click.echo(json.dumps({"event": event, **what}), file=self._out)
         except OSError as error:
             raise MonarchError(
                 f"The output cannot be written ({error.strerror}), so the run has stopped.",
@@ -171,40 +181,79 @@ def reported(environment: str, *, as_json: bool, junit: str | None) -> Iterator[
     :raises UsageError: if the file ``junit`` cannot be written: before anything has run.
     """
     story = Story(environment)
-    if junit is not None:
-        _require_writable(junit)
-    events = Events(story)
-    try:
+    with ExitStack() as stack:
+        progress: Report | Events
         if as_json:
-            # What migrations print is not part of what a program reads; it stands in the events.
-            with redirect_stdout(sys.stderr):
-                yield events, story
+            progress = Events(story, stack.enter_context(own_stdout()))
+            stack.callback(progress.summarize)
         else:
-            with Report(story) as report:
-                yield report, story
-    except BaseException as error:
-        story.fail(error)
-        raise
-    finally:
+            progress = Report(story)
+            stack.enter_context(progress)
+        stack.callback(_annotate, story)
         try:
-            if junit is not None:
-                from monarch.commands.junit import write_junit
+            # As it is now: a migration may go to another folder.
+            path = None if junit is None else _writable(Path(junit).absolute())
+            try:
+                yield progress, story
+            finally:
+                error = sys.exc_info()[1]
+                if error is not None:
+                    story.fail(error)
+                if path is not None:
+                    _write_junit(path, story)
+        except BaseException as error:
+            story.fail(error)
+            raise
 
-                write_junit(Path(junit), story)
-        finally:
-            _annotate(story)
-            if as_json:
-                events.summarize()
 
+@contextmanager
+def own_stdout() -> Iterator[TextIO]:
+    """Standard output, for what a program reads; whatever else is printed meanwhile goes to standard error.
 
-def _require_writable(junit: str) -> None:
+    Also what programs print that a migration starts.
+    """
+    sys.stdout.flush()
     try:
-        with Path(junit).open("a", encoding="utf-8"):
-            pass
+        kept = os.dup(sys.stdout.fileno())
+    except (OSError, ValueError):  # it is no file, as in tests
+        out = sys.stdout
+        with redirect_stdout(sys.stderr):
+            yield out
+        return
+    number = sys.stdout.fileno()
+    with os.fdopen(kept, "w", encoding="utf-8") as out:
+        os.dup2(sys.stderr.fileno(), number)
+        try:
+            yield out
+        finally:
+            with suppress(OSError, ValueError):
+                sys.stdout.flush()
+            with suppress(OSError):
+                out.flush()
+            os.dup2(out.fileno(), number)
+
+
+def _writable(path: Path) -> Path:
+    try:
+        with path.open("a", encoding="utf-8"):
+            return path
     except OSError as error:
         raise UsageError(
-            f"{junit} cannot be written: {error.strerror}.", "Nothing has run. Name another file."
+            f"{path.name} cannot be written: {error.strerror}.", "Nothing has run. Name another file."
         ) from None
+
+
+def _write_junit(path: Path, story: Story) -> None:
+    from monarch.commands.junit import write_junit
+
+    try:
+        write_junit(path, story)
+    except OSError as error:
+        said = f"{path.name} cannot be written: {error.strerror}."
+        if story.error is not None:  # that is what one wants to know
+            click.echo(f"Note: {said}", err=True)
+            return
+        raise MonarchError(said, "All migrations are done and recorded.") from error
 
 
 def _annotate(story: Story) -> None:
@@ -221,7 +270,7 @@ def _annotate(story: Story) -> None:
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
         try:
-            with Path(summary).open("a", encoding="utf-8") as file:
+            with Path(summary).open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(_summary(story))
         except OSError as error:
             click.echo(f"Note: the summary of the step cannot be written: {error.strerror}.", err=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monarch.commands.names import ENVIRONMENT, MIGRATION, this_project
-from monarch.commands.output import Told, count, duration, print_json, print_table
+from monarch.commands.output import Told, count, duration, print_json, print_table, printable
 from monarch.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
@@ -143,7 +143,9 @@ def _in_words(verdict: Verdict) -> list[str]:
 @click.command("history")
 @click.argument("environment", type=ENVIRONMENT)
 @click.argument("migration", type=MIGRATION, required=False)
-@click.option("--last", metavar="N", type=click.IntRange(1), default=50, show_default=True, help="So many.")
+@click.option(
+    "--last", metavar="N", type=click.IntRange(1, 2**31 - 1), default=50, show_default=True, help="So many."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def history(environment: str, migration: str | None, last: int, as_json: bool) -> None:
     """Show what was run on ENVIRONMENT: each attempt, the newest at the end.
@@ -196,12 +198,12 @@ def _show_entry(entry: Entry) -> None:
     }
     for name, value in shown.items():
         if value:
-            click.echo(f"  {name}: {value}")
+            click.echo(f"  {name}: {printable(value)}")
     for name, text in (("printed", entry.echoed), ("traceback", entry.traceback)):
         if text:
             click.echo(f"  {name}:")
             for line in click.unstyle(text).splitlines():
-                click.echo(f"    {line}")
+                click.echo(f"    {printable(line)}")
 
 
 def _iso(when: datetime | None) -> str | None:

@@ -125,6 +125,11 @@ class Transaction(ABC):
     def handles(self) -> Mapping[str, object]:
         """What a migration finds on ``self`` in it, besides what it finds always."""
 
+    @property
+    @abstractmethod
+    def is_open(self) -> bool:
+        """Whether it can still be committed."""
+
 
 class Work(ABC):
     """A connection of a migration's own: what it does to it does not disturb monarch's."""
@@ -142,6 +147,13 @@ class Work(ABC):
     @abstractmethod
     def transaction(self) -> AbstractContextManager[Transaction]:
         """A transaction, while the context lasts."""
+
+    @abstractmethod
+    def require_collection(self, name: str) -> bool:
+        """Whether there is a collection of that name.
+
+        :raises UsageError: if it is something that has no order of its own, as a view is.
+        """
 
     @abstractmethod
     def count(self, collection: str, filter: Mapping[str, Any]) -> int:

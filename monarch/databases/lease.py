@@ -23,14 +23,16 @@ class Held(LockedError):
 
 @dataclass(frozen=True)
 class Holder:
-    """Whoever has the lease. ``who`` is the process in words, ``purpose`` what it does, ``job`` that of CI.
+    """Whoever has the lease, as ``run`` with the number ``fence``.
+
+    ``who`` is the process in words, ``purpose`` what it does, ``job`` that of CI.
 
     ``seconds`` it has had it, by the server's clock; ``expired`` if its time is over and nobody came
     since; ``alive`` if the process is on this machine and still there.
     """
 
-    run: str
-    fence: int
+    run: str | None
+    fence: object
     who: str
     purpose: str
     job: str | None

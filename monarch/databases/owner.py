@@ -53,6 +53,8 @@ def is_alive(recorded: Mapping[str, Any]) -> bool:
         return False
     except PermissionError:
         pass
+    except OverflowError:  # no process has such a number
+        return False
     began = _began(pid)
     # Numbers are used again; a process that began at another moment is another one.
     return began is None or recorded.get("pid_began") in (None, began)

@@ -9,6 +9,7 @@ from typing import Any
 
 # So many characters are kept of the beginning of what is printed, and as many of its end.
 _ENDS = 20_000
+_END = "\n"
 
 
 class Echo:
@@ -22,8 +23,13 @@ class Echo:
 
     @property
     def text(self) -> str:
-        """What was printed; of a lot, its beginning and its end."""
-        return f"{self._first}\n[…]\n{self._last}" if self._cut else self._first + self._last
+        """What was printed; of a lot, its first lines and its last ones.
+
+        Whole ones: a piece of a secret would not be found any more.
+        """
+        if not self._cut:
+            return self._first + self._last
+        return f"{self._first.rpartition(_END)[0]}\n[…]\n{self._last.partition(_END)[2]}"
 
     def write(self, text: str) -> int:
         """Write ``text``, and keep it."""
@@ -39,6 +45,9 @@ class Echo:
         """Write them all."""
         for line in lines:
             self.write(line)
+
+    def close(self) -> None:
+        """Leave it open: it is not the migration's."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._out, name)

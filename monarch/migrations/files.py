@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
@@ -59,7 +60,7 @@ def says_repeatable(file: MigrationFile) -> bool:
     except (OSError, SyntaxError, ValueError):
         return False
     lines = [line for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for line in node.body]
-    return any(ast.unparse(line) == "repeatable = True" for line in lines)
+    return any(re.fullmatch(r"repeatable(: \w+)? = True", ast.unparse(line)) for line in lines)
 
 
 def find_migrations(root: Path) -> tuple[MigrationFile, ...]:
@@ -107,6 +108,24 @@ def find_migration(files: tuple[MigrationFile, ...], wanted: str) -> MigrationFi
     names = [file.name for file in files]
     hint = suggest(stem, names, otherwise="Make one with `monarch generate NAME`.")
     raise ProjectError(f"There is no migration {wanted!r}.", hint)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The class in a file, and the checksum of what was loaded."""
+
+    kind: type[Migration]
+    checksum: str
+
+
+def load_all(files: tuple[MigrationFile, ...], root: Path) -> Mapping[str, Loaded]:
+    """What is in ``files``, by their keys: all of it before the first runs, so that a broken file changes
+    nothing.
+
+    :raises ProjectError: if one cannot be loaded.
+    """
+    # The checksum first: who changes the file in between is told of an edit too much, not of one too few.
+    return {file.key: Loaded(checksum=checksum(file), kind=load_migration(file, root)) for file in files}
 
 
 def load_migration(file: MigrationFile, root: Path) -> type[Migration]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -56,6 +58,19 @@ class MongoBackedMigration(Migration):
 
         They are read ``batch`` at once. After each so many it is remembered how far it came: a run that
         was cut off goes on there, as long as the file of the migration is the same, and may see the
-        documents of one batch a second time. In a transaction nothing is remembered.
+        documents of one batch a second time. So be done with each document before you take the next one.
+        Nothing is remembered in a transaction, nor of a walk within another one.
         """
-        return self._walks.walk(collection, filter or {}, batch)
+        lots = self._walks.walk(collection, filter or {}, batch, _line_of_the_caller())
+        return (document for documents in lots for document in documents)
+
+    def batches(
+        self, collection: str, filter: Mapping[str, Any] | None = None, *, batch: int = 1000
+    ) -> Iterator[Sequence[dict[str, Any]]]:
+        """The same documents, ``batch`` at once: for whoever writes so many at once."""
+        return self._walks.walk(collection, filter or {}, batch, _line_of_the_caller())
+
+
+def _line_of_the_caller() -> str:
+    frame = sys._getframe(2)
+    return f"{Path(frame.f_code.co_filename).name} {frame.f_lineno}"

@@ -8,7 +8,7 @@ from enum import Enum
 
 from monarch.errors import LockedError, MigrationError, ProjectError
 from monarch.history import UNFINISHED, Action, Record, State
-from monarch.migrations.files import MigrationFile, checksum, find_migration
+from monarch.migrations.files import PATTERN, MigrationFile, checksum, find_migration
 
 
 class Why(Enum):
@@ -77,8 +77,9 @@ def pending(
         refuse_if_running(record, environment)
     newest = newest_completed(records)
     steps = [step for file in _choose(files, wanted) for step in _step(file, records.get(file.key), newest)]
-    _refuse_to_pass(steps, records, environment, wanted)
-    late = [step.key for step in steps if step.why is Why.LATE]
+    _refuse_to_pass(steps, files, records, environment, wanted)
+    _refuse_renamed(steps, files, records, environment)
+    late = [step.key for step in steps if step.key < newest and step.why is not Why.CHANGED]
     if late and wanted.strict_order:
         raise MigrationError(
             f"Older than what {environment!r} has run, and the order is strict: {', '.join(late)}.",
@@ -123,23 +124,44 @@ def _step(file: MigrationFile, record: Record | None, newest: str) -> tuple[Step
 
 
 def _refuse_to_pass(
-    steps: list[Step], records: Mapping[str, Record], environment: str, wanted: Wanted
+    steps: list[Step],
+    files: tuple[MigrationFile, ...],
+    records: Mapping[str, Record],
+    environment: str,
+    wanted: Wanted,
 ) -> None:
     """Nothing goes past what did not finish."""
+    here = {file.key for file in files}
     chosen = {step.key for step in steps}
     for record in sorted(records.values(), key=lambda record: record.key):
         if record.state not in UNFINISHED:
             continue
         if record.key in chosen:
-            if not wanted.retry:
+            if not wanted.retry or is_half_rolled_back(record):
                 raise stands_in_the_way(record, environment)
-        elif not wanted.only and wanted.to is None:
-            raise MigrationError(
-                f"{record.key} did not finish on {environment!r}, and its file is not here.",
-                "Check out the version that has it, and finish it there.",
+        elif any(key > record.key for key in chosen) or (not wanted.only and wanted.to is None):
+            raise stands_in_the_way(record, environment, here=record.key in here)
+
+
+def _refuse_renamed(
+    steps: list[Step], files: tuple[MigrationFile, ...], records: Mapping[str, Record], environment: str
+) -> None:
+    """A new one of the name of one that has run and is gone: mostly that one, which would run twice."""
+    here = {file.key for file in files}
+    gone: dict[str, str] = {}
+    for key, record in records.items():
+        match = PATTERN.fullmatch(f"{key}.py")
+        if match and key not in here and record.state is State.COMPLETED:
+            gone[match["name"].casefold()] = key
+    for step in steps:
+        old = gone.get(step.file.name.casefold())
+        if old is not None and step.why in (Why.NEW, Why.LATE):
+            raise ProjectError(
+                f"{step.key} has the name of {old}, which has run on {environment!r} and is not here: it "
+                "looks like that one, renamed, and would run twice.",
+                f"If it is that one: `monarch mark {environment} {step.key} --as completed`. If not, give it "
+                "a name of its own.",
             )
-        elif any(key > record.key for key in chosen):
-            raise stands_in_the_way(record, environment)
 
 
 def _refuse_duplicates(files: tuple[MigrationFile, ...], records: Mapping[str, Record]) -> None:
@@ -168,11 +190,22 @@ def refuse_if_running(record: Record, environment: str) -> None:
         )
 
 
-def stands_in_the_way(record: Record, environment: str) -> MigrationError:
-    """The error for whoever would go past a migration that did not finish."""
+def is_half_rolled_back(record: Record) -> bool:
+    """Whether it was its way back that did not come to its end."""
+    return record.attempt is not None and record.attempt.action is Action.ROLLBACK
+
+
+def stands_in_the_way(record: Record, environment: str, *, here: bool = True) -> MigrationError:
+    """The error for whoever would go past a migration that did not finish; ``here`` if its file is."""
     attempt = record.attempt
     since = _since(record)
     ways = ways_on(record.key, environment, record)
+    if not here:
+        return MigrationError(
+            f"{record.key} did not finish on {environment!r}{since}, and its file is not here.",
+            "Check out the version that has it, and finish it there. If it is gone for good: "
+            f"`monarch mark {environment} {record.key} --as new`.",
+        )
     if record.state is State.FAILED:
         why = f": {attempt.error}" if attempt and attempt.error else "."
         return MigrationError(
@@ -192,7 +225,7 @@ def stands_in_the_way(record: Record, environment: str) -> MigrationError:
 def ways_on(key: str, environment: str, record: Record | None = None) -> str:
     """How to go on after a migration that did not finish, with the exact commands; and how to go back."""
     attempt = record.attempt if record else None
-    if attempt is not None and attempt.action is Action.ROLLBACK:
+    if record is not None and is_half_rolled_back(record):
         return f"It was being rolled back. Mend it, then `monarch rollback {environment} {key}`."
     return (
         f"Mend it, then `monarch migrate_one {key} {environment}`,"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from monarch.environments import Environment
 from monarch.errors import (
     DeadlineReached,
-    LockedError,
+    LeaseLost,
     MigrationError,
     MonarchError,
     NotCommitted,
@@ -22,7 +23,7 @@ from monarch.errors import (
 from monarch.history import Action, Begun, Effort, Failure, OpenAttempt, Places, Record, Recorder
 from monarch.importing import describe, importable, line_in
 from monarch.migrations.echo import Echo, heard
-from monarch.migrations.files import MigrationFile, checksum, load_migration
+from monarch.migrations.files import Loaded, MigrationFile
 from monarch.migrations.migration import Migration
 from monarch.migrations.plan import Step, way_back, ways_on
 from monarch.migrations.walking import Walks
@@ -72,8 +73,8 @@ class Runner:
         self._recorder = recorder
         self._work = work
 
-    def run(self, steps: tuple[Step, ...], kinds: Mapping[str, type[Migration]]) -> tuple[Done, ...]:
-        """Run ``steps``, loaded as ``kinds`` by `load_all`, in their order.
+    def run(self, steps: tuple[Step, ...], loaded: Mapping[str, Loaded]) -> tuple[Done, ...]:
+        """Run ``steps``, ``loaded`` by `load_all`, in their order.
 
         :raises LockedError: if another run has taken over; nothing was recorded since.
         :raises MigrationError: if one fails; those behind it are not touched.
@@ -83,6 +84,8 @@ class Runner:
         self._run.progress.planned(self._run.environment.name, tuple(step.key for step in steps))
         done: list[Done] = []
         for step in steps:
+            if self._run.progress.must_stop():  # a signal, swallowed by what ran before
+                raise KeyboardInterrupt
             if self._run.deadline is not None and time.monotonic() >= self._run.deadline:
                 raise DeadlineReached(
                     f"The deadline came: {len(done)} of {len(steps)} migrations are done on "
@@ -90,30 +93,29 @@ class Runner:
                     f"To go on: monarch migrate {self._run.environment.name}"
                     f"{' --retry' if step.action is Action.RETRY else ''}",
                 )
-            done.append(self.run_one(step.file, kinds[step.key], step.action, step.seen))
+            done.append(self.run_one(step.file, loaded[step.key], step.action, step.seen))
         return tuple(done)
 
-    def run_one(
-        self, file: MigrationFile, kind: type[Migration], action: Action, seen: Record | None
-    ) -> Done:
+    def run_one(self, file: MigrationFile, loaded: Loaded, action: Action, seen: Record | None) -> Done:
         """Run one of them, or roll it back, whatever was ``seen`` of it. Raises what `run` does."""
         self._recorder.check()
         self._run.progress.started(file.key)
-        now = checksum(file)
-        places = _places(seen, action, now)
-        begun = Begun(file.key, action, now, self._run.origin, kind.repeatable, self._run.backup, places)
-        one = _One(self._run, self._work, file, action, time.monotonic(), self._work.written)
-        with heard() as echo, one.transaction(kind) as transaction:
+        places = _places(seen, action, loaded.checksum)
+        backup = _first_backup(seen, self._run.backup)
+        repeats = True if loaded.kind.repeatable else (False if seen and seen.repeats else None)
+        begun = Begun(file.key, action, loaded.checksum, self._run.origin, repeats, backup, places)
+        one = _One(self._run, self._work, file, action, backup, time.monotonic(), self._work.written)
+        with heard() as echo, one.transaction(loaded.kind) as transaction:
             attempt = self._recorder.begin(begun, transaction)
             try:
-                one.call(kind, attempt, places, transaction)
+                one.call(loaded.kind, attempt, places, transaction)
             except KeyboardInterrupt as error:
                 one.record(attempt, error, echo, interrupted=True)
                 raise RunInterrupted(
                     f"{file.key} was interrupted on {self._run.environment.name!r}, and is recorded as that.",
                     one.ways_on(),
                 ) from error
-            except LockedError:
+            except LeaseLost:
                 raise  # whoever has the lease now decides
             except BaseException as error:
                 # SystemExit too: a migration that says `exit(0)` half way has not completed.
@@ -124,9 +126,14 @@ class Runner:
                     file,
                     line_in(file.path, error),
                 ) from error
-            one.complete(attempt, echo, transaction)
-        done = Done(file.key, one.seconds(), one.documents(), echo.text)
+            signalled = one.complete(attempt, echo, transaction)
+        done = Done(file.key, one.seconds(), one.documents(), one.effort(echo).echoed)
         self._run.progress.finished(done.key, done.seconds, done.documents, done.echoed)
+        if signalled:
+            raise RunInterrupted(
+                f"Interrupted. {file.key} is done on {self._run.environment.name!r}; nothing ran after it.",
+                f"To go on: monarch migrate {self._run.environment.name}",
+            )
         return done
 
 
@@ -147,6 +154,7 @@ class _One:
     work: Work
     file: MigrationFile
     action: Action
+    backup: str | None
     began: float
     written: int
 
@@ -165,19 +173,30 @@ class _One:
             for name, value in handles.items():
                 setattr(migration, name, value)
             migration._walks = Walks(self.work, attempt, transaction, places, self.shared.progress)
-            if self.action is Action.ROLLBACK:
-                migration.rollback()
-            else:
-                migration.run()
+            process = os.getpid()
+            try:
+                if self.action is Action.ROLLBACK:
+                    migration.rollback()
+                else:
+                    migration.run()
+            finally:
+                if os.getpid() != process:
+                    os._exit(0)  # a fork of the migration's: what is to come is not its to do
+        if transaction is not None and not transaction.is_open:
+            raise RuntimeError(
+                "it has ended its transaction itself: leave the commit to monarch, and raise to abort"
+            )
         if self.shared.progress.must_stop():
             raise KeyboardInterrupt("swallowed by the migration")
 
-    def complete(self, attempt: OpenAttempt, echo: Echo, transaction: Transaction | None) -> None:
-        """Have its completion recorded, which no signal cuts short: it has run."""
+    def complete(self, attempt: OpenAttempt, echo: Echo, transaction: Transaction | None) -> bool:
+        """Have its completion recorded, which no signal cuts short: it has run. Whether one came."""
         key, name = self.file.key, self.shared.environment.name
         try:
-            signalled = run_to_its_end(lambda: attempt.complete(self.effort(echo), transaction))
+            return run_to_its_end(lambda: attempt.complete(self.effort(echo), transaction))
         except MonarchError as error:
+            if isinstance(error, LeaseLost) and transaction is not None:
+                raise LeaseLost(f"{key} was undone on {name!r}: {error.message}", error.hint) from error
             if isinstance(error, NotCommitted):
                 self.record(attempt, error, echo)
                 raise MigrationFailed(
@@ -188,13 +207,9 @@ class _One:
                 ) from error
             raise type(error)(
                 f"{key} has run to its end on {name!r}, but that could not be recorded: {error.message}",
-                "It is left in Processing. Look what it has done before you run it a second time.",
+                f"Look what it has done before you run it a second time, and what is recorded: "
+                f"monarch list_migrations {name}",
             ) from error
-        if signalled:
-            raise RunInterrupted(
-                f"Interrupted. {key} is done on {name!r}; nothing ran after it.",
-                f"To go on: monarch migrate {name}",
-            )
 
     def record(
         self, attempt: OpenAttempt, error: BaseException, echo: Echo, *, interrupted: bool = False
@@ -223,16 +238,7 @@ class _One:
         name = self.shared.environment.name
         if self.action is Action.ROLLBACK:
             return f"Mend it, then `monarch rollback {name} {self.file.key}`."
-        return ways_on(self.file.key, name) + way_back(self.shared.backup, name)
-
-
-def load_all(files: tuple[MigrationFile, ...], root: Path) -> Mapping[str, type[Migration]]:
-    """The classes of ``files`` by their keys: all of them before the first runs, so that a broken file
-    changes nothing.
-
-    :raises ProjectError: if one cannot be loaded.
-    """
-    return {file.key: load_migration(file, root) for file in files}
+        return ways_on(self.file.key, name) + way_back(self.backup, name)
 
 
 def _places(seen: Record | None, action: Action, now: str) -> Places:
@@ -241,6 +247,12 @@ def _places(seen: Record | None, action: Action, now: str) -> Places:
     if attempt is None or attempt.checksum != now:
         return {}
     return attempt.places if (attempt.action is Action.ROLLBACK) == (action is Action.ROLLBACK) else {}
+
+
+def _first_backup(seen: Record | None, now: str | None) -> str | None:
+    """The backup from before it was first attempted: one that is taken before a retry has what that left."""
+    attempt = seen.attempt if seen is not None else None
+    return (attempt.backup if attempt is not None else None) or now
 
 
 def _storable(text: str) -> str:

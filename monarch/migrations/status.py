@@ -45,14 +45,15 @@ class Status:
 
 
 def list_status(
-    files: tuple[MigrationFile, ...], records: Mapping[str, Record], known: _Known
+    files: tuple[MigrationFile, ...], records: Mapping[str, Record], known: _Known | None
 ) -> tuple[Status, ...]:
     """Every migration that the checkout or the database knows, in order of their keys.
 
-    ``known`` are the checksums that the files had when they ran.
+    ``known`` are the checksums that the files had when they ran; without them nothing is told of edits.
     """
     here = {file.key: file for file in files}
     newest = newest_completed(records)
+    accepted = {key for key, checksum_ in (known or {}).items() if checksum_ is None}
     rows = []
     for key in sorted({*here, *records}):
         record, file = records.get(key), here.get(key)
@@ -60,8 +61,9 @@ def list_status(
         done = state is State.COMPLETED
         changed = done and file is not None and is_due(file, record)
         edited = False
-        if done and file is not None and not changed and known.get(key) is not None:
-            edited = known[key] != checksum(file)
+        ran_with = None if known is None else known.get(key)
+        if done and file is not None and not changed and ran_with is not None:
+            edited = ran_with != checksum(file)
         rows.append(
             Status(
                 key,
@@ -71,7 +73,7 @@ def list_status(
                 record,
                 late=state is State.NEW and file is not None and key < newest,
                 edited=edited,
-                gone=state is not State.NEW and file is None and known.get(key, "") is not None,
+                gone=state is not State.NEW and file is None and known is not None and key not in accepted,
                 changed=changed,
             )
         )

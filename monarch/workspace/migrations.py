@@ -10,7 +10,7 @@ from monarch.databases.base import Contents
 from monarch.databases.lease import Holder
 from monarch.environments import Environment
 from monarch.errors import MonarchError
-from monarch.history import UNFINISHED, Entry, NotWhole, State
+from monarch.history import Entry, NotWhole, State
 from monarch.migrating import Marked, Migrated, Migrating, whole_history
 from monarch.migrations.files import find_migration
 from monarch.migrations.plan import Step, Wanted, refuse_if_running
@@ -70,8 +70,9 @@ class Migrations(Backups):
         files = self.migrations()
         with self.open(environment) as database:
             records = database.history.read()
-            unfinished = any(record.state in UNFINISHED for record in records.values())
-            known = {} if unfinished else database.history.checksums()
+            # What was cut off has been looked at twice, so there is no third question.
+            cut_off = any(record.state is State.INTERRUPTED for record in records.values())
+            known = None if cut_off else database.history.checksums()
             return judge(environment, list_status(files, records, known))
 
     def history(
@@ -147,7 +148,6 @@ class Migrations(Backups):
                 # Of one that holds nothing yet too: it is the first deployment that begins like that.
                 taken = self.backup(environment, allow_empty=True, progress=progress)
                 verify(self.shelf, self.shelf.get(taken.name), progress)
-                progress.noted(f"backed up as {taken.name}, and verified")
                 return taken.name
 
         with self._migrating(environment, progress) as migrating:

@@ -322,6 +322,13 @@ def test_a_migration_that_drops_its_own_history_is_not_called_done(project: Fold
     project.migration("drops", "self.client.drop_database(self.database.name)")
     ran = project.monarch("migrate", "dev")
     assert ran.code == 5
+    assert "monarch_lease has vanished from 'dev', with which this run held it." in ran.err
+
+
+def test_a_migration_that_drops_the_history_alone_is_not_called_done(project: Folder) -> None:
+    project.migration("drops", "self.database.mongo_migration_history.drop()")
+    ran = project.monarch("migrate", "dev")
+    assert ran.code == 5
     assert "has vanished from mongo_migration_history, or was changed" in ran.err
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import ReadPreference
 from pymongo.database import Database as PyMongoDatabase
 
@@ -45,8 +46,14 @@ _EVERYTHING: list[dict[str, Any]] = [
             "coll": LEASE,
             "pipeline": [
                 {"$match": {"_id": THE_LEASE}},
-                {"$project": {"_id": 0, "run": "$holder.run", "held": {"$gt": ["$expires_at", "$$NOW"]}}},
-                {"$match": {"held": True, "run": {"$exists": True}}},
+                {
+                    "$project": {
+                        "_id": 0,
+                        "lineage": 1,
+                        "run": "$holder.run",
+                        "held": {"$gt": ["$expires_at", "$$NOW"]},
+                    }
+                },
             ],
         }
     },
@@ -54,7 +61,7 @@ _EVERYTHING: list[dict[str, Any]] = [
         "$unionWith": {
             "coll": JOURNAL,
             "pipeline": [
-                {"$match": {"$or": [{"outcome": {"$ne": _COMPLETED}}, {"repeatable": True}]}},
+                {"$match": {"$or": [{"outcome": {"$ne": _COMPLETED}}, {"repeatable": {"$exists": True}}]}},
                 {"$project": {"traceback": 0, "echoed": 0}},  # before they are sorted, which takes memory
                 {"$sort": {"started_at": 1, "_id": 1}},
                 {
@@ -68,6 +75,8 @@ _EVERYTHING: list[dict[str, Any]] = [
         }
     },
 ]
+# Dates that Python has not are no reason to read nothing.
+_ANY_DATE: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 # One answer for all of ten thousand migrations.
 _BATCH = 100_000
 
@@ -78,8 +87,9 @@ class MongoHistory(History):
     def __init__(self, environment: Environment, database: PyMongoDatabase[dict[str, Any]]) -> None:
         self._environment = environment
         # Whatever the settings say of reads, the history is read where it is written.
-        self._history = database.get_collection(HISTORY, read_preference=ReadPreference.PRIMARY)
-        self._journal = database.get_collection(JOURNAL, read_preference=ReadPreference.PRIMARY)
+        database = database.with_options(_ANY_DATE, ReadPreference.PRIMARY)
+        self._history = database[HISTORY]
+        self._journal = database[JOURNAL]
 
     def read(self) -> Mapping[str, Record]:
         records = self._read()
@@ -95,13 +105,13 @@ class MongoHistory(History):
     def _read(self) -> dict[str, Record]:
         records: dict[str, Record] = {}
         attempts: list[Mapping[str, Any]] = []
-        holder = None
+        lease: Mapping[str, Any] = {}
         with explained(self._environment):
             for document in self._history.aggregate(_EVERYTHING, batchSize=_BATCH):
                 if "swap" in document:
                     raise describe_unfinished(self._environment.name, document["swap"])
                 if "held" in document:
-                    holder = document["run"]
+                    lease = document
                 elif "attempt" in document:
                     attempts.append(document["attempt"])
                 else:
@@ -109,7 +119,7 @@ class MongoHistory(History):
         for attempt in attempts:
             key = str(attempt.get("key"))
             if key in records:
-                records[key] = _with_attempt(records[key], attempt, holder)
+                records[key] = _with_attempt(records[key], attempt, lease)
         return records
 
     def checksums(self) -> Mapping[str, str | None]:
@@ -157,28 +167,41 @@ def _keep_the_stronger(records: dict[str, Record], record: Record) -> None:
         records[record.key] = record
 
 
-def _with_attempt(record: Record, attempt: Mapping[str, Any], holder: object) -> Record:
+def _with_attempt(record: Record, attempt: Mapping[str, Any], lease: Mapping[str, Any]) -> Record:
     if attempt.get("outcome") == _COMPLETED:
-        return replace(record, repeats=attempt.get("checksum"))
+        repeats = attempt.get("checksum") if attempt.get("repeatable") is True else None
+        return replace(record, repeats=repeats)
     if record.state in (State.COMPLETED, State.NEW):
         return record
     here = owner.is_here(attempt)
     alive = owner.is_alive(attempt)
-    holds = holder is not None and attempt.get("run") == holder and not (here and not alive)
-    places = attempt.get("places") or {}
+    run = lease.get("run") if lease.get("held") else None
+    holds = run is not None and attempt.get("run") == run and not (here and not alive)
+    lineage = attempt.get("lineage") in (None, lease.get("lineage"))
     return replace(
         record,
         attempt=Attempt(
             who=owner.describe(attempt),
-            alive=alive or holds,
+            alive=(alive and lineage) or holds,
             outcome=_outcome(attempt),
             error=str(attempt["error"]) if attempt.get("error") else None,
             action=_ACTIONS.get(str(attempt.get("action")), Action.RUN),
             backup=attempt.get("backup"),
             checksum=attempt.get("checksum"),
-            places={label: Place(place["after"], place["documents"]) for label, place in places.items()},
+            places=_places(attempt.get("places")),
         ),
     )
+
+
+def _places(recorded: Any) -> dict[str, Place]:
+    """Where walks have come to; nothing of what is not as monarch writes it."""
+    places = recorded if isinstance(recorded, Mapping) else {}
+    whole = {
+        label: place
+        for label, place in places.items()
+        if isinstance(place, Mapping) and "after" in place and isinstance(place.get("documents"), int)
+    }
+    return {label: Place(place["after"], place["documents"]) for label, place in whole.items()}
 
 
 def _told(record: Record) -> State:
@@ -207,16 +230,19 @@ def _entry(document: Mapping[str, Any]) -> Entry:
         value = document.get(name)
         return None if value is None else str(value)
 
-    pid = document.get("pid")
+    def of_kind(name: str, kind: Any) -> Any:
+        value = document.get(name)  # by hand somebody may have written anything
+        return value if isinstance(value, kind) else None
+
     return Entry(
         key=str(document.get("key")),
         action=_ACTIONS.get(str(document.get("action")), Action.RUN),
         outcome=_outcome(document),
-        started_at=document.get("started_at"),
-        finished_at=document.get("finished_at"),
-        seconds=document.get("seconds"),
-        documents=document.get("documents"),
-        pid=pid if isinstance(pid, int) else None,
+        started_at=of_kind("started_at", datetime),
+        finished_at=of_kind("finished_at", datetime),
+        seconds=of_kind("seconds", int | float),
+        documents=of_kind("documents", int),
+        pid=of_kind("pid", int),
         **{
             name: text(name)
             for name in ("host", "user", "monarch", "commit", "job", "link", "checksum", "backup")

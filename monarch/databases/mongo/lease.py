@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import Any
 
 from bson import Int64, ObjectId
@@ -25,7 +26,7 @@ from monarch.databases.mongo.endpoint import Endpoint
 from monarch.databases.mongo.names import LEASE, THE_LEASE
 from monarch.databases.mongo.patience import patiently
 from monarch.environments import Environment
-from monarch.errors import LockedError, MonarchError
+from monarch.errors import LeaseLost, MonarchError, ServerError
 from monarch.origin import NOWHERE, Origin
 
 _RENEW_EVERY = SECONDS / 3
@@ -33,7 +34,20 @@ _RENEW_EVERY = SECONDS / 3
 _TRUSTED = SECONDS / 2
 # By most of the members and on their disks, or a failover, or a restart, could give the lease to two.
 _ACKNOWLEDGED = WriteConcern("majority", j=True, wtimeout=30_000)
-_FREE: list[dict[str, Any]] = [{"$set": {"expires_at": "$$NOW"}}, {"$unset": "holder"}]
+# The number of the last holder; a later one than any, where somebody has written something else there.
+_NUMBER: dict[str, Any] = {
+    "$switch": {
+        "branches": [
+            {"case": {"$eq": [{"$type": "$fence"}, "missing"]}, "then": Int64(0)},
+            {"case": {"$in": [{"$type": "$fence"}, ["int", "long"]]}, "then": {"$toLong": "$fence"}},
+        ],
+        "default": {"$toLong": "$$NOW"},
+    }
+}
+_FREE: list[dict[str, Any]] = [
+    {"$set": {"expires_at": "$$NOW", "fence": _NUMBER}},
+    {"$unset": "holder"},
+]
 
 
 @contextmanager
@@ -67,7 +81,9 @@ class MongoLease(Lease):
         self._database = database.with_options(read_preference=ReadPreference.PRIMARY)
         self._leases = self._database.get_collection(LEASE, write_concern=_ACKNOWLEDGED)
         self._run = str(ObjectId())
-        self._fence = 0
+        self._fence: Any = 0
+        # What tells this database from its copies.
+        self.lineage: object = None
         self._renewed = 0.0
         self._given_back = threading.Event()
 
@@ -77,7 +93,7 @@ class MongoLease(Lease):
 
     @property
     def fence(self) -> int:
-        return self._fence
+        return int(self._fence)
 
     def take(self, purpose: str, origin: Origin) -> None:
         """Take it, if nobody has it or the holder has died.
@@ -95,9 +111,9 @@ class MongoLease(Lease):
                 f"{self._environment.name!r} is held by {_describe(found)}.",
                 "Wait until that is done. If the process is gone, the lease ends by itself in "
                 f"{SECONDS} seconds, or now: monarch unlock {self._environment.name}",
-                str(found.get("holder", {}).get("run")),
+                str(_holder(found).get("run")),
             )
-        self._fence = int(found["fence"])
+        self._fence, self.lineage = found["fence"], found["lineage"]
 
     def check(self) -> None:
         if _now() - self._renewed > _TRUSTED:
@@ -123,7 +139,8 @@ class MongoLease(Lease):
         while True:
             asked, renewed = ask()
             if not renewed:
-                raise LockedError(
+                self._require_document()
+                raise LeaseLost(
                     f"This run has lost its hold on {self._environment.name!r}, and stopped.",
                     "It was stopped or cut off for longer than the lease lasts, and somebody else went on.",
                 )
@@ -131,6 +148,14 @@ class MongoLease(Lease):
             # A process that was stopped while it waited for the answer has an old one.
             if _now() - asked <= _TRUSTED:
                 return
+
+    def _require_document(self) -> None:
+        with explained(self._environment):
+            if self._leases.find_one({"_id": THE_LEASE}) is None:
+                raise ServerError(
+                    f"{LEASE} has vanished from {self._environment.name!r}, with which this run held it.",
+                    "Did the migration drop the database? Look before you run anything else.",
+                )
 
     def _ask_once(self) -> tuple[float, bool]:
         with explained(self._environment):
@@ -158,13 +183,15 @@ class MongoLease(Lease):
         return {"_id": THE_LEASE, "fence": self._fence, "holder.run": self._run}
 
     def _is_mine(self, found: Mapping[str, Any]) -> bool:
-        return bool(found.get("holder", {}).get("run") == self._run)
+        return bool(_holder(found).get("run") == self._run)
 
     def _try(self, holder: Mapping[str, Any], dead: Any) -> dict[str, Any]:
         """Take it if it is free or has the number of somebody ``dead``; the document as it is then."""
         free = {
             "$or": [
-                {"$lte": [{"$ifNull": ["$expires_at", None]}, "$$NOW"]},
+                {"$eq": [{"$type": "$holder.run"}, "missing"]},
+                # By hand somebody may have written anything: that is not free, and can be unlocked.
+                {"$and": [{"$eq": [{"$type": "$expires_at"}, "date"]}, {"$lte": ["$expires_at", "$$NOW"]}]},
                 {"$eq": [{"$ifNull": ["$fence", None]}, {"$literal": Int64(-1) if dead is None else dead}]},
             ]
         }
@@ -173,7 +200,9 @@ class MongoLease(Lease):
                 "$$ROOT",
                 {
                     "holder": {"$literal": holder},
-                    "fence": {"$add": [{"$ifNull": ["$fence", Int64(0)]}, 1]},
+                    "fence": {"$add": [_NUMBER, 1]},
+                    # Of this database alone: no copy takes it along, as it does the journal.
+                    "lineage": {"$ifNull": ["$lineage", ObjectId()]},
                     "taken_at": "$$NOW",
                     "expires_at": _in_time(),
                 },
@@ -197,21 +226,24 @@ class MongoLease(Lease):
 def find_holder(endpoint: Endpoint) -> Holder | None:
     """Whoever holds the lease of ``endpoint``, also if the time of that is over."""
     primary = endpoint.on_primary()
-    told = {"$set": {"age": {"$subtract": ["$$NOW", "$taken_at"]}, "held": {"$gt": ["$expires_at", "$$NOW"]}}}
+    is_date = {"$eq": [{"$type": "$taken_at"}, "date"]}
+    age = {"$cond": [is_date, {"$subtract": ["$$NOW", "$taken_at"]}, 0]}
+    expired = {"$and": [{"$eq": [{"$type": "$expires_at"}, "date"]}, {"$lte": ["$expires_at", "$$NOW"]}]}
+    told = {"$set": {"age": age, "expired": expired}}
     with primary.explained():
         found = next(iter(primary.database[LEASE].aggregate([{"$match": {"_id": THE_LEASE}}, told])), {})
-    recorded = found.get("holder")
-    if not recorded:
+    if "holder" not in found:
         return None
+    recorded = _holder(found)
     return Holder(
-        run=str(recorded.get("run")),
-        fence=int(found["fence"]),
+        run=recorded.get("run"),
+        fence=found.get("fence"),
         who=owner.describe(recorded),
         purpose=str(recorded.get("purpose", "unknown")),
         job=recorded.get("job"),
         link=recorded.get("link"),
         seconds=int(found["age"]) / 1000,
-        expired=not found["held"],
+        expired=bool(found["expired"]),
         alive=owner.is_alive(recorded),
     )
 
@@ -219,9 +251,11 @@ def find_holder(endpoint: Endpoint) -> Holder | None:
 def release(endpoint: Endpoint, holder: Holder) -> bool:
     """Take the lease away from ``holder``; False if it had it no more."""
     leases = endpoint.on_primary().database.get_collection(LEASE, write_concern=_ACKNOWLEDGED)
-    mine = {"_id": THE_LEASE, "fence": holder.fence, "holder.run": holder.run}
+    theirs: dict[str, Any] = {"_id": THE_LEASE, "fence": holder.fence, "holder": {"$exists": True}}
+    if holder.run is not None:
+        theirs["holder.run"] = holder.run
     with endpoint.explained():
-        return leases.update_one(mine, _FREE).matched_count == 1
+        return leases.update_one(theirs, _FREE).matched_count == 1
 
 
 def _now() -> float:
@@ -234,13 +268,17 @@ def _in_time() -> dict[str, Any]:
     return {"$add": ["$$NOW", SECONDS * 1000]}
 
 
+def _holder(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is recorded of the holder; nothing, where somebody has written something else there."""
+    recorded = found.get("holder")
+    return recorded if isinstance(recorded, Mapping) else {}
+
+
 def _has_died(found: Mapping[str, Any]) -> bool:
-    holder = found.get("holder", {})
-    return owner.is_here(holder) and not owner.is_alive(holder)
+    return owner.is_here(_holder(found)) and not owner.is_alive(_holder(found))
 
 
 def _describe(found: Mapping[str, Any]) -> str:
-    holder = found.get("holder", {})
-    since = found.get("taken_at")
-    when = f", since {since:%Y-%m-%d %H:%M:%S} UTC" if since else ""
+    holder, since = _holder(found), found.get("taken_at")
+    when = f", since {since:%Y-%m-%d %H:%M:%S} UTC" if isinstance(since, datetime) else ""
     return f"{owner.describe(holder)} ({holder.get('purpose', 'unknown')}{when})"

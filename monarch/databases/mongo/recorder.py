@@ -62,20 +62,21 @@ class MongoRecorder(Recorder):
         return attempt
 
     def mark(
-        self, key: str, state: State, checksum: str | None, origin: Origin, repeatable: bool = False
+        self, key: str, state: State, checksum: str | None, origin: Origin, repeatable: bool | None = None
     ) -> None:
         entry: dict[str, Any] = {"action": Action.MARK.value, "outcome": state.value, "checksum": checksum}
-        entry |= {"repeatable": True} if repeatable else {}
+        entry |= {} if repeatable is None else {"repeatable": repeatable}
         self._tidy_up()
         self.set_state(key, state)
         self._say(key, entry, origin)
 
-    def accept(self, key: str, checksum: str | None, origin: Origin) -> None:
+    def accept(self, key: str, checksum: str | None, origin: Origin, repeatable: bool | None = None) -> None:
         entry: dict[str, Any] = {
             "action": Action.ACCEPT.value,
             "outcome": State.COMPLETED.value,
             "checksum": checksum,
         }
+        entry |= {} if repeatable is None else {"repeatable": repeatable}
         self._say(key, entry, origin)
 
     def _say(self, key: str, entry: dict[str, Any], origin: Origin) -> None:
@@ -90,6 +91,7 @@ class MongoRecorder(Recorder):
             **{name: value for name, value in vars(origin).items() if value is not None},
             "run": self.lease.run,
             "fence": self.lease.fence,
+            "lineage": self.lease.lineage,
         }
 
     def set_state(self, key: str, state: State, *, of: State | None = None) -> None:
@@ -226,7 +228,7 @@ class MongoOpenAttempt(OpenAttempt):
         """Its entry in the journal, as it begins."""
         begun = self._begun
         optional = {
-            "repeatable": begun.repeatable or None,
+            "repeatable": begun.repeatable,
             "backup": begun.backup,
             "places": self._places or None,
             "session": self._session,
@@ -249,7 +251,8 @@ class MongoOpenAttempt(OpenAttempt):
             assert isinstance(transaction, MongoTransaction)
             self._commit(transaction, state)
         # The state first: who is killed between the two has completed.
-        self._recorder.require_state(key, state)
+        if transaction is None:
+            self._recorder.require_state(key, state)
         self._end(effort, {"outcome": State.COMPLETED.value})
 
     def _require_kept(self) -> None:
@@ -288,8 +291,11 @@ class MongoOpenAttempt(OpenAttempt):
         self._recorder.set_state(self._begun.key, State.FAILED, of=State.PROCESSING)
         self._recorder.require_state(self._begun.key, State.FAILED)
 
-    def remember(self, label: str, place: Place) -> None:
-        self._places[label] = vars(place)
+    def remember(self, label: str, place: Place | None) -> None:
+        if place is None:
+            self._places.pop(label, None)
+        else:
+            self._places[label] = vars(place)
         self._recorder.write_entry(self.identity, {**self.described, "places": self._places})
         self._recorder.lease.renew_patiently()
 

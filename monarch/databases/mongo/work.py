@@ -16,6 +16,7 @@ from monarch.databases.base import Transaction, Work
 from monarch.databases.mongo.connection import connect, explained, full_uri
 from monarch.databases.mongo.patience import patiently
 from monarch.environments import Environment
+from monarch.errors import UsageError
 from monarch.history import Place
 
 
@@ -59,6 +60,10 @@ class MongoTransaction(Transaction):
     def handles(self) -> dict[str, object]:
         return {"session": self.session}
 
+    @property
+    def is_open(self) -> bool:
+        return not self.session.has_ended and self.session.in_transaction
+
     def commit(self, write: Callable[[ClientSession], None]) -> None:
         """Let ``write`` do the last of it, and commit all together.
 
@@ -96,11 +101,21 @@ class MongoWork(Work):
         with explained(self._environment):
             session = self._client.start_session()
         with session:
-            session.start_transaction(
-                ReadConcern("snapshot"), WriteConcern("majority"), ReadPreference.PRIMARY
-            )
+            # One that allows collections to be made in it; what it reads is of one moment all the same.
+            session.start_transaction(ReadConcern("local"), WriteConcern("majority"), ReadPreference.PRIMARY)
             # Left without a commit it is aborted.
             yield MongoTransaction(self._environment, session, self._database)
+
+    def require_collection(self, name: str) -> bool:
+        with explained(self._environment):
+            found = list(self._database.list_collections(filter={"name": name}))
+        if found and found[0]["type"] != "collection":
+            kind = found[0]["type"]
+            raise UsageError(
+                f"{name!r} is a {kind}, and each() goes by the _id of documents in a collection.",
+                f"Go through what self.database[{name!r}].find() gives.",
+            )
+        return bool(found)
 
     def count(self, collection: str, filter: Mapping[str, Any]) -> int:
         documents = self._database[collection]
