@@ -16,6 +16,13 @@ from tests.shell import MONARCH, Folder, Ran
 
 pytestmark = pytest.mark.server
 
+# In place of the half minute in which a server is asked again.
+IMPATIENT = """
+import os
+from monarch.databases.mongo import patience
+patience.PATIENCE = patience._ONCE = 1.0
+"""
+
 
 def assert_error(ran: Ran, code: int, said: str, hint: str) -> None:
     assert ran.code == code, ran.said
@@ -204,7 +211,7 @@ def test_the_wrong_replica_set(project: Folder) -> None:
 def test_a_server_that_goes_away_in_the_middle(folder: Folder) -> None:
     with run_mongod() as (port, mongod):
         folder.settings(dev={"host": f"localhost:{port}", "db_name": "a"})
-        key = folder.migration("cut", f"import os\nos.kill({mongod.pid}, {int(signal.SIGKILL)})")
+        key = folder.migration("cut", f"{IMPATIENT}os.kill({mongod.pid}, {int(signal.SIGKILL)})")
         folder.migration("later")
         ran = folder.monarch("migrate", "dev")
         assert ran.code == 5
@@ -219,7 +226,7 @@ def test_a_failure_that_cannot_be_recorded_says_so(folder: Folder) -> None:
     with run_mongod() as (port, mongod):
         folder.settings(dev={"host": f"localhost:{port}", "db_name": "a"})
         key = folder.migration(
-            "cut", f"import os\nos.kill({mongod.pid}, {int(signal.SIGKILL)})\nraise ValueError('cut')"
+            "cut", f"{IMPATIENT}os.kill({mongod.pid}, {int(signal.SIGKILL)})\nraise ValueError('cut')"
         )
         ran = folder.monarch("migrate", "dev")
         assert ran.code == 1

@@ -22,7 +22,7 @@ from monarch.databases.mongo.embedded.program import find_mongod
 from tests.shell import Folder
 
 INSERT = "self.database.ran.insert_one({})"
-KILLS = 25
+KILLS = 16
 
 
 def mongods(folder: Folder) -> list[int]:
