@@ -1,4 +1,4 @@
-"""Changing what has run on a database: migrating, going back, and saying what has run."""
+"""Changing what has run on a database: migrating, and going back."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ from typing import Any
 from monarch.databases.base import Database
 from monarch.databases.lease import Held, Lease
 from monarch.environments import Environment
-from monarch.errors import DeadlineReached, MigrationError, MonarchError, ProjectError
-from monarch.history import UNFINISHED, Action, NotWhole, Record, State
+from monarch.errors import DeadlineReached, MigrationError, MonarchError
+from monarch.history import UNFINISHED, Action, Record, State
 from monarch.hooks import Context, Hooks
 from monarch.importing import describe_error, importable
 from monarch.migrations.files import (
     Loaded,
     MigrationFile,
-    checksum,
     find_migration,
     load_all,
-    says_repeatable,
 )
 from monarch.migrations.migration import Migration
 from monarch.migrations.plan import (
@@ -40,7 +38,7 @@ from monarch.migrations.runner import Done, Run, Runner
 from monarch.origin import Origin
 from monarch.places import SETTINGS
 from monarch.progress import Progress
-from monarch.waiting import hold
+from monarch.waiting import hold, whole_history
 
 _Records = Mapping[str, Record]
 _Loaded = Mapping[str, Loaded]
@@ -59,15 +57,6 @@ class Migrated:
     only_in_database: tuple[str, ...] = ()
     backup: str | None = None
     left: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Marked:
-    """A migration of which somebody has said what it is: its state before, and now."""
-
-    key: str
-    was: State
-    now: State
 
 
 @dataclass(frozen=True)
@@ -163,49 +152,6 @@ class Migrating:
             with self.database.work() as work:
                 runner = Runner(self._run_of(), self.database.recorder(lease), work)
                 return runner.run_one(file, loaded[file.key], Action.ROLLBACK, records[file.key])
-
-    def mark(self, names: tuple[str, ...], state: State) -> tuple[Marked, ...]:
-        """Record that migrations are Completed or New, without running anything.
-
-        :raises ProjectError: if one is known neither here nor there.
-        :raises LockedError: if another run holds the database.
-        """
-        self._whole_history()
-        with self._held(f"mark {self.environment.name}", 0) as lease:
-            records = self.database.history.read()
-            keys = tuple(self._key(name, records) for name in names)
-            self._refuse_if_running(records, keys)
-            recorder = self.database.recorder(lease)
-            here = {file.key: file for file in self.files}
-            for key in keys:
-                file = here.get(key)
-                repeats = _repeats(file, records.get(key))
-                recorder.mark(key, state, checksum(file) if file else None, self.origin, repeats)
-            return tuple(Marked(key, _state(records, key), state) for key in keys)
-
-    def accept(self, names: tuple[str, ...]) -> tuple[Marked, ...]:
-        """Record that the files of migrations that have run are meant to be as they are, or to be gone.
-
-        :raises MigrationError: if one of them has not run.
-        """
-        self._whole_history()
-        with self._held(f"mark {self.environment.name}", 0) as lease:
-            records = self.database.history.read()
-            keys = tuple(self._key(name, records) for name in names)
-            for key in keys:
-                if _state(records, key) is not State.COMPLETED:
-                    raise MigrationError(
-                        f"{key} is {_state(records, key).value} on {self.environment.name!r}: there is no "
-                        "edit to accept.",
-                        "Nothing was recorded.",
-                    )
-            recorder = self.database.recorder(lease)
-            here = {file.key: file for file in self.files}
-            for key in keys:
-                file = here.get(key)
-                repeats = _repeats(file, records.get(key))
-                recorder.accept(key, checksum(file) if file else None, self.origin, repeats)
-            return tuple(Marked(key, State.COMPLETED, State.COMPLETED) for key in keys)
 
     def _run(
         self,
@@ -304,15 +250,6 @@ class Migrating:
             )
         return file
 
-    def _key(self, name: str, records: _Records) -> str:
-        """The key that ``name`` means; of those whose file is gone only as it stands in the database."""
-        try:
-            return find_migration(self.files, name).key
-        except ProjectError:
-            if name in records:
-                return name
-            raise
-
     def _refuse_if_running(self, records: _Records, keys: tuple[str, ...]) -> None:
         for key in keys:
             if key in records:
@@ -344,26 +281,6 @@ class Migrating:
 _MEND = f"It stands in {SETTINGS}."
 
 
-def whole_history(database: Database, environment: str, progress: Progress) -> _Records:
-    """The history, once a copy into the database that was cut off has been finished."""
-    try:
-        return database.history.read()
-    except NotWhole:
-        with hold(database, f"finishing what was cut off on {environment}", progress):
-            return database.history.read()
-
-
 def _in_order(steps: tuple[Step, ...], loaded: _Loaded) -> tuple[Step, ...]:
     """Those that repeat come behind the others."""
     return tuple(sorted(steps, key=lambda step: loaded[step.key].kind.repeatable))
-
-
-def _repeats(file: MigrationFile | None, record: Record | None) -> bool | None:
-    """Whether a migration repeats; False of one that did until now, None of one that never did."""
-    if file is not None and says_repeatable(file):
-        return True
-    return False if record is not None and record.repeats is not None else None
-
-
-def _state(records: _Records, key: str) -> State:
-    return records[key].state if key in records else State.NEW

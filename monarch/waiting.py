@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from monarch.databases.base import Database
 from monarch.databases.lease import Held, Lease
 from monarch.errors import ServerError
+from monarch.history import NotWhole, Record
 from monarch.origin import NOWHERE, Origin
 from monarch.progress import Progress
 
@@ -65,3 +66,12 @@ def _take(
         nap = pause * random.uniform(0.5, 1.5)
         time.sleep(nap if left is None else min(nap, left))
         pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def whole_history(database: Database, environment: str, progress: Progress) -> Mapping[str, Record]:
+    """The history, once a copy into the database that was cut off has been finished."""
+    try:
+        return database.history.read()
+    except NotWhole:
+        with hold(database, f"finishing what was cut off on {environment}", progress):
+            return database.history.read()

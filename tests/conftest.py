@@ -20,10 +20,13 @@ SERVER_FIXTURES = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a server by what it asks for, so that nobody forgets to."""
+    """Mark what needs a server, or a command line, by what it asks for, so that nobody forgets to."""
     for item in items:
-        if SERVER_FIXTURES & set(getattr(item, "fixturenames", ())):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if SERVER_FIXTURES & fixtures:
             item.add_marker(pytest.mark.server)
+        elif "folder" in fixtures:
+            item.add_marker(pytest.mark.command)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -37,7 +37,7 @@ LAYERS = (
     ("stores",),
     ("databases",),
     ("migrations", "querysets", "waiting"),
-    ("copying", "migrating", "backups", "scaffold"),
+    ("copying", "migrating", "marking", "backups", "scaffold"),
     ("scratch",),
     ("workspace",),
     ("project",),

@@ -11,13 +11,15 @@ from monarch.databases.lease import Holder
 from monarch.environments import Environment
 from monarch.errors import MonarchError
 from monarch.history import Entry, NotWhole, State
-from monarch.migrating import Marked, Migrated, Migrating, whole_history
+from monarch.marking import Marked, Marking
+from monarch.migrating import Migrated, Migrating
 from monarch.migrations.files import find_migration
 from monarch.migrations.plan import Step, Wanted, refuse_if_running
 from monarch.migrations.runner import Done
 from monarch.migrations.status import Status, Verdict, judge, list_status
 from monarch.origin import find_origin
 from monarch.progress import SILENT, Progress
+from monarch.waiting import whole_history
 from monarch.workspace.backups import Backups
 
 
@@ -184,15 +186,15 @@ class Migrations(Backups):
         self, environment: str, *migrations: str, state: State, progress: Progress = SILENT
     ) -> tuple[Marked, ...]:
         """Record that migrations are Completed or New, without running anything."""
-        with self._migrating(environment, progress) as migrating:
-            return migrating.mark(migrations, state)
+        with self._marking(environment, progress) as marking:
+            return marking.mark(migrations, state)
 
     def accept_edits(
         self, environment: str, *migrations: str, progress: Progress = SILENT
     ) -> tuple[Marked, ...]:
         """Record that the files of migrations that have run are meant to be as they are, or to be gone."""
-        with self._migrating(environment, progress) as migrating:
-            return migrating.accept(migrations)
+        with self._marking(environment, progress) as marking:
+            return marking.accept(migrations)
 
     def holder(self, environment: str) -> Holder | None:
         """The run that holds the lease of ``environment``. Writes nothing."""
@@ -220,6 +222,12 @@ class Migrations(Backups):
                 contents = database.contents()
                 database.drop()
                 return contents
+
+    @contextmanager
+    def _marking(self, environment: str, progress: Progress) -> Iterator[Marking]:
+        files = self.migrations()
+        with self.open(environment, progress) as database:
+            yield Marking(files, environment, database, find_origin(self.root), progress)
 
     @contextmanager
     def _migrating(self, environment: str, progress: Progress) -> Iterator[Migrating]:

@@ -180,7 +180,9 @@ class MongoRecorder(Recorder):
 
     def _close_open_ones(self) -> None:
         """Say of them in the journal that they were cut off."""
-        completed = {"$in": [State.COMPLETED.value, "$was.state"]}
+        rolled_back = {"$eq": ["$open.action", Action.ROLLBACK.value]}
+        goal = {"$cond": [rolled_back, State.NEW.value, State.COMPLETED.value]}
+        completed = {"$in": [goal, "$was.state"]}
         stages: list[dict[str, Any]] = [
             {"$lookup": {"from": JOURNAL, "pipeline": [{"$match": _OPEN}], "as": "open"}},
             {"$unwind": "$open"},
