@@ -6,7 +6,7 @@ import click
 
 
 @click.command("demo")
-@click.argument("folder", default="monarch_demo", type=click.Path())
+@click.argument("folder", default="monarch_demo")
 def demo(folder: str) -> None:
     """Show how it all goes, on a sample project in a new FOLDER.
 
