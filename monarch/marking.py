@@ -10,7 +10,7 @@ from monarch.databases.base import Database
 from monarch.databases.lease import Lease
 from monarch.errors import MigrationError, ProjectError
 from monarch.history import Record, State
-from monarch.migrations.files import MigrationFile, checksum, find_migration, says_repeatable
+from monarch.migrations.files import MigrationFile, checksum, find_migration, name_of, says_repeatable
 from monarch.migrations.plan import refuse_if_running
 from monarch.origin import Origin
 from monarch.progress import Progress
@@ -84,12 +84,13 @@ class Marking:
             return tuple(Marked(key, State.COMPLETED, State.COMPLETED) for key in keys)
 
     def _key(self, name: str, records: _Records) -> str:
-        """The key that ``name`` means; of those whose file is gone only as it stands in the database."""
+        """The key that ``name`` means, of those too whose file is gone."""
         try:
             return find_migration(self.files, name).key
         except ProjectError:
-            if name in records:
-                return name
+            gone = [key for key in records if name in (key, name_of(key))]
+            if len(gone) == 1:
+                return gone[0]
             raise
 
     @contextmanager

@@ -222,7 +222,8 @@ class Migrating:
         ran = {one.key for one in done}
         due = [file.key for file in self.files if is_due(file, records.get(file.key))]
         left = tuple(key for key in due if key not in ran)
-        return Migrated(done, len(self.files), tuple(sorted(set(records) - here)), backup, left)
+        known = {key for key, record in records.items() if record.state is not State.NEW}
+        return Migrated(done, len(self.files), tuple(sorted(known - here)), backup, left)
 
     def _to_roll_back(self, wanted: MigrationFile | None, records: _Records) -> MigrationFile:
         name = self.environment.name

@@ -30,11 +30,15 @@ def monarch_scratch(pytestconfig: pytest.Config) -> Iterator[Scratch]:
     ``database`` is pymongo's; ``migrate()``, ``migrate_one(name)`` and ``rollback()`` run the project's
     migrations on it. The environment's own database is not touched.
     """
+    from monarch.errors import MonarchError
     from monarch.project import Project
     from monarch.safety import why_hazardous
 
     project = Project(pytestconfig.rootpath)
-    environment = project.environment(pytestconfig.getini(_OPTION))
+    try:
+        environment = project.environment(pytestconfig.getini(_OPTION))
+    except MonarchError as error:
+        pytest.fail(f"{error.message} {error.hint or ''}", pytrace=False)
     why = why_hazardous(environment)
     if why is not None:
         pytest.fail(

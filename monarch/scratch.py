@@ -14,6 +14,7 @@ from monarch.databases import open_database
 from monarch.databases.base import Database, Engine
 from monarch.environments import Environment
 from monarch.errors import MigrationError, MonarchError
+from monarch.history import State
 from monarch.hooks import NO_HOOKS
 from monarch.migrating import Migrated, Migrating
 from monarch.migrations.files import MigrationFile, find_migration
@@ -70,8 +71,8 @@ class Scratch:
 class Verified:
     """A migration that has run twice on a scratch copy.
 
-    ``changed`` are the collections that the second run has changed; ``error`` is how that ended, if not
-    well.
+    ``had_run`` if it had on what was copied, so that its first run here was none. ``changed`` are the
+    collections that the second run has changed; ``error`` is how that ended, if not well.
     """
 
     key: str
@@ -79,9 +80,10 @@ class Verified:
     second: Done | None
     changed: tuple[str, ...]
     error: str | None = None
+    had_run: bool = False
 
     @property
-    def repeatable(self) -> bool:
+    def idempotent(self) -> bool:
         """Whether a second run does nothing."""
         return self.error is None and not self.changed
 
@@ -112,6 +114,8 @@ def verify_migration(
     names = (name, "a scratch copy")
     Copying(source, scratch.opened, names, engine, allow_empty=True).run(progress=progress)
     progress.phase("migrating")
+    record = scratch.opened.history.read().get(file.key)
+    had_run = record is not None and record.state is State.COMPLETED
     before = tuple(earlier.key for earlier in scratch.files if earlier.key < file.key)
     try:
         if before:
@@ -121,7 +125,7 @@ def verify_migration(
         raise MigrationError(
             f"On a scratch copy of {name!r}: {error.message}", "Nothing else was changed."
         ) from error
-    return _again(scratch, file, first)
+    return replace(_again(scratch, file, first), had_run=had_run)
 
 
 def _again(scratch: Scratch, file: MigrationFile, first: Done) -> Verified:

@@ -65,11 +65,14 @@ class Folder:
         )
         return Ran(process.returncode, process.stdout, process.stderr)
 
-    def inside(self, *arguments: str) -> Ran:
+    def inside(self, *arguments: str, prefix: Sequence[str] = (), variables: Mapping[str, str] = {}) -> Ran:
         """The same, through the same front door, inside this process: faster, for what is told and not done.
 
-        What is imported here may be the source tree, in which only an install finds the templates.
+        But with a prefix, or with variables. What is imported here may be the source tree, in which only an
+        install finds the templates.
         """
+        if prefix or variables:
+            return self.monarch(*arguments, prefix=prefix, variables=variables)
         out, err = io.StringIO(), io.StringIO()
         with chdir(self.path), redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
             cli.main(list(arguments), prog_name="monarch")

@@ -46,16 +46,18 @@ def mark(
 
     project = this_project()
     if bool(migrations) == all_of_them:
-        raise UsageError("Which migrations?", "Name them, or say --all for all that are here.")
+        wrong = "There are names, and --all." if migrations else "Which migrations?"
+        raise UsageError(wrong, "Name them, or say --all for all that are here.")
     if (state is None) != accept_edit:
-        raise UsageError("What is to be recorded?", "Say --as completed, --as new, or --accept-edit.")
+        wrong = "There is --as, and --accept-edit." if accept_edit else "What is to be recorded?"
+        raise UsageError(wrong, "Say one of --as completed, --as new and --accept-edit.")
     breathe(project.environment(environment), "change the history of", yes)
     names = migrations
     if all_of_them and state is not None:
         names = tuple(file.key for file in project.migrations())
     elif all_of_them:
         rows = project.list_migrations(environment, Told())
-        names = tuple(row.key for row in rows if row.edited or row.gone)
+        names = tuple(row.key for row in rows if row.state is State.COMPLETED and (row.edited or row.gone))
     if state is None:
         marked = project.accept_edits(environment, *names, progress=Told())
         said = "accepted as it is now"

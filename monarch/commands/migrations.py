@@ -101,7 +101,7 @@ def _told(result: Migrated, environment: str) -> str:
         rest = f" {count(len(result.left), 'migration')} left to run." if result.left else ""
         return f"{count(len(result.done), 'migration')} done in {spent}. That felt natural.{rest}"
     if result.left:
-        return f"Nothing of what was asked for is pending on {environment}; {', '.join(result.left)} is."
+        return f"Nothing to do of what was asked for. Not done yet on {environment}: {', '.join(result.left)}"
     if result.known:
         return f"Nothing to do: {environment} has run everything ({count(result.known, 'migration')})."
     return "Nothing to do: there are no migrations yet. Make one: monarch generate NAME"
@@ -158,17 +158,21 @@ def verify_migration(migration: str, environment: str, engine: str, as_json: boo
     with own_stdout(), Bar() as bar:
         verified = project.verify_migration(migration, environment, engine=engine, progress=bar)
     _show_verified(verified, as_json)
-    if not verified.repeatable:
+    if not verified.idempotent:
         click.get_current_context().exit(1)
 
 
 def _show_verified(verified: Verified, as_json: bool) -> None:
     if as_json:
-        names = ("key", "repeatable", "changed", "error")
+        names = ("key", "idempotent", "had_run", "changed", "error")
         print_json({name: getattr(verified, name) for name in names} | {"seconds": verified.first.seconds})
         return
     took, wrote = duration(verified.first.seconds), count(verified.first.documents, "document")
     click.echo(f"{verified.key} ran in {took}, and wrote {wrote}.")
+    if verified.had_run:
+        click.echo(
+            "Note: it had run there before, so this was no first run. Try it on a copy from before it."
+        )
     if verified.error is not None:
         click.echo(f"The second run failed: {verified.error}")
     elif verified.changed:

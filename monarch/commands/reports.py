@@ -192,7 +192,7 @@ def reported(environment: str, *, as_json: bool, junit: str | None) -> Iterator[
         stack.callback(_annotate, story)
         try:
             # As it is now: a migration may go to another folder.
-            path = None if junit is None else _writable(Path(junit).absolute())
+            path = None if junit is None else _writable(junit)
             try:
                 yield progress, story
             finally:
@@ -233,13 +233,14 @@ def own_stdout() -> Iterator[TextIO]:
             os.dup2(out.fileno(), number)
 
 
-def _writable(path: Path) -> Path:
+def _writable(junit: str) -> Path:
+    path = Path(junit).absolute()
     try:
         with path.open("a", encoding="utf-8"):
             return path
     except OSError as error:
         raise UsageError(
-            f"{path.name} cannot be written: {error.strerror}.", "Nothing has run. Name another file."
+            f"{junit} cannot be written: {error.strerror}.", "Nothing has run. Is its folder there?"
         ) from None
 
 
@@ -260,6 +261,7 @@ def _annotate(story: Story) -> None:
     """Say it the way that the CI understands, if it is one that shows such things."""
     if story.error is not None:
         path, line = story.place or (None, None)
+        path = path and _in_the_workspace(path)
         if os.environ.get("GITHUB_ACTIONS"):  # "Workflow commands for GitHub Actions", which Gitea has too
             where = f" file={path}{f',line={line}' if line else ''}" if path else ""
             message = story.error.replace("%", "%25")
@@ -274,6 +276,13 @@ def _annotate(story: Story) -> None:
                 file.write(_summary(story))
         except OSError as error:
             click.echo(f"Note: the summary of the step cannot be written: {error.strerror}.", err=True)
+
+
+def _in_the_workspace(path: str) -> str:
+    """``path`` as the CI has it, for which the project may be a folder of the repository."""
+    absolute, workspace = Path(path).absolute(), os.environ.get("GITHUB_WORKSPACE")
+    inside = workspace and absolute.is_relative_to(workspace)
+    return absolute.relative_to(workspace).as_posix() if workspace and inside else path
 
 
 def _summary(story: Story) -> str:

@@ -128,16 +128,16 @@ def _in_words(verdict: Verdict) -> list[str]:
         (verdict.running, f"Being run on {name} now", ""),
         (verdict.pending, f"Pending on {name}", f"monarch migrate {name}"),
         (verdict.late, "Of those older than what has run", ""),
-        (
-            verdict.edited,
-            "Edited since they ran",
-            f"if that is meant: monarch mark {name} NAME --accept-edit",
-        ),
-        (verdict.gone, "Have run, and are gone", f"if that is meant: monarch mark {name} NAME --accept-edit"),
+        (verdict.edited, "Edited since they ran", _accept(name, verdict.edited)),
+        (verdict.gone, "Have run, and are gone", _accept(name, verdict.gone)),
         (verdict.ahead, f"{name} has run newer ones than are here", "is this checkout the newest?"),
     ]
     lines = [f"{what}: {', '.join(keys)}{f' ({then})' if then else ''}" for keys, what, then in said if keys]
     return lines or [f"{name} is up to date: {count(verdict.known, 'migration')}."]
+
+
+def _accept(environment: str, keys: tuple[str, ...]) -> str:
+    return f"if that is meant: monarch mark {environment} {' '.join(keys[:1])} --accept-edit"
 
 
 @click.command("history")

@@ -40,6 +40,12 @@ class MigrationFile:
         return f"{FOLDER}/{self.path.name}"
 
 
+def name_of(key: str) -> str | None:
+    """The name that a migration was given, by its ``key``."""
+    match = PATTERN.fullmatch(f"{key}.py")
+    return match["name"] if match else None
+
+
 def checksum(file: MigrationFile) -> str:
     """The SHA-256 of a file's text, which is the same whatever git makes of the ends of its lines.
 

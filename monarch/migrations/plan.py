@@ -8,7 +8,7 @@ from enum import Enum
 
 from monarch.errors import LockedError, MigrationError, ProjectError
 from monarch.history import UNFINISHED, Action, Record, State
-from monarch.migrations.files import PATTERN, MigrationFile, checksum, find_migration
+from monarch.migrations.files import MigrationFile, checksum, find_migration, name_of
 
 
 class Why(Enum):
@@ -150,9 +150,9 @@ def _refuse_renamed(
     here = {file.key for file in files}
     gone: dict[str, str] = {}
     for key, record in records.items():
-        match = PATTERN.fullmatch(f"{key}.py")
-        if match and key not in here and record.state is State.COMPLETED:
-            gone[match["name"].casefold()] = key
+        name = name_of(key)
+        if name and key not in here and record.state is State.COMPLETED:
+            gone[name.casefold()] = key
     for step in steps:
         old = gone.get(step.file.name.casefold())
         if old is not None and step.why in (Why.NEW, Why.LATE):

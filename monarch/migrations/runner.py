@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,7 +104,8 @@ class Runner:
         backup = _first_backup(seen, self._run.backup)
         repeats = True if loaded.kind.repeatable else (False if seen and seen.repeats else None)
         begun = Begun(file.key, action, loaded.checksum, self._run.origin, repeats, backup, places)
-        one = _One(self._run, self._work, file, action, backup, time.monotonic(), self._work.written)
+        now, written, atomic = time.monotonic(), self._work.written, loaded.kind.transaction
+        one = _One(self._run, self._work, file, action, backup, atomic, now, written)
         with heard() as echo, one.transaction(loaded.kind) as transaction:
             attempt = self._recorder.begin(begun, transaction)
             try:
@@ -155,6 +156,7 @@ class _One:
     file: MigrationFile
     action: Action
     backup: str | None
+    atomic: bool
     began: float
     written: int
 
@@ -217,7 +219,10 @@ class _One:
         story = _storable(redact("".join(traceback.format_exception(error))))
         said = describe(self.file.path, error)
         try:
-            attempt.fail(Failure(_storable(said), story, interrupted), self.effort(echo))
+            effort = self.effort(echo)
+            if self.atomic:  # nothing of it is there
+                effort = replace(effort, documents=0)
+            attempt.fail(Failure(_storable(said), story, interrupted), effort)
         except MonarchError as unrecorded:
             kind = RunInterrupted if interrupted else MigrationError
             raise kind(

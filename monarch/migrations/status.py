@@ -58,6 +58,8 @@ def list_status(
     for key in sorted({*here, *records}):
         record, file = records.get(key), here.get(key)
         state = record.state if record else State.NEW
+        if file is None and state is State.NEW:
+            continue  # somebody has said that it has not run, and nobody has it
         done = state is State.COMPLETED
         changed = done and file is not None and is_due(file, record)
         edited = False

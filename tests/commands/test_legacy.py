@@ -45,12 +45,12 @@ def kept(two: Two) -> Path:
 
 def test_it_is_listed(two: Two, kept: Path) -> None:
     (kept / "notes.zip").write_bytes(b"mine")
-    ran = two.folder.monarch("list_backups")
+    ran = two.folder.inside("list_backups")
     assert (ran.code, ran.err) == (0, "")
     row = flat(ran.out)[-1]
     assert re.fullmatch(rf"{BACKUP} - 2014-05-29 00:38 \d\.\d kB - legacy", row), row
     size = (kept / NAME).stat().st_size
-    assert two.folder.monarch("list_backups", "--json").json == [
+    assert two.folder.inside("list_backups", "--json").json == [
         {
             "name": BACKUP,
             "archive": NAME,
@@ -66,21 +66,21 @@ def test_it_is_listed(two: Two, kept: Path) -> None:
 
 
 def test_it_is_shown(two: Two, kept: Path) -> None:
-    ran = two.folder.monarch("show_backup", BACKUP)
+    ran = two.folder.inside("show_backup", BACKUP)
     assert (ran.code, ran.err) == (0, "")
     name, state, archive, written = flat(ran.out)
     assert (name, state) == (f"Name {BACKUP}", "State legacy")
     assert re.fullmatch(rf"Archive {re.escape(NAME)}, \d\.\d kB", archive)
     assert written == "Written 2014-05-29 00:38 UTC"
-    shown = two.folder.monarch("show_backup", NAME, "--json").json
+    shown = two.folder.inside("show_backup", NAME, "--json").json
     assert (shown["state"], shown["collections"]) == ("legacy", None)
 
 
 def test_it_is_verified(two: Two, kept: Path) -> None:
-    ran = two.folder.monarch("verify_backup", BACKUP)
+    ran = two.folder.inside("verify_backup", BACKUP)
     assert (ran.code, ran.err) == (0, "")
     assert re.fullmatch(rf"good {BACKUP}: 2 collections, 201 documents, \d+\.\d kB, read in .*\n", ran.out)
-    assert two.folder.monarch("verify_backup", "--all", "--json").json == [
+    assert two.folder.inside("verify_backup", "--all", "--json").json == [
         {"name": BACKUP, "archive": NAME, "good": True, "why": None}
     ]
 
@@ -90,7 +90,7 @@ def test_it_is_restored(two: Two, kept: Path, tmp_path: Path, name: str) -> None
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     before = two.folder.files()
-    ran = two.folder.monarch(
+    ran = two.folder.inside(
         *("restore", f"{name}:dev", "--yes", "--engine", "native"), variables={"TMPDIR": str(temporary)}
     )
     assert (ran.code, ran.err) == (0, "")
@@ -102,7 +102,7 @@ def test_it_is_restored(two: Two, kept: Path, tmp_path: Path, name: str) -> None
 
 def test_before_it_is_restored_one_is_asked(two: Two, kept: Path) -> None:
     asked = f"by {BACKUP}, taken 2014-05-29 00:38 UTC: are you SURE"
-    ran = two.folder.monarch("restore", f"{BACKUP}:dev")
+    ran = two.folder.inside("restore", f"{BACKUP}:dev")
     assert ran.code == 2
     assert asked in ran.err
     terminal = two.folder.terminal("restore", f"{BACKUP}:dev", columns=300)
@@ -119,17 +119,17 @@ def test_before_it_is_restored_one_is_asked(two: Two, kept: Path) -> None:
 
 def test_it_is_of_no_environment(two: Two, kept: Path) -> None:
     """Nothing says of which; so it is never the newest one of any."""
-    ran = two.folder.monarch("restore", "production:dev", "--yes")
+    ran = two.folder.inside("restore", "production:dev", "--yes")
     assert_error(ran, 2, "There is no good backup of 'production'", "monarch backup production")
     two.assert_old()
 
 
 def test_it_is_deleted(two: Two, kept: Path) -> None:
-    ran = two.folder.monarch("delete_backup", BACKUP)
+    ran = two.folder.inside("delete_backup", BACKUP)
     assert ran.code == 2
     assert re.fullmatch(rf" {re.escape(NAME)}: 2014-05-29 00:38 UTC, \d\.\d kB", " " + flat(ran.err)[0])
     assert (kept / NAME).exists()
-    ran = two.folder.monarch("delete_backup", BACKUP, "--yes")
+    ran = two.folder.inside("delete_backup", BACKUP, "--yes")
     assert (ran.code, ran.out) == (0, f"Deleted {NAME}.\n")
     assert list(kept.iterdir()) == []
 
@@ -139,19 +139,19 @@ def test_a_damaged_one_is_told_and_changes_nothing(two: Two, kept: Path) -> None
     data[data.index(b"users.bson") + 500] ^= 1
     (kept / NAME).write_bytes(data)
     why = f"Backup '{BACKUP}' is broken: The file 'users.bson' in its zip is damaged"
-    ran = two.folder.monarch("restore", f"{BACKUP}:dev", "--yes")
+    ran = two.folder.inside("restore", f"{BACKUP}:dev", "--yes")
     assert_error(ran, 1, f"{why} .* 'dev' is as it was\\.$", "There is no other good one.")
     two.assert_old()
-    ran = two.folder.monarch("verify_backup", BACKUP)
+    ran = two.folder.inside("verify_backup", BACKUP)
     said = f"1 of 1 backup cannot be restored: {BACKUP}\\.$"
     assert_error(ran, 1, said, "None of these is good")
     assert ran.out.startswith(f"BROKEN {BACKUP}: {why}")
     assert len(ran.out.splitlines()) == 1
-    assert two.folder.monarch("backup", "production", "--name", "app").code == 0
-    ran = two.folder.monarch("restore", f"{BACKUP}:dev", "--yes")
+    assert two.folder.inside("backup", "production", "--name", "app").code == 0
+    ran = two.folder.inside("restore", f"{BACKUP}:dev", "--yes")
     assert_error(ran, 1, why, f"The newest good one besides is '{today('app')}' of production, taken ")
     two.assert_old()
-    assert two.folder.monarch("delete_backup", BACKUP, "--yes").code == 0
+    assert two.folder.inside("delete_backup", BACKUP, "--yes").code == 0
 
 
 def test_what_could_do_harm_is_refused(two: Two, kept: Path) -> None:
@@ -159,7 +159,7 @@ def test_what_could_do_harm_is_refused(two: Two, kept: Path) -> None:
     for name in ("../../outside.bson", str(outside)):
         (kept / NAME).write_bytes(packed({**legacy(two), name: b""}))
         said = f"It is refused: {re.escape(repr(name))} in its zip has a name that leads out of the zip"
-        assert_error(two.folder.monarch("restore", f"{BACKUP}:dev", "--yes"), 1, said, "no other good one")
+        assert_error(two.folder.inside("restore", f"{BACKUP}:dev", "--yes"), 1, said, "no other good one")
         two.assert_old()
         assert not outside.exists()
 
@@ -167,6 +167,6 @@ def test_what_could_do_harm_is_refused(two: Two, kept: Path) -> None:
 def test_what_the_server_refuses_changes_nothing(two: Two, kept: Path) -> None:
     twice = b"".join(map(bson.encode, [*two.source.users.find(), {"_id": "another", "name": "user 7"}]))
     (kept / NAME).write_bytes(packed({**legacy(two), "users.bson": twice}))
-    ran = two.folder.monarch("restore", f"{BACKUP}:dev", "--yes", "--engine", "native")
+    ran = two.folder.inside("restore", f"{BACKUP}:dev", "--yes", "--engine", "native")
     assert_error(ran, 5, "refused a document of 'users': E11000 duplicate key", "")
     two.assert_old()

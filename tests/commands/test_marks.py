@@ -340,8 +340,9 @@ def test_verify_migration_tells_what_a_second_run_changes(project: Folder) -> No
     assert "The second run changed users" in ran.out
     assert project.inside("verify_migration", "index", "dev").code == 0
     ran = project.inside("verify_migration", "once", "dev", "--json")
-    assert (ran.code, ran.json["repeatable"], ran.json["changed"]) == (1, False, [])
+    assert (ran.code, ran.json["idempotent"], ran.json["changed"]) == (1, False, [])
     assert "CollectionInvalid" in ran.json["error"]
+    assert "it had run there before" not in project.inside("verify_migration", "index", "dev").out
     project.migration("broken", "raise ValueError('no')")
     ran = project.inside("verify_migration", "broken", "dev")
     assert ran.code == 1
@@ -350,6 +351,8 @@ def test_verify_migration_tells_what_a_second_run_changes(project: Folder) -> No
     assert set(project.server.client().list_database_names()) == before
     assert project.database.users.find_one() == {"_id": 0, "name": "Ann"}
     assert project.states() == {}
+    project.inside("migrate_one", "same", "dev")
+    assert "it had run there before" in project.inside("verify_migration", "same", "dev").out
 
 
 def test_a_team_tests_its_migrations_with_pytest(project: Folder, tmp_path: Path) -> None:
@@ -374,6 +377,10 @@ def test_a_team_tests_its_migrations_with_pytest(project: Folder, tmp_path: Path
     assert ran.returncode == 0, ran.stdout
     assert "2 passed" in ran.stdout
     assert project.database.list_collection_names() == []
+    project.write("pytest.ini", "[pytest]\nmonarch_environment = devv\n")
+    ran = subprocess.run(pytest_, cwd=project.path, capture_output=True, text=True, check=False)
+    assert "There is no environment 'devv' in migrations/settings.py. Did you mean 'dev'?" in ran.stdout
+    assert "monarch.errors" not in ran.stdout
     project.write("pytest.ini", "[pytest]\nmonarch_environment = production\n")
     ran = subprocess.run(pytest_, cwd=project.path, capture_output=True, text=True, check=False)
     assert ran.returncode == 1

@@ -268,8 +268,11 @@ def test_one_that_failed_and_is_gone_for_good_can_be_forgotten(project: Folder) 
         ran = project.inside(*words)
         assert ran.code == 1
         assert f"`monarch mark dev {key} --as new`" in ran.err
-    assert project.inside("mark", "dev", key, "--as", "new").code == 0
-    assert project.inside("migrate", "dev").code == 0
+    # Also by the name that it was given.
+    assert project.inside("mark", "dev", "one", "--as", "new").code == 0
+    ran = project.inside("migrate", "dev")
+    assert (ran.code, ran.err) == (0, "")
+    assert key not in project.inside("list_migrations", "dev").out
     assert ran_by(project) == ["Two"]
 
 
@@ -332,7 +335,7 @@ def test_standard_output_has_nothing_but_json(project: Folder) -> None:
     assert [event["event"] for event in events(ran)] == ["planned", "started", "finished", "summary"]
     for text in ("raw", "from a program", "hello", "when it is loaded"):
         assert text in ran.err
-    assert project.monarch("verify_migration", "prints", "dev", "--json").json["repeatable"]
+    assert project.monarch("verify_migration", "prints", "dev", "--json").json["idempotent"]
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8:strict"])

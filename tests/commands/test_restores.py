@@ -22,13 +22,13 @@ pytestmark = pytest.mark.server
 def kept(two: Two) -> Path:
     """The folder with one backup of the full database, called after today and ``app``."""
     folder = two.folder.keep_backups()
-    ran = two.folder.monarch("backup", "production", "--name", "app", "--engine", "native")
+    ran = two.folder.inside("backup", "production", "--name", "app", "--engine", "native")
     assert ran.code == 0, ran.said
     return folder
 
 
 def test_a_restore_says_what_it_did(two: Two, kept: Path) -> None:
-    ran = two.folder.monarch("restore", f"{today('app')}:dev", "--yes", "--engine", "native")
+    ran = two.folder.inside("restore", f"{today('app')}:dev", "--yes", "--engine", "native")
     assert (ran.code, ran.err) == (0, "")
     two.assert_copied()
     assert flat(ran.out)[-1].startswith(f"Restored {today('app')} to dev: 2 collections, 201 documents, ")
@@ -40,7 +40,7 @@ def test_a_restore_says_what_it_did(two: Two, kept: Path) -> None:
 
 
 def test_json(two: Two, kept: Path) -> None:
-    ran = two.folder.monarch("restore", f"{today('app')}.dmp.zst:dev", "--yes", "--json")
+    ran = two.folder.inside("restore", f"{today('app')}.dmp.zst:dev", "--yes", "--json")
     said = ran.json
     assert (said["backup"], said["archive"], said["to"]) == (today("app"), f"{today('app')}.dmp.zst", "dev")
     assert {row["name"]: row["documents"] for row in said["collections"]}["users"] == DOCUMENTS
@@ -48,43 +48,43 @@ def test_json(two: Two, kept: Path) -> None:
 
 
 def test_in_place(two: Two, kept: Path) -> None:
-    asked = two.folder.monarch("restore", f"{today('app')}:dev", "--in-place")
+    asked = two.folder.inside("restore", f"{today('app')}:dev", "--in-place")
     assert asked.code == 2
     assert "dropping all of it first, with no way back: are you SURE" in asked.err
     two.assert_old()
-    assert two.folder.monarch("restore", f"{today('app')}:dev", "--in-place", "--yes").code == 0
+    assert two.folder.inside("restore", f"{today('app')}:dev", "--in-place", "--yes").code == 0
     two.assert_copied()
 
 
 def test_the_newest_good_one_of_an_environment(two: Two, kept: Path) -> None:
     two.source.users.insert_one({"_id": "later", "name": "later"})
-    assert two.folder.monarch("backup", "production", "--name", "app").code == 0
-    assert two.folder.monarch("backup", "dev", "--name", "app").code == 0
+    assert two.folder.inside("backup", "production", "--name", "app").code == 0
+    assert two.folder.inside("backup", "dev", "--name", "app").code == 0
     newest = today("app") + "_2"
-    ran = two.folder.monarch("restore", "production:dev", "--yes")
+    ran = two.folder.inside("restore", "production:dev", "--yes")
     assert (ran.code, ran.err) == (0, f"The newest good backup of production is {newest}.\n")
     two.assert_copied()
     # One that is known to be broken is not taken.
     (kept / f"{newest}.dmp.zst").write_bytes(b"")
-    ran = two.folder.monarch("restore", "production:dev", "--yes")
+    ran = two.folder.inside("restore", "production:dev", "--yes")
     assert ran.err == f"The newest good backup of production is {today('app')}.\n"
     assert two.target.users.count_documents({}) == DOCUMENTS
     # A backup of that name comes first.
     for end_of_name in (".dmp.zst", ".dmp.zst.json"):
         shutil.copy(kept / (today("app") + end_of_name), kept / f"production{end_of_name}")
-    ran = two.folder.monarch("restore", "production:dev", "--yes")
+    ran = two.folder.inside("restore", "production:dev", "--yes")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.splitlines()[-1].startswith("Restored production to dev")
 
 
 def test_an_environment_without_a_backup(two: Two, kept: Path) -> None:
-    ran = two.folder.monarch("restore", "dev:production", "--yes")
+    ran = two.folder.inside("restore", "dev:production", "--yes")
     assert_error(ran, 2, "There is no good backup of 'dev'", "Take one: monarch backup dev")
 
 
 def test_a_name_with_colons(two: Two, kept: Path) -> None:
-    said = two.folder.monarch("backup", "production", "--name", "before: v2", "--json").json
-    assert two.folder.monarch("restore", f"{said['name']}:dev", "--yes").code == 0
+    said = two.folder.inside("backup", "production", "--name", "before: v2", "--json").json
+    assert two.folder.inside("restore", f"{said['name']}:dev", "--yes").code == 0
     two.assert_copied()
 
 
@@ -99,13 +99,13 @@ def test_a_name_with_colons(two: Two, kept: Path) -> None:
     ],
 )
 def test_pairs_that_are_none(two: Two, kept: Path, pair: str, said: str, hint: str) -> None:
-    assert_error(two.folder.monarch("restore", pair, "--yes"), 2, said, hint)
+    assert_error(two.folder.inside("restore", pair, "--yes"), 2, said, hint)
     two.assert_old()
 
 
 def test_a_person_is_asked_and_a_hazardous_target_wants_a_sum(two: Two, kept: Path) -> None:
     name = today("app")
-    without = two.folder.monarch("restore", f"{name}:dev")
+    without = two.folder.inside("restore", f"{name}:dev")
     assert without.code == 2
     assert f"by {name} of production, taken " in without.err
     two.assert_old()
@@ -125,14 +125,14 @@ def test_a_person_is_asked_and_a_hazardous_target_wants_a_sum(two: Two, kept: Pa
 
 
 def test_a_broken_backup_is_named_and_so_is_a_good_one(two: Two, kept: Path) -> None:
-    assert two.folder.monarch("backup", "production", "--name", "app").code == 0
+    assert two.folder.inside("backup", "production", "--name", "app").code == 0
     broken, good = today("app") + "_2", today("app")
     archive = kept / f"{broken}.dmp.zst"
     data = bytearray(archive.read_bytes())
     data[-20] ^= 0xFF
     archive.write_bytes(data)
     for more in ([], ["--in-place"]):
-        ran = two.folder.monarch("restore", f"{broken}:dev", "--yes", *more)
+        ran = two.folder.inside("restore", f"{broken}:dev", "--yes", *more)
         assert_error(ran, 1, f"Backup '{broken}' is broken: .* 'dev' is as it was", f"besides is '{good}'")
         two.assert_old()
 
@@ -141,7 +141,7 @@ def test_a_target_that_is_held(two: Two, kept: Path) -> None:
     from monarch import Project
 
     with Project(two.folder.path).open("dev") as database, database.lease("something long"):
-        ran = two.folder.monarch("restore", f"{today('app')}:dev", "--yes")
+        ran = two.folder.inside("restore", f"{today('app')}:dev", "--yes")
         assert_error(ran, 4, "'dev' is held by .*something long", "Wait")
     two.assert_old()
 
@@ -152,7 +152,7 @@ def test_a_target_whose_user_may_only_read(two: Two, kept: Path) -> None:
     host = {"host": two.server.host, "username": "looker2", "password": "looker-hush", "authSource": "admin"}
     two.folder.settings(production=entry(two.server, "any"), dev={**host, "db_name": two.target.name})
     two.folder.keep_backups()
-    ran = two.folder.monarch("restore", f"{today('app')}:dev", "--yes")
+    ran = two.folder.inside("restore", f"{today('app')}:dev", "--yes")
     assert ran.code == 5
     assert "not authorized" in ran.err or "may not" in ran.err
     two.assert_old()
@@ -164,7 +164,7 @@ def test_a_target_whose_user_may_only_read(two: Two, kept: Path) -> None:
 def test_anybody_restores_one_without_monarch(two: Two, kept: Path, tools: Path, codec: str) -> None:
     """By the lines of the README, but for where the server is."""
     two.target.old.drop()
-    said = two.folder.monarch("backup", "production", "--codec", codec, "--engine", "native", "--json").json
+    said = two.folder.inside("backup", "production", "--codec", codec, "--engine", "native", "--json").json
     archive = kept / said["archive"]
     where = [f"--uri={two.server.uri}", f"--nsFrom={two.source.name}.*", f"--nsTo={two.target.name}.*"]
     restore = [str(tools / "mongorestore"), *where, "--archive", "--drop", "--stopOnError"]
@@ -194,6 +194,6 @@ def unpack(archive: Path) -> list[str]:
 
 def test_by_the_tools(two: Two, kept: Path, tools: Path) -> None:
     with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
-    said = two.folder.monarch("restore", f"{today('app')}:dev", "--yes", "--json", variables=with_tools).json
+    said = two.folder.inside("restore", f"{today('app')}:dev", "--yes", "--json", variables=with_tools).json
     assert said["engine"] == "tools"
     two.assert_copied()
