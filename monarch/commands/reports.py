@@ -49,6 +49,8 @@ class Story:
     hint: str | None = None
     exit_code: int = 0
     place: tuple[str, int | None] | None = None
+    # As it is when the run begins: a migration may go to another folder.
+    folder: Path = field(default_factory=Path.cwd)
 
     def fail(self, error: BaseException) -> None:
         """It ended with ``error``."""
@@ -261,7 +263,7 @@ def _annotate(story: Story) -> None:
     """Say it the way that the CI understands, if it is one that shows such things."""
     if story.error is not None:
         path, line = story.place or (None, None)
-        path = path and _in_the_workspace(path)
+        path = path and _in_the_workspace(story.folder / path, path)
         if os.environ.get("GITHUB_ACTIONS"):  # "Workflow commands for GitHub Actions", which Gitea has too
             where = f" file={path}{f',line={line}' if line else ''}" if path else ""
             message = story.error.replace("%", "%25")
@@ -278,11 +280,10 @@ def _annotate(story: Story) -> None:
             click.echo(f"Note: the summary of the step cannot be written: {error.strerror}.", err=True)
 
 
-def _in_the_workspace(path: str) -> str:
-    """``path`` as the CI has it, for which the project may be a folder of the repository."""
-    absolute, workspace = Path(path).absolute(), os.environ.get("GITHUB_WORKSPACE")
-    inside = workspace and absolute.is_relative_to(workspace)
-    return absolute.relative_to(workspace).as_posix() if workspace and inside else path
+def _in_the_workspace(path: Path, shown: str) -> str:
+    """``path`` as CI has it, for which the project may be a folder of the repository; or as ``shown``."""
+    workspace = os.environ.get("GITHUB_WORKSPACE")
+    return path.relative_to(workspace).as_posix() if workspace and path.is_relative_to(workspace) else shown
 
 
 def _summary(story: Story) -> str:

@@ -192,6 +192,9 @@ def test_ci_gets_annotations_and_a_summary(project: Folder) -> None:
     summary = (project.path / "summary.md").read_text()
     assert "### monarch migrate dev" in summary
     assert f"| {two} | **failed** |" in summary
+    above = {**github, "GITHUB_WORKSPACE": str(project.path.parent)}
+    ran = project.monarch("migrate", "dev", "--retry", variables=above)
+    assert f"::error file={project.path.name}/migrations/{two}.py,line=6::" in ran.err
     azure = project.monarch("migrate", "dev", "--retry", variables={"TF_BUILD": "True"})
     assert f"##vso[task.logissue type=error;sourcepath=migrations/{two}.py;linenumber=6;]" in azure.err
     assert "::error" not in project.inside("migrate", "dev", "--retry").err
@@ -293,11 +296,10 @@ def replicated(tmp_path: Path, replica_set: Server) -> Folder:
 
 
 def test_a_transaction_is_all_or_nothing(replicated: Folder) -> None:
-    body = INSERT.replace(")})", ")}, session=self.session)") + "\nif 'fail' in self.uri: pass\n"
-    key = replicated.migration("all", body + "raise ValueError('no')")
+    body = "self.database.ran.insert_one({'by': 'All'}, session=self.session)\nraise ValueError('no')"
+    key = replicated.migration("all", body)
     path = replicated.path / "migrations" / f"{key}.py"
     text = path.read_text().replace("    def run", "    transaction = True\n    def run")
-    text = text.replace(INSERT, "self.database.ran.insert_one({'by': 'All'}, session=self.session)")
     path.write_text(text)
     assert replicated.inside("migrate", "dev").code == 1
     assert replicated.database.ran.count_documents({}) == 0

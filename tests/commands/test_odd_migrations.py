@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from datetime import datetime
 from pathlib import Path
@@ -492,6 +493,20 @@ def test_a_damaged_lease_can_be_unlocked(project: Folder, damage: dict[str, Any]
     ran = project.inside("migrate", "dev", "--no-wait")
     assert ran.code == 0, ran.said
     assert project.inside("unlock", "dev").out == "Nobody holds dev.\n"
+
+
+def test_a_dead_holder_without_a_number_is_no_defect(project: Folder) -> None:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    project.migration("one", INSERT)
+    holder = {"host": socket.gethostname(), "user": "ann", "pid": process.pid, "run": "x"}
+    lease = {"_id": "lease", "holder": holder, "expires_at": datetime(2099, 1, 1)}
+    project.database.monarch_lease.insert_one(lease)
+    ran = project.inside("migrate", "dev", "--no-wait")
+    assert ran.code == 4
+    assert "monarch unlock dev" in ran.err
+    assert project.inside("unlock", "dev", "--yes").code == 0
+    assert project.inside("migrate", "dev").code == 0
 
 
 def test_a_lease_without_a_holder_is_free(project: Folder) -> None:

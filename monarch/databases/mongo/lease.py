@@ -105,7 +105,7 @@ class MongoLease(Lease):
         found = self._try(holder, None)
         if not self._is_mine(found) and _has_died(found):
             # By its number, so that of two who see the same dead holder one comes first.
-            found = self._try(holder, found["fence"])
+            found = self._try(holder, found.get("fence"))
         if not self._is_mine(found):
             raise Held(
                 f"{self._environment.name!r} is held by {_describe(found)}.",

@@ -22,7 +22,7 @@ from monarch.databases.mongo.embedded.program import find_mongod
 from tests.shell import Folder
 
 INSERT = "self.database.ran.insert_one({})"
-KILLS = 16
+KILLS = 25
 
 
 def mongods(folder: Folder) -> list[int]:
