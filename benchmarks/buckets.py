@@ -34,7 +34,7 @@ from benchmarks.sample import (
     words,
 )
 from tests.backups.test_many import fill as fill_folder
-from tests.buckets import S3Server, run_s3
+from tests.support.servers.s3 import S3Server, run_s3
 
 ROUNDS = 5
 SOURCE, SMALL, LARGE = "source", "small", "large"

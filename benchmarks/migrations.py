@@ -39,7 +39,7 @@ from pymongo import MongoClient
 from benchmarks.pairs import Timed, paired_ratio, print_head, print_row, time_in_turns
 from benchmarks.sample import Client, Document
 from monarch.project import Project
-from tests.proxy import Proxy
+from tests.support.servers.proxy import Proxy
 
 ROUNDS = 20
 SIZES = (0, 100, 1_000, 10_000)

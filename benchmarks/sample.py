@@ -19,7 +19,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel, MongoClient
 from pymongo.database import Database
 
 from monarch.databases.mongo.embedded.program import find_mongod
-from tests.tools import NAMES, find_tools, why_none
+from tests.support.servers.tools import NAMES, find_tools, why_none
 
 Document = dict[str, Any]
 Client = MongoClient[Document]

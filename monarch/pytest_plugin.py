@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from monarch.scratch import Scratch
+    from monarch.migrations.trial import Scratch
 
 _OPTION = "monarch_environment"
 
@@ -32,7 +32,7 @@ def monarch_scratch(pytestconfig: pytest.Config) -> Iterator[Scratch]:
     """
     from monarch.errors import MonarchError
     from monarch.project import Project
-    from monarch.safety import why_hazardous
+    from monarch.settings.protection import why_hazardous
 
     project = Project(pytestconfig.rootpath)
     try:

@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from monarch.errors import SettingsError
-from monarch.names import suggest
-from monarch.places import SETTINGS
-from monarch.secret import Secret
+from monarch.settings.paths import SETTINGS
+from monarch.system.secrets import Secret
+from monarch.system.spelling import suggest
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 _HIGHEST_PORT = 65_535

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote, unquote_plus
 
 from monarch.errors import SettingsError
-from monarch.secret import Secret
+from monarch.system.secrets import Secret
 
 # The options of MongoDB's drivers, as pymongo knows them. A test compares the two.
 OPTIONS = [

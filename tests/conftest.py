@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.buckets import S3Server, run_s3
-from tests.servers import Server, run_replica_set, run_server, run_tls_server
-from tests.shell import Folder
-from tests.tools import find_tools, why_none
+from tests.support.runs.shell import Folder
+from tests.support.servers.mongod import Server, run_replica_set, run_server, run_tls_server
+from tests.support.servers.s3 import S3Server, run_s3
+from tests.support.servers.tools import find_tools, why_none
 
 SERVER_FIXTURES = {
     *("server", "replica_set", "tls_server", "project", "embedded_project", "database", "tools", "s3")

@@ -15,30 +15,13 @@ ROOT = Path(monarch.__file__).parent
 
 # From the ground up: a module may import from its own layer and from those above it in this list.
 LAYERS = (
-    (
-        "errors",
-        "secret",
-        "names",
-        "importing",
-        "writing",
-        "uninterrupted",
-        "progress",
-        "process",
-        "streams",
-        "version",
-        "history",
-        "origin",
-        "places",
-    ),
-    ("uri", "store_settings"),
-    ("environments",),
-    ("hooks",),
-    ("settings", "safety", "templates"),
+    ("errors", "version", "progress", "system"),
+    ("uri",),
+    ("settings", "store_settings"),
     ("stores",),
     ("databases",),
-    ("migrations", "querysets", "waiting"),
-    ("copying", "migrating", "marking", "backups", "scaffold"),
-    ("scratch",),
+    ("copies", "querysets"),
+    ("migrations", "backups", "scaffold"),
     ("workspace",),
     ("project",),
     ("pytest_plugin",),
@@ -46,7 +29,7 @@ LAYERS = (
     ("commands",),
     ("", "__main__"),
 )
-MIGRATIONS_KNOW_NOT = ("databases", "settings", "pymongo")
+MIGRATIONS_KNOW_NOT = ("mongo", "load", "pymongo")
 
 
 def layer(module: str) -> int:
@@ -96,10 +79,10 @@ def test_only_the_databases_know_pymongo() -> None:
             assert not any(name.partition(".")[0] == "pymongo" for name in imports(path)), path
 
 
-def test_only_process_starts_programs() -> None:
+def test_only_subprocesses_starts_programs() -> None:
     for path in MODULES:
         starts = "Popen(" in path.read_text() or "subprocess.run(" in path.read_text()
-        assert starts == (path.name == "process.py"), path
+        assert starts == (path.name == "subprocesses.py"), path
 
 
 def loaded_by(code: str) -> set[str]:
@@ -117,9 +100,10 @@ def test_importing_monarch_costs_nothing() -> None:
 def test_migrating_needs_nothing_of_what_copies_and_backs_up() -> None:
     loaded = loaded_by("import monarch.project")
     others = {
-        f"monarch.{name}" for name in ("backups", "copying", "querysets", "scaffold", "scratch", "stores")
+        f"monarch.{name}"
+        for name in ("backups", "copies", "querysets", "scaffold", "migrations.trial", "stores")
     }
-    assert "monarch.migrating" in loaded
+    assert "monarch.migrations.migrate" in loaded
     assert not others & loaded
     assert not {"pymongo", "boto3"} & loaded
 
@@ -127,7 +111,7 @@ def test_migrating_needs_nothing_of_what_copies_and_backs_up() -> None:
 def test_the_command_line_imports_click_and_itself() -> None:
     before, after = loaded_by("import click, __future__"), loaded_by("import monarch.commands")
     ours = {name for name in after if name.startswith("monarch.")}
-    assert not {"pymongo", "bson", "boto3", "botocore", "monarch.project", "monarch.settings"} & after
+    assert not {"pymongo", "bson", "boto3", "botocore", "monarch.project", "monarch.settings.load"} & after
     help_shown = [
         "import sys; sys.argv[1:] = ['--help']",
         "import monarch.commands as commands",

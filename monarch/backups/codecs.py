@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from monarch.errors import DamagedError, UsageError
-from monarch.streams import Sink, Stream
+from monarch.system.streams import Sink, Stream
 
 _CUT_OFF = "Its compressed data is cut off."
 _CHUNK = 1 << 18

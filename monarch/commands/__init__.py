@@ -11,14 +11,14 @@ import os
 import click
 
 from monarch.commands.backups import backup, delete_backup, list_backups, show_backup, verify_backup
-from monarch.commands.boundary import leave, open_missing_streams
+from monarch.commands.console.boundary import leave, open_missing_streams
 from monarch.commands.copies import copy_db
 from monarch.commands.demo import demo
 from monarch.commands.environments import drop_db, list_environments
-from monarch.commands.group import Group
+from monarch.commands.init import init
 from monarch.commands.marks import mark, unlock
 from monarch.commands.migrations import generate, migrate, migrate_one, rollback, verify_migration
-from monarch.commands.project import init
+from monarch.commands.parsing.group import Group
 from monarch.commands.querysets import generate_query_set, list_query_sets
 from monarch.commands.restores import restore
 from monarch.commands.states import check, history, list_migrations
@@ -71,7 +71,7 @@ def main() -> None:
     """The console script: `cli`, and an end without pymongo's half a second."""
     open_missing_streams()
     if "_MONARCH_COMPLETE" in os.environ:
-        from monarch.commands.completion import teach
+        from monarch.commands.parsing.completion import teach
 
         teach()
     try:

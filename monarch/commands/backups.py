@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monarch.commands.bar import Bar
-from monarch.commands.collections import print_collections, print_copied, summary
-from monarch.commands.engines import by, engine_option
-from monarch.commands.names import BACKUP, ENVIRONMENT, this_project
-from monarch.commands.output import count, duration, print_json, print_table, printable, shell, size
+from monarch.commands.console.collections import print_collections, print_copied, summary
+from monarch.commands.console.output import count, duration, print_json, print_table, printable, shell, size
+from monarch.commands.console.progress_bar import Bar
+from monarch.commands.console.questions import confirm, yes_option
+from monarch.commands.parsing.arguments import BACKUP, ENVIRONMENT, this_project
+from monarch.commands.parsing.engines import by, engine_option
 from monarch.commands.querysets import aside, query_set_options
-from monarch.commands.questions import confirm, yes_option
 from monarch.errors import DamagedError, MonarchError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from monarch.backups.catalog import Backup, Shelf
+    from monarch.backups.create import Taken
     from monarch.backups.manifest import Manifest
-    from monarch.backups.shelf import Backup, Shelf
-    from monarch.backups.taking import Taken
 
 CODECS = ("zst", "gz")
 # What a verification may say: good, broken, nothing.
@@ -158,7 +158,7 @@ def _tell_what_is_not_good(rows: list[dict[str, Any]]) -> None:
 def _verify(shelf: Shelf, backup: Backup, quiet: bool) -> dict[str, Any]:
     import time
 
-    from monarch.backups.opened import BrokenBackup, verify
+    from monarch.backups.reader import BrokenBackup, verify
 
     began = time.monotonic()
     good: bool | None = True

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monarch.commands.bar import Bar
-from monarch.commands.collections import print_collections, print_copied, summary
-from monarch.commands.engines import by, engine_option
-from monarch.commands.names import this_project
-from monarch.commands.output import count, duration, print_json
-from monarch.commands.pairs import ENVIRONMENTS, Pair
+from monarch.commands.console.collections import print_collections, print_copied, summary
+from monarch.commands.console.output import count, duration, print_json
+from monarch.commands.console.progress_bar import Bar
+from monarch.commands.console.questions import breathe, confirm, yes_option
+from monarch.commands.parsing.arguments import this_project
+from monarch.commands.parsing.engines import by, engine_option
+from monarch.commands.parsing.pairs import ENVIRONMENTS, Pair
 from monarch.commands.querysets import aside, query_set_options
-from monarch.commands.questions import breathe, confirm, yes_option
 
 if TYPE_CHECKING:
-    from monarch.copying import CopyPlan, CopyResult
+    from monarch.copies.copy import CopyPlan, CopyResult
 
 
 @click.command("copy_db")

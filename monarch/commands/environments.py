@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from monarch.commands.names import ENVIRONMENT, this_project
-from monarch.commands.output import Told, count, print_json, print_table
-from monarch.commands.questions import breathe, confirm, yes_option
+from monarch.commands.console.output import Told, count, print_json, print_table
+from monarch.commands.console.questions import breathe, confirm, yes_option
+from monarch.commands.parsing.arguments import ENVIRONMENT, this_project
 
 
 @click.command("list_environments")
@@ -16,7 +16,7 @@ def list_environments(as_json: bool) -> None:
 
     Connects to none of them, and shows no password.
     """
-    from monarch.safety import why_hazardous
+    from monarch.settings.protection import why_hazardous
 
     rows = [
         {

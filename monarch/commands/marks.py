@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monarch.commands.names import ENVIRONMENT, MIGRATION, this_project
-from monarch.commands.output import Told, count, duration
-from monarch.commands.questions import breathe, confirm, yes_option
+from monarch.commands.console.output import Told, count, duration
+from monarch.commands.console.questions import breathe, confirm, yes_option
+from monarch.commands.parsing.arguments import ENVIRONMENT, MIGRATION, this_project
 from monarch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def mark(
     Nothing is run. `--as completed` says that they have run, `--as new` that they have not. Who says so is
     recorded.
     """
-    from monarch.history import State
+    from monarch.databases.history import State
 
     project = this_project()
     if bool(migrations) == all_of_them:

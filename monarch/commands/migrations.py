@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monarch.commands.bar import Bar
-from monarch.commands.durations import DURATION
-from monarch.commands.engines import engine_option
-from monarch.commands.names import ENVIRONMENT, MIGRATION, this_project
-from monarch.commands.output import count, duration, print_json, print_table
-from monarch.commands.questions import breathe, yes_option
+from monarch.commands.console.output import count, duration, print_json, print_table
+from monarch.commands.console.progress_bar import Bar
+from monarch.commands.console.questions import breathe, yes_option
+from monarch.commands.parsing.arguments import ENVIRONMENT, MIGRATION, this_project
+from monarch.commands.parsing.durations import DURATION
+from monarch.commands.parsing.engines import engine_option
 from monarch.errors import UsageError
 
 if TYPE_CHECKING:
-    from monarch.migrating import Migrated
+    from monarch.migrations.migrate import Migrated
     from monarch.migrations.plan import Step
-    from monarch.scratch import Verified
+    from monarch.migrations.trial import Verified
 
 
 @click.command("generate")
@@ -60,7 +60,7 @@ def migrate(
     Stops at the first that fails, and does not start while one from an earlier run is unfinished. Of two
     runs at once the second waits for the first.
     """
-    from monarch.commands.reports import own_stdout, reported
+    from monarch.commands.reports.run import own_stdout, reported
 
     if plan:
         with own_stdout():  # modules may print when they are loaded
@@ -153,7 +153,7 @@ def verify_migration(migration: str, environment: str, engine: str, as_json: boo
     """
     project = this_project()
     breathe(project.environment(environment), "make a scratch copy beside", yes)
-    from monarch.commands.reports import own_stdout
+    from monarch.commands.reports.run import own_stdout
 
     with own_stdout(), Bar() as bar:
         verified = project.verify_migration(migration, environment, engine=engine, progress=bar)

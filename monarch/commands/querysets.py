@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from monarch.commands.names import QUERY_SET, this_project
-from monarch.commands.output import print_json, print_table
+from monarch.commands.console.output import print_json, print_table
+from monarch.commands.parsing.arguments import QUERY_SET, this_project
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monarch.commands.bar import Bar
-from monarch.commands.collections import print_copied, summary
-from monarch.commands.engines import by, engine_option
-from monarch.commands.names import this_project
-from monarch.commands.output import duration, print_json
-from monarch.commands.pairs import BACKUP_AND_ENVIRONMENT, Pair
-from monarch.commands.questions import breathe, confirm, yes_option
+from monarch.commands.console.collections import print_copied, summary
+from monarch.commands.console.output import duration, print_json
+from monarch.commands.console.progress_bar import Bar
+from monarch.commands.console.questions import breathe, confirm, yes_option
+from monarch.commands.parsing.arguments import this_project
+from monarch.commands.parsing.engines import by, engine_option
+from monarch.commands.parsing.pairs import BACKUP_AND_ENVIRONMENT, Pair
 
 if TYPE_CHECKING:
-    from monarch.backups.restoring import Restored
-    from monarch.backups.shelf import Backup
+    from monarch.backups.catalog import Backup
+    from monarch.backups.restore import Restored
 
 
 @click.command("restore")

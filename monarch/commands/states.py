@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monarch.commands.names import ENVIRONMENT, MIGRATION, this_project
-from monarch.commands.output import Told, count, duration, print_json, print_table, printable
+from monarch.commands.console.output import Told, count, duration, print_json, print_table, printable
+from monarch.commands.parsing.arguments import ENVIRONMENT, MIGRATION, this_project
 from monarch.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from monarch.history import Entry
+    from monarch.databases.history import Entry
     from monarch.migrations.status import Status, Verdict
     from monarch.workspace.migrations import Everywhere
 

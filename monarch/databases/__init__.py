@@ -7,10 +7,10 @@ from importlib import import_module
 from pathlib import Path
 
 from monarch.databases.base import Archive, Database, Files, Held
-from monarch.environments import Environment
 from monarch.errors import DamagedError
 from monarch.progress import SILENT, Progress
-from monarch.streams import Stream
+from monarch.settings.environments import Environment
+from monarch.system.streams import Stream
 
 # A kind of database is a package with `open_database(environment, root, progress)`,
 # `open_archive(stream, expected)` and, where its tools write files, `open_files(files)`.

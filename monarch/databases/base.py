@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from monarch.databases.history import History, Place, Recorder
 from monarch.databases.lease import Holder, Lease
 from monarch.databases.selection import Selection
-from monarch.history import History, Place, Recorder
-from monarch.origin import NOWHERE, Origin
 from monarch.progress import Progress
-from monarch.streams import Sink, Stream
+from monarch.system.ci import NOWHERE, Origin
+from monarch.system.streams import Sink, Stream
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from monarch.demo.data import fill
 from monarch.errors import MonarchError, UsageError
-from monarch.process import run_shown
 from monarch.project import Project
+from monarch.system.subprocesses import run_shown
 
 STORY = (
     ("# A team has environments. Here are two, each with a MongoDB of its own.", "list_environments"),

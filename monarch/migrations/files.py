@@ -12,10 +12,10 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from pathlib import Path
 
 from monarch.errors import ProjectError
-from monarch.importing import load
 from monarch.migrations.migration import Migration
-from monarch.names import camel_case, suggest
-from monarch.places import FOLDER, where_else
+from monarch.settings.paths import FOLDER, where_else
+from monarch.system.modules import load
+from monarch.system.spelling import camel_case, suggest
 
 PATTERN = re.compile(r"_(?P<stamp>\d{12})_(?P<name>\w+)_migration\.py", re.ASCII)
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from pymongo.client_session import ClientSession
     from pymongo.database import Database
 
-    from monarch.environments import Environment
-    from monarch.migrations.walking import Walks
+    from monarch.migrations.collection_scan import Walks
+    from monarch.settings.environments import Environment
 
 
 class Migration:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from monarch.databases.history import UNFINISHED, Action, Record, State
 from monarch.errors import LockedError, MigrationError, ProjectError
-from monarch.history import UNFINISHED, Action, Record, State
 from monarch.migrations.files import MigrationFile, checksum, find_migration, name_of
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from monarch.history import UNFINISHED, Record, State
+from monarch.databases.history import UNFINISHED, Record, State
 from monarch.migrations.files import MigrationFile, checksum
 from monarch.migrations.plan import is_due, newest_completed
 

@@ -8,10 +8,10 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from pathlib import Path
 
 from monarch.errors import ProjectError
-from monarch.importing import load
-from monarch.names import suggest
-from monarch.places import QUERY_SETS
 from monarch.querysets.queryset import QuerySet
+from monarch.settings.paths import QUERY_SETS
+from monarch.system.modules import load
+from monarch.system.spelling import suggest
 
 
 @dataclass(frozen=True)

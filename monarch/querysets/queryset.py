@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from monarch.databases.selection import Reference, Wanted
-from monarch.querysets.values import Values
+from monarch.querysets.frozen_values import Values
 
 if TYPE_CHECKING:
     from pymongo.database import Database
 
-    from monarch.environments import Environment
+    from monarch.settings.environments import Environment
 
 
 _MOST = (1 << 31) - 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from monarch.errors import SettingsError
-from monarch.places import SETTINGS
+from monarch.settings.paths import SETTINGS
 from monarch.store_settings import LocalSettings, S3Settings
 from monarch.stores.base import Store
 from monarch.stores.local import LocalStore

@@ -31,7 +31,7 @@ from datetime import datetime
 from types import TracebackType
 
 from monarch.errors import StoreError
-from monarch.streams import Stream
+from monarch.system.streams import Stream
 
 _CHUNK = 1 << 20
 

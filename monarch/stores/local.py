@@ -14,8 +14,8 @@ from typing import BinaryIO, Protocol
 
 from monarch.errors import LockedError, StoreError
 from monarch.stores.base import NameTaken, NotStored, Store, Stored, Upload
-from monarch.streams import Stream
-from monarch.uninterrupted import run_to_its_end
+from monarch.system.signals import run_to_its_end
+from monarch.system.streams import Stream
 
 try:
     import fcntl

@@ -6,7 +6,7 @@ import io
 from contextlib import ExitStack
 
 from monarch.stores.base import Store
-from monarch.streams import Stream
+from monarch.system.streams import Stream
 
 
 class Seekable(io.RawIOBase):

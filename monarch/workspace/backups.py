@@ -11,9 +11,9 @@ from monarch.progress import SILENT, Progress
 from monarch.workspace.base import NO_OPTIONS, Base
 
 if TYPE_CHECKING:
-    from monarch.backups.restoring import Restored
-    from monarch.backups.shelf import Backup, Shelf
-    from monarch.backups.taking import Taken
+    from monarch.backups.catalog import Backup, Shelf
+    from monarch.backups.create import Taken
+    from monarch.backups.restore import Restored
 
 
 class Backups(Base):
@@ -25,7 +25,7 @@ class Backups(Base):
 
         :raises SettingsError: if they name none.
         """
-        from monarch.backups.shelf import Shelf
+        from monarch.backups.catalog import Shelf
         from monarch.stores import open_store
 
         return Shelf(open_store(self.settings.store, self.root))
@@ -52,8 +52,8 @@ class Backups(Base):
         :raises StoreError: if the backup cannot be kept. Nothing is, after either of them.
         """
         from monarch.backups.codecs import find_codec
+        from monarch.backups.create import Taking
         from monarch.backups.names import check_stem
-        from monarch.backups.taking import Taking
 
         source = self.environment(environment)
         stem = name if name is not None else source.db_name
@@ -82,7 +82,7 @@ class Backups(Base):
         :raises BrokenBackup: if it is not whole, as far as can be seen without reading it.
         :raises UsageError: if there is none.
         """
-        from monarch.backups.opened import require_restorable
+        from monarch.backups.reader import require_restorable
 
         backup = self.shelf.find(name)
         known = [environment for environment in self.settings.environments if environment.name == name]
@@ -112,7 +112,7 @@ class Backups(Base):
 
         :raises BrokenBackup: if it is not as it was written; the target is then as it was.
         """
-        from monarch.backups.restoring import Restoring, interrupted
+        from monarch.backups.restore import Restoring, interrupted
 
         found = self.find_backup(backup) if isinstance(backup, str) else backup
         result: Restored | None = None

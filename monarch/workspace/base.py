@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from monarch.databases import open_database
 from monarch.databases.base import Database
-from monarch.environments import Environment
 from monarch.errors import RunInterrupted, UsageError
 from monarch.migrations.files import MigrationFile, find_migrations
-from monarch.places import SETTINGS
 from monarch.progress import SILENT, Progress
-from monarch.settings import Settings, load_settings
+from monarch.settings.environments import Environment
+from monarch.settings.load import Settings, load_settings
+from monarch.settings.paths import SETTINGS
 
 if TYPE_CHECKING:
-    from monarch.querysets.asking import Asked
+    from monarch.querysets.evaluate import Asked
     from monarch.querysets.files import QuerySetFile
 
 NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
@@ -60,7 +60,7 @@ class Base:
 
         :return: the files written, and the old settings under their new name, if there were any.
         """
-        from monarch import scaffold
+        from monarch.scaffold import write as scaffold
 
         return scaffold.init(self.root)
 
@@ -73,7 +73,7 @@ class Base:
 
         :raises ProjectError: if the name cannot be one, is taken, or the template is broken.
         """
-        from monarch import scaffold
+        from monarch.scaffold import write as scaffold
 
         return scaffold.generate(self.root, name)
 
@@ -92,7 +92,7 @@ class Base:
 
         :raises ProjectError: if the name cannot be one or is taken.
         """
-        from monarch import scaffold
+        from monarch.scaffold import write as scaffold
 
         return scaffold.generate_query_set(self.root, name)
 
@@ -112,7 +112,7 @@ class Base:
             if options:
                 raise UsageError("-o is for a query set, and none is named.", "Name one: -q NAME")
             return None
-        from monarch.querysets.asking import ask
+        from monarch.querysets.evaluate import ask
 
         asked = ask(self.root, query_set, options, self.environment(environment), database.handles())
         if progress.must_stop():  # Ctrl-C, swallowed by an `except` of the query set

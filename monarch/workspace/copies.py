@@ -11,7 +11,7 @@ from monarch.progress import SILENT, Progress
 from monarch.workspace.base import NO_OPTIONS, Base
 
 if TYPE_CHECKING:
-    from monarch.copying import Copying, CopyPlan, CopyResult
+    from monarch.copies.copy import Copying, CopyPlan, CopyResult
 
 
 class Copies(Base):
@@ -61,7 +61,7 @@ class Copies(Base):
             with self._copying(source, target, engine, allow_empty, part, progress) as copying:
                 result = copying.run(in_place=in_place, progress=progress)
         except KeyboardInterrupt as error:  # while servers were reached, or left
-            from monarch.copying import interrupted
+            from monarch.copies.copy import interrupted
 
             raise interrupted(target, done=result is not None) from error
         return result
@@ -86,7 +86,7 @@ class Copies(Base):
         part: tuple[str | None, Mapping[str, str]],
         progress: Progress,
     ) -> Iterator[Copying]:
-        from monarch.copying import Copying
+        from monarch.copies.copy import Copying
 
         self.require_two(source, target)
         with self.open(source, progress) as one, self.open(target, progress) as other:

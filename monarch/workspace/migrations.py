@@ -7,19 +7,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from monarch.databases.base import Contents
+from monarch.databases.history import Entry, NotWhole, State
 from monarch.databases.lease import Holder
-from monarch.environments import Environment
 from monarch.errors import MonarchError
-from monarch.history import Entry, NotWhole, State
-from monarch.marking import Marked, Marking
-from monarch.migrating import Migrated, Migrating
+from monarch.migrations.executor import Done
 from monarch.migrations.files import find_migration
+from monarch.migrations.mark import Marked, Marking
+from monarch.migrations.migrate import Migrated, Migrating
 from monarch.migrations.plan import Step, Wanted, refuse_if_running
-from monarch.migrations.runner import Done
 from monarch.migrations.status import Status, Verdict, judge, list_status
-from monarch.origin import find_origin
+from monarch.migrations.waiting import whole_history
 from monarch.progress import SILENT, Progress
-from monarch.waiting import whole_history
+from monarch.settings.environments import Environment
+from monarch.system.ci import find_origin
 from monarch.workspace.backups import Backups
 
 
@@ -145,7 +145,7 @@ class Migrations(Backups):
             self.shelf  # noqa: B018 - whether there is a store is told before anything begins
 
             def back_up() -> str:
-                from monarch.backups.opened import verify
+                from monarch.backups.reader import verify
 
                 # Of one that holds nothing yet too: it is the first deployment that begins like that.
                 taken = self.backup(environment, allow_empty=True, progress=progress)

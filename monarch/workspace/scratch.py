@@ -12,7 +12,7 @@ from monarch.workspace.copies import Copies
 from monarch.workspace.migrations import Migrations
 
 if TYPE_CHECKING:
-    from monarch.scratch import Scratch, Verified
+    from monarch.migrations.trial import Scratch, Verified
 
 
 class Scratches(Migrations, Copies):
@@ -24,7 +24,7 @@ class Scratches(Migrations, Copies):
 
         Its name is that of the environment's database with ``_scratch_`` and a random number.
         """
-        from monarch.scratch import open_scratch
+        from monarch.migrations.trial import open_scratch
 
         with open_scratch(self.root, self.migrations(), self.environment(environment)) as scratch:
             yield scratch
@@ -38,7 +38,7 @@ class Scratches(Migrations, Copies):
 
         :raises MigrationError: if the first run fails, or one of those before it.
         """
-        from monarch.scratch import verify_migration
+        from monarch.migrations.trial import verify_migration
 
         file = find_migration(self.migrations(), migration)
         with self.open(environment, progress) as source, self.scratch(environment) as scratch:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from monarch.backups.codecs import CODECS, find_codec
 from monarch.errors import DamagedError, UsageError
-from monarch.streams import Stream
+from monarch.system.streams import Stream
 
 NAMES = sorted(CODECS)
 

@@ -24,21 +24,21 @@ from hypothesis import strategies as st
 from pymongo.database import Database
 
 from monarch import Project
+from monarch.backups.catalog import Backup, Shelf, State
 from monarch.backups.codecs import CODECS
 from monarch.backups.manifest import Manifest
-from monarch.backups.opened import BrokenBackup, verify
-from monarch.backups.shelf import Backup, Shelf, State
+from monarch.backups.reader import BrokenBackup, verify
 from monarch.databases.base import Held
+from monarch.databases.history import NotWhole
 from monarch.databases.mongo.archive import TERMINATOR
 from monarch.errors import DamagedError
-from monarch.history import NotWhole
 from monarch.stores.base import Store, Stored, Upload
 from monarch.stores.local import LocalStore
-from monarch.streams import Stream
-from tests.equality import Description, assert_equal, describe
-from tests.kills import fill
-from tests.servers import Server
-from tests.shell import Folder
+from monarch.system.streams import Stream
+from tests.support.runs.copy_kills import fill
+from tests.support.runs.shell import Folder
+from tests.support.samples.equality import Description, assert_equal, describe
+from tests.support.servers.mongod import Server
 
 NAMES = sorted(CODECS)
 PLACES = 200

@@ -13,12 +13,12 @@ from pymongo.database import Database
 
 from monarch import Project
 from monarch.errors import ServerError
-from tests.databases.mongo.test_engines import PAIRS, Sources, old, scratch
-from tests.databases.mongo.test_engines import sources as sources  # a fixture
-from tests.databases.mongo.test_engines import with_tools as with_tools  # a fixture
-from tests.equality import assert_equal, describe
-from tests.servers import PASSWORD, Server
-from tests.shell import Folder
+from tests.databases.mongo.engines.test_pairs import PAIRS, Sources, old, scratch
+from tests.databases.mongo.engines.test_pairs import sources as sources  # a fixture
+from tests.databases.mongo.engines.test_pairs import with_tools as with_tools  # a fixture
+from tests.support.runs.shell import Folder
+from tests.support.samples.equality import assert_equal, describe
+from tests.support.servers.mongod import PASSWORD, Server
 
 CODECS = ("zst", "gz")
 DAY = datetime(2014, 5, 29, tzinfo=UTC)

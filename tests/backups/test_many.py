@@ -17,7 +17,7 @@ import pytest
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import MANIFEST, archive_name
 from monarch.databases.base import Held
-from tests.shell import MONARCH, Folder
+from tests.support.runs.shell import MONARCH, Folder
 
 FEW, MANY = 10, 10_000
 MB = 1_000_000

@@ -13,9 +13,9 @@ from pymongo.database import Database
 
 from monarch import Project
 from monarch.errors import ServerError
-from tests.databases.mongo.test_engines import scratch
-from tests.servers import Server
-from tests.shell import Folder
+from tests.databases.mongo.engines.test_pairs import scratch
+from tests.support.runs.shell import Folder
+from tests.support.servers.mongod import Server
 
 MANY = 30_000
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.two import Two, entry, fill
-from tests.servers import Server
-from tests.shell import Folder
+from tests.support.runs.shell import Folder
+from tests.support.runs.two_environments import Two, entry, fill
+from tests.support.servers.mongod import Server
 
 
 @pytest.fixture

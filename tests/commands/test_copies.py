@@ -15,10 +15,10 @@ from urllib.parse import quote
 import pytest
 from pymongo import MongoClient
 
-from tests.commands.test_questions import end, solve
-from tests.commands.two import DOCUMENTS, Two, assert_error, credentials, entry
-from tests.equality import assert_equal, describe
-from tests.servers import PASSWORD, Server, run_mongod
+from tests.commands.console.test_questions import end, solve
+from tests.support.runs.two_environments import DOCUMENTS, Two, assert_error, credentials, entry
+from tests.support.samples.equality import assert_equal, describe
+from tests.support.servers.mongod import PASSWORD, Server, run_mongod
 
 pytestmark = pytest.mark.server
 

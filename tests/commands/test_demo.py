@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.shell import Folder
+from tests.support.runs.shell import Folder
 
 
 @pytest.mark.server

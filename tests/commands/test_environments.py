@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.shell import Folder
+from tests.support.runs.shell import Folder
 
 ENTRIES: dict[str, dict[str, Any]] = {
     "production": {"uri": "mongodb://me:very-hush@db1.example.com:27017,db2.example.com:27017/app"},

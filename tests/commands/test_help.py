@@ -11,9 +11,9 @@ import click
 import pytest
 
 from monarch.commands import cli
-from monarch.commands.group import Group
+from monarch.commands.parsing.group import Group
 from monarch.errors import EXIT_CODES
-from tests.shell import MONARCH, Folder
+from tests.support.runs.shell import MONARCH, Folder
 
 README = Path(__file__).parents[2] / "README.rst"
 COMMANDS = sorted(cli.commands)

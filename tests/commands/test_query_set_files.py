@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.commands.test_completion import complete
-from tests.commands.two import assert_error
-from tests.shell import Folder
+from tests.commands.parsing.test_completion import complete
+from tests.support.runs.shell import Folder
+from tests.support.runs.two_environments import assert_error
 
 GENERATED = '''
 from monarch import QuerySet

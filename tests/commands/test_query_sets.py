@@ -15,11 +15,11 @@ import pexpect
 import pytest
 from bson import json_util
 
-from tests.commands.test_questions import end
-from tests.commands.two import DOCUMENTS, Two, assert_error, entry, fill
-from tests.equality import assert_equal, describe
-from tests.servers import Server
-from tests.shell import MONARCH, Folder, Ran
+from tests.commands.console.test_questions import end
+from tests.support.runs.shell import MONARCH, Folder, Ran
+from tests.support.runs.two_environments import DOCUMENTS, Two, assert_error, entry, fill
+from tests.support.samples.equality import assert_equal, describe
+from tests.support.servers.mongod import Server
 
 pytestmark = pytest.mark.server
 

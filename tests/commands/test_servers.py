@@ -11,15 +11,15 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.servers import PASSWORD, Server, free_port, run_mongod, run_tls_server
-from tests.shell import MONARCH, Folder, Ran
+from tests.support.runs.shell import MONARCH, Folder, Ran
+from tests.support.servers.mongod import PASSWORD, Server, free_port, run_mongod, run_tls_server
 
 pytestmark = pytest.mark.server
 
 # In place of the half minute in which a server is asked again.
 IMPATIENT = """
 import os
-from monarch.databases.mongo import patience
+from monarch.databases.mongo import retry as patience
 patience.PATIENCE = patience._ONCE = 1.0
 """
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 
 from monarch.databases.base import Contents, Database, Work
+from monarch.databases.history import Action, Begun, Effort, Failure, Place, State
 from monarch.errors import LockedError
-from monarch.history import Action, Begun, Effort, Failure, Place, State
-from monarch.origin import Origin
+from monarch.system.ci import Origin
 
 BEGUN = Begun("a", Action.RUN, "1234", Origin("c0ffee", "deploy", "https://ci.example.com/1"))
 EFFORT = Effort(1.5, 3, "hello")

@@ -5,10 +5,10 @@ import os
 import pytest
 
 from monarch.errors import ProjectError
-from monarch.importing import describe
 from monarch.migrations.files import find_migration, find_migrations, load_migration
-from monarch.secret import Secret
-from tests.shell import Folder
+from monarch.system.modules import describe
+from monarch.system.secrets import Secret
+from tests.support.runs.shell import Folder
 
 
 def test_found_by_file_name_and_ordered_by_it(folder: Folder) -> None:

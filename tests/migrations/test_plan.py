@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from monarch.databases.history import Action, Attempt, Record, State
 from monarch.errors import MigrationError, ProjectError
-from monarch.history import Action, Attempt, Record, State
 from monarch.migrations.files import MigrationFile, checksum
 from monarch.migrations.plan import BeingRun, Wanted, Why, pending
 from monarch.migrations.status import judge, list_status

@@ -7,7 +7,7 @@ import pytest
 from monarch.errors import ProjectError
 from monarch.querysets.files import find_query_set, find_query_sets, load_query_set
 from monarch.querysets.queryset import QuerySet
-from tests.shell import Folder
+from tests.support.runs.shell import Folder
 
 RUN = "    def run(self): ...\n"
 PLAIN = "from monarch import QuerySet\n"

@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 
 from monarch import Project
+from monarch.backups.catalog import Shelf, State
 from monarch.backups.codecs import CODECS
-from monarch.backups.opened import verify
-from monarch.backups.shelf import Shelf, State
-from monarch.backups.taking import Taken, Taking
+from monarch.backups.create import Taken, Taking
+from monarch.backups.reader import verify
 from monarch.databases.base import Database
 from monarch.errors import MonarchError, RunInterrupted, StoreError
 from monarch.stores.base import Store
 from monarch.stores.local import LocalStore
-from tests.shell import Folder
 from tests.stores.contract import Names, StoreContract, names, read, write
-from tests.stores.faulty import Faulty
-from tests.stores.memory import Memory, MemoryStore
 from tests.stores.test_memory import die_writing
+from tests.support.runs.shell import Folder
+from tests.support.stores.faulty import Faulty
+from tests.support.stores.memory import Memory, MemoryStore
 
 DOCUMENTS, BYTES = 300, 10_000
 

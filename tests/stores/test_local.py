@@ -16,7 +16,7 @@ from monarch.errors import LockedError, StoreError
 from monarch.stores.base import NameTaken, Store, Upload
 from monarch.stores.local import LocalStore
 from tests.stores.contract import HALF, Names, StoreContract, names, read, stored, write
-from tests.stores.folders import there, writing
+from tests.support.stores.folders import there, writing
 
 
 class TestLocalStore(StoreContract):

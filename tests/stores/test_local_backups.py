@@ -13,9 +13,9 @@ import pytest
 from monarch import Project
 from monarch.errors import StoreError
 from monarch.stores.local import LocalStore
-from tests.shell import Folder, Ran
 from tests.stores.contract import write
-from tests.stores.folders import there, writing
+from tests.support.runs.shell import Folder, Ran
+from tests.support.stores.folders import there, writing
 
 NO_UMASK = ["sh", "-c", 'umask 0; exec "$@"', "sh"]
 ARCHIVE = "app__2014_05_29.dmp.zst"

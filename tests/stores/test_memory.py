@@ -6,7 +6,7 @@ import pytest
 
 from monarch.stores.base import Store
 from tests.stores.contract import HALF, Names, StoreContract
-from tests.stores.memory import Memory, MemoryStore
+from tests.support.stores.memory import Memory, MemoryStore
 
 
 class TestMemoryStore(StoreContract):

@@ -9,10 +9,10 @@ from pathlib import Path
 from monarch.databases.base import Archive, Files, Held
 from monarch.databases.mongo.connection import connect
 from monarch.databases.mongo.database import MongoDatabase
-from monarch.environments import Environment
 from monarch.errors import ServerError
 from monarch.progress import Progress
-from monarch.streams import Stream
+from monarch.settings.environments import Environment
+from monarch.system.streams import Stream
 
 
 @contextmanager
@@ -34,13 +34,13 @@ def open_database(environment: Environment, root: Path, progress: Progress) -> I
 
 def open_archive(stream: Stream, expected: tuple[Held, ...]) -> Archive:
     """An archive in mongodump's format."""
-    from monarch.databases.mongo.archived import MongoArchive
+    from monarch.databases.mongo.sources.archive import MongoArchive
 
     return MongoArchive(stream, expected)
 
 
 def open_files(files: Files) -> Archive:
     """What mongodump writes into a folder."""
-    from monarch.databases.mongo.files import MongoFiles
+    from monarch.databases.mongo.sources.folder import MongoFiles
 
     return MongoFiles(files)

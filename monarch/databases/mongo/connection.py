@@ -26,9 +26,9 @@ from pymongo.errors import (
 from pymongo.monitoring import CommandListener
 
 from monarch import uri as uris
-from monarch.environments import Environment
 from monarch.errors import MonarchError, ServerError, SettingsError, UsageError
-from monarch.secret import Secret, redact
+from monarch.settings.environments import Environment
+from monarch.system.secrets import Secret, redact
 
 # A person waits this long for a server that is not there, not pymongo's thirty seconds.
 PATIENCE_MS = 5000

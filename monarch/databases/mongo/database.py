@@ -7,18 +7,18 @@ from contextlib import AbstractContextManager
 from typing import Any, cast
 
 from monarch.databases.base import Contents, Copied, Database, Dump, Engine, LiveDump, Work
+from monarch.databases.history import Recorder
 from monarch.databases.lease import Holder, Lease
 from monarch.databases.mongo import lease as leases
+from monarch.databases.mongo.collection_names import is_ours
 from monarch.databases.mongo.connection import Client, explained, full_uri
-from monarch.databases.mongo.endpoint import Endpoint
-from monarch.databases.mongo.history import MongoHistory
-from monarch.databases.mongo.names import is_ours
-from monarch.databases.mongo.unfinished import unfinished
+from monarch.databases.mongo.handle import Endpoint
+from monarch.databases.mongo.history.reader import MongoHistory
+from monarch.databases.mongo.swap_state import unfinished
 from monarch.databases.selection import Selection
-from monarch.environments import Environment
-from monarch.history import Recorder
-from monarch.origin import NOWHERE, Origin
 from monarch.progress import Progress
+from monarch.settings.environments import Environment
+from monarch.system.ci import NOWHERE, Origin
 
 
 class MongoDatabase(Database):
@@ -92,13 +92,13 @@ class MongoDatabase(Database):
         return holder is not None and holder.run == lease.run
 
     def recorder(self, lease: Lease) -> Recorder:
-        from monarch.databases.mongo.recorder import MongoRecorder
+        from monarch.databases.mongo.history.writer import MongoRecorder
 
         assert isinstance(lease, leases.MongoLease)
         return MongoRecorder(self._environment, self._database, lease)
 
     def work(self) -> AbstractContextManager[Work]:
-        from monarch.databases.mongo.work import open_work
+        from monarch.databases.mongo.history.migration_client import open_work
 
         return open_work(self._environment)
 
@@ -109,17 +109,17 @@ class MongoDatabase(Database):
         return "setName" in hello or hello.get("msg") == "isdbgrid"
 
     def fingerprint(self) -> Mapping[str, object]:
-        from monarch.databases.mongo.fingerprint import take_fingerprint
+        from monarch.databases.mongo.catalog.fingerprint import take_fingerprint
 
         return take_fingerprint(self._endpoint.on_primary())
 
     def mend(self, lease: Lease, *, emptied_is_fine: bool = False) -> str | None:
-        from monarch.databases.mongo.swap import mend
+        from monarch.databases.mongo.swap.log import mend
 
         return mend(self._endpoint.on_primary(), lease, emptied_is_fine=emptied_is_fine)
 
     def require_whole(self) -> None:
-        from monarch.databases.mongo.swap import read_head
+        from monarch.databases.mongo.swap.log import read_head
 
         head = read_head(self._endpoint.on_primary())
         if head is not None:
@@ -132,7 +132,7 @@ class MongoDatabase(Database):
 
     def dump(self, engine: Engine, selection: Selection | None = None) -> LiveDump:
         from monarch.databases.mongo.engines.base import MongoEngine
-        from monarch.databases.mongo.live import MongoLiveDump
+        from monarch.databases.mongo.sources.server import MongoLiveDump
 
         assert isinstance(engine, MongoEngine)
         return MongoLiveDump(self._endpoint, engine, selection)
@@ -147,9 +147,9 @@ class MongoDatabase(Database):
         in_place: bool = False,
         progress: Progress,
     ) -> tuple[Copied, ...]:
-        from monarch.databases.mongo.dump import MongoDump
         from monarch.databases.mongo.engines.base import MongoEngine
-        from monarch.databases.mongo.replace import Replacement
+        from monarch.databases.mongo.sources.base import MongoDump
+        from monarch.databases.mongo.swap.replace import Replacement
 
         assert isinstance(dump, MongoDump)
         assert isinstance(engine, MongoEngine)

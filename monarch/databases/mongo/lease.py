@@ -19,15 +19,15 @@ from pymongo import ReadPreference, ReturnDocument, WriteConcern
 from pymongo.database import Database as PyMongoDatabase
 from pymongo.errors import PyMongoError
 
-from monarch.databases import owner
 from monarch.databases.lease import SECONDS, Held, Holder, Lease
+from monarch.databases.mongo.collection_names import LEASE, THE_LEASE
 from monarch.databases.mongo.connection import explained
-from monarch.databases.mongo.endpoint import Endpoint
-from monarch.databases.mongo.names import LEASE, THE_LEASE
-from monarch.databases.mongo.patience import patiently
-from monarch.environments import Environment
+from monarch.databases.mongo.handle import Endpoint
+from monarch.databases.mongo.retry import patiently
 from monarch.errors import LeaseLost, MonarchError, ServerError
-from monarch.origin import NOWHERE, Origin
+from monarch.settings.environments import Environment
+from monarch.system import process_identity as owner
+from monarch.system.ci import NOWHERE, Origin
 
 _RENEW_EVERY = SECONDS / 3
 # Not all of it: what is sent at the last moment must arrive before somebody else may begin.

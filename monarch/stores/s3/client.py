@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from monarch.errors import StoreError
 from monarch.store_settings import S3Settings
-from monarch.stores.s3.refusals import explain
+from monarch.stores.s3.errors import explain
 
 _CONNECT_SECONDS = 10
 _ATTEMPTS = 5

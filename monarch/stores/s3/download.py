@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from monarch.errors import StoreError
-from monarch.stores.s3 import background
-from monarch.stores.s3.place import Place
-from monarch.stores.s3.refusals import code_of
-from monarch.streams import Stream
+from monarch.stores.s3 import futures as background
+from monarch.stores.s3.bucket import Place
+from monarch.stores.s3.errors import code_of
+from monarch.system.streams import Stream
 
 _FIRST, _LARGEST = 1 << 18, 8 << 20
 _CHUNK = 1 << 18

@@ -15,13 +15,13 @@ from typing import Any
 from monarch.errors import StoreError
 from monarch.store_settings import S3Settings
 from monarch.stores.base import NameTaken, NotStored, Store, Stored, Upload
-from monarch.stores.s3.background import start
+from monarch.stores.s3.bucket import Place
 from monarch.stores.s3.client import HASTE_SECONDS, MOST_AT_ONCE, make_client
 from monarch.stores.s3.download import download
-from monarch.stores.s3.place import Place
-from monarch.stores.s3.refusals import code_of
+from monarch.stores.s3.errors import code_of
+from monarch.stores.s3.futures import start
 from monarch.stores.s3.upload import S3Upload
-from monarch.streams import Stream
+from monarch.system.streams import Stream
 
 _STEP_BACK = 0.05, 0.5  # seconds
 _ROUNDS = 30

@@ -15,9 +15,9 @@ from typing import Any
 
 from monarch.errors import StoreError
 from monarch.stores.base import NameTaken, NotStored, Upload
-from monarch.stores.s3.background import start
-from monarch.stores.s3.place import Place
-from monarch.stores.s3.refusals import code_of
+from monarch.stores.s3.bucket import Place
+from monarch.stores.s3.errors import code_of
+from monarch.stores.s3.futures import start
 
 MOST_PARTS = 10_000
 # So many seconds it waits for what is under way when it gives up.

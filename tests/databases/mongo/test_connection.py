@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from monarch.databases.mongo.connection import full_uri, tool_uri
-from monarch.environments import parse_environment
 from monarch.errors import UsageError
+from monarch.settings.environments import parse_environment
 
 
 @pytest.mark.parametrize(

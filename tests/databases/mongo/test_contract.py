@@ -9,9 +9,9 @@ from bson import ObjectId
 
 from monarch.databases import open_database
 from monarch.databases.base import Database, Work
-from monarch.environments import Environment, parse_environment
+from monarch.settings.environments import Environment, parse_environment
 from tests.databases.contract import DatabaseContract
-from tests.servers import Server
+from tests.support.servers.mongod import Server
 
 
 @pytest.fixture

@@ -19,16 +19,16 @@ from pymongo.collection import Collection
 from monarch.databases import open_database
 from monarch.databases.base import Database
 from monarch.databases.mongo.lease import MongoLease
-from monarch.environments import Environment, parse_environment
 from monarch.errors import LockedError
-from tests.servers import Server
+from monarch.settings.environments import Environment, parse_environment
+from tests.support.servers.mongod import Server
 
 Leases = Collection[dict[str, Any]]
 HOLD = """
 import sys, time
 from pathlib import Path
 from monarch.databases import open_database
-from monarch.environments import parse_environment
+from monarch.settings.environments import parse_environment
 environment = parse_environment("dev", {"uri": sys.argv[1], "db_name": sys.argv[2]})
 with open_database(environment, Path()) as database, database.lease("holding") as lease:
     print(lease.fence, flush=True)

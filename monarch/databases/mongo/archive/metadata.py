@@ -10,7 +10,7 @@ import bson
 from bson import json_util
 
 from monarch.databases.mongo.archive import ArchiveError
-from monarch.databases.mongo.catalog import CODEC, Collection
+from monarch.databases.mongo.catalog.model import CODEC, Collection
 from monarch.databases.mongo.extended_json import CANONICAL
 
 # What canonical Extended JSON v2 wraps a value in. json_util alone would take more for one: of the query

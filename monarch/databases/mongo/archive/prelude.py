@@ -17,7 +17,7 @@ from monarch.databases.mongo.archive.metadata import (
     short,
     write_metadata,
 )
-from monarch.databases.mongo.catalog import CODEC, Collection
+from monarch.databases.mongo.catalog.model import CODEC, Collection
 
 # Servers from here on keep no view beside the buckets of a time series.
 _WITHOUT_BUCKET_NAMES = (8, 3)

@@ -10,8 +10,8 @@ from fastcrc import crc64
 from monarch.databases.mongo.archive import MAGIC, TERMINATOR, ArchiveError
 from monarch.databases.mongo.archive.prelude import Prelude, decode
 from monarch.databases.mongo.archive.source import Source
-from monarch.databases.mongo.pieces import Batch, End, Piece
-from monarch.streams import Stream
+from monarch.databases.mongo.stream.batches import Batch, End, Piece
+from monarch.system.streams import Stream
 
 
 class ArchiveReader:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from monarch.databases.mongo.archive import TERMINATOR, ArchiveError
-from monarch.databases.mongo.pieces import LENGTH, LONGEST, SHORTEST, walk
-from monarch.streams import Stream
+from monarch.databases.mongo.stream.batches import LENGTH, LONGEST, SHORTEST, walk
+from monarch.system.streams import Stream
 
 CHUNK = 1 << 20
 _CUT_OFF = "The archive is cut off in the middle, or was not finished."

@@ -10,8 +10,8 @@ from fastcrc import crc64
 
 from monarch.databases.mongo.archive import TERMINATOR, ArchiveError
 from monarch.databases.mongo.archive.prelude import Prelude
-from monarch.databases.mongo.pieces import Batch, End, Piece
-from monarch.streams import Sink
+from monarch.databases.mongo.stream.batches import Batch, End, Piece
+from monarch.system.streams import Sink
 
 
 class ArchiveWriter:

@@ -26,10 +26,10 @@ from pathlib import Path
 from monarch.databases.mongo.embedded.program import find_mongod
 from monarch.databases.mongo.embedded.server import PASSWORD, USER, Server
 from monarch.databases.mongo.embedded.sharing import Users
-from monarch.environments import Environment
 from monarch.errors import ServerError
 from monarch.progress import Progress
-from monarch.secret import Secret
+from monarch.settings.environments import Environment
+from monarch.system.secrets import Secret
 
 
 @contextmanager

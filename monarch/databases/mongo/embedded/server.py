@@ -19,7 +19,7 @@ from pymongo.errors import PyMongoError
 
 from monarch.databases.mongo.embedded import replica
 from monarch.errors import ServerError
-from monarch.process import start_server
+from monarch.system.subprocesses import start_server
 
 USER, PASSWORD = "monarch", "password"
 START_SECONDS = 60.0

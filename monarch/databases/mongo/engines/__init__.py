@@ -6,7 +6,7 @@ from monarch.databases.mongo.engines.base import MongoEngine
 from monarch.databases.mongo.engines.native import NativeEngine
 from monarch.databases.mongo.engines.tools import ToolsEngine
 from monarch.errors import UsageError
-from monarch.names import suggest
+from monarch.system.spelling import suggest
 
 ENGINES: dict[str, type[MongoEngine]] = {"tools": ToolsEngine, "native": NativeEngine}
 AUTO = "auto"

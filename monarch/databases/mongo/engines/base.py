@@ -12,10 +12,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from monarch.databases.base import Engine
-from monarch.databases.mongo.catalog import Collection
-from monarch.databases.mongo.endpoint import Endpoint
-from monarch.databases.mongo.moment import AtMoment
-from monarch.databases.mongo.pieces import Piece
+from monarch.databases.mongo.catalog.model import Collection
+from monarch.databases.mongo.handle import Endpoint
+from monarch.databases.mongo.stream.batches import Piece
+from monarch.databases.mongo.stream.snapshot import AtMoment
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from monarch.databases.mongo.archive import ArchiveError
 from monarch.databases.mongo.archive.reader import ArchiveReader
-from monarch.databases.mongo.catalog import Collection
+from monarch.databases.mongo.catalog.model import Collection
+from monarch.databases.mongo.collection_names import OURS
 from monarch.databases.mongo.connection import tool_config
-from monarch.databases.mongo.endpoint import Endpoint
-from monarch.databases.mongo.names import OURS
-from monarch.databases.mongo.pieces import End, Piece
+from monarch.databases.mongo.handle import Endpoint
+from monarch.databases.mongo.stream.batches import End, Piece
 from monarch.errors import ServerError
-from monarch.process import CONFIG, QUERY, Tool
+from monarch.system.subprocesses import CONFIG, QUERY, Tool
 
 # With backticks since 100.16, bare before.
 DUMPED = re.compile(r"done dumping `?(?P<name>.+?)`? \((?P<count>\d+) documents?\)$")

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 
 from monarch.databases.mongo.archive.prelude import Prelude
 from monarch.databases.mongo.archive.writer import ArchiveWriter
-from monarch.databases.mongo.catalog import Collection
+from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.connection import tool_config
-from monarch.databases.mongo.endpoint import Endpoint
 from monarch.databases.mongo.engines.base import Rights, Writer
 from monarch.databases.mongo.engines.native import hint_of_refusal
-from monarch.databases.mongo.pieces import Batch, End, Piece
+from monarch.databases.mongo.handle import Endpoint
+from monarch.databases.mongo.stream.batches import Batch, End, Piece
 from monarch.errors import ServerError
-from monarch.process import CONFIG, Tool
+from monarch.system.subprocesses import CONFIG, Tool
 
 _RESTORED = re.compile(r"(\d+) document\(s\) restored successfully\. (\d+) document\(s\) failed")
 # A collection; four at a time are being restored. More only make mongod switch between them.

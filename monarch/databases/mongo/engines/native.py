@@ -15,15 +15,15 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection as PyMongoCollection
 from pymongo.errors import OperationFailure
 
-from monarch.databases.mongo.catalog import Collection
-from monarch.databases.mongo.endpoint import QUICK, Endpoint
+from monarch.databases.mongo.catalog.model import Collection
+from monarch.databases.mongo.catalog.query import Find, Query
 from monarch.databases.mongo.engines.base import Destination, MongoEngine, Rights, Writer
-from monarch.databases.mongo.engines.channel import Channel, Stopped, gather, start_workers
-from monarch.databases.mongo.engines.replies import read_replies
-from monarch.databases.mongo.moment import NO_MOMENT, AtMoment, find_moment, has_moments
-from monarch.databases.mongo.pieces import Batch, End, Piece, split
-from monarch.databases.mongo.query import Find, Query
-from monarch.databases.mongo.reading import refused_query
+from monarch.databases.mongo.engines.byte_queue import Channel, Stopped, gather, start_workers
+from monarch.databases.mongo.engines.cursor_bytes import read_replies
+from monarch.databases.mongo.handle import QUICK, Endpoint
+from monarch.databases.mongo.stream.batches import Batch, End, Piece, split
+from monarch.databases.mongo.stream.snapshot import NO_MOMENT, AtMoment, find_moment, has_moments
+from monarch.databases.mongo.subset.reader import refused_query
 from monarch.errors import ServerError
 
 READERS, WRITERS = 2, 4

@@ -18,18 +18,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 
-from monarch.databases.mongo.catalog import Collection
-from monarch.databases.mongo.endpoint import Endpoint
+from monarch.databases.mongo.catalog.model import Collection
+from monarch.databases.mongo.catalog.read import list_entries
 from monarch.databases.mongo.engines.base import Destination, MongoEngine, Rights, Writer
-from monarch.databases.mongo.engines.channel import Channel, gather
+from monarch.databases.mongo.engines.byte_queue import Channel, gather
 from monarch.databases.mongo.engines.mongodump import dump_found, dump_whole
 from monarch.databases.mongo.engines.mongorestore import ToolWriter
 from monarch.databases.mongo.engines.native import NativeEngine
-from monarch.databases.mongo.moment import AtMoment
-from monarch.databases.mongo.pieces import Batch, Piece
-from monarch.databases.mongo.survey import list_entries
+from monarch.databases.mongo.handle import Endpoint
+from monarch.databases.mongo.stream.batches import Batch, Piece
+from monarch.databases.mongo.stream.snapshot import AtMoment
 from monarch.errors import UsageError
-from monarch.process import run_quietly
+from monarch.system.subprocesses import run_quietly
 
 NAMES = ("mongodump", "mongorestore")
 # So many mongodumps: what reads an archive wants no more collections begun at once.

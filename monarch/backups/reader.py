@@ -1,0 +1,169 @@
+"""A backup that is being read, and is checked while it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from monarch.backups.catalog import Backup, Shelf, State
+from monarch.backups.codecs import CODECS
+from monarch.backups.manifest import Manifest
+from monarch.backups.names import LEGACY
+from monarch.backups.zip_v01 import ZippedFiles
+from monarch.databases import LEGACY_KIND, open_archive, open_files
+from monarch.databases.base import Archive, Copied
+from monarch.errors import DamagedError, LockedError, MonarchError, StoreError
+from monarch.progress import SILENT, Progress
+from monarch.stores.base import NotStored
+from monarch.system.streams import Stream
+
+# So many bytes are read in seconds, before one is named as good.
+_SOON_READ = 500_000_000
+
+
+class BrokenBackup(DamagedError):
+    """A backup that cannot be trusted. Its hint names one that perhaps can, and is only then looked for."""
+
+    def __init__(self, message: str, hint: str | Callable[[], str] | None = None) -> None:
+        super().__init__(message)
+        self._hint = hint
+
+    @property
+    def hint(self) -> str | None:
+        """What to take in its place."""
+        if callable(self._hint):
+            self._hint = self._hint()
+        return self._hint
+
+    @hint.setter
+    def hint(self, hint: str | None) -> None:
+        self._hint = hint
+
+
+@contextmanager
+def open_backup(shelf: Shelf, backup: Backup) -> Iterator[Archive]:
+    """What ``backup`` holds, for as long as the context lasts.
+
+    Whoever has read it to its end has seen it as it was written: its SHA-256, its sizes and, by the archive
+    itself, each collection's checksum and numbers.
+
+    :raises BrokenBackup: if it is no whole backup, in reading if its bytes are others than they were.
+    :raises LockedError: if it is being written.
+    """
+    require_restorable(shelf, backup)
+    try:
+        with _opened(shelf, backup) as archive:
+            yield archive
+    except DamagedError as error:
+        message = f"Backup {backup.name!r} is broken: {error.message}"
+        raise BrokenBackup(message, partial(_another, shelf, backup)) from error
+
+
+def require_restorable(shelf: Shelf, backup: Backup) -> None:
+    """See that ``backup`` is a whole one, as far as a listing can tell.
+
+    :raises BrokenBackup: if it is not, saying why and which one to take.
+    :raises StoreError: if the store does not let anybody tell.
+    :raises LockedError: if it is being written, or may be.
+    """
+    if backup.busy:
+        not_yet = f"Backup {backup.name!r} is not there yet: {backup.why}."
+        raise LockedError(not_yet, "Wait until that is done.")
+    if backup.refusal is not None:
+        what = f"Backup {backup.name!r} cannot be read: {backup.refusal.message}"
+        raise StoreError(what, backup.refusal.hint)
+    if not backup.restorable:
+        why = f": {backup.why}" if backup.why else ""
+        message = f"Backup {backup.name!r} is {backup.state.value}{why}."
+        raise BrokenBackup(message, partial(_another, shelf, backup))
+
+
+@contextmanager
+def _opened(shelf: Shelf, backup: Backup) -> Iterator[Archive]:
+    try:
+        if backup.codec == LEGACY:
+            yield open_files(LEGACY_KIND, ZippedFiles(shelf.store, backup.archive, backup.bytes))
+            return
+        manifest = shelf.manifest(backup)
+        if manifest.taken_at != backup.taken_at:
+            raise DamagedError("It has been replaced by another one meanwhile.")
+        with shelf.store.open(backup.archive) as stream:
+            yield _open_archive(stream, manifest)
+    except NotStored:
+        raise DamagedError("It has just been deleted.") from None
+
+
+def _open_archive(stream: Stream, manifest: Manifest) -> Archive:
+    codec = CODECS.get(manifest.codec)
+    if codec is None:
+        raise DamagedError(f"It is compressed by {manifest.codec!r}, which this monarch does not know.")
+    plain = codec.decompress(_Checked(stream, manifest.size, manifest.sha256))
+    return open_archive(manifest.kind, plain, manifest.collections)
+
+
+def _another(shelf: Shelf, backup: Backup) -> str:
+    """What to take in place of ``backup``: of the same environment, where that is known."""
+    try:
+        return _find_another(shelf, backup)
+    except MonarchError:  # which is another story
+        return "`monarch list_backups` shows what else is there."
+
+
+def _find_another(shelf: Shelf, backup: Backup) -> str:
+    of = f" of {backup.environment}" if backup.environment else ""
+    for other in reversed(shelf.list()):
+        if other.state is not State.GOOD or other.archive == backup.archive:
+            continue
+        if backup.environment not in (None, other.environment) or backup.query_set != other.query_set:
+            continue
+        taken = f"{other.name!r} of {other.environment}, taken {other.taken_at:%Y-%m-%d %H:%M} UTC"
+        if other.bytes > _SOON_READ:
+            return f"The newest besides that seems good is {taken}. See: monarch verify_backup"
+        if _is_whole(shelf, other):
+            return f"The newest good one besides is {taken}."
+    return f"There is no other good one{of}. `monarch list_backups` shows what is there."
+
+
+def _is_whole(shelf: Shelf, backup: Backup) -> bool:
+    """Whether it is as it was written. Read to its end, for who asks has just been let down by another."""
+    try:
+        with _opened(shelf, backup) as archive:
+            archive.read_through(SILENT)
+    except MonarchError:
+        return False
+    return True
+
+
+def verify(shelf: Shelf, backup: Backup, progress: Progress = SILENT) -> tuple[Copied, ...]:
+    """Read all of ``backup``; the collections in it.
+
+    :raises BrokenBackup: if anything of it is not as it was written.
+    :raises StoreError: if it cannot be read now.
+    :raises LockedError: if it is being written.
+    """
+    with open_backup(shelf, backup) as archive:
+        return archive.read_through(progress)
+
+
+class _Checked(Stream):
+    """``stream``, which must have so many bytes with that SHA-256 once its end has been read."""
+
+    def __init__(self, stream: Stream, size: int, sha256: str) -> None:
+        self._stream = stream
+        self._size = size
+        self._sha256 = sha256
+        self._read = 0
+        self._digest = hashlib.sha256()
+
+    def read(self, size: int, /) -> bytes:
+        data = self._stream.read(size)
+        self._read += len(data)
+        self._digest.update(data)
+        if not data:
+            if self._read != self._size:
+                raise DamagedError(f"Its archive has {self._read:,} bytes in place of {self._size:,}.")
+            if self._digest.hexdigest() != self._sha256:
+                raise DamagedError("Its archive is not the one that was written: its SHA-256 differs.")
+        return data

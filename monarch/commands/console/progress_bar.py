@@ -1,0 +1,148 @@
+"""The bar that shows how far a copy is, on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+import click
+
+from monarch.commands.console.output import Told, duration, size
+from monarch.commands.console.terminal import columns
+
+_REDRAW_EVERY = 0.1
+# Without a terminal a line now and then, so that a CI job does not look as if it hung.
+_SAY_EVERY = 30.0
+_WIDTH = 20
+# Speeds are of the last seconds, so that they tell what is the case now.
+_RECENT = 5.0
+
+
+class Bar(Told):
+    """Progress for people who watch: documents, bytes, speed and time left, as wide as the terminal is."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+        self._phase = ""
+        self._documents = self._bytes = 0
+        self._all_documents = self._all_bytes = 0
+        self._drawn_at = 0.0
+        self._drawn = ""
+        self._said_at = time.monotonic()
+        self._history: list[tuple[float, int]] = []
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._clear()
+
+    def waiting(self, why: str) -> None:
+        self._clear()
+        super().waiting(why)
+
+    def mended(self, what: str) -> None:
+        self._clear()
+        super().mended(what)
+
+    def noted(self, what: str) -> None:
+        self._clear()
+        super().noted(what)
+
+    def phase(self, name: str) -> None:
+        self._phase = name
+        self._all_documents = self._all_bytes = 0
+        self._draw()
+
+    def expects(self, documents: int, bytes: int) -> None:
+        self._all_documents, self._all_bytes = documents, bytes
+        self._documents = self._bytes = 0
+        self._history = []
+        self._draw()
+
+    def passed(self, documents: int, bytes: int) -> None:
+        self._documents += documents
+        self._bytes += bytes
+        now = time.monotonic()
+        if self._shown and now - self._drawn_at >= _REDRAW_EVERY:
+            self._draw()
+        elif not self._shown and now - self._said_at >= _SAY_EVERY:
+            self._said_at = now
+            told = f"{self._documents:,} documents, {size(self._bytes)} of {size(self._total())}"
+            click.echo(f"{self._phase.capitalize()}: {told} …", err=True)
+
+    def walked(self, collection: str, documents: int, total: int) -> None:
+        now = time.monotonic()
+        told = f"{collection}: {documents:,} of {max(documents, total):,} documents"
+        if self._shown and now - self._drawn_at >= _REDRAW_EVERY:
+            self._drawn_at = now
+            share = documents / max(documents, total, 1)
+            filled = round(share * _WIDTH)
+            bar = f"[{'#' * filled}{'-' * (_WIDTH - filled)}] {share:4.0%}"
+            self._write(line([bar, told], columns() - 1))
+        elif not self._shown and now - self._said_at >= _SAY_EVERY:
+            self._said_at = now
+            click.echo(f"{told} …", err=True)
+
+    def started(self, key: str) -> None:
+        self._clear()
+        super().started(key)
+
+    def finished(self, key: str, seconds: float, documents: int, echoed: str) -> None:
+        self._clear()
+        super().finished(key, seconds, documents, echoed)
+
+    def _total(self) -> int:
+        # The server's counts are estimates: there may come more than it said.
+        return max(self._all_bytes, self._bytes, 1)
+
+    def _draw(self) -> None:
+        if not self._shown:
+            return
+        now = self._drawn_at = time.monotonic()
+        self._history = [(at, bytes_) for at, bytes_ in self._history if now - at <= _RECENT]
+        self._history.append((now, self._bytes))
+        self._write(line(self._parts(now), columns() - 1))
+
+    def _parts(self, now: float) -> list[str]:
+        """What the line says, the most important first."""
+        if not self._all_bytes:
+            return [f"{self._phase} …"]
+        total = self._total()
+        share = self._bytes / total
+        filled = round(share * _WIDTH)
+        began, at_first = self._history[0]
+        speed = (self._bytes - at_first) / (now - began) if now > began else 0.0
+        left = f"{duration((total - self._bytes) / speed)} left" if speed else ""
+        documents = f"{self._documents:,}/{max(self._all_documents, self._documents):,} documents"
+        return [
+            f"{self._phase} [{'#' * filled}{'-' * (_WIDTH - filled)}] {share:4.0%}",
+            left,
+            f"{size(speed)}/s",
+            f"{size(self._bytes)}/{size(total)}",
+            documents,
+        ]
+
+    def _clear(self) -> None:
+        if self._shown and self._drawn:
+            self._write("")
+            click.echo("\r", nl=False, err=True)
+
+    def _write(self, text: str) -> None:
+        # With spaces over what stood there: a terminal without colours may know no other way either.
+        click.echo(f"\r{text.ljust(len(self._drawn))}", nl=False, err=True)
+        self._drawn = text
+
+
+def line(parts: list[str], width: int) -> str:
+    """As many of ``parts`` in their order as fit into ``width`` characters."""
+    text = parts[0][:width]
+    for part in parts[1:]:
+        longer = f"{text}  {part}" if part else text
+        if len(longer) > width:
+            break
+        text = longer
+    return text

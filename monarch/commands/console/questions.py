@@ -1,0 +1,74 @@
+"""Asking before something cannot be taken back.
+
+Without a terminal nobody can answer: that is an error which names the flag, never a hang.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from monarch.errors import Declined, RunInterrupted, UsageError
+
+if TYPE_CHECKING:
+    from monarch.settings.environments import Environment
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def yes_option(function: _Function) -> _Function:
+    """``--yes``: answers every question beforehand."""
+    return click.option("--yes", "-y", is_flag=True, help="Do not ask; for scripts and CI.")(function)
+
+
+def breathe(environment: Environment, what: str, yes: bool) -> None:
+    """The breath-o-lizer: before a hazardous environment is changed, a sum to solve.
+
+    ``what`` is about to happen to it, in words.
+
+    :raises Declined: on a wrong answer.
+    :raises UsageError: without a terminal.
+    """
+    from monarch.settings.protection import why_hazardous
+
+    why = why_hazardous(environment)
+    if why is None or yes:
+        return
+    _require_terminal(f"{environment.name!r} is hazardous: {why}.")
+    import random
+
+    first, second = random.randint(1, 9), random.randint(1, 9)
+    where = f"{environment.db_name} on {environment.name} ({environment.server})"
+    click.echo(f"Careful: you are about to {what} {where}, and {why}.", err=True)
+    answer = _ask(lambda: click.prompt(f"Breath-o-lizer: what is {first} + {second}", err=True))
+    if str(answer).strip() != str(first + second):
+        raise Declined(f"That is not {first} + {second}. Nothing was changed.", "Have a coffee, come back.")
+
+
+def confirm(question: str, yes: bool) -> None:
+    """A question to be answered with yes.
+
+    :raises Declined: if it is not.
+    :raises UsageError: without a terminal.
+    """
+    if yes:
+        return
+    _require_terminal(f"There is nobody to ask: {question}")
+    if not _ask(lambda: click.confirm(question, err=True)):
+        raise Declined("Nothing was changed.")
+
+
+def _ask(question: Callable[[], Any]) -> Any:
+    try:
+        return question()
+    except click.Abort:
+        click.echo(err=True)
+        raise RunInterrupted("Interrupted. Nothing was changed.") from None
+
+
+def _require_terminal(why: str) -> None:
+    if not sys.stdin.isatty():
+        raise UsageError(why, "There is no terminal to answer in. If you mean it, add --yes.")

@@ -1,0 +1,45 @@
+"""A run of migrations as a JUnit file, which most kinds of CI show as tests."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree.ElementTree import Element, ElementTree, SubElement
+
+if TYPE_CHECKING:
+    from monarch.commands.reports.run import Story
+
+# What XML 1.0 cannot hold, not even escaped.
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def write_junit(path: Path, story: Story) -> None:
+    """Write ``story`` into the file: a test case for every migration that was to run."""
+    root = Element("testsuites")
+    suite = SubElement(root, "testsuite", name=f"monarch migrate {story.environment}")
+    for finished in story.done:
+        case = _case(suite, finished.migration, finished.seconds)
+        if finished.echoed:
+            SubElement(case, "system-out").text = _clean(finished.echoed)
+    failed = story.running
+    if story.error is not None:
+        # What kept the run from beginning, or from going on, failed as a whole.
+        case = _case(suite, failed or f"migrate {story.environment}", 0)
+        failure = SubElement(case, "failure", message=_clean(story.error))
+        failure.text = _clean(story.hint or story.error)
+    for key in story.not_reached:
+        SubElement(_case(suite, key, 0), "skipped", message="not reached")
+    suite.set("tests", str(len(suite)))
+    suite.set("failures", str(int(story.error is not None)))
+    suite.set("skipped", str(len(story.not_reached)))
+    suite.set("time", f"{sum(finished.seconds for finished in story.done):.3f}")
+    ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+
+
+def _case(suite: Element, name: str, seconds: float) -> Element:
+    return SubElement(suite, "testcase", classname="migrations", name=name, time=f"{seconds:.3f}")
+
+
+def _clean(text: str) -> str:
+    return _FORBIDDEN.sub("", text)

@@ -1,0 +1,1 @@
+"""Copying one environment into another."""

@@ -1,0 +1,116 @@
+"""Reading the catalog of a database: what a copy of it would hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo.errors import OperationFailure
+
+from monarch.databases.mongo.catalog.model import BUCKETS, CODEC, Collection
+from monarch.databases.mongo.collection_names import is_ours
+from monarch.databases.mongo.handle import Document, Endpoint
+from monarch.errors import ServerError
+
+_UNAUTHORIZED, _NAMESPACE_NOT_FOUND, _IS_A_VIEW = 13, 26, 166
+_ALL_INDEXES = 1000  # a collection has 64 at most
+_KINDS = ("collection", "view", "timeseries")
+# Of the server's own collections the only one that people fill.
+_JAVASCRIPT = "system.js"
+
+
+def read_catalog(endpoint: Endpoint) -> tuple[Collection, ...]:
+    """Every collection, view and time series, monarch's own left out, in order of their names.
+
+    A time series whose buckets this user may not read is one that travels as documents.
+
+    :raises ServerError: if the server cannot be asked, or has a kind of collection that we do not know.
+    """
+    entries = {str(entry["name"]): entry for entry in list_entries(endpoint)}
+    return tuple(_collection(endpoint, entries[name], entries) for name in sorted(entries) if is_copied(name))
+
+
+def list_entries(endpoint: Endpoint, name: str | None = None) -> list[Document]:
+    """What listCollections says, of everything or of what is called ``name``.
+
+    By the command itself: pymongo's list_collections decodes by options of its own, and stumbles over dates
+    that Python has not.
+    """
+    database = endpoint.database
+    options: dict[str, Any] = {"codec_options": CODEC}
+    wanted = {} if name is None else {"name": name}
+    entries: list[Document] = []
+    with endpoint.explained(), database.client.start_session() as session:
+        reply = database.command("listCollections", filter=wanted, session=session, **options)
+        entries += reply["cursor"]["firstBatch"]
+        while cursor := reply["cursor"]["id"]:
+            collection = reply["cursor"]["ns"].partition(".")[2]
+            reply = database.command("getMore", cursor, collection=collection, session=session, **options)
+            entries += reply["cursor"]["nextBatch"]
+    return entries
+
+
+def uuid_of(entry: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]) -> bytes | None:
+    """What identifies a collection under any name; of a time series, that of its buckets. Views have none."""
+    buckets = entries.get(BUCKETS + str(entry["name"]), {}) if entry.get("type") == "timeseries" else {}
+    uuid = entry.get("info", {}).get("uuid", buckets.get("info", {}).get("uuid"))
+    return bytes(uuid) if uuid is not None else None
+
+
+def read_indexes(endpoint: Endpoint, name: str) -> tuple[Mapping[str, Any], ...]:
+    """The indexes of a collection, without the ``ns`` that old servers write into them.
+
+    The one that a clustered collection is itself is among its options, and not here.
+    """
+    # By the command itself: pymongo's list_indexes decodes by options of its own, and dates get lost.
+    reply = endpoint.command("listIndexes", name, cursor={"batchSize": _ALL_INDEXES}, codec_options=CODEC)
+    indexes = reply["cursor"]["firstBatch"]
+    return tuple(
+        {key: value for key, value in index.items() if key != "ns"}
+        for index in indexes
+        if not index.get("clustered")
+    )
+
+
+def is_copied(name: str) -> bool:
+    """Whether a collection travels under its own name: not the server's own, nor monarch's."""
+    return not is_ours(name) and (not name.startswith("system.") or name == _JAVASCRIPT)
+
+
+def _collection(endpoint: Endpoint, entry: Document, entries: Mapping[str, Document]) -> Collection:
+    name, kind = str(entry["name"]), str(entry.get("type", "collection"))
+    if kind not in _KINDS:
+        raise ServerError(
+            f"{name!r} of {endpoint.name!r} is a {kind}, which this monarch does not know.",
+            "Is there a newer monarch?",
+        )
+    options = dict(entry.get("options", {}))
+    if kind == "view":
+        return Collection(name, kind, options, ())
+    hidden = kind == "timeseries" and (BUCKETS + name not in entries or not _may_read_buckets(endpoint, name))
+    # One that is still being built is listed too, and is none yet.
+    indexes = read_indexes(endpoint, name)
+    stats = endpoint.command("collStats", name)
+    building = stats.get("indexBuilds", ())
+    return Collection(
+        name,
+        kind,
+        options,
+        tuple(index for index in indexes if index["name"] not in building),
+        uuid_of(entry, entries),
+        as_documents=hidden,
+        # Of a time series its buckets.
+        documents=int(stats.get("timeseries", {}).get("bucketCount", stats.get("count", 0))),
+        bytes=int(stats.get("size", 0)),
+    )
+
+
+def _may_read_buckets(endpoint: Endpoint, name: str) -> bool:
+    with endpoint.explained():
+        try:
+            endpoint.database[BUCKETS + name].find_one({}, {"_id": 1})
+        except OperationFailure as error:
+            if error.code == _UNAUTHORIZED:
+                return False
+            raise
+    return True

@@ -1,0 +1,163 @@
+"""What a server finds, as the bytes of its documents.
+
+Where one server gives all replies, they are taken apart here: pymongo's raw batches make an object of every
+document on the way, which takes longer than all that is done with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from struct import Struct
+from typing import Any, cast
+
+from bson.codec_options import CodecOptions
+from bson.int64 import Int64
+from bson.raw_bson import RawBSONDocument
+from pymongo import ReadPreference
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection as PyMongoCollection
+from pymongo.errors import PyMongoError
+
+from monarch.databases.mongo.catalog.query import Find
+from monarch.databases.mongo.stream.batches import LENGTH, SHORTEST, walk
+from monarch.databases.mongo.stream.snapshot import AtMoment
+from monarch.errors import ServerError
+
+_RAW: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument)
+_LONG = Struct("<q")
+# How long the values in the reply's cursor are whose types have a length of their own.
+_FIXED = {0x08: 1, 0x09: 8, 0x10: 4, 0x11: 8, 0x12: 8, 0x01: 8, 0x0A: 0, 0x07: 12}
+_STRING, _DOCUMENT, _ARRAY, _INT64 = 0x02, 0x03, 0x04, 0x12
+# To these every command goes to one server, if it goes to the primary; elsewhere to one of several.
+_ONE_PRIMARY = ("Single", "ReplicaSetWithPrimary")
+
+
+def read_replies(
+    documents: PyMongoCollection[Any], find: Find, projection: Mapping[str, Any] | None, size: int
+) -> Generator[tuple[bytes, int]]:
+    """The documents that ``find`` finds, some ``size`` at a time one behind another, and how many they are.
+
+    What pymongo raises comes as it is.
+    """
+    client = documents.database.client
+    one_server = client.topology_description.topology_type_name in _ONE_PRIMARY
+    if one_server and documents.read_preference == ReadPreference.PRIMARY:
+        return _by_commands(documents, find, projection, size)
+    return _by_cursor(documents, find, projection, size)
+
+
+def _by_cursor(
+    documents: PyMongoCollection[Any], find: Find, projection: Mapping[str, Any] | None, size: int
+) -> Generator[tuple[bytes, int]]:
+    sort = list(find.sort) or None
+    with documents.find_raw_batches(
+        find.filter, projection, sort=sort, limit=find.limit, batch_size=size
+    ) as cursor:
+        for reply in cursor:
+            payload = cast(bytes, reply)  # as the documentation has it; the annotation says dict
+            if payload:
+                yield payload, walk(payload, 0)[1]
+
+
+def _by_commands(
+    documents: PyMongoCollection[Any], find: Find, projection: Mapping[str, Any] | None, size: int
+) -> Generator[tuple[bytes, int]]:
+    database, name = documents.database, documents.name
+    command: dict[str, Any] = {"find": name, **find.in_command(), "batchSize": size}
+    if projection is not None:
+        command["projection"] = dict(projection)
+    if isinstance(documents.read_concern, AtMoment):
+        command["readConcern"] = documents.read_concern.document
+    with _session(documents) as session:
+        reply = _Reply.of(database.command(command, codec_options=_RAW, session=session))
+        try:
+            while True:
+                payload, count = unwrap(reply.batch)
+                if count:
+                    yield payload, count
+                if not reply.cursor:
+                    return
+                command = {"getMore": Int64(reply.cursor), "collection": name, "batchSize": size}
+                reply = _Reply.of(database.command(command, codec_options=_RAW, session=session))
+        except GeneratorExit:
+            if reply.cursor:
+                with suppress(PyMongoError):  # it ends by itself, only later
+                    database.command("killCursors", name, cursors=[Int64(reply.cursor)], session=session)
+            raise
+
+
+@contextmanager
+def _session(documents: PyMongoCollection[Any]) -> Iterator[ClientSession | None]:
+    """A session, for a cursor gives its replies to the one that has opened it; None if there are none."""
+    client = documents.database.client
+    if client.topology_description.logical_session_timeout_minutes is None:
+        yield None
+        return
+    with client.start_session(causal_consistency=False) as session:
+        yield session
+
+
+@dataclass(frozen=True)
+class _Reply:
+    """The ``batch`` of a reply, a BSON array, and the ``cursor`` that has more; 0 if none has."""
+
+    batch: bytes
+    cursor: int
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> _Reply:
+        """The reply that ``answer`` is.
+
+        :raises ServerError: if it is none. No batch is not an empty one.
+        """
+        data = bytes(answer["cursor"].raw)
+        batch, cursor, start = b"", None, LENGTH.size
+        while kind := data[start]:
+            end = data.index(0, start)
+            name, start = data[start + 1 : end], end + 1
+            if kind in _FIXED:
+                length = _FIXED[kind]
+            else:
+                (length,) = LENGTH.unpack_from(data, start)
+                length += LENGTH.size if kind == _STRING else 0
+            if kind == _ARRAY and name in (b"firstBatch", b"nextBatch"):
+                batch = data[start : start + length]
+            elif kind == _INT64 and name == b"id":
+                (cursor,) = _LONG.unpack_from(data, start)
+            start += length
+        if not batch or cursor is None:
+            raise _no_list()
+        return cls(batch, cursor)
+
+
+def _no_list() -> ServerError:
+    return ServerError("The server gives a reply that is no list of documents.", "Is it a MongoDB?")
+
+
+def unwrap(array: bytes) -> tuple[bytes, int]:
+    """The documents in a BSON array, one behind another, and how many they are.
+
+    Before each there stands its place in the array, as a text.
+
+    :raises ServerError: if it is no array of documents.
+    """
+    unpack = LENGTH.unpack_from
+    documents: list[bytes] = []
+    append = documents.append
+    start, last = LENGTH.size, len(array) - 1
+    count, digits, more_digits = 0, 1, 10
+    while start < last:
+        begin = start + 2 + digits
+        (length,) = unpack(array, begin) if begin + SHORTEST <= last else (0,)
+        end = begin + length
+        if array[start] != _DOCUMENT or length < SHORTEST or end > last or array[end - 1]:
+            raise _no_list()
+        append(array[begin:end])
+        start = end
+        count += 1
+        if count == more_digits:
+            digits += 1
+            more_digits *= 10
+    return b"".join(documents), count

@@ -1,0 +1,1 @@
+"""The history of migrations in MongoDB: reading and writing it."""

@@ -1,0 +1,152 @@
+"""What a migration works with: a connection of its own, on which what it writes is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pymongo import ReadPreference, WriteConcern
+from pymongo.client_session import ClientSession
+from pymongo.database import Database as PyMongoDatabase
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+from pymongo.read_concern import ReadConcern
+
+from monarch.databases.base import Transaction, Work
+from monarch.databases.history import Place
+from monarch.databases.mongo.connection import connect, explained, full_uri
+from monarch.databases.mongo.retry import patiently
+from monarch.errors import UsageError
+from monarch.settings.environments import Environment
+
+
+class Written(CommandListener):
+    """Counts the documents that the server says were inserted, changed or removed."""
+
+    def __init__(self) -> None:
+        self.documents = 0
+
+    def started(self, event: CommandStartedEvent) -> None:
+        """Nothing has been written yet."""
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        """Nothing of it counts."""
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        """By the fields of the replies that MongoDB's manual documents for the commands that write."""
+        reply: Mapping[str, Any] = event.reply
+        if event.command_name in ("insert", "delete"):
+            self.documents += reply.get("n", 0)
+        elif event.command_name == "update":
+            self.documents += reply.get("nModified", 0) + len(reply.get("upserted", ()))
+        elif event.command_name == "findAndModify":
+            self.documents += (reply.get("lastErrorObject") or {}).get("n", 0)
+        elif event.command_name == "bulkWrite":
+            names = ("nInserted", "nModified", "nUpserted", "nDeleted")
+            self.documents += sum(reply.get(name, 0) for name in names)
+
+
+class MongoTransaction(Transaction):
+    """A transaction of the migration's own client."""
+
+    def __init__(
+        self, environment: Environment, session: ClientSession, database: PyMongoDatabase[Any]
+    ) -> None:
+        self._environment = environment
+        self.session = session
+        self.database = database
+
+    @property
+    def handles(self) -> dict[str, object]:
+        return {"session": self.session}
+
+    @property
+    def is_open(self) -> bool:
+        return not self.session.has_ended and self.session.in_transaction
+
+    def commit(self, write: Callable[[ClientSession], None]) -> None:
+        """Let ``write`` do the last of it, and commit all together.
+
+        :raises ServerError: if it could not be committed, or nobody knows whether it was.
+        """
+        with explained(self._environment):
+            write(self.session)
+        patiently(self._environment, self.session.commit_transaction)
+
+
+class MongoWork(Work):
+    """A client of its own for what people write."""
+
+    def __init__(self, environment: Environment, client: Any, written: Written) -> None:
+        self._environment = environment
+        self._client = client
+        self._written = written
+        self._database: PyMongoDatabase[dict[str, Any]] = client[environment.db_name]
+
+    @property
+    def handles(self) -> dict[str, object]:
+        return {
+            "client": self._client,
+            "database": self._database,
+            "session": None,
+            "uri": full_uri(self._environment),
+        }
+
+    @property
+    def written(self) -> int:
+        return self._written.documents
+
+    @contextmanager
+    def transaction(self) -> Iterator[MongoTransaction]:
+        with explained(self._environment):
+            session = self._client.start_session()
+        with session:
+            # One that allows collections to be made in it; what it reads is of one moment all the same.
+            session.start_transaction(ReadConcern("local"), WriteConcern("majority"), ReadPreference.PRIMARY)
+            # Left without a commit it is aborted.
+            yield MongoTransaction(self._environment, session, self._database)
+
+    def require_collection(self, name: str) -> bool:
+        with explained(self._environment):
+            found = list(self._database.list_collections(filter={"name": name}))
+        if found and found[0]["type"] != "collection":
+            kind = found[0]["type"]
+            raise UsageError(
+                f"{name!r} is a {kind}, and each() goes by the _id of documents in a collection.",
+                f"Go through what self.database[{name!r}].find() gives.",
+            )
+        return bool(found)
+
+    def count(self, collection: str, filter: Mapping[str, Any]) -> int:
+        documents = self._database[collection]
+        return documents.count_documents(filter) if filter else documents.estimated_document_count()
+
+    def batches(
+        self,
+        collection: str,
+        filter: Mapping[str, Any],
+        size: int,
+        start: Place | None,
+        transaction: Transaction | None,
+    ) -> Iterator[tuple[list[Any], Place]]:
+        assert transaction is None or isinstance(transaction, MongoTransaction)
+        session = transaction.session if transaction else None
+        place = start or Place(None, 0)
+        while True:
+            # In the order of all of BSON, for there may be _ids of many types, and $gt keeps to one.
+            behind = {"$expr": {"$gt": ["$_id", {"$literal": place.after}]}}
+            wanted = filter if place.documents == 0 else {"$and": [behind, filter]}
+            found = self._database[collection].find(wanted, session=session).sort("_id").limit(size)
+            documents = list(found)
+            if not documents:
+                return
+            place = Place(documents[-1]["_id"], place.documents + len(documents))
+            yield documents, place
+
+
+@contextmanager
+def open_work(environment: Environment) -> Iterator[MongoWork]:
+    """Connect to ``environment`` for a migration."""
+    written = Written()
+    with connect(environment, [written]) as client:
+        yield MongoWork(environment, client, written)

@@ -1,0 +1,46 @@
+"""Going on where a server was away for a moment: it was stepped down, started again, or frozen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import pymongo
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
+
+from monarch.databases.mongo.connection import explained
+from monarch.settings.environments import Environment
+
+# An election takes some twelve seconds at most, MongoDB's manual says; a restart not much more.
+PATIENCE = 30.0
+# So long one answer is waited for: a server that is frozen gives none.
+_ONCE = 10.0
+_PAUSE = 0.25
+# Not primary, shutting down, or elected away: MongoDB's specification "Retryable Writes" lists them.
+_AWAY = frozenset({6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
+
+_Result = TypeVar("_Result")
+
+
+def patiently(environment: Environment, work: Callable[[], _Result]) -> _Result:
+    """What ``work`` returns, which may be done again where its answer was lost: it must not matter.
+
+    :raises ServerError: if the server stays away for `PATIENCE` seconds, or refuses.
+    """
+    deadline = time.monotonic() + PATIENCE
+    with explained(environment):
+        while True:
+            try:
+                with pymongo.timeout(_ONCE):
+                    return work()
+            except PyMongoError as error:
+                if not _is_away(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(_PAUSE)
+
+
+def _is_away(error: PyMongoError) -> bool:
+    if isinstance(error, OperationFailure) and error.code in _AWAY:
+        return True
+    return isinstance(error, AutoReconnect) or error.timeout

@@ -1,0 +1,1 @@
+"""Which documents a selection means."""

@@ -1,0 +1,311 @@
+"""A part of a database: which documents of which collections a selection means."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import bson
+
+from monarch.databases.mongo.catalog.model import CODEC, Collection
+from monarch.databases.mongo.catalog.query import LONGEST_FILTER, Find, Query, size_of
+from monarch.databases.mongo.collection_names import HISTORY
+from monarch.databases.mongo.subset.filters import as_bson
+from monarch.databases.mongo.subset.projection import projection_of
+from monarch.databases.mongo.subset.reader import Reading
+from monarch.databases.mongo.subset.references import Path, find_path, projection_for, values_at
+from monarch.databases.selection import Selection, Wanted
+from monarch.errors import MonarchError, UsageError
+from monarch.system.spelling import suggest
+
+# So many bytes of values in one filter: far from what the server takes, and not many questions either.
+_CHUNK = 2 << 20
+_SHORT = LONGEST_FILTER // 2
+
+
+@dataclass
+class Chosen:
+    """What is chosen of one collection: what ``finds`` find together, with the fields of ``projection``."""
+
+    finds: list[Find] = field(default_factory=list)
+    projection: Mapping[str, Any] | None = None
+    # Values by the fields in which they are looked for; what was found there by references.
+    values: dict[str, dict[bytes, Any]] = field(default_factory=lambda: defaultdict(dict))
+
+
+class Part:
+    """The part of ``catalog`` that ``selection`` means, found out by ``reading``."""
+
+    def __init__(self, reading: Reading, catalog: tuple[Collection, ...], selection: Selection) -> None:
+        self._reading = reading
+        self._catalog = {collection.name: collection for collection in catalog}
+        self._selection = selection
+        self._chosen: dict[str, Chosen] = {}
+
+    def collections(self) -> tuple[Collection, ...]:
+        """The collections of it, those with queries counted anew.
+
+        :raises UsageError: if something is named that is not there, or cannot be selected so.
+        :raises MonarchError: with the server's words, if it does not take a query.
+        """
+        self._refuse_unknown_names()
+        for wanted in self._selection.wanted:
+            self._choose(wanted)
+        self._follow()
+        rest = self._rest()
+        return tuple(
+            self._selected(collection) if name in self._chosen else collection
+            for name, collection in self._catalog.items()
+            if name in self._chosen or name in rest
+        )
+
+    def _refuse_unknown_names(self) -> None:
+        # Of exclude() too: with a slip of the pen there, what nobody was to have would be copied.
+        for method, names in (("only", self._selection.only), ("exclude", self._selection.exclude)):
+            for name in names or ():
+                if name not in self._catalog:
+                    raise self._unknown(name, f"{method}() names")
+
+    def _rest(self) -> set[str]:
+        """What comes whole, for nothing else was said of it.
+
+        The history does, or what has been migrated would be migrated once more.
+        """
+        only = self._selection.only
+        names = set(self._catalog) if only is None else {*only, HISTORY}
+        return {
+            name for name in names - set(self._selection.exclude) if not name.startswith("system.")
+        } & set(self._catalog)
+
+    def _choose(self, wanted: Wanted) -> None:
+        collection = self._catalog.get(wanted.collection)
+        if collection is None and wanted.missing_ok:
+            return
+        if collection is None or collection.name.startswith("system."):
+            raise self._unknown(wanted.collection, "dump_collection() names")
+        whole = Find(as_bson(wanted, self._reading.source), tuple(wanted.sort), wanted.limit or 0)
+        projection = projection_of(wanted, collection)
+        if collection.kind == "view":
+            if not whole.is_all or projection or wanted.sample:
+                raise UsageError(
+                    f"{collection.name!r} is a view, which has no documents of its own.",
+                    f"Select of what it is on: {collection.options.get('viewOn')}",
+                )
+            self._chosen.setdefault(collection.name, Chosen([whole]))
+            return
+        chosen = self._chosen.setdefault(collection.name, Chosen(projection=projection))
+        if chosen.projection != projection:
+            raise UsageError(
+                f"{collection.name!r} is wanted with two projections.", "A document has one: say one of them."
+            )
+        for find in self._short_enough(collection, whole):
+            self._reading.check(_with_documents(collection), find, projection)
+            chosen.finds += self._sampled(collection, find, wanted) if wanted.sample else [find]
+
+    def _short_enough(self, collection: Collection, find: Find) -> Iterator[Find]:
+        """``find``, in pieces if it is but a long list of ids."""
+        size = size_of(find.filter)
+        if size <= _SHORT:
+            yield find
+            return
+        ids = find.filter.get("_id")
+        values = ids.get("$in") if isinstance(ids, dict) and len(ids) == 1 and find.is_plain else None
+        if len(find.filter) == 1 and isinstance(values, list):
+            for chunk in _chunks({_key(value): value for value in values}.values()):
+                yield Find({"_id": {"$in": chunk}})
+            return
+        if size > LONGEST_FILTER:
+            raise UsageError(
+                f"The query of {collection.name!r} has {size:,} bytes, and MongoDB takes {LONGEST_FILTER:,}.",
+                "Call dump_collection several times, with a part of it each: nothing comes twice.",
+            )
+        yield find
+
+    def _sampled(self, collection: Collection, find: Find, wanted: Wanted) -> list[Find]:
+        """Some of what ``find`` finds, the same for the same seed."""
+        assert wanted.sample is not None
+        _require_ids(collection)
+        number = wanted.sample
+        if isinstance(number, float):
+            number = round(number * sum(1 for _ in self._ids(collection, [find])))
+        chance = random.Random(wanted.seed)
+        ids = self._ids(collection, [replace(find, sort=(("_id", 1),))])
+        drawn = ((chance.random(), place, one) for place, one in enumerate(ids))
+        return [
+            Find({"_id": {"$in": chunk}})
+            for chunk in _chunks(one for *_, one in heapq.nsmallest(number, drawn))
+        ]
+
+    def _follow(self) -> None:
+        """Choose what is referred to, until nothing new is."""
+        rules = [self._rule(one.source, one.target) for one in self._selection.references]
+        seen: list[set[bytes]] = [set() for _ in rules]
+        targets = {target.collection for _, target in rules}
+        todo: deque[tuple[str, Find]] = deque()
+        for name in dict.fromkeys(source.collection for source, _ in rules):
+            chosen = self._chosen.get(name)
+            if chosen is not None:
+                chosen.finds = self._fixed(self._catalog[name], chosen.finds)
+                todo += [(name, find) for find in chosen.finds]
+            elif name not in targets:
+                self._require_copied(name)
+                todo.append((name, Find()))
+        _require_start(rules, {name for name, _ in todo})
+        for name in targets:
+            self._chosen.setdefault(name, Chosen())
+        while todo:
+            name, find = todo.popleft()
+            for number, (source, target) in enumerate(rules):
+                if source.collection != name:
+                    continue
+                new = {
+                    key: value
+                    for value in self._values(source, target, find)
+                    if (key := _key(value)) not in seen[number]
+                }
+                seen[number] |= new.keys()
+                known = self._chosen[target.collection].values[target.field]
+                fresh = {key: value for key, value in new.items() if key not in known}
+                known |= fresh
+                # Of what comes whole, all has been followed already.
+                if not any(one.is_all for one in self._chosen[target.collection].finds):
+                    for chunk in _chunks(fresh.values()):
+                        todo.append((target.collection, Find({target.field: {"$in": chunk}})))
+
+    def _rule(self, source: str, target: str) -> tuple[Path, Path]:
+        found = []
+        for text in (source, target):
+            path = find_path(text, self._catalog)
+            if path is None or path.collection.startswith("system."):
+                raise UsageError(
+                    f"follow() says {text!r}, and {self._reading.source.name!r} has no collection so called.",
+                    suggest(text.rpartition(".")[0], self._names()),
+                )
+            if self._catalog[path.collection].kind == "view":
+                raise UsageError(f"follow() says {text!r}, which is a view.", "Say what that is on.")
+            found.append(path)
+        return found[0], found[1]
+
+    def _require_copied(self, name: str) -> None:
+        if name not in self._rest():
+            raise UsageError(
+                f"follow() starts at {name!r}, of which nothing is wanted.",
+                f"Say so: self.dump_collection({name!r}, …)",
+            )
+
+    def _fixed(self, collection: Collection, finds: list[Find]) -> list[Find]:
+        """``finds``, but those with a limit as the ids that they find now: they are read more than once."""
+        if all(find.is_plain for find in finds):
+            return finds
+        return list(self._by_ids(collection, finds))
+
+    def _values(self, path: Path, target: Path, find: Find) -> Iterator[Any]:
+        projection = projection_for(path.field)
+        for document in self._reading.read(_with_documents(self._catalog[path.collection]), find, projection):
+            yield from values_at(document, path.field, target.collection)
+
+    def _selected(self, collection: Collection) -> Collection:
+        """``collection`` with its query, and so many documents as that finds."""
+        chosen = self._chosen[collection.name]
+        finds = list(chosen.finds)
+        if any(find.is_all for find in finds):
+            if chosen.projection is None:
+                return collection
+            finds = [Find()]
+        else:
+            for name, values in chosen.values.items():
+                finds += [Find({name: {"$in": chunk}}) for chunk in _chunks(values.values())]
+        disjoint = self._disjoint(_with_documents(collection), finds, chosen.projection)
+        if collection.options.get("capped"):  # whose order is part of it
+            disjoint = tuple(replace(find, sort=find.sort or (("$natural", 1),)) for find in disjoint)
+        query = Query(disjoint, chosen.projection)
+        return self._counted(_with_documents(collection), query)
+
+    def _disjoint(
+        self, collection: Collection, finds: list[Find], projection: Mapping[str, Any] | None
+    ) -> tuple[Find, ...]:
+        """What ``finds`` find, with nothing twice."""
+        if len(finds) <= 1:
+            return tuple(finds)
+        together = Find({"$or": [find.filter for find in finds]})
+        if all(find.is_plain for find in finds) and size_of(together.filter) <= _SHORT:
+            try:
+                self._reading.check(collection, together, projection)
+            except MonarchError:  # $text and $near do not go into an $or
+                pass
+            else:
+                return (together,)
+        return tuple(self._by_ids(collection, finds))
+
+    def _by_ids(self, collection: Collection, finds: list[Find]) -> Iterator[Find]:
+        _require_ids(collection)
+        for chunk in _chunks({_key(one): one for one in self._ids(collection, finds)}.values()):
+            yield Find({"_id": {"$in": chunk}})
+
+    def _ids(self, collection: Collection, finds: Iterable[Find]) -> Iterator[Any]:
+        for find in finds:
+            for document in self._reading.read(_with_documents(collection), find, {"_id": 1}):
+                if "_id" in document:
+                    yield document["_id"]
+
+    def _counted(self, collection: Collection, query: Query) -> Collection:
+        documents = sum(self._reading.count(collection, find) for find in query.finds)
+        average = collection.bytes / collection.documents if collection.documents else 0
+        size = min(round(documents * average), collection.bytes)
+        return replace(collection, query=query, documents=documents, bytes=size)
+
+    def _unknown(self, name: str, who: str) -> UsageError:
+        return UsageError(
+            f"{who} {name!r}, and {self._reading.source.name!r} has no such collection.",
+            suggest(name, self._names()),
+        )
+
+    def _names(self) -> list[str]:
+        return [known for known in self._catalog if not known.startswith("system.")]
+
+
+def _with_documents(collection: Collection) -> Collection:
+    """``collection`` as one reads its documents: of a time series, not its buckets."""
+    return replace(collection, as_documents=True) if collection.kind == "timeseries" else collection
+
+
+def _require_start(rules: list[tuple[Path, Path]], reached: set[str]) -> None:
+    """See that every reference is followed from somewhere: not only in a circle."""
+    while more := {target.collection for source, target in rules if source.collection in reached} - reached:
+        reached = reached | more
+    for source, target in rules:
+        if source.collection not in reached:
+            raise UsageError(
+                f"follow() goes from {source.collection!r} to {target.collection!r}, and starts nowhere.",
+                f"Say where: self.dump_collection({source.collection!r}, …)",
+            )
+
+
+def _require_ids(collection: Collection) -> None:
+    if collection.kind == "timeseries":
+        raise UsageError(
+            f"{collection.name!r} is a time series, whose documents cannot be told from one another.",
+            "Say what you want of it in one query without a limit.",
+        )
+
+
+def _key(value: Any) -> bytes:
+    return bson.encode({"": value}, codec_options=CODEC)
+
+
+def _chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
+    """``values`` in lists that fit into a filter each."""
+    chunk: list[Any] = []
+    size = 0
+    for value in values:
+        chunk.append(value)
+        size += len(_key(value)) + 8
+        if size > _CHUNK:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk

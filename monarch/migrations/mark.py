@@ -1,0 +1,111 @@
+"""Saying what has run on a database, and what its files are meant to be, without running anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from monarch.databases.base import Database
+from monarch.databases.history import Record, State
+from monarch.databases.lease import Lease
+from monarch.errors import MigrationError, ProjectError
+from monarch.migrations.files import MigrationFile, checksum, find_migration, name_of, says_repeatable
+from monarch.migrations.plan import refuse_if_running
+from monarch.migrations.waiting import hold, whole_history
+from monarch.progress import Progress
+from monarch.system.ci import Origin
+
+_Records = Mapping[str, Record]
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A migration of which somebody has said what it is: its state before, and now."""
+
+    key: str
+    was: State
+    now: State
+
+
+@dataclass(frozen=True)
+class Marking:
+    """The migrations in ``files``, on the ``database`` that people call ``environment``."""
+
+    files: tuple[MigrationFile, ...]
+    environment: str
+    database: Database
+    origin: Origin
+    progress: Progress
+
+    def mark(self, names: tuple[str, ...], state: State) -> tuple[Marked, ...]:
+        """Record that migrations are Completed or New, without running anything.
+
+        :raises ProjectError: if one is known neither here nor there.
+        :raises LockedError: if another run holds the database.
+        """
+        whole_history(self.database, self.environment, self.progress)
+        with self._held() as lease:
+            records = self.database.history.read()
+            keys = tuple(self._key(name, records) for name in names)
+            for key in keys:
+                if key in records:
+                    refuse_if_running(records[key], self.environment)
+            recorder = self.database.recorder(lease)
+            here = {file.key: file for file in self.files}
+            for key in keys:
+                file = here.get(key)
+                repeats = _repeats(file, records.get(key))
+                recorder.mark(key, state, checksum(file) if file else None, self.origin, repeats)
+            return tuple(Marked(key, _state(records, key), state) for key in keys)
+
+    def accept(self, names: tuple[str, ...]) -> tuple[Marked, ...]:
+        """Record that the files of migrations that have run are meant to be as they are, or to be gone.
+
+        :raises MigrationError: if one of them has not run.
+        """
+        whole_history(self.database, self.environment, self.progress)
+        with self._held() as lease:
+            records = self.database.history.read()
+            keys = tuple(self._key(name, records) for name in names)
+            for key in keys:
+                if _state(records, key) is not State.COMPLETED:
+                    raise MigrationError(
+                        f"{key} is {_state(records, key).value} on {self.environment!r}: there is no "
+                        "edit to accept.",
+                        "Nothing was recorded.",
+                    )
+            recorder = self.database.recorder(lease)
+            here = {file.key: file for file in self.files}
+            for key in keys:
+                file = here.get(key)
+                repeats = _repeats(file, records.get(key))
+                recorder.accept(key, checksum(file) if file else None, self.origin, repeats)
+            return tuple(Marked(key, State.COMPLETED, State.COMPLETED) for key in keys)
+
+    def _key(self, name: str, records: _Records) -> str:
+        """The key that ``name`` means, of those too whose file is gone."""
+        try:
+            return find_migration(self.files, name).key
+        except ProjectError:
+            gone = [key for key in records if name in (key, name_of(key))]
+            if len(gone) == 1:
+                return gone[0]
+            raise
+
+    @contextmanager
+    def _held(self) -> Iterator[Lease]:
+        purpose = f"mark {self.environment}"
+        with hold(self.database, purpose, self.progress, origin=self.origin) as lease:
+            yield lease
+
+
+def _repeats(file: MigrationFile | None, record: Record | None) -> bool | None:
+    """Whether a migration repeats; False of one that did until now, None of one that never did."""
+    if file is not None and says_repeatable(file):
+        return True
+    return False if record is not None and record.repeats is not None else None
+
+
+def _state(records: _Records, key: str) -> State:
+    return records[key].state if key in records else State.NEW

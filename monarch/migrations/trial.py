@@ -1,0 +1,140 @@
+"""Trying a migration on a database that is thrown away afterwards."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from monarch.copies.copy import Copying
+from monarch.databases import open_database
+from monarch.databases.base import Database, Engine
+from monarch.databases.history import State
+from monarch.errors import MigrationError, MonarchError
+from monarch.migrations.executor import Done
+from monarch.migrations.files import MigrationFile, find_migration
+from monarch.migrations.migrate import Migrated, Migrating
+from monarch.migrations.plan import Wanted
+from monarch.progress import SILENT, Progress
+from monarch.settings.environments import Environment
+from monarch.settings.hooks import NO_HOOKS
+from monarch.system.ci import NOWHERE
+
+# With what is added to it below the 63 bytes that MongoDB allows.
+_LONGEST = 40
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A database that is dropped when its context ends, and the migrations of a project.
+
+    ``database`` and ``uri`` are what migrations find on themselves: pymongo's database, and the whole
+    connection string.
+    """
+
+    root: Path
+    files: tuple[MigrationFile, ...]
+    environment: Environment
+    opened: Database
+
+    @property
+    def database(self) -> Any:
+        """pymongo's database."""
+        return self.opened.handles()["database"]
+
+    @property
+    def uri(self) -> str:
+        """The connection string of the server, password included."""
+        return str(self.opened.handles()["uri"])
+
+    def migrate(self, *, to: str | None = None, only: tuple[str, ...] = ()) -> Migrated:
+        """Run what is pending: all of it, or what is not behind ``to``, or ``only`` that."""
+        return self._migrating().migrate(Wanted(retry=True, to=to, only=only))
+
+    def migrate_one(self, migration: str) -> Done:
+        """Run one migration, whatever its state is."""
+        return self._migrating().migrate_one(find_migration(self.files, migration))
+
+    def rollback(self, migration: str | None = None) -> Done:
+        """Undo the newest migration, or the one that is named."""
+        return self._migrating().rollback(migration)
+
+    def _migrating(self) -> Migrating:
+        # Without hooks: they are for what others notice.
+        return Migrating(self.root, self.files, self.environment, self.opened, NO_HOOKS, NOWHERE, SILENT)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A migration that has run twice on a scratch copy.
+
+    ``had_run`` if it had on what was copied, so that its first run here was none. ``changed`` are the
+    collections that the second run has changed; ``error`` is how that ended, if not well.
+    """
+
+    key: str
+    first: Done
+    second: Done | None
+    changed: tuple[str, ...]
+    error: str | None = None
+    had_run: bool = False
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether a second run does nothing."""
+        return self.error is None and not self.changed
+
+
+@contextmanager
+def open_scratch(root: Path, files: tuple[MigrationFile, ...], environment: Environment) -> Iterator[Scratch]:
+    """An empty database on the server of ``environment``, dropped when the context ends."""
+    beginning = environment.db_name.encode()[:_LONGEST].decode(errors="ignore")
+    beside = replace(environment, db_name=f"{beginning}_scratch_{secrets.token_hex(4)}")
+    with open_database(beside, root) as database:
+        try:
+            yield Scratch(root, files, beside, database)
+        except BaseException:
+            with suppress(MonarchError):  # why it failed is what one wants to know
+                database.drop()
+            raise
+        database.drop()
+
+
+def verify_migration(
+    file: MigrationFile, source: Database, scratch: Scratch, engine: Engine, progress: Progress
+) -> Verified:
+    """Run a migration twice on a copy of ``source`` in ``scratch``, with all that are pending before it.
+
+    :raises MigrationError: if the first run fails, or one of those before it.
+    """
+    name = scratch.environment.name
+    names = (name, "a scratch copy")
+    Copying(source, scratch.opened, names, engine, allow_empty=True).run(progress=progress)
+    progress.phase("migrating")
+    record = scratch.opened.history.read().get(file.key)
+    had_run = record is not None and record.state is State.COMPLETED
+    before = tuple(earlier.key for earlier in scratch.files if earlier.key < file.key)
+    try:
+        if before:
+            scratch.migrate(only=before)
+        first = scratch.migrate_one(file.key)
+    except MigrationError as error:
+        raise MigrationError(
+            f"On a scratch copy of {name!r}: {error.message}", "Nothing else was changed."
+        ) from error
+    return replace(_again(scratch, file, first), had_run=had_run)
+
+
+def _again(scratch: Scratch, file: MigrationFile, first: Done) -> Verified:
+    before = scratch.opened.fingerprint()
+    second, failed = None, None
+    try:
+        second = scratch.migrate_one(file.key)
+    except MigrationError as error:
+        failed = error.message
+    after = scratch.opened.fingerprint()
+    changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    return Verified(file.key, first, second, tuple(changed), failed)

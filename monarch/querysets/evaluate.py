@@ -1,0 +1,123 @@
+"""Asking a query set what it wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monarch.databases.selection import Selection
+from monarch.errors import MonarchError, RunInterrupted, UsageError
+from monarch.querysets.files import find_query_set, load_query_set
+from monarch.querysets.options import Option, options_of, values_of
+from monarch.querysets.prompts import Answers, answered, require_terminal
+from monarch.querysets.queryset import QuerySet
+from monarch.settings.environments import Environment
+from monarch.system.modules import describe, importable
+from monarch.system.spelling import suggest
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the query set called ``name`` wants, and the options that it was given or has asked for."""
+
+    name: str
+    options: Mapping[str, str]
+    selection: Selection
+
+
+def ask(
+    root: Path, name: str, given: Mapping[str, str], environment: Environment, handles: Mapping[str, object]
+) -> Asked:
+    """Let the query set called ``name`` say what it wants of ``environment``.
+
+    ``given`` answers its options and prompts. Nothing is read but what it reads itself.
+
+    :raises ProjectError: if there is no such query set, or it cannot be used.
+    :raises UsageError: if an option is missing, unknown or of the wrong type.
+    :raises MonarchError: if it raises.
+    """
+    file = find_query_set(root, name)
+    answers = Answers(name, given)
+    with answered(answers):  # from its import on: it may bind click's functions there
+        kind = load_query_set(file, root)
+        options = options_of(kind)
+        try:
+            with importable(root):
+                query_set = kind()
+                heard = _tell_options(query_set, options, given)
+                for key, value in {"environment": environment, **handles}.items():
+                    setattr(query_set, key, value)
+                if kind.run is not QuerySet.run:
+                    query_set.run()
+                selection = _selection_of(query_set)
+                if answers.refused is not None:  # and swallowed
+                    raise answers.refused
+        except (KeyboardInterrupt, MonarchError):
+            raise
+        except BaseException as error:
+            if type(error).__name__ == "Abort":  # click's, of a prompt that was left with Ctrl-C
+                raise RunInterrupted("Interrupted. Nothing was changed.") from error
+            raise MonarchError(
+                f"{name} failed: {describe(file.path, error)}", "Nothing was changed. Mend it, and try again."
+            ) from error
+    _refuse_unknown(name, options, answers)
+    return Asked(name, {**heard, **answers.heard}, selection)
+
+
+def _tell_options(
+    query_set: QuerySet, options: tuple[Option, ...], given: Mapping[str, str]
+) -> dict[str, str]:
+    """Set the options on ``query_set``, asking for those that are missing; what they are, as texts."""
+    values = values_of(options, given)
+    heard = {option.name: given[option.name] for option in options if option.name in given}
+    for option in options:
+        if option.name not in values:
+            heard[option.name], values[option.name] = _ask_for(type(query_set).__name__, option)
+    for name, value in values.items():
+        setattr(query_set, name, value)
+    return heard
+
+
+def _ask_for(asker: str, option: Option) -> tuple[str, Any]:
+    """What somebody answers who is asked for ``option``, until it is one of its values; and that."""
+    import click
+
+    require_terminal(asker, option.name.replace("_", " "), option.name)
+    while True:
+        try:
+            # Click's own, which takes no answer from the options.
+            text = str(click.termui.visible_prompt_func(f"{option.name} ({option.kind_name}): "))
+        except (EOFError, KeyboardInterrupt):
+            raise RunInterrupted("Interrupted. Nothing was changed.") from None
+        try:
+            return text, option.convert(text)
+        except UsageError as error:
+            click.echo(f"{error.message} {error.hint}", err=True)
+
+
+def _selection_of(query_set: QuerySet) -> Selection:
+    only, exclude = query_set.only(), query_set.exclude()
+    return Selection(
+        tuple(query_set._wanted),
+        tuple(query_set._references),
+        None if only is None else _names("only", only),
+        _names("exclude", exclude or ()),
+    )
+
+
+def _names(method: str, names: Any) -> tuple[str, ...]:
+    listed = tuple(names) if isinstance(names, Iterable) and not isinstance(names, str) else (None,)
+    if not all(isinstance(name, str) for name in listed):
+        raise TypeError(f"{method}() gives {names!r}, not a list of names")
+    return listed
+
+
+def _refuse_unknown(name: str, options: tuple[Option, ...], answers: Answers) -> None:
+    """What was said, and neither the class nor a prompt wanted to know."""
+    known = {option.name for option in options} | set(answers.heard)
+    for given in answers.given:
+        if given not in known:
+            otherwise = f"{name} has no options."
+            raise UsageError(f"{name} has no option {given!r}.", suggest(given, known, otherwise=otherwise))

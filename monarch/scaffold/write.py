@@ -1,0 +1,75 @@
+"""The files that monarch writes for people to go on with: settings and migrations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from monarch.errors import ProjectError
+from monarch.migrations.files import find_migrations
+from monarch.migrations.naming import check_name, next_stamp
+from monarch.querysets.files import find_query_sets
+from monarch.scaffold import templates
+from monarch.settings.paths import FOLDER, QUERY_SETS, SETTINGS, where_else
+from monarch.system.atomic_files import keep_aside, write_whole
+from monarch.system.spelling import camel_case
+
+
+def init(root: Path) -> tuple[Path, ...]:
+    """See `monarch.project.Project.init`."""
+    folder = root / FOLDER
+    if root.name == FOLDER and (root.parent / SETTINGS).exists():
+        raise ProjectError("This is the inside of a project.", "Its folder is the one above: cd ..")
+    written = []
+    try:
+        folder.mkdir(exist_ok=True)
+        package, settings = folder / "__init__.py", root / SETTINGS
+        if not package.exists():
+            write_whole(package, templates.read("__init__.py"))
+            written.append(package)
+        if settings.exists():
+            written.append(keep_aside(settings))
+        write_whole(settings, templates.read("settings.py.tmpl"))
+        written.append(settings)
+    except OSError as error:
+        raise ProjectError(f"{folder} cannot be written: {error.strerror}.", "Mend that first.") from error
+    return tuple(written)
+
+
+def generate(root: Path, name: str) -> Path:
+    """See `monarch.project.Project.generate`."""
+    check_name(name)
+    files = find_migrations(root)
+    for file in files:
+        if file.name.casefold() == name.casefold():
+            raise ProjectError(
+                f"There is a migration {name!r} already: {file.shown_path}.", "Choose another name."
+            )
+    path = root / FOLDER / f"_{next_stamp(files)}_{name}_migration.py"
+    source = templates.render_migration(root / FOLDER, f"{camel_case(name)}Migration", name)
+    try:
+        write_whole(path, source)
+    except OSError as error:
+        raise ProjectError(f"{path} cannot be written: {error.strerror}.", "Mend that first.") from error
+    return path
+
+
+def generate_query_set(root: Path, name: str) -> Path:
+    """See `monarch.project.Project.generate_query_set`."""
+    check_name(name, "query set", "generate_query_set")
+    if not (root / SETTINGS).exists():
+        raise ProjectError(f"There is no {SETTINGS} here ({root}).", where_else(root))
+    class_name = f"{camel_case(name)}QuerySet"
+    folder = root / QUERY_SETS
+    path = folder / f"{name}_queryset.py"
+    taken = {file.name: file.shown_path for file in find_query_sets(root)}
+    if class_name in taken or path.exists():
+        where = taken.get(class_name, f"{QUERY_SETS}/{path.name}")
+        raise ProjectError(f"There is a query set {class_name!r} already: {where}.", "Choose another name.")
+    try:
+        folder.mkdir(exist_ok=True)
+        if not (folder / "__init__.py").exists():
+            write_whole(folder / "__init__.py", templates.read("__init__.py"))
+        write_whole(path, templates.render_query_set(class_name))
+    except OSError as error:
+        raise ProjectError(f"{path} cannot be written: {error.strerror}.", "Mend that first.") from error
+    return path

@@ -1,0 +1,1 @@
+"""``migrations/settings.py`` as frozen dataclasses."""

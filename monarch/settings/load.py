@@ -1,0 +1,139 @@
+"""``migrations/settings.py``, the one file of a project that people edit by hand, as `Settings`.
+
+It is Python, executed by its path into a fresh module as flask's ``from_pyfile`` does: nothing of it
+stays in ``sys.modules`` or ``sys.path``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import traceback
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import ModuleType
+
+from monarch.errors import SettingsError
+from monarch.settings.environments import Environment, parse_environment
+from monarch.settings.hooks import NO_HOOKS, Hooks
+from monarch.settings.paths import SETTINGS, where_else
+from monarch.store_settings import LocalSettings, S3Settings, parse_store
+from monarch.system.modules import importable
+from monarch.system.secrets import Secret, redact
+from monarch.system.spelling import nearest, suggest
+
+# The name of the code, by which no traceback finds its lines: there may be a password in them.
+_SHOWN = f"<{SETTINGS}>"
+_SECRET_VARIABLE = re.compile("PASS|SECRET|TOKEN|KEY|CREDENTIAL|URI|DSN", re.IGNORECASE)
+# A shorter value is too likely a word that stands in messages for other reasons.
+_LONG_ENOUGH = 8
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What ``migrations/settings.py`` says. ``store`` is None where it has no ``BACKUPS``."""
+
+    environments: tuple[Environment, ...]
+    store: LocalSettings | S3Settings | None = None
+    hooks: Hooks = NO_HOOKS
+
+    def environment(self, name: str) -> Environment:
+        """The environment called ``name``.
+
+        :raises SettingsError: naming the nearest one.
+        """
+        for environment in self.environments:
+            if environment.name == name:
+                return environment
+        raise SettingsError(
+            f"There is no environment {name!r} in {SETTINGS}.",
+            suggest(name, [environment.name for environment in self.environments]),
+        )
+
+
+def load_settings(root: Path) -> Settings:
+    """Execute ``migrations/settings.py`` below ``root`` and read what it defines.
+
+    :raises SettingsError: if it is missing, cannot be read or executed, or says something wrong.
+    """
+    module = _execute(root)
+    store = parse_store(getattr(module, "BACKUPS", None))
+    return Settings(_environments(module), store, _hooks(module))
+
+
+def _hooks(module: ModuleType) -> Hooks:
+    found = {field.name: getattr(module, field.name, None) for field in fields(Hooks)}
+    for name, hook in found.items():
+        if hook is not None and not callable(hook):
+            raise SettingsError(f"{name} in {SETTINGS} is no function.", "See the README, Hooks.")
+    return Hooks(**found)
+
+
+def _execute(root: Path) -> ModuleType:
+    path = root / SETTINGS
+    try:
+        source = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise SettingsError(f"There is no {SETTINGS} here ({root}).", where_else(root)) from None
+    except OSError as error:
+        raise SettingsError(
+            f"{SETTINGS} cannot be read: {error.strerror}.", "It must be a file that you may read."
+        ) from None
+    module = ModuleType("monarch_settings")
+    module.__file__ = str(path)
+    _learn_secrets()
+    try:
+        # What it prints is not part of what a command prints for programs.
+        with importable(root), redirect_stdout(sys.stderr):
+            exec(compile(source, _SHOWN, "exec"), module.__dict__)
+    except KeyboardInterrupt:
+        raise
+    except NameError as error:
+        # A password whose quotes were forgotten is a name; nobody is to see which.
+        raise _not_executed(error) from None
+    except BaseException as error:
+        raise _not_executed(error) from error
+    return module
+
+
+def _learn_secrets() -> None:
+    """Settings that fail half way may say a value that they took from a variable in their error."""
+    for name, value in os.environ.items():
+        if _SECRET_VARIABLE.search(name) and len(value) >= _LONG_ENOUGH:
+            Secret(value)
+
+
+def _not_executed(error: BaseException) -> SettingsError:
+    frames = traceback.extract_tb(error.__traceback__)
+    line = next((f.lineno for f in reversed(frames) if f.filename == _SHOWN), None)
+    if isinstance(error, SyntaxError) and error.filename == _SHOWN:
+        line, error.text = error.lineno, None
+    place = f"{SETTINGS}, line {line}" if line else str(SETTINGS)
+    if isinstance(error, KeyError):
+        message = f"{place}: there is no {error.args[0]!r}." if error.args else f"{place}: KeyError."
+        hint = "If it is a variable of the environment, set it, or read it with os.environ.get()."
+        return SettingsError(redact(message), hint)
+    if isinstance(error, SyntaxError):
+        said = f"SyntaxError: {error.msg}"
+    elif isinstance(error, NameError):
+        said = "NameError: a name in it is not defined. Are the quotes of a text missing?"
+    else:  # survives an error that cannot say itself
+        said = "".join(traceback.format_exception_only(error))
+    return SettingsError(" ".join(f"{place}: {redact(said)}".split()), "Mend that line and try again.")
+
+
+def _environments(module: ModuleType) -> tuple[Environment, ...]:
+    entries = getattr(module, "ENVIRONMENTS", None)
+    if entries is None:
+        near = nearest("ENVIRONMENTS", [name for name in vars(module) if not name.startswith("__")])
+        hint = f"Should {near!r} be called so?" if near else "See the README, Settings."
+        raise SettingsError(f"{SETTINGS} does not define ENVIRONMENTS.", hint)
+    if not isinstance(entries, Mapping) or not entries:
+        raise SettingsError(
+            f"ENVIRONMENTS in {SETTINGS} is not a dict with at least one environment.",
+            "It looks like ENVIRONMENTS = {'development': {…}}.",
+        )
+    return tuple(parse_environment(name, entry) for name, entry in entries.items())

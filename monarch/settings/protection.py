@@ -1,0 +1,28 @@
+"""Which environments deserve a second thought before they are changed."""
+
+from __future__ import annotations
+
+from monarch.settings.environments import Environment
+
+
+def why_hazardous(environment: Environment) -> str | None:
+    """Why changing this environment could hurt, in words, or None where it could not.
+
+    The original's rule: it is called ``production``, or its host is not local. ``protected`` in the
+    settings decides by hand.
+    """
+    if environment.protected is not None:
+        return "it is protected in the settings" if environment.protected else None
+    if environment.name.lower() == "production":
+        return "it is called production"
+    for host in environment.hosts:
+        if environment.srv or not _is_local(host):
+            return f"its host {host} is not local"
+    return None
+
+
+def _is_local(host: str) -> bool:
+    if host.lower().startswith("%2f") or host.startswith("[::1]"):
+        return True
+    name = host.partition(":")[0].lower()
+    return name in ("localhost", "127.0.0.1") or name.endswith("local")

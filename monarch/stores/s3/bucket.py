@@ -1,0 +1,79 @@
+"""The bucket, as the parts of the store see it: its client, its keys, and what its refusals mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from monarch.errors import StoreError
+from monarch.store_settings import S3Settings
+from monarch.stores.base import NotStored
+from monarch.stores.s3.errors import code_of, explain
+
+
+@dataclass(frozen=True)
+class Place:
+    """A bucket behind ``client``, which is safe for threads, and what the settings say of it."""
+
+    client: Any
+    settings: S3Settings
+
+    @property
+    def bucket(self) -> str:
+        return self.settings.bucket_name
+
+    def key(self, name: str) -> str:
+        """The key of the file called ``name``."""
+        return self.settings.prefix + name
+
+    def call(self, operation: str, name: str | None = None, **arguments: Any) -> dict[str, Any]:
+        """Call the server, for the object of that ``name`` if there is one.
+
+        :raises StoreError: in words for people, if it refuses or cannot be reached.
+        """
+        if name is not None:
+            arguments["Key"] = self.key(name)
+        with self.explained(operation, name):
+            answer: dict[str, Any] = getattr(self.client, operation)(Bucket=self.bucket, **arguments)
+            return answer
+
+    @contextmanager
+    def explained(self, operation: str, name: str | None = None) -> Iterator[None]:
+        """Turns what botocore raises into errors for people."""
+        # Imported with the client; whoever has one has it.
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+        from botocore.parsers import ResponseParserError
+
+        try:
+            yield
+        except (BotoCoreError, ClientError, HTTPClientError, ResponseParserError, Boto3Error) as error:
+            raise explain(error, self.settings, operation, name) from error
+
+    def find(self, name: str) -> dict[str, Any] | None:
+        """What the server says of the object called ``name``; None if there is none."""
+        try:
+            return self.call("head_object", name)
+        except NotStored:
+            return None
+        except StoreError as error:
+            if code_of(error.__cause__) != "400":
+                raise
+            # To this question nobody says why not: to another one they do.
+            self.list_objects(Prefix=self.key(name), MaxKeys=1)
+            raise
+
+    def list_objects(self, **arguments: Any) -> dict[str, Any]:
+        """A page of the objects.
+
+        :raises StoreError: if what comes is no such page; a page with nothing on it would be believed.
+        """
+        page = self.call("list_objects_v2", **arguments)
+        if "KeyCount" not in page and "Name" not in page:
+            raise StoreError(
+                f"{self.settings.endpoint_url or 'AWS'} does not answer like S3.",
+                "Is 'endpoint_url' in BACKUPS right, its port too?",
+            )
+        return page

@@ -1,0 +1,212 @@
+"""monarch is killed and interrupted while it takes and deletes backups.
+
+Before and after every change that it makes to a file, and at the commands that go to the server.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Iterator
+from functools import partial
+from itertools import count
+
+import pytest
+
+from monarch.backups.catalog import Backup, State
+from tests.support.runs.backup_kills import CHANGES, Files, Side, Trap, Yard, yard
+from tests.support.runs.shell import Folder
+from tests.support.servers.mongod import run_mongod
+
+pytestmark = pytest.mark.server
+
+SIDES: tuple[Side, ...] = ("before", "after")
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+CODECS = ("zst", "gz")
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    with run_mongod() as (port, _), yard(Folder(tmp_path_factory.mktemp("project")), port) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def before(here: Yard) -> Iterator[Files]:
+    """What lies in the store. It is the same after each test, or the next ones would fail too."""
+    files = here.files()
+    yield files
+    here.put(files)
+
+
+def backup(number: int) -> tuple[str, ...]:
+    return ("backup", "production", "--codec", CODECS[number % 2], "--engine", "native")
+
+
+def moments() -> Iterator[tuple[int, Side]]:
+    return ((number, side) for number in count(1) for side in SIDES)
+
+
+def clear(here: Yard, others: list[Backup], before: Files) -> None:
+    """Delete what is there besides, as a person would."""
+    for other in others:
+        here.run("delete_backup", other.name, "--yes")
+    assert here.files() == before
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_backup_is_killed(here: Yard, before: Files, side: Side) -> None:
+    seen = []
+    for number in count(1):
+        command = here.command(*backup(number), trap=Trap(number, side))
+        command.start()
+        code = command.end()
+        with here.named(number, side):
+            others = here.look()
+            assert len(others) <= 1
+            clear(here, others, before)
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        seen += [other.state for other in others]
+    assert number > 25
+    assert all(seen.count(state) >= 3 for state in (State.UNFINISHED, State.INCOMPLETE, State.GOOD))
+
+
+def test_a_backup_is_killed_at_a_command(here: Yard, before: Files) -> None:
+    commands = len(here.proxy.commands)
+    here.run(*backup(0))
+    commands = len(here.proxy.commands) - commands
+    here.put(before)
+    assert commands > 40
+    # The last one asks for the server's version, when the archive is finished.
+    for number in (*range(1, commands, 2), commands):
+        command = here.command(*backup(number))
+        here.proxy.at(number, command.kill, moment=SIDES[number % 2])
+        command.start()
+        assert command.end() == -signal.SIGKILL
+        others = here.look()
+        assert {other.state for other in others} <= {State.UNFINISHED, State.INCOMPLETE}
+        clear(here, others, before)
+
+
+def test_a_backup_loses_its_server_when_its_archive_is_finished(here: Yard, before: Files) -> None:
+    commands = len(here.proxy.commands)
+    here.run(*backup(0))
+    commands = len(here.proxy.commands) - commands
+    here.put(before)
+    command = here.command(*backup(0))
+    here.proxy.at(commands, here.proxy.refuse)
+    command.start()
+    code = command.end()
+    here.proxy.accept()
+    assert code == 5
+    assert "Error: Lost the connection to 'production'" in here.said()
+    assert here.files() == before
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_backup_is_interrupted(here: Yard, before: Files, side: Side) -> None:
+    for number in count(1):
+        command = here.command(*backup(number), trap=Trap(number, side, SIGNALS[number % 2]))
+        command.start()
+        code = command.end()
+        with here.named(number, side):
+            if code == 0:
+                break
+            assert code == 130
+            assert "Error: Interrupted. Nothing was kept of the backup.\n" in here.said()
+            assert here.files() == before
+    assert number > 25
+
+
+def test_a_backup_is_interrupted_at_a_command(here: Yard, before: Files) -> None:
+    for number in range(1, 21, 2):
+        command = here.command(*backup(number))
+        here.proxy.at(number, partial(command.kill, SIGNALS[number % 4 // 2]), then="go on")
+        command.start()
+        assert command.end() == 130
+        assert here.said() == "Error: Interrupted. Nothing was kept of the backup.\n"
+        assert here.files() == before
+
+
+@pytest.fixture
+def no_folder(here: Yard, before: Files) -> Iterator[None]:
+    """The store has no folder yet."""
+    kept = here.store.rename(here.store.with_name("kept"))
+    yield
+    shutil.rmtree(here.store, ignore_errors=True)
+    kept.rename(here.store)
+
+
+@pytest.mark.usefixtures("no_folder")
+@pytest.mark.parametrize("side", SIDES)
+def test_a_backup_that_makes_its_folder_is_killed(here: Yard, side: Side) -> None:
+    there = set(here.folder.path.iterdir())
+    for number in count(1):
+        command = here.command(*backup(0), trap=Trap(number, side))
+        command.start()
+        assert command.end() == -signal.SIGKILL
+        made = here.store.exists() and any(name.endswith(".part") for name in here.files())
+        with here.named(number, side):
+            here.run(*backup(0))
+            assert here.store.stat().st_mode & 0o777 == 0o700
+            assert here.files()[".gitignore"] == (b"*\n", 0o600)
+            for other in here.shelf.list():
+                here.run("delete_backup", other.name, "--yes")
+            assert here.files().keys() == {".gitignore"}
+            assert set(here.folder.path.iterdir()) == there | {here.store}
+        shutil.rmtree(here.store)
+        if made:
+            break
+    assert number > 8
+
+
+@pytest.mark.usefixtures("no_folder")
+@pytest.mark.parametrize("side", SIDES)
+def test_a_backup_that_makes_its_folder_is_interrupted(here: Yard, side: Side) -> None:
+    there = set(here.folder.path.iterdir())
+    for number in range(1, 12):
+        command = here.command(*backup(0), trap=Trap(number, side, SIGNALS[number % 2]))
+        command.start()
+        assert command.end() == 130
+        with here.named(number, side):
+            assert set(here.folder.path.iterdir()) <= there | {here.store}
+            if here.store.exists():
+                assert here.files() == {".gitignore": (b"*\n", 0o600)}
+                here.store.joinpath(".gitignore").unlink()
+                here.store.rmdir()
+
+
+# What is to be deleted, and where the backup that it comes from is killed: after it has got a name, while the
+# temporary one is there yet, of the manifest or of the archive.
+DELETED = {"a backup": None, "both names of a manifest": 2, "both names of an archive": 1}
+
+
+@pytest.mark.parametrize(
+    ("what", "sent"), [*((what, signal.SIGKILL) for what in DELETED), ("a backup", signal.SIGINT)]
+)
+def test_delete_backup_is_stopped(here: Yard, before: Files, what: str, sent: signal.Signals) -> None:
+    link = DELETED[what]
+    seen: set[State | None] = set()
+    for number, side in moments():
+        cut_off = Trap(link, "after", things=frozenset(("link",))) if link else None
+        maker = here.command(*backup(0), trap=cut_off)
+        maker.start()
+        assert maker.end() == (-signal.SIGKILL if link else 0)
+        (name,) = (found.name for found in here.shelf.list() if found.name != here.good)
+        things = CHANGES if link is None else frozenset(("unlink", "fsync"))
+        command = here.command("delete_backup", name, "--yes", trap=Trap(number, side, sent, things))
+        command.start()
+        code = command.end()
+        with here.named(number, side):
+            others = here.look()
+            assert {other.name for other in others} <= {name}
+            clear(here, others, before)
+        if code == 0:
+            assert not others
+            break
+        assert code == (130 if sent == signal.SIGINT else -sent)
+        seen |= {other.state for other in others} or {None}
+    assert number > (8 if link is None else 4)
+    assert seen >= {None, State.INCOMPLETE}

@@ -1,0 +1,380 @@
+"""Zip files of monarch 0.1: read as they are, refused where they could do harm, damaged ones found out."""
+
+from __future__ import annotations
+
+import random
+import re
+import stat
+import struct
+import subprocess
+import sys
+import tracemalloc
+import zipfile
+import zlib
+from pathlib import Path
+
+import pytest
+
+from monarch.backups.zip_v01 import ZippedFiles
+from monarch.errors import DamagedError
+from monarch.stores.base import NotStored
+from monarch.stores.local import LocalStore
+from tests.support.samples.zips import CENTRAL, END, LOCAL, NAME, contents, opened, packed, poked
+from tests.support.stores.memory import MemoryStore
+
+FILES: dict[str, bytes | str] = {
+    "users.bson": b"".join(b"%07d" % number for number in range(300)),
+    "users.metadata.json": '{"indexes":[]}',
+    "né.bson": b"",
+    "né.metadata.json": "{}",
+}
+CONTENTS = {name: text.encode() if isinstance(text, str) else text for name, text in FILES.items()}
+
+
+def refused(data: bytes) -> str:
+    """What is said of it, in one line."""
+    with pytest.raises(DamagedError) as raised:
+        contents(opened(data))
+    assert "\n" not in raised.value.message
+    return raised.value.message
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("folder", ["", "app", "dump/app", "."])
+def test_at_the_root_or_in_one_folder(folder: str, method: int) -> None:
+    files = opened(packed(FILES, folder, method))
+    assert files.sizes() == {name: len(content) for name, content in CONTENTS.items()}
+    assert contents(files) == CONTENTS
+
+
+def test_an_empty_one() -> None:
+    assert opened(packed({})).sizes() == {}
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"), [("né".encode(), "né"), (b"n\x82", "né"), ("日本".encode(), "日本")]
+)
+def test_names_that_do_not_say_in_which_code_they_are(raw: bytes, name: str) -> None:
+    """Python 2 wrote the bytes of a name as they were: UTF-8 as a rule; cp437 is what the format says."""
+    data = packed({"x" * len(raw) + ".bson": b"1"}).replace(b"x" * len(raw), raw)
+    assert contents(opened(data)) == {name + ".bson": b"1"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../users.bson", "a/../../users.bson", "a/..", "..", "/etc/users.bson", "/", "../", "a/../"),
+        *("\\users.bson", "..\\users.bson", "a\\..\\users.bson", "\\\\server\\users.bson"),
+        *("C:\\users.bson", "c:/users.bson", "C:\\..\\users.bson", "..\n/../users.bson"),
+    ],
+)
+def test_a_name_that_leads_out(name: str) -> None:
+    said = refused(packed({"a.bson": b"", name: b""}))
+    assert said == f"It is refused: {name!r} in its zip has a name that leads out of the zip."
+
+
+@pytest.mark.parametrize(
+    "name", ["a:b.bson", "back\\slash.bson", "..a.bson", "a...bson", "C:.bson", "~.bson"]
+)
+def test_a_name_that_only_looks_like_it(name: str) -> None:
+    assert contents(opened(packed({name: b"1"}))) == {name: b"1"}
+
+
+def test_a_member_without_a_name() -> None:
+    assert refused(packed({"@": b"1"}).replace(b"@", b"\0")) == "It is refused: '' in its zip has no name."
+
+
+@pytest.mark.parametrize(
+    "kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK, stat.S_IFDIR]
+)
+def test_a_link_or_another_thing(kind: int) -> None:
+    def mark(zipped: zipfile.ZipFile) -> None:
+        zipped.getinfo("users.bson").external_attr = (kind | 0o777) << 16
+
+    said = refused(packed({"users.bson": "/etc/passwd"}, change=mark))
+    assert said == "It is refused: 'users.bson' in its zip is a link, or another thing that is no file."
+
+
+@pytest.mark.parametrize("attributes", [0, 0x20, 0o600 << 16, (stat.S_IFREG | 0o644) << 16])
+def test_a_plain_file_as_many_programs_write_it(attributes: int) -> None:
+    def mark(zipped: zipfile.ZipFile) -> None:
+        zipped.getinfo("users.bson").external_attr = attributes
+
+    assert contents(opened(packed(FILES, change=mark))) == CONTENTS
+
+
+@pytest.mark.parametrize("flag", [0x1, 0x1 | 0x40])
+def test_an_encrypted_member(flag: int) -> None:
+    data = poked(poked(packed(FILES), LOCAL, 6, "<H", flag), CENTRAL, 8, "<H", flag)
+    assert refused(data) == "It is refused: 'users.bson' in its zip is encrypted."
+
+
+@pytest.mark.parametrize("flag", [0x20, 0x40])
+def test_other_things_that_nobody_can_read(flag: int) -> None:
+    assert "'users.bson' in its zip is damaged" in refused(poked(packed(FILES), CENTRAL, 8, "<H", flag))
+
+
+@pytest.mark.parametrize("method", [1, 9, 93, 98, 99])
+def test_an_unknown_compression(method: int) -> None:
+    said = refused(poked(packed(FILES), CENTRAL, 10, "<H", method))
+    assert (
+        said == f"It is refused: 'users.bson' in its zip is compressed in a way that is not known ({method})."
+    )
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_compression_of_which_a_few_bytes_are_gigabytes(method: int) -> None:
+    """What 0.1 never wrote: zipfile unpacks all it has read of it at once, whatever the size is to be."""
+    said = refused(packed({"users.bson": bytes(1 << 20)}, method=method))
+    assert (
+        said == f"It is refused: 'users.bson' in its zip is compressed in a way that is not known ({method})."
+    )
+
+
+@pytest.mark.parametrize(
+    "names", [("a/x.bson", "b/x.bson"), ("x.bson", "a/y.bson"), ("a/x.bson", "a/b/y.bson")]
+)
+def test_files_in_several_folders(names: tuple[str, str]) -> None:
+    said = refused(packed(dict.fromkeys(names, b"")))
+    assert said == "Its files do not lie in one folder of the zip, but in several."
+
+
+def test_two_files_of_one_name() -> None:
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        data = packed({"a.bson": b"1"}, change=lambda zipped: zipped.writestr("a.bson", b"2"))
+    assert refused(data) == "Its zip has two files of one name."
+
+
+def test_a_bomb() -> None:
+    """Zeros, in one file or in many."""
+    for files in ({"a.bson": bytes(65 << 20)}, {f"{number}.bson": bytes(7 << 20) for number in range(10)}):
+        data = packed(files)
+        said = refused(data)
+        assert said.startswith(
+            f"It is refused: {len(data):,} bytes of zip would become {sum(map(len, files.values())):,}"
+        )
+        assert said.endswith("That looks like a bomb, no backup.")
+
+
+def test_a_bomb_whose_members_overlap() -> None:
+    """As David Fifield makes them: all members share one kernel, each quotes the headers behind its own."""
+    plain = bytes(1 << 16)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    body = packer.compress(plain) + packer.flush()
+    entries = []
+    for number in range(50, 0, -1):
+        name = b"%02d.bson" % number
+        sizes = struct.pack("<3L2H", zlib.crc32(plain), len(body), len(plain), len(name), 0)
+        header = struct.pack("<4s5H", LOCAL, 20, 0, 8, 0, 0x21) + sizes + name
+        entries.append((name, sizes, len(body) + len(header)))
+        plain, body = (
+            header + plain,
+            struct.pack("<BHH", 0, len(header), len(header) ^ 0xFFFF) + header + body,
+        )
+    body = body[5:]  # nobody quotes the first one
+    directory = b"".join(
+        struct.pack("<4s6H", CENTRAL, 20, 20, 0, 8, 0, 0x21)
+        + sizes
+        + struct.pack("<3H2L", 0, 0, 0, 0, len(body) - behind)
+        + name
+        for name, sizes, behind in reversed(entries)
+    )
+    end = struct.pack("<4s4H2LH", END, 0, 0, 50, 50, len(directory), len(body), 0)
+    assert len(body + directory + end) < 10_000
+    assert refused(body + directory + end).endswith("That looks like a bomb, no backup.")
+
+
+def test_a_bomb_of_members_at_one_place() -> None:
+    def stack(zipped: zipfile.ZipFile) -> None:
+        for member in zipped.infolist():
+            member.header_offset = 0
+
+    data = packed({f"{number}.bson": b"abc" for number in range(9)}, change=stack)
+    assert refused(data).endswith("That looks like a bomb, no backup.")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"P", b"PK", b"no zip at all" * 100, zlib.compress(b"x" * 100), LOCAL * 50, END, bytes(1 << 17)],
+)
+def test_no_zip_at_all(data: bytes) -> None:
+    assert refused(data).startswith("It is no zip file, or a damaged one (")
+
+
+def test_every_cut_is_found() -> None:
+    data = packed(FILES)
+    for cut in range(len(data)):
+        assert refused(data[:cut]).startswith("It is no zip file, or a damaged one (")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_bytes_that_were_changed_are_found_or_do_no_harm(method: int) -> None:
+    """A zip has bytes that say nothing, such as times. By the others no byte of a file may change or go."""
+    data = packed(FILES, "app", method)
+    generator = random.Random(method)
+    harmless = 0
+    for place in [*generator.sample(range(len(data)), 200), *range(len(data) - 400, len(data))]:
+        for value in {*(data[place] ^ 1 << bit for bit in range(8)), 0, 0xFF, ord("/")} - {data[place]}:
+            changed = bytearray(data)
+            changed[place] = value
+            try:
+                assert contents(opened(bytes(changed))) == CONTENTS, (place, value)
+            except DamagedError:
+                continue
+            harmless += 1
+    assert harmless > 100
+
+
+@pytest.mark.parametrize("times", [2, 50])
+def test_bytes_that_are_there_twice_or_not_at_all(times: int) -> None:
+    data = packed(FILES)
+    generator = random.Random(times)
+    for _ in range(300):
+        place, size = generator.randrange(len(data)), generator.randrange(1, 50)
+        middle = data[place : place + size] * generator.choice((0, times))
+        try:
+            assert contents(opened(data[:place] + middle + data[place + size :])) == CONTENTS
+        except DamagedError:
+            continue
+
+
+@pytest.mark.parametrize(
+    ("what", "by"),
+    [
+        *(("file_size", by) for by in (-1, -2099, 1, 1 << 20, 2**32 - 3000, 2**40, 2**63 - 3000)),
+        *(("compress_size", by) for by in (-1, -500, 1, 1 << 20, 2**32 - 3000, 2**40, 2**63 - 3000)),
+        *(("header_offset", by) for by in (1, 100, 1 << 20, 2**32 - 3000, 2**40, 2**64 - 1)),
+        *(("CRC", by) for by in (-1, 1)),
+    ],
+)  # fmt: skip
+def test_a_directory_that_lies(what: str, by: int) -> None:
+    """About one member: found, without reading what is not there, and without room for it."""
+
+    def lie(zipped: zipfile.ZipFile) -> None:
+        member = zipped.getinfo("users.bson")
+        setattr(member, what, getattr(member, what) + by)
+
+    data = packed(FILES, change=lie)
+    tracemalloc.start()
+    try:
+        assert contents(opened(data)) == CONTENTS
+        assert (what, abs(by)) == ("compress_size", 1)  # one byte too many, or the last one, says nothing
+    except DamagedError as error:
+        assert re.search("'users.bson'|bomb", error.message)  # noqa: PT017 - or it is right in spite of it
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4_000_000
+
+
+def test_a_member_that_swallows_others() -> None:
+    """Whose comment is said to be what comes behind it."""
+    data = packed(FILES)
+    rest = data.index(END) - data.index(CENTRAL) - 46 - len("users.bson")
+    said = refused(poked(data, CENTRAL, 32, "<H", rest))
+    assert said == "It is a damaged zip file: it has not as many members as it says."
+
+
+def test_an_end_that_looks_like_two() -> None:
+    """Where the directory is said to begin at the number that marks the end."""
+    said = refused(poked(packed(FILES), END, 16, "4s", END))
+    assert said.startswith("It is no zip file, or a damaged one (")
+
+
+def test_a_file_that_became_a_folder() -> None:
+    """By one byte of its name in the directory."""
+    for name in (b"users.bson", "né.bson".encode()):
+        data = packed(FILES)
+        at = data.rindex(name) + len(name) - 1
+        said = refused(data[:at] + b"/" + data[at + 1 :])
+        assert said.startswith(
+            f"The file {name[:-1].decode() + '/'!r} in its zip is damaged (File name in dir"
+        )
+
+
+def test_a_folder_that_has_bytes() -> None:
+    data = packed({"users.bson": b"12"}).replace(b"users.bson", b"users.bso/")
+    assert refused(data) == "The folder 'users.bso/' in its zip has bytes, as only files have."
+
+
+def test_a_comment_and_what_stands_before_or_behind() -> None:
+    def comment(zipped: zipfile.ZipFile) -> None:
+        zipped.comment = b"kept since 2014 " * 4000
+
+    assert contents(opened(packed(FILES, change=comment))) == CONTENTS
+    assert contents(opened(b"#!/bin/sh\n" + packed(FILES))) == CONTENTS
+
+
+@pytest.mark.parametrize("members", [5_000, 66_000])
+def test_thousands_of_members(members: int) -> None:
+    """Also more than a zip can number in two bytes."""
+    files = opened(packed({f"{number}.bson": b"" for number in range(members)}, method=zipfile.ZIP_STORED))
+    assert len(files.sizes()) == members
+    for number in (0, members // 2, members - 1):
+        with files.open(f"{number}.bson") as stream:
+            assert stream.read(1) == b""
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A folder with a zip of 60 MB that shrink to nothing, and of 20 MB that do not."""
+    with zipfile.ZipFile(tmp_path / NAME, "w") as zipped:
+        zipped.writestr("zeros.bson", bytes(60_000_000), zipfile.ZIP_DEFLATED)
+        zipped.writestr("noise.bson", random.Random(1).randbytes(20_000_000), zipfile.ZIP_STORED)
+    return tmp_path
+
+
+def test_memory_stays_flat(large: Path) -> None:
+    tracemalloc.start()
+    files = ZippedFiles(LocalStore(large), NAME, (large / NAME).stat().st_size)
+    total = 0
+    for name in files.sizes():
+        with files.open(name) as stream:
+            while part := stream.read(1 << 18):
+                total += len(part)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert total == 80_000_000
+    assert peak < 3_000_000
+
+
+WATCHED = """
+import os, sys
+from pathlib import Path
+from monarch.backups.zip_v01 import ZippedFiles
+from monarch.stores.local import LocalStore
+
+def watch(event, arguments):
+    if event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        raise SystemExit(f"{arguments[0]} was opened to be written")
+
+folder, name = Path(sys.argv[1]), sys.argv[2]
+sys.addaudithook(watch)
+files = ZippedFiles(LocalStore(folder), name, (folder / name).stat().st_size)
+for name in files.sizes():
+    with files.open(name) as stream:
+        while stream.read(1 << 20):
+            pass
+print("read")
+if len(sys.argv) > 3:
+    (folder / "other").write_bytes(b"")
+"""
+
+
+def test_nothing_is_written_to_the_disk(large: Path) -> None:
+    command = [sys.executable, "-c", WATCHED, str(large), NAME]
+    for more, code in ([], 0), (["write"], 1):  # what watches does see what is written
+        done = subprocess.run([*command, *more], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (code, "read\n"), done.stderr
+
+
+def test_a_zip_that_is_deleted_while_it_is_read() -> None:
+    store = MemoryStore()
+    store.prepare()
+    data = packed({"a.bson": random.Random(1).randbytes(1 << 20)})
+    with store.create(NAME) as upload:
+        upload.write(data)
+        upload.finish()
+    files = ZippedFiles(store, NAME, len(data))
+    store.delete(NAME)
+    with pytest.raises(NotStored), files.open("a.bson") as stream:
+        stream.read(1)

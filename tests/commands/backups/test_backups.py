@@ -1,0 +1,310 @@
+"""``backup`` and what is done with backups, as a person runs it: what it says, refuses, and leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.commands.console.test_questions import end
+from tests.commands.parsing.test_completion import complete
+from tests.support.runs.shell import Folder
+from tests.support.runs.two_environments import DOCUMENTS, Two, assert_error, entry
+from tests.support.servers.mongod import PASSWORD, Server
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def kept(two: Two) -> Path:
+    """Where the backups of ``two`` are kept, which is not there yet."""
+    return two.folder.keep_backups()
+
+
+def today(stem: str) -> str:
+    return f"{stem}__{datetime.now(UTC):%Y_%m_%d}"
+
+
+def flat(text: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def test_a_backup_says_what_it_did(two: Two, kept: Path) -> None:
+    ran = two.folder.inside("backup", "production", "--engine", "native")
+    name = today(two.source.name)
+    assert ran.code == 0
+    assert flat(ran.err) == ["Note: the folder backups was made, for backups."]
+    lines = flat(ran.out)
+    assert lines[0] == "COLLECTION DOCUMENTS SIZE INDEXES TIME"
+    assert re.fullmatch(r"users 200 \d\.\d kB 2 \d\.\d s", lines[2])
+    assert re.fullmatch(
+        rf"Backed up production as {name}: 2 collections, 201 documents, \d+\.\d kB, packed into \d\.\d kB, "
+        r"in \d\.\d s, by native \(pymongo [\d.]+\)\.",
+        lines[4],
+    )
+    assert lines[5] == f"It lies in backups. To restore it: monarch restore {name}:ENVIRONMENT"
+    assert {path.name for path in kept.iterdir()} == {
+        ".gitignore",
+        f"{name}.dmp.zst",
+        f"{name}.dmp.zst.json",
+    }
+
+
+def test_files_are_for_nobody_else(two: Two, kept: Path) -> None:
+    before = os.umask(0)
+    try:
+        assert two.folder.inside("backup", "production").code == 0
+    finally:
+        os.umask(before)
+    assert kept.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in kept.iterdir()} == {0o600}
+
+
+def test_names(two: Two, kept: Path) -> None:
+    """The next free one of the day, whatever ends how."""
+    first = today("app")
+    kept.mkdir()
+    (kept / f"{first}_3.dmp.zip").write_bytes(b"of monarch 0.1")
+    for codec in ("zst", "gz", "zst"):
+        assert two.folder.inside("backup", "production", "--name", "app", "--codec", codec).code == 0
+    names = {path.name for path in kept.iterdir() if not path.name.endswith(".json")}
+    assert names == {
+        f"{first}.dmp.zst",
+        f"{first}_2.dmp.gz",
+        f"{first}_3.dmp.zip",
+        f"{first}_4.dmp.zst",
+    }
+    said = two.folder.inside("backup", "production", "--name", "of: 10 ü", "--json").json
+    assert said["name"] == today("of: 10 ü")
+    assert two.folder.inside("verify_backup", said["name"]).code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "hint"),
+    [
+        (["--name", "../up"], "No backup can be called '../up': the name begins with '.'", "--name OTHER"),
+        (["--name", "a/b"], "the name has '/' in it", "--name OTHER"),
+        (["--name", ""], "the name is empty", "--name OTHER"),
+        (["--name", "a\nb"], "the name has '\\\\n' in it", "--name OTHER"),
+        (["--name", "-x"], "the name begins with '-'", "--name OTHER"),
+        (["--name", "n" * 201], "the name is longer than 200 bytes", "--name OTHER"),
+        (["--level", "20"], "zst has no level 20", "--level 1 to 19"),
+        (["--codec", "gz", "--level", "9"], "gz has no level 9", "--level 1 to 3"),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything(
+    two: Two, kept: Path, arguments: list[str], said: str, hint: str
+) -> None:
+    assert_error(two.folder.inside("backup", "production", *arguments), 2, said, hint)
+    assert not kept.exists()
+
+
+def test_a_settings_file_without_backups(two: Two) -> None:
+    for command in (["backup", "production"], ["list_backups"], ["restore", "a:dev", "--yes"]):
+        ran = two.folder.inside(*command)
+        assert_error(ran, 2, "There is no BACKUPS in migrations/settings.py", "'LOCAL'")
+
+
+def test_a_source_that_holds_nothing_is_an_error(two: Two, kept: Path) -> None:
+    two.folder.settings(production=entry(two.server, "no_such_database"))
+    two.folder.keep_backups()
+    ran = two.folder.inside("backup", "production")
+    assert_error(ran, 1, "'production' holds no collections: there is nothing to back up", "--allow-empty")
+    assert not kept.exists()
+    assert two.folder.inside("backup", "production", "--allow-empty").code == 0
+    assert two.folder.inside("verify_backup", "--all").code == 0
+
+
+def test_a_server_that_is_not_there(two: Two, kept: Path) -> None:
+    gone = {"host": "localhost:1", "db_name": "app", "serverSelectionTimeoutMS": 300}
+    two.folder.settings(production=gone)
+    two.folder.keep_backups()
+    ran = two.folder.inside("backup", "production")
+    assert ran.code == 5
+    assert "Error: " in ran.err
+    assert not kept.exists()
+
+
+def test_a_reader_may_take_one_and_nobody_sees_the_password(two: Two, kept: Path, tools: Path) -> None:
+    with two.server.client() as client:
+        client.admin.command("createUser", "looker", pwd=PASSWORD, roles=["readAnyDatabase"])
+    host = {"host": two.server.host, "username": "looker", "password": PASSWORD, "authSource": "admin"}
+    two.folder.settings(production={**host, "db_name": two.source.name})
+    two.folder.keep_backups()
+    with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
+    said = ""
+    for engine in ("native", "tools"):
+        ran = two.folder.monarch(
+            "backup", "production", "--engine", engine, "--traceback", variables=with_tools
+        )
+        assert ran.code == 0, ran.said
+        said += ran.said
+    with two.server.client() as client:
+        client.admin.command("dropUser", "looker")
+    failed = two.folder.monarch(
+        "backup", "production", "--engine", "tools", "--traceback", variables=with_tools
+    )
+    assert failed.code == 5
+    said += failed.said + two.folder.inside("show_backup", today(two.source.name), "--json").said
+    assert PASSWORD not in said
+    for path in kept.iterdir():
+        assert PASSWORD.encode() not in path.read_bytes()
+    names = {path.name for path in kept.iterdir()}
+    assert not any(name.endswith(".part") for name in names)
+    assert len(names) == 5
+    assert two.folder.inside("verify_backup", "--all").code == 0
+
+
+def test_json_and_what_the_manifest_says(two: Two, kept: Path) -> None:
+    ran = two.folder.inside("backup", "production", "--engine", "native", "--json")
+    said = ran.json
+    name = today(two.source.name)
+    assert (said["name"], said["place"], said["environment"]) == (name, "backups", "production")
+    assert {row["name"]: row["documents"] for row in said["collections"]} == {
+        "mongo_migration_history": 1,
+        "users": DOCUMENTS,
+        "young": 0,
+    }
+    written = json.loads((kept / f"{name}.dmp.zst.json").read_text())
+    assert written["size"] == (kept / f"{name}.dmp.zst").stat().st_size == said["size"]
+    assert written["sha256"] == said["sha256"]
+    (listed,) = two.folder.inside("list_backups", "--json").json
+    assert listed == {
+        "name": name,
+        "archive": f"{name}.dmp.zst",
+        "state": "good",
+        "environment": "production",
+        "taken_at": written["taken_at"],
+        "bytes": written["size"],
+        "documents": DOCUMENTS + 1,
+        "query_set": None,
+        "why": None,
+    }
+    shown = two.folder.inside("show_backup", name, "--json").json
+    assert shown["collections"] == written["collections"]
+    assert shown["server"].startswith("MongoDB ")
+
+
+def test_list_show_verify_and_delete(two: Two, kept: Path) -> None:
+    listed = two.folder.inside("list_backups")
+    assert (listed.code, listed.out) == (0, "There are no backups in backups.\n")
+    assert not kept.exists()
+    for _ in range(2):
+        assert two.folder.inside("backup", "production", "--name", "app").code == 0
+    first, second = today("app"), today("app") + "_2"
+    assert [line.split()[0] for line in flat(two.folder.inside("list_backups").out)[1:]] == [first, second]
+    shown = two.folder.inside("show_backup", f"{first}.dmp.zst")
+    assert f"Name {first}" in flat(shown.out)
+    assert "Holds 2 collections, 201 documents," in " ".join(shown.out.split())
+    verified = two.folder.inside("verify_backup", first, second)
+    assert verified.code == 0
+    assert [line.split(":")[0] for line in verified.out.splitlines()] == [f"good {first}", f"good {second}"]
+    assert two.folder.inside("verify_backup", "--all").out.endswith("2 backups, all of them good.\n")
+
+    archive = kept / f"{first}.dmp.zst"
+    data = bytearray(archive.read_bytes())
+    data[len(data) // 2] ^= 1
+    archive.write_bytes(data)
+    verified = two.folder.inside("verify_backup", "--all")
+    assert_error(verified, 1, f"1 of 2 backups cannot be restored: {first}", f"is {second!r}")
+    assert f"BROKEN {first}: Backup '{first}' is broken: " in verified.out
+    rows = two.folder.inside("verify_backup", "--all", "--json").json
+    assert [(row["name"], row["good"]) for row in rows] == [(first, False), (second, True)]
+
+    asked = two.folder.inside("delete_backup", first, second)
+    assert asked.code == 2
+    assert "Delete 2 backups from backups: are you SURE" in asked.err
+    wrong = two.folder.inside("delete_backup", first, "app", "--yes")
+    assert_error(wrong, 2, "There is no backup 'app'", "list_backups")
+    assert archive.exists()
+    gone = two.folder.inside("delete_backup", first, "--yes")
+    assert (gone.code, gone.out) == (0, f"Deleted {first}.dmp.zst.\n")
+    assert {path.name for path in kept.iterdir()} == {
+        ".gitignore",
+        f"{second}.dmp.zst",
+        f"{second}.dmp.zst.json",
+    }
+
+
+def test_a_person_is_asked_before_a_backup_goes(two: Two, kept: Path) -> None:
+    assert two.folder.inside("backup", "production", "--name", "app").code == 0
+    for answer, code in (("n", 1), ("y", 0)):
+        terminal = two.folder.terminal("delete_backup", today("app"))
+        terminal.expect("are you SURE")
+        terminal.sendline(answer)
+        assert end(terminal)[0] == code
+        assert (kept / f"{today('app')}.dmp.zst").exists() == (code == 1)
+
+
+def test_what_is_not_whole_is_told(two: Two, kept: Path) -> None:
+    assert two.folder.inside("backup", "production", "--name", "app").code == 0
+    (kept / f"{today('app')}.dmp.zst").rename(kept / "lost.dmp.zst")
+    (kept / "cut.dmp.gz.part").write_bytes(b"half")
+    (kept / "old.dmp.zip").write_bytes(b"zip")
+    (kept / "notes.txt").write_text("mine")
+    rows = {row["name"]: row for row in two.folder.inside("list_backups", "--json").json}
+    assert {name: row["state"] for name, row in rows.items()} == {
+        today("app"): "broken",
+        "cut": "unfinished",
+        "lost": "incomplete",
+        "old": "legacy",
+    }
+    listed = two.folder.inside("list_backups")
+    assert f"Note: {today('app')} is broken: its archive is missing." in listed.err
+    assert "Note: lost is incomplete: it has no manifest" in listed.err
+    assert "monarch delete_backup cut" in listed.err
+    for name, state in (("lost", "incomplete"), ("cut", "unfinished"), (today("app"), "broken")):
+        ran = two.folder.inside("verify_backup", name)
+        assert ran.code == 1
+        assert f"Backup '{name}' is {state}" in ran.out
+        ran = two.folder.inside("restore", f"{name}:dev", "--yes")
+        assert_error(ran, 1, f"Backup '{name}' is {state}", "There is no other good one")
+        assert two.folder.inside("delete_backup", name, "--yes").code == 0
+    assert {path.name for path in kept.iterdir()} == {".gitignore", "notes.txt", "old.dmp.zip"}
+
+
+def test_two_endings_of_one_name(two: Two, kept: Path) -> None:
+    kept.mkdir()
+    for ending in ("zip", "gz"):
+        (kept / f"app.dmp.{ending}").write_bytes(b"")
+    ran = two.folder.inside("show_backup", "app")
+    assert_error(ran, 2, "'app' may be 'app.dmp.gz' and 'app.dmp.zip'", "with its ending")
+    assert two.folder.inside("delete_backup", "app.dmp.gz", "--yes").code == 0
+    assert [path.name for path in kept.iterdir()] == ["app.dmp.zip"]
+
+
+def test_backups_complete(folder: Folder) -> None:
+    folder.settings(development={"embedded": True, "db_name": "a"}, production={"host": "h", "db_name": "a"})
+    kept = folder.keep_backups()
+    assert complete(folder, "monarch show_backup ") == set()
+    kept.mkdir()
+    for name in ("app__2014_05_29.dmp.zst", "app__2014_05_30.dmp.zip", "other.txt", "a.dmp.gz.part"):
+        (kept / name).write_bytes(b"")
+    both = {"app__2014_05_29", "app__2014_05_30"}
+    assert complete(folder, "monarch show_backup a") == both
+    assert complete(folder, "monarch verify_backup app__2014_05_29 a") == both
+    assert complete(folder, "monarch restore app__2014_05_3") == {"app__2014_05_30:"}
+    assert complete(folder, "monarch restore p") == {"production:"}
+
+
+@pytest.mark.parametrize("columns", [30, 100])
+def test_the_bar_of_a_backup(two: Two, kept: Path, columns: int) -> None:
+    terminal = two.folder.terminal("backup", "production", "--engine", "native", columns=columns)
+    code, said = end(terminal)
+    assert code == 0
+    drawn = [part for part in said.replace("\r\n", "\n").split("\r") if "\n" not in part and part]
+    assert any(part.startswith("dumping [") for part in drawn)
+    assert all(len(part) < columns for part in drawn)
+    assert kept.exists()
+
+
+def test_by_the_tools(two: Two, kept: Path, tools: Path, server: Server) -> None:
+    with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
+    said = two.folder.monarch("backup", "production", "--json", variables=with_tools).json
+    assert said["engine"] == "tools"
+    assert [version.split()[0] for version in said["versions"]] == ["mongodump", "mongorestore"]
+    assert two.folder.inside("verify_backup", said["name"]).code == 0

@@ -1,0 +1,415 @@
+"""Backups in a bucket, by the real commands, on a real server."""
+
+from __future__ import annotations
+
+import os
+import re
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.backups.test_many import fill as fill_folder
+from tests.commands.backups.test_backups import today
+from tests.stores.s3.test_store import bucket as bucket  # a fixture
+from tests.support.runs.shell import Folder
+from tests.support.runs.two_environments import DOCUMENTS, Two, assert_error
+from tests.support.servers.s3 import (
+    KEY,
+    READERS_KEY,
+    READERS_SECRET,
+    SECRET,
+    FaultyProxy,
+    S3Server,
+    run_proxy,
+    run_sts,
+)
+
+pytestmark = pytest.mark.server
+NO_KEYS = {"aws_access_key_id": None, "aws_secret_access_key": None}
+
+
+def keep_in(folder: Folder, settings: dict[str, Any]) -> None:
+    """Say in the settings that backups are kept there, and nowhere else."""
+    path = folder.path / "migrations/settings.py"
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("BACKUPS")]
+    path.write_text("\n".join([*lines, f"BACKUPS = {{'S3': {settings!r}}}", ""]))
+
+
+@pytest.fixture
+def kept(two: Two, s3: S3Server, bucket: str) -> str:
+    """The bucket in which the backups of ``two`` are kept."""
+    keep_in(two.folder, s3.settings(bucket, prefix="app"))
+    return bucket
+
+
+def objects(s3: S3Server, bucket: str) -> set[str]:
+    return {entry["Key"] for entry in s3.client().list_objects_v2(Bucket=bucket).get("Contents", ())}
+
+
+def test_the_story(two: Two, s3: S3Server, kept: str) -> None:
+    name = today(two.source.name)
+    taken = two.folder.monarch("backup", "production", "--engine", "native")
+    assert (taken.code, taken.err) == (0, "")
+    assert f"It lies in s3://{kept}/app. To restore it: monarch restore {name}:ENVIRONMENT" in taken.out
+    assert objects(s3, kept) == {f"app/{name}.dmp.zst", f"app/{name}.dmp.zst.json"}
+    (listed,) = two.folder.monarch("list_backups", "--json").json
+    assert (listed["name"], listed["state"], listed["documents"]) == (name, "good", DOCUMENTS + 1)
+    assert f"Name         {name}" in two.folder.monarch("show_backup", name).out
+    assert two.folder.monarch("verify_backup", "--all").code == 0
+    restored = two.folder.monarch("restore", "production:dev", "--yes")
+    assert restored.code == 0, restored.said
+    two.assert_copied()
+    assert two.folder.monarch("backup", "production", "--codec", "gz").code == 0
+    assert len(objects(s3, kept)) == 4
+    assert two.folder.monarch("delete_backup", name, f"{name}_2", "--yes").code == 0
+    assert objects(s3, kept) == set()
+
+
+def test_what_is_foreign_is_left_alone_and_what_is_old_restores(
+    two: Two, s3: S3Server, kept: str, tmp_path: Path
+) -> None:
+    client = s3.client()
+    for key in ("notes.txt", "app/notes.txt", "app/deeper/x.dmp.zst", "other.dmp.zst"):
+        client.put_object(Bucket=kept, Key=key, Body=b"mine")
+    old = tmp_path / "old.dmp.zip"
+    with zipfile.ZipFile(old, "w") as archive:
+        archive.writestr("users.bson", (22).to_bytes(4, "little") + b"\x07_id\0" + bytes(12) + b"\0")
+        archive.writestr(
+            "users.metadata.json", '{"options":{},"indexes":[{"v":1,"key":{"_id":1},"name":"_id_"}]}'
+        )
+    client.put_object(Bucket=kept, Key="app/old.dmp.zip", Body=old.read_bytes())
+    (listed,) = two.folder.monarch("list_backups", "--json").json
+    assert (listed["name"], listed["state"]) == ("old", "legacy")
+    restored = two.folder.monarch("restore", "old:dev", "--yes")
+    assert restored.code == 0, restored.said
+    assert two.target.users.count_documents({}) == 1
+    assert two.folder.monarch("delete_backup", "old", "--yes").code == 0
+    assert len(objects(s3, kept)) == 4
+
+
+def test_an_upload_that_was_left_is_shown_and_removed(two: Two, s3: S3Server, kept: str) -> None:
+    name = today(two.source.name)
+    client = s3.client()
+    client.create_multipart_upload(Bucket=kept, Key=f"app/{name}.dmp.zst")
+    (listed,) = two.folder.monarch("list_backups", "--json").json
+    assert (listed["name"], listed["state"]) == (name, "begun")
+    noted = two.folder.monarch("list_backups").err
+    assert f"Note: {name} is begun: it is being written, or was cut off less than 15 minutes ago." in noted
+    assert f"If it was, to remove it: monarch delete_backup {name}" in noted
+    ran = two.folder.monarch("restore", f"{name}:dev", "--yes")
+    assert_error(ran, 4, f"Backup '{name}' is not there yet", "Wait")
+    # It may be at work: a nightly look at all of them says nothing of it.
+    assert "There are no backups" in two.folder.monarch("verify_backup", "--all").err
+    # Its name is not taken from it.
+    assert two.folder.monarch("backup", "production", "--json").json["name"] == f"{name}_2"
+    assert two.folder.monarch("delete_backup", name, "--yes").code == 0
+    assert not client.list_multipart_uploads(Bucket=kept).get("Uploads")
+
+
+@pytest.fixture
+def proxy(s3: S3Server) -> Iterator[FaultyProxy]:
+    with run_proxy(s3) as made:
+        yield made
+
+
+def test_a_backup_that_cannot_be_kept_leaves_nothing(
+    two: Two, s3: S3Server, kept: str, proxy: FaultyProxy
+) -> None:
+    keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
+    proxy.add("refuse", r"^PUT .*partNumber=", times=1000)
+    ran = two.folder.monarch("backup", "production", "--engine", "native")
+    assert_error(ran, 5, "cannot be reached", "endpoint_url")
+    proxy.clear()
+    assert two.folder.monarch("list_backups", "--json").json == []
+    # Cut off at the manifest, the archive goes too.
+    proxy.add("refuse", r"^PUT .*json\?.*partNumber=", times=1000)
+    assert two.folder.monarch("backup", "production", "--engine", "native").code == 5
+    proxy.clear()
+    assert two.folder.monarch("list_backups", "--json").json == []
+    assert objects(s3, kept) == set()
+
+
+@pytest.mark.parametrize("read_before", [0, 1], ids=["when it is verified", "when it is used"])
+def test_bytes_that_change_on_the_way_are_found(
+    two: Two, s3: S3Server, kept: str, proxy: FaultyProxy, read_before: int
+) -> None:
+    """The archive in the bucket is right, but what arrives of it is not."""
+    said = two.folder.monarch("backup", "production", "--engine", "native", "--json").json
+    keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
+    # It is small, so it is read by one request each time.
+    proxy.add("stall", r"^GET [^?]*\.zst$", times=read_before)
+    proxy.add("flip answer", r"^GET [^?]*\.zst$", at=1000)
+    ran = two.folder.monarch("restore", f"{said['name']}:dev", "--yes", "--engine", "native")
+    assert_error(ran, 1, f"Backup '{said['name']}' is broken: .* 'dev' is as it was", "no other good one")
+    two.assert_old()
+    assert two.folder.monarch("restore", f"{said['name']}:dev", "--yes", "--engine", "native").code == 0
+    two.assert_copied()
+
+
+def test_a_connection_that_breaks_goes_on(two: Two, s3: S3Server, kept: str, proxy: FaultyProxy) -> None:
+    two.source.more.insert_many({"_id": n, "text": f"{n * 7919 % 10007:x}" * 40} for n in range(20_000))
+    keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
+    proxy.add("cut request", r"^PUT .*partNumber=", at=10_000)
+    proxy.add("status", r"^POST ", code=(503, "SlowDown"))
+    proxy.add("cut answer", r"^GET [^?]*\.zst$", at=10_000, times=2)
+    taken = two.folder.monarch("backup", "production", "--engine", "native")
+    assert taken.code == 0, taken.said
+    restored = two.folder.monarch("restore", "production:dev", "--yes", "--engine", "native")
+    assert restored.code == 0, restored.said
+    two.assert_copied()
+    assert all(fault.times == 0 for fault in proxy.faults)
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "hint"),
+    [
+        ({"bucket_name": "no-such-bucket"}, "There is no bucket 'no-such-bucket' at http", "s3 mb s3://no"),
+        ({"aws_access_key_id": "NOBODYSKEY"}, "does not know this access key", "BACKUPS"),
+        ({"aws_secret_access_key": "hush/wrong"}, "secret access key does not go with", "BACKUPS"),
+        ({"endpoint_url": "http://127.0.0.1:1"}, "http://127.0.0.1:1 cannot be reached", "endpoint_url"),
+        (
+            {"aws_access_key_id": None, "aws_secret_access_key": None},
+            "'aws_access_key_id' in BACKUPS is empty on this machine",
+            "variable",
+        ),
+        (
+            {"aws_access_key_id": None, "aws_secret_access_key": None, "profile": "nobodys"},
+            "A profile of AWS is not known here: .*nobodys",
+            "list-profiles",
+        ),
+        (
+            {"aws_access_key_id": READERS_KEY, "aws_secret_access_key": READERS_SECRET},
+            "S3 denies s3:PutObject on '",
+            "Allow s3:PutObject",
+        ),
+    ],
+)
+def test_refusals(two: Two, s3: S3Server, kept: str, change: dict[str, Any], said: str, hint: str) -> None:
+    keep_in(two.folder, {**s3.settings(kept, prefix="app"), **change})
+    alone = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "none", "HOME": str(two.folder.path)}
+    ran = two.folder.monarch("backup", "production", "--engine", "native", variables=alone)
+    assert_error(ran, 5, said, hint)
+    assert "hush" not in ran.said
+    assert two.folder.monarch("backup", "production", "--traceback", variables=alone).said.count("hush") == 0
+
+
+def test_credentials_are_found_where_aws_has_them(two: Two, s3: S3Server, kept: str) -> None:
+    keep_in(two.folder, {**s3.settings(kept, prefix="app"), **NO_KEYS})
+    ran = two.folder.monarch(
+        "backup", "production", variables={"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+    )
+    assert ran.code == 0, ran.said
+    profile = two.folder.write(
+        "aws/credentials", f"[work]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n"
+    )
+    keep_in(two.folder, {**s3.settings(kept, prefix="app"), **NO_KEYS, "profile": "work"})
+    ran = two.folder.monarch(
+        "verify_backup", "--all", variables={"AWS_SHARED_CREDENTIALS_FILE": str(profile)}
+    )
+    assert ran.code == 0, ran.said
+
+
+def test_a_role_is_taken(two: Two, s3: S3Server, kept: str) -> None:
+    """With credentials that may do nothing else; those of the role are the ones that S3 sees."""
+    role = "arn:aws:iam::123456789012:role/backups"
+    mine = {"aws_access_key_id": "NOBODYSKEY", "aws_secret_access_key": "hush/nobodys"}
+    keep_in(two.folder, {**s3.settings(kept, prefix="app"), **mine, "role_arn": role})
+    with run_sts() as (url, asked):
+        ran = two.folder.monarch("backup", "production", variables={"AWS_ENDPOINT_URL_STS": url})
+    assert ran.code == 0, ran.said
+    (request,) = asked
+    assert request["RoleArn"] == [role]
+    assert request["RoleSessionName"] == ["monarch"]
+    assert len(objects(s3, kept)) == 2
+
+
+def test_nobody_sees_a_secret(two: Two, s3: S3Server, kept: str) -> None:
+    """Not even in botocore's own log, for those who turn it on."""
+    settings = two.folder.path / "migrations/settings.py"
+    settings.write_text("import logging\nlogging.basicConfig(level=logging.DEBUG)\n" + settings.read_text())
+    said = ""
+    for command in (["backup", "production", "--json"], ["list_backups"], ["verify_backup", "--all"]):
+        ran = two.folder.monarch(*command, "--traceback")
+        assert ran.code == 0, ran.said
+        said += ran.said
+    assert "GET /" in said  # what is logged is seen
+    assert SECRET not in said
+    client = s3.client()
+    for key in objects(s3, kept):
+        assert SECRET.encode() not in client.get_object(Bucket=kept, Key=key)["Body"].read()
+
+
+def test_without_boto3(two: Two, s3: S3Server, kept: str, tmp_path: Path) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    (blocked / "boto3.py").write_text("raise ModuleNotFoundError('no boto3')\n")
+    path = os.pathsep.join([str(blocked), os.environ.get("PYTHONPATH", "")])
+    ran = two.folder.monarch("list_backups", variables={"PYTHONPATH": path})
+    assert_error(ran, 5, "Backups in S3 need boto3", "pip install boto3")
+
+
+# The requests of a backup and of a restore, and what may happen to them.
+REQUESTS = (
+    *(r"^GET [^?]*\?.*list-type", r"^POST .*\?uploads", "^PUT .*partNumber=", "^POST .*uploadId="),
+    r"^GET [^?]*\.zst($|\?)",
+    r"^GET [^?]*\.json($|\?)",
+)
+FAULTS: dict[str, dict[str, Any]] = {
+    "refused": {"what": "refuse"},
+    "cut": {"what": "cut answer", "at": 100},
+    "500": {"what": "status", "code": (500, "InternalError")},
+    "slow down": {"what": "status", "code": (503, "SlowDown")},
+    "wrong bytes": {"what": "flip answer", "at": 500},
+    "lost": {"what": "lose"},
+}
+
+
+@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.parametrize("times", [1, 1000], ids=["once", "for good"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_whatever_the_network_does(
+    two: Two, s3: S3Server, kept: str, proxy: FaultyProxy, fault: str, times: int
+) -> None:
+    """A backup and a restore go well or fail cleanly, and nothing is called good that is not."""
+    good = two.folder.inside("backup", "production", "--engine", "native", "--json").json["name"]
+    through = replace(s3, url=proxy.url).settings(kept, prefix="app")
+    commands = (("backup", "production"), ("restore", f"{good}:dev", "--yes"))
+    ended = []
+    keep_in(two.folder, through)
+    for request, command in product(REQUESTS, commands):
+        proxy.add(**FAULTS[fault], which=request, times=times)
+        ran = two.folder.inside(*command, "--engine", "native")
+        met = proxy.faults[0].times < times
+        proxy.clear()
+        assert ran.code in (0, 1, 5), ran.said
+        assert ran.code == 0 or re.fullmatch("Error: .+\nHint: .+\n", ran.err), ran.err
+        if command[0] == "restore" and ran.code == 0:
+            two.assert_copied()
+            two.make_old()
+        two.assert_old()
+        if met:
+            ended.append(ran.code)
+    assert len(ended) >= 7
+    assert set(ended) <= {0, 1} if times == 1 else 5 in ended
+    for listed in two.folder.inside("list_backups", "--json").json:
+        assert listed["state"] in ("good", "begun"), listed
+        assert listed["state"] == "begun" or two.folder.inside("verify_backup", listed["name"]).code == 0
+
+
+def test_a_thousand_keys_are_a_request(
+    two: Two, s3: S3Server, kept: str, proxy: FaultyProxy, tmp_path: Path
+) -> None:
+    backups = 600
+    fill_folder(tmp_path / "many", backups)
+    (tmp_path / "many" / "tiny").unlink()
+    client = s3.client()
+
+    def put(path: Path) -> None:
+        client.put_object(Bucket=kept, Key=f"app/{path.name}", Body=path.read_bytes())
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(put, (tmp_path / "many").iterdir()))
+    keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
+    listed = two.folder.monarch("list_backups", "--json").json
+    assert [one["state"] for one in listed] == ["good"] * backups
+    assert len({one["name"] for one in listed}) == backups
+    pages = [request for request in proxy.requests if "list-type=2" in request]
+    assert len(pages) == 2
+    # Besides: the uploads that have begun, asked for in two ways, and each manifest once.
+    assert len(proxy.requests) == 2 + 2 + backups
+
+
+def test_a_session_that_has_expired_breaks_no_backup(
+    two: Two, s3: S3Server, kept: str, proxy: FaultyProxy
+) -> None:
+    """What cannot be read is not called broken, or somebody would delete it."""
+    names = [two.folder.monarch("backup", "production", "--json").json["name"] for _ in range(2)]
+    keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
+    proxy.add("status", r"^GET [^?]*\.json$", times=1000, code=(400, "ExpiredToken"))
+    ran = two.folder.monarch("verify_backup", "--all")
+    assert_error(ran, 5, "2 of 2 backups could not be read: .* The session has expired", "says nothing")
+    assert ran.out.count("unread ") == 2
+    assert "BROKEN" not in ran.said
+    rows = two.folder.monarch("verify_backup", "--all", "--json").json
+    assert [row["good"] for row in rows] == [None, None]
+    assert_error(
+        two.folder.monarch("restore", f"{names[0]}:dev", "--yes"), 5, "session has expired", "Log in"
+    )
+    ran = two.folder.monarch("restore", "production:dev", "--yes")
+    assert_error(ran, 1, f"'{names[1]}' may be the newest backup of 'production'", "name the backup")
+    # One that can be read is not the newest for that.
+    proxy.clear()
+    proxy.add("status", rf"^GET [^?]*{names[1]}\.dmp\.zst\.json$", times=1000, code=(403, "AccessDenied"))
+    ran = two.folder.monarch("restore", "production:dev", "--yes")
+    assert_error(ran, 1, f"'{names[1]}' may be the newest backup of 'production'", "name the backup")
+    two.assert_old()
+    assert two.folder.monarch("restore", f"{names[0]}:dev", "--yes").code == 0
+
+
+def test_what_cannot_be_removed_is_told(two: Two, s3: S3Server, kept: str, proxy: FaultyProxy) -> None:
+    """By somebody who may write and not delete, as some CI jobs."""
+    name = today(two.source.name)
+    keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
+    proxy.add("status", "^DELETE ", times=1000, code=(403, "AccessDenied"))
+    proxy.add("status", "^PUT .*partNumber=", times=1, code=(403, "AccessDenied"))
+    ran = two.folder.monarch("backup", "production", "--engine", "native")
+    assert_error(ran, 5, "S3 denies s3:PutObject", f"Something of '{name}' may be left")
+    assert two.folder.monarch("list_backups", "--json").json[0]["state"] == "begun"
+
+
+def test_an_object_of_somebody_else_is_never_deleted(
+    two: Two, s3: S3Server, kept: str, proxy: FaultyProxy
+) -> None:
+    name = f"app/{today(two.source.name)}.dmp.zst.json"
+    keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
+    client = s3.client()
+    proxy.add(
+        "do",
+        r"^PUT [^?]*json\?.*partNumber",
+        do=lambda: client.put_object(Bucket=kept, Key=name, Body=b"mine"),
+    )
+    ran = two.folder.monarch("backup", "production", "--engine", "native")
+    assert ran.code == 5, ran.said
+    assert objects(s3, kept) == {name}
+    assert client.get_object(Bucket=kept, Key=name)["Body"].read() == b"mine"
+
+
+def test_a_role_without_anybody_to_take_it(two: Two, s3: S3Server, kept: str) -> None:
+    role = {"role_arn": "arn:aws:iam::123456789012:role/backups"}
+    keep_in(two.folder, {**s3.settings(kept), **NO_KEYS, **role})
+    alone = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "none", "HOME": str(two.folder.path)}
+    ran = two.folder.monarch("list_backups", variables=alone)
+    assert_error(ran, 5, "'aws_access_key_id' in BACKUPS is empty", "variable")
+
+
+def test_one_that_is_finished_while_it_is_deleted_stays(
+    two: Two, s3: S3Server, kept: str, proxy: FaultyProxy
+) -> None:
+    """Somebody takes a slow backup for one that was cut off."""
+    name = two.folder.monarch("backup", "production", "--json").json["name"]
+    client = s3.client()
+    keys = [f"app/{name}.dmp.zst{end}" for end in ("", ".json")]
+    bodies = [client.get_object(Bucket=kept, Key=key)["Body"].read() for key in keys]
+    client.delete_object(Bucket=kept, Key=keys[1])
+    begun = client.create_multipart_upload(Bucket=kept, Key=keys[1])["UploadId"]
+    keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
+
+    def finish() -> None:
+        which: dict[str, Any] = {"Bucket": kept, "Key": keys[1], "UploadId": begun}
+        part = client.upload_part(**which, PartNumber=1, Body=bodies[1])
+        parts = [{"PartNumber": 1, "ETag": part["ETag"]}]
+        client.complete_multipart_upload(**which, MultipartUpload={"Parts": parts})
+
+    proxy.add("do", f"^GET .*uploads&prefix=.*{name}.dmp.zst.json", do=finish)
+    ran = two.folder.monarch("delete_backup", name, "--yes")
+    assert ran.code == 1
+    assert f"Error: '{name}' is another one by now: good" in ran.err
+    assert "Hint: Nothing of it was deleted" in ran.err
+    assert objects(s3, kept) == set(keys)
+    assert two.folder.monarch("verify_backup", name).code == 0

@@ -1,0 +1,172 @@
+"""Backups of monarch 0.1 as a person meets them: listed, shown, verified, restored, deleted, and refused."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import bson
+import pytest
+
+from tests.commands.backups.test_backups import flat, today
+from tests.commands.console.test_questions import end
+from tests.support.runs.two_environments import Two, assert_error
+from tests.support.samples.zips import ID, NAME, packed
+
+pytestmark = pytest.mark.server
+
+BACKUP = NAME.removesuffix(".dmp.zip")
+WRITTEN = 1_401_323_880  # 2014-05-29 00:38
+
+
+def legacy(two: Two) -> dict[str, bytes | str]:
+    """What mongodump 3.4 would have made of the full database."""
+    files: dict[str, bytes | str] = {
+        "users.metadata.json": '{"options":{},"indexes":[' + ID + ',{"v":1,"key":{"name":1},"name":"name_1",'
+        '"unique":true,"ns":"app.users","background":null,"safe":null}]}',
+        "young.metadata.json": '{"options":{"viewOn":"users","pipeline":[{"$match":{"_id":{"$lt":10}}}]}}',
+        "mongo_migration_history.metadata.json": '{"options":{},"indexes":[' + ID + "]}",
+    }
+    for name in ("users", "mongo_migration_history"):
+        files[f"{name}.bson"] = b"".join(map(bson.encode, two.source[name].find()))
+    return files
+
+
+@pytest.fixture
+def kept(two: Two) -> Path:
+    """The folder of the backups, with one zip in it."""
+    folder = two.folder.keep_backups()
+    folder.mkdir()
+    (folder / NAME).write_bytes(packed(legacy(two)))
+    os.utime(folder / NAME, (WRITTEN, WRITTEN))
+    return folder
+
+
+def test_it_is_listed(two: Two, kept: Path) -> None:
+    (kept / "notes.zip").write_bytes(b"mine")
+    ran = two.folder.inside("list_backups")
+    assert (ran.code, ran.err) == (0, "")
+    row = flat(ran.out)[-1]
+    assert re.fullmatch(rf"{BACKUP} - 2014-05-29 00:38 \d\.\d kB - legacy", row), row
+    size = (kept / NAME).stat().st_size
+    assert two.folder.inside("list_backups", "--json").json == [
+        {
+            "name": BACKUP,
+            "archive": NAME,
+            "state": "legacy",
+            "environment": None,
+            "taken_at": "2014-05-29T00:38:00+00:00",
+            "bytes": size,
+            "documents": None,
+            "query_set": None,
+            "why": None,
+        }
+    ]
+
+
+def test_it_is_shown(two: Two, kept: Path) -> None:
+    ran = two.folder.inside("show_backup", BACKUP)
+    assert (ran.code, ran.err) == (0, "")
+    name, state, archive, written = flat(ran.out)
+    assert (name, state) == (f"Name {BACKUP}", "State legacy")
+    assert re.fullmatch(rf"Archive {re.escape(NAME)}, \d\.\d kB", archive)
+    assert written == "Written 2014-05-29 00:38 UTC"
+    shown = two.folder.inside("show_backup", NAME, "--json").json
+    assert (shown["state"], shown["collections"]) == ("legacy", None)
+
+
+def test_it_is_verified(two: Two, kept: Path) -> None:
+    ran = two.folder.inside("verify_backup", BACKUP)
+    assert (ran.code, ran.err) == (0, "")
+    assert re.fullmatch(rf"good {BACKUP}: 2 collections, 201 documents, \d+\.\d kB, read in .*\n", ran.out)
+    assert two.folder.inside("verify_backup", "--all", "--json").json == [
+        {"name": BACKUP, "archive": NAME, "good": True, "why": None}
+    ]
+
+
+@pytest.mark.parametrize("name", [BACKUP, NAME])
+def test_it_is_restored(two: Two, kept: Path, tmp_path: Path, name: str) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    before = two.folder.files()
+    ran = two.folder.inside(
+        *("restore", f"{name}:dev", "--yes", "--engine", "native"), variables={"TMPDIR": str(temporary)}
+    )
+    assert (ran.code, ran.err) == (0, "")
+    assert flat(ran.out)[-1].startswith(f"Restored {BACKUP} to dev: 2 collections, 201 documents, ")
+    two.assert_copied()
+    assert two.folder.files() == before
+    assert list(temporary.iterdir()) == []
+
+
+def test_before_it_is_restored_one_is_asked(two: Two, kept: Path) -> None:
+    asked = f"by {BACKUP}, taken 2014-05-29 00:38 UTC: are you SURE"
+    ran = two.folder.inside("restore", f"{BACKUP}:dev")
+    assert ran.code == 2
+    assert asked in ran.err
+    terminal = two.folder.terminal("restore", f"{BACKUP}:dev", columns=300)
+    terminal.expect_exact(asked)
+    terminal.sendline("n")
+    assert end(terminal)[0] == 1
+    two.assert_old()
+    terminal = two.folder.terminal("restore", f"{BACKUP}:dev", columns=300)
+    terminal.expect_exact(asked)
+    terminal.sendline("y")
+    assert end(terminal)[0] == 0
+    two.assert_copied()
+
+
+def test_it_is_of_no_environment(two: Two, kept: Path) -> None:
+    """Nothing says of which; so it is never the newest one of any."""
+    ran = two.folder.inside("restore", "production:dev", "--yes")
+    assert_error(ran, 2, "There is no good backup of 'production'", "monarch backup production")
+    two.assert_old()
+
+
+def test_it_is_deleted(two: Two, kept: Path) -> None:
+    ran = two.folder.inside("delete_backup", BACKUP)
+    assert ran.code == 2
+    assert re.fullmatch(rf" {re.escape(NAME)}: 2014-05-29 00:38 UTC, \d\.\d kB", " " + flat(ran.err)[0])
+    assert (kept / NAME).exists()
+    ran = two.folder.inside("delete_backup", BACKUP, "--yes")
+    assert (ran.code, ran.out) == (0, f"Deleted {NAME}.\n")
+    assert list(kept.iterdir()) == []
+
+
+def test_a_damaged_one_is_told_and_changes_nothing(two: Two, kept: Path) -> None:
+    data = bytearray((kept / NAME).read_bytes())
+    data[data.index(b"users.bson") + 500] ^= 1
+    (kept / NAME).write_bytes(data)
+    why = f"Backup '{BACKUP}' is broken: The file 'users.bson' in its zip is damaged"
+    ran = two.folder.inside("restore", f"{BACKUP}:dev", "--yes")
+    assert_error(ran, 1, f"{why} .* 'dev' is as it was\\.$", "There is no other good one.")
+    two.assert_old()
+    ran = two.folder.inside("verify_backup", BACKUP)
+    said = f"1 of 1 backup cannot be restored: {BACKUP}\\.$"
+    assert_error(ran, 1, said, "None of these is good")
+    assert ran.out.startswith(f"BROKEN {BACKUP}: {why}")
+    assert len(ran.out.splitlines()) == 1
+    assert two.folder.inside("backup", "production", "--name", "app").code == 0
+    ran = two.folder.inside("restore", f"{BACKUP}:dev", "--yes")
+    assert_error(ran, 1, why, f"The newest good one besides is '{today('app')}' of production, taken ")
+    two.assert_old()
+    assert two.folder.inside("delete_backup", BACKUP, "--yes").code == 0
+
+
+def test_what_could_do_harm_is_refused(two: Two, kept: Path) -> None:
+    outside = two.folder.path.parent / "outside.bson"
+    for name in ("../../outside.bson", str(outside)):
+        (kept / NAME).write_bytes(packed({**legacy(two), name: b""}))
+        said = f"It is refused: {re.escape(repr(name))} in its zip has a name that leads out of the zip"
+        assert_error(two.folder.inside("restore", f"{BACKUP}:dev", "--yes"), 1, said, "no other good one")
+        two.assert_old()
+        assert not outside.exists()
+
+
+def test_what_the_server_refuses_changes_nothing(two: Two, kept: Path) -> None:
+    twice = b"".join(map(bson.encode, [*two.source.users.find(), {"_id": "another", "name": "user 7"}]))
+    (kept / NAME).write_bytes(packed({**legacy(two), "users.bson": twice}))
+    ran = two.folder.inside("restore", f"{BACKUP}:dev", "--yes", "--engine", "native")
+    assert_error(ran, 5, "refused a document of 'users': E11000 duplicate key", "")
+    two.assert_old()

@@ -1,0 +1,199 @@
+"""``restore`` as a person runs it, and what others can do with a backup without monarch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.commands.backups.test_backups import flat, today
+from tests.commands.console.test_questions import end, solve
+from tests.support.runs.two_environments import DOCUMENTS, Two, assert_error, entry
+from tests.support.samples.equality import assert_equal, describe
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def kept(two: Two) -> Path:
+    """The folder with one backup of the full database, called after today and ``app``."""
+    folder = two.folder.keep_backups()
+    ran = two.folder.inside("backup", "production", "--name", "app", "--engine", "native")
+    assert ran.code == 0, ran.said
+    return folder
+
+
+def test_a_restore_says_what_it_did(two: Two, kept: Path) -> None:
+    ran = two.folder.inside("restore", f"{today('app')}:dev", "--yes", "--engine", "native")
+    assert (ran.code, ran.err) == (0, "")
+    two.assert_copied()
+    assert flat(ran.out)[-1].startswith(f"Restored {today('app')} to dev: 2 collections, 201 documents, ")
+    assert {path.name for path in kept.iterdir()} == {
+        ".gitignore",
+        f"{today('app')}.dmp.zst",
+        f"{today('app')}.dmp.zst.json",
+    }
+
+
+def test_json(two: Two, kept: Path) -> None:
+    ran = two.folder.inside("restore", f"{today('app')}.dmp.zst:dev", "--yes", "--json")
+    said = ran.json
+    assert (said["backup"], said["archive"], said["to"]) == (today("app"), f"{today('app')}.dmp.zst", "dev")
+    assert {row["name"]: row["documents"] for row in said["collections"]}["users"] == DOCUMENTS
+    two.assert_copied()
+
+
+def test_in_place(two: Two, kept: Path) -> None:
+    asked = two.folder.inside("restore", f"{today('app')}:dev", "--in-place")
+    assert asked.code == 2
+    assert "dropping all of it first, with no way back: are you SURE" in asked.err
+    two.assert_old()
+    assert two.folder.inside("restore", f"{today('app')}:dev", "--in-place", "--yes").code == 0
+    two.assert_copied()
+
+
+def test_the_newest_good_one_of_an_environment(two: Two, kept: Path) -> None:
+    two.source.users.insert_one({"_id": "later", "name": "later"})
+    assert two.folder.inside("backup", "production", "--name", "app").code == 0
+    assert two.folder.inside("backup", "dev", "--name", "app").code == 0
+    newest = today("app") + "_2"
+    ran = two.folder.inside("restore", "production:dev", "--yes")
+    assert (ran.code, ran.err) == (0, f"The newest good backup of production is {newest}.\n")
+    two.assert_copied()
+    # One that is known to be broken is not taken.
+    (kept / f"{newest}.dmp.zst").write_bytes(b"")
+    ran = two.folder.inside("restore", "production:dev", "--yes")
+    assert ran.err == f"The newest good backup of production is {today('app')}.\n"
+    assert two.target.users.count_documents({}) == DOCUMENTS
+    # A backup of that name comes first.
+    for end_of_name in (".dmp.zst", ".dmp.zst.json"):
+        shutil.copy(kept / (today("app") + end_of_name), kept / f"production{end_of_name}")
+    ran = two.folder.inside("restore", "production:dev", "--yes")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines()[-1].startswith("Restored production to dev")
+
+
+def test_an_environment_without_a_backup(two: Two, kept: Path) -> None:
+    ran = two.folder.inside("restore", "dev:production", "--yes")
+    assert_error(ran, 2, "There is no good backup of 'dev'", "Take one: monarch backup dev")
+
+
+def test_a_name_with_colons(two: Two, kept: Path) -> None:
+    said = two.folder.inside("backup", "production", "--name", "before: v2", "--json").json
+    assert two.folder.inside("restore", f"{said['name']}:dev", "--yes").code == 0
+    two.assert_copied()
+
+
+@pytest.mark.parametrize(
+    ("pair", "said", "hint"),
+    [
+        ("app", "'app' says no environment", "Like: monarch restore production:development"),
+        (":dev", "says no backup before the colon", "Like: monarch restore"),
+        ("app:", "says no environment behind the colon", "Like: monarch restore"),
+        ("app__2014:dev", "There is no backup 'app__2014'", "Did you mean 'app__"),
+        ("app:deev", "There is no environment 'deev'", "Did you mean 'dev'?"),
+    ],
+)
+def test_pairs_that_are_none(two: Two, kept: Path, pair: str, said: str, hint: str) -> None:
+    assert_error(two.folder.inside("restore", pair, "--yes"), 2, said, hint)
+    two.assert_old()
+
+
+def test_a_person_is_asked_and_a_hazardous_target_wants_a_sum(two: Two, kept: Path) -> None:
+    name = today("app")
+    without = two.folder.inside("restore", f"{name}:dev")
+    assert without.code == 2
+    assert f"by {name} of production, taken " in without.err
+    two.assert_old()
+    terminal = two.folder.terminal("restore", f"{name}:production")
+    solve(terminal, offset=1)
+    code, said = end(terminal)
+    assert code == 1
+    assert "Nothing was changed" in said
+    terminal = two.folder.terminal("restore", f"{name}:dev")
+    terminal.expect("are you SURE")
+    terminal.sendline("y")
+    code, said = end(terminal)
+    assert code == 0
+    assert "verifying [" in said
+    assert "restoring [" in said
+    two.assert_copied()
+
+
+def test_a_broken_backup_is_named_and_so_is_a_good_one(two: Two, kept: Path) -> None:
+    assert two.folder.inside("backup", "production", "--name", "app").code == 0
+    broken, good = today("app") + "_2", today("app")
+    archive = kept / f"{broken}.dmp.zst"
+    data = bytearray(archive.read_bytes())
+    data[-20] ^= 0xFF
+    archive.write_bytes(data)
+    for more in ([], ["--in-place"]):
+        ran = two.folder.inside("restore", f"{broken}:dev", "--yes", *more)
+        assert_error(ran, 1, f"Backup '{broken}' is broken: .* 'dev' is as it was", f"besides is '{good}'")
+        two.assert_old()
+
+
+def test_a_target_that_is_held(two: Two, kept: Path) -> None:
+    from monarch import Project
+
+    with Project(two.folder.path).open("dev") as database, database.lease("something long"):
+        ran = two.folder.inside("restore", f"{today('app')}:dev", "--yes")
+        assert_error(ran, 4, "'dev' is held by .*something long", "Wait")
+    two.assert_old()
+
+
+def test_a_target_whose_user_may_only_read(two: Two, kept: Path) -> None:
+    with two.server.client() as client:
+        client.admin.command("createUser", "looker2", pwd="looker-hush", roles=["readAnyDatabase"])
+    host = {"host": two.server.host, "username": "looker2", "password": "looker-hush", "authSource": "admin"}
+    two.folder.settings(production=entry(two.server, "any"), dev={**host, "db_name": two.target.name})
+    two.folder.keep_backups()
+    ran = two.folder.inside("restore", f"{today('app')}:dev", "--yes")
+    assert ran.code == 5
+    assert "not authorized" in ran.err or "may not" in ran.err
+    two.assert_old()
+    with two.server.client() as client:
+        client.admin.command("dropUser", "looker2")
+
+
+@pytest.mark.parametrize("codec", ["zst", "gz"])
+def test_anybody_restores_one_without_monarch(two: Two, kept: Path, tools: Path, codec: str) -> None:
+    """By the lines of the README, but for where the server is."""
+    two.target.old.drop()
+    said = two.folder.inside("backup", "production", "--codec", codec, "--engine", "native", "--json").json
+    archive = kept / said["archive"]
+    where = [f"--uri={two.server.uri}", f"--nsFrom={two.source.name}.*", f"--nsTo={two.target.name}.*"]
+    restore = [str(tools / "mongorestore"), *where, "--archive", "--drop", "--stopOnError"]
+    if codec == "gz":
+        with archive.open("rb") as file:
+            done = subprocess.run([*restore, "--gzip"], stdin=file, capture_output=True, check=False)
+    else:
+        plain = subprocess.run(unpack(archive), stdout=subprocess.PIPE, check=True).stdout
+        done = subprocess.run(restore, input=plain, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    assert_equal(describe(two.source), describe(two.target))
+
+
+def unpack(archive: Path) -> list[str]:
+    """``zstd -dc``, or what does the same where that is not installed."""
+    if shutil.which("zstd"):
+        return ["zstd", "-dc", str(archive)]
+    module = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+    code = f"import sys; from {module} import decompress; from pathlib import Path"
+    return [
+        sys.executable,
+        "-c",
+        f"{code}; sys.stdout.buffer.write(decompress(Path(sys.argv[1]).read_bytes()))",
+        str(archive),
+    ]
+
+
+def test_by_the_tools(two: Two, kept: Path, tools: Path) -> None:
+    with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
+    said = two.folder.inside("restore", f"{today('app')}:dev", "--yes", "--json", variables=with_tools).json
+    assert said["engine"] == "tools"
+    two.assert_copied()

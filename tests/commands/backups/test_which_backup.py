@@ -1,0 +1,147 @@
+"""Which backup is meant, restored and deleted: never another than the person thinks."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import bson
+import pytest
+
+from monarch import Project
+from monarch.backups.manifest import Manifest
+from tests.commands.backups.test_backups import today
+from tests.commands.console.test_questions import end
+from tests.support.runs.two_environments import Two, assert_error, entry
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def kept(two: Two) -> Path:
+    """The folder with one backup, called after today and ``app``."""
+    folder = two.folder.keep_backups()
+    assert two.folder.inside("backup", "production", "--name", "app").code == 0
+    return folder
+
+
+def test_the_newest_is_of_the_database_that_the_settings_name(two: Two, kept: Path) -> None:
+    """A folder may be shared by projects that call their environments alike."""
+    two.folder.settings(production=entry(two.server, two.target.name))
+    two.folder.keep_backups()
+    assert two.folder.inside("backup", "production", "--name", "other").code == 0
+    both = {"production": entry(two.server, two.source.name), "dev": entry(two.server, two.target.name)}
+    two.folder.settings(**both)
+    two.folder.keep_backups()
+    ran = two.folder.inside("restore", "production:dev", "--yes")
+    assert (ran.code, ran.err) == (0, f"The newest good backup of production is {today('app')}.\n")
+    two.assert_copied()
+    two.folder.settings(**{**both, "production": entry(two.server, "another")})
+    two.folder.keep_backups()
+    ran = two.folder.inside("restore", "production:dev", "--yes")
+    assert_error(ran, 2, r"There is no good backup of 'production' \(another\)", "Take one")
+
+
+@pytest.mark.parametrize("how", ["a newer monarch", "no right to read"])
+def test_one_that_cannot_be_judged_may_be_the_newest(
+    two: Two, kept: Path, plain_rights: list[str], how: str
+) -> None:
+    assert two.folder.inside("backup", "production", "--name", "app").code == 0
+    newest = today("app") + "_2"
+    manifest = kept / f"{newest}.dmp.zst.json"
+    if how == "a newer monarch":
+        members = {**json.loads(manifest.read_text()), "monarch_backup": 2}
+        manifest.write_text(json.dumps(members))
+    else:
+        manifest.chmod(0)
+    listed = two.folder.monarch("list_backups", prefix=plain_rights)
+    assert f"Note: {newest} is unreadable: " in listed.err
+    assert "delete_backup" not in listed.err
+    ran = two.folder.monarch("restore", "production:dev", "--yes", prefix=plain_rights)
+    assert_error(ran, 1, f"'{newest}' may be the newest backup of 'production'", "name the backup")
+    two.assert_old()
+    assert two.folder.inside("restore", f"{today('app')}:dev", "--yes", prefix=plain_rights).code == 0
+
+
+def test_what_is_deleted_is_what_was_confirmed(two: Two, kept: Path) -> None:
+    part = kept / f"{today('app')}_2.dmp.zst.part"
+    part.write_bytes(b"left")
+    terminal = two.folder.terminal("delete_backup", f"{today('app')}_2")
+    terminal.expect("are you SURE")
+    part.unlink()
+    assert two.folder.inside("backup", "production", "--name", "app").code == 0
+    terminal.sendline("y")
+    code, said = end(terminal)
+    assert code == 1
+    assert "is another one by now: good" in " ".join(said.split())
+    assert two.folder.inside("verify_backup", f"{today('app')}_2").code == 0
+
+
+def test_what_is_restored_is_what_was_found(two: Two, kept: Path) -> None:
+    """Deleted, and its name taken by another, while somebody thinks about it."""
+    project = Project(two.folder.path)
+    found = project.find_backup(today("app"))
+    for file in kept.glob("app*"):
+        file.unlink()
+    assert two.folder.inside("backup", "dev", "--name", "app").code == 0
+    with pytest.raises(Exception, match=r"replaced by another one meanwhile\. 'dev' is as it was"):
+        project.restore(found, "dev")
+    two.assert_old()
+
+
+def test_a_renamed_backup_is_called_what_it_is_called_now(two: Two, kept: Path) -> None:
+    for path in sorted(kept.glob("app*")):
+        path.rename(kept / path.name.replace(today("app"), "kept for good"))
+    shown = two.folder.inside("show_backup", "kept for good", "--json").json
+    assert (shown["name"], shown["archive"]) == ("kept for good", "kept for good.dmp.zst")
+    assert two.folder.inside("verify_backup", "--all").code == 0
+
+
+@pytest.mark.parametrize("name", ["$(id)", "`id`", "a;b", "it's", "a b"])
+def test_names_can_be_pasted_into_a_shell(two: Two, kept: Path, name: str) -> None:
+    ran = two.folder.inside("backup", "production", "--name", name)
+    assert ran.code == 0
+    quoted = today(name).replace("'", "'\"'\"'")
+    assert f"monarch restore '{quoted}':ENVIRONMENT" in ran.out
+    (kept / f"{today(name)}.dmp.zst").unlink()
+    assert f"monarch delete_backup '{quoted}'" in two.folder.inside("list_backups").err
+
+
+def test_a_file_from_far_away_times(two: Two, kept: Path) -> None:
+    for seconds in (-(10**10), 10**11):
+        os.utime(kept / f"{today('app')}.dmp.zst", (seconds, seconds))
+        assert two.folder.inside("list_backups", "--json").json[0]["state"] == "good"
+
+
+def test_a_home_that_nobody_knows(two: Two) -> None:
+    two.folder.keep_backups("~nosuchuser/b")
+    ran = two.folder.inside("list_backups")
+    assert_error(ran, 2, "The home in 'backup_dir' (.~nosuchuser/b.) is not known", "whole path")
+
+
+def test_a_folder_that_is_none(two: Two) -> None:
+    two.folder.keep_backups("")
+    ran = two.folder.inside("list_backups")
+    assert_error(ran, 2, "has no 'backup_dir'", "where")
+
+
+def test_a_zip_has_no_manifest_whatever_lies_beside_it(two: Two, kept: Path) -> None:
+    manifest = kept / f"{today('app')}.dmp.zst.json"
+    assert Manifest.from_bytes(manifest.read_bytes()).environment == "production"
+    (kept / f"{today('app')}.dmp.zst").rename(kept / "old.dmp.zip")
+    manifest.rename(kept / "old.dmp.zip.json")
+    (listed,) = two.folder.inside("list_backups", "--json").json
+    assert listed["state"] == "legacy"
+    assert_error(two.folder.inside("restore", "old:dev", "--yes"), 1, "It is no zip file", "")
+
+
+def test_a_document_that_is_there_twice(two: Two, kept: Path) -> None:
+    """As a backup may have it of a server that cannot say how it was at one moment."""
+    with zipfile.ZipFile(kept / "twice.dmp.zip", "w") as archive:
+        archive.writestr("users.bson", bson.encode({"_id": 1}) * 2)
+        archive.writestr("users.metadata.json", '{"indexes":[{"v":2,"key":{"_id":1},"name":"_id_"}]}')
+    ran = two.folder.inside("restore", "twice:dev", "--yes", "--engine", "native")
+    assert_error(ran, 5, "E11000", "README, Getting data back by hand")
+    two.assert_old()

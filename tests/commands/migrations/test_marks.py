@@ -1,0 +1,388 @@
+"""What a person says of migrations, and what can be asked of them: mark, rollback, unlock, check, history."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pymongo.monitoring import CommandListener, CommandStartedEvent
+
+from tests.commands.migrations.test_migrate import await_line
+from tests.commands.migrations.test_migrate_options import INSERT, ran_by
+from tests.support.runs.shell import Folder
+
+
+def edit(project: Folder, key: str, old: str, new: str) -> None:
+    path = project.path / "migrations" / f"{key}.py"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def with_rollback(project: Folder, name: str, undo: str = "self.database.ran.delete_many({})") -> str:
+    key = project.migration(name, INSERT)
+    path = project.path / "migrations" / f"{key}.py"
+    path.write_text(path.read_text() + f"\n    def rollback(self):\n        {undo}\n")
+    return key
+
+
+def test_check_says_by_its_code_how_it_is(project: Folder) -> None:
+    def check() -> int:
+        return project.inside("check", "dev").code
+
+    assert check() == 0
+    one, two = project.migration("one", INSERT), project.migration("two", INSERT)
+    ran = project.inside("check", "dev")
+    assert (ran.code, ran.out) == (3, f"Pending on dev: {one}, {two} (monarch migrate dev)\n")
+    project.inside("migrate", "dev")
+    ran = project.inside("check", "dev")
+    assert (ran.code, ran.out) == (0, "dev is up to date: 2 migrations.\n")
+    edit(project, one, "insert_one", "insert_many")
+    ran = project.inside("check", "dev", "--json")
+    assert (ran.code, ran.json["edited"], ran.json["exit_code"]) == (7, [one], 7)
+    edit(project, one, "insert_many", "insert_one")
+    assert check() == 0
+    three = project.migration("three", "raise ValueError")
+    project.inside("migrate", "dev")
+    ran = project.inside("check", "dev")
+    assert ran.code == 6
+    assert f"Failed or cut off on dev: {three}" in ran.out
+    edit(project, three, "raise ValueError", "pass")
+    project.inside("migrate", "dev", "--retry")
+    (project.path / "migrations" / f"{three}.py").unlink()
+    ran = project.inside("check", "dev")
+    assert (ran.code, ran.out.count(three)) == (8, 1)
+    (project.path / "migrations" / f"{one}.py").unlink()
+    ran = project.inside("check", "dev")
+    assert ran.code == 7
+    assert f"Have run, and are gone: {one}" in ran.out
+    project.settings(dev={"host": "127.0.0.1:9", "db_name": "x", "serverSelectionTimeoutMS": 200})
+    assert check() == 5
+
+
+def test_check_asks_the_server_twice_at_most(project: Folder) -> None:
+    from monarch.databases.mongo import connection
+    from monarch.project import Project
+
+    sent: list[str] = []
+
+    class Listener(CommandListener):
+        def started(self, event: CommandStartedEvent) -> None:
+            sent.append(event.command_name)
+
+        def succeeded(self, event: object) -> None: ...
+        def failed(self, event: object) -> None: ...
+
+    for number in range(150):
+        project.migration(f"m{number}")
+    project.inside("mark", "dev", "--all", "--as", "completed")
+    arguments = connection._arguments
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            connection, "_arguments", lambda env: {**arguments(env), "event_listeners": [Listener()]}
+        )
+        assert Project(project.path).check("dev").known == 150
+    assert [name for name in sent if name not in ("saslContinue", "endSessions")] == ["aggregate"] * 2
+
+
+def test_an_edit_is_told_until_it_is_accepted(project: Folder) -> None:
+    one, two = project.migration("one"), project.migration("two")
+    project.inside("migrate", "dev")
+    edit(project, one, "pass", "...")
+    (project.path / "migrations" / f"{two}.py").unlink()
+    listed = project.inside("list_migrations", "dev").out
+    assert re.search(rf"{one} +Completed, edited", listed)
+    assert re.search(rf"{two} +Completed, file missing", listed)
+    ran = project.inside("mark", "dev", "one", two, "--accept-edit")
+    assert ran.code == 0, ran.said
+    assert "2 migrations accepted as it is now. Nothing was run." in ran.out
+    listed = project.inside("list_migrations", "dev").out
+    assert "edited" not in listed
+    assert "file missing" not in listed
+    assert project.inside("check", "dev").code == 0
+    last = project.inside("history", "dev", "--json").json[-1]
+    assert (last["key"], last["action"], last["user"] is not None) == (two, "accept", True)
+    new = project.migration("new")
+    ran = project.inside("mark", "dev", "new", "--accept-edit")
+    assert ran.code == 1
+    assert f"{new} is New on 'dev': there is no edit to accept." in ran.err
+
+
+def test_a_database_that_was_there_before_begins_with_a_mark(project: Folder) -> None:
+    keys = [project.migration(name, INSERT) for name in ("one", "two")]
+    ran = project.inside("mark", "dev", "--all", "--as", "completed")
+    assert ran.code == 0
+    assert f"{keys[0]}: marked as Completed on dev, was New" in ran.out
+    assert project.inside("migrate", "dev").out.startswith("Nothing to do")
+    assert ran_by(project) == []
+    assert project.states() == dict.fromkeys(keys, "Completed")
+    assert project.inside("mark", "dev", "one", "--as", "new").code == 0
+    assert project.inside("migrate", "dev").code == 0
+    assert ran_by(project) == ["One"]
+    said = [(row["action"], row["outcome"]) for row in project.inside("history", "dev", "--json").json]
+    assert said == [("mark", "Completed"), ("mark", "Completed"), ("mark", "New"), ("run", "Completed")]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["one"],
+        ["--as", "completed"],
+        ["one", "--as", "completed", "--accept-edit"],
+        ["one", "--all", "--as", "new"],
+        ["one", "--as", "done"],
+        ["onne", "--as", "new"],
+    ],
+)
+def test_a_mark_that_is_not_clear_is_refused(project: Folder, words: list[str]) -> None:
+    project.migration("one")
+    ran = project.inside("mark", "dev", *words)
+    assert ran.code == 2
+    assert ran.err.count("\n") == 2
+    assert project.database.list_collection_names() in ([], ["monarch_lease"])
+
+
+def test_mark_and_rollback_and_unlock_ask_where_it_is_hazardous(project: Folder) -> None:
+    with_rollback(project, "one")
+    project.inside("migrate", "production", "--yes")
+    for command in (["mark", "production", "one", "--as", "new"], ["rollback", "production"]):
+        ran = project.inside(*command)
+        assert ran.code == 2
+        assert "add --yes" in ran.err
+    assert set(project.states().values()) == {"Completed"}
+
+
+def test_a_failed_one_is_mended_by_a_mark(project: Folder) -> None:
+    key = project.migration("one", INSERT + "\nraise ValueError")
+    project.inside("migrate", "dev")
+    assert "was Failed" in project.inside("mark", "dev", "one", "--as", "completed").out
+    assert project.inside("migrate", "dev").code == 0
+    assert project.states() == {key: "Completed"}
+
+
+def test_rollback_undoes_the_newest_and_is_recorded(project: Folder) -> None:
+    one, two = with_rollback(project, "one"), with_rollback(project, "two")
+    project.inside("migrate", "dev")
+    ran = project.inside("rollback", "dev")
+    assert ran.code == 0, ran.said
+    assert f"{two} is rolled back on dev, and is New there." in ran.out
+    assert project.states() == {one: "Completed", two: "New"}
+    assert ran_by(project) == []
+    last = project.inside("history", "dev", "--json").json[-1]
+    assert (last["key"], last["action"], last["outcome"], last["documents"]) == (
+        two,
+        "rollback",
+        "Completed",
+        2,
+    )
+    assert project.inside("check", "dev").code == 3
+    assert project.inside("migrate", "dev").code == 0
+    assert ran_by(project) == ["Two"]
+    assert project.inside("rollback", "dev", "one").code == 0
+    assert project.states() == {one: "New", two: "Completed"}
+
+
+def test_rollback_refuses_where_there_is_no_way_back(project: Folder) -> None:
+    ran = project.inside("rollback", "dev")
+    assert ran.code == 1
+    assert "Nothing has run on 'dev'" in ran.err
+    key = project.migration("one", INSERT)
+    ran = project.inside("rollback", "dev", "one")
+    assert f"{key} has not run on 'dev'" in ran.err
+    project.inside("migrate", "dev")
+    ran = project.inside("rollback", "dev")
+    assert ran.code == 1
+    assert f"{key} has no rollback()" in ran.err
+    assert project.states() == {key: "Completed"}
+    project.migration("two")
+    (project.path / "migrations" / f"{key}.py").unlink()
+    ran = project.inside("rollback", "dev")
+    assert ran.code == 1
+    assert f"{key} is the newest on 'dev', and its file is not here." in ran.err
+
+
+def test_a_rollback_that_fails_can_be_tried_again_and_nothing_goes_past_it(project: Folder) -> None:
+    key = with_rollback(project, "one", "raise ValueError('no')")
+    project.inside("migrate", "dev")
+    ran = project.inside("rollback", "dev")
+    assert ran.code == 1
+    assert f"`monarch rollback dev {key}`" in ran.err
+    assert project.states() == {key: "Failed"}
+    ran = project.inside("migrate", "dev")
+    assert ran.code == 1
+    assert f"`monarch rollback dev {key}`" in ran.err
+    edit(project, key, "raise ValueError('no')", "self.database.ran.drop()")
+    assert project.inside("rollback", "dev").code == 0
+    assert project.states() == {key: "New"}
+
+
+def test_rollback_does_not_go_past_what_failed(project: Folder) -> None:
+    one = with_rollback(project, "one")
+    two = project.migration("two", "raise ValueError('no')")
+    project.inside("migrate", "dev")
+    ran = project.inside("rollback", "dev")
+    assert ran.code == 1
+    assert f"{two} failed on 'dev'" in ran.err
+    assert project.states() == {one: "Completed", two: "Failed"}
+
+
+@pytest.fixture
+def held(project: Folder) -> subprocess.Popen[str]:
+    """A run that holds the database until it is killed."""
+    project.migration("slow", "echo('working')\nimport time\ntime.sleep(60)")
+    process = project.start("migrate", "dev")
+    await_line(process, "working")
+    return process
+
+
+def test_unlock_names_the_holder_and_asks(project: Folder, held: subprocess.Popen[str]) -> None:
+    ran = project.inside("unlock", "dev")
+    assert ran.code == 2
+    assert f"dev is held by process {held.pid} of " in ran.err
+    assert "which is on this machine and STILL RUNS: migrate dev, for " in ran.err
+    assert "add --yes" in ran.err
+    project.database.monarch_lease.update_one({}, {"$set": {"holder.link": "https://ci.example.com/jobs/7"}})
+    terminal = project.terminal("unlock", "dev")
+    terminal.expect("https://ci.example.com/jobs/7")
+    terminal.expect("are you SURE")
+    terminal.sendline("n")
+    terminal.expect("Nothing was changed")
+    ran = project.inside("unlock", "dev", "--yes")
+    assert ran.code == 0
+    assert "Unlocked dev." in ran.out
+    assert project.inside("unlock", "dev").out == "Nobody holds dev.\n"
+    held.kill()
+    held.communicate()
+
+
+def test_a_holder_elsewhere_that_was_unlocked_lets_the_next_one_name_what_it_left(
+    project: Folder, held: subprocess.Popen[str]
+) -> None:
+    held.kill()
+    held.communicate()
+    elsewhere = {"host": "elsewhere", "pid": os.getpid()}
+    project.database.monarch_lease.update_one({}, {"$set": {f"holder.{k}": v for k, v in elsewhere.items()}})
+    project.database.mongo_migration_journal.update_one({}, {"$set": elsewhere})
+    (row,) = project.inside("list_migrations", "dev", "--json").json
+    assert row["state"] == "Processing"
+    assert project.inside("migrate", "dev", "--no-wait").code == 4
+    assert project.inside("unlock", "dev", "--yes").code == 0
+    (row,) = project.inside("list_migrations", "dev", "--json").json
+    assert row["state"] == "Interrupted"
+    ran = project.inside("migrate", "dev", "--no-wait")
+    assert ran.code == 1
+    assert f"by process {os.getpid()} of " in ran.err
+    assert " on elsewhere" in ran.err
+
+
+def test_history_of_one_shows_all_that_is_known(project: Folder) -> None:
+    key = project.migration("one", "echo('before it broke')\nraise ValueError('no')")
+    project.inside("migrate", "dev")
+    edit(project, key, "raise ValueError('no')", "pass")
+    project.inside("migrate", "dev", "--retry")
+    ran = project.inside("history", "dev", "one")
+    assert ran.code == 0
+    assert ran.out.index("run of") < ran.out.index("retry of")
+    for part in ("error: ValueError: no", "Traceback (most recent call last)", "before it broke", "sha256 "):
+        assert part in ran.out
+    table = project.inside("history", "dev").out.splitlines()
+    assert len(table) == 3
+    assert len(project.inside("history", "dev", "--last", "1").out.splitlines()) == 2
+    assert project.inside("history", "dev", "other").code == 2
+
+
+def test_all_environments_stand_in_one_table(project: Folder) -> None:
+    assert project.server is not None
+    entry = {"uri": project.server.uri, "db_name": project.db_name}
+    project.settings(
+        dev=entry,
+        other={**entry, "db_name": f"{project.db_name}_other"},
+        laptop={"uri": None, "db_name": "app"},
+    )
+    one = project.migration("one")
+    project.inside("migrate", "dev")
+    ran = project.inside("list_migrations", "--all")
+    assert ran.code == 0, ran.said
+    heading, row = ran.out.splitlines()
+    assert heading.split() == ["MIGRATION", "dev", "other", "laptop"]
+    assert row.split() == [one, "Completed", "New", "?"]
+    assert "laptop could not be read: Environment 'laptop' has no 'uri'" in ran.err
+    dev, other, laptop = project.inside("list_migrations", "--all", "--json").json
+    assert (dev["migrations"], other["migrations"]) == ({one: "Completed"}, {one: "New"})
+    assert laptop["error"] is not None
+    project.settings(dev=entry, gone={"host": "127.0.0.1:9", "db_name": "x", "serverSelectionTimeoutMS": 200})
+    ran = project.inside("list_migrations", "--all")
+    assert ran.code == 5
+    assert "Not all environments could be read: gone." in ran.err
+    assert "Completed" in ran.out
+    for words in ([], ["dev", "--all"]):
+        assert project.inside("list_migrations", *words).code == 2
+
+
+def test_verify_migration_tells_what_a_second_run_changes(project: Folder) -> None:
+    project.database.users.insert_many([{"_id": n, "name": "Ann"} for n in range(3)])
+    project.database.users.create_index("name")
+    with_rollback(project, "earlier")
+    project.migration("same", "self.database.users.update_many({}, {'$set': {'name': 'ann'}})")
+    project.migration("more", "self.database.users.update_many({}, {'$inc': {'n': 1}})")
+    project.migration("index", "self.database.users.create_index('n')")
+    project.migration("once", "self.database.create_collection('new')")
+    before = set(project.server.client().list_database_names()) if project.server else set()
+    ran = project.inside("verify_migration", "same", "dev")
+    assert ran.code == 0, ran.said
+    assert "The second run changed nothing" in ran.out
+    assert "wrote 3 documents" in ran.out
+    ran = project.inside("verify_migration", "more", "dev")
+    assert ran.code == 1
+    assert "The second run changed users" in ran.out
+    assert project.inside("verify_migration", "index", "dev").code == 0
+    ran = project.inside("verify_migration", "once", "dev", "--json")
+    assert (ran.code, ran.json["idempotent"], ran.json["changed"]) == (1, False, [])
+    assert "CollectionInvalid" in ran.json["error"]
+    assert "it had run there before" not in project.inside("verify_migration", "index", "dev").out
+    project.migration("broken", "raise ValueError('no')")
+    ran = project.inside("verify_migration", "broken", "dev")
+    assert ran.code == 1
+    assert "On a scratch copy of 'dev': " in ran.err
+    assert project.server is not None
+    assert set(project.server.client().list_database_names()) == before
+    assert project.database.users.find_one() == {"_id": 0, "name": "Ann"}
+    assert project.states() == {}
+    project.inside("migrate_one", "same", "dev")
+    assert "it had run there before" in project.inside("verify_migration", "same", "dev").out
+
+
+def test_a_team_tests_its_migrations_with_pytest(project: Folder, tmp_path: Path) -> None:
+    project.migration("seed", "self.database.users.insert_one({'_id': 1})")
+    project.migration("lower", "self.database.users.update_many({}, {'$set': {'name': 'ann'}})")
+    project.write(
+        "test_theirs.py",
+        """
+        def test_all(monarch_migrated):
+            assert monarch_migrated.users.find_one() == {'_id': 1, 'name': 'ann'}
+
+        def test_step_by_step(monarch_scratch):
+            monarch_scratch.migrate(to='seed')
+            assert monarch_scratch.database.users.find_one() == {'_id': 1}
+            done = monarch_scratch.migrate_one('lower')
+            assert done.documents == 1
+        """,
+    )
+    project.write("pytest.ini", "[pytest]\nmonarch_environment = dev\n")
+    pytest_ = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    ran = subprocess.run(pytest_, cwd=project.path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout
+    assert "2 passed" in ran.stdout
+    assert project.database.list_collection_names() == []
+    project.write("pytest.ini", "[pytest]\nmonarch_environment = devv\n")
+    ran = subprocess.run(pytest_, cwd=project.path, capture_output=True, text=True, check=False)
+    assert "There is no environment 'devv' in migrations/settings.py. Did you mean 'dev'?" in ran.stdout
+    assert "monarch.errors" not in ran.stdout
+    project.write("pytest.ini", "[pytest]\nmonarch_environment = production\n")
+    ran = subprocess.run(pytest_, cwd=project.path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "'production' is hazardous, and no place for tests" in ran.stdout

@@ -1,0 +1,464 @@
+"""What ``migrate`` takes besides an environment: what runs, how long, and how it is told."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from bson import ObjectId
+
+from tests.support.runs.shell import Folder, Ran
+from tests.support.runs.two_environments import entry
+from tests.support.servers.mongod import Server
+
+INSERT = "self.database.ran.insert_one({'by': type(self).__name__})"
+
+
+def ran_by(project: Folder) -> list[str]:
+    return [row["by"].removesuffix("Migration") for row in project.database.ran.find(sort=[("_id", 1)])]
+
+
+def events(ran: Ran) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in ran.out.splitlines()]
+
+
+def test_to_and_only_and_the_plan_of_both(project: Folder) -> None:
+    keys = [project.migration(name, INSERT) for name in ("one", "two", "three")]
+    plan = project.inside("migrate", "dev", "--plan", "--to", "two")
+    assert plan.code == 0
+    assert "2 migrations would run on dev, in this order." in plan.out
+    listed = project.inside("migrate", "dev", "--plan", "--only", "three", "--only", "one", "--json").json
+    assert [row["key"] for row in listed] == [keys[0], keys[2]]
+    assert listed[0] == {"key": keys[0], "file": f"migrations/{keys[0]}.py", "why": "new"}
+    assert project.database.list_collection_names() == []
+    assert "1 migration left to run." in project.inside("migrate", "dev", "--to", "two").out
+    assert ran_by(project) == ["One", "Two"]
+    again = project.inside("migrate", "dev", "--only", "one")
+    assert (again.code, again.out) == (
+        0,
+        f"Nothing to do of what was asked for. Not done yet on dev: {keys[2]}\n",
+    )
+    assert project.inside("migrate", "dev", "--only", "three").code == 0
+    assert ran_by(project) == ["One", "Two", "Three"]
+    wrong = project.inside("migrate", "dev", "--to", "for")
+    assert wrong.code == 2
+    assert "There is no migration 'for'" in wrong.err
+
+
+def test_a_plan_needs_rights_to_read_and_nothing_else(project: Folder) -> None:
+    assert project.server is not None
+    project.migration("one", INSERT)
+    project.inside("migrate", "dev")
+    project.migration("two", INSERT)
+    project.database.command("createUser", "reader", pwd="reader-hush", roles=["read"])
+    reader = {"host": project.server.host, "db_name": project.db_name}
+    project.settings(dev={**reader, "username": "reader", "password": "reader-hush"})
+    before = list(project.database.mongo_migration_journal.find())
+    for command in (
+        ["migrate", "dev", "--plan"],
+        ["check", "dev"],
+        ["history", "dev"],
+        ["list_migrations", "dev", "--json"],
+        ["list_migrations", "--all"],
+    ):
+        ran = project.inside(*command)
+        assert ran.code == (3 if command[0] == "check" else 0), ran.said
+        assert "_migration" in ran.out
+    assert list(project.database.mongo_migration_journal.find()) == before
+    refused = project.inside("migrate", "dev")
+    assert refused.code == 5
+    assert "not authorized" in refused.err
+    project.database.command("dropUser", "reader")
+
+
+def test_a_late_one_is_shown_runs_and_is_refused_by_strict_order(project: Folder) -> None:
+    project.migration("new", INSERT, stamp="201502020000")
+    project.inside("migrate", "dev")
+    late = project.migration("late", INSERT, stamp="201401010000")
+    assert re.search(rf"{late} +New, late", project.inside("list_migrations", "dev").out)
+    assert re.search(rf"{late} +late: older", project.inside("migrate", "dev", "--plan").out)
+    for plan in ((), ("--plan",)):
+        ran = project.inside("migrate", "dev", "--strict-order", *plan)
+        assert ran.code == 1
+        assert f"the order is strict: {late}" in ran.err
+    assert ran_by(project) == ["New"]
+    assert project.inside("migrate", "dev").code == 0
+    assert ran_by(project) == ["New", "Late"]
+
+
+def test_a_deadline_stops_between_two(project: Folder) -> None:
+    for name in ("one", "two", "three"):
+        project.migration(name, INSERT + "\nimport time\ntime.sleep(0.7)")
+    ran = project.inside("migrate", "dev", "--deadline", "1s", "--json")
+    assert ran.code == 9
+    assert "The deadline came: " in ran.err
+    assert "monarch migrate dev" in ran.err
+    summary = events(ran)[-1]
+    assert (summary["event"], summary["ok"], summary["exit_code"]) == ("summary", False, 9)
+    assert len(summary["done"]) + len(summary["not_reached"]) == 3
+    assert 0 < len(summary["not_reached"]) < 3
+    assert set(project.states().values()) == {"Completed"}
+    assert project.inside("migrate", "dev", "--deadline", "10m").code == 0
+    assert ran_by(project) == ["One", "Two", "Three"]
+    for wrong in ("soon", "10x", "-1", ""):
+        ran = project.inside("migrate", "dev", "--deadline", wrong)
+        assert ran.code == 2
+        assert "Traceback" not in ran.err
+
+
+def test_json_tells_event_by_event_and_ends_with_a_summary(project: Folder) -> None:
+    one = project.migration("one", "echo('hello')\nprint('from one')\n" + INSERT)
+    two = project.migration("two", "echo('half')\nraise ValueError('no')")
+    three = project.migration("three", INSERT)
+    ran = project.inside("migrate", "dev", "--json")
+    assert ran.code == 1
+    told = events(ran)
+    assert [event["event"] for event in told] == [
+        *("planned", "started", "finished", "started", "failed", "summary")
+    ]
+    assert told[0]["migrations"] == [one, two, three]
+    assert told[2]["echoed"] == "hello\nfrom one\n"
+    assert told[2]["documents"] == 1
+    summary = told[-1]
+    assert (summary["done"], summary["failed"], summary["not_reached"]) == ([one], two, [three])
+    assert f"{two}.py, line 7" in summary["error"]
+    assert "--retry" in summary["hint"]
+    assert "hello" in ran.err
+
+
+def test_json_ends_with_a_summary_whatever_is_wrong(project: Folder, tmp_path: Path) -> None:
+    nothing = events(project.inside("migrate", "dev", "--json"))
+    assert [event["event"] for event in nothing] == ["summary"]
+    assert nothing[0]["ok"]
+    project.migration("one")
+    for command, code in ((["nowhere"], 2), (["dev", "--to", "two"], 2)):
+        ran = project.inside("migrate", *command, "--json")
+        assert ran.code == code
+        assert events(ran)[-1]["exit_code"] == code
+    unwritable = project.inside("migrate", "dev", "--junit", str(tmp_path / "none" / "x.xml"))
+    assert unwritable.code == 2
+    assert "cannot be written" in unwritable.err
+    assert project.states() == {}
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"), [("RuntimeError('odd')", 1), ("SystemExit(0)", 1), ("KeyboardInterrupt()", 130)]
+)
+def test_json_ends_with_a_summary_whatever_a_hook_raises(project: Folder, raised: str, code: int) -> None:
+    project.migration("one")
+    hooks(project, f"\ndef before_migrate(_): raise {raised}\n")
+    ran = project.inside("migrate", "dev", "--json")
+    assert ran.code == code
+    assert "Traceback" not in ran.err
+    summary = events(ran)[-1]
+    assert (summary["event"], summary["ok"], summary["exit_code"]) == ("summary", False, code)
+    assert project.states() == {}
+
+
+def test_junit_has_a_case_for_each(project: Folder) -> None:
+    one = project.migration("one", "echo('hello \\x07 there')")
+    two = project.migration("two", "raise ValueError('<no> & no')")
+    three = project.migration("three")
+    assert project.inside("migrate", "dev", "--junit", "out.xml").code == 1
+    (suite,) = ElementTree.parse(project.path / "out.xml").getroot()
+    assert {name: suite.get(name) for name in ("tests", "failures", "skipped")} == {
+        "tests": "3",
+        "failures": "1",
+        "skipped": "1",
+    }
+    assert [case.get("name") for case in suite] == [one, two, three]
+    printed, failure, skipped = (case[0] for case in suite)
+    assert printed.text == "hello  there\n"
+    assert "ValueError: <no> & no" in str(failure.get("message"))
+    assert skipped.tag == "skipped"
+    project.settings(dev={"host": "127.0.0.1:9", "db_name": "x", "serverSelectionTimeoutMS": 200})
+    assert project.inside("migrate", "dev", "--junit", "out.xml").code == 5
+    (suite,) = ElementTree.parse(project.path / "out.xml").getroot()
+    assert [case.get("name") for case in suite] == ["migrate dev"]
+
+
+def test_ci_gets_annotations_and_a_summary(project: Folder) -> None:
+    project.migration("one", INSERT)
+    two = project.migration("two", "raise ValueError('100 % no')")
+    github = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(project.path / "summary.md")}
+    ran = project.monarch("migrate", "dev", variables=github)
+    assert (
+        f"::error file=migrations/{two}.py,line=6::{two} failed on 'dev': ValueError: 100 %25 no" in ran.err
+    )
+    summary = (project.path / "summary.md").read_text()
+    assert "### monarch migrate dev" in summary
+    assert f"| {two} | **failed** |" in summary
+    above = {**github, "GITHUB_WORKSPACE": str(project.path.parent)}
+    ran = project.monarch("migrate", "dev", "--retry", variables=above)
+    assert f"::error file={project.path.name}/migrations/{two}.py,line=6::" in ran.err
+    azure = project.monarch("migrate", "dev", "--retry", variables={"TF_BUILD": "True"})
+    assert f"##vso[task.logissue type=error;sourcepath=migrations/{two}.py;linenumber=6;]" in azure.err
+    assert "::error" not in project.inside("migrate", "dev", "--retry").err
+
+
+def test_where_it_comes_from_is_kept(project: Folder) -> None:
+    commit = "c0ffee" * 6 + "c0ff"
+    project.write(".git/HEAD", "ref: refs/heads/main\n")
+    project.write(".git/refs/heads/main", f"{commit}\n")
+    key = project.migration("one", "echo('hello')\n" + INSERT)
+    job = {"CI_JOB_NAME": "deploy", "CI_JOB_URL": "https://ci.example.com/jobs/7"}
+    assert project.monarch("migrate", "dev", variables=job).code == 0
+    (entry,) = project.inside("history", "dev", "--json").json
+    assert (entry["key"], entry["action"], entry["outcome"]) == (key, "run", "Completed")
+    assert (entry["commit"], entry["job"], entry["link"]) == (
+        commit,
+        "deploy",
+        "https://ci.example.com/jobs/7",
+    )
+    assert (entry["documents"], entry["echoed"]) == (1, "hello\n")
+    assert entry["started_at"] <= entry["finished_at"]
+    assert len(entry["checksum"]) == 64
+    shown = project.inside("history", "dev", "one").out
+    assert commit in shown
+    assert "https://ci.example.com/jobs/7" in shown
+    assert "    hello" in shown
+
+
+def test_a_secret_that_a_migration_echoes_is_not_kept(project: Folder) -> None:
+    assert project.server is not None
+    project.migration("tells", "echo(self.uri)")
+    assert project.inside("migrate", "dev").code == 0
+    (attempt,) = project.database.mongo_migration_journal.find()
+    assert "********" in attempt["echoed"]
+    assert str(project.server.password) not in str(attempt)
+
+
+def test_a_backup_is_taken_verified_and_named_where_it_fails(project: Folder) -> None:
+    project.keep_backups()
+    project.database.users.insert_one({"_id": 1})
+    key = project.migration("wrecks", "self.database.users.drop()\nraise ValueError('no')")
+    ran = project.inside("migrate", "dev", "--backup")
+    assert ran.code == 1
+    (backup,) = project.inside("list_backups", "--json").json
+    way_back = f"monarch restore {backup['name']}:dev"
+    assert f"backed up as {backup['name']}, and verified" in ran.err
+    assert way_back in ran.err
+    # Also for whoever comes later, and in the history.
+    assert way_back in project.inside("migrate", "dev").err
+    assert project.inside("history", "dev", "--json").json[0]["backup"] == backup["name"]
+    assert project.inside(*way_back.split()[1:], "--yes").code == 0
+    assert project.database.users.count_documents({}) == 1
+    assert key not in project.states()
+    # Nothing to do, nothing to back up.
+    project.inside("mark", "dev", "wrecks", "--as", "completed")
+    assert project.inside("migrate", "dev", "--backup").code == 0
+    assert len(project.inside("list_backups", "--json").json) == 1
+
+
+def test_without_a_store_a_backup_is_refused_before_anything(project: Folder) -> None:
+    project.migration("one", INSERT)
+    ran = project.inside("migrate", "dev", "--backup")
+    assert ran.code == 2
+    assert "BACKUPS" in ran.err
+    assert project.states() == {}
+
+
+def test_a_backup_that_fails_lets_nothing_run(project: Folder) -> None:
+    project.keep_backups()
+    project.write("backups", "a file in the way")
+    project.database.users.insert_one({"_id": 1})
+    project.migration("one", INSERT)
+    ran = project.inside("migrate", "dev", "--backup")
+    assert ran.code in (2, 5), ran.said
+    assert project.states() == {}
+
+
+def test_a_wait_that_contradicts_itself_is_refused(project: Folder) -> None:
+    assert project.inside("migrate", "dev", "--wait", "1s", "--no-wait").code == 2
+
+
+def test_a_transaction_needs_a_server_that_has_them(project: Folder) -> None:
+    project.migration("first", INSERT)
+    key = project.migration("all", INSERT)
+    path = project.path / "migrations" / f"{key}.py"
+    path.write_text(path.read_text().replace("    def run", "    transaction = True\n    def run"))
+    ran = project.inside("migrate", "dev")
+    assert ran.code == 1
+    assert f"{key} wants a transaction, and the server of 'dev' has none" in ran.err
+    assert project.states() == {}
+    assert ran_by(project) == []
+
+
+@pytest.fixture
+def replicated(tmp_path: Path, replica_set: Server) -> Folder:
+    folder = Folder(tmp_path, replica_set)
+    folder.settings(dev={**entry(replica_set, f"t_{ObjectId()}"), "db_name": folder.db_name})
+    return folder
+
+
+def test_a_transaction_is_all_or_nothing(replicated: Folder) -> None:
+    body = "self.database.ran.insert_one({'by': 'All'}, session=self.session)\nraise ValueError('no')"
+    key = replicated.migration("all", body)
+    path = replicated.path / "migrations" / f"{key}.py"
+    text = path.read_text().replace("    def run", "    transaction = True\n    def run")
+    path.write_text(text)
+    assert replicated.inside("migrate", "dev").code == 1
+    assert replicated.database.ran.count_documents({}) == 0
+    assert replicated.states() == {key: "Failed"}
+    path.write_text(text.replace("raise ValueError('no')", "pass"))
+    assert replicated.inside("migrate", "dev", "--retry").code == 0
+    assert replicated.database.ran.count_documents({}) == 1
+    assert replicated.states() == {key: "Completed"}
+
+
+def test_what_conflicts_at_the_end_of_a_transaction_is_told_as_nothing_done(replicated: Folder) -> None:
+    """Somebody else takes the key's record in the middle, as a run that has taken over would."""
+    body = """
+    self.database.ran.insert_one({'by': 'All'}, session=self.session)
+    self.database.mongo_migration_history.update_one({}, {'$currentDate': {'processed_at': True}})
+    """
+    key = replicated.migration("all", body)
+    path = replicated.path / "migrations" / f"{key}.py"
+    path.write_text(path.read_text().replace("    def run", "    transaction = True\n    def run"))
+    ran = replicated.inside("migrate", "dev")
+    assert ran.code == 1
+    assert f"{key} could not be committed on 'dev', and nothing of it happened" in ran.err
+    assert replicated.database.ran.count_documents({}) == 0
+    assert replicated.states() == {key: "Failed"}
+
+
+def test_a_repeatable_one_runs_again_when_it_has_changed_behind_the_others(project: Folder) -> None:
+    views = project.migration("views", INSERT)
+    path = project.path / "migrations" / f"{views}.py"
+    path.write_text(path.read_text().replace("    def run", "    repeatable = True\n    def run"))
+    project.migration("one", INSERT)
+    project.inside("migrate", "dev")
+    assert ran_by(project) == ["One", "Views"]
+    assert project.inside("migrate", "dev").out.startswith("Nothing to do")
+    path.write_text(path.read_text() + "# changed\n")
+    assert project.inside("check", "dev").code == 3
+    assert re.search(rf"{views} +Completed, file changed", project.inside("list_migrations", "dev").out)
+    project.migration("two", INSERT)
+    assert "again: repeatable" in project.inside("migrate", "dev", "--plan").out
+    assert project.inside("migrate", "dev").code == 0
+    assert ran_by(project) == ["One", "Views", "Two", "Views"]
+    assert project.inside("check", "dev").code == 0
+
+
+def test_each_goes_on_where_it_was_cut_off(project: Folder) -> None:
+    project.database.docs.insert_many([{"_id": n, "seen": 0} for n in range(25)])
+    body = """
+    for doc in self.each('docs', {'seen': {'$lt': 9}}, batch=10):
+        if doc['_id'] == 17 and not self.database.second.find_one():
+            self.database.second.insert_one({})
+            raise ValueError('a bad one')
+        self.database.docs.update_one({'_id': doc['_id']}, {'$inc': {'seen': 1}})
+    """
+    project.migration("walk", body)
+    assert project.inside("migrate", "dev").code == 1
+    ran = project.inside("migrate", "dev", "--retry")
+    assert ran.code == 0
+    assert "docs: going on behind the first 10 documents" in ran.err
+    seen = [doc["seen"] for doc in project.database.docs.find(sort=[("_id", 1)])]
+    assert seen == [1] * 10 + [2] * 7 + [1] * 8
+
+
+def test_each_begins_anew_where_the_file_is_another(project: Folder) -> None:
+    project.database.docs.insert_many([{"_id": n} for n in range(25)])
+    body = """
+    for doc in self.each('docs', batch=10):
+        self.database.seen.insert_one({'doc': doc['_id']})
+        if doc['_id'] == 17:
+            raise ValueError('a bad one')
+    """
+    key = project.migration("walk", body)
+    assert project.inside("migrate", "dev").code == 1
+    project.migration("walk", body.replace("== 17", "== 99"), stamp=key[1:13])
+    assert project.inside("migrate", "dev", "--retry").code == 0
+    assert project.database.seen.count_documents({}) == 18 + 25
+
+
+def test_each_of_a_silly_batch_is_an_error(project: Folder) -> None:
+    project.migration("walk", "list(self.each('docs', batch=0))")
+    ran = project.inside("migrate", "dev")
+    assert ran.code == 1
+    assert "batch=0 is no number of documents" in ran.err
+
+
+HOOKS = """
+def note(name, *what):
+    with open("hooks.txt", "a") as file:
+        print(name, *what, file=file)
+
+def before_migrate(context):
+    note("before", context.environment.name, *context.migrations)
+
+def after_migrate(context, result):
+    note("after", *[done.key for done in result.done])
+
+def on_failure(context, error):
+    note("failure", error)
+"""
+
+
+def hooks(project: Folder, more: str = "") -> None:
+    with (project.path / "migrations/settings.py").open("a") as settings:
+        settings.write(HOOKS + more)
+
+
+def hooked(project: Folder) -> list[str]:
+    path = project.path / "hooks.txt"
+    lines = path.read_text().splitlines() if path.exists() else []
+    path.unlink(missing_ok=True)
+    return lines
+
+
+def test_hooks_are_called_around_a_run(project: Folder) -> None:
+    hooks(project)
+    assert project.inside("migrate", "dev").code == 0
+    assert hooked(project) == []
+    one = project.migration("one")
+    assert project.inside("migrate", "dev").code == 0
+    assert hooked(project) == [f"before dev {one}", f"after {one}"]
+    two = project.migration("two", "raise ValueError('no')")
+    assert project.inside("migrate", "dev").code == 1
+    before, failure = hooked(project)
+    assert before == f"before dev {two}"
+    assert failure.startswith(f"failure {two} failed on 'dev': ValueError: no")
+    assert project.inside("migrate_one", "one", "dev").code == 0
+    assert hooked(project) == [f"before dev {one}", f"after {one}"]
+
+
+def test_a_hook_that_raises_stops_the_run_before_it_begins(project: Folder) -> None:
+    hooks(project, "\ndef before_migrate(context):\n    raise RuntimeError('workers run on')\n")
+    project.migration("one", INSERT)
+    ran = project.inside("migrate", "dev")
+    assert ran.code == 1
+    assert "before_migrate() failed: RuntimeError: workers run on. Nothing has run." in ran.err
+    assert project.states() == {}
+    assert hooked(project)[0].startswith("failure before_migrate() failed")
+
+
+def test_a_hook_that_raises_at_the_end_is_told_with_what_is_done(project: Folder) -> None:
+    hooks(project, "\ndef after_migrate(*_):\n    raise RuntimeError('no chat')\n")
+    hooks(project, "\ndef after_migrate(*_):\n    1/0\ndef on_failure(*_):\n    raise KeyError('x')\n")
+    key = project.migration("one", INSERT)
+    ran = project.inside("migrate", "dev")
+    assert ran.code == 1
+    assert "after_migrate() failed: ZeroDivisionError: division by zero. All migrations are done" in ran.err
+    assert "Note: on_failure() failed: KeyError: 'x'" in ran.err
+    assert project.states() == {key: "Completed"}
+
+
+def test_a_hook_that_is_none_is_refused(project: Folder) -> None:
+    hooks(project, "\nbefore_migrate = 'me'\n")
+    ran = project.inside("migrate", "dev")
+    assert ran.code == 2
+    assert "before_migrate in migrations/settings.py is no function." in ran.err
+
+
+def test_a_bar_shows_how_far_a_walk_is(project: Folder) -> None:
+    project.database.docs.insert_many([{"_id": n} for n in range(30)])
+    project.migration("walk", "import time\nfor doc in self.each('docs', batch=5): time.sleep(0.05)")
+    terminal = project.terminal("migrate", "dev", columns=60)
+    terminal.expect(r"\[#+-+\] +\d+%  docs: \d+ of 30 documents")
+    terminal.expect("That felt natural")

@@ -1,0 +1,535 @@
+"""What a migration may do that nobody would have thought of, and what may be written into its history."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from tests.commands.migrations.test_migrate import await_line
+from tests.commands.migrations.test_migrate_options import INSERT, events, hooks, ran_by
+from tests.support.runs.shell import Folder
+from tests.support.runs.two_environments import entry
+from tests.support.servers.mongod import Server
+
+CRASH = """
+if not self.database.crashed.find_one():
+    self.database.crashed.insert_one({})
+    raise ValueError('once')
+"""
+
+
+def change(project: Folder, key: str, old: str, new: str) -> None:
+    path = project.path / "migrations" / f"{key}.py"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def repeatable(project: Folder, key: str, how: str = "repeatable = True") -> None:
+    change(project, key, "    def run", f"    {how}\n    def run")
+
+
+@pytest.fixture
+def replicated(tmp_path: Path, replica_set: Server) -> Folder:
+    folder = Folder(tmp_path, replica_set)
+    folder.settings(dev={**entry(replica_set, f"t_{ObjectId()}"), "db_name": folder.db_name})
+    return folder
+
+
+def transactional(project: Folder, body: str) -> str:
+    key = project.migration("all", body)
+    change(project, key, "    def run", "    transaction = True\n    def run")
+    return key
+
+
+# Repeatable ones
+
+
+def test_one_that_is_repeatable_no_more_runs_once_more_and_then_never(project: Folder) -> None:
+    key = project.migration("views", INSERT)
+    repeatable(project, key)
+    project.inside("migrate", "dev")
+    change(project, key, "    repeatable = True\n", "")
+    for _ in range(3):
+        assert project.inside("migrate", "dev").code == 0
+    assert ran_by(project) == ["Views", "Views"]
+    assert project.inside("check", "dev").code == 0
+
+
+@pytest.mark.parametrize("how", ["repeatable = True", "repeatable: bool = True"])
+@pytest.mark.parametrize("words", [["--accept-edit"], ["--as", "completed"]])
+def test_one_that_becomes_repeatable_runs_again_from_when_that_is_accepted(
+    project: Folder, words: list[str], how: str
+) -> None:
+    key = project.migration("views", INSERT)
+    project.inside("migrate", "dev")
+    repeatable(project, key, how)
+    assert project.inside("check", "dev").code == 7
+    assert project.inside("mark", "dev", "views", *words).code == 0
+    assert project.inside("check", "dev").code == 0
+    change(project, key, "    def run", "    # another\n    def run")
+    assert project.inside("check", "dev").code == 3
+    assert project.inside("mark", "dev", "views", *words).code == 0
+    assert project.inside("check", "dev").code == 0
+
+
+# Transactions
+
+
+@pytest.mark.parametrize("end", ["abort_transaction", "commit_transaction", "end_session"])
+def test_a_transaction_that_the_migration_ends_itself_is_not_called_done(
+    replicated: Folder, end: str
+) -> None:
+    key = transactional(
+        replicated, f"self.database.x.insert_one({{}}, session=self.session)\nself.session.{end}()"
+    )
+    ran = replicated.inside("migrate", "dev")
+    assert ran.code == 1
+    assert "it has ended its transaction itself" in ran.err
+    assert replicated.states() == {key: "Failed"}
+
+
+def test_collections_and_indexes_can_be_made_in_a_transaction(replicated: Folder) -> None:
+    transactional(
+        replicated,
+        """
+        self.database.create_collection('made', session=self.session)
+        self.database.made.create_index('n', session=self.session)
+        self.database.made.insert_one({'n': 1}, session=self.session)
+        """,
+    )
+    ran = replicated.inside("migrate", "dev")
+    assert ran.code == 0, ran.said
+    assert replicated.database.made.index_information().keys() == {"_id_", "n_1"}
+
+
+# Walks
+
+
+def test_two_walks_through_one_collection_are_told_apart(project: Folder) -> None:
+    project.database.users.insert_many([{"_id": n} for n in range(40)])
+    body = f"""
+    if not self.database.crashed.find_one():
+        for user in self.each('users', batch=10):
+            self.database.users.update_one({{'_id': user['_id']}}, {{'$set': {{'a': 1}}}})
+        {CRASH.strip().splitlines()[1].strip()}
+        raise ValueError('once')
+    for user in self.each('users', batch=10):
+        self.database.users.update_one({{'_id': user['_id']}}, {{'$set': {{'b': 1}}}})
+    """
+    project.migration("walk", body)
+    assert project.inside("migrate", "dev").code == 1
+    assert project.inside("migrate", "dev", "--retry").code == 0
+    assert project.database.users.count_documents({"a": 1, "b": 1}) == 40
+
+
+def test_a_walk_within_a_walk_begins_anew(project: Folder) -> None:
+    project.database.users.insert_many([{"_id": n} for n in range(30)])
+    project.database.tags.insert_many([{"_id": n} for n in range(3)])
+    body = """
+    for user in self.each('users', batch=10):
+        for tag in self.each('tags', batch=2):
+            pair = {'user': user['_id'], 'tag': tag['_id']}
+            self.database.pairs.replace_one(pair, pair, upsert=True)
+        if user['_id'] == 15 and not self.database.crashed.find_one():
+            self.database.crashed.insert_one({})
+            raise ValueError('once')
+    """
+    project.migration("walk", body)
+    assert project.inside("migrate", "dev").code == 1
+    attempt = project.database.mongo_migration_journal.find_one()
+    assert attempt is not None
+    assert [place["documents"] for place in attempt["places"].values()] == [10]
+    assert project.inside("migrate", "dev", "--retry").code == 0
+    assert project.database.pairs.count_documents({}) == 90
+
+
+def test_batches_are_for_whoever_writes_many_at_once(project: Folder) -> None:
+    project.database.docs.insert_many([{"_id": n} for n in range(25)])
+    body = (
+        """
+    from pymongo import UpdateOne
+    for docs in self.batches('docs', batch=10):
+        if docs[0]['_id'] == 10:
+"""
+        + "\n".join(f"            {line}" for line in CRASH.strip().splitlines())
+        + """
+        self.database.docs.bulk_write([UpdateOne({'_id': d['_id']}, {'$inc': {'n': 1}}) for d in docs])
+    """
+    )
+    project.migration("walk", body)
+    assert project.inside("migrate", "dev").code == 1
+    assert project.inside("migrate", "dev", "--retry").code == 0
+    assert project.database.docs.count_documents({"n": 1}) == 25
+
+
+@pytest.mark.parametrize("kind", ["view", "timeseries"])
+def test_what_has_no_order_of_its_own_cannot_be_walked_through(project: Folder, kind: str) -> None:
+    how: dict[str, Any] = {"viewOn": "orders"} if kind == "view" else {"timeseries": {"timeField": "at"}}
+    project.database.create_collection("v", **how)
+    project.migration("walk", "for _ in self.each('v'): pass")
+    ran = project.inside("migrate", "dev")
+    assert ran.code == 1
+    assert f"'v' is a {kind}, and each() goes by the _id" in ran.err
+
+
+def test_a_collection_that_does_not_exist_is_noted(project: Folder) -> None:
+    project.migration("walk", "assert list(self.each('usres')) == []")
+    ran = project.inside("migrate", "dev")
+    assert ran.code == 0
+    assert "usres: there is no such collection" in ran.err
+
+
+# Order and names
+
+
+def test_a_renamed_one_does_not_run_a_second_time(project: Folder) -> None:
+    old = project.migration("one", INSERT)
+    project.inside("migrate", "dev")
+    new = old.replace("0000_one", "0500_one")
+    (project.path / "migrations" / f"{old}.py").rename(project.path / "migrations" / f"{new}.py")
+    ran = project.inside("migrate", "dev")
+    assert ran.code == 2
+    assert f"{new} has the name of {old}, which has run on 'dev' and is not here" in ran.err
+    command = f"mark dev {new} --as completed"
+    assert f"`monarch {command}`" in ran.err
+    assert project.inside(*command.split()).code == 0
+    assert project.inside("migrate", "dev").code == 0
+    assert ran_by(project) == ["One"]
+
+
+def test_a_late_one_that_failed_is_still_late(project: Folder) -> None:
+    project.migration("new", INSERT, stamp="201502020000")
+    project.inside("migrate", "dev")
+    project.migration("late", "raise ValueError", stamp="201401010000")
+    project.inside("migrate", "dev")
+    ran = project.inside("migrate", "dev", "--retry", "--strict-order")
+    assert ran.code == 1
+    assert "the order is strict" in ran.err
+
+
+def test_the_way_back_is_to_the_backup_from_before_the_first_attempt(project: Folder) -> None:
+    project.keep_backups()
+    project.database.x.insert_one({"_id": 1, "n": 0})
+    project.migration("half", "self.database.x.update_one({}, {'$inc': {'n': 1}})\nraise ValueError('no')")
+    first = project.inside("migrate", "dev", "--backup", "--json")
+    (backup,) = project.inside("list_backups", "--json").json
+    assert events(first)[-1]["backup"] == backup["name"]
+    for words in (["migrate", "dev", "--retry", "--backup"], ["migrate_one", "half", "dev"]):
+        ran = project.inside(*words)
+        assert ran.code == 1
+        assert f"monarch restore {backup['name']}:dev" in ran.err
+    assert project.inside("restore", f"{backup['name']}:dev", "--yes").code == 0
+    assert project.database.x.find_one() == {"_id": 1, "n": 0}
+
+
+def test_a_deadline_bounds_the_waiting_too(project: Folder) -> None:
+    project.migration("slow", "echo('working')\nimport time\ntime.sleep(60)")
+    process = project.start("migrate", "dev")
+    await_line(process, "working")
+    ran = project.inside("migrate", "dev", "--deadline", "1s")
+    assert ran.code == 9
+    assert "The deadline came: 'dev' is held by process" in ran.err
+    process.kill()
+    process.communicate()
+
+
+# Going back
+
+
+def test_what_was_half_rolled_back_is_rolled_back_before_anything_else(project: Folder) -> None:
+    keys = []
+    for name in ("one", "two"):
+        keys.append(project.migration(name, INSERT))
+        path = project.path / "migrations" / f"{keys[-1]}.py"
+        path.write_text(path.read_text() + "\n    def rollback(self):\n        raise ValueError('no')\n")
+    project.inside("migrate", "dev")
+    assert project.inside("rollback", "dev").code == 1
+    for words in (["rollback", "dev", "one"], ["migrate", "dev"], ["migrate", "dev", "--retry"]):
+        ran = project.inside(*words)
+        assert ran.code == 1
+        assert f"{keys[1]} failed on 'dev'" in ran.err
+        assert f"`monarch rollback dev {keys[1]}`" in ran.err
+    assert ran_by(project) == ["One", "Two"]
+
+
+def test_one_that_failed_and_is_gone_for_good_can_be_forgotten(project: Folder) -> None:
+    key = project.migration("one", "raise ValueError('no')")
+    project.inside("migrate", "dev")
+    (project.path / "migrations" / f"{key}.py").unlink()
+    project.migration("two", INSERT, stamp="201501010000")
+    for words in (["migrate", "dev"], ["migrate", "dev", "--only", "two"], ["rollback", "dev"]):
+        ran = project.inside(*words)
+        assert ran.code == 1
+        assert f"`monarch mark dev {key} --as new`" in ran.err
+    # Also by the name that it was given.
+    assert project.inside("mark", "dev", "one", "--as", "new").code == 0
+    ran = project.inside("migrate", "dev")
+    assert (ran.code, ran.err) == (0, "")
+    assert key not in project.inside("list_migrations", "dev").out
+    assert ran_by(project) == ["Two"]
+
+
+def test_check_tells_of_edits_beside_what_failed_and_accepts_all_of_them(project: Folder) -> None:
+    one, gone = project.migration("one", INSERT), project.migration("gone")
+    project.inside("migrate", "dev")
+    change(project, one, "insert_one", "insert_many")
+    (project.path / "migrations" / f"{gone}.py").unlink()
+    project.migration("two", "raise ValueError('no')", stamp="201501010000")
+    project.inside("migrate", "dev")
+    verdict = project.inside("check", "dev", "--json").json
+    assert (verdict["exit_code"], verdict["edited"], verdict["gone"]) == (6, [one], [gone])
+    ran = project.inside("mark", "dev", "--accept-edit", "--all")
+    assert ran.code == 0, ran.said
+    verdict = project.inside("check", "dev", "--json").json
+    assert (verdict["edited"], verdict["gone"]) == ([], [])
+
+
+# Processes, streams and the like
+
+
+def test_a_fork_does_not_go_on_as_monarch(project: Folder) -> None:
+    project.migration("forks", "import os\nif os.fork() == 0:\n    self.client.close()")
+    project.migration("behind", INSERT)
+    assert project.monarch("migrate", "dev").code == 0
+    assert ran_by(project) == ["Behind"]
+    attempts = project.database.mongo_migration_journal.count_documents({})
+    assert attempts == 2
+
+
+def test_a_migration_that_raises_as_if_it_were_locked_out_has_failed(project: Folder) -> None:
+    key = project.migration("nested", "from monarch.errors import LockedError\nraise LockedError('by me')")
+    ran = project.monarch("migrate", "dev")
+    assert ran.code == 1
+    assert "by me" in ran.err
+    assert project.states() == {key: "Failed"}
+
+
+def test_no_secret_that_is_printed_gets_into_a_file_for_ci(project: Folder) -> None:
+    assert project.server is not None
+    project.migration(
+        "tells", "echo('-' * 19_990)\necho(self.uri)\necho('-' * 50_000)\necho(self.uri)\nprint('x')"
+    )
+    ran = project.monarch("migrate", "dev", "--junit", "out.xml", "--json")
+    assert ran.code == 0
+    (attempt,) = project.database.mongo_migration_journal.find()
+    kept = (project.path / "out.xml").read_text() + ran.out + json.dumps(attempt["echoed"])
+    secret = project.server.uri.partition("//")[2].partition("@")[0].partition(":")[2]
+    for piece in (secret, secret[:8], secret[-8:]):
+        assert piece not in kept
+
+
+def test_standard_output_has_nothing_but_json(project: Folder) -> None:
+    body = "import os, subprocess\nos.write(1, b'raw')\nsubprocess.run(['echo', 'from a program'])\n"
+    body += "echo('hello')"
+    key = project.migration("prints", body)
+    change(project, key, "from monarch", "print('when it is loaded')\nfrom monarch")
+    assert len(project.monarch("migrate", "dev", "--plan", "--json").json) == 1
+    ran = project.monarch("migrate", "dev", "--json")
+    assert [event["event"] for event in events(ran)] == ["planned", "started", "finished", "summary"]
+    for text in ("raw", "from a program", "hello", "when it is loaded"):
+        assert text in ran.err
+    assert project.monarch("verify_migration", "prints", "dev", "--json").json["idempotent"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8:strict"])
+def test_an_error_that_no_terminal_can_show_is_told_all_the_same(project: Folder, encoding: str) -> None:
+    project.migration("odd", "raise ValueError('caf\\u00e9 \\udcff \\x1b]0;title\\x07')")
+    summary = project.path / "summary.md"
+    how = {"PYTHONIOENCODING": encoding, "GITHUB_STEP_SUMMARY": str(summary)}
+    for words in (["migrate", "dev", "--json"], ["migrate", "dev", "--retry"]):
+        ran = project.monarch(*words, variables=how)
+        assert ran.code == 1
+        assert "failed on 'dev': ValueError: caf" in ran.err
+        assert "defect" not in ran.err
+        assert "\x1b" not in ran.err
+        if "--json" in words:
+            assert events(ran)[-1]["exit_code"] == 1
+    assert "caf\u00e9" in summary.read_text()
+
+
+def test_a_migration_that_goes_elsewhere_takes_no_file_along(project: Folder) -> None:
+    project.migration("goes", "import os\nos.mkdir('sub')\nos.chdir('sub')")
+    assert project.monarch("migrate", "dev", "--junit", "out.xml").code == 0
+    assert "<testcase" in (project.path / "out.xml").read_text()
+
+
+def test_a_junit_file_that_cannot_be_written_in_the_end_is_no_success(project: Folder) -> None:
+    (project.path / "sub").mkdir()
+    key = project.migration("removes", "import shutil\nshutil.rmtree('sub')")
+    ran = project.monarch("migrate", "dev", "--junit", "sub/out.xml", "--json")
+    assert ran.code == 1
+    assert "out.xml cannot be written" in ran.err
+    assert (events(ran)[-1]["ok"], events(ran)[-1]["done"]) == (False, [key])
+    assert project.states() == {key: "Completed"}
+
+
+def test_a_closed_standard_output_is_the_migration_s_own(project: Folder) -> None:
+    project.migration("closes", "import sys\nsys.stdout.close()")
+    project.migration("behind", INSERT)
+    ran = project.monarch("migrate", "dev")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran_by(project) == ["Behind"]
+
+
+def test_a_reader_that_goes_away_stops_the_run_between_two_migrations(project: Folder) -> None:
+    project.database.docs.insert_many([{"_id": n} for n in range(40)])
+    walk = project.migration("walk", "import time\nfor _ in self.each('docs', batch=2): time.sleep(0.02)")
+    project.migration("behind", INSERT)
+    process = project.start("migrate", "dev", "--json")
+    await_line(process, "walked")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(60) == 1
+    assert project.states()[walk] == "Completed"
+    assert ran_by(project) == []
+
+
+def test_a_signal_that_a_hook_swallows_lets_nothing_run(project: Folder) -> None:
+    hooks(
+        project,
+        """
+def before_migrate(context):
+    import os, signal
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        import time; time.sleep(5)
+    except KeyboardInterrupt:
+        pass
+""",
+    )
+    project.migration("one", INSERT)
+    assert project.monarch("migrate", "dev").code == 130
+    assert project.states() == {}
+
+
+def test_threads_that_are_left_behind_are_named(project: Folder) -> None:
+    body = (
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(1,), name='left behind').start()"
+    )
+    project.migration("threads", body)
+    ran = project.monarch("migrate", "dev")
+    assert ran.code == 0
+    assert "Waiting for what still runs in this process: left behind" in ran.err
+
+
+# Documents that somebody has damaged by hand
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"places": [1]},
+        {"places": {"a": 1}},
+        {"places": {"a": {"after": 1}}},
+        {"pid": 2**50},
+        {"started_at": "yesterday"},
+        {"finished_at": 7},
+        {"seconds": "long", "documents": "many"},
+        {"action": 7, "outcome": 7},
+        {"error": 7, "traceback": 7, "echoed": [1]},
+        {"key": 7},
+    ],
+    ids=str,
+)
+def test_a_damaged_journal_keeps_nobody_from_going_on(project: Folder, damage: dict[str, Any]) -> None:
+    project.migration("one", "raise ValueError('no')")
+    project.inside("migrate", "dev")
+    project.database.mongo_migration_journal.update_one({}, {"$set": damage})
+    for words in (["history", "dev"], ["history", "dev", "--json"], ["list_migrations", "dev", "--json"]):
+        ran = project.inside(*words)
+        assert ran.code == 0, ran.said
+    assert project.inside("check", "dev").code == 6
+    assert project.inside("mark", "dev", "one", "--as", "completed").code == 0
+    assert project.inside("check", "dev").code == 0
+
+
+def test_a_date_that_python_has_not_keeps_nobody_from_reading(project: Folder) -> None:
+    project.migration("one", "raise ValueError('no')")
+    project.inside("migrate", "dev")
+    project.database.command(
+        "update",
+        "mongo_migration_journal",
+        updates=[{"q": {}, "u": [{"$set": {"started_at": {"$toDate": 10**17}}}]}],
+    )
+    for words in (["history", "dev"], ["list_migrations", "dev"]):
+        ran = project.inside(*words)
+        assert ran.code == 0, ran.said
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"$unset": {"fence": 1}},
+        {"$unset": {"taken_at": 1}},
+        {"$set": {"fence": "five"}},
+        {"$set": {"fence": 5.5}},
+        {"$set": {"holder": "bob"}},
+        {"$set": {"holder.pid": 2**50}},
+        {"$set": {"taken_at": "now"}},
+        {"$set": {"expires_at": "later"}},
+        {"$set": {"expires_at": None}},
+    ],
+    ids=str,
+)
+def test_a_damaged_lease_can_be_unlocked(project: Folder, damage: dict[str, Any]) -> None:
+    project.migration("one", INSERT)
+    later = datetime(2099, 1, 1)
+    holder = {"host": "elsewhere", "user": "ann", "pid": 7, "run": "x", "purpose": "migrate dev"}
+    lease = {"_id": "lease", "holder": holder, "fence": 5, "taken_at": later, "expires_at": later}
+    project.database.monarch_lease.insert_one(lease)
+    project.database.monarch_lease.update_one({}, damage)
+    if damage != {"$set": {"holder": "bob"}}:  # who is not named as a run holds nothing
+        assert project.inside("migrate", "dev", "--no-wait").code == 4
+        ran = project.inside("unlock", "dev", "--yes")
+        assert (ran.code, "Unlocked dev." in ran.out) == (0, True), ran.said
+    ran = project.inside("migrate", "dev", "--no-wait")
+    assert ran.code == 0, ran.said
+    assert project.inside("unlock", "dev").out == "Nobody holds dev.\n"
+
+
+def test_a_dead_holder_without_a_number_is_no_defect(project: Folder) -> None:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    project.migration("one", INSERT)
+    holder = {"host": socket.gethostname(), "user": "ann", "pid": process.pid, "run": "x"}
+    lease = {"_id": "lease", "holder": holder, "expires_at": datetime(2099, 1, 1)}
+    project.database.monarch_lease.insert_one(lease)
+    ran = project.inside("migrate", "dev", "--no-wait")
+    assert ran.code == 4
+    assert "monarch unlock dev" in ran.err
+    assert project.inside("unlock", "dev", "--yes").code == 0
+    assert project.inside("migrate", "dev").code == 0
+
+
+def test_a_lease_without_a_holder_is_free(project: Folder) -> None:
+    project.migration("one", INSERT)
+    project.database.monarch_lease.insert_one(
+        {"_id": "lease", "fence": 5, "expires_at": datetime(2099, 1, 1)}
+    )
+    assert project.inside("migrate", "dev", "--no-wait").code == 0
+
+
+def test_a_copy_made_in_the_middle_of_a_migration_is_run_by_nobody(project: Folder, server: Server) -> None:
+    other = {"uri": server.uri, "db_name": f"{project.db_name}_other"}
+    project.settings(dev={"uri": server.uri, "db_name": project.db_name}, other=other)
+    key = project.migration("slow", "echo('working')\nimport time\ntime.sleep(60)")
+    process = project.start("migrate", "dev")
+    await_line(process, "working")
+    assert project.inside("copy_db", "dev:other", "--yes", "--engine", "native").code == 0
+    (row,) = project.inside("list_migrations", "other", "--json").json
+    assert (row["key"], row["state"]) == (key, "Interrupted")
+    assert project.inside("drop_db", "other", "--yes").code == 0
+    process.send_signal(15)
+    try:
+        process.communicate(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise

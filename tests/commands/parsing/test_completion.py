@@ -1,0 +1,46 @@
+"""Shell completion, asked as bash asks it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.runs.shell import Folder
+
+
+def complete(folder: Folder, line: str) -> set[str]:
+    words = line.split(" ")
+    ran = folder.monarch(
+        variables={
+            "_MONARCH_COMPLETE": "bash_complete",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(words) - 1),
+        }
+    )
+    assert (ran.code, ran.err) == (0, "")
+    return {row.split(",", 1)[1] for row in ran.out.splitlines() if row}
+
+
+def test_environments_and_migrations_complete(folder: Folder) -> None:
+    folder.settings(development={"embedded": True, "db_name": "a"}, production={"host": "h", "db_name": "a"})
+    key = folder.migration("add_users")
+    assert complete(folder, "monarch migrate dev") == {"development"}
+    assert complete(folder, "monarch migrate ") == {"development", "production"}
+    assert complete(folder, "monarch migrate_one add") == {"add_users"}
+    assert complete(folder, "monarch migrate_one _2014") == {key}
+    assert complete(folder, "monarch migrate d") == {"development"}
+    assert complete(folder, "monarch migrate_one add_users pro") == {"production"}
+    assert "migrate_one" in complete(folder, "monarch mig")
+
+
+@pytest.mark.parametrize("settings", [None, "this is not python"])
+def test_completion_never_fails(folder: Folder, settings: str | None) -> None:
+    if settings:
+        folder.write("migrations/settings.py", settings)
+    assert complete(folder, "monarch migrate dev") == set()
+    assert complete(folder, "monarch migrate_one x") == set()
+
+
+def test_the_script_for_the_shell(folder: Folder) -> None:
+    ran = folder.monarch(variables={"_MONARCH_COMPLETE": "bash_source"})
+    assert ran.code == 0
+    assert "_MONARCH_COMPLETE=bash_complete" in ran.out

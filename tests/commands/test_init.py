@@ -1,0 +1,184 @@
+"""``init`` and ``generate``."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.support.runs.shell import Folder
+
+
+def test_init_writes_settings_that_explain_themselves_and_work(folder: Folder) -> None:
+    ran = folder.monarch("init")
+    assert (ran.code, ran.err) == (0, "")
+    assert set(folder.files()) == {"migrations/__init__.py", "migrations/settings.py"}
+    listed = folder.monarch("list_environments", "--json")
+    assert listed.code == 0
+    production, development = listed.json
+    assert production["missing"] == "uri"
+    assert development["server"] == "embedded"
+    uri = {"PRODUCTION_MONGODB_URI": "mongodb://me:hush-hush@far.example.com/app"}
+    assert folder.monarch("list_environments", "--json", variables=uri).json[0]["server"] == "far.example.com"
+
+
+def test_init_without_a_terminal_does_not_overwrite(folder: Folder) -> None:
+    folder.write("migrations/settings.py", "MINE = 1")
+    before = folder.files()
+    ran = folder.monarch("init")
+    assert ran.code == 2
+    assert "add --yes" in ran.err
+    assert folder.files() == before
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n", 1), ("y", 0)])
+def test_init_asks_before_it_overwrites_and_keeps_the_old(folder: Folder, answer: str, code: int) -> None:
+    folder.write("migrations/settings.py", "MINE = 1")
+    terminal = folder.terminal("init")
+    terminal.expect("Put a new one in its place")
+    terminal.sendline(answer)
+    terminal.read()
+    terminal.wait()
+    assert terminal.exitstatus == code
+    files = folder.files()
+    old = [name for name in files if name.endswith(".old")]
+    if code:
+        assert files["migrations/settings.py"] == b"MINE = 1"
+        assert not old
+    else:
+        assert b"ENVIRONMENTS" in files["migrations/settings.py"]
+        assert files[old[0]] == b"MINE = 1"
+
+
+@pytest.mark.parametrize("command", ["generate", "create"])
+def test_generate(folder: Folder, command: str) -> None:
+    folder.monarch("init")
+    ran = folder.monarch(command, "add_indexes_to_user_table")
+    assert ran.code == 0
+    match = re.fullmatch(r"Wrote (migrations/_(\d{12})_add_indexes_to_user_table_migration\.py)\n", ran.out)
+    assert match
+    now = datetime.now(UTC)
+    assert abs((now - datetime.strptime(match[2] + "Z", "%Y%m%d%H%M%z")).total_seconds()) < 120
+    source = (folder.path / match[1]).read_text()
+    assert "class AddIndexesToUserTableMigration(MongoBackedMigration):" in source
+    assert "raise NotImplementedError" in source
+
+
+def test_a_new_migration_always_runs_last(folder: Folder) -> None:
+    folder.write("migrations/__init__.py", "")
+    names = ["zebra", "yak", "ant"]
+    for name in names:
+        folder.monarch("generate", name)
+    files = sorted(path.name for path in (folder.path / "migrations").glob("_2*"))
+    assert [name.split("_")[2] for name in files] == names
+
+
+def test_a_template_of_the_project_is_used(folder: Folder) -> None:
+    folder.write("migrations/__init__.py", "")
+    folder.write("migrations/migration.py.tmpl", "# ours: $name costs $$5\nclass $class_name: ...\n")
+    folder.monarch("generate", "x")
+    (path,) = (folder.path / "migrations").glob("_2*")
+    assert path.read_text() == "# ours: x costs $5\nclass XMigration: ...\n"
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("class $nonsense: ...", "it asks for $nonsense"),
+        ("class $class_name(:", "no valid Python"),
+        ("costs $ 5", "placeholder"),
+    ],
+)
+def test_a_broken_template_is_told(folder: Folder, template: str, said: str) -> None:
+    folder.write("migrations/__init__.py", "")
+    folder.write("migrations/migration.py.tmpl", template)
+    before = folder.files()
+    ran = folder.inside("generate", "x")
+    assert ran.code == 2
+    assert said in ran.err
+    assert folder.files() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("add indexes", "monarch generate add_indexes"),
+        ("add.indexes", "monarch generate add_indexes"),
+        ("../evil", "monarch generate evil"),
+        ("café", "monarch generate caf"),
+        ("日本", "Like add_indexes."),
+        ("", "Like add_indexes."),
+        ("___", "Like add_indexes."),
+        ("x" * 200, "monarch generate xxx"),
+        ("a/b", "monarch generate a_b"),
+        ("a\nb", "monarch generate a_b"),
+        ("1foo", "monarch generate foo"),
+        ("2024_fix", "monarch generate fix"),
+    ],
+)
+def test_names_that_migrations_cannot_have(folder: Folder, name: str, hint: str) -> None:
+    folder.write("migrations/__init__.py", "")
+    before = folder.files()
+    ran = folder.inside("generate", name)
+    assert ran.code == 2
+    error, hinted = ran.err.splitlines()
+    assert "cannot be the name of a migration" in error
+    assert hint in hinted
+    assert folder.files() == before
+
+
+@pytest.mark.parametrize("again", ["add_users", "Add_Users"])
+def test_a_name_that_exists(folder: Folder, again: str) -> None:
+    folder.write("migrations/__init__.py", "")
+    folder.monarch("generate", "add_users")
+    before = folder.files()
+    ran = folder.inside("generate", again)
+    assert ran.code == 2
+    assert f"There is a migration {again!r} already" in ran.err
+    assert folder.files() == before
+
+
+def test_generate_outside_a_project(folder: Folder) -> None:
+    ran = folder.monarch("generate", "x")
+    assert ran.code == 2
+    assert "There is no folder migrations/ here" in ran.err
+    assert "monarch init" in ran.err
+
+
+def test_a_folder_that_may_not_be_written(folder: Folder, plain_rights: list[str]) -> None:
+    folder.path.chmod(0o500)
+    try:
+        ran = folder.monarch("init", prefix=plain_rights)
+    finally:
+        folder.path.chmod(0o700)
+    assert ran.code == 2
+    assert "cannot be written: Permission denied." in ran.err
+    assert folder.files() == {}
+
+
+def test_init_again_and_again_keeps_every_old_file(folder: Folder) -> None:
+    folder.write("migrations/settings.py", "PRECIOUS = 1")
+    runs = [folder.start("init", "--yes") for _ in range(6)]
+    for run in runs:
+        out, err = run.communicate(timeout=60)
+        assert run.returncode == 0, out + err
+    kept = [content for name, content in folder.files().items() if name.endswith(".old")]
+    assert len(kept) == 6
+    assert b"PRECIOUS = 1" in kept
+
+
+@pytest.mark.parametrize("command", [["init", "--yes"], ["generate", "x"]])
+def test_a_full_disk_leaves_what_was_there(folder: Folder, small_disk: Path, command: list[str]) -> None:
+    (folder.path / "migrations").symlink_to(small_disk)
+    folder.write("migrations/settings.py", "PRECIOUS = 1")
+    with (small_disk / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+        while True:
+            filler.write(b"x" * 4096)
+    ran = folder.monarch(*command)
+    assert ran.code == 2
+    assert "cannot be written: No space left on device." in ran.err
+    assert sorted(path.name for path in small_disk.iterdir()) == ["filler", "settings.py"]
+    assert (small_disk / "settings.py").read_text() == "PRECIOUS = 1"

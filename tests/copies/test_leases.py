@@ -1,0 +1,140 @@
+"""Two copies onto one target: the second is told of the first; who loses the lease changes nothing more."""
+
+from __future__ import annotations
+
+import getpass
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from monarch.databases.mongo.collection_names import LEASE
+from monarch.errors import LockedError
+from tests.support.runs.copy_kills import SECONDS, Bench, Copy, Run, bench
+from tests.support.runs.shell import Folder
+from tests.support.servers.mongod import run_mongod
+
+pytestmark = pytest.mark.server
+
+# In place of 30 seconds.
+LEASE_LASTS = 1.0
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with run_mongod() as (port, _), bench(Folder(tmp_path_factory.mktemp("project")), port) as made:
+        yield made
+
+
+def stop(target: Bench, number: int, *, lease: float | None = None) -> Copy:
+    """A copy that is stopped, as by Ctrl-Z, once it has sent the command that is ``number``."""
+    return stop_at(target, Copy(target.folder.path, target.other, lease=lease), number)
+
+
+def stop_at(target: Bench, copy: Copy, number: int) -> Copy:
+    stopped = threading.Event()
+
+    def suspend() -> None:
+        copy.kill(signal.SIGSTOP)
+        stopped.set()
+
+    target.proxy.at(number, suspend, then="go on")
+    copy.start()
+    assert stopped.wait(SECONDS)
+    return copy
+
+
+def test_the_second_names_the_first(target: Bench) -> None:
+    source = target.other
+    first = stop(target, 40)
+    pid = first.pid
+    with pytest.raises(LockedError) as caught:
+        target.run("copy_db", source)
+    assert caught.value.exit_code == 4
+    who = f"process {pid} of {getpass.getuser()} on {socket.gethostname()}"
+    assert f"'target' is held by {who} (copy_db {source}:target, since 2" in caught.value.message
+    with pytest.raises(LockedError, match=who):
+        target.run("migrate", source)
+    first.kill(signal.SIGCONT)
+    assert first.end() == 0
+    target.holds = source
+    target.see()
+
+
+def test_the_command_line_ends_with_4(target: Bench) -> None:
+    source = target.other
+    first = stop(target, 40)
+    pid = first.pid
+    ran = target.folder.monarch("copy_db", f"{source}:target", "--yes")
+    first.kill(signal.SIGKILL)
+    assert first.end() == -signal.SIGKILL
+    assert ran.code == 4
+    assert f"Error: 'target' is held by process {pid} of " in ran.err
+    target.mend("old", source, "migrate")
+
+
+def await_the_end_of_the_lease(target: Bench) -> None:
+    """Wait until others may take it, by the server's clock."""
+    over = {"$expr": {"$lt": ["$expires_at", "$$NOW"]}}
+    deadline = time.monotonic() + SECONDS
+    while target.target[LEASE].find_one(over) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+# At which command a copy is stopped, by what it is doing then.
+PARTS: dict[str, Callable[[Run], int]] = {
+    "staging": lambda run: 20,
+    "comparing": lambda run: run.begins - 15,
+    "writing down": lambda run: run.begins - 2,
+    "about to begin": lambda run: run.begins - 1,
+    "begun": lambda run: run.begins,
+    "moving": lambda run: run.number("renameCollection", f"{run.commands[0].database}.system.js") + 2,
+    "making a series": lambda run: run.number("drop", "only_first_series"),
+    "filling a series": lambda run: run.number("create", "only_first_series"),
+    "making a view": lambda run: run.number("create", "only_first_view") - 1,
+    "cleaning": lambda run: run.ends - 3,
+}
+
+
+@pytest.fixture(autouse=True)
+def _second(target: Bench) -> None:
+    """Let it hold the second, so that the first is copied into it."""
+    if target.holds == "first":
+        target.copy()
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_who_was_stopped_for_too_long_changes_nothing_more(target: Bench, part: str) -> None:
+    late = stop(target, PARTS[part](target.runs["first"]), lease=LEASE_LASTS)
+    await_the_end_of_the_lease(target)
+    # The same as before: so nothing of what the late one brings may be there in the end.
+    assert target.run("copy_db", "second")
+    target.see()
+    late.kill(signal.SIGCONT)
+    assert late.end() == LockedError.exit_code
+    target.see()
+
+
+@pytest.mark.parametrize("part", ["staging", "begun", "filling a series"])
+def test_who_was_stopped_for_too_long_disturbs_nobody(target: Bench, part: str) -> None:
+    """The next holder is at work itself, somewhere in its own copy, while the late one finds out."""
+    run = target.runs["second"]
+    for number in (run.begins // 2, run.begins, (run.begins + run.ends) // 2):
+        late = stop(target, PARTS[part](target.runs["first"]), lease=LEASE_LASTS)
+        await_the_end_of_the_lease(target)
+        target.run("migrate", "first")
+        target.holds = "first" if part != "staging" else "second"
+        if target.holds == "second":
+            target.copy()
+        copy = Copy(target.folder.path, "second")
+        stop_at(target, copy, number)
+        late.kill(signal.SIGCONT)
+        assert late.end() == LockedError.exit_code
+        copy.kill(signal.SIGCONT)
+        assert copy.end() == 0
+        target.holds = "second"
+        target.see()

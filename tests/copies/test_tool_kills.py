@@ -1,0 +1,175 @@
+"""mongodump, mongorestore and monarch are killed while they copy together; and monarch is interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from monarch.databases.mongo.collection_names import STAGING, SWAP
+from tests.support.runs.copy_kills import SECONDS, Bench, Run, bench
+from tests.support.runs.shell import Folder, Ran
+from tests.support.servers.mongod import run_mongod
+
+pytestmark = pytest.mark.server
+
+# 25 MB, for which the tools take a second.
+MANY = 50_000
+Victim = Literal["mongodump", "mongorestore", "monarch"]
+
+
+@pytest.fixture(scope="module")
+def target(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """A target that holds what is small, so that what is large is copied into it."""
+    with run_mongod() as (port, _):
+        folder = Folder(tmp_path_factory.mktemp("project"))
+        folder.variables["PATH"] = f"{tools}{os.pathsep}{os.environ['PATH']}"
+        with bench(folder, port, many=MANY) as made:
+            yield made
+
+
+@pytest.fixture(scope="module")
+def whole(target: Bench) -> Run:
+    """What the target's server sees of a whole copy by the tools."""
+    restore_what_is_small(target)
+    before = len(target.proxy.commands)
+    assert end(start(target)).code == 0
+    target.holds = "first"
+    target.see()
+    return Run.of(target.proxy.commands[before:])
+
+
+@pytest.fixture(autouse=True)
+def _small(target: Bench) -> None:
+    restore_what_is_small(target)
+
+
+def restore_what_is_small(target: Bench) -> None:
+    if target.holds == "first":
+        target.copy()
+
+
+def start(target: Bench, engine: str = "tools") -> subprocess.Popen[str]:
+    return target.folder.start("copy_db", "first:target", "--yes", "--engine", engine)
+
+
+def end(process: subprocess.Popen[str]) -> Ran:
+    out, err = process.communicate(timeout=SECONDS)
+    return Ran(process.returncode, out, err)
+
+
+def running(target: Bench) -> dict[int, str]:
+    """The tools that run for this target or for its sources, by their process."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = (entry / "cmdline").read_bytes()
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue  # it has just ended
+        if target.folder.db_name.encode() in arguments and state not in "ZX":
+            found[int(entry.name)] = "mongodump" if b"mongodump" in arguments else "mongorestore"
+    return found
+
+
+def await_none(target: Bench) -> None:
+    """Wait for the tools to end; nobody does anything for that any more."""
+    deadline = time.monotonic() + 10
+    while running(target):
+        assert time.monotonic() < deadline, running(target)
+        time.sleep(0.02)
+
+
+def spread(first: int, last: int, count: int) -> list[int]:
+    return [first + (last - first) * place // (count - 1) for place in range(count)]
+
+
+def inserts(run: Run) -> list[int]:
+    """The numbers of the commands that fill what is staged, while the tools run."""
+    return [
+        number
+        for number, command in enumerate(run.commands, 1)
+        if command.name == "insert" and (command.target or "").startswith(STAGING)
+    ]
+
+
+def kill_tool(target: Bench, name: str, killed: list[int]) -> Callable[[], None]:
+    def kill() -> None:
+        for process, tool in running(target).items():
+            if tool == name:
+                os.kill(process, signal.SIGKILL)
+                killed.append(process)
+
+    return kill
+
+
+@pytest.mark.parametrize("tool", ["mongodump", "mongorestore"])
+def test_a_tool_is_killed(target: Bench, whole: Run, tool: str) -> None:
+    moments = inserts(whole)
+    hits = 0
+    for number in spread(moments[2], moments[-8], 6):
+        restore_what_is_small(target)
+        killed: list[int] = []
+        target.proxy.at(number, kill_tool(target, tool, killed), then="go on")
+        ran = end(start(target))
+        assert not running(target)
+        if ran.code == 0:
+            # It had just said its last word.
+            target.holds = "first"
+            target.see()
+            continue
+        hits += bool(killed)
+        assert ran.code == 5
+        (error,) = [line for line in ran.err.splitlines() if line.startswith("Error: ")]
+        # Under Wine a tool ends by itself now and then, in a hundred copies once, and says nothing.
+        assert tool in error or not killed
+        target.look("old", "first")
+        target.mend("old", "first", "migrate")
+    assert hits >= 4
+
+
+def test_monarch_is_killed_and_its_tools_end(target: Bench, whole: Run) -> None:
+    moments = inserts(whole)
+    for number in spread(moments[0] - 4, moments[-1] + 4, 8):
+        restore_what_is_small(target)
+        process = start(target)
+        target.proxy.at(number, process.kill, then="go on")
+        assert end(process).code == -signal.SIGKILL
+        if number % 2:
+            await_none(target)
+        target.mend("old", "first", "migrate")
+        await_none(target)
+        assert not target.leavings()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("engine", ["native", "tools"])
+def test_monarch_is_interrupted(target: Bench, whole: Run, number: signal.Signals, engine: str) -> None:
+    """It cleans up by itself, or finishes where there is no way back."""
+    run = target.runs["first"] if engine == "native" else whole
+    for place in (*spread(3, run.begins - 12, 4), run.begins, (run.begins + run.ends) // 2):
+        restore_what_is_small(target)
+        process = start(target, engine)
+        target.proxy.at(place, partial(process.send_signal, number), then="go on")
+        ran = end(process)
+        assert ran.code == 130, ran.err
+        assert not running(target)
+        (error,) = [line for line in ran.err.splitlines() if line.startswith("Error: ")]
+        swapped = "that has been finished" in error
+        assert swapped or "'target' is as it was" in error
+        # Near the beginning of the swap it may be one or the other; but what is told is so.
+        assert swapped or place <= run.begins + 12
+        assert not swapped or place > run.begins - 12
+        target.holds = "first" if swapped else "second"
+        if place == run.begins and target.leavings() == [SWAP]:
+            # What would have begun the swap has arrived after all was cleaned up, and begins nothing. Or it
+            # is on its way yet, and there is nothing in it.
+            target.run("migrate", "first")
+        target.see()

@@ -1,0 +1,287 @@
+"""What every engine promises, of every pair of them: a copy is equal, or it is not made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo.database import Database as PyMongoDatabase
+
+from monarch.databases import open_database
+from monarch.databases.base import Copied, Database
+from monarch.databases.mongo.engines.mongodump import DUMPED
+from monarch.databases.mongo.sources.base import MongoDump
+from monarch.errors import ServerError
+from monarch.progress import SILENT, Progress
+from monarch.settings.environments import Environment, parse_environment
+from tests.support.samples import everything
+from tests.support.samples.equality import assert_equal, describe
+from tests.support.servers.mongod import Server
+
+PAIRS = [(one, other) for one in ("tools", "native") for other in ("tools", "native")]
+SERVERS = ("server", "replica_set", "tls_server")
+# As long as the longest name that the fixture makes allows the target's to be.
+LONGEST_NAME = 24
+
+
+def environment(name: str, server: Server, db_name: str, **more: Any) -> Environment:
+    tls = {"tlsCAFile": server.ca} if server.ca else {}
+    return parse_environment(name, {"uri": server.uri, "db_name": db_name, **tls, **more})
+
+
+@contextmanager
+def scratch(server: Server) -> Iterator[PyMongoDatabase[dict[str, Any]]]:
+    """A database of its own on ``server``, dropped afterwards."""
+    with server.client() as client:
+        database = client[f"t{str(ObjectId())[1 - LONGEST_NAME :]}"]
+        yield database
+        client.drop_database(database.name)
+
+
+@pytest.fixture(scope="module")
+def sources() -> Iterator[dict[str, PyMongoDatabase[dict[str, Any]]]]:
+    """The databases of everything, by server, once they have been asked for."""
+    with ExitStack() as stack:
+        yield Sources(stack)
+
+
+class Sources(dict[str, PyMongoDatabase[dict[str, Any]]]):
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+
+    def on(self, server: Server) -> PyMongoDatabase[dict[str, Any]]:
+        if server.uri not in self:
+            self[server.uri] = self._stack.enter_context(scratch(server))
+            everything.fill(self[server.uri])
+        return self[server.uri]
+
+
+def copy(source: Environment, target: Environment, engines: tuple[str, str]) -> tuple[Copied, ...]:
+    """Read with the first of ``engines``, write with the second."""
+    with open_database(source, Path()) as one, open_database(target, Path()) as other:
+        return copy_open(one, other, engines)
+
+
+def copy_open(
+    source: Database,
+    target: Database,
+    engines: tuple[str, str],
+    progress: Progress = SILENT,
+    change: Callable[[MongoDump], object] = lambda _: None,
+) -> tuple[Copied, ...]:
+    reading, writing = (target.choose_engine(engine) for engine in engines)
+    with target.lease("a test") as lease:
+        dump = source.dump(reading)
+        assert isinstance(dump, MongoDump)
+        change(dump)
+        return target.replace(dump, writing, lease, "a test", progress=progress)
+
+
+@dataclass
+class Small:
+    """A small database on ``server``, and an old one on ``other`` that is to become equal."""
+
+    server: Server
+    other: Server
+    source: PyMongoDatabase[dict[str, Any]]
+    target: PyMongoDatabase[dict[str, Any]]
+
+    def copy(self, engines: tuple[str, str] = ("native", "native"), **more: Any) -> tuple[Copied, ...]:
+        source = environment("one", self.server, self.source.name)
+        target = environment("other", self.other, self.target.name)
+        with open_database(source, Path()) as one, open_database(target, Path()) as two:
+            return copy_open(one, two, engines, **more)
+
+    def assert_old(self) -> None:
+        assert set(self.target.list_collection_names()) - {"monarch_lease", "system.views"} == {"users"}
+        assert self.target.users.find_one() == {"_id": "old"}
+
+
+@contextmanager
+def small_between(server: Server, other: Server) -> Iterator[Small]:
+    with scratch(server) as source, scratch(other) as target:
+        source.users.insert_many({"_id": n, "name": f"user {n % 900}"} for n in range(3000))
+        source.users.create_index("name")
+        source.dogs.insert_many({"_id": n} for n in range(10))
+        target.users.insert_one({"_id": "old"})
+        yield Small(server, other, source, target)
+
+
+@pytest.fixture
+def small(server: Server) -> Iterator[Small]:
+    with small_between(server, server) as made:
+        yield made
+
+
+class Meddling(Progress):
+    """Does something of somebody else's when a copy enters a phase."""
+
+    def __init__(self, phase: str, act: Callable[[], object]) -> None:
+        self._phase, self._act = phase, act
+
+    def phase(self, name: str) -> None:
+        if name == self._phase:
+            self._act()
+
+
+@pytest.fixture
+def with_tools(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tools), prepend=":")
+
+
+@pytest.mark.parametrize("server_name", SERVERS)
+@pytest.mark.parametrize("engines", PAIRS, ids="-".join)
+def test_everything_is_equal_afterwards(
+    request: pytest.FixtureRequest,
+    with_tools: None,
+    sources: Sources,
+    server_name: str,
+    engines: tuple[str, str],
+) -> None:
+    server: Server = request.getfixturevalue(server_name)
+    source = sources.on(server)
+    with scratch(server) as target:
+        old(target)
+        copied = copy(
+            environment("one", server, source.name), environment("other", server, target.name), engines
+        )
+        assert_equal(describe(source), describe(target))
+        listed = {name for name in target.list_collection_names() if not name.startswith("system.")}
+        assert listed - {"monarch_lease"} == {one.name for one in copied} - {"system.js"}
+
+
+def old(target: PyMongoDatabase[dict[str, Any]]) -> None:
+    """What the target holds before: something of each kind, under names that come and names that do not."""
+    target["plain"].insert_one({"old": True})
+    target["old only"].insert_one({"old": True})
+    target["system.js"].insert_one({"_id": "old", "value": 1})
+    target.create_collection("types", viewOn="plain", pipeline=[])
+    target.create_collection("view", viewOn="old only", pipeline=[])
+    target.create_collection("old view", viewOn="view", pipeline=[])
+    target.create_collection("weather", timeseries={"timeField": "t"})
+    target.create_collection("capped", timeseries={"timeField": "t"})
+    target["weather"].insert_one({"t": ObjectId().generation_time})
+
+
+@pytest.mark.parametrize("engine", ["tools", "native"])
+def test_between_two_servers(with_tools: None, tls_server: Server, replica_set: Server, engine: str) -> None:
+    """One that speaks TLS and knows no users, and a replica set that wants a password."""
+    for one, other in ((tls_server, replica_set), (replica_set, tls_server)):
+        with small_between(one, other) as small:
+            small.copy((engine, engine))
+            assert_equal(describe(small.source), describe(small.target))
+
+
+@pytest.mark.parametrize("engines", PAIRS, ids="-".join)
+def test_an_index_that_the_documents_do_not_allow(
+    with_tools: None, small: Small, engines: tuple[str, str]
+) -> None:
+    """As where somebody writes to the source while it is read."""
+
+    def demand(dump: MongoDump) -> None:
+        indexes = ({"v": 2, "key": {"name": 1}, "name": "name_1", "unique": True},)
+        dump.collections = tuple(
+            replace(one, indexes=indexes) if one.name == "users" else one for one in dump.collections
+        )
+
+    with pytest.raises(ServerError, match=r"cannot build the indexes of 'users': .*E11000 duplicate key"):
+        small.copy(engines, change=demand)
+    small.assert_old()
+
+
+@pytest.mark.parametrize("engines", PAIRS, ids="-".join)
+def test_a_capped_collection_keeps_its_order(
+    with_tools: None, small: Small, engines: tuple[str, str]
+) -> None:
+    """Through many batches, which several writers would mix."""
+    small.source.create_collection("log", capped=True, size=20_000_000)
+    small.source.log.insert_many({"_id": -n, "text": "x" * 100} for n in range(60_000))
+    small.copy(engines)
+    assert [one["_id"] for one in small.target.log.find({}, {"_id": 1})] == [-n for n in range(60_000)]
+
+
+def test_documents_that_do_not_arrive_are_found_missing(small: Small) -> None:
+    def steal() -> None:
+        names = small.target.list_collection_names()
+        staged = next(name for name in names if name.startswith("monarch_staging.") and name.endswith(".0"))
+        small.target[staged].delete_one({})
+
+    with pytest.raises(ServerError, match=r"The copy of 'dogs' has 9 documents in place of 10"):
+        small.copy(progress=Meddling("comparing", steal))
+    small.assert_old()
+
+
+def test_an_index_that_nobody_asked_for(small: Small) -> None:
+    def build() -> None:
+        for name in small.target.list_collection_names():
+            if name.startswith("monarch_staging."):
+                small.target[name].create_index("else")
+
+    with pytest.raises(ServerError, match="The copy of 'dogs' has other indexes: else_1"):
+        small.copy(progress=Meddling("indexing", build))
+    small.assert_old()
+
+
+@pytest.mark.parametrize("engine", ["tools", "native"])
+def test_a_source_that_is_replaced_while_it_is_read(with_tools: None, small: Small, engine: str) -> None:
+    def exchange() -> None:
+        small.source.users.insert_one({"_id": "late"})
+        small.source.dogs.drop()
+        small.source.dogs.insert_one({})
+
+    with pytest.raises(ServerError, match="'dogs' of 'one' was dropped, renamed or replaced while it was"):
+        small.copy((engine, engine), progress=Meddling("copying", exchange))
+    small.assert_old()
+
+
+def test_a_source_that_is_written_to_is_copied_as_it_was_read(small: Small) -> None:
+    small.copy(progress=Meddling("comparing", lambda: small.source.users.insert_one({"_id": "late"})))
+    assert small.target.users.count_documents({}) == 3000
+
+
+LYING = {
+    "mongodump": 'exec "{tool}" "$@" --excludeCollection=dogs',
+    "mongorestore": 'exec "{tool}" "$@" --nsExclude=monarch.0',
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("mongodump", "mongodump of 'one' ended well, but has not dumped dogs"),
+        ("mongorestore", "mongorestore into 'other' failed: 3000 document.s. restored successfully. 0"),
+    ],
+)
+def test_an_exit_code_of_0_is_not_believed(
+    tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Small, name: str, said: str
+) -> None:
+    """The real tools, told to leave something out."""
+    for each in LYING:
+        script = tmp_path / each
+        line = LYING[each] if each == name else 'exec "{tool}" "$@"'
+        script.write_text("#!/bin/sh\n" + line.replace("{tool}", str(tools / each)))
+        script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(ServerError, match=said):
+        small.copy(("tools", "tools"))
+    small.assert_old()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "done dumping app.users (12 documents)",
+        "done dumping `app.users` (12 documents)",
+        "done dumping app.users (1 document)",
+    ],
+)
+def test_what_old_and_new_tools_say_they_have_dumped(line: str) -> None:
+    found = DUMPED.search(line)
+    assert found is not None
+    assert found["name"] == "app.users"
+    assert int(found["count"]) in (1, 12)

@@ -1,0 +1,406 @@
+"""What mongodump writes into a folder, zipped as monarch 0.1 did, and restored; and what of it is refused."""
+
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+import zipfile
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import bson
+import pytest
+from bson import Code, Int64, ObjectId, Regex, json_util
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+
+from monarch.backups.reader import BrokenBackup
+from monarch.databases import open_files
+from monarch.databases.mongo.catalog.model import Collection
+from monarch.databases.mongo.connection import tool_uri
+from monarch.databases.mongo.sources.folder import MongoFiles
+from monarch.databases.mongo.stream.batches import Batch
+from monarch.errors import DamagedError, ServerError
+from monarch.progress import SILENT
+from tests.databases.mongo.engines.test_archives import sorted_inside
+from tests.databases.mongo.engines.test_pairs import environment, old, scratch
+from tests.databases.mongo.engines.test_pairs import with_tools as with_tools  # a fixture
+from tests.support.samples import everything
+from tests.support.samples.equality import Description, assert_equal, describe
+from tests.support.samples.legacy_projects import Files, Kept, documents, indexed, kept_on, of
+from tests.support.samples.values import NAMES
+from tests.support.samples.zips import ID, opened, packed
+from tests.support.servers.mongod import Server
+
+DAY = datetime(2014, 5, 29, tzinfo=UTC)
+RAW = CodecOptions(RawBSONDocument)
+ONE = bson.encode({"_id": 1, "name": "Ann"})
+
+
+def read(zipped: bytes) -> tuple[tuple[Collection, ...], dict[str, bytes]]:
+    """All that it holds, once it has been verified."""
+    archive = open_files("mongo", opened(zipped))
+    assert isinstance(archive, MongoFiles)
+    archive.read_through(SILENT)
+    found: dict[str, bytes] = {}
+    with archive.pieces(lambda: None) as pieces:
+        for piece in pieces:
+            payload = piece.payload if isinstance(piece, Batch) else b""
+            found[piece.collection] = found.get(piece.collection, b"") + payload
+    return archive.collections, found
+
+
+def refused(files: Mapping[str, bytes | str]) -> str:
+    """What is said of them, in one line."""
+    with pytest.raises(DamagedError) as raised:
+        read(packed(files))
+    assert "\n" not in raised.value.message
+    assert len(raised.value.message) < 200
+    return raised.value.message
+
+
+@pytest.fixture
+def kept(tmp_path: Path, server: Server) -> Iterator[Kept]:
+    with kept_on(server, tmp_path) as made:
+        old(made.target)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def dumped(
+    tools: Path, server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Description, Files]]:
+    """A database of everything, and the files that the real mongodump makes of it."""
+    folder = tmp_path_factory.mktemp("dumped")
+    with scratch(server) as source:
+        everything.fill(source, large=False)
+        source.drop_collection("Case")  # for Windows, its file is that of "case"
+        uri = tool_uri(environment("any", server, "any"))
+        command = [str(tools / "mongodump"), f"--uri={uri}", f"--db={source.name}", f"--out={folder}"]
+        subprocess.run(command, check=True, capture_output=True)
+        files: Files = {path.name: path.read_bytes() for path in (folder / source.name).iterdir()}
+        yield describe(source, buckets=False), files
+
+
+@pytest.mark.parametrize(
+    ("folder", "method", "engine"),
+    [
+        ("", zipfile.ZIP_STORED, "native"),
+        ("app", zipfile.ZIP_DEFLATED, "native"),
+        ("", zipfile.ZIP_DEFLATED, "tools"),
+    ],
+)
+def test_everything_is_equal_afterwards(
+    kept: Kept,
+    with_tools: None,
+    dumped: tuple[Description, Files],
+    folder: str,
+    method: int,
+    engine: str,
+) -> None:
+    source, files = dumped
+    restored = kept.restore(packed(files, folder, method), engine)
+    # mongodump 100.3 loses the order inside options and indexes.
+    assert_equal(sorted_inside(source), sorted_inside(describe(kept.target, buckets=False)))
+    counts = {one.name: one.documents for one in restored.collections if one.kind != "view"}
+    assert counts["many"] == 5000
+    assert counts["capped_empty"] == 0
+
+
+def test_a_time_series_in_its_buckets(kept: Kept, server: Server) -> None:
+    """As mongodump writes one since 100.4: under another name than what is said of it."""
+    with scratch(server) as source:
+        source.create_collection("weather", timeseries={"timeField": "at", "metaField": "where"})
+        source["weather"].insert_many([{"_id": n, "at": DAY, "where": n % 3} for n in range(50)])
+        buckets = [bytes(one.raw) for one in source["system.buckets.weather"].with_options(RAW).find()]
+        said = next(one for one in source.list_collections() if one["name"] == "weather")
+        metadata = {"options": said["options"], "indexes": [], "type": "timeseries"}
+        files: Files = {
+            "weather.metadata.json": json_util.dumps(metadata, json_options=json_util.CANONICAL_JSON_OPTIONS),
+            "system.buckets.weather.bson": b"".join(buckets),
+        }
+        kept.restore(files)
+        # A server makes an index of its own for one.
+        assert_equal(without_indexes(describe(source)), without_indexes(describe(kept.target)))
+        del files["weather.metadata.json"]
+        message = kept.refused(files, BrokenBackup)
+    assert "'system.buckets.weather.bson' is of a time series of which nothing else is there" in message
+
+
+def without_indexes(described: Description) -> Description:
+    return {
+        name: {key: value for key, value in values.items() if not key.startswith("index ")}
+        for name, values in described.items()
+    }
+
+
+def test_what_belongs_to_the_server_is_left_out(kept: Kept) -> None:
+    files = of("users", indexed(), {"_id": 1})
+    files |= of("system.js", indexed(), {"_id": "f", "value": Code("function () { return 1; }")})
+    files |= of("system.profile", '{"options":{"create":"x","capped":true,"size":1}}', {"op": "query"})
+    files |= {
+        "system.indexes.bson": documents({"v": 1, "key": {"a": 1}, "ns": "app.users", "name": "a_1"}),
+        "system.users.bson": documents({"user": "admin", "pwd": "secret"}),
+        "system.namespaces.bson": b"",
+        **of("monarch_lease", indexed(), {"_id": 1, "holder": "me"}),
+        "prelude.json": "{}",
+        ".DS_Store": b"\0",
+        "README": "mine",
+    }
+    restored = kept.restore(files)
+    assert [one.name for one in restored.collections] == ["system.js", "users"]
+    names = set(kept.target.list_collection_names())
+    assert names - {"system.views"} == {"monarch_lease", "system.js", "users"}
+    # There is metadata, so what the server's own collection says of it is nothing new.
+    assert kept.indexes("users") == {}
+    assert kept.target["system.js"].find_one() == {"_id": "f", "value": Code("function () { return 1; }")}
+
+
+def test_documents_without_metadata(kept: Kept) -> None:
+    """Before 2.2 the indexes stood only in a collection of the server's."""
+    listed = [
+        {"v": 1, "key": {"_id": 1}, "ns": "app.users", "name": "_id_"},
+        {"v": 1, "key": {"name": True}, "ns": "app.users", "name": "name_true", "unique": True},
+        {"v": 1, "key": {"n": 1}, "ns": "app.a.b.c", "name": "n_1", "background": 1},
+        {"v": 1, "key": {"n": 1}, "ns": "app.gone", "name": "n_1"},
+    ]
+    kept.restore(
+        {
+            "system.indexes.bson": documents(*listed),
+            "users.bson": documents({"_id": 1, "name": "Ann"}),
+            "a.b.c.bson": documents({"_id": 1}),
+            "bare.bson": b"",
+        }
+    )
+    assert kept.indexes("users") == {"name_true": {"key": {"name": 1}, "unique": True}}
+    assert kept.indexes("a.b.c") == {"n_1": {"key": {"n": 1}, "background": True}}
+    assert kept.indexes("bare") == {}
+    assert kept.target["users"].find_one() == {"_id": 1, "name": "Ann"}
+    names = {name for name in kept.target.list_collection_names() if not name.startswith("system.")}
+    assert names == {"a.b.c", "bare", "users", "monarch_lease"}
+
+
+def test_views(kept: Kept) -> None:
+    """Of 3.4: they have no documents, and stand in no order."""
+    pipeline = '[{"$match":{"n":{"$gt":{"$numberLong":"1"}},"t":{"$in":[{"$regex":"^b","$options":"i"}]}}}]'
+    files = of("users", indexed(), {"_id": 1, "n": 1, "t": "B"}, {"_id": 2, "n": 2, "t": "B"})
+    files |= {
+        "a_view.metadata.json": '{"options":{"viewOn":"view","pipeline":[]},"indexes":[]}',
+        "view.metadata.json": f'{{"options":{{"viewOn":"users","pipeline":{pipeline}}},"indexes":[]}}',
+    }
+    restored = kept.restore(files)
+    assert [(one.name, one.kind) for one in restored.collections] == [
+        *(("a_view", "view"), ("users", "collection"), ("view", "view"))
+    ]
+    assert kept.options("view") == {
+        "viewOn": "users",
+        "pipeline": [{"$match": {"n": {"$gt": Int64(1)}, "t": {"$in": [Regex("^b", "i")]}}}],
+    }
+    assert [one["_id"] for one in kept.target["a_view"].find()] == [2]
+
+
+def test_a_capped_collection_keeps_its_order_and_its_limits(kept: Kept) -> None:
+    """Also one without an index of ``_id``, whose documents need not have one."""
+    those = [{"n": n} if n % 2 else {"_id": -n, "n": n} for n in range(20)]
+    metadata = '{"options":{"create":"log","capped":true,"size":4096,"max":20,"autoIndexId":false}}'
+    kept.restore(of("log", metadata, *those))
+    assert [one["n"] for one in kept.target["log"].find()] == list(range(20))
+    assert kept.options("log") == {"capped": True, "size": 4096, "max": 20}
+    kept.target["log"].insert_one({"n": 20})
+    assert [one["n"] for one in kept.target["log"].find()] == list(range(1, 21))
+
+
+def test_a_history_of_monarch_comes_along(kept: Kept) -> None:
+    key = "_201405290038_add_indexes_migration"
+    record = {"_id": ObjectId(), "key": key, "state": "Completed", "processed_at": datetime(2014, 5, 29)}
+    kept.restore(of("mongo_migration_history", indexed(), record))
+    assert kept.target["mongo_migration_history"].find_one() == record
+
+
+NONSENSE = {
+    "": "Expecting value",
+    "{": "Expecting property name",
+    "[]": "list instead of an object",
+    '{"indexes":[' + ID: "Expecting ','",
+    '{"options":[1]}': "options that are no object",
+    '{"indexes":{"a":1}}': "no attribute",
+    '{"indexes":7}': "not iterable",
+    '{"indexes":[{"key":{"a":1}}]}': "an index without a name, or without fields",
+    '{"indexes":[{"name":"a_1"}]}': "an index without a name, or without fields",
+    '{"indexes":[{"name":"a_1","key":["a"]}]}': "an index without a name, or without fields",
+    '{"indexes":[{"name":7,"key":{"a":1}}]}': "an index without a name, or without fields",
+    '{"options":{"a":{"$date":"yesterday"}}}': "time data",
+    '{"options":{"a":{"$oid":"?"}}}': "not a valid ObjectId",
+    '{"options":{"validator":{"a":{"$binary":"?","$type":"99999"}}}}': "",
+    '{"options":{"validator":{"a":{"$binary":7,"$type":[]}}}}': "",
+    '{"options":{"a":123456789012345678901234567890}}': "8-byte ints",
+    '{"options":{"a":"\\ud800"}}': "surrogates",
+    "[" * 100_000: "recursion",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("metadata", NONSENSE, ids=lambda text: text[:30])
+def test_metadata_of_nonsense(metadata: str) -> None:
+    said = refused(of("users", metadata, {"_id": 1}))
+    assert said.startswith("'users.metadata.json' says nothing sensible: ")
+    assert NONSENSE[metadata] in said
+
+
+def test_metadata_that_is_no_text() -> None:
+    said = refused({"users.bson": b"", "users.metadata.json": b'{"options":{"a":"\xff"}}'})
+    assert said.startswith("'users.metadata.json' says nothing sensible: 'utf-8' codec can't decode")
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (ONE + b"\x04\0\0\0", "is damaged: a document of 4 bytes."),
+        (ONE + b"\xff\xff\xff\xff", "is damaged: a document of -1 bytes."),
+        (ONE + b"\xff\xff\xff\x7f" + ONE, "is damaged: a document of 2147483647 bytes."),
+        (ONE + b"\0\0\1\1" + ONE, "is damaged: a document of 16842752 bytes."),
+        (ONE + b"\0\0\0\1" + ONE, "is cut off in the middle, or was not finished."),
+        (ONE + b"\x06\0\0\0\1\1" + ONE, "is damaged: a document does not end where it should."),
+        (b"\x01" + ONE, "is cut off in the middle, or was not finished."),
+        (b"not BSON at all", "is damaged: a document of 544501614 bytes."),
+    ],
+    ids=range(8),
+)
+def test_documents_that_are_none(content: bytes, what: str) -> None:
+    assert refused({"users.bson": content, "users.metadata.json": indexed()}) == f"'users.bson' {what}"
+
+
+def test_documents_that_are_cut_off() -> None:
+    for cut in range(1, len(ONE)):
+        said = refused({"users.bson": ONE + ONE[:cut], "users.metadata.json": indexed()})
+        assert said == "'users.bson' is cut off in the middle, or was not finished."
+
+
+@pytest.mark.parametrize("content", [ONE[:-1], b"\x0d\0\0\0\x99key\0\0\0\0\0"], ids=["cut off", "none"])
+def test_a_servers_own_list_of_indexes_that_cannot_be_read(content: bytes) -> None:
+    said = refused({"users.bson": ONE, "system.indexes.bson": content})
+    assert said.startswith("'system.indexes.bson' is ")
+
+
+def test_nothing_of_mongodump() -> None:
+    others: Files = {"a.json": b"", "users.bson.gz": b"", "b": b""}
+    for files in ({}, others):
+        assert refused(files) == "It holds no files of mongodump's, whose names end in .bson."
+
+
+def test_documents_that_are_missing() -> None:
+    """Every mongodump writes a file of them, be it empty; so one that is not there has gone."""
+    said = refused({"users.metadata.json": indexed(), "dogs.bson": b""})
+    assert said == "'users.bson' is missing, with the documents of 'users'."
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        *((name, None) for name in ("", "$cmd", "a$b", ".a")),
+        *((None, name) for name in (".a", "a$", "a\\u0000b", "system.users", "monarch_lease", "\\ud800")),
+    ],
+)  # fmt: skip
+def test_a_name_that_no_collection_can_have(name: str | None, said: str | None) -> None:
+    """A server would refuse it in the middle of a swap, and some would overwrite what is not theirs."""
+    metadata = f'{{"collectionName":"{said}"}}' if said else "{}"
+    said_of_it = refused(of("users" if name is None else name, metadata))
+    assert re.search(r"holds '.*', and no collection can be called so\.$", said_of_it)
+
+
+def test_two_collections_of_one_name() -> None:
+    files = {**of("a", '{"collectionName":"c"}'), **of("b", '{"collectionName":"c"}')}
+    assert refused(files) == "It holds two collections of one name."
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not re.search(r"/|^\\|^C:", name)])
+def test_names_of_files_as_they_were(name: str) -> None:
+    """Until 4.2 a file was called as its collection; since then some are not, but say how that is called."""
+    ((collection,), found) = read(packed(of(name, indexed(), {"_id": 1})))
+    assert (collection.name, list(found)) == (name, [name])
+    ((collection,), found) = read(packed(of("%24", '{"collectionName":"a/b%"}', {"_id": 1})))
+    assert (collection.name, list(found)) == ("a/b%", ["a/b%"])
+
+
+def test_bytes_of_a_zip_that_were_changed() -> None:
+    """Found, or what comes out is the same: no collection, option or index may be gone or be another."""
+    files = of("users", indexed('{"v":1,"key":{"a":1},"name":"a_1"}'), {"_id": 1}, {"_id": 2})
+    files |= {"bare.bson": b"", "né.bson": ONE, "system.users.bson": ONE, "né.metadata.json": indexed()}
+    data = packed(files)
+    whole = read(data)
+    generator = random.Random(7)
+    for place in [*generator.sample(range(len(data)), 200), *range(data.index(b"PK\1\2"), len(data))]:
+        for value in {data[place] ^ 1, data[place] ^ 0x80, 0, ord("/")} - {data[place]}:
+            changed = bytearray(data)
+            changed[place] = value
+            try:
+                assert read(bytes(changed)) == whole, (place, value)
+            except DamagedError:
+                continue
+
+
+def test_thousands_of_collections() -> None:
+    files: Files = {}
+    for number in range(3000):
+        files |= of(f"c{number}", indexed(), {"_id": number})
+    collections, found = read(packed(files))
+    assert len(collections) == 3000
+    assert found["c77"] == documents({"_id": 77})
+
+
+def test_nothing_is_changed_by_what_is_damaged(kept: Kept) -> None:
+    good = of("users", indexed(), {"_id": 1}, {"_id": 2})
+    spoiled = bytearray(packed(good, method=zipfile.ZIP_STORED))
+    spoiled[spoiled.index(bson.encode({"_id": 1})) + 9] ^= 1
+    for what, said in (
+        ({**good, "dogs.metadata.json": "{"}, "'dogs.metadata.json' says nothing sensible: "),
+        ({**good, "zebras.bson": ONE + ONE[:9]}, "'zebras.bson' is cut off in the middle"),
+        ({**good, "dogs.metadata.json": "{}"}, "'dogs.bson' is missing, with the documents of 'dogs'."),
+        (packed(good)[:-1], "It is no zip file, or a damaged one (File is not a zip file)."),
+        (bytes(spoiled), "The file 'users.bson' in its zip is damaged (Bad CRC-32 for file 'users.bson')."),
+        ({"../a.bson": b"", **good}, "It is refused: '../a.bson' in its zip has a name that leads out"),
+        (b"", "It is no zip file, or a damaged one (File is not a zip file)."),
+    ):
+        message = kept.refused(what, BrokenBackup)
+        assert message.startswith(f"Backup 'app__2014_05_29' is broken: {said}")
+        assert message.endswith(" 'dev' is as it was.")
+
+
+def test_nothing_is_changed_by_what_the_server_refuses(kept: Kept) -> None:
+    twice = {"_id": 1, "a": 1}, {"_id": 2, "a": 1}
+    unique = '{"v":1,"key":{"a":1},"name":"i","unique":true}'
+    haystack = '{"v":1,"key":{"at":"geoHaystack","kind":1},"bucketSize":1,"name":"i"}'
+    for files, said in (
+        (of("a", '{"options":{"capped":true}}'), "does not take the collection 'a': .*'size'"),
+        (of("a", '{"options":{"validator":{"$no":1}}}'), "does not take the collection 'a': .*\\$no"),
+        (
+            {"v.metadata.json": '{"options":{"viewOn":"a","pipeline":[{"$no":1}]}}'},
+            "does not take the view 'v': .*\\$no",
+        ),
+        (of("a", indexed(unique), *twice), "refused a document of 'a': E11000"),
+        (of("a", indexed('{"v":1,"key":{"a..b":1},"name":"i"}')), "the indexes of 'a': .*an empty field"),
+        (of("a", indexed(haystack)), "the indexes of 'a': .*GeoHaystack indexes cannot be created"),
+        (of("a", indexed(), {"_id": [1]}), "refused a document of 'a': .* type array"),
+        (of("n" * 250, indexed()), "is too long a name for 'dev'"),
+        ({"a.bson": b"\x0d\0\0\0\x99key\0\0\0\0\0"}, "Unrecognized BSON type 153"),
+    ):
+        message = kept.refused(files, ServerError)
+        assert re.search(said, message), message
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"v.metadata.json": '{"options":{"viewOn":7,"pipeline":[]}}'},
+        {"v.metadata.json": '{"options":{"viewOn":null,"pipeline":[]}}'},
+        {"system.js.metadata.json": '{"options":{"viewOn":"a","pipeline":[]}}'},
+        of("system.js", '{"options":{"timeseries":{"timeField":"at"}}}'),
+        {"s.metadata.json": '{"type":"timeseries"}', "system.buckets.s.bson": b""},
+        of("a", '{"collectionName":"monarch_swap"}', {"_id": "head"}),
+    ],
+    ids=str,
+)
+def test_what_a_server_would_refuse_in_the_middle_of_a_swap(kept: Kept, files: Files) -> None:
+    """Then there would be no way back; so it is found before."""
+    kept.refused(files, BrokenBackup)

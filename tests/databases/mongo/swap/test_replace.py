@@ -1,0 +1,325 @@
+"""What somebody found who tried to lose data by a copy: each case as it was found."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import bson
+import pytest
+from bson import Timestamp
+from bson.datetime_ms import DatetimeMS
+from pymongo import MongoClient
+
+from monarch.databases import open_database
+from monarch.databases.mongo.catalog.read import read_catalog
+from monarch.databases.mongo.handle import Endpoint
+from monarch.databases.mongo.lease import MongoLease, hold
+from monarch.databases.mongo.sources.base import MongoDump
+from monarch.databases.mongo.swap.log import Swap
+from monarch.databases.mongo.swap.plan import plan_steps
+from monarch.databases.mongo.swap.staging import Staging
+from monarch.databases.mongo.swap.steps import Series
+from monarch.errors import LockedError, ServerError
+from tests.databases.mongo.engines.test_pairs import Meddling, Small, environment, small_between
+from tests.support.runs.shell import Folder
+from tests.support.samples.equality import assert_equal, describe
+from tests.support.samples.everything import keep
+from tests.support.servers.mongod import Server, run_mongod
+
+EMPTY = Timestamp(0, 0)
+
+
+@pytest.fixture
+def small(server: Server) -> Iterator[Small]:
+    with small_between(server, server) as made:
+        yield made
+
+
+@pytest.fixture
+def plain_users(small: Small, tmp_path: Path) -> Iterator[Folder]:
+    """A project whose users may just read the source and just write the target."""
+    small.source.command("createUser", "reader", pwd="reader-hush", roles=["read"])
+    small.target.command("createUser", "writer", pwd="writer-hush", roles=["readWrite"])
+    folder = Folder(tmp_path, small.server)
+    host = small.server.host
+    folder.settings(
+        one={"host": host, "db_name": small.source.name, "username": "reader", "password": "reader-hush"},
+        other={"host": host, "db_name": small.target.name, "username": "writer", "password": "writer-hush"},
+    )
+    yield folder
+    small.source.command("dropUser", "reader")
+    small.target.command("dropUser", "writer")
+
+
+def make_series(small: Small, documents: int) -> None:
+    small.source.create_collection("weather", timeseries={"timeField": "t", "metaField": "m"})
+    small.source.weather.insert_many(
+        {"t": datetime(2014, 5, 29, n % 24), "m": n % 1000, "v": n} for n in range(documents)
+    )
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.3, 0.6])
+def test_ctrl_c_while_a_time_series_is_filled_counts_it_once(
+    small: Small, plain_users: Folder, delay: float
+) -> None:
+    make_series(small, 30_000)
+    process = plain_users.start("copy_db", "one:other", "--yes", "--engine", "native")
+    while small.target.monarch_swap.find_one({"_id": "head"}) is None and process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode in (0, 130), said
+    # Right at its beginning the swap may still be taken back.
+    taken_back = "'other' is as it was" in said
+    assert small.target.weather.count_documents({}) == (0 if taken_back else 30_000)
+    assert small.target.monarch_swap.find_one() is None
+
+
+@contextmanager
+def held(small: Small) -> Iterator[tuple[Endpoint, MongoLease]]:
+    """The target, and its lease."""
+    target = environment("other", small.other, small.target.name)
+    with small.other.client() as client, hold(target, client[small.target.name], "a test") as lease:
+        yield Endpoint(target, client[small.target.name]), lease
+
+
+def staged(small: Small, endpoint: Endpoint, lease: MongoLease) -> Staging:
+    """The source's collections, staged without their documents but those of ``weather``."""
+    with small.server.client() as client:
+        source = Endpoint(environment("one", small.server, small.source.name), client[small.source.name])
+        staging = Staging(endpoint, lease, read_catalog(source))
+    staging.prepare()
+    return staging
+
+
+def series(small: Small, endpoint: Endpoint, lease: MongoLease) -> Series:
+    staging = staged(small, endpoint, lease)
+    small.target[staging.names["weather"]].insert_many(small.source.weather.find({}, {"_id": 0}))
+    (step,) = [step for step in plan_steps(endpoint, staging) if isinstance(step, Series)]
+    return step
+
+
+def test_a_late_insert_of_a_run_that_was_cut_off_is_found_and_the_series_made_anew(small: Small) -> None:
+    make_series(small, 100)
+    with held(small) as (endpoint, lease):
+        step = series(small, endpoint, lease)
+        checks: list[object] = []
+
+        def late() -> None:
+            checks.append(None)
+            if len(checks) == 3:  # after it was dropped, and after it was made
+                small.target.weather.insert_one({"t": datetime(2014, 5, 29), "m": 1})
+
+        with pytest.raises(ServerError, match="'weather' of 'other' has 101 documents in place of 100"):
+            step.take(endpoint, late)
+        step.take(endpoint, late)
+        assert small.target.weather.count_documents({}) == 100
+
+
+def test_a_run_that_has_lost_its_lease_stops_within_a_series(small: Small) -> None:
+    make_series(small, 100)
+    with held(small) as (endpoint, lease):
+        step = series(small, endpoint, lease)
+
+        def lost() -> None:
+            raise LockedError("lost")
+
+        with pytest.raises(LockedError):
+            step.take(endpoint, lost)
+        assert small.target.weather.count_documents({}) == 0
+
+
+@pytest.mark.parametrize("rights", ["root", "plain"])
+def test_empty_timestamps_in_time_series(small: Small, plain_users: Folder, rights: str) -> None:
+    small.source.create_collection("weather", timeseries={"timeField": "t", "metaField": "where"})
+    day = datetime(2014, 5, 29)
+    small.source.weather.insert_many([{"t": day, "where": EMPTY, "v": EMPTY}, {"t": day, "v": EMPTY}])
+    if rights == "root":
+        small.copy()
+    else:
+        ran = plain_users.monarch("copy_db", "one:other", "--yes")
+        assert ran.code == 0, ran.said
+    assert_equal(describe(small.source, buckets=False), describe(small.target, buckets=False))
+    assert small.target.weather.count_documents({"where": EMPTY, "v": EMPTY}) == 1
+
+
+def test_an_empty_timestamp_that_a_validator_refuses_is_no_success(small: Small, plain_users: Folder) -> None:
+    keep(small.source, "strict", {"_id": 1, "at": EMPTY})
+    small.source.command("collMod", "strict", validator={"at": {"$gt": EMPTY}})
+    ran = plain_users.monarch("copy_db", "one:other", "--yes", "--engine", "native")
+    assert ran.code == 5
+    assert "refused the empty timestamp 'at' of a document of 'strict'" in ran.err
+    small.assert_old()
+
+
+def test_a_time_series_that_is_replaced_while_it_is_read(small: Small) -> None:
+    make_series(small, 100)
+
+    def exchange() -> None:
+        small.source.weather.drop()
+        small.source.create_collection("weather", timeseries={"timeField": "t", "metaField": "m"})
+
+    with pytest.raises(ServerError, match="'weather' of 'one' was dropped, renamed or replaced"):
+        small.copy(progress=Meddling("copying", exchange))
+    small.assert_old()
+
+
+def test_a_source_that_is_swapped_itself_while_it_is_read(small: Small) -> None:
+    def begin() -> None:
+        small.source.monarch_swap.insert_one({"_id": "head", "state": "swapping", "purpose": "copy_db a:one"})
+
+    with pytest.raises(Exception, match="'one' is in the middle of `copy_db a:one`"):
+        small.copy(progress=Meddling("copying", begin))
+    small.source.monarch_swap.drop()
+    small.assert_old()
+
+
+def test_views_the_other_way_round(small: Small) -> None:
+    small.source.create_collection("v2", viewOn="users", pipeline=[])
+    small.source.create_collection("v1", viewOn="v2", pipeline=[])
+    small.target.create_collection("v1", viewOn="users", pipeline=[])
+    small.target.create_collection("v2", viewOn="v1", pipeline=[])
+    small.copy()
+    assert_equal(describe(small.source), describe(small.target))
+
+
+def test_views_of_another_collation(small: Small) -> None:
+    lookup = [{"$lookup": {"from": "v2", "as": "x", "localField": "a", "foreignField": "a"}}]
+    small.source.create_collection("v2", viewOn="users", pipeline=[])
+    small.source.create_collection("v1", viewOn="v2", pipeline=lookup)
+    small.target.create_collection("v2", viewOn="users", pipeline=[], collation={"locale": "sv"})
+    small.copy()
+    assert_equal(describe(small.source), describe(small.target))
+
+
+def test_a_name_too_long_for_the_target(small: Small) -> None:
+    name = "n" * (255 - len(small.source.name) - 1)
+    small.source[name].insert_one({})
+    with small.other.client() as client:
+        longer = client[small.target.name + "_longer"]
+        longer.users.insert_one({"_id": "old"})
+        other = Small(small.server, small.other, small.source, longer)
+        with pytest.raises(ServerError, match=r"is too long a name for 'other': .* it has 262 bytes"):
+            other.copy()
+        other.assert_old()
+        client.drop_database(longer.name)
+
+
+def test_dates_that_python_has_not_stand_in_options(small: Small, tmp_path: Path) -> None:
+    late = DatetimeMS(300_000_000_000_000)
+    for database in (small.source, small.target):
+        database.create_collection("late", validator={"at": {"$lt": late}})
+        database.create_collection("later", viewOn="users", pipeline=[{"$match": {"at": {"$lt": late}}}])
+    small.copy()
+    assert_equal(describe(small.source), describe(small.target))
+    folder = Folder(tmp_path)
+    folder.settings(other={"uri": small.other.uri, "db_name": small.target.name})
+    assert folder.monarch("drop_db", "other", "--yes").code == 0
+
+
+def test_a_document_that_came_twice(small: Small) -> None:
+    def insert() -> None:
+        names = small.target.list_collection_names()
+        name = next(name for name in names if name.startswith("monarch_staging.") and name.endswith(".1"))
+        small.target[name].insert_one({"_id": 17})
+
+    with pytest.raises(ServerError, match=r"refused a document of 'users': .*E11000") as error:
+        small.copy(progress=Meddling("copying", insert))
+    assert error.value.hint == "Was the source written to while it was read? Try again when it is quiet."
+    small.assert_old()
+
+
+def test_a_capped_collection_may_have_let_some_go(small: Small) -> None:
+    small.source.create_collection("log", capped=True, size=1_000_000)
+    small.source.log.insert_many({"text": "x" * 100} for _ in range(1000))
+
+    def shrink(dump: MongoDump) -> None:
+        (log,) = [one for one in dump.collections if one.name == "log"]
+        assert isinstance(log.options, dict)
+        log.options["size"] = 4096
+
+    small.copy(change=shrink)
+    assert 0 < small.target.log.count_documents({}) < 1000
+
+
+def test_a_lost_lease_leaves_no_staging(small: Small) -> None:
+    def steal() -> None:
+        small.target.monarch_lease.update_one({}, {"$inc": {"fence": 1}, "$set": {"holder.run": "another"}})
+
+    with pytest.raises(LockedError, match="lost its hold"):
+        small.copy(progress=Meddling("swapping", steal))
+    small.assert_old()
+    small.target.monarch_lease.drop()
+
+
+def test_what_old_servers_say_of_indexes_is_no_hindrance(small: Small) -> None:
+    small.source.command("create", "aged", autoIndexId=True)
+    small.copy()
+    assert "aged" in small.target.list_collection_names()
+
+
+def test_a_swap_that_can_never_be_finished_has_a_way_out(small: Small, tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.settings(
+        one={"uri": small.server.uri, "db_name": small.source.name},
+        other={"uri": small.other.uri, "db_name": small.target.name},
+    )
+    with held(small) as (endpoint, lease):
+        staging = staged(small, endpoint, lease)
+        Swap(endpoint, lease).begin(plan_steps(endpoint, staging), "copy_db one:other")
+        small.target[staging.names["users"]].drop()
+    for _ in range(2):
+        ran = folder.monarch("list_migrations", "other")
+        assert ran.code == 5
+        assert "'other' was being swapped, and is in the middle of that." in ran.err
+        assert "Copy or restore into it again, or drop it: monarch drop_db other" in ran.err
+    assert (
+        "'other' is in the middle of `copy_db one:other`"
+        in folder.monarch("copy_db", "one:other", "--plan").err
+    )
+    assert folder.monarch("copy_db", "one:other", "--yes").code == 0
+    assert_equal(describe(small.source), describe(small.target))
+    assert folder.monarch("list_migrations", "other").code == 0
+
+
+def test_an_index_build_on_the_target_is_waited_for(server: Server) -> None:
+    with run_mongod("--setParameter", "enableTestCommands=1") as (port, _):
+        other = Server(port, 0)
+        with small_between(server, other) as small, MongoClient[dict[str, Any]]("localhost", port) as client:
+            small.target.dogs.insert_one({})
+
+            def hang(mode: str) -> None:
+                client.admin.command("configureFailPoint", "hangAfterStartingIndexBuild", mode=mode)
+
+            building = threading.Thread(target=lambda: small.target.dogs.create_index("a"))
+            releasing = threading.Timer(3, lambda: hang("off"))
+
+            def build() -> None:
+                hang("alwaysOn")
+                building.start()
+                time.sleep(0.5)
+                releasing.start()
+
+            try:
+                small.copy(progress=Meddling("swapping", build))
+            finally:
+                hang("off")
+                building.join()
+            assert_equal(describe(small.source), describe(small.target))
+
+
+def test_the_words_of_steps_survive_being_written_down(server: Server) -> None:
+    with open_database(environment("one", server, "app"), Path()):
+        options = {"timeseries": {"timeField": "t"}, "$odd.name": bson.Regex("a", "i")}
+        step = Series("a", "b", options, ({"v": 2, "key": {"m": 1}, "name": "m_1"},), True)
+        from monarch.databases.mongo.swap.steps import from_document, to_document
+
+        assert from_document(bson.decode(bson.encode(to_document(step)))) == step

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from pymongo import common
+from pymongo.uri_parser import parse_uri
+
+from monarch.errors import SettingsError
+from monarch.system.secrets import Secret
+from monarch.uri import OPTIONS, build, parse
+from tests.support.servers.mongod import PASSWORD, USER
+
+
+def test_every_part_is_read_and_written_again() -> None:
+    text = (
+        f"mongodb://{quote(USER, safe='')}:{quote(PASSWORD, safe='')}@h1:27017,h2:27018/app"
+        "?authSource=admin&replicaset=rs0&tlsCAFile=%2Ftmp%2Fa%20b.pem"
+    )
+    parts = parse(text)
+    assert parts.hosts == ("h1:27017", "h2:27018")
+    assert (parts.username, parts.path) == (USER, "app")
+    assert parts.password == Secret(PASSWORD)
+    assert dict(parts.options) == {
+        "authSource": "admin",
+        "replicaSet": "rs0",
+        "tlsCAFile": "/tmp/a b.pem",
+    }
+    assert parse(build(parts)) == parts
+    theirs = parse_uri(build(parts), validate=False)
+    assert (theirs["username"], theirs["password"]) == (USER, PASSWORD)
+    assert theirs["nodelist"] == [("h1", 27017), ("h2", 27018)]
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("mongodb://localhost", ("localhost",)),
+        ("mongodb://[::1]:27017/x", ("[::1]:27017",)),
+        ("mongodb://%2Ftmp%2Fmongodb-27017.sock", ("%2Ftmp%2Fmongodb-27017.sock",)),
+        ("mongodb+srv://cluster.example.com/x?w=majority", ("cluster.example.com",)),
+    ],
+)
+def test_hosts(text: str, hosts: tuple[str, ...]) -> None:
+    assert parse(text).hosts == hosts
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mongodb://me:sec@ret@host/db",
+        "mongodb://me:sec:ret@host/db",
+        "mongodb://me:sec/ret@host/db",
+        "mongodb://me:sec?ret@host/db",
+        "mongodb://me:sec#ret@host/db",
+        "mongodb://me:sec%ret@host/db",
+        "mongodb://me:sec[ret@host/db",
+        "mongodb://[me:secret]/db",
+        "mongodb://:secret@host/db",
+        "mongodb://me:secret/host",
+        "mongodb://secret host/db",
+        "mongodb://host:secret/db",
+        "mongodb://host:99999/db?secret=1",
+        "mongodb://h1,,secret/db",
+        "mongodb://host/db?secret",
+        "mongodb://host/db?secret=1",
+        "mongodb+srv://secret:27017/db",
+        "mongodb+srv://secret,ret/db",
+        "secret",
+        "http://secret@host",
+    ],
+)
+def test_a_broken_uri_is_told_without_a_piece_of_it(text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse(text)
+    said = f"{caught.value.message} {caught.value.hint}"
+    for piece in ("sec", "ret", "host/", "99999"):
+        assert piece not in said
+
+
+def test_the_options_are_those_of_pymongo() -> None:
+    ours = {option.lower() for option in OPTIONS}
+    theirs = {name.lower() for name in common.URI_OPTIONS_VALIDATOR_MAP}
+    assert ours <= theirs | {"srvmaxhosts", "srvservicename"}

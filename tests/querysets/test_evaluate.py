@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+from textwrap import dedent, indent
+
+import pytest
+
+from monarch.databases.selection import Reference, Wanted
+from monarch.errors import Declined, MonarchError, ProjectError, UsageError
+from monarch.querysets.evaluate import Asked, ask
+from monarch.settings.environments import parse_environment
+from tests.support.runs.shell import Folder
+
+ENVIRONMENT = parse_environment("production", {"host": "localhost", "db_name": "dogs"})
+
+
+def asked(folder: Folder, body: str, *, above: str = "", **given: str) -> Asked:
+    """What the query set ``Dogs`` wants, a class with this ``body``."""
+    source = f"from monarch import QuerySet\n{dedent(above)}\nclass Dogs(QuerySet):\n"
+    folder.write("querysets/dogs.py", source + indent(dedent(body).strip(), "    ") + "\n")
+    return ask(folder.path, "Dogs", given, ENVIRONMENT, {"database": {"dogs": 3}, "client": "theirs"})
+
+
+def test_what_it_wants(folder: Folder) -> None:
+    found = asked(
+        folder,
+        """
+        def run(self):
+            self.dump_collection("dogs", {"n": self.database["dogs"]})
+            self.dump_collection(self.environment.name + self.client)
+            self.follow("dogs._id", "houses.dog_id")
+        def only(self):
+            return ["a", "b"]
+        def exclude(self):
+            return ("c",)
+        """,
+    )
+    assert (found.name, found.options) == ("Dogs", {})
+    assert found.selection.wanted == (Wanted("dogs", {"n": 3}), Wanted("productiontheirs"))
+    assert found.selection.references == (Reference("dogs._id", "houses.dog_id"),)
+    assert (found.selection.only, found.selection.exclude) == (("a", "b"), ("c",))
+
+
+def test_without_a_run_of_its_own(folder: Folder) -> None:
+    found = asked(folder, "def exclude(self): return ['logs']")
+    assert (found.selection.wanted, found.selection.only, found.selection.exclude) == ((), None, ("logs",))
+
+
+def test_names_may_come_one_by_one(folder: Folder) -> None:
+    found = asked(folder, "def exclude(self): return (name for name in ('a', 'b'))")
+    assert found.selection.exclude == ("a", "b")
+
+
+def test_only_may_look_at_what_run_has_found(folder: Folder) -> None:
+    body = """
+    def run(self):
+        self.found = ["a"]
+    def only(self):
+        return self.found
+    """
+    assert asked(folder, body).selection.only == ("a",)
+
+
+@pytest.mark.parametrize(
+    "above",
+    ["import click\nprompt = click.prompt", "from click import prompt", "from click.termui import prompt"],
+)
+def test_a_prompt_taken_from_click_in_any_way_is_answered(folder: Folder, above: str) -> None:
+    body = """
+    def run(self):
+        self.dump_collection("dogs", {"_id": prompt("Please enter a dog id", type=int)})
+    """
+    found = asked(folder, body, above=above, dog_id="42")
+    assert found.selection.wanted == (Wanted("dogs", {"_id": 42}),)
+    assert found.options == {"dog_id": "42"}
+    with pytest.raises(UsageError, match="Dogs asks “Please enter a dog id”"):
+        asked(folder, body, above=above)
+
+
+def test_a_prompt_in_a_helper_and_in_only(folder: Folder) -> None:
+    folder.write("querysets/__init__.py", "")
+    folder.write("querysets/asks.py", "from click import prompt\ndef ask(): return prompt('Dog name')\n")
+    body = """
+    def only(self):
+        return [ask()]
+    """
+    found = asked(folder, body, above="from querysets.asks import ask", dog_name="x")
+    assert found.selection.only == ("x",)
+
+
+OPTIONS = """
+    account_id: int
+    since: str = "ever"
+    def run(self):
+        self.dump_collection("dogs", {"a": self.account_id, "s": self.since})
+"""
+
+
+def test_options_are_there_before_it_runs_and_are_told(folder: Folder) -> None:
+    found = asked(folder, OPTIONS, account_id="42")
+    assert found.selection.wanted[0].query == {"a": 42, "s": "ever"}
+    assert found.options == {"account_id": "42"}
+    found = asked(folder, OPTIONS, account_id="42", since="2014")
+    assert found.options == {"account_id": "42", "since": "2014"}
+    assert found.selection.wanted[0].query == {"a": 42, "s": "2014"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said", "hint"),
+    [
+        ({}, "Dogs asks “account id”, and there is no terminal", "-o account_id=VALUE"),
+        ({"account_id": "x"}, "-o account_id=x: 'x' is not of type int", "another"),
+        ({"account_id": "1", "acount": "2"}, "Dogs has no option 'acount'.", "Did you mean 'account_id'?"),
+        ({"account_id": "1", "q": "2"}, "Dogs has no option 'q'.", "There is: "),
+        ({"account_id": "1", "database": "2"}, "Dogs has no option 'database'.", "There is: "),
+    ],
+)
+def test_options_that_are_missing_wrong_or_unknown(
+    folder: Folder, given: dict[str, str], said: str, hint: str
+) -> None:
+    with pytest.raises(UsageError) as raised:
+        asked(folder, OPTIONS, **given)
+    assert said in raised.value.message
+    assert hint in (raised.value.hint or "")
+
+
+def test_an_option_that_nothing_takes(folder: Folder) -> None:
+    with pytest.raises(UsageError, match="Dogs has no option 'a'") as raised:
+        asked(folder, "def run(self): ...", a="1")
+    assert raised.value.hint == "Dogs has no options."
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            "def run(self):\n    x = 1\n    x / 0",
+            "ZeroDivisionError: division by zero (querysets/dogs.py, line 6)",
+        ),
+        ("def run(self): exit(0)", "SystemExit: 0 (querysets/dogs.py, line 4)"),
+        ("def run(self): self.dump_collection('a', 7)", "the query of 'a' is no dict but int"),
+        ("def run(self): self.dump_collection('a', {}, 7)", "TypeError"),
+        ("def run(self): self.follow('a', 'b')", "'a' is not a collection, a dot and a field"),
+        ("def only(self): return 'dogs'", "only() gives 'dogs', not a list of names"),
+        ("def exclude(self): return [7]", "exclude() gives [7], not a list of names"),
+        ("def exclude(self): return 7", "exclude() gives 7, not a list of names"),
+        ("def run(self): raise NotImplementedError", "NotImplementedError (querysets/dogs.py, line 4)"),
+    ],
+)
+def test_one_that_fails_is_told_in_one_line(folder: Folder, body: str, said: str) -> None:
+    with pytest.raises(MonarchError) as raised:
+        asked(folder, body)
+    assert raised.value.message.startswith("Dogs failed: ")
+    assert said in raised.value.message
+    assert "\n" not in raised.value.message
+    assert raised.value.exit_code == 1
+    assert raised.value.hint == "Nothing was changed. Mend it, and try again."
+
+
+def test_one_that_cannot_be_made_is_told_too(folder: Folder) -> None:
+    with pytest.raises(MonarchError, match=r"Dogs failed: TypeError: .*nothing_of_that") as raised:
+        asked(folder, "def __init__(self, nothing_of_that): ...\ndef run(self): ...")
+    assert raised.value.exit_code == 1
+
+
+def test_one_with_an_init_of_its_own(folder: Folder) -> None:
+    body = """
+    def __init__(self):
+        super().__init__()
+        self.mine = "dogs"
+    def run(self):
+        self.dump_collection(self.mine)
+    """
+    assert asked(folder, body).selection.wanted == (Wanted("dogs"),)
+
+
+def test_a_helper_asks_for_each_query_set_anew(folder: Folder) -> None:
+    """It has taken click's function while an earlier one was asked."""
+    folder.write(
+        "asking_helpers.py", "from click import prompt\ndef ask(): return prompt('Account id', type=int)\n"
+    )
+    body = """
+    def run(self):
+        self.dump_collection("a", {"_id": ask()})
+    """
+    for number in ("1", "2"):
+        heard = asked(folder, body, above="from asking_helpers import ask", account_id=number)
+        assert heard.selection.wanted[0].query == {"_id": int(number)}
+
+
+def test_a_prompt_without_an_answer_cannot_be_swallowed(folder: Folder) -> None:
+    body = """
+    def run(self):
+        try:
+            prompt("Account id")
+        except Exception:
+            pass
+    """
+    with pytest.raises(UsageError, match="asks “Account id”"):
+        asked(folder, body, above="from click import prompt")
+
+
+def test_what_is_asked_for_while_values_come_is_answered(folder: Folder) -> None:
+    body = """
+    def run(self):
+        self.dump_collection("a", {"_id": {"$in": (prompt("Account id", type=int) for _ in [1])}})
+    """
+    heard = asked(folder, body, above="from click import prompt", account_id="3")
+    assert heard.selection.wanted[0].query == {"_id": {"$in": [3]}}
+    for bad, said in (("exit(0)", "SystemExit: 0"), ("1 / 0", "ZeroDivisionError")):
+        with pytest.raises(MonarchError, match=f"{said}.*line ") as raised:
+            asked(folder, body.replace('prompt("Account id", type=int)', bad), above="")
+        assert raised.value.exit_code == 1
+
+
+def test_a_confirmation_that_is_denied_ends_it(folder: Folder) -> None:
+    body = """
+    def run(self):
+        confirm("Are you sure?", abort=True)
+    """
+    assert asked(folder, body, above="from click import confirm", sure="yes").options == {"sure": "yes"}
+    with pytest.raises(Declined, match="Nothing was changed"):
+        asked(folder, body, above="from click import confirm", sure="no")
+
+
+def test_an_error_of_monarchs_own_goes_through(folder: Folder) -> None:
+    body = """
+    def run(self):
+        raise MonarchError("Not on Fridays.")
+    """
+    with pytest.raises(MonarchError) as raised:
+        asked(folder, body, above="from monarch import MonarchError")
+    assert raised.value.message == "Not on Fridays."
+
+
+def test_a_broken_neighbour_is_told(folder: Folder) -> None:
+    folder.write("querysets/other.py", "x = (")
+    with pytest.raises(ProjectError, match=r"querysets/other\.py, line 1 is no Python"):
+        asked(folder, "def run(self): ...")

@@ -1,0 +1,142 @@
+"""Settings, read as the commands read them: by running one that needs nothing else."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from monarch.errors import SettingsError
+from monarch.settings.load import load_settings
+from monarch.store_settings import LocalSettings, S3Settings
+from tests.support.runs.shell import Folder
+
+GOOD = "ENVIRONMENTS = {'dev': {'host': 'localhost', 'db_name': 'a'}}\n"
+
+
+def test_settings_leave_nothing_behind(folder: Folder) -> None:
+    folder.write("myapp_config.py", "HOST = 'from.the.project'")
+    folder.write(
+        "migrations/settings.py",
+        "from myapp_config import HOST\nENVIRONMENTS = {'dev': {'host': HOST, 'db_name': 'a'}}",
+    )
+    path = list(sys.path)
+    settings = load_settings(folder.path)
+    assert settings.environment("dev").hosts == ("from.the.project",)
+    assert sys.path == path
+    assert "monarch_settings" not in sys.modules
+
+
+def test_backups(folder: Folder) -> None:
+    folder.write("migrations/settings.py", GOOD + "BACKUPS = {'LOCAL': {'backup_dir': 'b'}}")
+    assert load_settings(folder.path).store == LocalSettings("b")
+    folder.write(
+        "migrations/settings.py",
+        GOOD + "BACKUPS = {'S3': {'bucket_name': 'our-backups', 'aws_access_key_id': 'k',"
+        " 'aws_secret_access_key': 'very-hush'}}",
+    )
+    store = load_settings(folder.path).store
+    assert isinstance(store, S3Settings)
+    assert "very-hush" not in repr(store)
+
+
+def test_no_settings_says_where_there_are_some(folder: Folder) -> None:
+    folder.write("migrations/settings.py", GOOD)
+    below = folder.path / "src" / "deep"
+    below.mkdir(parents=True)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(below)
+    assert f"There is a project in {folder.path}:" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("source", "said", "hint"),
+    [
+        (None, "There is no migrations/settings.py here", "monarch init"),
+        ("ENVIRONMENTS = {\n  'dev': {,}\n}", "migrations/settings.py, line 2: SyntaxError", "Mend"),
+        ("import os\n\nx = os.environ['NOT_SET_HERE']", "line 3: there is no 'NOT_SET_HERE'", "set it"),
+        ("import nothing_of_the_kind", "line 1: ModuleNotFoundError", "Mend"),
+        ("def f():\n    raise ValueError('mongodb://u:hush@h')\nf()", "line 2: ValueError", "Mend"),
+        ("raise SystemExit(0)", "line 1: SystemExit", "Mend"),
+        ("x = 1\n\0", "migrations/settings.py", "Mend"),
+        ("ENVIROMENTS = {}", "does not define ENVIRONMENTS", "'ENVIROMENTS'"),
+        ("", "does not define ENVIRONMENTS", "README"),
+        ("ENVIRONMENTS = {}", "not a dict with at least one environment", "looks like"),
+        ("ENVIRONMENTS = ['dev']", "not a dict with at least one environment", "looks like"),
+        ("ENVIRONMENTS = {'dev': 'localhost'}", "'dev' is not a dict", "README"),
+        (GOOD + "BACKUPS = {'LOCAL': {'backup_dir': 'b'}, 'S3': {}}", "both 'LOCAL' and 'S3'", "Keep"),
+        (GOOD + "BACKUPS = {'LOKAL': {}}", "knows no 'LOKAL'", "'LOCAL'"),
+        (GOOD + "BACKUPS = {'LOCAL': {'backupdir': 'b'}}", "knows no 'backupdir'", "'backup_dir'"),
+        (GOOD + "BACKUPS = {'LOCAL': {}}", "no 'backup_dir'", "where"),
+        (GOOD + "BACKUPS = {'S3': {'bucket_name': 3}}", "'bucket_name' is not a text", "text"),
+        (GOOD + "BACKUPS = 'b'", "BACKUPS in migrations/settings.py is not a dict", "'LOCAL'"),
+        (GOOD + "BACKUPS = {'LOCAL': 'b'}", "BACKUPS['LOCAL'] is not a dict", "backup_dir"),
+    ],
+)
+def test_what_is_wrong_is_told_in_a_line_and_a_hint(
+    folder: Folder, source: str | None, said: str, hint: str
+) -> None:
+    if source is not None:
+        folder.write("migrations/settings.py", source)
+    before = folder.files()
+    ran = folder.inside("list_environments")
+    assert ran.code == 2
+    assert ran.out == ""
+    lines = ran.err.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("Error: ")
+    assert said in lines[0]
+    assert lines[1].startswith("Hint: ")
+    assert hint in lines[1]
+    assert "hush" not in ran.err
+    assert folder.files() == before
+
+
+@pytest.mark.parametrize("unreadable", ["migrations/settings.py", "migrations"])
+def test_what_may_not_be_read_is_told(folder: Folder, unreadable: str, plain_rights: list[str]) -> None:
+    folder.write("migrations/settings.py", GOOD)
+    path: Path = folder.path / unreadable
+    path.chmod(0)
+    try:
+        ran = folder.monarch("list_environments", prefix=plain_rights)
+    finally:
+        path.chmod(0o700)
+    assert ran.code == 2
+    assert "cannot be read: Permission denied." in ran.err
+    assert "Hint: It must be a file that you may read." in ran.err
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "ENVIRONMENTS = {'d': {'host': 'h', 'password': 'very-hush' + 1}}",
+        "ENVIRONMENTS = {'d': {'host': 'h', 'password': 'very-hush' oops}}",
+        "import os\nint(os.environ['DB_PASSWORD'])",
+        "ENVIRONMENTS = {'d': {'host': 'h', 'password': hush}}",
+        "import os\ntry:\n    int(os.environ['DB_PASSWORD'])\nexcept ValueError:\n    1 / 0",
+    ],
+)
+@pytest.mark.parametrize("traceback", [[], ["--traceback"]])
+def test_settings_that_fail_tell_no_secret_of_theirs(
+    folder: Folder, source: str, traceback: list[str]
+) -> None:
+    folder.write("migrations/settings.py", source)
+    ran = folder.monarch("list_environments", *traceback, variables={"DB_PASSWORD": "very-hush"})
+    assert ran.code == 2
+    assert "migrations/settings.py, line" in ran.err
+    assert "hush" not in ran.said
+
+
+@pytest.mark.parametrize("password", ["'very-hush'\n ('x')", "'a' is 'b' or 'very-hush'"])
+def test_a_warning_of_python_shows_no_line_of_the_settings(folder: Folder, password: str) -> None:
+    entry = f"'host': 'h', 'db_name': 'a', 'username': 'me', 'password': {password}"
+    folder.write("migrations/settings.py", f"ENVIRONMENTS = {{'d': {{{entry}}}}}")
+    assert "hush" not in folder.monarch("list_environments").said
+
+
+def test_what_settings_print_is_not_part_of_the_output(folder: Folder) -> None:
+    folder.write("migrations/settings.py", f"print('loading')\n{GOOD}")
+    ran = folder.monarch("list_environments", "--json")
+    assert ran.json[0]["name"] == "dev"
+    assert ran.err == "loading\n"

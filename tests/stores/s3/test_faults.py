@@ -1,0 +1,324 @@
+"""What networks do between us and a bucket: it goes well after another try, or fails cleanly.
+
+Sizes are small: the parts that S3 takes are 5 MiB at least.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from monarch.errors import StoreError
+from monarch.stores.base import NameTaken
+from monarch.stores.s3 import S3Store
+from tests.stores.s3.test_store import bucket as bucket  # a fixture
+from tests.stores.s3.test_store import store_in
+from tests.support.servers.s3 import FaultyProxy, S3Server, run_proxy
+
+MiB = 1 << 20
+DATA = random.Random(1).randbytes(12 * MiB)
+NAME = "app__2014_05_29.dmp.zst"
+# How requests begin, by what they are for.
+BEGIN, PART, COMPLETE = r"^POST .*\?uploads", r"^PUT .*partNumber=", r"^POST .*\?uploadId="
+ABORT, LIST, HEAD, GET = (
+    r"^DELETE .*\?uploadId=",
+    r"^GET [^?]*\?(list-type|.*list-type)",
+    "^HEAD",
+    "^GET .*zst",
+)
+
+
+pytestmark = pytest.mark.usefixtures("no_waiting")
+
+
+@pytest.fixture
+def proxy(s3: S3Server) -> Iterator[FaultyProxy]:
+    with run_proxy(s3) as made:
+        yield made
+
+
+@pytest.fixture
+def store(proxy: FaultyProxy, s3: S3Server, bucket: str) -> S3Store:
+    """One that does not wait long, behind the proxy."""
+    return store_in(replace(s3, url=proxy.url), bucket, part_size="5MiB", max_concurrency=2)
+
+
+@pytest.fixture
+def direct(s3: S3Server, bucket: str) -> S3Store:
+    """The same without a proxy between."""
+    return store_in(s3, bucket)
+
+
+def write(store: S3Store, data: bytes = DATA) -> None:
+    with store.create(NAME) as upload:
+        for start in range(0, len(data), MiB):
+            upload.write(data[start : start + MiB])
+        upload.finish()
+
+
+def read(store: S3Store, start: int = 0) -> bytes:
+    with store.open(NAME, start) as stream:
+        return b"".join(iter(lambda: stream.read(300_000), b""))
+
+
+FAULTS: list[dict[str, Any]] = [
+    {"what": "refuse"},
+    {"what": "status", "code": (500, "InternalError")},
+    {"what": "status", "code": (503, "SlowDown")},
+    {"what": "cut request", "at": 1000},
+    {"what": "cut answer", "at": 10},
+    {"what": "flip request", "at": 777},
+    {"what": "lose"},
+]
+
+
+WRITES = {"begin": BEGIN, "part": PART, "complete": COMPLETE}
+
+
+@pytest.mark.parametrize("which", WRITES)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault["what"]))
+def test_writing_is_tried_again(
+    store: S3Store, direct: S3Store, proxy: FaultyProxy, which: str, fault: dict[str, Any]
+) -> None:
+    if which == "complete" and fault["what"] == "flip request":
+        fault = {**fault, "at": 1}  # in the name of its first element
+    proxy.add(**fault, which=WRITES[which])
+    if which == "begin" and fault["what"] in ("lose", "cut answer"):
+        # An upload was begun of which nobody knows whose it is: the name is taken, and shown as unfinished.
+        with pytest.raises(NameTaken):
+            write(store)
+        assert [one.unfinished for one in direct.list()] == [True]
+        return
+    if which == "complete" and fault["what"] == "flip request":
+        # The list of the parts is none any more: nobody tries that again.
+        with pytest.raises(StoreError):
+            write(store)
+        assert list(direct.list()) == []
+        return
+    write(store)
+    assert proxy.faults[0].times == 0
+    assert [(one.name, one.bytes, one.unfinished) for one in direct.list()] == [(NAME, len(DATA), False)]
+    assert read(direct) == DATA
+
+
+@pytest.mark.parametrize("which", WRITES)
+@pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[-1]], ids=lambda fault: str(fault["what"]))
+def test_writing_that_fails_for_good_leaves_nothing(
+    store: S3Store, direct: S3Store, proxy: FaultyProxy, which: str, fault: dict[str, Any]
+) -> None:
+    """But where only the answers get lost: then it may be there, and is whole; or be unfinished."""
+    proxy.add(**fault, which=WRITES[which], times=1000)
+    with suppress(StoreError):
+        write(store)
+    left = [(one.bytes, one.unfinished) for one in direct.list()]
+    if fault["what"] == "lose" and which == "complete":
+        assert left == [(len(DATA), False)]
+        assert read(direct) == DATA
+    elif fault["what"] == "lose" and which == "begin":
+        assert all(unfinished for _, unfinished in left)
+    else:
+        assert left == []
+
+
+@pytest.mark.parametrize(("size", "parts"), [("5MiB", 3), ("8MiB", 2), (None, 1)])
+def test_parts_have_the_size_that_was_said(
+    s3: S3Server, bucket: str, proxy: FaultyProxy, size: str | None, parts: int
+) -> None:
+    through = store_in(replace(s3, url=proxy.url), bucket, part_size=size)
+    write(through)
+    assert sum("partNumber=" in request for request in proxy.requests) == parts
+    assert read(through) == DATA
+
+
+@pytest.mark.parametrize("at", [*range(65, 465, 40), 177, 263])
+def test_a_list_of_parts_that_is_changed_on_the_way_makes_no_other_file(
+    store: S3Store, direct: S3Store, proxy: FaultyProxy, at: int
+) -> None:
+    """This server believes it, as over plain http some do, at two of these places: a part twice, or none."""
+    proxy.add("flip request", COMPLETE, at=at)
+    try:
+        write(store)
+    except StoreError:
+        assert list(direct.list()) == []
+    else:
+        assert read(direct) == DATA
+
+
+def test_busy_for_good(store: S3Store, direct: S3Store, proxy: FaultyProxy) -> None:
+    proxy.add("status", PART, code=(503, "SlowDown"), times=1000)
+    with pytest.raises(StoreError, match=r"S3 could not do it now \(SlowDown\), however often"):
+        write(store)
+    assert list(direct.list()) == []
+
+
+def test_a_part_that_is_changed_on_the_way_is_sent_again(store: S3Store, proxy: FaultyProxy) -> None:
+    proxy.add("flip request", PART, at=4 * MiB)
+    write(store)
+    assert read(store) == DATA
+
+
+def test_an_answer_that_is_lost_at_the_end(store: S3Store, proxy: FaultyProxy) -> None:
+    """It is asked once more, and S3 says that there is such an object: ours."""
+    proxy.add("lose", COMPLETE)
+    write(store)
+    assert [stored.unfinished for stored in store.list()] == [False]
+
+
+def test_a_name_that_others_take_meanwhile(store: S3Store, direct: S3Store) -> None:
+    place = direct._at
+    with store.create(NAME) as upload:
+        upload.write(b"ours")
+        place.client.put_object(Bucket=place.bucket, Key=place.key(NAME), Body=b"theirs")
+        with pytest.raises(NameTaken):
+            upload.finish()
+    assert [(stored.unfinished, stored.bytes) for stored in store.list()] == [(False, 6)]
+
+
+@pytest.mark.parametrize("which", [PART, COMPLETE, GET, LIST], ids=["part", "complete", "get", "list"])
+def test_a_server_that_is_silent_is_asked_again(
+    proxy: FaultyProxy, s3: S3Server, direct: S3Store, bucket: str, which: str
+) -> None:
+    through = store_in(replace(s3, url=proxy.url), bucket, patience=2, part_size="5MiB")
+    proxy.add("stall", which, seconds=6)
+    write(through)
+    assert read(through) == DATA
+    assert [(one.name, one.unfinished) for one in through.list()] == [(NAME, False)]
+    assert proxy.faults[0].times == 0
+    assert [one.bytes for one in direct.list()] == [len(DATA)]
+
+
+READS: list[dict[str, Any]] = [
+    {"what": "refuse"},
+    {"what": "status", "code": (503, "SlowDown")},
+    {"what": "cut answer", "at": 100_001},
+    {"what": "lose"},
+]
+
+
+@pytest.mark.parametrize("fault", READS, ids=lambda fault: str(fault["what"]))
+@pytest.mark.parametrize(("times", "start"), [(1, 0), (2, 5 * MiB + 1)])
+def test_reading_goes_on_where_it_broke(
+    store: S3Store, proxy: FaultyProxy, fault: dict[str, Any], times: int, start: int
+) -> None:
+    write(store)
+    proxy.add(**fault, which=GET, times=times)
+    assert read(store, start) == DATA[start:]
+    assert proxy.faults[0].times == 0
+
+
+def test_reading_ends_where_it_breaks_for_good(store: S3Store, proxy: FaultyProxy) -> None:
+    write(store)
+    with store.open(NAME) as stream:
+        assert stream.read(1000) == DATA[:1000]
+        proxy.add("refuse", times=10_000)
+        with pytest.raises(StoreError, match=r"cannot be reached|broke"):
+            b"".join(iter(lambda: stream.read(MiB), b""))
+
+
+def test_an_object_that_is_replaced_while_it_is_read(store: S3Store, direct: S3Store) -> None:
+    write(store)
+    place = direct._at
+    with store.open(NAME) as stream:
+        stream.read(10)
+        place.client.put_object(Bucket=place.bucket, Key=place.key(NAME), Body=bytes(12 * MiB))
+        with pytest.raises(StoreError, match="was replaced while it was read"):
+            b"".join(iter(lambda: stream.read(MiB), b""))
+
+
+@pytest.mark.parametrize(
+    ("do", "which"),
+    [
+        (lambda store: list(store.list()), LIST),
+        (lambda store: store.prepare(), LIST),
+        (lambda store: store.delete(NAME), "^DELETE"),
+    ],
+    ids=["list", "prepare", "delete"],
+)
+def test_the_rest_is_tried_again(
+    store: S3Store, proxy: FaultyProxy, do: Callable[[S3Store], object], which: str
+) -> None:
+    write(store, b"some")
+    proxy.add("status", which, code=(503, "SlowDown"), times=2)
+    do(store)
+    assert proxy.faults[0].times == 0
+
+
+def test_giving_up_does_not_wait_for_a_server_that_is_silent(
+    proxy: FaultyProxy, s3: S3Server, bucket: str
+) -> None:
+    """And says that something may be left."""
+    through = store_in(replace(s3, url=proxy.url), bucket, part_size="5MiB")
+    upload = through.create(NAME)
+    proxy.add("stall", PART, times=10, seconds=600)
+    proxy.add("stall", ABORT, times=10, seconds=600)
+    upload.write(DATA)
+    began = time.monotonic()
+    upload.give_up()
+    assert time.monotonic() - began < 45
+    assert upload.left_over
+
+
+def test_what_is_given_up_and_gone_is_not_left_over(store: S3Store) -> None:
+    upload = store.create(NAME)
+    upload.write(DATA)
+    upload.give_up()
+    assert not upload.left_over
+    assert list(store.list()) == []
+
+
+def test_a_server_that_does_not_list_what_has_begun(store: S3Store, proxy: FaultyProxy) -> None:
+    """It is told so, and not asked for ever."""
+    proxy.add("change answer", r"^GET .*uploads", times=10_000, old=b"Upload>", new=b"Nothing>")
+    with pytest.raises(StoreError, match="does not list what has just been begun"):
+        store.create(NAME)
+    proxy.clear()
+    assert list(store.list()) == []
+
+
+def test_a_server_that_takes_the_prefix_for_a_whole_name(
+    store: S3Store, direct: S3Store, proxy: FaultyProxy
+) -> None:
+    """MinIO lists uploads only so, or all that there are."""
+    direct.create(NAME)
+    proxy.add("exact uploads", r"^GET .*\?uploads", times=10_000)
+    assert [one.name for one in store.list("app__2014")] == [NAME]
+    with store.create("app__2014_05_29_2.dmp.zst") as upload:
+        upload.finish()
+    assert {one.name for one in store.list()} == {NAME, "app__2014_05_29_2.dmp.zst"}
+
+
+@pytest.mark.parametrize("body", [b"<html>Welcome</html>", b""], ids=["html", "empty"])
+def test_what_is_no_s3_is_not_taken_for_an_empty_bucket(
+    store: S3Store, proxy: FaultyProxy, body: bytes
+) -> None:
+    proxy.add("answer", times=10_000, body=body)
+    for do in (store.prepare, lambda: list(store.list()), lambda: store.create(NAME)):
+        with pytest.raises(StoreError):
+            do()
+
+
+def test_a_deletion_takes_no_upload_that_begins_meanwhile(
+    store: S3Store, direct: S3Store, proxy: FaultyProxy
+) -> None:
+    write(store)
+    second: list[Any] = []
+    proxy.add("call after", "^DELETE ", do=lambda: second.append(direct.create(NAME)))
+    store.delete(NAME)
+    second[0].write(DATA)
+    second[0].finish()
+    assert read(direct) == DATA
+
+
+def test_what_ends_while_it_is_listed_is_not_missed(
+    store: S3Store, direct: S3Store, proxy: FaultyProxy
+) -> None:
+    upload = direct.create(NAME)
+    upload.write(DATA)
+    proxy.add("do", LIST, do=upload.finish)
+    assert NAME in {one.name for one in store.list()}

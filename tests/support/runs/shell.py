@@ -1,0 +1,158 @@
+"""monarch as a person runs it: the real command line, in a folder, with or without a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pexpect
+import pytest
+from bson import ObjectId
+from pymongo.database import Database
+
+from monarch.commands import cli
+from tests.support.servers.mongod import Server
+
+MONARCH = [sys.executable, "-m", "monarch"]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def said(self) -> str:
+        return self.out + self.err
+
+
+class Folder:
+    """A folder of a project, and a shell in it."""
+
+    def __init__(self, path: Path, server: Server | None = None) -> None:
+        self.path = path
+        self.server = server
+        self.db_name = f"t_{ObjectId()}"
+        self.variables: dict[str, str] = {}
+
+    def monarch(self, *arguments: str, prefix: Sequence[str] = (), variables: Mapping[str, str] = {}) -> Ran:
+        """Run a command without a terminal, as CI does."""
+        process = subprocess.run(
+            [*prefix, *MONARCH, *arguments],
+            cwd=self.path,
+            env={**self._environ(), **variables},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return Ran(process.returncode, process.stdout, process.stderr)
+
+    def inside(self, *arguments: str, prefix: Sequence[str] = (), variables: Mapping[str, str] = {}) -> Ran:
+        """The same, through the same front door, inside this process: faster, for what is told and not done.
+
+        But with a prefix, or with variables. What is imported here may be the source tree, in which only an
+        install finds the templates.
+        """
+        if prefix or variables:
+            return self.monarch(*arguments, prefix=prefix, variables=variables)
+        out, err = io.StringIO(), io.StringIO()
+        with chdir(self.path), redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
+            cli.main(list(arguments), prog_name="monarch")
+        assert isinstance(end.value.code, int)
+        return Ran(end.value.code, out.getvalue(), err.getvalue())
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command in the background, its output in pipes."""
+        return subprocess.Popen(
+            [*MONARCH, *arguments],
+            cwd=self.path,
+            env=self._environ(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def terminal(self, *arguments: str, columns: int = 100) -> pexpect.spawn[str]:
+        """Run a command in a terminal of so many ``columns``."""
+        return pexpect.spawn(
+            MONARCH[0],
+            [*MONARCH[1:], *arguments],
+            cwd=str(self.path),
+            env={**self._environ(), "TERM": "xterm"},
+            encoding="utf-8",
+            timeout=30,
+            dimensions=(24, columns),
+        )
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file below the folder."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dedent(text), encoding="utf-8")
+        return path
+
+    def settings(self, **environments: Mapping[str, Any]) -> None:
+        """Write settings with these environments."""
+        self.write("migrations/settings.py", f"ENVIRONMENTS = {environments!r}\n")
+
+    def keep_backups(self, backup_dir: str = "backups") -> Path:
+        """Add to the settings that backups are kept there; the folder, which is not made."""
+        with (self.path / "migrations/settings.py").open("a", encoding="utf-8") as settings:
+            settings.write(f"BACKUPS = {{'LOCAL': {{'backup_dir': {backup_dir!r}}}}}\n")
+        return self.path / backup_dir
+
+    def migration(self, name: str, body: str = "pass", stamp: str | None = None) -> str:
+        """Write a migration whose ``run`` is ``body``, after those that are there; return its key."""
+        number = len(list((self.path / "migrations").glob("_*_migration.py")))
+        key = f"_{stamp or f'20140529{number:04}'}_{name}_migration"
+        class_name = "".join(part.capitalize() for part in name.split("_"))
+        lines = "\n".join("        " + line for line in dedent(body).strip().splitlines())
+        source = (
+            "from monarch import MongoBackedMigration, echo, progressbar\n\n\n"
+            f"class {class_name}Migration(MongoBackedMigration):\n    def run(self):\n{lines}\n"
+        )
+        self.write(f"migrations/{key}.py", source)
+        return key
+
+    @property
+    def database(self) -> Database[dict[str, Any]]:
+        """The database of the environments ``dev`` and ``production``."""
+        assert self.server is not None
+        return self.server.client()[self.db_name]
+
+    def states(self) -> dict[str, str]:
+        """What the database's history says, by key."""
+        return {row["key"]: row["state"] for row in self.database.mongo_migration_history.find()}
+
+    def files(self) -> dict[str, bytes]:
+        """Every file of the folder with its content, to see that nothing changed."""
+        return {
+            str(path.relative_to(self.path)): path.read_bytes()
+            for path in sorted(self.path.rglob("*"))
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+
+    def _environ(self) -> dict[str, str]:
+        # As a person has it, whatever the test runner's own environment says.
+        left_out = ("COLUMNS", "NO_COLOR", "PYTHONUNBUFFERED")
+        kept = {name: value for name, value in os.environ.items() if name not in left_out}
+        return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **self.variables}

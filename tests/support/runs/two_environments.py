@@ -1,0 +1,71 @@
+"""A project with two environments, one full and one old, for the commands that move data between them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pymongo.database import Database
+
+from tests.support.runs.shell import Folder, Ran
+from tests.support.samples.equality import assert_equal, describe
+from tests.support.servers.mongod import Server
+
+DOCUMENTS = 200
+
+
+@dataclass
+class Two:
+    """A project with two environments that have a database each: ``production`` is full, ``dev`` is old."""
+
+    folder: Folder
+    server: Server
+    source: Database[dict[str, Any]]
+    target: Database[dict[str, Any]]
+
+    def copy(self, *arguments: str, **more: Any) -> Ran:
+        return self.folder.monarch("copy_db", "production:dev", *arguments, **more)
+
+    def make_old(self) -> None:
+        """Let the target be as it was before anything was copied."""
+        self.target.client.drop_database(self.target.name)
+        self.target.users.insert_one({"_id": "old"})
+        self.target.old.insert_one({})
+
+    def assert_copied(self) -> None:
+        assert_equal(describe(self.source), describe(self.target))
+
+    def assert_old(self) -> None:
+        """Nothing was changed, and nothing is left over but the lease, which nobody holds."""
+        names = set(self.target.list_collection_names())
+        # The server keeps its own collection of views once there has been one.
+        assert names - {"monarch_lease", "system.views"} == {"old", "users"}
+        assert self.target.users.find_one() == {"_id": "old"}
+        lease = self.target.monarch_lease.find_one()
+        assert lease is None or "holder" not in lease
+
+
+def fill(database: Database[dict[str, Any]]) -> None:
+    database.users.insert_many({"_id": n, "name": f"user {n}"} for n in range(DOCUMENTS))
+    database.users.create_index("name", unique=True)
+    database.create_collection("young", viewOn="users", pipeline=[{"$match": {"_id": {"$lt": 10}}}])
+    database.mongo_migration_history.insert_one(
+        {"key": "_201405290000_one_migration", "state": "Completed", "processed_at": datetime(2014, 5, 29)}
+    )
+
+
+def entry(server: Server, name: str, **more: Any) -> dict[str, Any]:
+    return {"uri": server.uri, "db_name": name, **more}
+
+
+def credentials(server: Server) -> dict[str, Any]:
+    return {"username": server.user, "password": server.password, "authSource": "admin"}
+
+
+def assert_error(ran: Ran, code: int, said: str, hint: str) -> None:
+    assert ran.code == code, ran.said
+    error, hinted = ran.err.splitlines()
+    assert re.search(said, error), error
+    assert hint in hinted, hinted

@@ -1,0 +1,213 @@
+"""A store that fails, cuts or stalls where it is told to, for tests of what uses stores.
+
+Each call has a kind: prepare, create, write, finish, give_up, open, read, list, delete. Told nothing, it is
+as good as the store that it is made over. It keeps the contract in its failures too: what fails leaves
+nothing behind, unless `give_up` is told to fail as well.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from monarch.errors import StoreError
+from monarch.stores.base import Store, Stored, Upload
+from monarch.system.streams import Stream
+
+SECONDS = 20
+FOREVER = float("inf")
+
+
+@dataclass
+class Stall:
+    """A call that waits. ``reached`` is set once it does; it goes on after `go_on`."""
+
+    reached: threading.Event = field(default_factory=threading.Event)
+    _goes_on: threading.Event = field(default_factory=threading.Event)
+
+    def go_on(self) -> None:
+        self._goes_on.set()
+
+    def wait(self) -> None:
+        self.reached.set()
+        assert self._goes_on.wait(SECONDS), "Nobody let the call go on."
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """What befalls the calls of a kind from ``first`` on, until ``last``; those of any kind for None."""
+
+    kind: str | None
+    first: int
+    last: float
+    error: BaseException | None = None
+    lost: bool = False
+    stall: Stall | None = None
+
+
+class Faulty(Store):
+    """``store`` with faults. ``calls`` are the kinds of all calls so far, ``struck`` of those with one."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.calls: list[str] = []
+        self.struck: list[str] = []
+        self._counts: Counter[str | None] = Counter()
+        self._faults: list[_Fault] = []
+        self._room: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def fail(
+        self,
+        kind: str,
+        at: int = 1,
+        *,
+        error: BaseException | None = None,
+        lost: bool = False,
+        for_good: bool = False,
+    ) -> None:
+        """Let the call of this ``kind`` fail that is number ``at`` from now on, ``for_good`` all from there.
+
+        It raises ``error``, or a `StoreError`. One of which only the answer is ``lost`` is done all the same.
+        """
+        first = self._counts[kind] + at
+        self._faults.append(_Fault(kind, first, FOREVER if for_good else first, error, lost))
+
+    def break_down(self, at: int = 1) -> None:
+        """Let all calls fail, of whatever kind, from number ``at`` from now on."""
+        self._faults.append(_Fault(None, self._counts[None] + at, FOREVER))
+
+    def cut(self, kind: str, after: int) -> None:
+        """Let write or read fail once so many bytes have passed, list once so many names have."""
+        self._room[kind] = after
+
+    def stall(self, kind: str, at: int = 1) -> Stall:
+        """Let a call wait before it is done."""
+        number, stall = self._counts[kind] + at, Stall()
+        self._faults.append(_Fault(kind, number, number, stall=stall))
+        return stall
+
+    def mend(self) -> None:
+        """No more faults."""
+        self._faults.clear()
+        self._room.clear()
+
+    @property
+    def place(self) -> str:
+        return self.store.place
+
+    def prepare(self) -> str | None:
+        with self._called("prepare"):
+            return self.store.prepare()
+
+    def create(self, name: str) -> Upload:
+        with self._called("create"):
+            return _FaultyUpload(self, name, self.store.create(name))
+
+    @contextmanager
+    def open(self, name: str, start: int = 0) -> Iterator[Stream]:
+        with self._called("open"):
+            opened = self.store.open(name, start)
+        with opened as stream:
+            yield _FaultyStream(self, stream)
+
+    def list(self, prefix: str = "") -> Iterator[Stored]:
+        with self._called("list"):
+            found = self.store.list(prefix)
+        for stored in found:
+            self._passed("list", self._left("list", 1))
+            yield stored
+
+    def delete(self, name: str) -> None:
+        with self._called("delete"):
+            self.store.delete(name)
+
+    def discard(self, name: str) -> None:
+        with self._called("discard"):
+            self.store.discard(name)
+
+    @contextmanager
+    def _called(self, kind: str) -> Iterator[None]:
+        """Around a call that is done, but for those that fail before it is."""
+        with self._lock:
+            self.calls.append(kind)
+            self._counts.update((kind, None))
+            met = [
+                fault
+                for fault in self._faults
+                if fault.kind in (kind, None) and fault.first <= self._counts[fault.kind] <= fault.last
+            ]
+            self.struck += [kind] * bool(met)
+        for fault in met:
+            if fault.stall:
+                fault.stall.wait()
+        failing = next((fault for fault in met if not fault.stall), None)
+        if failing and not failing.lost:
+            raise failing.error or self._failed(kind)
+        yield
+        if failing:
+            raise failing.error or self._failed(kind)
+
+    def _left(self, kind: str, wanted: int) -> int:
+        """How much of what is ``wanted`` may pass before the cut.
+
+        :raises StoreError: if nothing may.
+        """
+        left = min(wanted, self._room.get(kind, wanted))
+        if wanted and not left:
+            self.struck.append(kind)
+            raise self._failed(kind)
+        return left
+
+    def _passed(self, kind: str, much: int) -> None:
+        if kind in self._room:
+            self._room[kind] -= much
+
+    def _failed(self, kind: str) -> StoreError:
+        return StoreError(f"{self.place} has failed, as it was told to: {kind}.", "Tell it nothing.")
+
+
+class _FaultyUpload(Upload):
+    def __init__(self, faulty: Faulty, name: str, upload: Upload) -> None:
+        self._faulty = faulty
+        self._name = name
+        self._upload = upload
+        self._finished = self._answered = False
+
+    def write(self, data: bytes, /) -> None:
+        with self._faulty._called("write"):
+            rest = data
+            while rest:
+                some = rest[: self._faulty._left("write", len(rest))]
+                self._upload.write(some)
+                self._faulty._passed("write", len(some))
+                rest = rest[len(some) :]
+
+    def finish(self) -> None:
+        with self._faulty._called("finish"):
+            self._upload.finish()
+            self._finished = True
+        self._answered = True
+
+    def give_up(self) -> None:
+        if self._answered:
+            return
+        with suppress(StoreError), self._faulty._called("give_up"):
+            if self._finished:  # and nobody heard of it
+                self._faulty.store.delete(self._name)
+            self._upload.give_up()
+
+
+class _FaultyStream(Stream):
+    def __init__(self, faulty: Faulty, stream: Stream) -> None:
+        self._faulty = faulty
+        self._stream = stream
+
+    def read(self, size: int, /) -> bytes:
+        with self._faulty._called("read"):
+            data = self._stream.read(self._faulty._left("read", size))
+            self._faulty._passed("read", len(data))
+            return data

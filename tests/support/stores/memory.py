@@ -1,0 +1,120 @@
+"""A store in the memory of this process, for tests of what uses stores."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from monarch.errors import LockedError, StoreError
+from monarch.stores.base import NameTaken, NotStored, Store, Stored, Upload
+from monarch.system.streams import Stream
+
+
+@dataclass
+class Memory:
+    """What stores on one place share. ``files`` are finished; ``begun`` are not.
+
+    Of one that ``tells`` not, nobody hears which writers are alive.
+    """
+
+    made: bool = False
+    tells: bool = True
+    files: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
+    begun: dict[str, MemoryUpload] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class MemoryStore(Store):
+    """A store in ``memory``, or in one of its own."""
+
+    def __init__(self, memory: Memory | None = None) -> None:
+        self.memory = memory or Memory()
+
+    @property
+    def place(self) -> str:
+        return "the memory of this process"
+
+    def prepare(self) -> str | None:
+        with self.memory.lock:
+            made, self.memory.made = not self.memory.made, True
+        return "room was made in memory, for backups" if made else None
+
+    def create(self, name: str) -> MemoryUpload:
+        with self.memory.lock:
+            if not self.memory.made:
+                raise StoreError("There is no such place.", "Prepare it first.")
+            if name in self.memory.files or name in self.memory.begun:
+                raise NameTaken(f"{name!r} is there already.")
+            upload = self.memory.begun[name] = MemoryUpload(self.memory, name)
+            return upload
+
+    @contextmanager
+    def open(self, name: str, start: int = 0) -> Iterator[Stream]:
+        with self.memory.lock:
+            if name not in self.memory.files:
+                raise NotStored(f"There is no {name!r} in {self.place}.")
+            data, _ = self.memory.files[name]
+        stream = io.BytesIO(data)
+        stream.seek(start)
+        yield stream
+
+    def list(self, prefix: str = "") -> Iterator[Stored]:
+        with self.memory.lock:
+            found = [Stored(name, len(data), at) for name, (data, at) in self.memory.files.items()]
+            found += [upload.stored() for upload in self.memory.begun.values()]
+        yield from (stored for stored in found if stored.name.startswith(prefix))
+
+    def delete(self, name: str) -> None:
+        self._remove(name, self.memory.begun, self.memory.files)
+
+    def discard(self, name: str) -> None:
+        self._remove(name, self.memory.begun)
+
+    def _remove(self, name: str, *places: dict[str, Any]) -> None:
+        with self.memory.lock:
+            upload = self.memory.begun.get(name)
+            if upload is not None and upload.alive:
+                raise LockedError(f"{name!r} is being written.", "Wait for its writer, or stop it first.")
+            gone = [place.pop(name, None) for place in places]
+        if not any(gone):
+            raise NotStored(f"There is no {name!r} in {self.place}.")
+
+
+class MemoryUpload(Upload):
+    """A file that is being written. Its writer is ``alive`` as far as can be told."""
+
+    def __init__(self, memory: Memory, name: str) -> None:
+        self.alive = memory.tells
+        self._memory = memory
+        self._name = name
+        self._data = bytearray()
+        self._modified = datetime.now(UTC)
+
+    def write(self, data: bytes, /) -> None:
+        with self._memory.lock:
+            self._data += data
+            self._modified = datetime.now(UTC)
+
+    def finish(self) -> None:
+        with self._memory.lock:
+            if self._memory.begun.get(self._name) is not self:
+                raise StoreError(f"{self._name!r} was taken away while it was written.")
+            if self._name in self._memory.files:
+                raise NameTaken(f"{self._name!r} is there already.")
+            del self._memory.begun[self._name]
+            self._memory.files[self._name] = (bytes(self._data), datetime.now(UTC))
+
+    def give_up(self) -> None:
+        with self._memory.lock:
+            if self._memory.begun.get(self._name) is self:
+                del self._memory.begun[self._name]
+
+    def stored(self) -> Stored:
+        """How it is listed."""
+        busy = self.alive if self._memory.tells else None
+        return Stored(self._name, len(self._data), self._modified, unfinished=True, busy=busy)

@@ -1,0 +1,94 @@
+"""Where a run comes from, as far as it can be told."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from monarch.system.ci import NOWHERE, Origin, find_origin
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A folder below the top of a real repository with one commit."""
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "first")
+    (tmp_path / "app").mkdir()
+    return tmp_path / "app"
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ("-c", "user.name=ann", "-c", "user.email=ann@example.com")
+    return subprocess.run(
+        ["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def test_the_commit_is_that_of_git(repository: Path) -> None:
+    commit = git(repository, "rev-parse", "HEAD")
+    assert find_origin(repository, {}) == Origin(commit)
+    git(repository, "pack-refs", "--all")
+    assert find_origin(repository, {}).commit == commit
+    git(repository, "checkout", "-q", "--detach")
+    assert find_origin(repository, {}).commit == commit
+
+
+def test_a_worktree_has_a_commit_of_its_own(repository: Path, tmp_path: Path) -> None:
+    git(repository, "worktree", "add", "-q", "-b", "other", str(tmp_path / "beside"))
+    git(tmp_path / "beside", "commit", "-q", "--allow-empty", "-m", "second")
+    commit = git(tmp_path / "beside", "rev-parse", "HEAD")
+    assert commit != git(repository, "rev-parse", "HEAD")
+    assert find_origin(tmp_path / "beside", {}).commit == commit
+
+
+def test_what_is_no_repository_or_a_broken_one_has_no_commit(tmp_path: Path) -> None:
+    folder = tmp_path / "none"
+    (folder / ".git").mkdir(parents=True)
+    for head in (None, "", "nonsense", "ref: refs/heads/gone"):
+        if head is not None:
+            (folder / ".git" / "HEAD").write_text(head)
+        assert find_origin(folder, {}) == NOWHERE
+
+
+@pytest.mark.parametrize(
+    ("variables", "job", "link"),
+    [
+        (
+            {
+                "GITHUB_ACTIONS": "true",
+                "GITHUB_SERVER_URL": "https://github.com",
+                "GITHUB_REPOSITORY": "us/app",
+                "GITHUB_RUN_ID": "7",
+                "GITHUB_WORKFLOW": "deploy",
+                "GITHUB_JOB": "migrate",
+            },
+            "deploy / migrate",
+            "https://github.com/us/app/actions/runs/7",
+        ),
+        ({"CI_JOB_NAME": "migrate", "CI_JOB_URL": "https://gitlab/7"}, "migrate", "https://gitlab/7"),
+        ({"JOB_NAME": "migrate", "BUILD_URL": "https://jenkins/7"}, "migrate", "https://jenkins/7"),
+        ({"CIRCLE_JOB": "migrate", "CIRCLE_BUILD_URL": "https://circle/7"}, "migrate", "https://circle/7"),
+        (
+            {"BUILDKITE_LABEL": "migrate", "BUILDKITE_BUILD_URL": "https://kite/7"},
+            "migrate",
+            "https://kite/7",
+        ),
+        (
+            {
+                "TF_BUILD": "True",
+                "SYSTEM_TEAMFOUNDATIONCOLLECTIONURI": "https://dev.azure.com/us/",
+                "SYSTEM_TEAMPROJECT": "app",
+                "BUILD_BUILDID": "7",
+                "BUILD_DEFINITIONNAME": "deploy",
+            },
+            "deploy",
+            "https://dev.azure.com/us/app/_build/results?buildId=7",
+        ),
+        ({"CI": "true"}, None, None),
+    ],
+)
+def test_the_job_is_what_ci_says(tmp_path: Path, variables: dict[str, str], job: str, link: str) -> None:
+    origin = find_origin(tmp_path, variables)
+    assert (origin.job, origin.link) == (job, link)
