@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from monarch.migrations.trial import Scratch
+    from monarch.migrations.trial import TrialDatabase
 
 _OPTION = "monarch_environment"
 
@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture
-def monarch_scratch(pytestconfig: pytest.Config) -> Iterator[Scratch]:
+def monarch_scratch(pytestconfig: pytest.Config) -> Iterator[TrialDatabase]:
     """An empty database on the server of the environment, dropped after the test.
 
     ``database`` is pymongo's; ``migrate()``, ``migrate_one(name)`` and ``rollback()`` run the project's
@@ -51,7 +51,7 @@ def monarch_scratch(pytestconfig: pytest.Config) -> Iterator[Scratch]:
 
 
 @pytest.fixture
-def monarch_migrated(monarch_scratch: Scratch) -> Any:
+def monarch_migrated(monarch_scratch: TrialDatabase) -> Any:
     """pymongo's database of a `monarch_scratch` on which all migrations have run."""
     monarch_scratch.migrate()
     return monarch_scratch.database

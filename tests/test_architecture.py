@@ -123,3 +123,12 @@ def test_the_command_line_imports_click_and_itself() -> None:
     assert not {"pathlib", "urllib.parse", "json", "difflib"} & (shown - before)
     # What gettext loads to translate click's own words is not ours to choose.
     assert after - before - ours - {"monarch", "locale", "_locale"} == set()
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: places for name, places in homes.items() if len(places) > 1} == {}

@@ -10,7 +10,7 @@ from enum import Enum
 from monarch.backups.manifest import Manifest, NewerFormat
 from monarch.backups.names import LEGACY, MANIFEST, split_archive_name
 from monarch.errors import DamagedError, MonarchError, StoreError, UsageError
-from monarch.stores.base import NotStored, Store, Stored
+from monarch.stores.base import NotStored, Store, StoredFile
 from monarch.system.spelling import nearest
 
 _LARGEST_MANIFEST = 64 << 20
@@ -19,7 +19,7 @@ _RECENT = 15
 _TOLERANCE = timedelta(seconds=2)
 
 
-class State(Enum):
+class BackupState(Enum):
     """What a backup is good for. Only good and legacy ones can be restored."""
 
     GOOD = "good"
@@ -43,7 +43,7 @@ class Backup:
     name: str
     archive: str
     codec: str
-    state: State
+    state: BackupState
     bytes: int
     modified: datetime
     taken_at: datetime
@@ -57,7 +57,7 @@ class Backup:
     @property
     def busy(self) -> bool:
         """Whether it is being written by a process that is alive, or may be."""
-        return self.state in (State.RUNNING, State.BEGUN)
+        return self.state in (BackupState.RUNNING, BackupState.BEGUN)
 
     @property
     def has_manifest(self) -> bool:
@@ -67,7 +67,7 @@ class Backup:
     @property
     def restorable(self) -> bool:
         """Whether it is, as far as a listing can tell."""
-        return self.state in (State.GOOD, State.LEGACY)
+        return self.state in (BackupState.GOOD, BackupState.LEGACY)
 
 
 def _plain(name: str) -> str:
@@ -77,7 +77,7 @@ def _plain(name: str) -> str:
     return archive if split_archive_name(archive) else name
 
 
-class Shelf:
+class BackupCatalog:
     """The backups in ``store``."""
 
     def __init__(self, store: Store) -> None:
@@ -128,12 +128,12 @@ class Shelf:
         good = [
             backup
             for backup in backups
-            if backup.state is State.GOOD
+            if backup.state is BackupState.GOOD
             and (backup.environment, backup.database, backup.query_set) == (environment, database, None)
         ]
         newest = good[-1] if good else None
         for backup in reversed(backups):
-            if backup.state is State.UNREADABLE and (newest is None or _may_be_newer(backup, newest)):
+            if backup.state is BackupState.UNREADABLE and (newest is None or _may_be_newer(backup, newest)):
                 raise MonarchError(
                     f"{backup.name!r} may be the newest backup of {environment!r}: {backup.why}.",
                     "Mend that, or name the backup that you mean.",
@@ -156,7 +156,12 @@ class Shelf:
         :raises MonarchError: if it is another one by now.
         """
         self._require_same(backup, self.find(backup.archive))
-        if backup.state in (State.BEGUN, State.RUNNING, State.UNFINISHED, State.INCOMPLETE):
+        if backup.state in (
+            BackupState.BEGUN,
+            BackupState.RUNNING,
+            BackupState.UNFINISHED,
+            BackupState.INCOMPLETE,
+        ):
             gone = self._discard(backup)
         else:
             removed = [self._remove(self.store.delete, backup.archive + end) for end in (MANIFEST, "")]
@@ -170,7 +175,7 @@ class Shelf:
         # From here on nobody finishes it any more.
         now = self.find(backup.archive)
         if now is not None:
-            if now.state is not State.INCOMPLETE:
+            if now.state is not BackupState.INCOMPLETE:
                 raise self._another(now)
             gone.append(self._remove(self.store.delete, backup.archive))
         return any(gone)
@@ -202,8 +207,8 @@ class Shelf:
 
     def _read(self, prefix: str) -> Iterator[Backup]:
         """Those whose files begin with ``prefix``, in no order."""
-        files: dict[str, Stored] = {}
-        begun: dict[str, Stored] = {}
+        files: dict[str, StoredFile] = {}
+        begun: dict[str, StoredFile] = {}
         for stored in self.store.list(prefix):
             if split_archive_name(stored.name.removesuffix(MANIFEST)) is not None:
                 (begun if stored.unfinished else files)[stored.name] = stored
@@ -221,8 +226,8 @@ class Shelf:
     def _judge(
         self,
         archive: str,
-        files: dict[str, Stored],
-        begun: dict[str, Stored],
+        files: dict[str, StoredFile],
+        begun: dict[str, StoredFile],
         text: bytes | StoreError | None,
     ) -> Backup:
         """The backup with this archive, by its manifest's ``text``, or why that cannot be read."""
@@ -232,36 +237,38 @@ class Shelf:
         found = [stored for stored in there if stored is not None]
         some = found[0]
         # Unless its manifest says more.
-        plain = Backup(parted[0], archive, parted[1], State.GOOD, some.bytes, some.modified, some.modified)
+        plain = Backup(
+            parted[0], archive, parted[1], BackupState.GOOD, some.bytes, some.modified, some.modified
+        )
         state, why = _by_files(archive, plain.codec, found, files)
-        if state is not State.GOOD:
+        if state is not BackupState.GOOD:
             return replace(plain, state=state, why=why)
         if text is None:
-            return replace(plain, state=State.INCOMPLETE, why="its manifest has just been deleted")
+            return replace(plain, state=BackupState.INCOMPLETE, why="its manifest has just been deleted")
         return _by_manifest(plain, text)
 
 
 def _by_files(
-    archive: str, codec: str, found: Sequence[Stored], files: Container[str]
-) -> tuple[State, str | None]:
+    archive: str, codec: str, found: Sequence[StoredFile], files: Container[str]
+) -> tuple[BackupState, str | None]:
     """What a backup is whose files ``found`` are, of which the finished ones are in ``files``.
 
     Good, as far as that tells, if its manifest may be read.
     """
     writing = [stored for stored in found if stored.unfinished]
     if any(stored.busy for stored in writing):
-        return State.RUNNING, "it is being written"
+        return BackupState.RUNNING, "it is being written"
     if any(stored.busy is None and _is_recent(stored) for stored in writing):
-        return State.BEGUN, f"it is being written, or was cut off less than {_RECENT} minutes ago"
+        return BackupState.BEGUN, f"it is being written, or was cut off less than {_RECENT} minutes ago"
     if archive not in files:
         if archive + MANIFEST in files:
-            return State.BROKEN, "its archive is missing"
-        return State.UNFINISHED, "it was cut off while it was written"
+            return BackupState.BROKEN, "its archive is missing"
+        return BackupState.UNFINISHED, "it was cut off while it was written"
     if codec == LEGACY:  # which never had a manifest; one beside it says nothing of it
-        return State.LEGACY, None
+        return BackupState.LEGACY, None
     if archive + MANIFEST not in files:
-        return State.INCOMPLETE, "it has no manifest: it was cut off, or another program wrote it"
-    return State.GOOD, None
+        return BackupState.INCOMPLETE, "it has no manifest: it was cut off, or another program wrote it"
+    return BackupState.GOOD, None
 
 
 def _by_manifest(backup: Backup, text: bytes | StoreError) -> Backup:
@@ -270,14 +277,14 @@ def _by_manifest(backup: Backup, text: bytes | StoreError) -> Backup:
         manifest = _manifest(text)
     except StoreError as error:
         said = error.message.removesuffix(".")
-        return replace(backup, state=State.UNREADABLE, why=said, refusal=error)
+        return replace(backup, state=BackupState.UNREADABLE, why=said, refusal=error)
     except NewerFormat as error:
-        return replace(backup, state=State.UNREADABLE, why=error.message.removesuffix("."))
+        return replace(backup, state=BackupState.UNREADABLE, why=error.message.removesuffix("."))
     except DamagedError as error:
-        return replace(backup, state=State.BROKEN, why=error.message.removesuffix("."))
-    state, why = State.GOOD, None
+        return replace(backup, state=BackupState.BROKEN, why=error.message.removesuffix("."))
+    state, why = BackupState.GOOD, None
     if manifest.size != backup.bytes:
-        state = State.BROKEN
+        state = BackupState.BROKEN
         why = f"its archive has {backup.bytes:,} bytes, and its manifest says {manifest.size:,}"
     return replace(
         backup,
@@ -291,7 +298,7 @@ def _by_manifest(backup: Backup, text: bytes | StoreError) -> Backup:
     )
 
 
-def _is_recent(stored: Stored) -> bool:
+def _is_recent(stored: StoredFile) -> bool:
     return datetime.now(UTC) - stored.modified < timedelta(minutes=_RECENT)
 
 

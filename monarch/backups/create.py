@@ -13,10 +13,10 @@ from itertools import islice
 from monarch.backups.codecs import Codec
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import MANIFEST, archive_name, names_of_day, split_archive_name
-from monarch.databases.base import Copied, Database, Engine, Held, LiveDump
+from monarch.databases.base import CollectionSummary, CopiedCollection, Database, Engine, LiveSource
 from monarch.errors import MonarchError, RunInterrupted, StoreError
 from monarch.progress import SILENT, Progress
-from monarch.querysets.evaluate import Asked
+from monarch.querysets.evaluate import EvaluatedQuerySet
 from monarch.stores.base import NameTaken, NotStored, Store, Upload
 from monarch.version import __version__
 
@@ -25,18 +25,18 @@ _TRIES = 100
 
 
 @dataclass(frozen=True)
-class Taken:
+class BackupResult:
     """A backup that was taken. ``seconds`` are of all of it; ``place`` is where it lies, for people."""
 
     name: str
     place: str
     manifest: Manifest
-    collections: tuple[Copied, ...]
+    collections: tuple[CopiedCollection, ...]
     seconds: float
 
 
 @dataclass(frozen=True)
-class Taking:
+class BackupCreation:
     """A backup of ``source``, which is open, or of what a query set has ``asked`` of it, into ``store``.
 
     ``environment`` and ``database`` are what people call the source, ``stem`` is what the backup's name
@@ -52,9 +52,9 @@ class Taking:
     codec: Codec
     level: int
     allow_empty: bool = False
-    asked: Asked | None = None
+    asked: EvaluatedQuerySet | None = None
 
-    def run(self, progress: Progress = SILENT) -> Taken:
+    def run(self, progress: Progress = SILENT) -> BackupResult:
         """Take it.
 
         :raises MonarchError: if the source holds nothing, or is not whole.
@@ -66,14 +66,14 @@ class Taking:
         made = self.store.prepare()
         if made is not None:
             progress.noted(made)
-        taken: list[Taken] = []
+        taken: list[BackupResult] = []
         try:
             taken.append(self._take(dump, began, progress))
         except KeyboardInterrupt as error:
             raise RunInterrupted("Interrupted. Nothing was kept of the backup.") from error
         return taken[0]
 
-    def _dump(self) -> LiveDump:
+    def _dump(self) -> LiveSource:
         self.source.require_whole()
         dump = self.source.dump(self.engine, self.asked.selection if self.asked else None)
         if not dump.held and not self.allow_empty:
@@ -83,7 +83,7 @@ class Taking:
             )
         return dump
 
-    def _take(self, dump: LiveDump, began: float, progress: Progress) -> Taken:
+    def _take(self, dump: LiveSource, began: float, progress: Progress) -> BackupResult:
         taken_at = datetime.now(UTC)
         name, upload = self._begin(taken_at)
         file = archive_name(name, self.codec.name)
@@ -111,7 +111,7 @@ class Taking:
             if not self._remove(kept) or any(one.left_over for one in uploads):
                 _tell_the_rest(error, name)
             raise
-        return Taken(name, self.store.place, manifest, copied, round(time.monotonic() - began, 3))
+        return BackupResult(name, self.store.place, manifest, copied, round(time.monotonic() - began, 3))
 
     def _remove(self, files: list[str]) -> bool:
         """Delete ``files``; whether they are gone. Where an archive without a manifest stays, it is none."""
@@ -154,7 +154,12 @@ class Taking:
         return [file for file in files if _name_of(file) is not None]
 
     def _manifest(
-        self, file: str, dump: LiveDump, taken_at: datetime, archive: _Archive, copied: tuple[Copied, ...]
+        self,
+        file: str,
+        dump: LiveSource,
+        taken_at: datetime,
+        archive: _Archive,
+        copied: tuple[CopiedCollection, ...],
     ) -> Manifest:
         return Manifest(
             archive=file,
@@ -178,7 +183,7 @@ class Taking:
             size=archive.bytes,
             sha256=archive.digest.hexdigest(),
             collections=tuple(
-                Held(one.name, one.kind, one.documents, one.bytes, one.indexes) for one in copied
+                CollectionSummary(one.name, one.kind, one.documents, one.bytes, one.indexes) for one in copied
             ),
         )
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from monarch.databases.base import Held
+from monarch.databases.base import CollectionSummary
 from monarch.errors import DamagedError
 
 FORMAT = 1
@@ -57,7 +57,7 @@ class Manifest:
     level: int
     size: int
     sha256: str
-    collections: tuple[Held, ...]
+    collections: tuple[CollectionSummary, ...]
 
     @property
     def documents(self) -> int:
@@ -140,7 +140,9 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "int": _read_number,
     "datetime": _read_time,
     "tuple[str, ...]": lambda value: tuple(map(_read_text, value)),
-    "tuple[Held, ...]": lambda value: tuple(Held(**_values(Held, held)) for held in value),
+    "tuple[CollectionSummary, ...]": lambda value: tuple(
+        CollectionSummary(**_values(CollectionSummary, held)) for held in value
+    ),
 }
 
 

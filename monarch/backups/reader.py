@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from monarch.backups.catalog import Backup, Shelf, State
+from monarch.backups.catalog import Backup, BackupCatalog, BackupState
 from monarch.backups.codecs import CODECS
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import LEGACY
 from monarch.backups.zip_v01 import ZippedFiles
 from monarch.databases import LEGACY_KIND, open_archive, open_files
-from monarch.databases.base import Archive, Copied
+from monarch.databases.base import ArchiveSource, CopiedCollection
 from monarch.errors import DamagedError, LockedError, MonarchError, StoreError
 from monarch.progress import SILENT, Progress
 from monarch.stores.base import NotStored
@@ -43,7 +43,7 @@ class BrokenBackup(DamagedError):
 
 
 @contextmanager
-def open_backup(shelf: Shelf, backup: Backup) -> Iterator[Archive]:
+def open_backup(shelf: BackupCatalog, backup: Backup) -> Iterator[ArchiveSource]:
     """What ``backup`` holds, for as long as the context lasts.
 
     Whoever has read it to its end has seen it as it was written: its SHA-256, its sizes and, by the archive
@@ -61,7 +61,7 @@ def open_backup(shelf: Shelf, backup: Backup) -> Iterator[Archive]:
         raise BrokenBackup(message, partial(_another, shelf, backup)) from error
 
 
-def require_restorable(shelf: Shelf, backup: Backup) -> None:
+def require_restorable(shelf: BackupCatalog, backup: Backup) -> None:
     """See that ``backup`` is a whole one, as far as a listing can tell.
 
     :raises BrokenBackup: if it is not, saying why and which one to take.
@@ -81,7 +81,7 @@ def require_restorable(shelf: Shelf, backup: Backup) -> None:
 
 
 @contextmanager
-def _opened(shelf: Shelf, backup: Backup) -> Iterator[Archive]:
+def _opened(shelf: BackupCatalog, backup: Backup) -> Iterator[ArchiveSource]:
     try:
         if backup.codec == LEGACY:
             yield open_files(LEGACY_KIND, ZippedFiles(shelf.store, backup.archive, backup.bytes))
@@ -95,7 +95,7 @@ def _opened(shelf: Shelf, backup: Backup) -> Iterator[Archive]:
         raise DamagedError("It has just been deleted.") from None
 
 
-def _open_archive(stream: Stream, manifest: Manifest) -> Archive:
+def _open_archive(stream: Stream, manifest: Manifest) -> ArchiveSource:
     codec = CODECS.get(manifest.codec)
     if codec is None:
         raise DamagedError(f"It is compressed by {manifest.codec!r}, which this monarch does not know.")
@@ -103,7 +103,7 @@ def _open_archive(stream: Stream, manifest: Manifest) -> Archive:
     return open_archive(manifest.kind, plain, manifest.collections)
 
 
-def _another(shelf: Shelf, backup: Backup) -> str:
+def _another(shelf: BackupCatalog, backup: Backup) -> str:
     """What to take in place of ``backup``: of the same environment, where that is known."""
     try:
         return _find_another(shelf, backup)
@@ -111,10 +111,10 @@ def _another(shelf: Shelf, backup: Backup) -> str:
         return "`monarch list_backups` shows what else is there."
 
 
-def _find_another(shelf: Shelf, backup: Backup) -> str:
+def _find_another(shelf: BackupCatalog, backup: Backup) -> str:
     of = f" of {backup.environment}" if backup.environment else ""
     for other in reversed(shelf.list()):
-        if other.state is not State.GOOD or other.archive == backup.archive:
+        if other.state is not BackupState.GOOD or other.archive == backup.archive:
             continue
         if backup.environment not in (None, other.environment) or backup.query_set != other.query_set:
             continue
@@ -126,7 +126,7 @@ def _find_another(shelf: Shelf, backup: Backup) -> str:
     return f"There is no other good one{of}. `monarch list_backups` shows what is there."
 
 
-def _is_whole(shelf: Shelf, backup: Backup) -> bool:
+def _is_whole(shelf: BackupCatalog, backup: Backup) -> bool:
     """Whether it is as it was written. Read to its end, for who asks has just been let down by another."""
     try:
         with _opened(shelf, backup) as archive:
@@ -136,7 +136,7 @@ def _is_whole(shelf: Shelf, backup: Backup) -> bool:
     return True
 
 
-def verify(shelf: Shelf, backup: Backup, progress: Progress = SILENT) -> tuple[Copied, ...]:
+def verify(shelf: BackupCatalog, backup: Backup, progress: Progress = SILENT) -> tuple[CopiedCollection, ...]:
     """Read all of ``backup``; the collections in it.
 
     :raises BrokenBackup: if anything of it is not as it was written.

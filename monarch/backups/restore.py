@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from monarch.backups.catalog import Backup, Shelf
+from monarch.backups.catalog import Backup, BackupCatalog
 from monarch.backups.reader import open_backup, verify
-from monarch.databases.base import Copied, Database, Engine
+from monarch.databases.base import CopiedCollection, Database, Engine
 from monarch.errors import DamagedError, RunInterrupted, ServerError
 from monarch.progress import SILENT, Progress
 
@@ -16,27 +16,27 @@ _TWICE = "It has a document twice. README, Getting data back by hand, tells how 
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoreResult:
     """What a restore has brought. ``seconds`` are of all of it, verification and swap included."""
 
     backup: Backup
     engine: str
     versions: tuple[str, ...]
-    collections: tuple[Copied, ...]
+    collections: tuple[CopiedCollection, ...]
     seconds: float
 
 
 @dataclass(frozen=True)
-class Restoring:
+class Restoration:
     """The restoring of ``backup`` into ``target``, which is open and called ``environment``."""
 
-    shelf: Shelf
+    shelf: BackupCatalog
     backup: Backup
     target: Database
     environment: str
     engine: Engine
 
-    def run(self, *, in_place: bool = False, progress: Progress = SILENT) -> Restored:
+    def run(self, *, in_place: bool = False, progress: Progress = SILENT) -> RestoreResult:
         """Let ``target`` hold what the backup holds, and nothing else.
 
         :raises BrokenBackup: if the backup cannot be trusted; the target is then as it was.
@@ -44,7 +44,7 @@ class Restoring:
         :raises ServerError: if it does not come to its end; until the swap the target is as it was.
         """
         began = time.monotonic()
-        done: list[tuple[Copied, ...]] = []
+        done: list[tuple[CopiedCollection, ...]] = []
         try:
             self._restore(done, in_place, progress)
         except DamagedError as error:
@@ -58,7 +58,7 @@ class Restoring:
             raise
         except KeyboardInterrupt as error:
             raise interrupted(self.environment, done=bool(done)) from error
-        return Restored(
+        return RestoreResult(
             self.backup,
             self.engine.name,
             self.engine.versions,
@@ -66,7 +66,7 @@ class Restoring:
             round(time.monotonic() - began, 3),
         )
 
-    def _restore(self, done: list[tuple[Copied, ...]], in_place: bool, progress: Progress) -> None:
+    def _restore(self, done: list[tuple[CopiedCollection, ...]], in_place: bool, progress: Progress) -> None:
         """Do it; what has been swapped in stands in ``done``, whatever comes after."""
         # Before anything of the target is touched. It is all checked again when it is used.
         verify(self.shelf, self.backup, progress)

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import IO, Any, cast
 
-from monarch.databases.base import Files
+from monarch.databases.base import FileSet
 from monarch.errors import DamagedError
 from monarch.stores.base import Store
 from monarch.stores.seekable import Seekable
@@ -45,7 +45,7 @@ _DAMAGE = (
 )
 
 
-class ZippedFiles(Files):
+class ZippedFiles(FileSet):
     """The files in a zip that lies in ``store``, at the zip's root or in its only folder.
 
     :raises DamagedError: if it is no zip, is damaged, or might do harm.

@@ -8,7 +8,7 @@ import click
 
 from monarch.commands.console.collections import print_collections, print_copied, summary
 from monarch.commands.console.output import count, duration, print_json, print_table, printable, shell, size
-from monarch.commands.console.progress_bar import Bar
+from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import confirm, yes_option
 from monarch.commands.parsing.arguments import BACKUP, ENVIRONMENT, this_project
 from monarch.commands.parsing.engines import by, engine_option
@@ -18,8 +18,8 @@ from monarch.errors import DamagedError, MonarchError, StoreError, UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from monarch.backups.catalog import Backup, Shelf
-    from monarch.backups.create import Taken
+    from monarch.backups.catalog import Backup, BackupCatalog
+    from monarch.backups.create import BackupResult
     from monarch.backups.manifest import Manifest
 
 CODECS = ("zst", "gz")
@@ -42,12 +42,12 @@ def backup(environment: str, as_json: bool, **how: Any) -> None:
     It goes as one compressed archive into the store of migrations/settings.py (BACKUPS), migration
     history included, and gets a name of its own. It counts once its manifest lies beside it.
     """
-    with aside(as_json), Bar() as bar:
+    with aside(as_json), ProgressBar() as bar:
         taken = this_project().backup(environment, **how, progress=bar)
     _show_taken(taken, as_json)
 
 
-def _show_taken(taken: Taken, as_json: bool) -> None:
+def _show_taken(taken: BackupResult, as_json: bool) -> None:
     manifest = taken.manifest
     if as_json:
         print_json(
@@ -155,7 +155,7 @@ def _tell_what_is_not_good(rows: list[dict[str, Any]]) -> None:
         raise StoreError(unread, "That says nothing of what is in them. Mend that, and try again.")
 
 
-def _verify(shelf: Shelf, backup: Backup, quiet: bool) -> dict[str, Any]:
+def _verify(shelf: BackupCatalog, backup: Backup, quiet: bool) -> dict[str, Any]:
     import time
 
     from monarch.backups.reader import BrokenBackup, verify
@@ -164,7 +164,7 @@ def _verify(shelf: Shelf, backup: Backup, quiet: bool) -> dict[str, Any]:
     good: bool | None = True
     why, said = None, ""
     try:
-        with Bar() as bar:
+        with ProgressBar() as bar:
             said = summary(verify(shelf, backup, bar))
     except BrokenBackup as error:
         good, why = False, error.message

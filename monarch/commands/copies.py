@@ -8,7 +8,7 @@ import click
 
 from monarch.commands.console.collections import print_collections, print_copied, summary
 from monarch.commands.console.output import count, duration, print_json
-from monarch.commands.console.progress_bar import Bar
+from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import breathe, confirm, yes_option
 from monarch.commands.parsing.arguments import this_project
 from monarch.commands.parsing.engines import by, engine_option
@@ -49,7 +49,7 @@ def copy_db(pair: Pair, in_place: bool, plan: bool, as_json: bool, yes: bool, **
     first = ", dropping all of it first, with no way back" if in_place else ""
     part = f"the part {how['query_set']} of " if how["query_set"] else ""
     confirm(f"Replace {where} by {part}{source.db_name} of {pair.source}{first}: are you SURE?", yes)
-    with aside(as_json), Bar() as bar:
+    with aside(as_json), ProgressBar() as bar:
         result = project.copy(*pair, **how, in_place=in_place, progress=bar)
     _show_result(result, pair, as_json)
 

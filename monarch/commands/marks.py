@@ -42,7 +42,7 @@ def mark(
     Nothing is run. `--as completed` says that they have run, `--as new` that they have not. Who says so is
     recorded.
     """
-    from monarch.databases.history import State
+    from monarch.databases.history import MigrationState
 
     project = this_project()
     if bool(migrations) == all_of_them:
@@ -57,12 +57,14 @@ def mark(
         names = tuple(file.key for file in project.migrations())
     elif all_of_them:
         rows = project.list_migrations(environment, Told())
-        names = tuple(row.key for row in rows if row.state is State.COMPLETED and (row.edited or row.gone))
+        names = tuple(
+            row.key for row in rows if row.state is MigrationState.COMPLETED and (row.edited or row.gone)
+        )
     if state is None:
         marked = project.accept_edits(environment, *names, progress=Told())
         said = "accepted as it is now"
     else:
-        marked = project.mark(environment, *names, state=State(state.capitalize()), progress=Told())
+        marked = project.mark(environment, *names, state=MigrationState(state.capitalize()), progress=Told())
         said = f"marked as {state.capitalize()}"
     for one in marked:
         was = "" if accept_edit else f", was {one.was.value}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monarch.commands.console.output import count, duration, print_json, print_table
-from monarch.commands.console.progress_bar import Bar
+from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import breathe, yes_option
 from monarch.commands.parsing.arguments import ENVIRONMENT, MIGRATION, this_project
 from monarch.commands.parsing.durations import DURATION
@@ -15,9 +15,9 @@ from monarch.commands.parsing.engines import engine_option
 from monarch.errors import UsageError
 
 if TYPE_CHECKING:
-    from monarch.migrations.migrate import Migrated
-    from monarch.migrations.plan import Step
-    from monarch.migrations.trial import Verified
+    from monarch.migrations.migrate import RunResult
+    from monarch.migrations.plan import PlannedMigration
+    from monarch.migrations.trial import TrialResult
 
 
 @click.command("generate")
@@ -85,7 +85,7 @@ def _wanted(how: dict[str, Any]) -> dict[str, Any]:
     return {name: how[name] for name in ("retry", "to", "only", "strict_order")}
 
 
-def _show_plan(steps: tuple[Step, ...], environment: str, as_json: bool) -> None:
+def _show_plan(steps: tuple[PlannedMigration, ...], environment: str, as_json: bool) -> None:
     if as_json:
         print_json([{"key": step.key, "file": step.file.shown_path, "why": step.why.value} for step in steps])
     elif steps:
@@ -95,7 +95,7 @@ def _show_plan(steps: tuple[Step, ...], environment: str, as_json: bool) -> None
         click.echo(f"Nothing would run on {environment}.")
 
 
-def _told(result: Migrated, environment: str) -> str:
+def _told(result: RunResult, environment: str) -> str:
     if result.done:
         spent = duration(sum(done.seconds for done in result.done))
         rest = f" {count(len(result.left), 'migration')} left to run." if result.left else ""
@@ -118,7 +118,7 @@ def migrate_one(migration: str, environment: str, yes: bool) -> None:
     """
     project = this_project()
     breathe(project.environment(environment), f"run {migration} on", yes)
-    with Bar() as bar:
+    with ProgressBar() as bar:
         done = project.migrate_one(migration, environment, bar)
     click.echo(f"{done.key} is done on {environment}.")
 
@@ -134,7 +134,7 @@ def rollback(environment: str, migration: str | None, yes: bool) -> None:
     """
     project = this_project()
     breathe(project.environment(environment), "roll back a migration on", yes)
-    with Bar() as bar:
+    with ProgressBar() as bar:
         done = project.rollback(environment, migration, bar)
     click.echo(f"{done.key} is rolled back on {environment}, and is New there.")
 
@@ -155,14 +155,14 @@ def verify_migration(migration: str, environment: str, engine: str, as_json: boo
     breathe(project.environment(environment), "make a scratch copy beside", yes)
     from monarch.commands.reports.run import own_stdout
 
-    with own_stdout(), Bar() as bar:
+    with own_stdout(), ProgressBar() as bar:
         verified = project.verify_migration(migration, environment, engine=engine, progress=bar)
     _show_verified(verified, as_json)
     if not verified.idempotent:
         click.get_current_context().exit(1)
 
 
-def _show_verified(verified: Verified, as_json: bool) -> None:
+def _show_verified(verified: TrialResult, as_json: bool) -> None:
     if as_json:
         names = ("key", "idempotent", "had_run", "changed", "error")
         print_json({name: getattr(verified, name) for name in names} | {"seconds": verified.first.seconds})

@@ -8,7 +8,7 @@ import click
 
 from monarch.commands.console.collections import print_copied, summary
 from monarch.commands.console.output import duration, print_json
-from monarch.commands.console.progress_bar import Bar
+from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import breathe, confirm, yes_option
 from monarch.commands.parsing.arguments import this_project
 from monarch.commands.parsing.engines import by, engine_option
@@ -16,7 +16,7 @@ from monarch.commands.parsing.pairs import BACKUP_AND_ENVIRONMENT, Pair
 
 if TYPE_CHECKING:
     from monarch.backups.catalog import Backup
-    from monarch.backups.restore import Restored
+    from monarch.backups.restore import RestoreResult
 
 
 @click.command("restore")
@@ -41,7 +41,7 @@ def restore(pair: Pair, engine: str, in_place: bool, as_json: bool, yes: bool) -
     where = f"{target.db_name} on {pair.target} ({target.server})"
     first = ", dropping all of it first, with no way back" if in_place else ""
     confirm(f"Replace {where} by {_told(backup)}{first}: are you SURE?", yes)
-    with Bar() as bar:
+    with ProgressBar() as bar:
         restored = project.restore(backup, pair.target, engine=engine, in_place=in_place, progress=bar)
     _show(restored, pair.target, as_json)
 
@@ -53,7 +53,7 @@ def _told(backup: Backup) -> str:
     return f"{backup.name}{of}, taken {backup.taken_at:%Y-%m-%d %H:%M} UTC"
 
 
-def _show(restored: Restored, environment: str, as_json: bool) -> None:
+def _show(restored: RestoreResult, environment: str, as_json: bool) -> None:
     if as_json:
         print_json(
             {

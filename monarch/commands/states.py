@@ -13,9 +13,9 @@ from monarch.errors import ServerError, UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from monarch.databases.history import Entry
-    from monarch.migrations.status import Status, Verdict
-    from monarch.workspace.migrations import Everywhere
+    from monarch.databases.history import JournalEntry
+    from monarch.migrations.status import MigrationStatus, Verdict
+    from monarch.workspace.migrations import EnvironmentStatus
 
 
 @click.command("list_migrations")
@@ -40,7 +40,7 @@ def list_migrations(environment: str | None, everywhere: bool, as_json: bool) ->
         click.echo("No migrations yet. Make one: monarch generate NAME")
 
 
-def _row_as_json(row: Status, entries: tuple[Entry, ...]) -> dict[str, Any]:
+def _row_as_json(row: MigrationStatus, entries: tuple[JournalEntry, ...]) -> dict[str, Any]:
     return {
         "key": row.key,
         "state": row.state.value,
@@ -54,15 +54,15 @@ def _row_as_json(row: Status, entries: tuple[Entry, ...]) -> dict[str, Any]:
     }
 
 
-def _state(row: Status) -> str:
+def _state(row: MigrationStatus) -> str:
     return ", ".join((row.state.value, *row.remarks))
 
 
-def _as_cells(row: Status) -> tuple[str, str, str]:
+def _as_cells(row: MigrationStatus) -> tuple[str, str, str]:
     return row.key, _state(row), _time(row.processed_at)
 
 
-def _show_everywhere(all_of_them: tuple[Everywhere, ...], as_json: bool) -> None:
+def _show_everywhere(all_of_them: tuple[EnvironmentStatus, ...], as_json: bool) -> None:
     if as_json:
         print_json(
             [
@@ -165,7 +165,7 @@ def history(environment: str, migration: str | None, last: int, as_json: bool) -
             _show_entry(entry)
 
 
-def _entry_as_json(entry: Entry) -> dict[str, Any]:
+def _entry_as_json(entry: JournalEntry) -> dict[str, Any]:
     return {
         **vars(entry),
         "action": entry.action.value,
@@ -175,7 +175,7 @@ def _entry_as_json(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _entry_as_cells(entry: Entry) -> tuple[str, ...]:
+def _entry_as_cells(entry: JournalEntry) -> tuple[str, ...]:
     took = duration(entry.seconds) if entry.seconds is not None else "-"
     documents = f"{entry.documents:,}" if entry.documents is not None else "-"
     outcome = entry.outcome.value if entry.outcome else "-"
@@ -183,7 +183,7 @@ def _entry_as_cells(entry: Entry) -> tuple[str, ...]:
     return _time(entry.started_at), entry.key, entry.action.value, outcome, took, documents, by
 
 
-def _show_entry(entry: Entry) -> None:
+def _show_entry(entry: JournalEntry) -> None:
     started, key, what, outcome, took, documents, by = _entry_as_cells(entry)
     click.secho(f"{started}  {what} of {key}: {outcome}", bold=True)
     shown = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from monarch.databases.base import Copied, Database, Dump, Engine, Held
-from monarch.databases.history import NotWhole
+from monarch.databases.base import CollectionSummary, CopiedCollection, Database, Engine, Source
+from monarch.databases.history import IncompleteDatabase
 from monarch.databases.selection import Selection
 from monarch.errors import MonarchError, RunInterrupted, UsageError
 from monarch.progress import SILENT, Progress
@@ -23,8 +23,8 @@ class CopyPlan:
 
     engine: str
     versions: tuple[str, ...]
-    comes: tuple[Held, ...]
-    goes: tuple[Held, ...]
+    comes: tuple[CollectionSummary, ...]
+    goes: tuple[CollectionSummary, ...]
     unfinished: str | None = None
 
 
@@ -34,12 +34,12 @@ class CopyResult:
 
     engine: str
     versions: tuple[str, ...]
-    collections: tuple[Copied, ...]
+    collections: tuple[CopiedCollection, ...]
     seconds: float
 
 
 @dataclass(frozen=True)
-class Copying:
+class Copy:
     """A copy of ``source``, or a ``selection`` of it, into ``target``; people call them by ``names``."""
 
     source: Database
@@ -60,7 +60,7 @@ class Copying:
         unfinished = None
         try:
             self.target.require_whole()
-        except NotWhole as error:
+        except IncompleteDatabase as error:
             unfinished = error.message
         return CopyPlan(self.engine.name, self.engine.versions, comes, goes, unfinished)
 
@@ -73,7 +73,7 @@ class Copying:
         :raises ServerError: if it does not come to its end; until the swap the target is as it was.
         """
         began = time.monotonic()
-        done: list[tuple[Copied, ...]] = []
+        done: list[tuple[CopiedCollection, ...]] = []
         try:
             self._replace(done, in_place, progress)
         except KeyboardInterrupt as error:
@@ -81,7 +81,7 @@ class Copying:
             raise interrupted(self.names[1], done=bool(done)) from error
         return CopyResult(self.engine.name, self.engine.versions, done[0], round(time.monotonic() - began, 3))
 
-    def _replace(self, done: list[tuple[Copied, ...]], in_place: bool, progress: Progress) -> None:
+    def _replace(self, done: list[tuple[CopiedCollection, ...]], in_place: bool, progress: Progress) -> None:
         """Do it; what has been swapped in stands in ``done``, whatever comes after."""
         dump = self._checked()
         purpose = f"copy_db {self.names[0]}:{self.names[1]}" + (" --in-place" if in_place else "")
@@ -97,7 +97,7 @@ class Copying:
             )
             done.append(copied)
 
-    def _checked(self) -> Dump:
+    def _checked(self) -> Source:
         if self.source.is_same_as(self.target):
             raise self._same()
         self.source.require_whole()

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
 
-from monarch.databases.base import Archive, Database, Files, Held
+from monarch.databases.base import ArchiveSource, CollectionSummary, Database, FileSet
 from monarch.errors import DamagedError
 from monarch.progress import SILENT, Progress
 from monarch.settings.environments import Environment
@@ -35,21 +35,21 @@ def open_database(
     return opened
 
 
-def open_archive(kind: str, stream: Stream, expected: tuple[Held, ...]) -> Archive:
+def open_archive(kind: str, stream: Stream, expected: tuple[CollectionSummary, ...]) -> ArchiveSource:
     """The archive in ``stream``, which a database of that kind has written, and which holds what is expected.
 
     :raises DamagedError: now or in reading, if it does not.
     """
     if kind not in KINDS:
         raise DamagedError(f"It is of a {kind!r} database, which this monarch does not know.")
-    archive: Archive = import_module(KINDS[kind]).open_archive(stream, expected)
+    archive: ArchiveSource = import_module(KINDS[kind]).open_archive(stream, expected)
     return archive
 
 
-def open_files(kind: str, files: Files) -> Archive:
+def open_files(kind: str, files: FileSet) -> ArchiveSource:
     """What ``files`` hold, which the tools of that kind of database have written.
 
     :raises DamagedError: now or in reading, if they are not what those write.
     """
-    archive: Archive = import_module(KINDS[kind]).open_files(files)
+    archive: ArchiveSource = import_module(KINDS[kind]).open_files(files)
     return archive

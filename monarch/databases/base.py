@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from monarch.databases.history import History, Place, Recorder
+from monarch.databases.history import HistoryReader, HistoryWriter, ScanPosition
 from monarch.databases.lease import Holder, Lease
 from monarch.databases.selection import Selection
 from monarch.progress import Progress
@@ -25,7 +25,7 @@ class Contents:
 
 
 @dataclass(frozen=True)
-class Held:
+class CollectionSummary:
     """One collection of a database, as the server counts it; ``bytes`` are those of its documents.
 
     ``kind`` is "collection", "view" or "timeseries". Of a time series, buckets are counted.
@@ -39,7 +39,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Copied(Held):
+class CopiedCollection(CollectionSummary):
     """One collection as it was copied, and how long it took from its first document to its last index."""
 
     seconds: float
@@ -56,16 +56,16 @@ class Engine(ABC):
         """The programs it uses with their versions, for people."""
 
 
-class Dump(ABC):
+class Source(ABC):
     """What one database holds, to be read once."""
 
     @property
     @abstractmethod
-    def held(self) -> tuple[Held, ...]:
+    def held(self) -> tuple[CollectionSummary, ...]:
         """The collections that it holds, in order of their names."""
 
 
-class LiveDump(Dump):
+class LiveSource(Source):
     """What a database holds that is open."""
 
     @property
@@ -84,25 +84,25 @@ class LiveDump(Dump):
         """Whether all that has been read of it is as it was at one moment."""
 
     @abstractmethod
-    def write_archive(self, sink: Sink, progress: Progress) -> tuple[Copied, ...]:
+    def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:
         """Write all of it into ``sink``, as an archive; what that was.
 
         :raises ServerError: if it cannot be read to its end, or was another thing at the end.
         """
 
 
-class Archive(Dump):
+class ArchiveSource(Source):
     """What an archive holds."""
 
     @abstractmethod
-    def read_through(self, progress: Progress) -> tuple[Copied, ...]:
+    def read_through(self, progress: Progress) -> tuple[CopiedCollection, ...]:
         """Read all of it; what that was.
 
         :raises DamagedError: if anything of it is not as it should be.
         """
 
 
-class Files(ABC):
+class FileSet(ABC):
     """Files by name, in no folder, of which nothing is known but that they belong together."""
 
     @abstractmethod
@@ -131,7 +131,7 @@ class Transaction(ABC):
         """Whether it can still be committed."""
 
 
-class Work(ABC):
+class MigrationClient(ABC):
     """A connection of a migration's own: what it does to it does not disturb monarch's."""
 
     @property
@@ -165,9 +165,9 @@ class Work(ABC):
         collection: str,
         filter: Mapping[str, Any],
         size: int,
-        start: Place | None,
+        start: ScanPosition | None,
         transaction: Transaction | None,
-    ) -> Iterator[tuple[Sequence[Any], Place]]:
+    ) -> Iterator[tuple[Sequence[Any], ScanPosition]]:
         """The documents behind ``start`` by their ``_id``, ``size`` at once, and where each lot ends."""
 
 
@@ -179,7 +179,7 @@ class Database(ABC):
 
     @property
     @abstractmethod
-    def history(self) -> History:
+    def history(self) -> HistoryReader:
         """What this database remembers of its migrations."""
 
     @abstractmethod
@@ -199,11 +199,11 @@ class Database(ABC):
         """Whether both are one database of one server, however its host is spelled. Writes nothing."""
 
     @abstractmethod
-    def recorder(self, lease: Lease) -> Recorder:
+    def recorder(self, lease: Lease) -> HistoryWriter:
         """Writes its history, as long as ``lease`` is held."""
 
     @abstractmethod
-    def work(self) -> AbstractContextManager[Work]:
+    def work(self) -> AbstractContextManager[MigrationClient]:
         """What a migration works with, while the context lasts."""
 
     @abstractmethod
@@ -223,7 +223,7 @@ class Database(ABC):
 
         ``purpose`` tells others what for, ``origin`` from where.
 
-        :raises Held: naming who is.
+        :raises LeaseHeld: naming who is.
         """
 
     @abstractmethod
@@ -261,7 +261,7 @@ class Database(ABC):
         """
 
     @abstractmethod
-    def dump(self, engine: Engine, selection: Selection | None = None) -> LiveDump:
+    def dump(self, engine: Engine, selection: Selection | None = None) -> LiveSource:
         """What it holds now, or the part of that in ``selection``, as ``engine`` reads it.
 
         Nothing but the catalog is read before it is used, and what is needed to find out what is selected.
@@ -273,14 +273,14 @@ class Database(ABC):
     @abstractmethod
     def replace(
         self,
-        dump: Dump,
+        dump: Source,
         engine: Engine,
         lease: Lease,
         purpose: str,
         *,
         in_place: bool = False,
         progress: Progress,
-    ) -> tuple[Copied, ...]:
+    ) -> tuple[CopiedCollection, ...]:
         """Let it hold what ``dump`` holds, and nothing else, written by ``engine``.
 
         The new collections are built beside the old ones, compared with what came, and swapped in;

@@ -16,7 +16,7 @@ from monarch.errors import MonarchError
 from monarch.system.ci import Origin
 
 
-class State(Enum):
+class MigrationState(Enum):
     """The states of the original, as it wrote them into ``mongo_migration_history``, and one more.
 
     `INTERRUPTED` is never written there: it is what a migration is called that was left in Processing by
@@ -30,7 +30,7 @@ class State(Enum):
     INTERRUPTED = "Interrupted"
 
 
-UNFINISHED = (State.PROCESSING, State.FAILED, State.INTERRUPTED)
+UNFINISHED = (MigrationState.PROCESSING, MigrationState.FAILED, MigrationState.INTERRUPTED)
 
 
 class Action(Enum):
@@ -44,7 +44,7 @@ class Action(Enum):
 
 
 @dataclass(frozen=True)
-class Place:
+class ScanPosition:
     """How far a walk through a collection has come: up to the document whose ``_id`` is ``after``.
 
     What that is only the database knows. ``documents`` are those that lie behind it.
@@ -55,7 +55,7 @@ class Place:
 
 
 # By the label of the walk.
-Places: TypeAlias = Mapping[str, Place]
+Places: TypeAlias = Mapping[str, ScanPosition]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Attempt:
 
     who: str
     alive: bool = False
-    outcome: State | None = None
+    outcome: MigrationState | None = None
     error: str | None = None
     action: Action = Action.RUN
     backup: str | None = None
@@ -86,7 +86,7 @@ class Record:
     """
 
     key: str
-    state: State
+    state: MigrationState
     processed_at: datetime | None = None
     attempt: Attempt | None = None
     repeats: str | None = None
@@ -102,7 +102,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Begun:
+class AttemptStart:
     """An attempt as it begins. ``backup`` was taken before it; ``places`` are where its walks go on.
 
     ``repeatable`` is False of one that was until now, and None of one that never was.
@@ -118,7 +118,7 @@ class Begun:
 
 
 @dataclass(frozen=True)
-class Effort:
+class AttemptStats:
     """What an attempt took: seconds, the documents it has written as the server counts, what it echoed."""
 
     seconds: float
@@ -127,7 +127,7 @@ class Effort:
 
 
 @dataclass(frozen=True)
-class Entry:
+class JournalEntry:
     """One entry of the journal: an attempt, or what somebody has said of a migration.
 
     ``outcome`` is None while it goes on. Times are the server's, in UTC.
@@ -135,7 +135,7 @@ class Entry:
 
     key: str
     action: Action
-    outcome: State | None
+    outcome: MigrationState | None
     started_at: datetime | None
     finished_at: datetime | None = None
     seconds: float | None = None
@@ -154,11 +154,11 @@ class Entry:
     echoed: str | None = None
 
 
-class NotWhole(MonarchError):
+class IncompleteDatabase(MonarchError):
     """A copy into the database was cut off: its history may be the old one or the new one, or gone."""
 
 
-class History(ABC):
+class HistoryReader(ABC):
     """The history kept by one database. Nothing here writes.
 
     Every method raises `ServerError` where the server cannot be reached or refuses.
@@ -178,7 +178,7 @@ class History(ABC):
         """
 
     @abstractmethod
-    def entries(self, key: str | None = None, *, last: int | None = None) -> tuple[Entry, ...]:
+    def entries(self, key: str | None = None, *, last: int | None = None) -> tuple[JournalEntry, ...]:
         """The journal, the oldest entry first: all of it, that of one ``key``, only the ``last`` so many."""
 
 
@@ -188,7 +188,7 @@ class OpenAttempt(ABC):
     """
 
     @abstractmethod
-    def complete(self, effort: Effort, transaction: object = None) -> None:
+    def complete(self, effort: AttemptStats, transaction: object = None) -> None:
         """Record that it is done. Saying so twice does no harm.
 
         With ``transaction``, one of the database's own that is open, that is committed together with it.
@@ -197,15 +197,15 @@ class OpenAttempt(ABC):
         """
 
     @abstractmethod
-    def fail(self, failure: Failure, effort: Effort) -> None:
+    def fail(self, failure: Failure, effort: AttemptStats) -> None:
         """Record that it did not complete, and why."""
 
     @abstractmethod
-    def remember(self, label: str, place: Place | None) -> None:
+    def remember(self, label: str, place: ScanPosition | None) -> None:
         """Keep how far a walk has come, for an attempt after this one; None: forget it."""
 
 
-class Recorder(ABC):
+class HistoryWriter(ABC):
     """Writes the history, for one holder of the lease of the database.
 
     Every write happens only if that holder still has the lease then, which the server decides. Each method
@@ -217,7 +217,7 @@ class Recorder(ABC):
         """See that it still has the lease. Costs nothing as long as that was renewed a moment ago."""
 
     @abstractmethod
-    def begin(self, begun: Begun, transaction: object = None) -> OpenAttempt:
+    def begin(self, begun: AttemptStart, transaction: object = None) -> OpenAttempt:
         """Record that an attempt begins, in ``transaction`` if it does.
 
         One that was cut off before is recorded as that, and what is left open of its transaction is undone.
@@ -225,7 +225,12 @@ class Recorder(ABC):
 
     @abstractmethod
     def mark(
-        self, key: str, state: State, checksum: str | None, origin: Origin, repeatable: bool | None = None
+        self,
+        key: str,
+        state: MigrationState,
+        checksum: str | None,
+        origin: Origin,
+        repeatable: bool | None = None,
     ) -> None:
         """Record that ``key`` is Completed or New because somebody says so."""
 

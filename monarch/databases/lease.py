@@ -13,7 +13,7 @@ from monarch.errors import LockedError
 SECONDS = 30
 
 
-class Held(LockedError):
+class LeaseHeld(LockedError):
     """Somebody else has the lease: the run that is called ``run``."""
 
     def __init__(self, message: str, hint: str | None, run: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Wanted:
+class CollectionQuery:
     """Documents of one collection: those that ``query`` finds, as `find` of pymongo takes it.
 
     Of these the first ``limit`` in the order of ``sort``; or a ``sample`` of so many, or of such a fraction,
@@ -42,7 +42,7 @@ class Selection:
     ``only``, unless that is None, and not among ``exclude``.
     """
 
-    wanted: tuple[Wanted, ...] = ()
+    wanted: tuple[CollectionQuery, ...] = ()
     references: tuple[Reference, ...] = ()
     only: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()

@@ -12,15 +12,15 @@ from monarch.errors import MonarchError, UsageError
 from monarch.progress import Progress
 
 if TYPE_CHECKING:
-    from monarch.databases.base import Transaction, Work
+    from monarch.databases.base import MigrationClient, Transaction
 
 
-class Walks:
+class CollectionScans:
     """The walks of one attempt. ``places`` are where those of an earlier one have come to."""
 
     def __init__(
         self,
-        work: Work,
+        work: MigrationClient,
         attempt: OpenAttempt,
         transaction: Transaction | None,
         places: Places,

@@ -11,7 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monarch.databases.history import Action, Begun, Effort, Failure, OpenAttempt, Places, Record, Recorder
+from monarch.databases.history import (
+    Action,
+    AttemptStart,
+    AttemptStats,
+    Failure,
+    HistoryWriter,
+    OpenAttempt,
+    Places,
+    Record,
+)
 from monarch.errors import (
     DeadlineReached,
     LeaseLost,
@@ -20,11 +29,11 @@ from monarch.errors import (
     NotCommitted,
     RunInterrupted,
 )
-from monarch.migrations.collection_scan import Walks
+from monarch.migrations.collection_scan import CollectionScans
 from monarch.migrations.files import Loaded, MigrationFile
 from monarch.migrations.migration import Migration
-from monarch.migrations.output_capture import Echo, heard
-from monarch.migrations.plan import Step, way_back, ways_on
+from monarch.migrations.output_capture import OutputCapture, heard
+from monarch.migrations.plan import PlannedMigration, way_back, ways_on
 from monarch.progress import Progress
 from monarch.settings.environments import Environment
 from monarch.system.ci import Origin
@@ -33,14 +42,14 @@ from monarch.system.secrets import redact
 from monarch.system.signals import run_to_its_end
 
 if TYPE_CHECKING:
-    from monarch.databases.base import Transaction, Work
+    from monarch.databases.base import MigrationClient, Transaction
 
 # So many characters of a long traceback are kept at its beginning, and as many at its end.
 _STORY_ENDS = 50_000
 
 
 @dataclass(frozen=True)
-class Done:
+class MigrationResult:
     """A migration that has run: how long it took, the documents it has written, and what it printed."""
 
     key: str
@@ -50,7 +59,7 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunContext:
     """What is the same for all migrations of a run.
 
     ``backup`` was taken before it. After ``deadline``, by the clock of `time.monotonic`, no other migration
@@ -65,15 +74,17 @@ class Run:
     deadline: float | None = None
 
 
-class Runner:
+class Executor:
     """Runs migrations on one database, through ``work``, and has them recorded."""
 
-    def __init__(self, run: Run, recorder: Recorder, work: Work) -> None:
+    def __init__(self, run: RunContext, recorder: HistoryWriter, work: MigrationClient) -> None:
         self._run = run
         self._recorder = recorder
         self._work = work
 
-    def run(self, steps: tuple[Step, ...], loaded: Mapping[str, Loaded]) -> tuple[Done, ...]:
+    def run(
+        self, steps: tuple[PlannedMigration, ...], loaded: Mapping[str, Loaded]
+    ) -> tuple[MigrationResult, ...]:
         """Run ``steps``, ``loaded`` by `load_all`, in their order.
 
         :raises LockedError: if another run has taken over; nothing was recorded since.
@@ -82,7 +93,7 @@ class Runner:
         :raises RunInterrupted: on Ctrl-C or a signal, once that is recorded.
         """
         self._run.progress.planned(self._run.environment.name, tuple(step.key for step in steps))
-        done: list[Done] = []
+        done: list[MigrationResult] = []
         for step in steps:
             if self._run.progress.must_stop():  # a signal, swallowed by what ran before
                 raise KeyboardInterrupt
@@ -96,14 +107,16 @@ class Runner:
             done.append(self.run_one(step.file, loaded[step.key], step.action, step.seen))
         return tuple(done)
 
-    def run_one(self, file: MigrationFile, loaded: Loaded, action: Action, seen: Record | None) -> Done:
+    def run_one(
+        self, file: MigrationFile, loaded: Loaded, action: Action, seen: Record | None
+    ) -> MigrationResult:
         """Run one of them, or roll it back, whatever was ``seen`` of it. Raises what `run` does."""
         self._recorder.check()
         self._run.progress.started(file.key)
         places = _places(seen, action, loaded.checksum)
         backup = _first_backup(seen, self._run.backup)
         repeats = True if loaded.kind.repeatable else (False if seen and seen.repeats else None)
-        begun = Begun(file.key, action, loaded.checksum, self._run.origin, repeats, backup, places)
+        begun = AttemptStart(file.key, action, loaded.checksum, self._run.origin, repeats, backup, places)
         now, written, atomic = time.monotonic(), self._work.written, loaded.kind.transaction
         one = _One(self._run, self._work, file, action, backup, atomic, now, written)
         with heard() as echo, one.transaction(loaded.kind) as transaction:
@@ -128,7 +141,7 @@ class Runner:
                     line_in(file.path, error),
                 ) from error
             signalled = one.complete(attempt, echo, transaction)
-        done = Done(file.key, one.seconds(), one.documents(), one.effort(echo).echoed)
+        done = MigrationResult(file.key, one.seconds(), one.documents(), one.effort(echo).echoed)
         self._run.progress.finished(done.key, done.seconds, done.documents, done.echoed)
         if signalled:
             raise RunInterrupted(
@@ -151,8 +164,8 @@ class MigrationFailed(MigrationError):
 class _One:
     """One migration that runs, from when on, and how many documents had been written before it."""
 
-    shared: Run
-    work: Work
+    shared: RunContext
+    work: MigrationClient
     file: MigrationFile
     action: Action
     backup: str | None
@@ -174,7 +187,7 @@ class _One:
             handles = {**self.work.handles, **(transaction.handles if transaction else {})}
             for name, value in handles.items():
                 setattr(migration, name, value)
-            migration._walks = Walks(self.work, attempt, transaction, places, self.shared.progress)
+            migration._walks = CollectionScans(self.work, attempt, transaction, places, self.shared.progress)
             process = os.getpid()
             try:
                 if self.action is Action.ROLLBACK:
@@ -191,7 +204,7 @@ class _One:
         if self.shared.progress.must_stop():
             raise KeyboardInterrupt("swallowed by the migration")
 
-    def complete(self, attempt: OpenAttempt, echo: Echo, transaction: Transaction | None) -> bool:
+    def complete(self, attempt: OpenAttempt, echo: OutputCapture, transaction: Transaction | None) -> bool:
         """Have its completion recorded, which no signal cuts short: it has run. Whether one came."""
         key, name = self.file.key, self.shared.environment.name
         try:
@@ -214,7 +227,7 @@ class _One:
             ) from error
 
     def record(
-        self, attempt: OpenAttempt, error: BaseException, echo: Echo, *, interrupted: bool = False
+        self, attempt: OpenAttempt, error: BaseException, echo: OutputCapture, *, interrupted: bool = False
     ) -> None:
         story = _storable(redact("".join(traceback.format_exception(error))))
         said = describe(self.file.path, error)
@@ -230,8 +243,8 @@ class _One:
                 f"It is left in Processing. See that the server is back. {self.ways_on()}",
             ) from error
 
-    def effort(self, echo: Echo) -> Effort:
-        return Effort(self.seconds(), self.documents(), _storable(redact(echo.text)))
+    def effort(self, echo: OutputCapture) -> AttemptStats:
+        return AttemptStats(self.seconds(), self.documents(), _storable(redact(echo.text)))
 
     def seconds(self) -> float:
         return round(time.monotonic() - self.began, 3)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from monarch.databases.base import Database
-from monarch.databases.history import Record, State
+from monarch.databases.history import MigrationState, Record
 from monarch.databases.lease import Lease
 from monarch.errors import MigrationError, ProjectError
 from monarch.migrations.files import MigrationFile, checksum, find_migration, name_of, says_repeatable
@@ -20,16 +20,16 @@ _Records = Mapping[str, Record]
 
 
 @dataclass(frozen=True)
-class Marked:
+class MarkResult:
     """A migration of which somebody has said what it is: its state before, and now."""
 
     key: str
-    was: State
-    now: State
+    was: MigrationState
+    now: MigrationState
 
 
 @dataclass(frozen=True)
-class Marking:
+class Marker:
     """The migrations in ``files``, on the ``database`` that people call ``environment``."""
 
     files: tuple[MigrationFile, ...]
@@ -38,7 +38,7 @@ class Marking:
     origin: Origin
     progress: Progress
 
-    def mark(self, names: tuple[str, ...], state: State) -> tuple[Marked, ...]:
+    def mark(self, names: tuple[str, ...], state: MigrationState) -> tuple[MarkResult, ...]:
         """Record that migrations are Completed or New, without running anything.
 
         :raises ProjectError: if one is known neither here nor there.
@@ -57,9 +57,9 @@ class Marking:
                 file = here.get(key)
                 repeats = _repeats(file, records.get(key))
                 recorder.mark(key, state, checksum(file) if file else None, self.origin, repeats)
-            return tuple(Marked(key, _state(records, key), state) for key in keys)
+            return tuple(MarkResult(key, _state(records, key), state) for key in keys)
 
-    def accept(self, names: tuple[str, ...]) -> tuple[Marked, ...]:
+    def accept(self, names: tuple[str, ...]) -> tuple[MarkResult, ...]:
         """Record that the files of migrations that have run are meant to be as they are, or to be gone.
 
         :raises MigrationError: if one of them has not run.
@@ -69,7 +69,7 @@ class Marking:
             records = self.database.history.read()
             keys = tuple(self._key(name, records) for name in names)
             for key in keys:
-                if _state(records, key) is not State.COMPLETED:
+                if _state(records, key) is not MigrationState.COMPLETED:
                     raise MigrationError(
                         f"{key} is {_state(records, key).value} on {self.environment!r}: there is no "
                         "edit to accept.",
@@ -81,7 +81,7 @@ class Marking:
                 file = here.get(key)
                 repeats = _repeats(file, records.get(key))
                 recorder.accept(key, checksum(file) if file else None, self.origin, repeats)
-            return tuple(Marked(key, State.COMPLETED, State.COMPLETED) for key in keys)
+            return tuple(MarkResult(key, MigrationState.COMPLETED, MigrationState.COMPLETED) for key in keys)
 
     def _key(self, name: str, records: _Records) -> str:
         """The key that ``name`` means, of those too whose file is gone."""
@@ -107,5 +107,5 @@ def _repeats(file: MigrationFile | None, record: Record | None) -> bool | None:
     return False if record is not None and record.repeats is not None else None
 
 
-def _state(records: _Records, key: str) -> State:
-    return records[key].state if key in records else State.NEW
+def _state(records: _Records, key: str) -> MigrationState:
+    return records[key].state if key in records else MigrationState.NEW

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from monarch.databases.base import Database
-from monarch.databases.history import UNFINISHED, Action, Record, State
-from monarch.databases.lease import Held, Lease
+from monarch.databases.history import UNFINISHED, Action, MigrationState, Record
+from monarch.databases.lease import Lease, LeaseHeld
 from monarch.errors import DeadlineReached, MigrationError, MonarchError
-from monarch.migrations.executor import Done, Run, Runner
+from monarch.migrations.executor import Executor, MigrationResult, RunContext
 from monarch.migrations.files import (
     Loaded,
     MigrationFile,
@@ -22,10 +22,10 @@ from monarch.migrations.files import (
 )
 from monarch.migrations.migration import Migration
 from monarch.migrations.plan import (
-    BeingRun,
-    Step,
-    Wanted,
-    Why,
+    AlreadyRunning,
+    PlannedMigration,
+    Reason,
+    RunSelection,
     is_due,
     is_half_rolled_back,
     pending,
@@ -35,7 +35,7 @@ from monarch.migrations.plan import (
 from monarch.migrations.waiting import hold, whole_history
 from monarch.progress import Progress
 from monarch.settings.environments import Environment
-from monarch.settings.hooks import Context, Hooks
+from monarch.settings.hooks import HookContext, Hooks
 from monarch.settings.paths import SETTINGS
 from monarch.system.ci import Origin
 from monarch.system.modules import describe_error, importable
@@ -45,14 +45,14 @@ _Loaded = Mapping[str, Loaded]
 
 
 @dataclass(frozen=True)
-class Migrated:
+class RunResult:
     """What a run of migrations did.
 
     ``known`` is how many migrations the checkout has, ``left`` which of them are to run still, because they
     were not wanted; ``backup`` was taken before the first one ran.
     """
 
-    done: tuple[Done, ...]
+    done: tuple[MigrationResult, ...]
     known: int
     only_in_database: tuple[str, ...] = ()
     backup: str | None = None
@@ -60,7 +60,7 @@ class Migrated:
 
 
 @dataclass(frozen=True)
-class Migrating:
+class MigrationRun:
     """The migrations of the project at ``root``, its ``files``, on the ``database`` of ``environment``."""
 
     root: Path
@@ -71,19 +71,19 @@ class Migrating:
     origin: Origin
     progress: Progress
 
-    def plan(self, wanted: Wanted) -> tuple[Step, ...]:
+    def plan(self, wanted: RunSelection) -> tuple[PlannedMigration, ...]:
         """What `migrate` would run now, in order. Writes nothing."""
         steps = pending(self.files, self.database.history.read(), self.environment.name, wanted)
         return _in_order(steps, load_all(tuple(step.file for step in steps), self.root))
 
     def migrate(
         self,
-        wanted: Wanted,
+        wanted: RunSelection,
         *,
         wait: float | None = None,
         deadline: float | None = None,
         back_up: Callable[[], str] | None = None,
-    ) -> Migrated:
+    ) -> RunResult:
         """Run what is pending, as far as it is ``wanted``.
 
         Waits ``wait`` seconds for another run, or with None as long as it takes. No migration begins
@@ -100,7 +100,7 @@ class Migrating:
         loaded: dict[str, Loaded] = {}
         try:
             steps = pending(self.files, records, name, wanted)
-        except BeingRun:
+        except AlreadyRunning:
             if wait == 0:
                 raise
         else:
@@ -114,24 +114,24 @@ class Migrating:
             self._load(steps, loaded)
             return self._run(_in_order(steps, loaded), loaded, records, lease, until, back_up)
 
-    def migrate_one(self, file: MigrationFile, *, wait: float | None = 0) -> Done:
+    def migrate_one(self, file: MigrationFile, *, wait: float | None = 0) -> MigrationResult:
         """Run one migration, whatever its recorded state is.
 
         :raises LockedError: if another run holds the database.
         """
         self._refuse_if_running(self._whole_history(), (file.key,))
         loaded: dict[str, Loaded] = {}
-        self._load((Step(file, Why.NEW),), loaded)
+        self._load((PlannedMigration(file, Reason.NEW),), loaded)
         with self._held(f"migrate_one {file.key} {self.environment.name}", wait) as lease:
             records = self.database.history.read()
             self._refuse_if_running(records, (file.key,))
             seen = records.get(file.key)
             retried = seen is not None and seen.state in UNFINISHED
-            step = Step(file, Why.RETRY if retried else Why.NEW, seen)
+            step = PlannedMigration(file, Reason.RETRY if retried else Reason.NEW, seen)
             (done,) = self._run((step,), loaded, records, lease, None, None).done
         return done
 
-    def rollback(self, name: str | None = None, *, wait: float | None = 0) -> Done:
+    def rollback(self, name: str | None = None, *, wait: float | None = 0) -> MigrationResult:
         """Undo the newest migration that has run, or the one called ``name``, by its own ``rollback``.
 
         :raises MigrationError: if there is none, or it has no ``rollback``, or another one has not finished.
@@ -143,28 +143,28 @@ class Migrating:
             self._refuse_if_running(records, tuple(records))
             file = self._to_roll_back(wanted, records)
             loaded: dict[str, Loaded] = {}
-            self._load((Step(file, Why.NEW),), loaded)
+            self._load((PlannedMigration(file, Reason.NEW),), loaded)
             if loaded[file.key].kind.rollback is Migration.rollback:
                 raise MigrationError(
                     f"{file.key} has no rollback(), so there is no way back from it.",
                     f"Write `def rollback(self):` in {file.shown_path}, or restore a backup.",
                 )
             with self.database.work() as work:
-                runner = Runner(self._run_of(), self.database.recorder(lease), work)
+                runner = Executor(self._run_of(), self.database.recorder(lease), work)
                 return runner.run_one(file, loaded[file.key], Action.ROLLBACK, records[file.key])
 
     def _run(
         self,
-        steps: tuple[Step, ...],
+        steps: tuple[PlannedMigration, ...],
         loaded: _Loaded,
         records: _Records,
         lease: Lease,
         until: float | None,
         back_up: Callable[[], str] | None,
-    ) -> Migrated:
+    ) -> RunResult:
         if not steps:
             return self._migrated((), records)
-        context = Context(self.environment, tuple(step.key for step in steps))
+        context = HookContext(self.environment, tuple(step.key for step in steps))
         try:
             self._call("before_migrate", "Nothing has run.", context)
             backup = None if back_up is None else back_up()
@@ -172,7 +172,7 @@ class Migrating:
                 self.progress.backed_up(backup)
             run = self._run_of(backup, until)
             with self.database.work() as work:
-                done = Runner(run, self.database.recorder(lease), work).run(steps, loaded)
+                done = Executor(run, self.database.recorder(lease), work).run(steps, loaded)
             migrated = self._migrated(done, records, backup)
             self._call("after_migrate", "All migrations are done and recorded.", context, migrated)
         except BaseException as error:
@@ -193,14 +193,14 @@ class Migrating:
             # SystemExit too: one that says `exit(0)` has not done what a run may go on after.
             raise MigrationError(f"{name}() failed: {describe_error(error)}. {so_far}", _MEND) from error
 
-    def _tell_failure(self, context: Context, error: BaseException) -> None:
+    def _tell_failure(self, context: HookContext, error: BaseException) -> None:
         """What fails here is told, and does not hide why it was called."""
         try:
             self._call("on_failure", "", context, error)
         except MonarchError as failed:
             self.progress.noted(failed.message.strip())
 
-    def _load(self, steps: tuple[Step, ...], loaded: dict[str, Loaded]) -> None:
+    def _load(self, steps: tuple[PlannedMigration, ...], loaded: dict[str, Loaded]) -> None:
         """Add to ``loaded`` the classes of what is to run and is not there yet.
 
         :raises MigrationError: if one wants a transaction, and the server has none.
@@ -214,16 +214,18 @@ class Migrating:
                 "Make it a replica set, of one member if you like, or take out `transaction = True`.",
             )
 
-    def _run_of(self, backup: str | None = None, until: float | None = None) -> Run:
-        return Run(self.root, self.environment, self.origin, self.progress, backup, until)
+    def _run_of(self, backup: str | None = None, until: float | None = None) -> RunContext:
+        return RunContext(self.root, self.environment, self.origin, self.progress, backup, until)
 
-    def _migrated(self, done: tuple[Done, ...], records: _Records, backup: str | None = None) -> Migrated:
+    def _migrated(
+        self, done: tuple[MigrationResult, ...], records: _Records, backup: str | None = None
+    ) -> RunResult:
         here = {file.key for file in self.files}
         ran = {one.key for one in done}
         due = [file.key for file in self.files if is_due(file, records.get(file.key))]
         left = tuple(key for key in due if key not in ran)
-        known = {key for key, record in records.items() if record.state is not State.NEW}
-        return Migrated(done, len(self.files), tuple(sorted(known - here)), backup, left)
+        known = {key for key, record in records.items() if record.state is not MigrationState.NEW}
+        return RunResult(done, len(self.files), tuple(sorted(known - here)), backup, left)
 
     def _to_roll_back(self, wanted: MigrationFile | None, records: _Records) -> MigrationFile:
         name = self.environment.name
@@ -232,7 +234,7 @@ class Migrating:
             if record.state in UNFINISHED and record not in again:
                 here = any(file.key == record.key for file in self.files)
                 raise stands_in_the_way(record, name, here=here)
-        candidates = again or [r for r in records.values() if r.state is State.COMPLETED]
+        candidates = again or [r for r in records.values() if r.state is MigrationState.COMPLETED]
         keys = {record.key for record in candidates}
         if wanted is not None:
             if wanted.key not in keys and again:
@@ -269,7 +271,7 @@ class Migrating:
         with ExitStack() as stack:
             try:
                 lease = stack.enter_context(self._held(purpose, deadline))
-            except Held as held:
+            except LeaseHeld as held:
                 raise DeadlineReached(f"The deadline came: {held.message}", held.hint) from held
             yield lease
 
@@ -282,6 +284,6 @@ class Migrating:
 _MEND = f"It stands in {SETTINGS}."
 
 
-def _in_order(steps: tuple[Step, ...], loaded: _Loaded) -> tuple[Step, ...]:
+def _in_order(steps: tuple[PlannedMigration, ...], loaded: _Loaded) -> tuple[PlannedMigration, ...]:
     """Those that repeat come behind the others."""
     return tuple(sorted(steps, key=lambda step: loaded[step.key].kind.repeatable))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pymongo.client_session import ClientSession
     from pymongo.database import Database
 
-    from monarch.migrations.collection_scan import Walks
+    from monarch.migrations.collection_scan import CollectionScans
     from monarch.settings.environments import Environment
 
 
@@ -27,7 +27,7 @@ class Migration:
     transaction: ClassVar[bool] = False
     repeatable: ClassVar[bool] = False
     environment: Environment
-    _walks: Walks
+    _walks: CollectionScans
 
     def run(self) -> None:
         """Change the database. An exception records the migration as failed and stops the run."""

@@ -12,7 +12,7 @@ _ENDS = 20_000
 _END = "\n"
 
 
-class Echo:
+class OutputCapture:
     """Standard output, as it was, and what went through it as ``text``."""
 
     def __init__(self, out: Any) -> None:
@@ -54,10 +54,10 @@ class Echo:
 
 
 @contextmanager
-def heard() -> Iterator[Echo]:
+def heard() -> Iterator[OutputCapture]:
     """Hear what is printed while the context lasts."""
     before = sys.stdout
-    echo = Echo(before)
+    echo = OutputCapture(before)
     sys.stdout = echo
     try:
         yield echo

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from monarch.databases.history import UNFINISHED, Action, Record, State
+from monarch.databases.history import UNFINISHED, Action, MigrationState, Record
 from monarch.errors import LockedError, MigrationError, ProjectError
 from monarch.migrations.files import MigrationFile, checksum, find_migration, name_of
 
 
-class Why(Enum):
+class Reason(Enum):
     """Why a migration is to run."""
 
     NEW = "new"
@@ -21,7 +21,7 @@ class Why(Enum):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RunSelection:
     """What a person wants of a run. ``to`` and ``only`` are names of migrations.
 
     With ``retry`` what did not finish runs as well; with ``strict_order`` nothing that is older than what
@@ -35,11 +35,11 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Step:
+class PlannedMigration:
     """A migration that is to run. ``seen`` is what the history says of it."""
 
     file: MigrationFile
-    why: Why
+    why: Reason
     seen: Record | None = None
 
     @property
@@ -49,16 +49,16 @@ class Step:
     @property
     def action(self) -> Action:
         """How the journal calls it."""
-        return Action.RETRY if self.why is Why.RETRY else Action.RUN
+        return Action.RETRY if self.why is Reason.RETRY else Action.RUN
 
 
-class BeingRun(LockedError):
+class AlreadyRunning(LockedError):
     """Somebody runs one of the migrations just now."""
 
 
 def pending(
-    files: tuple[MigrationFile, ...], records: Mapping[str, Record], environment: str, wanted: Wanted
-) -> tuple[Step, ...]:
+    files: tuple[MigrationFile, ...], records: Mapping[str, Record], environment: str, wanted: RunSelection
+) -> tuple[PlannedMigration, ...]:
     """The migrations to run, in the order of their files; those that repeat come behind the others.
 
     :raises BeingRun: if another run is at one of them.
@@ -79,30 +79,33 @@ def pending(
     steps = [step for file in _choose(files, wanted) for step in _step(file, records.get(file.key), newest)]
     _refuse_to_pass(steps, files, records, environment, wanted)
     _refuse_renamed(steps, files, records, environment)
-    late = [step.key for step in steps if step.key < newest and step.why is not Why.CHANGED]
+    late = [step.key for step in steps if step.key < newest and step.why is not Reason.CHANGED]
     if late and wanted.strict_order:
         raise MigrationError(
             f"Older than what {environment!r} has run, and the order is strict: {', '.join(late)}.",
             "Rename them to a time that is later (monarch generate shows how), or leave out --strict-order.",
         )
     # Those of whose repeating the history knows; of the others their classes tell, once they are loaded.
-    return (*(s for s in steps if s.why is not Why.CHANGED), *(s for s in steps if s.why is Why.CHANGED))
+    return (
+        *(s for s in steps if s.why is not Reason.CHANGED),
+        *(s for s in steps if s.why is Reason.CHANGED),
+    )
 
 
 def newest_completed(records: Mapping[str, Record]) -> str:
     """The key of the newest migration that has run to its end, or an empty one."""
     once = (record for record in records.values() if record.repeats is None)
-    return max((record.key for record in once if record.state is State.COMPLETED), default="")
+    return max((record.key for record in once if record.state is MigrationState.COMPLETED), default="")
 
 
 def is_due(file: MigrationFile, record: Record | None) -> bool:
     """Whether ``file`` has not run yet, or is to run again."""
-    if record is None or record.state is not State.COMPLETED:
+    if record is None or record.state is not MigrationState.COMPLETED:
         return True
     return record.repeats is not None and record.repeats != checksum(file)
 
 
-def _choose(files: tuple[MigrationFile, ...], wanted: Wanted) -> tuple[MigrationFile, ...]:
+def _choose(files: tuple[MigrationFile, ...], wanted: RunSelection) -> tuple[MigrationFile, ...]:
     chosen = files
     if wanted.only:
         named = {find_migration(files, name) for name in wanted.only}
@@ -113,22 +116,22 @@ def _choose(files: tuple[MigrationFile, ...], wanted: Wanted) -> tuple[Migration
     return chosen
 
 
-def _step(file: MigrationFile, record: Record | None, newest: str) -> tuple[Step, ...]:
+def _step(file: MigrationFile, record: Record | None, newest: str) -> tuple[PlannedMigration, ...]:
     if not is_due(file, record):
         return ()
     if record is not None and record.state in UNFINISHED:
-        return (Step(file, Why.RETRY, record),)
-    if record is not None and record.state is State.COMPLETED:
-        return (Step(file, Why.CHANGED, record),)
-    return (Step(file, Why.LATE if file.key < newest else Why.NEW, record),)
+        return (PlannedMigration(file, Reason.RETRY, record),)
+    if record is not None and record.state is MigrationState.COMPLETED:
+        return (PlannedMigration(file, Reason.CHANGED, record),)
+    return (PlannedMigration(file, Reason.LATE if file.key < newest else Reason.NEW, record),)
 
 
 def _refuse_to_pass(
-    steps: list[Step],
+    steps: list[PlannedMigration],
     files: tuple[MigrationFile, ...],
     records: Mapping[str, Record],
     environment: str,
-    wanted: Wanted,
+    wanted: RunSelection,
 ) -> None:
     """Nothing goes past what did not finish."""
     here = {file.key for file in files}
@@ -144,18 +147,21 @@ def _refuse_to_pass(
 
 
 def _refuse_renamed(
-    steps: list[Step], files: tuple[MigrationFile, ...], records: Mapping[str, Record], environment: str
+    steps: list[PlannedMigration],
+    files: tuple[MigrationFile, ...],
+    records: Mapping[str, Record],
+    environment: str,
 ) -> None:
     """A new one of the name of one that has run and is gone: mostly that one, which would run twice."""
     here = {file.key for file in files}
     gone: dict[str, str] = {}
     for key, record in records.items():
         name = name_of(key)
-        if name and key not in here and record.state is State.COMPLETED:
+        if name and key not in here and record.state is MigrationState.COMPLETED:
             gone[name.casefold()] = key
     for step in steps:
         old = gone.get(step.file.name.casefold())
-        if old is not None and step.why in (Why.NEW, Why.LATE):
+        if old is not None and step.why in (Reason.NEW, Reason.LATE):
             raise ProjectError(
                 f"{step.key} has the name of {old}, which has run on {environment!r} and is not here: it "
                 "looks like that one, renamed, and would run twice.",
@@ -171,7 +177,7 @@ def _refuse_duplicates(files: tuple[MigrationFile, ...], records: Mapping[str, R
         first = by_name.setdefault(file.name.casefold(), file)
         for one in (first, file) if first is not file else ():
             record = records.get(one.key)
-            if record is None or record.state is not State.COMPLETED:
+            if record is None or record.state is not MigrationState.COMPLETED:
                 raise ProjectError(
                     f"Two migrations are called {file.name!r}: {first.path.name} and {file.path.name}.",
                     "Rename the one that has not run anywhere yet.",
@@ -183,8 +189,8 @@ def refuse_if_running(record: Record, environment: str) -> None:
 
     :raises BeingRun: naming the process.
     """
-    if record.state is State.PROCESSING and record.attempt is not None:
-        raise BeingRun(
+    if record.state is MigrationState.PROCESSING and record.attempt is not None:
+        raise AlreadyRunning(
             f"{record.key} is being run on {environment!r} by {record.attempt.who}{_since(record)}.",
             "Wait until it is done, then try again.",
         )
@@ -206,13 +212,13 @@ def stands_in_the_way(record: Record, environment: str, *, here: bool = True) ->
             "Check out the version that has it, and finish it there. If it is gone for good: "
             f"`monarch mark {environment} {record.key} --as new`.",
         )
-    if record.state is State.FAILED:
+    if record.state is MigrationState.FAILED:
         why = f": {attempt.error}" if attempt and attempt.error else "."
         return MigrationError(
             f"{record.key} failed on {environment!r}{since}, and nothing goes past it{why}", ways
         )
     by = f" by {attempt.who}" if attempt else ""
-    if attempt is not None and attempt.outcome is State.INTERRUPTED:
+    if attempt is not None and attempt.outcome is MigrationState.INTERRUPTED:
         message = f"{record.key} was interrupted on {environment!r}{by}{since}, and nothing goes past it."
         return MigrationError(message, ways)
     return MigrationError(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from monarch.databases.history import UNFINISHED, Record, State
+from monarch.databases.history import UNFINISHED, MigrationState, Record
 from monarch.migrations.files import MigrationFile, checksum
 from monarch.migrations.plan import is_due, newest_completed
 
@@ -14,7 +14,7 @@ _Known = Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
-class Status:
+class MigrationStatus:
     """One line of ``list_migrations``.
 
     ``file`` is None where only the database knows of it. ``late``: it has not run, and newer ones have.
@@ -23,7 +23,7 @@ class Status:
     """
 
     key: str
-    state: State
+    state: MigrationState
     processed_at: datetime | None
     file: MigrationFile | None
     record: Record | None = None
@@ -46,7 +46,7 @@ class Status:
 
 def list_status(
     files: tuple[MigrationFile, ...], records: Mapping[str, Record], known: _Known | None
-) -> tuple[Status, ...]:
+) -> tuple[MigrationStatus, ...]:
     """Every migration that the checkout or the database knows, in order of their keys.
 
     ``known`` are the checksums that the files had when they ran; without them nothing is told of edits.
@@ -57,25 +57,28 @@ def list_status(
     rows = []
     for key in sorted({*here, *records}):
         record, file = records.get(key), here.get(key)
-        state = record.state if record else State.NEW
-        if file is None and state is State.NEW:
+        state = record.state if record else MigrationState.NEW
+        if file is None and state is MigrationState.NEW:
             continue  # somebody has said that it has not run, and nobody has it
-        done = state is State.COMPLETED
+        done = state is MigrationState.COMPLETED
         changed = done and file is not None and is_due(file, record)
         edited = False
         ran_with = None if known is None else known.get(key)
         if done and file is not None and not changed and ran_with is not None:
             edited = ran_with != checksum(file)
         rows.append(
-            Status(
+            MigrationStatus(
                 key,
                 state,
                 record.processed_at if record else None,
                 file,
                 record,
-                late=state is State.NEW and file is not None and key < newest,
+                late=state is MigrationState.NEW and file is not None and key < newest,
                 edited=edited,
-                gone=state is not State.NEW and file is None and known is not None and key not in accepted,
+                gone=state is not MigrationState.NEW
+                and file is None
+                and known is not None
+                and key not in accepted,
                 changed=changed,
             )
         )
@@ -101,15 +104,17 @@ class Verdict:
     known: int = 0
 
 
-def judge(environment: str, rows: tuple[Status, ...]) -> Verdict:
+def judge(environment: str, rows: tuple[MigrationStatus, ...]) -> Verdict:
     """The verdict on all of ``rows``."""
     newest = max((row.key for row in rows if row.file is not None), default="")
-    missing = [row for row in rows if row.gone and row.state is State.COMPLETED]
-    waits = [row for row in rows if (row.state is State.NEW and row.file is not None) or row.changed]
+    missing = [row for row in rows if row.gone and row.state is MigrationState.COMPLETED]
+    waits = [row for row in rows if (row.state is MigrationState.NEW and row.file is not None) or row.changed]
     return Verdict(
         environment,
-        unfinished=tuple(r.key for r in rows if r.state in UNFINISHED and r.state is not State.PROCESSING),
-        running=tuple(row.key for row in rows if row.state is State.PROCESSING),
+        unfinished=tuple(
+            r.key for r in rows if r.state in UNFINISHED and r.state is not MigrationState.PROCESSING
+        ),
+        running=tuple(row.key for row in rows if row.state is MigrationState.PROCESSING),
         pending=tuple(row.key for row in waits),
         late=tuple(row.key for row in waits if row.late),
         edited=tuple(row.key for row in rows if row.edited),

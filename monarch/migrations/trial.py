@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from monarch.copies.copy import Copying
+from monarch.copies.copy import Copy
 from monarch.databases import open_database
 from monarch.databases.base import Database, Engine
-from monarch.databases.history import State
+from monarch.databases.history import MigrationState
 from monarch.errors import MigrationError, MonarchError
-from monarch.migrations.executor import Done
+from monarch.migrations.executor import MigrationResult
 from monarch.migrations.files import MigrationFile, find_migration
-from monarch.migrations.migrate import Migrated, Migrating
-from monarch.migrations.plan import Wanted
+from monarch.migrations.migrate import MigrationRun, RunResult
+from monarch.migrations.plan import RunSelection
 from monarch.progress import SILENT, Progress
 from monarch.settings.environments import Environment
 from monarch.settings.hooks import NO_HOOKS
@@ -28,7 +28,7 @@ _LONGEST = 40
 
 
 @dataclass(frozen=True)
-class Scratch:
+class TrialDatabase:
     """A database that is dropped when its context ends, and the migrations of a project.
 
     ``database`` and ``uri`` are what migrations find on themselves: pymongo's database, and the whole
@@ -50,25 +50,25 @@ class Scratch:
         """The connection string of the server, password included."""
         return str(self.opened.handles()["uri"])
 
-    def migrate(self, *, to: str | None = None, only: tuple[str, ...] = ()) -> Migrated:
+    def migrate(self, *, to: str | None = None, only: tuple[str, ...] = ()) -> RunResult:
         """Run what is pending: all of it, or what is not behind ``to``, or ``only`` that."""
-        return self._migrating().migrate(Wanted(retry=True, to=to, only=only))
+        return self._migrating().migrate(RunSelection(retry=True, to=to, only=only))
 
-    def migrate_one(self, migration: str) -> Done:
+    def migrate_one(self, migration: str) -> MigrationResult:
         """Run one migration, whatever its state is."""
         return self._migrating().migrate_one(find_migration(self.files, migration))
 
-    def rollback(self, migration: str | None = None) -> Done:
+    def rollback(self, migration: str | None = None) -> MigrationResult:
         """Undo the newest migration, or the one that is named."""
         return self._migrating().rollback(migration)
 
-    def _migrating(self) -> Migrating:
+    def _migrating(self) -> MigrationRun:
         # Without hooks: they are for what others notice.
-        return Migrating(self.root, self.files, self.environment, self.opened, NO_HOOKS, NOWHERE, SILENT)
+        return MigrationRun(self.root, self.files, self.environment, self.opened, NO_HOOKS, NOWHERE, SILENT)
 
 
 @dataclass(frozen=True)
-class Verified:
+class TrialResult:
     """A migration that has run twice on a scratch copy.
 
     ``had_run`` if it had on what was copied, so that its first run here was none. ``changed`` are the
@@ -76,8 +76,8 @@ class Verified:
     """
 
     key: str
-    first: Done
-    second: Done | None
+    first: MigrationResult
+    second: MigrationResult | None
     changed: tuple[str, ...]
     error: str | None = None
     had_run: bool = False
@@ -89,13 +89,15 @@ class Verified:
 
 
 @contextmanager
-def open_scratch(root: Path, files: tuple[MigrationFile, ...], environment: Environment) -> Iterator[Scratch]:
+def open_scratch(
+    root: Path, files: tuple[MigrationFile, ...], environment: Environment
+) -> Iterator[TrialDatabase]:
     """An empty database on the server of ``environment``, dropped when the context ends."""
     beginning = environment.db_name.encode()[:_LONGEST].decode(errors="ignore")
     beside = replace(environment, db_name=f"{beginning}_scratch_{secrets.token_hex(4)}")
     with open_database(beside, root) as database:
         try:
-            yield Scratch(root, files, beside, database)
+            yield TrialDatabase(root, files, beside, database)
         except BaseException:
             with suppress(MonarchError):  # why it failed is what one wants to know
                 database.drop()
@@ -104,18 +106,18 @@ def open_scratch(root: Path, files: tuple[MigrationFile, ...], environment: Envi
 
 
 def verify_migration(
-    file: MigrationFile, source: Database, scratch: Scratch, engine: Engine, progress: Progress
-) -> Verified:
+    file: MigrationFile, source: Database, scratch: TrialDatabase, engine: Engine, progress: Progress
+) -> TrialResult:
     """Run a migration twice on a copy of ``source`` in ``scratch``, with all that are pending before it.
 
     :raises MigrationError: if the first run fails, or one of those before it.
     """
     name = scratch.environment.name
     names = (name, "a scratch copy")
-    Copying(source, scratch.opened, names, engine, allow_empty=True).run(progress=progress)
+    Copy(source, scratch.opened, names, engine, allow_empty=True).run(progress=progress)
     progress.phase("migrating")
     record = scratch.opened.history.read().get(file.key)
-    had_run = record is not None and record.state is State.COMPLETED
+    had_run = record is not None and record.state is MigrationState.COMPLETED
     before = tuple(earlier.key for earlier in scratch.files if earlier.key < file.key)
     try:
         if before:
@@ -128,7 +130,7 @@ def verify_migration(
     return replace(_again(scratch, file, first), had_run=had_run)
 
 
-def _again(scratch: Scratch, file: MigrationFile, first: Done) -> Verified:
+def _again(scratch: TrialDatabase, file: MigrationFile, first: MigrationResult) -> TrialResult:
     before = scratch.opened.fingerprint()
     second, failed = None, None
     try:
@@ -137,4 +139,4 @@ def _again(scratch: Scratch, file: MigrationFile, first: Done) -> Verified:
         failed = error.message
     after = scratch.opened.fingerprint()
     changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
-    return Verified(file.key, first, second, tuple(changed), failed)
+    return TrialResult(file.key, first, second, tuple(changed), failed)

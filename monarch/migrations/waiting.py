@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from monarch.databases.base import Database
-from monarch.databases.history import NotWhole, Record
-from monarch.databases.lease import Held, Lease
+from monarch.databases.history import IncompleteDatabase, Record
+from monarch.databases.lease import Lease, LeaseHeld
 from monarch.errors import ServerError
 from monarch.progress import Progress
 from monarch.system.ci import NOWHERE, Origin
@@ -33,7 +33,7 @@ def hold(
 
     Waits ``wait`` seconds for it, or with None as long as it takes, and tells for whom.
 
-    :raises Held: naming the holder, if it does not get it in time.
+    :raises LeaseHeld: naming the holder, if it does not get it in time.
     """
     with ExitStack() as stack:
         lease = _take(stack, database, purpose, origin, progress, wait)
@@ -51,7 +51,7 @@ def _take(
     while True:
         try:
             return stack.enter_context(database.lease(purpose, origin))
-        except Held as held:
+        except LeaseHeld as held:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 raise
@@ -72,6 +72,6 @@ def whole_history(database: Database, environment: str, progress: Progress) -> M
     """The history, once a copy into the database that was cut off has been finished."""
     try:
         return database.history.read()
-    except NotWhole:
+    except IncompleteDatabase:
         with hold(database, f"finishing what was cut off on {environment}", progress):
             return database.history.read()

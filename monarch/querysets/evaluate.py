@@ -10,7 +10,7 @@ from typing import Any
 from monarch.databases.selection import Selection
 from monarch.errors import MonarchError, RunInterrupted, UsageError
 from monarch.querysets.files import find_query_set, load_query_set
-from monarch.querysets.options import Option, options_of, values_of
+from monarch.querysets.options import QuerySetOption, options_of, values_of
 from monarch.querysets.prompts import Answers, answered, require_terminal
 from monarch.querysets.queryset import QuerySet
 from monarch.settings.environments import Environment
@@ -19,7 +19,7 @@ from monarch.system.spelling import suggest
 
 
 @dataclass(frozen=True)
-class Asked:
+class EvaluatedQuerySet:
     """What the query set called ``name`` wants, and the options that it was given or has asked for."""
 
     name: str
@@ -29,7 +29,7 @@ class Asked:
 
 def ask(
     root: Path, name: str, given: Mapping[str, str], environment: Environment, handles: Mapping[str, object]
-) -> Asked:
+) -> EvaluatedQuerySet:
     """Let the query set called ``name`` say what it wants of ``environment``.
 
     ``given`` answers its options and prompts. Nothing is read but what it reads itself.
@@ -63,11 +63,11 @@ def ask(
                 f"{name} failed: {describe(file.path, error)}", "Nothing was changed. Mend it, and try again."
             ) from error
     _refuse_unknown(name, options, answers)
-    return Asked(name, {**heard, **answers.heard}, selection)
+    return EvaluatedQuerySet(name, {**heard, **answers.heard}, selection)
 
 
 def _tell_options(
-    query_set: QuerySet, options: tuple[Option, ...], given: Mapping[str, str]
+    query_set: QuerySet, options: tuple[QuerySetOption, ...], given: Mapping[str, str]
 ) -> dict[str, str]:
     """Set the options on ``query_set``, asking for those that are missing; what they are, as texts."""
     values = values_of(options, given)
@@ -80,7 +80,7 @@ def _tell_options(
     return heard
 
 
-def _ask_for(asker: str, option: Option) -> tuple[str, Any]:
+def _ask_for(asker: str, option: QuerySetOption) -> tuple[str, Any]:
     """What somebody answers who is asked for ``option``, until it is one of its values; and that."""
     import click
 
@@ -114,7 +114,7 @@ def _names(method: str, names: Any) -> tuple[str, ...]:
     return listed
 
 
-def _refuse_unknown(name: str, options: tuple[Option, ...], answers: Answers) -> None:
+def _refuse_unknown(name: str, options: tuple[QuerySetOption, ...], answers: Answers) -> None:
     """What was said, and neither the class nor a prompt wanted to know."""
     known = {option.name for option in options} | set(answers.heard)
     for given in answers.given:

@@ -13,7 +13,7 @@ _TAKE_LISTS = ("$in", "$nin", "$all")
 _LISTS_OF = {"$eq": "$in", "$ne": "$nin"}
 
 
-class Values:
+class FrozenValues:
     """Takes values as they are. What can be read only once is read once, however often it is used."""
 
     def __init__(self) -> None:

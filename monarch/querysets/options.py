@@ -20,7 +20,7 @@ _GIVEN = frozenset(("client", "database", "environment", "uri"))
 
 
 @dataclass(frozen=True)
-class Option:
+class QuerySetOption:
     """An option called ``name`` whose values are of ``kind``; without a ``default`` it must be said."""
 
     name: str
@@ -50,7 +50,7 @@ class Option:
             ) from None
 
 
-def options_of(kind: type[QuerySet]) -> tuple[Option, ...]:
+def options_of(kind: type[QuerySet]) -> tuple[QuerySetOption, ...]:
     """What the class annotates, and those that it inherits from, in that order.
 
     :raises ProjectError: if an annotation cannot be understood.
@@ -65,7 +65,7 @@ def options_of(kind: type[QuerySet]) -> tuple[Option, ...]:
             f"An annotation of {kind.__name__} cannot be understood: {error}.", "Import what it names."
         ) from error
     return tuple(
-        Option(name, _plain(hint), inspect.getattr_static(kind, name, _REQUIRED))
+        QuerySetOption(name, _plain(hint), inspect.getattr_static(kind, name, _REQUIRED))
         for name, hint in hints.items()
         if not name.startswith("_")
         and name not in _GIVEN
@@ -90,7 +90,7 @@ def parse_options(texts: Sequence[str]) -> dict[str, str]:
     return given
 
 
-def values_of(options: Sequence[Option], given: Mapping[str, str]) -> dict[str, Any]:
+def values_of(options: Sequence[QuerySetOption], given: Mapping[str, str]) -> dict[str, Any]:
     """The values of those of ``options`` that are ``given``, or have a default.
 
     :raises UsageError: if one that is given cannot be such a value.

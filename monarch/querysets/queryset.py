@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from monarch.databases.selection import Reference, Wanted
-from monarch.querysets.frozen_values import Values
+from monarch.databases.selection import CollectionQuery, Reference
+from monarch.querysets.frozen_values import FrozenValues
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -29,9 +29,9 @@ class QuerySet:
     environment: Environment
 
     def __init__(self) -> None:
-        self._wanted: list[Wanted] = []
+        self._wanted: list[CollectionQuery] = []
         self._references: list[Reference] = []
-        self._values = Values()
+        self._values = FrozenValues()
 
     def run(self) -> None:
         """Say what is wanted, by `dump_collection` and `follow`. Nothing is dumped before it has returned."""
@@ -67,7 +67,7 @@ class QuerySet:
         name = getattr(name, "name", name)  # pymongo's collections have one
         _check(name, query, sort, limit, sample, seed)
         _check_projection(name, projection)
-        wanted = Wanted(
+        wanted = CollectionQuery(
             name,
             {} if query is None else self._values.of(query),
             self._values.of(projection) or None,

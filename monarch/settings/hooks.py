@@ -10,7 +10,7 @@ from monarch.settings.environments import Environment
 
 
 @dataclass(frozen=True)
-class Context:
+class HookContext:
     """What a hook is told of a run: where, and the keys of the migrations that are to run."""
 
     environment: Environment
@@ -26,9 +26,9 @@ class Hooks:
     error)`` in its place if anything went wrong after ``before_migrate`` was called.
     """
 
-    before_migrate: Callable[[Context], Any] | None = None
-    after_migrate: Callable[[Context, Any], Any] | None = None
-    on_failure: Callable[[Context, BaseException], Any] | None = None
+    before_migrate: Callable[[HookContext], Any] | None = None
+    after_migrate: Callable[[HookContext, Any], Any] | None = None
+    on_failure: Callable[[HookContext, BaseException], Any] | None = None
 
 
 NO_HOOKS = Hooks()

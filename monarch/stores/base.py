@@ -45,7 +45,7 @@ class NotStored(StoreError):
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredFile:
     """A file of a store. ``modified`` is in UTC, when it was finished or, until then, last written to.
 
     An ``unfinished`` one is ``busy`` if its writer is alive; None where the store cannot tell that.
@@ -140,7 +140,7 @@ class Store(ABC):
         return bytes(text)
 
     @abstractmethod
-    def list(self, prefix: str = "") -> Iterator[Stored]:
+    def list(self, prefix: str = "") -> Iterator[StoredFile]:
         """All files whose names begin with ``prefix``, in no order, page by page where there are many.
 
         A place that does not exist yet holds none.

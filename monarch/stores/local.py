@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from monarch.errors import LockedError, StoreError
-from monarch.stores.base import NameTaken, NotStored, Store, Stored, Upload
+from monarch.stores.base import NameTaken, NotStored, Store, StoredFile, Upload
 from monarch.system.signals import run_to_its_end
 from monarch.system.streams import Stream
 
@@ -125,7 +125,7 @@ class LocalStore(Store):
                 raise self._unreadable(name, error) from error
             yield _LocalStream(file, lambda error: self._unreadable(name, error))
 
-    def list(self, prefix: str = "") -> Iterator[Stored]:
+    def list(self, prefix: str = "") -> Iterator[StoredFile]:
         try:
             self._require_folder()
             with os.scandir(self._folder) as entries:
@@ -161,7 +161,7 @@ class LocalStore(Store):
         if not any(gone):
             raise NotStored(f"There is no {name!r} in {self._folder}.")
 
-    def _stored(self, entry: os.DirEntry[str]) -> Stored | None:
+    def _stored(self, entry: os.DirEntry[str]) -> StoredFile | None:
         unfinished = entry.name.endswith(PART)
         name = entry.name.removesuffix(PART)
         try:
@@ -179,7 +179,7 @@ class LocalStore(Store):
                 return None
             raise
         modified = _moment(found.st_mtime)
-        return Stored(name, found.st_size, modified, unfinished, busy)
+        return StoredFile(name, found.st_size, modified, unfinished, busy)
 
     def _require_folder(self) -> None:
         if os.path.lexists(self._folder) and not self._folder.is_dir():

@@ -11,24 +11,24 @@ from monarch.progress import SILENT, Progress
 from monarch.workspace.base import NO_OPTIONS, Base
 
 if TYPE_CHECKING:
-    from monarch.backups.catalog import Backup, Shelf
-    from monarch.backups.create import Taken
-    from monarch.backups.restore import Restored
+    from monarch.backups.catalog import Backup, BackupCatalog
+    from monarch.backups.create import BackupResult
+    from monarch.backups.restore import RestoreResult
 
 
 class Backups(Base):
     """Into the store that the settings name, and back."""
 
     @cached_property
-    def shelf(self) -> Shelf:
+    def shelf(self) -> BackupCatalog:
         """The backups, in the store that the settings name.
 
         :raises SettingsError: if they name none.
         """
-        from monarch.backups.catalog import Shelf
+        from monarch.backups.catalog import BackupCatalog
         from monarch.stores import open_store
 
-        return Shelf(open_store(self.settings.store, self.root))
+        return BackupCatalog(open_store(self.settings.store, self.root))
 
     def backup(
         self,
@@ -42,7 +42,7 @@ class Backups(Base):
         query_set: str | None = None,
         options: Mapping[str, str] = NO_OPTIONS,
         progress: Progress = SILENT,
-    ) -> Taken:
+    ) -> BackupResult:
         """Take a backup of the database of ``environment``, called after it or as ``name`` says.
 
         ``codec`` is "zst" or "gz", ``level`` how hard it tries; ``engine``, ``query_set`` and ``options`` are
@@ -52,7 +52,7 @@ class Backups(Base):
         :raises StoreError: if the backup cannot be kept. Nothing is, after either of them.
         """
         from monarch.backups.codecs import find_codec
-        from monarch.backups.create import Taking
+        from monarch.backups.create import BackupCreation
         from monarch.backups.names import check_stem
 
         source = self.environment(environment)
@@ -60,12 +60,12 @@ class Backups(Base):
         check_stem(stem)
         packing = find_codec(codec, level)
         store = self.shelf.store
-        taken: Taken | None = None
+        taken: BackupResult | None = None
         try:
             with self.open(environment, progress) as database:
                 chosen = database.choose_engine(self._engine_for(engine, query_set))
                 asked = self._ask(query_set, options, environment, database, progress)
-                taking = Taking(
+                taking = BackupCreation(
                     database, environment, source.db_name, chosen, store, stem, *packing, allow_empty, asked
                 )
                 taken = taking.run(progress)
@@ -107,19 +107,19 @@ class Backups(Base):
         engine: str = "auto",
         in_place: bool = False,
         progress: Progress = SILENT,
-    ) -> Restored:
+    ) -> RestoreResult:
         """Let the database of ``environment`` hold what ``backup`` holds, and nothing else; see `copy`.
 
         :raises BrokenBackup: if it is not as it was written; the target is then as it was.
         """
-        from monarch.backups.restore import Restoring, interrupted
+        from monarch.backups.restore import Restoration, interrupted
 
         found = self.find_backup(backup) if isinstance(backup, str) else backup
-        result: Restored | None = None
+        result: RestoreResult | None = None
         try:
             with self.open(environment, progress) as database:
                 chosen = database.choose_engine(engine)
-                restoring = Restoring(self.shelf, found, database, environment, chosen)
+                restoring = Restoration(self.shelf, found, database, environment, chosen)
                 result = restoring.run(in_place=in_place, progress=progress)
         except KeyboardInterrupt as error:  # while the server was reached, or left
             raise interrupted(environment, done=result is not None) from error

@@ -19,7 +19,7 @@ from monarch.settings.load import Settings, load_settings
 from monarch.settings.paths import SETTINGS
 
 if TYPE_CHECKING:
-    from monarch.querysets.evaluate import Asked
+    from monarch.querysets.evaluate import EvaluatedQuerySet
     from monarch.querysets.files import QuerySetFile
 
 NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
@@ -103,7 +103,7 @@ class Base:
         environment: str,
         database: Database,
         progress: Progress,
-    ) -> Asked | None:
+    ) -> EvaluatedQuerySet | None:
         """What the query set wants of ``database``, which is that of ``environment``; None without one.
 
         :raises UsageError: if there are options, and nobody to take them.

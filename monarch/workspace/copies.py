@@ -11,7 +11,7 @@ from monarch.progress import SILENT, Progress
 from monarch.workspace.base import NO_OPTIONS, Base
 
 if TYPE_CHECKING:
-    from monarch.copies.copy import Copying, CopyPlan, CopyResult
+    from monarch.copies.copy import Copy, CopyPlan, CopyResult
 
 
 class Copies(Base):
@@ -85,12 +85,12 @@ class Copies(Base):
         allow_empty: bool,
         part: tuple[str | None, Mapping[str, str]],
         progress: Progress,
-    ) -> Iterator[Copying]:
-        from monarch.copies.copy import Copying
+    ) -> Iterator[Copy]:
+        from monarch.copies.copy import Copy
 
         self.require_two(source, target)
         with self.open(source, progress) as one, self.open(target, progress) as other:
             chosen = other.choose_engine(self._engine_for(engine, part[0]))
             asked = self._ask(*part, source, one, progress)
             selection = asked.selection if asked else None
-            yield Copying(one, other, (source, target), chosen, allow_empty, selection)
+            yield Copy(one, other, (source, target), chosen, allow_empty, selection)

@@ -7,15 +7,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from monarch.databases.base import Contents
-from monarch.databases.history import Entry, NotWhole, State
+from monarch.databases.history import IncompleteDatabase, JournalEntry, MigrationState
 from monarch.databases.lease import Holder
 from monarch.errors import MonarchError
-from monarch.migrations.executor import Done
+from monarch.migrations.executor import MigrationResult
 from monarch.migrations.files import find_migration
-from monarch.migrations.mark import Marked, Marking
-from monarch.migrations.migrate import Migrated, Migrating
-from monarch.migrations.plan import Step, Wanted, refuse_if_running
-from monarch.migrations.status import Status, Verdict, judge, list_status
+from monarch.migrations.mark import Marker, MarkResult
+from monarch.migrations.migrate import MigrationRun, RunResult
+from monarch.migrations.plan import PlannedMigration, RunSelection, refuse_if_running
+from monarch.migrations.status import MigrationStatus, Verdict, judge, list_status
 from monarch.migrations.waiting import whole_history
 from monarch.progress import SILENT, Progress
 from monarch.settings.environments import Environment
@@ -24,14 +24,14 @@ from monarch.workspace.backups import Backups
 
 
 @dataclass(frozen=True)
-class Everywhere:
+class EnvironmentStatus:
     """The migrations of one environment among all: ``rows``, or why they could not be read.
 
     ``incomplete`` if it has a key without a value on this machine.
     """
 
     environment: str
-    rows: tuple[Status, ...]
+    rows: tuple[MigrationStatus, ...]
     error: str | None = None
     incomplete: bool = False
 
@@ -43,29 +43,29 @@ _AT_ONCE = 8
 class Migrations(Backups):
     """What has run on an environment, and what is to run."""
 
-    def list_migrations(self, environment: str, progress: Progress = SILENT) -> tuple[Status, ...]:
+    def list_migrations(self, environment: str, progress: Progress = SILENT) -> tuple[MigrationStatus, ...]:
         """Every migration with its state on ``environment``. Writes nothing."""
         files = self.migrations()
         with self.open(environment, progress) as database:
             records = whole_history(database, environment, progress)
             return list_status(files, records, database.history.checksums())
 
-    def list_everywhere(self) -> tuple[Everywhere, ...]:
+    def list_everywhere(self) -> tuple[EnvironmentStatus, ...]:
         """`list_migrations` of every environment of the settings, all at once. Writes nothing."""
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             return tuple(pool.map(self._look_at, self.settings.environments))
 
-    def _look_at(self, environment: Environment) -> Everywhere:
+    def _look_at(self, environment: Environment) -> EnvironmentStatus:
         files = self.migrations()
         name = environment.name
         try:
             with self.open(name) as database:
                 history = database.history
-                return Everywhere(name, list_status(files, history.read(), history.checksums()))
+                return EnvironmentStatus(name, list_status(files, history.read(), history.checksums()))
         except MonarchError as error:
-            return Everywhere(name, (), error.message, incomplete=environment.missing is not None)
+            return EnvironmentStatus(name, (), error.message, incomplete=environment.missing is not None)
 
     def check(self, environment: str) -> Verdict:
         """Whether ``environment`` is up to date. Writes nothing, and asks its server at most twice."""
@@ -73,13 +73,13 @@ class Migrations(Backups):
         with self.open(environment) as database:
             records = database.history.read()
             # What was cut off has been looked at twice, so there is no third question.
-            cut_off = any(record.state is State.INTERRUPTED for record in records.values())
+            cut_off = any(record.state is MigrationState.INTERRUPTED for record in records.values())
             known = None if cut_off else database.history.checksums()
             return judge(environment, list_status(files, records, known))
 
     def history(
         self, environment: str, migration: str | None = None, *, last: int | None = None
-    ) -> tuple[Entry, ...]:
+    ) -> tuple[JournalEntry, ...]:
         """The journal of ``environment``, the oldest entry first: all of it, or that of one ``migration``,
         or only its ``last`` so many entries. Writes nothing.
 
@@ -111,10 +111,10 @@ class Migrations(Backups):
         to: str | None = None,
         only: tuple[str, ...] = (),
         strict_order: bool = False,
-    ) -> tuple[Step, ...]:
+    ) -> tuple[PlannedMigration, ...]:
         """What `migrate` would run, in order, and why. Writes nothing."""
         with self._migrating(environment, SILENT) as migrating:
-            return migrating.plan(Wanted(retry, to, only, strict_order))
+            return migrating.plan(RunSelection(retry, to, only, strict_order))
 
     def migrate(
         self,
@@ -128,7 +128,7 @@ class Migrations(Backups):
         deadline: float | None = None,
         backup: bool = False,
         progress: Progress = SILENT,
-    ) -> Migrated:
+    ) -> RunResult:
         """Run what is pending on ``environment``; with ``retry``, what did not finish as well.
 
         Of that only what is not behind the migration ``to``, or those in ``only``; with ``strict_order``
@@ -153,12 +153,12 @@ class Migrations(Backups):
                 return taken.name
 
         with self._migrating(environment, progress) as migrating:
-            wanted = Wanted(retry, to, only, strict_order)
+            wanted = RunSelection(retry, to, only, strict_order)
             return migrating.migrate(wanted, wait=wait, deadline=deadline, back_up=back_up)
 
     def migrate_one(
         self, migration: str, environment: str, progress: Progress = SILENT, *, wait: float | None = 0
-    ) -> Done:
+    ) -> MigrationResult:
         """Run one migration, whatever its recorded state is.
 
         :raises LockedError: if another run is at it, or holds the database for longer than ``wait`` seconds.
@@ -174,7 +174,7 @@ class Migrations(Backups):
         progress: Progress = SILENT,
         *,
         wait: float | None = 0,
-    ) -> Done:
+    ) -> MigrationResult:
         """Undo the newest migration that has run, or the one that is named, by its own ``rollback``.
 
         :raises MigrationError: if there is none, or it has no ``rollback``.
@@ -183,15 +183,15 @@ class Migrations(Backups):
             return migrating.rollback(migration, wait=wait)
 
     def mark(
-        self, environment: str, *migrations: str, state: State, progress: Progress = SILENT
-    ) -> tuple[Marked, ...]:
+        self, environment: str, *migrations: str, state: MigrationState, progress: Progress = SILENT
+    ) -> tuple[MarkResult, ...]:
         """Record that migrations are Completed or New, without running anything."""
         with self._marking(environment, progress) as marking:
             return marking.mark(migrations, state)
 
     def accept_edits(
         self, environment: str, *migrations: str, progress: Progress = SILENT
-    ) -> tuple[Marked, ...]:
+    ) -> tuple[MarkResult, ...]:
         """Record that the files of migrations that have run are meant to be as they are, or to be gone."""
         with self._marking(environment, progress) as marking:
             return marking.accept(migrations)
@@ -215,7 +215,7 @@ class Migrations(Backups):
         :raises LockedError: if another run holds it, or a migration is running on it.
         """
         with self.open(environment, progress) as database:
-            with suppress(NotWhole):  # what is left of it goes too
+            with suppress(IncompleteDatabase):  # what is left of it goes too
                 for record in database.history.read().values():
                     refuse_if_running(record, environment)
             with database.lease(f"drop_db {environment}"):
@@ -224,16 +224,16 @@ class Migrations(Backups):
                 return contents
 
     @contextmanager
-    def _marking(self, environment: str, progress: Progress) -> Iterator[Marking]:
+    def _marking(self, environment: str, progress: Progress) -> Iterator[Marker]:
         files = self.migrations()
         with self.open(environment, progress) as database:
-            yield Marking(files, environment, database, find_origin(self.root), progress)
+            yield Marker(files, environment, database, find_origin(self.root), progress)
 
     @contextmanager
-    def _migrating(self, environment: str, progress: Progress) -> Iterator[Migrating]:
+    def _migrating(self, environment: str, progress: Progress) -> Iterator[MigrationRun]:
         files = self.migrations()
         with self.open(environment, progress) as database:
-            yield Migrating(
+            yield MigrationRun(
                 self.root,
                 files,
                 self.environment(environment),

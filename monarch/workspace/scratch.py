@@ -12,14 +12,14 @@ from monarch.workspace.copies import Copies
 from monarch.workspace.migrations import Migrations
 
 if TYPE_CHECKING:
-    from monarch.migrations.trial import Scratch, Verified
+    from monarch.migrations.trial import TrialDatabase, TrialResult
 
 
 class Scratches(Migrations, Copies):
     """Databases beside that of an environment, on the same server."""
 
     @contextmanager
-    def scratch(self, environment: str) -> Iterator[Scratch]:
+    def scratch(self, environment: str) -> Iterator[TrialDatabase]:
         """An empty database on the server of ``environment``, dropped when the context ends.
 
         Its name is that of the environment's database with ``_scratch_`` and a random number.
@@ -31,7 +31,7 @@ class Scratches(Migrations, Copies):
 
     def verify_migration(
         self, migration: str, environment: str, *, engine: str = "auto", progress: Progress = SILENT
-    ) -> Verified:
+    ) -> TrialResult:
         """Run a migration twice on a scratch copy of ``environment``, with all that are pending before it.
 
         The copy is dropped afterwards, and ``environment`` only read.

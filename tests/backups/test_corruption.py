@@ -24,15 +24,15 @@ from hypothesis import strategies as st
 from pymongo.database import Database
 
 from monarch import Project
-from monarch.backups.catalog import Backup, Shelf, State
+from monarch.backups.catalog import Backup, BackupCatalog, BackupState
 from monarch.backups.codecs import CODECS
 from monarch.backups.manifest import Manifest
 from monarch.backups.reader import BrokenBackup, verify
-from monarch.databases.base import Held
-from monarch.databases.history import NotWhole
+from monarch.databases.base import CollectionSummary
+from monarch.databases.history import IncompleteDatabase
 from monarch.databases.mongo.archive import TERMINATOR
 from monarch.errors import DamagedError
-from monarch.stores.base import Store, Stored, Upload
+from monarch.stores.base import Store, StoredFile, Upload
 from monarch.stores.local import LocalStore
 from monarch.system.streams import Stream
 from tests.support.runs.copy_kills import fill
@@ -115,7 +115,7 @@ class Case:
         return Project(self.folder.path)
 
     @property
-    def shelf(self) -> Shelf:
+    def shelf(self) -> BackupCatalog:
         return self.project.shelf
 
     def archive(self, codec: str, *, second: bool = False) -> Path:
@@ -161,7 +161,7 @@ class Case:
     def assert_found_in_time(self, codec: str, content: bytes) -> None:
         """See that a restore is refused where the archive is ``content`` once it has been verified."""
         project = self.project
-        project.shelf = Shelf(Changing(LocalStore(self.store), self.archive(codec).name, content))
+        project.shelf = BackupCatalog(Changing(LocalStore(self.store), self.archive(codec).name, content))
         with pytest.raises(BrokenBackup) as raised:
             project.restore(self.first[codec], "other", engine="native")
         self._assert_told(raised.value, codec)
@@ -241,7 +241,7 @@ def test_a_changed_manifest_is_found(case: Case, kind: str) -> None:
     for number in range(PLACES):
         with case.instead(case.manifest(codec), changed(data, kind, number), f"{kind} {number}"):
             (listed,) = (found for found in case.shelf.list() if found.name == case.first[codec])
-            assert listed.state is State.BROKEN
+            assert listed.state is BackupState.BROKEN
             assert (listed.why or "").startswith("Its manifest is")
             case.assert_found(codec, manifest=True, listed=before if number % 2 else None)
 
@@ -369,7 +369,7 @@ class Changing(Store):
             yield BytesIO(self._content[start:]) if name == self._name and self._was_read else stream
             self._was_read |= name == self._name
 
-    def list(self, prefix: str = "") -> Iterator[Stored]:
+    def list(self, prefix: str = "") -> Iterator[StoredFile]:
         return self._store.list(prefix)
 
     def delete(self, name: str) -> None:
@@ -404,17 +404,19 @@ def test_in_place_there_is_no_way_back_then(large_case: Case, codec: str) -> Non
     """The target has been emptied by then. That is told, and no half of a backup is taken for one."""
     content = others(large_case, codec)["another that is whole"]
     project = large_case.project
-    project.shelf = Shelf(Changing(LocalStore(large_case.store), large_case.archive(codec).name, content))
+    project.shelf = BackupCatalog(
+        Changing(LocalStore(large_case.store), large_case.archive(codec).name, content)
+    )
     with pytest.raises(BrokenBackup, match="'other' is empty now, for it was to be replaced in place"):
         project.restore(large_case.first[codec], "other", engine="native", in_place=True)
-    with pytest.raises(NotWhole, match="'other' was emptied for `restore first"):
+    with pytest.raises(IncompleteDatabase, match="'other' was emptied for `restore first"):
         project.list_migrations("other")
     project.restore(large_case.newest_of_all, "other", engine="native")
     large_case.assert_untouched()
 
 
 # What may be said of a collection, instead of what is right.
-WRONG: dict[str, Callable[[Held], tuple[Held, ...]]] = {
+WRONG: dict[str, Callable[[CollectionSummary], tuple[CollectionSummary, ...]]] = {
     "one document more": lambda held: (replace(held, documents=held.documents + 1),),
     "no documents": lambda held: (replace(held, documents=0),),
     "a byte more": lambda held: (replace(held, bytes=held.bytes + 1),),
@@ -487,7 +489,7 @@ VALUES = st.recursive(
     max_leaves=5,
 )
 FIELDS = [one.name for one in fields(Manifest)]
-HELD = [one.name for one in fields(Held)]
+HELD = [one.name for one in fields(CollectionSummary)]
 
 
 @settings(derandomize=True, deadline=None)

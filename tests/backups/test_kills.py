@@ -13,7 +13,7 @@ from itertools import count
 
 import pytest
 
-from monarch.backups.catalog import Backup, State
+from monarch.backups.catalog import Backup, BackupState
 from tests.support.runs.backup_kills import CHANGES, Files, Side, Trap, Yard, yard
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import run_mongod
@@ -70,7 +70,9 @@ def test_a_backup_is_killed(here: Yard, before: Files, side: Side) -> None:
         assert code == -signal.SIGKILL
         seen += [other.state for other in others]
     assert number > 25
-    assert all(seen.count(state) >= 3 for state in (State.UNFINISHED, State.INCOMPLETE, State.GOOD))
+    assert all(
+        seen.count(state) >= 3 for state in (BackupState.UNFINISHED, BackupState.INCOMPLETE, BackupState.GOOD)
+    )
 
 
 def test_a_backup_is_killed_at_a_command(here: Yard, before: Files) -> None:
@@ -86,7 +88,7 @@ def test_a_backup_is_killed_at_a_command(here: Yard, before: Files) -> None:
         command.start()
         assert command.end() == -signal.SIGKILL
         others = here.look()
-        assert {other.state for other in others} <= {State.UNFINISHED, State.INCOMPLETE}
+        assert {other.state for other in others} <= {BackupState.UNFINISHED, BackupState.INCOMPLETE}
         clear(here, others, before)
 
 
@@ -188,7 +190,7 @@ DELETED = {"a backup": None, "both names of a manifest": 2, "both names of an ar
 )
 def test_delete_backup_is_stopped(here: Yard, before: Files, what: str, sent: signal.Signals) -> None:
     link = DELETED[what]
-    seen: set[State | None] = set()
+    seen: set[BackupState | None] = set()
     for number, side in moments():
         cut_off = Trap(link, "after", things=frozenset(("link",))) if link else None
         maker = here.command(*backup(0), trap=cut_off)
@@ -209,4 +211,4 @@ def test_delete_backup_is_stopped(here: Yard, before: Files, what: str, sent: si
         assert code == (130 if sent == signal.SIGINT else -sent)
         seen |= {other.state for other in others} or {None}
     assert number > (8 if link is None else 4)
-    assert seen >= {None, State.INCOMPLETE}
+    assert seen >= {None, BackupState.INCOMPLETE}

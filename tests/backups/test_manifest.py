@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from monarch.backups.manifest import Manifest
-from monarch.databases.base import Held
+from monarch.databases.base import CollectionSummary
 from monarch.errors import DamagedError
 
 MANIFEST = Manifest(
@@ -33,9 +33,9 @@ MANIFEST = Manifest(
     size=12,
     sha256="00" * 32,
     collections=(
-        Held("dogs", "collection", 3, 99, 1),
-        Held("ü\x1b\n\U0001f436", "view", 0, 0, 0),
-        Held("weather", "timeseries", 2, 50, 1),
+        CollectionSummary("dogs", "collection", 3, 99, 1),
+        CollectionSummary("ü\x1b\n\U0001f436", "view", 0, 0, 0),
+        CollectionSummary("weather", "timeseries", 2, 50, 1),
     ),
 )
 

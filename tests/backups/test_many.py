@@ -16,7 +16,7 @@ import pytest
 
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import MANIFEST, archive_name
-from monarch.databases.base import Held
+from monarch.databases.base import CollectionSummary
 from tests.support.runs.shell import MONARCH, Folder
 
 FEW, MANY = 10, 10_000
@@ -57,7 +57,7 @@ def fill(folder: Path, many: int) -> None:
     """Make so many backups, each of a day of its own."""
     folder.mkdir()
     (folder / "tiny").write_bytes(ARCHIVE)
-    held = tuple(Held(f"collection_{number}", "collection", 10, 1000, 2) for number in range(5))
+    held = tuple(CollectionSummary(f"collection_{number}", "collection", 10, 1000, 2) for number in range(5))
     manifest = Manifest(
         archive="",
         kind="mongo",

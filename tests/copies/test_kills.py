@@ -14,7 +14,7 @@ from functools import partial
 import pytest
 
 from monarch import Project
-from monarch.databases.history import NotWhole
+from monarch.databases.history import IncompleteDatabase
 from monarch.databases.mongo.collection_names import LEASE, SWAP
 from tests.support.runs.copy_kills import SOURCES, Bench, Copy, Moment, Run, Then, bench
 from tests.support.runs.shell import Folder
@@ -108,7 +108,9 @@ def emptied(run: Run) -> int:
 
 def refuse_the_emptied(target: Bench, source: str) -> None:
     for then in ("list_migrations", "migrate"):
-        with pytest.raises(NotWhole, match=f"'target' was emptied for `copy_db {source}:target --in-place`"):
+        with pytest.raises(
+            IncompleteDatabase, match=f"'target' was emptied for `copy_db {source}:target --in-place`"
+        ):
             target.run(then, source)
 
 

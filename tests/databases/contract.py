@@ -9,13 +9,20 @@ from dataclasses import replace
 
 import pytest
 
-from monarch.databases.base import Contents, Database, Work
-from monarch.databases.history import Action, Begun, Effort, Failure, Place, State
+from monarch.databases.base import Contents, Database, MigrationClient
+from monarch.databases.history import (
+    Action,
+    AttemptStart,
+    AttemptStats,
+    Failure,
+    MigrationState,
+    ScanPosition,
+)
 from monarch.errors import LockedError
 from monarch.system.ci import Origin
 
-BEGUN = Begun("a", Action.RUN, "1234", Origin("c0ffee", "deploy", "https://ci.example.com/1"))
-EFFORT = Effort(1.5, 3, "hello")
+BEGUN = AttemptStart("a", Action.RUN, "1234", Origin("c0ffee", "deploy", "https://ci.example.com/1"))
+EFFORT = AttemptStats(1.5, 3, "hello")
 FAILURE = Failure("no", "Traceback …")
 
 
@@ -31,7 +38,7 @@ class DatabaseContract(ABC):
     def other(self) -> Iterator[Database]: ...
 
     @abstractmethod
-    def write_three(self, work: Work) -> None:
+    def write_three(self, work: MigrationClient) -> None:
         """Write three documents into the collection "written", each in a way of its own."""
 
     def test_a_new_history_is_empty(self, database: Database) -> None:
@@ -44,20 +51,20 @@ class DatabaseContract(ABC):
         with database.lease("a test") as lease:
             recorder = database.recorder(lease)
             attempt = recorder.begin(BEGUN)
-            assert other.history.read()["a"].state is State.PROCESSING
+            assert other.history.read()["a"].state is MigrationState.PROCESSING
             attempt.complete(EFFORT)
             attempt.complete(EFFORT)
-            assert other.history.read()["a"].state is State.COMPLETED
+            assert other.history.read()["a"].state is MigrationState.COMPLETED
             recorder.begin(replace(BEGUN, key="b")).fail(FAILURE, EFFORT)
             recorder.begin(replace(BEGUN, key="c")).fail(replace(FAILURE, interrupted=True), EFFORT)
             recorder.begin(replace(BEGUN, key="a", action=Action.ROLLBACK)).complete(EFFORT)
         assert {key: record.state for key, record in other.history.read().items()} == {
-            "a": State.NEW,
-            "b": State.FAILED,
-            "c": State.INTERRUPTED,
+            "a": MigrationState.NEW,
+            "b": MigrationState.FAILED,
+            "c": MigrationState.INTERRUPTED,
         }
         first, *rest = other.history.entries()
-        assert (first.key, first.action, first.outcome) == ("a", Action.RUN, State.COMPLETED)
+        assert (first.key, first.action, first.outcome) == ("a", Action.RUN, MigrationState.COMPLETED)
         assert (first.seconds, first.documents, first.echoed) == (1.5, 3, "hello")
         assert first.started_at is not None
         assert first.finished_at is not None
@@ -72,23 +79,26 @@ class DatabaseContract(ABC):
     ) -> None:
         with database.lease("a test") as lease:
             attempt = database.recorder(lease).begin(BEGUN)
-            attempt.remember("walk", Place("there", 7))
+            attempt.remember("walk", ScanPosition("there", 7))
             record = other.history.read()["a"]
-            assert record.state is State.PROCESSING
+            assert record.state is MigrationState.PROCESSING
         # This process still lives, and could be at it.
-        assert other.history.read()["a"].state is State.PROCESSING
+        assert other.history.read()["a"].state is MigrationState.PROCESSING
         with database.lease("the next") as lease:
             database.recorder(lease).begin(replace(BEGUN, action=Action.RETRY)).complete(EFFORT)
-        assert [entry.outcome for entry in other.history.entries()] == [State.INTERRUPTED, State.COMPLETED]
+        assert [entry.outcome for entry in other.history.entries()] == [
+            MigrationState.INTERRUPTED,
+            MigrationState.COMPLETED,
+        ]
 
     def test_a_place_is_found_by_the_next_attempt(self, database: Database) -> None:
         with database.lease("a test") as lease:
             attempt = database.recorder(lease).begin(BEGUN)
-            attempt.remember("walk", Place("there", 7))
+            attempt.remember("walk", ScanPosition("there", 7))
             attempt.fail(FAILURE, EFFORT)
         found = database.history.read()["a"].attempt
         assert found is not None
-        assert found.places == {"walk": Place("there", 7)}
+        assert found.places == {"walk": ScanPosition("there", 7)}
         assert found.checksum == "1234"
 
     def test_nothing_is_written_after_the_lease_was_lost(self, database: Database, other: Database) -> None:
@@ -104,9 +114,9 @@ class DatabaseContract(ABC):
                 for late in (
                     lambda: attempt.complete(EFFORT),
                     lambda: attempt.fail(FAILURE, EFFORT),
-                    lambda: attempt.remember("walk", Place("there", 7)),
+                    lambda: attempt.remember("walk", ScanPosition("there", 7)),
                     lambda: recorder.begin(replace(BEGUN, key="b")),
-                    lambda: recorder.mark("c", State.COMPLETED, "1234", Origin()),
+                    lambda: recorder.mark("c", MigrationState.COMPLETED, "1234", Origin()),
                     lambda: recorder.accept("c", "1234", Origin()),
                 ):
                     with pytest.raises(LockedError, match="lost its hold"):
@@ -117,14 +127,18 @@ class DatabaseContract(ABC):
         with database.lease("a test") as lease:
             recorder = database.recorder(lease)
             recorder.begin(replace(BEGUN, repeatable=True)).complete(EFFORT)
-            recorder.mark("b", State.COMPLETED, "b1", Origin())
-            recorder.mark("c", State.COMPLETED, None, Origin())
+            recorder.mark("b", MigrationState.COMPLETED, "b1", Origin())
+            recorder.mark("c", MigrationState.COMPLETED, None, Origin())
             assert other.history.checksums() == {"a": "1234", "b": "b1", "c": None}
             recorder.accept("b", "b2", Origin())
-            recorder.mark("c", State.NEW, None, Origin())
+            recorder.mark("c", MigrationState.NEW, None, Origin())
         assert other.history.checksums()["b"] == "b2"
         records = other.history.read()
-        assert [records[key].state for key in "abc"] == [State.COMPLETED, State.COMPLETED, State.NEW]
+        assert [records[key].state for key in "abc"] == [
+            MigrationState.COMPLETED,
+            MigrationState.COMPLETED,
+            MigrationState.NEW,
+        ]
         assert [records[key].repeats for key in "abc"] == ["1234", None, None]
         said = [entry.action for entry in other.history.entries()]
         assert said == [Action.RUN, Action.MARK, Action.MARK, Action.ACCEPT, Action.MARK]

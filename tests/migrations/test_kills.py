@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from monarch.databases.history import State
+from monarch.databases.history import MigrationState
 from monarch.databases.mongo.collection_names import JOURNAL
 from tests.support.runs.migrate_runs import Ground, Machine, Run, gate, ground, in_a_while, named, records
 from tests.support.runs.shell import Folder
@@ -27,7 +27,7 @@ TIMES = 25
 # In so many tests the deaths of the server are told.
 PIECES = 2
 PAUSE = "time.sleep(0.003)"
-UNDONE = (State.FAILED, State.INTERRUPTED)
+UNDONE = (MigrationState.FAILED, MigrationState.INTERRUPTED)
 
 DOCUMENTS, BATCH = 40, 5
 WALK = f"""
@@ -120,7 +120,7 @@ def look_at_the_walk(place: Ground) -> bool:
     """Mend what is left of a walk, and see which documents it has seen; whether it went on somewhere."""
     place.settle()
     before, behind = seen(place), remembered(place)
-    walked = place.states()["m01"] is not State.COMPLETED
+    walked = place.states()["m01"] is not MigrationState.COMPLETED
     assert before[:behind] == [1] * behind
     # It is remembered once it is done with a batch, and at most one is done that is not remembered.
     assert sum(before[behind:]) <= BATCH

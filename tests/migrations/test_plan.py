@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from monarch.databases.history import Action, Attempt, Record, State
+from monarch.databases.history import Action, Attempt, MigrationState, Record
 from monarch.errors import MigrationError, ProjectError
 from monarch.migrations.files import MigrationFile, checksum
-from monarch.migrations.plan import BeingRun, Wanted, Why, pending
+from monarch.migrations.plan import AlreadyRunning, Reason, RunSelection, pending
 from monarch.migrations.status import judge, list_status
 
 WHEN = datetime(2014, 5, 29, 0, 38)
@@ -28,66 +28,78 @@ def key(name: str) -> str:
     return f"_2014{name}_{name}_migration"
 
 
-def records(**states: State) -> dict[str, Record]:
+def records(**states: MigrationState) -> dict[str, Record]:
     return {key(name): Record(key(name), state, WHEN) for name, state in states.items()}
 
 
 def names(
     files: tuple[MigrationFile, ...],
     known: dict[str, Record],
-    wanted: Wanted = Wanted(),  # noqa: B008
+    wanted: RunSelection = RunSelection(),  # noqa: B008
 ) -> str:
     return "".join(step.file.name for step in pending(files, known, "dev", wanted))
 
 
 def test_what_is_not_completed_is_pending_also_what_was_merged_late(files: tuple[MigrationFile, ...]) -> None:
-    assert names(files, records(b=State.COMPLETED)) == "ac"
-    assert names(files, records(a=State.NEW)) == "abc"
-    assert names(files, records(a=State.COMPLETED, b=State.COMPLETED, c=State.COMPLETED)) == ""
-    assert pending((), {}, "dev", Wanted()) == ()
+    assert names(files, records(b=MigrationState.COMPLETED)) == "ac"
+    assert names(files, records(a=MigrationState.NEW)) == "abc"
+    assert (
+        names(
+            files, records(a=MigrationState.COMPLETED, b=MigrationState.COMPLETED, c=MigrationState.COMPLETED)
+        )
+        == ""
+    )
+    assert pending((), {}, "dev", RunSelection()) == ()
 
 
 def test_late_ones_are_called_so_and_refused_where_the_order_is_strict(
     files: tuple[MigrationFile, ...],
 ) -> None:
-    known = records(b=State.COMPLETED)
-    assert [step.why for step in pending(files, known, "dev", Wanted())] == [Why.LATE, Why.NEW]
+    known = records(b=MigrationState.COMPLETED)
+    assert [step.why for step in pending(files, known, "dev", RunSelection())] == [Reason.LATE, Reason.NEW]
     with pytest.raises(MigrationError, match=f"the order is strict: {key('a')}"):
-        pending(files, known, "dev", Wanted(strict_order=True))
-    assert names(files, known, Wanted(strict_order=True, only=("c",))) == "c"
+        pending(files, known, "dev", RunSelection(strict_order=True))
+    assert names(files, known, RunSelection(strict_order=True, only=("c",))) == "c"
     assert [row.late for row in list_status(files, known, {})] == [True, False, False]
 
 
-@pytest.mark.parametrize("state", [State.FAILED, State.INTERRUPTED])
-def test_nothing_goes_past_what_did_not_finish(state: State, files: tuple[MigrationFile, ...]) -> None:
-    known = records(a=State.COMPLETED, b=state)
-    for wanted in (Wanted(), Wanted(only=("c",)), Wanted(only=("c",), retry=True), Wanted(to="b")):
+@pytest.mark.parametrize("state", [MigrationState.FAILED, MigrationState.INTERRUPTED])
+def test_nothing_goes_past_what_did_not_finish(
+    state: MigrationState, files: tuple[MigrationFile, ...]
+) -> None:
+    known = records(a=MigrationState.COMPLETED, b=state)
+    for wanted in (
+        RunSelection(),
+        RunSelection(only=("c",)),
+        RunSelection(only=("c",), retry=True),
+        RunSelection(to="b"),
+    ):
         with pytest.raises(MigrationError, match=key("b")) as caught:
             pending(files, known, "dev", wanted)
         assert f"monarch migrate_one {key('b')} dev" in str(caught.value.hint)
         assert "monarch migrate dev --retry" in str(caught.value.hint)
-    assert names(files, known, Wanted(retry=True)) == "bc"
-    assert names(files, known, Wanted(retry=True, only=("b",))) == "b"
+    assert names(files, known, RunSelection(retry=True)) == "bc"
+    assert names(files, known, RunSelection(retry=True, only=("b",))) == "b"
     # What comes before it does not go past it.
-    assert names(files, records(b=state), Wanted(to="a")) == "a"
+    assert names(files, records(b=state), RunSelection(to="a")) == "a"
 
 
 def test_the_way_back_is_named_where_a_backup_was_taken(files: tuple[MigrationFile, ...]) -> None:
-    known = records(a=State.FAILED)
+    known = records(a=MigrationState.FAILED)
     known[key("a")] = replace(known[key("a")], attempt=Attempt("ann", backup="app__2014_05_29"))
     with pytest.raises(MigrationError) as caught:
-        pending(files, known, "dev", Wanted())
+        pending(files, known, "dev", RunSelection())
     assert "`monarch restore app__2014_05_29:dev`" in str(caught.value.hint)
     known[key("a")] = replace(known[key("a")], attempt=Attempt("ann", action=Action.ROLLBACK))
     with pytest.raises(MigrationError) as caught:
-        pending(files, known, "dev", Wanted())
+        pending(files, known, "dev", RunSelection())
     assert f"monarch rollback dev {key('a')}" in str(caught.value.hint)
 
 
 def test_what_somebody_runs_just_now_is_left_alone(files: tuple[MigrationFile, ...]) -> None:
-    running = Record(key("b"), State.PROCESSING, WHEN, Attempt("process 7 of ann on ci", alive=True))
-    with pytest.raises(BeingRun, match="by process 7 of ann on ci"):
-        pending(files, {running.key: running}, "dev", Wanted(retry=True))
+    running = Record(key("b"), MigrationState.PROCESSING, WHEN, Attempt("process 7 of ann on ci", alive=True))
+    with pytest.raises(AlreadyRunning, match="by process 7 of ann on ci"):
+        pending(files, {running.key: running}, "dev", RunSelection(retry=True))
 
 
 def test_what_did_not_finish_and_is_not_here_stands_in_the_way_of_a_retry_too(
@@ -95,27 +107,27 @@ def test_what_did_not_finish_and_is_not_here_stands_in_the_way_of_a_retry_too(
 ) -> None:
     a, _, c = files
     with pytest.raises(MigrationError, match="its file is not here"):
-        pending((a, c), records(b=State.FAILED), "dev", Wanted(retry=True))
+        pending((a, c), records(b=MigrationState.FAILED), "dev", RunSelection(retry=True))
 
 
 def test_to_and_only(files: tuple[MigrationFile, ...]) -> None:
-    assert names(files, {}, Wanted(to="b")) == "ab"
-    assert names(files, {}, Wanted(only=("c", "a"))) == "ac"
-    assert names(files, {}, Wanted(only=("c", "a"), to="b")) == "a"
-    assert names(files, records(a=State.COMPLETED), Wanted(only=("a",))) == ""
+    assert names(files, {}, RunSelection(to="b")) == "ab"
+    assert names(files, {}, RunSelection(only=("c", "a"))) == "ac"
+    assert names(files, {}, RunSelection(only=("c", "a"), to="b")) == "a"
+    assert names(files, records(a=MigrationState.COMPLETED), RunSelection(only=("a",))) == ""
     with pytest.raises(ProjectError, match="no migration 'd'"):
-        pending(files, {}, "dev", Wanted(to="d"))
+        pending(files, {}, "dev", RunSelection(to="d"))
 
 
 def test_a_repeatable_one_runs_again_when_its_file_has_changed_and_after_the_others(
     files: tuple[MigrationFile, ...],
 ) -> None:
-    known = records(a=State.COMPLETED, b=State.COMPLETED)
+    known = records(a=MigrationState.COMPLETED, b=MigrationState.COMPLETED)
     known[key("a")] = replace(known[key("a")], repeats=checksum(files[0]))
     assert names(files, known) == "c"
     files[0].path.write_text("another")
-    steps = pending(files, known, "dev", Wanted())
-    assert [(step.file.name, step.why) for step in steps] == [("c", Why.NEW), ("a", Why.CHANGED)]
+    steps = pending(files, known, "dev", RunSelection())
+    assert [(step.file.name, step.why) for step in steps] == [("c", Reason.NEW), ("a", Reason.CHANGED)]
     changed = list_status(files, known, {key("a"): "before"})[0]
     assert (changed.changed, changed.edited) == (True, False)
     assert judge("dev", list_status(files, known, {})).pending == (key("a"), key("c"))
@@ -130,21 +142,21 @@ def test_the_ends_of_lines_are_no_change(files: tuple[MigrationFile, ...]) -> No
 
 def test_a_history_without_any_file_is_the_wrong_folder() -> None:
     with pytest.raises(MigrationError, match="There are no migrations here"):
-        pending((), records(a=State.COMPLETED), "dev", Wanted())
+        pending((), records(a=MigrationState.COMPLETED), "dev", RunSelection())
 
 
 def test_list_status_shows_both_sides(files: tuple[MigrationFile, ...]) -> None:
     a, b, c = files
-    rows = list_status((a, c), records(a=State.COMPLETED, b=State.COMPLETED), {})
+    rows = list_status((a, c), records(a=MigrationState.COMPLETED, b=MigrationState.COMPLETED), {})
     assert [(row.key, row.state, row.file, row.gone) for row in rows] == [
-        (a.key, State.COMPLETED, a, False),
-        (b.key, State.COMPLETED, None, True),
-        (c.key, State.NEW, c, False),
+        (a.key, MigrationState.COMPLETED, a, False),
+        (b.key, MigrationState.COMPLETED, None, True),
+        (c.key, MigrationState.NEW, c, False),
     ]
 
 
 def test_an_edit_is_one_until_it_is_accepted(files: tuple[MigrationFile, ...]) -> None:
-    known = records(a=State.COMPLETED, b=State.COMPLETED)
+    known = records(a=MigrationState.COMPLETED, b=MigrationState.COMPLETED)
     a, b, _ = files
     rows = list_status((a,), known, {a.key: "before", b.key: checksum(b)})
     assert [(row.edited, row.gone) for row in rows] == [(True, False), (False, True)]
@@ -156,10 +168,10 @@ def test_an_edit_is_one_until_it_is_accepted(files: tuple[MigrationFile, ...]) -
 
 def test_the_verdict(files: tuple[MigrationFile, ...]) -> None:
     a, b, c = files
-    known = records(a=State.COMPLETED, b=State.INTERRUPTED)
+    known = records(a=MigrationState.COMPLETED, b=MigrationState.INTERRUPTED)
     verdict = judge("dev", list_status(files, known, {a.key: "before"}))
     assert (verdict.unfinished, verdict.pending, verdict.edited) == ((b.key,), (c.key,), (a.key,))
-    known = records(a=State.COMPLETED, c=State.COMPLETED)
+    known = records(a=MigrationState.COMPLETED, c=MigrationState.COMPLETED)
     verdict = judge("dev", list_status((b,), known, {}))
     assert (verdict.gone, verdict.ahead, verdict.pending, verdict.late) == (
         (a.key,),
@@ -174,8 +186,8 @@ def test_two_of_one_name_may_both_have_run_but_neither_may_be_pending(
 ) -> None:
     a = files[0]
     again = MigrationFile(Path("_2015a_A_migration.py"), "2015a", "A")
-    both = {file.key: Record(file.key, State.COMPLETED) for file in (a, again)}
-    assert pending((a, again), both, "dev", Wanted()) == ()
+    both = {file.key: Record(file.key, MigrationState.COMPLETED) for file in (a, again)}
+    assert pending((a, again), both, "dev", RunSelection()) == ()
     for known in ({}, {a.key: both[a.key]}, {again.key: both[again.key]}):
         with pytest.raises(ProjectError, match="Two migrations are called"):
-            pending((a, again), known, "dev", Wanted())
+            pending((a, again), known, "dev", RunSelection())

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from monarch.databases.history import State
+from monarch.databases.history import MigrationState
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL
 from monarch.errors import LockedError, MigrationError
 from tests.support.runs.migrate_runs import BEGIN, END, Ground, Machine, Run, gate, ground, named, records
@@ -210,7 +210,7 @@ def overtake(place: Ground, number: int) -> int:
     with place.run("migrate", "dev", machine=ELSEWHERE) as late:
         code = late.end()
     assert place.kept() == kept
-    assert set(place.states().values()) == {State.COMPLETED}
+    assert set(place.states().values()) == {MigrationState.COMPLETED}
     twice = [name for name, attempts in place.attempts().items() if attempts > 1]
     assert len(twice) <= 1
     for count in (place.count(BEGIN), place.count(END)):

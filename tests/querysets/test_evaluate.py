@@ -4,16 +4,16 @@ from textwrap import dedent, indent
 
 import pytest
 
-from monarch.databases.selection import Reference, Wanted
+from monarch.databases.selection import CollectionQuery, Reference
 from monarch.errors import Declined, MonarchError, ProjectError, UsageError
-from monarch.querysets.evaluate import Asked, ask
+from monarch.querysets.evaluate import EvaluatedQuerySet, ask
 from monarch.settings.environments import parse_environment
 from tests.support.runs.shell import Folder
 
 ENVIRONMENT = parse_environment("production", {"host": "localhost", "db_name": "dogs"})
 
 
-def asked(folder: Folder, body: str, *, above: str = "", **given: str) -> Asked:
+def asked(folder: Folder, body: str, *, above: str = "", **given: str) -> EvaluatedQuerySet:
     """What the query set ``Dogs`` wants, a class with this ``body``."""
     source = f"from monarch import QuerySet\n{dedent(above)}\nclass Dogs(QuerySet):\n"
     folder.write("querysets/dogs.py", source + indent(dedent(body).strip(), "    ") + "\n")
@@ -35,7 +35,7 @@ def test_what_it_wants(folder: Folder) -> None:
         """,
     )
     assert (found.name, found.options) == ("Dogs", {})
-    assert found.selection.wanted == (Wanted("dogs", {"n": 3}), Wanted("productiontheirs"))
+    assert found.selection.wanted == (CollectionQuery("dogs", {"n": 3}), CollectionQuery("productiontheirs"))
     assert found.selection.references == (Reference("dogs._id", "houses.dog_id"),)
     assert (found.selection.only, found.selection.exclude) == (("a", "b"), ("c",))
 
@@ -70,7 +70,7 @@ def test_a_prompt_taken_from_click_in_any_way_is_answered(folder: Folder, above:
         self.dump_collection("dogs", {"_id": prompt("Please enter a dog id", type=int)})
     """
     found = asked(folder, body, above=above, dog_id="42")
-    assert found.selection.wanted == (Wanted("dogs", {"_id": 42}),)
+    assert found.selection.wanted == (CollectionQuery("dogs", {"_id": 42}),)
     assert found.options == {"dog_id": "42"}
     with pytest.raises(UsageError, match="Dogs asks “Please enter a dog id”"):
         asked(folder, body, above=above)
@@ -170,7 +170,7 @@ def test_one_with_an_init_of_its_own(folder: Folder) -> None:
     def run(self):
         self.dump_collection(self.mine)
     """
-    assert asked(folder, body).selection.wanted == (Wanted("dogs"),)
+    assert asked(folder, body).selection.wanted == (CollectionQuery("dogs"),)
 
 
 def test_a_helper_asks_for_each_query_set_anew(folder: Folder) -> None:

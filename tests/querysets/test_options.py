@@ -12,7 +12,7 @@ import pytest
 from bson import ObjectId
 
 from monarch.errors import ProjectError, UsageError
-from monarch.querysets.options import Option, options_of, parse_options, values_of
+from monarch.querysets.options import QuerySetOption, options_of, parse_options, values_of
 from monarch.querysets.queryset import QuerySet
 
 
@@ -70,7 +70,7 @@ class Odd:
     ],
 )
 def test_a_text_becomes_a_value_of_the_type(kind: Any, text: str, value: Any) -> None:
-    found = Option("n", kind).convert(text)
+    found = QuerySetOption("n", kind).convert(text)
     assert found == value
     assert type(found) is type(value)
 
@@ -94,7 +94,7 @@ def test_a_text_becomes_a_value_of_the_type(kind: Any, text: str, value: Any) ->
 )
 def test_a_text_that_is_no_such_value(kind: Any, text: str, said: str, hint: str) -> None:
     with pytest.raises(UsageError) as raised:
-        Option("n", kind).convert(text)
+        QuerySetOption("n", kind).convert(text)
     assert said in raised.value.message
     assert hint in (raised.value.hint or "")
     assert raised.value.exit_code == 2
@@ -174,6 +174,6 @@ def test_options_that_are_none(texts: tuple[str, ...], said: str, hint: str) -> 
 
 
 def test_types_are_told_in_words() -> None:
-    assert Option("n", int).kind_name == "int"
-    assert Option("n", ObjectId).kind_name == "ObjectId"
-    assert typing.get_origin(Option("n", list[int]).kind) is list
+    assert QuerySetOption("n", int).kind_name == "int"
+    assert QuerySetOption("n", ObjectId).kind_name == "ObjectId"
+    assert typing.get_origin(QuerySetOption("n", list[int]).kind) is list

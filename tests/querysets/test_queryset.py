@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from monarch.databases.selection import Reference, Wanted
+from monarch.databases.selection import CollectionQuery, Reference
 from monarch.querysets.queryset import QuerySet
 
 
-def wanted(name: Any, *arguments: Any, **more: Any) -> Wanted:
+def wanted(name: Any, *arguments: Any, **more: Any) -> CollectionQuery:
     query_set = QuerySet()
     query_set.dump_collection(name, *arguments, **more)
     (one,) = query_set._wanted
@@ -29,12 +29,12 @@ def test_what_is_said_is_recorded_in_order() -> None:
 
 
 def test_everything_that_can_be_said_of_a_collection() -> None:
-    assert wanted("dogs", {"a": 1}, projection=["a"], sort="a", limit=3, missing_ok=True) == Wanted(
+    assert wanted("dogs", {"a": 1}, projection=["a"], sort="a", limit=3, missing_ok=True) == CollectionQuery(
         "dogs", {"a": 1}, ["a"], (("a", 1),), 3, missing_ok=True
     )
-    assert wanted("dogs", sample=10, seed=1) == Wanted("dogs", sample=10, seed=1)
+    assert wanted("dogs", sample=10, seed=1) == CollectionQuery("dogs", sample=10, seed=1)
     # As pymongo's find takes them: what is empty is as good as nothing.
-    assert wanted("dogs", {}, projection=[], sort=None, limit=0) == Wanted("dogs")
+    assert wanted("dogs", {}, projection=[], sort=None, limit=0) == CollectionQuery("dogs")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monarch.errors import LockedError, StoreError
-from monarch.stores.base import NameTaken, NotStored, Store, Stored
+from monarch.stores.base import NameTaken, NotStored, Store, StoredFile
 
 MiB = 1 << 20
 # Where names come by pages of a thousand, these need more than one.
@@ -450,7 +450,7 @@ def names(store: Store, prefix: str = "") -> list[str]:
     return [found.name for found in store.list(prefix)]
 
 
-def stored(store: Store, name: str) -> Stored:
+def stored(store: Store, name: str) -> StoredFile:
     """The only file whose name is ``name``."""
     (found,) = (found for found in store.list(name) if found.name == name)
     return found

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from monarch import Project
-from monarch.backups.catalog import Shelf, State
+from monarch.backups.catalog import BackupCatalog, BackupState
 from monarch.backups.codecs import CODECS
-from monarch.backups.create import Taken, Taking
+from monarch.backups.create import BackupCreation, BackupResult
 from monarch.backups.reader import verify
 from monarch.databases.base import Database
 from monarch.errors import MonarchError, RunInterrupted, StoreError
@@ -168,7 +168,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Faulty:
 
 
 @pytest.fixture
-def take(project: Folder, store: Faulty) -> Iterator[Callable[[], Taken]]:
+def take(project: Folder, store: Faulty) -> Iterator[Callable[[], BackupResult]]:
     """Takes a backup of a database of so many random bytes that it is written in several pieces."""
     source = random.Random(3)
     project.database.users.insert_many({"_id": n, "pad": source.randbytes(BYTES)} for n in range(DOCUMENTS))
@@ -176,12 +176,14 @@ def take(project: Folder, store: Faulty) -> Iterator[Callable[[], Taken]]:
         yield lambda: taking(database, store).run()
 
 
-def taking(database: Database, store: Store) -> Taking:
-    return Taking(database, "dev", "app", database.choose_engine("native"), store, "app", CODECS["gz"], 1)
+def taking(database: Database, store: Store) -> BackupCreation:
+    return BackupCreation(
+        database, "dev", "app", database.choose_engine("native"), store, "app", CODECS["gz"], 1
+    )
 
 
-def states(store: Faulty) -> set[State]:
-    return {backup.state for backup in Shelf(store.store).list()}
+def states(store: Faulty) -> set[BackupState]:
+    return {backup.state for backup in BackupCatalog(store.store).list()}
 
 
 # What a backup calls, and how often at least.
@@ -196,7 +198,7 @@ LEAST = {"prepare": 1, "list": 2, "create": 2, "write": 5, "finish": 2}
 )
 def test_whatever_call_fails_nothing_is_kept(
     store: Faulty,
-    take: Callable[[], Taken],
+    take: Callable[[], BackupResult],
     kind: str,
     error: BaseException,
     raises: type[MonarchError],
@@ -215,12 +217,12 @@ def test_whatever_call_fails_nothing_is_kept(
         store.struck.clear()
         assert names(store.store) == [], f"after {kind} number {number}"
     assert number > LEAST[kind]
-    assert states(store) == {State.GOOD}
+    assert states(store) == {BackupState.GOOD}
 
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_backup_whose_last_answer_is_lost_is_not_kept(
-    store: Faulty, take: Callable[[], Taken], number: int
+    store: Faulty, take: Callable[[], BackupResult], number: int
 ) -> None:
     store.fail("finish", at=number, lost=True)
     with pytest.raises(StoreError):
@@ -230,7 +232,7 @@ def test_a_backup_whose_last_answer_is_lost_is_not_kept(
 
 @pytest.mark.parametrize("kind", ["write", "finish"])
 def test_an_archive_that_cannot_be_removed_is_incomplete(
-    store: Faulty, take: Callable[[], Taken], kind: str
+    store: Faulty, take: Callable[[], BackupResult], kind: str
 ) -> None:
     """Its manifest is what fails, and then to delete it."""
     take()
@@ -239,11 +241,14 @@ def test_an_archive_that_cannot_be_removed_is_incomplete(
     store.fail("delete", for_good=True)
     with pytest.raises(StoreError, match=kind):
         take()
-    assert sorted(backup.state.value for backup in Shelf(store.store).list()) == ["good", "incomplete"]
+    assert sorted(backup.state.value for backup in BackupCatalog(store.store).list()) == [
+        "good",
+        "incomplete",
+    ]
 
 
 def test_a_store_that_breaks_down_at_any_call_keeps_nothing_good(
-    store: Faulty, take: Callable[[], Taken]
+    store: Faulty, take: Callable[[], BackupResult]
 ) -> None:
     for number in count(1):
         store.break_down(at=number)
@@ -255,17 +260,19 @@ def test_a_store_that_breaks_down_at_any_call_keeps_nothing_good(
             break
         store.mend()
         store.struck.clear()
-        assert states(store) <= {State.RUNNING, State.UNFINISHED, State.INCOMPLETE}
+        assert states(store) <= {BackupState.RUNNING, BackupState.UNFINISHED, BackupState.INCOMPLETE}
     assert number > 10
     store.mend()
-    assert {backup.name for backup in Shelf(store).list() if backup.restorable} == {taken.name}
+    assert {backup.name for backup in BackupCatalog(store).list() if backup.restorable} == {taken.name}
     # What lies around takes nothing from the next one.
     assert take().name != taken.name
 
 
-def test_a_store_that_is_full_at_any_byte_keeps_nothing(store: Faulty, take: Callable[[], Taken]) -> None:
+def test_a_store_that_is_full_at_any_byte_keeps_nothing(
+    store: Faulty, take: Callable[[], BackupResult]
+) -> None:
     size = take().manifest.size
-    (good,) = Shelf(store.store).list()
+    (good,) = BackupCatalog(store.store).list()
     (manifest,) = (found.bytes for found in store.list() if found.name.endswith(".json"))
     source = random.Random(4)
     inside = [source.randrange(size) for _ in range(5)]
@@ -273,34 +280,36 @@ def test_a_store_that_is_full_at_any_byte_keeps_nothing(store: Faulty, take: Cal
         store.cut("write", after=room)
         with pytest.raises(StoreError):
             take()
-        assert Shelf(store.store).list() == (good,)
+        assert BackupCatalog(store.store).list() == (good,)
         assert len(names(store.store)) == 2
 
 
 @pytest.mark.parametrize("kind", ["write", "finish"])
-def test_two_backups_at_one_moment_get_two_names(store: Faulty, take: Callable[[], Taken], kind: str) -> None:
+def test_two_backups_at_one_moment_get_two_names(
+    store: Faulty, take: Callable[[], BackupResult], kind: str
+) -> None:
     """One waits at its first call of a kind; before it creates anything, it has seen which names are free."""
     stall = store.stall(kind)
-    first_is = {State.RUNNING} if kind != "create" else set()
+    first_is = {BackupState.RUNNING} if kind != "create" else set()
     with ThreadPoolExecutor(1) as threads:
         first = threads.submit(take)
         assert stall.reached.wait(20)
         assert states(store) == first_is
         second = take()
-        assert states(store) == {State.GOOD} | first_is
+        assert states(store) == {BackupState.GOOD} | first_is
         stall.go_on()
         taken = [first.result(20), second]
     one, two = taken if first_is else reversed(taken)
     assert two.name == one.name + "_2"
-    shelf = Shelf(store.store)
+    shelf = BackupCatalog(store.store)
     assert {backup.name for backup in shelf.list()} == {one.name for one in taken}
     for backup in shelf.list():
         verify(shelf, backup)
 
 
-def test_a_backup_that_is_cut_in_reading_is_an_error(store: Faulty, take: Callable[[], Taken]) -> None:
+def test_a_backup_that_is_cut_in_reading_is_an_error(store: Faulty, take: Callable[[], BackupResult]) -> None:
     take()
-    shelf = Shelf(store)
+    shelf = BackupCatalog(store)
     (backup,) = shelf.list()
     (manifest,) = (found.bytes for found in store.list() if found.name.endswith(".json"))
     for room in (0, manifest, manifest + 1, manifest + backup.bytes // 2, manifest + backup.bytes - 1):
@@ -319,14 +328,14 @@ def test_a_backup_that_is_cut_in_reading_is_an_error(store: Faulty, take: Callab
 @pytest.mark.parametrize("lost", [False, True])
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_backup_that_is_deleted_halfway_is_incomplete(
-    store: Faulty, take: Callable[[], Taken], number: int, lost: bool
+    store: Faulty, take: Callable[[], BackupResult], number: int, lost: bool
 ) -> None:
     take()
-    shelf = Shelf(store)
+    shelf = BackupCatalog(store)
     store.fail("delete", at=number, lost=lost)
     with pytest.raises(StoreError):
         shelf.delete(shelf.list()[0])
-    left = [State.GOOD, State.INCOMPLETE, None][number - 1 + lost]
+    left = [BackupState.GOOD, BackupState.INCOMPLETE, None][number - 1 + lost]
     assert states(store) == ({left} if left else set())
     for backup in shelf.list():
         shelf.delete(backup)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from monarch.commands.console.output import count, duration, print_table, shorten, size
 
 if TYPE_CHECKING:
-    from monarch.databases.base import Copied, Held
+    from monarch.databases.base import CollectionSummary, CopiedCollection
 
 # Room for the other columns in a terminal of the usual width.
 _WIDEST = 36
 
 
-def print_collections(collections: Sequence[Held], seconds: Sequence[str] | None = None) -> None:
+def print_collections(collections: Sequence[CollectionSummary], seconds: Sequence[str] | None = None) -> None:
     """A table of ``collections``, with the time that each took where that is known."""
     if not collections:
         return
@@ -27,12 +27,12 @@ def print_collections(collections: Sequence[Held], seconds: Sequence[str] | None
     print_table(headers, rows, right=(1, 2, 3, 4))
 
 
-def print_copied(collections: Sequence[Copied]) -> None:
+def print_copied(collections: Sequence[CopiedCollection]) -> None:
     """A table of what was copied."""
     print_collections(collections, [duration(copied.seconds) for copied in collections])
 
 
-def summary(collections: Sequence[Held]) -> str:
+def summary(collections: Sequence[CollectionSummary]) -> str:
     """How much that is altogether. As drop_db counts: views hold nothing, and buckets are no documents."""
     with_documents = [held for held in collections if held.kind != "view"]
     documents = sum(held.documents for held in with_documents if held.kind == "collection")
@@ -40,7 +40,7 @@ def summary(collections: Sequence[Held]) -> str:
     return f"{count(len(with_documents), 'collection')}, {count(documents, 'document')}, {total}"
 
 
-def _cells(held: Held) -> tuple[str, ...]:
+def _cells(held: CollectionSummary) -> tuple[str, ...]:
     name = shorten(held.name, _WIDEST) if sys.stdout.isatty() else held.name
     if held.kind == "view":
         return name, "view", "-", "-"

@@ -19,7 +19,7 @@ _WIDTH = 20
 _RECENT = 5.0
 
 
-class Bar(Told):
+class ProgressBar(Told):
     """Progress for people who watch: documents, bytes, speed and time left, as wide as the terminal is."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Bar(Told):
         self._said_at = time.monotonic()
         self._history: list[tuple[float, int]] = []
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> ProgressBar:
         return self
 
     def __exit__(

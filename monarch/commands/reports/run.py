@@ -14,13 +14,13 @@ import click
 
 from monarch.commands.console.boundary import was_signalled
 from monarch.commands.console.output import duration
-from monarch.commands.console.progress_bar import Bar
+from monarch.commands.console.progress_bar import ProgressBar
 from monarch.errors import MonarchError, UsageError
 from monarch.progress import Progress
 from monarch.system.secrets import redact
 
 if TYPE_CHECKING:
-    from monarch.migrations.migrate import Migrated
+    from monarch.migrations.migrate import RunResult
 
 _INTERRUPTED = 130
 
@@ -43,7 +43,7 @@ class Story:
     planned: tuple[str, ...] = ()
     done: list[Finished] = field(default_factory=list)
     running: str | None = None
-    result: Migrated | None = None
+    result: RunResult | None = None
     backup: str | None = None
     error: str | None = None
     hint: str | None = None
@@ -71,7 +71,7 @@ class Story:
         return tuple(key for key in self.planned if key not in begun)
 
 
-class Report(Bar):
+class Report(ProgressBar):
     """To people."""
 
     def __init__(self, story: Story) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from monarch.databases.base import Archive, Files, Held
+from monarch.databases.base import ArchiveSource, CollectionSummary, FileSet
 from monarch.databases.mongo.connection import connect
 from monarch.databases.mongo.database import MongoDatabase
 from monarch.errors import ServerError
@@ -32,15 +32,15 @@ def open_database(environment: Environment, root: Path, progress: Progress) -> I
         yield MongoDatabase(environment, client)
 
 
-def open_archive(stream: Stream, expected: tuple[Held, ...]) -> Archive:
+def open_archive(stream: Stream, expected: tuple[CollectionSummary, ...]) -> ArchiveSource:
     """An archive in mongodump's format."""
-    from monarch.databases.mongo.sources.archive import MongoArchive
+    from monarch.databases.mongo.sources.archive import MongoArchiveSource
 
-    return MongoArchive(stream, expected)
+    return MongoArchiveSource(stream, expected)
 
 
-def open_files(files: Files) -> Archive:
+def open_files(files: FileSet) -> ArchiveSource:
     """What mongodump writes into a folder."""
-    from monarch.databases.mongo.sources.folder import MongoFiles
+    from monarch.databases.mongo.sources.folder import MongoFolderSource
 
-    return MongoFiles(files)
+    return MongoFolderSource(files)

@@ -6,14 +6,22 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
-from monarch.databases.base import Contents, Copied, Database, Dump, Engine, LiveDump, Work
-from monarch.databases.history import Recorder
+from monarch.databases.base import (
+    Contents,
+    CopiedCollection,
+    Database,
+    Engine,
+    LiveSource,
+    MigrationClient,
+    Source,
+)
+from monarch.databases.history import HistoryWriter
 from monarch.databases.lease import Holder, Lease
 from monarch.databases.mongo import lease as leases
 from monarch.databases.mongo.collection_names import is_ours
 from monarch.databases.mongo.connection import Client, explained, full_uri
-from monarch.databases.mongo.handle import Endpoint
-from monarch.databases.mongo.history.reader import MongoHistory
+from monarch.databases.mongo.handle import DatabaseHandle
+from monarch.databases.mongo.history.reader import MongoHistoryReader
 from monarch.databases.mongo.swap_state import unfinished
 from monarch.databases.selection import Selection
 from monarch.progress import Progress
@@ -33,11 +41,11 @@ class MongoDatabase(Database):
         self._environment = environment
         self._client = client
         self._database = client[environment.db_name]
-        self._history = MongoHistory(environment, self._database)
-        self._endpoint = Endpoint(environment, self._database)
+        self._history = MongoHistoryReader(environment, self._database)
+        self._endpoint = DatabaseHandle(environment, self._database)
 
     @property
-    def history(self) -> MongoHistory:
+    def history(self) -> MongoHistoryReader:
         return self._history
 
     def handles(self) -> dict[str, object]:
@@ -91,13 +99,13 @@ class MongoDatabase(Database):
         holder = self.holder()
         return holder is not None and holder.run == lease.run
 
-    def recorder(self, lease: Lease) -> Recorder:
-        from monarch.databases.mongo.history.writer import MongoRecorder
+    def recorder(self, lease: Lease) -> HistoryWriter:
+        from monarch.databases.mongo.history.writer import MongoHistoryWriter
 
         assert isinstance(lease, leases.MongoLease)
-        return MongoRecorder(self._environment, self._database, lease)
+        return MongoHistoryWriter(self._environment, self._database, lease)
 
-    def work(self) -> AbstractContextManager[Work]:
+    def work(self) -> AbstractContextManager[MigrationClient]:
         from monarch.databases.mongo.history.migration_client import open_work
 
         return open_work(self._environment)
@@ -130,28 +138,28 @@ class MongoDatabase(Database):
 
         return choose_engine(wanted)
 
-    def dump(self, engine: Engine, selection: Selection | None = None) -> LiveDump:
+    def dump(self, engine: Engine, selection: Selection | None = None) -> LiveSource:
         from monarch.databases.mongo.engines.base import MongoEngine
-        from monarch.databases.mongo.sources.server import MongoLiveDump
+        from monarch.databases.mongo.sources.server import MongoServerSource
 
         assert isinstance(engine, MongoEngine)
-        return MongoLiveDump(self._endpoint, engine, selection)
+        return MongoServerSource(self._endpoint, engine, selection)
 
     def replace(
         self,
-        dump: Dump,
+        dump: Source,
         engine: Engine,
         lease: Lease,
         purpose: str,
         *,
         in_place: bool = False,
         progress: Progress,
-    ) -> tuple[Copied, ...]:
+    ) -> tuple[CopiedCollection, ...]:
         from monarch.databases.mongo.engines.base import MongoEngine
-        from monarch.databases.mongo.sources.base import MongoDump
+        from monarch.databases.mongo.sources.base import MongoSource
         from monarch.databases.mongo.swap.replace import Replacement
 
-        assert isinstance(dump, MongoDump)
+        assert isinstance(dump, MongoSource)
         assert isinstance(engine, MongoEngine)
         replacement = Replacement(self._endpoint.on_primary(), lease, engine, progress, purpose)
         return replacement.run(dump, in_place=in_place)

@@ -21,7 +21,7 @@ DURABLE: Mapping[str, Any] = {"w": "majority", "j": True, "wtimeout": 60_000}
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class DatabaseHandle:
     """An environment and its connected database. ``environment`` has the host of a server that runs."""
 
     environment: Environment
@@ -44,7 +44,7 @@ class Endpoint:
         with self.explained():
             return self.database.command(name, value, **arguments)
 
-    def on_primary(self) -> Endpoint:
+    def on_primary(self) -> DatabaseHandle:
         """The same, reading from where one writes whatever the settings prefer."""
         database = self.database.with_options(read_preference=ReadPreference.PRIMARY)
         return replace(self, database=database)

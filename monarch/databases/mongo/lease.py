@@ -19,10 +19,10 @@ from pymongo import ReadPreference, ReturnDocument, WriteConcern
 from pymongo.database import Database as PyMongoDatabase
 from pymongo.errors import PyMongoError
 
-from monarch.databases.lease import SECONDS, Held, Holder, Lease
+from monarch.databases.lease import SECONDS, Holder, Lease, LeaseHeld
 from monarch.databases.mongo.collection_names import LEASE, THE_LEASE
 from monarch.databases.mongo.connection import explained
-from monarch.databases.mongo.handle import Endpoint
+from monarch.databases.mongo.handle import DatabaseHandle
 from monarch.databases.mongo.retry import patiently
 from monarch.errors import LeaseLost, MonarchError, ServerError
 from monarch.settings.environments import Environment
@@ -61,7 +61,7 @@ def hold(
 
     A holder that has died on this machine is replaced at once, one elsewhere when its time is over.
 
-    :raises Held: naming the holder.
+    :raises LeaseHeld: naming the holder.
     """
     lease = MongoLease(environment, database)
     lease.take(purpose, origin)
@@ -98,7 +98,7 @@ class MongoLease(Lease):
     def take(self, purpose: str, origin: Origin) -> None:
         """Take it, if nobody has it or the holder has died.
 
-        :raises Held: naming the holder.
+        :raises LeaseHeld: naming the holder.
         """
         holder = {**owner.identity(), "run": self._run, "purpose": purpose}
         holder |= {name: value for name, value in vars(origin).items() if value is not None}
@@ -107,7 +107,7 @@ class MongoLease(Lease):
             # By its number, so that of two who see the same dead holder one comes first.
             found = self._try(holder, found.get("fence"))
         if not self._is_mine(found):
-            raise Held(
+            raise LeaseHeld(
                 f"{self._environment.name!r} is held by {_describe(found)}.",
                 "Wait until that is done. If the process is gone, the lease ends by itself in "
                 f"{SECONDS} seconds, or now: monarch unlock {self._environment.name}",
@@ -223,7 +223,7 @@ class MongoLease(Lease):
         return found
 
 
-def find_holder(endpoint: Endpoint) -> Holder | None:
+def find_holder(endpoint: DatabaseHandle) -> Holder | None:
     """Whoever holds the lease of ``endpoint``, also if the time of that is over."""
     primary = endpoint.on_primary()
     is_date = {"$eq": [{"$type": "$taken_at"}, "date"]}
@@ -248,7 +248,7 @@ def find_holder(endpoint: Endpoint) -> Holder | None:
     )
 
 
-def release(endpoint: Endpoint, holder: Holder) -> bool:
+def release(endpoint: DatabaseHandle, holder: Holder) -> bool:
     """Take the lease away from ``holder``; False if it had it no more."""
     leases = endpoint.on_primary().database.get_collection(LEASE, write_concern=_ACKNOWLEDGED)
     theirs: dict[str, Any] = {"_id": THE_LEASE, "fence": holder.fence, "holder": {"$exists": True}}

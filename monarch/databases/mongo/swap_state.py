@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from monarch.databases.history import NotWhole
+from monarch.databases.history import IncompleteDatabase
 
 SWAPPING, EMPTIED, STUCK = "swapping", "emptied", "stuck"
 
 
-def unfinished(name: str, head: Mapping[str, Any]) -> NotWhole:
+def unfinished(name: str, head: Mapping[str, Any]) -> IncompleteDatabase:
     """The error for somebody who wants to use the environment ``name`` as if it were whole."""
     if head.get("state") == EMPTIED:
-        return NotWhole(
+        return IncompleteDatabase(
             f"{name!r} was emptied for `{head.get('purpose')}`, which did not come to its end.",
             f"Copy or restore into it again, or drop it: monarch drop_db {name}",
         )
     if head.get("state") == STUCK:
-        return NotWhole(
+        return IncompleteDatabase(
             f"{name!r} is not whole: `{head.get('purpose')}` could not be finished.",
             f"Copy or restore into it again, or drop it: monarch drop_db {name}",
         )
-    return NotWhole(
+    return IncompleteDatabase(
         f"{name!r} is in the middle of `{head.get('purpose')}`, which was cut off.",
         f"`monarch list_migrations {name}` finishes that.",
     )

@@ -14,7 +14,7 @@ from monarch.stores.s3.errors import code_of, explain
 
 
 @dataclass(frozen=True)
-class Place:
+class Bucket:
     """A bucket behind ``client``, which is safe for threads, and what the settings say of it."""
 
     client: Any

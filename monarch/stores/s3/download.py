@@ -11,7 +11,7 @@ from typing import Any
 
 from monarch.errors import StoreError
 from monarch.stores.s3 import futures as background
-from monarch.stores.s3.bucket import Place
+from monarch.stores.s3.bucket import Bucket
 from monarch.stores.s3.errors import code_of
 from monarch.system.streams import Stream
 
@@ -22,7 +22,7 @@ _PAUSE = 0.1
 
 
 @contextmanager
-def download(place: Place, name: str, start: int) -> Iterator[Stream]:
+def download(place: Bucket, name: str, start: int) -> Iterator[Stream]:
     """The object called ``name`` from byte ``start`` on; see `Store.open`."""
     yield _Ranges(place, name, start)
 
@@ -30,7 +30,7 @@ def download(place: Place, name: str, start: int) -> Iterator[Stream]:
 class _Ranges(Stream):
     """An object, of which some ranges ahead have been asked for: one for each that may be under way."""
 
-    def __init__(self, place: Place, name: str, start: int) -> None:
+    def __init__(self, place: Bucket, name: str, start: int) -> None:
         self._place = place
         self._name = name
         # The first range at once: it tells how many bytes there are, and that there is such an object.
@@ -71,7 +71,7 @@ class Range:
 
     def __init__(
         self,
-        place: Place,
+        place: Bucket,
         name: str,
         start: int,
         length: int,

@@ -14,8 +14,8 @@ from typing import Any
 
 from monarch.errors import StoreError
 from monarch.store_settings import S3Settings
-from monarch.stores.base import NameTaken, NotStored, Store, Stored, Upload
-from monarch.stores.s3.bucket import Place
+from monarch.stores.base import NameTaken, NotStored, Store, StoredFile, Upload
+from monarch.stores.s3.bucket import Bucket
 from monarch.stores.s3.client import HASTE_SECONDS, MOST_AT_ONCE, make_client
 from monarch.stores.s3.download import download
 from monarch.stores.s3.errors import code_of
@@ -41,12 +41,12 @@ class S3Store(Store):
         self._client = start(make_client, settings, patience)
 
     @cached_property
-    def _at(self) -> Place:
-        return Place(self._client.result(), self._settings)
+    def _at(self) -> Bucket:
+        return Bucket(self._client.result(), self._settings)
 
-    def _hasty(self) -> Place:
+    def _hasty(self) -> Bucket:
         """The same for who does not want to wait."""
-        return Place(make_client(self._settings, HASTE_SECONDS), self._settings)
+        return Bucket(make_client(self._settings, HASTE_SECONDS), self._settings)
 
     @property
     def place(self) -> str:
@@ -85,7 +85,7 @@ class S3Store(Store):
     def open(self, name: str, start: int = 0) -> AbstractContextManager[Stream]:
         return download(self._at, name, start)
 
-    def list(self, prefix: str = "") -> Iterator[Stored]:
+    def list(self, prefix: str = "") -> Iterator[StoredFile]:
         # First what has begun: what ends meanwhile is then there twice, and not missed.
         for upload in self._unfinished_uploads(prefix):
             if name := self._name(upload["Key"]):
@@ -96,7 +96,7 @@ class S3Store(Store):
             page = self._at.list_objects(**pages, **more)
             for entry in page.get("Contents", ()):
                 if name := self._name(entry["Key"]):
-                    yield Stored(name, int(entry["Size"]), entry["LastModified"])
+                    yield StoredFile(name, int(entry["Size"]), entry["LastModified"])
             if not page.get("IsTruncated"):
                 break
             more = {"ContinuationToken": page["NextContinuationToken"]}
@@ -165,7 +165,7 @@ class S3Store(Store):
                 "UploadIdMarker": page.get("NextUploadIdMarker", ""),
             }
 
-    def _unfinished(self, name: str, upload: dict[str, Any]) -> Stored:
+    def _unfinished(self, name: str, upload: dict[str, Any]) -> StoredFile:
         size, modified = 0, upload.get("Initiated") or datetime.now(UTC)
         more: dict[str, Any] = {"UploadId": upload["UploadId"]}
         with suppress(StoreError):  # done or gone meanwhile
@@ -177,7 +177,7 @@ class S3Store(Store):
                 if not page.get("IsTruncated") or not page.get("NextPartNumberMarker"):
                     break
                 more["PartNumberMarker"] = page["NextPartNumberMarker"]
-        return Stored(name, size, modified, unfinished=True, busy=None)
+        return StoredFile(name, size, modified, unfinished=True, busy=None)
 
     def _name(self, key: str) -> str | None:
         """What the object of this key is called; None if it is a folder's, or below one."""

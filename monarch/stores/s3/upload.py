@@ -15,7 +15,7 @@ from typing import Any
 
 from monarch.errors import StoreError
 from monarch.stores.base import NameTaken, NotStored, Upload
-from monarch.stores.s3.bucket import Place
+from monarch.stores.s3.bucket import Bucket
 from monarch.stores.s3.errors import code_of
 from monarch.stores.s3.futures import start
 
@@ -48,7 +48,7 @@ class _Part:
 class S3Upload(Upload):
     """A multipart upload that has begun. Memory is that of the parts under way, and of one more."""
 
-    def __init__(self, place: Place, hasty: Callable[[], Place], name: str) -> None:
+    def __init__(self, place: Bucket, hasty: Callable[[], Bucket], name: str) -> None:
         """``hasty`` makes the same place for who does not want to wait."""
         self._place = place
         self._hasty = hasty
@@ -197,7 +197,7 @@ class S3Upload(Upload):
             return self._is_ours(self._place)
         return False
 
-    def _is_ours(self, place: Place) -> bool:
+    def _is_ours(self, place: Bucket) -> bool:
         """Whether it is there, and nobody else's."""
         found = place.find(self._name)
         return found is not None and found.get("Metadata", {}).get(_MARK) == self._mark

@@ -8,7 +8,7 @@ import pytest
 from bson import ObjectId
 
 from monarch.databases import open_database
-from monarch.databases.base import Database, Work
+from monarch.databases.base import Database, MigrationClient
 from monarch.settings.environments import Environment, parse_environment
 from tests.databases.contract import DatabaseContract
 from tests.support.servers.mongod import Server
@@ -23,7 +23,7 @@ def environment(server: Server) -> Iterator[Environment]:
 
 
 class TestMongoDatabase(DatabaseContract):
-    def write_three(self, work: Work) -> None:
+    def write_three(self, work: MigrationClient) -> None:
         database: Any = work.handles["database"]
         database.written.insert_one({"_id": 1})
         database.written.insert_many([{"_id": "two"}, {"_id": 3.5}])

@@ -17,7 +17,7 @@ from pymongo.database import Database
 
 import monarch.stores.s3
 from monarch import Project
-from monarch.backups.catalog import Backup, State
+from monarch.backups.catalog import Backup, BackupState
 from monarch.backups.reader import verify
 from tests.commands.backups.test_buckets import keep_in
 from tests.support.runs.backup_kills import Command
@@ -85,10 +85,10 @@ class Yard:
         listed = shelf.list()
         others = [backup for backup in listed if backup.name != self.good]
         for backup in listed:
-            if backup.state is State.GOOD:
+            if backup.state is BackupState.GOOD:
                 verify(shelf, backup)
             else:
-                assert backup.state in (State.BEGUN, State.INCOMPLETE)
+                assert backup.state in (BackupState.BEGUN, BackupState.INCOMPLETE)
                 ran = self.folder.inside("restore", f"{backup.name}:target", "--yes")
                 assert ran.code == (4 if backup.busy else 1)
                 assert f"Backup {backup.name!r} is " in ran.err
@@ -132,7 +132,7 @@ def test_a_backup_is_killed(here: Yard, side: What) -> None:
         for other in others:
             assert here.folder.inside("delete_backup", other.name, "--yes").code == 0
         assert here.content() == before
-    assert State.BEGUN in states
+    assert BackupState.BEGUN in states
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -148,7 +148,7 @@ def test_a_backup_is_interrupted(here: Yard, side: What) -> None:
         assert code in (0, 130), here.said()
         assert "Traceback" not in here.said()
         if code == 130:
-            assert all(other.state is State.BEGUN for other in others)
+            assert all(other.state is BackupState.BEGUN for other in others)
         for other in others:
             here.folder.inside("delete_backup", other.name, "--yes")
         assert here.content() == before

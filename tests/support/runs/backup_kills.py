@@ -28,7 +28,7 @@ import monarch.databases.mongo.sources.archive
 import monarch.databases.mongo.sources.server
 import monarch.stores.local
 from monarch import Project
-from monarch.backups.catalog import Backup, Shelf, State
+from monarch.backups.catalog import Backup, BackupCatalog, BackupState
 from monarch.backups.codecs import CODECS
 from monarch.backups.reader import verify
 from monarch.commands import cli
@@ -136,7 +136,7 @@ class Yard:
         return self.folder.path / "told"
 
     @property
-    def shelf(self) -> Shelf:
+    def shelf(self) -> BackupCatalog:
         return Project(self.folder.path).shelf
 
     def files(self) -> Files:
@@ -182,7 +182,7 @@ class Yard:
         :return: what is there besides the good one.
         """
         listed = self.shelf.list()
-        assert [backup.state for backup in listed if backup.name == self.good] == [State.GOOD]
+        assert [backup.state for backup in listed if backup.name == self.good] == [BackupState.GOOD]
         verify(self.shelf, self.shelf.get(self.good))
         others = [backup for backup in listed if backup.name != self.good]
         for backup in others:
@@ -197,7 +197,7 @@ class Yard:
 
     def judge(self, backup: Backup) -> None:
         """See that ``backup`` is what it is called, and if that is not good, that every command says so."""
-        if backup.state is State.GOOD:
+        if backup.state is BackupState.GOOD:
             self.require_good(backup.name)
             # Of each constellation of files one is restored.
             if (files := tuple(name.removeprefix(backup.name) for name in self.files())) not in self.restored:
@@ -205,7 +205,7 @@ class Yard:
                 Project(self.folder.path).restore(backup.name, "spare", engine="native")
                 assert_equal(describe(self.source), describe(self.spare))
             return
-        assert backup.state in (State.UNFINISHED, State.INCOMPLETE)
+        assert backup.state in (BackupState.UNFINISHED, BackupState.INCOMPLETE)
         said = self.run("list_backups").err
         assert f"Note: {backup.name} is {backup.state.value}: {backup.why}." in said
         assert f"To remove it: monarch delete_backup {backup.name}" in said
@@ -217,7 +217,7 @@ class Yard:
     def require_good(self, name: str) -> None:
         """See that the backup called ``name`` is whole, and holds what the good one holds."""
         backup = self.shelf.get(name)
-        assert backup.state is State.GOOD
+        assert backup.state is BackupState.GOOD
         verify(self.shelf, backup)
         good = self.shelf.manifest(self.shelf.get(self.good))
         assert self.shelf.manifest(backup).collections == good.collections

@@ -33,7 +33,7 @@ from pymongo.database import Database
 # What a run imports when it is used: in the process from which the runs are forked, once.
 from monarch import Project
 from monarch.commands import cli
-from monarch.databases.history import UNFINISHED, State
+from monarch.databases.history import UNFINISHED, MigrationState
 from monarch.databases.lease import SECONDS as SECONDS_HELD
 from monarch.databases.mongo import lease as leases
 from monarch.databases.mongo import retry as patience
@@ -63,7 +63,7 @@ ran.insert_one({{'by': {name!r}, 'what': 'begin'}})
 {work}
 ran.insert_one({{'by': {name!r}, 'what': 'end'}})
 """
-ENDED = (State.COMPLETED, State.FAILED, State.INTERRUPTED)
+ENDED = (MigrationState.COMPLETED, MigrationState.FAILED, MigrationState.INTERRUPTED)
 
 
 def gate(parties: int) -> Barrier:
@@ -285,7 +285,7 @@ class Ground:
     def count(self, what: str) -> Counter[str]:
         return Counter(by for by, said in self.documents() if said == what)
 
-    def states(self) -> dict[str, State]:
+    def states(self) -> dict[str, MigrationState]:
         """What `list_migrations` says, by name."""
         told = {status.key: status.state for status in self.project.list_migrations("direct")}
         return {name: told[key] for name, key in self.keys.items()}
@@ -293,13 +293,13 @@ class Ground:
     def require_once(self) -> None:
         """See that each has run once, in order, no two at once, and that all is recorded."""
         assert self.documents() == [(name, what) for name in self.keys for what in (BEGIN, END)]
-        assert set(self.states().values()) == {State.COMPLETED}
+        assert set(self.states().values()) == {MigrationState.COMPLETED}
         assert [
             (row["key"], row["outcome"])
             for row in self.database[JOURNAL].find(sort=[("started_at", 1), ("_id", 1)])
         ] == [(key, "Completed") for key in self.keys.values()]
 
-    def require_told(self, cut: Collection[State]) -> str | None:
+    def require_told(self, cut: Collection[MigrationState]) -> str | None:
         """See that what is told is true of the documents.
 
         :return: the migration that was cut off, in one of the states ``cut``.
@@ -309,18 +309,18 @@ class Ground:
         unfinished = [name for name, state in states.items() if state in UNFINISHED]
         assert len(unfinished) <= 1
         for name, state in states.items():
-            if state is State.COMPLETED:
+            if state is MigrationState.COMPLETED:
                 assert (begun[name], ended[name], attempts[name]) == (1, 1, 1), name
-            elif state is State.NEW:
+            elif state is MigrationState.NEW:
                 assert (begun[name], ended[name]) == (0, 0), name
             else:
                 assert state in cut, (name, state)
                 assert ended[name] <= begun[name] <= attempts[name] == 1, name
-        order = [state for state in states.values() if state is not State.NEW]
-        assert all(state is State.COMPLETED for state in order[:-1])
+        order = [state for state in states.values() if state is not MigrationState.NEW]
+        assert all(state is MigrationState.COMPLETED for state in order[:-1])
         return unfinished[0] if unfinished else None
 
-    def mend(self, cut: Collection[State] = (State.INTERRUPTED,)) -> str | None:
+    def mend(self, cut: Collection[MigrationState] = (MigrationState.INTERRUPTED,)) -> str | None:
         """After a run that ended somehow: look, run the next command, then mend, and look again.
 
         :return: the migration that was cut off.
@@ -328,7 +328,7 @@ class Ground:
         self.settle()
         left = self.require_told(cut)
         begun, ended, attempts = self.count(BEGIN), self.count(END), self.attempts()
-        rest = [name for name, state in self.states().items() if state is not State.COMPLETED]
+        rest = [name for name, state in self.states().items() if state is not MigrationState.COMPLETED]
         if left is None:
             done = self.project.migrate("direct", wait=0).done
         else:
@@ -347,14 +347,14 @@ class Ground:
 
     def require_ended(self) -> None:
         """See that all is recorded as done, and that no attempt is told of as if it still went on."""
-        assert set(self.states().values()) == {State.COMPLETED}
+        assert set(self.states().values()) == {MigrationState.COMPLETED}
         assert set(self.database[HISTORY].distinct("state")) == {"Completed"}
-        last: dict[str, State | None] = {}
+        last: dict[str, MigrationState | None] = {}
         for entry in self.project.history("direct"):
             assert entry.outcome in ENDED, entry
-            assert entry.key not in last or last[entry.key] is not State.COMPLETED, entry
+            assert entry.key not in last or last[entry.key] is not MigrationState.COMPLETED, entry
             last[entry.key] = entry.outcome
-        assert last == dict.fromkeys(self.keys.values(), State.COMPLETED)
+        assert last == dict.fromkeys(self.keys.values(), MigrationState.COMPLETED)
 
 
 @contextmanager

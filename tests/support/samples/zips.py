@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 
 from monarch.backups.zip_v01 import ZippedFiles
-from monarch.databases.base import Files
+from monarch.databases.base import FileSet
 from tests.support.stores.memory import MemoryStore
 
 NAME = "app__2014_05_29.dmp.zip"
@@ -34,7 +34,7 @@ def packed(
     return sink.getvalue()
 
 
-def opened(data: bytes) -> Files:
+def opened(data: bytes) -> FileSet:
     store = MemoryStore()
     store.prepare()
     with store.create(NAME) as upload:
@@ -43,7 +43,7 @@ def opened(data: bytes) -> Files:
     return ZippedFiles(store, NAME, len(data))
 
 
-def contents(files: Files) -> dict[str, bytes]:
+def contents(files: FileSet) -> dict[str, bytes]:
     """All that is in them, read in small pieces."""
     found = {}
     for name, size in files.sizes().items():

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from monarch.errors import StoreError
-from monarch.stores.base import Store, Stored, Upload
+from monarch.stores.base import Store, StoredFile, Upload
 from monarch.system.streams import Stream
 
 SECONDS = 20
@@ -114,7 +114,7 @@ class Faulty(Store):
         with opened as stream:
             yield _FaultyStream(self, stream)
 
-    def list(self, prefix: str = "") -> Iterator[Stored]:
+    def list(self, prefix: str = "") -> Iterator[StoredFile]:
         with self._called("list"):
             found = self.store.list(prefix)
         for stored in found:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from monarch.errors import LockedError, StoreError
-from monarch.stores.base import NameTaken, NotStored, Store, Stored, Upload
+from monarch.stores.base import NameTaken, NotStored, Store, StoredFile, Upload
 from monarch.system.streams import Stream
 
 
@@ -63,9 +63,9 @@ class MemoryStore(Store):
         stream.seek(start)
         yield stream
 
-    def list(self, prefix: str = "") -> Iterator[Stored]:
+    def list(self, prefix: str = "") -> Iterator[StoredFile]:
         with self.memory.lock:
-            found = [Stored(name, len(data), at) for name, (data, at) in self.memory.files.items()]
+            found = [StoredFile(name, len(data), at) for name, (data, at) in self.memory.files.items()]
             found += [upload.stored() for upload in self.memory.begun.values()]
         yield from (stored for stored in found if stored.name.startswith(prefix))
 
@@ -114,7 +114,7 @@ class MemoryUpload(Upload):
             if self._memory.begun.get(self._name) is self:
                 del self._memory.begun[self._name]
 
-    def stored(self) -> Stored:
+    def stored(self) -> StoredFile:
         """How it is listed."""
         busy = self.alive if self._memory.tells else None
-        return Stored(self._name, len(self._data), self._modified, unfinished=True, busy=busy)
+        return StoredFile(self._name, len(self._data), self._modified, unfinished=True, busy=busy)

@@ -9,7 +9,7 @@ from fastcrc import crc64
 
 from monarch.databases.mongo.archive import MAGIC, TERMINATOR, ArchiveError
 from monarch.databases.mongo.archive.prelude import Prelude, decode
-from monarch.databases.mongo.archive.source import Source
+from monarch.databases.mongo.archive.source import ArchiveInput
 from monarch.databases.mongo.stream.batches import Batch, End, Piece
 from monarch.system.streams import Stream
 
@@ -28,7 +28,7 @@ class ArchiveReader:
     """
 
     def __init__(self, stream: Stream) -> None:
-        self._source = Source(stream)
+        self._source = ArchiveInput(stream)
         self.prelude = Prelude.from_documents(self._prelude())
         self._collections = _collections(self.prelude)
 

@@ -10,7 +10,7 @@ CHUNK = 1 << 20
 _CUT_OFF = "The archive is cut off in the middle, or was not finished."
 
 
-class Source:
+class ArchiveInput:
     """A stream with a buffer, from which documents are taken."""
 
     def __init__(self, stream: Stream) -> None:

@@ -8,10 +8,10 @@ from bson import BSON
 from bson.son import SON
 
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL, is_ours
-from monarch.databases.mongo.handle import Endpoint
+from monarch.databases.mongo.handle import DatabaseHandle
 
 
-def take_fingerprint(endpoint: Endpoint) -> Mapping[str, object]:
+def take_fingerprint(endpoint: DatabaseHandle) -> Mapping[str, object]:
     """Of every collection its options, its indexes and the server's hash of its documents (``dbHash``)."""
     hashes = endpoint.command("dbHash")["collections"]
     found: dict[str, object] = {}

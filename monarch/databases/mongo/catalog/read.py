@@ -9,7 +9,7 @@ from pymongo.errors import OperationFailure
 
 from monarch.databases.mongo.catalog.model import BUCKETS, CODEC, Collection
 from monarch.databases.mongo.collection_names import is_ours
-from monarch.databases.mongo.handle import Document, Endpoint
+from monarch.databases.mongo.handle import DatabaseHandle, Document
 from monarch.errors import ServerError
 
 _UNAUTHORIZED, _NAMESPACE_NOT_FOUND, _IS_A_VIEW = 13, 26, 166
@@ -19,7 +19,7 @@ _KINDS = ("collection", "view", "timeseries")
 _JAVASCRIPT = "system.js"
 
 
-def read_catalog(endpoint: Endpoint) -> tuple[Collection, ...]:
+def read_catalog(endpoint: DatabaseHandle) -> tuple[Collection, ...]:
     """Every collection, view and time series, monarch's own left out, in order of their names.
 
     A time series whose buckets this user may not read is one that travels as documents.
@@ -30,7 +30,7 @@ def read_catalog(endpoint: Endpoint) -> tuple[Collection, ...]:
     return tuple(_collection(endpoint, entries[name], entries) for name in sorted(entries) if is_copied(name))
 
 
-def list_entries(endpoint: Endpoint, name: str | None = None) -> list[Document]:
+def list_entries(endpoint: DatabaseHandle, name: str | None = None) -> list[Document]:
     """What listCollections says, of everything or of what is called ``name``.
 
     By the command itself: pymongo's list_collections decodes by options of its own, and stumbles over dates
@@ -57,7 +57,7 @@ def uuid_of(entry: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]) 
     return bytes(uuid) if uuid is not None else None
 
 
-def read_indexes(endpoint: Endpoint, name: str) -> tuple[Mapping[str, Any], ...]:
+def read_indexes(endpoint: DatabaseHandle, name: str) -> tuple[Mapping[str, Any], ...]:
     """The indexes of a collection, without the ``ns`` that old servers write into them.
 
     The one that a clustered collection is itself is among its options, and not here.
@@ -77,7 +77,7 @@ def is_copied(name: str) -> bool:
     return not is_ours(name) and (not name.startswith("system.") or name == _JAVASCRIPT)
 
 
-def _collection(endpoint: Endpoint, entry: Document, entries: Mapping[str, Document]) -> Collection:
+def _collection(endpoint: DatabaseHandle, entry: Document, entries: Mapping[str, Document]) -> Collection:
     name, kind = str(entry["name"]), str(entry.get("type", "collection"))
     if kind not in _KINDS:
         raise ServerError(
@@ -105,7 +105,7 @@ def _collection(endpoint: Endpoint, entry: Document, entries: Mapping[str, Docum
     )
 
 
-def _may_read_buckets(endpoint: Endpoint, name: str) -> bool:
+def _may_read_buckets(endpoint: DatabaseHandle, name: str) -> bool:
     with endpoint.explained():
         try:
             endpoint.database[BUCKETS + name].find_one({}, {"_id": 1})

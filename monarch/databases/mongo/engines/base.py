@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from monarch.databases.base import Engine
 from monarch.databases.mongo.catalog.model import Collection
-from monarch.databases.mongo.handle import Endpoint
+from monarch.databases.mongo.handle import DatabaseHandle
 from monarch.databases.mongo.stream.batches import Piece
-from monarch.databases.mongo.stream.snapshot import AtMoment
+from monarch.databases.mongo.stream.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,15 @@ class MongoEngine(Engine):
     """An engine for MongoDB. ``alive`` is called now and then where one waits; what it raises, ends that."""
 
     @abstractmethod
-    def find_moment(self, source: Endpoint, collections: tuple[Collection, ...]) -> AtMoment | None:
+    def find_moment(self, source: DatabaseHandle, collections: tuple[Collection, ...]) -> Snapshot | None:
         """The moment that it is now, if this engine and the server can read ``collections`` as of that."""
 
     @abstractmethod
     def read(
         self,
-        source: Endpoint,
+        source: DatabaseHandle,
         collections: tuple[Collection, ...],
-        moment: AtMoment | None,
+        moment: Snapshot | None,
         alive: Callable[[], None],
     ) -> AbstractContextManager[Iterator[Piece]]:
         """All documents of ``collections``, or those of their queries, and then exactly one `End` of each.
@@ -81,7 +81,7 @@ class MongoEngine(Engine):
     @abstractmethod
     def write(
         self,
-        target: Endpoint,
+        target: DatabaseHandle,
         destinations: Mapping[str, Destination],
         rights: Rights,
         alive: Callable[[], None],

@@ -16,7 +16,7 @@ class Stopped(Exception):
     """The other side has gone away; whoever hears this ends quietly."""
 
 
-class Channel(Generic[T]):
+class ByteQueue(Generic[T]):
     """A queue that holds so many ``bytes`` at most, or one item where that is larger.
 
     Any number of threads may put and take. The first failure of any of them reaches all.
@@ -85,14 +85,14 @@ class Channel(Generic[T]):
 
 @contextmanager
 def gather(
-    items: Iterable[S], work: Callable[[S, Channel[T]], None], workers: int, limit: int
+    items: Iterable[S], work: Callable[[S, ByteQueue[T]], None], workers: int, limit: int
 ) -> Iterator[Iterator[T]]:
     """What ``work`` puts into a channel of ``limit`` bytes for each of ``items``, by so many threads at once.
 
     The context's end stops what still runs.
     """
     todo = deque(items)
-    channel: Channel[T] = Channel(limit)
+    channel: ByteQueue[T] = ByteQueue(limit)
     left = len(todo)
     lock = threading.Lock()
 
@@ -120,7 +120,7 @@ def gather(
             thread.join()
 
 
-def start_workers(work: Callable[[], None], number: int, channel: Channel[Any]) -> list[threading.Thread]:
+def start_workers(work: Callable[[], None], number: int, channel: ByteQueue[Any]) -> list[threading.Thread]:
     """Threads that do ``work``; what one of them raises fails the channel."""
 
     def guarded() -> None:

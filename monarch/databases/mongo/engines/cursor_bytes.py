@@ -22,7 +22,7 @@ from pymongo.errors import PyMongoError
 
 from monarch.databases.mongo.catalog.query import Find
 from monarch.databases.mongo.stream.batches import LENGTH, SHORTEST, walk
-from monarch.databases.mongo.stream.snapshot import AtMoment
+from monarch.databases.mongo.stream.snapshot import Snapshot
 from monarch.errors import ServerError
 
 _RAW: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument)
@@ -68,7 +68,7 @@ def _by_commands(
     command: dict[str, Any] = {"find": name, **find.in_command(), "batchSize": size}
     if projection is not None:
         command["projection"] = dict(projection)
-    if isinstance(documents.read_concern, AtMoment):
+    if isinstance(documents.read_concern, Snapshot):
         command["readConcern"] = documents.read_concern.document
     with _session(documents) as session:
         reply = _Reply.of(database.command(command, codec_options=_RAW, session=session))

@@ -12,7 +12,7 @@ from monarch.databases.mongo.archive.reader import ArchiveReader
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.collection_names import OURS
 from monarch.databases.mongo.connection import tool_config
-from monarch.databases.mongo.handle import Endpoint
+from monarch.databases.mongo.handle import DatabaseHandle
 from monarch.databases.mongo.stream.batches import End, Piece
 from monarch.errors import ServerError
 from monarch.system.subprocesses import CONFIG, QUERY, Tool
@@ -24,18 +24,18 @@ _FIRST_WORD_SECONDS = 60
 
 
 def dump_whole(
-    source: Endpoint, wanted: tuple[Collection, ...], unwanted: Iterable[str], alive: Callable[[], None]
-) -> Dumping:
+    source: DatabaseHandle, wanted: tuple[Collection, ...], unwanted: Iterable[str], alive: Callable[[], None]
+) -> MongodumpRun:
     """A mongodump of the database, but for those called as in ``unwanted``: all of ``wanted``."""
     left_out = dict.fromkeys((*OURS, *unwanted))
-    return Dumping(source, wanted, [f"--excludeCollection={_flag(name)}" for name in left_out], alive)
+    return MongodumpRun(source, wanted, [f"--excludeCollection={_flag(name)}" for name in left_out], alive)
 
 
-def dump_found(source: Endpoint, collection: Collection, alive: Callable[[], None]) -> Dumping:
+def dump_found(source: DatabaseHandle, collection: Collection, alive: Callable[[], None]) -> MongodumpRun:
     """A mongodump of what the query of ``collection`` finds, which must be one for the tools."""
     assert collection.query is not None
     arguments = [f"--collection={_flag(collection.name)}", QUERY]
-    return Dumping(source, (collection,), arguments, alive, collection.query.for_tools)
+    return MongodumpRun(source, (collection,), arguments, alive, collection.query.for_tools)
 
 
 def _flag(name: str) -> str:
@@ -43,12 +43,12 @@ def _flag(name: str) -> str:
     return json.dumps(name, ensure_ascii=False) if name.startswith('"') else name
 
 
-class Dumping:
+class MongodumpRun:
     """A mongodump of ``wanted`` that runs, told by ``arguments`` what to dump, and by ``query``."""
 
     def __init__(
         self,
-        source: Endpoint,
+        source: DatabaseHandle,
         wanted: tuple[Collection, ...],
         arguments: Sequence[str],
         alive: Callable[[], None],

@@ -11,7 +11,7 @@ from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.connection import tool_config
 from monarch.databases.mongo.engines.base import Rights, Writer
 from monarch.databases.mongo.engines.native import hint_of_refusal
-from monarch.databases.mongo.handle import Endpoint
+from monarch.databases.mongo.handle import DatabaseHandle
 from monarch.databases.mongo.stream.batches import Batch, End, Piece
 from monarch.errors import ServerError
 from monarch.system.subprocesses import CONFIG, Tool
@@ -28,7 +28,7 @@ class ToolWriter(Writer):
 
     def __init__(
         self,
-        target: Endpoint,
+        target: DatabaseHandle,
         theirs: Mapping[str, str],
         native: Writer,
         rights: Rights,

@@ -18,11 +18,11 @@ from pymongo.errors import OperationFailure
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.catalog.query import Find, Query
 from monarch.databases.mongo.engines.base import Destination, MongoEngine, Rights, Writer
-from monarch.databases.mongo.engines.byte_queue import Channel, Stopped, gather, start_workers
+from monarch.databases.mongo.engines.byte_queue import ByteQueue, Stopped, gather, start_workers
 from monarch.databases.mongo.engines.cursor_bytes import read_replies
-from monarch.databases.mongo.handle import QUICK, Endpoint
+from monarch.databases.mongo.handle import QUICK, DatabaseHandle
 from monarch.databases.mongo.stream.batches import Batch, End, Piece, split
-from monarch.databases.mongo.stream.snapshot import NO_MOMENT, AtMoment, find_moment, has_moments
+from monarch.databases.mongo.stream.snapshot import NO_MOMENT, Snapshot, find_moment, has_moments
 from monarch.databases.mongo.subset.reader import refused_query
 from monarch.errors import ServerError
 
@@ -42,18 +42,18 @@ class NativeEngine(MongoEngine):
     def versions(self) -> tuple[str, ...]:
         return (f"pymongo {pymongo.version}",)
 
-    def find_moment(self, source: Endpoint, collections: tuple[Collection, ...]) -> AtMoment | None:
+    def find_moment(self, source: DatabaseHandle, collections: tuple[Collection, ...]) -> Snapshot | None:
         return find_moment(source, collections)
 
     @contextmanager
     def read(
         self,
-        source: Endpoint,
+        source: DatabaseHandle,
         collections: tuple[Collection, ...],
-        moment: AtMoment | None,
+        moment: Snapshot | None,
         alive: Callable[[], None],
     ) -> Iterator[Iterator[Piece]]:
-        def read_one(collection: Collection, channel: Channel[Piece]) -> None:
+        def read_one(collection: Collection, channel: ByteQueue[Piece]) -> None:
             _read_one(source, collection, channel, moment)
 
         largest_first = sorted(collections, key=lambda collection: -collection.bytes)
@@ -63,7 +63,7 @@ class NativeEngine(MongoEngine):
     @contextmanager
     def write(
         self,
-        target: Endpoint,
+        target: DatabaseHandle,
         destinations: Mapping[str, Destination],
         rights: Rights,
         alive: Callable[[], None],
@@ -78,13 +78,15 @@ class NativeEngine(MongoEngine):
 class NativeWriter(Writer):
     """Inserts what it is given from several threads; what is to keep its order, at once."""
 
-    def __init__(self, target: Endpoint, destinations: Mapping[str, Destination], rights: Rights) -> None:
+    def __init__(
+        self, target: DatabaseHandle, destinations: Mapping[str, Destination], rights: Rights
+    ) -> None:
         self._target = target
         self._destinations = destinations
         self._options = {"ordered": True, "writeConcern": QUICK}
         if rights.bypass_validation:
             self._options["bypassDocumentValidation"] = True
-        self._channel: Channel[Batch] = Channel(_WAITING)
+        self._channel: ByteQueue[Batch] = ByteQueue(_WAITING)
         self._threads = start_workers(self._work, WRITERS, self._channel)
 
     def write(self, piece: Piece) -> None:
@@ -120,7 +122,7 @@ class NativeWriter(Writer):
             refuse_write_errors(self._target, batch.collection, reply, len(some))
 
 
-def refuse_write_errors(target: Endpoint, collection: str, reply: Mapping[str, Any], sent: int) -> None:
+def refuse_write_errors(target: DatabaseHandle, collection: str, reply: Mapping[str, Any], sent: int) -> None:
     """An insert whose reply is ok may still have left out some of the documents ``sent``.
 
     :raises ServerError: with the server's words about the first one.
@@ -146,7 +148,7 @@ def hint_of_refusal(words: str) -> str:
 
 
 def _read_one(
-    source: Endpoint, collection: Collection, channel: Channel[Piece], moment: AtMoment | None
+    source: DatabaseHandle, collection: Collection, channel: ByteQueue[Piece], moment: Snapshot | None
 ) -> None:
     """Read it as of ``moment``, if it can be read so."""
     documents: PyMongoCollection[Any] = source.database[collection.data_name]
@@ -167,7 +169,10 @@ class _NoMoment(Exception):
 
 
 def _read_all(
-    source: Endpoint, collection: Collection, documents: PyMongoCollection[Any], channel: Channel[Piece]
+    source: DatabaseHandle,
+    collection: Collection,
+    documents: PyMongoCollection[Any],
+    channel: ByteQueue[Piece],
 ) -> None:
     query = collection.query or Query((Find(),))
     for number, find in enumerate(query.finds):
@@ -183,11 +188,11 @@ def _read_all(
 
 
 def _read_found(
-    source: Endpoint,
+    source: DatabaseHandle,
     collection: Collection,
     documents: PyMongoCollection[Any],
     find: Find,
-    channel: Channel[Piece],
+    channel: ByteQueue[Piece],
 ) -> None:
     average = max(1, collection.bytes // max(1, collection.documents))
     size = max(2, min(100_000, _BATCH // average))
@@ -200,7 +205,7 @@ def _read_found(
                 begun = True
                 channel.put(Batch(name, payload, count), len(payload))
         except OperationFailure as error:
-            if not begun and error.code in NO_MOMENT and isinstance(documents.read_concern, AtMoment):
+            if not begun and error.code in NO_MOMENT and isinstance(documents.read_concern, Snapshot):
                 raise _NoMoment from error
             if collection.query is not None:
                 raise refused_query(source, collection.name, error) from error

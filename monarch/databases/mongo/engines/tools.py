@@ -21,13 +21,13 @@ from functools import cached_property
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.catalog.read import list_entries
 from monarch.databases.mongo.engines.base import Destination, MongoEngine, Rights, Writer
-from monarch.databases.mongo.engines.byte_queue import Channel, gather
+from monarch.databases.mongo.engines.byte_queue import ByteQueue, gather
 from monarch.databases.mongo.engines.mongodump import dump_found, dump_whole
 from monarch.databases.mongo.engines.mongorestore import ToolWriter
 from monarch.databases.mongo.engines.native import NativeEngine
-from monarch.databases.mongo.handle import Endpoint
+from monarch.databases.mongo.handle import DatabaseHandle
 from monarch.databases.mongo.stream.batches import Batch, Piece
-from monarch.databases.mongo.stream.snapshot import AtMoment
+from monarch.databases.mongo.stream.snapshot import Snapshot
 from monarch.errors import UsageError
 from monarch.system.subprocesses import run_quietly
 
@@ -65,15 +65,15 @@ class ToolsEngine(MongoEngine):
         """
         return tuple(_version(name) for name in NAMES)
 
-    def find_moment(self, source: Endpoint, collections: tuple[Collection, ...]) -> AtMoment | None:
+    def find_moment(self, source: DatabaseHandle, collections: tuple[Collection, ...]) -> Snapshot | None:
         return None  # of which mongodump knows nothing
 
     @contextmanager
     def read(
         self,
-        source: Endpoint,
+        source: DatabaseHandle,
         collections: tuple[Collection, ...],
-        moment: AtMoment | None,
+        moment: Snapshot | None,
         alive: Callable[[], None],
     ) -> Iterator[Iterator[Piece]]:
         with ExitStack() as stack:
@@ -82,7 +82,7 @@ class ToolsEngine(MongoEngine):
     def _pieces(
         self,
         stack: ExitStack,
-        source: Endpoint,
+        source: DatabaseHandle,
         collections: tuple[Collection, ...],
         alive: Callable[[], None],
     ) -> Iterator[Piece]:
@@ -101,7 +101,7 @@ class ToolsEngine(MongoEngine):
     @contextmanager
     def write(
         self,
-        target: Endpoint,
+        target: DatabaseHandle,
         destinations: Mapping[str, Destination],
         rights: Rights,
         alive: Callable[[], None],
@@ -121,7 +121,7 @@ def _can_dump(collection: Collection) -> bool:
     return collection.query is None or collection.query.for_tools is not None
 
 
-def _others(source: Endpoint, whole: tuple[Collection, ...]) -> list[str]:
+def _others(source: DatabaseHandle, whole: tuple[Collection, ...]) -> list[str]:
     """What there is beside ``whole``, which mongodump is not to read."""
     names = {collection.name for collection in whole}
     entries = list_entries(source)
@@ -133,11 +133,11 @@ def _others(source: Endpoint, whole: tuple[Collection, ...]) -> list[str]:
 
 
 def _dump_each(
-    source: Endpoint, collections: tuple[Collection, ...], alive: Callable[[], None]
+    source: DatabaseHandle, collections: tuple[Collection, ...], alive: Callable[[], None]
 ) -> AbstractContextManager[Iterator[Piece]]:
     """Some mongodumps at once, one for each of ``collections``, as if it were one."""
 
-    def dump_one(collection: Collection, channel: Channel[Piece]) -> None:
+    def dump_one(collection: Collection, channel: ByteQueue[Piece]) -> None:
         def still_wanted() -> None:
             alive()
             channel.raise_failure()

@@ -12,15 +12,15 @@ from pymongo.database import Database as PyMongoDatabase
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from pymongo.read_concern import ReadConcern
 
-from monarch.databases.base import Transaction, Work
-from monarch.databases.history import Place
+from monarch.databases.base import MigrationClient, Transaction
+from monarch.databases.history import ScanPosition
 from monarch.databases.mongo.connection import connect, explained, full_uri
 from monarch.databases.mongo.retry import patiently
 from monarch.errors import UsageError
 from monarch.settings.environments import Environment
 
 
-class Written(CommandListener):
+class WriteCounter(CommandListener):
     """Counts the documents that the server says were inserted, changed or removed."""
 
     def __init__(self) -> None:
@@ -74,10 +74,10 @@ class MongoTransaction(Transaction):
         patiently(self._environment, self.session.commit_transaction)
 
 
-class MongoWork(Work):
+class MongoMigrationClient(MigrationClient):
     """A client of its own for what people write."""
 
-    def __init__(self, environment: Environment, client: Any, written: Written) -> None:
+    def __init__(self, environment: Environment, client: Any, written: WriteCounter) -> None:
         self._environment = environment
         self._client = client
         self._written = written
@@ -126,12 +126,12 @@ class MongoWork(Work):
         collection: str,
         filter: Mapping[str, Any],
         size: int,
-        start: Place | None,
+        start: ScanPosition | None,
         transaction: Transaction | None,
-    ) -> Iterator[tuple[list[Any], Place]]:
+    ) -> Iterator[tuple[list[Any], ScanPosition]]:
         assert transaction is None or isinstance(transaction, MongoTransaction)
         session = transaction.session if transaction else None
-        place = start or Place(None, 0)
+        place = start or ScanPosition(None, 0)
         while True:
             # In the order of all of BSON, for there may be _ids of many types, and $gt keeps to one.
             behind = {"$expr": {"$gt": ["$_id", {"$literal": place.after}]}}
@@ -140,13 +140,13 @@ class MongoWork(Work):
             documents = list(found)
             if not documents:
                 return
-            place = Place(documents[-1]["_id"], place.documents + len(documents))
+            place = ScanPosition(documents[-1]["_id"], place.documents + len(documents))
             yield documents, place
 
 
 @contextmanager
-def open_work(environment: Environment) -> Iterator[MongoWork]:
+def open_work(environment: Environment) -> Iterator[MongoMigrationClient]:
     """Connect to ``environment`` for a migration."""
-    written = Written()
+    written = WriteCounter()
     with connect(environment, [written]) as client:
-        yield MongoWork(environment, client, written)
+        yield MongoMigrationClient(environment, client, written)

@@ -16,7 +16,15 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import ReadPreference
 from pymongo.database import Database as PyMongoDatabase
 
-from monarch.databases.history import Action, Attempt, Entry, History, Place, Record, State
+from monarch.databases.history import (
+    Action,
+    Attempt,
+    HistoryReader,
+    JournalEntry,
+    MigrationState,
+    Record,
+    ScanPosition,
+)
 from monarch.databases.mongo.collection_names import HEAD, HISTORY, JOURNAL, LEASE, SWAP, THE_LEASE
 from monarch.databases.mongo.connection import explained
 from monarch.databases.mongo.swap_state import unfinished as describe_unfinished
@@ -25,12 +33,20 @@ from monarch.settings.environments import Environment
 from monarch.system import process_identity as owner
 
 # Where an original that ran twice at once has left two documents of a key, the first of these counts.
-_STRONGEST = (State.COMPLETED, State.PROCESSING, State.FAILED, State.NEW)
+_STRONGEST = (MigrationState.COMPLETED, MigrationState.PROCESSING, MigrationState.FAILED, MigrationState.NEW)
 _STORED = frozenset(state.value for state in _STRONGEST)
-_COMPLETED = State.COMPLETED.value
+_COMPLETED = MigrationState.COMPLETED.value
 # A newer monarch may write other words.
 _ACTIONS = {action.value: action for action in Action}
-_OUTCOMES = {state.value: state for state in (State.NEW, State.COMPLETED, State.FAILED, State.INTERRUPTED)}
+_OUTCOMES = {
+    state.value: state
+    for state in (
+        MigrationState.NEW,
+        MigrationState.COMPLETED,
+        MigrationState.FAILED,
+        MigrationState.INTERRUPTED,
+    )
+}
 # All in one command: what a history is worth depends on a swap that is just replacing it, what stands in
 # Processing on who holds the lease, and what is to run again on the checksum that ran last.
 _EVERYTHING: list[dict[str, Any]] = [
@@ -81,7 +97,7 @@ _ANY_DATE: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=Datet
 _BATCH = 100_000
 
 
-class MongoHistory(History):
+class MongoHistoryReader(HistoryReader):
     """The history of one environment."""
 
     def __init__(self, environment: Environment, database: PyMongoDatabase[dict[str, Any]]) -> None:
@@ -126,7 +142,7 @@ class MongoHistory(History):
         said = {
             "checksum": {"$exists": True},
             "action": {"$ne": Action.ROLLBACK.value},
-            "outcome": {"$nin": [State.FAILED.value, State.INTERRUPTED.value]},
+            "outcome": {"$nin": [MigrationState.FAILED.value, MigrationState.INTERRUPTED.value]},
         }
         pipeline: list[dict[str, Any]] = [
             {"$match": said},
@@ -138,7 +154,7 @@ class MongoHistory(History):
             rows = self._journal.aggregate(pipeline, batchSize=_BATCH)
             return {str(row["_id"]): row["checksum"] for row in rows}
 
-    def entries(self, key: str | None = None, *, last: int | None = None) -> tuple[Entry, ...]:
+    def entries(self, key: str | None = None, *, last: int | None = None) -> tuple[JournalEntry, ...]:
         with explained(self._environment):
             found = self._journal.find({} if key is None else {"key": key}, {"places": 0})
             found = found.sort([("started_at", -1), ("_id", -1)]).limit(last or 0).allow_disk_use(True)
@@ -158,7 +174,7 @@ class MongoHistory(History):
                 f"{HISTORY} of {self._environment.name!r} says that {key} was processed at {when!r}.",
                 "Write a date or null there.",
             )
-        return Record(str(key), State(state), when)
+        return Record(str(key), MigrationState(state), when)
 
 
 def _keep_the_stronger(records: dict[str, Record], record: Record) -> None:
@@ -171,7 +187,7 @@ def _with_attempt(record: Record, attempt: Mapping[str, Any], lease: Mapping[str
     if attempt.get("outcome") == _COMPLETED:
         repeats = attempt.get("checksum") if attempt.get("repeatable") is True else None
         return replace(record, repeats=repeats)
-    if record.state in (State.COMPLETED, State.NEW):
+    if record.state in (MigrationState.COMPLETED, MigrationState.NEW):
         return record
     here = owner.is_here(attempt)
     alive = owner.is_alive(attempt)
@@ -193,7 +209,7 @@ def _with_attempt(record: Record, attempt: Mapping[str, Any], lease: Mapping[str
     )
 
 
-def _places(recorded: Any) -> dict[str, Place]:
+def _places(recorded: Any) -> dict[str, ScanPosition]:
     """Where walks have come to; nothing of what is not as monarch writes it."""
     places = recorded if isinstance(recorded, Mapping) else {}
     whole = {
@@ -201,31 +217,35 @@ def _places(recorded: Any) -> dict[str, Place]:
         for label, place in places.items()
         if isinstance(place, Mapping) and "after" in place and isinstance(place.get("documents"), int)
     }
-    return {label: Place(place["after"], place["documents"]) for label, place in whole.items()}
+    return {label: ScanPosition(place["after"], place["documents"]) for label, place in whole.items()}
 
 
-def _told(record: Record) -> State:
+def _told(record: Record) -> MigrationState:
     """The state as it is told: what stands in Processing may have been cut off."""
     attempt = record.attempt
-    if record.state is State.PROCESSING:
-        if attempt is not None and attempt.outcome is State.FAILED:
-            return State.FAILED
+    if record.state is MigrationState.PROCESSING:
+        if attempt is not None and attempt.outcome is MigrationState.FAILED:
+            return MigrationState.FAILED
         running = attempt is not None and attempt.alive and attempt.outcome is None
-        return State.PROCESSING if running else State.INTERRUPTED
-    if record.state is State.FAILED and attempt is not None and attempt.outcome is State.INTERRUPTED:
-        return State.INTERRUPTED
+        return MigrationState.PROCESSING if running else MigrationState.INTERRUPTED
+    if (
+        record.state is MigrationState.FAILED
+        and attempt is not None
+        and attempt.outcome is MigrationState.INTERRUPTED
+    ):
+        return MigrationState.INTERRUPTED
     return record.state
 
 
 def _seems_cut_off(record: Record) -> bool:
-    return record.state is State.PROCESSING and _told(record) is not State.PROCESSING
+    return record.state is MigrationState.PROCESSING and _told(record) is not MigrationState.PROCESSING
 
 
-def _outcome(document: Mapping[str, Any]) -> State | None:
+def _outcome(document: Mapping[str, Any]) -> MigrationState | None:
     return _OUTCOMES.get(str(document.get("outcome")))
 
 
-def _entry(document: Mapping[str, Any]) -> Entry:
+def _entry(document: Mapping[str, Any]) -> JournalEntry:
     def text(name: str) -> str | None:
         value = document.get(name)
         return None if value is None else str(value)
@@ -234,7 +254,7 @@ def _entry(document: Mapping[str, Any]) -> Entry:
         value = document.get(name)  # by hand somebody may have written anything
         return value if isinstance(value, kind) else None
 
-    return Entry(
+    return JournalEntry(
         key=str(document.get("key")),
         action=_ACTIONS.get(str(document.get("action")), Action.RUN),
         outcome=_outcome(document),

@@ -16,7 +16,16 @@ from pymongo import ReadPreference, WriteConcern
 from pymongo.client_session import ClientSession
 from pymongo.database import Database as PyMongoDatabase
 
-from monarch.databases.history import Action, Begun, Effort, Failure, OpenAttempt, Place, Recorder, State
+from monarch.databases.history import (
+    Action,
+    AttemptStart,
+    AttemptStats,
+    Failure,
+    HistoryWriter,
+    MigrationState,
+    OpenAttempt,
+    ScanPosition,
+)
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL, LEASE
 from monarch.databases.mongo.history.migration_client import MongoTransaction
 from monarch.databases.mongo.lease import MongoLease
@@ -33,7 +42,7 @@ _DURABLE = WriteConcern("majority", wtimeout=8_000)
 _OPEN: dict[str, Any] = {"outcome": {"$exists": False}}
 
 
-class MongoRecorder(Recorder):
+class MongoHistoryWriter(HistoryWriter):
     """Writes for the holder of ``lease``."""
 
     def __init__(
@@ -50,19 +59,24 @@ class MongoRecorder(Recorder):
     def check(self) -> None:
         self.lease.check_patiently()
 
-    def begin(self, begun: Begun, transaction: object = None) -> MongoOpenAttempt:
+    def begin(self, begun: AttemptStart, transaction: object = None) -> MongoOpenAttempt:
         assert transaction is None or isinstance(transaction, MongoTransaction)
         self._tidy_up()
         attempt = MongoOpenAttempt(self, self._environment, begun, transaction, self.alone())
         # First who it is, so that whoever finds the key in Processing finds out by whom.
         self.write_entry(attempt.identity, attempt.described, started=True)
-        self.set_state(begun.key, State.PROCESSING)
+        self.set_state(begun.key, MigrationState.PROCESSING)
         # Or nothing of this was written.
         self.lease.renew_patiently()
         return attempt
 
     def mark(
-        self, key: str, state: State, checksum: str | None, origin: Origin, repeatable: bool | None = None
+        self,
+        key: str,
+        state: MigrationState,
+        checksum: str | None,
+        origin: Origin,
+        repeatable: bool | None = None,
     ) -> None:
         entry: dict[str, Any] = {"action": Action.MARK.value, "outcome": state.value, "checksum": checksum}
         entry |= {} if repeatable is None else {"repeatable": repeatable}
@@ -73,7 +87,7 @@ class MongoRecorder(Recorder):
     def accept(self, key: str, checksum: str | None, origin: Origin, repeatable: bool | None = None) -> None:
         entry: dict[str, Any] = {
             "action": Action.ACCEPT.value,
-            "outcome": State.COMPLETED.value,
+            "outcome": MigrationState.COMPLETED.value,
             "checksum": checksum,
         }
         entry |= {} if repeatable is None else {"repeatable": repeatable}
@@ -94,7 +108,7 @@ class MongoRecorder(Recorder):
             "lineage": self.lease.lineage,
         }
 
-    def set_state(self, key: str, state: State, *, of: State | None = None) -> None:
+    def set_state(self, key: str, state: MigrationState, *, of: MigrationState | None = None) -> None:
         """Write the state of ``key`` with the time; with ``of`` only where it is that now.
 
         Into all of the key's documents, should the original have left more than one.
@@ -113,12 +127,12 @@ class MongoRecorder(Recorder):
             "_id": "$was._id",
             "key": {"$literal": key},
             "state": {"$literal": state.value},
-            "processed_at": None if state is State.NEW else "$$NOW",
+            "processed_at": None if state is MigrationState.NEW else "$$NOW",
         }
         new = "discard" if of is not None else "insert"
         self._merge([*stages, {"$replaceWith": document}], HISTORY, "merge", new)
 
-    def require_state(self, key: str, state: State) -> None:
+    def require_state(self, key: str, state: MigrationState) -> None:
         """See that ``key`` is in that ``state``, where it was just written.
 
         :raises LockedError: if somebody else has the lease, and may have written it too.
@@ -181,7 +195,7 @@ class MongoRecorder(Recorder):
     def _close_open_ones(self) -> None:
         """Say of them in the journal that they were cut off."""
         rolled_back = {"$eq": ["$open.action", Action.ROLLBACK.value]}
-        goal = {"$cond": [rolled_back, State.NEW.value, State.COMPLETED.value]}
+        goal = {"$cond": [rolled_back, MigrationState.NEW.value, MigrationState.COMPLETED.value]}
         completed = {"$in": [goal, "$was.state"]}
         stages: list[dict[str, Any]] = [
             {"$lookup": {"from": JOURNAL, "pipeline": [{"$match": _OPEN}], "as": "open"}},
@@ -191,7 +205,9 @@ class MongoRecorder(Recorder):
                 "$replaceWith": {
                     "_id": "$open._id",
                     # Killed between the state and the journal, it had completed.
-                    "outcome": {"$cond": [completed, State.COMPLETED.value, State.INTERRUPTED.value]},
+                    "outcome": {
+                        "$cond": [completed, MigrationState.COMPLETED.value, MigrationState.INTERRUPTED.value]
+                    },
                     "finished_at": "$$NOW",
                     "found_by": {"$literal": owner.describe(owner.identity())},
                 }
@@ -211,9 +227,9 @@ class MongoOpenAttempt(OpenAttempt):
 
     def __init__(
         self,
-        recorder: MongoRecorder,
+        recorder: MongoHistoryWriter,
         environment: Environment,
-        begun: Begun,
+        begun: AttemptStart,
         transaction: MongoTransaction | None,
         alone: object,
     ) -> None:
@@ -243,19 +259,19 @@ class MongoOpenAttempt(OpenAttempt):
             **self._recorder.describe_run(begun.origin),
         }
 
-    def complete(self, effort: Effort, transaction: object = None) -> None:
+    def complete(self, effort: AttemptStats, transaction: object = None) -> None:
         key = self._begun.key
-        state = State.NEW if self._begun.action is Action.ROLLBACK else State.COMPLETED
+        state = MigrationState.NEW if self._begun.action is Action.ROLLBACK else MigrationState.COMPLETED
         if transaction is None:
             self._require_kept()
-            self._recorder.set_state(key, state, of=State.PROCESSING)
+            self._recorder.set_state(key, state, of=MigrationState.PROCESSING)
         else:
             assert isinstance(transaction, MongoTransaction)
             self._commit(transaction, state)
         # The state first: who is killed between the two has completed.
         if transaction is None:
             self._recorder.require_state(key, state)
-        self._end(effort, {"outcome": State.COMPLETED.value})
+        self._end(effort, {"outcome": MigrationState.COMPLETED.value})
 
     def _require_kept(self) -> None:
         """See that the server still has what the migration has written, from now on whatever happens."""
@@ -266,7 +282,7 @@ class MongoOpenAttempt(OpenAttempt):
                 "the server was started again meanwhile, and may have lost what was written before that.",
             )
 
-    def _commit(self, transaction: MongoTransaction, state: State) -> None:
+    def _commit(self, transaction: MongoTransaction, state: MigrationState) -> None:
         self._recorder.lease.renew_patiently()
         try:
             transaction.commit(lambda session: self._set_state_in(transaction, state, session))
@@ -275,25 +291,27 @@ class MongoOpenAttempt(OpenAttempt):
             if self._recorder.states(self._begun.key) != [state.value]:
                 raise NotCommitted(error.message, error.hint) from error
 
-    def _set_state_in(self, transaction: MongoTransaction, state: State, session: ClientSession) -> None:
+    def _set_state_in(
+        self, transaction: MongoTransaction, state: MigrationState, session: ClientSession
+    ) -> None:
         # A run that has taken over meanwhile has written to the same document, and one of the two is refused.
         result = transaction.database[HISTORY].update_many(
-            {"key": self._begun.key, "state": State.PROCESSING.value},
+            {"key": self._begun.key, "state": MigrationState.PROCESSING.value},
             {"$set": {"state": state.value}, "$currentDate": {"processed_at": True}},
             session=session,
         )
         if result.matched_count == 0:
-            self._recorder.require_state(self._begun.key, State.PROCESSING)
+            self._recorder.require_state(self._begun.key, MigrationState.PROCESSING)
 
-    def fail(self, failure: Failure, effort: Effort) -> None:
-        outcome = State.INTERRUPTED if failure.interrupted else State.FAILED
+    def fail(self, failure: Failure, effort: AttemptStats) -> None:
+        outcome = MigrationState.INTERRUPTED if failure.interrupted else MigrationState.FAILED
         details = {"outcome": outcome.value, "error": failure.error, "traceback": failure.traceback}
         # The journal first: who is killed between the two has its error told all the same.
         self._end(effort, details)
-        self._recorder.set_state(self._begun.key, State.FAILED, of=State.PROCESSING)
-        self._recorder.require_state(self._begun.key, State.FAILED)
+        self._recorder.set_state(self._begun.key, MigrationState.FAILED, of=MigrationState.PROCESSING)
+        self._recorder.require_state(self._begun.key, MigrationState.FAILED)
 
-    def remember(self, label: str, place: Place | None) -> None:
+    def remember(self, label: str, place: ScanPosition | None) -> None:
         if place is None:
             self._places.pop(label, None)
         else:
@@ -301,6 +319,6 @@ class MongoOpenAttempt(OpenAttempt):
         self._recorder.write_entry(self.identity, {**self.described, "places": self._places})
         self._recorder.lease.renew_patiently()
 
-    def _end(self, effort: Effort, details: dict[str, Any]) -> None:
+    def _end(self, effort: AttemptStats, details: dict[str, Any]) -> None:
         took = {"seconds": effort.seconds, "documents": effort.documents, "echoed": effort.echoed}
         self._recorder.write_entry(self.identity, {**self.described, **took, **details}, ended=True)

@@ -6,23 +6,23 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
-from monarch.databases.base import Archive, Copied, Held
+from monarch.databases.base import ArchiveSource, CollectionSummary, CopiedCollection
 from monarch.databases.mongo.archive import ArchiveError
 from monarch.databases.mongo.archive.reader import ArchiveReader
 from monarch.databases.mongo.catalog.model import Collection
-from monarch.databases.mongo.sources.base import MongoDump, unwatched
+from monarch.databases.mongo.sources.base import MongoSource, unwatched
 from monarch.databases.mongo.stream.batches import Batch, Piece
 from monarch.errors import ServerError
 from monarch.progress import Progress
 from monarch.system.streams import Stream
 
 
-class MongoArchive(MongoDump, Archive):
+class MongoArchiveSource(MongoSource, ArchiveSource):
     """The archive in ``stream``, which holds what ``expected`` says, or it is damaged."""
 
     deed = "restoring"
 
-    def __init__(self, stream: Stream, expected: tuple[Held, ...]) -> None:
+    def __init__(self, stream: Stream, expected: tuple[CollectionSummary, ...]) -> None:
         self._reader = ArchiveReader(stream)
         self._expected = {held.name: held for held in expected}
         collections = self._reader.prelude.collections
@@ -50,7 +50,7 @@ class MongoArchive(MongoDump, Archive):
                     f"its manifest says {collection.documents:,} in {collection.bytes:,}."
                 )
 
-    def read_through(self, progress: Progress) -> tuple[Copied, ...]:
+    def read_through(self, progress: Progress) -> tuple[CopiedCollection, ...]:
         return read_through(self, progress)
 
     def _sized(self, collection: Collection) -> Collection:
@@ -68,7 +68,7 @@ class MongoArchive(MongoDump, Archive):
             yield piece
 
 
-def read_through(dump: MongoDump, progress: Progress) -> tuple[Copied, ...]:
+def read_through(dump: MongoSource, progress: Progress) -> tuple[CopiedCollection, ...]:
     """Read all of ``dump``, and see that it is what it should be."""
     tallies = dump.expect("verifying", progress)
     with dump.pieces(unwatched) as pieces:

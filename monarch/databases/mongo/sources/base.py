@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import ClassVar
 
-from monarch.databases.base import Dump, Held
+from monarch.databases.base import CollectionSummary, Source
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.stream.batches import Piece
-from monarch.databases.mongo.stream.counts import Tallies
+from monarch.databases.mongo.stream.counts import Counts
 from monarch.progress import Progress
 
 
-class MongoDump(Dump):
+class MongoSource(Source):
     """A dump of MongoDB, wherever it comes from.
 
     ``collections`` are what it holds. ``deed`` says for people what is done when it is put into a database.
@@ -24,7 +24,7 @@ class MongoDump(Dump):
     collections: tuple[Collection, ...]
 
     @property
-    def held(self) -> tuple[Held, ...]:
+    def held(self) -> tuple[CollectionSummary, ...]:
         return tuple(as_held(collection) for collection in self.collections)
 
     @abstractmethod
@@ -45,20 +45,20 @@ class MongoDump(Dump):
         :raises MonarchError: if not.
         """
 
-    def expect(self, phase: str, progress: Progress) -> Tallies:
+    def expect(self, phase: str, progress: Progress) -> Counts:
         """Tell that a phase begins in which all of it comes by; the tallies that count it."""
         held = self.held
         progress.phase(phase)
         progress.expects(sum(one.documents for one in held), sum(one.bytes for one in held))
-        return Tallies(self.collections, progress)
+        return Counts(self.collections, progress)
 
 
-def as_held(collection: Collection) -> Held:
+def as_held(collection: Collection) -> CollectionSummary:
     """``collection`` as people see it."""
-    return Held(
+    return CollectionSummary(
         collection.name, collection.kind, collection.documents, collection.bytes, len(collection.indexes)
     )
 
 
 def unwatched() -> None:
-    """For `MongoDump.pieces` where nobody holds anything that could be lost meanwhile."""
+    """For `MongoSource.pieces` where nobody holds anything that could be lost meanwhile."""

@@ -14,16 +14,16 @@ from dataclasses import replace
 
 from bson import json_util
 
-from monarch.databases.base import Archive, Copied, Files
+from monarch.databases.base import ArchiveSource, CopiedCollection, FileSet
 from monarch.databases.mongo.archive import ArchiveError
 from monarch.databases.mongo.archive.metadata import collection_name, read_metadata, short
 from monarch.databases.mongo.archive.prelude import decode
-from monarch.databases.mongo.archive.source import CHUNK, Source
+from monarch.databases.mongo.archive.source import CHUNK, ArchiveInput
 from monarch.databases.mongo.catalog.model import BUCKETS, Collection
 from monarch.databases.mongo.catalog.old_options import modern_indexes, modern_options, unwrapped
 from monarch.databases.mongo.catalog.read import is_copied
 from monarch.databases.mongo.sources.archive import read_through, refuse_series_as_documents
-from monarch.databases.mongo.sources.base import MongoDump
+from monarch.databases.mongo.sources.base import MongoSource
 from monarch.databases.mongo.stream.batches import Batch, End, Piece, split
 from monarch.progress import Progress
 
@@ -34,12 +34,12 @@ _LARGEST_METADATA = 64 << 20
 _BYTES_OF_A_DOCUMENT = 200
 
 
-class MongoFiles(MongoDump, Archive):
+class MongoFolderSource(MongoSource, ArchiveSource):
     """What ``files`` hold, whose names are those that mongodump gives."""
 
     deed = "restoring"
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: FileSet) -> None:
         self._files = files
         self._sizes = files.sizes()
         names = {
@@ -79,7 +79,7 @@ class MongoFiles(MongoDump, Archive):
                 while stream.read(CHUNK):
                     pass
 
-    def read_through(self, progress: Progress) -> tuple[Copied, ...]:
+    def read_through(self, progress: Progress) -> tuple[CopiedCollection, ...]:
         return read_through(self, progress)
 
     def _pieces(self) -> Iterator[Piece]:
@@ -89,9 +89,9 @@ class MongoFiles(MongoDump, Archive):
             yield End(name)
 
     def _documents(self, file: str) -> Iterator[tuple[bytes, int]]:
-        """What `Source.documents` gives of it, to its end."""
+        """What `ArchiveInput.documents` gives of it, to its end."""
         with self._files.open(file) as stream:
-            source = Source(stream)
+            source = ArchiveInput(stream)
             with _naming(file):
                 while source.fill(1):
                     yield source.documents()

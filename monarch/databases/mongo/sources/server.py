@@ -12,19 +12,19 @@ from typing import Any
 from bson import Timestamp
 from pymongo.errors import OperationFailure
 
-from monarch.databases.base import Copied, LiveDump
+from monarch.databases.base import CopiedCollection, LiveSource
 from monarch.databases.mongo.archive.prelude import Prelude
 from monarch.databases.mongo.archive.writer import ArchiveWriter
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.catalog.query import without_values
 from monarch.databases.mongo.catalog.read import list_entries, read_catalog, uuid_of
 from monarch.databases.mongo.engines.base import MongoEngine
-from monarch.databases.mongo.handle import Endpoint
-from monarch.databases.mongo.sources.base import MongoDump, unwatched
+from monarch.databases.mongo.handle import DatabaseHandle
+from monarch.databases.mongo.sources.base import MongoSource, unwatched
 from monarch.databases.mongo.stream.batches import Batch, Piece
-from monarch.databases.mongo.stream.snapshot import SNAPSHOT_UNAVAILABLE, AtMoment, last_long_enough
-from monarch.databases.mongo.subset.reader import Reading
-from monarch.databases.mongo.subset.resolve import Part
+from monarch.databases.mongo.stream.snapshot import SNAPSHOT_UNAVAILABLE, Snapshot, last_long_enough
+from monarch.databases.mongo.subset.reader import SubsetReader
+from monarch.databases.mongo.subset.resolve import Subset
 from monarch.databases.mongo.swap.log import read_head
 from monarch.databases.mongo.swap_state import unfinished
 from monarch.databases.selection import Selection
@@ -38,19 +38,21 @@ _NAMESPACE_NOT_FOUND = 26
 _LOOKS, _BETWEEN_LOOKS = 5, 0.01
 
 
-class MongoLiveDump(MongoDump, LiveDump):
+class MongoServerSource(MongoSource, LiveSource):
     """What ``source`` holds when this is made, as ``engine`` will read it."""
 
     deed = "copying"
 
-    def __init__(self, source: Endpoint, engine: MongoEngine, selection: Selection | None = None) -> None:
+    def __init__(
+        self, source: DatabaseHandle, engine: MongoEngine, selection: Selection | None = None
+    ) -> None:
         self._source = source
         self._engine = engine
-        self._moment: AtMoment | None = None
+        self._moment: Snapshot | None = None
         self.collections = read_catalog(source)
         if selection is not None:
-            reading = Reading(source, engine.find_moment(source, self.collections))
-            self.collections = Part(reading, self.collections, selection).collections()
+            reading = SubsetReader(source, engine.find_moment(source, self.collections))
+            self.collections = Subset(reading, self.collections, selection).collections()
             self._moment = reading.moment
         self._partial = selection is not None
         self._came: Counter[str] = Counter()
@@ -113,7 +115,7 @@ class MongoLiveDump(MongoDump, LiveDump):
             if entry is None or uuid_of(entry, entries) != collection.uuid:
                 raise self._gone(collection)
 
-    def write_archive(self, sink: Sink, progress: Progress) -> tuple[Copied, ...]:
+    def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:
         tallies = self.expect("dumping", progress)
         database = self._source.environment.db_name
         writer = ArchiveWriter(sink, Prelude(database, self.collections, self._server_version(), _LIKE_TOOL))
@@ -134,7 +136,7 @@ class MongoLiveDump(MongoDump, LiveDump):
             return
         documents = self._source.database[name]
         if at is not None:
-            documents = documents.with_options(read_concern=AtMoment(at))
+            documents = documents.with_options(read_concern=Snapshot(at))
         # Not only once, where something was expected: it may be away again. And a server that has died counts
         # wrongly until it has looked.
         for _ in range(_LOOKS if query is None or collection.documents else 1):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from monarch.databases.base import Copied
+from monarch.databases.base import CopiedCollection
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.stream.batches import Batch, Piece
 from monarch.progress import Progress
 
 
 @dataclass
-class Tally:
+class Count:
     """What came of one collection, from its first documents to its last ones, or to its indexes."""
 
     documents: int = 0
@@ -21,13 +21,13 @@ class Tally:
     last: float = 0.0
 
 
-class Tallies:
+class Counts:
     """One tally for each of ``collections`` that has documents, by its ``data_name``."""
 
     def __init__(self, collections: tuple[Collection, ...], progress: Progress) -> None:
         self._collections = collections
         self._progress = progress
-        self._tallies = {one.data_name: Tally() for one in collections if one.kind != "view"}
+        self._tallies = {one.data_name: Count() for one in collections if one.kind != "view"}
 
     def count(self, piece: Piece) -> None:
         """``piece`` comes by."""
@@ -47,13 +47,13 @@ class Tallies:
         """How many documents have come of each."""
         return {name: tally.documents for name, tally in self._tallies.items()}
 
-    def copied(self) -> tuple[Copied, ...]:
+    def copied(self) -> tuple[CopiedCollection, ...]:
         """All of it for people."""
         return tuple(map(self._copied, self._collections))
 
-    def _copied(self, collection: Collection) -> Copied:
-        tally = self._tallies.get(collection.data_name, Tally())
-        return Copied(
+    def _copied(self, collection: Collection) -> CopiedCollection:
+        tally = self._tallies.get(collection.data_name, Count())
+        return CopiedCollection(
             name=collection.name,
             kind=collection.kind,
             documents=tally.documents,

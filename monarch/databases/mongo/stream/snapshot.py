@@ -14,7 +14,7 @@ from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from monarch.databases.mongo.catalog.model import Collection
-from monarch.databases.mongo.handle import Endpoint
+from monarch.databases.mongo.handle import DatabaseHandle
 
 # More could take longer to read than the server remembers.
 _MOST_BYTES = 4_000_000_000
@@ -26,7 +26,7 @@ SNAPSHOT_UNAVAILABLE = 246
 NO_MOMENT = (2, 20, 72, 239, SNAPSHOT_UNAVAILABLE)
 
 
-class AtMoment(ReadConcern):
+class Snapshot(ReadConcern):
     """Reads as of ``at``."""
 
     def __init__(self, at: Timestamp) -> None:
@@ -39,7 +39,7 @@ class AtMoment(ReadConcern):
         return {"level": "snapshot", "atClusterTime": self.at}
 
 
-def find_moment(source: Endpoint, collections: tuple[Collection, ...]) -> AtMoment | None:
+def find_moment(source: DatabaseHandle, collections: tuple[Collection, ...]) -> Snapshot | None:
     """Now, as the server of ``source`` tells it, if it can read ``collections`` as of that; else None."""
     some = next((one for one in collections if has_moments(one)), None)
     if some is None:
@@ -47,7 +47,7 @@ def find_moment(source: Endpoint, collections: tuple[Collection, ...]) -> AtMome
     at = _now(source.on_primary())  # so that what has been written before is in it
     if at is None:
         return None
-    moment = AtMoment(at)
+    moment = Snapshot(at)
     probe = {"find": some.data_name, "limit": 1, "singleBatch": True, "projection": {"_id": 1}}
     # It may have to wait until most members know of that moment; but not for ever, if they are away.
     probe |= {"readConcern": moment.document, "maxTimeMS": _PATIENCE_MS}
@@ -59,7 +59,7 @@ def find_moment(source: Endpoint, collections: tuple[Collection, ...]) -> AtMome
     return moment
 
 
-def _now(primary: Endpoint) -> Timestamp | None:
+def _now(primary: DatabaseHandle) -> Timestamp | None:
     """Now, by the server's clock of operations; None if it has none."""
     for _ in range(_ASKED):
         at = primary.command("ping").get("operationTime")

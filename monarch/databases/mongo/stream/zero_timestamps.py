@@ -16,7 +16,7 @@ from typing import Any
 
 from bson.timestamp import Timestamp
 
-from monarch.databases.mongo.handle import QUICK, Endpoint
+from monarch.databases.mongo.handle import QUICK, DatabaseHandle
 from monarch.databases.mongo.stream.batches import Batch, split
 from monarch.errors import ServerError
 
@@ -34,7 +34,7 @@ _BINARY, _REGEX, _POINTER = 0x05, 0x0B, 0x0C
 
 
 @dataclass(frozen=True)
-class Place:
+class TimestampTarget:
     """Where the documents of one collection have been written, and are updated.
 
     Of a time series that is its own name, not that of its buckets; ``meta`` is then how its documents call
@@ -45,7 +45,7 @@ class Place:
     meta: str | None = None
 
 
-class EmptyTimestamps:
+class ZeroTimestamps:
     """Those of one copy, by collection."""
 
     def __init__(self) -> None:
@@ -63,7 +63,9 @@ class EmptyTimestamps:
         documents = [self._mask_in(batch.collection, document) for document in split(batch.payload)]
         return Batch(batch.collection, b"".join(documents), batch.count)
 
-    def restore(self, target: Endpoint, places: Mapping[str, Place], *, bypass_validation: bool) -> None:
+    def restore(
+        self, target: DatabaseHandle, places: Mapping[str, TimestampTarget], *, bypass_validation: bool
+    ) -> None:
         """Put them back in ``places``, which are called by the names that batches have.
 
         :raises ServerError: if the server refuses that of a document.
@@ -73,7 +75,12 @@ class EmptyTimestamps:
                 self._restore(target, collection, field, places[collection], bypass_validation)
 
     def _restore(
-        self, target: Endpoint, collection: str, field: str, place: Place, bypass_validation: bool
+        self,
+        target: DatabaseHandle,
+        collection: str,
+        field: str,
+        place: TimestampTarget,
+        bypass_validation: bool,
     ) -> None:
         update = self._update(field if place.meta is None else place.meta)
         reply = target.command(

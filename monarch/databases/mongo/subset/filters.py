@@ -12,12 +12,12 @@ from bson import Decimal128
 from bson.raw_bson import RawBSONDocument
 
 from monarch.databases.mongo.catalog.model import CODEC
-from monarch.databases.mongo.handle import Endpoint
-from monarch.databases.selection import Wanted
+from monarch.databases.mongo.handle import DatabaseHandle
+from monarch.databases.selection import CollectionQuery
 from monarch.errors import UsageError
 
 
-def as_bson(wanted: Wanted, source: Endpoint) -> dict[str, Any]:
+def as_bson(wanted: CollectionQuery, source: DatabaseHandle) -> dict[str, Any]:
     """The query of ``wanted``, with every value as BSON knows it.
 
     :raises UsageError: if there is a value that BSON does not know.

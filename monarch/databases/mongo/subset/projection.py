@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from monarch.databases.mongo.catalog.model import Collection
-from monarch.databases.selection import Wanted
+from monarch.databases.selection import CollectionQuery
 from monarch.errors import UsageError
 
 
-def projection_of(wanted: Wanted, collection: Collection) -> Mapping[str, Any] | None:
+def projection_of(wanted: CollectionQuery, collection: Collection) -> Mapping[str, Any] | None:
     """The projection of ``wanted``.
 
     :raises UsageError: if it leaves out what a document of ``collection`` cannot be without.

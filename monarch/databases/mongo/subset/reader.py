@@ -12,8 +12,8 @@ from pymongo.errors import OperationFailure
 
 from monarch.databases.mongo.catalog.model import CODEC, Collection
 from monarch.databases.mongo.catalog.query import Find, size_of
-from monarch.databases.mongo.handle import Endpoint
-from monarch.databases.mongo.stream.snapshot import NO_MOMENT, AtMoment, has_moments
+from monarch.databases.mongo.handle import DatabaseHandle
+from monarch.databases.mongo.stream.snapshot import NO_MOMENT, Snapshot, has_moments
 from monarch.errors import MonarchError
 
 _COUNT_MS = 5_000
@@ -24,11 +24,11 @@ _RIGHTS = (13, 18)  # what may not be read, for which there are better words
 
 
 @dataclass
-class Reading:
+class SubsetReader:
     """Reads of ``source`` as of ``moment``, until something cannot be read so: then that is None."""
 
-    source: Endpoint
-    moment: AtMoment | None
+    source: DatabaseHandle
+    moment: Snapshot | None
 
     def read(
         self, collection: Collection, find: Find, projection: Mapping[str, Any]
@@ -103,7 +103,7 @@ class Reading:
                 raise refused_query(self.source, name, error) from error
 
 
-def refused_query(source: Endpoint, name: str, error: OperationFailure) -> MonarchError:
+def refused_query(source: DatabaseHandle, name: str, error: OperationFailure) -> MonarchError:
     """What to say of a query of the collection ``name`` that the server of ``source`` does not take."""
     words = " ".join(str((error.details or {}).get("errmsg", error)).split())
     return MonarchError(

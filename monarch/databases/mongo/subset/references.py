@@ -13,14 +13,14 @@ from bson.regex import Regex
 
 
 @dataclass(frozen=True)
-class Path:
+class FieldPath:
     """The field called ``field``, perhaps inside another or in a list, of a collection."""
 
     collection: str
     field: str
 
 
-def find_path(text: str, collections: Collection[str]) -> Path | None:
+def find_path(text: str, collections: Collection[str]) -> FieldPath | None:
     """``orders.user_id`` as a path; None if no name of one of ``collections`` stands at its beginning.
 
     Those may have dots in their names: the longest that fits is meant.
@@ -29,7 +29,7 @@ def find_path(text: str, collections: Collection[str]) -> Path | None:
     for number in range(len(parts) - 1, 0, -1):
         name = ".".join(parts[:number])
         if name in collections:
-            return Path(name, ".".join(parts[number:]))
+            return FieldPath(name, ".".join(parts[number:]))
     return None
 
 

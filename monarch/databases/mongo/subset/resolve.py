@@ -16,9 +16,9 @@ from monarch.databases.mongo.catalog.query import LONGEST_FILTER, Find, Query, s
 from monarch.databases.mongo.collection_names import HISTORY
 from monarch.databases.mongo.subset.filters import as_bson
 from monarch.databases.mongo.subset.projection import projection_of
-from monarch.databases.mongo.subset.reader import Reading
-from monarch.databases.mongo.subset.references import Path, find_path, projection_for, values_at
-from monarch.databases.selection import Selection, Wanted
+from monarch.databases.mongo.subset.reader import SubsetReader
+from monarch.databases.mongo.subset.references import FieldPath, find_path, projection_for, values_at
+from monarch.databases.selection import CollectionQuery, Selection
 from monarch.errors import MonarchError, UsageError
 from monarch.system.spelling import suggest
 
@@ -28,7 +28,7 @@ _SHORT = LONGEST_FILTER // 2
 
 
 @dataclass
-class Chosen:
+class ResolvedCollection:
     """What is chosen of one collection: what ``finds`` find together, with the fields of ``projection``."""
 
     finds: list[Find] = field(default_factory=list)
@@ -37,14 +37,14 @@ class Chosen:
     values: dict[str, dict[bytes, Any]] = field(default_factory=lambda: defaultdict(dict))
 
 
-class Part:
+class Subset:
     """The part of ``catalog`` that ``selection`` means, found out by ``reading``."""
 
-    def __init__(self, reading: Reading, catalog: tuple[Collection, ...], selection: Selection) -> None:
+    def __init__(self, reading: SubsetReader, catalog: tuple[Collection, ...], selection: Selection) -> None:
         self._reading = reading
         self._catalog = {collection.name: collection for collection in catalog}
         self._selection = selection
-        self._chosen: dict[str, Chosen] = {}
+        self._chosen: dict[str, ResolvedCollection] = {}
 
     def collections(self) -> tuple[Collection, ...]:
         """The collections of it, those with queries counted anew.
@@ -81,7 +81,7 @@ class Part:
             name for name in names - set(self._selection.exclude) if not name.startswith("system.")
         } & set(self._catalog)
 
-    def _choose(self, wanted: Wanted) -> None:
+    def _choose(self, wanted: CollectionQuery) -> None:
         collection = self._catalog.get(wanted.collection)
         if collection is None and wanted.missing_ok:
             return
@@ -95,9 +95,9 @@ class Part:
                     f"{collection.name!r} is a view, which has no documents of its own.",
                     f"Select of what it is on: {collection.options.get('viewOn')}",
                 )
-            self._chosen.setdefault(collection.name, Chosen([whole]))
+            self._chosen.setdefault(collection.name, ResolvedCollection([whole]))
             return
-        chosen = self._chosen.setdefault(collection.name, Chosen(projection=projection))
+        chosen = self._chosen.setdefault(collection.name, ResolvedCollection(projection=projection))
         if chosen.projection != projection:
             raise UsageError(
                 f"{collection.name!r} is wanted with two projections.", "A document has one: say one of them."
@@ -125,7 +125,7 @@ class Part:
             )
         yield find
 
-    def _sampled(self, collection: Collection, find: Find, wanted: Wanted) -> list[Find]:
+    def _sampled(self, collection: Collection, find: Find, wanted: CollectionQuery) -> list[Find]:
         """Some of what ``find`` finds, the same for the same seed."""
         assert wanted.sample is not None
         _require_ids(collection)
@@ -156,7 +156,7 @@ class Part:
                 todo.append((name, Find()))
         _require_start(rules, {name for name, _ in todo})
         for name in targets:
-            self._chosen.setdefault(name, Chosen())
+            self._chosen.setdefault(name, ResolvedCollection())
         while todo:
             name, find = todo.popleft()
             for number, (source, target) in enumerate(rules):
@@ -176,7 +176,7 @@ class Part:
                     for chunk in _chunks(fresh.values()):
                         todo.append((target.collection, Find({target.field: {"$in": chunk}})))
 
-    def _rule(self, source: str, target: str) -> tuple[Path, Path]:
+    def _rule(self, source: str, target: str) -> tuple[FieldPath, FieldPath]:
         found = []
         for text in (source, target):
             path = find_path(text, self._catalog)
@@ -203,7 +203,7 @@ class Part:
             return finds
         return list(self._by_ids(collection, finds))
 
-    def _values(self, path: Path, target: Path, find: Find) -> Iterator[Any]:
+    def _values(self, path: FieldPath, target: FieldPath, find: Find) -> Iterator[Any]:
         projection = projection_for(path.field)
         for document in self._reading.read(_with_documents(self._catalog[path.collection]), find, projection):
             yield from values_at(document, path.field, target.collection)
@@ -273,7 +273,7 @@ def _with_documents(collection: Collection) -> Collection:
     return replace(collection, as_documents=True) if collection.kind == "timeseries" else collection
 
 
-def _require_start(rules: list[tuple[Path, Path]], reached: set[str]) -> None:
+def _require_start(rules: list[tuple[FieldPath, FieldPath]], reached: set[str]) -> None:
     """See that every reference is followed from somewhere: not only in a circle."""
     while more := {target.collection for source, target in rules if source.collection in reached} - reached:
         reached = reached | more

@@ -18,10 +18,10 @@ from pymongo.errors import ConnectionFailure, OperationFailure
 from monarch.databases.lease import Lease
 from monarch.databases.mongo.catalog.model import CODEC
 from monarch.databases.mongo.collection_names import HEAD, STAGING, SWAP
-from monarch.databases.mongo.handle import DURABLE, Document, Endpoint
+from monarch.databases.mongo.handle import DURABLE, DatabaseHandle, Document
 from monarch.databases.mongo.swap.plan import plan_steps
 from monarch.databases.mongo.swap.staging import Staging, drop, drop_all
-from monarch.databases.mongo.swap.steps import Step, Unequal, from_document, to_document
+from monarch.databases.mongo.swap.steps import SwapStep, Unequal, from_document, to_document
 from monarch.databases.mongo.swap_state import EMPTIED, STUCK, SWAPPING, unfinished
 from monarch.errors import LockedError, MonarchError, RunInterrupted, ServerError
 from monarch.system.signals import run_to_its_end
@@ -33,13 +33,13 @@ _TRIES = 3
 _SETTLING = 20
 
 
-class Stuck(ServerError):
+class SwapStuck(ServerError):
     """A swap cannot be finished, for the server refuses one of its steps."""
 
 
-def stuck(name: str, error: ServerError) -> Stuck:
+def stuck(name: str, error: ServerError) -> SwapStuck:
     """What to tell of it, and of the way out."""
-    return Stuck(
+    return SwapStuck(
         f"{error.message} {name!r} was being swapped, and is in the middle of that.",
         f"Copy or restore into it again, or drop it: monarch drop_db {name}",
     )
@@ -48,12 +48,12 @@ def stuck(name: str, error: ServerError) -> Stuck:
 class Swap:
     """The swap of one target, whose lease the run holds."""
 
-    def __init__(self, target: Endpoint, lease: Lease) -> None:
+    def __init__(self, target: DatabaseHandle, lease: Lease) -> None:
         self._target = target
         self._lease = lease
         self._journal = target.database.get_collection(SWAP, codec_options=CODEC)
 
-    def begin(self, steps: list[Step], purpose: str) -> None:
+    def begin(self, steps: list[SwapStep], purpose: str) -> None:
         """Write down all ``steps``. Once this has returned, the swap will be finished whatever happens."""
         run = self._lease.run
         documents = [{"_id": number, "run": run, **to_document(step)} for number, step in enumerate(steps)]
@@ -96,7 +96,7 @@ class Swap:
                     )
         self._clean()
 
-    def _take(self, step: Step) -> None:
+    def _take(self, step: SwapStep) -> None:
         """Take one step: again if what is there is not what it should be, later if somebody is in the way."""
         began, tries = time.monotonic(), 0
         while True:
@@ -214,13 +214,13 @@ class Swap:
         )
 
 
-def read_head(target: Endpoint) -> Document | None:
+def read_head(target: DatabaseHandle) -> Document | None:
     """What is written of a swap of ``target`` that is not finished; None where there is none."""
     with target.explained():
         return target.database[SWAP].find_one({"_id": HEAD})
 
 
-def mend(target: Endpoint, lease: Lease, *, emptied_is_fine: bool) -> str | None:
+def mend(target: DatabaseHandle, lease: Lease, *, emptied_is_fine: bool) -> str | None:
     """Finish a swap that was cut off, or drop what was staged for one; see `Database.mend`."""
     swap = Swap(target, lease)
     head = swap.head()
@@ -231,7 +231,7 @@ def mend(target: Endpoint, lease: Lease, *, emptied_is_fine: bool) -> str | None
         done = f"`{head['purpose']}` was cut off in the middle of its swap, which is finished now"
         try:
             interrupted = swap.finish()
-        except Stuck:
+        except SwapStuck:
             if not emptied_is_fine:
                 raise
             swap.abandon(head)

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from monarch.databases.mongo.catalog.model import BUCKETS, Collection
 from monarch.databases.mongo.catalog.read import is_copied, list_entries
-from monarch.databases.mongo.handle import Document, Endpoint
+from monarch.databases.mongo.handle import DatabaseHandle, Document
 from monarch.databases.mongo.swap.staging import Staging
-from monarch.databases.mongo.swap.steps import Clear, Discard, Drop, Move, Series, SetAside, Step, View
+from monarch.databases.mongo.swap.steps import Clear, Discard, Drop, Move, Series, SetAside, SwapStep, View
 
 _JAVASCRIPT = "system.js"
 
 
-def plan_steps(target: Endpoint, staging: Staging) -> list[Step]:
+def plan_steps(target: DatabaseHandle, staging: Staging) -> list[SwapStep]:
     """What must be done so that the target holds what was staged, and nothing else."""
     there = _what_is_there(target)
     wanted = {collection.name: collection for collection in staging.collections}
     uuids = staging.uuids()
-    clears: list[Step] = []
-    moves: list[Step] = []
-    drops: list[Step] = []
-    lasts: list[Step] = []
+    clears: list[SwapStep] = []
+    moves: list[SwapStep] = []
+    drops: list[SwapStep] = []
+    lasts: list[SwapStep] = []
     for name, collection in wanted.items():
         staged = staging.names[name]
         if collection.kind == "collection":
@@ -48,7 +48,7 @@ def plan_steps(target: Endpoint, staging: Staging) -> list[Step]:
     return [*clears, *moves, *drops, *lasts]
 
 
-def _what_is_there(target: Endpoint) -> dict[str, Document]:
+def _what_is_there(target: DatabaseHandle) -> dict[str, Document]:
     """What listCollections says of everything that is to be replaced.
 
     Buckets without their time series, which a server that died in the middle leaves, count as one.
@@ -60,7 +60,7 @@ def _what_is_there(target: Endpoint) -> dict[str, Document]:
     return {name: entry for name, entry in entries.items() if is_copied(name)}
 
 
-def _remade(collection: Collection, staged: str) -> Step:
+def _remade(collection: Collection, staged: str) -> SwapStep:
     if collection.kind == "view":
         return View(collection.name, collection.options)
     return Series(collection.name, staged, collection.options, collection.indexes, collection.as_documents)

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 from pymongo.errors import OperationFailure
 
-from monarch.databases.base import Copied
+from monarch.databases.base import CopiedCollection
 from monarch.databases.lease import Lease
 from monarch.databases.mongo.catalog.model import BUCKETS, Collection
 from monarch.databases.mongo.collection_names import STAGING
 from monarch.databases.mongo.engines.base import MongoEngine, Rights
-from monarch.databases.mongo.handle import Endpoint
-from monarch.databases.mongo.sources.base import MongoDump
+from monarch.databases.mongo.handle import DatabaseHandle
+from monarch.databases.mongo.sources.base import MongoSource
 from monarch.databases.mongo.stream.batches import Batch
-from monarch.databases.mongo.stream.counts import Tallies
-from monarch.databases.mongo.stream.zero_timestamps import EmptyTimestamps
-from monarch.databases.mongo.swap.log import Stuck, Swap
+from monarch.databases.mongo.stream.counts import Counts
+from monarch.databases.mongo.stream.zero_timestamps import ZeroTimestamps
+from monarch.databases.mongo.swap.log import Swap, SwapStuck
 from monarch.databases.mongo.swap.plan import plan_steps
 from monarch.databases.mongo.swap.staging import UNAUTHORIZED, Staging, create, drop
-from monarch.databases.mongo.swap.steps import Step
+from monarch.databases.mongo.swap.steps import SwapStep
 from monarch.errors import LockedError, MonarchError, RunInterrupted
 from monarch.progress import Progress
 
@@ -29,13 +29,13 @@ from monarch.progress import Progress
 class Replacement:
     """The replacing of ``target``, whose ``lease`` this run holds, by means of ``engine``."""
 
-    target: Endpoint
+    target: DatabaseHandle
     lease: Lease
     engine: MongoEngine
     progress: Progress
     purpose: str
 
-    def run(self, dump: MongoDump, *, in_place: bool) -> tuple[Copied, ...]:
+    def run(self, dump: MongoSource, *, in_place: bool) -> tuple[CopiedCollection, ...]:
         """Do all of it. Until the swap the target is as it was, unless it is done ``in_place``.
 
         :raises ServerError: if it cannot be done; what was staged is gone then.
@@ -68,7 +68,7 @@ class Replacement:
         self._finish(swap, interrupted=interrupted)
         return copied
 
-    def _build(self, dump: MongoDump, staging: Staging) -> tuple[Copied, ...]:
+    def _build(self, dump: MongoSource, staging: Staging) -> tuple[CopiedCollection, ...]:
         """Build the copy beside what is there, and see that it is one."""
         staging.prepare()
         tallies = self._load(dump, staging)
@@ -80,7 +80,7 @@ class Replacement:
         staging.compare_indexes()
         return tallies.copied()
 
-    def _begin(self, swap: Swap, steps: list[Step]) -> bool:
+    def _begin(self, swap: Swap, steps: list[SwapStep]) -> bool:
         """Begin the swap; whether Ctrl-C came at that when there was no way back any more."""
         self.progress.phase("swapping")
         try:
@@ -96,7 +96,7 @@ class Replacement:
     def _finish(self, swap: Swap, *, interrupted: bool) -> None:
         try:
             interrupted |= swap.finish()
-        except Stuck:
+        except SwapStuck:
             raise
         except MonarchError as error:
             name = self.target.name
@@ -132,11 +132,11 @@ class Replacement:
             self.lease.renew()
             swap.give_up()
 
-    def _load(self, dump: MongoDump, staging: Staging) -> Tallies:
+    def _load(self, dump: MongoSource, staging: Staging) -> Counts:
         rights = Rights(bypass_validation=staging.may_bypass_validation())
         destinations = staging.destinations()
         places = staging.places()
-        timestamps = EmptyTimestamps()
+        timestamps = ZeroTimestamps()
         tallies = dump.expect(dump.deed, self.progress)
         with (
             dump.pieces(self.lease.check) as pieces,

@@ -20,8 +20,8 @@ from monarch.databases.mongo.catalog.model import BUCKETS, Collection
 from monarch.databases.mongo.catalog.read import list_entries, read_indexes
 from monarch.databases.mongo.collection_names import STAGING
 from monarch.databases.mongo.engines.base import Destination
-from monarch.databases.mongo.handle import QUICK, Endpoint
-from monarch.databases.mongo.stream.zero_timestamps import Place
+from monarch.databases.mongo.handle import QUICK, DatabaseHandle
+from monarch.databases.mongo.stream.zero_timestamps import TimestampTarget
 from monarch.errors import MonarchError, ServerError
 
 _BUILDERS = 2
@@ -35,7 +35,7 @@ UNAUTHORIZED, _NAMESPACE_NOT_FOUND = 13, 26
 class Staging:
     """The staged collections of one run, which holds ``lease``."""
 
-    def __init__(self, target: Endpoint, lease: Lease, collections: tuple[Collection, ...]) -> None:
+    def __init__(self, target: DatabaseHandle, lease: Lease, collections: tuple[Collection, ...]) -> None:
         self._target = target
         self._lease = lease
         self._prefix = f"{STAGING}{lease.run}."
@@ -86,13 +86,13 @@ class Staging:
             if not isinstance(cause, OperationFailure) or cause.code != _OTHER_COLLATION:
                 raise
 
-    def places(self) -> dict[str, Place]:
+    def places(self) -> dict[str, TimestampTarget]:
         """Where the documents of each collection are updated, by the names that their batches have.
 
         Those of a time series that are taken as they are, empty timestamps and all, are not among them.
         """
         return {
-            collection.data_name: Place(
+            collection.data_name: TimestampTarget(
                 self.names[collection.name], collection.options.get("timeseries", {}).get("metaField")
             )
             for collection in self.collections
@@ -219,7 +219,7 @@ def _is_small(collection: Collection) -> bool:
     return collection.kind == "collection" and collection.documents <= _SMALL and not expires
 
 
-def create(target: Endpoint, collection: Collection, name: str) -> None:
+def create(target: DatabaseHandle, collection: Collection, name: str) -> None:
     """Make an empty ``collection`` called ``name``, without its indexes but that of ``_id``.
 
     :raises ServerError: naming it, in the server's words, if this server or this user cannot.
@@ -248,7 +248,7 @@ def secondary(collection: Collection) -> list[Mapping[str, Any]]:
     return [index for index in collection.indexes if index["name"] != "_id_" and not index.get("clustered")]
 
 
-def create_indexes(target: Endpoint, collection: Collection, name: str) -> None:
+def create_indexes(target: DatabaseHandle, collection: Collection, name: str) -> None:
     """Build the indexes of ``collection`` on the one called ``name``.
 
     :raises ServerError: naming it, in the server's words, if that does not go.
@@ -270,7 +270,7 @@ def create_indexes(target: Endpoint, collection: Collection, name: str) -> None:
             ) from error
 
 
-def drop_all(target: Endpoint, which: Callable[[str], bool]) -> list[str]:
+def drop_all(target: DatabaseHandle, which: Callable[[str], bool]) -> list[str]:
     """Drop every collection whose name ``which`` wants, and return them.
 
     Of a time series that a dying server has made or dropped in part, its buckets too.
@@ -288,7 +288,7 @@ def drop_all(target: Endpoint, which: Callable[[str], bool]) -> list[str]:
     return dropped
 
 
-def drop(target: Endpoint, name: str, **arguments: Any) -> None:
+def drop(target: DatabaseHandle, name: str, **arguments: Any) -> None:
     """Drop a collection, view or time series; that it is not there is fine.
 
     Where there are only buckets of that name, which a server that died in the middle leaves, they go.

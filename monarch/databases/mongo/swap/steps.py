@@ -18,9 +18,9 @@ from bson.raw_bson import RawBSONDocument
 from monarch.databases.mongo.catalog.model import BUCKETS, CODEC, Collection
 from monarch.databases.mongo.catalog.read import list_entries
 from monarch.databases.mongo.engines.native import refuse_write_errors
-from monarch.databases.mongo.handle import QUICK, Document, Endpoint
+from monarch.databases.mongo.handle import QUICK, DatabaseHandle, Document
 from monarch.databases.mongo.stream.batches import Batch, split, walk
-from monarch.databases.mongo.stream.zero_timestamps import EmptyTimestamps, Place
+from monarch.databases.mongo.stream.zero_timestamps import TimestampTarget, ZeroTimestamps
 from monarch.databases.mongo.swap.staging import create, create_indexes, drop
 from monarch.errors import ServerError
 
@@ -29,7 +29,7 @@ class Unequal(ServerError):
     """A step has been taken, and what is there is not what was staged; taken again, it may be."""
 
 
-class Step(ABC):
+class SwapStep(ABC):
     """One step; a frozen dataclass, so that it can be written down."""
 
     kind: ClassVar[str]
@@ -37,7 +37,7 @@ class Step(ABC):
     once: ClassVar[bool] = False
 
     @abstractmethod
-    def take(self, target: Endpoint, check: Callable[[], None]) -> None:
+    def take(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
         """Do what is left to do of it, with a ``check`` right before each thing that is done.
 
         :raises ServerError: if that does not go.
@@ -45,13 +45,13 @@ class Step(ABC):
 
 
 @dataclass(frozen=True)
-class Clear(Step):
+class Clear(SwapStep):
     """Drop the view or time series whose name a collection is to get: a rename would not replace it."""
 
     kind = "clear"
     name: str
 
-    def take(self, target: Endpoint, check: Callable[[], None]) -> None:
+    def take(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
         entry = find(target, self.name)
         # Without an entry there may be buckets, of a time series that a dying server has dropped in part;
         # the collection that gets its name would be hidden by them.
@@ -61,7 +61,7 @@ class Clear(Step):
 
 
 @dataclass(frozen=True)
-class SetAside(Step):
+class SetAside(SwapStep):
     """Rename ``name`` away: ``system.js`` can be neither dropped nor replaced, only renamed."""
 
     kind = "set aside"
@@ -69,14 +69,14 @@ class SetAside(Step):
     uuid: bytes
     aside: str
 
-    def take(self, target: Endpoint, check: Callable[[], None]) -> None:
+    def take(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
         if _uuid(target, self.name) == self.uuid:
             check()
             rename(target, self.name, self.aside, replace=False)
 
 
 @dataclass(frozen=True)
-class Move(Step):
+class Move(SwapStep):
     """Give the staged collection its name, in place of what has it now."""
 
     kind = "move"
@@ -85,7 +85,7 @@ class Move(Step):
     name: str
     replace: bool
 
-    def take(self, target: Endpoint, check: Callable[[], None]) -> None:
+    def take(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
         if _uuid(target, self.staged) == self.uuid:
             check()
             rename(target, self.staged, self.name, replace=self.replace)
@@ -97,28 +97,28 @@ class Move(Step):
 
 
 @dataclass(frozen=True)
-class Drop(Step):
+class Drop(SwapStep):
     """Drop a collection that the source does not have; not one of that name that came meanwhile."""
 
     kind = "drop"
     name: str
     uuid: bytes
 
-    def take(self, target: Endpoint, check: Callable[[], None]) -> None:
+    def take(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
         if _uuid(target, self.name) == self.uuid:
             check()
             drop(target, self.name)
 
 
 @dataclass(frozen=True)
-class Discard(Step):
+class Discard(SwapStep):
     """Drop a view or time series of the target's, whichever ``was`` says; not another of its name."""
 
     kind = "discard"
     name: str
     was: str
 
-    def take(self, target: Endpoint, check: Callable[[], None]) -> None:
+    def take(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
         entry = find(target, self.name)
         # None too: of a time series there may be nothing left but its buckets.
         if entry is None or entry.get("type") == self.was:
@@ -127,7 +127,7 @@ class Discard(Step):
 
 
 @dataclass(frozen=True)
-class Series(Step):
+class Series(SwapStep):
     """Make a time series anew and fill it from the staged one; once begun, from the beginning."""
 
     kind = "series"
@@ -138,7 +138,7 @@ class Series(Step):
     indexes: tuple[Mapping[str, Any], ...]
     as_documents: bool
 
-    def take(self, target: Endpoint, check: Callable[[], None]) -> None:
+    def take(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
         if find(target, self.staged) is None:
             return  # dropped by what comes after all steps, so they have all been taken
         check()
@@ -150,7 +150,7 @@ class Series(Step):
         create(target, series, self.name)
         prefix = "" if self.as_documents else BUCKETS
         staged, data = prefix + self.staged, prefix + self.name
-        timestamps = EmptyTimestamps()
+        timestamps = ZeroTimestamps()
         with target.explained(), target.database[staged].find_raw_batches({}) as cursor:
             for payload in cursor:
                 check()
@@ -159,12 +159,12 @@ class Series(Step):
                 insert_raw(target, batch if self.as_documents else timestamps.mask(batch))
         check()
         meta = self.options["timeseries"].get("metaField")
-        timestamps.restore(target, {data: Place(self.name, meta)}, bypass_validation=False)
+        timestamps.restore(target, {data: TimestampTarget(self.name, meta)}, bypass_validation=False)
         self._compare(target, staged, data)
         check()
         create_indexes(target, series, self.name)
 
-    def _compare(self, target: Endpoint, staged: str, data: str) -> None:
+    def _compare(self, target: DatabaseHandle, staged: str, data: str) -> None:
         """An insert of a run that was cut off may have come late, and into this one."""
         with target.explained():
             wanted = target.database[staged].count_documents({})
@@ -178,33 +178,33 @@ class Series(Step):
 
 
 @dataclass(frozen=True)
-class View(Step):
+class View(SwapStep):
     """Make a view, in place of the one that has its name now."""
 
     kind = "view"
     name: str
     options: Mapping[str, Any]
 
-    def take(self, target: Endpoint, check: Callable[[], None]) -> None:
+    def take(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
         check()
         drop(target, self.name)
         check()
         create(target, Collection(self.name, "view", self.options, ()), self.name)
 
 
-KINDS: Mapping[str, type[Step]] = {
+KINDS: Mapping[str, type[SwapStep]] = {
     step.kind: step for step in (Clear, SetAside, Move, Drop, Discard, Series, View)
 }
 
 
-def to_document(step: Step) -> Document:
+def to_document(step: SwapStep) -> Document:
     """``step`` as it is written down: what it has to remember as BSON, since options of collections hold
     names and values that not every server takes in a document."""
     remembered = {field.name: getattr(step, field.name) for field in fields(step)}  # type: ignore[arg-type]
     return {"step": step.kind, "details": Binary(bson.encode(remembered, codec_options=CODEC))}
 
 
-def from_document(document: Mapping[str, Any]) -> Step:
+def from_document(document: Mapping[str, Any]) -> SwapStep:
     """The step that was written down as ``document``."""
     remembered = bson.decode(document["details"], CODEC)
     if "indexes" in remembered:
@@ -212,12 +212,12 @@ def from_document(document: Mapping[str, Any]) -> Step:
     return KINDS[document["step"]](**remembered)
 
 
-def find(target: Endpoint, name: str) -> Document | None:
+def find(target: DatabaseHandle, name: str) -> Document | None:
     """What listCollections says of ``name``."""
     return next(iter(list_entries(target, name)), None)
 
 
-def rename(target: Endpoint, name: str, new_name: str, *, replace: bool) -> None:
+def rename(target: DatabaseHandle, name: str, new_name: str, *, replace: bool) -> None:
     """Rename a collection, in one moment; with ``replace`` what had ``new_name`` is dropped in the same."""
     database = target.environment.db_name
     with target.explained():
@@ -230,7 +230,7 @@ def rename(target: Endpoint, name: str, new_name: str, *, replace: bool) -> None
         )
 
 
-def insert_raw(target: Endpoint, batch: Batch) -> None:
+def insert_raw(target: DatabaseHandle, batch: Batch) -> None:
     """Insert the documents of ``batch`` in their order."""
     documents = [RawBSONDocument(document) for document in split(batch.payload)]
     if documents:
@@ -240,7 +240,7 @@ def insert_raw(target: Endpoint, batch: Batch) -> None:
         refuse_write_errors(target, batch.collection, reply, len(documents))
 
 
-def _uuid(target: Endpoint, name: str) -> bytes | None:
+def _uuid(target: DatabaseHandle, name: str) -> bytes | None:
     entry = find(target, name)
     uuid = entry.get("info", {}).get("uuid") if entry is not None else None
     return bytes(uuid) if uuid is not None else None

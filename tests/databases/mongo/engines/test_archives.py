@@ -19,7 +19,7 @@ from monarch.databases.mongo.archive.prelude import Prelude
 from monarch.databases.mongo.archive.reader import ArchiveReader
 from monarch.databases.mongo.archive.writer import ArchiveWriter
 from monarch.databases.mongo.connection import tool_uri
-from monarch.databases.mongo.sources.base import MongoDump
+from monarch.databases.mongo.sources.base import MongoSource
 from monarch.databases.mongo.stream.batches import Piece
 from monarch.progress import SILENT
 from tests.databases.mongo.engines.test_pairs import environment, scratch
@@ -28,7 +28,7 @@ from tests.support.samples.equality import Description, assert_equal, describe
 from tests.support.servers.mongod import Server
 
 
-class Archived(MongoDump):
+class Archived(MongoSource):
     """What an archive holds, whoever wrote it, as something to be read once into a database."""
 
     deed = "restoring"
@@ -56,7 +56,7 @@ def write_archive(server: Server, database: PyMongoDatabase[dict[str, Any]]) -> 
     sink = io.BytesIO()
     with open_database(environment("one", server, database.name), Path()) as opened:
         dump = opened.dump(opened.choose_engine("native"))
-        assert isinstance(dump, MongoDump)
+        assert isinstance(dump, MongoSource)
         dump.take_series_as_documents()
         writer = ArchiveWriter(sink, Prelude(database.name, dump.collections, "6.0.5", "100.3.1"))
         with dump.pieces(lambda: None) as pieces:

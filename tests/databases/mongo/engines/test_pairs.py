@@ -13,9 +13,9 @@ from bson import ObjectId
 from pymongo.database import Database as PyMongoDatabase
 
 from monarch.databases import open_database
-from monarch.databases.base import Copied, Database
+from monarch.databases.base import CopiedCollection, Database
 from monarch.databases.mongo.engines.mongodump import DUMPED
-from monarch.databases.mongo.sources.base import MongoDump
+from monarch.databases.mongo.sources.base import MongoSource
 from monarch.errors import ServerError
 from monarch.progress import SILENT, Progress
 from monarch.settings.environments import Environment, parse_environment
@@ -61,7 +61,7 @@ class Sources(dict[str, PyMongoDatabase[dict[str, Any]]]):
         return self[server.uri]
 
 
-def copy(source: Environment, target: Environment, engines: tuple[str, str]) -> tuple[Copied, ...]:
+def copy(source: Environment, target: Environment, engines: tuple[str, str]) -> tuple[CopiedCollection, ...]:
     """Read with the first of ``engines``, write with the second."""
     with open_database(source, Path()) as one, open_database(target, Path()) as other:
         return copy_open(one, other, engines)
@@ -72,12 +72,12 @@ def copy_open(
     target: Database,
     engines: tuple[str, str],
     progress: Progress = SILENT,
-    change: Callable[[MongoDump], object] = lambda _: None,
-) -> tuple[Copied, ...]:
+    change: Callable[[MongoSource], object] = lambda _: None,
+) -> tuple[CopiedCollection, ...]:
     reading, writing = (target.choose_engine(engine) for engine in engines)
     with target.lease("a test") as lease:
         dump = source.dump(reading)
-        assert isinstance(dump, MongoDump)
+        assert isinstance(dump, MongoSource)
         change(dump)
         return target.replace(dump, writing, lease, "a test", progress=progress)
 
@@ -91,7 +91,9 @@ class Small:
     source: PyMongoDatabase[dict[str, Any]]
     target: PyMongoDatabase[dict[str, Any]]
 
-    def copy(self, engines: tuple[str, str] = ("native", "native"), **more: Any) -> tuple[Copied, ...]:
+    def copy(
+        self, engines: tuple[str, str] = ("native", "native"), **more: Any
+    ) -> tuple[CopiedCollection, ...]:
         source = environment("one", self.server, self.source.name)
         target = environment("other", self.other, self.target.name)
         with open_database(source, Path()) as one, open_database(target, Path()) as two:
@@ -183,7 +185,7 @@ def test_an_index_that_the_documents_do_not_allow(
 ) -> None:
     """As where somebody writes to the source while it is read."""
 
-    def demand(dump: MongoDump) -> None:
+    def demand(dump: MongoSource) -> None:
         indexes = ({"v": 2, "key": {"name": 1}, "name": "name_1", "unique": True},)
         dump.collections = tuple(
             replace(one, indexes=indexes) if one.name == "users" else one for one in dump.collections

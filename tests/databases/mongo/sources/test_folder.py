@@ -20,7 +20,7 @@ from monarch.backups.reader import BrokenBackup
 from monarch.databases import open_files
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.connection import tool_uri
-from monarch.databases.mongo.sources.folder import MongoFiles
+from monarch.databases.mongo.sources.folder import MongoFolderSource
 from monarch.databases.mongo.stream.batches import Batch
 from monarch.errors import DamagedError, ServerError
 from monarch.progress import SILENT
@@ -42,7 +42,7 @@ ONE = bson.encode({"_id": 1, "name": "Ann"})
 def read(zipped: bytes) -> tuple[tuple[Collection, ...], dict[str, bytes]]:
     """All that it holds, once it has been verified."""
     archive = open_files("mongo", opened(zipped))
-    assert isinstance(archive, MongoFiles)
+    assert isinstance(archive, MongoFolderSource)
     archive.read_through(SILENT)
     found: dict[str, bytes] = {}
     with archive.pieces(lambda: None) as pieces:

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monarch.databases.mongo.stream.batches import Batch
-from monarch.databases.mongo.stream.zero_timestamps import EmptyTimestamps, elements
+from monarch.databases.mongo.stream.zero_timestamps import ZeroTimestamps, elements
 from monarch.errors import ServerError
 
 EMPTY = Timestamp(0, 0)
@@ -38,7 +38,7 @@ DOCUMENTS = st.dictionaries(NAMES, VALUES, max_size=6).map(
 @given(st.lists(DOCUMENTS, min_size=1, max_size=4))
 def test_all_of_a_top_level_are_masked_and_nothing_else(documents: list[dict[str, Any]]) -> None:
     raw = [bson.encode(document) for document in documents]
-    masked = EmptyTimestamps().mask(Batch("c", b"".join(raw), len(raw)))
+    masked = ZeroTimestamps().mask(Batch("c", b"".join(raw), len(raw)))
     assert masked.count == len(raw)
     assert len(masked.payload) == sum(map(len, raw))
     for before, after in zip(documents, bson.decode_all(masked.payload), strict=True):
@@ -60,7 +60,7 @@ def test_the_elements_are_those_that_bson_sees(document: dict[str, Any]) -> None
 
 def test_what_holds_none_is_passed_on_as_it_is() -> None:
     batch = Batch("c", bson.encode({"a": 0.0, "b": 17}), 1)
-    assert EmptyTimestamps().mask(batch) is batch
+    assert ZeroTimestamps().mask(batch) is batch
 
 
 @pytest.mark.parametrize("names", [(b"t", b"t"), (b"", b"a", b"a"), (b"\xff",)])
@@ -68,4 +68,4 @@ def test_one_that_could_not_be_put_back_is_an_error(names: tuple[bytes, ...]) ->
     fields = b"".join(b"\x11" + name + b"\0" + bytes(8) for name in names)
     document = (len(fields) + 5).to_bytes(4, "little") + fields + b"\0"
     with pytest.raises(ServerError, match="no server takes"):
-        EmptyTimestamps().mask(Batch("c", document, 1))
+        ZeroTimestamps().mask(Batch("c", document, 1))

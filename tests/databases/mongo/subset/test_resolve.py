@@ -21,11 +21,11 @@ from monarch.databases.mongo.catalog.model import CODEC
 from monarch.databases.mongo.engines.base import MongoEngine
 from monarch.databases.mongo.engines.native import NativeEngine
 from monarch.databases.mongo.engines.tools import ToolsEngine
-from monarch.databases.mongo.handle import Endpoint
+from monarch.databases.mongo.handle import DatabaseHandle
 from monarch.databases.mongo.sources.base import unwatched
-from monarch.databases.mongo.sources.server import MongoLiveDump
+from monarch.databases.mongo.sources.server import MongoServerSource
 from monarch.databases.mongo.stream.batches import Batch, split
-from monarch.databases.selection import Reference, Selection, Wanted
+from monarch.databases.selection import CollectionQuery, Reference, Selection
 from monarch.errors import MonarchError, UsageError
 from monarch.querysets.queryset import QuerySet
 from monarch.settings.environments import parse_environment
@@ -36,7 +36,7 @@ Found = dict[str, list[Document]]
 
 
 @pytest.fixture
-def source(server: Server) -> Iterator[Endpoint]:
+def source(server: Server) -> Iterator[DatabaseHandle]:
     with endpoint(server) as made:
         yield made
 
@@ -48,9 +48,9 @@ class endpoint:
         self._client = server.client()
         name = f"t_{ObjectId()}"
         environment = parse_environment("production", {"uri": server.uri, "db_name": name})
-        self._made = Endpoint(environment, self._client[name])
+        self._made = DatabaseHandle(environment, self._client[name])
 
-    def __enter__(self) -> Endpoint:
+    def __enter__(self) -> DatabaseHandle:
         return self._made
 
     def __exit__(self, *_: object) -> None:
@@ -58,12 +58,12 @@ class endpoint:
         self._client.close()
 
 
-def read(source: Endpoint, selection: Selection, engine: MongoEngine | None = None) -> Found:
+def read(source: DatabaseHandle, selection: Selection, engine: MongoEngine | None = None) -> Found:
     """What comes of each collection, in the order in which it comes."""
-    return documents_of(MongoLiveDump(source, engine or NativeEngine(), selection))
+    return documents_of(MongoServerSource(source, engine or NativeEngine(), selection))
 
 
-def documents_of(dump: MongoLiveDump) -> Found:
+def documents_of(dump: MongoServerSource) -> Found:
     found: Found = {collection.name: [] for collection in dump.collections if collection.kind != "view"}
     with dump.pieces(unwatched) as pieces:
         for piece in pieces:
@@ -133,15 +133,15 @@ queries = st.one_of(
 )
 sorts = st.sampled_from([(), (("_id", -1),), (("a", 1), ("_id", 1))])
 wishes = st.builds(
-    lambda query, sort, limit: Wanted("some", query, None, sort, limit),
+    lambda query, sort, limit: CollectionQuery("some", query, None, sort, limit),
     queries,
     sorts,
     st.one_of(st.none(), st.integers(1, 10)),
 )
-plain_wishes = st.builds(lambda query: Wanted("some", query), queries)
+plain_wishes = st.builds(lambda query: CollectionQuery("some", query), queries)
 
 
-def expected(database: Database[Any], wanted: Sequence[Wanted]) -> list[Document]:
+def expected(database: Database[Any], wanted: Sequence[CollectionQuery]) -> list[Document]:
     found: dict[Any, Document] = {}
     for one in wanted:
         cursor = database["some"].find(one.query, sort=list(one.sort) or None, limit=one.limit or 0)
@@ -150,7 +150,7 @@ def expected(database: Database[Any], wanted: Sequence[Wanted]) -> list[Document
 
 
 @pytest.fixture(scope="module")
-def again(server: Server) -> Iterator[Endpoint]:
+def again(server: Server) -> Iterator[DatabaseHandle]:
     """The same for all examples."""
     with endpoint(server) as made:
         yield made
@@ -159,7 +159,7 @@ def again(server: Server) -> Iterator[Endpoint]:
 class TestAgainstFind:
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
     @given(data=st.lists(documents, min_size=1, max_size=40), wanted=st.lists(wishes, min_size=1, max_size=3))
-    def test_native(self, again: Endpoint, data: list[Document], wanted: list[Wanted]) -> None:
+    def test_native(self, again: DatabaseHandle, data: list[Document], wanted: list[CollectionQuery]) -> None:
         self._compare(again, data, wanted, NativeEngine())
 
     @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
@@ -167,13 +167,15 @@ class TestAgainstFind:
         data=st.lists(documents, min_size=1, max_size=40),
         wanted=st.lists(plain_wishes, min_size=1, max_size=2),
     )
-    def test_tools(self, again: Endpoint, data: list[Document], wanted: list[Wanted], tools: Path) -> None:
+    def test_tools(
+        self, again: DatabaseHandle, data: list[Document], wanted: list[CollectionQuery], tools: Path
+    ) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PATH", str(tools), prepend=":")
             self._compare(again, data, wanted, ToolsEngine())
 
     def _compare(
-        self, again: Endpoint, data: list[Document], wanted: list[Wanted], engine: MongoEngine
+        self, again: DatabaseHandle, data: list[Document], wanted: list[CollectionQuery], engine: MongoEngine
     ) -> None:
         again.database["some"].delete_many({})
         again.database["some"].insert_many({"_id": number, **one} for number, one in enumerate(data))
@@ -201,14 +203,16 @@ class TestReferences:
         start=st.integers(0, 15),
     )
     def test_what_is_referred_to_comes_until_nothing_new_does(
-        self, again: Endpoint, graph: list[Any], rules: list[tuple[str, str]], start: int
+        self, again: DatabaseHandle, graph: list[Any], rules: list[tuple[str, str]], start: int
     ) -> None:
         held: dict[str, dict[int, Document]] = {}
         for number, nodes in enumerate(graph):
             held[f"c{number}"] = {one: {"_id": one, "to": to} for one, to in nodes}
             again.database[f"c{number}"].drop()
             again.database[f"c{number}"].insert_many(held[f"c{number}"].values())
-        selection = Selection((Wanted("c0", {"_id": start}),), tuple(Reference(*rule) for rule in rules))
+        selection = Selection(
+            (CollectionQuery("c0", {"_id": start}),), tuple(Reference(*rule) for rule in rules)
+        )
 
         def there(path: str) -> str:
             return path.partition(".")[0]
@@ -248,20 +252,20 @@ class TestReferences:
         }
 
 
-def test_what_nothing_is_said_of_comes_whole(source: Endpoint) -> None:
+def test_what_nothing_is_said_of_comes_whole(source: DatabaseHandle) -> None:
     fill(source.database)
     source.database["system.js"].insert_one({"_id": "f", "value": 1})
-    came = read(source, Selection((Wanted("dogs", {"age": 1}),)))
+    came = read(source, Selection((CollectionQuery("dogs", {"age": 1}),)))
     assert ids(came["dogs"]) == [1, 8, 15, 22, 29]
     assert {name: len(some) for name, some in came.items()} == {"dogs": 5, "houses": 30, "owners": 20}
 
 
-def test_only_and_exclude(source: Endpoint) -> None:
+def test_only_and_exclude(source: DatabaseHandle) -> None:
     fill(source.database)
     source.database["mongo_migration_history"].insert_one({"key": "one"})
 
     def names(**more: Any) -> set[str]:
-        dump = MongoLiveDump(source, NativeEngine(), Selection(**more))
+        dump = MongoServerSource(source, NativeEngine(), Selection(**more))
         return {collection.name for collection in dump.collections}
 
     history = "mongo_migration_history"
@@ -270,10 +274,14 @@ def test_only_and_exclude(source: Endpoint) -> None:
     assert names(exclude=("dogs", history)) == {"houses", "owners", "young"}
     assert names(only=("dogs",), exclude=("dogs",)) == {history}
     # What run() says counts, whatever else is said.
-    assert names(only=("dogs",), wanted=(Wanted("owners", {"_id": 1}),)) == {"dogs", "owners", history}
-    assert names(exclude=("owners",), wanted=(Wanted("owners"),), only=()) == {"owners", history}
+    assert names(only=("dogs",), wanted=(CollectionQuery("owners", {"_id": 1}),)) == {
+        "dogs",
+        "owners",
+        history,
+    }
+    assert names(exclude=("owners",), wanted=(CollectionQuery("owners"),), only=()) == {"owners", history}
     assert names(
-        only=(), references=(Reference("owners._id", "dogs.owner_id"),), wanted=(Wanted("owners"),)
+        only=(), references=(Reference("owners._id", "dogs.owner_id"),), wanted=(CollectionQuery("owners"),)
     ) == {
         "owners",
         "dogs",
@@ -281,32 +289,32 @@ def test_only_and_exclude(source: Endpoint) -> None:
     }
 
 
-def test_limits_sorts_and_projections(source: Endpoint) -> None:
+def test_limits_sorts_and_projections(source: DatabaseHandle) -> None:
     fill(source.database)
-    wanted = Wanted("dogs", {"age": {"$gt": 2}}, ["name"], (("_id", -1),), 3)
+    wanted = CollectionQuery("dogs", {"age": {"$gt": 2}}, ["name"], (("_id", -1),), 3)
     assert read(source, Selection((wanted,)))["dogs"] == [
         {"_id": 27, "name": "d27"},
         {"_id": 26, "name": "d26"},
         {"_id": 25, "name": "d25"},
     ]
-    without = Wanted("dogs", {"_id": 3}, {"name": 0, "age": 0})
+    without = CollectionQuery("dogs", {"_id": 3}, {"name": 0, "age": 0})
     assert read(source, Selection((without,)))["dogs"] == [{"_id": 3, "owner_id": 1}]
-    whole = Wanted("dogs", projection={"age": 1})
+    whole = CollectionQuery("dogs", projection={"age": 1})
     assert read(source, Selection((whole,)))["dogs"][8] == {"_id": 8, "age": 1}
     # A limited one that is followed, and wanted in another way as well.
     selection = Selection(
-        (wanted, Wanted("dogs", {"_id": 0}, ["name"])), (Reference("dogs._id", "houses.dog_id"),)
+        (wanted, CollectionQuery("dogs", {"_id": 0}, ["name"])), (Reference("dogs._id", "houses.dog_id"),)
     )
     came = read(source, selection)
     assert sorted(ids(came["dogs"])) == [0, 25, 26, 27]
     assert sorted(ids(came["houses"])) == ["h0", "h25", "h26", "h27"]
 
 
-def test_samples(source: Endpoint) -> None:
+def test_samples(source: DatabaseHandle) -> None:
     fill(source.database)
 
     def sample(**more: Any) -> list[Any]:
-        return sorted(ids(read(source, Selection((Wanted("dogs", **more),)))["dogs"]))
+        return sorted(ids(read(source, Selection((CollectionQuery("dogs", **more),)))["dogs"]))
 
     once = sample(sample=5, seed=1)
     assert len(set(once)) == 5
@@ -318,12 +326,12 @@ def test_samples(source: Endpoint) -> None:
     assert set(sample(sample=2, query={"age": 1})) < {1, 8, 15, 22, 29}
     assert len(sample(sample=1.0)) == 30
     # The houses of just those that were drawn.
-    selection = Selection((Wanted("dogs", sample=4),), (Reference("dogs._id", "houses.dog_id"),))
+    selection = Selection((CollectionQuery("dogs", sample=4),), (Reference("dogs._id", "houses.dog_id"),))
     came = read(source, selection)
     assert sorted(f"h{one}" for one in ids(came["dogs"])) == sorted(ids(came["houses"]))
 
 
-def wanted_of(name: str, query: Any) -> Wanted:
+def wanted_of(name: str, query: Any) -> CollectionQuery:
     """What a query set makes of ``query``."""
     query_set = QuerySet()
     query_set.dump_collection(name, query)
@@ -331,7 +339,7 @@ def wanted_of(name: str, query: Any) -> Wanted:
     return wanted
 
 
-def test_a_cursor_stands_for_its_ids(source: Endpoint) -> None:
+def test_a_cursor_stands_for_its_ids(source: DatabaseHandle) -> None:
     fill(source.database)
     dogs = source.database["dogs"]
     cursor = dogs.find({"age": 1})
@@ -356,7 +364,7 @@ def test_a_cursor_stands_for_its_ids(source: Endpoint) -> None:
         wanted_of("houses", {"dog_id": dogs.find({}, {"_id": 0})})
 
 
-def test_what_can_be_read_once_may_be_said_twice(source: Endpoint) -> None:
+def test_what_can_be_read_once_may_be_said_twice(source: DatabaseHandle) -> None:
     fill(source.database)
     once = source.database["dogs"].aggregate([{"$match": {"age": 1}}])
     numbers = (number for number in (1, 8))
@@ -369,18 +377,20 @@ def test_what_can_be_read_once_may_be_said_twice(source: Endpoint) -> None:
     assert sorted(ids(came["houses"])) == ["h1", "h15", "h22", "h29", "h8"]
 
 
-def test_dates_beyond_pythons_years(source: Endpoint) -> None:
+def test_dates_beyond_pythons_years(source: DatabaseHandle) -> None:
     late = DatetimeMS(10**15)
     source.database["a"].insert_many([{"_id": 1, "at": DatetimeMS(10**15 + 1)}, {"_id": 2, "at": MOMENT}])
     documents = source.database["a"].with_options(CODEC)
     with NativeEngine().read(source, (), None, unwatched):
         pass
-    dump = MongoLiveDump(source, NativeEngine(), Selection((Wanted("a", {"at": {"$gt": late}}),)))
+    dump = MongoServerSource(
+        source, NativeEngine(), Selection((CollectionQuery("a", {"at": {"$gt": late}}),))
+    )
     assert [held.documents for held in dump.held] == [1]
     assert documents.count_documents({"at": {"$gt": late}}) == 1
 
 
-def test_what_looks_for_something_is_no_reference(source: Endpoint) -> None:
+def test_what_looks_for_something_is_no_reference(source: DatabaseHandle) -> None:
     database = source.database
     database["names"].insert_many({"_id": n, "name": f"u{n}"} for n in range(20))
     database["a"].insert_many(
@@ -390,7 +400,7 @@ def test_what_looks_for_something_is_no_reference(source: Endpoint) -> None:
     assert ids(came) == [7]
 
 
-def test_a_dbref_refers_to_its_own_collection(source: Endpoint) -> None:
+def test_a_dbref_refers_to_its_own_collection(source: DatabaseHandle) -> None:
     database = source.database
     database["names"].insert_many({"_id": n} for n in range(4))
     database["a"].insert_many([{"_id": n, "to": DBRef("names" if n % 2 else "shops", n)} for n in range(4)])
@@ -398,16 +408,16 @@ def test_a_dbref_refers_to_its_own_collection(source: Endpoint) -> None:
     assert ids(came) == [1, 3]
 
 
-def test_one_that_is_away_for_a_moment_is_not_taken_for_empty(source: Endpoint) -> None:
+def test_one_that_is_away_for_a_moment_is_not_taken_for_empty(source: DatabaseHandle) -> None:
     fill(source.database)
-    dump = MongoLiveDump(source, NativeEngine(), Selection((Wanted("dogs", {"age": 1}),)))
+    dump = MongoServerSource(source, NativeEngine(), Selection((CollectionQuery("dogs", {"age": 1}),)))
     source.database["dogs"].rename("away")
     gone = pytest.raises(MonarchError, match="'dogs' of 'production' was dropped, renamed")
     with dump.pieces(unwatched) as pieces, gone:
         list(pieces)
 
 
-def test_references_in_lists_documents_and_dbrefs(source: Endpoint) -> None:
+def test_references_in_lists_documents_and_dbrefs(source: DatabaseHandle) -> None:
     database = source.database
     database["a"].insert_one(
         {"_id": 1, "to": [{"x": 1}, {"x": [2, 3]}, 7], "ref": DBRef("b.c", 4), "no": None}
@@ -418,37 +428,37 @@ def test_references_in_lists_documents_and_dbrefs(source: Endpoint) -> None:
         assert sorted(ids(came["b.c"])) == found, field
 
 
-def test_ten_thousand_ids_and_more_than_a_command_takes(source: Endpoint) -> None:
+def test_ten_thousand_ids_and_more_than_a_command_takes(source: DatabaseHandle) -> None:
     database = source.database
     database["a"].insert_many({"_id": f"{n:05}" + "x" * 995, "n": n} for n in range(20_000))
     all_of_them = [document["_id"] for document in database["a"].find({}, {"_id": 1})]
     some = all_of_them[:10_000]
-    assert len(read(source, Selection((Wanted("a", {"_id": {"$in": some}}),)))["a"]) == 10_000
-    came = read(source, Selection((Wanted("a", {"_id": {"$in": [*all_of_them, *some]}}),)))["a"]
+    assert len(read(source, Selection((CollectionQuery("a", {"_id": {"$in": some}}),)))["a"]) == 10_000
+    came = read(source, Selection((CollectionQuery("a", {"_id": {"$in": [*all_of_them, *some]}}),)))["a"]
     assert sorted(ids(came)) == sorted(all_of_them)
     with pytest.raises(
         UsageError, match=r"The query of 'a' has 20,\d+,\d+ bytes, and MongoDB takes"
     ) as raised:
-        read(source, Selection((Wanted("a", {"other": {"$in": all_of_them}}),)))
+        read(source, Selection((CollectionQuery("a", {"other": {"$in": all_of_them}}),)))
     assert "several times" in (raised.value.hint or "")
     # As much as that, and as much as it is.
     almost = all_of_them[:16_500]
     assert (
-        len(read(source, Selection((Wanted("a", {"_id": {"$in": almost}, "n": {"$gte": 0}}),)))["a"])
+        len(read(source, Selection((CollectionQuery("a", {"_id": {"$in": almost}, "n": {"$gte": 0}}),)))["a"])
         == 16_500
     )
     with pytest.raises(MonarchError, match="query of 'a' is refused by 'production': unknown operator"):
-        read(source, Selection((Wanted("a", {"other": {"$in": almost}, "n": {"$gtt": 0}}),)))
+        read(source, Selection((CollectionQuery("a", {"other": {"$in": almost}, "n": {"$gtt": 0}}),)))
     # As it says.
     halves: list[Document] = [
         {"_id": {"$in": all_of_them[:9000]}, "n": {"$gte": 0}},
         {"_id": {"$in": all_of_them[8000:17_000]}},
     ]
-    came = read(source, Selection(tuple(Wanted("a", half) for half in halves)))["a"]
+    came = read(source, Selection(tuple(CollectionQuery("a", half) for half in halves)))["a"]
     assert sorted(ids(came)) == sorted(all_of_them[:17_000])
 
 
-def test_references_of_different_types_that_mean_one_document(source: Endpoint) -> None:
+def test_references_of_different_types_that_mean_one_document(source: DatabaseHandle) -> None:
     """More of them than go into one question: 5 and 5.0 are in two."""
     documents = source.database["a"]
     documents.insert_many({"_id": n, "to": n} for n in range(2500))
@@ -459,19 +469,19 @@ def test_references_of_different_types_that_mean_one_document(source: Endpoint) 
     assert sorted(ids(came)) == list(range(2500))
 
 
-def test_a_capped_collection_keeps_its_order(source: Endpoint) -> None:
+def test_a_capped_collection_keeps_its_order(source: DatabaseHandle) -> None:
     database = source.database
     database.create_collection("capped", capped=True, size=100_000)
     database["capped"].insert_many({"_id": -n, "n": n % 4} for n in range(50))
     for wanted in (
-        (Wanted("capped", {"n": 1}),),
-        (Wanted("capped", {"n": 1}, limit=3), Wanted("capped", {"_id": -2})),
+        (CollectionQuery("capped", {"n": 1}),),
+        (CollectionQuery("capped", {"n": 1}, limit=3), CollectionQuery("capped", {"_id": -2})),
     ):
         came = read(source, Selection(wanted))["capped"]
         assert ids(came) == sorted(ids(came), reverse=True)
 
 
-def test_a_time_series(source: Endpoint) -> None:
+def test_a_time_series(source: DatabaseHandle) -> None:
     database = source.database
     database.create_collection("weather", timeseries={"timeField": "at", "metaField": "city"})
     database["weather"].insert_many(
@@ -479,26 +489,30 @@ def test_a_time_series(source: Endpoint) -> None:
         for day in range(1, 30)
         for city in "ab"
     )
-    came = read(source, Selection((Wanted("weather", {"city": "a", "n": {"$gt": 20}}),)))["weather"]
+    came = read(source, Selection((CollectionQuery("weather", {"city": "a", "n": {"$gt": 20}}),)))["weather"]
     assert sorted((one["city"], one["n"]) for one in came) == [("a", n) for n in range(21, 30)]
     # Whole, as it lies there.
     assert "control" in read(source, Selection())["weather"][0]
-    both = (Wanted("weather", {"n": 1}, limit=1), Wanted("weather", {"n": 2}))
+    both = (CollectionQuery("weather", {"n": 1}, limit=1), CollectionQuery("weather", {"n": 2}))
     with pytest.raises(UsageError, match="is a time series, whose documents cannot be told"):
         read(source, Selection(both))
     with pytest.raises(UsageError, match="is a time series, whose documents cannot be told"):
-        read(source, Selection((Wanted("weather", sample=3),)))
+        read(source, Selection((CollectionQuery("weather", sample=3),)))
 
 
 @pytest.mark.parametrize(
     ("selection", "said", "hint"),
     [
         (
-            Selection((Wanted("dogz"),)),
+            Selection((CollectionQuery("dogz"),)),
             "dump_collection() names 'dogz', and 'production' has no such",
             "'dogs'",
         ),
-        (Selection((Wanted("system.js"),)), "names 'system.js', and 'production' has no such", "dogs"),
+        (
+            Selection((CollectionQuery("system.js"),)),
+            "names 'system.js', and 'production' has no such",
+            "dogs",
+        ),
         (Selection(only=("hauses",)), "only() names 'hauses'", "'houses'"),
         (Selection(exclude=("owner",)), "exclude() names 'owner'", "'owners'"),
         (
@@ -513,25 +527,29 @@ def test_a_time_series(source: Endpoint) -> None:
             "follow() starts at 'dogs', of which nothing is wanted",
             "self.dump_collection('dogs'",
         ),
-        (Selection((Wanted("young", {"age": 1}),)), "'young' is a view", "dogs"),
+        (Selection((CollectionQuery("young", {"age": 1}),)), "'young' is a view", "dogs"),
         (
-            Selection((Wanted("dogs", {"age": {"$gtt": 1}}),)),
+            Selection((CollectionQuery("dogs", {"age": {"$gtt": 1}}),)),
             "query of 'dogs' is refused by 'production': unknown",
             "Mend",
         ),
-        (Selection((Wanted("dogs", {"$where": 3}),)), "query of 'dogs' is refused", "Mend"),
-        (Selection((Wanted("dogs", {"age": object()}),)), "query of 'dogs' cannot be sent", "Mend"),
-        (Selection((Wanted("dogs", {"age": 1 << 70}),)), "query of 'dogs' cannot be sent", "Mend"),
-        (Selection((Wanted("dogs", {}, {"a": 1, "b": 0}),)), "query of 'dogs' is refused", "Mend"),
-        (Selection((Wanted("dogs", {}, {"_id": 0}),)), "changes or leaves out _id", "as it is"),
-        (Selection((Wanted("dogs", {}, {"_id.a": 1}),)), "changes or leaves out _id", "as it is"),
-        (Selection((Wanted("dogs", {}, {"_id": "$age"}),)), "changes or leaves out _id", "as it is"),
+        (Selection((CollectionQuery("dogs", {"$where": 3}),)), "query of 'dogs' is refused", "Mend"),
+        (Selection((CollectionQuery("dogs", {"age": object()}),)), "query of 'dogs' cannot be sent", "Mend"),
+        (Selection((CollectionQuery("dogs", {"age": 1 << 70}),)), "query of 'dogs' cannot be sent", "Mend"),
+        (Selection((CollectionQuery("dogs", {}, {"a": 1, "b": 0}),)), "query of 'dogs' is refused", "Mend"),
+        (Selection((CollectionQuery("dogs", {}, {"_id": 0}),)), "changes or leaves out _id", "as it is"),
+        (Selection((CollectionQuery("dogs", {}, {"_id.a": 1}),)), "changes or leaves out _id", "as it is"),
+        (Selection((CollectionQuery("dogs", {}, {"_id": "$age"}),)), "changes or leaves out _id", "as it is"),
         (
-            Selection((Wanted("houses", {}, ["a"]),)),
+            Selection((CollectionQuery("houses", {}, ["a"]),)),
             "leaves out 'dog_id', which the unique index 'dog_id_1'",
             "add",
         ),
-        (Selection((Wanted("houses", {}, {"dog_id": 0}),)), "leaves out 'dog_id', which the", "do not take"),
+        (
+            Selection((CollectionQuery("houses", {}, {"dog_id": 0}),)),
+            "leaves out 'dog_id', which the",
+            "do not take",
+        ),
         (
             Selection(references=(Reference("owners._id", "owners.boss_id"),)),
             "follow() goes from 'owners' to 'owners', and starts nowhere",
@@ -548,13 +566,13 @@ def test_a_time_series(source: Endpoint) -> None:
             "self.dump_collection('owners'",
         ),
         (
-            Selection((Wanted("dogs", {}, ["a"]), Wanted("dogs", {}, ["b"]))),
+            Selection((CollectionQuery("dogs", {}, ["a"]), CollectionQuery("dogs", {}, ["b"]))),
             "with two projections",
             "one of them",
         ),
     ],
 )
-def test_what_cannot_be_selected(source: Endpoint, selection: Selection, said: str, hint: str) -> None:
+def test_what_cannot_be_selected(source: DatabaseHandle, selection: Selection, said: str, hint: str) -> None:
     fill(source.database)
     source.database["houses"].create_index("dog_id", unique=True)
     with pytest.raises(MonarchError) as raised:
@@ -564,23 +582,30 @@ def test_what_cannot_be_selected(source: Endpoint, selection: Selection, said: s
     assert "\n" not in raised.value.message
 
 
-def test_missing_ok(source: Endpoint) -> None:
+def test_missing_ok(source: DatabaseHandle) -> None:
     fill(source.database)
-    came = read(source, Selection((Wanted("cats", {"a": 1}, missing_ok=True), Wanted("dogs", {"_id": 1}))))
+    came = read(
+        source,
+        Selection((CollectionQuery("cats", {"a": 1}, missing_ok=True), CollectionQuery("dogs", {"_id": 1}))),
+    )
     assert set(came) == {"dogs", "houses", "owners"}
 
 
-def test_an_estimate_before_it_is_read(source: Endpoint) -> None:
+def test_an_estimate_before_it_is_read(source: DatabaseHandle) -> None:
     fill(source.database)
-    wanted = (Wanted("dogs", {"age": 1}), Wanted("owners", {}, limit=3), Wanted("houses", {"dog_id": -1}))
-    dump = MongoLiveDump(source, NativeEngine(), Selection(wanted))
+    wanted = (
+        CollectionQuery("dogs", {"age": 1}),
+        CollectionQuery("owners", {}, limit=3),
+        CollectionQuery("houses", {"dog_id": -1}),
+    )
+    dump = MongoServerSource(source, NativeEngine(), Selection(wanted))
     assert {held.name: held.documents for held in dump.held} == {
         "dogs": 5,
         "owners": 3,
         "houses": 0,
         "young": 0,
     }
-    sizes = {held.name: held.bytes for held in MongoLiveDump(source, NativeEngine()).held}
+    sizes = {held.name: held.bytes for held in MongoServerSource(source, NativeEngine()).held}
     assert dump.held[0].bytes == round(sizes["dogs"] / 6)
 
 
@@ -588,12 +613,12 @@ def test_all_of_it_is_of_one_moment(replica_set: Server) -> None:
     with endpoint(replica_set) as source:
         fill(source.database)
         wanted = (
-            Wanted("dogs", {"age": 1}),
-            Wanted("owners", {}, None, (("_id", 1),), 3),
-            Wanted("houses", sample=0.5),
+            CollectionQuery("dogs", {"age": 1}),
+            CollectionQuery("owners", {}, None, (("_id", 1),), 3),
+            CollectionQuery("houses", sample=0.5),
         )
         selection = Selection(wanted, (Reference("owners._id", "owners.boss_id"),))
-        dump = MongoLiveDump(source, NativeEngine(), selection)
+        dump = MongoServerSource(source, NativeEngine(), selection)
         source.database["dogs"].update_many({}, {"$set": {"age": 1}})
         source.database["owners"].delete_many({"_id": {"$gt": 0}})
         source.database["houses"].insert_many({"_id": -n} for n in range(50))
@@ -605,49 +630,51 @@ def test_all_of_it_is_of_one_moment(replica_set: Server) -> None:
         assert all(isinstance(one["_id"], str) for one in came["houses"])
 
 
-def test_without_moments_it_says_so(source: Endpoint) -> None:
+def test_without_moments_it_says_so(source: DatabaseHandle) -> None:
     fill(source.database)
-    dump = MongoLiveDump(source, NativeEngine(), Selection((Wanted("dogs", {"age": 1}),)))
+    dump = MongoServerSource(source, NativeEngine(), Selection((CollectionQuery("dogs", {"age": 1}),)))
     documents_of(dump)
     assert not dump.one_moment
 
 
-def test_a_selected_collection_that_goes_away(source: Endpoint) -> None:
+def test_a_selected_collection_that_goes_away(source: DatabaseHandle) -> None:
     fill(source.database)
-    dump = MongoLiveDump(source, NativeEngine(), Selection((Wanted("dogs", {"age": -1}),)))
+    dump = MongoServerSource(source, NativeEngine(), Selection((CollectionQuery("dogs", {"age": -1}),)))
     source.database["dogs"].drop()
     with pytest.raises(MonarchError, match="'dogs' of 'production' was dropped"):
         documents_of(dump)
 
 
-def test_a_query_that_fails_at_work_is_told_with_its_collection(source: Endpoint) -> None:
+def test_a_query_that_fails_at_work_is_told_with_its_collection(source: DatabaseHandle) -> None:
     fill(source.database)
     by_zero = {"$expr": {"$gt": [{"$divide": [1, {"$subtract": ["$age", "$age"]}]}, 1]}}
     with pytest.raises(MonarchError, match=r"query of 'dogs' is refused by 'production': .*divide by zero"):
-        read(source, Selection((Wanted("dogs", by_zero),)))
+        read(source, Selection((CollectionQuery("dogs", by_zero),)))
 
 
-def test_filters_are_shown_without_values(source: Endpoint) -> None:
+def test_filters_are_shown_without_values(source: DatabaseHandle) -> None:
     fill(source.database)
     wanted = (
-        Wanted("dogs", {"name": {"$in": ["secret", "hush"]}, "$or": [{"age": 1}, {"b": {"$gt": MOMENT}}]}),
-        Wanted("owners", {"_id": 1}, None, (("_id", -1),), 2),
+        CollectionQuery(
+            "dogs", {"name": {"$in": ["secret", "hush"]}, "$or": [{"age": 1}, {"b": {"$gt": MOMENT}}]}
+        ),
+        CollectionQuery("owners", {"_id": 1}, None, (("_id", -1),), 2),
     )
-    filters = MongoLiveDump(source, NativeEngine(), Selection(wanted)).filters
+    filters = MongoServerSource(source, NativeEngine(), Selection(wanted)).filters
     assert filters == (
         'dogs: {"name": {"$in": ["?"]}, "$or": [{"age": "?"}, {"b": {"$gt": "?"}}]}',
         'owners: {"_id": "?"} sort {"_id": -1} limit 2',
     )
     more = (
-        Wanted(
+        CollectionQuery(
             "dogs",
             {"_id": {"hush": "secret"}, "list": {"$elemMatch": {"hush.x": {"$not": {"$gt": "secret"}}}}},
         ),
-        Wanted(
+        CollectionQuery(
             "owners", {"$expr": {"$eq": ["$hush", "secret"]}, "name": {"$elemMatch": {"$in": ["secret"]}}}
         ),
     )
-    assert MongoLiveDump(source, NativeEngine(), Selection(more)).filters == (
+    assert MongoServerSource(source, NativeEngine(), Selection(more)).filters == (
         'dogs: {"_id": "?", "list": {"$elemMatch": {"hush.x": {"$not": {"$gt": "?"}}}}}',
         'owners: {"$expr": "?", "name": {"$elemMatch": {"$in": ["?"]}}}',
     )

@@ -19,9 +19,9 @@ from pymongo import MongoClient
 
 from monarch.databases import open_database
 from monarch.databases.mongo.catalog.read import read_catalog
-from monarch.databases.mongo.handle import Endpoint
+from monarch.databases.mongo.handle import DatabaseHandle
 from monarch.databases.mongo.lease import MongoLease, hold
-from monarch.databases.mongo.sources.base import MongoDump
+from monarch.databases.mongo.sources.base import MongoSource
 from monarch.databases.mongo.swap.log import Swap
 from monarch.databases.mongo.swap.plan import plan_steps
 from monarch.databases.mongo.swap.staging import Staging
@@ -84,23 +84,25 @@ def test_ctrl_c_while_a_time_series_is_filled_counts_it_once(
 
 
 @contextmanager
-def held(small: Small) -> Iterator[tuple[Endpoint, MongoLease]]:
+def held(small: Small) -> Iterator[tuple[DatabaseHandle, MongoLease]]:
     """The target, and its lease."""
     target = environment("other", small.other, small.target.name)
     with small.other.client() as client, hold(target, client[small.target.name], "a test") as lease:
-        yield Endpoint(target, client[small.target.name]), lease
+        yield DatabaseHandle(target, client[small.target.name]), lease
 
 
-def staged(small: Small, endpoint: Endpoint, lease: MongoLease) -> Staging:
+def staged(small: Small, endpoint: DatabaseHandle, lease: MongoLease) -> Staging:
     """The source's collections, staged without their documents but those of ``weather``."""
     with small.server.client() as client:
-        source = Endpoint(environment("one", small.server, small.source.name), client[small.source.name])
+        source = DatabaseHandle(
+            environment("one", small.server, small.source.name), client[small.source.name]
+        )
         staging = Staging(endpoint, lease, read_catalog(source))
     staging.prepare()
     return staging
 
 
-def series(small: Small, endpoint: Endpoint, lease: MongoLease) -> Series:
+def series(small: Small, endpoint: DatabaseHandle, lease: MongoLease) -> Series:
     staging = staged(small, endpoint, lease)
     small.target[staging.names["weather"]].insert_many(small.source.weather.find({}, {"_id": 0}))
     (step,) = [step for step in plan_steps(endpoint, staging) if isinstance(step, Series)]
@@ -241,7 +243,7 @@ def test_a_capped_collection_may_have_let_some_go(small: Small) -> None:
     small.source.create_collection("log", capped=True, size=1_000_000)
     small.source.log.insert_many({"text": "x" * 100} for _ in range(1000))
 
-    def shrink(dump: MongoDump) -> None:
+    def shrink(dump: MongoSource) -> None:
         (log,) = [one for one in dump.collections if one.name == "log"]
         assert isinstance(log.options, dict)
         log.options["size"] = 4096
