@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support import counts
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import Server, run_replica_set, run_server, run_tls_server
 from tests.support.servers.s3 import S3Server, run_s3
@@ -17,6 +19,29 @@ from tests.support.servers.tools import find_tools, why_none
 SERVER_FIXTURES = {
     *("server", "replica_set", "tls_server", "project", "embedded_project", "database", "tools", "s3")
 }
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("monarch", "how many cases the long tests run")
+    group.addoption("--counts", choices=counts.MODES, default="reduced", help="a sample of the cases, or all")
+    group.addoption(
+        "--counts-seed", type=int, help="the seed of the sample, to repeat a run (default: a new one)"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the counts. xdist copies the options to its workers after this, so that all draw one sample."""
+    if config.option.counts_seed is None:
+        config.option.counts_seed = random.randrange(10_000)
+    counts.configure(_counts(config))
+
+
+def _counts(config: pytest.Config) -> counts.Counts:
+    return counts.Counts(config.option.counts, config.option.counts_seed)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return _counts(config).describe()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,8 +56,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
-    """One line of what was not tested, below the list of skipped tests, which nobody reads to its end."""
+    """End with which counts ran, and how many tests were left out for want of a tool."""
     yield
+    terminalreporter.write_line(_counts(terminalreporter.config).describe())
     skipped = terminalreporter.stats.get("skipped", [])
     count = sum(why_none() in str(report.longrepr) for report in skipped)
     if count:
