@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import counts
+from tests.support import clean_process, counts
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import Server, run_replica_set, run_server, run_tls_server
 from tests.support.servers.s3 import S3Server, run_s3
@@ -30,7 +32,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the counts. xdist copies the options to its workers after this, so that all draw one sample."""
+    """Clean this process, and choose the counts.
+
+    xdist copies the options to its workers after this, so that all draw one sample.
+    """
+    home = tempfile.mkdtemp(prefix="monarch-test-home-")
+    config.add_cleanup(lambda: shutil.rmtree(home))
+    clean_process.clean(Path(home))
     if config.option.counts_seed is None:
         config.option.counts_seed = random.randrange(10_000)
     counts.configure(_counts(config))

@@ -93,8 +93,6 @@ def _command(root: str, arguments: tuple[str, ...], told: str, trap: Trap | None
     file = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(file, stream)
-    # Some who start the tests in the background have told them to ignore it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.setprofile(trap)
     cli.main(list(arguments), prog_name="monarch")
 
@@ -107,7 +105,6 @@ class Restore(Victim):
 
 
 def _restore(root: str, source: str, in_place: bool) -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         Project(root).restore(source, "target", engine="native", in_place=in_place)
     except MonarchError as error:

@@ -152,7 +152,4 @@ class Folder:
         }
 
     def _environ(self) -> dict[str, str]:
-        # As a person has it, whatever the test runner's own environment says.
-        left_out = ("COLUMNS", "NO_COLOR", "PYTHONUNBUFFERED")
-        kept = {name: value for name, value in os.environ.items() if name not in left_out}
-        return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **self.variables}
+        return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **self.variables}
