@@ -1,12 +1,515 @@
-"""A project: a folder with ``migrations/`` in it, and everything one can do with its environments.
+"""A project: a folder with ``migrations/`` in it, and everything that can be done with its environments.
 
-This is monarch's interface for Python; the commands add questions and output. Nothing here prints.
+This is monarch's interface for Python; the commands add questions and output. Nothing here prints. Each
+method passes its arguments to the domain, which is imported when it is used: most programs need little of it.
 """
 
 from __future__ import annotations
 
-from monarch.workspace.scratch import Scratches
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from monarch.databases import open_database
+from monarch.databases.base import Contents, Database
+from monarch.databases.history import IncompleteDatabase, JournalEntry, MigrationState
+from monarch.databases.lease import Holder
+from monarch.migrations.executor import MigrationResult
+from monarch.migrations.files import MigrationFile, find_migration, find_migrations
+from monarch.migrations.mark import Marker, MarkResult
+from monarch.migrations.migrate import MigrationRun, RunResult
+from monarch.migrations.plan import PlannedMigration, RunSelection, refuse_if_any_is_running
+from monarch.migrations.status import (
+    EnvironmentStatus,
+    MigrationStatus,
+    Verdict,
+    check_status,
+    read_all_status,
+    read_journal,
+    read_status,
+)
+from monarch.progress import SILENT, Progress
+from monarch.settings.environments import Environment
+from monarch.settings.load import Settings, load_settings
+from monarch.settings.paths import SETTINGS
+from monarch.system.ci import find_origin
+
+if TYPE_CHECKING:
+    from monarch.backups.catalog import Backup, BackupCatalog
+    from monarch.backups.create import BackupResult
+    from monarch.backups.manifest import Manifest
+    from monarch.backups.restore import RestoreResult
+    from monarch.backups.verification import VerifiedBackup
+    from monarch.copies.copy import CopyPlan, CopyRequest, CopyResult
+    from monarch.migrations.trial import TrialDatabase, TrialResult
+    from monarch.querysets.files import QuerySetFile
+
+_NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 
 
-class Project(Scratches):
+def _ignore(_: object) -> None:
+    pass
+
+
+class Project:
     """The project at ``root``. Its settings are read when they are first needed."""
+
+    def __init__(self, root: str | Path = ".") -> None:
+        self.root = Path(root).resolve()
+
+    # Settings and environments
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The contents of ``migrations/settings.py``.
+
+        :raises SettingsError: if it cannot be used.
+        """
+        return load_settings(self.root)
+
+    def environments(self) -> tuple[Environment, ...]:
+        """The environments of the settings, also those that are incomplete on this machine."""
+        return self.settings.environments
+
+    def environment(self, name: str) -> Environment:
+        """The environment called ``name``, complete on this machine.
+
+        :raises SettingsError: naming the nearest one, or the key that has no value here.
+        """
+        return self.settings.environment(name).require()
+
+    @contextmanager
+    def open(self, name: str, progress: Progress = SILENT) -> Iterator[Database]:
+        """Connect to the database of an environment while the context lasts."""
+        with open_database(self.environment(name), self.root, progress) as database:
+            yield database
+
+    # Files
+
+    def has_settings(self) -> bool:
+        """Whether the project has settings, which `init` writes."""
+        return (self.root / SETTINGS).exists()
+
+    def init(self) -> tuple[Path, ...]:
+        """Write ``migrations/`` with its settings. Old settings are kept beside the new ones.
+
+        :return: the files written, and the old settings under their new name, if there were any.
+        """
+        from monarch.scaffold import write
+
+        return write.init(self.root)
+
+    def generate(self, name: str) -> Path:
+        """Write a new migration, to run after the existing ones, and return its file.
+
+        :raises ProjectError: if the name is invalid or taken, or the template is broken.
+        """
+        from monarch.scaffold import write
+
+        return write.generate(self.root, name)
+
+    def generate_query_set(self, name: str) -> Path:
+        """Write a new query set, and return its file.
+
+        :raises ProjectError: if the name is invalid or taken.
+        """
+        from monarch.scaffold import write
+
+        return write.generate_query_set(self.root, name)
+
+    def migrations(self) -> tuple[MigrationFile, ...]:
+        """The migrations of this checkout, in order. Imports none of them."""
+        return find_migrations(self.root)
+
+    def query_sets(self) -> tuple[QuerySetFile, ...]:
+        """The query sets of this checkout, by name. Imports none of them."""
+        from monarch.querysets.files import find_query_sets
+
+        return find_query_sets(self.root)
+
+    # What has run
+
+    def list_migrations(self, environment: str, progress: Progress = SILENT) -> tuple[MigrationStatus, ...]:
+        """List every migration with its state on ``environment``. Writes nothing."""
+        files = self.migrations()
+        with self.open(environment, progress) as database:
+            return read_status(files, database, environment, progress)
+
+    def list_everywhere(self) -> tuple[EnvironmentStatus, ...]:
+        """`list_migrations` of every environment, all at once. Writes nothing."""
+        return read_all_status(self.migrations(), self.environments(), self.root)
+
+    def check(self, environment: str) -> Verdict:
+        """Check whether ``environment`` is up to date. Writes nothing; asks its server at most twice."""
+        files = self.migrations()
+        with self.open(environment) as database:
+            return check_status(files, database.history, environment)
+
+    def history(
+        self, environment: str, migration: str | None = None, *, last: int | None = None
+    ) -> tuple[JournalEntry, ...]:
+        """Read the journal of ``environment``, the oldest entry first. Writes nothing.
+
+        With ``migration`` only the entries of that one; with ``last`` at most that many, the newest.
+
+        :raises ProjectError: if there is no such migration.
+        """
+        with self.open(environment) as database:
+            return read_journal(self.migrations(), database.history, migration, last)
+
+    # Migrating
+
+    def plan(
+        self,
+        environment: str,
+        *,
+        retry: bool = False,
+        to: str | None = None,
+        only: tuple[str, ...] = (),
+        strict_order: bool = False,
+    ) -> tuple[PlannedMigration, ...]:
+        """List what `migrate` would run, in order, and why. Writes nothing."""
+        with self._run(environment, SILENT) as run:
+            return run.plan(RunSelection(retry, to, only, strict_order))
+
+    def migrate(
+        self,
+        environment: str,
+        *,
+        retry: bool = False,
+        to: str | None = None,
+        only: tuple[str, ...] = (),
+        strict_order: bool = False,
+        wait: float | None = None,
+        deadline: float | None = None,
+        backup: bool = False,
+        progress: Progress = SILENT,
+    ) -> RunResult:
+        """Run what is pending on ``environment``; with ``retry``, also what did not finish.
+
+        ``to`` is the last migration to run, ``only`` are the ones to run. With ``strict_order`` nothing runs
+        if a pending migration is older than what has run. ``wait`` is how many seconds to wait for another
+        run, by default without limit. No migration begins later than ``deadline`` seconds from now. With
+        ``backup``, a backup is taken and verified before the first migration.
+
+        :raises MigrationError: if one fails, or an earlier one that did not finish blocks the rest.
+        :raises LockedError: if another run holds the database for longer than ``wait``.
+        :raises DeadlineReached: if not all are done by then.
+        """
+        back_up = self._verified_backup(environment, progress) if backup else None
+        with self._run(environment, progress) as run:
+            selection = RunSelection(retry, to, only, strict_order)
+            return run.migrate(selection, wait=wait, deadline=deadline, back_up=back_up)
+
+    def migrate_one(
+        self, migration: str, environment: str, progress: Progress = SILENT, *, wait: float | None = 0
+    ) -> MigrationResult:
+        """Run one migration, regardless of its recorded state.
+
+        :raises LockedError: if it is running, or another run holds the database longer than ``wait`` seconds.
+        """
+        file = find_migration(self.migrations(), migration)
+        with self._run(environment, progress) as run:
+            return run.migrate_one(file, wait=wait)
+
+    def rollback(
+        self,
+        environment: str,
+        migration: str | None = None,
+        progress: Progress = SILENT,
+        *,
+        wait: float | None = 0,
+    ) -> MigrationResult:
+        """Undo the newest migration that has run, or the named one, by its own ``rollback``.
+
+        :raises MigrationError: if there is none, or it has no ``rollback``.
+        """
+        with self._run(environment, progress) as run:
+            return run.rollback(migration, wait=wait)
+
+    def scratch(self, environment: str) -> AbstractContextManager[TrialDatabase]:
+        """An empty database on the server of ``environment``, dropped when the context ends.
+
+        Its name is that of the environment's database with ``_scratch_`` and a random number.
+        """
+        from monarch.migrations.trial import open_scratch
+
+        return open_scratch(self.root, self.migrations(), self.environment(environment))
+
+    def verify_migration(
+        self, migration: str, environment: str, *, engine: str = "auto", progress: Progress = SILENT
+    ) -> TrialResult:
+        """Run a migration twice on a scratch copy of ``environment``, with all that are pending before it.
+
+        The copy is dropped afterwards; ``environment`` is only read.
+
+        :raises MigrationError: if the first run fails, or one of those before it.
+        """
+        from monarch.migrations.trial import verify_migration
+
+        files, source = self.migrations(), self.environment(environment)
+        return verify_migration(self.root, files, source, migration, engine=engine, progress=progress)
+
+    # When something is stuck
+
+    def mark(
+        self, environment: str, *migrations: str, state: MigrationState, progress: Progress = SILENT
+    ) -> tuple[MarkResult, ...]:
+        """Record that migrations are Completed or New, without running anything."""
+        with self._marker(environment, progress) as marker:
+            return marker.mark(migrations, state)
+
+    def mark_all(
+        self, environment: str, *, state: MigrationState, progress: Progress = SILENT
+    ) -> tuple[MarkResult, ...]:
+        """`mark` every migration of this checkout."""
+        with self._marker(environment, progress) as marker:
+            return marker.mark_all(state)
+
+    def accept_edits(
+        self, environment: str, *migrations: str, progress: Progress = SILENT
+    ) -> tuple[MarkResult, ...]:
+        """Record that the files of migrations that have run were edited, or deleted, on purpose."""
+        with self._marker(environment, progress) as marker:
+            return marker.accept(migrations)
+
+    def accept_all_edits(self, environment: str, progress: Progress = SILENT) -> tuple[MarkResult, ...]:
+        """`accept_edits` of every migration whose file was edited, or deleted, since it ran."""
+        with self._marker(environment, progress) as marker:
+            return marker.accept_all()
+
+    def holder(self, environment: str) -> Holder | None:
+        """The run that holds the lease of ``environment``. Writes nothing."""
+        with self.open(environment) as database:
+            return database.holder()
+
+    def unlock(self, environment: str, holder: Holder) -> bool:
+        """Take the lease away from ``holder``, whose run stops before it records anything more.
+
+        :return: whether it still had the lease.
+        """
+        with self.open(environment) as database:
+            return database.unlock(holder)
+
+    def drop(self, environment: str, progress: Progress = SILENT) -> Contents:
+        """Drop the database of ``environment``; return how much it held.
+
+        :raises LockedError: if another run holds it, or a migration is running on it.
+        """
+        with self.open(environment, progress) as database:
+            with suppress(IncompleteDatabase):  # what a copy has left is dropped too
+                refuse_if_any_is_running(database.history.read(), environment)
+            with database.lease(f"drop_db {environment}"):
+                contents = database.contents()
+                database.drop()
+                return contents
+
+    # Copies
+
+    def require_two(self, source: str, target: str) -> tuple[Environment, Environment]:
+        """The environments ``source`` and ``target``, which are two.
+
+        :raises UsageError: if one of them does not exist, or both are the same.
+        """
+        from monarch.copies.copy import require_two
+
+        environments = self.environment(source), self.environment(target)
+        require_two(source, target)
+        return environments
+
+    def plan_copy(
+        self,
+        source: str,
+        target: str,
+        *,
+        engine: str = "auto",
+        allow_empty: bool = False,
+        query_set: str | None = None,
+        options: Mapping[str, str] = _NO_OPTIONS,
+        progress: Progress = SILENT,
+    ) -> CopyPlan:
+        """List what `copy` would bring into ``target`` and drop from it. Writes nothing."""
+        return self._copy_request(source, target, engine, allow_empty, query_set, options).plan(progress)
+
+    def copy(
+        self,
+        source: str,
+        target: str,
+        *,
+        engine: str = "auto",
+        in_place: bool = False,
+        allow_empty: bool = False,
+        query_set: str | None = None,
+        options: Mapping[str, str] = _NO_OPTIONS,
+        progress: Progress = SILENT,
+    ) -> CopyResult:
+        """Replace the contents of the database of ``target`` with those of ``source``.
+
+        The copy is built in staging collections and swapped in at the end; with ``in_place`` the old contents
+        are dropped first. ``engine`` is "tools", "native", or "auto" for the best that works here. With the
+        name of a ``query_set`` only the subset that it selects is copied; ``options`` are the answers to its
+        options and prompts, and "auto" is native.
+
+        :raises ServerError: if the copy does not finish; the target is then as it was.
+        :raises LockedError: if another run holds the target.
+        """
+        request = self._copy_request(source, target, engine, allow_empty, query_set, options)
+        return request.run(in_place=in_place, progress=progress)
+
+    # Backups
+
+    @cached_property
+    def backups(self) -> BackupCatalog:
+        """The catalog of the backups, in the store of the settings.
+
+        :raises SettingsError: if the settings name no store.
+        """
+        from monarch.backups.catalog import BackupCatalog
+        from monarch.stores import open_store
+
+        return BackupCatalog(open_store(self.settings.store, self.root))
+
+    def backup(
+        self,
+        environment: str,
+        *,
+        name: str | None = None,
+        codec: str = "zst",
+        level: int | None = None,
+        engine: str = "auto",
+        allow_empty: bool = False,
+        query_set: str | None = None,
+        options: Mapping[str, str] = _NO_OPTIONS,
+        progress: Progress = SILENT,
+    ) -> BackupResult:
+        """Take a backup of the database of ``environment``; its name begins with ``name`` or the database's.
+
+        ``codec`` is "zst" or "gz", ``level`` its compression level: zst 1-19, gz 1-3. ``engine``,
+        ``query_set`` and ``options`` are as for `copy`.
+
+        :raises ServerError: if the database cannot be read to its end.
+        :raises StoreError: if the backup cannot be kept. After either of them, nothing is kept.
+        """
+        from monarch.backups.create import BackupRequest
+        from monarch.copies.subset import SubsetRequest
+
+        source, subset = self.environment(environment), SubsetRequest(query_set, options)
+        request = BackupRequest(self.root, source, engine, subset, name, codec, level, allow_empty)
+        return request.run(self.backups.store, progress)
+
+    def list_backups(self) -> tuple[Backup, ...]:
+        """List all backups, the oldest first."""
+        return self.backups.list()
+
+    def show_backup(self, name: str) -> tuple[Backup, Manifest | None]:
+        """The backup called ``name``, and its manifest if it has one.
+
+        :raises UsageError: if there is none.
+        """
+        backup = self.backups.get(name)
+        return backup, self.backups.manifest(backup) if backup.has_manifest else None
+
+    def find_backup(self, name: str) -> Backup:
+        """The backup to restore: the one called ``name``, or the newest good one of the environment ``name``.
+
+        :raises BrokenBackup: if the listing already shows that it is not whole.
+        :raises UsageError: if there is none.
+        """
+        from monarch.backups.verification import find_restorable
+
+        return find_restorable(self.backups, name, self.environments())
+
+    def verify_backups(
+        self,
+        *names: str,
+        progress: Progress = SILENT,
+        report: Callable[[VerifiedBackup], None] = _ignore,
+    ) -> tuple[VerifiedBackup, ...]:
+        """Read the backups called ``names`` to their end, and check every byte.
+
+        Without names, all backups, except those that are being written. ``report`` is called with each
+        result as soon as it is known.
+
+        :raises UsageError: if there is no such backup.
+        :raises LockedError: if a named backup is being written.
+        """
+        from monarch.backups.verification import verify_all
+
+        named = tuple(map(self.backups.get, names))
+        chosen = named or tuple(backup for backup in self.list_backups() if not backup.busy)
+        return verify_all(self.backups, chosen, progress, report)
+
+    def delete_backups(
+        self, *backups: str | Backup, report: Callable[[Backup], None] = _ignore
+    ) -> tuple[Backup, ...]:
+        """Delete ``backups``. ``report`` is called with each one as soon as it is deleted.
+
+        :raises UsageError: if there is no such backup.
+        :raises MonarchError: if one of them has changed since it was listed.
+        """
+        return self.backups.delete_all(backups, report)
+
+    def restore(
+        self,
+        backup: str | Backup,
+        environment: str,
+        *,
+        engine: str = "auto",
+        in_place: bool = False,
+        progress: Progress = SILENT,
+    ) -> RestoreResult:
+        """Replace the contents of the database of ``environment`` with those of ``backup``; see `copy`.
+
+        :raises BrokenBackup: if it is not as it was written; the target is then as it was.
+        """
+        from monarch.backups.restore import restore_environment
+
+        found = self.find_backup(backup) if isinstance(backup, str) else backup
+        target = self.environment(environment)
+        return restore_environment(
+            self.root, self.backups, found, target, engine=engine, in_place=in_place, progress=progress
+        )
+
+    def _verified_backup(self, environment: str, progress: Progress) -> Callable[[], str]:
+        from monarch.backups.reader import verify
+
+        catalog = self.backups  # missing settings of a store are reported before anything begins
+
+        def back_up() -> str:
+            # An empty database too: the first deployment begins with one.
+            name = self.backup(environment, allow_empty=True, progress=progress).name
+            verify(catalog, catalog.get(name), progress)
+            return name
+
+        return back_up
+
+    @contextmanager
+    def _run(self, environment: str, progress: Progress) -> Iterator[MigrationRun]:
+        files, origin = self.migrations(), find_origin(self.root)
+        with self.open(environment, progress) as database:
+            target, hooks = self.environment(environment), self.settings.hooks
+            yield MigrationRun(self.root, files, target, database, hooks, origin, progress)
+
+    @contextmanager
+    def _marker(self, environment: str, progress: Progress) -> Iterator[Marker]:
+        files = self.migrations()
+        with self.open(environment, progress) as database:
+            yield Marker(files, environment, database, find_origin(self.root), progress)
+
+    def _copy_request(
+        self,
+        source: str,
+        target: str,
+        engine: str,
+        allow_empty: bool,
+        query_set: str | None,
+        options: Mapping[str, str],
+    ) -> CopyRequest:
+        from monarch.copies.copy import CopyRequest
+        from monarch.copies.subset import SubsetRequest
+
+        subset = SubsetRequest(query_set, options)
+        return CopyRequest(self.root, *self.require_two(source, target), engine, allow_empty, subset)

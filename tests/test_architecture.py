@@ -22,7 +22,6 @@ LAYERS = (
     ("databases",),
     ("copies", "querysets"),
     ("migrations", "backups", "scaffold"),
-    ("workspace",),
     ("project",),
     ("pytest_plugin",),
     ("demo",),

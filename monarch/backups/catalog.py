@@ -149,6 +149,16 @@ class BackupCatalog:
             return _manifest(text)
         raise DamagedError("It has no manifest.")
 
+    def delete_all(
+        self, backups: Iterable[str | Backup], report: Callable[[Backup], None]
+    ) -> tuple[Backup, ...]:
+        """`delete` each of ``backups``; those given by their names are all looked up first."""
+        chosen = [self.get(one) if isinstance(one, str) else one for one in backups]
+        for backup in chosen:
+            self.delete(backup)
+            report(backup)
+        return tuple(chosen)
+
     def delete(self, backup: Backup) -> None:
         """Remove all of it, the manifest first: from then on nobody takes the rest for a backup.
 

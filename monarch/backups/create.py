@@ -9,14 +9,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 
-from monarch.backups.codecs import Codec
+from monarch.backups.codecs import Codec, find_codec
 from monarch.backups.manifest import Manifest
-from monarch.backups.names import MANIFEST, archive_name, names_of_day, split_archive_name
+from monarch.backups.names import MANIFEST, archive_name, check_stem, names_of_day, split_archive_name
+from monarch.copies.subset import SubsetRequest
+from monarch.databases import open_database
 from monarch.databases.base import CollectionSummary, CopiedCollection, Database, Engine, LiveSource
 from monarch.errors import MonarchError, RunInterrupted, StoreError
 from monarch.progress import SILENT, Progress
 from monarch.querysets.evaluate import EvaluatedQuerySet
+from monarch.settings.environments import Environment
 from monarch.stores.base import NameTaken, NotStored, Store, Upload
 from monarch.version import __version__
 
@@ -214,3 +218,44 @@ def _tell_the_rest(error: BaseException, name: str) -> None:
 def _name_of(file: str) -> str | None:
     parted = split_archive_name(file)
     return parted[0] if parted else None
+
+
+@dataclass(frozen=True)
+class BackupRequest:
+    """A backup of an environment of the project at ``root``, before anything is connected.
+
+    ``name`` replaces the database's name at the beginning of the backup's; the others are as for
+    `BackupCreation`.
+    """
+
+    root: Path
+    environment: Environment
+    engine: str
+    subset: SubsetRequest
+    name: str | None
+    codec: str
+    level: int | None
+    allow_empty: bool
+
+    def run(self, store: Store, progress: Progress) -> BackupResult:
+        """Take the backup, and keep it in ``store``; see `BackupCreation.run`."""
+        database = self.environment.db_name
+        stem = self.name if self.name is not None else database
+        check_stem(stem)
+        packing = find_codec(self.codec, self.level)
+        taken: BackupResult | None = None
+        try:
+            with open_database(self.environment, self.root, progress) as source:
+                engine = source.choose_engine(self.subset.engine(self.engine))
+                evaluated = self.subset.evaluate(self.root, self.environment, source, progress)
+                name = self.environment.name
+                creation = BackupCreation(
+                    source, name, database, engine, store, stem, *packing, self.allow_empty, evaluated
+                )
+                taken = creation.run(progress)
+        except KeyboardInterrupt as error:  # while connecting or disconnecting
+            if taken is not None:
+                message = f"Interrupted, but by then the backup was complete: {taken.name}."
+                raise RunInterrupted(message) from error
+            raise RunInterrupted("Interrupted. Nothing was kept of the backup.") from error
+        return taken

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from monarch.backups.catalog import Backup, BackupCatalog
 from monarch.backups.reader import open_backup, verify
+from monarch.databases import open_database
 from monarch.databases.base import CopiedCollection, Database, Engine
 from monarch.errors import DamagedError, RunInterrupted, ServerError
 from monarch.progress import SILENT, Progress
+from monarch.settings.environments import Environment
 
 # Of a database that was written to while it was backed up, and not as of one moment.
 _TWICE = "It has a document twice. README, Getting data back by hand, tells how to restore it all the same."
@@ -87,3 +90,28 @@ def interrupted(target: str, *, done: bool) -> RunInterrupted:
     if done:
         return RunInterrupted(f"Interrupted, but by then {target!r} was restored completely.")
     return RunInterrupted(f"Interrupted. {target!r} is as it was.")
+
+
+def restore_environment(
+    root: Path,
+    catalog: BackupCatalog,
+    backup: Backup,
+    environment: Environment,
+    *,
+    engine: str,
+    in_place: bool,
+    progress: Progress,
+) -> RestoreResult:
+    """Connect to ``environment`` of the project at ``root``, and restore ``backup`` into it.
+
+    Raises what `Restoration.run` does.
+    """
+    result: RestoreResult | None = None
+    try:
+        with open_database(environment, root, progress) as database:
+            chosen = database.choose_engine(engine)
+            restoration = Restoration(catalog, backup, database, environment.name, chosen)
+            result = restoration.run(in_place=in_place, progress=progress)
+    except KeyboardInterrupt as error:  # while connecting or disconnecting
+        raise interrupted(environment.name, done=result is not None) from error
+    return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,13 +19,12 @@ from monarch.errors import DamagedError, MonarchError, StoreError, UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from monarch.backups.catalog import Backup, BackupCatalog
+    from monarch.backups.catalog import Backup
     from monarch.backups.create import BackupResult
     from monarch.backups.manifest import Manifest
+    from monarch.backups.verification import VerifiedBackup
 
 CODECS = ("zst", "gz")
-# What a verification may say: good, broken, nothing.
-_JUDGED = (True, False, None)
 
 
 @click.command("backup")
@@ -74,13 +74,13 @@ def list_backups(as_json: bool) -> None:
 
     Only good ones, and legacy ones of monarch 0.1, can be restored.
     """
-    shelf = this_project().shelf
-    backups = shelf.list()
+    project = this_project()
+    backups = project.list_backups()
     if as_json:
         print_json([_row(backup) for backup in backups])
         return
     if not backups:
-        click.echo(f"There are no backups in {shelf.store.place}.")
+        click.echo(f"There are no backups in {project.backups.store.place}.")
         return
     headers: tuple[str, ...] = ("NAME", "ENVIRONMENT", "TAKEN (UTC)", "SIZE", "DOCUMENTS", "STATE")
     rows = [_cells(backup) for backup in backups]
@@ -98,9 +98,7 @@ def list_backups(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def show_backup(name: str, as_json: bool) -> None:
     """Show what is written down of the backup NAME. Reads only its manifest."""
-    shelf = this_project().shelf
-    backup = shelf.get(name)
-    manifest = shelf.manifest(backup) if backup.has_manifest else None
+    backup, manifest = this_project().show_backup(name)
     if as_json:
         collections = [vars(held) for held in manifest.collections] if manifest else None
         print_json({**(_members(manifest) if manifest else {}), **_row(backup), "collections": collections})
@@ -125,21 +123,47 @@ def verify_backup(names: tuple[str, ...], all_of_them: bool, as_json: bool) -> N
     if bool(names) == all_of_them:
         wrong = "There are names, and --all." if names else "Which backup?"
         raise UsageError(wrong, "Say names, or --all for every one.")
-    shelf = this_project().shelf
-    backups = shelf.list() if all_of_them else tuple(map(shelf.get, names))
-    rows = [_verify(shelf, backup, as_json) for backup in backups if not (all_of_them and backup.busy)]
+    project = this_project()
+    with ProgressBar() as bar:
+        report = partial(_show_verified, bar, as_json)
+        verified = project.verify_backups(*names, progress=bar, report=report)
     if as_json:
-        print_json(rows)
-    _tell_what_is_not_good(rows)
-    if not rows:
-        raise MonarchError(f"There are no backups in {shelf.store.place}.", "Is that the right place?")
+        print_json([_verified_as_json(one) for one in verified])
+    _require_good(verified)
+    if not verified:
+        raise MonarchError(
+            f"There are no backups in {project.backups.store.place}.",
+            "Check BACKUPS in migrations/settings.py.",
+        )
     if not as_json and all_of_them:
-        click.echo(f"{count(len(rows), 'backup')}, all of them good.")
+        click.echo(f"{count(len(verified), 'backup')}, all of them good.")
 
 
-def _tell_what_is_not_good(rows: list[dict[str, Any]]) -> None:
-    names = {good: [printable(str(row["name"])) for row in rows if row["good"] is good] for good in _JUDGED}
-    of = count(len(rows), "backup")
+def _show_verified(bar: ProgressBar, as_json: bool, verified: VerifiedBackup) -> None:
+    if as_json:
+        return
+    bar.clear()
+    name = printable(verified.backup.name)
+    if verified.good:
+        took = duration(verified.seconds)
+        what = f"{summary(verified.collections)}, read in {took}"
+        click.echo(f"{click.style('good', fg='green')} {name}: {what}")
+        return
+    verdict = ("unread", "yellow") if verified.good is None else ("BROKEN", "red")
+    click.echo(f"{click.style(verdict[0], fg=verdict[1])} {name}: {printable(verified.why or '')}")
+
+
+def _verified_as_json(verified: VerifiedBackup) -> dict[str, Any]:
+    backup = verified.backup
+    return {"name": backup.name, "archive": backup.archive, "good": verified.good, "why": verified.why}
+
+
+def _require_good(verified: tuple[VerifiedBackup, ...]) -> None:
+    names = {
+        good: [printable(one.backup.name) for one in verified if one.good is good]
+        for good in (True, False, None)
+    }
+    of = count(len(verified), "backup")
     if names[False]:
         newest = (
             f"The newest good one of these is {names[True][-1]!r}."
@@ -150,34 +174,9 @@ def _tell_what_is_not_good(rows: list[dict[str, Any]]) -> None:
             f"{len(names[False])} of {of} cannot be restored: {', '.join(names[False])}.", newest
         )
     if names[None]:
-        why = next(printable(str(row["why"])) for row in rows if row["good"] is None)
+        why = next(printable(one.why or "") for one in verified if one.good is None)
         unread = f"{len(names[None])} of {of} could not be read: {', '.join(names[None])}. {why}"
-        raise StoreError(unread, "That says nothing of what is in them. Mend that, and try again.")
-
-
-def _verify(shelf: BackupCatalog, backup: Backup, quiet: bool) -> dict[str, Any]:
-    import time
-
-    from monarch.backups.reader import BrokenBackup, verify
-
-    began = time.monotonic()
-    good: bool | None = True
-    why, said = None, ""
-    try:
-        with ProgressBar() as bar:
-            said = summary(verify(shelf, backup, bar))
-    except BrokenBackup as error:
-        good, why = False, error.message
-    except StoreError as error:
-        good, why = None, error.message
-    name = printable(backup.name)
-    if not quiet and why:
-        verdict = click.style("unread" if good is None else "BROKEN", fg="yellow" if good is None else "red")
-        click.echo(f"{verdict} {name}: {printable(why)}")
-    elif not quiet:
-        took = duration(time.monotonic() - began)
-        click.echo(f"{click.style('good', fg='green')} {name}: {said}, read in {took}")
-    return {"name": backup.name, "archive": backup.archive, "good": good, "why": why}
+        raise StoreError(unread, "This tells nothing about their contents. Fix the cause and run it again.")
 
 
 @click.command("delete_backup")
@@ -185,18 +184,16 @@ def _verify(shelf: BackupCatalog, backup: Backup, quiet: bool) -> dict[str, Any]
 @yes_option
 def delete_backup(names: tuple[str, ...], yes: bool) -> None:
     """Delete backups, whole or not. There is no way back."""
-    shelf = this_project().shelf
-    backups = [shelf.get(name) for name in dict.fromkeys(names)]
+    project = this_project()
+    backups = [project.backups.get(name) for name in dict.fromkeys(names)]
     for backup in backups:
         of = f"of {backup.environment}, " if backup.environment else ""
         state = "" if backup.restorable else f", {backup.state.value}"
         click.echo(
             f"  {backup.archive}: {of}{_time(backup.taken_at)} UTC, {size(backup.bytes)}{state}", err=True
         )
-    confirm(f"Delete {count(len(backups), 'backup')} from {shelf.store.place}: are you SURE?", yes)
-    for backup in backups:
-        shelf.delete(backup)
-        click.echo(f"Deleted {backup.archive}.")
+    confirm(f"Delete {count(len(backups), 'backup')} from {project.backups.store.place}: are you SURE?", yes)
+    project.delete_backups(*backups, report=lambda backup: click.echo(f"Deleted {backup.archive}."))
 
 
 def _advice(backup: Backup) -> str:

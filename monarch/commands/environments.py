@@ -27,7 +27,7 @@ def list_environments(as_json: bool) -> None:
             "hazardous": why_hazardous(environment),
             "missing": environment.missing,
         }
-        for environment in this_project().settings.environments
+        for environment in this_project().environments()
     ]
     if as_json:
         print_json(rows)

@@ -52,20 +52,18 @@ def mark(
         wrong = "There is --as, and --accept-edit." if accept_edit else "What is to be recorded?"
         raise UsageError(wrong, "Say one of --as completed, --as new and --accept-edit.")
     breathe(project.environment(environment), "change the history of", yes)
-    names = migrations
-    if all_of_them and state is not None:
-        names = tuple(file.key for file in project.migrations())
-    elif all_of_them:
-        rows = project.list_migrations(environment, Told())
-        names = tuple(
-            row.key for row in rows if row.state is MigrationState.COMPLETED and (row.edited or row.gone)
-        )
     if state is None:
-        marked = project.accept_edits(environment, *names, progress=Told())
         said = "accepted as it is now"
+        if all_of_them:
+            marked = project.accept_all_edits(environment, Told())
+        else:
+            marked = project.accept_edits(environment, *migrations, progress=Told())
     else:
-        marked = project.mark(environment, *names, state=MigrationState(state.capitalize()), progress=Told())
-        said = f"marked as {state.capitalize()}"
+        said, now = f"marked as {state.capitalize()}", MigrationState(state.capitalize())
+        if all_of_them:
+            marked = project.mark_all(environment, state=now, progress=Told())
+        else:
+            marked = project.mark(environment, *migrations, state=now, progress=Told())
     for one in marked:
         was = "" if accept_edit else f", was {one.was.value}"
         click.echo(f"{one.key}: {said} on {environment}{was}")

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from monarch.databases.history import JournalEntry
-    from monarch.migrations.status import MigrationStatus, Verdict
-    from monarch.workspace.migrations import EnvironmentStatus
+    from monarch.migrations.status import EnvironmentStatus, MigrationStatus, Verdict
 
 
 @click.command("list_migrations")

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+from monarch.copies.subset import SubsetRequest
+from monarch.databases import open_database
 from monarch.databases.base import CollectionSummary, CopiedCollection, Database, Engine, Source
 from monarch.databases.history import IncompleteDatabase
 from monarch.databases.selection import Selection
 from monarch.errors import MonarchError, RunInterrupted, UsageError
 from monarch.progress import SILENT, Progress
+from monarch.settings.environments import Environment
 
 ENGINES = ("auto", "tools", "native")
 
@@ -121,3 +127,51 @@ def interrupted(target: str, *, done: bool) -> RunInterrupted:
     if done:
         return RunInterrupted(f"Interrupted, but by then the copy into {target!r} was complete.")
     return RunInterrupted(f"Interrupted. {target!r} is as it was.")
+
+
+def require_two(source: str, target: str) -> None:
+    """Check that the names of two environments differ.
+
+    :raises UsageError: if they do not.
+    """
+    if source == target:
+        raise UsageError(f"{source!r} is both the source and the target.", "Name two environments.")
+
+
+@dataclass(frozen=True)
+class CopyRequest:
+    """A copy between two environments of the project at ``root``, before anything is connected."""
+
+    root: Path
+    source: Environment
+    target: Environment
+    engine: str
+    allow_empty: bool
+    subset: SubsetRequest
+
+    def plan(self, progress: Progress) -> CopyPlan:
+        """See `Copy.plan`."""
+        with self._open(progress) as copy:
+            return copy.plan()
+
+    def run(self, *, in_place: bool, progress: Progress) -> CopyResult:
+        """See `Copy.run`."""
+        result: CopyResult | None = None
+        try:
+            with self._open(progress) as copy:
+                result = copy.run(in_place=in_place, progress=progress)
+        except KeyboardInterrupt as error:  # while connecting or disconnecting
+            raise interrupted(self.target.name, done=result is not None) from error
+        return result
+
+    @contextmanager
+    def _open(self, progress: Progress) -> Iterator[Copy]:
+        with (
+            open_database(self.source, self.root, progress) as source,
+            open_database(self.target, self.root, progress) as target,
+        ):
+            engine = target.choose_engine(self.subset.engine(self.engine))
+            evaluated = self.subset.evaluate(self.root, self.source, source, progress)
+            selection = evaluated.selection if evaluated else None
+            names = self.source.name, self.target.name
+            yield Copy(source, target, names, engine, self.allow_empty, selection)

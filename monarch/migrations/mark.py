@@ -12,6 +12,7 @@ from monarch.databases.lease import Lease
 from monarch.errors import MigrationError, ProjectError
 from monarch.migrations.files import MigrationFile, checksum, find_migration, name_of, says_repeatable
 from monarch.migrations.plan import refuse_if_running
+from monarch.migrations.status import read_status
 from monarch.migrations.waiting import hold, whole_history
 from monarch.progress import Progress
 from monarch.system.ci import Origin
@@ -82,6 +83,16 @@ class Marker:
                 repeats = _repeats(file, records.get(key))
                 recorder.accept(key, checksum(file) if file else None, self.origin, repeats)
             return tuple(MarkResult(key, MigrationState.COMPLETED, MigrationState.COMPLETED) for key in keys)
+
+    def mark_all(self, state: MigrationState) -> tuple[MarkResult, ...]:
+        """`mark` every migration of this checkout."""
+        return self.mark(tuple(file.key for file in self.files), state)
+
+    def accept_all(self) -> tuple[MarkResult, ...]:
+        """`accept` every migration that has run and whose file was edited since, or is gone."""
+        rows = read_status(self.files, self.database, self.environment, self.progress)
+        completed = [row for row in rows if row.state is MigrationState.COMPLETED]
+        return self.accept(tuple(row.key for row in completed if row.edited or row.gone))
 
     def _key(self, name: str, records: _Records) -> str:
         """The key that ``name`` means, of those too whose file is gone."""

@@ -73,8 +73,7 @@ def pending(
             "Is this the right folder, and the checkout complete?",
         )
     _refuse_duplicates(files, records)
-    for record in records.values():
-        refuse_if_running(record, environment)
+    refuse_if_any_is_running(records, environment)
     newest = newest_completed(records)
     steps = [step for file in _choose(files, wanted) for step in _step(file, records.get(file.key), newest)]
     _refuse_to_pass(steps, files, records, environment, wanted)
@@ -182,6 +181,15 @@ def _refuse_duplicates(files: tuple[MigrationFile, ...], records: Mapping[str, R
                     f"Two migrations are called {file.name!r}: {first.path.name} and {file.path.name}.",
                     "Rename the one that has not run anywhere yet.",
                 )
+
+
+def refuse_if_any_is_running(records: Mapping[str, Record], environment: str) -> None:
+    """Check that no migration is running.
+
+    :raises AlreadyRunning: if one is.
+    """
+    for record in records.values():
+        refuse_if_running(record, environment)
 
 
 def refuse_if_running(record: Record, environment: str) -> None:

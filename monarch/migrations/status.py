@@ -1,16 +1,25 @@
-"""What there is to say of each migration on an environment, and of all of them together."""
+"""The state of each migration on an environment, and of all of them together. Writes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
-from monarch.databases.history import UNFINISHED, MigrationState, Record
-from monarch.migrations.files import MigrationFile, checksum
+from monarch.databases import open_database
+from monarch.databases.base import Database
+from monarch.databases.history import UNFINISHED, HistoryReader, JournalEntry, MigrationState, Record
+from monarch.errors import MonarchError
+from monarch.migrations.files import MigrationFile, checksum, find_migration
 from monarch.migrations.plan import is_due, newest_completed
+from monarch.migrations.waiting import whole_history
+from monarch.progress import Progress
+from monarch.settings.environments import Environment
 
 _Known = Mapping[str, str | None]
+# Environments that are read at the same time: each mostly waits for its server.
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -121,4 +130,74 @@ def judge(environment: str, rows: tuple[MigrationStatus, ...]) -> Verdict:
         gone=tuple(row.key for row in missing if row.key < newest),
         ahead=tuple(row.key for row in missing if row.key > newest),
         known=sum(row.file is not None for row in rows),
+    )
+
+
+def read_status(
+    files: tuple[MigrationFile, ...], database: Database, environment: str, progress: Progress
+) -> tuple[MigrationStatus, ...]:
+    """Every migration with its state on ``database``, once a copy that was cut off there is finished."""
+    records = whole_history(database, environment, progress)
+    return list_status(files, records, database.history.checksums())
+
+
+def check_status(files: tuple[MigrationFile, ...], history: HistoryReader, environment: str) -> Verdict:
+    """Whether ``environment`` is up to date. Asks its server at most twice."""
+    records = history.read()
+    # To recognize a run that was cut off, `read` has already asked twice.
+    cut_off = any(record.state is MigrationState.INTERRUPTED for record in records.values())
+    return judge(environment, list_status(files, records, None if cut_off else history.checksums()))
+
+
+@dataclass(frozen=True)
+class EnvironmentStatus:
+    """The migrations of one environment: ``rows``, or the ``error`` if they could not be read.
+
+    ``incomplete`` if a key of the environment has no value on this machine.
+    """
+
+    environment: str
+    rows: tuple[MigrationStatus, ...]
+    error: str | None = None
+    incomplete: bool = False
+
+
+def read_all_status(
+    files: tuple[MigrationFile, ...], environments: tuple[Environment, ...], root: Path
+) -> tuple[EnvironmentStatus, ...]:
+    """The status of all ``environments`` of the project at ``root``, read at the same time."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def read(environment: Environment) -> EnvironmentStatus:
+        name = environment.name
+        try:
+            with open_database(environment, root) as database:
+                history = database.history
+                return EnvironmentStatus(name, list_status(files, history.read(), history.checksums()))
+        except MonarchError as error:
+            return EnvironmentStatus(name, (), error.message, incomplete=environment.missing is not None)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return tuple(pool.map(read, environments))
+
+
+def read_journal(
+    files: tuple[MigrationFile, ...], history: HistoryReader, migration: str | None, last: int | None
+) -> tuple[JournalEntry, ...]:
+    """The journal: all of it, or that of one ``migration``, or only its ``last`` N entries.
+
+    :raises ProjectError: if there is no such migration.
+    """
+    entries = history.entries(migration, last=last)
+    if migration is not None and not entries:  # A whole key is found even if its file is gone.
+        entries = history.entries(find_migration(files, migration).key, last=last)
+    if all(entry.outcome is not None for entry in entries):
+        return entries
+    # An open attempt is running or was cut off, which only the history knows.
+    records = history.read()
+    return tuple(
+        entry
+        if entry.outcome or entry.key not in records
+        else replace(entry, outcome=records[entry.key].state)
+        for entry in entries
     )

@@ -106,12 +106,29 @@ def open_scratch(
 
 
 def verify_migration(
-    file: MigrationFile, source: Database, scratch: TrialDatabase, engine: Engine, progress: Progress
+    root: Path,
+    files: tuple[MigrationFile, ...],
+    environment: Environment,
+    migration: str,
+    *,
+    engine: str,
+    progress: Progress,
 ) -> TrialResult:
-    """Run a migration twice on a copy of ``source`` in ``scratch``, with all that are pending before it.
+    """Run a migration twice on a scratch copy of ``environment``, with all that are pending before it.
 
     :raises MigrationError: if the first run fails, or one of those before it.
     """
+    file = find_migration(files, migration)
+    with (
+        open_database(environment, root, progress) as source,
+        open_scratch(root, files, environment) as scratch,
+    ):
+        return _run_twice(file, source, scratch, scratch.opened.choose_engine(engine), progress)
+
+
+def _run_twice(
+    file: MigrationFile, source: Database, scratch: TrialDatabase, engine: Engine, progress: Progress
+) -> TrialResult:
     name = scratch.environment.name
     names = (name, "a scratch copy")
     Copy(source, scratch.opened, names, engine, allow_empty=True).run(progress=progress)

@@ -116,7 +116,7 @@ class Case:
 
     @property
     def shelf(self) -> BackupCatalog:
-        return self.project.shelf
+        return self.project.backups
 
     def archive(self, codec: str, *, second: bool = False) -> Path:
         return self.store / f"{(self.second if second else self.first)[codec]}.dmp.{codec}"
@@ -161,7 +161,7 @@ class Case:
     def assert_found_in_time(self, codec: str, content: bytes) -> None:
         """See that a restore is refused where the archive is ``content`` once it has been verified."""
         project = self.project
-        project.shelf = BackupCatalog(Changing(LocalStore(self.store), self.archive(codec).name, content))
+        project.backups = BackupCatalog(Changing(LocalStore(self.store), self.archive(codec).name, content))
         with pytest.raises(BrokenBackup) as raised:
             project.restore(self.first[codec], "other", engine="native")
         self._assert_told(raised.value, codec)
@@ -404,7 +404,7 @@ def test_in_place_there_is_no_way_back_then(large_case: Case, codec: str) -> Non
     """The target has been emptied by then. That is told, and no half of a backup is taken for one."""
     content = others(large_case, codec)["another that is whole"]
     project = large_case.project
-    project.shelf = BackupCatalog(
+    project.backups = BackupCatalog(
         Changing(LocalStore(large_case.store), large_case.archive(codec).name, content)
     )
     with pytest.raises(BrokenBackup, match="'other' is empty now, for it was to be replaced in place"):

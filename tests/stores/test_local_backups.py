@@ -172,10 +172,10 @@ def test_a_disk_that_is_full_at_any_page_keeps_all_or_nothing(
             assert not kept
             assert there(backups) == []
         else:
-            assert [(backup.name, backup.state.value) for backup in python.shelf.list()] == [
+            assert [(backup.name, backup.state.value) for backup in python.backups.list()] == [
                 (kept[-1], "good")
             ]
-            python.shelf.delete(python.find_backup(kept[-1]))
+            python.backups.delete(python.find_backup(kept[-1]))
     assert 0 < len(kept) < 15
 
 

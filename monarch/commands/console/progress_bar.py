@@ -38,18 +38,18 @@ class ProgressBar(Told):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._clear()
+        self.clear()
 
     def waiting(self, why: str) -> None:
-        self._clear()
+        self.clear()
         super().waiting(why)
 
     def mended(self, what: str) -> None:
-        self._clear()
+        self.clear()
         super().mended(what)
 
     def noted(self, what: str) -> None:
-        self._clear()
+        self.clear()
         super().noted(what)
 
     def phase(self, name: str) -> None:
@@ -88,11 +88,11 @@ class ProgressBar(Told):
             click.echo(f"{told} …", err=True)
 
     def started(self, key: str) -> None:
-        self._clear()
+        self.clear()
         super().started(key)
 
     def finished(self, key: str, seconds: float, documents: int, echoed: str) -> None:
-        self._clear()
+        self.clear()
         super().finished(key, seconds, documents, echoed)
 
     def _total(self) -> int:
@@ -126,7 +126,8 @@ class ProgressBar(Told):
             documents,
         ]
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Remove the bar, so that a line can be printed."""
         if self._shown and self._drawn:
             self._write("")
             click.echo("\r", nl=False, err=True)

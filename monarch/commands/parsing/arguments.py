@@ -48,13 +48,13 @@ class ProjectName(click.ParamType):  # type: ignore[type-arg]
 
 
 def _environments() -> list[str]:
-    return [environment.name for environment in this_project().settings.environments]
+    return [environment.name for environment in this_project().environments()]
 
 
 ENVIRONMENT = ProjectName("environment", _environments)
-BACKUP = ProjectName("backup", lambda: this_project().shelf.names())
+BACKUP = ProjectName("backup", lambda: this_project().backups.names())
 # What can stand for a backup: its name, or an environment for the newest one of that.
-RESTORABLE = ProjectName("backup", lambda: [*_environments(), *this_project().shelf.names()])
+RESTORABLE = ProjectName("backup", lambda: [*_environments(), *this_project().backups.names()])
 QUERY_SET = ProjectName("query set", lambda: [file.name for file in this_project().query_sets()])
 # By the name that it was given, or by its key, which begins with the date.
 MIGRATION = ProjectName(

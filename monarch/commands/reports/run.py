@@ -84,7 +84,7 @@ class Report(ProgressBar):
 
     def planned(self, environment: str, keys: tuple[str, ...]) -> None:
         self._story.planned = keys
-        self._clear()
+        self.clear()
         super().planned(environment, keys)
 
     def started(self, key: str) -> None:

@@ -79,7 +79,7 @@ def test_the_newest_good_one_of_an_environment(two: Two, kept: Path) -> None:
 
 def test_an_environment_without_a_backup(two: Two, kept: Path) -> None:
     ran = two.folder.inside("restore", "dev:production", "--yes")
-    assert_error(ran, 2, "There is no good backup of 'dev'", "Take one: monarch backup dev")
+    assert_error(ran, 2, "There is no good backup of 'dev'", "Run `monarch backup dev`")
 
 
 def test_a_name_with_colons(two: Two, kept: Path) -> None:

@@ -81,7 +81,7 @@ class Yard:
 
         :return: what is there besides the good one.
         """
-        shelf = Project(self.folder.path).shelf
+        shelf = Project(self.folder.path).backups
         listed = shelf.list()
         others = [backup for backup in listed if backup.name != self.good]
         for backup in listed:

@@ -134,7 +134,7 @@ class Yard:
 
     @property
     def shelf(self) -> BackupCatalog:
-        return Project(self.folder.path).shelf
+        return Project(self.folder.path).backups
 
     def files(self) -> Files:
         """All that lies in the store."""
