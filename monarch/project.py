@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from monarch.databases import open_database
 from monarch.databases.base import Contents, Database
+from monarch.databases.environment import Environment
 from monarch.databases.history import IncompleteDatabase, JournalEntry, MigrationState
 from monarch.databases.lease import Holder
 from monarch.migrations.executor import MigrationResult
@@ -32,7 +33,6 @@ from monarch.migrations.status import (
     read_status,
 )
 from monarch.progress import SILENT, Progress
-from monarch.settings.environments import Environment
 from monarch.settings.load import Settings, load_settings
 from monarch.settings.paths import SETTINGS
 from monarch.system.ci import find_origin

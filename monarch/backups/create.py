@@ -17,10 +17,10 @@ from monarch.backups.names import MANIFEST, archive_name, check_stem, names_of_d
 from monarch.copies.subset import SubsetRequest
 from monarch.databases import open_database
 from monarch.databases.base import CollectionSummary, CopiedCollection, Database, Engine, LiveSource
+from monarch.databases.environment import Environment
 from monarch.errors import MonarchError, RunInterrupted, StoreError
 from monarch.progress import SILENT, Progress
 from monarch.querysets.evaluate import EvaluatedQuerySet
-from monarch.settings.environments import Environment
 from monarch.stores.base import NameTaken, NotStored, Store, Upload
 from monarch.version import __version__
 

@@ -10,9 +10,9 @@ from monarch.backups.catalog import Backup, BackupCatalog
 from monarch.backups.reader import open_backup, verify
 from monarch.databases import open_database
 from monarch.databases.base import CopiedCollection, Database, Engine
+from monarch.databases.environment import Environment
 from monarch.errors import DamagedError, RunInterrupted, ServerError
 from monarch.progress import SILENT, Progress
-from monarch.settings.environments import Environment
 
 # Of a database that was written to while it was backed up, and not as of one moment.
 _TWICE = "It has a document twice. README, Getting data back by hand, tells how to restore it all the same."

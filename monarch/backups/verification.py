@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from monarch.backups.catalog import Backup, BackupCatalog
 from monarch.backups.reader import BrokenBackup, require_restorable, verify
 from monarch.databases.base import CopiedCollection
+from monarch.databases.environment import Environment
 from monarch.errors import StoreError, UsageError
 from monarch.progress import Progress
-from monarch.settings.environments import Environment
 
 
 @dataclass(frozen=True)

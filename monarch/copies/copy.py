@@ -11,11 +11,11 @@ from pathlib import Path
 from monarch.copies.subset import SubsetRequest
 from monarch.databases import open_database
 from monarch.databases.base import CollectionSummary, CopiedCollection, Database, Engine, Source
+from monarch.databases.environment import Environment
 from monarch.databases.history import IncompleteDatabase
 from monarch.databases.selection import Selection
 from monarch.errors import MonarchError, RunInterrupted, UsageError
 from monarch.progress import SILENT, Progress
-from monarch.settings.environments import Environment
 
 ENGINES = ("auto", "tools", "native")
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monarch.databases.base import Database
+from monarch.databases.environment import Environment
 from monarch.errors import RunInterrupted, UsageError
 from monarch.progress import Progress
 from monarch.querysets.evaluate import EvaluatedQuerySet, ask
-from monarch.settings.environments import Environment
 
 
 @dataclass(frozen=True)

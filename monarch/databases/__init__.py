@@ -1,22 +1,48 @@
-"""The databases that monarch works on, and the one way to open one."""
+"""The kinds of databases that monarch works on, and the one way to open a database.
+
+To add a kind, write a package that defines ``KIND``, a `DatabaseKind`, and add one line to `KINDS`.
+"""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from monarch.databases.base import ArchiveSource, CollectionSummary, Database, FileSet
 from monarch.errors import DamagedError
 from monarch.progress import SILENT, Progress
-from monarch.settings.environments import Environment
-from monarch.system.streams import Stream
 
-# A kind of database is a package with `open_database(environment, root, progress)`,
-# `open_archive(stream, expected)` and, where its tools write files, `open_files(files)`.
-KINDS = {"mongo": "monarch.databases.mongo"}
+if TYPE_CHECKING:
+    from monarch.databases.base import ArchiveSource, CollectionSummary, Database, FileSet
+    from monarch.databases.environment import Environment
+    from monarch.databases.kinds import DatabaseKind
+    from monarch.system.streams import Stream
+
+# One line for each kind: its name in settings and manifests, and the module that defines it as `KIND`.
+KINDS = {
+    "mongo": "monarch.databases.mongo",
+}
+# The kind of an environment that does not name one.
+DEFAULT_KIND = "mongo"
 # The one kind that monarch 0.1 knew.
 LEGACY_KIND = "mongo"
+
+
+def find_kind(name: str) -> DatabaseKind:
+    """Return the kind called ``name``.
+
+    :raises KeyError: if there is none.
+    """
+    kind: DatabaseKind = import_module(KINDS[name]).KIND
+    return kind
+
+
+def kind_of_uri(uri: str) -> DatabaseKind:
+    """Return the kind whose connection strings begin as ``uri`` does; the default kind if none does."""
+    scheme = uri.partition("://")[0].lower()
+    kinds = [find_kind(name) for name in KINDS]
+    return next((kind for kind in kinds if scheme in kind.schemes), find_kind(DEFAULT_KIND))
 
 
 def open_database(
@@ -29,27 +55,22 @@ def open_database(
     :raises SettingsError: if the environment is not complete on this machine.
     :raises ServerError: if the server cannot be started or reached.
     """
-    opened: AbstractContextManager[Database] = import_module(KINDS["mongo"]).open_database(
-        environment.require(), root, progress
-    )
-    return opened
+    return find_kind(environment.kind).open(environment.require(), root, progress)
 
 
 def open_archive(kind: str, stream: Stream, expected: tuple[CollectionSummary, ...]) -> ArchiveSource:
-    """The archive in ``stream``, which a database of that kind has written, and which holds what is expected.
+    """Read the archive in ``stream``, which a database of that ``kind`` has written.
 
-    :raises DamagedError: now or in reading, if it does not.
+    :raises DamagedError: now or while it is read, if it does not hold what is ``expected``.
     """
     if kind not in KINDS:
         raise DamagedError(f"It is of a {kind!r} database, which this monarch does not know.")
-    archive: ArchiveSource = import_module(KINDS[kind]).open_archive(stream, expected)
-    return archive
+    return find_kind(kind).open_archive(stream, expected)
 
 
 def open_files(kind: str, files: FileSet) -> ArchiveSource:
-    """What ``files`` hold, which the tools of that kind of database have written.
+    """Read ``files``, which the tools of that ``kind`` of database have written.
 
-    :raises DamagedError: now or in reading, if they are not what those write.
+    :raises DamagedError: now or while they are read, if they are something else.
     """
-    archive: ArchiveSource = import_module(KINDS[kind]).open_files(files)
-    return archive
+    return find_kind(kind).open_files(files)

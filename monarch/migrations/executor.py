@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from monarch.databases.environment import Environment
 from monarch.databases.history import (
     Action,
     AttemptStart,
@@ -35,7 +36,6 @@ from monarch.migrations.migration import Migration
 from monarch.migrations.output_capture import OutputCapture, heard
 from monarch.migrations.plan import PlannedMigration, way_back, ways_on
 from monarch.progress import Progress
-from monarch.settings.environments import Environment
 from monarch.system.ci import Origin
 from monarch.system.modules import describe, importable, line_in
 from monarch.system.secrets import redact

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from monarch.databases.base import Database
+from monarch.databases.environment import Environment
 from monarch.databases.history import UNFINISHED, Action, MigrationState, Record
 from monarch.databases.lease import Lease, LeaseHeld
 from monarch.errors import DeadlineReached, MigrationError, MonarchError
@@ -34,7 +35,6 @@ from monarch.migrations.plan import (
 )
 from monarch.migrations.waiting import hold, whole_history
 from monarch.progress import Progress
-from monarch.settings.environments import Environment
 from monarch.settings.hooks import HookContext, Hooks
 from monarch.settings.paths import SETTINGS
 from monarch.system.ci import Origin

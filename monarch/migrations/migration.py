@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from pymongo.client_session import ClientSession
     from pymongo.database import Database
 
+    from monarch.databases.environment import Environment
     from monarch.migrations.collection_scan import CollectionScans
-    from monarch.settings.environments import Environment
 
 
 class Migration:

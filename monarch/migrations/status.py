@@ -9,13 +9,13 @@ from pathlib import Path
 
 from monarch.databases import open_database
 from monarch.databases.base import Database
+from monarch.databases.environment import Environment
 from monarch.databases.history import UNFINISHED, HistoryReader, JournalEntry, MigrationState, Record
 from monarch.errors import MonarchError
 from monarch.migrations.files import MigrationFile, checksum, find_migration
 from monarch.migrations.plan import is_due, newest_completed
 from monarch.migrations.waiting import whole_history
 from monarch.progress import Progress
-from monarch.settings.environments import Environment
 
 _Known = Mapping[str, str | None]
 # Environments that are read at the same time: each mostly waits for its server.

@@ -12,6 +12,7 @@ from typing import Any
 from monarch.copies.copy import Copy
 from monarch.databases import open_database
 from monarch.databases.base import Database, Engine
+from monarch.databases.environment import Environment
 from monarch.databases.history import MigrationState
 from monarch.errors import MigrationError, MonarchError
 from monarch.migrations.executor import MigrationResult
@@ -19,7 +20,6 @@ from monarch.migrations.files import MigrationFile, find_migration
 from monarch.migrations.migrate import MigrationRun, RunResult
 from monarch.migrations.plan import RunSelection
 from monarch.progress import SILENT, Progress
-from monarch.settings.environments import Environment
 from monarch.settings.hooks import NO_HOOKS
 from monarch.system.ci import NOWHERE
 

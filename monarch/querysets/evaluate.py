@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from monarch.databases.environment import Environment
 from monarch.databases.selection import Selection
 from monarch.errors import MonarchError, RunInterrupted, UsageError
 from monarch.querysets.files import find_query_set, load_query_set
 from monarch.querysets.options import QuerySetOption, options_of, values_of
 from monarch.querysets.prompts import Answers, answered, require_terminal
 from monarch.querysets.queryset import QuerySet
-from monarch.settings.environments import Environment
 from monarch.system.modules import describe, importable
 from monarch.system.spelling import suggest
 

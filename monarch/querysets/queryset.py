@@ -11,7 +11,7 @@ from monarch.querysets.frozen_values import FrozenValues
 if TYPE_CHECKING:
     from pymongo.database import Database
 
-    from monarch.settings.environments import Environment
+    from monarch.databases.environment import Environment
 
 
 _MOST = (1 << 31) - 1

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from monarch.settings.environments import Environment
+from monarch.databases.environment import Environment
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
 
+from monarch.databases.environment import Environment
 from monarch.errors import SettingsError
-from monarch.settings.environments import Environment, parse_environment
+from monarch.settings.environments import parse_environment
 from monarch.settings.hooks import NO_HOOKS, Hooks
 from monarch.settings.paths import SETTINGS, where_else
 from monarch.store_settings import LocalSettings, S3Settings, parse_store

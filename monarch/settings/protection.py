@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monarch.settings.environments import Environment
+from monarch.databases.environment import Environment
 
 
 def why_hazardous(environment: Environment) -> str | None:
@@ -16,7 +16,7 @@ def why_hazardous(environment: Environment) -> str | None:
     if environment.name.lower() == "production":
         return "it is called production"
     for host in environment.hosts:
-        if environment.srv or not _is_local(host):
+        if environment.hosts_by_dns or not _is_local(host):
             return f"its host {host} is not local"
     return None
 

@@ -5,98 +5,30 @@ from typing import Any
 import pytest
 
 from monarch.errors import SettingsError
-from monarch.settings.environments import Environment, parse_environment
-from monarch.system.secrets import Secret
-
-
-def parse(**entry: Any) -> Environment:
-    return parse_environment("dev", entry)
-
-
-def test_the_keys_of_the_original() -> None:
-    environment = parse(
-        host="h1:27017,h2:27017", db_name="app", username="me", password="hush!", sslCAFile="/ca.pem"
-    )
-    assert environment.hosts == ("h1:27017", "h2:27017")
-    assert environment.password == Secret("hush!")
-    assert environment.auth_database == "app"
-    assert dict(environment.options) == {"tlsCAFile": "/ca.pem", "tls": "true"}
-    assert "hush!" not in repr(environment)
-
-
-def test_a_uri_with_the_database_in_it_and_options_beside_it_that_win() -> None:
-    environment = parse(uri="mongodb://h/app?replicaSet=a&w=2", replicaSet="b", retryWrites=False)
-    assert environment.db_name == "app"
-    assert dict(environment.options) == {"replicaSet": "b", "w": "2", "retryWrites": "false"}
-
-
-def test_a_password_beside_a_uri() -> None:
-    environment = parse(uri="mongodb://me@h/app", password="hush!")
-    assert (environment.username, environment.password) == ("me", Secret("hush!"))
-
-
-def test_secret_options_are_secrets() -> None:
-    environment = parse(uri="mongodb://h/app?tlsCertificateKeyFilePassword=hush!", tls=True)
-    assert "hush!" not in repr(environment)
-    assert dict(environment.options)["tlsCertificateKeyFilePassword"] == Secret("hush!")
-
-
-@pytest.mark.parametrize("empty", [None, ""])
-@pytest.mark.parametrize("key", ["uri", "host", "password", "username", "tlsCAFile", "db_name"])
-def test_an_empty_value_is_told_when_the_environment_is_used_and_not_before(
-    key: str, empty: str | None
-) -> None:
-    entry = {"host": "h", "db_name": "app", "username": "me", "password": "x", key: empty}
-    if key == "uri":
-        del entry["host"]
-    environment = parse(**entry)
-    assert environment.missing == key
-    with pytest.raises(SettingsError, match=f"has no '{key}': its value is empty"):
-        environment.require()
-
-
-def test_an_embedded_environment() -> None:
-    environment = parse(embedded=True, db_name="app", protected=True)
-    assert environment.embedded
-    assert environment.server == "embedded"
-
-
-@pytest.mark.parametrize(
-    ("entry", "said", "hint"),
-    [
-        ({"host": "h", "db_name": "a", "port": 27017}, "'port' is not a key", "'host': 'db:27017'"),
-        ({"host": "h", "dbname": "a"}, "unknown key 'dbname'", "'db_name'"),
-        ({"host": "h", "db_name": "a", "replicaset": "r"}, "unknown key 'replicaset'", "'replicaSet'"),
-        ({"host": "h", "db_name": "a", "sslCaFile": "r"}, "unknown key 'sslCaFile'", "'sslCAFile'"),
-        ({"host": "h", "uri": "mongodb://h", "db_name": "a"}, "both 'uri' and 'host'", ""),
-        ({"db_name": "a"}, "none of 'uri', 'host' and 'embedded'", ""),
-        ({"host": "h"}, "no 'db_name'", ""),
-        ({"uri": "mongodb://h"}, "no 'db_name'", ""),
-        ({"host": "mongodb://u:hush@h", "db_name": "a"}, "connection string stands where", "'uri'"),
-        ({"host": "h:port", "db_name": "a"}, "a port in it is not a number", ""),
-        ({"host": ["h"], "db_name": "a"}, "its 'host' is a list", ""),
-        ({"host": "h", "db_name": "a.b"}, "cannot be called 'a.b'", ""),
-        ({"host": "h", "db_name": "admin"}, "MongoDB's own database", "db_name"),
-        ({"host": "h", "db_name": "x" * 64}, "cannot be called", "63 bytes"),
-        ({"host": "h", "db_name": "a", "password": "hush"}, "no 'username'", ""),
-        ({"host": "h", "db_name": "a", "protected": "no"}, "neither True nor False", ""),
-        ({"host": "h", "db_name": "a", "w": [1]}, "its 'w' is a list", ""),
-        ({"embedded": True}, "no 'db_name'", ""),
-        ({"embedded": True, "db_name": "a", "host": "h"}, "so 'host' means nothing", ""),
-        ({"uri": "mongodb://u:hush@h/a", "password": "hush"}, "in 'uri' and beside it", ""),
-        ({"uri": "mongodb://u:hu@sh@h/a"}, "more than one @", "%40"),
-    ],
-)
-def test_what_is_wrong_is_named(entry: dict[str, Any], said: str, hint: str) -> None:
-    with pytest.raises(SettingsError) as caught:
-        parse(**entry)
-    assert said in caught.value.message
-    assert hint in (caught.value.hint or "")
-    assert caught.value.message.startswith("Environment 'dev'")
-    assert "hush" not in f"{caught.value.message}{caught.value.hint}"
+from monarch.settings.environments import parse_environment
 
 
 @pytest.mark.parametrize("name", ["", "a:b", "a b", "../x", ".hidden", "-x", 3])
 def test_names_that_environments_cannot_have(name: object) -> None:
     with pytest.raises(SettingsError, match="cannot be the name of an environment"):
         parse_environment(name, {"host": "h", "db_name": "a"})
+
+
+@pytest.mark.parametrize("more", [{}, {"kind": "mongo"}])
+def test_an_environment_is_of_the_default_kind_unless_it_says_otherwise(more: dict[str, Any]) -> None:
+    assert parse_environment("dev", {"host": "h", "db_name": "a", **more}).kind == "mongo"
+
+
+@pytest.mark.parametrize(("kind", "hint"), [("postgres", "There is: mongo."), ("mongodb", "'mongo'")])
+def test_a_kind_that_does_not_exist_is_named_with_those_that_do(kind: str, hint: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_environment("dev", {"kind": kind, "host": "h", "db_name": "a"})
+    assert caught.value.message == f"Environment 'dev': there is no kind of database {kind!r}."
+    assert hint in str(caught.value.hint)
+
+
+def test_a_uri_of_no_kind_is_an_error_that_quotes_none_of_it() -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_environment("dev", {"uri": "postgres://me:hush@h/a"})
+    assert "does not begin with mongodb://" in caught.value.message
+    assert "hush" not in f"{caught.value.message}{caught.value.hint}"

@@ -14,7 +14,7 @@ import click
 from monarch.errors import Declined, RunInterrupted, UsageError
 
 if TYPE_CHECKING:
-    from monarch.settings.environments import Environment
+    from monarch.databases.environment import Environment
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

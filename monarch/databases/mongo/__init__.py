@@ -1,46 +1,63 @@
-"""MongoDB, through pymongo."""
+"""MongoDB, through pymongo, which is imported when a database or an archive is opened."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from monarch.databases.base import ArchiveSource, CollectionSummary, FileSet
-from monarch.databases.mongo.connection import connect
-from monarch.databases.mongo.database import MongoDatabase
+from monarch.databases.environment import Entry, Environment
+from monarch.databases.kinds import DatabaseKind
 from monarch.errors import ServerError
-from monarch.progress import Progress
-from monarch.settings.environments import Environment
-from monarch.system.streams import Stream
+
+if TYPE_CHECKING:
+    from monarch.databases.base import ArchiveSource, CollectionSummary, Database, FileSet
+    from monarch.progress import Progress
+    from monarch.system.streams import Stream
 
 
-@contextmanager
-def open_database(environment: Environment, root: Path, progress: Progress) -> Iterator[MongoDatabase]:
-    """Connect to ``environment``, starting its server first where it is embedded."""
-    with ExitStack() as stack:
-        if environment.embedded:
-            try:
-                from monarch.databases.mongo.embedded import serve
-            except ModuleNotFoundError as error:  # fcntl, whose locks end with their process
-                raise ServerError(
-                    f"Environment {environment.name!r} is embedded, which needs Linux or macOS.",
-                    "Start a mongod yourself, and give the environment a 'host'.",
-                ) from error
-            environment = stack.enter_context(serve(environment, root, progress))
-        client = stack.enter_context(connect(environment))
-        yield MongoDatabase(environment, client)
+class MongoKind(DatabaseKind):
+    """MongoDB, version 4.4 or newer."""
+
+    name = "mongo"
+    title = "MongoDB"
+    schemes = ("mongodb", "mongodb+srv")
+
+    def parse(self, name: str, entry: Entry) -> Environment:
+        from monarch.databases.mongo.settings import parse_entry
+
+        return parse_entry(name, entry)
+
+    @contextmanager
+    def open(self, environment: Environment, root: Path, progress: Progress) -> Iterator[Database]:
+        from monarch.databases.mongo.connection import connect
+        from monarch.databases.mongo.database import MongoDatabase
+
+        with ExitStack() as stack:
+            if environment.embedded:
+                try:
+                    from monarch.databases.mongo.embedded import serve
+                except ModuleNotFoundError as error:  # fcntl, whose locks end with their process
+                    raise ServerError(
+                        f"Environment {environment.name!r} is embedded, which needs Linux or macOS.",
+                        "Start a mongod yourself, and give the environment a 'host'.",
+                    ) from error
+                environment = stack.enter_context(serve(environment, root, progress))
+            client = stack.enter_context(connect(environment))
+            yield MongoDatabase(environment, client)
+
+    def open_archive(self, stream: Stream, expected: tuple[CollectionSummary, ...]) -> ArchiveSource:
+        """Read an archive in mongodump's format."""
+        from monarch.databases.mongo.sources.archive import MongoArchiveSource
+
+        return MongoArchiveSource(stream, expected)
+
+    def open_files(self, files: FileSet) -> ArchiveSource:
+        """Read what mongodump writes into a folder."""
+        from monarch.databases.mongo.sources.folder import MongoFolderSource
+
+        return MongoFolderSource(files)
 
 
-def open_archive(stream: Stream, expected: tuple[CollectionSummary, ...]) -> ArchiveSource:
-    """An archive in mongodump's format."""
-    from monarch.databases.mongo.sources.archive import MongoArchiveSource
-
-    return MongoArchiveSource(stream, expected)
-
-
-def open_files(files: FileSet) -> ArchiveSource:
-    """What mongodump writes into a folder."""
-    from monarch.databases.mongo.sources.folder import MongoFolderSource
-
-    return MongoFolderSource(files)
+KIND = MongoKind()

@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -25,9 +26,10 @@ from pymongo.errors import (
 )
 from pymongo.monitoring import CommandListener
 
-from monarch import uri as uris
+from monarch.databases.environment import Environment
+from monarch.databases.mongo import uri as uris
+from monarch.databases.mongo.settings import address_of
 from monarch.errors import MonarchError, ServerError, SettingsError, UsageError
-from monarch.settings.environments import Environment
 from monarch.system.secrets import Secret, redact
 
 # A person waits this long for a server that is not there, not pymongo's thirty seconds.
@@ -89,7 +91,7 @@ def connect(environment: Environment, listeners: Sequence[CommandListener] = ())
                 arguments["event_listeners"] = list(listeners)
             client: Client = MongoClient(uris.build(_public(environment)), **arguments)
     except (ConfigurationError, InvalidURI, ValueError, TypeError, OSError, UserWarning) as error:
-        if environment.srv and "DNS" in str(error):
+        if address_of(environment).srv and "DNS" in str(error):
             raise ServerError(
                 f"Cannot look up {environment.server} for {environment.name!r}: {_one_line(error)}",
                 "Is the name right in migrations/settings.py, and does this machine reach its DNS?",
@@ -108,7 +110,8 @@ def connect(environment: Environment, listeners: Sequence[CommandListener] = ())
 
 def full_uri(environment: Environment) -> str:
     """The connection string with everything in it, secrets included, for a driver of one's own."""
-    return _with_credentials(environment, environment.db_name, environment.options)
+    address = address_of(environment)
+    return _with_auth_source(address, environment.db_name, address.options)
 
 
 def tool_uri(environment: Environment) -> str:
@@ -116,8 +119,9 @@ def tool_uri(environment: Environment) -> str:
 
     :raises UsageError: if an option would mean something else to them.
     """
+    address = address_of(environment)
     options: list[uris.Option] = []
-    for name, value in environment.options:
+    for name, value in address.options:
         if name in _NOT_FOR_TOOLS:
             raise UsageError(
                 f"Environment {environment.name!r} has {name!r}, which MongoDB's tools do not know.",
@@ -129,7 +133,7 @@ def tool_uri(environment: Environment) -> str:
             options.append(("tlsInsecure", value))
     if "connectTimeoutMS" not in dict(options):
         options.append(("connectTimeoutMS", str(PATIENCE_MS)))
-    return _with_credentials(environment, "", tuple(options))
+    return _with_auth_source(address, "", tuple(options))
 
 
 def tool_config(environment: Environment) -> Secret:
@@ -138,30 +142,28 @@ def tool_config(environment: Environment) -> Secret:
     return Secret(f"uri: {json.dumps(tool_uri(environment))}\n")
 
 
-def _with_credentials(environment: Environment, path: str, options: tuple[uris.Option, ...]) -> str:
+def _with_auth_source(address: uris.Uri, path: str, options: tuple[uris.Option, ...]) -> str:
+    """Return the connection string of ``address`` with another path and other options."""
     named = dict(options)
-    # Said where a driver would take it from the path, which is now another; where a cluster's name
-    # or the mechanism decide, they still do.
-    decided = environment.srv or "authSource" in named or named.get("authMechanism") in _EXTERNAL
-    if environment.username is not None and not decided:
-        options = (*options, ("authSource", environment.auth_database or "admin"))
-    return uris.build(
-        uris.Uri(
-            environment.srv, environment.hosts, environment.username, environment.password, path, options
-        )
-    )
+    # A driver takes it from the path by default, and the path is now another. The name of a cluster and
+    # some mechanisms decide it themselves.
+    decided = address.srv or "authSource" in named or named.get("authMechanism") in _EXTERNAL
+    if address.username is not None and not decided:
+        options = (*options, ("authSource", address.path or "admin"))
+    return uris.build(replace(address, path=path, options=options))
 
 
 def _public(environment: Environment) -> uris.Uri:
-    options = tuple(option for option in environment.options if not isinstance(option[1], Secret))
-    hosts = environment.hosts
-    return uris.Uri(environment.srv, hosts, None, None, environment.auth_database, options)
+    address = address_of(environment)
+    options = tuple(option for option in address.options if not isinstance(option[1], Secret))
+    return replace(address, username=None, password=None, options=options)
 
 
 def _arguments(environment: Environment) -> dict[str, Any]:
-    given = {name for name, _ in environment.options}
+    address = address_of(environment)
+    given = {name for name, _ in address.options}
     arguments: dict[str, Any] = {
-        name: value.reveal() for name, value in environment.options if isinstance(value, Secret)
+        name: value.reveal() for name, value in address.options if isinstance(value, Secret)
     }
     for name, value in (
         ("serverSelectionTimeoutMS", PATIENCE_MS),
@@ -172,16 +174,16 @@ def _arguments(environment: Environment) -> dict[str, Any]:
             arguments[name] = value
     if "tlsCertificateKeyFile" in given and "tlsCertificateKeyFilePassword" not in given:
         arguments["tlsCertificateKeyFilePassword"] = _UNASKED
-    if environment.username is not None:
-        arguments["username"] = environment.username
-    if environment.password is not None:
-        arguments["password"] = environment.password.reveal()
+    if address.username is not None:
+        arguments["username"] = address.username
+    if address.password is not None:
+        arguments["password"] = address.password.reveal()
     return arguments
 
 
 def _culprit(environment: Environment) -> tuple[str, str] | None:
     """The option that pymongo takes from nobody, whatever stands beside it. Not every message names it."""
-    for name, value in environment.options:
+    for name, value in address_of(environment).options:
         if isinstance(value, Secret):
             continue
         beside: dict[str, Any] = {"tls": True} if name.startswith("tls") else {}
@@ -214,15 +216,16 @@ def explained(environment: Environment) -> Iterator[None]:
 def explain(environment: Environment, error: PyMongoError) -> MonarchError:
     """What ``error`` means for somebody who wanted to use ``environment``."""
     where = f"{environment.name!r} ({environment.server})"
+    address = address_of(environment)
     if isinstance(error, ServerSelectionTimeoutError):
-        given = dict(environment.options).get("serverSelectionTimeoutMS", PATIENCE_MS)
+        given = dict(address.options).get("serverSelectionTimeoutMS", PATIENCE_MS)
         seconds = float(str(given)) / 1000
         return ServerError(
             f"Cannot reach MongoDB for {where} within {seconds:g} seconds: {_reason(error)}",
             _unreachable_hint(str(error), environment),
         )
     if isinstance(error, OperationFailure) and error.code == _AUTHENTICATION_FAILED:
-        source = dict(environment.options).get("authSource") or environment.auth_database or "admin"
+        source = dict(address.options).get("authSource") or address.path or "admin"
         return ServerError(
             f"MongoDB of {where} does not accept user {environment.username!r} and its password.",
             f"The user was looked up in {source!r}: is that right? Say another with 'authSource'.",

@@ -15,6 +15,7 @@ from monarch.databases.base import (
     MigrationClient,
     Source,
 )
+from monarch.databases.environment import Environment
 from monarch.databases.history import HistoryWriter
 from monarch.databases.lease import Holder, Lease
 from monarch.databases.mongo import lease as leases
@@ -25,7 +26,6 @@ from monarch.databases.mongo.history.reader import MongoHistoryReader
 from monarch.databases.mongo.swap_state import unfinished
 from monarch.databases.selection import Selection
 from monarch.progress import Progress
-from monarch.settings.environments import Environment
 from monarch.system.ci import NOWHERE, Origin
 
 

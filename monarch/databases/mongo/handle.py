@@ -10,8 +10,8 @@ from typing import Any
 from pymongo import ReadPreference
 from pymongo.database import Database as PyMongoDatabase
 
+from monarch.databases.environment import Environment
 from monarch.databases.mongo.connection import explained
-from monarch.settings.environments import Environment
 
 Document = dict[str, Any]
 # Enough while something is built; what decides is written with `DURABLE`.

@@ -19,13 +19,13 @@ from pymongo import ReadPreference, ReturnDocument, WriteConcern
 from pymongo.database import Database as PyMongoDatabase
 from pymongo.errors import PyMongoError
 
+from monarch.databases.environment import Environment
 from monarch.databases.lease import SECONDS, Holder, Lease, LeaseHeld
 from monarch.databases.mongo.collection_names import LEASE, THE_LEASE
 from monarch.databases.mongo.connection import explained
 from monarch.databases.mongo.handle import DatabaseHandle
 from monarch.databases.mongo.retry import patiently
 from monarch.errors import LeaseLost, MonarchError, ServerError
-from monarch.settings.environments import Environment
 from monarch.system import process_identity as owner
 from monarch.system.ci import NOWHERE, Origin
 

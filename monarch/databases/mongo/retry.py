@@ -9,8 +9,8 @@ from typing import TypeVar
 import pymongo
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
+from monarch.databases.environment import Environment
 from monarch.databases.mongo.connection import explained
-from monarch.settings.environments import Environment
 
 # An election takes some twelve seconds at most, MongoDB's manual says; a restart not much more.
 PATIENCE = 30.0

@@ -9,7 +9,8 @@ from bson import ObjectId
 
 from monarch.databases import open_database
 from monarch.databases.base import Database, MigrationClient
-from monarch.settings.environments import Environment, parse_environment
+from monarch.databases.environment import Environment
+from monarch.settings.environments import parse_environment
 from tests.databases.contract import DatabaseContract
 from tests.support.servers.mongod import Server
 

@@ -18,9 +18,10 @@ from pymongo.collection import Collection
 
 from monarch.databases import open_database
 from monarch.databases.base import Database
+from monarch.databases.environment import Environment
 from monarch.databases.mongo.lease import MongoLease
 from monarch.errors import LockedError
-from monarch.settings.environments import Environment, parse_environment
+from monarch.settings.environments import parse_environment
 from tests.support.servers.mongod import Server
 
 Leases = Collection[dict[str, Any]]

@@ -6,9 +6,9 @@ import pytest
 from pymongo import common
 from pymongo.uri_parser import parse_uri
 
+from monarch.databases.mongo.uri import OPTIONS, build, parse
 from monarch.errors import SettingsError
 from monarch.system.secrets import Secret
-from monarch.uri import OPTIONS, build, parse
 from tests.support.servers.mongod import PASSWORD, USER
 
 
@@ -70,12 +70,12 @@ def test_hosts(text: str, hosts: tuple[str, ...]) -> None:
         "http://secret@host",
     ],
 )
-def test_a_broken_uri_is_told_without_a_piece_of_it(text: str) -> None:
+def test_the_error_of_a_broken_uri_quotes_no_part_of_it(text: str) -> None:
     with pytest.raises(SettingsError) as caught:
         parse(text)
-    said = f"{caught.value.message} {caught.value.hint}"
-    for piece in ("sec", "ret", "host/", "99999"):
-        assert piece not in said
+    text_of_error = f"{caught.value.message} {caught.value.hint}"
+    for part in ("sec", "ret", "host/", "99999"):
+        assert part not in text_of_error
 
 
 def test_the_options_are_those_of_pymongo() -> None:

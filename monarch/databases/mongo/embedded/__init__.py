@@ -20,15 +20,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
+from monarch.databases.environment import Environment
 from monarch.databases.mongo.embedded.program import find_mongod
 from monarch.databases.mongo.embedded.server import PASSWORD, USER, Server
 from monarch.databases.mongo.embedded.sharing import Users
+from monarch.databases.mongo.settings import at_address
+from monarch.databases.mongo.uri import Uri
 from monarch.errors import ServerError
 from monarch.progress import Progress
-from monarch.settings.environments import Environment
 from monarch.system.secrets import Secret
 
 
@@ -43,15 +44,15 @@ def serve(environment: Environment, root: Path, progress: Progress) -> Iterator[
     folder = _make_folder(root, environment.name)
     server = Server(program, folder)
     with Users(folder, progress).joined(server) as port:
-        yield replace(
-            environment,
-            embedded=False,
+        address = Uri(
+            srv=False,
             hosts=(f"127.0.0.1:{port}",),
             username=USER,
             password=Secret((folder / PASSWORD).read_text()),
-            auth_database="admin",
+            path="admin",
             options=(("directConnection", "true"),),
         )
+        yield at_address(environment, address)
 
 
 def _make_folder(root: Path, name: str) -> Path:

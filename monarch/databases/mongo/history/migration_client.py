@@ -13,11 +13,11 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 from pymongo.read_concern import ReadConcern
 
 from monarch.databases.base import MigrationClient, Transaction
+from monarch.databases.environment import Environment
 from monarch.databases.history import ScanPosition
 from monarch.databases.mongo.connection import connect, explained, full_uri
 from monarch.databases.mongo.retry import patiently
 from monarch.errors import UsageError
-from monarch.settings.environments import Environment
 
 
 class WriteCounter(CommandListener):

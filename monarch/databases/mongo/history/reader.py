@@ -16,6 +16,7 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import ReadPreference
 from pymongo.database import Database as PyMongoDatabase
 
+from monarch.databases.environment import Environment
 from monarch.databases.history import (
     Action,
     Attempt,
@@ -29,7 +30,6 @@ from monarch.databases.mongo.collection_names import HEAD, HISTORY, JOURNAL, LEA
 from monarch.databases.mongo.connection import explained
 from monarch.databases.mongo.swap_state import unfinished as describe_unfinished
 from monarch.errors import ServerError
-from monarch.settings.environments import Environment
 from monarch.system import process_identity as owner
 
 # Where an original that ran twice at once has left two documents of a key, the first of these counts.

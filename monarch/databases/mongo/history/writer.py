@@ -16,6 +16,7 @@ from pymongo import ReadPreference, WriteConcern
 from pymongo.client_session import ClientSession
 from pymongo.database import Database as PyMongoDatabase
 
+from monarch.databases.environment import Environment
 from monarch.databases.history import (
     Action,
     AttemptStart,
@@ -31,7 +32,6 @@ from monarch.databases.mongo.history.migration_client import MongoTransaction
 from monarch.databases.mongo.lease import MongoLease
 from monarch.databases.mongo.retry import patiently
 from monarch.errors import NotCommitted, ServerError
-from monarch.settings.environments import Environment
 from monarch.system import process_identity as owner
 from monarch.system.ci import Origin
 

@@ -14,11 +14,12 @@ from pymongo.database import Database as PyMongoDatabase
 
 from monarch.databases import open_database
 from monarch.databases.base import CopiedCollection, Database
+from monarch.databases.environment import Environment
 from monarch.databases.mongo.engines.mongodump import DUMPED
 from monarch.databases.mongo.sources.base import MongoSource
 from monarch.errors import ServerError
 from monarch.progress import SILENT, Progress
-from monarch.settings.environments import Environment, parse_environment
+from monarch.settings.environments import parse_environment
 from tests.support.samples import everything
 from tests.support.samples.equality import assert_equal, describe
 from tests.support.servers.mongod import Server

@@ -1,9 +1,9 @@
-"""MongoDB connection strings: taken apart without showing a piece of them, and put together.
+"""MongoDB connection strings: parsed without showing any part of them, and built.
 
 The grammar is that of MongoDB's "Connection String Spec":
 ``mongodb[+srv]://[user[:password]@]host[,host…][/[authentication database]][?name=value&…]``.
-pymongo reads them too, but its complaints quote what it took for a host name, which is a piece of
-the password where an ``@`` in it was not escaped. Here no complaint quotes anything.
+pymongo parses them too, but its errors quote what it took for a host name, which is a part of the
+password where an ``@`` in it was not escaped. The errors here quote nothing.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ Option = tuple[str, str | Secret]
 
 @dataclass(frozen=True)
 class Uri:
-    """A connection string in its parts. The secret ones are `Secret`."""
+    """The parts of a connection string. ``path`` is the database in it, where a driver looks up the user."""
 
     srv: bool
     hosts: tuple[str, ...]
@@ -83,9 +83,9 @@ class Uri:
 
 
 def parse(text: str) -> Uri:
-    """Take a connection string apart.
+    """Parse a connection string.
 
-    :raises SettingsError: saying what is wrong with it, quoting none of it.
+    :raises SettingsError: saying what is wrong with it without quoting any of it.
     """
     scheme, separator, rest = text.partition("://")
     if not separator or scheme not in ("mongodb", "mongodb+srv"):
@@ -105,14 +105,14 @@ def parse(text: str) -> Uri:
 
 
 def parse_hosts(text: str, *, srv: bool = False) -> tuple[str, ...]:
-    """``h1:27017,h2:27017`` as a tuple.
+    """Split ``h1:27017,h2:27017`` into a tuple.
 
-    :raises SettingsError: for an empty name or a port that is none, quoting nothing.
+    :raises SettingsError: for an empty name or an invalid port, quoting nothing.
     """
     hosts = tuple(host.strip() for host in text.split(","))
     for host in hosts:
         if not host:
-            raise SettingsError("a host name in it is empty", "It looks like h1:27017,h2:27017.")
+            raise SettingsError("a host name in it is empty", "Write it as h1:27017,h2:27017.")
         _check_host(host, srv)
     if srv and len(hosts) != 1:
         raise SettingsError("mongodb+srv:// takes exactly one host name")
@@ -120,7 +120,7 @@ def parse_hosts(text: str, *, srv: bool = False) -> tuple[str, ...]:
 
 
 def build(parts: Uri) -> str:
-    """The connection string of ``parts``, secrets included."""
+    """Return the connection string of ``parts``, secrets included."""
     userinfo = ""
     if parts.username is not None:
         userinfo = quote(parts.username, safe="")
@@ -138,14 +138,14 @@ def build(parts: Uri) -> str:
 
 def _split_userinfo(rest: str) -> tuple[str | None, str]:
     if rest.count("@") > 1:
-        raise SettingsError("it holds more than one @", _ESCAPE)
+        raise SettingsError("it has more than one @", _ESCAPE)
     userinfo, at, after = rest.partition("@")
     if not at:
         return None, rest
     if re.search(r"[/?#\[\]]", userinfo) or userinfo.count(":") > 1:
-        raise SettingsError("its user name or password holds a character to be escaped", _ESCAPE)
+        raise SettingsError("its user name or password has a character that must be escaped", _ESCAPE)
     if _PERCENT.search(userinfo):
-        raise SettingsError("its user name or password holds a % that escapes nothing", _ESCAPE)
+        raise SettingsError("its user name or password has a % that escapes nothing", _ESCAPE)
     return userinfo, after
 
 
@@ -154,7 +154,7 @@ def _credentials(userinfo: str | None) -> tuple[str | None, Secret | None]:
         return None, None
     username, colon, password = userinfo.partition(":")
     if not username:
-        raise SettingsError("it has a password and no user name, or neither before its @")
+        raise SettingsError("it has no user name before its @")
     return unquote(username), Secret(unquote(password)) if colon else None
 
 
@@ -165,16 +165,16 @@ def _options(query: str) -> tuple[Option, ...]:
 def _option(pair: str) -> Option:
     name, equals, value = pair.partition("=")
     if not equals:
-        raise SettingsError("an option in it has no value", "Options look like ?name=value&…")
+        raise SettingsError("an option in it has no value", "Write options as ?name=value&…")
     canonical = _BY_LOWER.get(name.lower())
     if canonical is None:
-        # The name itself may be the tail of a password with an unescaped "?".
+        # The name itself may be the end of a password with an unescaped "?".
         raise SettingsError("an option in it is not one that MongoDB's drivers know", _ESCAPE)
     return make_option(canonical, unquote_plus(value))
 
 
 def make_option(name: str, value: str) -> Option:
-    """An option, a `Secret` where it is one, and so are its pieces, which pymongo quotes one by one."""
+    """Return an option. A secret value is a `Secret`, and so are its parts, which pymongo quotes."""
     if name not in SECRET_OPTIONS:
         return name, value
     for piece in re.split("[,:]", value):
@@ -184,18 +184,20 @@ def make_option(name: str, value: str) -> Option:
 
 def _check_host(host: str, srv: bool) -> None:
     if "@" in host or "://" in host:
-        raise SettingsError("a connection string stands where host names belong", "Use 'uri' for it.")
+        raise SettingsError("a connection string is where host names belong", "Use 'uri' for it.")
     if host.lower().startswith("%2f"):
         return
     if host.startswith("["):
         address, _, port = host[1:].partition("]")
         if not re.fullmatch(r"[0-9A-Fa-f:.]+", address) or not re.fullmatch(r"(:[0-9]{1,5})?", port):
-            raise SettingsError("the address in its [ ] is none", _ESCAPE)
+            raise SettingsError("what is in its [ ] is not an IP address", _ESCAPE)
         return
     _, colon, port = host.partition(":")
     if colon and srv:
         raise SettingsError("mongodb+srv:// takes a host name without a port")
     if colon and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise SettingsError("a port in it is not a number from 1 to 65535", f"Like h1:27017. {_ESCAPE}")
+        raise SettingsError(
+            "a port in it is not a number from 1 to 65535", f"Write it as h1:27017. {_ESCAPE}"
+        )
     if re.search(r"[\s/?#%]", host):
-        raise SettingsError("a host name in it holds a character that host names cannot have", _ESCAPE)
+        raise SettingsError("a host name in it has a character that host names cannot have", _ESCAPE)

@@ -1,0 +1,105 @@
+"""An environment: one database of a team, as its settings describe it.
+
+What is common to all kinds of databases is here, with the helpers by which a kind reads its own keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from monarch.errors import SettingsError
+from monarch.system.secrets import Secret
+from monarch.system.spelling import suggest
+
+# The keys that every kind of database has.
+COMMON_KEYS = ("kind", "db_name", "protected")
+
+Entry = Mapping[Any, Any]
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One entry of ``ENVIRONMENTS``.
+
+    ``kind`` is a key of `monarch.databases.KINDS`. ``server`` says where it is, for people and without
+    credentials. With ``hosts_by_dns`` its hosts are found through DNS, so they are never local. ``missing``
+    is a key whose value is None or empty, for example because a variable is not set on this machine: such an
+    environment can be listed but not used. ``address`` holds what the kind needs to connect; it is opaque to
+    everything else.
+    """
+
+    name: str
+    kind: str
+    db_name: str
+    server: str
+    hosts: tuple[str, ...] = ()
+    hosts_by_dns: bool = False
+    username: str | None = None
+    embedded: bool = False
+    protected: bool | None = None
+    missing: str | None = None
+    address: object = None
+
+    def require(self) -> Environment:
+        """Return this environment, which must be complete on this machine.
+
+        :raises SettingsError: naming the key that has no value.
+        """
+        if self.missing is not None:
+            raise SettingsError(
+                f"Environment {self.name!r} has no {self.missing!r}: its value is empty.",
+                "Set the variable that migrations/settings.py takes it from.",
+            )
+        return self
+
+
+def check_keys(entry: Entry, known: Iterable[str]) -> None:
+    """Check that ``entry`` has no keys but the common ones and ``known``.
+
+    :raises SettingsError: naming an unknown key and the nearest known one.
+    """
+    names = (*COMMON_KEYS, *known)
+    for key in entry:
+        if key not in names:
+            raise SettingsError(f"unknown key {key!r}", suggest(str(key), names))
+
+
+def read_text(entry: Entry, key: str) -> str | None:
+    """Return the text at ``key``; None if it is missing or empty.
+
+    :raises SettingsError: if it is not a text.
+    """
+    value = entry.get(key)
+    if value is not None and not isinstance(value, str):
+        raise SettingsError(f"its {key!r} is a {type(value).__name__}, not a text", "Write it as 'text'.")
+    return value or None
+
+
+def read_secret(entry: Entry, key: str) -> Secret | None:
+    """Return the text at ``key`` as a secret; None if it is missing or empty.
+
+    :raises SettingsError: if it is not a text.
+    """
+    value = read_text(entry, key)
+    return None if value is None else Secret(value)
+
+
+def read_flag(entry: Entry, key: str) -> bool | None:
+    """Return the truth value at ``key``; None if it is missing.
+
+    :raises SettingsError: if it is neither True nor False.
+    """
+    value = entry.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise SettingsError(f"its {key!r} is neither True nor False", "Write True or False.")
+    return value
+
+
+def find_missing(entry: Entry) -> str | None:
+    """Return the first key whose value is None or empty, except ``protected``; None if there is none.
+
+    A variable that is not set gives None, or an empty text in many CI systems.
+    """
+    return next((key for key, value in entry.items() if value in (None, "") and key != "protected"), None)

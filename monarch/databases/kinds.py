@@ -1,0 +1,60 @@
+"""The contract of a kind of database: what monarch asks of it before a database is open."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from monarch.databases.environment import Entry, Environment
+from monarch.errors import UsageError
+
+if TYPE_CHECKING:
+    from monarch.databases.base import ArchiveSource, CollectionSummary, Database, FileSet
+    from monarch.progress import Progress
+    from monarch.system.streams import Stream
+
+
+class DatabaseKind(ABC):
+    """A kind of database. ``name`` is its key in `monarch.databases.KINDS`; ``title`` is for people.
+
+    ``schemes`` are those of its connection strings: a ``uri`` that begins with one of them selects the kind.
+    A module that defines a kind must be cheap to import: it imports drivers only where it uses them.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    schemes: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def parse(self, name: str, entry: Entry) -> Environment:
+        """Read the entry of the environment called ``name``, which may lack values on this machine.
+
+        :raises SettingsError: saying what is wrong without showing a value. The caller names the environment.
+        """
+
+    @abstractmethod
+    def open(
+        self, environment: Environment, root: Path, progress: Progress
+    ) -> AbstractContextManager[Database]:
+        """Connect to ``environment`` for as long as the context lasts.
+
+        :raises ServerError: if the server cannot be started or reached.
+        """
+
+    def open_archive(self, stream: Stream, expected: tuple[CollectionSummary, ...]) -> ArchiveSource:
+        """Read an archive of such a database, which must hold the ``expected`` collections.
+
+        :raises DamagedError: now or while it is read, if it does not.
+        :raises UsageError: if databases of this kind cannot be backed up.
+        """
+        raise UsageError(f"monarch cannot restore a {self.title} database.")
+
+    def open_files(self, files: FileSet) -> ArchiveSource:
+        """Read files that the tools of this kind have written.
+
+        :raises DamagedError: now or while they are read, if they are something else.
+        :raises UsageError: if monarch never kept such files.
+        """
+        raise UsageError(f"monarch cannot restore files of a {self.title} database.")
