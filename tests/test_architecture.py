@@ -16,10 +16,10 @@ ROOT = Path(monarch.__file__).parent
 # From the ground up: a module may import from its own layer and from those above it in this list.
 LAYERS = (
     ("errors", "version", "progress", "system"),
-    # Each kind of database reads its own keys, which is why the settings are above them.
-    ("databases",),
-    ("settings", "store_settings"),
+    # Each store and each kind of database reads its own keys, which is why the settings are above them.
     ("stores",),
+    ("databases",),
+    ("settings",),
     ("copies", "querysets"),
     ("migrations", "backups", "scaffold"),
     ("project",),

@@ -15,16 +15,19 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from monarch.databases.environment import Environment
 from monarch.errors import SettingsError
 from monarch.settings.environments import parse_environment
 from monarch.settings.hooks import NO_HOOKS, Hooks
 from monarch.settings.paths import SETTINGS, where_else
-from monarch.store_settings import LocalSettings, S3Settings, parse_store
 from monarch.system.modules import importable
 from monarch.system.secrets import Secret, redact
 from monarch.system.spelling import nearest, suggest
+
+if TYPE_CHECKING:
+    from monarch.stores.base import StoreSettings
 
 # The name of the code, by which no traceback finds its lines: there may be a password in them.
 _SHOWN = f"<{SETTINGS}>"
@@ -38,7 +41,7 @@ class Settings:
     """What ``migrations/settings.py`` says. ``store`` is None where it has no ``BACKUPS``."""
 
     environments: tuple[Environment, ...]
-    store: LocalSettings | S3Settings | None = None
+    store: StoreSettings | None = None
     hooks: Hooks = NO_HOOKS
 
     def environment(self, name: str) -> Environment:
@@ -60,6 +63,8 @@ def load_settings(root: Path) -> Settings:
 
     :raises SettingsError: if it is missing, cannot be read or executed, or says something wrong.
     """
+    from monarch.stores import parse_store
+
     module = _execute(root)
     store = parse_store(getattr(module, "BACKUPS", None))
     return Settings(_environments(module), store, _hooks(module))

@@ -1,36 +1,60 @@
-"""The places where backups are kept, and the one way to open one."""
+"""The stores that keep backups: which there are, and how ``BACKUPS`` in the settings chooses one.
+
+To add a store, write a module with a function ``parse(entry)`` that returns a `StoreSettings`, and add one
+line to `STORES`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from monarch.errors import SettingsError
-from monarch.settings.paths import SETTINGS
-from monarch.store_settings import LocalSettings, S3Settings
-from monarch.stores.base import Store
-from monarch.stores.local import LocalStore
+from monarch.system.spelling import suggest
+
+if TYPE_CHECKING:
+    from monarch.stores.base import Store, StoreSettings
+
+# One line for each store: its name in BACKUPS, and the module that reads its keys.
+STORES = {
+    "LOCAL": "monarch.stores.local.settings",
+    "S3": "monarch.stores.s3.settings",
+}
 
 
-def open_store(settings: LocalSettings | S3Settings | None, root: Path) -> Store:
-    """The store that ``settings`` describe; a folder's name is relative to ``root``, the project's.
+def parse_store(entries: object) -> StoreSettings | None:
+    """Read ``BACKUPS`` of the settings; None if it is missing or empty.
 
-    :raises SettingsError: if they describe none.
+    :raises SettingsError: saying what is wrong, with the nearest right name.
+    """
+    if entries is None or entries == {}:
+        return None
+    names = " or ".join(map(repr, STORES))
+    if not isinstance(entries, Mapping):
+        raise SettingsError(
+            "BACKUPS in migrations/settings.py is not a dict.", f"Use a dict with one key: {names}."
+        )
+    for name in entries:
+        if name not in STORES:
+            raise SettingsError(f"Unknown store {name!r} in BACKUPS.", suggest(str(name), STORES))
+    if len(entries) > 1:
+        both = " and ".join(map(repr, entries))
+        raise SettingsError(f"BACKUPS has more than one store: {both}.", "Keep the one you use.")
+    ((name, entry),) = entries.items()
+    settings: StoreSettings = import_module(STORES[name]).parse(entry)
+    return settings
+
+
+def open_store(settings: StoreSettings | None, root: Path) -> Store:
+    """Open the store of ``settings``; a relative folder is below ``root``, the folder of the project.
+
+    :raises SettingsError: if there are no settings of a store.
     """
     if settings is None:
         raise SettingsError(
-            f"There is no BACKUPS in {SETTINGS}, so there is no place for backups.",
-            "Say where: BACKUPS = {'LOCAL': {'backup_dir': 'backups'}}.",
+            "There is no BACKUPS in migrations/settings.py, so there is no place for backups.",
+            "Set it, for example: BACKUPS = {'LOCAL': {'backup_dir': 'backups'}}.",
         )
-    if isinstance(settings, S3Settings):
-        # Only then: most projects have no need of boto3, whose import takes long.
-        from monarch.stores.s3 import S3Store
-
-        return S3Store(settings)
-    try:
-        folder = Path(settings.backup_dir).expanduser()
-    except RuntimeError:  # nobody knows whose home that is
-        raise SettingsError(
-            f"The home in 'backup_dir' ({settings.backup_dir}) is not known on this machine.",
-            "Write the whole path in its place.",
-        ) from None
-    return LocalStore(root / folder, settings.backup_dir)
+    return settings.open(root)

@@ -28,6 +28,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 
 from monarch.errors import StoreError
@@ -160,4 +161,17 @@ class Store(ABC):
 
         :raises NotStored: if nothing is.
         :raises LockedError: if its writer is alive, as far as the store can tell.
+        """
+
+
+class StoreSettings(ABC):
+    """The settings of a store, which a project has in ``BACKUPS``. A frozen dataclass."""
+
+    @abstractmethod
+    def open(self, root: Path) -> Store:
+        """Open the store. Nothing is written before `Store.prepare`.
+
+        :param root: the folder of the project, to which relative paths belong.
+        :raises SettingsError: if the settings cannot be used on this machine.
+        :raises StoreError: if something that the store needs is not installed.
         """

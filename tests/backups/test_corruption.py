@@ -33,7 +33,7 @@ from monarch.databases.history import IncompleteDatabase
 from monarch.databases.mongo.archive import TERMINATOR
 from monarch.errors import DamagedError
 from monarch.stores.base import Store, StoredFile, Upload
-from monarch.stores.local import LocalStore
+from monarch.stores.local.store import LocalStore
 from monarch.system.streams import Stream
 from tests.support.runs.copy_kills import fill
 from tests.support.runs.shell import Folder

@@ -18,7 +18,7 @@ import pytest
 from monarch.backups.zip_v01 import ZippedFiles
 from monarch.errors import DamagedError
 from monarch.stores.base import NotStored
-from monarch.stores.local import LocalStore
+from monarch.stores.local.store import LocalStore
 from tests.support.samples.zips import CENTRAL, END, LOCAL, NAME, contents, opened, packed, poked
 from tests.support.stores.memory import MemoryStore
 
@@ -341,7 +341,7 @@ WATCHED = """
 import os, sys
 from pathlib import Path
 from monarch.backups.zip_v01 import ZippedFiles
-from monarch.stores.local import LocalStore
+from monarch.stores.local.store import LocalStore
 
 def watch(event, arguments):
     if event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):

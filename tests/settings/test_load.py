@@ -9,7 +9,8 @@ import pytest
 
 from monarch.errors import SettingsError
 from monarch.settings.load import load_settings
-from monarch.store_settings import LocalSettings, S3Settings
+from monarch.stores.local.settings import LocalSettings
+from monarch.stores.s3.settings import S3Settings
 from tests.support.runs.shell import Folder
 
 GOOD = "ENVIRONMENTS = {'dev': {'host': 'localhost', 'db_name': 'a'}}\n"
@@ -65,10 +66,14 @@ def test_no_settings_says_where_there_are_some(folder: Folder) -> None:
         ("ENVIRONMENTS = {}", "not a dict with at least one environment", "looks like"),
         ("ENVIRONMENTS = ['dev']", "not a dict with at least one environment", "looks like"),
         ("ENVIRONMENTS = {'dev': 'localhost'}", "'dev' is not a dict", "README"),
-        (GOOD + "BACKUPS = {'LOCAL': {'backup_dir': 'b'}, 'S3': {}}", "both 'LOCAL' and 'S3'", "Keep"),
-        (GOOD + "BACKUPS = {'LOKAL': {}}", "knows no 'LOKAL'", "'LOCAL'"),
-        (GOOD + "BACKUPS = {'LOCAL': {'backupdir': 'b'}}", "knows no 'backupdir'", "'backup_dir'"),
-        (GOOD + "BACKUPS = {'LOCAL': {}}", "no 'backup_dir'", "where"),
+        (
+            GOOD + "BACKUPS = {'LOCAL': {'backup_dir': 'b'}, 'S3': {}}",
+            "more than one store: 'LOCAL' and 'S3'",
+            "Keep",
+        ),
+        (GOOD + "BACKUPS = {'LOKAL': {}}", "Unknown store 'LOKAL'", "'LOCAL'"),
+        (GOOD + "BACKUPS = {'LOCAL': {'backupdir': 'b'}}", "Unknown key 'backupdir'", "'backup_dir'"),
+        (GOOD + "BACKUPS = {'LOCAL': {}}", "no 'backup_dir'", "Set"),
         (GOOD + "BACKUPS = {'S3': {'bucket_name': 3}}", "'bucket_name' is not a text", "text"),
         (GOOD + "BACKUPS = 'b'", "BACKUPS in migrations/settings.py is not a dict", "'LOCAL'"),
         (GOOD + "BACKUPS = {'LOCAL': 'b'}", "BACKUPS['LOCAL'] is not a dict", "backup_dir"),

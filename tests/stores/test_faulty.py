@@ -19,7 +19,7 @@ from monarch.backups.reader import verify
 from monarch.databases.base import Database
 from monarch.errors import MonarchError, RunInterrupted, StoreError
 from monarch.stores.base import Store
-from monarch.stores.local import LocalStore
+from monarch.stores.local.store import LocalStore
 from tests.stores.contract import Names, StoreContract, names, read, write
 from tests.stores.test_memory import die_writing
 from tests.support.runs.shell import Folder

@@ -14,7 +14,7 @@ import pytest
 
 from monarch.errors import LockedError, StoreError
 from monarch.stores.base import NameTaken, Store, Upload
-from monarch.stores.local import LocalStore
+from monarch.stores.local.store import LocalStore
 from tests.stores.contract import HALF, Names, StoreContract, names, read, stored, write
 from tests.support.stores.folders import there, writing
 
@@ -185,7 +185,7 @@ def test_a_writer_whose_part_is_gone_cannot_finish(folder: Path, store: LocalSto
     with store.create("a") as upload:
         upload.write(b"data")
         (folder / "a.part").unlink()
-        with pytest.raises(StoreError, match=r"a\.part was taken away while it was written"):
+        with pytest.raises(StoreError, match=r"a\.part was removed while it was written"):
             upload.finish()
     assert there(folder) == []
 
@@ -196,7 +196,7 @@ def test_a_writer_whose_part_was_replaced_leaves_the_other_one(folder: Path, sto
         (folder / "a.part").unlink()
         with store.create("a") as second:
             second.write(b"the second")
-            with pytest.raises(StoreError, match="was taken away"):
+            with pytest.raises(StoreError, match="was removed"):
                 first.finish()
             first.give_up()
             assert stored(store, "a").busy

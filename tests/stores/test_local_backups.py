@@ -12,7 +12,7 @@ import pytest
 
 from monarch import Project
 from monarch.errors import StoreError
-from monarch.stores.local import LocalStore
+from monarch.stores.local.store import LocalStore
 from tests.stores.contract import write
 from tests.support.runs.shell import Folder, Ran
 from tests.support.stores.folders import there, writing

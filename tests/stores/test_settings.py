@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from monarch.errors import SettingsError
-from monarch.store_settings import LocalSettings, ObjectLock, S3Settings, parse_store
+from monarch.stores import parse_store
+from monarch.stores.local.settings import LocalSettings
+from monarch.stores.s3.settings import ObjectLock, S3Settings
 from monarch.system.secrets import Secret
 
 
@@ -31,7 +33,7 @@ def test_what_is_needed() -> None:
     assert "hush" not in repr(old)
 
 
-def test_a_variable_that_is_not_set_says_nothing() -> None:
+def test_a_variable_that_is_not_set_counts_as_not_given() -> None:
     nothing = s3(aws_access_key_id=None, aws_secret_access_key="", prefix=None)
     assert nothing.empty == {"aws_access_key_id", "aws_secret_access_key", "prefix"}
     assert replace(nothing, empty=frozenset()) == s3()
@@ -96,20 +98,20 @@ def test_sizes(size: object, bytes_: int) -> None:
 @pytest.mark.parametrize(
     ("settings", "said", "hint"),
     [
-        ({"bukket_name": "b"}, "knows no 'bukket_name'", "'bucket_name'"),
-        ({"endpoint": "http://h"}, "knows no 'endpoint'", "'endpoint_url'"),
-        ({"concurrency": 3}, "knows no 'concurrency'", "'max_concurrency'"),
+        ({"bukket_name": "b"}, "Unknown key 'bukket_name'", "'bucket_name'"),
+        ({"endpoint": "http://h"}, "Unknown key 'endpoint'", "'endpoint_url'"),
+        ({"concurrency": 3}, "Unknown key 'concurrency'", "'max_concurrency'"),
         ({"bucket_name": "s3://our-backups"}, "cannot be the name of a bucket", "'prefix'"),
         ({"bucket_name": "Our_Backups"}, "cannot be the name of a bucket", "3 to 63"),
-        ({"prefix": "a/../b"}, "'prefix' is not a folder's name", "team/app"),
-        ({"prefix": "a\\b"}, "'prefix' is not a folder's name", "team/app"),
-        ({"aws_access_key_id": "k\n", "aws_secret_access_key": "s"}, "has a space, a line's end", "No key"),
-        ({"aws_access_key_id": "k", "aws_secret_access_key": "hush hush"}, "has a space", "No key"),
+        ({"prefix": "a/../b"}, "'prefix' is not a folder name", "team/app"),
+        ({"prefix": "a\\b"}, "'prefix' is not a folder name", "team/app"),
+        ({"aws_access_key_id": "k\n", "aws_secret_access_key": "s"}, "has a space, a newline", "no key"),
+        ({"aws_access_key_id": "k", "aws_secret_access_key": "hush hush"}, "has a space", "no key"),
         ({"endpoint_url": "http://h:99999"}, "'endpoint_url' is not the address", "https://"),
         ({"endpoint_url": "http://h?x=y"}, "'endpoint_url' is not the address", "https://"),
         ({"endpoint_url": "http://h\n"}, "'endpoint_url' is not the address", "https://"),
-        ({"storage_class": "DEEP_ARCHIVE"}, "takes hours to be read", "GLACIER_IR"),
-        ({"bucket_name": None}, "has no 'bucket_name'", "where"),
+        ({"storage_class": "DEEP_ARCHIVE"}, "take hours to be read", "GLACIER_IR"),
+        ({"bucket_name": None}, "has no 'bucket_name'", "Set 'bucket_name'"),
         ({"region": 3}, "'region' is not a text", "'text'"),
         ({"endpoint_url": "minio:9000"}, "'endpoint_url' is not the address", "https://"),
         ({"endpoint_url": "http://me:hush@minio:9000"}, "'endpoint_url' is not the address", "https://"),
@@ -124,8 +126,8 @@ def test_sizes(size: object, bytes_: int) -> None:
         ({"object_lock": "GOVERNANCE"}, "'object_lock' is not a dict of 'mode' and 'days'", "'mode'"),
         ({"object_lock": {"mode": "ON", "days": 3}}, "'mode' is not one of 'GOVERNANCE'", "GOVERNANCE"),
         ({"object_lock": {"mode": "COMPLIANCE", "days": 0}}, "'days' is not a number", "4"),
-        ({"tags": ["a"]}, "'tags' is not a dict of texts", "Like"),
-        ({"tags": {"a": 1}}, "'tags' is not a dict of texts", "Like"),
+        ({"tags": ["a"]}, "'tags' is not a dict of texts", "Use a dict like"),
+        ({"tags": {"a": 1}}, "'tags' is not a dict of texts", "Use a dict like"),
         ({"aws_access_key_id": "k"}, "no 'aws_secret_access_key'", "Set both, or none"),
         ({"aws_secret_access_key": "hush"}, "no 'aws_access_key_id'", "Set both, or none"),
         (
@@ -135,7 +137,7 @@ def test_sizes(size: object, bytes_: int) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_told(settings: dict[str, Any], said: str, hint: str) -> None:
+def test_what_is_wrong_is_an_error(settings: dict[str, Any], said: str, hint: str) -> None:
     with pytest.raises(SettingsError) as raised:
         s3(**settings)
     assert said in raised.value.message

@@ -1,7 +1,1 @@
-"""Objects in a bucket of S3, or of any server that speaks like it."""
-
-from __future__ import annotations
-
-from monarch.stores.s3.store import S3Store
-
-__all__ = ["S3Store"]
+"""Backups in a bucket of S3, or of a server that is compatible with it. boto3 is imported when it is used."""

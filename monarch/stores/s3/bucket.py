@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from monarch.errors import StoreError
-from monarch.store_settings import S3Settings
 from monarch.stores.base import NotStored
 from monarch.stores.s3.errors import code_of, explain
+from monarch.stores.s3.settings import S3Settings
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import logging
 from typing import Any, cast
 
 from monarch.errors import StoreError
-from monarch.store_settings import S3Settings
 from monarch.stores.s3.errors import explain
+from monarch.stores.s3.settings import S3Settings
 
 _CONNECT_SECONDS = 10
 _ATTEMPTS = 5

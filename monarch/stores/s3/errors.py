@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from monarch.errors import StoreError
-from monarch.store_settings import S3Settings
 from monarch.stores.base import NotStored
+from monarch.stores.s3.settings import S3Settings
 from monarch.system.secrets import redact
 
 # What one must be allowed to, by what is called.

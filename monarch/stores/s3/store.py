@@ -13,13 +13,13 @@ from functools import cached_property
 from typing import Any
 
 from monarch.errors import StoreError
-from monarch.store_settings import S3Settings
 from monarch.stores.base import NameTaken, NotStored, Store, StoredFile, Upload
 from monarch.stores.s3.bucket import Bucket
 from monarch.stores.s3.client import HASTE_SECONDS, MOST_AT_ONCE, make_client
 from monarch.stores.s3.download import download
 from monarch.stores.s3.errors import code_of
 from monarch.stores.s3.futures import start
+from monarch.stores.s3.settings import S3Settings
 from monarch.stores.s3.upload import S3Upload
 from monarch.system.streams import Stream
 

@@ -11,9 +11,9 @@ from botocore import exceptions
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
-from monarch.store_settings import ObjectLock, S3Settings
 from monarch.stores.base import NotStored
 from monarch.stores.s3.errors import ACTIONS, explain
+from monarch.stores.s3.settings import ObjectLock, S3Settings
 from monarch.system.secrets import Secret
 
 SETTINGS = S3Settings("our-backups", region="eu-central-1", profile="work")

@@ -16,7 +16,7 @@ import pytest
 
 from monarch.errors import StoreError
 from monarch.stores.base import NameTaken
-from monarch.stores.s3 import S3Store
+from monarch.stores.s3.store import S3Store
 from tests.stores.s3.test_store import bucket as bucket  # a fixture
 from tests.stores.s3.test_store import store_in
 from tests.support.servers.s3 import FaultyProxy, S3Server, run_proxy

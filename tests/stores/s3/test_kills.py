@@ -15,7 +15,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-import monarch.stores.s3
+import monarch.stores.s3.store
 from monarch import Project
 from monarch.backups.catalog import Backup, BackupState
 from monarch.backups.reader import verify
@@ -29,7 +29,7 @@ from tests.support.servers.s3 import FaultyProxy, S3Server, What, run_proxy
 
 pytestmark = pytest.mark.server
 
-assert boto3, monarch.stores.s3
+assert boto3, monarch.stores.s3.store
 BUCKET, PREFIX = "killed", "app/"
 SIDES: tuple[What, ...] = ("call before", "call after")
 # What lies in the bucket: objects with what they hold, and the uploads that have begun.

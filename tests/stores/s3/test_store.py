@@ -9,9 +9,10 @@ from contextlib import suppress
 import pytest
 
 from monarch.errors import StoreError
-from monarch.store_settings import S3Settings, parse_store
+from monarch.stores import parse_store
 from monarch.stores.base import Store
-from monarch.stores.s3 import S3Store
+from monarch.stores.s3.settings import S3Settings
+from monarch.stores.s3.store import S3Store
 from monarch.stores.s3.upload import MOST_PARTS, size_of_part
 from tests.stores.contract import HALF, Names, StoreContract
 from tests.support.servers.s3 import S3Server

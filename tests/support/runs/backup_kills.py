@@ -26,7 +26,7 @@ from pymongo.database import Database
 import monarch.commands.console.boundary
 import monarch.databases.mongo.sources.archive
 import monarch.databases.mongo.sources.server
-import monarch.stores.local
+import monarch.stores.local.store
 from monarch import Project
 from monarch.backups.catalog import Backup, BackupCatalog, BackupState
 from monarch.backups.codecs import CODECS
@@ -44,7 +44,7 @@ READS = frozenset(("read",))
 DOCUMENTS = 250  # of 10 kB
 for _codec in CODECS.values():  # and this loads what they are made of
     _codec.decompress(io.BytesIO())
-_STORE = monarch.stores.local.__file__
+_STORE = str(Path(monarch.stores.local.store.__file__).parent)
 _DEEPEST = 4  # between the store and the call: pathlib's own functions
 
 Side = Literal["before", "after"]
@@ -75,7 +75,7 @@ def _is_of_store(frame: FrameType) -> bool:
     for _ in range(_DEEPEST):
         if caller is None:
             break
-        if caller.f_code.co_filename == _STORE:
+        if caller.f_code.co_filename.startswith(_STORE):
             return True
         caller = caller.f_back
     return False

@@ -14,7 +14,7 @@ from tests.stores.contract import HALF
 _WRITER = """
 import sys
 from pathlib import Path
-from monarch.stores.local import LocalStore
+from monarch.stores.local.store import LocalStore
 
 store = LocalStore(Path(sys.argv[1]))
 for name in sys.stdin.readline().rstrip("\\n").split("/"):

@@ -1,0 +1,1 @@
+"""Backups in a folder of this machine, or of a mounted file system."""

@@ -1,0 +1,73 @@
+"""Calls of the system that the local store needs: locks, and names that survive a loss of power."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from pathlib import Path
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # not on this system, where nothing tells whether a writer is alive
+    fcntl = None  # type: ignore[assignment]
+
+_TRIES, _PAUSE = 100, 0.01
+# What some file systems, mostly of a network, answer to fsync of a folder: they do not have it.
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP}
+
+
+def lock(handle: int) -> None:
+    """Lock a new part. Only a process that checks the lock can hold it, and not for long."""
+    if fcntl is None:
+        return
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            time.sleep(_PAUSE)
+        except OSError:  # for example a network folder without locks
+            return
+
+
+def is_locked(part: Path) -> bool:
+    """Whether a running process writes ``part``."""
+    if fcntl is None:
+        return False
+    try:
+        handle = os.open(part, os.O_RDONLY)
+    except PermissionError:  # of another user, who may be writing it
+        return True
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.EAGAIN, errno.EACCES)
+    finally:
+        os.close(handle)
+    return False
+
+
+def unlink(path: Path) -> bool:
+    """Remove the file at ``path``; whether there was one."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` survive a loss of power, where the system can do that."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(handle)

@@ -1,0 +1,224 @@
+"""The store whose files are in a folder."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from monarch.errors import LockedError, StoreError
+from monarch.stores.base import NameTaken, NotStored, Store, StoredFile, Upload
+from monarch.stores.local.files import is_locked, lock, sync_folder, unlink
+from monarch.stores.local.upload import LocalUpload
+from monarch.system.signals import run_to_its_end
+from monarch.system.streams import Stream
+
+_IGNORE = ".gitignore"
+# The ending of unfinished files.
+PART = ".part"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class LocalStore(Store):
+    """A store in ``folder``, which is shown to people as ``place``.
+
+    Unfinished files are there as ``<name>.part``, locked by their writers.
+    """
+
+    def __init__(self, folder: Path, place: str | None = None) -> None:
+        self._folder = folder
+        self._place = place or str(folder)
+
+    @property
+    def place(self) -> str:
+        return self._place
+
+    def prepare(self) -> str | None:
+        missing = [path for path in (self._folder, *self._folder.parents) if not os.path.lexists(path)]
+        try:
+            for path in reversed(missing[1:]):
+                path.mkdir(mode=0o700, exist_ok=True)
+                sync_folder(path.parent)
+            if missing:
+                self._make()
+            self._require_folder()
+        except OSError as error:
+            for path in missing:
+                with suppress(OSError):  # not made, or another process uses it by now
+                    path.rmdir()
+            raise self._explain("made", error) from error
+        return f"the folder {self._place} was made, for backups" if missing else None
+
+    def _make(self) -> None:
+        """Make the folder with its ``.gitignore``. It gets its name last, so it is never there without that.
+
+        A process that is killed before leaves a folder of another name, which the next one uses.
+        """
+        unfinished = self._folder.with_name(f".{self._folder.name}{PART}")
+        ignore = unfinished / _IGNORE
+        try:
+            unfinished.mkdir(mode=0o700, exist_ok=True)
+            _ignore(unfinished)
+            unfinished.rename(self._folder)
+        except OSError:
+            if not self._folder.is_dir():  # otherwise another process has just made it
+                raise
+        finally:
+            with suppress(OSError):  # only where the rename failed is there something
+                ignore.unlink(missing_ok=True)
+                unfinished.rmdir()
+        sync_folder(self._folder.parent)
+
+    def create(self, name: str) -> Upload:
+        begun: list[Upload] = []
+        # If it were interrupted, it would leave a part that nobody gives up.
+        if run_to_its_end(lambda: begun.append(self._create(name))):
+            begun[0].give_up()
+            raise KeyboardInterrupt
+        return begun[0]
+
+    def _create(self, name: str) -> Upload:
+        path, part = self._folder / name, self._folder / (name + PART)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        try:
+            # Who creates the part has the name: others fail here until the part is gone.
+            handle = os.open(part, flags, 0o600)
+        except FileExistsError:
+            raise NameTaken(f"{part} is there already.") from None
+        except OSError as error:
+            raise self._explain("written to", error) from error
+        upload = LocalUpload(handle, path, part, self._explain)
+        try:
+            lock(handle)
+            if os.path.lexists(path):
+                raise NameTaken(f"{path} is there already.")
+        except BaseException:
+            upload.give_up()
+            raise
+        return upload
+
+    @contextmanager
+    def open(self, name: str, start: int = 0) -> Iterator[Stream]:
+        try:
+            file = (self._folder / name).open("rb")
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise NotStored(f"There is no {name!r} in {self._folder}.") from None
+        except OSError as error:
+            raise self._unreadable(name, error) from error
+        with file:
+            try:
+                file.seek(start)
+            except OSError as error:
+                raise self._unreadable(name, error) from error
+            yield _LocalStream(file, lambda error: self._unreadable(name, error))
+
+    def list(self, prefix: str = "") -> Iterator[StoredFile]:
+        try:
+            self._require_folder()
+            with os.scandir(self._folder) as entries:
+                for entry in entries:
+                    stored = self._stored(entry) if entry.name.startswith(prefix) else None
+                    if stored and stored.name.startswith(prefix):  # also without its ending
+                        yield stored
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._explain("read", error) from error
+
+    def delete(self, name: str) -> None:
+        # In this order the name stays taken until the end. A part that is there afterwards is of a writer
+        # who has begun since.
+        self._remove(name, self._folder / (name + PART), self._folder / name)
+
+    def discard(self, name: str) -> None:
+        self._remove(name, self._folder / (name + PART))
+
+    def _remove(self, name: str, part: Path, *others: Path) -> None:
+        try:
+            if os.path.lexists(part) and is_locked(part):
+                raise LockedError(
+                    f"{part} is being written by another process.", "Wait for it, or stop it first."
+                )
+            gone = [unlink(path) for path in (part, *others)]
+            sync_folder(self._folder)
+        except (FileNotFoundError, NotADirectoryError):
+            gone = []
+        except OSError as error:
+            raise self._explain("written to", error) from error
+        if not any(gone):
+            raise NotStored(f"There is no {name!r} in {self._folder}.")
+
+    def _stored(self, entry: os.DirEntry[str]) -> StoredFile | None:
+        unfinished = entry.name.endswith(PART)
+        name = entry.name.removesuffix(PART)
+        try:
+            found = entry.stat()
+            if not stat.S_ISREG(found.st_mode):
+                return None
+            # A part that already has its name and was not removed yet is the finished file.
+            if unfinished and found.st_nlink > 1 and os.path.lexists(self._folder / name):
+                return None
+            busy = unfinished and is_locked(Path(entry.path))
+        except FileNotFoundError:  # just removed, or a link to nothing
+            return None
+        except OSError:
+            if entry.is_symlink():  # for example to itself, or to where we have no access
+                return None
+            raise
+        modified = _time_of(found.st_mtime)
+        return StoredFile(name, found.st_size, modified, unfinished, busy)
+
+    def _require_folder(self) -> None:
+        if os.path.lexists(self._folder) and not self._folder.is_dir():
+            raise StoreError(
+                f"{self._folder} is not a folder.", "Set another 'backup_dir' in migrations/settings.py."
+            )
+
+    def _explain(self, what: str, error: OSError) -> StoreError:
+        if error.errno in _FULL:
+            return StoreError(
+                f"There is no room left in {self._folder} ({error.strerror}).",
+                "Nothing of it was kept. Make room, or set another 'backup_dir' in migrations/settings.py.",
+            )
+        hint = "Use a folder that you may read and write, or a place where you may create one."
+        return StoreError(f"{self._folder} cannot be {what}: {error.strerror or error}.", hint)
+
+    def _unreadable(self, name: str, error: OSError) -> StoreError:
+        return StoreError(
+            f"{self._folder / name} cannot be read: {error.strerror or error}.",
+            "Make it readable for you, and check its disk.",
+        )
+
+
+class _LocalStream:
+    """A file whose errors name it."""
+
+    def __init__(self, file: BinaryIO, failed: Callable[[OSError], StoreError]) -> None:
+        self._file = file
+        self._explain = failed
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            return self._file.read(size)
+        except OSError as error:
+            raise self._explain(error) from error
+
+
+def _ignore(folder: Path) -> None:
+    """Keep backups out of git where the folder is in a repository."""
+    ignore = folder / _IGNORE
+    ignore.touch(mode=0o600)
+    ignore.write_text("*\n")
+
+
+def _time_of(seconds: float) -> datetime:
+    """Return a file's time, which anybody may have set."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):  # a year that Python does not have
+        return datetime.fromtimestamp(0, UTC)
