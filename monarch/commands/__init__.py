@@ -1,6 +1,6 @@
-"""The command line: parses, asks and prints. What is done, the domain does.
+"""The command line: parses, asks and prints. The domain does the work.
 
-Only click is imported here and in the modules below; everything else when a command runs, so that
+Only click and the table of commands are imported here; each command is imported when it is used, so that
 ``--help`` and completion answer at once.
 """
 
@@ -10,70 +10,75 @@ import os
 
 import click
 
-from monarch.commands.backups import backup, delete_backup, list_backups, show_backup, verify_backup
-from monarch.commands.console.boundary import leave, open_missing_streams
-from monarch.commands.copies import copy_db
-from monarch.commands.demo import demo
-from monarch.commands.environments import drop_db, list_environments
-from monarch.commands.init import init
-from monarch.commands.marks import mark, unlock
-from monarch.commands.migrations import generate, migrate, migrate_one, rollback, verify_migration
+from monarch.commands.console.boundary import leave
+from monarch.commands.console.streams import open_missing_streams
 from monarch.commands.parsing.group import Group
-from monarch.commands.querysets import generate_query_set, list_query_sets
-from monarch.commands.restores import restore
-from monarch.commands.states import check, history, list_migrations
 from monarch.version import __version__
 
+# By the headings of --help: each command with its module in this package, and the first line of its help.
+COMMANDS = {
+    "Start": {
+        "demo": ("demo", "Show all of it on a sample project in a new FOLDER."),
+        "init": ("init", "Make migrations/settings.py for this project."),
+        "list_environments": ("environments", "List the environments of migrations/settings.py."),
+    },
+    "Migrations": {
+        "generate": ("migrations", "Write a new migration called NAME."),
+        "list_migrations": ("states", "List all migrations and their state on ENVIRONMENT."),
+        "migrate": ("migrations", "Run all pending migrations on ENVIRONMENT, in order."),
+        "migrate_one": ("migrations", "Run one MIGRATION on ENVIRONMENT, whatever its state is."),
+        "rollback": ("migrations", "Undo the newest migration on ENVIRONMENT, or MIGRATION."),
+        "verify_migration": ("migrations", "Run MIGRATION twice on a scratch copy of ENVIRONMENT."),
+        "check": ("states", "Exit with 0 if ENVIRONMENT is up to date."),
+        "history": ("states", "Show the attempts on ENVIRONMENT, the newest last."),
+    },
+    "Copies and backups": {
+        "copy_db": ("copies", "Copy the database of one environment to another."),
+        "backup": ("backups", "Back up the database of ENVIRONMENT."),
+        "list_backups": ("backups", "List the backups, the oldest first."),
+        "show_backup": ("backups", "Show the manifest of the backup NAME."),
+        "verify_backup": ("verify_backup", "Read backups to their end, and check every byte."),
+        "restore": ("restores", "Restore a backup to the database of an environment."),
+        "delete_backup": ("backups", "Delete backups, whole or not."),
+    },
+    "Query sets": {
+        "generate_query_set": ("querysets", "Write a new query set NAME, in snake_case."),
+        "list_query_sets": ("querysets", "List the query sets of this project."),
+    },
+    "When something is stuck": {
+        "mark": ("marks", "Record that migrations on ENVIRONMENT have run, or not."),
+        "unlock": ("marks", "Take the lock of ENVIRONMENT away from a dead run."),
+        "drop_db": ("environments", "Drop the whole database of ENVIRONMENT."),
+    },
+}
 
-@click.group(cls=Group, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(
+    cls=Group,
+    table=COMMANDS,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="monarch")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Migrations should happen naturally.
 
     A toolbelt for the MongoDB environments of a project. Run it in the folder that holds
-    migrations/settings.py; `monarch init` makes one, `monarch demo` shows how it all goes.
+    migrations/settings.py. `monarch init` makes that file, and `monarch demo` shows all of it on a sample.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
         ctx.exit(2)
 
 
-for command in (
-    init,
-    demo,
-    generate,
-    list_migrations,
-    migrate,
-    migrate_one,
-    check,
-    history,
-    verify_migration,
-    rollback,
-    mark,
-    unlock,
-    list_environments,
-    copy_db,
-    backup,
-    list_backups,
-    show_backup,
-    verify_backup,
-    restore,
-    delete_backup,
-    generate_query_set,
-    list_query_sets,
-    drop_db,
-):
-    cli.add_command(command)
-
-
 def main() -> None:
-    """The console script: `cli`, and an end without pymongo's half a second."""
+    """The console script: `cli`, without the half second of pymongo's exit handler."""
     open_missing_streams()
     if "_MONARCH_COMPLETE" in os.environ:
-        from monarch.commands.parsing.completion import teach
+        from monarch.commands.parsing.completion import register
 
-        teach()
+        register()
     try:
         cli(prog_name="monarch")
     finally:

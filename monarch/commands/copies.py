@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monarch.commands.console.collections import print_collections, print_copied, summary
-from monarch.commands.console.output import count, duration, print_json
+from monarch.commands.console.output import print_collections, print_copied, print_json, summary
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import breathe, confirm, yes_option
-from monarch.commands.parsing.arguments import this_project
-from monarch.commands.parsing.engines import by, engine_option
+from monarch.commands.console.streams import prints_aside
+from monarch.commands.console.text import count, duration, engine_label
+from monarch.commands.parsing.arguments import engine_option, json_option, query_set_options, this_project
 from monarch.commands.parsing.pairs import ENVIRONMENTS, Pair
-from monarch.commands.querysets import aside, query_set_options
 
 if TYPE_CHECKING:
     from monarch.copies.copy import CopyPlan, CopyResult
@@ -22,41 +21,45 @@ if TYPE_CHECKING:
 @click.command("copy_db")
 @click.argument("pair", metavar="FROM:TO", type=ENVIRONMENTS)
 @engine_option
-@click.option("--in-place", is_flag=True, help="Drop what TO holds first: needs less room, has no way back.")
-@click.option("--allow-empty", is_flag=True, help="Copy a database that holds nothing, too.")
+@click.option("--in-place", is_flag=True, help="Drop the contents of TO first: less space, no way back.")
+@click.option("--allow-empty", is_flag=True, help="Also copy a database without collections.")
 @query_set_options
 @click.option("--plan", is_flag=True, help="Show what would be copied, and change nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@json_option
 @yes_option
 def copy_db(pair: Pair, in_place: bool, plan: bool, as_json: bool, yes: bool, **how: Any) -> None:
-    """Copy the database of one environment into that of another.
+    """Copy the database of one environment to another.
 
-    What TO holds is replaced by what FROM holds, migration history included. The copy is built beside
-    it and swapped in at the end: if anything goes wrong before, TO stays as it is (but with --in-place).
-    With --query-set it is a part of FROM, and TO holds nothing else afterwards.
+    Replaces the contents of TO with those of FROM, migration history included. The copy is built in staging
+    collections and swapped in at the end: if it fails before, TO is unchanged (except with --in-place).
+    With --query-set only a subset of FROM is copied, and TO holds nothing else afterwards.
+
+    \b
+    Examples:
+      monarch copy_db production:development --plan
+      monarch copy_db production:development
+      monarch copy_db production:development --query-set RecentOrdersQuerySet -o days=30
     """
     project = this_project()
-    project.require_two(*pair)
-    target = project.environment(pair.target)
-    source = project.environment(pair.source)
+    source, target = project.require_two(*pair)
     if plan:
-        with aside(as_json):
+        with prints_aside(as_json):
             planned = project.plan_copy(*pair, **how)
         _show_plan(planned, pair, as_json)
         return
     breathe(target, f"replace {'(in place) ' if in_place else ''}the contents of", yes)
     where = f"{target.db_name} on {pair.target} ({target.server})"
     first = ", dropping all of it first, with no way back" if in_place else ""
-    part = f"the part {how['query_set']} of " if how["query_set"] else ""
-    confirm(f"Replace {where} by {part}{source.db_name} of {pair.source}{first}: are you SURE?", yes)
-    with aside(as_json), ProgressBar() as bar:
+    subset = f"the subset {how['query_set']} of " if how["query_set"] else ""
+    confirm(f"Replace {where} by {subset}{source.db_name} of {pair.source}{first}: are you SURE?", yes)
+    with prints_aside(as_json), ProgressBar() as bar:
         result = project.copy(*pair, **how, in_place=in_place, progress=bar)
     _show_result(result, pair, as_json)
 
 
 def _show_plan(plan: CopyPlan, pair: Pair, as_json: bool) -> None:
-    names = {held.name for held in plan.comes}
-    goes = [held for held in plan.goes if held.name not in names]
+    names = {collection.name for collection in plan.comes}
+    dropped = [collection for collection in plan.goes if collection.name not in names]
     if as_json:
         print_json(
             {
@@ -64,22 +67,22 @@ def _show_plan(plan: CopyPlan, pair: Pair, as_json: bool) -> None:
                 "to": pair.target,
                 "engine": plan.engine,
                 "versions": plan.versions,
-                "copied": [vars(held) for held in plan.comes],
-                "replaced": [vars(held) for held in plan.goes if held.name in names],
-                "dropped": [vars(held) for held in goes],
+                "copied": [vars(collection) for collection in plan.comes],
+                "replaced": [vars(collection) for collection in plan.goes if collection.name in names],
+                "dropped": [vars(collection) for collection in dropped],
                 "unfinished": plan.unfinished,
             }
         )
         return
     if plan.unfinished:
         click.echo(f"Note: {plan.unfinished}", err=True)
-    click.echo(f"From {pair.source} to {pair.target}, by {by(plan.engine, plan.versions)}:")
+    click.echo(f"From {pair.source} to {pair.target}, by {engine_label(plan.engine, plan.versions)}:")
     print_collections(plan.comes)
-    replaced = len(plan.goes) - len(goes)
+    replaced = len(plan.goes) - len(dropped)
     click.echo(f"On {pair.target}, {count(replaced, 'collection')} of the same name would be replaced.")
-    if goes:
+    if dropped:
         click.echo("These would be dropped:")
-        print_collections(goes)
+        print_collections(dropped)
     click.echo("Nothing was changed.")
 
 
@@ -97,5 +100,5 @@ def _show_result(result: CopyResult, pair: Pair, as_json: bool) -> None:
         )
         return
     print_copied(result.collections)
-    took = f"in {duration(result.seconds)}, by {by(result.engine, result.versions)}"
+    took = f"in {duration(result.seconds)}, by {engine_label(result.engine, result.versions)}"
     click.echo(f"Copied {pair.source} to {pair.target}: {summary(result.collections)} {took}.")

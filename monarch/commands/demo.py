@@ -8,10 +8,15 @@ import click
 @click.command("demo")
 @click.argument("folder", default="monarch_demo")
 def demo(folder: str) -> None:
-    """Show how it all goes, on a sample project in a new FOLDER.
+    """Show all of it on a sample project in a new FOLDER.
 
-    Two MongoDB servers of its own, sample data, and the real commands one after another. The
-    project stays there to play with; delete the folder when you are done.
+    Starts two MongoDB servers of its own, fills them with sample data, and runs the real commands one after
+    the other. The project stays there to play with; delete the folder when you are done.
+
+    \b
+    Examples:
+      monarch demo
+      monarch demo /tmp/monarch_demo
     """
     from monarch.demo import run_demo
 

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import click
 
-from monarch.commands.console.output import Told, count, print_json, print_table
+from monarch.commands.console.output import print_json, print_table
+from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.questions import breathe, confirm, yes_option
-from monarch.commands.parsing.arguments import ENVIRONMENT, this_project
+from monarch.commands.console.text import count
+from monarch.commands.parsing.arguments import ENVIRONMENT, json_option, this_project
 
 
 @click.command("list_environments")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@json_option
 def list_environments(as_json: bool) -> None:
     """List the environments of migrations/settings.py.
 
     Connects to none of them, and shows no password.
+
+    \b
+    Examples:
+      monarch list_environments
+      monarch list_environments --json
     """
     from monarch.settings.protection import why_hazardous
 
@@ -52,15 +59,20 @@ def list_environments(as_json: bool) -> None:
 def drop_db(environment: str, yes: bool) -> None:
     """Drop the whole database of ENVIRONMENT.
 
-    Its migration history goes with it. There is no way back but a backup.
+    This includes its migration history. Only a backup can bring it back.
+
+    \b
+    Examples:
+      monarch drop_db development
+      monarch drop_db ci --yes
     """
     project = this_project()
     target = project.environment(environment)
     breathe(target, "drop", yes)
     confirm(f"Drop {target.db_name} on {environment} ({target.server}): are you SURE?", yes)
-    was = project.drop(environment, Told())
-    if was.collections:
-        what = f"{count(was.collections, 'collection')}, {count(was.documents, 'document')}"
+    dropped = project.drop(environment, ProgressLines())
+    if dropped.collections:
+        what = f"{count(dropped.collections, 'collection')}, {count(dropped.documents, 'document')}"
         click.echo(f"Dropped {target.db_name} on {environment}: {what}.")
     else:
         click.echo(f"{target.db_name} on {environment} was empty: nothing to drop.")

@@ -13,12 +13,17 @@ from monarch.commands.parsing.arguments import this_project
 def init(yes: bool) -> None:
     """Make migrations/settings.py for this project.
 
-    Asks before it puts new settings in the place of those that are there, and keeps the old file.
+    Asks before it replaces existing settings, and keeps the old file.
+
+    \b
+    Examples:
+      monarch init
+      monarch init --yes
     """
     project = this_project()
     if project.has_settings():
-        confirm("migrations/settings.py is there already. Put a new one in its place?", yes)
+        confirm("migrations/settings.py already exists. Replace it with a new one?", yes)
     for path in project.init():
         kept = " (your old settings)" if path.suffix == ".old" else ""
         click.echo(f"Wrote {path.relative_to(project.root)}{kept}")
-    click.echo("Now tell migrations/settings.py where your databases are. Then: monarch generate NAME")
+    click.echo("Now enter your databases in migrations/settings.py. Then: monarch generate NAME")

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monarch.commands.console.output import Told, count, duration
+from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.questions import breathe, confirm, yes_option
+from monarch.commands.console.text import count, duration
 from monarch.commands.parsing.arguments import ENVIRONMENT, MIGRATION, this_project
 from monarch.errors import UsageError
 
@@ -20,13 +21,13 @@ _STATES = ("completed", "new")
 @click.command("mark")
 @click.argument("environment", type=ENVIRONMENT)
 @click.argument("migrations", metavar="[MIGRATION]...", type=MIGRATION, nargs=-1)
-@click.option("--as", "state", type=click.Choice(_STATES), help="What they are from now on.")
-@click.option("--accept-edit", is_flag=True, help="Their files are meant to be as they are, or to be gone.")
+@click.option("--as", "state", type=click.Choice(_STATES), help="The state to record.")
+@click.option("--accept-edit", is_flag=True, help="Accept that their files were edited or deleted.")
 @click.option(
     "--all",
     "all_of_them",
     is_flag=True,
-    help="All that are here; with --accept-edit all that were edited or are gone.",
+    help="All migrations of this checkout; with --accept-edit all that were edited or deleted.",
 )
 @yes_option
 def mark(
@@ -37,62 +38,73 @@ def mark(
     all_of_them: bool,
     yes: bool,
 ) -> None:
-    """Record what you know of migrations on ENVIRONMENT.
+    """Record that migrations on ENVIRONMENT have run, or not.
 
-    Nothing is run. `--as completed` says that they have run, `--as new` that they have not. Who says so is
-    recorded.
+    Runs nothing. `--as completed` records that they have run, `--as new` that they have not. Your name is
+    recorded too.
+
+    \b
+    Examples:
+      monarch mark production --all --as completed
+      monarch mark production add_indexes --as new
+      monarch mark production add_indexes --accept-edit
     """
     from monarch.databases.history import MigrationState
 
-    project = this_project()
+    project, progress = this_project(), ProgressLines()
     if bool(migrations) == all_of_them:
-        wrong = "There are names, and --all." if migrations else "Which migrations?"
-        raise UsageError(wrong, "Name them, or say --all for all that are here.")
+        wrong = "Both migrations and --all are given." if migrations else "No migration is named."
+        raise UsageError(wrong, "Name the migrations, or use --all for all of this checkout.")
     if (state is None) != accept_edit:
-        wrong = "There is --as, and --accept-edit." if accept_edit else "What is to be recorded?"
-        raise UsageError(wrong, "Say one of --as completed, --as new and --accept-edit.")
+        wrong = "Both --as and --accept-edit are given." if accept_edit else "No state is given."
+        raise UsageError(wrong, "Use one of --as completed, --as new and --accept-edit.")
     breathe(project.environment(environment), "change the history of", yes)
-    if state is None:
-        said = "accepted as it is now"
+    if state is not None:
+        now, recorded = MigrationState(state.capitalize()), f"marked as {state.capitalize()}"
         if all_of_them:
-            marked = project.accept_all_edits(environment, Told())
+            marked = project.mark_all(environment, state=now, progress=progress)
         else:
-            marked = project.accept_edits(environment, *migrations, progress=Told())
+            marked = project.mark(environment, *migrations, state=now, progress=progress)
     else:
-        said, now = f"marked as {state.capitalize()}", MigrationState(state.capitalize())
+        recorded = "accepted as it is now"
         if all_of_them:
-            marked = project.mark_all(environment, state=now, progress=Told())
+            marked = project.accept_all_edits(environment, progress)
         else:
-            marked = project.mark(environment, *migrations, state=now, progress=Told())
+            marked = project.accept_edits(environment, *migrations, progress=progress)
     for one in marked:
         was = "" if accept_edit else f", was {one.was.value}"
-        click.echo(f"{one.key}: {said} on {environment}{was}")
-    click.echo(f"{count(len(marked), 'migration')} {said}. Nothing was run.")
+        click.echo(f"{one.key}: {recorded} on {environment}{was}")
+    click.echo(f"{count(len(marked), 'migration')} {recorded}. Nothing was run.")
 
 
 @click.command("unlock")
 @click.argument("environment", type=ENVIRONMENT)
 @yes_option
 def unlock(environment: str, yes: bool) -> None:
-    """Take the lock of ENVIRONMENT from a run that will not come back.
+    """Take the lock of ENVIRONMENT away from a dead run.
 
-    The lock ends by itself 30 seconds after its run has died or was cut off; this is for what no clock can
-    know. A run that is still there stops before it records anything more.
+    You rarely need this: the lock ends by itself 30 seconds after its run has died or lost its connection.
+    A run that still lives stops before it records anything more.
+
+    \b
+    Examples:
+      monarch unlock production
+      monarch unlock ci --yes
     """
     project = this_project()
     holder = project.holder(environment)
     if holder is None or holder.expired:
         click.echo(f"Nobody holds {environment}.")
         return
-    click.echo(f"{environment} is held by {_told(holder)}.", err=True)
+    click.echo(f"{environment} is held by {_description(holder)}.", err=True)
     breathe(project.environment(environment), "unlock", yes)
     confirm("Take it away from that run: are you SURE?", yes)
     if project.unlock(environment, holder):
         click.echo(f"Unlocked {environment}. See what was left: monarch list_migrations {environment}")
     else:
-        click.echo(f"It was given back meanwhile. Nothing was changed on {environment}.")
+        click.echo(f"It has been released meanwhile. Nothing was changed on {environment}.")
 
 
-def _told(holder: Holder) -> str:
+def _description(holder: Holder) -> str:
     alive = ", which is on this machine and STILL RUNS" if holder.alive else ""
     return f"{holder.who}{alive}: {holder.purpose}, for {duration(holder.seconds)}"

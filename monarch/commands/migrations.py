@@ -6,12 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monarch.commands.console.output import count, duration, print_json, print_table
+from monarch.commands.console.output import print_json, print_table
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import breathe, yes_option
-from monarch.commands.parsing.arguments import ENVIRONMENT, MIGRATION, this_project
-from monarch.commands.parsing.durations import DURATION
-from monarch.commands.parsing.engines import engine_option
+from monarch.commands.console.streams import own_stdout
+from monarch.commands.console.text import count, duration
+from monarch.commands.parsing.arguments import (
+    DURATION,
+    ENVIRONMENT,
+    MIGRATION,
+    engine_option,
+    json_option,
+    this_project,
+)
 from monarch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,9 +30,14 @@ if TYPE_CHECKING:
 @click.command("generate")
 @click.argument("name")
 def generate(name: str) -> None:
-    """Write a new migration called NAME, for you to fill in.
+    """Write a new migration called NAME.
 
-    `create` is the same. A migrations/migration.py.tmpl of your own is used in place of monarch's.
+    `create` is the same. If there is a migrations/migration.py.tmpl, it is used in place of monarch's.
+
+    \b
+    Examples:
+      monarch generate add_indexes
+      monarch create rename_users
     """
     project = this_project()
     path = project.generate(name)
@@ -34,41 +46,47 @@ def generate(name: str) -> None:
 
 @click.command("migrate")
 @click.argument("environment", type=ENVIRONMENT)
-@click.option("--retry", is_flag=True, help="Run again what failed or was cut off, then the rest.")
-@click.option("--plan", is_flag=True, help="Only show what would run, and why. Writes nothing.")
-@click.option("--to", metavar="MIGRATION", type=MIGRATION, help="Stop behind this one.")
+@click.option("--retry", is_flag=True, help="Also run what failed or was interrupted, before the rest.")
+@click.option("--plan", is_flag=True, help="Show what would run, and why. Writes nothing.")
+@click.option("--to", metavar="MIGRATION", type=MIGRATION, help="Stop after this migration.")
 @click.option(
     "--only",
     metavar="MIGRATION",
     type=MIGRATION,
     multiple=True,
-    help="Only this one; may be said again for others.",
+    help="Run only this migration; repeatable.",
 )
-@click.option("--strict-order", is_flag=True, help="Refuse what is older than what has run.")
-@click.option("--backup", is_flag=True, help="Take a backup first, and verify it.")
-@click.option("--wait", metavar="TIME", type=DURATION, help="Wait so long for another run, not for ever.")
-@click.option("--no-wait", is_flag=True, help="Do not wait for another run: end with 4.")
-@click.option("--deadline", metavar="TIME", type=DURATION, help="Begin no migration after it; ends with 9.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, an event a line, for programs.")
-@click.option("--junit", metavar="FILE", help="Write a JUnit file too.")
+@click.option("--strict-order", is_flag=True, help="Refuse to run migrations older than what has run.")
+@click.option("--backup", is_flag=True, help="First take a backup and verify it.")
+@click.option("--wait", metavar="TIME", type=DURATION, help="Wait at most this long for another run.")
+@click.option("--no-wait", is_flag=True, help="Do not wait for another run: exit with 4.")
+@click.option("--deadline", metavar="TIME", type=DURATION, help="Begin no migration after this; exit with 9.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one event per line, for programs.")
+@click.option("--junit", metavar="FILE", help="Also write a JUnit file.")
 @yes_option
 def migrate(
     environment: str, plan: bool, as_json: bool, junit: str | None, yes: bool, no_wait: bool, **how: Any
 ) -> None:
     """Run all pending migrations on ENVIRONMENT, in order.
 
-    Stops at the first that fails, and does not start while one from an earlier run is unfinished. Of two
-    runs at once the second waits for the first.
+    Stops at the first that fails, and does not start while one of an earlier run is unfinished. If another
+    run is active, waits until it ends.
+
+    \b
+    Examples:
+      monarch migrate production --plan
+      monarch migrate production --backup --wait 10m
+      monarch migrate development --only add_indexes
     """
-    from monarch.commands.reports.run import own_stdout, reported
+    from monarch.commands.reports.run import reported
 
     if plan:
-        with own_stdout():  # modules may print when they are loaded
-            steps = this_project().plan(environment, **_wanted(how))
+        with own_stdout():  # modules may print when they are imported
+            steps = this_project().plan(environment, **_selection(how))
         _show_plan(steps, environment, as_json)
         return
     if no_wait and how["wait"] is not None:
-        raise UsageError("There is --wait, and --no-wait.", "Say one of them.")
+        raise UsageError("Both --wait and --no-wait are given.", "Use one of them.")
     if no_wait:
         how["wait"] = 0
     with reported(environment, as_json=as_json, junit=junit) as (progress, story):
@@ -78,10 +96,10 @@ def migrate(
     for key in story.result.only_in_database:
         click.echo(f"Note: {environment} has run {key}, which is not in this checkout.", err=True)
     if not as_json:
-        click.echo(_told(story.result, environment))
+        click.echo(_summary(story.result, environment))
 
 
-def _wanted(how: dict[str, Any]) -> dict[str, Any]:
+def _selection(how: dict[str, Any]) -> dict[str, Any]:
     return {name: how[name] for name in ("retry", "to", "only", "strict_order")}
 
 
@@ -95,13 +113,16 @@ def _show_plan(steps: tuple[PlannedMigration, ...], environment: str, as_json: b
         click.echo(f"Nothing would run on {environment}.")
 
 
-def _told(result: RunResult, environment: str) -> str:
+def _summary(result: RunResult, environment: str) -> str:
     if result.done:
         spent = duration(sum(done.seconds for done in result.done))
         rest = f" {count(len(result.left), 'migration')} left to run." if result.left else ""
         return f"{count(len(result.done), 'migration')} done in {spent}. That felt natural.{rest}"
     if result.left:
-        return f"Nothing to do of what was asked for. Not done yet on {environment}: {', '.join(result.left)}"
+        return (
+            f"None of the selected migrations is pending. Not done yet on {environment}: "
+            f"{', '.join(result.left)}"
+        )
     if result.known:
         return f"Nothing to do: {environment} has run everything ({count(result.known, 'migration')})."
     return "Nothing to do: there are no migrations yet. Make one: monarch generate NAME"
@@ -114,7 +135,12 @@ def _told(result: RunResult, environment: str) -> str:
 def migrate_one(migration: str, environment: str, yes: bool) -> None:
     """Run one MIGRATION on ENVIRONMENT, whatever its state is.
 
-    As often as you like: for trying things out, and for finishing what failed.
+    Use it to try a migration, as often as you like, and to finish one that failed.
+
+    \b
+    Examples:
+      monarch migrate_one add_indexes development
+      monarch migrate_one _201405290038_add_indexes_migration production
     """
     project = this_project()
     breathe(project.environment(environment), f"run {migration} on", yes)
@@ -130,7 +156,12 @@ def migrate_one(migration: str, environment: str, yes: bool) -> None:
 def rollback(environment: str, migration: str | None, yes: bool) -> None:
     """Undo the newest migration on ENVIRONMENT, or MIGRATION.
 
-    That is what its own rollback() does. It is New afterwards, and runs again with the next `migrate`.
+    Calls its own rollback(). Afterwards it is New, and runs again with the next `migrate`.
+
+    \b
+    Examples:
+      monarch rollback development
+      monarch rollback production add_indexes
     """
     project = this_project()
     breathe(project.environment(environment), "roll back a migration on", yes)
@@ -143,18 +174,21 @@ def rollback(environment: str, migration: str | None, yes: bool) -> None:
 @click.argument("migration", type=MIGRATION)
 @click.argument("environment", type=ENVIRONMENT)
 @engine_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@json_option
 @yes_option
 def verify_migration(migration: str, environment: str, engine: str, as_json: bool, yes: bool) -> None:
     """Run MIGRATION twice on a scratch copy of ENVIRONMENT.
 
-    See whether the second run changes anything; then it ends with 1. The copy is a database beside that of
-    ENVIRONMENT, on the same server, and is dropped afterwards.
+    Exits with 1 if the second run changes anything. The copy is a separate database on the server of
+    ENVIRONMENT, and is dropped afterwards.
+
+    \b
+    Examples:
+      monarch verify_migration add_indexes development
+      monarch verify_migration add_indexes staging --json
     """
     project = this_project()
     breathe(project.environment(environment), "make a scratch copy beside", yes)
-    from monarch.commands.reports.run import own_stdout
-
     with own_stdout(), ProgressBar() as bar:
         verified = project.verify_migration(migration, environment, engine=engine, progress=bar)
     _show_verified(verified, as_json)
@@ -171,11 +205,11 @@ def _show_verified(verified: TrialResult, as_json: bool) -> None:
     click.echo(f"{verified.key} ran in {took}, and wrote {wrote}.")
     if verified.had_run:
         click.echo(
-            "Note: it had run there before, so this was no first run. Try it on a copy from before it."
+            "Note: it had run there before, so this was not its first run. Test that on an older copy."
         )
     if verified.error is not None:
         click.echo(f"The second run failed: {verified.error}")
     elif verified.changed:
-        click.echo(f"The second run changed {', '.join(verified.changed)}: it does not do the same twice.")
+        click.echo(f"The second run changed {', '.join(verified.changed)}: it is not idempotent.")
     else:
-        click.echo("The second run changed nothing: it may be run again.")
+        click.echo("The second run changed nothing: it can be run again.")

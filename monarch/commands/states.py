@@ -1,4 +1,4 @@
-"""``list_migrations``, ``check`` and ``history``: how far an environment is, and how it got there."""
+"""``list_migrations``, ``check`` and ``history``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monarch.commands.console.output import Told, count, duration, print_json, print_table, printable
-from monarch.commands.parsing.arguments import ENVIRONMENT, MIGRATION, this_project
+from monarch.commands.console.output import print_json, print_table
+from monarch.commands.console.progress_lines import ProgressLines
+from monarch.commands.console.text import count, duration, printable
+from monarch.commands.parsing.arguments import ENVIRONMENT, MIGRATION, json_option, this_project
 from monarch.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
@@ -19,17 +21,23 @@ if TYPE_CHECKING:
 
 @click.command("list_migrations")
 @click.argument("environment", type=ENVIRONMENT, required=False)
-@click.option("--all", "everywhere", is_flag=True, help="All environments, a column each.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@click.option("--all", "everywhere", is_flag=True, help="All environments, one column each.")
+@json_option
 def list_migrations(environment: str | None, everywhere: bool, as_json: bool) -> None:
-    """List all migrations and their state on ENVIRONMENT."""
+    """List all migrations and their state on ENVIRONMENT.
+
+    \b
+    Examples:
+      monarch list_migrations production
+      monarch list_migrations --all
+    """
     if (environment is None) != everywhere:
-        wrong = "There is an environment, and --all." if everywhere else "On which environment?"
-        raise UsageError(wrong, "Say one, or --all for a table of all of them.")
+        wrong = "Both an environment and --all are given." if everywhere else "No environment is named."
+        raise UsageError(wrong, "Name one environment, or use --all for a table of all of them.")
     if environment is None:
         _show_everywhere(this_project().list_everywhere(), as_json)
         return
-    rows = this_project().list_migrations(environment, Told())
+    rows = this_project().list_migrations(environment, ProgressLines())
     if as_json:
         entries = this_project().history(environment)
         print_json([_row_as_json(row, entries) for row in rows])
@@ -61,7 +69,7 @@ def _as_cells(row: MigrationStatus) -> tuple[str, str, str]:
     return row.key, _state(row), _time(row.processed_at)
 
 
-def _show_everywhere(all_of_them: tuple[EnvironmentStatus, ...], as_json: bool) -> None:
+def _show_everywhere(statuses: tuple[EnvironmentStatus, ...], as_json: bool) -> None:
     if as_json:
         print_json(
             [
@@ -70,42 +78,48 @@ def _show_everywhere(all_of_them: tuple[EnvironmentStatus, ...], as_json: bool) 
                     "error": one.error,
                     "migrations": {row.key: row.state.value for row in one.rows},
                 }
-                for one in all_of_them
+                for one in statuses
             ]
         )
     else:
-        states = {one.environment: {row.key: _state(row) for row in one.rows} for one in all_of_them}
+        states = {one.environment: {row.key: _state(row) for row in one.rows} for one in statuses}
         keys = sorted({key for column in states.values() for key in column})
-        unread = {one.environment for one in all_of_them if one.error is not None}
+        unread = {one.environment for one in statuses if one.error is not None}
         cells = [
             (key, *("?" if name in unread else column.get(key, "-") for name, column in states.items()))
             for key in keys
         ]
         print_table(("MIGRATION", *states), cells)
-        for one in all_of_them:
+        for one in statuses:
             if one.error is not None:
                 click.echo(f"Note: {one.environment} could not be read: {one.error}", err=True)
-    lost = [one.environment for one in all_of_them if one.error is not None and not one.incomplete]
-    if lost:
-        raise ServerError(f"Not all environments could be read: {', '.join(lost)}.", "Why stands above.")
+    unreadable = [one.environment for one in statuses if one.error is not None and not one.incomplete]
+    if unreadable:
+        names = ", ".join(unreadable)
+        raise ServerError(f"Not all environments could be read: {names}.", "See the notes above.")
 
 
 @click.command("check")
 @click.argument("environment", type=ENVIRONMENT)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@json_option
 def check(environment: str, as_json: bool) -> None:
-    """Say by the exit code whether ENVIRONMENT is up to date.
+    """Exit with 0 if ENVIRONMENT is up to date.
 
-    For CI, and for readiness probes: 0 if it is, 3 if migrations are pending, 6 if one failed or was cut
-    off, 7 if one was edited or is gone, 8 if the database has run newer ones than are here, 5 if it cannot
-    be reached.
+    For CI and readiness probes. Otherwise the exit code is 3 if migrations are pending, 6 if one failed or
+    was interrupted, 7 if one was edited or its file is gone, 8 if the database has run newer ones than this
+    checkout has, 5 if it cannot be reached.
+
+    \b
+    Examples:
+      monarch check production
+      monarch check production --json
     """
     verdict = this_project().check(environment)
     code = _code(verdict)
     if as_json:
         print_json({**vars(verdict), "exit_code": code})
     else:
-        for line in _in_words(verdict):
+        for line in _lines(verdict):
             click.echo(line)
     click.get_current_context().exit(code)
 
@@ -120,44 +134,56 @@ def _code(verdict: Verdict) -> int:
     return 8 if verdict.ahead else 0
 
 
-def _in_words(verdict: Verdict) -> list[str]:
+def _lines(verdict: Verdict) -> list[str]:
     name = verdict.environment
-    said = [
-        (verdict.unfinished, f"Failed or cut off on {name}", f"see monarch list_migrations {name}"),
-        (verdict.running, f"Being run on {name} now", ""),
+    findings = [
+        (verdict.unfinished, f"Failed or interrupted on {name}", f"run monarch list_migrations {name}"),
+        (verdict.running, f"Running on {name} now", ""),
         (verdict.pending, f"Pending on {name}", f"monarch migrate {name}"),
-        (verdict.late, "Of those older than what has run", ""),
+        (verdict.late, "Older than what has run", ""),
         (verdict.edited, "Edited since they ran", _accept(name, verdict.edited)),
-        (verdict.gone, "Have run, and are gone", _accept(name, verdict.gone)),
-        (verdict.ahead, f"{name} has run newer ones than are here", "is this checkout the newest?"),
+        (verdict.gone, "Have run, but their files are gone", _accept(name, verdict.gone)),
+        (verdict.ahead, f"{name} has run newer ones than this checkout has", "update this checkout"),
     ]
-    lines = [f"{what}: {', '.join(keys)}{f' ({then})' if then else ''}" for keys, what, then in said if keys]
+    lines = [
+        f"{what}: {', '.join(keys)}{f' ({then})' if then else ''}" for keys, what, then in findings if keys
+    ]
     return lines or [f"{name} is up to date: {count(verdict.known, 'migration')}."]
 
 
 def _accept(environment: str, keys: tuple[str, ...]) -> str:
-    return f"if that is meant: monarch mark {environment} {' '.join(keys[:1])} --accept-edit"
+    return f"if this is intended: monarch mark {environment} {' '.join(keys[:1])} --accept-edit"
 
 
 @click.command("history")
 @click.argument("environment", type=ENVIRONMENT)
 @click.argument("migration", type=MIGRATION, required=False)
 @click.option(
-    "--last", metavar="N", type=click.IntRange(1, 2**31 - 1), default=50, show_default=True, help="So many."
+    "--last",
+    metavar="N",
+    type=click.IntRange(1, 2**31 - 1),
+    default=50,
+    show_default=True,
+    help="Entries shown.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@json_option
 def history(environment: str, migration: str | None, last: int, as_json: bool) -> None:
-    """Show what was run on ENVIRONMENT: each attempt, the newest at the end.
+    """Show the attempts on ENVIRONMENT, the newest last.
 
-    Of one MIGRATION everything is shown: errors, what it printed, the commit, the job in CI.
+    With MIGRATION, shows everything about its attempts: errors, what it printed, the commit, the CI job.
+
+    \b
+    Examples:
+      monarch history production --last 10
+      monarch history production add_indexes
     """
     entries = this_project().history(environment, migration, last=last)
     if as_json:
         print_json([_entry_as_json(entry) for entry in entries])
     elif not entries:
-        click.echo(f"Nothing was run on {environment} yet, as far as monarch knows.")
+        click.echo(f"The journal of {environment} is empty: monarch has run nothing there.")
     elif migration is None:
-        headers = ("STARTED AT (UTC)", "MIGRATION", "WHAT", "HOW IT ENDED", "TOOK", "DOCUMENTS", "BY")
+        headers = ("STARTED AT (UTC)", "MIGRATION", "ACTION", "OUTCOME", "TOOK", "DOCUMENTS", "BY")
         print_table(headers, [_entry_as_cells(entry) for entry in entries], right=(4, 5))
     else:
         for entry in entries:

@@ -1,22 +1,34 @@
-"""The help and the README keep up with the commands."""
+"""The help and the README describe every command."""
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
+import pkgutil
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
 import click
 import pytest
 
+from monarch import commands
 from monarch.commands import cli
 from monarch.commands.parsing.group import Group
 from monarch.errors import EXIT_CODES
 from tests.support.runs.shell import MONARCH, Folder
 
 README = Path(__file__).parents[2] / "README.rst"
-COMMANDS = sorted(cli.commands)
+CONTEXT = click.Context(cli, info_name="monarch")
+COMMANDS = cli.list_commands(CONTEXT)
+
+
+def get_command(name: str) -> click.Command:
+    command = cli.get_command(CONTEXT, name)
+    assert command is not None
+    return command
 
 
 def section(name: str) -> str:
@@ -30,7 +42,7 @@ def section(name: str) -> str:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_has_help_and_a_readme_entry_with_every_option(name: str) -> None:
-    command = cli.commands[name]
+    command = get_command(name)
     assert command.help, f"{name} has no help"
     entry = section(name)
     for param in command.params:
@@ -43,10 +55,63 @@ def test_a_command_has_help_and_a_readme_entry_with_every_option(name: str) -> N
 
 
 def test_a_command_is_thin() -> None:
-    for name, command in cli.commands.items():
-        assert command.callback is not None
-        body = inspect.getsource(inspect.unwrap(command.callback)).partition("->")[2]
-        assert body.count("\n") <= 35, name
+    for name in COMMANDS:
+        callback = get_command(name).callback
+        assert callback is not None
+        function = ast.parse(inspect.getsource(inspect.unwrap(callback))).body[0]
+        assert isinstance(function, ast.FunctionDef)
+        first, last = function.body[1], function.body[-1]  # after the docstring
+        assert last.end_lineno is not None
+        assert last.end_lineno - first.lineno < 30, name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_table_of_commands_has_the_first_line_of_each_help(name: str) -> None:
+    assert isinstance(cli, Group)
+    (summary,) = (rows[name][1] for rows in cli.table.values() if name in rows)
+    help_text = get_command(name).help
+    assert help_text is not None
+    assert help_text.splitlines()[0] == summary
+
+
+def test_the_table_has_every_command_that_the_modules_define() -> None:
+    defined = set()
+    for module in pkgutil.iter_modules(commands.__path__, "monarch.commands."):
+        for value in vars(importlib.import_module(module.name)).values():
+            if isinstance(value, click.Command) and not isinstance(value, click.Group):
+                defined.add(value.name)
+    assert defined == set(COMMANDS)
+
+
+def test_each_summary_fits_on_its_line(folder: Folder) -> None:
+    shown = folder.monarch("--help").out
+    assert isinstance(cli, Group)
+    for heading, rows in cli.table.items():
+        assert f"\n{heading}:\n" in shown
+        for name, (_, summary) in rows.items():
+            assert re.search(rf"^  {name} +{re.escape(summary)}$", shown, re.M), name
+
+
+def examples(name: str) -> list[str]:
+    help_text = get_command(name).help
+    assert help_text is not None
+    section = inspect.cleandoc(help_text).partition("\b\nExamples:\n")[2]
+    return [line.strip() for line in section.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_has_examples_that_parse(name: str) -> None:
+    lines = examples(name)
+    assert 2 <= len(lines) <= 3
+    used = []
+    for line in lines:
+        program, *words = shlex.split(line)
+        assert program == "monarch"
+        found, command, rest = cli.resolve_command(CONTEXT, words)
+        assert command is not None
+        command.make_context(found, rest, parent=CONTEXT)
+        used.append(command.name)
+    assert used.count(name) >= len(lines) - 1
 
 
 def test_exit_codes_stand_in_help_and_readme(folder: Folder) -> None:
@@ -65,18 +130,17 @@ def test_help_needs_no_project(folder: Folder) -> None:
 
 def test_dashes_and_aliases_are_understood() -> None:
     assert isinstance(cli, Group)
-    context = click.Context(cli)
-    assert cli.get_command(context, "list-migrations") is cli.commands["list_migrations"]
-    assert cli.get_command(context, "create") is cli.commands["generate"]
+    assert get_command("list-migrations") is get_command("list_migrations")
+    assert get_command("create") is get_command("generate")
 
 
 @pytest.mark.parametrize(
     ("arguments", "said", "hint"),
     [
         (["migrat", "dev"], "There is no command 'migrat'.", "Did you mean 'migrate'?"),
-        (["xyzzy"], "There is no command 'xyzzy'.", "`monarch --help` lists them all."),
-        (["migrate"], "Missing argument 'ENVIRONMENT'.", "`monarch migrate --help` shows how it goes."),
-        (["migrate", "dev", "--yess"], "--yess", "`monarch migrate --help` shows how it goes."),
+        (["xyzzy"], "There is no command 'xyzzy'.", "Run `monarch --help` to list all commands."),
+        (["migrate"], "Missing argument 'ENVIRONMENT'.", "Run `monarch migrate --help` for usage."),
+        (["migrate", "dev", "--yess"], "--yess", "Run `monarch migrate --help` for usage."),
         (["migrate", "dev", "more"], "unexpected extra argument", "`monarch migrate --help`"),
     ],
 )

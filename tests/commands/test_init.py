@@ -38,7 +38,7 @@ def test_init_without_a_terminal_does_not_overwrite(folder: Folder) -> None:
 def test_init_asks_before_it_overwrites_and_keeps_the_old(folder: Folder, answer: str, code: int) -> None:
     folder.write("migrations/settings.py", "MINE = 1")
     terminal = folder.terminal("init")
-    terminal.expect("Put a new one in its place")
+    terminal.expect("Replace it with a new one")
     terminal.sendline(answer)
     terminal.read()
     terminal.wait()

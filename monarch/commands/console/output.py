@@ -1,23 +1,27 @@
-"""What people see in a terminal, and programs in a pipe."""
+"""Results: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from monarch.commands.console.boundary import was_signalled
 from monarch.commands.console.terminal import columns
-from monarch.errors import MonarchError
-from monarch.progress import Progress
+from monarch.commands.console.text import count, duration, printable, shorten, size, width
+
+if TYPE_CHECKING:
+    from monarch.databases.base import CollectionSummary, CopiedCollection
+
+# Leaves room for the other columns in a terminal of the usual width.
+_WIDEST = 36
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
-    """A table as wide as it must be; in a terminal too narrow for it, a block a row.
+    """Print a table as wide as its contents; in a terminal too narrow for it, a block for each row.
 
-    The columns whose numbers are in ``right`` have their cells on that side.
+    ``right`` are the numbers of the columns that are aligned to the right.
     """
     rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(width(row[i]) for row in (headers, *rows)) for i in range(len(headers))]
@@ -30,107 +34,43 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right:
 
 
 def print_json(value: Any) -> None:
-    """``value`` for programs. Times are ISO 8601 in UTC."""
+    """Print ``value`` for programs. Times are ISO 8601 in UTC."""
     import json
 
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-class Told(Progress):
-    """Progress in words: on stderr what one waits for, on stdout what has happened.
-
-    Where nothing can be written any more the run stops, between two migrations.
-    """
-
-    def waiting(self, why: str) -> None:
-        click.echo(f"Waiting: {why} …", err=True)
-
-    def mended(self, what: str) -> None:
-        click.echo(f"Note: {what}.", err=True)
-
-    def noted(self, what: str) -> None:
-        click.echo(f"Note: {what}.", err=True)
-
-    def backed_up(self, name: str) -> None:
-        self.noted(f"backed up as {name}, and verified")
-
-    def must_stop(self) -> bool:
-        return was_signalled()
-
-    def planned(self, environment: str, keys: tuple[str, ...]) -> None:
-        self._say(f"{count(len(keys), 'migration')} to run on {environment}:")
-
-    def started(self, key: str) -> None:
-        self._say(f"{click.style('->', fg='cyan')} {key}")
-
-    def finished(self, key: str, seconds: float, documents: int, echoed: str) -> None:
-        wrote = f", {count(documents, 'document')} written" if documents else ""
-        self._say(f"   {click.style('done', fg='green')} in {duration(seconds)}{wrote}")
-
-    def _say(self, line: str) -> None:
-        try:
-            click.echo(line)
-        except OSError as error:
-            raise MonarchError(
-                f"The output cannot be written ({error.strerror}), so the run has stopped.",
-                "What is done is recorded: see monarch list_migrations.",
-            ) from error
+def print_collections(collections: Sequence[CollectionSummary], seconds: Sequence[str] | None = None) -> None:
+    """Print a table of ``collections``, with the time that each took where that is known."""
+    if not collections:
+        return
+    rows = [_cells(collection) for collection in collections]
+    headers: tuple[str, ...] = ("COLLECTION", "DOCUMENTS", "SIZE", "INDEXES")
+    if seconds is not None:
+        headers = (*headers, "TIME")
+        rows = [(*row, taken) for row, taken in zip(rows, seconds, strict=True)]
+    print_table(headers, rows, right=(1, 2, 3, 4))
 
 
-def count(number: int, noun: str) -> str:
-    """``1 migration``, ``2 migrations``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def print_copied(collections: Sequence[CopiedCollection]) -> None:
+    """Print a table of the collections that were copied."""
+    print_collections(collections, [duration(copied.seconds) for copied in collections])
 
 
-def duration(seconds: float) -> str:
-    """A time that a person reads at a glance."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+def summary(collections: Sequence[CollectionSummary]) -> str:
+    """The total of ``collections``. Like drop_db, it leaves out views, and buckets are not documents."""
+    with_documents = [collection for collection in collections if collection.kind != "view"]
+    documents = sum(one.documents for one in with_documents if one.kind == "collection")
+    total = size(sum(one.bytes for one in with_documents))
+    return f"{count(len(with_documents), 'collection')}, {count(documents, 'document')}, {total}"
 
 
-def printable(text: str) -> str:
-    """``text`` with its control characters escaped: a name from a database must not steer a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def shell(word: str) -> str:
-    """``word`` as one types it in a shell: a name must not run anything."""
-    import shlex
-
-    return shlex.quote(printable(word))
-
-
-def width(text: str) -> int:
-    """How many columns a terminal takes for ``text``."""
-    if text.isascii():
-        return len(text)
-    import unicodedata
-
-    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
-    return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
-
-
-def shorten(text: str, most: int) -> str:
-    """``text`` without its middle, if it has more characters than that."""
-    if len(text) <= most:
-        return text
-    return f"{text[: most // 2]}…{text[-(most - most // 2 - 1) :]}"
-
-
-def size(number: float) -> str:
-    """A number of bytes that a person reads at a glance, in powers of a thousand."""
-    if number < 1000:
-        return f"{number:.0f} B"
-    for unit in ("kB", "MB", "GB"):
-        number /= 1000
-        if number < 999.5:
-            return f"{number:.1f} {unit}" if number < 99.95 else f"{number:.0f} {unit}"
-    return f"{number / 1000:.1f} TB"
+def _cells(collection: CollectionSummary) -> tuple[str, ...]:
+    name = shorten(collection.name, _WIDEST) if sys.stdout.isatty() else collection.name
+    if collection.kind == "view":
+        return name, "view", "-", "-"
+    documents = f"{collection.documents:,}" + (" buckets" if collection.kind == "timeseries" else "")
+    return name, documents, size(collection.bytes), str(collection.indexes)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:

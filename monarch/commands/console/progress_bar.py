@@ -1,4 +1,4 @@
-"""The bar that shows how far a copy is, on stderr."""
+"""The progress bar, on stderr."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from types import TracebackType
 
 import click
 
-from monarch.commands.console.output import Told, duration, size
+from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.terminal import columns
+from monarch.commands.console.text import duration, size
 
 _REDRAW_EVERY = 0.1
-# Without a terminal a line now and then, so that a CI job does not look as if it hung.
-_SAY_EVERY = 30.0
+# Without a terminal, print a line from time to time, so that a CI job does not seem to hang.
+_PRINT_EVERY = 30.0
 _WIDTH = 20
-# Speeds are of the last seconds, so that they tell what is the case now.
+# Seconds over which the speed is measured.
 _RECENT = 5.0
 
 
-class ProgressBar(Told):
-    """Progress for people who watch: documents, bytes, speed and time left, as wide as the terminal is."""
+class ProgressBar(ProgressLines):
+    """Progress in a terminal: documents, bytes, speed and time left, as wide as the terminal."""
 
     def __init__(self) -> None:
         self._shown = sys.stderr.isatty()
@@ -29,7 +30,7 @@ class ProgressBar(Told):
         self._all_documents = self._all_bytes = 0
         self._drawn_at = 0.0
         self._drawn = ""
-        self._said_at = time.monotonic()
+        self._printed_at = time.monotonic()
         self._history: list[tuple[float, int]] = []
 
     def __enter__(self) -> ProgressBar:
@@ -69,23 +70,23 @@ class ProgressBar(Told):
         now = time.monotonic()
         if self._shown and now - self._drawn_at >= _REDRAW_EVERY:
             self._draw()
-        elif not self._shown and now - self._said_at >= _SAY_EVERY:
-            self._said_at = now
-            told = f"{self._documents:,} documents, {size(self._bytes)} of {size(self._total())}"
-            click.echo(f"{self._phase.capitalize()}: {told} …", err=True)
+        elif not self._shown and now - self._printed_at >= _PRINT_EVERY:
+            self._printed_at = now
+            text = f"{self._documents:,} documents, {size(self._bytes)} of {size(self._total())}"
+            click.echo(f"{self._phase.capitalize()}: {text} …", err=True)
 
     def walked(self, collection: str, documents: int, total: int) -> None:
         now = time.monotonic()
-        told = f"{collection}: {documents:,} of {max(documents, total):,} documents"
+        text = f"{collection}: {documents:,} of {max(documents, total):,} documents"
         if self._shown and now - self._drawn_at >= _REDRAW_EVERY:
             self._drawn_at = now
             share = documents / max(documents, total, 1)
             filled = round(share * _WIDTH)
             bar = f"[{'#' * filled}{'-' * (_WIDTH - filled)}] {share:4.0%}"
-            self._write(line([bar, told], columns() - 1))
-        elif not self._shown and now - self._said_at >= _SAY_EVERY:
-            self._said_at = now
-            click.echo(f"{told} …", err=True)
+            self._write(line([bar, text], columns() - 1))
+        elif not self._shown and now - self._printed_at >= _PRINT_EVERY:
+            self._printed_at = now
+            click.echo(f"{text} …", err=True)
 
     def started(self, key: str) -> None:
         self.clear()
@@ -96,7 +97,7 @@ class ProgressBar(Told):
         super().finished(key, seconds, documents, echoed)
 
     def _total(self) -> int:
-        # The server's counts are estimates: there may come more than it said.
+        # The server's counts are estimates: more bytes may come.
         return max(self._all_bytes, self._bytes, 1)
 
     def _draw(self) -> None:
@@ -108,7 +109,7 @@ class ProgressBar(Told):
         self._write(line(self._parts(now), columns() - 1))
 
     def _parts(self, now: float) -> list[str]:
-        """What the line says, the most important first."""
+        """The parts of the line, the most important first."""
         if not self._all_bytes:
             return [f"{self._phase} …"]
         total = self._total()
@@ -133,13 +134,13 @@ class ProgressBar(Told):
             click.echo("\r", nl=False, err=True)
 
     def _write(self, text: str) -> None:
-        # With spaces over what stood there: a terminal without colours may know no other way either.
+        # Overwrite the old text with spaces: a simple terminal may know no other way to clear a line.
         click.echo(f"\r{text.ljust(len(self._drawn))}", nl=False, err=True)
         self._drawn = text
 
 
 def line(parts: list[str], width: int) -> str:
-    """As many of ``parts`` in their order as fit into ``width`` characters."""
+    """The first of ``parts`` that fit into ``width`` characters."""
     text = parts[0][:width]
     for part in parts[1:]:
         longer = f"{text}  {part}" if part else text

@@ -1,6 +1,6 @@
-"""Asking before something cannot be taken back.
+"""Questions before something that cannot be undone.
 
-Without a terminal nobody can answer: that is an error which names the flag, never a hang.
+Without a terminal nobody can answer: this is an error that names the flag, never a hang.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def yes_option(function: _Function) -> _Function:
-    """``--yes``: answers every question beforehand."""
+    """``--yes``: answers every question in advance."""
     return click.option("--yes", "-y", is_flag=True, help="Do not ask; for scripts and CI.")(function)
 
 
 def breathe(environment: Environment, what: str, yes: bool) -> None:
-    """The breath-o-lizer: before a hazardous environment is changed, a sum to solve.
+    """The breath-o-lizer: ask for a sum before a hazardous environment is changed.
 
-    ``what`` is about to happen to it, in words.
+    ``what`` completes the sentence "you are about to … DATABASE".
 
     :raises Declined: on a wrong answer.
     :raises UsageError: without a terminal.
@@ -49,14 +49,14 @@ def breathe(environment: Environment, what: str, yes: bool) -> None:
 
 
 def confirm(question: str, yes: bool) -> None:
-    """A question to be answered with yes.
+    """Ask a question, and go on only if the answer is yes.
 
-    :raises Declined: if it is not.
+    :raises Declined: if it is no.
     :raises UsageError: without a terminal.
     """
     if yes:
         return
-    _require_terminal(f"There is nobody to ask: {question}")
+    _require_terminal(f"This needs a confirmation: {question}")
     if not _ask(lambda: click.confirm(question, err=True)):
         raise Declined("Nothing was changed.")
 
@@ -71,4 +71,4 @@ def _ask(question: Callable[[], Any]) -> Any:
 
 def _require_terminal(why: str) -> None:
     if not sys.stdin.isatty():
-        raise UsageError(why, "There is no terminal to answer in. If you mean it, add --yes.")
+        raise UsageError(why, "There is no terminal to answer in. To confirm without one, add --yes.")

@@ -1,4 +1,4 @@
-"""The terminal one writes to."""
+"""The terminal: its colours and its width."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 
 
 def colour() -> bool | None:
-    """False where NO_COLOR asks for none (no-color.org), else None: click looks at the terminal."""
+    """False if NO_COLOR is set (no-color.org), else None: click looks at the terminal."""
     return False if os.environ.get("NO_COLOR") else None
 
 
 def columns() -> int:
-    """Its width in characters: what COLUMNS says, else what the terminal says, else 80."""
+    """The width in characters: COLUMNS, else that of the terminal, else 80."""
     try:
         return int(os.environ["COLUMNS"])
     except (KeyError, ValueError):

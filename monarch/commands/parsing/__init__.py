@@ -1,1 +1,1 @@
-"""What a person types: arguments, options, completion."""
+"""Command lines: the group of commands, arguments, completion."""

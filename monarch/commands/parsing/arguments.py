@@ -1,9 +1,13 @@
-"""Parameters that complete in the shell. Completion never fails: at worst it has nothing to offer."""
+"""Types of arguments, and options that several commands share.
+
+Completion never fails: at worst it offers nothing.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,11 +18,16 @@ if TYPE_CHECKING:
 
     from monarch.project import Project
 
+ENGINES = ("auto", "tools", "native")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[hms])+|\d+(?:\.\d+)?")
+
 
 def this_project() -> Project:
     """The project in the current folder.
 
-    :raises UsageError: if somebody has deleted that.
+    :raises UsageError: if that folder was deleted.
     """
     from monarch.project import Project
 
@@ -29,7 +38,7 @@ def this_project() -> Project:
 
 
 class ProjectName(click.ParamType):  # type: ignore[type-arg]
-    """A name that the project knows; ``known`` lists them all. Completes what begins as was typed."""
+    """The name of something in the project; ``known`` lists all of them for completion."""
 
     def __init__(self, name: str, known: Callable[[], Iterable[str]]) -> None:
         self.name = name
@@ -38,11 +47,12 @@ class ProjectName(click.ParamType):  # type: ignore[type-arg]
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
+        """The known names that begin with ``incomplete``."""
         from click.shell_completion import CompletionItem
 
         try:
             names = [name for name in self._known() if name.startswith(incomplete)]
-        except Exception:  # of settings that fail, say: nothing helps there, and nothing may be printed
+        except Exception:  # such as settings that fail: nothing may be printed here
             return []
         return [CompletionItem(name) for name in names]
 
@@ -53,10 +63,73 @@ def _environments() -> list[str]:
 
 ENVIRONMENT = ProjectName("environment", _environments)
 BACKUP = ProjectName("backup", lambda: this_project().backups.names())
-# What can stand for a backup: its name, or an environment for the newest one of that.
+# A backup to restore: its name, or an environment for its newest backup.
 RESTORABLE = ProjectName("backup", lambda: [*_environments(), *this_project().backups.names()])
 QUERY_SET = ProjectName("query set", lambda: [file.name for file in this_project().query_sets()])
-# By the name that it was given, or by its key, which begins with the date.
+# By name, or by key, which begins with the date.
 MIGRATION = ProjectName(
     "migration", lambda: [name for file in this_project().migrations() for name in (file.name, file.key)]
 )
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]
+    """``90``, ``90s``, ``10m`` or ``1h30m``, as seconds."""
+
+    name = "duration"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """``value`` in seconds."""
+        if isinstance(value, float):
+            return value
+        if not _DURATION.fullmatch(str(value)):
+            self.fail(f"{value!r} is not a duration. Use 90s, 10m or 1h30m.", param, ctx)
+        parts = re.findall(r"(\d+(?:\.\d+)?)([hms]?)", str(value))
+        return sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
+
+
+DURATION = Duration()
+
+
+def json_option(function: _Function) -> _Function:
+    """``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(function)
+
+
+def engine_option(function: _Function) -> _Function:
+    """``--engine``: how documents are moved."""
+    return click.option(
+        "--engine",
+        type=click.Choice(ENGINES),
+        default="auto",
+        show_default=True,
+        help="tools: mongodump and mongorestore; native: pymongo alone; auto: the tools if installed.",
+    )(function)
+
+
+def query_set_options(function: _Function) -> _Function:
+    """``--query-set`` and ``--option``."""
+    options = click.option(
+        "--option",
+        "-o",
+        "options",
+        metavar="NAME=VALUE",
+        multiple=True,
+        callback=_parse_options,
+        help="Answer an option or prompt of the query set; repeatable.",
+    )
+    query_set = click.option(
+        "--query-set",
+        "-q",
+        metavar="NAME",
+        type=QUERY_SET,
+        help="Only the subset that it selects.",
+    )
+    return query_set(options(function))
+
+
+def _parse_options(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    if not texts:
+        return {}
+    from monarch.querysets.options import parse_options
+
+    return parse_options(texts)

@@ -1,68 +1,90 @@
-"""monarch as click sees it: a group of commands with its own manners."""
+"""monarch as click sees it: a group whose commands are imported when they are used."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import click
 
-from monarch.commands.console.boundary import guarded, signals_as_interrupts, want_traceback
+from monarch.commands.console.boundary import guarded, show_traceback
+from monarch.commands.console.interrupts import signals_as_interrupts
 from monarch.commands.console.terminal import colour, columns
 from monarch.errors import EXIT_CODES, UsageError
 from monarch.system.spelling import nearest
 
 
 class Group(click.Group):
-    """monarch's group: dashes for underscores, aliases, the nearest name, and the error boundary.
+    """monarch's group: lazy commands, dashes for underscores, aliases, the nearest name, the error boundary.
 
-    It and all its commands take ``--traceback``.
+    ``table`` maps the headings of ``--help`` to their commands, and each of those to its module in
+    ``monarch.commands`` and its summary. The group and all its commands take ``--traceback``.
     """
 
     aliases = {"create": "generate"}
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, table: Mapping[str, Mapping[str, tuple[str, str]]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.table = table
+        self._modules = {name: module for rows in table.values() for name, (module, _) in rows.items()}
         self.params.append(_traceback_option())
 
-    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        cmd.params.append(_traceback_option())
-        super().add_command(cmd, name)
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of the table."""
+        return list(self._modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now if it was not used before."""
         name = cmd_name.replace("-", "_")
-        return super().get_command(ctx, self.aliases.get(name, name))
+        name = self.aliases.get(name, name)
+        if name in self._modules and name not in self.commands:
+            from importlib import import_module
+
+            command: click.Command = getattr(import_module(f"monarch.commands.{self._modules[name]}"), name)
+            command.params.append(_traceback_option())
+            self.add_command(command)
+        return self.commands.get(name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that ``args`` begin with.
+
+        :raises UsageError: if there is none, naming the nearest one.
+        """
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             near = nearest(args[0], self.list_commands(ctx))
-            hint = f"Did you mean {near!r}?" if near else "`monarch --help` lists them all."
+            hint = f"Did you mean {near!r}?" if near else "Run `monarch --help` to list all commands."
             raise UsageError(f"There is no command {args[0]!r}.", hint)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """In the order in which one comes to need them, not the alphabet's."""
-        rows = [(name, command.get_short_help_str(70)) for name, command in self.commands.items()]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+        """Write the table of commands. Imports none of them."""
+        wide = max(map(len, self._modules))
+        for heading, rows in self.table.items():
+            with formatter.section(heading):
+                # Padded to one width, so that the summaries of all sections are aligned.
+                formatter.write_dl([(name.ljust(wide), summary) for name, (_, summary) in rows.items()])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of exit codes."""
         with formatter.section("Exit codes"):
             formatter.write_dl([(str(code), meaning) for code, meaning in EXIT_CODES.items()])
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        # As click would set it, without its import of shutil, which takes longer than our own code.
+        """Like click's, without its import of shutil, which takes longer than our own code."""
         width = max(min(columns(), 80) - 2, 50)
         return super().make_context(*args, **{"terminal_width": width, "color": colour(), **kwargs})
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; SIGTERM and SIGHUP interrupt it like Ctrl-C."""
         with signals_as_interrupts():
             return super().invoke(ctx)
 
     def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+        """Run the command line, and end with its exit code."""
         run = partial(super().main, *args, standalone_mode=False, **kwargs)
         if not standalone_mode:
             return run()
@@ -72,7 +94,7 @@ class Group(click.Group):
 def _traceback_option() -> click.Option:
     def remember(_: click.Context, __: click.Parameter, value: bool) -> None:
         if value:
-            want_traceback()
+            show_traceback()
 
     return click.Option(
         ["--traceback"],

@@ -1,4 +1,4 @@
-"""The parameter ``FROM:TO``: two names with a colon between them, which complete one after the other."""
+"""The argument ``FROM:TO``: two names with a colon between them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 class Pair(NamedTuple):
-    """What stands before the colon, and what behind it. Neither is empty; nobody has looked them up."""
+    """The names before and after the colon. Neither is empty; whether they exist is not checked."""
 
     source: str
     target: str
 
 
 class PairType(click.ParamType):  # type: ignore[type-arg]
-    """``source:target``, each of which completes as its own type does.
+    """``source:target``, each of which completes like its own type.
 
-    ``example`` is a pair to show to people. Where a source ``may_have_colons`` the last colon counts,
-    else there must be one alone.
+    ``example`` is shown in the hint of an error. If a source ``may_have_colons``, the last colon separates;
+    otherwise there must be exactly one.
     """
 
     def __init__(
@@ -43,42 +43,42 @@ class PairType(click.ParamType):  # type: ignore[type-arg]
         self._may_have_colons = may_have_colons
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Pair:
-        """``value`` taken apart.
+        """``value`` as a pair.
 
-        :raises UsageError: if it is no pair; with an example of this command.
+        :raises UsageError: if it is not one; the hint is an example.
         """
-        if isinstance(value, Pair):  # a default; click converts what is converted already
+        if isinstance(value, Pair):  # click also converts defaults
             return value
         source, colon, target = str(value).rpartition(":")
         wrong = None
         if not colon and self._source is self._target:
             how_many = "only one" if value else "no"
-            wrong = f"{value!r} says {how_many} {self._source.name}, and {self.name.upper()} takes two."
+            wrong = f"{value!r} names {how_many} {self._source.name}, but {self.name.upper()} takes two."
         elif not colon:
-            wrong = f"{value!r} says no {self._target.name}."
+            wrong = f"{value!r} names no {self._target.name}."
         elif ":" in source and not self._may_have_colons:
-            wrong = f"{value!r} has {value.count(':')} colons, and {self.name.upper()} has one."
+            wrong = f"{value!r} has {value.count(':')} colons, but {self.name.upper()} has one."
         elif not source:
-            wrong = f"{value!r} says no {self._source.name} before the colon."
+            wrong = f"{value!r} has no {self._source.name} before the colon."
         elif not target:
-            wrong = f"{value!r} says no {self._target.name} behind the colon."
+            wrong = f"{value!r} has no {self._target.name} after the colon."
         if wrong:
-            raise UsageError(wrong, f"Like: {ctx.command_path if ctx else 'monarch'} {self._example}")
+            raise UsageError(wrong, f"For example: {ctx.command_path if ctx else 'monarch'} {self._example}")
         return Pair(source, target)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """First sources, each with its colon; behind that, targets."""
+        """Sources with their colon; after the colon, targets."""
         from click.shell_completion import CompletionItem
 
         sources = self._source.shell_complete(ctx, param, incomplete)
         whole = [f"{item.value}:" for item in sources]
         source, _, begun = incomplete.rpartition(":")
-        # A source with colons that is half typed looks like one that is over: there the sources win.
+        # A source with colons that is typed half looks complete: sources come first.
         if source and not whole and (self._may_have_colons or ":" not in source):
             targets = [item.value for item in self._target.shell_complete(ctx, param, begun)]
-            # Of two of a kind, one to itself is never meant.
+            # An environment is never copied to itself.
             itself = source if self._source is self._target else None
             whole += [f"{source}:{target}" for target in targets if target != itself]
         return [CompletionItem(text) for text in whole]

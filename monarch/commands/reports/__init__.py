@@ -1,1 +1,1 @@
-"""What a run of migrations reports."""
+"""Reports of a run of migrations."""

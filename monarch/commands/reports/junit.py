@@ -1,21 +1,19 @@
-"""A run of migrations as a JUnit file, which most kinds of CI show as tests."""
+"""A run of migrations as a JUnit file, which most CI systems show as tests."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, ElementTree, SubElement
 
-if TYPE_CHECKING:
-    from monarch.commands.reports.run import Story
+from monarch.commands.reports.story import Story
 
-# What XML 1.0 cannot hold, not even escaped.
+# Characters that XML 1.0 cannot hold, not even escaped.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def write_junit(path: Path, story: Story) -> None:
-    """Write ``story`` into the file: a test case for every migration that was to run."""
+    """Write ``story`` to the file ``path``: a test case for every planned migration."""
     root = Element("testsuites")
     suite = SubElement(root, "testsuite", name=f"monarch migrate {story.environment}")
     for finished in story.done:
@@ -24,7 +22,7 @@ def write_junit(path: Path, story: Story) -> None:
             SubElement(case, "system-out").text = _clean(finished.echoed)
     failed = story.running
     if story.error is not None:
-        # What kept the run from beginning, or from going on, failed as a whole.
+        # If no migration was running, the run failed as a whole.
         case = _case(suite, failed or f"migrate {story.environment}", 0)
         failure = SubElement(case, "failure", message=_clean(story.error))
         failure.text = _clean(story.hint or story.error)

@@ -1,78 +1,27 @@
-"""What a run of migrations tells, as it goes on and at its end: to people, to programs and to CI."""
+"""Reports of a run of migrations: to people, to programs and to CI."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import click
 
-from monarch.commands.console.boundary import was_signalled
-from monarch.commands.console.output import duration
+from monarch.commands.console.interrupts import was_signalled
 from monarch.commands.console.progress_bar import ProgressBar
+from monarch.commands.console.progress_lines import output_lost
+from monarch.commands.console.streams import own_stdout
+from monarch.commands.reports.ci import annotate
+from monarch.commands.reports.story import Finished, Story
 from monarch.errors import MonarchError, UsageError
 from monarch.progress import Progress
-from monarch.system.secrets import redact
-
-if TYPE_CHECKING:
-    from monarch.migrations.migrate import RunResult
-
-_INTERRUPTED = 130
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A migration that is done."""
-
-    migration: str
-    seconds: float
-    documents: int
-    echoed: str
-
-
-@dataclass
-class Story:
-    """What has happened in a run on ``environment`` so far, and how it ended."""
-
-    environment: str
-    planned: tuple[str, ...] = ()
-    done: list[Finished] = field(default_factory=list)
-    running: str | None = None
-    result: RunResult | None = None
-    backup: str | None = None
-    error: str | None = None
-    hint: str | None = None
-    exit_code: int = 0
-    place: tuple[str, int | None] | None = None
-    # As it is when the run begins: a migration may go to another folder.
-    folder: Path = field(default_factory=Path.cwd)
-
-    def fail(self, error: BaseException) -> None:
-        """It ended with ``error``."""
-        interrupted = isinstance(error, KeyboardInterrupt | click.Abort)
-        self.exit_code = _INTERRUPTED if interrupted else getattr(error, "exit_code", 1)
-        said = "Interrupted." if interrupted else str(error) or type(error).__name__
-        self.error = redact(" ".join(said.split()))
-        self.hint = redact(error.hint) if isinstance(error, MonarchError) and error.hint else None
-        # Of a migration that raised: not imported for that, as most runs go well.
-        file = getattr(error, "file", None)
-        if file is not None:
-            self.place = file.shown_path, getattr(error, "line", None)
-
-    @property
-    def not_reached(self) -> tuple[str, ...]:
-        """What was to run and has not begun."""
-        begun = {*(finished.migration for finished in self.done), self.running}
-        return tuple(key for key in self.planned if key not in begun)
 
 
 class Report(ProgressBar):
-    """To people."""
+    """Progress for people, recorded in a story."""
 
     def __init__(self, story: Story) -> None:
         super().__init__()
@@ -98,7 +47,7 @@ class Report(ProgressBar):
 
 
 class Events(Progress):
-    """To programs: one JSON object a line, written to ``out``."""
+    """Progress for programs: one JSON object per line, written to ``out``."""
 
     def __init__(self, story: Story, out: TextIO) -> None:
         self._story = story
@@ -141,7 +90,7 @@ class Events(Progress):
         self.write("finished", **vars(finished))
 
     def summarize(self) -> None:
-        """The last line."""
+        """Write the last line."""
         story = self._story
         if story.running is not None:
             self.write("failed", migration=story.running, error=story.error)
@@ -160,27 +109,26 @@ class Events(Progress):
         )
 
     def write(self, event: str, **what: Any) -> None:
-        """One line.
+        """Write one line.
 
-        :raises MonarchError: if nobody reads any more, so that the run stops between two migrations.
+        :raises MonarchError: if nobody reads it, so that the run stops between two migrations.
         """
         import json
 
         try:
-            # In ASCII, which every terminal and every pipe can take.
+            # ASCII, which every terminal and every pipe can take.
             click.echo(json.dumps({"event": event, **what}), file=self._out)
         except OSError as error:
-            raise MonarchError(
-                f"The output cannot be written ({error.strerror}), so the run has stopped.",
-                "What is done is recorded: see monarch list_migrations.",
-            ) from error
+            raise output_lost(error) from error
 
 
 @contextmanager
 def reported(environment: str, *, as_json: bool, junit: str | None) -> Iterator[tuple[Progress, Story]]:
-    """The progress of a run on ``environment``, and its story, which is told at the end wherever CI looks.
+    """The progress of a run on ``environment``, and its story, which is reported to CI at the end.
 
-    :raises UsageError: if the file ``junit`` cannot be written: before anything has run.
+    With ``junit``, the name of a file, the story is written there too.
+
+    :raises UsageError: if that file cannot be written, before anything has run.
     """
     story = Story(environment)
     with ExitStack() as stack:
@@ -191,9 +139,9 @@ def reported(environment: str, *, as_json: bool, junit: str | None) -> Iterator[
         else:
             progress = Report(story)
             stack.enter_context(progress)
-        stack.callback(_annotate, story)
+        stack.callback(annotate, story)
         try:
-            # As it is now: a migration may go to another folder.
+            # Absolute from the beginning: a migration may change the folder.
             path = None if junit is None else _writable(junit)
             try:
                 yield progress, story
@@ -202,37 +150,10 @@ def reported(environment: str, *, as_json: bool, junit: str | None) -> Iterator[
                 if error is not None:
                     story.fail(error)
                 if path is not None:
-                    _write_junit(path, story)
+                    _finish_junit(path, story)
         except BaseException as error:
             story.fail(error)
             raise
-
-
-@contextmanager
-def own_stdout() -> Iterator[TextIO]:
-    """Standard output, for what a program reads; whatever else is printed meanwhile goes to standard error.
-
-    Also what programs print that a migration starts.
-    """
-    sys.stdout.flush()
-    try:
-        kept = os.dup(sys.stdout.fileno())
-    except (OSError, ValueError):  # it is no file, as in tests
-        out = sys.stdout
-        with redirect_stdout(sys.stderr):
-            yield out
-        return
-    number = sys.stdout.fileno()
-    with os.fdopen(kept, "w", encoding="utf-8") as out:
-        os.dup2(sys.stderr.fileno(), number)
-        try:
-            yield out
-        finally:
-            with suppress(OSError, ValueError):
-                sys.stdout.flush()
-            with suppress(OSError):
-                out.flush()
-            os.dup2(out.fileno(), number)
 
 
 def _writable(junit: str) -> Path:
@@ -242,64 +163,19 @@ def _writable(junit: str) -> Path:
             return path
     except OSError as error:
         raise UsageError(
-            f"{junit} cannot be written: {error.strerror}.", "Nothing has run. Is its folder there?"
+            f"{junit} cannot be written: {error.strerror}.",
+            "Nothing has run. Does its folder exist?",
         ) from None
 
 
-def _write_junit(path: Path, story: Story) -> None:
+def _finish_junit(path: Path, story: Story) -> None:
     from monarch.commands.reports.junit import write_junit
 
     try:
         write_junit(path, story)
     except OSError as error:
-        said = f"{path.name} cannot be written: {error.strerror}."
-        if story.error is not None:  # that is what one wants to know
-            click.echo(f"Note: {said}", err=True)
+        text = f"{path.name} cannot be written: {error.strerror}."
+        if story.error is not None:  # the more important error
+            click.echo(f"Note: {text}", err=True)
             return
-        raise MonarchError(said, "All migrations are done and recorded.") from error
-
-
-def _annotate(story: Story) -> None:
-    """Say it the way that the CI understands, if it is one that shows such things."""
-    if story.error is not None:
-        path, line = story.place or (None, None)
-        path = path and _in_the_workspace(story.folder / path, path)
-        if os.environ.get("GITHUB_ACTIONS"):  # "Workflow commands for GitHub Actions", which Gitea has too
-            where = f" file={path}{f',line={line}' if line else ''}" if path else ""
-            message = story.error.replace("%", "%25")
-            click.echo(f"::error{where}::{message}", err=True)
-        elif os.environ.get("TF_BUILD"):  # Azure Pipelines, "Logging commands"
-            where = f"sourcepath={path};{f'linenumber={line};' if line else ''}" if path else ""
-            click.echo(f"##vso[task.logissue type=error;{where}]{story.error}", err=True)
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary:
-        try:
-            with Path(summary).open("a", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(_summary(story))
-        except OSError as error:
-            click.echo(f"Note: the summary of the step cannot be written: {error.strerror}.", err=True)
-
-
-def _in_the_workspace(path: Path, shown: str) -> str:
-    """``path`` as CI has it, for which the project may be a folder of the repository; or as ``shown``."""
-    workspace = os.environ.get("GITHUB_WORKSPACE")
-    return path.relative_to(workspace).as_posix() if workspace and path.is_relative_to(workspace) else shown
-
-
-def _summary(story: Story) -> str:
-    lines = [f"### monarch migrate {story.environment}", ""]
-    if story.planned:
-        lines += ["| migration | | took | documents |", "|---|---|---|---|"]
-        lines += [f"| {f.migration} | done | {duration(f.seconds)} | {f.documents:,} |" for f in story.done]
-        lines += [f"| {story.running} | **failed** | | |"] if story.running else []
-        lines += [f"| {key} | not reached | | |" for key in story.not_reached]
-    elif story.error is None:
-        lines.append("Nothing to do.")
-    if story.error is not None:
-        lines += ["", f"**{_markdown(story.error)}**", ""]
-        lines += [_markdown(story.hint), ""] if story.hint else []
-    return "\n".join(lines) + "\n"
-
-
-def _markdown(text: str) -> str:
-    return text.replace("<", "&lt;").replace("|", "\\|")
+        raise MonarchError(text, "All migrations are done and recorded.") from error

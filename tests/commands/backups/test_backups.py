@@ -42,11 +42,11 @@ def test_a_backup_says_what_it_did(two: Two, kept: Path) -> None:
     assert lines[0] == "COLLECTION DOCUMENTS SIZE INDEXES TIME"
     assert re.fullmatch(r"users 200 \d\.\d kB 2 \d\.\d s", lines[2])
     assert re.fullmatch(
-        rf"Backed up production as {name}: 2 collections, 201 documents, \d+\.\d kB, packed into \d\.\d kB, "
-        r"in \d\.\d s, by native \(pymongo [\d.]+\)\.",
+        rf"Backed up production as {name}: 2 collections, 201 documents, \d+\.\d kB, "
+        r"compressed to \d\.\d kB, in \d\.\d s, by native \(pymongo [\d.]+\)\.",
         lines[4],
     )
-    assert lines[5] == f"It lies in backups. To restore it: monarch restore {name}:ENVIRONMENT"
+    assert lines[5] == f"It is in backups. To restore it: monarch restore {name}:ENVIRONMENT"
     assert {path.name for path in kept.iterdir()} == {
         ".gitignore",
         f"{name}.dmp.zst",
@@ -199,7 +199,7 @@ def test_list_show_verify_and_delete(two: Two, kept: Path) -> None:
     assert [line.split()[0] for line in flat(two.folder.inside("list_backups").out)[1:]] == [first, second]
     shown = two.folder.inside("show_backup", f"{first}.dmp.zst")
     assert f"Name {first}" in flat(shown.out)
-    assert "Holds 2 collections, 201 documents," in " ".join(shown.out.split())
+    assert "Contents 2 collections, 201 documents," in " ".join(shown.out.split())
     verified = two.folder.inside("verify_backup", first, second)
     assert verified.code == 0
     assert [line.split(":")[0] for line in verified.out.splitlines()] == [f"good {first}", f"good {second}"]

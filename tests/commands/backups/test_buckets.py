@@ -56,7 +56,7 @@ def test_the_story(two: Two, s3: S3Server, kept: str) -> None:
     name = today(two.source.name)
     taken = two.folder.monarch("backup", "production", "--engine", "native")
     assert (taken.code, taken.err) == (0, "")
-    assert f"It lies in s3://{kept}/app. To restore it: monarch restore {name}:ENVIRONMENT" in taken.out
+    assert f"It is in s3://{kept}/app. To restore it: monarch restore {name}:ENVIRONMENT" in taken.out
     assert objects(s3, kept) == {f"app/{name}.dmp.zst", f"app/{name}.dmp.zst.json"}
     (listed,) = two.folder.monarch("list_backups", "--json").json
     assert (listed["name"], listed["state"], listed["documents"]) == (name, "good", DOCUMENTS + 1)

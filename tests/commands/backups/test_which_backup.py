@@ -41,7 +41,9 @@ def test_the_newest_is_of_the_database_that_the_settings_name(two: Two, kept: Pa
     two.folder.settings(**{**both, "production": entry(two.server, "another")})
     two.folder.keep_backups()
     ran = two.folder.inside("restore", "production:dev", "--yes")
-    assert_error(ran, 2, r"There is no good backup of 'production' \(another\)", "Take one")
+    assert_error(
+        ran, 2, r"There is no good backup of 'production' \(another\)", "`monarch backup production`"
+    )
 
 
 @pytest.mark.parametrize("how", ["a newer monarch", "no right to read"])

@@ -49,7 +49,7 @@ def test_check_says_by_its_code_how_it_is(project: Folder) -> None:
     project.inside("migrate", "dev")
     ran = project.inside("check", "dev")
     assert ran.code == 6
-    assert f"Failed or cut off on dev: {three}" in ran.out
+    assert f"Failed or interrupted on dev: {three}" in ran.out
     edit(project, three, "raise ValueError", "pass")
     project.inside("migrate", "dev", "--retry")
     (project.path / "migrations" / f"{three}.py").unlink()
@@ -58,7 +58,7 @@ def test_check_says_by_its_code_how_it_is(project: Folder) -> None:
     (project.path / "migrations" / f"{one}.py").unlink()
     ran = project.inside("check", "dev")
     assert ran.code == 7
-    assert f"Have run, and are gone: {one}" in ran.out
+    assert f"Have run, but their files are gone: {one}" in ran.out
     project.settings(dev={"host": "127.0.0.1:9", "db_name": "x", "serverSelectionTimeoutMS": 200})
     assert check() == 5
 

@@ -40,7 +40,7 @@ def test_to_and_only_and_the_plan_of_both(project: Folder) -> None:
     again = project.inside("migrate", "dev", "--only", "one")
     assert (again.code, again.out) == (
         0,
-        f"Nothing to do of what was asked for. Not done yet on dev: {keys[2]}\n",
+        f"None of the selected migrations is pending. Not done yet on dev: {keys[2]}\n",
     )
     assert project.inside("migrate", "dev", "--only", "three").code == 0
     assert ran_by(project) == ["One", "Two", "Three"]

@@ -417,7 +417,7 @@ def test_threads_that_are_left_behind_are_named(project: Folder) -> None:
     project.migration("threads", body)
     ran = project.monarch("migrate", "dev")
     assert ran.code == 0
-    assert "Waiting for what still runs in this process: left behind" in ran.err
+    assert "Waiting for threads that still run: left behind" in ran.err
 
 
 # Documents that somebody has damaged by hand

@@ -68,22 +68,22 @@ def test_the_last_colon_counts_where_a_source_may_have_colons() -> None:
 
 
 def test_what_is_missing_is_called_by_its_name() -> None:
-    with pytest.raises(UsageError, match="'2014' says no environment"):
+    with pytest.raises(UsageError, match="'2014' names no environment"):
         BACKUP.convert("2014", None, None)
-    with pytest.raises(UsageError, match="':dev' says no backup before the colon"):
+    with pytest.raises(UsageError, match="':dev' has no backup before the colon"):
         BACKUP.convert(":dev", None, None)
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("production", "'production' says only one environment, and FROM:TO takes two."),
-        ("", "'' says no environment, and FROM:TO takes two."),
-        ("a:b:c", "'a:b:c' has 2 colons, and FROM:TO has one."),
-        ("a::b", "'a::b' has 2 colons, and FROM:TO has one."),
-        (":b", "':b' says no environment before the colon."),
-        ("a:", "'a:' says no environment behind the colon."),
-        (":", "':' says no environment before the colon."),
+        ("production", "'production' names only one environment, but FROM:TO takes two."),
+        ("", "'' names no environment, but FROM:TO takes two."),
+        ("a:b:c", "'a:b:c' has 2 colons, but FROM:TO has one."),
+        ("a::b", "'a::b' has 2 colons, but FROM:TO has one."),
+        (":b", "':b' has no environment before the colon."),
+        ("a:", "'a:' has no environment after the colon."),
+        (":", "':' has no environment before the colon."),
     ],
 )
 def test_what_is_no_pair_is_told_with_an_example(value: str, message: str) -> None:
@@ -91,7 +91,7 @@ def test_what_is_no_pair_is_told_with_an_example(value: str, message: str) -> No
     with pytest.raises(UsageError) as caught:
         ENVIRONMENTS.convert(value, None, context)
     assert caught.value.message == message
-    assert caught.value.hint == "Like: monarch copy_db production:development"
+    assert caught.value.hint == "For example: monarch copy_db production:development"
     assert caught.value.exit_code == 2
 
 

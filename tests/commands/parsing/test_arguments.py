@@ -3,7 +3,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from monarch.commands.parsing.durations import DURATION
+from monarch.commands.parsing.arguments import DURATION
 
 
 @pytest.mark.parametrize(
@@ -16,5 +16,5 @@ def test_a_time_as_people_write_it(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "-1", "10x", "m", "1d", "1 h", "1h30", "1e3", "nan", "inf"])
 def test_what_is_no_time(text: str) -> None:
-    with pytest.raises(click.BadParameter, match="write 90s, 10m or 1h30m"):
+    with pytest.raises(click.BadParameter, match="Use 90s, 10m or 1h30m"):
         DURATION.convert(text, None, None)

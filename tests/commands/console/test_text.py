@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from monarch.commands.console.output import count, duration
+from monarch.commands.console.text import count, duration
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,56 @@
+"""Progress in lines of text."""
+
+from __future__ import annotations
+
+import click
+
+from monarch.commands.console.interrupts import was_signalled
+from monarch.commands.console.text import count, duration
+from monarch.errors import MonarchError
+from monarch.progress import Progress
+
+
+class ProgressLines(Progress):
+    """Progress in words: notes and what the work waits for on stderr, what has happened on stdout.
+
+    If the output cannot be written any more, the run stops between two migrations.
+    """
+
+    def waiting(self, why: str) -> None:
+        click.echo(f"Waiting: {why} …", err=True)
+
+    def mended(self, what: str) -> None:
+        click.echo(f"Note: {what}.", err=True)
+
+    def noted(self, what: str) -> None:
+        click.echo(f"Note: {what}.", err=True)
+
+    def backed_up(self, name: str) -> None:
+        self.noted(f"backed up as {name}, and verified")
+
+    def must_stop(self) -> bool:
+        return was_signalled()
+
+    def planned(self, environment: str, keys: tuple[str, ...]) -> None:
+        self._print(f"{count(len(keys), 'migration')} to run on {environment}:")
+
+    def started(self, key: str) -> None:
+        self._print(f"{click.style('->', fg='cyan')} {key}")
+
+    def finished(self, key: str, seconds: float, documents: int, echoed: str) -> None:
+        wrote = f", {count(documents, 'document')} written" if documents else ""
+        self._print(f"   {click.style('done', fg='green')} in {duration(seconds)}{wrote}")
+
+    def _print(self, line: str) -> None:
+        try:
+            click.echo(line)
+        except OSError as error:
+            raise output_lost(error) from error
+
+
+def output_lost(error: OSError) -> MonarchError:
+    """The error of a run that stops because its output cannot be written any more."""
+    return MonarchError(
+        f"The output cannot be written ({error.strerror}), so the run has stopped.",
+        "The migrations that are done are recorded. Run `monarch list_migrations ENVIRONMENT`.",
+    )

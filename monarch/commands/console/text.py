@@ -1,0 +1,64 @@
+"""Texts as people read them: numbers, names, and what a terminal can show."""
+
+from __future__ import annotations
+
+
+def count(number: int, noun: str) -> str:
+    """``1 migration``, ``2 migrations``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """A duration that a person reads at a glance."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def size(number: float) -> str:
+    """A number of bytes that a person reads at a glance, in powers of a thousand."""
+    if number < 1000:
+        return f"{number:.0f} B"
+    for unit in ("kB", "MB", "GB"):
+        number /= 1000
+        if number < 999.5:
+            return f"{number:.1f} {unit}" if number < 99.95 else f"{number:.0f} {unit}"
+    return f"{number / 1000:.1f} TB"
+
+
+def engine_label(engine: str, versions: tuple[str, ...]) -> str:
+    """An engine with the versions of its programs."""
+    return f"{engine} ({', '.join(versions)})"
+
+
+def printable(text: str) -> str:
+    """``text`` with its control characters escaped: a name from a database must not control a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def shell(word: str) -> str:
+    """``word`` quoted for a shell: a name must not run anything."""
+    import shlex
+
+    return shlex.quote(printable(word))
+
+
+def width(text: str) -> int:
+    """The number of columns that ``text`` takes in a terminal."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
+
+
+def shorten(text: str, most: int) -> str:
+    """``text`` without its middle, if it has more than ``most`` characters."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]}…{text[-(most - most // 2 - 1) :]}"

@@ -1,0 +1,89 @@
+"""``verify_backup``."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from monarch.commands.console.output import print_json, summary
+from monarch.commands.console.progress_bar import ProgressBar
+from monarch.commands.console.text import count, duration, printable
+from monarch.commands.parsing.arguments import BACKUP, json_option, this_project
+from monarch.errors import DamagedError, MonarchError, StoreError, UsageError
+
+if TYPE_CHECKING:
+    from monarch.backups.verification import VerifiedBackup
+
+
+@click.command("verify_backup")
+@click.argument("names", metavar="[NAME]...", nargs=-1, type=BACKUP)
+@click.option("--all", "all_of_them", is_flag=True, help="Verify every backup.")
+@json_option
+def verify_backup(names: tuple[str, ...], all_of_them: bool, as_json: bool) -> None:
+    """Read backups to their end, and check every byte.
+
+    Compares the SHA-256 of the archive, every document's frame, every collection's checksum, and the
+    numbers in the manifest. Touches no database.
+
+    \b
+    Examples:
+      monarch verify_backup app__2026_11_28
+      monarch verify_backup --all --json
+    """
+    if bool(names) == all_of_them:
+        wrong = "Both names and --all are given." if names else "No backup is named."
+        raise UsageError(wrong, "Name the backups, or use --all for all of them.")
+    project = this_project()
+    with ProgressBar() as bar:
+        report = partial(_show, bar, as_json)
+        verified = project.verify_backups(*names, progress=bar, report=report)
+    if as_json:
+        print_json([_as_json(one) for one in verified])
+    _require_good(verified)
+    if not verified:
+        place = project.backups.store.place
+        raise MonarchError(f"There are no backups in {place}.", "Check BACKUPS in migrations/settings.py.")
+    if not as_json and all_of_them:
+        click.echo(f"{count(len(verified), 'backup')}, all of them good.")
+
+
+def _show(bar: ProgressBar, as_json: bool, verified: VerifiedBackup) -> None:
+    if as_json:
+        return
+    bar.clear()
+    name = printable(verified.backup.name)
+    if verified.good:
+        contents = f"{summary(verified.collections)}, read in {duration(verified.seconds)}"
+        click.echo(f"{click.style('good', fg='green')} {name}: {contents}")
+        return
+    verdict, colour = ("unread", "yellow") if verified.good is None else ("BROKEN", "red")
+    click.echo(f"{click.style(verdict, fg=colour)} {name}: {printable(verified.why or '')}")
+
+
+def _as_json(verified: VerifiedBackup) -> dict[str, Any]:
+    backup = verified.backup
+    return {"name": backup.name, "archive": backup.archive, "good": verified.good, "why": verified.why}
+
+
+def _require_good(verified: tuple[VerifiedBackup, ...]) -> None:
+    """Check that all backups are good.
+
+    :raises DamagedError: if one cannot be restored.
+    :raises StoreError: if one could not be read.
+    """
+    good, broken, unread = (
+        [printable(one.backup.name) for one in verified if one.good is verdict]
+        for verdict in (True, False, None)
+    )
+    of = count(len(verified), "backup")
+    if broken:
+        hint = f"The newest good one of these is {good[-1]!r}." if good else "None of these is good."
+        raise DamagedError(f"{len(broken)} of {of} cannot be restored: {', '.join(broken)}.", hint)
+    if unread:
+        why = next(printable(one.why or "") for one in verified if one.good is None)
+        raise StoreError(
+            f"{len(unread)} of {of} could not be read: {', '.join(unread)}. {why}",
+            "This tells nothing about their contents. Fix the cause and run it again.",
+        )
