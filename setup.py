@@ -1,3 +1,5 @@
+"""What the package is: its files, what it needs, and its commands."""
+
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -20,7 +22,21 @@ TEST = [
     "pytest-xdist",
     "trustme",
 ]
-DEV = [*TEST, "boto3-stubs[s3]", "build", "mypy>=1.13", "rich", "ruff", "tox>=4", "types-pexpect"]
+# Pinned: another version formats, or finds, something else. The hooks of pre-commit run these too.
+LINT = ["codespell==2.4.3", "docutils", "pygments", "ruff==0.17.6", "towncrier>=24.8"]
+COVERAGE = ["coverage>=7.10"]
+DEV = [
+    *TEST,
+    *LINT,
+    *COVERAGE,
+    "boto3-stubs[s3]",
+    "build",
+    "mypy>=1.13",
+    "pre-commit",
+    "rich",
+    "tox>=4",
+    "types-pexpect",
+]
 
 version: dict[str, str] = {}
 exec((HERE / "monarch" / "version.py").read_text(), version)
@@ -50,7 +66,13 @@ setup(
         "isal>=1.6",
         "pymongo>=4.9.1",
     ],
-    extras_require={"embedded": EMBEDDED, "test": TEST, "dev": DEV},
+    extras_require={
+        "embedded": EMBEDDED,
+        "test": TEST,
+        "lint": LINT,
+        "coverage": COVERAGE,
+        "dev": DEV,
+    },
     entry_points={
         "console_scripts": ["monarch = monarch.commands:main"],
         "pytest11": ["monarch = monarch.pytest_plugin"],

@@ -1,5 +1,6 @@
-"""``migrate`` with nothing to do, beside other tools: ``python -m benchmarks.migrations [--rounds N]``, from
-the top of the repository.
+"""``migrate`` with nothing to do, beside other tools: ``python -m benchmarks.migrations [--rounds N]``.
+
+Run it from the top of the repository.
 
 What monarch, migrate-mongo, pymongo-migrate and mongodb-migrations do in a deployment that brings no
 migration, over 0, 100, 1,000 and 10,000 that have run: all of each command, the start of Python or of Node

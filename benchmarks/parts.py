@@ -1,5 +1,6 @@
-"""A query for each of many collections: ``python -m benchmarks.parts [--rounds N]``, from the top of the
-repository.
+"""A query for each of many collections: ``python -m benchmarks.parts [--rounds N]``.
+
+Run it from the top of the repository.
 
 ``backup`` with a query set beside ``backup`` without one, with each engine. There are 200 collections, and
 the query of each finds all that it holds: both write the same documents. All of each command, Python's

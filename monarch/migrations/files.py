@@ -125,8 +125,7 @@ class Loaded:
 
 
 def load_all(files: tuple[MigrationFile, ...], root: Path) -> Mapping[str, Loaded]:
-    """What is in ``files``, by their keys: all of it before the first runs, so that a broken file changes
-    nothing.
+    """Load all ``files``, by their keys, before the first one runs: a broken file changes nothing.
 
     :raises ProjectError: if one cannot be loaded.
     """

@@ -13,7 +13,7 @@ from monarch.version import __version__
 
 
 def identity() -> dict[str, Any]:
-    """This process, as it is recorded: host, user, pid, when it began, and monarch's version."""
+    """Describe the running process: host, user, pid, when it started, and the version of monarch."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name

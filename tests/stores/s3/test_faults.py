@@ -140,7 +140,7 @@ def test_parts_have_the_size_that_was_said(
 def test_a_list_of_parts_that_is_changed_on_the_way_makes_no_other_file(
     store: S3Store, direct: S3Store, proxy: FaultyProxy, at: int
 ) -> None:
-    """This server believes it, as over plain http some do, at two of these places: a part twice, or none."""
+    """The server accepts it at two of these places, as some do over plain http: a part twice, or none."""
     proxy.add("flip request", COMPLETE, at=at)
     try:
         write(store)

@@ -198,8 +198,11 @@ KINDS: Mapping[str, type[SwapStep]] = {
 
 
 def to_document(step: SwapStep) -> Document:
-    """``step`` as it is written down: what it has to remember as BSON, since options of collections hold
-    names and values that not every server takes in a document."""
+    """Return ``step`` as the swap log stores it.
+
+    Its details are BSON in one value: options of collections hold names and values that not every server
+    accepts in a document.
+    """
     remembered = {field.name: getattr(step, field.name) for field in fields(step)}  # type: ignore[arg-type]
     return {"step": step.kind, "details": Binary(bson.encode(remembered, codec_options=CODEC))}
 
