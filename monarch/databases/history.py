@@ -82,7 +82,8 @@ class Record:
     """What is known of one migration: its ``key`` is the name of its file without ``.py``.
 
     ``attempt`` is known of those that have not finished, if monarch itself ran them; of one that is to run
-    again whenever its file changes, ``repeats`` is the checksum of the file that ran last.
+    again whenever its file changes, ``repeats`` is the checksum of the file that ran last. ``settled`` is
+    False if a run was killed before it could write this state, see `HistoryWriter.settle`.
     """
 
     key: str
@@ -90,6 +91,7 @@ class Record:
     processed_at: datetime | None = None
     attempt: Attempt | None = None
     repeats: str | None = None
+    settled: bool = True
 
 
 @dataclass(frozen=True)
@@ -130,12 +132,12 @@ class AttemptStats:
 class JournalEntry:
     """One entry of the journal: an attempt, or what somebody has said of a migration.
 
-    ``outcome`` is None while it goes on. Times are the server's, in UTC.
+    ``outcome`` is Processing while it runs. Times are the server's, in UTC.
     """
 
     key: str
     action: Action
-    outcome: MigrationState | None
+    outcome: MigrationState
     started_at: datetime | None
     finished_at: datetime | None = None
     seconds: float | None = None
@@ -217,11 +219,16 @@ class HistoryWriter(ABC):
         """See that it still has the lease. Costs nothing as long as that was renewed a moment ago."""
 
     @abstractmethod
-    def begin(self, begun: AttemptStart, transaction: object = None) -> OpenAttempt:
-        """Record that an attempt begins, in ``transaction`` if it does.
+    def settle(self) -> None:
+        """Finish the records of runs that were killed; later calls do nothing.
 
-        One that was cut off before is recorded as that, and what is left open of its transaction is undone.
+        Attempts that were cut off are closed as interrupted and their transactions ended. A state that was
+        not written any more is written. `begin` and `mark` do this first.
         """
+
+    @abstractmethod
+    def begin(self, begun: AttemptStart, transaction: object = None) -> OpenAttempt:
+        """Record that an attempt begins, in ``transaction`` if it runs in one."""
 
     @abstractmethod
     def mark(

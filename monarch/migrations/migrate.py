@@ -104,7 +104,7 @@ class MigrationRun:
             if wait == 0:
                 raise
         else:
-            if not steps:
+            if not steps and all(record.settled for record in records.values()):
                 return self._migrated((), records)
             self._load(steps, loaded)  # what cannot be loaded is told before anybody is waited for
         with self._held_until(f"migrate {name}", wait, deadline) as lease:
@@ -163,6 +163,7 @@ class MigrationRun:
         back_up: Callable[[], str] | None,
     ) -> RunResult:
         if not steps:
+            self.database.recorder(lease).settle()
             return self._migrated((), records)
         context = HookContext(self.environment, tuple(step.key for step in steps))
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -145,7 +145,7 @@ def check_status(files: tuple[MigrationFile, ...], history: HistoryReader, envir
     """Whether ``environment`` is up to date. Asks its server at most twice."""
     records = history.read()
     # To recognize a run that was cut off, `read` has already asked twice.
-    cut_off = any(record.state is MigrationState.INTERRUPTED for record in records.values())
+    cut_off = any(r.state is MigrationState.INTERRUPTED or not r.settled for r in records.values())
     return judge(environment, list_status(files, records, None if cut_off else history.checksums()))
 
 
@@ -191,13 +191,4 @@ def read_journal(
     entries = history.entries(migration, last=last)
     if migration is not None and not entries:  # A whole key is found even if its file is gone.
         entries = history.entries(find_migration(files, migration).key, last=last)
-    if all(entry.outcome is not None for entry in entries):
-        return entries
-    # An open attempt is running or was cut off, which only the history knows.
-    records = history.read()
-    return tuple(
-        entry
-        if entry.outcome or entry.key not in records
-        else replace(entry, outcome=records[entry.key].state)
-        for entry in entries
-    )
+    return entries

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from monarch.databases.history import MigrationState
-from monarch.databases.mongo.collection_names import JOURNAL
+from monarch.databases.mongo.collection_names import HISTORY, JOURNAL
 from tests.support.runs.migrate_runs import Ground, Machine, Run, gate, ground, in_a_while, named, records
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import Mongod, run_mongod
@@ -157,16 +157,22 @@ def test_after_a_kill_at_every_command_the_history_is_true(place: Ground, moment
     assert cut == {None, "m00", "m01"}
 
 
-def test_who_is_killed_between_the_state_and_the_journal_has_its_end_there(place: Ground) -> None:
-    """It has completed, and the next run says so in the journal."""
+@pytest.mark.parametrize("last", [False, True])
+def test_a_run_killed_between_the_journal_and_the_state_has_completed(place: Ground, last: bool) -> None:
+    """The next run writes the state, also if nothing else is left to do."""
     place.write(2)
-    state, journal = records(place.commands())[0]
-    for number in range(state, journal + 1):
+    journal, state = records(place.commands())[-1 if last else 0]
+    for number in range(journal, state + 1):
         place.forget()
         run = place.run("migrate", "dev")
         place.proxy.at(number, run.kill)
-        with named(f"It was killed before command {number}, of {state} to {journal}."), run:
+        with named(f"It was killed before command {number}, of {journal} to {state}."), run:
             assert run.end() == -signal.SIGKILL, run.said
+            place.settle()
+            stored = place.database[HISTORY].distinct("state", {"key": place.keys["m01" if last else "m00"]})
+            assert stored == ["Processing"]
+            completed = place.states()["m01" if last else "m00"] is MigrationState.COMPLETED
+            assert completed == (number == state)
             place.mend()
             open_ones = {"outcome": {"$exists": False}}
             assert place.database[JOURNAL].count_documents(open_ones) == 0
@@ -228,8 +234,8 @@ def test_what_the_server_forgets_when_it_dies_is_not_called_done(tmp_path: Path,
     """What a migration has written and the server has not put on its disk yet is gone when it is killed."""
     with ground(Folder(tmp_path), mongod.port) as place:
         place.write(2)
-        state, _ = records(place.commands())[-1]
-        place.proxy.at(state, partial(die, mongod))
+        journal, _ = records(place.commands())[-1]
+        place.proxy.at(journal, partial(die, mongod))
         with place.run("migrate", "dev") as run:
             look_after_trouble(place, run)
 

@@ -153,9 +153,9 @@ def test_who_was_stopped_between_two_migrations_does_not_begin_the_next(
 ) -> None:
     place.write(3)
     commands = place.commands()
-    _, journal = records(commands)[0]
+    _, state = records(commands)[0]
     # Renewing the lease now and then, in the background, is no aggregation.
-    number = [command.name for command in commands[:journal]].count("aggregate")
+    number = [command.name for command in commands[:state]].count("aggregate")
     with place.run("migrate", "dev", machine=Machine(host, lease=LEASE_LASTS)) as late:
         place.stop(late, number, moment="after", only="aggregate")
         late.await_stop()
@@ -188,7 +188,7 @@ def test_what_arrives_after_somebody_has_taken_over_changes_nothing(place: Groun
     # Once it has the lease it reads the history again; what comes behind that is for its migrations.
     first = names.index("insert")
     read = max(number for number in range(1, first) if commands[number - 1][::2] == ("aggregate", HISTORY))
-    # Behind the last state there is nothing left to be taken over.
+    # After the last entry of the journal there is nothing left to take over.
     last, _ = records(commands)[-1]
     for number in range(1 + half, last + 1, 2):
         with named(f"The others came before command {number}, {names[number - 1]}."):

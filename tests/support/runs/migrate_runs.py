@@ -377,7 +377,7 @@ def ground(folder: Folder, server: int) -> Iterator[Ground]:
 
 
 def records(commands: list[Command]) -> list[tuple[int, int]]:
-    """By which commands, counted from 1, each migration's end is recorded: its state, and the journal."""
+    """The commands, counted from 1, that record each migration's end: in the journal, then its state."""
     found = []
     inserts = [number for number, command in enumerate(commands, 1) if command.name == "insert"]
     for last in inserts[1::2]:

@@ -23,7 +23,7 @@ from pymongo.errors import PyMongoError
 
 from monarch import Project
 from monarch.databases.mongo import retry as patience
-from monarch.databases.mongo.history import writer as recorder
+from monarch.databases.mongo.history.attempt import MongoOpenAttempt
 from monarch.errors import MonarchError
 from monarch.progress import Progress
 from tests.support.runs.copy_kills import Victim
@@ -269,7 +269,7 @@ def _migrate(root: str, pipe: Connection, retry: bool, stops: Collection[str], p
 
 def _stop_around_the_commit(stops: Collection[str]) -> None:
     """The only moments that neither a migration nor what is told of it can be at."""
-    commit, fail = ClientSession.commit_transaction, recorder.MongoOpenAttempt.fail
+    commit, fail = ClientSession.commit_transaction, MongoOpenAttempt.fail
 
     def committing(session: ClientSession) -> None:
         if "committing" in stops:
@@ -278,13 +278,13 @@ def _stop_around_the_commit(stops: Collection[str]) -> None:
         if "committed" in stops:
             meet("committed")
 
-    def failing(attempt: recorder.MongoOpenAttempt, *arguments: Any) -> None:
+    def failing(attempt: MongoOpenAttempt, *arguments: Any) -> None:
         if "failing" in stops:
             meet("failing")
         fail(attempt, *arguments)
 
     ClientSession.commit_transaction = committing  # type: ignore[method-assign,assignment]
-    recorder.MongoOpenAttempt.fail = failing  # type: ignore[method-assign,assignment]
+    MongoOpenAttempt.fail = failing  # type: ignore[method-assign,assignment]
 
 
 START = (

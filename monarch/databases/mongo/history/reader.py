@@ -1,23 +1,18 @@
-"""The history of migrations in MongoDB, as it is read.
-
-``mongo_migration_history`` is the original's, and stays as it was: one document a migration, of
-``key``, ``state`` and ``processed_at``. Beside it ``mongo_migration_journal`` holds a document for
-every attempt: who, from when to when, how it ended, and the traceback. Times are the server's.
-"""
+"""The history of migrations in MongoDB, as it is read; nothing here writes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import ReadPreference
 from pymongo.database import Database as PyMongoDatabase
 
 from monarch.databases.environment import Environment
 from monarch.databases.history import (
+    UNFINISHED,
     Action,
     Attempt,
     HistoryReader,
@@ -28,73 +23,148 @@ from monarch.databases.history import (
 )
 from monarch.databases.mongo.collection_names import HEAD, HISTORY, JOURNAL, LEASE, SWAP, THE_LEASE
 from monarch.databases.mongo.connection import explained
+from monarch.databases.mongo.history.reconcile import (
+    ANY_DATE,
+    NO_ATTEMPTS,
+    STRONGEST,
+    outcome_of,
+    reconcile,
+)
 from monarch.databases.mongo.swap_state import unfinished as describe_unfinished
 from monarch.errors import ServerError
 from monarch.system import process_identity as owner
 
-# Where an original that ran twice at once has left two documents of a key, the first of these counts.
-_STRONGEST = (MigrationState.COMPLETED, MigrationState.PROCESSING, MigrationState.FAILED, MigrationState.NEW)
-_STORED = frozenset(state.value for state in _STRONGEST)
-_COMPLETED = MigrationState.COMPLETED.value
+Document = Mapping[str, Any]
+_STORED = frozenset(state.value for state in STRONGEST)
+_PROCESSING, _COMPLETED = MigrationState.PROCESSING.value, MigrationState.COMPLETED.value
 # A newer monarch may write other words.
 _ACTIONS = {action.value: action for action in Action}
-_OUTCOMES = {
-    state.value: state
-    for state in (
-        MigrationState.NEW,
-        MigrationState.COMPLETED,
-        MigrationState.FAILED,
-        MigrationState.INTERRUPTED,
-    )
+# Removed before anything is sorted, which takes memory.
+_LONG = {"traceback": 0, "echoed": 0}
+_LAST_FIRST = {"started_at": -1, "_id": -1}
+_UNFINISHED_OR_REPEATABLE = {
+    "$or": [
+        {"outcome": {"$ne": _COMPLETED}, "action": {"$nin": NO_ATTEMPTS}},
+        {"repeatable": {"$exists": True}},
+    ]
 }
-# All in one command: what a history is worth depends on a swap that is just replacing it, what stands in
-# Processing on who holds the lease, and what is to run again on the checksum that ran last.
+
+
+def _union(collection: str, *pipeline: dict[str, Any]) -> dict[str, Any]:
+    return {"$unionWith": {"coll": collection, "pipeline": list(pipeline)}}
+
+
+# All in one command. What a history is worth depends on a swap that is just replacing it, what a state of
+# Processing means on the holder of the lease, and what runs again on the checksum that ran last.
 _EVERYTHING: list[dict[str, Any]] = [
     {"$project": {"_id": 0, "key": 1, "state": 1, "processed_at": 1}},
-    {
-        "$unionWith": {
-            "coll": SWAP,
-            "pipeline": [{"$match": {"_id": HEAD}}, {"$project": {"_id": 0, "swap": "$$ROOT"}}],
-        }
-    },
-    {
-        "$unionWith": {
-            "coll": LEASE,
-            "pipeline": [
-                {"$match": {"_id": THE_LEASE}},
-                {
-                    "$project": {
-                        "_id": 0,
-                        "lineage": 1,
-                        "run": "$holder.run",
-                        "held": {"$gt": ["$expires_at", "$$NOW"]},
-                    }
-                },
-            ],
-        }
-    },
-    {
-        "$unionWith": {
-            "coll": JOURNAL,
-            "pipeline": [
-                {"$match": {"$or": [{"outcome": {"$ne": _COMPLETED}}, {"repeatable": {"$exists": True}}]}},
-                {"$project": {"traceback": 0, "echoed": 0}},  # before they are sorted, which takes memory
-                {"$sort": {"started_at": 1, "_id": 1}},
-                {
-                    "$group": {
-                        "_id": {"key": "$key", "completed": {"$eq": ["$outcome", _COMPLETED]}},
-                        "attempt": {"$last": "$$ROOT"},
-                    }
-                },
-                {"$project": {"_id": 0, "attempt": 1}},
-            ],
-        }
-    },
+    _union(SWAP, {"$match": {"_id": HEAD}}, {"$project": {"_id": 0, "swap": "$$ROOT"}}),
+    _union(
+        LEASE,
+        {"$match": {"_id": THE_LEASE}},
+        {
+            "$project": {
+                "_id": 0,
+                "lineage": 1,
+                "run": "$holder.run",
+                "held": {"$gt": ["$expires_at", "$$NOW"]},
+            }
+        },
+    ),
+    _union(
+        JOURNAL,
+        {"$match": _UNFINISHED_OR_REPEATABLE},
+        {"$project": _LONG},
+        {"$sort": {"started_at": 1, "_id": 1}},
+        {
+            "$group": {
+                "_id": {"key": "$key", "completed": {"$eq": ["$outcome", _COMPLETED]}},
+                "attempt": {"$last": "$$ROOT"},
+            }
+        },
+        {"$project": {"_id": 0, "attempt": 1}},
+    ),
 ]
-# Dates that Python has not are no reason to read nothing.
-_ANY_DATE: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+# The last attempt at each migration in Processing, also if it completed.
+_LAST_ATTEMPTS = _union(
+    HISTORY,
+    {"$match": {"state": _PROCESSING}},
+    {
+        "$lookup": {
+            "from": JOURNAL,
+            "let": {"key": "$key"},
+            "pipeline": [
+                {"$match": {"$expr": {"$eq": ["$key", "$$key"]}, "action": {"$nin": NO_ATTEMPTS}}},
+                {"$project": _LONG},
+                {"$sort": _LAST_FIRST},
+                {"$limit": 1},
+            ],
+            "as": "last",
+        }
+    },
+    {"$unwind": "$last"},
+    {"$project": {"_id": 0, "last": 1}},
+)
 # One answer for all of ten thousand migrations.
 _BATCH = 100_000
+
+
+@dataclass
+class _Found:
+    """What one command has read: the records as they are stored, and what the journal has of each key.
+
+    ``outcomes`` are those of the last attempts, as `resolve` decides them; None while they run.
+    """
+
+    records: dict[str, Record] = field(default_factory=dict)
+    attempts: dict[str, list[Document]] = field(default_factory=dict)
+    last: dict[str, Document] = field(default_factory=dict)
+    lease: Document = field(default_factory=dict)
+    outcomes: dict[str, MigrationState | None] = field(default_factory=dict)
+
+    def resolve(self) -> bool:
+        """Let the records say what is true; whether that is certain.
+
+        It is not certain that a run was cut off: it may have ended while the history was read.
+        """
+        certain = True
+        processing = {key for key, r in self.records.items() if r.state is MigrationState.PROCESSING}
+        for key in processing | self.attempts.keys():
+            record = self._resolve(self.records.get(key, Record(key, MigrationState.NEW)))
+            certain &= key not in processing or record.state is MigrationState.PROCESSING
+            if key in self.records:
+                self.records[key] = record
+        return certain
+
+    def _resolve(self, record: Record) -> Record:
+        attempts = self.attempts.get(record.key, ())
+        unfinished = next((entry for entry in attempts if entry.get("outcome") != _COMPLETED), None)
+        entry = self.last.get(record.key, unfinished)
+        running = entry is not None and self._may_run(entry)
+        true = reconcile(record.state, record.processed_at, entry, running=running)
+        self.outcomes[record.key] = true.outcome
+        completed = [one for one in attempts if one.get("outcome") == _COMPLETED]
+        if entry is not None and true.outcome is MigrationState.COMPLETED:
+            completed.append(entry)
+        repeats = completed[-1] if completed and completed[-1].get("repeatable") is True else {}
+        if entry is not None and outcome_of(entry) is MigrationState.COMPLETED:
+            entry = None  # it is not the one that left this state
+        return replace(
+            record,
+            state=true.state,
+            processed_at=true.since,
+            settled=true.stored is record.state,
+            repeats=repeats.get("checksum"),
+            attempt=_attempt(entry, running) if entry and true.state in UNFINISHED else None,
+        )
+
+    def _may_run(self, entry: Document) -> bool:
+        """Whether the run that made ``entry`` may be alive: here, or as the holder of the lease."""
+        here, alive = owner.is_here(entry), owner.is_alive(entry)
+        run = self.lease.get("run") if self.lease.get("held") else None
+        holds = run is not None and entry.get("run") == run and not (here and not alive)
+        lineage = entry.get("lineage") in (None, self.lease.get("lineage"))
+        return (alive and lineage) or holds
 
 
 class MongoHistoryReader(HistoryReader):
@@ -102,50 +172,47 @@ class MongoHistoryReader(HistoryReader):
 
     def __init__(self, environment: Environment, database: PyMongoDatabase[dict[str, Any]]) -> None:
         self._environment = environment
-        # Whatever the settings say of reads, the history is read where it is written.
-        database = database.with_options(_ANY_DATE, ReadPreference.PRIMARY)
+        # The history is read where it is written, also if the settings prefer to read elsewhere.
+        database = database.with_options(ANY_DATE, ReadPreference.PRIMARY)
         self._history = database[HISTORY]
         self._journal = database[JOURNAL]
 
     def read(self) -> Mapping[str, Record]:
-        records = self._read()
-        if any(_seems_cut_off(record) for record in records.values()):
-            # Or it ended while the history was read: then its state says so by now.
-            records = self._read()
-        for key, record in records.items():
-            told = _told(record)
-            if told is not record.state:
-                records[key] = replace(record, state=told)
-        return records
+        return self._read_resolved().records
 
-    def _read(self) -> dict[str, Record]:
-        records: dict[str, Record] = {}
-        attempts: list[Mapping[str, Any]] = []
-        lease: Mapping[str, Any] = {}
+    def _read_resolved(self) -> _Found:
+        found = self._read(_EVERYTHING)
+        if not found.resolve():
+            found = self._read([*_EVERYTHING, _LAST_ATTEMPTS])
+            found.resolve()
+        return found
+
+    def _read(self, pipeline: list[dict[str, Any]]) -> _Found:
+        found = _Found()
         with explained(self._environment):
-            for document in self._history.aggregate(_EVERYTHING, batchSize=_BATCH):
+            for document in self._history.aggregate(pipeline, batchSize=_BATCH):
                 if "swap" in document:
                     raise describe_unfinished(self._environment.name, document["swap"])
                 if "held" in document:
-                    lease = document
+                    found.lease = document
                 elif "attempt" in document:
-                    attempts.append(document["attempt"])
+                    found.attempts.setdefault(str(document["attempt"].get("key")), []).append(
+                        document["attempt"]
+                    )
+                elif "last" in document:
+                    found.last[str(document["last"].get("key"))] = document["last"]
                 else:
-                    _keep_the_stronger(records, self._record(document))
-        for attempt in attempts:
-            key = str(attempt.get("key"))
-            if key in records:
-                records[key] = _with_attempt(records[key], attempt, lease)
-        return records
+                    _keep_the_stronger(found.records, self._record(document))
+        return found
 
     def checksums(self) -> Mapping[str, str | None]:
-        said = {
+        counts = {
             "checksum": {"$exists": True},
             "action": {"$ne": Action.ROLLBACK.value},
             "outcome": {"$nin": [MigrationState.FAILED.value, MigrationState.INTERRUPTED.value]},
         }
         pipeline: list[dict[str, Any]] = [
-            {"$match": said},
+            {"$match": counts},
             {"$project": {"key": 1, "checksum": 1, "started_at": 1}},
             {"$sort": {"started_at": 1, "_id": 1}},
             {"$group": {"_id": "$key", "checksum": {"$last": "$checksum"}}},
@@ -158,7 +225,11 @@ class MongoHistoryReader(HistoryReader):
         with explained(self._environment):
             found = self._journal.find({} if key is None else {"key": key}, {"places": 0})
             found = found.sort([("started_at", -1), ("_id", -1)]).limit(last or 0).allow_disk_use(True)
-            return tuple(_entry(document) for document in reversed(list(found)))
+            documents = list(found)[::-1]
+        outcomes: Mapping[str, MigrationState | None] = {}
+        if any(outcome_of(document) is None for document in documents):
+            outcomes = self._read_resolved().outcomes
+        return tuple(_entry(document, outcomes) for document in documents)
 
     def _record(self, document: Mapping[str, Any]) -> Record:
         key, state = document.get("key"), document.get("state")
@@ -179,38 +250,25 @@ class MongoHistoryReader(HistoryReader):
 
 def _keep_the_stronger(records: dict[str, Record], record: Record) -> None:
     known = records.get(record.key)
-    if known is None or _STRONGEST.index(record.state) < _STRONGEST.index(known.state):
+    if known is None or STRONGEST.index(record.state) < STRONGEST.index(known.state):
         records[record.key] = record
 
 
-def _with_attempt(record: Record, attempt: Mapping[str, Any], lease: Mapping[str, Any]) -> Record:
-    if attempt.get("outcome") == _COMPLETED:
-        repeats = attempt.get("checksum") if attempt.get("repeatable") is True else None
-        return replace(record, repeats=repeats)
-    if record.state in (MigrationState.COMPLETED, MigrationState.NEW):
-        return record
-    here = owner.is_here(attempt)
-    alive = owner.is_alive(attempt)
-    run = lease.get("run") if lease.get("held") else None
-    holds = run is not None and attempt.get("run") == run and not (here and not alive)
-    lineage = attempt.get("lineage") in (None, lease.get("lineage"))
-    return replace(
-        record,
-        attempt=Attempt(
-            who=owner.describe(attempt),
-            alive=(alive and lineage) or holds,
-            outcome=_outcome(attempt),
-            error=str(attempt["error"]) if attempt.get("error") else None,
-            action=_ACTIONS.get(str(attempt.get("action")), Action.RUN),
-            backup=attempt.get("backup"),
-            checksum=attempt.get("checksum"),
-            places=_places(attempt.get("places")),
-        ),
+def _attempt(entry: Document, alive: bool) -> Attempt:
+    return Attempt(
+        who=owner.describe(entry),
+        alive=alive,
+        outcome=outcome_of(entry),
+        error=str(entry["error"]) if entry.get("error") else None,
+        action=_ACTIONS.get(str(entry.get("action")), Action.RUN),
+        backup=entry.get("backup"),
+        checksum=entry.get("checksum"),
+        places=_places(entry.get("places")),
     )
 
 
 def _places(recorded: Any) -> dict[str, ScanPosition]:
-    """Where walks have come to; nothing of what is not as monarch writes it."""
+    """The positions of scans, without those that monarch did not write like this."""
     places = recorded if isinstance(recorded, Mapping) else {}
     whole = {
         label: place
@@ -220,44 +278,22 @@ def _places(recorded: Any) -> dict[str, ScanPosition]:
     return {label: ScanPosition(place["after"], place["documents"]) for label, place in whole.items()}
 
 
-def _told(record: Record) -> MigrationState:
-    """The state as it is told: what stands in Processing may have been cut off."""
-    attempt = record.attempt
-    if record.state is MigrationState.PROCESSING:
-        if attempt is not None and attempt.outcome is MigrationState.FAILED:
-            return MigrationState.FAILED
-        running = attempt is not None and attempt.alive and attempt.outcome is None
-        return MigrationState.PROCESSING if running else MigrationState.INTERRUPTED
-    if (
-        record.state is MigrationState.FAILED
-        and attempt is not None
-        and attempt.outcome is MigrationState.INTERRUPTED
-    ):
-        return MigrationState.INTERRUPTED
-    return record.state
+def _entry(document: Document, outcomes: Mapping[str, MigrationState | None]) -> JournalEntry:
+    """An entry of the journal; ``outcomes`` has those of open ones by their keys, None while they run."""
+    outcome = outcome_of(document) or outcomes.get(str(document.get("key"))) or MigrationState.PROCESSING
 
-
-def _seems_cut_off(record: Record) -> bool:
-    return record.state is MigrationState.PROCESSING and _told(record) is not MigrationState.PROCESSING
-
-
-def _outcome(document: Mapping[str, Any]) -> MigrationState | None:
-    return _OUTCOMES.get(str(document.get("outcome")))
-
-
-def _entry(document: Mapping[str, Any]) -> JournalEntry:
     def text(name: str) -> str | None:
         value = document.get(name)
         return None if value is None else str(value)
 
     def of_kind(name: str, kind: Any) -> Any:
-        value = document.get(name)  # by hand somebody may have written anything
+        value = document.get(name)  # somebody may have edited it by hand
         return value if isinstance(value, kind) else None
 
     return JournalEntry(
         key=str(document.get("key")),
         action=_ACTIONS.get(str(document.get("action")), Action.RUN),
-        outcome=_outcome(document),
+        outcome=outcome,
         started_at=of_kind("started_at", datetime),
         finished_at=of_kind("finished_at", datetime),
         seconds=of_kind("seconds", int | float),

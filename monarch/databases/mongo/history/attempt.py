@@ -1,0 +1,150 @@
+"""One attempt at a migration, from its beginning to its recorded end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+
+from monarch.databases.environment import Environment
+from monarch.databases.history import (
+    Action,
+    AttemptStart,
+    AttemptStats,
+    Failure,
+    MigrationState,
+    OpenAttempt,
+    ScanPosition,
+)
+from monarch.databases.mongo.collection_names import HISTORY, JOURNAL
+from monarch.databases.mongo.history.fenced_writes import FencedWrites
+from monarch.databases.mongo.history.migration_client import MongoTransaction
+from monarch.databases.mongo.retry import patiently
+from monarch.errors import NotCommitted, ServerError
+
+
+class MongoOpenAttempt(OpenAttempt):
+    """An attempt that ``writes`` records."""
+
+    def __init__(
+        self, writes: FencedWrites, begun: AttemptStart, transaction: MongoTransaction | None
+    ) -> None:
+        self._writes = writes
+        self._begun = begun
+        self._positions = {label: vars(position) for label, position in begun.places.items()}
+        self._session = transaction.session.session_id["id"] if transaction else None
+        self._server_process = _server_process(writes.environment, writes.history)
+        self._identity = ObjectId()
+
+    @property
+    def _described(self) -> dict[str, Any]:
+        """Its entry in the journal, as it begins."""
+        begun = self._begun
+        optional = {
+            "repeatable": begun.repeatable,
+            "backup": begun.backup,
+            "places": self._positions or None,
+            "session": self._session,
+        }
+        return {
+            "key": begun.key,
+            "action": begun.action.value,
+            "checksum": begun.checksum,
+            **{name: value for name, value in optional.items() if value is not None},
+            **self._writes.describe_run(begun.origin),
+        }
+
+    def record_start(self) -> None:
+        """Record that it begins."""
+        self._writes.write_entry(self._identity, self._described, started=True)
+        self._writes.set_state(self._begun.key, MigrationState.PROCESSING)
+        # If the lease is lost, nothing of this was written.
+        self._writes.lease.renew_patiently()
+
+    def complete(self, effort: AttemptStats, transaction: object = None) -> None:
+        key = self._begun.key
+        state = MigrationState.NEW if self._begun.action is Action.ROLLBACK else MigrationState.COMPLETED
+        details = {**_fields(effort), "outcome": MigrationState.COMPLETED.value}
+        if transaction is not None:
+            assert isinstance(transaction, MongoTransaction)
+            self._commit(transaction, state, details)
+            return
+        self._require_kept()
+        self._end(details, if_processing=key)
+        self._writes.set_state(key, state, of=MigrationState.PROCESSING)
+        self._writes.require_state(key, state)
+
+    def _require_kept(self) -> None:
+        """See that the server still has what the migration wrote, and will keep it."""
+        # This is acknowledged once it is on the disk, and with it all that was written before.
+        self._writes.lease.renew_patiently()
+        if self._server_process is None:
+            return
+        if _server_process(self._writes.environment, self._writes.history) != self._server_process:
+            raise ServerError(
+                "the server was restarted while it ran, and may have lost what was written before that.",
+            )
+
+    def _commit(self, transaction: MongoTransaction, state: MigrationState, details: dict[str, Any]) -> None:
+        self._writes.lease.renew_patiently()
+        try:
+            transaction.commit(lambda session: self._write_in(transaction, state, details, session))
+        except ServerError as error:
+            # It may be committed all the same, and the answer lost.
+            if self._writes.states(self._begun.key) != [state.value]:
+                raise NotCommitted(error.message, error.hint) from error
+
+    def _write_in(
+        self,
+        transaction: MongoTransaction,
+        state: MigrationState,
+        details: dict[str, Any],
+        session: ClientSession,
+    ) -> None:
+        # A run that took over meanwhile has written to the same documents, and one of the two is refused.
+        result = transaction.database[HISTORY].update_many(
+            {"key": self._begun.key, "state": MigrationState.PROCESSING.value},
+            {"$set": {"state": state.value}, "$currentDate": {"processed_at": True}},
+            session=session,
+        )
+        if result.matched_count == 0:
+            self._writes.require_state(self._begun.key, MigrationState.PROCESSING)
+        transaction.database[JOURNAL].update_one(
+            {"_id": self._identity},
+            {"$set": {**self._described, **details}, "$currentDate": {"finished_at": True}},
+            upsert=True,
+            session=session,
+        )
+
+    def fail(self, failure: Failure, effort: AttemptStats) -> None:
+        outcome = MigrationState.INTERRUPTED if failure.interrupted else MigrationState.FAILED
+        details = {"outcome": outcome.value, "error": failure.error, "traceback": failure.traceback}
+        self._end({**_fields(effort), **details})
+        self._writes.set_state(self._begun.key, MigrationState.FAILED, of=MigrationState.PROCESSING)
+        self._writes.require_state(self._begun.key, MigrationState.FAILED)
+
+    def remember(self, label: str, place: ScanPosition | None) -> None:
+        if place is None:
+            self._positions.pop(label, None)
+        else:
+            self._positions[label] = vars(place)
+        self._writes.write_entry(self._identity, {**self._described, "places": self._positions})
+        self._writes.lease.renew_patiently()
+
+    def _end(self, details: dict[str, Any], *, if_processing: str | None = None) -> None:
+        entry = {**self._described, **details}
+        self._writes.write_entry(self._identity, entry, ended=True, if_processing=if_processing)
+
+
+def _fields(effort: AttemptStats) -> dict[str, Any]:
+    return {"seconds": effort.seconds, "documents": effort.documents, "echoed": effort.echoed}
+
+
+def _server_process(environment: Environment, history: Collection[dict[str, Any]]) -> object:
+    """An id of a standalone server that changes when it restarts; None where others keep its data too."""
+    hello = patiently(environment, lambda: history.database.client.admin.command("hello"))
+    if "setName" in hello or hello.get("msg") == "isdbgrid":
+        return None
+    return hello.get("topologyVersion", {}).get("processId")
