@@ -101,11 +101,11 @@ def leave() -> None:
     Also skips pymongo's exit handler, which joins monitor threads that sleep for up to half a second each;
     they are daemons, and end with the process. If a later pymongo has no such handler, this does nothing.
     """
-    import signal
-
     _name_running_threads()
-    with suppress(ValueError):  # not in the main thread: the embedding program handles signals
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal = sys.modules.get("signal")  # without it no command ran
+    if signal is not None:
+        with suppress(ValueError):  # not in the main thread: the embedding program handles signals
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
     monitor = sys.modules.get("pymongo.synchronous.monitor")
     handler = getattr(monitor, "_shutdown_resources", None)
     if handler is not None:

@@ -13,7 +13,6 @@ from monarch.commands.console.boundary import guarded, show_traceback
 from monarch.commands.console.interrupts import signals_as_interrupts
 from monarch.commands.console.terminal import colour, columns
 from monarch.errors import EXIT_CODES, UsageError
-from monarch.system.spelling import nearest
 
 
 class Group(click.Group):
@@ -55,6 +54,8 @@ class Group(click.Group):
         :raises UsageError: if there is none, naming the nearest one.
         """
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            from monarch.system.spelling import nearest
+
             near = nearest(args[0], self.list_commands(ctx))
             hint = f"Did you mean {near!r}?" if near else "Run `monarch --help` to list all commands."
             raise UsageError(f"There is no command {args[0]!r}.", hint)
