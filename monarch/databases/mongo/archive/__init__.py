@@ -1,7 +1,7 @@
 """The archive format of mongodump and mongorestore, as a stream.
 
-There is no specification that covers all of it. These are the rules as the sources of MongoDB's mongo-tools
-have them (``common/archive``), tried with mongodump and mongorestore 100.3.1. Numbers are little-endian.
+No specification covers all of it. These rules come from the sources of MongoDB's mongo-tools
+(``common/archive``) and were tested with mongodump and mongorestore 100.3.1. Numbers are little-endian.
 
 An archive is::
 
@@ -12,29 +12,29 @@ An archive is::
     ff ff ff ff                                     and a terminator
     (header, documents*, ff ff ff ff)*              blocks
 
-The prelude. ``metadata`` is canonical Extended JSON in a string, ``{options, indexes, uuid, collectionName,
-type}``; ``size`` is 0. 100.3.1, which knows no time series, writes no ``type``; ``options`` are missing where
-there are none. More fields do no harm. ``server_version`` has to be a version. mongorestore reads four
-collections at once, or ``concurrent_collections`` if that is more: where one more is mixed with them, it
-stands still for ever.
+The prelude. ``metadata`` is a string of canonical Extended JSON: ``{options, indexes, uuid, collectionName,
+type}``. ``size`` is 0. Version 100.3.1 does not know time series and writes no ``type``. ``options`` are
+omitted where there are none. Additional fields are accepted. ``server_version`` must parse as a version.
+mongorestore reads four collections at once, or ``concurrent_collections`` if that is more. If one more
+collection is interleaved with them, mongorestore hangs.
 
 Blocks. A header is ``{db, collection, EOF, CRC}`` and nothing else. A collection has any number of blocks,
-mixed with those of others, and then one whose ``EOF`` is true, without documents. That one's ``CRC`` is the
-CRC-64/XZ of all its documents, one behind another, as a signed int64; elsewhere it is 0. What has no
-documents has this last block all the same, a view too: mongorestore creates a collection when it meets
-its first block, and fails at the end if one of the prelude was never seen. (mongodump gives it an empty block
-before that.)
+interleaved with those of other collections, and then a last block with ``EOF: true`` and no documents. The
+``CRC`` of the last block is the CRC-64/XZ of all documents of the collection, concatenated, as a signed
+int64; in the other blocks it is 0. A collection without documents, and a view, has this last block too:
+mongorestore creates a collection when it reads its first block, and fails at the end if a collection of the
+prelude had none. (mongodump writes an empty block before it.)
 
-Time series. The prelude has ``series`` with the type ``timeseries``. Its blocks hold buckets and are called
-``system.buckets.series``, or from server 8.3 on ``series``. mongodump 100.3.1 says nothing of a type, and its
-blocks are called ``series`` and hold documents. That is a collection with the option ``timeseries`` for
-mongorestore, which creates it and inserts into it: so can a time series travel whose buckets nobody may read.
+Time series. The prelude has ``series`` with the type ``timeseries``. Its blocks hold buckets and are named
+``system.buckets.series``, or from server 8.3 on ``series``. mongodump 100.3.1 writes no type; its blocks are
+named ``series`` and hold documents. mongorestore takes that for a collection with the option ``timeseries``,
+creates it and inserts into it. So a time series can be copied by a user who may not read its buckets.
 
-Clustered collections. Their index is among the indexes, and in the options. mongorestore 100.3.1, older than
-they are, tries to create it once more and fails, after the documents went in.
+Clustered collections. Their index is in the list of indexes and in the options. mongorestore 100.3.1 is older
+than clustered collections: it tries to create the index again and fails, after it has inserted the documents.
 
-No document may be longer than 16 MiB for mongorestore; this reader allows what a server allows itself.
-An intact archive is not yet a complete one: a mongodump that is interrupted closes its archive properly.
+mongorestore accepts documents of at most 16 MiB; this reader accepts what a server accepts.
+An intact archive may be incomplete: a mongodump that is interrupted closes its archive properly.
 """
 
 from __future__ import annotations
@@ -46,4 +46,4 @@ TERMINATOR = b"\xff\xff\xff\xff"
 
 
 class ArchiveError(DamagedError):
-    """An archive is damaged or cut off, or is none; or something cannot be put into one."""
+    """The bytes are no intact archive, or something cannot be stored in an archive."""

@@ -1,4 +1,4 @@
-"""The first part of an archive: which collections it holds, and what they are like."""
+"""The prelude, the first part of an archive: the collections it holds, with their options and indexes."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import bson
 from monarch.databases.mongo.archive import MAGIC, TERMINATOR, ArchiveError
 from monarch.databases.mongo.archive.metadata import (
     kind_in_archives,
-    not_sayable,
+    not_representable,
     read_metadata,
-    short,
+    shorten_error,
     write_metadata,
 )
 from monarch.databases.mongo.catalog.model import CODEC, Collection
 
-# Servers from here on keep no view beside the buckets of a time series.
+# From this server version on, a time series has no view beside its buckets.
 _WITHOUT_BUCKET_NAMES = (8, 3)
 _LONGEST = 16 << 20  # for mongorestore
 
 
 @dataclass(frozen=True)
 class Prelude:
-    """What an archive says of itself before its documents.
+    """The description of an archive that precedes its documents.
 
-    ``database`` is empty if one that was read has no collections, for then it does not say. At most
-    ``concurrent_collections`` of them are begun and not ended at any place; 4 is what mongodump does.
+    ``database`` is empty after reading an archive without collections: such an archive does not name it.
+    At most ``concurrent_collections`` collections are open at any point of the archive; mongodump uses 4.
     """
 
     database: str
@@ -39,14 +39,14 @@ class Prelude:
     concurrent_collections: int = 4
 
     def block_name(self, collection: Collection) -> str:
-        """What mongorestore expects the blocks of ``collection`` to be called."""
+        """Return the name that mongorestore expects in the block headers of ``collection``."""
         without = _version(self.server_version) >= _WITHOUT_BUCKET_NAMES
         return collection.name if without else collection.data_name
 
     def to_bytes(self) -> bytes:
-        """The beginning of an archive, the magic bytes included.
+        """Return the first bytes of the archive, including the magic bytes.
 
-        :raises ArchiveError: if something cannot be said in the format without loss.
+        :raises ArchiveError: if something cannot be represented in the format without loss.
         """
         header = {
             "concurrent_collections": self.concurrent_collections,
@@ -59,9 +59,9 @@ class Prelude:
 
     @classmethod
     def from_documents(cls, documents: Iterable[bytes]) -> Prelude:
-        """The prelude made of these documents, the terminator not among them.
+        """Parse the prelude from its documents, without the terminator.
 
-        :raises ArchiveError: if they are not those of one, or of more than one database.
+        :raises ArchiveError: if they are no prelude, or name more than one database.
         """
         rest = iter(documents)
         header = decode(next(rest, b""))
@@ -70,8 +70,8 @@ class Prelude:
         databases = sorted({_text(entry, "db") for entry in entries})
         if len(databases) > 1:
             raise ArchiveError(
-                f"The archive is of more than one database: {', '.join(map(repr, databases))}.",
-                "Make one of a single database, with: mongodump --db=NAME --archive",
+                f"The archive holds more than one database: {', '.join(map(repr, databases))}.",
+                "Create an archive of a single database: mongodump --db=NAME --archive",
             )
         prelude = cls(
             database=databases[0] if databases else "",
@@ -87,16 +87,19 @@ class Prelude:
 
 
 def decode(document: bytes) -> dict[str, Any]:
-    """Decode one of the archive's own documents, which it writes beside those of people."""
+    """Decode a document of the archive format itself: of the prelude, or a block header.
+
+    :raises ArchiveError: if it is not valid BSON.
+    """
     try:
         return bson.decode(document, CODEC)
-    except Exception as error:  # bson has an error of its own for some kinds of damage, not for all
-        raise ArchiveError(f"The archive is damaged: {short(error)}.") from error
+    except Exception as error:  # bson raises errors of its own for some kinds of damage only
+        raise ArchiveError(f"The archive is damaged: {shorten_error(error)}.") from error
 
 
 def _text(document: Mapping[str, Any], key: str) -> str:
     value = document.get(key)
-    if type(value) is not str:  # bson's Code is one too, and cannot be hashed
+    if type(value) is not str:  # bson's Code is a str too, and cannot be hashed
         raise ArchiveError(f"The archive is damaged: an entry of its prelude has no {key!r}.")
     return value
 
@@ -114,13 +117,13 @@ def _numbers(parts: Iterable[str]) -> Iterator[int]:
 
 
 def _to_entry(database: str, collection: Collection) -> bytes:
-    """The document of ``collection`` in the prelude."""
+    """Return the prelude's document for ``collection``."""
     kind = kind_in_archives(collection)
     text = write_metadata(collection)
     entry = {"db": database, "collection": collection.name, "metadata": text, "size": 0, "type": kind}
     document = bson.encode(entry)
     if len(document) > _LONGEST:
-        raise not_sayable(collection.name, "they are too long")
+        raise not_representable(collection.name, "they are too long")
     return document
 
 
@@ -130,5 +133,5 @@ def _from_entry(entry: Mapping[str, Any]) -> Collection:
         return read_metadata(name, text, entry.get("type"))
     except ArchiveError as error:
         raise ArchiveError(
-            f"The archive's prelude says nothing sensible of {name!r}: {error.message}."
+            f"The archive's prelude has invalid metadata for {name!r}: {error.message}."
         ) from error

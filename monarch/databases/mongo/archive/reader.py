@@ -1,4 +1,4 @@
-"""Reading an archive: its prelude, then its documents as they come."""
+"""Read an archive: its prelude, then its documents in the order of the stream."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from monarch.system.streams import Stream
 
 
 class ArchiveReader:
-    """An archive in ``stream``, whose prelude has been read once this is made.
+    """Reads the archive in ``stream``. The constructor reads the prelude.
 
-    Iterate over it once, for its pieces: batches of whole documents, of about a MiB or one document that is
-    longer, and an End for each collection and time series, by its ``data_name``. A view has no pieces.
-    Memory stays at a few batches, however long the stream is. What has been yielded of a collection is
-    known to be intact when its End comes, and the archive when the iteration ends.
+    Iterate over it once. It yields batches of whole documents, of about 1 MiB or one longer document, and an
+    `End` for each collection and time series, by their ``data_name``. Views yield nothing. Memory is bounded
+    by a few batches. The documents of a collection are known to be intact when its `End` is yielded, and the
+    archive when the iteration ends.
 
-    Whatever the bytes are, what is wrong with them is an `ArchiveError`. Errors of ``stream`` itself pass.
+    Every defect of the bytes raises `ArchiveError`. Errors of ``stream`` itself pass through.
 
-    :raises ArchiveError: if this is no archive, or one of several databases.
+    :raises ArchiveError: if this is no archive, or an archive of several databases.
     """
 
     def __init__(self, stream: Stream) -> None:
@@ -53,29 +53,29 @@ class ArchiveReader:
                 yield End(collection.name)
         for collection in self._collections.values():
             if not collection.ended and not collection.is_view:
-                raise ArchiveError(f"The archive is not complete: {collection.name!r} does not end in it.")
+                raise ArchiveError(f"The archive is incomplete: it has no end of {collection.name!r}.")
 
     def _prelude(self) -> Iterator[bytes]:
         if not self._source.fill(len(MAGIC)) or not self._source.take(MAGIC):
-            raise ArchiveError("This is not an archive of mongodump.", "Is it compressed, or another file?")
+            raise ArchiveError("This is not a mongodump archive.", "Is it compressed, or another file?")
         while (document := self._source.document()) is not None:
             yield document
 
     def _header(self, document: bytes) -> tuple[_Collection, int | None]:
-        """The collection of a block and, if it is the last of it, the checksum."""
+        """Return the collection of a block and, if the block is its last one, the checksum."""
         header = decode(document)
         database, name = header.get("db"), header.get("collection")
-        # Not isinstance: bson's Code is a string too, and cannot be hashed.
+        # Not isinstance: bson's Code is a str too, and cannot be hashed.
         collection = self._collections.get(name) if type(name) is str else None
         if collection is None or database != self.prelude.database:
-            raise ArchiveError(f"The archive has a block of {name!r}, which its prelude does not have.")
+            raise ArchiveError(f"The archive has a block of {name!r}, which is not in its prelude.")
         if collection.ended:
-            raise ArchiveError(f"The archive goes on with {collection.name!r} after its end.")
+            raise ArchiveError(f"The archive has a block of {collection.name!r} after its end.")
         if not header.get("EOF"):
             return collection, None
         checksum = header.get("CRC")
         if not isinstance(checksum, int):
-            raise ArchiveError(f"The archive has no checksum of {collection.name!r}.")
+            raise ArchiveError(f"The archive has no checksum for {collection.name!r}.")
         return collection, checksum % (1 << 64)
 
     def _documents(self, collection: _Collection) -> Iterator[Batch]:
@@ -90,7 +90,7 @@ class ArchiveReader:
 
 @dataclass
 class _Collection:
-    """How far one of them has been read; ``name`` is where its documents lie."""
+    """How far a collection has been read; ``name`` is its ``data_name``."""
 
     name: str
     is_view: bool
@@ -99,7 +99,7 @@ class _Collection:
 
 
 def _collections(prelude: Prelude) -> dict[str, _Collection]:
-    """All that may have blocks, by the names that these may have."""
+    """Return all collections that may have blocks, by the names that the blocks may have."""
     known = {}
     for collection in prelude.collections:
         state = _Collection(collection.data_name, collection.kind == "view")

@@ -1,4 +1,4 @@
-"""A stream of BSON documents, taken one by one or as many as there are."""
+"""Take BSON documents from a stream, one by one or as many as are buffered."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from monarch.databases.mongo.stream.batches import LENGTH, LONGEST, SHORTEST, wa
 from monarch.system.streams import Stream
 
 CHUNK = 1 << 20
-_CUT_OFF = "The archive is cut off in the middle, or was not finished."
+_CUT_OFF = "The archive is cut off: it was truncated, or never finished."
 
 
 class ArchiveInput:
-    """A stream with a buffer, from which documents are taken."""
+    """A buffered stream of documents."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -19,24 +19,24 @@ class ArchiveInput:
         self._start = 0
 
     def fill(self, need: int) -> bool:
-        """Have ``need`` bytes in the buffer, if the stream has as many."""
+        """Buffer at least ``need`` bytes; return False if the stream ends before."""
         have = len(self._data) - self._start
         if have >= need:
             return True
-        # Joined once, and no more than a chunk ahead: a length that is wrong asks for what never comes,
-        # and reserves nothing.
+        # Join once, and read at most a chunk at a time: a wrong length must not allocate memory for bytes
+        # that never come.
         parts = [self._data[self._start :]]
-        wanted = max(need, CHUNK)
-        while have < wanted and (part := self._stream.read(min(wanted - have, CHUNK))):
+        target = max(need, CHUNK)
+        while have < target and (part := self._stream.read(min(target - have, CHUNK))):
             parts.append(part)
             have += len(part)
         self._data, self._start = b"".join(parts), 0
         return have >= need
 
     def take(self, expected: bytes) -> bool:
-        """Take these four bytes, if they come next.
+        """Take the bytes ``expected`` if they come next; return whether they did.
 
-        :raises ArchiveError: if the stream ends before it has four.
+        :raises ArchiveError: if the stream ends before.
         """
         if not self.fill(len(expected)):
             raise ArchiveError(_CUT_OFF)
@@ -46,7 +46,7 @@ class ArchiveInput:
         return True
 
     def document(self) -> bytes | None:
-        """Take the next document; None if it is a terminator, which is taken too."""
+        """Take and return the next document, or take a terminator and return None."""
         if self.take(TERMINATOR):
             return None
         length = self._whole()
@@ -55,14 +55,14 @@ class ArchiveInput:
         return self._data[start : self._start]
 
     def documents(self) -> tuple[bytes, int]:
-        """Take one document, and all that are whole in the buffer behind it; and their number."""
+        """Take one document and all whole documents buffered after it; return their bytes and number."""
         self._whole()
         start = self._start
         self._start, count = walk(self._data, start)
         return self._data[start : self._start], count
 
     def _whole(self) -> int:
-        """Have the next document in the buffer as a whole: its length."""
+        """Buffer the whole next document and return its length in bytes."""
         if not self.fill(LENGTH.size):
             raise ArchiveError(_CUT_OFF)
         (length,) = LENGTH.unpack_from(self._data, self._start)

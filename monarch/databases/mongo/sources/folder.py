@@ -16,7 +16,7 @@ from bson import json_util
 
 from monarch.databases.base import ArchiveSource, CopiedCollection, FileSet
 from monarch.databases.mongo.archive import ArchiveError
-from monarch.databases.mongo.archive.metadata import collection_name, read_metadata, short
+from monarch.databases.mongo.archive.metadata import collection_name, read_metadata, shorten_error
 from monarch.databases.mongo.archive.prelude import decode
 from monarch.databases.mongo.archive.source import CHUNK, ArchiveInput
 from monarch.databases.mongo.catalog.model import BUCKETS, Collection
@@ -108,7 +108,7 @@ class MongoFolderSource(MongoSource, ArchiveSource):
                 raise ArchiveError("a time series without its fields")
             modern = modern_indexes(indexes, options) if collection.kind != "view" else ()
         except Exception as error:  # of what looks like a value of Extended JSON, json_util raises all kinds
-            why = error.message if isinstance(error, ArchiveError) else short(error)
+            why = error.message if isinstance(error, ArchiveError) else shorten_error(error)
             raise ArchiveError(f"{name + _METADATA!r} says nothing sensible: {why}.") from error
         if not _is_possible(collection.name, collection.kind):
             raise ArchiveError(f"{name!r} holds {collection.name!r}, and no collection can be called so.")
@@ -146,7 +146,9 @@ class MongoFolderSource(MongoSource, ArchiveSource):
         try:
             return text.decode()
         except UnicodeDecodeError as error:
-            raise ArchiveError(f"{name + _METADATA!r} says nothing sensible: {short(error)}.") from error
+            raise ArchiveError(
+                f"{name + _METADATA!r} says nothing sensible: {shorten_error(error)}."
+            ) from error
 
 
 @contextmanager

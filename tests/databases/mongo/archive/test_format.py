@@ -134,7 +134,7 @@ def encoded(document: Mapping[str, Any]) -> bytes:
 
 @pytest.mark.parametrize("options", [{"a": {"$numberInt": "5"}}, {"a": object()}, {"a": "\ud800"}])
 def test_what_the_format_cannot_say_is_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ArchiveError, match="cannot be put into an archive"):
+    with pytest.raises(ArchiveError, match="in an archive: "):
         ArchiveWriter(io.BytesIO(), prelude_of(plain("a", **options)))
 
 

@@ -206,7 +206,7 @@ def test_a_mongod_on_the_path_comes_first(embedded_project: Folder) -> None:
     embedded_project.variables["PATH"] = f"{binary}:{os.environ['PATH']}"
     ran = embedded_project.monarch("list_migrations", "dev")
     assert ran.code == 5
-    assert "ended with exit code 3. It said: mongod: no such luck" in ran.err
+    assert "ended with exit code 3. Its last error: mongod: no such luck" in ran.err
 
 
 def test_the_package_s_mongod_is_made_executable(tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ NONSENSE = {
     "{": "Expecting property name",
     "[]": "list instead of an object",
     '{"indexes":[' + ID: "Expecting ','",
-    '{"options":[1]}': "options that are no object",
+    '{"options":[1]}': "options that are not an object",
     '{"indexes":{"a":1}}': "no attribute",
     '{"indexes":7}': "not iterable",
     '{"indexes":[{"key":{"a":1}}]}': "an index without a name, or without fields",
@@ -260,9 +260,9 @@ def test_metadata_that_is_no_text() -> None:
         (ONE + b"\xff\xff\xff\xff", "is damaged: a document of -1 bytes."),
         (ONE + b"\xff\xff\xff\x7f" + ONE, "is damaged: a document of 2147483647 bytes."),
         (ONE + b"\0\0\1\1" + ONE, "is damaged: a document of 16842752 bytes."),
-        (ONE + b"\0\0\0\1" + ONE, "is cut off in the middle, or was not finished."),
+        (ONE + b"\0\0\0\1" + ONE, "is cut off: it was truncated, or never finished."),
         (ONE + b"\x06\0\0\0\1\1" + ONE, "is damaged: a document does not end where it should."),
-        (b"\x01" + ONE, "is cut off in the middle, or was not finished."),
+        (b"\x01" + ONE, "is cut off: it was truncated, or never finished."),
         (b"not BSON at all", "is damaged: a document of 544501614 bytes."),
     ],
     ids=range(8),
@@ -274,7 +274,7 @@ def test_documents_that_are_none(content: bytes, what: str) -> None:
 def test_documents_that_are_cut_off() -> None:
     for cut in range(1, len(ONE)):
         said = refused({"users.bson": ONE + ONE[:cut], "users.metadata.json": indexed()})
-        assert said == "'users.bson' is cut off in the middle, or was not finished."
+        assert said == "'users.bson' is cut off: it was truncated, or never finished."
 
 
 @pytest.mark.parametrize("content", [ONE[:-1], b"\x0d\0\0\0\x99key\0\0\0\0\0"], ids=["cut off", "none"])
@@ -355,7 +355,7 @@ def test_nothing_is_changed_by_what_is_damaged(kept: Kept) -> None:
     spoiled[spoiled.index(bson.encode({"_id": 1})) + 9] ^= 1
     for what, said in (
         ({**good, "dogs.metadata.json": "{"}, "'dogs.metadata.json' says nothing sensible: "),
-        ({**good, "zebras.bson": ONE + ONE[:9]}, "'zebras.bson' is cut off in the middle"),
+        ({**good, "zebras.bson": ONE + ONE[:9]}, "'zebras.bson' is cut off"),
         ({**good, "dogs.metadata.json": "{}"}, "'dogs.bson' is missing, with the documents of 'dogs'."),
         (packed(good)[:-1], "It is no zip file, or a damaged one (File is not a zip file)."),
         (bytes(spoiled), "The file 'users.bson' in its zip is damaged (Bad CRC-32 for file 'users.bson')."),
