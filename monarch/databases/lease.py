@@ -1,7 +1,4 @@
-"""The lease of a database: the contract of whoever wants to be the only one to change it.
-
-A database that is copied into, migrated or dropped is held by one run at a time.
-"""
+"""The lease of a database: a run that copies into, migrates or drops it holds it alone."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ SECONDS = 30
 
 
 class LeaseHeld(LockedError):
-    """Somebody else has the lease: the run that is called ``run``."""
+    """Another run, called ``run``, holds the lease."""
 
     def __init__(self, message: str, hint: str | None, run: str) -> None:
         super().__init__(message, hint)
@@ -23,12 +20,11 @@ class LeaseHeld(LockedError):
 
 @dataclass(frozen=True)
 class Holder:
-    """Whoever has the lease, as ``run`` with the number ``fence``.
+    """The run that holds the lease, with the fencing number ``fence``.
 
-    ``who`` is the process in words, ``purpose`` what it does, ``job`` that of CI.
-
-    ``seconds`` it has had it, by the server's clock; ``expired`` if its time is over and nobody came
-    since; ``alive`` if the process is on this machine and still there.
+    ``who`` describes the process, ``purpose`` is what it does, ``job`` and ``link`` are its CI job.
+    ``seconds`` is how long it has held the lease, by the server's clock. ``expired``: its time is over and no
+    other run took it since. ``alive``: the process is on this machine and still exists.
     """
 
     run: str | None
@@ -43,31 +39,31 @@ class Holder:
 
 
 class Lease(ABC):
-    """Held from the moment it exists, renewed in the background while its context lasts.
+    """A lease that is held, and renewed in the background, while its context lasts.
 
-    It ends by itself `SECONDS` after the holder has stopped renewing it, by the server's clock.
+    It ends by itself `SECONDS` after the holder stopped renewing it, by the server's clock.
     """
 
     @property
     @abstractmethod
     def run(self) -> str:
-        """The holder's name for what it does now; no two runs have the same."""
+        """The id of the run that holds it; no two runs have the same."""
 
     @property
     @abstractmethod
     def fence(self) -> int:
-        """Grows with every holder, so that what an earlier one still writes can be told apart."""
+        """A number that grows with every holder, so that late writes of an earlier one can be refused."""
 
     @abstractmethod
     def renew(self) -> None:
-        """Ask the server for another `SECONDS`, before something that cannot be taken back.
+        """Ask the server for another `SECONDS`, before something that cannot be undone.
 
-        :raises LockedError: if somebody else holds it by now.
+        :raises LockedError: if another run holds it by now.
         """
 
     @abstractmethod
     def check(self) -> None:
-        """Costs nothing as long as the lease was renewed a moment ago; asks the server otherwise.
+        """See that it is still held. Asks the server only if it was not renewed a moment ago.
 
-        :raises LockedError: if somebody else holds it by now. Whoever hears that must change nothing more.
+        :raises LockedError: if another run holds it by now. The caller must change nothing more.
         """

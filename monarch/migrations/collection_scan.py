@@ -1,4 +1,4 @@
-"""Walking through a whole collection, so that a walk that was cut off goes on where it was."""
+"""Scanning a whole collection so that the next attempt continues a scan that was cut off."""
 
 from __future__ import annotations
 
@@ -16,62 +16,64 @@ if TYPE_CHECKING:
 
 
 class CollectionScans:
-    """The walks of one attempt. ``places`` are where those of an earlier one have come to."""
+    """The scans of one attempt. ``positions`` are how far those of an earlier attempt came."""
 
     def __init__(
         self,
-        work: MigrationClient,
+        client: MigrationClient,
         attempt: OpenAttempt,
         transaction: Transaction | None,
-        places: Places,
+        positions: Places,
         progress: Progress,
     ) -> None:
-        self._work = work
+        self._client = client
         self._attempt = attempt
         self._transaction = transaction
-        self._places = places
+        self._positions = positions
         self._progress = progress
         self._begun: set[str] = set()
-        self._under_way = 0
+        self._open = 0
 
-    def walk(
+    def scan(
         self, collection: str, filter: Mapping[str, Any], batch: int, line: str
     ) -> Iterator[Sequence[Any]]:
-        """See `MongoBackedMigration.batches`. ``line`` is where in the code it was called.
+        """Scan ``collection`` in batches. ``line`` is the line of code that asks for it.
 
-        :raises UsageError: if ``batch`` is not positive, or the collection cannot be walked through.
+        :raises UsageError: if ``batch`` is not positive, or the collection cannot be scanned.
         """
         if batch < 1:
-            raise UsageError(f"batch={batch} is no number of documents.", "1,000 is mostly a good one.")
-        if not self._work.require_collection(collection):
-            self._note(f"{collection}: there is no such collection, so there is nothing to go through")
-        # By the line too, for one migration may go through a collection twice.
+            raise UsageError(f"batch={batch} is no number of documents.", "Use 1,000, for example.")
+        if not self._client.require_collection(collection):
+            self._note(f"{collection}: there is no such collection, so there is nothing to scan")
+        # The line is part of it because a migration may scan a collection twice.
         label = hashlib.sha256(f"{line} {collection} {filter!r}".encode()).hexdigest()[:16]
-        return self._go(label, collection, filter, batch)
+        return self._batches(label, collection, filter, batch)
 
-    def _go(
+    def _batches(
         self, label: str, collection: str, filter: Mapping[str, Any], batch: int
     ) -> Iterator[Sequence[Any]]:
-        # Of one within another, or one that is made again and again, nobody could tell which it was.
-        remembers = self._transaction is None and self._under_way == 0
+        # The positions of a scan within another, or of one that is repeated, could not be told apart.
+        remembers = self._transaction is None and self._open == 0
         if label in self._begun and remembers:
             remembers = False
             self._attempt.remember(label, None)
         self._begun.add(label)
-        start = self._places.get(label) if remembers else None
-        total = self._work.count(collection, filter)
+        start = self._positions.get(label) if remembers else None
+        total = self._client.count(collection, filter)
         if start is not None:
-            self._note(f"{collection}: going on behind the first {start.documents:,} documents")
-        self._under_way += 1
+            self._note(f"{collection}: continuing after the first {start.documents:,} documents")
+        self._open += 1
         try:
-            for documents, place in self._work.batches(collection, filter, batch, start, self._transaction):
+            for documents, position in self._client.batches(
+                collection, filter, batch, start, self._transaction
+            ):
                 yield documents
-                if remembers:  # and renew the lease with it
-                    self._attempt.remember(label, place)
-                with suppress(OSError, MonarchError):  # that nobody hears it is for later
-                    self._progress.walked(collection, place.documents, total)
+                if remembers:  # this renews the lease too
+                    self._attempt.remember(label, position)
+                with suppress(OSError, MonarchError):  # output that fails is reported after the migration
+                    self._progress.walked(collection, position.documents, total)
         finally:
-            self._under_way -= 1
+            self._open -= 1
 
     def _note(self, what: str) -> None:
         with suppress(OSError, MonarchError):

@@ -1,4 +1,4 @@
-"""Running migrations, one after the other, each recorded before and after."""
+"""Running migrations, one after another, each recorded before and after."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import time
 import traceback
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ from monarch.errors import (
 from monarch.migrations.collection_scan import CollectionScans
 from monarch.migrations.files import Loaded, MigrationFile
 from monarch.migrations.migration import Migration
-from monarch.migrations.output_capture import OutputCapture, heard
+from monarch.migrations.output_capture import OutputCapture, capture_output
 from monarch.migrations.plan import PlannedMigration, way_back, ways_on
 from monarch.progress import Progress
 from monarch.system.ci import Origin
@@ -44,13 +44,13 @@ from monarch.system.signals import run_to_its_end
 if TYPE_CHECKING:
     from monarch.databases.base import MigrationClient, Transaction
 
-# So many characters of a long traceback are kept at its beginning, and as many at its end.
-_STORY_ENDS = 50_000
+# Characters of a long traceback that are kept of its beginning, and of its end.
+_ENDS = 50_000
 
 
 @dataclass(frozen=True)
 class MigrationResult:
-    """A migration that has run: how long it took, the documents it has written, and what it printed."""
+    """A migration that has run: how long it took, the documents that it wrote, and what it printed."""
 
     key: str
     seconds: float
@@ -60,9 +60,9 @@ class MigrationResult:
 
 @dataclass(frozen=True)
 class RunContext:
-    """What is the same for all migrations of a run.
+    """What all migrations of a run share.
 
-    ``backup`` was taken before it. After ``deadline``, by the clock of `time.monotonic`, no other migration
+    ``backup`` was taken before the run. After ``deadline``, by the clock of `time.monotonic`, no migration
     begins.
     """
 
@@ -74,85 +74,8 @@ class RunContext:
     deadline: float | None = None
 
 
-class Executor:
-    """Runs migrations on one database, through ``work``, and has them recorded."""
-
-    def __init__(self, run: RunContext, recorder: HistoryWriter, work: MigrationClient) -> None:
-        self._run = run
-        self._recorder = recorder
-        self._work = work
-
-    def run(
-        self, steps: tuple[PlannedMigration, ...], loaded: Mapping[str, Loaded]
-    ) -> tuple[MigrationResult, ...]:
-        """Run ``steps``, ``loaded`` by `load_all`, in their order.
-
-        :raises LockedError: if another run has taken over; nothing was recorded since.
-        :raises MigrationError: if one fails; those behind it are not touched.
-        :raises DeadlineReached: if there is no time for the next one.
-        :raises RunInterrupted: on Ctrl-C or a signal, once that is recorded.
-        """
-        self._run.progress.planned(self._run.environment.name, tuple(step.key for step in steps))
-        done: list[MigrationResult] = []
-        for step in steps:
-            if self._run.progress.must_stop():  # a signal, swallowed by what ran before
-                raise KeyboardInterrupt
-            if self._run.deadline is not None and time.monotonic() >= self._run.deadline:
-                raise DeadlineReached(
-                    f"The deadline came: {len(done)} of {len(steps)} migrations are done on "
-                    f"{self._run.environment.name!r}; {step.key} is the next.",
-                    f"To go on: monarch migrate {self._run.environment.name}"
-                    f"{' --retry' if step.action is Action.RETRY else ''}",
-                )
-            done.append(self.run_one(step.file, loaded[step.key], step.action, step.seen))
-        return tuple(done)
-
-    def run_one(
-        self, file: MigrationFile, loaded: Loaded, action: Action, seen: Record | None
-    ) -> MigrationResult:
-        """Run one of them, or roll it back, whatever was ``seen`` of it. Raises what `run` does."""
-        self._recorder.check()
-        self._run.progress.started(file.key)
-        places = _places(seen, action, loaded.checksum)
-        backup = _first_backup(seen, self._run.backup)
-        repeats = True if loaded.kind.repeatable else (False if seen and seen.repeats else None)
-        begun = AttemptStart(file.key, action, loaded.checksum, self._run.origin, repeats, backup, places)
-        now, written, atomic = time.monotonic(), self._work.written, loaded.kind.transaction
-        one = _One(self._run, self._work, file, action, backup, atomic, now, written)
-        with heard() as echo, one.transaction(loaded.kind) as transaction:
-            attempt = self._recorder.begin(begun, transaction)
-            try:
-                one.call(loaded.kind, attempt, places, transaction)
-            except KeyboardInterrupt as error:
-                one.record(attempt, error, echo, interrupted=True)
-                raise RunInterrupted(
-                    f"{file.key} was interrupted on {self._run.environment.name!r}, and is recorded as that.",
-                    one.ways_on(),
-                ) from error
-            except LeaseLost:
-                raise  # whoever has the lease now decides
-            except BaseException as error:
-                # SystemExit too: a migration that says `exit(0)` half way has not completed.
-                one.record(attempt, error, echo)
-                raise MigrationFailed(
-                    f"{file.key} failed on {self._run.environment.name!r}: {describe(file.path, error)}",
-                    one.ways_on(),
-                    file,
-                    line_in(file.path, error),
-                ) from error
-            signalled = one.complete(attempt, echo, transaction)
-        done = MigrationResult(file.key, one.seconds(), one.documents(), one.effort(echo).echoed)
-        self._run.progress.finished(done.key, done.seconds, done.documents, done.echoed)
-        if signalled:
-            raise RunInterrupted(
-                f"Interrupted. {file.key} is done on {self._run.environment.name!r}; nothing ran after it.",
-                f"To go on: monarch migrate {self._run.environment.name}",
-            )
-        return done
-
-
 class MigrationFailed(MigrationError):
-    """A migration has raised: in which file, and where in it."""
+    """A migration raised an exception: in which ``file``, and in which ``line`` of it."""
 
     def __init__(self, message: str, hint: str | None, file: MigrationFile, line: int | None) -> None:
         super().__init__(message, hint)
@@ -160,121 +83,187 @@ class MigrationFailed(MigrationError):
         self.line = line
 
 
-@dataclass(frozen=True)
-class _One:
-    """One migration that runs, from when on, and how many documents had been written before it."""
+class Executor:
+    """Runs migrations on one database, through ``client``, and has ``writer`` record them."""
 
-    shared: RunContext
-    work: MigrationClient
+    def __init__(self, run: RunContext, writer: HistoryWriter, client: MigrationClient) -> None:
+        self._run = run
+        self._writer = writer
+        self._client = client
+
+    def run(
+        self, steps: tuple[PlannedMigration, ...], loaded: Mapping[str, Loaded]
+    ) -> tuple[MigrationResult, ...]:
+        """Run ``steps``, which `load_all` has ``loaded``, in their order.
+
+        :raises LockedError: if another run has taken over; nothing was recorded since.
+        :raises MigrationError: if one fails; the later ones are not begun.
+        :raises DeadlineReached: if there is no time for the next one.
+        :raises RunInterrupted: on Ctrl-C or a signal, once that is recorded.
+        """
+        name = self._run.environment.name
+        self._run.progress.planned(name, tuple(step.key for step in steps))
+        done: list[MigrationResult] = []
+        for step in steps:
+            if self._run.progress.must_stop():  # a signal, which the migration before swallowed
+                raise KeyboardInterrupt
+            if self._run.deadline is not None and time.monotonic() >= self._run.deadline:
+                retry = " --retry" if step.action is Action.RETRY else ""
+                raise DeadlineReached(
+                    f"The deadline has passed: {len(done)} of {len(steps)} migrations are done on "
+                    f"{name!r}; {step.key} is the next.",
+                    f"To continue: monarch migrate {name}{retry}",
+                )
+            done.append(self.run_one(step.file, loaded[step.key], step.action, step.seen))
+        return tuple(done)
+
+    def run_one(
+        self, file: MigrationFile, loaded: Loaded, action: Action, seen: Record | None
+    ) -> MigrationResult:
+        """Run one migration, or roll it back. ``seen`` is its record. Raises what `run` does."""
+        name, progress = self._run.environment.name, self._run.progress
+        self._writer.check()
+        progress.started(file.key)
+        start = self._start(file, loaded, action, seen)
+        began, written = time.monotonic(), self._client.written
+        with capture_output() as output, ExitStack() as stack:
+            transaction = stack.enter_context(self._client.transaction()) if loaded.kind.transaction else None
+            attempt = self._writer.begin(start, transaction)
+            one = _Execution(
+                self._run, self._client, file, start, attempt, transaction, output, began, written
+            )
+            try:
+                one.call(loaded.kind)
+            except KeyboardInterrupt as error:
+                one.record_failure(error, interrupted=True)
+                raise RunInterrupted(
+                    f"{file.key} was interrupted on {name!r}, and recorded as interrupted.", one.ways_on()
+                ) from error
+            except LeaseLost:
+                raise  # the run that has the lease now decides
+            except BaseException as error:
+                # SystemExit too: a migration that calls `exit(0)` half way has not completed.
+                one.record_failure(error)
+                message = f"{file.key} failed on {name!r}: {describe(file.path, error)}"
+                raise MigrationFailed(message, one.ways_on(), file, line_in(file.path, error)) from error
+            result, signalled = one.complete()
+        progress.finished(result.key, result.seconds, result.documents, result.echoed)
+        if signalled:
+            raise RunInterrupted(
+                f"Interrupted. {file.key} is done on {name!r}; nothing ran after it.",
+                f"To continue: monarch migrate {name}",
+            )
+        return result
+
+    def _start(
+        self, file: MigrationFile, loaded: Loaded, action: Action, seen: Record | None
+    ) -> AttemptStart:
+        repeats = True if loaded.kind.repeatable else (False if seen and seen.repeats else None)
+        # Of a retry the backup from before the first attempt: a later one has what that attempt left.
+        first = seen.attempt.backup if seen is not None and seen.attempt is not None else None
+        backup, positions = first or self._run.backup, _positions(seen, action, loaded.checksum)
+        return AttemptStart(file.key, action, loaded.checksum, self._run.origin, repeats, backup, positions)
+
+
+@dataclass(frozen=True)
+class _Execution:
+    """One migration that runs since ``began``, when ``written`` documents had been written before it."""
+
+    run: RunContext
+    client: MigrationClient
     file: MigrationFile
-    action: Action
-    backup: str | None
-    atomic: bool
+    start: AttemptStart
+    attempt: OpenAttempt
+    transaction: Transaction | None
+    output: OutputCapture
     began: float
     written: int
 
-    def transaction(self, kind: type[Migration]) -> AbstractContextManager[Transaction | None]:
-        """The one that it runs in, if it wants to run in one."""
-        return self.work.transaction() if kind.transaction else nullcontext()
-
-    def call(
-        self, kind: type[Migration], attempt: OpenAttempt, places: Places, transaction: Transaction | None
-    ) -> None:
-        """Run it, or roll it back."""
-        with importable(self.shared.root):
+    def call(self, kind: type[Migration]) -> None:
+        """Call its ``run`` or ``rollback``."""
+        progress, transaction = self.run.progress, self.transaction
+        with importable(self.run.root):
             migration = kind()
-            migration.environment = self.shared.environment
-            handles = {**self.work.handles, **(transaction.handles if transaction else {})}
+            migration.environment = self.run.environment
+            handles = {**self.client.handles, **(transaction.handles if transaction else {})}
             for name, value in handles.items():
                 setattr(migration, name, value)
-            migration._walks = CollectionScans(self.work, attempt, transaction, places, self.shared.progress)
+            positions = self.start.places
+            migration._scans = CollectionScans(self.client, self.attempt, transaction, positions, progress)
             process = os.getpid()
             try:
-                if self.action is Action.ROLLBACK:
+                if self.start.action is Action.ROLLBACK:
                     migration.rollback()
                 else:
                     migration.run()
             finally:
                 if os.getpid() != process:
-                    os._exit(0)  # a fork of the migration's: what is to come is not its to do
+                    os._exit(0)  # the migration forked: the rest is for the parent to do
         if transaction is not None and not transaction.is_open:
             raise RuntimeError(
                 "it has ended its transaction itself: leave the commit to monarch, and raise to abort"
             )
-        if self.shared.progress.must_stop():
+        if progress.must_stop():
             raise KeyboardInterrupt("swallowed by the migration")
 
-    def complete(self, attempt: OpenAttempt, echo: OutputCapture, transaction: Transaction | None) -> bool:
-        """Have its completion recorded, which no signal cuts short: it has run. Whether one came."""
-        key, name = self.file.key, self.shared.environment.name
+    def complete(self) -> tuple[MigrationResult, bool]:
+        """Record that it completed; no signal stops that. Return the result, and whether a signal came."""
+        key, name, stats = self.file.key, self.run.environment.name, self._stats()
         try:
-            return run_to_its_end(lambda: attempt.complete(self.effort(echo), transaction))
+            signalled = run_to_its_end(lambda: self.attempt.complete(stats, self.transaction))
         except MonarchError as error:
-            if isinstance(error, LeaseLost) and transaction is not None:
+            if isinstance(error, LeaseLost) and self.transaction is not None:
                 raise LeaseLost(f"{key} was undone on {name!r}: {error.message}", error.hint) from error
             if isinstance(error, NotCommitted):
-                self.record(attempt, error, echo)
-                raise MigrationFailed(
-                    f"{key} could not be committed on {name!r}, and nothing of it happened: {error.message}",
-                    self.ways_on(),
-                    self.file,
-                    None,
-                ) from error
+                self.record_failure(error)
+                message = f"{key} could not be committed on {name!r}, and was undone: {error.message}"
+                raise MigrationFailed(message, self.ways_on(), self.file, None) from error
             raise type(error)(
                 f"{key} has run to its end on {name!r}, but that could not be recorded: {error.message}",
-                f"Look what it has done before you run it a second time, and what is recorded: "
+                f"Check what it did before you run it a second time, and what is recorded: "
                 f"monarch list_migrations {name}",
             ) from error
+        return MigrationResult(key, stats.seconds, stats.documents, stats.echoed), signalled
 
-    def record(
-        self, attempt: OpenAttempt, error: BaseException, echo: OutputCapture, *, interrupted: bool = False
-    ) -> None:
+    def record_failure(self, error: BaseException, *, interrupted: bool = False) -> None:
+        """Record that it ended with ``error``."""
         story = _storable(redact("".join(traceback.format_exception(error))))
-        said = describe(self.file.path, error)
+        reason = describe(self.file.path, error)
+        stats = self._stats()
+        if self.transaction is not None:  # everything was undone
+            stats = replace(stats, documents=0)
         try:
-            effort = self.effort(echo)
-            if self.atomic:  # nothing of it is there
-                effort = replace(effort, documents=0)
-            attempt.fail(Failure(_storable(said), story, interrupted), effort)
+            self.attempt.fail(Failure(_storable(reason), story, interrupted), stats)
         except MonarchError as unrecorded:
             kind = RunInterrupted if interrupted else MigrationError
             raise kind(
-                f"{self.file.key} failed: {said}; and that could not be recorded: {unrecorded.message}",
-                f"It is left in Processing. See that the server is back. {self.ways_on()}",
+                f"{self.file.key} failed: {reason}; and that could not be recorded: {unrecorded.message}",
+                f"It is left in Processing. Make sure that the server is available. {self.ways_on()}",
             ) from error
 
-    def effort(self, echo: OutputCapture) -> AttemptStats:
-        return AttemptStats(self.seconds(), self.documents(), _storable(redact(echo.text)))
-
-    def seconds(self) -> float:
-        return round(time.monotonic() - self.began, 3)
-
-    def documents(self) -> int:
-        return self.work.written - self.written
-
     def ways_on(self) -> str:
-        name = self.shared.environment.name
-        if self.action is Action.ROLLBACK:
-            return f"Mend it, then `monarch rollback {name} {self.file.key}`."
-        return ways_on(self.file.key, name) + way_back(self.backup, name)
+        """The hint after it did not complete."""
+        name = self.run.environment.name
+        if self.start.action is Action.ROLLBACK:
+            return f"Fix it, then run `monarch rollback {name} {self.file.key}`."
+        return ways_on(self.file.key, name) + way_back(self.start.backup, name)
+
+    def _stats(self) -> AttemptStats:
+        seconds = round(time.monotonic() - self.began, 3)
+        echoed = _storable(redact(self.output.text))
+        return AttemptStats(seconds, self.client.written - self.written, echoed)
 
 
-def _places(seen: Record | None, action: Action, now: str) -> Places:
-    """Where the walks of an earlier attempt came to, if it was at the same with the same file."""
+def _positions(seen: Record | None, action: Action, checksum: str) -> Places:
+    """How far the scans of an earlier attempt came, if it did the same with the same file."""
     attempt = seen.attempt if seen is not None else None
-    if attempt is None or attempt.checksum != now:
+    if attempt is None or attempt.checksum != checksum:
         return {}
     return attempt.places if (attempt.action is Action.ROLLBACK) == (action is Action.ROLLBACK) else {}
 
 
-def _first_backup(seen: Record | None, now: str | None) -> str | None:
-    """The backup from before it was first attempted: one that is taken before a retry has what that left."""
-    attempt = seen.attempt if seen is not None else None
-    return (attempt.backup if attempt is not None else None) or now
-
-
 def _storable(text: str) -> str:
-    """``text`` as a database takes it: no lone surrogates, and not the megabytes of a bulk write's error."""
-    if len(text) > 2 * _STORY_ENDS:
-        text = f"{text[:_STORY_ENDS]}\n[…]\n{text[-_STORY_ENDS:]}"
+    """``text`` as a database accepts it: without lone surrogates, and shortened if it is very long."""
+    if len(text) > 2 * _ENDS:
+        text = f"{text[:_ENDS]}\n[…]\n{text[-_ENDS:]}"
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -27,7 +27,7 @@ class Migration:
     transaction: ClassVar[bool] = False
     repeatable: ClassVar[bool] = False
     environment: Environment
-    _walks: CollectionScans
+    _scans: CollectionScans
 
     def run(self) -> None:
         """Change the database. An exception records the migration as failed and stops the run."""
@@ -61,14 +61,14 @@ class MongoBackedMigration(Migration):
         documents of one batch a second time. So be done with each document before you take the next one.
         Nothing is remembered in a transaction, nor of a walk within another one.
         """
-        lots = self._walks.walk(collection, filter or {}, batch, _line_of_the_caller())
+        lots = self._scans.scan(collection, filter or {}, batch, _line_of_the_caller())
         return (document for documents in lots for document in documents)
 
     def batches(
         self, collection: str, filter: Mapping[str, Any] | None = None, *, batch: int = 1000
     ) -> Iterator[Sequence[dict[str, Any]]]:
         """The same documents, ``batch`` at once: for whoever writes so many at once."""
-        return self._walks.walk(collection, filter or {}, batch, _line_of_the_caller())
+        return self._scans.scan(collection, filter or {}, batch, _line_of_the_caller())
 
 
 def _line_of_the_caller() -> str:

@@ -1,4 +1,4 @@
-"""What a migration prints, heard on the way to the terminal."""
+"""Capturing what a migration prints, on its way to the terminal."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# So many characters are kept of the beginning of what is printed, and as many of its end.
+# Characters of what is printed that are kept of its beginning, and of its end.
 _ENDS = 20_000
 _END = "\n"
 
 
 class OutputCapture:
-    """Standard output, as it was, and what went through it as ``text``."""
+    """Standard output, which also keeps what is written to it as ``text``."""
 
     def __init__(self, out: Any) -> None:
         self._out = out
@@ -23,16 +23,16 @@ class OutputCapture:
 
     @property
     def text(self) -> str:
-        """What was printed; of a lot, its first lines and its last ones.
+        """What was printed; if it was too much, only the first and the last lines.
 
-        Whole ones: a piece of a secret would not be found any more.
+        Only whole lines: part of a secret would not be recognized as one.
         """
         if not self._cut:
             return self._first + self._last
         return f"{self._first.rpartition(_END)[0]}\n[…]\n{self._last.partition(_END)[2]}"
 
     def write(self, text: str) -> int:
-        """Write ``text``, and keep it."""
+        """Write and keep ``text``."""
         written = self._out.write(text)
         room = _ENDS - len(self._first)
         self._first += text[:room]
@@ -42,24 +42,24 @@ class OutputCapture:
         return int(written)
 
     def writelines(self, lines: Any) -> None:
-        """Write them all."""
+        """Write and keep all ``lines``."""
         for line in lines:
             self.write(line)
 
     def close(self) -> None:
-        """Leave it open: it is not the migration's."""
+        """Do nothing: standard output does not belong to the migration."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._out, name)
 
 
 @contextmanager
-def heard() -> Iterator[OutputCapture]:
-    """Hear what is printed while the context lasts."""
+def capture_output() -> Iterator[OutputCapture]:
+    """Capture what is printed while the context lasts."""
     before = sys.stdout
-    echo = OutputCapture(before)
-    sys.stdout = echo
+    capture = OutputCapture(before)
+    sys.stdout = capture
     try:
-        yield echo
+        yield capture
     finally:
         sys.stdout = before

@@ -1,4 +1,4 @@
-"""What is to run, decided from the files and the history alone."""
+"""Deciding what to run, from the files and the history alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monarch.migrations.files import MigrationFile, checksum, find_migration, na
 
 
 class Reason(Enum):
-    """Why a migration is to run."""
+    """Why a migration will run."""
 
     NEW = "new"
     LATE = "late: older than what has run"
@@ -22,10 +22,10 @@ class Reason(Enum):
 
 @dataclass(frozen=True)
 class RunSelection:
-    """What a person wants of a run. ``to`` and ``only`` are names of migrations.
+    """What a person selects for a run. ``to``, the last one, and ``only`` are names of migrations.
 
-    With ``retry`` what did not finish runs as well; with ``strict_order`` nothing that is older than what
-    has run.
+    With ``retry``, migrations that did not finish run too. With ``strict_order`` nothing runs if a pending
+    migration is older than what has run.
     """
 
     retry: bool = False
@@ -36,7 +36,7 @@ class RunSelection:
 
 @dataclass(frozen=True)
 class PlannedMigration:
-    """A migration that is to run. ``seen`` is what the history says of it."""
+    """A migration that will run. ``seen`` is its record in the history."""
 
     file: MigrationFile
     why: Reason
@@ -48,24 +48,23 @@ class PlannedMigration:
 
     @property
     def action(self) -> Action:
-        """How the journal calls it."""
+        """Its action in the journal."""
         return Action.RETRY if self.why is Reason.RETRY else Action.RUN
 
 
 class AlreadyRunning(LockedError):
-    """Somebody runs one of the migrations just now."""
+    """Another run is running one of the migrations."""
 
 
 def pending(
-    files: tuple[MigrationFile, ...], records: Mapping[str, Record], environment: str, wanted: RunSelection
+    files: tuple[MigrationFile, ...], records: Mapping[str, Record], environment: str, selection: RunSelection
 ) -> tuple[PlannedMigration, ...]:
-    """The migrations to run, in the order of their files; those that repeat come behind the others.
+    """The migrations to run, in the order of their files; repeatable ones come after the others.
 
-    :raises BeingRun: if another run is at one of them.
-    :raises ProjectError: if two have one name, unless both have run; or if ``wanted`` names none.
-    :raises MigrationError: if one did not finish and nobody said to retry, naming it and the ways on;
-        if one is older than what has run and the order is strict; or if the database has a history and
-        the checkout has no migrations at all.
+    :raises AlreadyRunning: if another run is running one of them.
+    :raises ProjectError: if two have one name, unless both have run; or if the selection names none.
+    :raises MigrationError: if one did not finish and is not retried; if one is older than what has run and
+        the order is strict; or if the database has a history and the checkout has no migrations at all.
     """
     if records and not files:
         raise MigrationError(
@@ -75,16 +74,18 @@ def pending(
     _refuse_duplicates(files, records)
     refuse_if_any_is_running(records, environment)
     newest = newest_completed(records)
-    steps = [step for file in _choose(files, wanted) for step in _step(file, records.get(file.key), newest)]
-    _refuse_to_pass(steps, files, records, environment, wanted)
+    steps = [
+        step for file in _choose(files, selection) for step in _step(file, records.get(file.key), newest)
+    ]
+    _refuse_to_pass(steps, files, records, environment, selection)
     _refuse_renamed(steps, files, records, environment)
     late = [step.key for step in steps if step.key < newest and step.why is not Reason.CHANGED]
-    if late and wanted.strict_order:
+    if late and selection.strict_order:
         raise MigrationError(
             f"Older than what {environment!r} has run, and the order is strict: {', '.join(late)}.",
-            "Rename them to a time that is later (monarch generate shows how), or leave out --strict-order.",
+            "Rename them to a later time (monarch generate shows the form), or omit --strict-order.",
         )
-    # Those of whose repeating the history knows; of the others their classes tell, once they are loaded.
+    # Repeatable ones that the history knows of. The classes of the others are not loaded yet.
     return (
         *(s for s in steps if s.why is not Reason.CHANGED),
         *(s for s in steps if s.why is Reason.CHANGED),
@@ -92,25 +93,25 @@ def pending(
 
 
 def newest_completed(records: Mapping[str, Record]) -> str:
-    """The key of the newest migration that has run to its end, or an empty one."""
+    """The key of the newest migration that completed, or an empty string."""
     once = (record for record in records.values() if record.repeats is None)
     return max((record.key for record in once if record.state is MigrationState.COMPLETED), default="")
 
 
 def is_due(file: MigrationFile, record: Record | None) -> bool:
-    """Whether ``file`` has not run yet, or is to run again."""
+    """Whether ``file`` has not completed yet, or has to run again."""
     if record is None or record.state is not MigrationState.COMPLETED:
         return True
     return record.repeats is not None and record.repeats != checksum(file)
 
 
-def _choose(files: tuple[MigrationFile, ...], wanted: RunSelection) -> tuple[MigrationFile, ...]:
+def _choose(files: tuple[MigrationFile, ...], selection: RunSelection) -> tuple[MigrationFile, ...]:
     chosen = files
-    if wanted.only:
-        named = {find_migration(files, name) for name in wanted.only}
+    if selection.only:
+        named = {find_migration(files, name) for name in selection.only}
         chosen = tuple(file for file in files if file in named)
-    if wanted.to is not None:
-        last = find_migration(files, wanted.to)
+    if selection.to is not None:
+        last = find_migration(files, selection.to)
         chosen = tuple(file for file in chosen if file.key <= last.key)
     return chosen
 
@@ -130,19 +131,19 @@ def _refuse_to_pass(
     files: tuple[MigrationFile, ...],
     records: Mapping[str, Record],
     environment: str,
-    wanted: RunSelection,
+    selection: RunSelection,
 ) -> None:
-    """Nothing goes past what did not finish."""
+    """Refuse to run anything after a migration that did not finish."""
     here = {file.key for file in files}
     chosen = {step.key for step in steps}
     for record in sorted(records.values(), key=lambda record: record.key):
         if record.state not in UNFINISHED:
             continue
         if record.key in chosen:
-            if not wanted.retry or is_half_rolled_back(record):
-                raise stands_in_the_way(record, environment)
-        elif any(key > record.key for key in chosen) or (not wanted.only and wanted.to is None):
-            raise stands_in_the_way(record, environment, here=record.key in here)
+            if not selection.retry or is_half_rolled_back(record):
+                raise blocked_by(record, environment)
+        elif any(key > record.key for key in chosen) or (not selection.only and selection.to is None):
+            raise blocked_by(record, environment, here=record.key in here)
 
 
 def _refuse_renamed(
@@ -151,7 +152,7 @@ def _refuse_renamed(
     records: Mapping[str, Record],
     environment: str,
 ) -> None:
-    """A new one of the name of one that has run and is gone: mostly that one, which would run twice."""
+    """Refuse a new migration with the name of one that has run and is gone: it would run twice."""
     here = {file.key for file in files}
     gone: dict[str, str] = {}
     for key, record in records.items():
@@ -162,15 +163,15 @@ def _refuse_renamed(
         old = gone.get(step.file.name.casefold())
         if old is not None and step.why in (Reason.NEW, Reason.LATE):
             raise ProjectError(
-                f"{step.key} has the name of {old}, which has run on {environment!r} and is not here: it "
+                f"{step.key} has the name of {old}, which has run on {environment!r} and is not here. It "
                 "looks like that one, renamed, and would run twice.",
-                f"If it is that one: `monarch mark {environment} {step.key} --as completed`. If not, give it "
-                "a name of its own.",
+                f"If it is that one, run `monarch mark {environment} {step.key} --as completed`. If not, "
+                "give it another name.",
             )
 
 
 def _refuse_duplicates(files: tuple[MigrationFile, ...], records: Mapping[str, Record]) -> None:
-    """Two of one name: mostly one file renamed, that would run twice. What has run both times may stay."""
+    """Refuse two of one name, unless both have run: mostly a renamed copy, which would run twice."""
     by_name: dict[str, MigrationFile] = {}
     for file in files:
         first = by_name.setdefault(file.name.casefold(), file)
@@ -193,64 +194,100 @@ def refuse_if_any_is_running(records: Mapping[str, Record], environment: str) ->
 
 
 def refuse_if_running(record: Record, environment: str) -> None:
-    """Let nothing touch a migration while a process that we can see is running it.
+    """Refuse to touch a migration while a process that is known to live runs it.
 
-    :raises BeingRun: naming the process.
+    :raises AlreadyRunning: naming the process.
     """
     if record.state is MigrationState.PROCESSING and record.attempt is not None:
         raise AlreadyRunning(
             f"{record.key} is being run on {environment!r} by {record.attempt.who}{_since(record)}.",
-            "Wait until it is done, then try again.",
+            "Wait until it is done, and try again.",
         )
 
 
+def choose_rollback(
+    files: tuple[MigrationFile, ...],
+    records: Mapping[str, Record],
+    environment: str,
+    selected: MigrationFile | None,
+) -> MigrationFile:
+    """The migration to roll back: ``selected``, or the newest that completed. A rollback is finished first.
+
+    :raises MigrationError: if it has not run, its file is not here, or another one did not finish.
+    """
+    here = {file.key: file for file in files}
+    half_done = [r for r in records.values() if r.state in UNFINISHED and is_half_rolled_back(r)]
+    for record in sorted(records.values(), key=lambda record: record.key):
+        if record.state in UNFINISHED and record not in half_done:
+            raise blocked_by(record, environment, here=record.key in here)
+    candidates = half_done or [r for r in records.values() if r.state is MigrationState.COMPLETED]
+    keys = {record.key for record in candidates}
+    if selected is not None:
+        if selected.key not in keys and half_done:
+            raise blocked_by(half_done[0], environment)
+        if selected.key not in keys:
+            raise MigrationError(
+                f"{selected.key} has not run on {environment!r}: there is nothing to roll back."
+            )
+        return selected
+    newest = max(keys, default=None)
+    if newest is None:
+        raise MigrationError(f"Nothing has run on {environment!r}: there is nothing to roll back.")
+    if newest not in here:
+        raise MigrationError(
+            f"{newest} is the newest on {environment!r}, and its file is not here.",
+            "Check out the version that has it, and roll it back there.",
+        )
+    return here[newest]
+
+
 def is_half_rolled_back(record: Record) -> bool:
-    """Whether it was its way back that did not come to its end."""
+    """Whether the attempt that did not finish was a rollback."""
     return record.attempt is not None and record.attempt.action is Action.ROLLBACK
 
 
-def stands_in_the_way(record: Record, environment: str, *, here: bool = True) -> MigrationError:
-    """The error for whoever would go past a migration that did not finish; ``here`` if its file is."""
+def blocked_by(record: Record, environment: str, *, here: bool = True) -> MigrationError:
+    """The error that a migration that did not finish blocks the rest; ``here`` if its file exists."""
     attempt = record.attempt
     since = _since(record)
     ways = ways_on(record.key, environment, record)
     if not here:
         return MigrationError(
             f"{record.key} did not finish on {environment!r}{since}, and its file is not here.",
-            "Check out the version that has it, and finish it there. If it is gone for good: "
+            "Check out the version that has it, and finish it there. If the file is gone for good, run "
             f"`monarch mark {environment} {record.key} --as new`.",
         )
     if record.state is MigrationState.FAILED:
         why = f": {attempt.error}" if attempt and attempt.error else "."
         return MigrationError(
-            f"{record.key} failed on {environment!r}{since}, and nothing goes past it{why}", ways
+            f"{record.key} failed on {environment!r}{since}, and blocks later migrations{why}", ways
         )
     by = f" by {attempt.who}" if attempt else ""
     if attempt is not None and attempt.outcome is MigrationState.INTERRUPTED:
-        message = f"{record.key} was interrupted on {environment!r}{by}{since}, and nothing goes past it."
+        message = f"{record.key} was interrupted on {environment!r}{by}{since}, and blocks later migrations."
         return MigrationError(message, ways)
     return MigrationError(
         f"{record.key} is Interrupted: it was left in Processing on {environment!r}{by}{since}. "
-        "It was cut off, unless it still runs on another machine. Nothing goes past it.",
-        f"Make sure that it does not run, and look what it has done. {ways}",
+        "It was cut off, unless it still runs on another machine. It blocks later migrations.",
+        f"Make sure that it does not run, and check what it did. {ways}",
     )
 
 
 def ways_on(key: str, environment: str, record: Record | None = None) -> str:
-    """How to go on after a migration that did not finish, with the exact commands; and how to go back."""
+    """The hint after a migration that did not finish: the commands to continue, and to go back."""
     attempt = record.attempt if record else None
     if record is not None and is_half_rolled_back(record):
-        return f"It was being rolled back. Mend it, then `monarch rollback {environment} {key}`."
+        return f"It was being rolled back. Fix it, then run `monarch rollback {environment} {key}`."
     return (
-        f"Mend it, then `monarch migrate_one {key} {environment}`,"
-        f" or `monarch migrate {environment} --retry` to go on with the rest too."
+        f"Fix it, then run `monarch migrate_one {key} {environment}`,"
+        f" or `monarch migrate {environment} --retry` to run the rest too."
         f"{way_back(attempt.backup if attempt else None, environment)}"
     )
 
 
 def way_back(backup: str | None, environment: str) -> str:
-    """How to get back to the backup that was taken before, if one was."""
-    return f" To go back to before: `monarch restore {backup}:{environment}`." if backup else ""
+    """The hint to restore ``backup``, if one was taken before."""
+    return f" To undo everything: `monarch restore {backup}:{environment}`." if backup else ""
 
 
 def _since(record: Record) -> str:

@@ -1,4 +1,4 @@
-"""Waiting until nobody else is at work on a database."""
+"""Waiting for the lease of a database."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from contextlib import ExitStack, contextmanager
 from monarch.databases.base import Database
 from monarch.databases.history import IncompleteDatabase, Record
 from monarch.databases.lease import Lease, LeaseHeld
-from monarch.errors import ServerError
+from monarch.errors import DeadlineReached, ServerError
 from monarch.progress import Progress
 from monarch.system.ci import NOWHERE, Origin
 
-# So many seconds a server may be away that has answered before: it is elected anew, say.
+# How many seconds a server may be unavailable that has answered before: during an election, for example.
 _PATIENCE = 30.0
-# Between two questions; not all of many that wait ask at the same moment.
+# Seconds between two attempts, varied so that runs that wait do not ask all at the same moment.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 
 
@@ -27,49 +27,51 @@ def hold(
     progress: Progress,
     *,
     wait: float | None = 0,
+    deadline: float | None = None,
     origin: Origin = NOWHERE,
 ) -> Iterator[Lease]:
-    """Hold the lease of ``database``, with whatever a run that was cut off has left there put in order.
+    """Hold the lease of ``database``, and finish a copy into it that was cut off.
 
-    Waits ``wait`` seconds for it, or with None as long as it takes, and tells for whom.
+    Waits up to ``wait`` seconds, or without limit if it is None, but not longer than ``deadline`` seconds;
+    reports the run that it waits for.
 
-    :raises LeaseHeld: naming the holder, if it does not get it in time.
+    :raises LeaseHeld: naming the holder, if it is still held after ``wait``.
+    :raises DeadlineReached: if it is still held after ``deadline``.
     """
+    limit = min((seconds for seconds in (wait, deadline) if seconds is not None), default=None)
+    end = None if limit is None else time.monotonic() + limit
+    pause, reported, answered = _FIRST_PAUSE, None, 0.0
     with ExitStack() as stack:
-        lease = _take(stack, database, purpose, origin, progress, wait)
+        while True:
+            try:
+                lease = stack.enter_context(database.lease(purpose, origin))
+                break
+            except LeaseHeld as held:
+                left = None if end is None else end - time.monotonic()
+                if left is not None and left <= 0:
+                    if limit == wait:
+                        raise
+                    raise DeadlineReached(f"The deadline has passed: {held.message}", held.hint) from held
+                if held.run != reported:
+                    progress.waiting(held.message.removesuffix("."))
+                    reported = held.run
+                answered = time.monotonic()
+            except ServerError:
+                left = None if end is None else end - time.monotonic()
+                is_away = time.monotonic() - answered > _PATIENCE
+                if reported is None or is_away or (left is not None and left <= 0):
+                    raise
+            nap = pause * random.uniform(0.5, 1.5)
+            time.sleep(nap if left is None else min(nap, left))
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
         mended = database.mend(lease)
         if mended is not None:
             progress.mended(mended)
         yield lease
 
 
-def _take(
-    stack: ExitStack, database: Database, purpose: str, origin: Origin, progress: Progress, wait: float | None
-) -> Lease:
-    deadline = None if wait is None else time.monotonic() + wait
-    pause, told, answered = _FIRST_PAUSE, None, 0.0
-    while True:
-        try:
-            return stack.enter_context(database.lease(purpose, origin))
-        except LeaseHeld as held:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                raise
-            if held.run != told:
-                progress.waiting(held.message.removesuffix("."))
-                told = held.run
-            answered = time.monotonic()
-        except ServerError:
-            left = None if deadline is None else deadline - time.monotonic()
-            if told is None or time.monotonic() - answered > _PATIENCE or (left is not None and left <= 0):
-                raise
-        nap = pause * random.uniform(0.5, 1.5)
-        time.sleep(nap if left is None else min(nap, left))
-        pause = min(pause * 1.5, _LONGEST_PAUSE)
-
-
 def whole_history(database: Database, environment: str, progress: Progress) -> Mapping[str, Record]:
-    """The history, once a copy into the database that was cut off has been finished."""
+    """Read the history; if a copy into the database was cut off, finish that first."""
     try:
         return database.history.read()
     except IncompleteDatabase:

@@ -8,11 +8,11 @@ from contextlib import redirect_stdout
 
 import click
 
-from monarch.migrations.output_capture import heard
+from monarch.migrations.output_capture import capture_output
 
 
 def test_it_is_printed_and_kept() -> None:
-    with redirect_stdout(io.StringIO()) as out, heard() as echo:
+    with redirect_stdout(io.StringIO()) as out, capture_output() as echo:
         sys.stdout.write("one 2\n")
         click.echo("three")
         click.secho("four", fg="red")
@@ -26,7 +26,7 @@ def test_it_is_printed_and_kept() -> None:
 
 
 def test_of_a_lot_the_beginning_and_the_end_are_kept() -> None:
-    with redirect_stdout(io.StringIO()) as out, heard() as echo:
+    with redirect_stdout(io.StringIO()) as out, capture_output() as echo:
         for number in range(20_000):
             sys.stdout.write(f"{number}\n")
     assert len(out.getvalue()) > 100_000
@@ -39,7 +39,7 @@ def test_of_a_lot_the_beginning_and_the_end_are_kept() -> None:
 def test_standard_output_is_given_back_also_after_an_error() -> None:
     with redirect_stdout(io.StringIO()) as out:
         try:
-            with heard():
+            with capture_output():
                 raise ValueError
         except ValueError:
             sys.stdout.write("back\n")

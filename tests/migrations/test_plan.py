@@ -102,7 +102,7 @@ def test_what_somebody_runs_just_now_is_left_alone(files: tuple[MigrationFile, .
         pending(files, {running.key: running}, "dev", RunSelection(retry=True))
 
 
-def test_what_did_not_finish_and_is_not_here_stands_in_the_way_of_a_retry_too(
+def test_what_did_not_finish_and_is_not_here_blocks_a_retry_too(
     files: tuple[MigrationFile, ...],
 ) -> None:
     a, _, c = files

@@ -87,7 +87,7 @@ class MongoDatabase(Database):
         return {process} - {None} | (set() if local else cast(Any, members))
 
     def lease(self, purpose: str, origin: Origin = NOWHERE) -> AbstractContextManager[Lease]:
-        return leases.hold(self._environment, self._database, purpose, origin)
+        return leases.MongoLease(self._environment, self._database, purpose, origin)
 
     def holder(self) -> Holder | None:
         return leases.find_holder(self._endpoint)

@@ -1,16 +1,16 @@
 """The lease in MongoDB: the only document of ``monarch_lease`` in the environment's own database.
 
-Taken, renewed and given back by single atomic commands that compare and set times of the server's
-clock (``$$NOW``); the clocks of those who ask do not matter. The document stays when nobody holds
-the lease, so that the fencing number never falls.
+It is taken, renewed and given back by single atomic commands that compare and set times of the server's
+clock (``$$NOW``); the clocks of the runs do not matter. The document stays when nobody holds the lease,
+so that the fencing number never falls.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -30,11 +30,11 @@ from monarch.system import process_identity as owner
 from monarch.system.ci import NOWHERE, Origin
 
 _RENEW_EVERY = SECONDS / 3
-# Not all of it: what is sent at the last moment must arrive before somebody else may begin.
+# Not all of it: what is sent at the last moment must arrive before another run may begin.
 _TRUSTED = SECONDS / 2
-# By most of the members and on their disks, or a failover, or a restart, could give the lease to two.
+# By most of the members and on their disks, or a failover or restart could give the lease to two runs.
 _ACKNOWLEDGED = WriteConcern("majority", j=True, wtimeout=30_000)
-# The number of the last holder; a later one than any, where somebody has written something else there.
+# The number of the last holder. If somebody wrote something else there, one that is later than any.
 _NUMBER: dict[str, Any] = {
     "$switch": {
         "branches": [
@@ -50,42 +50,53 @@ _FREE: list[dict[str, Any]] = [
 ]
 
 
-@contextmanager
-def hold(
-    environment: Environment,
-    database: PyMongoDatabase[dict[str, Any]],
-    purpose: str,
-    origin: Origin = NOWHERE,
-) -> Iterator[MongoLease]:
-    """Hold the lease of ``database``. ``purpose`` tells others in words what for, ``origin`` from where.
+class MongoLease(Lease, AbstractContextManager["MongoLease"]):
+    """One run's hold on the lease of ``database``: taken when its context begins, given back at its end.
 
-    A holder that has died on this machine is replaced at once, one elsewhere when its time is over.
-
-    :raises LeaseHeld: naming the holder.
+    ``purpose`` tells others in words what for, ``origin`` from where. A holder that died on this machine is
+    replaced at once, one elsewhere when its time is over. Entering raises `LeaseHeld`, naming the holder.
     """
-    lease = MongoLease(environment, database)
-    lease.take(purpose, origin)
-    renewing = threading.Thread(target=lease.renew_until_given_back, name="monarch lease", daemon=True)
-    renewing.start()
-    try:
-        yield lease
-    finally:
-        lease.give_back()
 
-
-class MongoLease(Lease):
-    """One run's hold on the lease; see `hold`."""
-
-    def __init__(self, environment: Environment, database: PyMongoDatabase[dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        database: PyMongoDatabase[dict[str, Any]],
+        purpose: str,
+        origin: Origin = NOWHERE,
+    ) -> None:
         self._environment = environment
         self._database = database.with_options(read_preference=ReadPreference.PRIMARY)
         self._leases = self._database.get_collection(LEASE, write_concern=_ACKNOWLEDGED)
         self._run = str(ObjectId())
+        self._holder = {**owner.identity(), "run": self._run, "purpose": purpose}
+        self._holder |= {name: value for name, value in vars(origin).items() if value is not None}
         self._fence: Any = 0
         # What tells this database from its copies.
         self.lineage: object = None
         self._renewed = 0.0
         self._given_back = threading.Event()
+
+    def __enter__(self) -> MongoLease:
+        found = self._take(None)
+        if not self._is_mine(found) and _has_died(found):
+            # By its number, so that only one of two that see the same dead holder gets it.
+            found = self._take(found.get("fence"))
+        if not self._is_mine(found):
+            raise LeaseHeld(
+                f"{self._environment.name!r} is held by {_describe(found)}.",
+                "Wait until that is done. If the process is gone, the lease ends by itself in "
+                f"{SECONDS} seconds. To end it now: monarch unlock {self._environment.name}",
+                str(_holder(found).get("run")),
+            )
+        self._fence, self.lineage = found["fence"], found["lineage"]
+        threading.Thread(target=self._renew_until_given_back, name="monarch lease", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let others have it at once. If the server cannot be reached, its time runs out."""
+        self._given_back.set()
+        with suppress(PyMongoError):
+            self._leases.update_one(self.mine(), _FREE)
 
     @property
     def run(self) -> str:
@@ -95,26 +106,6 @@ class MongoLease(Lease):
     def fence(self) -> int:
         return int(self._fence)
 
-    def take(self, purpose: str, origin: Origin) -> None:
-        """Take it, if nobody has it or the holder has died.
-
-        :raises LeaseHeld: naming the holder.
-        """
-        holder = {**owner.identity(), "run": self._run, "purpose": purpose}
-        holder |= {name: value for name, value in vars(origin).items() if value is not None}
-        found = self._try(holder, None)
-        if not self._is_mine(found) and _has_died(found):
-            # By its number, so that of two who see the same dead holder one comes first.
-            found = self._try(holder, found.get("fence"))
-        if not self._is_mine(found):
-            raise LeaseHeld(
-                f"{self._environment.name!r} is held by {_describe(found)}.",
-                "Wait until that is done. If the process is gone, the lease ends by itself in "
-                f"{SECONDS} seconds, or now: monarch unlock {self._environment.name}",
-                str(_holder(found).get("run")),
-            )
-        self._fence, self.lineage = found["fence"], found["lineage"]
-
     def check(self) -> None:
         if _now() - self._renewed > _TRUSTED:
             self.renew()
@@ -122,16 +113,16 @@ class MongoLease(Lease):
     def renew(self) -> None:
         """Ask the server for another `SECONDS`.
 
-        :raises LockedError: if somebody else holds it by now.
+        :raises LockedError: if another run holds it by now.
         """
         self._renew(self._ask_once)
 
     def renew_patiently(self) -> None:
-        """The same, with patience for a server that is away for a moment."""
+        """`renew`, waiting for a server that is unavailable for a moment."""
         self._renew(lambda: patiently(self._environment, self._ask))
 
     def check_patiently(self) -> None:
-        """What `check` does, with the same patience."""
+        """`check`, waiting for a server that is unavailable for a moment."""
         if _now() - self._renewed > _TRUSTED:
             self.renew_patiently()
 
@@ -142,10 +133,10 @@ class MongoLease(Lease):
                 self._require_document()
                 raise LeaseLost(
                     f"This run has lost its hold on {self._environment.name!r}, and stopped.",
-                    "It was stopped or cut off for longer than the lease lasts, and somebody else went on.",
+                    "It was suspended or cut off for longer than the lease lasts, and another run took over.",
                 )
             self._renewed = asked
-            # A process that was stopped while it waited for the answer has an old one.
+            # A process that was suspended while it waited for the answer has an old one.
             if _now() - asked <= _TRUSTED:
                 return
 
@@ -153,8 +144,8 @@ class MongoLease(Lease):
         with explained(self._environment):
             if self._leases.find_one({"_id": THE_LEASE}) is None:
                 raise ServerError(
-                    f"{LEASE} has vanished from {self._environment.name!r}, with which this run held it.",
-                    "Did the migration drop the database? Look before you run anything else.",
+                    f"{LEASE}, with which this run held {self._environment.name!r}, has vanished from it.",
+                    "Did the migration drop the database? Check it before you run anything else.",
                 )
 
     def _ask_once(self) -> tuple[float, bool]:
@@ -166,31 +157,25 @@ class MongoLease(Lease):
         renewed = self._leases.update_one(self.mine(), [{"$set": {"expires_at": _in_time()}}])
         return asked, renewed.matched_count == 1
 
-    def renew_until_given_back(self) -> None:
-        """Renew it now and then. What goes wrong here, `check` finds out."""
+    def _renew_until_given_back(self) -> None:
+        """Renew it regularly. What goes wrong here, `check` finds out."""
         while not self._given_back.wait(_RENEW_EVERY):
             with suppress(MonarchError):
                 self.renew()
 
-    def give_back(self) -> None:
-        """Let others have it at once. Where that cannot be said any more, its time runs out."""
-        self._given_back.set()
-        with suppress(PyMongoError):
-            self._leases.update_one(self.mine(), _FREE)
-
     def mine(self) -> dict[str, Any]:
-        """What the document of the lease looks like as long as it is this one."""
+        """The filter that matches the document of the lease as long as this run holds it."""
         return {"_id": THE_LEASE, "fence": self._fence, "holder.run": self._run}
 
     def _is_mine(self, found: Mapping[str, Any]) -> bool:
         return bool(_holder(found).get("run") == self._run)
 
-    def _try(self, holder: Mapping[str, Any], dead: Any) -> dict[str, Any]:
-        """Take it if it is free or has the number of somebody ``dead``; the document as it is then."""
+    def _take(self, dead: Any) -> dict[str, Any]:
+        """Take it if it is free or has the number of a ``dead`` holder; return the document as it is then."""
         free = {
             "$or": [
                 {"$eq": [{"$type": "$holder.run"}, "missing"]},
-                # By hand somebody may have written anything: that is not free, and can be unlocked.
+                # Somebody may have edited it by hand: then it is not free, but can be unlocked.
                 {"$and": [{"$eq": [{"$type": "$expires_at"}, "date"]}, {"$lte": ["$expires_at", "$$NOW"]}]},
                 {"$eq": [{"$ifNull": ["$fence", None]}, {"$literal": Int64(-1) if dead is None else dead}]},
             ]
@@ -199,9 +184,9 @@ class MongoLease(Lease):
             "$mergeObjects": [
                 "$$ROOT",
                 {
-                    "holder": {"$literal": holder},
+                    "holder": {"$literal": self._holder},
                     "fence": {"$add": [_NUMBER, 1]},
-                    # Of this database alone: no copy takes it along, as it does the journal.
+                    # Of this database alone: copies take the journal along, but not this.
                     "lineage": {"$ifNull": ["$lineage", ObjectId()]},
                     "taken_at": "$$NOW",
                     "expires_at": _in_time(),
@@ -210,8 +195,8 @@ class MongoLease(Lease):
         }
         asked = _now()
         with explained(self._environment):
-            # A condition in the filter of an upsert may not look at the clock, so it stands in the update.
-            # Not by command(), which passes over what most of the members have not acknowledged.
+            # The filter of an upsert may not use the clock, so the condition is in the update. And this is no
+            # command(), which does not report that most of the members have not acknowledged it.
             found = self._leases.find_one_and_update(
                 {"_id": THE_LEASE},
                 [{"$replaceWith": {"$cond": [free, mine, "$$ROOT"]}}],
@@ -224,14 +209,14 @@ class MongoLease(Lease):
 
 
 def find_holder(endpoint: DatabaseHandle) -> Holder | None:
-    """Whoever holds the lease of ``endpoint``, also if the time of that is over."""
+    """The holder of the lease of ``endpoint``, also if its time is over."""
     primary = endpoint.on_primary()
     is_date = {"$eq": [{"$type": "$taken_at"}, "date"]}
     age = {"$cond": [is_date, {"$subtract": ["$$NOW", "$taken_at"]}, 0]}
     expired = {"$and": [{"$eq": [{"$type": "$expires_at"}, "date"]}, {"$lte": ["$expires_at", "$$NOW"]}]}
-    told = {"$set": {"age": age, "expired": expired}}
+    computed = {"$set": {"age": age, "expired": expired}}
     with primary.explained():
-        found = next(iter(primary.database[LEASE].aggregate([{"$match": {"_id": THE_LEASE}}, told])), {})
+        found = next(iter(primary.database[LEASE].aggregate([{"$match": {"_id": THE_LEASE}}, computed])), {})
     if "holder" not in found:
         return None
     recorded = _holder(found)
@@ -249,7 +234,7 @@ def find_holder(endpoint: DatabaseHandle) -> Holder | None:
 
 
 def release(endpoint: DatabaseHandle, holder: Holder) -> bool:
-    """Take the lease away from ``holder``; False if it had it no more."""
+    """Take the lease away from ``holder``; False if it no longer had it."""
     leases = endpoint.on_primary().database.get_collection(LEASE, write_concern=_ACKNOWLEDGED)
     theirs: dict[str, Any] = {"_id": THE_LEASE, "fence": holder.fence, "holder": {"$exists": True}}
     if holder.run is not None:
@@ -259,7 +244,7 @@ def release(endpoint: DatabaseHandle, holder: Holder) -> bool:
 
 
 def _now() -> float:
-    """Seconds that go on while the process is stopped and, where that can be told, the machine asleep."""
+    """Seconds of a clock that goes on while the process is suspended and, on Linux, the machine asleep."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
@@ -269,7 +254,7 @@ def _in_time() -> dict[str, Any]:
 
 
 def _holder(found: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What is recorded of the holder; nothing, where somebody has written something else there."""
+    """The recorded fields of the holder; none if somebody wrote something else there."""
     recorded = found.get("holder")
     return recorded if isinstance(recorded, Mapping) else {}
 

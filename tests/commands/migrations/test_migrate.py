@@ -274,7 +274,7 @@ def test_a_signal_is_recorded_and_ends_with_130(project: Folder, number: signal.
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, out + err
-    assert f"Error: {key} was interrupted on 'dev', and is recorded as that." in err
+    assert f"Error: {key} was interrupted on 'dev', and recorded as interrupted." in err
     assert f"monarch migrate_one {key} dev" in err
     assert "Traceback" not in err
     assert project.states() == {key: "Failed"}
@@ -322,7 +322,7 @@ def test_a_migration_that_drops_its_own_history_is_not_called_done(project: Fold
     project.migration("drops", "self.client.drop_database(self.database.name)")
     ran = project.monarch("migrate", "dev")
     assert ran.code == 5
-    assert "monarch_lease has vanished from 'dev', with which this run held it." in ran.err
+    assert "monarch_lease, with which this run held 'dev', has vanished from it." in ran.err
 
 
 def test_a_migration_that_drops_the_history_alone_is_not_called_done(project: Folder) -> None:

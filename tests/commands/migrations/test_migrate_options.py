@@ -95,7 +95,7 @@ def test_a_deadline_stops_between_two(project: Folder) -> None:
         project.migration(name, INSERT + "\nimport time\ntime.sleep(0.7)")
     ran = project.inside("migrate", "dev", "--deadline", "1s", "--json")
     assert ran.code == 9
-    assert "The deadline came: " in ran.err
+    assert "The deadline has passed: " in ran.err
     assert "monarch migrate dev" in ran.err
     summary = events(ran)[-1]
     assert (summary["event"], summary["ok"], summary["exit_code"]) == ("summary", False, 9)
@@ -283,7 +283,7 @@ def test_a_transaction_needs_a_server_that_has_them(project: Folder) -> None:
     path.write_text(path.read_text().replace("    def run", "    transaction = True\n    def run"))
     ran = project.inside("migrate", "dev")
     assert ran.code == 1
-    assert f"{key} wants a transaction, and the server of 'dev' has none" in ran.err
+    assert f"{key} needs a transaction, but the server of 'dev' has none" in ran.err
     assert project.states() == {}
     assert ran_by(project) == []
 
@@ -321,7 +321,7 @@ def test_what_conflicts_at_the_end_of_a_transaction_is_told_as_nothing_done(repl
     path.write_text(path.read_text().replace("    def run", "    transaction = True\n    def run"))
     ran = replicated.inside("migrate", "dev")
     assert ran.code == 1
-    assert f"{key} could not be committed on 'dev', and nothing of it happened" in ran.err
+    assert f"{key} could not be committed on 'dev', and was undone" in ran.err
     assert replicated.database.ran.count_documents({}) == 0
     assert replicated.states() == {key: "Failed"}
 

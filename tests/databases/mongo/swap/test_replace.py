@@ -20,7 +20,7 @@ from pymongo import MongoClient
 from monarch.databases import open_database
 from monarch.databases.mongo.catalog.read import read_catalog
 from monarch.databases.mongo.handle import DatabaseHandle
-from monarch.databases.mongo.lease import MongoLease, hold
+from monarch.databases.mongo.lease import MongoLease
 from monarch.databases.mongo.sources.base import MongoSource
 from monarch.databases.mongo.swap.log import Swap
 from monarch.databases.mongo.swap.plan import plan_steps
@@ -87,7 +87,7 @@ def test_ctrl_c_while_a_time_series_is_filled_counts_it_once(
 def held(small: Small) -> Iterator[tuple[DatabaseHandle, MongoLease]]:
     """The target, and its lease."""
     target = environment("other", small.other, small.target.name)
-    with small.other.client() as client, hold(target, client[small.target.name], "a test") as lease:
+    with small.other.client() as client, MongoLease(target, client[small.target.name], "a test") as lease:
         yield DatabaseHandle(target, client[small.target.name]), lease
 
 
