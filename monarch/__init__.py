@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from click import echo, progressbar
 
     from monarch.commands import cli
+    from monarch.databases.migration import Migration
+    from monarch.databases.mongo.migration import MongoBackedMigration
     from monarch.errors import MonarchError
-    from monarch.migrations.migration import Migration, MongoBackedMigration
     from monarch.project import Project
     from monarch.querysets.queryset import QuerySet
 
@@ -31,9 +32,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Migration": "monarch.migrations.migration",
+    "Migration": "monarch.databases.migration",
     "MonarchError": "monarch.errors",
-    "MongoBackedMigration": "monarch.migrations.migration",
+    "MongoBackedMigration": "monarch.databases.mongo.migration",
     "Project": "monarch.project",
     "QuerySet": "monarch.querysets.queryset",
     "cli": "monarch.commands",

@@ -72,6 +72,12 @@ def test_migrations_know_no_database() -> None:
             assert not any(name in imported.split(".") for name in MIGRATIONS_KNOW_NOT), (path, imported)
 
 
+def test_migrations_have_no_word_of_a_kind_of_database() -> None:
+    for path in (ROOT / "migrations").glob("*.py"):
+        text = path.read_text(encoding="utf-8").lower()
+        assert not any(word in text for word in ("mongo", "bson")), path
+
+
 def test_only_the_databases_know_pymongo() -> None:
     for path in MODULES:
         if "databases" not in path.parts:

@@ -4,6 +4,7 @@ import click
 import pytest
 
 import monarch
+from monarch.databases import KINDS, find_kind
 
 
 def test_the_public_names() -> None:
@@ -18,3 +19,10 @@ def test_the_public_names() -> None:
 def test_another_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         monarch.nonsense  # noqa: B018
+
+
+def test_every_kind_of_database_brings_a_base_class_of_migrations() -> None:
+    for name in KINDS:
+        kind = find_kind(name)
+        assert issubclass(kind.migration_class(), monarch.Migration)
+    assert find_kind("mongo").migration_class() is monarch.MongoBackedMigration

@@ -12,6 +12,7 @@ from monarch.errors import UsageError
 
 if TYPE_CHECKING:
     from monarch.databases.base import ArchiveSource, CollectionSummary, Database, FileSet
+    from monarch.databases.migration import Migration
     from monarch.progress import Progress
     from monarch.system.streams import Stream
 
@@ -42,6 +43,12 @@ class DatabaseKind(ABC):
 
         :raises ServerError: if the server cannot be started or reached.
         """
+
+    def migration_class(self) -> type[Migration]:
+        """The base class of the migrations of such databases, with what they find on ``self``."""
+        from monarch.databases.migration import Migration
+
+        return Migration
 
     def open_archive(self, stream: Stream, expected: tuple[CollectionSummary, ...]) -> ArchiveSource:
         """Read an archive of such a database, which must hold the ``expected`` collections.

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from monarch.databases.history import OpenAttempt, Places
+from monarch.databases.migration import ResumableScans
 from monarch.errors import MonarchError, UsageError
 from monarch.progress import Progress
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from monarch.databases.base import MigrationClient, Transaction
 
 
-class CollectionScans:
+class CollectionScans(ResumableScans):
     """The scans of one attempt. ``positions`` are how far those of an earlier attempt came."""
 
     def __init__(
@@ -37,10 +38,6 @@ class CollectionScans:
     def scan(
         self, collection: str, filter: Mapping[str, Any], batch: int, line: str
     ) -> Iterator[Sequence[Any]]:
-        """Scan ``collection`` in batches. ``line`` is the line of code that asks for it.
-
-        :raises UsageError: if ``batch`` is not positive, or the collection cannot be scanned.
-        """
         if batch < 1:
             raise UsageError(f"batch={batch} is no number of documents.", "Use 1,000, for example.")
         if not self._client.require_collection(collection):

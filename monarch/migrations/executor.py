@@ -22,6 +22,7 @@ from monarch.databases.history import (
     Places,
     Record,
 )
+from monarch.databases.migration import Migration
 from monarch.errors import (
     DeadlineReached,
     LeaseLost,
@@ -32,7 +33,6 @@ from monarch.errors import (
 )
 from monarch.migrations.collection_scan import CollectionScans
 from monarch.migrations.files import Loaded, MigrationFile
-from monarch.migrations.migration import Migration
 from monarch.migrations.output_capture import OutputCapture, capture_output
 from monarch.migrations.plan import PlannedMigration, way_back, ways_on
 from monarch.progress import Progress

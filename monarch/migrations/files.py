@@ -5,17 +5,24 @@ from __future__ import annotations
 import ast
 import os
 import re
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from pathlib import Path
 
+from monarch.databases.migration import Migration
 from monarch.errors import ProjectError
-from monarch.migrations.migration import Migration
 from monarch.settings.paths import FOLDER, where_else
 from monarch.system.modules import load
 from monarch.system.spelling import camel_case, suggest
+
+_STAMP = "%Y%m%d%H%M"
+# With the stamp and the suffix a file name stays well below the 255 bytes of common file systems.
+_LONGEST_NAME = 120
+_NAME = frozenset(string.ascii_letters + string.digits + "_")
 
 PATTERN = re.compile(r"_(?P<stamp>\d{12})_(?P<name>\w+)_migration\.py", re.ASCII)
 
@@ -144,7 +151,7 @@ def load_migration(file: MigrationFile, root: Path) -> type[Migration]:
     if not classes:
         raise ProjectError(
             f"{file.shown_path} defines no migration.",
-            f"It needs a class {camel_case(file.name)}Migration(MongoBackedMigration).",
+            f"Define a class {camel_case(file.name)}Migration in it, as `monarch generate` does.",
         )
     if len(classes) > 1:
         names = ", ".join(kind.__name__ for kind in classes)
@@ -209,3 +216,34 @@ def _defines_migration(source: bytes) -> bool:
 def _is_migration(base: ast.expr, ours: set[str]) -> bool:
     name = ast.unparse(base).rpartition(".")[2]
     return name.endswith("Migration") or name in ours
+
+
+def check_name(name: str, what: str = "migration", command: str = "generate") -> None:
+    """See that ``name`` can be the name of a ``what``, which ``command`` writes.
+
+    :raises ProjectError: with a similar name that can.
+    """
+    if set(name) <= _NAME and len(name) <= _LONGEST_NAME and name.lstrip("_")[:1].isalpha():
+        return
+    cleaned = "_".join("".join(c if c in _NAME else " " for c in name).split()).lstrip("_0123456789")
+    example = cleaned[:_LONGEST_NAME] or "add_indexes"
+    raise ProjectError(
+        f"{name!r} cannot be the name of a {what}: "
+        f"it takes letters, digits and underscores, {_LONGEST_NAME} at most, and begins with a letter.",
+        f"For example: monarch {command} {example}",
+    )
+
+
+def next_stamp(files: tuple[MigrationFile, ...]) -> str:
+    """The stamp of a new migration: now, in UTC, or a minute after the newest file, so that it runs last."""
+    now = datetime.now(UTC).strftime(_STAMP)
+    newest = max((file.stamp for file in files), default="")
+    if newest < now:
+        return now
+    try:
+        return (datetime.strptime(newest, _STAMP) + timedelta(minutes=1)).strftime(_STAMP)
+    except (ValueError, OverflowError):
+        raise ProjectError(
+            f"The newest migration is dated {newest}, and no valid time comes after that.",
+            "Rename that file first.",
+        ) from None

@@ -13,10 +13,10 @@ from monarch.databases.base import Database
 from monarch.databases.environment import Environment
 from monarch.databases.history import UNFINISHED, Action, MigrationState, Record
 from monarch.databases.lease import Lease
+from monarch.databases.migration import Migration
 from monarch.errors import MigrationError, MonarchError
 from monarch.migrations.executor import Executor, MigrationResult, RunContext
 from monarch.migrations.files import Loaded, MigrationFile, find_migration, load_all
-from monarch.migrations.migration import Migration
 from monarch.migrations.plan import (
     AlreadyRunning,
     PlannedMigration,

@@ -23,7 +23,7 @@ from monarch.progress import SILENT, Progress
 from monarch.settings.hooks import NO_HOOKS
 from monarch.system.ci import NOWHERE
 
-# With what is added to it below the 63 bytes that MongoDB allows.
+# Bytes of the name that are kept, so that with the addition it is no longer than databases allow.
 _LONGEST = 40
 
 
@@ -31,8 +31,8 @@ _LONGEST = 40
 class TrialDatabase:
     """A database that is dropped when its context ends, and the migrations of a project.
 
-    ``database`` and ``uri`` are what migrations find on themselves: pymongo's database, and the whole
-    connection string.
+    ``database`` and ``uri`` are those that a migration has: the driver's database, and the whole connection
+    string.
     """
 
     root: Path
@@ -42,7 +42,7 @@ class TrialDatabase:
 
     @property
     def database(self) -> Any:
-        """pymongo's database."""
+        """The driver's database."""
         return self.opened.handles()["database"]
 
     @property

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from monarch.errors import ProjectError
-from monarch.migrations.files import find_migrations
-from monarch.migrations.naming import check_name, next_stamp
+from monarch.migrations.files import check_name, find_migrations, next_stamp
 from monarch.querysets.files import find_query_sets
 from monarch.scaffold import templates
 from monarch.settings.paths import FOLDER, QUERY_SETS, SETTINGS, where_else

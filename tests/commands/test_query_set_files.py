@@ -75,7 +75,7 @@ def test_a_name_that_is_taken(made: Folder, file: str, source: str, said: str) -
         ("2dogs", "monarch generate_query_set dogs"),
         ("../dogs", "monarch generate_query_set dogs"),
         ("dögs", "monarch generate_query_set d_gs"),
-        ("!", "Like add_indexes."),
+        ("!", "For example: monarch generate_query_set add_indexes"),
     ],
 )
 def test_a_name_that_is_none(made: Folder, name: str, hint: str) -> None:

@@ -13,6 +13,7 @@ from monarch.errors import ServerError
 
 if TYPE_CHECKING:
     from monarch.databases.base import ArchiveSource, CollectionSummary, Database, FileSet
+    from monarch.databases.migration import Migration
     from monarch.progress import Progress
     from monarch.system.streams import Stream
 
@@ -28,6 +29,11 @@ class MongoKind(DatabaseKind):
         from monarch.databases.mongo.settings import parse_entry
 
         return parse_entry(name, entry)
+
+    def migration_class(self) -> type[Migration]:
+        from monarch.databases.mongo.migration import MongoBackedMigration
+
+        return MongoBackedMigration
 
     @contextmanager
     def open(self, environment: Environment, root: Path, progress: Progress) -> Iterator[Database]:
