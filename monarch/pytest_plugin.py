@@ -1,6 +1,6 @@
-"""For a team's own tests of its migrations: fixtures of pytest, there wherever monarch is installed.
+"""Fixtures of pytest for a project's own tests of its migrations, available where monarch is installed.
 
-Registered as a plugin by ``setup.py``. Imports nothing of monarch before a test asks for it.
+``setup.py`` registers the plugin. It imports monarch only when a test uses a fixture.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _OPTION = "monarch_environment"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let ``monarch_environment`` in pytest's settings name the environment whose server is used."""
+    """Add the setting ``monarch_environment``: the environment whose server the fixtures use."""
     parser.addini(
-        _OPTION, "The environment beside which monarch makes scratch databases.", default="development"
+        _OPTION, "The environment on whose server monarch creates scratch databases.", default="development"
     )
 
 
@@ -42,8 +42,8 @@ def monarch_scratch(pytestconfig: pytest.Config) -> Iterator[TrialDatabase]:
     why = why_hazardous(environment)
     if why is not None:
         pytest.fail(
-            f"{environment.name!r} is hazardous, and no place for tests: {why}. Name another one: {_OPTION} "
-            "in pytest's settings.",
+            f"{environment.name!r} is hazardous, and must not be used for tests: {why}. "
+            f"Set {_OPTION} in pytest's settings to another environment.",
             pytrace=False,
         )
     with project.scratch(environment.name) as scratch:

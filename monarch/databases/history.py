@@ -1,6 +1,6 @@
-"""What a database remembers of the migrations that ran on it: the words, and the contract.
+"""The history of the migrations that ran on a database: its terms, and the contract to read and write it.
 
-Shared by the domain, which decides by it, and by the databases, which keep it.
+The domain decides by it; each kind of database stores it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from monarch.system.ci import Origin
 
 
 class MigrationState(Enum):
-    """The states of the original, as it wrote them into ``mongo_migration_history``, and one more.
+    """The states that monarch 0.1 wrote, and one more.
 
-    `INTERRUPTED` is never written there: it is what a migration is called that was left in Processing by
-    a run that is gone, or that a person or a signal has ended.
+    `INTERRUPTED` is never stored as a state: it is shown for a migration that a dead run left in Processing,
+    or that a person or a signal ended.
     """
 
     NEW = "New"
@@ -34,7 +34,7 @@ UNFINISHED = (MigrationState.PROCESSING, MigrationState.FAILED, MigrationState.I
 
 
 class Action(Enum):
-    """What was attempted. `RETRY` is a run of what had not finished before."""
+    """What was attempted. `RETRY` runs a migration again that did not finish."""
 
     RUN = "run"
     RETRY = "retry"
@@ -45,26 +45,26 @@ class Action(Enum):
 
 @dataclass(frozen=True)
 class ScanPosition:
-    """How far a walk through a collection has come: up to the document whose ``_id`` is ``after``.
+    """How far a scan of a collection came: the last document that it has passed is ``after``.
 
-    What that is only the database knows. ``documents`` are those that lie behind it.
+    ``after`` is opaque to the domain. ``documents`` is how many documents the scan has passed.
     """
 
     after: object
     documents: int
 
 
-# By the label of the walk.
+# By the label of the scan.
 Places: TypeAlias = Mapping[str, ScanPosition]
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """The last attempt at a migration that has not ended well.
+    """The last attempt at a migration that did not complete.
 
-    ``who`` made it, for people; ``alive`` if that process is on this machine and still there.
-    ``outcome`` is Completed, Failed or Interrupted, or None if it has not ended; ``error`` is how it
-    ended, if that was not well. ``backup`` was taken before it. ``checksum`` is that of its file.
+    ``who`` describes the process that made it; ``alive`` if that may still run. ``outcome`` is Failed or
+    Interrupted, or None if the attempt has not ended; ``error`` is why it failed. ``backup`` was taken before
+    it. ``checksum`` is that of its file. ``places`` are the positions of its scans.
     """
 
     who: str
@@ -79,10 +79,10 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of one migration: its ``key`` is the name of its file without ``.py``.
+    """The record of one migration. Its ``key`` is the name of its file without ``.py``.
 
-    ``attempt`` is known of those that have not finished, if monarch itself ran them; of one that is to run
-    again whenever its file changes, ``repeats`` is the checksum of the file that ran last. ``settled`` is
+    ``attempt`` is set if it did not finish and the journal has the attempt. For a repeatable migration
+    ``repeats`` is the checksum of the file that ran last. ``settled`` is
     False if a run was killed before it could write this state, see `HistoryWriter.settle`.
     """
 
@@ -96,7 +96,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Failure:
-    """How an attempt ended that did not complete; ``interrupted`` by a person or a signal."""
+    """How an attempt ended that did not complete; ``interrupted`` if a person or a signal ended it."""
 
     error: str
     traceback: str
@@ -105,9 +105,9 @@ class Failure:
 
 @dataclass(frozen=True)
 class AttemptStart:
-    """An attempt as it begins. ``backup`` was taken before it; ``places`` are where its walks go on.
+    """An attempt as it begins. ``backup`` was taken before it; its scans continue at ``places``.
 
-    ``repeatable`` is False of one that was until now, and None of one that never was.
+    ``repeatable`` is None if the migration never was, and False if it no longer is.
     """
 
     key: str
@@ -121,7 +121,7 @@ class AttemptStart:
 
 @dataclass(frozen=True)
 class AttemptStats:
-    """What an attempt took: seconds, the documents it has written as the server counts, what it echoed."""
+    """How many seconds an attempt took, how many documents the server says it wrote, what it printed."""
 
     seconds: float
     documents: int
@@ -130,7 +130,7 @@ class AttemptStats:
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """One entry of the journal: an attempt, or what somebody has said of a migration.
+    """One entry of the journal: an attempt, a mark, or an accepted edit.
 
     ``outcome`` is Processing while it runs. Times are the server's, in UTC.
     """
@@ -157,36 +157,38 @@ class JournalEntry:
 
 
 class IncompleteDatabase(MonarchError):
-    """A copy into the database was cut off: its history may be the old one or the new one, or gone."""
+    """A copy into the database was cut off: its history may be the old one, the new one, or missing."""
 
 
 class HistoryReader(ABC):
-    """The history kept by one database. Nothing here writes.
+    """Reads the history of one database. Nothing here writes.
 
     Every method raises `ServerError` where the server cannot be reached or refuses.
     """
 
     @abstractmethod
     def read(self) -> Mapping[str, Record]:
-        """Every record by its key, in one command.
+        """Every record by its key, in one command; in two if a run seems to be cut off.
 
-        :raises NotWhole: while a copy into the database is not finished.
+        :raises IncompleteDatabase: while a copy into the database is not finished.
         """
 
     @abstractmethod
     def checksums(self) -> Mapping[str, str | None]:
-        """Of every migration that monarch has run or marked, the checksum its file had then, or when
-        somebody last accepted another; None where it was accepted that the file is gone. One command.
+        """For every migration that has run or was marked, the checksum of its file then, in one command.
+
+        An accepted edit counts as the latest; None if it was accepted that the file is gone.
         """
 
     @abstractmethod
     def entries(self, key: str | None = None, *, last: int | None = None) -> tuple[JournalEntry, ...]:
-        """The journal, the oldest entry first: all of it, that of one ``key``, only the ``last`` so many."""
+        """The journal, the oldest entry first: all, those of one ``key``, or only the ``last`` N."""
 
 
 class OpenAttempt(ABC):
-    """An attempt that has begun. Each method raises `LockedError`, having changed nothing, if the run that
-    began it does not hold the lease any more.
+    """An attempt that has begun.
+
+    Each method raises `LockedError`, and has changed nothing, if its run no longer holds the lease.
     """
 
     @abstractmethod
@@ -204,19 +206,19 @@ class OpenAttempt(ABC):
 
     @abstractmethod
     def remember(self, label: str, place: ScanPosition | None) -> None:
-        """Keep how far a walk has come, for an attempt after this one; None: forget it."""
+        """Store the position of the scan ``label`` for a later attempt; None removes it."""
 
 
 class HistoryWriter(ABC):
     """Writes the history, for one holder of the lease of the database.
 
-    Every write happens only if that holder still has the lease then, which the server decides. Each method
-    raises `LockedError` otherwise, and has changed nothing.
+    The server makes every write only if that holder still has the lease. Otherwise each method raises
+    `LockedError`, and has changed nothing.
     """
 
     @abstractmethod
     def check(self) -> None:
-        """See that it still has the lease. Costs nothing as long as that was renewed a moment ago."""
+        """See that it still has the lease. Asks the server only if that was not renewed a moment ago."""
 
     @abstractmethod
     def settle(self) -> None:
@@ -239,8 +241,8 @@ class HistoryWriter(ABC):
         origin: Origin,
         repeatable: bool | None = None,
     ) -> None:
-        """Record that ``key`` is Completed or New because somebody says so."""
+        """Record that a person marked ``key`` as Completed or New."""
 
     @abstractmethod
     def accept(self, key: str, checksum: str | None, origin: Origin, repeatable: bool | None = None) -> None:
-        """Record that the file of ``key`` is meant to be as it is now; None: to be gone."""
+        """Record that the file of ``key`` was edited on purpose; with None as ``checksum``, deleted."""

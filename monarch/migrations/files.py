@@ -1,4 +1,4 @@
-"""The files in ``migrations/``: which are migrations, in which order, and the class in each."""
+"""The files in ``migrations/``: which are migrations, their order and names, and the class in each."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ class MigrationFile:
 
 
 def name_of(key: str) -> str | None:
-    """The name that a migration was given, by its ``key``."""
+    """The name of a migration, from its ``key``."""
     match = PATTERN.fullmatch(f"{key}.py")
     return match["name"] if match else None
 
 
 def checksum(file: MigrationFile) -> str:
-    """The SHA-256 of a file's text, which is the same whatever git makes of the ends of its lines.
+    """The SHA-256 of a file's text, regardless of how git converts the ends of its lines.
 
     :raises ProjectError: if it cannot be read.
     """
@@ -67,7 +67,7 @@ def checksum(file: MigrationFile) -> str:
 
 
 def says_repeatable(file: MigrationFile) -> bool:
-    """Whether a class in ``file`` says ``repeatable = True``, as can be told without importing it."""
+    """Whether a class in ``file`` has ``repeatable = True``, found without importing it."""
     try:
         tree = ast.parse(file.path.read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -77,10 +77,10 @@ def says_repeatable(file: MigrationFile) -> bool:
 
 
 def find_migrations(root: Path) -> tuple[MigrationFile, ...]:
-    """The migrations of the project below ``root``, in the order in which they run: by file name.
+    """The migrations of the project in ``root``, in the order in which they run: by file name.
 
     :raises ProjectError: if the folder is missing or cannot be read, or if a file looks like a migration
-        but is not called like one.
+        but is not named like one.
     """
     folder = root / FOLDER
     try:
@@ -103,9 +103,9 @@ def find_migrations(root: Path) -> tuple[MigrationFile, ...]:
 
 
 def find_migration(files: tuple[MigrationFile, ...], wanted: str) -> MigrationFile:
-    """The migration that ``wanted`` names: by key, file name, path, or the name it was given.
+    """The migration that ``wanted`` names: by its key, file name, path, or name.
 
-    :raises ProjectError: naming the nearest one, or saying that several have that name.
+    :raises ProjectError: if there is none, naming the nearest one; or if several have that name.
     """
     stem = Path(wanted).name.removesuffix(".py")
     for matches in (
@@ -115,17 +115,19 @@ def find_migration(files: tuple[MigrationFile, ...], wanted: str) -> MigrationFi
     ):
         if len(matches) > 1:
             keys = ", ".join(file.key for file in matches)
-            raise ProjectError(f"{wanted!r} is the name of {len(matches)} migrations: {keys}.", "Say which.")
+            raise ProjectError(
+                f"{wanted!r} is the name of {len(matches)} migrations: {keys}.", "Use one of these keys."
+            )
         if matches:
             return matches[0]
     names = [file.name for file in files]
-    hint = suggest(stem, names, otherwise="Make one with `monarch generate NAME`.")
+    hint = suggest(stem, names, otherwise="Write one with `monarch generate NAME`.")
     raise ProjectError(f"There is no migration {wanted!r}.", hint)
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """The class in a file, and the checksum of what was loaded."""
+    """The class in a file, and the checksum of the file that was loaded."""
 
     kind: type[Migration]
     checksum: str
@@ -136,7 +138,7 @@ def load_all(files: tuple[MigrationFile, ...], root: Path) -> Mapping[str, Loade
 
     :raises ProjectError: if one cannot be loaded.
     """
-    # The checksum first: who changes the file in between is told of an edit too much, not of one too few.
+    # The checksum first: if the file changes in between, it is reported as edited.
     return {file.key: Loaded(checksum=checksum(file), kind=load_migration(file, root)) for file in files}
 
 
@@ -157,18 +159,18 @@ def load_migration(file: MigrationFile, root: Path) -> type[Migration]:
         names = ", ".join(kind.__name__ for kind in classes)
         raise ProjectError(
             f"{file.shown_path} defines {len(classes)} migrations: {names}.",
-            "One file, one migration: move the others to files of their own (monarch generate NAME).",
+            "Move the others to files of their own (monarch generate NAME).",
         )
     if classes[0].run is Migration.run:
         raise ProjectError(
-            f"{file.shown_path}: class {classes[0].__name__} has no run().", "Write def run(self): in it."
+            f"{file.shown_path}: class {classes[0].__name__} has no run().", "Define `def run(self):` in it."
         )
     for method in (classes[0].run, classes[0].rollback):
         if any(test(method) for test in (iscoroutinefunction, isgeneratorfunction, isasyncgenfunction)):
             raise ProjectError(
                 f"{file.shown_path}: {method.__name__}() of {classes[0].__name__} is async or a generator, "
-                "of which a call runs nothing.",
-                "Make it a plain function; asyncio.run(…) inside it runs what is async.",
+                "so a call of it runs nothing.",
+                "Make it a plain function; use asyncio.run(…) inside it for async code.",
             )
     return classes[0]
 
@@ -180,7 +182,7 @@ def _refuse_if_like_a_migration(path: Path) -> None:
     like = pattern.fullmatch(path.name) is not None
     if not like and source and not path.is_dir():
         if path.exists() and not path.is_file():
-            raise ProjectError(f"{shown} is no file.", "Only Python files and folders belong there.")
+            raise ProjectError(f"{shown} is not a file.", "Only Python files and folders belong there.")
         try:
             like = _defines_migration(path.read_bytes())
         except OSError as error:
@@ -188,17 +190,17 @@ def _refuse_if_like_a_migration(path: Path) -> None:
             raise ProjectError(f"{shown} cannot be read: {error.strerror}.", hint) from None
     if like:
         raise ProjectError(
-            f"{shown} looks like a migration, but is not called like one and would never run.",
-            "Call it _YYYYMMDDHHMM_<name>_migration.py (monarch generate NAME does), or move it elsewhere.",
+            f"{shown} looks like a migration, but is not named like one and would never run.",
+            "Name it _YYYYMMDDHHMM_<name>_migration.py (monarch generate NAME does), or move it elsewhere.",
         )
 
 
 def _defines_migration(source: bytes) -> bool:
-    """Whether a class in ``source`` derives from a migration and has a ``run``."""
+    """Whether a class in ``source`` derives from a migration and defines ``run``."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
-        return False  # nothing can import it, so it is nobody's helper; and nobody's migration
+        return False  # nothing can import it: it is neither a migration nor a helper of one
     ours = {
         alias.asname or alias.name
         for node in ast.walk(tree)

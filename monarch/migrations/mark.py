@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from monarch.databases.base import Database
@@ -46,7 +46,7 @@ class Marker:
         :raises LockedError: if another run holds the database.
         """
         whole_history(self.database, self.environment, self.progress)
-        with self._held() as lease:
+        with self._hold() as lease:
             records = self.database.history.read()
             keys = tuple(self._key(name, records) for name in names)
             for key in keys:
@@ -61,12 +61,12 @@ class Marker:
             return tuple(MarkResult(key, _state(records, key), state) for key in keys)
 
     def accept(self, names: tuple[str, ...]) -> tuple[MarkResult, ...]:
-        """Record that the files of migrations that have run are meant to be as they are, or to be gone.
+        """Record that the files of migrations that have run were edited, or deleted, on purpose.
 
         :raises MigrationError: if one of them has not run.
         """
         whole_history(self.database, self.environment, self.progress)
-        with self._held() as lease:
+        with self._hold() as lease:
             records = self.database.history.read()
             keys = tuple(self._key(name, records) for name in names)
             for key in keys:
@@ -95,7 +95,7 @@ class Marker:
         return self.accept(tuple(row.key for row in completed if row.edited or row.gone))
 
     def _key(self, name: str, records: _Records) -> str:
-        """The key that ``name`` means, of those too whose file is gone."""
+        """The key that ``name`` means, also of a migration whose file is gone."""
         try:
             return find_migration(self.files, name).key
         except ProjectError:
@@ -104,15 +104,12 @@ class Marker:
                 return gone[0]
             raise
 
-    @contextmanager
-    def _held(self) -> Iterator[Lease]:
-        purpose = f"mark {self.environment}"
-        with hold(self.database, purpose, self.progress, origin=self.origin) as lease:
-            yield lease
+    def _hold(self) -> AbstractContextManager[Lease]:
+        return hold(self.database, f"mark {self.environment}", self.progress, origin=self.origin)
 
 
 def _repeats(file: MigrationFile | None, record: Record | None) -> bool | None:
-    """Whether a migration repeats; False of one that did until now, None of one that never did."""
+    """Whether a migration is repeatable; False if it no longer is, None if it never was."""
     if file is not None and says_repeatable(file):
         return True
     return False if record is not None and record.repeats is not None else None

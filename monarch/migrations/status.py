@@ -26,9 +26,9 @@ _AT_ONCE = 8
 class MigrationStatus:
     """One line of ``list_migrations``.
 
-    ``file`` is None where only the database knows of it. ``late``: it has not run, and newer ones have.
-    ``edited``: it has run, and its file was another then. ``gone``: it has run, and its file is not here,
-    of which nobody said that it is meant. ``changed``: it repeats, and is to run again.
+    ``file`` is None if the checkout does not have it. ``late``: it has not run, and newer ones have.
+    ``edited``: it has run, and its file has changed since. ``gone``: it has run, and its file is missing,
+    which nobody has accepted. ``changed``: it is repeatable, and will run again.
     """
 
     key: str
@@ -43,22 +43,22 @@ class MigrationStatus:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What one should know of it besides its state."""
-        said = {
+        """Remarks about it beside its state."""
+        remarks = {
             "late": self.late,
             "edited": self.edited,
             "file missing": self.gone,
             "file changed, runs again": self.changed,
         }
-        return tuple(remark for remark, holds in said.items() if holds)
+        return tuple(remark for remark, applies in remarks.items() if applies)
 
 
 def list_status(
     files: tuple[MigrationFile, ...], records: Mapping[str, Record], known: _Known | None
 ) -> tuple[MigrationStatus, ...]:
-    """Every migration that the checkout or the database knows, in order of their keys.
+    """Every migration that the checkout or the database has, in the order of their keys.
 
-    ``known`` are the checksums that the files had when they ran; without them nothing is told of edits.
+    ``known`` are the checksums of the files when they ran; without them edits are not reported.
     """
     here = {file.key: file for file in files}
     newest = newest_completed(records)
@@ -68,7 +68,7 @@ def list_status(
         record, file = records.get(key), here.get(key)
         state = record.state if record else MigrationState.NEW
         if file is None and state is MigrationState.NEW:
-            continue  # somebody has said that it has not run, and nobody has it
+            continue  # somebody marked it as New, and its file does not exist
         done = state is MigrationState.COMPLETED
         changed = done and file is not None and is_due(file, record)
         edited = False
@@ -96,10 +96,10 @@ def list_status(
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an environment is up to date: the keys of what is not as it should be, by what it is.
+    """Whether an environment is up to date: the keys of migrations that are not, by the reason.
 
-    ``ahead`` has run there and is newer than all that is here; ``gone`` has run there, and its file is
-    not here any more.
+    ``ahead``: they have run there and are newer than all files of the checkout. ``gone``: they have run
+    there, and their files are missing here.
     """
 
     environment: str

@@ -51,11 +51,11 @@ class TrialDatabase:
         return str(self.opened.handles()["uri"])
 
     def migrate(self, *, to: str | None = None, only: tuple[str, ...] = ()) -> RunResult:
-        """Run what is pending: all of it, or what is not behind ``to``, or ``only`` that."""
+        """Run what is pending: all of it, or up to ``to``, or ``only`` those."""
         return self._migrating().migrate(RunSelection(retry=True, to=to, only=only))
 
     def migrate_one(self, migration: str) -> MigrationResult:
-        """Run one migration, whatever its state is."""
+        """Run one migration, regardless of its recorded state."""
         return self._migrating().migrate_one(find_migration(self.files, migration))
 
     def rollback(self, migration: str | None = None) -> MigrationResult:
@@ -63,7 +63,7 @@ class TrialDatabase:
         return self._migrating().rollback(migration)
 
     def _migrating(self) -> MigrationRun:
-        # Without hooks: they are for what others notice.
+        # Without hooks, which notify others.
         return MigrationRun(self.root, self.files, self.environment, self.opened, NO_HOOKS, NOWHERE, SILENT)
 
 
@@ -71,8 +71,8 @@ class TrialDatabase:
 class TrialResult:
     """A migration that has run twice on a scratch copy.
 
-    ``had_run`` if it had on what was copied, so that its first run here was none. ``changed`` are the
-    collections that the second run has changed; ``error`` is how that ended, if not well.
+    ``had_run``: it had run on the database that was copied, so that the first run here was not its first.
+    ``changed`` are the collections that the second run changed; ``error`` is why that failed.
     """
 
     key: str
@@ -99,7 +99,7 @@ def open_scratch(
         try:
             yield TrialDatabase(root, files, beside, database)
         except BaseException:
-            with suppress(MonarchError):  # why it failed is what one wants to know
+            with suppress(MonarchError):  # the first error is what counts
                 database.drop()
             raise
         database.drop()

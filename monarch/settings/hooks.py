@@ -1,4 +1,4 @@
-"""What a project wants to be done around a run: the functions of that name in its settings."""
+"""The hooks of a project: functions of its settings that are called before and after a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from monarch.databases.environment import Environment
 
 @dataclass(frozen=True)
 class HookContext:
-    """What a hook is told of a run: where, and the keys of the migrations that are to run."""
+    """The run that a hook is called for: its environment, and the keys of the migrations that will run."""
 
     environment: Environment
     migrations: tuple[str, ...]
@@ -19,11 +19,11 @@ class HookContext:
 
 @dataclass(frozen=True)
 class Hooks:
-    """Plain functions; each that is not there is left out.
+    """The functions, each optional.
 
-    ``before_migrate(context)`` is called before the first migration, and before its backup; what it raises
-    stops the run. ``after_migrate(context, result)`` is called when all is done, ``on_failure(context,
-    error)`` in its place if anything went wrong after ``before_migrate`` was called.
+    ``before_migrate(context)`` is called before the first migration and its backup; an exception stops the
+    run. ``after_migrate(context, result)`` is called when all migrations are done. If anything fails after
+    ``before_migrate`` was called, ``on_failure(context, error)`` is called in its place.
     """
 
     before_migrate: Callable[[HookContext], Any] | None = None

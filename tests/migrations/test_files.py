@@ -77,7 +77,7 @@ def test_a_folder_or_another_spelling_is_not_passed_over_either(folder: Folder) 
 
 def test_a_pipe_is_not_waited_for(folder: Folder) -> None:
     folder.write("migrations/__init__.py", "")
-    for name, said in (("fifo.py", "is no file"), ("_201405290038_a_migration.py", "looks like")):
+    for name, said in (("fifo.py", "is not a file"), ("_201405290038_a_migration.py", "looks like")):
         os.mkfifo(folder.path / "migrations" / name)
         with pytest.raises(ProjectError, match=said):
             find_migrations(folder.path)

@@ -1,4 +1,4 @@
-"""Going on where a server was away for a moment: it was stepped down, started again, or frozen."""
+"""Repeating commands while a server is unavailable for a moment: in an election, a restart, or frozen."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 from monarch.databases.environment import Environment
 from monarch.databases.mongo.connection import explained
 
-# An election takes some twelve seconds at most, MongoDB's manual says; a restart not much more.
+# Seconds. An election takes at most about twelve, by MongoDB's manual; a restart not much more.
 PATIENCE = 30.0
-# So long one answer is waited for: a server that is frozen gives none.
+# Seconds to wait for one answer: a frozen server gives none.
 _ONCE = 10.0
 _PAUSE = 0.25
 # Not primary, shutting down, or elected away: MongoDB's specification "Retryable Writes" lists them.
@@ -24,9 +24,9 @@ _Result = TypeVar("_Result")
 
 
 def patiently(environment: Environment, work: Callable[[], _Result]) -> _Result:
-    """What ``work`` returns, which may be done again where its answer was lost: it must not matter.
+    """Call ``work``, again if its answer was lost, and return its result. Repeating it must be harmless.
 
-    :raises ServerError: if the server stays away for `PATIENCE` seconds, or refuses.
+    :raises ServerError: if the server stays unavailable for `PATIENCE` seconds, or refuses.
     """
     deadline = time.monotonic() + PATIENCE
     with explained(environment):

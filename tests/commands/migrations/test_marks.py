@@ -385,4 +385,4 @@ def test_a_team_tests_its_migrations_with_pytest(project: Folder, tmp_path: Path
     project.write("pytest.ini", "[pytest]\nmonarch_environment = production\n")
     ran = subprocess.run(pytest_, cwd=project.path, capture_output=True, text=True, check=False)
     assert ran.returncode == 1
-    assert "'production' is hazardous, and no place for tests" in ran.stdout
+    assert "'production' is hazardous, and must not be used for tests" in ran.stdout

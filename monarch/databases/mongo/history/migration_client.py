@@ -1,4 +1,4 @@
-"""What a migration works with: a connection of its own, on which what it writes is counted."""
+"""The connection of a migration, which counts what it writes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from monarch.errors import UsageError
 
 
 class WriteCounter(CommandListener):
-    """Counts the documents that the server says were inserted, changed or removed."""
+    """Counts the documents that were inserted, changed or removed, by the server's replies."""
 
     def __init__(self) -> None:
         self.documents = 0
@@ -30,10 +30,10 @@ class WriteCounter(CommandListener):
         """Nothing has been written yet."""
 
     def failed(self, event: CommandFailedEvent) -> None:
-        """Nothing of it counts."""
+        """Nothing was written."""
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
-        """By the fields of the replies that MongoDB's manual documents for the commands that write."""
+        """Count by the fields of replies, as MongoDB's manual documents them for commands that write."""
         reply: Mapping[str, Any] = event.reply
         if event.command_name in ("insert", "delete"):
             self.documents += reply.get("n", 0)
@@ -47,7 +47,7 @@ class WriteCounter(CommandListener):
 
 
 class MongoTransaction(Transaction):
-    """A transaction of the migration's own client."""
+    """A transaction of a migration's client."""
 
     def __init__(
         self, environment: Environment, session: ClientSession, database: PyMongoDatabase[Any]
@@ -65,9 +65,9 @@ class MongoTransaction(Transaction):
         return not self.session.has_ended and self.session.in_transaction
 
     def commit(self, write: Callable[[ClientSession], None]) -> None:
-        """Let ``write`` do the last of it, and commit all together.
+        """Call ``write`` in the transaction, and commit it.
 
-        :raises ServerError: if it could not be committed, or nobody knows whether it was.
+        :raises ServerError: if it could not be committed, or it is unknown whether it was.
         """
         with explained(self._environment):
             write(self.session)
@@ -75,7 +75,7 @@ class MongoTransaction(Transaction):
 
 
 class MongoMigrationClient(MigrationClient):
-    """A client of its own for what people write."""
+    """The client of a migration: what it does to it does not disturb monarch's own."""
 
     def __init__(self, environment: Environment, client: Any, written: WriteCounter) -> None:
         self._environment = environment
@@ -101,9 +101,9 @@ class MongoMigrationClient(MigrationClient):
         with explained(self._environment):
             session = self._client.start_session()
         with session:
-            # One that allows collections to be made in it; what it reads is of one moment all the same.
+            # This read concern allows creating collections; a transaction reads a snapshot in any case.
             session.start_transaction(ReadConcern("local"), WriteConcern("majority"), ReadPreference.PRIMARY)
-            # Left without a commit it is aborted.
+            # Without a commit, the end of the session aborts it.
             yield MongoTransaction(self._environment, session, self._database)
 
     def require_collection(self, name: str) -> bool:
@@ -113,7 +113,7 @@ class MongoMigrationClient(MigrationClient):
             kind = found[0]["type"]
             raise UsageError(
                 f"{name!r} is a {kind}, and each() goes by the _id of documents in a collection.",
-                f"Go through what self.database[{name!r}].find() gives.",
+                f"Use self.database[{name!r}].find() instead.",
             )
         return bool(found)
 
@@ -131,17 +131,17 @@ class MongoMigrationClient(MigrationClient):
     ) -> Iterator[tuple[list[Any], ScanPosition]]:
         assert transaction is None or isinstance(transaction, MongoTransaction)
         session = transaction.session if transaction else None
-        place = start or ScanPosition(None, 0)
+        position = start or ScanPosition(None, 0)
         while True:
-            # In the order of all of BSON, for there may be _ids of many types, and $gt keeps to one.
-            behind = {"$expr": {"$gt": ["$_id", {"$literal": place.after}]}}
-            wanted = filter if place.documents == 0 else {"$and": [behind, filter]}
-            found = self._database[collection].find(wanted, session=session).sort("_id").limit(size)
+            # There may be _ids of many types: in an expression, $gt compares by the order of all of BSON.
+            later = {"$expr": {"$gt": ["$_id", {"$literal": position.after}]}}
+            query = filter if position.documents == 0 else {"$and": [later, filter]}
+            found = self._database[collection].find(query, session=session).sort("_id").limit(size)
             documents = list(found)
             if not documents:
                 return
-            place = ScanPosition(documents[-1]["_id"], place.documents + len(documents))
-            yield documents, place
+            position = ScanPosition(documents[-1]["_id"], position.documents + len(documents))
+            yield documents, position
 
 
 @contextmanager
