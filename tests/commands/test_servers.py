@@ -39,13 +39,15 @@ def test_a_host_where_nothing_listens_is_not_waited_for_long(
     folder.settings(dev={"host": f"localhost:{port}", "db_name": "a", **option})
     ran = folder.monarch("list_migrations", "dev")
     said = rf"Cannot reach MongoDB for 'dev' \(localhost:{port}\) within {seconds} seconds:.*refused"
-    assert_error(ran, 5, said, "Is it running")
+    assert_error(ran, 5, said, "Check that it is running")
 
 
 def test_a_name_that_does_not_resolve(folder: Folder) -> None:
     folder.settings(dev={"host": "no-such-host.invalid:27017", "db_name": "a"})
     ran = folder.monarch("migrate", "dev", "--yes")
-    assert_error(ran, 5, r"Cannot reach MongoDB for 'dev' \(no-such-host.invalid:27017\)", "Is it running")
+    assert_error(
+        ran, 5, r"Cannot reach MongoDB for 'dev' \(no-such-host.invalid:27017\)", "Check that it is running"
+    )
 
 
 def test_an_srv_name_that_does_not_resolve(folder: Folder) -> None:

@@ -1,4 +1,4 @@
-"""Connecting to MongoDB, and what its refusals mean.
+"""Connecting to MongoDB, and explaining its errors.
 
 Credentials reach pymongo as keyword arguments; the connection string it gets holds no secret, so
 none of its messages can.
@@ -32,16 +32,16 @@ from monarch.databases.mongo.settings import address_of
 from monarch.errors import MonarchError, ServerError, SettingsError, UsageError
 from monarch.system.secrets import Secret, redact
 
-# A person waits this long for a server that is not there, not pymongo's thirty seconds.
+# Milliseconds to wait for a server that cannot be reached; pymongo waits thirty seconds.
 PATIENCE_MS = 5000
 _AUTHENTICATION_FAILED, _UNAUTHORIZED = 18, 13
 
-# Or OpenSSL asks for one, in the middle of a CI job. A key without a password does not mind.
+# Without it OpenSSL prompts for one, in the middle of a CI job. A key without a password ignores it.
 _UNASKED = "none was given"
 # Mechanisms whose users are in no database.
 _EXTERNAL = ("GSSAPI", "MONGODB-AWS", "MONGODB-OIDC", "MONGODB-X509", "PLAIN")
 
-# What the drivers of MongoDB's own tools understand; the rest is about pymongo's inner life.
+# The options that the drivers of MongoDB's tools know; the others tune pymongo.
 _TOOLS_KNOW = frozenset(
     [
         "authMechanism",
@@ -78,13 +78,13 @@ Client = MongoClient[dict[str, Any]]
 def connect(environment: Environment, listeners: Sequence[CommandListener] = ()) -> Iterator[Client]:
     """A client for ``environment``. Nothing is sent before the first command.
 
-    ``listeners`` hear of every command, which costs those dearly that read much at once.
+    ``listeners`` are called for every command: expensive for bulk reads.
 
     :raises SettingsError: if pymongo does not accept an option.
     """
     try:
         with warnings.catch_warnings():
-            # An option that pymongo would only warn of and ignore is not what somebody meant.
+            # An option that pymongo ignores with a warning is a mistake.
             warnings.simplefilter("error", UserWarning)
             arguments = _arguments(environment)
             if listeners:
@@ -94,7 +94,7 @@ def connect(environment: Environment, listeners: Sequence[CommandListener] = ())
         if address_of(environment).srv and "DNS" in str(error):
             raise ServerError(
                 f"Cannot look up {environment.server} for {environment.name!r}: {_one_line(error)}",
-                "Is the name right in migrations/settings.py, and does this machine reach its DNS?",
+                "Check the name in migrations/settings.py, and that this machine can reach its DNS server.",
             ) from error
         culprit = _culprit(environment)
         what = f"its {culprit[0]!r}: {culprit[1]!r}: " if culprit else ""
@@ -109,7 +109,7 @@ def connect(environment: Environment, listeners: Sequence[CommandListener] = ())
 
 
 def full_uri(environment: Environment) -> str:
-    """The connection string with everything in it, secrets included, for a driver of one's own."""
+    """The whole connection string, secrets included, for another driver."""
     address = address_of(environment)
     return _with_auth_source(address, environment.db_name, address.options)
 
@@ -117,7 +117,7 @@ def full_uri(environment: Environment) -> str:
 def tool_uri(environment: Environment) -> str:
     """The connection string for mongodump and mongorestore, secrets included. It names no database.
 
-    :raises UsageError: if an option would mean something else to them.
+    :raises UsageError: if they do not know an option that matters.
     """
     address = address_of(environment)
     options: list[uris.Option] = []
@@ -125,7 +125,7 @@ def tool_uri(environment: Environment) -> str:
         if name in _NOT_FOR_TOOLS:
             raise UsageError(
                 f"Environment {environment.name!r} has {name!r}, which MongoDB's tools do not know.",
-                "Say --engine native.",
+                "Use --engine native.",
             )
         if name in _TOOLS_KNOW:
             options.append((name, value))
@@ -137,7 +137,7 @@ def tool_uri(environment: Environment) -> str:
 
 
 def tool_config(environment: Environment) -> Secret:
-    """What mongodump and mongorestore are told by ``--config``: where to connect, and as whom."""
+    """The ``--config`` of mongodump and mongorestore: where to connect, and as whom."""
     # A JSON string is a YAML string.
     return Secret(f"uri: {json.dumps(tool_uri(environment))}\n")
 
@@ -182,7 +182,7 @@ def _arguments(environment: Environment) -> dict[str, Any]:
 
 
 def _culprit(environment: Environment) -> tuple[str, str] | None:
-    """The option that pymongo takes from nobody, whatever stands beside it. Not every message names it."""
+    """The option that pymongo refuses regardless of the others. Not every message names it."""
     for name, value in address_of(environment).options:
         if isinstance(value, Secret):
             continue
@@ -206,15 +206,15 @@ def explained(environment: Environment) -> Iterator[None]:
         yield
     except PyMongoError as error:
         raise explain(environment, error) from error
-    except ValueError as error:  # of a password that SCRAM cannot take, of a date that Python cannot
+    except ValueError as error:  # a password that SCRAM does not accept, or a date out of Python's range
         raise ServerError(
             f"MongoDB of {environment.name!r} cannot be used: {_one_line(error)}",
-            "Is the password right to the letter, without a line's end or control characters?",
+            "Check that the password has no line break or control characters.",
         ) from error
 
 
 def explain(environment: Environment, error: PyMongoError) -> MonarchError:
-    """What ``error`` means for somebody who wanted to use ``environment``."""
+    """The error for people that ``error``, of the server of ``environment``, means."""
     where = f"{environment.name!r} ({environment.server})"
     address = address_of(environment)
     if isinstance(error, ServerSelectionTimeoutError):
@@ -228,28 +228,31 @@ def explain(environment: Environment, error: PyMongoError) -> MonarchError:
         source = dict(address.options).get("authSource") or address.path or "admin"
         return ServerError(
             f"MongoDB of {where} does not accept user {environment.username!r} and its password.",
-            f"The user was looked up in {source!r}: is that right? Say another with 'authSource'.",
+            f"The user was looked up in {source!r}. Set 'authSource' if it is in another database.",
         )
     if isinstance(error, OperationFailure) and error.code == _UNAUTHORIZED:
         if environment.username is None:
             return ServerError(
-                f"MongoDB of {where} wants to know who you are, and the environment has no 'username'.",
-                "Add 'username' and 'password', or put them into its 'uri'.",
+                f"MongoDB of {where} requires authentication, and the environment has no 'username'.",
+                "Add 'username' and 'password', or include them in its 'uri'.",
             )
         return ServerError(
-            f"MongoDB of {where} refuses user {environment.username!r}: {_said(error)}",
-            "Use an account with the right to do so: the role read to look and to copy from it, readWrite to "
+            f"MongoDB of {where} refuses user {environment.username!r}: {_message(error)}",
+            "Use an account with the role that this needs: read to read or copy from it, readWrite to "
             "change it, dbAdmin to drop it.",
         )
     if isinstance(error, ConnectionFailure):
         return ServerError(
-            f"Lost the connection to {where}: {_one_line(error)}", "Try again when it is back."
+            f"Lost the connection to {where}: {_one_line(error)}", "Try again when it is available."
         )
-    return ServerError(f"MongoDB of {where} failed: {_said(error)}", "Those are its own words; mend that.")
+    return ServerError(
+        f"MongoDB of {where} failed: {_message(error)}",
+        "This message is the server's. Fix the cause and run the command again.",
+    )
 
 
-def _said(error: PyMongoError) -> str:
-    """The server's words, without pymongo's appendix of the whole reply nor the command's own text."""
+def _message(error: PyMongoError) -> str:
+    """The server's message, without the whole reply that pymongo appends and the text of the command."""
     words = " ".join(redact(str(error)).partition(", full error:")[0].split())
     return re.sub(r"(to execute command) \{ (\w+):.*", r"\1 \2", words)
 
@@ -259,7 +262,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _reason(error: ServerSelectionTimeoutError) -> str:
-    """The first of the reasons that pymongo strings together, without its appendices."""
+    """The first of the reasons that pymongo lists, without what it appends."""
     first = redact(str(error)).partition(", Timeout:")[0].partition(" (configured timeouts")[0]
     return " ".join(first.split())
 
@@ -267,9 +270,9 @@ def _reason(error: ServerSelectionTimeoutError) -> str:
 def _unreachable_hint(reason: str, environment: Environment) -> str:
     lower = reason.lower()
     if "certificate" in lower or "ssl" in lower:
-        return "Its TLS is not as expected: check 'tls', 'tlsCAFile' and the host's name."
+        return "The TLS connection failed. Check 'tls', 'tlsCAFile' and the host name."
     if "connection closed" in lower or "reset by peer" in lower:
-        return "Something answers and hangs up. Does the server want TLS? Then set 'tls': True."
+        return "The server closed the connection. If it requires TLS, set 'tls': True."
     if ("no replica set members" in lower or "replicaset" in lower) and "refused" not in lower:
-        return "Is 'replicaSet' the name of this replica set?"
-    return f"Is it running, and is the host of {environment.name!r} right in migrations/settings.py?"
+        return "Check that 'replicaSet' is the name of this replica set."
+    return f"Check that it is running, and the host of {environment.name!r} in migrations/settings.py."

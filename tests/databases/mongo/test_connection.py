@@ -59,4 +59,4 @@ def test_what_would_mean_something_else_to_the_tools_is_refused(option: str) -> 
     environment = parse_environment("dev", {"uri": f"mongodb://h/a?tls=true&{option}=true"})
     with pytest.raises(UsageError, match=f"'dev' has '{option}'") as error:
         tool_uri(environment)
-    assert error.value.hint == "Say --engine native."
+    assert error.value.hint == "Use --engine native."
