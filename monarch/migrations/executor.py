@@ -110,7 +110,7 @@ class Executor:
             if self._run.deadline is not None and time.monotonic() >= self._run.deadline:
                 retry = " --retry" if step.action is Action.RETRY else ""
                 raise DeadlineReached(
-                    f"The deadline has passed: {len(done)} of {len(steps)} migrations are done on "
+                    f"The deadline was reached: {len(done)} of {len(steps)} migrations are done on "
                     f"{name!r}; {step.key} is the next.",
                     f"To continue: monarch migrate {name}{retry}",
                 )

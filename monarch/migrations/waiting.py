@@ -51,7 +51,7 @@ def hold(
                 if left is not None and left <= 0:
                     if limit == wait:
                         raise
-                    raise DeadlineReached(f"The deadline has passed: {held.message}", held.hint) from held
+                    raise DeadlineReached(f"The deadline was reached: {held.message}", held.hint) from held
                 if held.run != reported:
                     progress.waiting(held.message.removesuffix("."))
                     reported = held.run

@@ -95,7 +95,7 @@ def test_a_deadline_stops_between_two(project: Folder) -> None:
         project.migration(name, INSERT + "\nimport time\ntime.sleep(0.7)")
     ran = project.inside("migrate", "dev", "--deadline", "1s", "--json")
     assert ran.code == 9
-    assert "The deadline has passed: " in ran.err
+    assert "The deadline was reached: " in ran.err
     assert "monarch migrate dev" in ran.err
     summary = events(ran)[-1]
     assert (summary["event"], summary["ok"], summary["exit_code"]) == ("summary", False, 9)
@@ -357,7 +357,7 @@ def test_each_goes_on_where_it_was_cut_off(project: Folder) -> None:
     assert project.inside("migrate", "dev").code == 1
     ran = project.inside("migrate", "dev", "--retry")
     assert ran.code == 0
-    assert "docs: going on behind the first 10 documents" in ran.err
+    assert "docs: continuing after the first 10 documents" in ran.err
     seen = [doc["seen"] for doc in project.database.docs.find(sort=[("_id", 1)])]
     assert seen == [1] * 10 + [2] * 7 + [1] * 8
 

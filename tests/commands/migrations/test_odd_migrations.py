@@ -236,7 +236,7 @@ def test_a_deadline_bounds_the_waiting_too(project: Folder) -> None:
     await_line(process, "working")
     ran = project.inside("migrate", "dev", "--deadline", "1s")
     assert ran.code == 9
-    assert "The deadline has passed: 'dev' is held by process" in ran.err
+    assert "The deadline was reached: 'dev' is held by process" in ran.err
     process.kill()
     process.communicate()
 
