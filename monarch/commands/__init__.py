@@ -26,7 +26,7 @@ COMMANDS = {
         "generate": ("migrations", "Write a new migration called NAME."),
         "list_migrations": ("states", "List all migrations and their state on ENVIRONMENT."),
         "migrate": ("migrations", "Run all pending migrations on ENVIRONMENT, in order."),
-        "migrate_one": ("migrations", "Run one MIGRATION on ENVIRONMENT, whatever its state is."),
+        "migrate_one": ("migrations", "Run one MIGRATION on ENVIRONMENT, in any state."),
         "rollback": ("migrations", "Undo the newest migration on ENVIRONMENT, or MIGRATION."),
         "verify_migration": ("migrations", "Run MIGRATION twice on a scratch copy of ENVIRONMENT."),
         "check": ("states", "Exit with 0 if ENVIRONMENT is up to date."),

@@ -133,7 +133,7 @@ def _summary(result: RunResult, environment: str) -> str:
 @click.argument("environment", type=ENVIRONMENT)
 @yes_option
 def migrate_one(migration: str, environment: str, yes: bool) -> None:
-    """Run one MIGRATION on ENVIRONMENT, whatever its state is.
+    """Run one MIGRATION on ENVIRONMENT, in any state.
 
     Use it to try a migration, as often as you like, and to finish one that failed.
 
