@@ -188,9 +188,9 @@ def test_tools_that_are_not_there(two: Two, tmp_path: Path, some: tuple[str, ...
 @pytest.mark.parametrize(
     ("pair", "said", "hint"),
     [
-        ("production", "says only one environment", "Like: monarch copy_db production:development"),
-        ("a:b:c", "has 2 colons", "Like: monarch copy_db"),
-        ("production:", "says no environment behind the colon", "Like: monarch copy_db"),
+        ("production", "names only one environment", "For example: monarch copy_db production:development"),
+        ("a:b:c", "has 2 colons", "For example: monarch copy_db"),
+        ("production:", "has no environment after the colon", "For example: monarch copy_db"),
         ("prodution:dev", "There is no environment 'prodution'", "Did you mean 'production'?"),
         ("production:deev", "There is no environment 'deev'", "Did you mean 'dev'?"),
         ("production:production", "is both the source and the target", "Name two environments"),

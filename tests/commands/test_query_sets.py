@@ -573,7 +573,7 @@ def test_a_part_is_nobodys_newest_backup(dogs: Two) -> None:
     # By its own name it can be had; and what that is, is told before.
     name = part.json["name"]
     terminal = dogs.folder.terminal("restore", f"{name}:dev", columns=200)
-    terminal.expect("the part AwesomeDogsQuerySet of production")
+    terminal.expect("the subset AwesomeDogsQuerySet of production")
     terminal.sendintr()
     terminal.expect(pexpect.EOF)
     # Nor is it named in the place of a broken one that was whole.

@@ -101,7 +101,7 @@ def test_an_upload_that_was_left_is_shown_and_removed(two: Two, s3: S3Server, ke
     assert (listed["name"], listed["state"]) == (name, "begun")
     noted = two.folder.monarch("list_backups").err
     assert f"Note: {name} is begun: it is being written, or was cut off less than 15 minutes ago." in noted
-    assert f"If it was, to remove it: monarch delete_backup {name}" in noted
+    assert f"If it was cut off, remove it: monarch delete_backup {name}" in noted
     ran = two.folder.monarch("restore", f"{name}:dev", "--yes")
     assert_error(ran, 4, f"Backup '{name}' is not there yet", "Wait")
     # It may be at work: a nightly look at all of them says nothing of it.

@@ -91,9 +91,9 @@ def test_a_name_with_colons(two: Two, kept: Path) -> None:
 @pytest.mark.parametrize(
     ("pair", "said", "hint"),
     [
-        ("app", "'app' says no environment", "Like: monarch restore production:development"),
-        (":dev", "says no backup before the colon", "Like: monarch restore"),
-        ("app:", "says no environment behind the colon", "Like: monarch restore"),
+        ("app", "'app' names no environment", "For example: monarch restore production:development"),
+        (":dev", "has no backup before the colon", "For example: monarch restore"),
+        ("app:", "has no environment after the colon", "For example: monarch restore"),
         ("app__2014:dev", "There is no backup 'app__2014'", "Did you mean 'app__"),
         ("app:deev", "There is no environment 'deev'", "Did you mean 'dev'?"),
     ],

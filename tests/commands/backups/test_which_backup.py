@@ -120,13 +120,13 @@ def test_a_file_from_far_away_times(two: Two, kept: Path) -> None:
 def test_a_home_that_nobody_knows(two: Two) -> None:
     two.folder.keep_backups("~nosuchuser/b")
     ran = two.folder.inside("list_backups")
-    assert_error(ran, 2, "The home in 'backup_dir' (.~nosuchuser/b.) is not known", "whole path")
+    assert_error(ran, 2, "The home folder in 'backup_dir' (.~nosuchuser/b.) is not known", "whole path")
 
 
 def test_a_folder_that_is_none(two: Two) -> None:
     two.folder.keep_backups("")
     ran = two.folder.inside("list_backups")
-    assert_error(ran, 2, "has no 'backup_dir'", "where")
+    assert_error(ran, 2, "has no 'backup_dir'", "Set 'backup_dir'")
 
 
 def test_a_zip_has_no_manifest_whatever_lies_beside_it(two: Two, kept: Path) -> None:
