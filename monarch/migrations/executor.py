@@ -39,7 +39,7 @@ from monarch.progress import Progress
 from monarch.system.ci import Origin
 from monarch.system.modules import describe, importable, line_in
 from monarch.system.secrets import redact
-from monarch.system.signals import run_to_its_end
+from monarch.system.signals import defer_signals
 
 if TYPE_CHECKING:
     from monarch.databases.base import MigrationClient, Transaction
@@ -210,7 +210,7 @@ class _Execution:
         """Record that it completed; no signal stops that. Return the result, and whether a signal came."""
         key, name, stats = self.file.key, self.run.environment.name, self._stats()
         try:
-            signalled = run_to_its_end(lambda: self.attempt.complete(stats, self.transaction))
+            signalled = defer_signals(lambda: self.attempt.complete(stats, self.transaction))
         except MonarchError as error:
             if isinstance(error, LeaseLost) and self.transaction is not None:
                 raise LeaseLost(f"{key} was undone on {name!r}: {error.message}", error.hint) from error

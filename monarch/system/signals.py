@@ -1,35 +1,69 @@
-"""Work that no signal may cut short, because what is left of it then could not be told."""
+"""Ctrl-C, SIGTERM and SIGHUP: turned into `KeyboardInterrupt`, or deferred until work is done.
+
+Only the main thread of a process can install signal handlers. In any other thread both functions install
+none, and the program that embeds monarch handles its own signals. `signal` is imported where it is used:
+``--help`` loads this module and does not need it.
+"""
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+_received: list[str] = []
 
 
-def run_to_its_end(work: Callable[[], None]) -> bool:
-    """Do ``work``; Ctrl-C, SIGTERM and SIGHUP are noted meanwhile, and do nothing else.
+def was_signalled() -> bool:
+    """Return whether a signal came since `signals_as_interrupts` began, even one that code swallowed."""
+    return bool(_received)
 
-    :return: whether one came.
+
+@contextmanager
+def signals_as_interrupts() -> Iterator[None]:
+    """Raise KeyboardInterrupt on SIGTERM and SIGHUP as on Ctrl-C, so that the stack unwinds and cleans up."""
+    import signal
+
+    def interrupt(number: int, _: Any) -> None:
+        _received.append(signal.Signals(number).name)
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    _received.clear()
+    with _handled_by(interrupt):
+        yield
+
+
+def defer_signals(work: Callable[[], None]) -> bool:
+    """Call ``work`` and ignore signals until it returns.
+
+    :return: whether a signal came meanwhile. The caller decides what to do about it.
     """
-    seen: list[int] = []
+    received: list[int] = []
 
     def note(number: int, _: Any) -> None:
-        seen.append(number)
+        received.append(number)
+
+    with _handled_by(note):
+        work()
+    return bool(received)
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Install ``handler`` for every signal that this process does not ignore, and put the old ones back."""
+    import signal
 
     previous: dict[int, Any] = {}
     try:
         for name in _SIGNALS:
-            number = getattr(signal, name, None)
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                previous[number] = signal.signal(number, note)
-    except ValueError:  # not in the main thread, where none of them is raised
+                previous[number] = signal.signal(number, handler)
+    except ValueError:  # not in the main thread
         pass
     try:
-        work()
+        yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-    return bool(seen)
+        for number, old in previous.items():
+            signal.signal(number, old)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from monarch.commands.console.interrupts import was_signalled
 from monarch.commands.console.text import count, duration
 from monarch.errors import MonarchError
 from monarch.progress import Progress
+from monarch.system.signals import was_signalled
 
 
 class ProgressLines(Progress):

@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from monarch.commands.console.boundary import guarded, show_traceback
-from monarch.commands.console.interrupts import signals_as_interrupts
 from monarch.commands.console.terminal import colour, columns
 from monarch.errors import EXIT_CODES, UsageError
+from monarch.system.signals import signals_as_interrupts
 
 
 class Group(click.Group):

@@ -10,7 +10,6 @@ from typing import Any, TextIO
 
 import click
 
-from monarch.commands.console.interrupts import was_signalled
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.progress_lines import output_lost
 from monarch.commands.console.streams import own_stdout
@@ -18,6 +17,7 @@ from monarch.commands.reports.ci import annotate
 from monarch.commands.reports.story import Finished, Story
 from monarch.errors import MonarchError, UsageError
 from monarch.progress import Progress
+from monarch.system.signals import was_signalled
 
 
 class Report(ProgressBar):

@@ -15,7 +15,7 @@ from monarch.errors import LockedError, StoreError
 from monarch.stores.base import NameTaken, NotStored, Store, StoredFile, Upload
 from monarch.stores.local.files import is_locked, lock, sync_folder, unlink
 from monarch.stores.local.upload import LocalUpload
-from monarch.system.signals import run_to_its_end
+from monarch.system.signals import defer_signals
 from monarch.system.streams import Stream
 
 _IGNORE = ".gitignore"
@@ -77,7 +77,7 @@ class LocalStore(Store):
     def create(self, name: str) -> Upload:
         begun: list[Upload] = []
         # If it were interrupted, it would leave a part that nobody gives up.
-        if run_to_its_end(lambda: begun.append(self._create(name))):
+        if defer_signals(lambda: begun.append(self._create(name))):
             begun[0].give_up()
             raise KeyboardInterrupt
         return begun[0]

@@ -24,7 +24,7 @@ from monarch.databases.mongo.swap.staging import Staging, drop, drop_all
 from monarch.databases.mongo.swap.steps import SwapStep, Unequal, from_document, to_document
 from monarch.databases.mongo.swap_state import EMPTIED, STUCK, SWAPPING, unfinished
 from monarch.errors import LockedError, MonarchError, RunInterrupted, ServerError
-from monarch.system.signals import run_to_its_end
+from monarch.system.signals import defer_signals
 
 # An index is being built on what is to go, or an operation like that.
 _IN_THE_WAY = (12586, 12587)
@@ -81,7 +81,7 @@ class Swap:
         :return: whether it came meanwhile.
         :raises Stuck: if the server refuses a step, as it will the next time.
         """
-        return run_to_its_end(self._take_all)
+        return defer_signals(self._take_all)
 
     def _take_all(self) -> None:
         with self._target.explained():

@@ -1,0 +1,61 @@
+"""Signals become interrupts, or wait until work is done."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from monarch.system.signals import defer_signals, signals_as_interrupts, was_signalled
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_raises_an_interrupt(number: signal.Signals) -> None:
+    # The process that started the tests may ignore SIGINT or SIGHUP, which monarch respects.
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        with signals_as_interrupts():
+            assert not was_signalled()
+            with pytest.raises(KeyboardInterrupt, match=number.name):
+                os.kill(os.getpid(), number)
+        assert was_signalled()
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals_as_interrupts():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not was_signalled()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_deferred_work_is_not_interrupted() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    done: list[str] = []
+
+    def work() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        done.append("all of it")
+
+    try:
+        assert defer_signals(work)
+        assert done == ["all of it"]
+        assert not defer_signals(lambda: None)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_deferring_works_outside_the_main_thread() -> None:
+    results: list[bool] = []
+    thread = threading.Thread(target=lambda: results.append(defer_signals(lambda: None)))
+    thread.start()
+    thread.join()
+    assert results == [False]
