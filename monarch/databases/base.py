@@ -12,7 +12,7 @@ from monarch.databases.history import HistoryReader, HistoryWriter, ScanPosition
 from monarch.databases.lease import Holder, Lease
 from monarch.databases.selection import Selection
 from monarch.progress import Progress
-from monarch.system.ci import NOWHERE, Origin
+from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 from monarch.system.streams import Sink, Stream
 
 
@@ -218,7 +218,7 @@ class Database(ABC):
         """
 
     @abstractmethod
-    def lease(self, purpose: str, origin: Origin = NOWHERE) -> AbstractContextManager[Lease]:
+    def lease(self, purpose: str, origin: Origin = UNKNOWN_ORIGIN) -> AbstractContextManager[Lease]:
         """Be the only one to change it while the context lasts.
 
         ``purpose`` tells others what for, ``origin`` from where.

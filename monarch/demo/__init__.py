@@ -12,7 +12,7 @@ from pathlib import Path
 from monarch.demo.data import fill
 from monarch.errors import MonarchError, UsageError
 from monarch.project import Project
-from monarch.system.subprocesses import run_shown
+from monarch.system.subprocesses import run_on_terminal
 
 STORY = (
     ("# A team has environments. Here are two, each with a MongoDB of its own.", "list_environments"),
@@ -75,7 +75,7 @@ def _tell_one(comment: str, command: str | None, root: Path, tell: Callable[[str
     if command is None:
         return
     tell(f"$ monarch {command}")
-    code = run_shown([sys.executable, "-m", "monarch", *command.split()], root)
+    code = run_on_terminal([sys.executable, "-m", "monarch", *command.split()], root)
     if code != 0:
         raise MonarchError(
             f"`monarch {command}` ended with exit code {code}.", "What it said stands above this line."

@@ -37,7 +37,7 @@ from monarch.migrations.output_capture import OutputCapture, capture_output
 from monarch.migrations.plan import PlannedMigration, way_back, ways_on
 from monarch.progress import Progress
 from monarch.system.ci import Origin
-from monarch.system.modules import describe, importable, line_in
+from monarch.system.modules import describe, error_line, importable
 from monarch.system.secrets import redact
 from monarch.system.signals import defer_signals
 
@@ -145,7 +145,7 @@ class Executor:
                 # SystemExit too: a migration that calls `exit(0)` half way has not completed.
                 one.record_failure(error)
                 message = f"{file.key} failed on {name!r}: {describe(file.path, error)}"
-                raise MigrationFailed(message, one.ways_on(), file, line_in(file.path, error)) from error
+                raise MigrationFailed(message, one.ways_on(), file, error_line(file.path, error)) from error
             result, signalled = one.complete()
         progress.finished(result.key, result.seconds, result.documents, result.echoed)
         if signalled:

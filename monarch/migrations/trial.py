@@ -21,7 +21,7 @@ from monarch.migrations.migrate import MigrationRun, RunResult
 from monarch.migrations.plan import RunSelection
 from monarch.progress import SILENT, Progress
 from monarch.settings.hooks import NO_HOOKS
-from monarch.system.ci import NOWHERE
+from monarch.system.ci import UNKNOWN_ORIGIN
 
 # Bytes of the name that are kept, so that with the addition it is no longer than databases allow.
 _LONGEST = 40
@@ -64,7 +64,9 @@ class TrialDatabase:
 
     def _migrating(self) -> MigrationRun:
         # Without hooks, which notify others.
-        return MigrationRun(self.root, self.files, self.environment, self.opened, NO_HOOKS, NOWHERE, SILENT)
+        return MigrationRun(
+            self.root, self.files, self.environment, self.opened, NO_HOOKS, UNKNOWN_ORIGIN, SILENT
+        )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from monarch.databases.history import IncompleteDatabase, Record
 from monarch.databases.lease import Lease, LeaseHeld
 from monarch.errors import DeadlineReached, ServerError
 from monarch.progress import Progress
-from monarch.system.ci import NOWHERE, Origin
+from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 
 # How many seconds a server may be unavailable that has answered before: during an election, for example.
 _PATIENCE = 30.0
@@ -28,7 +28,7 @@ def hold(
     *,
     wait: float | None = 0,
     deadline: float | None = None,
-    origin: Origin = NOWHERE,
+    origin: Origin = UNKNOWN_ORIGIN,
 ) -> Iterator[Lease]:
     """Hold the lease of ``database``, and finish a copy into it that was cut off.
 

@@ -88,7 +88,7 @@ def _ask_for(asker: str, option: QuerySetOption) -> tuple[str, Any]:
     while True:
         try:
             # Click's own, which takes no answer from the options.
-            text = str(click.termui.visible_prompt_func(f"{option.name} ({option.kind_name}): "))
+            text = str(click.termui.visible_prompt_func(f"{option.name} ({option.type_name}): "))
         except (EOFError, KeyboardInterrupt):
             raise RunInterrupted("Interrupted. Nothing was changed.") from None
         try:

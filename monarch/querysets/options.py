@@ -33,7 +33,7 @@ class QuerySetOption:
         return self.default is _REQUIRED
 
     @property
-    def kind_name(self) -> str:
+    def type_name(self) -> str:
         """What its values are, in words."""
         return str(getattr(self.kind, "__name__", self.kind))
 
@@ -46,7 +46,7 @@ class QuerySetOption:
             return _convert(self.kind, text)
         except Exception:  # a type's own, whatever it likes
             raise UsageError(
-                f"-o {self.name}={text}: {text!r} is not of type {self.kind_name}.", _example(self.kind)
+                f"-o {self.name}={text}: {text!r} is not of type {self.type_name}.", _example(self.kind)
             ) from None
 
 

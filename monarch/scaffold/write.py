@@ -9,7 +9,7 @@ from monarch.migrations.files import check_name, find_migrations, next_stamp
 from monarch.querysets.files import find_query_sets
 from monarch.scaffold import templates
 from monarch.settings.paths import FOLDER, QUERY_SETS, SETTINGS, where_else
-from monarch.system.atomic_files import keep_aside, write_whole
+from monarch.system.atomic_files import keep_old_version, write_atomically
 from monarch.system.spelling import camel_case
 
 
@@ -23,11 +23,11 @@ def init(root: Path) -> tuple[Path, ...]:
         folder.mkdir(exist_ok=True)
         package, settings = folder / "__init__.py", root / SETTINGS
         if not package.exists():
-            write_whole(package, templates.read("__init__.py"))
+            write_atomically(package, templates.read("__init__.py"))
             written.append(package)
         if settings.exists():
-            written.append(keep_aside(settings))
-        write_whole(settings, templates.read("settings.py.tmpl"))
+            written.append(keep_old_version(settings))
+        write_atomically(settings, templates.read("settings.py.tmpl"))
         written.append(settings)
     except OSError as error:
         raise ProjectError(f"{folder} cannot be written: {error.strerror}.", "Mend that first.") from error
@@ -46,7 +46,7 @@ def generate(root: Path, name: str) -> Path:
     path = root / FOLDER / f"_{next_stamp(files)}_{name}_migration.py"
     source = templates.render_migration(root / FOLDER, f"{camel_case(name)}Migration", name)
     try:
-        write_whole(path, source)
+        write_atomically(path, source)
     except OSError as error:
         raise ProjectError(f"{path} cannot be written: {error.strerror}.", "Mend that first.") from error
     return path
@@ -67,8 +67,8 @@ def generate_query_set(root: Path, name: str) -> Path:
     try:
         folder.mkdir(exist_ok=True)
         if not (folder / "__init__.py").exists():
-            write_whole(folder / "__init__.py", templates.read("__init__.py"))
-        write_whole(path, templates.render_query_set(class_name))
+            write_atomically(folder / "__init__.py", templates.read("__init__.py"))
+        write_atomically(path, templates.render_query_set(class_name))
     except OSError as error:
         raise ProjectError(f"{path} cannot be written: {error.strerror}.", "Mend that first.") from error
     return path

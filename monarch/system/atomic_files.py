@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """Write a file that is there with all of its text, or not at all."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -21,7 +21,7 @@ def write_whole(path: Path, text: str) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def keep_aside(settings: Path) -> Path:
+def keep_old_version(settings: Path) -> Path:
     """A second name for the settings that are there, taken by no other file; the first one stays."""
     for number in itertools.count(1):
         kept = settings.with_name(f"settings.py.{number}.old")

@@ -20,7 +20,7 @@ class Origin:
     link: str | None = None
 
 
-NOWHERE = Origin()
+UNKNOWN_ORIGIN = Origin()
 
 
 def find_origin(root: Path, variables: Mapping[str, str] = os.environ) -> Origin:

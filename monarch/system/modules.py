@@ -51,7 +51,7 @@ def load(path: Path, name: str, root: Path) -> ModuleType:
     return module
 
 
-def line_in(path: Path, error: BaseException) -> int | None:
+def error_line(path: Path, error: BaseException) -> int | None:
     """The last line of the file ``path`` that ``error`` came through."""
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return error.lineno
@@ -61,7 +61,7 @@ def line_in(path: Path, error: BaseException) -> int | None:
 
 def describe(path: Path, error: BaseException) -> str:
     """``error`` in one line, with the line of the file ``path`` of the project, and no secret."""
-    line = line_in(path, error)
+    line = error_line(path, error)
     return f"{describe_error(error)} ({path.parent.name}/{path.name}{f', line {line}' if line else ''})"
 
 

@@ -36,7 +36,7 @@ def describe(recorded: Mapping[str, Any]) -> str:
     return f"{process} ({job})" if job else process
 
 
-def is_here(recorded: Mapping[str, Any]) -> bool:
+def is_local(recorded: Mapping[str, Any]) -> bool:
     """Whether a recorded process was of this machine, and of this container, so that `is_alive` can tell."""
     same = recorded.get("host") == socket.gethostname() and isinstance(recorded.get("pid"), int)
     return same and recorded.get("pid_space") in (None, _pid_space())
@@ -45,7 +45,7 @@ def is_here(recorded: Mapping[str, Any]) -> bool:
 def is_alive(recorded: Mapping[str, Any]) -> bool:
     """Whether a recorded process is on this machine and still runs. False of another machine's."""
     pid = recorded.get("pid")
-    if not is_here(recorded) or not isinstance(pid, int):
+    if not is_local(recorded) or not isinstance(pid, int):
         return False
     try:
         os.kill(pid, 0)

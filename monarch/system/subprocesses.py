@@ -49,7 +49,7 @@ def start_server(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]
         raise _not_started(arguments[0], error) from error
 
 
-def run_shown(arguments: Sequence[str], folder: Path) -> int:
+def run_on_terminal(arguments: Sequence[str], folder: Path) -> int:
     """Run a program in ``folder`` on this terminal, and return its exit code."""
     return subprocess.run(arguments, cwd=folder, check=False).returncode
 

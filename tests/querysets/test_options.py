@@ -174,6 +174,6 @@ def test_options_that_are_none(texts: tuple[str, ...], said: str, hint: str) -> 
 
 
 def test_types_are_told_in_words() -> None:
-    assert QuerySetOption("n", int).kind_name == "int"
-    assert QuerySetOption("n", ObjectId).kind_name == "ObjectId"
+    assert QuerySetOption("n", int).type_name == "int"
+    assert QuerySetOption("n", ObjectId).type_name == "ObjectId"
     assert typing.get_origin(QuerySetOption("n", list[int]).kind) is list

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from monarch.system.ci import NOWHERE, Origin, find_origin
+from monarch.system.ci import UNKNOWN_ORIGIN, Origin, find_origin
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_what_is_no_repository_or_a_broken_one_has_no_commit(tmp_path: Path) -> 
     for head in (None, "", "nonsense", "ref: refs/heads/gone"):
         if head is not None:
             (folder / ".git" / "HEAD").write_text(head)
-        assert find_origin(folder, {}) == NOWHERE
+        assert find_origin(folder, {}) == UNKNOWN_ORIGIN
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from monarch.databases.mongo.history.reader import MongoHistoryReader
 from monarch.databases.mongo.swap_state import unfinished
 from monarch.databases.selection import Selection
 from monarch.progress import Progress
-from monarch.system.ci import NOWHERE, Origin
+from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 
 
 class MongoDatabase(Database):
@@ -86,7 +86,7 @@ class MongoDatabase(Database):
         local = any(host.startswith(("localhost", "127.")) for _, host in members)
         return {process} - {None} | (set() if local else cast(Any, members))
 
-    def lease(self, purpose: str, origin: Origin = NOWHERE) -> AbstractContextManager[Lease]:
+    def lease(self, purpose: str, origin: Origin = UNKNOWN_ORIGIN) -> AbstractContextManager[Lease]:
         return leases.MongoLease(self._environment, self._database, purpose, origin)
 
     def holder(self) -> Holder | None:

@@ -27,7 +27,7 @@ from monarch.databases.mongo.handle import DatabaseHandle
 from monarch.databases.mongo.retry import patiently
 from monarch.errors import LeaseLost, MonarchError, ServerError
 from monarch.system import process_identity as owner
-from monarch.system.ci import NOWHERE, Origin
+from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 
 _RENEW_EVERY = SECONDS / 3
 # Not all of it: what is sent at the last moment must arrive before another run may begin.
@@ -62,7 +62,7 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
         environment: Environment,
         database: PyMongoDatabase[dict[str, Any]],
         purpose: str,
-        origin: Origin = NOWHERE,
+        origin: Origin = UNKNOWN_ORIGIN,
     ) -> None:
         self._environment = environment
         self._database = database.with_options(read_preference=ReadPreference.PRIMARY)
@@ -260,7 +260,7 @@ def _holder(found: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _has_died(found: Mapping[str, Any]) -> bool:
-    return owner.is_here(_holder(found)) and not owner.is_alive(_holder(found))
+    return owner.is_local(_holder(found)) and not owner.is_alive(_holder(found))
 
 
 def _describe(found: Mapping[str, Any]) -> str:

@@ -241,7 +241,7 @@ class Interactive:
         return str(match[1])
 
 
-def is_here(shell: str) -> bool:
+def is_local(shell: str) -> bool:
     """Whether there is a ``shell`` that can complete: macOS's own bash is too old, for click as well."""
     if shutil.which(shell) is None:
         return False
@@ -259,7 +259,7 @@ def is_here(shell: str) -> bool:
     ],
 )
 def test_pairs_complete_in_a_real_shell(environments: Folder, shell: str, setup: str) -> None:
-    if not is_here(shell):
+    if not is_local(shell):
         pytest.skip(f"there is no {shell}")
     with closing(Interactive(environments, shell, setup)) as line:
         assert line.typed("monarch copy_db prod\t") == "monarch copy_db production:"

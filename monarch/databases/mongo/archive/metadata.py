@@ -25,7 +25,7 @@ _WRAPPERS = {frozenset(("$code", "$scope"))} | {
 }
 
 
-def kind_in_archives(collection: Collection) -> str:
+def archive_type(collection: Collection) -> str:
     """Return mongodump's word for the kind of ``collection``."""
     return "collection" if collection.as_documents else collection.kind
 
@@ -39,7 +39,7 @@ def write_metadata(collection: Collection) -> str:
     metadata["indexes"] = [dict(index) for index in collection.indexes]
     if collection.uuid is not None:
         metadata["uuid"] = collection.uuid.hex()
-    metadata |= {"collectionName": collection.name, "type": kind_in_archives(collection)}
+    metadata |= {"collectionName": collection.name, "type": archive_type(collection)}
     try:
         text = json_util.dumps(metadata, json_options=CANONICAL, separators=(",", ":"), ensure_ascii=False)
         text.encode()

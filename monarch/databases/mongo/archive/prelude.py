@@ -11,7 +11,7 @@ import bson
 
 from monarch.databases.mongo.archive import MAGIC, TERMINATOR, ArchiveError
 from monarch.databases.mongo.archive.metadata import (
-    kind_in_archives,
+    archive_type,
     not_representable,
     read_metadata,
     shorten_error,
@@ -118,7 +118,7 @@ def _numbers(parts: Iterable[str]) -> Iterator[int]:
 
 def _to_entry(database: str, collection: Collection) -> bytes:
     """Return the prelude's document for ``collection``."""
-    kind = kind_in_archives(collection)
+    kind = archive_type(collection)
     text = write_metadata(collection)
     entry = {"db": database, "collection": collection.name, "metadata": text, "size": 0, "type": kind}
     document = bson.encode(entry)

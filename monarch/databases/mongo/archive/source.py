@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monarch.databases.mongo.archive import TERMINATOR, ArchiveError
-from monarch.databases.mongo.stream.batches import LENGTH, LONGEST, SHORTEST, walk
+from monarch.databases.mongo.stream.batches import LENGTH, LONGEST, SHORTEST, measure_documents
 from monarch.system.streams import Stream
 
 CHUNK = 1 << 20
@@ -58,7 +58,7 @@ class ArchiveInput:
         """Take one document and all whole documents buffered after it; return their bytes and number."""
         self._whole()
         start = self._start
-        self._start, count = walk(self._data, start)
+        self._start, count = measure_documents(self._data, start)
         return self._data[start : self._start], count
 
     def _whole(self) -> int:

@@ -67,7 +67,7 @@ class Query:
     projection: Mapping[str, Any] | None = None
 
     @property
-    def for_tools(self) -> str | None:
+    def for_mongodump(self) -> str | None:
         """The filter as mongodump takes it, which knows nothing else; None if it cannot say it."""
         if self.projection is not None or len(self.finds) != 1 or not self.finds[0].is_plain:
             return None
@@ -82,7 +82,7 @@ def size_of(filter: Mapping[str, Any]) -> int:
     return len(bson.encode(filter))
 
 
-def without_values(find: Find) -> str:
+def redact_values(find: Find) -> str:
     """``find`` for people who are not to see the data: a question mark for every value."""
     text = json.dumps(_hide(find.filter), ensure_ascii=False)
     if find.sort:

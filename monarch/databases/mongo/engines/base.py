@@ -58,7 +58,7 @@ class MongoEngine(Engine):
     """An engine for MongoDB. ``alive`` is called now and then where one waits; what it raises, ends that."""
 
     @abstractmethod
-    def find_moment(self, source: DatabaseHandle, collections: tuple[Collection, ...]) -> Snapshot | None:
+    def take_snapshot(self, source: DatabaseHandle, collections: tuple[Collection, ...]) -> Snapshot | None:
         """The moment that it is now, if this engine and the server can read ``collections`` as of that."""
 
     @abstractmethod
@@ -71,7 +71,7 @@ class MongoEngine(Engine):
     ) -> AbstractContextManager[Iterator[Piece]]:
         """All documents of ``collections``, or those of their queries, and then exactly one `End` of each.
 
-        As of ``moment``, which is one that `find_moment` has found, where that can be done: the `End` says
+        As of ``moment``, which is one that `take_snapshot` has found, where that can be done: the `End` says
         so. Batches of several collections may alternate; those of one come in the order in which the server
         gives them. The context's end stops what still runs.
 

@@ -21,7 +21,7 @@ from pymongo.collection import Collection as PyMongoCollection
 from pymongo.errors import PyMongoError
 
 from monarch.databases.mongo.catalog.query import Find
-from monarch.databases.mongo.stream.batches import LENGTH, SHORTEST, walk
+from monarch.databases.mongo.stream.batches import LENGTH, SHORTEST, measure_documents
 from monarch.databases.mongo.stream.snapshot import Snapshot
 from monarch.errors import ServerError
 
@@ -34,7 +34,7 @@ _STRING, _DOCUMENT, _ARRAY, _INT64 = 0x02, 0x03, 0x04, 0x12
 _ONE_PRIMARY = ("Single", "ReplicaSetWithPrimary")
 
 
-def read_replies(
+def read_raw_batches(
     documents: PyMongoCollection[Any], find: Find, projection: Mapping[str, Any] | None, size: int
 ) -> Generator[tuple[bytes, int]]:
     """The documents that ``find`` finds, some ``size`` at a time one behind another, and how many they are.
@@ -58,7 +58,7 @@ def _by_cursor(
         for reply in cursor:
             payload = cast(bytes, reply)  # as the documentation has it; the annotation says dict
             if payload:
-                yield payload, walk(payload, 0)[1]
+                yield payload, measure_documents(payload, 0)[1]
 
 
 def _by_commands(

@@ -23,7 +23,7 @@ DUMPED = re.compile(r"done dumping `?(?P<name>.+?)`? \((?P<count>\d+) documents?
 _FIRST_WORD_SECONDS = 60
 
 
-def dump_whole(
+def dump_collections(
     source: DatabaseHandle, wanted: tuple[Collection, ...], unwanted: Iterable[str], alive: Callable[[], None]
 ) -> MongodumpRun:
     """A mongodump of the database, but for those called as in ``unwanted``: all of ``wanted``."""
@@ -31,11 +31,11 @@ def dump_whole(
     return MongodumpRun(source, wanted, [f"--excludeCollection={_flag(name)}" for name in left_out], alive)
 
 
-def dump_found(source: DatabaseHandle, collection: Collection, alive: Callable[[], None]) -> MongodumpRun:
+def dump_query(source: DatabaseHandle, collection: Collection, alive: Callable[[], None]) -> MongodumpRun:
     """A mongodump of what the query of ``collection`` finds, which must be one for the tools."""
     assert collection.query is not None
     arguments = [f"--collection={_flag(collection.name)}", QUERY]
-    return MongodumpRun(source, (collection,), arguments, alive, collection.query.for_tools)
+    return MongodumpRun(source, (collection,), arguments, alive, collection.query.for_mongodump)
 
 
 def _flag(name: str) -> str:

@@ -19,10 +19,15 @@ from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.catalog.query import Find, Query
 from monarch.databases.mongo.engines.base import Destination, MongoEngine, Rights, Writer
 from monarch.databases.mongo.engines.byte_queue import ByteQueue, Stopped, gather, start_workers
-from monarch.databases.mongo.engines.cursor_bytes import read_replies
+from monarch.databases.mongo.engines.cursor_bytes import read_raw_batches
 from monarch.databases.mongo.handle import QUICK, DatabaseHandle
 from monarch.databases.mongo.stream.batches import Batch, End, Piece, split
-from monarch.databases.mongo.stream.snapshot import NO_MOMENT, Snapshot, find_moment, has_moments
+from monarch.databases.mongo.stream.snapshot import (
+    SNAPSHOT_ERRORS,
+    Snapshot,
+    supports_snapshots,
+    take_snapshot,
+)
 from monarch.databases.mongo.subset.reader import refused_query
 from monarch.errors import ServerError
 
@@ -42,8 +47,8 @@ class NativeEngine(MongoEngine):
     def versions(self) -> tuple[str, ...]:
         return (f"pymongo {pymongo.version}",)
 
-    def find_moment(self, source: DatabaseHandle, collections: tuple[Collection, ...]) -> Snapshot | None:
-        return find_moment(source, collections)
+    def take_snapshot(self, source: DatabaseHandle, collections: tuple[Collection, ...]) -> Snapshot | None:
+        return take_snapshot(source, collections)
 
     @contextmanager
     def read(
@@ -152,10 +157,10 @@ def _read_one(
 ) -> None:
     """Read it as of ``moment``, if it can be read so."""
     documents: PyMongoCollection[Any] = source.database[collection.data_name]
-    if moment is not None and has_moments(collection):
+    if moment is not None and supports_snapshots(collection):
         try:
             _read_all(source, collection, documents.with_options(read_concern=moment), channel)
-        except _NoMoment:  # a collection that is younger than it, say
+        except _SnapshotUnavailable:  # a collection that is younger than it, say
             pass
         else:
             channel.put(End(collection.data_name, moment.at), 0)
@@ -164,7 +169,7 @@ def _read_one(
     channel.put(End(collection.data_name), 0)
 
 
-class _NoMoment(Exception):
+class _SnapshotUnavailable(Exception):
     """A collection cannot be read as of a moment. Nothing of it has been."""
 
 
@@ -178,7 +183,7 @@ def _read_all(
     for number, find in enumerate(query.finds):
         try:
             _read_found(source, collection, documents, find, channel)
-        except _NoMoment as error:
+        except _SnapshotUnavailable as error:
             if number:
                 raise ServerError(
                     f"{collection.name!r} of {source.name!r} took too long to be read as of one moment.",
@@ -199,14 +204,14 @@ def _read_found(
     name = collection.data_name
     projection = collection.query.projection if collection.query else None
     begun = False
-    with source.explained(), closing(read_replies(documents, find, projection, size)) as replies:
+    with source.explained(), closing(read_raw_batches(documents, find, projection, size)) as replies:
         try:
             for payload, count in replies:
                 begun = True
                 channel.put(Batch(name, payload, count), len(payload))
         except OperationFailure as error:
-            if not begun and error.code in NO_MOMENT and isinstance(documents.read_concern, Snapshot):
-                raise _NoMoment from error
+            if not begun and error.code in SNAPSHOT_ERRORS and isinstance(documents.read_concern, Snapshot):
+                raise _SnapshotUnavailable from error
             if collection.query is not None:
                 raise refused_query(source, collection.name, error) from error
             raise

@@ -22,7 +22,7 @@ from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.catalog.read import list_entries
 from monarch.databases.mongo.engines.base import Destination, MongoEngine, Rights, Writer
 from monarch.databases.mongo.engines.byte_queue import ByteQueue, gather
-from monarch.databases.mongo.engines.mongodump import dump_found, dump_whole
+from monarch.databases.mongo.engines.mongodump import dump_collections, dump_query
 from monarch.databases.mongo.engines.mongorestore import ToolWriter
 from monarch.databases.mongo.engines.native import NativeEngine
 from monarch.databases.mongo.handle import DatabaseHandle
@@ -65,7 +65,7 @@ class ToolsEngine(MongoEngine):
         """
         return tuple(_version(name) for name in NAMES)
 
-    def find_moment(self, source: DatabaseHandle, collections: tuple[Collection, ...]) -> Snapshot | None:
+    def take_snapshot(self, source: DatabaseHandle, collections: tuple[Collection, ...]) -> Snapshot | None:
         return None  # of which mongodump knows nothing
 
     @contextmanager
@@ -90,7 +90,7 @@ class ToolsEngine(MongoEngine):
         whole = tuple(collection for collection in theirs if collection.query is None)
         found = tuple(collection for collection in theirs if collection.query is not None)
         if whole:
-            dump = dump_whole(source, whole, _others(source, whole), alive)
+            dump = dump_collections(source, whole, _others(source, whole), alive)
             stack.callback(dump.stop)
             yield from dump.pieces()
         if found:
@@ -118,7 +118,7 @@ class ToolsEngine(MongoEngine):
 def _can_dump(collection: Collection) -> bool:
     if collection.kind != "collection" or "$" in collection.name:
         return False
-    return collection.query is None or collection.query.for_tools is not None
+    return collection.query is None or collection.query.for_mongodump is not None
 
 
 def _others(source: DatabaseHandle, whole: tuple[Collection, ...]) -> list[str]:
@@ -142,7 +142,7 @@ def _dump_each(
             alive()
             channel.raise_failure()
 
-        dump = dump_found(source, collection, still_wanted)
+        dump = dump_query(source, collection, still_wanted)
         try:
             for piece in dump.pieces():
                 channel.put(piece, len(piece.payload) if isinstance(piece, Batch) else 0)

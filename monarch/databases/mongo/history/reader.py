@@ -160,7 +160,7 @@ class _Found:
 
     def _may_run(self, entry: Document) -> bool:
         """Whether the run that made ``entry`` may be alive: here, or as the holder of the lease."""
-        here, alive = owner.is_here(entry), owner.is_alive(entry)
+        here, alive = owner.is_local(entry), owner.is_alive(entry)
         run = self.lease.get("run") if self.lease.get("held") else None
         holds = run is not None and entry.get("run") == run and not (here and not alive)
         lineage = entry.get("lineage") in (None, self.lease.get("lineage"))

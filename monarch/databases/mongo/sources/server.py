@@ -16,13 +16,13 @@ from monarch.databases.base import CopiedCollection, LiveSource
 from monarch.databases.mongo.archive.prelude import Prelude
 from monarch.databases.mongo.archive.writer import ArchiveWriter
 from monarch.databases.mongo.catalog.model import Collection
-from monarch.databases.mongo.catalog.query import without_values
+from monarch.databases.mongo.catalog.query import redact_values
 from monarch.databases.mongo.catalog.read import list_entries, read_catalog, uuid_of
 from monarch.databases.mongo.engines.base import MongoEngine
 from monarch.databases.mongo.handle import DatabaseHandle
 from monarch.databases.mongo.sources.base import MongoSource, unwatched
 from monarch.databases.mongo.stream.batches import Batch, Piece
-from monarch.databases.mongo.stream.snapshot import SNAPSHOT_UNAVAILABLE, Snapshot, last_long_enough
+from monarch.databases.mongo.stream.snapshot import SNAPSHOT_UNAVAILABLE, Snapshot, fits_snapshot_window
 from monarch.databases.mongo.subset.reader import SubsetReader
 from monarch.databases.mongo.subset.resolve import Subset
 from monarch.databases.mongo.swap.log import read_head
@@ -51,7 +51,7 @@ class MongoServerSource(MongoSource, LiveSource):
         self._moment: Snapshot | None = None
         self.collections = read_catalog(source)
         if selection is not None:
-            reading = SubsetReader(source, engine.find_moment(source, self.collections))
+            reading = SubsetReader(source, engine.take_snapshot(source, self.collections))
             self.collections = Subset(reading, self.collections, selection).collections()
             self._moment = reading.moment
         self._partial = selection is not None
@@ -71,7 +71,7 @@ class MongoServerSource(MongoSource, LiveSource):
     @property
     def filters(self) -> tuple[str, ...]:
         return tuple(
-            f"{one.name}: {' and '.join(map(without_values, one.query.finds)) or 'nothing'}"
+            f"{one.name}: {' and '.join(map(redact_values, one.query.finds)) or 'nothing'}"
             for one in self.collections
             if one.query is not None
         )
@@ -83,10 +83,10 @@ class MongoServerSource(MongoSource, LiveSource):
     @contextmanager
     def pieces(self, alive: Callable[[], None]) -> Iterator[Iterator[Piece]]:
         with_documents = tuple(one for one in self.collections if one.kind != "view")
-        if not last_long_enough(with_documents):
+        if not fits_snapshot_window(with_documents):
             self._moment = None
         elif not self._partial:  # then it is the one of which its queries are
-            self._moment = self._engine.find_moment(self._source, with_documents)
+            self._moment = self._engine.take_snapshot(self._source, with_documents)
         with self._engine.read(self._source, with_documents, self._moment, alive) as pieces:
             yield self._noted(pieces)
 

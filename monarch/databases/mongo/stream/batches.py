@@ -38,7 +38,7 @@ class End:
 Piece = Batch | End
 
 
-def walk(data: bytes, start: int) -> tuple[int, int]:
+def measure_documents(data: bytes, start: int) -> tuple[int, int]:
     """Pass over whole documents in ``data`` from ``start``: where the last of them ends, and how many.
 
     Stops before whatever is no whole document: one that is cut off, or a length that no document has.

@@ -23,7 +23,7 @@ _ASKED, _BETWEEN = 30, 0.05
 SNAPSHOT_UNAVAILABLE = 246
 # What a server says that cannot read a collection so: bad value, illegal operation, invalid options, snapshot
 # too old, and that.
-NO_MOMENT = (2, 20, 72, 239, SNAPSHOT_UNAVAILABLE)
+SNAPSHOT_ERRORS = (2, 20, 72, 239, SNAPSHOT_UNAVAILABLE)
 
 
 class Snapshot(ReadConcern):
@@ -39,9 +39,9 @@ class Snapshot(ReadConcern):
         return {"level": "snapshot", "atClusterTime": self.at}
 
 
-def find_moment(source: DatabaseHandle, collections: tuple[Collection, ...]) -> Snapshot | None:
+def take_snapshot(source: DatabaseHandle, collections: tuple[Collection, ...]) -> Snapshot | None:
     """Now, as the server of ``source`` tells it, if it can read ``collections`` as of that; else None."""
-    some = next((one for one in collections if has_moments(one)), None)
+    some = next((one for one in collections if supports_snapshots(one)), None)
     if some is None:
         return None
     at = _now(source.on_primary())  # so that what has been written before is in it
@@ -71,11 +71,11 @@ def _now(primary: DatabaseHandle) -> Timestamp | None:
     return None
 
 
-def last_long_enough(collections: tuple[Collection, ...]) -> bool:
+def fits_snapshot_window(collections: tuple[Collection, ...]) -> bool:
     """Whether the server will remember a moment until all of ``collections`` has been read."""
     return sum(one.bytes for one in collections) <= _MOST_BYTES
 
 
-def has_moments(collection: Collection) -> bool:
+def supports_snapshots(collection: Collection) -> bool:
     """Whether the server can read it as of a moment."""
     return not collection.options.get("capped")

@@ -17,7 +17,7 @@ from monarch.databases.selection import CollectionQuery
 from monarch.errors import UsageError
 
 
-def as_bson(wanted: CollectionQuery, source: DatabaseHandle) -> dict[str, Any]:
+def encode_filter(wanted: CollectionQuery, source: DatabaseHandle) -> dict[str, Any]:
     """The query of ``wanted``, with every value as BSON knows it.
 
     :raises UsageError: if there is a value that BSON does not know.

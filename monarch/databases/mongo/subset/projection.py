@@ -10,7 +10,7 @@ from monarch.databases.selection import CollectionQuery
 from monarch.errors import UsageError
 
 
-def projection_of(wanted: CollectionQuery, collection: Collection) -> Mapping[str, Any] | None:
+def check_projection(wanted: CollectionQuery, collection: Collection) -> Mapping[str, Any] | None:
     """The projection of ``wanted``.
 
     :raises UsageError: if it leaves out what a document of ``collection`` cannot be without.

@@ -13,7 +13,7 @@ from pymongo.errors import OperationFailure
 from monarch.databases.mongo.catalog.model import CODEC, Collection
 from monarch.databases.mongo.catalog.query import Find, size_of
 from monarch.databases.mongo.handle import DatabaseHandle
-from monarch.databases.mongo.stream.snapshot import NO_MOMENT, Snapshot, has_moments
+from monarch.databases.mongo.stream.snapshot import SNAPSHOT_ERRORS, Snapshot, supports_snapshots
 from monarch.errors import MonarchError
 
 _COUNT_MS = 5_000
@@ -42,7 +42,7 @@ class SubsetReader:
             try:
                 first = next(cursor, None)
             except OperationFailure as error:
-                if error.code not in NO_MOMENT or not self._is_of_moment(collection):
+                if error.code not in SNAPSHOT_ERRORS or not self._is_of_moment(collection):
                     raise
                 self.moment = None
                 cursor = find.on(self._documents(collection), projection)
@@ -61,7 +61,7 @@ class SubsetReader:
                 documents = self._documents(collection)
                 return documents.count_documents(find.filter, maxTimeMS=_COUNT_MS, **more)
             except OperationFailure as error:
-                if error.code != _EXCEEDED_TIME and error.code not in NO_MOMENT:
+                if error.code != _EXCEEDED_TIME and error.code not in SNAPSHOT_ERRORS:
                     # An operator that only find has, such as $near.
                     return sum(1 for _ in self.read(collection, find, {"_id": 1}))
         return min(find.limit or collection.documents, collection.documents)
@@ -90,7 +90,7 @@ class SubsetReader:
         return documents
 
     def _is_of_moment(self, collection: Collection) -> bool:
-        return self.moment is not None and has_moments(collection)
+        return self.moment is not None and supports_snapshots(collection)
 
     @contextmanager
     def _explained(self, name: str) -> Iterator[None]:

@@ -34,13 +34,13 @@ def find_path(text: str, collections: Collection[str]) -> FieldPath | None:
 
 
 def projection_for(field: str) -> dict[str, int]:
-    """What to ask for so that `values_at` finds what it needs: no place in a list can be asked for."""
+    """What to ask for so that `reference_values` finds what it needs: no place in a list can be asked for."""
     parts = takewhile(lambda part: not part.isdecimal() and not part.startswith("$"), field.split("."))
     name = ".".join(parts)
     return {name: 1} if name == "_id" or name.startswith("_id.") else {name: 1, "_id": 0}
 
 
-def values_at(document: Mapping[str, Any], field: str, target: str) -> Iterator[Any]:
+def reference_values(document: Mapping[str, Any], field: str, target: str) -> Iterator[Any]:
     """What lies in ``field`` of ``document``, in lists each value by itself; of a DBRef to ``target`` its id.
 
     What looks for something instead of being it is no reference: a regular expression, an operator.

@@ -14,10 +14,10 @@ import bson
 from monarch.databases.mongo.catalog.model import CODEC, Collection
 from monarch.databases.mongo.catalog.query import LONGEST_FILTER, Find, Query, size_of
 from monarch.databases.mongo.collection_names import HISTORY
-from monarch.databases.mongo.subset.filters import as_bson
-from monarch.databases.mongo.subset.projection import projection_of
+from monarch.databases.mongo.subset.filters import encode_filter
+from monarch.databases.mongo.subset.projection import check_projection
 from monarch.databases.mongo.subset.reader import SubsetReader
-from monarch.databases.mongo.subset.references import FieldPath, find_path, projection_for, values_at
+from monarch.databases.mongo.subset.references import FieldPath, find_path, projection_for, reference_values
 from monarch.databases.selection import CollectionQuery, Selection
 from monarch.errors import MonarchError, UsageError
 from monarch.system.spelling import suggest
@@ -87,8 +87,8 @@ class Subset:
             return
         if collection is None or collection.name.startswith("system."):
             raise self._unknown(wanted.collection, "dump_collection() names")
-        whole = Find(as_bson(wanted, self._reading.source), tuple(wanted.sort), wanted.limit or 0)
-        projection = projection_of(wanted, collection)
+        whole = Find(encode_filter(wanted, self._reading.source), tuple(wanted.sort), wanted.limit or 0)
+        projection = check_projection(wanted, collection)
         if collection.kind == "view":
             if not whole.is_all or projection or wanted.sample:
                 raise UsageError(
@@ -206,7 +206,7 @@ class Subset:
     def _values(self, path: FieldPath, target: FieldPath, find: Find) -> Iterator[Any]:
         projection = projection_for(path.field)
         for document in self._reading.read(_with_documents(self._catalog[path.collection]), find, projection):
-            yield from values_at(document, path.field, target.collection)
+            yield from reference_values(document, path.field, target.collection)
 
     def _selected(self, collection: Collection) -> Collection:
         """``collection`` with its query, and so many documents as that finds."""

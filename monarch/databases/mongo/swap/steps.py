@@ -19,7 +19,7 @@ from monarch.databases.mongo.catalog.model import BUCKETS, CODEC, Collection
 from monarch.databases.mongo.catalog.read import list_entries
 from monarch.databases.mongo.engines.native import refuse_write_errors
 from monarch.databases.mongo.handle import QUICK, DatabaseHandle, Document
-from monarch.databases.mongo.stream.batches import Batch, split, walk
+from monarch.databases.mongo.stream.batches import Batch, measure_documents, split
 from monarch.databases.mongo.stream.zero_timestamps import TimestampTarget, ZeroTimestamps
 from monarch.databases.mongo.swap.staging import create, create_indexes, drop
 from monarch.errors import ServerError
@@ -154,7 +154,7 @@ class Series(SwapStep):
         with target.explained(), target.database[staged].find_raw_batches({}) as cursor:
             for payload in cursor:
                 check()
-                batch = Batch(data, cast(bytes, payload), walk(cast(bytes, payload), 0)[1])
+                batch = Batch(data, cast(bytes, payload), measure_documents(cast(bytes, payload), 0)[1])
                 # People's documents are taken by a time series as they are, its buckets are not.
                 insert_raw(target, batch if self.as_documents else timestamps.mask(batch))
         check()
