@@ -1,8 +1,8 @@
-"""What is built, installed on its own, does what the README begins with.
+"""Check that what is built works when it is installed alone, as far as the README's first commands go.
 
-Run by ``tox -e smoke``: builds the sdist and the wheel from a copy of the tree, installs each of them,
-and the copy itself in editable mode, into an empty environment without a development dependency, and drives
-the commands there.
+``tox -e smoke`` runs it. It builds the sdist and the wheel from a copy of the tree, installs each of them,
+and the copy itself in editable mode, into an empty environment without a development dependency, and runs
+commands there.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import venv
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -21,7 +23,7 @@ LEFT_OUT = shutil.ignore_patterns(
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """What ``command`` prints; shown, and the end of the smoke test, if it fails."""
+    """Return what ``command`` prints. If it fails, show that and end the smoke test."""
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{command} ended with {done.returncode}\n{done.stdout}{done.stderr}")
@@ -29,14 +31,14 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 def install(folder: Path, *what: str) -> Path:
-    """An empty environment with ``what`` in it, as the folder of its programs."""
+    """Make an environment with ``what`` alone in it, and return the folder of its programs."""
     venv.create(folder, with_pip=True)
     run(folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", *what, cwd=folder)
     return folder / "bin"
 
 
 def drive(programs: Path, folder: Path) -> None:
-    """Every command that needs no server."""
+    """Run the commands that need no server."""
     folder.mkdir()
     monarch = programs / "monarch"
     assert "Migrations should happen naturally." in run(monarch, "--help", cwd=folder)
@@ -47,6 +49,26 @@ def drive(programs: Path, folder: Path) -> None:
     assert "class AddIndexesMigration(MongoBackedMigration):" in written.read_text()
 
 
+def look_into(wheel: Path, sdist: Path) -> None:
+    """Check that the wheel holds monarch alone, and the sdist what builds the manual and runs the tests."""
+    with zipfile.ZipFile(wheel) as opened:
+        tops = {name.split("/")[0] for name in opened.namelist()}
+    unexpected = {top for top in tops if top != "monarch" and not top.endswith((".dist-info", ".data"))}
+    assert not unexpected, unexpected
+    with tarfile.open(sdist) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    needed = {
+        "README.rst",
+        "CHANGES.rst",
+        "CONTRIBUTING.rst",
+        "changes/README.rst",
+        "tox.ini",
+        "tests/conftest.py",
+    }
+    needed |= {str(file.relative_to(ROOT)) for file in (ROOT / "docs").glob("*.*") if file.suffix != ".pyc"}
+    assert needed <= packed, needed - packed
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="monarch-smoke-") as temporary:
         top = Path(temporary)
@@ -54,6 +76,7 @@ def main() -> None:
         shutil.copytree(ROOT, tree, ignore=LEFT_OUT)
         run(sys.executable, "-m", "build", "--outdir", dist, tree, cwd=top)
         (wheel,), (sdist,) = dist.glob("*.whl"), dist.glob("*.tar.gz")
+        look_into(wheel, sdist)
 
         programs = install(top / "wheel", f"{wheel}[embedded]")
         drive(programs, top / "project-wheel")
