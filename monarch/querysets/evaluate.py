@@ -60,7 +60,7 @@ def ask(
             if type(error).__name__ == "Abort":  # click's, of a prompt that was left with Ctrl-C
                 raise RunInterrupted("Interrupted. Nothing was changed.") from error
             raise MonarchError(
-                f"{name} failed: {describe(file.path, error)}", "Nothing was changed. Mend it, and try again."
+                f"{name} failed: {describe(file.path, error)}", "Nothing was changed. Fix it and try again."
             ) from error
     _refuse_unknown(name, options, answers)
     return EvaluatedQuerySet(name, {**heard, **answers.heard}, selection)

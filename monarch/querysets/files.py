@@ -30,7 +30,7 @@ class QuerySetFile:
 def find_query_sets(root: Path) -> tuple[QuerySetFile, ...]:
     """What looks like a query set in the files of the project below ``root``, by name. Imports none of them.
 
-    :raises ProjectError: if a file cannot be read, or is no Python.
+    :raises ProjectError: if a file cannot be read, or is not valid Python.
     """
     found = _all_classes(root)
     known = {"QuerySet"}
@@ -74,7 +74,9 @@ def _all_classes(root: Path) -> list[tuple[QuerySetFile, set[str]]]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise ProjectError(f"{QUERY_SETS}/ cannot be read: {error.strerror}.", "May you read it?") from None
+        raise ProjectError(
+            f"{QUERY_SETS}/ cannot be read: {error.strerror}.", "Check its permissions."
+        ) from None
     return [found for path in paths for found in _classes(path)]
 
 
@@ -87,7 +89,7 @@ def load_query_set(file: QuerySetFile, root: Path) -> type[QuerySet]:
     kind = getattr(module, file.name, None)
     if not (isinstance(kind, type) and issubclass(kind, QuerySet)):
         raise ProjectError(
-            f"{file.name} in {file.shown_path} is no query set.",
+            f"{file.name} in {file.shown_path} is not a query set.",
             f"Write: from monarch import QuerySet, and class {file.name}(QuerySet).",
         )
     if kind.run is QuerySet.run and kind.only is QuerySet.only and kind.exclude is QuerySet.exclude:
@@ -103,19 +105,19 @@ def load_query_set(file: QuerySetFile, root: Path) -> type[QuerySet]:
 def _classes(path: Path) -> list[tuple[QuerySetFile, set[str]]]:
     """The classes at the top of a file, with the names of what they derive from."""
     if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise ProjectError(f"{QUERY_SETS}/{path.name} is no file.", "Move it elsewhere.")
+        raise ProjectError(f"{QUERY_SETS}/{path.name} is not a file.", "Move it elsewhere.")
     try:
         tree = ast.parse(path.read_bytes())
     except OSError as error:
         raise ProjectError(
-            f"{QUERY_SETS}/{path.name} cannot be read: {error.strerror}.", "May you read it?"
+            f"{QUERY_SETS}/{path.name} cannot be read: {error.strerror}.", "Check its permissions."
         ) from None
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         where = f", line {line}" if line else ""
         raise ProjectError(
-            f"{QUERY_SETS}/{path.name}{where} is no Python: {getattr(error, 'msg', error)}.",
-            "Mend that first.",
+            f"{QUERY_SETS}/{path.name}{where} is not valid Python: {getattr(error, 'msg', error)}.",
+            "Fix that first.",
         ) from None
     ours = {"QuerySet"} | {
         alias.asname

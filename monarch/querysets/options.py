@@ -85,7 +85,7 @@ def parse_options(texts: Sequence[str]) -> dict[str, str]:
         if not equals or not name:
             raise UsageError(f"-o {text}: that is not NAME=VALUE.", "Like: -o account_id=42")
         if name in given:
-            raise UsageError(f"-o {name}= stands there twice.", "Say it once.")
+            raise UsageError(f"-o {name}= is given twice.", "Give it once.")
         given[name] = value
     return given
 

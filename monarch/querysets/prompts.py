@@ -77,7 +77,7 @@ def require_terminal(asker: str, question: str, name: str) -> None:
     if not sys.stdin.isatty():
         raise UsageError(
             f"{asker} asks “{question.strip()}”, and there is no terminal to answer in.",
-            f"Say it beforehand: -o {name}=VALUE",
+            f"Answer it with: -o {name}=VALUE",
         )
 
 

@@ -1,4 +1,4 @@
-"""Bytes on their way: where they come from, and where they go."""
+"""Streams of bytes: the two protocols that stores, codecs and archives read and write."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Protocol
 
 
 class Stream(Protocol):
-    """What is read from beginning to end."""
+    """A source of bytes, read once from its beginning to its end."""
 
     def read(self, size: int, /) -> bytes:
-        """Up to ``size`` bytes, at least one but at the end."""
+        """Return 1 to ``size`` bytes, or b"" at the end of the stream."""
 
 
 class Sink(Protocol):
-    """What takes bytes, all that it is given each time."""
+    """A destination of bytes."""
 
     def write(self, data: bytes, /) -> object:
-        """Take all of ``data``."""
+        """Write all of ``data``."""

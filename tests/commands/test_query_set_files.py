@@ -123,7 +123,7 @@ def test_a_file_that_is_no_python(made: Folder) -> None:
     made.write("querysets/broken.py", "x = (")
     for command in (("list_query_sets",), ("generate_query_set", "dogs")):
         ran = made.monarch(*command)
-        assert_error(ran, 2, "querysets/broken.py, line 1 is no Python", "Mend that first.")
+        assert_error(ran, 2, "querysets/broken.py, line 1 is not valid Python", "Fix that first.")
 
 
 def test_the_name_completes(made: Folder) -> None:

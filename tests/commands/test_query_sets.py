@@ -187,13 +187,13 @@ def test_what_is_said_wrongly(
             "def run(self):\n    self.dump_collection('dogs')\n    raise ValueError('no such luck')",
             1,
             r"Part failed: ValueError: no such luck \(querysets/part.py, line 6\)",
-            "Nothing was changed. Mend it, and try again.",
+            "Nothing was changed. Fix it and try again.",
         ),
         (
             "def run(self): self.dump_collection('dogs', {'_id': {'$inn': [1]}})",
             1,
             "The query of 'dogs' is refused by 'production': unknown operator: .inn",
-            "Nothing was changed. Mend it in the query set.",
+            "Nothing was changed. Fix it in the query set.",
         ),
         (
             "def run(self): self.dump_collection('dogz', {'_id': 1})",

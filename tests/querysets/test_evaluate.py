@@ -153,7 +153,7 @@ def test_one_that_fails_is_told_in_one_line(folder: Folder, body: str, said: str
     assert said in raised.value.message
     assert "\n" not in raised.value.message
     assert raised.value.exit_code == 1
-    assert raised.value.hint == "Nothing was changed. Mend it, and try again."
+    assert raised.value.hint == "Nothing was changed. Fix it and try again."
 
 
 def test_one_that_cannot_be_made_is_told_too(folder: Folder) -> None:
@@ -234,5 +234,5 @@ def test_an_error_of_monarchs_own_goes_through(folder: Folder) -> None:
 
 def test_a_broken_neighbour_is_told(folder: Folder) -> None:
     folder.write("querysets/other.py", "x = (")
-    with pytest.raises(ProjectError, match=r"querysets/other\.py, line 1 is no Python"):
+    with pytest.raises(ProjectError, match=r"querysets/other\.py, line 1 is not valid Python"):
         asked(folder, "def run(self): ...")

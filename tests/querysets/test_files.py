@@ -116,17 +116,20 @@ def test_two_of_one_name(folder: Folder) -> None:
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("x = (\n", "querysets/a.py, line 1 is no Python: '(' was never closed."),
-        ("x = 1\n  y = 2\n", "querysets/a.py, line 2 is no Python: unexpected indent."),
-        ("x = '\0'\n", "querysets/a.py is no Python: source code string cannot contain null bytes."),
+        ("x = (\n", "querysets/a.py, line 1 is not valid Python: '(' was never closed."),
+        ("x = 1\n  y = 2\n", "querysets/a.py, line 2 is not valid Python: unexpected indent."),
+        ("x = '\0'\n", "querysets/a.py is not valid Python: source code string cannot contain null bytes."),
     ],
 )
 def test_a_file_that_is_no_python(folder: Folder, source: str, said: str) -> None:
     folder.write("querysets/a.py", source)
     with pytest.raises(ProjectError) as raised:
         find_query_sets(folder.path)
-    assert raised.value.message.replace(", line 1 is no Python: source", " is no Python: source") == said
-    assert raised.value.hint == "Mend that first."
+    assert (
+        raised.value.message.replace(", line 1 is not valid Python: source", " is not valid Python: source")
+        == said
+    )
+    assert raised.value.hint == "Fix that first."
 
 
 @pytest.mark.parametrize(
@@ -144,9 +147,9 @@ def test_a_file_that_is_no_python(folder: Folder, source: str, said: str) -> Non
             f"{PLAIN}class A(QuerySet):\n    def run(self): yield",
             "is async or a generator: a call runs nothing",
         ),
-        (f"class QuerySet: ...\nclass A(QuerySet):\n{RUN}", "A in querysets/a.py is no query set."),
-        (f"{PLAIN}class A(QuerySet):\n{RUN}A = 3", "A in querysets/a.py is no query set."),
-        (f"{PLAIN}class A(QuerySet):\n{RUN}del A", "A in querysets/a.py is no query set."),
+        (f"class QuerySet: ...\nclass A(QuerySet):\n{RUN}", "A in querysets/a.py is not a query set."),
+        (f"{PLAIN}class A(QuerySet):\n{RUN}A = 3", "A in querysets/a.py is not a query set."),
+        (f"{PLAIN}class A(QuerySet):\n{RUN}del A", "A in querysets/a.py is not a query set."),
     ],
 )
 def test_a_class_that_cannot_be_used(folder: Folder, source: str, said: str) -> None:
@@ -178,5 +181,5 @@ def test_what_may_not_be_read(folder: Folder, what: str, mode: int, plain_rights
 def test_a_pipe_is_not_waited_for(folder: Folder) -> None:
     folder.write("querysets/__init__.py", "")
     os.mkfifo(folder.path / "querysets" / "fifo.py")
-    with pytest.raises(ProjectError, match=r"querysets/fifo\.py is no file"):
+    with pytest.raises(ProjectError, match=r"querysets/fifo\.py is not a file"):
         find_query_sets(folder.path)

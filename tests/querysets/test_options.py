@@ -162,8 +162,8 @@ def test_options_are_parsed() -> None:
         (("account_id",), "-o account_id: that is not NAME=VALUE.", "Like: -o account_id=42"),
         (("=42",), "-o =42: that is not NAME=VALUE.", "Like: -o account_id=42"),
         (("",), "that is not NAME=VALUE", "Like: -o account_id=42"),
-        (("a=1", "b=2", "a=1"), "-o a= stands there twice.", "Say it once."),
-        (("a-b=1", "a_b=2"), "-o a_b= stands there twice.", "Say it once."),
+        (("a=1", "b=2", "a=1"), "-o a= is given twice.", "Give it once."),
+        (("a-b=1", "a_b=2"), "-o a_b= is given twice.", "Give it once."),
     ],
 )
 def test_options_that_are_none(texts: tuple[str, ...], said: str, hint: str) -> None:

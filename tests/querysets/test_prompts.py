@@ -121,7 +121,7 @@ def test_without_a_terminal_it_is_an_error_that_names_the_option(ask: Callable[[
     assert raised.value.message == (
         "Dogs asks “Please enter a account id”, and there is no terminal to answer in."
     )
-    assert raised.value.hint == "Say it beforehand: -o account_id=VALUE"
+    assert raised.value.hint == "Answer it with: -o account_id=VALUE"
 
 
 def test_click_is_its_own_again_afterwards() -> None:

@@ -27,7 +27,7 @@ def encode_filter(wanted: CollectionQuery, source: DatabaseHandle) -> dict[str, 
     except (bson.errors.BSONError, OverflowError, TypeError, ValueError, RecursionError) as error:
         words = " ".join(str(error).split())[:200]
         raise UsageError(
-            f"The query of {wanted.collection!r} cannot be sent: {words}", "Mend it in the query set."
+            f"The query of {wanted.collection!r} cannot be sent: {words}", "Fix it in the query set."
         ) from error
     return bson.decode(encoded, CODEC)
 

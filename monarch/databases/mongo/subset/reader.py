@@ -108,5 +108,5 @@ def refused_query(source: DatabaseHandle, name: str, error: OperationFailure) ->
     words = " ".join(str((error.details or {}).get("errmsg", error)).split())
     return MonarchError(
         f"The query of {name!r} is refused by {source.name!r}: {words[:500]}",
-        "Nothing was changed. Mend it in the query set.",
+        "Nothing was changed. Fix it in the query set.",
     )

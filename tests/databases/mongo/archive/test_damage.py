@@ -166,7 +166,7 @@ def test_the_writer_wants_each_end_once() -> None:
         writer.write(batch("c", *EMPTY))
     writer.write(batch("a", *EMPTY))
     writer.write(End("a"))
-    with pytest.raises(ArchiveError, match="'a' has ended"):
+    with pytest.raises(ArchiveError, match="'a' has already ended"):
         writer.write(batch("a", *EMPTY))
     with pytest.raises(ArchiveError, match="no end of 'b'"):
         writer.close()
