@@ -1,5 +1,6 @@
-"""Runs of ``migrate`` at the same time: one does the work, the others wait; who was stopped for too long, or
-has a wrong clock, does no harm.
+"""Runs of ``migrate`` at the same time: one does the work, the others wait.
+
+A run that was stopped for too long, or whose clock is wrong, does no harm.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Runs of ``migrate``, each a process of its own that can be stopped and killed, and what must be true of the
-history when it is gone.
+"""Runs of ``migrate``, each a process of its own that can be stopped and killed.
+
+They tell what must be true of the history when such a process is gone.
 
 Every migration here writes down that it begins and that it ends, in one collection, whose natural order is
 that in which the server got them.

@@ -1,5 +1,6 @@
-"""A replica set of three members, what can happen to its primary, and runs of migrations on it, each a
-process of its own that stops where the test wants to see to something.
+"""A replica set of three members, and what can happen to its primary.
+
+Runs of migrations on it are processes of their own that stop where a test wants to act.
 """
 
 from __future__ import annotations
