@@ -74,6 +74,10 @@ class ServerError(MonarchError):
     exit_code = 5
 
 
+class DuplicateKey(ServerError):
+    """A server refuses a document, or an index, because a unique key occurs twice."""
+
+
 class NotCommitted(ServerError):
     """A transaction was not committed: nothing of it has happened."""
 

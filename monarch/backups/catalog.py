@@ -47,6 +47,7 @@ class Backup:
     bytes: int
     modified: datetime
     taken_at: datetime
+    kind: str | None = None
     environment: str | None = None
     database: str | None = None
     documents: int | None = None
@@ -300,6 +301,7 @@ def _by_manifest(backup: Backup, text: bytes | StoreError) -> Backup:
         backup,
         state=state,
         taken_at=manifest.taken_at,
+        kind=manifest.kind,
         environment=manifest.environment,
         database=manifest.database,
         documents=manifest.documents,

@@ -15,7 +15,7 @@ from monarch.backups.codecs import Codec, find_codec
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import MANIFEST, archive_name, check_stem, names_of_day, split_archive_name
 from monarch.copies.subset import SubsetRequest
-from monarch.databases import open_database
+from monarch.databases import open_database, require_transfers
 from monarch.databases.base import CollectionSummary, CopiedCollection, Database, Engine, LiveSource
 from monarch.databases.environment import Environment
 from monarch.errors import MonarchError, RunInterrupted, StoreError
@@ -239,6 +239,7 @@ class BackupRequest:
 
     def run(self, store: Store, progress: Progress) -> BackupResult:
         """Take the backup, and keep it in ``store``; see `BackupCreation.run`."""
+        require_transfers((self.environment.kind, repr(self.environment.name)))
         database = self.environment.db_name
         stem = self.name if self.name is not None else database
         check_stem(stem)
@@ -246,7 +247,7 @@ class BackupRequest:
         taken: BackupResult | None = None
         try:
             with open_database(self.environment, self.root, progress) as source:
-                engine = source.choose_engine(self.subset.engine(self.engine))
+                engine = source.choose_engine(self.subset.engine(self.engine, self.environment))
                 evaluated = self.subset.evaluate(self.root, self.environment, source, progress)
                 name = self.environment.name
                 creation = BackupCreation(

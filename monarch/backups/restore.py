@@ -8,10 +8,10 @@ from pathlib import Path
 
 from monarch.backups.catalog import Backup, BackupCatalog
 from monarch.backups.reader import open_backup, verify
-from monarch.databases import open_database
+from monarch.databases import open_database, require_transfers
 from monarch.databases.base import CopiedCollection, Database, Engine
 from monarch.databases.environment import Environment
-from monarch.errors import DamagedError, RunInterrupted, ServerError
+from monarch.errors import DamagedError, DuplicateKey, RunInterrupted
 from monarch.progress import SILENT, Progress
 
 # Of a database that was written to while it was backed up, and not as of one moment.
@@ -55,10 +55,8 @@ class Restoration:
             if name not in error.message:  # else it says itself what has become of it
                 raise type(error)(f"{error.message} {name!r} is as it was.", error.hint) from error
             raise
-        except ServerError as error:
-            if "E11000" in error.message:
-                raise type(error)(error.message, _TWICE) from error
-            raise
+        except DuplicateKey as error:
+            raise DuplicateKey(error.message, _TWICE) from error
         except KeyboardInterrupt as error:
             raise interrupted(self.environment, done=bool(done)) from error
         return RestoreResult(
@@ -106,6 +104,7 @@ def restore_environment(
 
     Raises what `Restoration.run` does.
     """
+    require_transfers((backup.kind, repr(backup.name)), (environment.kind, repr(environment.name)))
     result: RestoreResult | None = None
     try:
         with open_database(environment, root, progress) as database:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monarch.copies.subset import SubsetRequest
-from monarch.databases import open_database
+from monarch.databases import open_database, require_transfers
 from monarch.databases.base import CollectionSummary, CopiedCollection, Database, Engine, Source
 from monarch.databases.environment import Environment
 from monarch.databases.history import IncompleteDatabase
@@ -166,11 +166,12 @@ class CopyRequest:
 
     @contextmanager
     def _open(self, progress: Progress) -> Iterator[Copy]:
+        require_transfers(*((end.kind, repr(end.name)) for end in (self.source, self.target)))
         with (
             open_database(self.source, self.root, progress) as source,
             open_database(self.target, self.root, progress) as target,
         ):
-            engine = target.choose_engine(self.subset.engine(self.engine))
+            engine = target.choose_engine(self.subset.engine(self.engine, self.source))
             evaluated = self.subset.evaluate(self.root, self.source, source, progress)
             selection = evaluated.selection if evaluated else None
             names = self.source.name, self.target.name

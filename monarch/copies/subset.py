@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from monarch.databases import find_kind
 from monarch.databases.base import Database
 from monarch.databases.environment import Environment
 from monarch.errors import RunInterrupted, UsageError
@@ -20,9 +21,11 @@ class SubsetRequest:
     query_set: str | None
     options: Mapping[str, str]
 
-    def engine(self, requested: str) -> str:
-        """The engine to use: for a subset "auto" is native, which alone reads it as of one snapshot."""
-        return "native" if requested == "auto" and self.query_set is not None else requested
+    def engine(self, requested: str, environment: Environment) -> str:
+        """Return the engine to use: for a subset "auto" means the one that reads it as of one snapshot."""
+        if requested == "auto" and self.query_set is not None:
+            return find_kind(environment.kind).subset_engine
+        return requested
 
     def evaluate(
         self, root: Path, environment: Environment, database: Database, progress: Progress

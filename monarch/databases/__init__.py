@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monarch.errors import DamagedError
+from monarch.errors import DamagedError, UsageError
 from monarch.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -56,6 +56,26 @@ def open_database(
     :raises ServerError: if the server cannot be started or reached.
     """
     return find_kind(environment.kind).open(environment.require(), root, progress)
+
+
+def require_transfers(*ends: tuple[str | None, str]) -> None:
+    """Check that what is at both ``ends`` can be copied, backed up or restored into each other.
+
+    :param ends: the kind of each, and what to call it. An unknown kind (None) is the legacy one.
+    :raises UsageError: if a kind has no transfers, or the kinds differ.
+    """
+    kinds = [(find_kind(kind or LEGACY_KIND), called) for kind, called in ends]
+    for kind, called in kinds:
+        if not kind.transfers:
+            raise UsageError(
+                f"{called} is a {kind.title} database: monarch cannot copy, back up or restore those.",
+                f"Use the tools of {kind.title}.",
+            )
+    if len({kind.name for kind, _ in kinds}) > 1:
+        both = " and ".join(f"{called} is {kind.title}" for kind, called in kinds)
+        raise UsageError(
+            f"{both}: monarch copies only between databases of one kind.", "Name two of one kind."
+        )
 
 
 def open_archive(kind: str, stream: Stream, expected: tuple[CollectionSummary, ...]) -> ArchiveSource:

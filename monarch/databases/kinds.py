@@ -27,6 +27,10 @@ class DatabaseKind(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     schemes: ClassVar[tuple[str, ...]] = ()
+    # Whether its databases can be copied, backed up and restored, and not only migrated.
+    transfers: ClassVar[bool] = False
+    # The engine that "auto" means for a subset: the one that reads it as of one snapshot.
+    subset_engine: ClassVar[str] = "auto"
 
     @abstractmethod
     def parse(self, name: str, entry: Entry) -> Environment:

@@ -24,6 +24,8 @@ class MongoKind(DatabaseKind):
     name = "mongo"
     title = "MongoDB"
     schemes = ("mongodb", "mongodb+srv")
+    transfers = True
+    subset_engine = "native"
 
     def parse(self, name: str, entry: Entry) -> Environment:
         from monarch.databases.mongo.settings import parse_entry

@@ -54,7 +54,7 @@ def test_one_that_cannot_be_judged_may_be_the_newest(
     newest = today("app") + "_2"
     manifest = kept / f"{newest}.dmp.zst.json"
     if how == "a newer monarch":
-        members = {**json.loads(manifest.read_text()), "monarch_backup": 2}
+        members = {**json.loads(manifest.read_text()), "monarch_backup": 3}
         manifest.write_text(json.dumps(members))
     else:
         manifest.chmod(0)
@@ -117,13 +117,13 @@ def test_a_file_from_far_away_times(two: Two, kept: Path) -> None:
         assert two.folder.inside("list_backups", "--json").json[0]["state"] == "good"
 
 
-def test_a_home_that_nobody_knows(two: Two) -> None:
+def test_an_unknown_home_folder(two: Two) -> None:
     two.folder.keep_backups("~nosuchuser/b")
     ran = two.folder.inside("list_backups")
     assert_error(ran, 2, "The home folder in 'backup_dir' (.~nosuchuser/b.) is not known", "whole path")
 
 
-def test_a_folder_that_is_none(two: Two) -> None:
+def test_a_folder_without_a_name(two: Two) -> None:
     two.folder.keep_backups("")
     ran = two.folder.inside("list_backups")
     assert_error(ran, 2, "has no 'backup_dir'", "Set 'backup_dir'")

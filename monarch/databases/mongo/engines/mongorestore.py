@@ -10,7 +10,7 @@ from monarch.databases.mongo.archive.writer import ArchiveWriter
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.connection import tool_config
 from monarch.databases.mongo.engines.base import Rights, Writer
-from monarch.databases.mongo.engines.native import hint_of_refusal
+from monarch.databases.mongo.engines.native import refusal
 from monarch.databases.mongo.handle import DatabaseHandle
 from monarch.databases.mongo.stream.batches import Batch, End, Piece
 from monarch.errors import ServerError
@@ -117,10 +117,10 @@ class ToolWriter(Writer):
         # The longest first: .1 is the beginning of .10 too.
         for name, staged in sorted(self._theirs.items(), key=lambda item: -len(item[1])):
             words = words.replace(staged, name)
-        hint = "Those are its own words; mend that, or say --engine native."
-        if "E11000" in words:
-            hint = hint_of_refusal(words)
-        return ServerError(f"mongorestore into {self._target.name!r} failed: {words[:500]}", hint)
+        message = f"mongorestore into {self._target.name!r} failed: {words[:500]}"
+        return refusal(
+            message, words, "This message is mongorestore's. Fix the cause, or use --engine native."
+        )
 
 
 def _number(staged: str) -> str:

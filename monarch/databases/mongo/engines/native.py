@@ -29,13 +29,18 @@ from monarch.databases.mongo.stream.snapshot import (
     take_snapshot,
 )
 from monarch.databases.mongo.subset.reader import refused_query
-from monarch.errors import ServerError
+from monarch.errors import DuplicateKey, ServerError
 
 READERS, WRITERS = 2, 4
 # One reply of the server, and what waits between readers and writers.
 _BATCH = 1024 * 1024
 _WAITING = 6 * 1024 * 1024
 _MOST_DOCUMENTS = 10_000
+# Why a server refuses a document, apart from duplicate keys.
+_FIX = (
+    "Fix that document at its source, or the rule that it breaks. To write what a validator refuses, "
+    "the user also needs the role dbAdmin."
+)
 
 
 class NativeEngine(MongoEngine):
@@ -136,20 +141,16 @@ def refuse_write_errors(target: DatabaseHandle, collection: str, reply: Mapping[
     if problems or reply.get("n") != sent:
         first = problems[0] if problems else reply
         words = " ".join(str(first.get("errmsg", first)).split())
-        raise ServerError(
-            f"MongoDB of {target.name!r} refused a document of {collection!r}: {words[:500]}",
-            hint_of_refusal(words),
-        )
+        message = f"MongoDB of {target.name!r} refused a document of {collection!r}: {words[:500]}"
+        raise refusal(message, words, _FIX)
 
 
-def hint_of_refusal(words: str) -> str:
-    """What to do about a document that a server refused with these ``words``."""
+def refusal(message: str, words: str, hint: str) -> ServerError:
+    """Return the error ``message`` of a server that refused a document with these ``words``."""
     if "E11000" in words:
-        return "Was the source written to while it was read? Try again when it is quiet."
-    return (
-        "Mend that document at its source, or the rule that it breaks. To write what a validator refuses, "
-        "the user needs the role dbAdmin too."
-    )
+        again = "If the source was written to while it was read, try again when it is not."
+        return DuplicateKey(message, again)
+    return ServerError(message, hint)
 
 
 def _read_one(

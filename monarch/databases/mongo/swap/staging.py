@@ -22,7 +22,7 @@ from monarch.databases.mongo.collection_names import STAGING
 from monarch.databases.mongo.engines.base import Destination
 from monarch.databases.mongo.handle import QUICK, DatabaseHandle
 from monarch.databases.mongo.stream.zero_timestamps import TimestampTarget
-from monarch.errors import MonarchError, ServerError
+from monarch.errors import DuplicateKey, MonarchError, ServerError
 
 _BUILDERS = 2
 _SMALL = 1000
@@ -264,9 +264,10 @@ def create_indexes(target: DatabaseHandle, collection: Collection, name: str) ->
             target.database.command("createIndexes", name, indexes=indexes, writeConcern=QUICK)
         except OperationFailure as error:
             words = " ".join(str(error).partition(", full error:")[0].replace(name, collection.name).split())
-            raise ServerError(
+            kind = DuplicateKey if "E11000" in words else ServerError
+            raise kind(
                 f"MongoDB of {target.name!r} cannot build the indexes of {collection.name!r}: {words[:500]}",
-                "Mend the documents or the index at their source.",
+                "Fix the documents or the index at their source.",
             ) from error
 
 
