@@ -1,6 +1,6 @@
-"""Compression of archives, as a stream: zstd, the better one, and gzip, which mongorestore knows itself.
+"""Compression of archives as streams: zstd, which is better, and gzip, which more programs can read.
 
-zstd is in Python from 3.14 on; for older ones there is its backport. gzip is that of isal, ten times as fast
+zstd is in Python from 3.14 on, and in a backport for older versions. gzip is that of isal, ten times as fast
 as Python's own; its levels are 1 to 3.
 """
 

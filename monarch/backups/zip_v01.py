@@ -1,4 +1,4 @@
-"""The backups of monarch 0.1: a zip of the files that mongodump wrote into a folder.
+"""The backups of monarch 0.1: a zip of the files that a tool of the database wrote into a folder.
 
 A zip may come from anywhere, so what could harm is refused before anything is read: names that lead out of
 it, links, and a few bytes that swell to many. Nothing of it is ever written to the disk.

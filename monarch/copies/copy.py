@@ -17,8 +17,6 @@ from monarch.databases.selection import Selection
 from monarch.errors import MonarchError, RunInterrupted, UsageError
 from monarch.progress import SILENT, Progress
 
-ENGINES = ("auto", "tools", "native")
-
 
 @dataclass(frozen=True)
 class CopyPlan:

@@ -26,7 +26,7 @@ class FrozenValues:
         :raises ValueError: if a cursor stands where no list of ids can.
         """
         if isinstance(value, Mapping):
-            if hasattr(value, "raw"):  # BSON already, and unchangeable
+            if hasattr(value, "raw"):  # encoded already, and immutable
                 return value
             return dict(self._entry(key, inner) for key, inner in value.items())
         if isinstance(value, list | tuple | Set | ValuesView):

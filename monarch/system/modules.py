@@ -72,7 +72,7 @@ def describe_error(error: BaseException) -> str:
     else:  # survives an error that cannot say itself
         # Redacted before it is squeezed and cut: a piece of a secret would not be found any more.
         text = " ".join(redact("".join(traceback.format_exception_only(error))).split())
-        text = text.partition(", full error: {")[0]  # pymongo's appendix says the same again
+        text = text.partition(", full error: {")[0]  # a driver's appendix that repeats it
     if len(text) > 300:
         text = text[:300] + " …"
     return text

@@ -17,7 +17,7 @@ MASK = "********"
 _SHORTEST = 4
 _known: set[str] = set()
 # Up to the last "@" of the word: an unescaped "@" in a password must not end the match early.
-_CREDENTIALS = re.compile(r"(mongodb(?:\+srv)?://)\S*@")
+_CREDENTIALS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)\S*@")
 
 
 class Secret:
@@ -51,7 +51,7 @@ class Secret:
 
 
 def redact(text: str) -> str:
-    """``text`` with every known secret, and the credentials of every MongoDB URI, masked."""
+    """``text`` with every known secret, and the credentials of every URI, masked."""
     for value in sorted(_known, key=len, reverse=True):
         text = text.replace(value, MASK)
     return _CREDENTIALS.sub(rf"\1{MASK}@", text)

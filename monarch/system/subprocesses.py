@@ -25,8 +25,8 @@ _MOMENT = 1.0
 _PIPE_BYTES = 1 << 20
 _WHILE_IT_READS = 0.004  # then a tenth of a wide pipe has room, at 25 MB/s
 _LINES_KEPT = 200
-CONFIG = "--config=?"
-QUERY = "--queryFile=?"
+# In an argument, these become the name of a file. No argument of a program can have a NUL in it.
+CONFIG_FILE, QUERY_FILE = "\0config", "\0query"
 
 
 def start_server(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
@@ -74,8 +74,8 @@ class Tool:
     """A program that runs beside us and has a stream of ours as its input or its output.
 
     ``config`` reaches it as a file that is a pipe: its name, which no other process can open, stands in
-    place of `CONFIG` among the ``arguments``; so nothing of it stands in the process list or on the
-    disk. So does ``query``, in place of `QUERY`; that may be long, and is a file without a name.
+    place of `CONFIG_FILE` in the ``arguments``; so nothing of it is in the process list or on the
+    disk. So does ``query``, in place of `QUERY_FILE`; that may be long, and is a file without a name.
 
     ``hear`` gets every line that it writes to stderr, redacted, in a thread of its own. While one waits for
     the program, ``alive`` is called every few seconds; what it raises ends the wait.
@@ -99,9 +99,9 @@ class Tool:
         self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
         with ExitStack() as opened:
             try:
-                files = {CONFIG: _pipe_with(config.reveal(), opened)}
+                files = {CONFIG_FILE: _pipe_with(config.reveal(), opened)}
                 if query is not None:
-                    files[QUERY] = _file_with(query, opened)
+                    files[QUERY_FILE] = _file_with(query, opened)
                 self._process = subprocess.Popen(
                     [_with_file(argument, files) for argument in arguments],
                     stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
@@ -178,7 +178,7 @@ class Tool:
         """See that it runs no more, however it takes that."""
         if self._process.poll() is None:
             self._process.terminate()
-        # mongorestore does not end by a signal while it waits for input.
+        # Some programs do not end by a signal while they wait for input.
         assert self._stream is not None
         with contextlib.suppress(OSError):
             self._stream.close()
@@ -221,8 +221,10 @@ def _file_with(text: str, opened: ExitStack) -> int:
 
 
 def _with_file(argument: str, files: Mapping[str, int]) -> str:
-    """``argument`` with the name of a file that is open, if it is one that waits for one."""
-    return argument.replace("?", f"/dev/fd/{files[argument]}") if argument in files else argument
+    """Return ``argument`` with the names of open files in place of `CONFIG_FILE` and `QUERY_FILE`."""
+    for placeholder, file in files.items():
+        argument = argument.replace(placeholder, f"/dev/fd/{file}")
+    return argument
 
 
 def _widen(pipe: int) -> bool:

@@ -15,7 +15,7 @@ from monarch.databases.mongo.connection import tool_config
 from monarch.databases.mongo.handle import DatabaseHandle
 from monarch.databases.mongo.stream.batches import End, Piece
 from monarch.errors import ServerError
-from monarch.system.subprocesses import CONFIG, QUERY, Tool
+from monarch.system.subprocesses import CONFIG_FILE, QUERY_FILE, Tool
 
 # With backticks since 100.16, bare before.
 DUMPED = re.compile(r"done dumping `?(?P<name>.+?)`? \((?P<count>\d+) documents?\)$")
@@ -34,7 +34,7 @@ def dump_collections(
 def dump_query(source: DatabaseHandle, collection: Collection, alive: Callable[[], None]) -> MongodumpRun:
     """A mongodump of what the query of ``collection`` finds, which must be one for the tools."""
     assert collection.query is not None
-    arguments = [f"--collection={_flag(collection.name)}", QUERY]
+    arguments = [f"--collection={_flag(collection.name)}", f"--queryFile={QUERY_FILE}"]
     return MongodumpRun(source, (collection,), arguments, alive, collection.query.for_mongodump)
 
 
@@ -71,7 +71,7 @@ class MongodumpRun:
 
         self._tool = Tool(
             [
-                *("mongodump", CONFIG, f"--db={source.environment.db_name}", "--archive"),
+                *("mongodump", f"--config={CONFIG_FILE}", f"--db={source.environment.db_name}", "--archive"),
                 *arguments,
             ],
             tool_config(source.environment),

@@ -14,7 +14,7 @@ from monarch.databases.mongo.engines.native import refusal
 from monarch.databases.mongo.handle import DatabaseHandle
 from monarch.databases.mongo.stream.batches import Batch, End, Piece
 from monarch.errors import ServerError
-from monarch.system.subprocesses import CONFIG, Tool
+from monarch.system.subprocesses import CONFIG_FILE, Tool
 
 _RESTORED = re.compile(r"(\d+) document\(s\) restored successfully\. (\d+) document\(s\) failed")
 # A collection; four at a time are being restored. More only make mongod switch between them.
@@ -79,7 +79,7 @@ class ToolWriter(Writer):
         prefix = next(iter(self._theirs.values())).rpartition(".")[0]
         database = self._target.environment.db_name
         arguments = [
-            *("mongorestore", CONFIG, "--archive", "--noIndexRestore", "--stopOnError"),
+            *("mongorestore", f"--config={CONFIG_FILE}", "--archive", "--noIndexRestore", "--stopOnError"),
             f"--numInsertionWorkersPerCollection={_WORKERS}",
             # What is in staging may be lost with its server; the swap sees to it that the rest is not.
             "--writeConcern={w:1}",

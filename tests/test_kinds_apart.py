@@ -1,0 +1,58 @@
+"""What belongs to one kind of database is in its package, and what belongs to one store in its own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import monarch
+
+ROOT = Path(monarch.__file__).parent
+OF_MONGO = re.compile(
+    r"mongo|bson|E11000|(?<![\w.])_id\b|\bnative\b|queryFile|numInsertionWorkers", re.IGNORECASE
+)
+OF_STORES = re.compile(r"['\"`](LOCAL|S3)['\"`]|boto|bucket_name|backup_dir|LocalSettings|S3Settings")
+# Where words of MongoDB may be, and why.
+MONGO_ALLOWED = {
+    "__init__.py": "the public names, one of which is the base class of migrations of MongoDB",
+    "databases/__init__.py": "the registry of kinds",
+    "databases/base.py": "the order in which batches are read, until the contract has its own word for it",
+    "databases/selection.py": "queries are those of MongoDB until another kind has query sets",
+    "querysets/queryset.py": "the same, and the annotation of what a query set works with",
+    "querysets/frozen_values.py": "the same",
+    "migrations/migration.py": "the public base class of migrations of MongoDB",
+    "project.py": "the names of engines, in the documentation of an argument",
+    "pytest_plugin.py": "the database that the tests of a team get is the driver's",
+    "commands/__init__.py": "the help says what monarch is for; the driver's exit handler is slow",
+    "commands/demo.py": "the demo shows MongoDB",
+    "commands/parsing/arguments.py": "the help of --engine",
+    "commands/console/boundary.py": "the driver's exit handler is slow",
+}
+
+
+def modules(*but: str) -> list[Path]:
+    paths = [path.relative_to(ROOT) for path in ROOT.rglob("*.py")]
+    return sorted(path for path in paths if not str(path).startswith(but))
+
+
+@pytest.mark.parametrize("path", modules("databases/mongo/", "demo/"), ids=str)
+def test_no_word_of_mongodb_is_outside_its_package(path: Path) -> None:
+    found = [line for line in (ROOT / path).read_text().splitlines() if OF_MONGO.search(line)]
+    assert bool(found) <= (str(path) in MONGO_ALLOWED), found
+
+
+def test_every_exception_is_needed() -> None:
+    needed = {
+        str(path)
+        for path in modules("databases/mongo/", "demo/")
+        if OF_MONGO.search((ROOT / path).read_text())
+    }
+    assert {name for name in MONGO_ALLOWED if (ROOT / name).exists()} - needed == set()
+
+
+@pytest.mark.parametrize("path", modules("stores/", "demo/"), ids=str)
+def test_no_store_is_named_outside_the_stores(path: Path) -> None:
+    found = [line for line in (ROOT / path).read_text().splitlines() if OF_STORES.search(line)]
+    assert found == []
