@@ -22,7 +22,6 @@ MONGO_ALLOWED = {
     "databases/selection.py": "queries are those of MongoDB until another kind has query sets",
     "querysets/queryset.py": "the same, and the annotation of what a query set works with",
     "querysets/frozen_values.py": "the same",
-    "migrations/migration.py": "the public base class of migrations of MongoDB",
     "project.py": "the names of engines, in the documentation of an argument",
     "pytest_plugin.py": "the database that the tests of a team get is the driver's",
     "commands/__init__.py": "the help says what monarch is for; the driver's exit handler is slow",

@@ -34,7 +34,7 @@ class Compressor(ABC):
 
 
 class Codec(ABC):
-    """A kind of compression. ``levels`` are those that people may ask for, the higher the smaller."""
+    """A compression. People choose one of ``levels``, by default ``level``; higher is smaller."""
 
     name: str
     levels: range
@@ -42,13 +42,13 @@ class Codec(ABC):
 
     @abstractmethod
     def compress(self, sink: Sink, level: int) -> Compressor:
-        """What is written into this goes compressed into ``sink``."""
+        """Return a compressor that writes into ``sink``."""
 
     @abstractmethod
     def decompress(self, stream: Stream) -> Stream:
-        """``stream`` as it was before compression, read to its very end.
+        """Return ``stream`` as it was before compression.
 
-        :raises DamagedError: in reading, if it is damaged or cut off.
+        :raises DamagedError: while it is read, if it is damaged or cut off.
         """
 
 
@@ -63,12 +63,12 @@ class Zstandard(Codec):
         zstd = _zstd()
         parameter = zstd.CompressionParameter
         options = {parameter.compression_level: level, parameter.checksum_flag: 1}
-        # Beside us, one a core. More than four take much memory and are faster than any disk. Where the
-        # library was built without threads, the most is none.
+        # One thread for each core beside ours. More than four use much memory and are faster than any disk.
+        # The maximum is 0 if the library was built without threads.
         most = parameter.nb_workers.bounds()[1]
         options[parameter.nb_workers] = min(os.cpu_count() or 1, 4, most)
         if options[parameter.nb_workers]:
-            # What each of them takes at once. Its own choice takes 50 MB more, and packs no better.
+            # The bytes of one job. The default uses 50 MB more and does not compress better.
             options[parameter.job_size] = _JOB
         return _Compressing(zstd.ZstdCompressor(options=options), sink)
 
@@ -95,7 +95,7 @@ class Gzip(Codec):
         def begin() -> Any:
             return igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_GZIP)
 
-        failure: Any = igzip_lib.IsalError  # a type, whatever its stubs say
+        failure: Any = igzip_lib.IsalError  # a type; its stubs are wrong
         return _Decompressing(begin, stream, failure)
 
 
@@ -103,7 +103,7 @@ CODECS: dict[str, Codec] = {codec.name: codec for codec in (Zstandard(), Gzip())
 
 
 def find_codec(name: str, level: int | None) -> tuple[Codec, int]:
-    """The codec called ``name``, and ``level`` or its own one.
+    """Return the codec called ``name``, and ``level`` or the default level.
 
     :raises UsageError: if it has no such level.
     """
@@ -131,7 +131,7 @@ class _Compressing(Compressor):
 
 
 class _Decompressing(Stream):
-    """Streams one behind another, each decompressed by what ``begin`` makes."""
+    """Concatenated streams, each decompressed by a decompressor that ``begin`` makes."""
 
     def __init__(self, begin: Callable[[], Any], stream: Stream, failure: type[Exception]) -> None:
         self._begin = begin
@@ -152,7 +152,7 @@ class _Decompressing(Stream):
                 return plain
 
     def _more(self) -> bytes | None:
-        """What is to be decompressed next, which is nothing where output waits; None at the end."""
+        """Return the bytes to decompress next, b"" if output is pending, None at the end."""
         current = self._current
         if current is not None and not current.eof:
             data = self._stream.read(_CHUNK) if current.needs_input else None

@@ -1,8 +1,8 @@
-"""How backups are called, and their files.
+"""The names of backups and their files.
 
-A backup is called ``<name of the database, or another>__YYYY_MM_DD``, the second of a day with ``_2`` behind
-that, as monarch 0.1 called them. Its archive adds ``.dmp.zst`` or ``.dmp.gz``, the archives of 0.1
-``.dmp.zip``; its manifest adds ``.json`` to that.
+A backup is called ``<name of the database, or another>__YYYY_MM_DD``, the second of a day with ``_2`` at the
+end, as in monarch 0.1. The archive adds ``.dmp.zst`` or ``.dmp.gz``, in monarch 0.1 ``.dmp.zip``; the
+manifest adds ``.json`` to that.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from monarch.errors import UsageError
 MANIFEST = ".json"
 LEGACY = "zip"
 _SUFFIXES = {codec: f".dmp.{codec}" for codec in ("zst", "gz", LEGACY)}
-# With all that comes behind it, the name of a file has room for 255 bytes.
+# File names may have 255 bytes, with everything that follows the stem.
 _LONGEST = 200
 _FORBIDDEN = '/\\"<>|*?'
 
 
 def archive_name(backup: str, codec: str) -> str:
-    """The file in which the archive of a backup lies."""
+    """Return the file name of the archive of a backup."""
     return backup + _SUFFIXES[codec]
 
 
 def split_archive_name(file: str) -> tuple[str, str] | None:
-    """The backup and the codec, if ``file`` is called like an archive."""
+    """Return the backup and the codec if ``file`` has the name of an archive."""
     for codec, suffix in _SUFFIXES.items():
         if file.endswith(suffix) and len(file) > len(suffix):
             return file.removesuffix(suffix), codec
@@ -35,7 +35,7 @@ def split_archive_name(file: str) -> tuple[str, str] | None:
 
 
 def names_of_day(stem: str, day: datetime) -> Iterator[str]:
-    """The names that a backup of that day may have, the first that is free being meant."""
+    """Yield the names that a backup of that day may have. The first free one is used."""
     first = f"{stem}__{day:%Y_%m_%d}"
     yield first
     for number in count(2):
@@ -43,7 +43,7 @@ def names_of_day(stem: str, day: datetime) -> Iterator[str]:
 
 
 def check_stem(stem: str) -> None:
-    """See that a backup can be called so in any store.
+    """Check that any store accepts a backup whose name begins with ``stem``.
 
     :raises UsageError: if not, saying why.
     """

@@ -1,4 +1,4 @@
-"""A backup that is being read, and is checked while it is."""
+"""Reading a backup, which is checked while it is read."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from monarch.progress import SILENT, Progress
 from monarch.stores.base import NotStored
 from monarch.system.streams import Stream
 
-# So many bytes are read in seconds, before one is named as good.
+# A backup up to this many bytes is read, which takes seconds, before a hint calls it good.
 _SOON_READ = 500_000_000
 
 
 class BrokenBackup(DamagedError):
-    """A backup that cannot be trusted. Its hint names one that perhaps can, and is only then looked for."""
+    """A backup that cannot be trusted. Its hint names another one, which is searched when it is read."""
 
     def __init__(self, message: str, hint: str | Callable[[], str] | None = None) -> None:
         super().__init__(message)
@@ -32,7 +32,7 @@ class BrokenBackup(DamagedError):
 
     @property
     def hint(self) -> str | None:
-        """What to take in its place."""
+        """Which backup to use instead."""
         if callable(self._hint):
             self._hint = self._hint()
         return self._hint
@@ -44,12 +44,12 @@ class BrokenBackup(DamagedError):
 
 @contextmanager
 def open_backup(shelf: BackupCatalog, backup: Backup) -> Iterator[ArchiveSource]:
-    """What ``backup`` holds, for as long as the context lasts.
+    """Open the archive of ``backup`` for as long as the context lasts.
 
-    Whoever has read it to its end has seen it as it was written: its SHA-256, its sizes and, by the archive
-    itself, each collection's checksum and numbers.
+    Reading it to its end checks it against its manifest: its SHA-256, its size and, in the archive, the
+    checksum and the counts of each collection.
 
-    :raises BrokenBackup: if it is no whole backup, in reading if its bytes are others than they were.
+    :raises BrokenBackup: if it is not complete, or while it is read, if its bytes have changed.
     :raises LockedError: if it is being written.
     """
     require_restorable(shelf, backup)
@@ -62,10 +62,10 @@ def open_backup(shelf: BackupCatalog, backup: Backup) -> Iterator[ArchiveSource]
 
 
 def require_restorable(shelf: BackupCatalog, backup: Backup) -> None:
-    """See that ``backup`` is a whole one, as far as a listing can tell.
+    """Check that ``backup`` is complete, as far as its listing tells.
 
-    :raises BrokenBackup: if it is not, saying why and which one to take.
-    :raises StoreError: if the store does not let anybody tell.
+    :raises BrokenBackup: if it is not, saying why and which one to use instead.
+    :raises StoreError: if the store does not let it be read.
     :raises LockedError: if it is being written, or may be.
     """
     if backup.busy:
@@ -104,10 +104,10 @@ def _open_archive(stream: Stream, manifest: Manifest) -> ArchiveSource:
 
 
 def _another(shelf: BackupCatalog, backup: Backup) -> str:
-    """What to take in place of ``backup``: of the same environment, where that is known."""
+    """Return a hint which backup to use instead of ``backup``, of the same environment if that is known."""
     try:
         return _find_another(shelf, backup)
-    except MonarchError:  # which is another story
+    except MonarchError:  # the other backups cannot be read either
         return "`monarch list_backups` shows what else is there."
 
 
@@ -127,7 +127,7 @@ def _find_another(shelf: BackupCatalog, backup: Backup) -> str:
 
 
 def _is_whole(shelf: BackupCatalog, backup: Backup) -> bool:
-    """Whether it is as it was written. Read to its end, for who asks has just been let down by another."""
+    """Whether ``backup`` is as it was written. It is read to its end."""
     try:
         with _opened(shelf, backup) as archive:
             archive.read_through(SILENT)
@@ -137,9 +137,9 @@ def _is_whole(shelf: BackupCatalog, backup: Backup) -> bool:
 
 
 def verify(shelf: BackupCatalog, backup: Backup, progress: Progress = SILENT) -> tuple[CopiedCollection, ...]:
-    """Read all of ``backup``; the collections in it.
+    """Read all of ``backup``, and return its collections.
 
-    :raises BrokenBackup: if anything of it is not as it was written.
+    :raises BrokenBackup: if anything in it has changed since it was written.
     :raises StoreError: if it cannot be read now.
     :raises LockedError: if it is being written.
     """
@@ -148,7 +148,7 @@ def verify(shelf: BackupCatalog, backup: Backup, progress: Progress = SILENT) ->
 
 
 class _Checked(Stream):
-    """``stream``, which must have so many bytes with that SHA-256 once its end has been read."""
+    """``stream``, whose size and SHA-256 are checked at its end."""
 
     def __init__(self, stream: Stream, size: int, sha256: str) -> None:
         self._stream = stream

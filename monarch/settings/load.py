@@ -29,7 +29,7 @@ from monarch.system.spelling import nearest, suggest
 if TYPE_CHECKING:
     from monarch.stores.base import StoreSettings
 
-# The name of the code, by which no traceback finds its lines: there may be a password in them.
+# A name of the code with which no traceback finds its lines: they may have a password in them.
 _SHOWN = f"<{SETTINGS}>"
 _SECRET_VARIABLE = re.compile("PASS|SECRET|TOKEN|KEY|CREDENTIAL|URI|DSN", re.IGNORECASE)
 # A shorter value is too likely a word that stands in messages for other reasons.
@@ -38,7 +38,7 @@ _LONG_ENOUGH = 8
 
 @dataclass(frozen=True)
 class Settings:
-    """What ``migrations/settings.py`` says. ``store`` is None where it has no ``BACKUPS``."""
+    """The contents of ``migrations/settings.py``. ``store`` is None if it has no ``BACKUPS``."""
 
     environments: tuple[Environment, ...]
     store: StoreSettings | None = None
@@ -61,7 +61,7 @@ class Settings:
 def load_settings(root: Path) -> Settings:
     """Execute ``migrations/settings.py`` below ``root`` and read what it defines.
 
-    :raises SettingsError: if it is missing, cannot be read or executed, or says something wrong.
+    :raises SettingsError: if it is missing, cannot be read or executed, or defines something wrong.
     """
     from monarch.stores import parse_store
 
@@ -92,13 +92,13 @@ def _execute(root: Path) -> ModuleType:
     module.__file__ = str(path)
     _learn_secrets()
     try:
-        # What it prints is not part of what a command prints for programs.
+        # What it prints must not mix with what a command prints for programs.
         with importable(root), redirect_stdout(sys.stderr):
             exec(compile(source, _SHOWN, "exec"), module.__dict__)
     except KeyboardInterrupt:
         raise
     except NameError as error:
-        # A password whose quotes were forgotten is a name; nobody is to see which.
+        # A password without quotes is a name, which must not be shown.
         raise _not_executed(error) from None
     except BaseException as error:
         raise _not_executed(error) from error
@@ -106,7 +106,7 @@ def _execute(root: Path) -> ModuleType:
 
 
 def _learn_secrets() -> None:
-    """Settings that fail half way may say a value that they took from a variable in their error."""
+    """Redact the values of variables, which an error of the settings may quote."""
     for name, value in os.environ.items():
         if _SECRET_VARIABLE.search(name) and len(value) >= _LONG_ENOUGH:
             Secret(value)

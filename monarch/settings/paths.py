@@ -1,4 +1,4 @@
-"""Where the files of a project lie, and where one may have meant to be."""
+"""Where the files of a project are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ QUERY_SETS = "querysets"
 
 
 def where_else(root: Path) -> str:
-    """A hint for somebody who is in ``root``, where there is no project."""
+    """Return a hint for somebody who runs monarch in ``root``, where there is no project."""
     for parent in root.parents:
         if (parent / SETTINGS).is_file():
             return f"There is a project in {parent}: run monarch there."

@@ -1,4 +1,4 @@
-"""Which environments deserve a second thought before they are changed."""
+"""Which environments are hazardous to change."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from monarch.databases.environment import Environment
 
 
 def why_hazardous(environment: Environment) -> str | None:
-    """Why changing this environment could hurt, in words, or None where it could not.
+    """Say why changing this environment is hazardous, or None if it is not.
 
-    The original's rule: it is called ``production``, or its host is not local. ``protected`` in the
-    settings decides by hand.
+    As in monarch 0.1, it is if it is called ``production`` or one of its hosts is not local. ``protected`` in
+    the settings overrides that.
     """
     if environment.protected is not None:
         return "it is protected in the settings" if environment.protected else None

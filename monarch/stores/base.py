@@ -1,24 +1,23 @@
-"""The seam between backups and the places where they are kept.
+"""The contract of a store, which keeps the files of backups.
 
-A store holds files by name, each a run of bytes that is written once, from beginning to end, and never
-changed. It knows nothing of what is in them. Any number of processes, on any machines, may use one at once.
+A store holds files by name. Each is written once, from beginning to end, and never changed. The store knows
+nothing of their contents. Any number of processes on any machines may use it at the same time.
 
-What somebody who adds a store has to keep:
+What every store guarantees:
 
-- A file is there with all of its bytes, or it is *unfinished*: begun, and not finished because its writer is
-  still at it, was cut off, or could not clean up. An unfinished file is listed as such, cannot be opened, and
-  keeps its name taken. Nothing that happens to a writer, its machine or the connection makes an unfinished
-  file a finished one.
-- No file takes the place of another. Of two writers who want one name at the same moment, one gets it.
-- What `Upload.finish` has returned from survives a loss of power, as far as the medium can promise that.
-- A writer that fails, or gives up, leaves nothing behind as long as the store can be reached.
-- The size of what is written is not known beforehand. Nothing is ever renamed from outside.
-- Names are flat: no folders. Files that are not ours may lie in the same place; the store lists what it can
-  list, and who uses it picks.
-- Only those may read the files who may read the store.
+- A file has all of its bytes, or it is *unfinished*: its writer still writes it, was cut off, or could not
+  clean up. An unfinished file is listed as such, cannot be opened, and keeps its name taken. Whatever happens
+  to a writer, its machine or the connection, an unfinished file does not become a finished one.
+- No file replaces another. If two writers want one name at the same time, one of them gets it.
+- A file for which `Upload.finish` has returned survives a loss of power, as far as the medium allows.
+- A writer that fails or gives up leaves nothing in the store, as long as the store can be reached.
+- The size of a file is not known in advance. Files are not renamed.
+- Names are flat: there are no folders. Other files may be in the same place; the store lists what it can
+  list, and its user selects.
+- Only who may read the store may read its files.
 
-Everything raises `StoreError` where the place cannot be reached, refuses or is full, in words for people and
-without any secret.
+Every method raises `StoreError` if the place cannot be reached, refuses or is full, in words for people and
+without secrets.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _CHUNK = 1 << 20
 
 
 class NameTaken(StoreError):
-    """There is a file of that name already, finished or not."""
+    """The name is taken by a file, finished or not."""
 
 
 class NotStored(StoreError):
@@ -47,9 +46,9 @@ class NotStored(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file of a store. ``modified`` is in UTC, when it was finished or, until then, last written to.
+    """A file of a store. ``modified`` is in UTC: when it was finished or, if unfinished, last written to.
 
-    An ``unfinished`` one is ``busy`` if its writer is alive; None where the store cannot tell that.
+    An ``unfinished`` file is ``busy`` if its writer is alive; None if the store cannot tell.
     """
 
     name: str
@@ -62,7 +61,7 @@ class StoredFile:
 class Upload(ABC):
     """A file that is being written. A context that ends without `finish` gives it up.
 
-    After that it is ``left_over`` if something of it may still be there, for nobody answered.
+    ``left_over`` is then True if part of it may still be in the store, because that did not answer.
     """
 
     left_over = False
@@ -73,14 +72,14 @@ class Upload(ABC):
 
     @abstractmethod
     def finish(self) -> None:
-        """Let the file be there, under its name, whole and for good. To be called once, at the end.
+        """Make the file complete, durable and visible under its name. Called once, at the end.
 
-        :raises NameTaken: if a program that does not keep the contract has taken the name meanwhile.
+        :raises NameTaken: if a program that ignores the contract has taken the name in the meantime.
         """
 
     @abstractmethod
     def give_up(self) -> None:
-        """Leave nothing of it behind. Does nothing once it is finished, and never raises `StoreError`."""
+        """Remove everything of it. Does nothing after `finish`, and never raises `StoreError`."""
 
     def __enter__(self) -> Upload:
         return self
@@ -92,20 +91,20 @@ class Upload(ABC):
 
 
 class Store(ABC):
-    """A place for files; see the module for what all of them keep."""
+    """A place for files; the module says what every store guarantees."""
 
     @property
     @abstractmethod
     def place(self) -> str:
-        """Where this is, for people."""
+        """Where it is, for people."""
 
     @abstractmethod
     def prepare(self) -> str | None:
-        """See that files can be written; what had to be made for that, in words, or None."""
+        """Make sure that files can be written; return what was created for that, in words, or None."""
 
     @abstractmethod
     def create(self, name: str) -> Upload:
-        """Begin a file. From now on its name is taken.
+        """Begin a file, which takes its name from now on.
 
         :raises NameTaken: if it is taken already.
         """
@@ -114,16 +113,16 @@ class Store(ABC):
     def open(self, name: str, start: int = 0) -> AbstractContextManager[Stream]:
         """Read a finished file from byte ``start`` on.
 
-        Bytes that are read are those that were written, in order; a connection that breaks is mended or is
-        a `StoreError`, never an early end.
+        Reading returns the bytes that were written, in order. A broken connection is repaired or raises
+        `StoreError`; it is never an early end.
 
         :raises NotStored: if there is no finished file of that name.
         """
 
     def read_small(self, names: Iterable[str], largest: int) -> Iterator[tuple[str, bytes | StoreError]]:
-        """Many small files, each by its name, in no order; in place of one that cannot be read, why.
+        """Read many small files, in no order: pairs of a name and its bytes, or the error of that file.
 
-        Those that are gone are left out, and what is behind the first ``largest`` bytes of one may be.
+        Files that do not exist are left out, and so may be what follows the first ``largest`` bytes.
         """
         for name in names:
             text = self._read_one(name, largest)
@@ -142,24 +141,24 @@ class Store(ABC):
 
     @abstractmethod
     def list(self, prefix: str = "") -> Iterator[StoredFile]:
-        """All files whose names begin with ``prefix``, in no order, page by page where there are many.
+        """List the files whose names begin with ``prefix``, in no order.
 
-        A place that does not exist yet holds none.
+        A place that does not exist yet has no files.
         """
 
     @abstractmethod
     def delete(self, name: str) -> None:
-        """Remove what has that name, finished and unfinished.
+        """Remove the file of that name, finished or unfinished.
 
-        :raises NotStored: if there is nothing.
+        :raises NotStored: if there is none.
         :raises LockedError: if its writer is alive, as far as the store can tell.
         """
 
     @abstractmethod
     def discard(self, name: str) -> None:
-        """Remove what is unfinished of that name, and never what is finished.
+        """Remove the unfinished file of that name, never a finished one.
 
-        :raises NotStored: if nothing is.
+        :raises NotStored: if there is none.
         :raises LockedError: if its writer is alive, as far as the store can tell.
         """
 

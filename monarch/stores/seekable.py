@@ -1,4 +1,4 @@
-"""A stored file in which one can go back and forth, for those who must."""
+"""A stored file with random access, for formats that need it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from monarch.system.streams import Stream
 
 
 class Seekable(io.RawIOBase):
-    """The file ``name`` of ``store``, which has so many bytes. Each jump opens it anew."""
+    """The file ``name`` of ``store`` with ``size`` bytes. Each jump opens it again."""
 
     def __init__(self, store: Store, name: str, size: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The bucket, as the parts of the store see it: its client, its keys, and what its refusals mean."""
+"""The bucket as the modules of the store use it: its client, its keys, and its errors in words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from monarch.stores.s3.settings import S3Settings
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket behind ``client``, which is safe for threads, and what the settings say of it."""
+    """A bucket that ``client`` reaches, which may be used in several threads, with its settings."""
 
     client: Any
     settings: S3Settings
@@ -29,7 +29,7 @@ class Bucket:
         return self.settings.prefix + name
 
     def call(self, operation: str, name: str | None = None, **arguments: Any) -> dict[str, Any]:
-        """Call the server, for the object of that ``name`` if there is one.
+        """Call the server, with the key of the object ``name`` if one is given.
 
         :raises StoreError: in words for people, if it refuses or cannot be reached.
         """
@@ -53,7 +53,7 @@ class Bucket:
             raise explain(error, self.settings, operation, name) from error
 
     def find(self, name: str) -> dict[str, Any] | None:
-        """What the server says of the object called ``name``; None if there is none."""
+        """Return the server's HeadObject of the object called ``name``; None if there is none."""
         try:
             return self.call("head_object", name)
         except NotStored:
@@ -61,14 +61,14 @@ class Bucket:
         except StoreError as error:
             if code_of(error.__cause__) != "400":
                 raise
-            # To this question nobody says why not: to another one they do.
+            # HeadObject has no error text; another request has one.
             self.list_objects(Prefix=self.key(name), MaxKeys=1)
             raise
 
     def list_objects(self, **arguments: Any) -> dict[str, Any]:
-        """A page of the objects.
+        """Return a page of the objects.
 
-        :raises StoreError: if what comes is no such page; a page with nothing on it would be believed.
+        :raises StoreError: if the reply is not such a page: it would be taken for an empty one.
         """
         page = self.call("list_objects_v2", **arguments)
         if "KeyCount" not in page and "Name" not in page:

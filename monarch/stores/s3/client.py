@@ -1,4 +1,4 @@
-"""A client of S3, with what the settings say and nothing else of this machine but its credentials."""
+"""A client of S3, configured by the settings; from this machine it takes only credentials."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from monarch.stores.s3.settings import S3Settings
 
 _CONNECT_SECONDS = 10
 _ATTEMPTS = 5
-# While one cleans up, nobody wants to wait for a server that is not there.
+# Cleaning up does not wait long for a server that does not answer.
 HASTE_SECONDS, _HASTY_ATTEMPTS = 5, 2
-# Small files that are read at once.
+# How many small files are read at the same time.
 MOST_AT_ONCE = 32
 
 
 def make_client(settings: S3Settings, patience: float) -> Any:
-    """A client, for as many threads as may be under way.
+    """Return a client for as many threads as may be active.
 
-    A server that is silent for so many seconds is asked again, unless that is no more than `HASTE_SECONDS`.
-
-    :raises StoreError: if there are no credentials, or something in the settings is not known here.
+    :param patience: after how many seconds of silence a request is repeated; up to `HASTE_SECONDS`, it is
+        repeated only once.
+    :raises StoreError: if there are no credentials, or this machine does not know a profile of the settings.
     """
     try:
         import boto3
@@ -58,14 +58,14 @@ def _config(settings: S3Settings, patience: float) -> Any:
         },
         max_pool_connections=max(MOST_AT_ONCE, settings.max_concurrency),
         s3=cast(Any, {"addressing_style": settings.addressing_style}),
-        # Not every server knows the newer sums; we send one that all of them do.
+        # Not every server knows the newer checksums; Content-MD5, which all know, is sent instead.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
 
 
 def _keep_quiet() -> None:
-    """Their debug log holds session tokens: whoever logs all that a program does is spared them."""
+    """Keep their debug log, which has session tokens in it, out of a program's logs."""
     for name in ("boto3", "botocore"):
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET:
@@ -73,7 +73,7 @@ def _keep_quiet() -> None:
 
 
 def _in_role(session: Any, role_arn: str) -> Any:
-    """A session that has taken the role, and takes it again before its credentials end."""
+    """Return a session that assumes the role, and renews it before its credentials expire."""
     import boto3
     from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
     from botocore.exceptions import NoCredentialsError

@@ -1,4 +1,4 @@
-"""Work in threads that nobody has to wait for: a request under way keeps no program from ending."""
+"""Work in daemon threads, so that a pending request does not keep the program from ending."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def start(work: Callable[P, T], *args: P.args, **more: P.kwargs) -> Future[T]:
-    """Do ``work`` in a thread of its own, and tell what became of it."""
+    """Run ``work`` in a thread of its own; the future has its result or its error."""
     future: Future[T] = Future()
 
     def run() -> None:
