@@ -32,7 +32,7 @@ def test_every_command_for_backups_works_on_a_new_store(two: Two) -> None:
     assert f"the shelf {two.source.name}" in run("backup", "production")
     (row,) = json.loads(run("list_backups", "--json"))
     assert (row["state"], row["environment"]) == ("good", "production")
-    schema = json.loads((Path(__file__).parents[2] / "docs/manifest.schema.json").read_text())
+    schema = json.loads((Path(__file__).parents[3] / "docs/manifest.schema.json").read_text())
     jsonschema.validate(json.loads(SHELVES[two.source.name][f"{row['archive']}.json"][0]), schema)
     assert row["name"] in run("show_backup", row["name"])
     assert row["name"] in run("verify_backup", row["name"])
