@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,16 +33,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Clean this process, and choose the counts.
-
-    xdist copies the options to its workers after this, so that all draw one sample.
-    """
+    """Clean this process, and choose the counts."""
     home = tempfile.mkdtemp(prefix="monarch-test-home-")
     config.add_cleanup(lambda: shutil.rmtree(home))
     clean_process.clean(Path(home))
-    if config.option.counts_seed is None:
+    if (worker := getattr(config, "workerinput", None)) is not None:
+        config.option.counts_seed = worker["counts_seed"]
+    elif config.option.counts_seed is None:
         config.option.counts_seed = random.randrange(10_000)
     counts.configure(_counts(config))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Let every worker of xdist draw the same sample."""
+    node.workerinput["counts_seed"] = node.config.option.counts_seed
 
 
 def _counts(config: pytest.Config) -> counts.Counts:

@@ -14,6 +14,7 @@ import pytest
 
 from monarch import Project
 from monarch.databases.mongo.catalog.model import BUCKETS
+from tests.support import counts
 from tests.support.runs.backup_kills import READS, Command, Restore, Side, Trap
 from tests.support.runs.copy_kills import SOURCES, Bench, Moment, Run, Then, bench
 from tests.support.runs.shell import Folder
@@ -21,7 +22,7 @@ from tests.support.servers.mongod import run_mongod
 
 pytestmark = pytest.mark.server
 
-CHUNKS = 2
+CHUNKS = counts.number(reduced=1, full=2)
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 MOMENTS: tuple[Moment, ...] = ("before", "during", "after")
 THEN: tuple[Then, ...] = ("list_migrations", "migrate", "restore", "list_migrations", "migrate", "copy_db")
@@ -51,6 +52,11 @@ def moments(run: Run) -> list[tuple[int, Moment]]:
     return [(number, MOMENTS[place % 3]) for place, number in enumerate(numbers)]
 
 
+def kills(run: Run) -> list[tuple[int, Moment]]:
+    """The moments of this run, spread over all of it."""
+    return counts.sample(moments(run), 12)
+
+
 def test_the_moments_are_many(target: Bench) -> None:
     run = target.runs["first"]
     found = moments(run)
@@ -63,7 +69,7 @@ def test_the_moments_are_many(target: Bench) -> None:
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_the_next_command_mends_what_a_kill_leaves(target: Bench, chunk: int) -> None:
-    for place, (number, moment) in enumerate(moments(target.runs["first"])[chunk::CHUNKS]):
+    for place, (number, moment) in enumerate(kills(target.runs["first"])[chunk::CHUNKS]):
         target.kill(number, moment, THEN[(place + chunk) % len(THEN)])
 
 
@@ -114,7 +120,8 @@ def test_a_restore_is_interrupted(target: Bench, sent: signal.Signals) -> None:
     """It cleans up by itself, or finishes where there is no way back."""
     run = target.runs["first"]
     middle = (run.begins + run.ends) // 2
-    for number in (*range(3, run.begins - 12, run.begins // 5), run.begins - 12, run.begins, middle):
+    early = counts.sample(range(3, run.begins - 12, run.begins // 5), 2)
+    for number in (*early, run.begins - 12, run.begins, middle):
         source = target.other
         command = restore(target, source)
         target.proxy.at(number, partial(command.kill, sent), then="go on")

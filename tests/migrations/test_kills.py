@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from monarch.databases.history import MigrationState
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL
+from tests.support import counts
 from tests.support.runs.migrate_runs import Ground, Machine, Run, gate, ground, in_a_while, named, records
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import Mongod, run_mongod
@@ -23,7 +25,7 @@ from tests.support.servers.proxy import Moment
 pytestmark = pytest.mark.server
 
 # So often with each seed.
-TIMES = 25
+TIMES = counts.number(reduced=15, full=25)
 # In so many tests the deaths of the server are told.
 PIECES = 2
 PAUSE = "time.sleep(0.003)"
@@ -60,7 +62,7 @@ class Killer:
     def __init__(self, place: Ground, seed: int) -> None:
         self._place = place
         self._random = random.Random(seed)
-        # In seconds; what has come to its end by then shows how long a run takes at most.
+        # In seconds: about as long as a run takes at the time, which depends on what else the machine does.
         self._longest = 0.5
 
     def kill(self, reset: Callable[[], object]) -> str:
@@ -68,6 +70,7 @@ class Killer:
         while True:
             moment = self._random.uniform(0, self._longest)
             if self._kill_after(moment):
+                self._longest *= 1.1
                 return f"It was killed after {moment:.4f} seconds."
             self._longest = moment
             self._place.require_once()
@@ -85,7 +88,7 @@ class Killer:
             return code != 0
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", counts.sample(range(6), 1))
 def test_after_a_kill_at_any_moment_the_history_is_true(place: Ground, seed: int) -> None:
     place.write(6, PAUSE)
     killer, cut = Killer(place, seed), 0
@@ -97,7 +100,7 @@ def test_after_a_kill_at_any_moment_the_history_is_true(place: Ground, seed: int
     assert cut > 0
 
 
-@pytest.mark.parametrize("seed", range(6, 8))
+@pytest.mark.parametrize("seed", counts.sample(range(6, 8), 1))
 def test_after_a_kill_at_any_moment_a_walk_goes_on_where_it_was(place: Ground, seed: int) -> None:
     place.add("m00", PAUSE)
     place.add("m01", WALK)
@@ -109,11 +112,13 @@ def test_after_a_kill_at_any_moment_a_walk_goes_on_where_it_was(place: Ground, s
         place.database.things.update_many({}, {"$set": {"seen": 0}})
 
     killer, resumed = Killer(place, seed), 0
-    for _ in range(TIMES):
+    # As often as it takes: a busy machine may stop many runs before they reach the scan.
+    for times in count(1):  # until pytest's own limit
         reset()
         with named(killer.kill(reset)):
             resumed += look_at_the_walk(place)
-    assert resumed > 0
+        if times >= TIMES and resumed > 0:
+            break
 
 
 def look_at_the_walk(place: Ground) -> bool:
@@ -147,7 +152,7 @@ def remembered(place: Ground) -> int:
 def test_after_a_kill_at_every_command_the_history_is_true(place: Ground, moment: Moment) -> None:
     place.write(2)
     cut = set()
-    for number, command in enumerate(place.commands(), 1):
+    for number, command in counts.sample(list(enumerate(place.commands(), 1)), 12):
         place.forget()
         run = place.run("migrate", "dev")
         place.proxy.at(number, run.kill, moment=moment)
@@ -181,7 +186,7 @@ def test_a_run_killed_between_the_journal_and_the_state_has_completed(place: Gro
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_after_a_cut_at_every_command_the_history_is_true(place: Ground, moment: Moment) -> None:
     place.write(2)
-    for number, command in enumerate(place.commands(), 1):
+    for number, command in counts.sample(list(enumerate(place.commands(), 1)), 12):
         place.forget()
         place.proxy.at(number, moment=moment)
         with (
@@ -219,7 +224,7 @@ def test_after_the_server_s_death_the_history_is_true(tmp_path: Path, mongod: Mo
     with ground(Folder(tmp_path), mongod.port) as place:
         place.write(2)
         commands = place.commands()
-        for number in range(1 + 3 * piece, len(commands) + 1, 3 * PIECES):
+        for number in counts.sample(range(1 + 3 * piece, len(commands) + 1, 3 * PIECES), 3):
             moment: Moment = "before" if number // 3 // PIECES % 2 else "after"
             place.forget()
             place.proxy.at(number, partial(die, mongod), moment=moment)

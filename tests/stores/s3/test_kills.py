@@ -20,6 +20,7 @@ from monarch import Project
 from monarch.backups.catalog import Backup, BackupState
 from monarch.backups.reader import verify
 from tests.commands.backups.test_buckets import keep_in
+from tests.support import counts
 from tests.support.runs.backup_kills import Command
 from tests.support.runs.copy_kills import fill
 from tests.support.runs.shell import Folder
@@ -124,7 +125,7 @@ def test_a_backup_is_killed(here: Yard, side: What) -> None:
     here.folder.inside("delete_backup", f"{here.good}_2", "--yes")
     assert here.content() == before
     states = set()
-    for number in range(SIDES.index(side), requests, 2):
+    for number in counts.sample(range(SIDES.index(side), requests, 2), 4):
         assert here.stop(side, number, *BACKUP) == -signal.SIGKILL
         others = here.look()
         assert len(others) <= 1
@@ -140,7 +141,7 @@ def test_a_backup_is_interrupted(here: Yard, side: What) -> None:
     before = here.content()
     requests = here.count(*BACKUP)
     here.folder.inside("delete_backup", f"{here.good}_2", "--yes")
-    for number in range(SIDES.index(side), requests, 3):
+    for number in counts.sample(range(SIDES.index(side), requests, 3), 3):
         sent = (signal.SIGINT, signal.SIGTERM)[number % 2]
         code = here.stop(side, number, *BACKUP, sent=sent)
         others = here.look()
@@ -180,7 +181,7 @@ def test_a_restore_is_killed(here: Yard, side: What) -> None:
     assert command.end() == 0
     requests = len(here.proxy.requests)
     assert requests >= 4
-    for number in range(requests):
+    for number in counts.sample(range(requests), 3):
         here.target.client.drop_database(here.target.name)
         fill(here.target, "second")
         assert here.stop(side, number, *restore) == -signal.SIGKILL

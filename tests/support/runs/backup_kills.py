@@ -1,8 +1,7 @@
-"""Commands on backups that are killed or interrupted, each a process of its own, and what must be true then.
+"""Backup commands that are killed or interrupted in a process of their own, and what must be true afterwards.
 
-A command is stopped at one of the things that its store does to files, counted from 1: before the seventh,
-say, or after it, when nobody knows yet that it is done. Writes and syncs are counted as well, which Python's
-audit events leave out: it is the profiler that counts, for it sees every call.
+A command is stopped before or after one of its store's calls on files, counted from 1. The profiler counts
+them, because it sees every call; Python's audit events leave out writes and syncs.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import Any, Literal
 from pymongo import MongoClient
 from pymongo.database import Database
 
-# What these commands import when they are used: in the process from which they are forked, once.
+# What these commands import when they are used is imported once, in the process from which they are forked.
 import monarch.commands.console.boundary
 import monarch.databases.mongo.sources.archive
 import monarch.databases.mongo.sources.server
@@ -38,21 +37,24 @@ from tests.support.runs.shell import Folder, Ran
 from tests.support.samples.equality import assert_equal, describe
 from tests.support.servers.proxy import Proxy
 
-# What changes files, or may.
+# The calls that change files, or may.
 CHANGES = frozenset(("open", "close", "link", "unlink", "mkdir", "rename", "fsync", "write", "flock"))
 READS = frozenset(("read",))
 DOCUMENTS = 250  # of 10 kB
-for _codec in CODECS.values():  # and this loads what they are made of
+for _codec in CODECS.values():  # loads the libraries of the codec
     _codec.decompress(io.BytesIO())
 _STORE = str(Path(monarch.stores.local.store.__file__).parent)
-_DEEPEST = 4  # between the store and the call: pathlib's own functions
+_DEEPEST = 4  # frames between the store and the call, those of pathlib
 
 Side = Literal["before", "after"]
 
 
 @dataclass
 class Trap:
-    """Sends its own process ``sent`` at the ``left``-th of what its store does, of those ``things``."""
+    """Sends its own process the signal ``sent`` at the ``left``-th of the store's calls of those ``things``.
+
+    With 0 it sends nothing and counts them; the process then prints how many there were.
+    """
 
     left: int
     side: Side
@@ -82,7 +84,7 @@ def _is_of_store(frame: FrameType) -> bool:
 
 
 class Command(Victim):
-    """A command line of monarch; what it prints goes into the file ``told``."""
+    """A command line of monarch that prints into the file ``told``."""
 
     def __init__(self, root: Path, *arguments: str, told: Path, trap: Trap | None = None) -> None:
         super().__init__(_command, str(root), arguments, str(told), trap)
@@ -93,8 +95,14 @@ def _command(root: str, arguments: tuple[str, ...], told: str, trap: Trap | None
     file = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(file, stream)
+    counting = trap is not None and trap.left == 0
     sys.setprofile(trap)
-    cli.main(list(arguments), prog_name="monarch")
+    try:
+        cli.main(list(arguments), prog_name="monarch")
+    finally:
+        sys.setprofile(None)
+        if trap is not None and counting:
+            os.write(2, f"{-trap.left} calls\n".encode())
 
 
 class Restore(Victim):
@@ -118,7 +126,7 @@ Files = dict[str, tuple[bytes, int]]
 
 @dataclass
 class Yard:
-    """A store with one ``good`` backup of ``production``, which the project reaches through ``proxy``."""
+    """A store with one ``good`` backup of ``production``, reached by ``proxy``."""
 
     folder: Folder
     store: Path
@@ -137,14 +145,14 @@ class Yard:
         return Project(self.folder.path).backups
 
     def files(self) -> Files:
-        """All that lies in the store."""
+        """Every file in the store."""
         return {
             path.name: (path.read_bytes(), path.stat().st_mode & 0o777)
             for path in sorted(self.store.iterdir())
         }
 
     def put(self, files: Files) -> None:
-        """Let these be all that lies in the store."""
+        """Make these the only files in the store."""
         for name in self.files().keys() - files.keys():
             (self.store / name).unlink()
         for name, (content, mode) in files.items():
@@ -154,29 +162,36 @@ class Yard:
     def command(self, *arguments: str, trap: Trap | None = None) -> Command:
         return Command(self.folder.path, *arguments, told=self.told, trap=trap)
 
+    def calls(self, *arguments: str, side: Side = "before", things: frozenset[str] = CHANGES) -> int:
+        """Run a command undisturbed; return how many calls its store makes."""
+        command = self.command(*arguments, trap=Trap(0, side, things=things))
+        command.start()
+        assert command.end() == 0
+        return int(self.said().splitlines()[-1].removesuffix(" calls"))
+
     @contextmanager
     def named(self, number: int, side: Side) -> Iterator[None]:
-        """Adds to an error where the last of them was stopped."""
+        """Add to an error where the last command was stopped."""
         try:
             yield
         except BaseException as error:
-            error.add_note(f"It was stopped {side} change {number}, and said: {self.said()}")
+            error.add_note(f"It was stopped {side} change {number}, and printed: {self.said()}")
             raise
 
     def said(self) -> str:
-        """What the last of these commands has printed, and where it was stopped."""
+        """What the last command printed, and where it was stopped."""
         return self.told.read_text()
 
     def run(self, *arguments: str) -> Ran:
-        """Run a command in this process, undisturbed; it does what it is for."""
+        """Run a command in this process, undisturbed; it must succeed."""
         ran = self.folder.inside(*arguments)
         assert ran.code == 0, ran.said
         return ran
 
     def look(self) -> list[Backup]:
-        """See that what is called good is good, that all else is called what it is, and that backups go on.
+        """Check the state of every backup, and that a new backup can be taken and deleted.
 
-        :return: what is there besides the good one.
+        :return: all backups except the good one.
         """
         listed = self.shelf.list()
         assert [backup.state for backup in listed if backup.name == self.good] == [BackupState.GOOD]
@@ -193,10 +208,10 @@ class Yard:
         return others
 
     def judge(self, backup: Backup) -> None:
-        """See that ``backup`` is what it is called, and if that is not good, that every command says so."""
+        """Check that ``backup`` is in its state, and that commands report a state other than good."""
         if backup.state is BackupState.GOOD:
             self.require_good(backup.name)
-            # Of each constellation of files one is restored.
+            # One backup of each combination of files is restored.
             if (files := tuple(name.removeprefix(backup.name) for name in self.files())) not in self.restored:
                 self.restored.add(files)
                 Project(self.folder.path).restore(backup.name, "spare", engine="native")
@@ -212,7 +227,7 @@ class Yard:
         assert f"The newest good one besides is {self.good!r} of production" in ran.err
 
     def require_good(self, name: str) -> None:
-        """See that the backup called ``name`` is whole, and holds what the good one holds."""
+        """Check that the backup ``name`` is complete, and holds what the good one holds."""
         backup = self.shelf.get(name)
         assert backup.state is BackupState.GOOD
         verify(self.shelf, backup)
@@ -222,14 +237,14 @@ class Yard:
 
 @contextmanager
 def yard(folder: Folder, server: int) -> Iterator[Yard]:
-    """A yard with a database on the mongod that listens on ``server``, which asks for no password."""
+    """A store, and its database on the mongod at the port ``server``, which requires no password."""
     with (
         MongoClient[dict[str, Any]]("localhost", server, directConnection=True) as client,
         Proxy(server) as proxy,
     ):
         source, spare = (client[f"{folder.db_name}_{name}"] for name in ("production", "spare"))
         fill(source, "second")
-        # What cannot be packed, so that it is written in several pieces.
+        # Random bytes do not compress, so the archive is written in several calls.
         chance = random.Random(11)
         source["random"].insert_many({"_id": n, "data": chance.randbytes(10_000)} for n in range(DOCUMENTS))
         folder.settings(

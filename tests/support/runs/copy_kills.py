@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -340,11 +340,18 @@ class Bench:
 
 @contextmanager
 def bench(
-    folder: Folder, server: int, source: int | None = None, *, options: str = "", many: int = MANY
+    folder: Folder,
+    server: int,
+    source: int | None = None,
+    *,
+    options: str = "",
+    many: int = MANY,
+    uncounted: Collection[tuple[str, str]] = (),
 ) -> Iterator[Bench]:
     """A target on the mongod that listens on ``server``, which asks for no password, and both sources.
 
     They are on another one, ``source``, if that is given. ``options`` are for the connection to the target.
+    The proxy does not count the commands ``uncounted``.
     """
     # What the tests write themselves must not be lost when they kill the server.
     with (
@@ -352,7 +359,7 @@ def bench(
             "localhost", server, directConnection=True, w="majority", journal=True
         ) as client,
         MongoClient[dict[str, Any]]("localhost", source or server, directConnection=True) as sources,
-        Proxy(server) as proxy,
+        Proxy(server, uncounted=uncounted) as proxy,
     ):
         name = folder.db_name
         from_uri = f"mongodb://localhost:{source or server}/?directConnection=true"

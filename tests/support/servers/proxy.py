@@ -1,7 +1,7 @@
-"""A proxy between monarch and a mongod, which counts the commands and fails at the one that is asked for.
+"""A proxy between monarch and a mongod that counts commands and fails at the chosen one.
 
-It knows MongoDB's wire protocol as far as that needs: messages of type OP_MSG, uncompressed. A driver that
-looks for a replica set's members goes past it, so connect with ``directConnection=true``.
+It reads uncompressed messages of type OP_MSG of MongoDB's wire protocol. A driver that discovers the
+members of a replica set bypasses it, so connect with ``directConnection=true``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple, Self
 
 from bson.raw_bson import RawBSONDocument
 
-# What a driver says by itself, whenever it likes: counted, no two runs would be the same.
+# A driver sends these by itself at any time. If they were counted, no two runs would have the same numbers.
 HANDSHAKE = frozenset({"hello", "isMaster", "ismaster", "ping", "saslStart", "saslContinue", "endSessions"})
 
 _HEADER = struct.Struct("<iiii")  # length, request, the request it answers, kind
@@ -30,7 +30,7 @@ Side = Literal["server", "client"]
 
 
 class Command(NamedTuple):
-    """A command that passed: its name, its database, and what it is about if that is a text."""
+    """A command that passed: its name, its database, and the value of its first field if that is a string."""
 
     name: str
     database: str
@@ -39,7 +39,7 @@ class Command(NamedTuple):
 
 @dataclass
 class _Trap:
-    """What is to happen at a command, and how many are ``left`` until that one."""
+    """What happens at a command, and how many commands are ``left`` until that one."""
 
     left: int
     act: Callable[[], object]
@@ -57,14 +57,22 @@ class _Trap:
 class Proxy:
     """A proxy for the mongod on ``server``, a port; it listens on ``port`` while it is entered.
 
-    ``commands`` are those that came, in order, but for those called as in ``ignored``.
+    ``commands`` are those that came, in order. Commands with a name in ``ignored``, or with a name and a
+    target in ``uncounted``, pass without being counted.
     """
 
-    def __init__(self, server: int, *, ignored: Collection[str] = HANDSHAKE) -> None:
+    def __init__(
+        self,
+        server: int,
+        *,
+        ignored: Collection[str] = HANDSHAKE,
+        uncounted: Collection[tuple[str, str | None]] = (),
+    ) -> None:
         self.commands: list[Command] = []
         self.port = 0
         self._server = server
         self._ignored = ignored
+        self._uncounted = uncounted
         # One command at a time is counted and acted on: nothing passes while a trap before one springs.
         self._lock = threading.RLock()
         self._flowing = threading.Event()
@@ -81,7 +89,7 @@ class Proxy:
 
     @property
     def names(self) -> list[str]:
-        """The names of the commands that came."""
+        """The names of the commands that passed."""
         return [command.name for command in self.commands]
 
     def at(
@@ -93,18 +101,18 @@ class Proxy:
         then: Then = "drop",
         only: str | None = None,
     ) -> None:
-        """At the command that is ``number``, counting from 1 and from now, call ``act``, once.
+        """Call ``act`` once, at the command ``number``, counted from 1 and from now.
 
-        That is ``before`` the server gets it, or ``after`` the server has answered it and before the client
-        knows. ``then`` all connections drop, or new ones are refused too, or the command or its answer goes
-        on. With ``only``, commands of that name count. While ``act`` runs no other command passes, so it must
-        not send one through this proxy; what it raises comes out of the ``with`` block.
+        The ``moment`` is before the server receives the command, or after it has answered and before the
+        client receives the answer. ``then`` drops all connections, also refuses new ones, or passes the
+        message on. With ``only``, only commands of that name count. No other command passes while ``act``
+        runs, so it must not use this proxy. The ``with`` block raises what ``act`` raises.
         """
         with self._lock:
             self._trap = _Trap(number, act, moment, then, only)
 
     def accept(self) -> None:
-        """Accept connections, as it does from the start, again."""
+        """Accept connections again."""
         with self._lock:
             if self._listener is None:
                 self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
@@ -115,7 +123,7 @@ class Proxy:
         """Drop all connections and refuse new ones."""
         with self._lock:
             if self._listener is not None:
-                # It wakes the thread that accepts; closed alone, the port would stay open until the next one.
+                # Closing alone would not wake the thread that accepts, and the port would stay open.
                 _close(self._listener)
                 self._listener = None
             self.drop()
@@ -128,15 +136,15 @@ class Proxy:
             self._links.clear()
 
     def stall(self) -> None:
-        """Pass nothing on, in either direction, and keep the connections."""
+        """Pass nothing on in either direction, but keep the connections open."""
         self._flowing.clear()
 
     def resume(self) -> None:
-        """Pass on what came in the meantime, and what comes."""
+        """Pass on what has been held back, and everything that follows."""
         self._flowing.set()
 
     def cut(self, after: int, towards: Side = "client") -> None:
-        """Drop all connections once ``after`` more bytes have passed in one direction."""
+        """Drop all connections after ``after`` more bytes in the direction ``towards``."""
         with self._lock:
             self._cut = towards, after
 
@@ -181,7 +189,7 @@ class Proxy:
                 self._start(self._forward, link, server, client, "client")
 
     def _forward(self, link: _Link, source: socket.socket, target: socket.socket, side: Side) -> None:
-        """Pass on messages until an end closes."""
+        """Pass on messages until one end closes."""
         passes = self._asked if side == "server" else self._answered
         with suppress(OSError, EOFError):
             while True:
@@ -194,9 +202,9 @@ class Proxy:
             self._links.discard(link)
 
     def _asked(self, link: _Link, message: memoryview) -> bool:
-        """Count a command; whether it is to be passed on."""
+        """Count a command; return whether to pass it on."""
         command = _command(message)
-        if command is None or command.name in self._ignored:
+        if command is None or command.name in self._ignored or command[::2] in self._uncounted:
             return True
         with self._lock:
             self.commands.append(command)
@@ -239,11 +247,11 @@ class Proxy:
 
 
 class _Link:
-    """A client's connection and its own one to the server."""
+    """A client's connection and the matching one to the server."""
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.ends = (client, server)
-        # By the number of their request, what is to happen when an answer comes.
+        # What happens when the answer to a request arrives, by the number of the request.
         self.awaited: dict[int, _Trap] = {}
         for end in self.ends:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -254,14 +262,14 @@ class _Link:
 
 
 def _close(end: socket.socket) -> None:
-    """Close a socket and wake the thread that waits for it, which closing alone does not."""
+    """Close a socket and wake the thread that waits for it, which `close` alone does not do."""
     with suppress(OSError):
         end.shutdown(socket.SHUT_RDWR)
     end.close()
 
 
 def _receive(source: socket.socket) -> memoryview:
-    """The next message, whole."""
+    """Read one whole message."""
     header = bytearray(_HEADER.size)
     _fill(source, memoryview(header))
     message = bytearray(_HEADER.unpack(header)[0])
@@ -279,7 +287,7 @@ def _fill(source: socket.socket, into: memoryview) -> None:
 
 
 def _command(message: memoryview) -> Command | None:
-    """The command in a message, if it is of the kind that holds one."""
+    """Return the command in a message, or None if it holds none."""
     length, _, _, kind = _HEADER.unpack_from(message)
     if kind != _MESSAGE:
         return None
