@@ -70,7 +70,7 @@ def test_a_call_fails_by_its_number(faulty: Faulty) -> None:
     faulty.fail("write", at=2)
     with faulty.create("a") as upload:
         upload.write(b"one")
-        with pytest.raises(StoreError, match="as it was told to: write"):
+        with pytest.raises(StoreError, match="has failed in write"):
             upload.write(b"two")
         upload.write(b"three")
         upload.finish()

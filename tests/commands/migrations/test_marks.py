@@ -233,7 +233,7 @@ def test_rollback_does_not_go_past_what_failed(project: Folder) -> None:
 @pytest.fixture
 def held(project: Folder) -> subprocess.Popen[str]:
     """A run that holds the database until it is killed."""
-    project.migration("slow", "echo('working')\nimport time\ntime.sleep(60)")
+    project.migration("slow", "echo('working')\nimport time\ntime.sleep(600)")
     process = project.start("migrate", "dev")
     await_line(process, "working")
     return process

@@ -267,12 +267,12 @@ def test_a_state_that_nobody_knows_stops_everything(project: Folder) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_is_recorded_and_ends_with_130(project: Folder, number: signal.Signals) -> None:
-    key = project.migration("slow", "echo('working')\nimport time\ntime.sleep(60)")
+    key = project.migration("slow", "echo('working')\nimport time\ntime.sleep(600)")
     later = project.migration("later", INSERT)
     process = project.start("migrate", "dev")
     await_line(process, "working")
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130, out + err
     assert f"Error: {key} was interrupted on 'dev', and recorded as interrupted." in err
     assert f"monarch migrate_one {key} dev" in err
@@ -285,7 +285,7 @@ def test_a_signal_is_recorded_and_ends_with_130(project: Folder, number: signal.
 
 
 def test_a_killed_run_leaves_processing_and_nothing_goes_past_it(project: Folder) -> None:
-    key = project.migration("slow", "echo('working')\nimport time\ntime.sleep(60)")
+    key = project.migration("slow", "echo('working')\nimport time\ntime.sleep(600)")
     project.migration("later", INSERT)
     process = project.start("migrate", "dev")
     await_line(process, "working")
@@ -371,11 +371,15 @@ def test_a_reader_that_goes_away_is_no_error(project: Folder) -> None:
 
 
 def test_a_run_whose_output_goes_nowhere_stops_between_migrations(project: Folder) -> None:
-    keys = [project.migration(f"m{number}", INSERT + "\nimport time\ntime.sleep(0.3)") for number in range(5)]
+    keys = [project.migration(f"m{number}", INSERT) for number in range(5)]
+    # The third ends when nobody reads any more.
+    wait = "while self.database.closed.find_one() is None: time.sleep(0.02)"
+    project.migration("m2", f"{INSERT}\nimport time\n{wait}", stamp=keys[2][1:13])
     process = project.start("migrate", "dev")
     await_line(process, keys[1])
     assert process.stdout is not None
     process.stdout.close()
+    project.database.closed.insert_one({})
     assert process.stderr is not None
     error, hint = process.stderr.read().splitlines()
     assert process.wait() == 1
@@ -398,7 +402,7 @@ def test_a_traceback_that_no_database_would_take_is_recorded(project: Folder) ->
 
 
 def test_what_another_run_is_at_is_left_alone(project: Folder) -> None:
-    key = project.migration("slow", INSERT + "\necho('working')\nimport time\ntime.sleep(60)")
+    key = project.migration("slow", INSERT + "\necho('working')\nimport time\ntime.sleep(600)")
     process = project.start("migrate", "dev")
     await_line(process, "working")
     for command in (
@@ -448,7 +452,7 @@ def test_a_signal_that_the_migration_swallows_still_ends_the_run(
     process = project.start("migrate", "dev")
     await_line(process, "working")
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130, out + err
     assert project.states() == {key: "Failed"}
     assert ran_by(project) == []
@@ -461,7 +465,7 @@ def test_of_two_that_retry_the_same_dead_run_one_does(project: Folder) -> None:
     )
     processes = [project.start("migrate", "dev", "--retry") for _ in range(4)]
     for process in processes:
-        process.communicate(timeout=60)
+        process.communicate(timeout=120)
     assert [process.returncode for process in processes] == [0, 0, 0, 0]
     assert ran_by(project) == ["SlowMigration"]
 

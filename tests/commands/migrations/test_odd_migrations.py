@@ -231,7 +231,7 @@ def test_the_way_back_is_to_the_backup_from_before_the_first_attempt(project: Fo
 
 
 def test_a_deadline_bounds_the_waiting_too(project: Folder) -> None:
-    project.migration("slow", "echo('working')\nimport time\ntime.sleep(60)")
+    project.migration("slow", "echo('working')\nimport time\ntime.sleep(600)")
     process = project.start("migrate", "dev")
     await_line(process, "working")
     ran = project.inside("migrate", "dev", "--deadline", "1s")
@@ -381,13 +381,21 @@ def test_a_closed_standard_output_is_the_migration_s_own(project: Folder) -> Non
 
 def test_a_reader_that_goes_away_stops_the_run_between_two_migrations(project: Folder) -> None:
     project.database.docs.insert_many([{"_id": n} for n in range(40)])
-    walk = project.migration("walk", "import time\nfor _ in self.each('docs', batch=2): time.sleep(0.02)")
+    body = """
+import time
+for document in self.each('docs', batch=2):
+    time.sleep(0.02)
+    while document['_id'] == 39 and self.database.closed.find_one() is None:
+        time.sleep(0.02)
+"""
+    walk = project.migration("walk", body)
     project.migration("behind", INSERT)
     process = project.start("migrate", "dev", "--json")
     await_line(process, "walked")
     assert process.stdout is not None
     process.stdout.close()
-    assert process.wait(60) == 1
+    project.database.closed.insert_one({})
+    assert process.wait(120) == 1
     assert project.states()[walk] == "Completed"
     assert ran_by(project) == []
 
@@ -411,9 +419,8 @@ def before_migrate(context):
 
 
 def test_threads_that_are_left_behind_are_named(project: Folder) -> None:
-    body = (
-        "import threading, time\nthreading.Thread(target=time.sleep, args=(1,), name='left behind').start()"
-    )
+    target = "threading.main_thread().join"
+    body = f"import threading\nthreading.Thread(target={target}, name='left behind').start()"
     project.migration("threads", body)
     ran = project.monarch("migrate", "dev")
     assert ran.code == 0
@@ -520,7 +527,7 @@ def test_a_lease_without_a_holder_is_free(project: Folder) -> None:
 def test_a_copy_made_in_the_middle_of_a_migration_is_run_by_nobody(project: Folder, server: Server) -> None:
     other = {"uri": server.uri, "db_name": f"{project.db_name}_other"}
     project.settings(dev={"uri": server.uri, "db_name": project.db_name}, other=other)
-    key = project.migration("slow", "echo('working')\nimport time\ntime.sleep(60)")
+    key = project.migration("slow", "echo('working')\nimport time\ntime.sleep(600)")
     process = project.start("migrate", "dev")
     await_line(process, "working")
     assert project.inside("copy_db", "dev:other", "--yes", "--engine", "native").code == 0
@@ -529,7 +536,7 @@ def test_a_copy_made_in_the_middle_of_a_migration_is_run_by_nobody(project: Fold
     assert project.inside("drop_db", "other", "--yes").code == 0
     process.send_signal(15)
     try:
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
     except subprocess.TimeoutExpired:
         process.kill()
         raise

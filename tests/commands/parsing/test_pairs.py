@@ -224,7 +224,7 @@ class Interactive:
                 "TERM": "xterm",
             },
             encoding="utf-8",
-            timeout=30,
+            timeout=120,
             dimensions=(24, 200),
         )
         self._terminal.expect("ready> ")

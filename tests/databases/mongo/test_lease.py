@@ -76,19 +76,21 @@ def holder(environment: Environment, server: Server) -> Iterator[subprocess.Pope
 
 
 def test_a_process_that_was_killed_is_replaced_at_once(
-    database: Database, holder: subprocess.Popen[str]
+    database: Database, leases: Leases, holder: subprocess.Popen[str]
 ) -> None:
     with pytest.raises(LockedError), database.lease("too early"):
         pass
+    over = (leases.find_one() or {})["expires_at"]
     os.kill(holder.pid, signal.SIGKILL)
-    began = time.monotonic()
     while True:
         try:
             with database.lease("the next") as lease:
                 assert lease.fence == 2
+                # By the server's clock, before the time of the killed one was over.
+                assert (leases.find_one() or {})["taken_at"] < over
                 break
         except LockedError:
-            assert time.monotonic() - began < 5
+            continue  # the system has not ended it yet
     # Not reaped by anybody: to the system it still has its number.
     assert holder.returncode is None
 
@@ -144,7 +146,7 @@ def test_it_is_renewed_and_given_back(
         first = leases.find_one()
         assert first is not None
         assert (first["expires_at"] - first["taken_at"]).total_seconds() == 30
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while leases.count_documents({"expires_at": {"$gt": first["expires_at"]}}) == 0:
             assert time.monotonic() < deadline
         assert "monarch lease" in {thread.name for thread in threading.enumerate()}

@@ -1,4 +1,4 @@
-"""monarch as a person runs it: the real command line, in a folder, with or without a terminal."""
+"""Run monarch's real command line in a folder, with or without a terminal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MONARCH = [sys.executable, "-m", "monarch"]
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command ended and what it printed."""
+    """The exit code of a command and what it printed."""
 
     code: int
     out: str
@@ -43,7 +43,7 @@ class Ran:
 
 
 class Folder:
-    """A folder of a project, and a shell in it."""
+    """The folder of a project, and commands in it."""
 
     def __init__(self, path: Path, server: Server | None = None) -> None:
         self.path = path
@@ -66,10 +66,10 @@ class Folder:
         return Ran(process.returncode, process.stdout, process.stderr)
 
     def inside(self, *arguments: str, prefix: Sequence[str] = (), variables: Mapping[str, str] = {}) -> Ran:
-        """The same, through the same front door, inside this process: faster, for what is told and not done.
+        """Run a command inside this process, which is faster; for commands that only read or report.
 
-        But with a prefix, or with variables. What is imported here may be the source tree, in which only an
-        install finds the templates.
+        With a prefix or variables it needs a process of its own. This process may import the source tree, in
+        which the templates of an installed package are missing.
         """
         if prefix or variables:
             return self.monarch(*arguments, prefix=prefix, variables=variables)
@@ -92,14 +92,14 @@ class Folder:
         )
 
     def terminal(self, *arguments: str, columns: int = 100) -> pexpect.spawn[str]:
-        """Run a command in a terminal of so many ``columns``."""
+        """Run a command in a terminal that is ``columns`` wide."""
         return pexpect.spawn(
             MONARCH[0],
             [*MONARCH[1:], *arguments],
             cwd=str(self.path),
             env={**self._environ(), "TERM": "xterm"},
             encoding="utf-8",
-            timeout=30,
+            timeout=120,
             dimensions=(24, columns),
         )
 
@@ -115,13 +115,13 @@ class Folder:
         self.write("migrations/settings.py", f"ENVIRONMENTS = {environments!r}\n")
 
     def keep_backups(self, backup_dir: str = "backups") -> Path:
-        """Add to the settings that backups are kept there; the folder, which is not made."""
+        """Let the settings keep backups in ``backup_dir``; return that folder, which is not created."""
         with (self.path / "migrations/settings.py").open("a", encoding="utf-8") as settings:
             settings.write(f"BACKUPS = {{'LOCAL': {{'backup_dir': {backup_dir!r}}}}}\n")
         return self.path / backup_dir
 
     def migration(self, name: str, body: str = "pass", stamp: str | None = None) -> str:
-        """Write a migration whose ``run`` is ``body``, after those that are there; return its key."""
+        """Write a migration whose ``run`` is ``body``, after the existing ones; return its key."""
         number = len(list((self.path / "migrations").glob("_*_migration.py")))
         key = f"_{stamp or f'20140529{number:04}'}_{name}_migration"
         class_name = "".join(part.capitalize() for part in name.split("_"))
@@ -140,11 +140,11 @@ class Folder:
         return self.server.client()[self.db_name]
 
     def states(self) -> dict[str, str]:
-        """What the database's history says, by key."""
+        """The states in the database's history, by key."""
         return {row["key"]: row["state"] for row in self.database.mongo_migration_history.find()}
 
     def files(self) -> dict[str, bytes]:
-        """Every file of the folder with its content, to see that nothing changed."""
+        """Every file of the folder with its content, to check that nothing changed."""
         return {
             str(path.relative_to(self.path)): path.read_bytes()
             for path in sorted(self.path.rglob("*"))

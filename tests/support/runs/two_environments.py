@@ -1,4 +1,4 @@
-"""A project with two environments, one full and one old, for the commands that move data between them."""
+"""A project with two environments, for the commands that move data between them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DOCUMENTS = 200
 
 @dataclass
 class Two:
-    """A project with two environments that have a database each: ``production`` is full, ``dev`` is old."""
+    """Two environments with a database each: ``production`` holds the data, ``dev`` holds old data."""
 
     folder: Folder
     server: Server
@@ -29,7 +29,7 @@ class Two:
         return self.folder.monarch("copy_db", "production:dev", *arguments, **more)
 
     def make_old(self) -> None:
-        """Let the target be as it was before anything was copied."""
+        """Reset the target to what it held before any copy."""
         self.target.client.drop_database(self.target.name)
         self.target.users.insert_one({"_id": "old"})
         self.target.old.insert_one({})
@@ -38,9 +38,9 @@ class Two:
         assert_equal(describe(self.source), describe(self.target))
 
     def assert_old(self) -> None:
-        """Nothing was changed, and nothing is left over but the lease, which nobody holds."""
+        """The target is unchanged, and only the lease is left, which nobody holds."""
         names = set(self.target.list_collection_names())
-        # The server keeps its own collection of views once there has been one.
+        # The server keeps system.views once there has been a view.
         assert names - {"monarch_lease", "system.views"} == {"old", "users"}
         assert self.target.users.find_one() == {"_id": "old"}
         lease = self.target.monarch_lease.find_one()

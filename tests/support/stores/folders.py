@@ -1,4 +1,4 @@
-"""Folders of local stores: what lies there, and writers that can be killed."""
+"""Folders of local stores: their files, and writers that can be killed."""
 
 from __future__ import annotations
 
@@ -26,16 +26,13 @@ sys.stdin.read()
 
 
 def there(folder: Path) -> list[str]:
-    """The names of all that lies in ``folder``."""
+    """The names of everything in ``folder``."""
     return sorted(path.name for path in folder.iterdir())
 
 
 @contextmanager
 def writing(store: Store, names: Iterable[str]) -> Iterator[None]:
-    """A process that has begun files in the folder of ``store``, and writes the last of them.
-
-    It is killed at the end.
-    """
+    """Run a process that has begun files of ``store`` and keeps them open; kill it at the end."""
     command = [sys.executable, "-c", _WRITER, store.place, HALF.decode()]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"

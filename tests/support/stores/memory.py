@@ -1,4 +1,4 @@
-"""A store in the memory of this process, for tests of what uses stores."""
+"""A store in the memory of this process, for tests of the code that uses stores."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from monarch.system.streams import Stream
 
 @dataclass
 class Memory:
-    """What stores on one place share. ``files`` are finished; ``begun`` are not.
+    """The contents that several stores share: finished ``files`` and unfinished uploads ``begun``.
 
-    Of one that ``tells`` not, nobody hears which writers are alive.
+    Without ``tells`` nobody can find out which writers are alive.
     """
 
     made: bool = False
@@ -30,7 +30,7 @@ class Memory:
 
 
 class MemoryStore(Store):
-    """A store in ``memory``, or in one of its own."""
+    """A store in ``memory``, or in a new one."""
 
     def __init__(self, memory: Memory | None = None) -> None:
         self.memory = memory or Memory()
@@ -42,12 +42,12 @@ class MemoryStore(Store):
     def prepare(self) -> str | None:
         with self.memory.lock:
             made, self.memory.made = not self.memory.made, True
-        return "room was made in memory, for backups" if made else None
+        return "memory was reserved for backups" if made else None
 
     def create(self, name: str) -> MemoryUpload:
         with self.memory.lock:
             if not self.memory.made:
-                raise StoreError("There is no such place.", "Prepare it first.")
+                raise StoreError("The store does not exist.", "Prepare it first.")
             if name in self.memory.files or name in self.memory.begun:
                 raise NameTaken(f"{name!r} is there already.")
             upload = self.memory.begun[name] = MemoryUpload(self.memory, name)
@@ -86,7 +86,7 @@ class MemoryStore(Store):
 
 
 class MemoryUpload(Upload):
-    """A file that is being written. Its writer is ``alive`` as far as can be told."""
+    """A file that is being written. ``alive`` tells whether its writer is known to be alive."""
 
     def __init__(self, memory: Memory, name: str) -> None:
         self.alive = memory.tells
@@ -103,7 +103,7 @@ class MemoryUpload(Upload):
     def finish(self) -> None:
         with self._memory.lock:
             if self._memory.begun.get(self._name) is not self:
-                raise StoreError(f"{self._name!r} was taken away while it was written.")
+                raise StoreError(f"{self._name!r} was removed while it was written.")
             if self._name in self._memory.files:
                 raise NameTaken(f"{self._name!r} is there already.")
             del self._memory.begun[self._name]
@@ -115,6 +115,6 @@ class MemoryUpload(Upload):
                 del self._memory.begun[self._name]
 
     def stored(self) -> StoredFile:
-        """How it is listed."""
+        """Return its entry in the listing."""
         busy = self.alive if self._memory.tells else None
         return StoredFile(self._name, len(self._data), self._modified, unfinished=True, busy=busy)

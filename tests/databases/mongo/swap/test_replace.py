@@ -298,16 +298,18 @@ def test_an_index_build_on_the_target_is_waited_for(server: Server) -> None:
         with small_between(server, other) as small, MongoClient[dict[str, Any]]("localhost", port) as client:
             small.target.dogs.insert_one({})
 
-            def hang(mode: str) -> None:
-                client.admin.command("configureFailPoint", "hangAfterStartingIndexBuild", mode=mode)
+            point = "hangAfterStartingIndexBuild"
+
+            def hang(mode: str) -> int:
+                return int(client.admin.command("configureFailPoint", point, mode=mode)["count"])
 
             building = threading.Thread(target=lambda: small.target.dogs.create_index("a"))
             releasing = threading.Timer(3, lambda: hang("off"))
 
             def build() -> None:
-                hang("alwaysOn")
+                entered = hang("alwaysOn")
                 building.start()
-                time.sleep(0.5)
+                client.admin.command("waitForFailPoint", point, timesEntered=entered + 1, maxTimeMS=60_000)
                 releasing.start()
 
             try:
