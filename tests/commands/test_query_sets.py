@@ -499,7 +499,7 @@ def test_what_is_written_down_of_a_part(part: Two) -> None:
     assert "Query set Part" in shown
     assert "option account_id=42" in shown
     for one in FILTERS:
-        assert f"chosen by {one}" in shown
+        assert f"selected by {one}" in shown
     as_json = part.folder.monarch("show_backup", said["name"], "--json").json
     assert as_json["query_filters"] == FILTERS
     manifest = (part.folder.path / "backups" / f"{said['archive']}.json").read_text()
