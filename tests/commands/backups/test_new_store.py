@@ -39,7 +39,7 @@ def test_every_command_for_backups_works_on_a_new_store(two: Two) -> None:
     two.make_old()
     run("restore", f"{row['name']}:dev", "--yes")
     two.assert_copied()
-    two.folder.migration("one")
+    two.folder.migration("more", stamp="201501010000")
     run("migrate", "production", "--backup", "--yes")
     assert len(json.loads(run("list_backups", "--json"))) == 2
     run("delete_backup", row["name"], "--yes")
