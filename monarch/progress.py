@@ -13,7 +13,7 @@ class Progress:
         """Whether a person or a signal wants the run to end, however quiet the work kept about it."""
         return False
 
-    def mended(self, what: str) -> None:
+    def recovered(self, what: str) -> None:
         """What a run that was cut off had left has been put in order, told in one line."""
 
     def phase(self, name: str) -> None:

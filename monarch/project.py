@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from monarch.backups.catalog import Backup, BackupCatalog
     from monarch.backups.create import BackupResult
     from monarch.backups.manifest import Manifest
-    from monarch.backups.restore import RestoreResult
     from monarch.backups.verification import VerifiedBackup
-    from monarch.copies.copy import CopyPlan, CopyRequest, CopyResult
+    from monarch.copies.copy import CopyPlan, CopyRequest
+    from monarch.copies.transfer import TransferResult
     from monarch.migrations.trial import TrialDatabase, TrialResult
     from monarch.querysets.files import QuerySetFile
 
@@ -345,7 +345,7 @@ class Project:
         query_set: str | None = None,
         options: Mapping[str, str] = _NO_OPTIONS,
         progress: Progress = SILENT,
-    ) -> CopyResult:
+    ) -> TransferResult:
         """Replace the contents of the database of ``target`` with those of ``source``.
 
         The copy is built in staging collections and swapped in at the end; with ``in_place`` the old contents
@@ -460,7 +460,7 @@ class Project:
         engine: str = "auto",
         in_place: bool = False,
         progress: Progress = SILENT,
-    ) -> RestoreResult:
+    ) -> TransferResult:
         """Replace the contents of the database of ``environment`` with those of ``backup``; see `copy`.
 
         :raises BrokenBackup: if it is not as it was written; the target is then as it was.

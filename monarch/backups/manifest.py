@@ -21,7 +21,7 @@ from typing import Any
 
 from monarch.backups.codecs import CODECS
 from monarch.databases import KINDS
-from monarch.databases.base import CollectionSummary
+from monarch.databases.transfer import CollectionSummary
 from monarch.errors import DamagedError
 
 # A manifest with only the members of format 1 says so, and monarch 1.0 can read it.

@@ -13,7 +13,7 @@ from monarch.backups.manifest import Manifest
 from monarch.backups.names import LEGACY
 from monarch.backups.zip_v01 import ZippedFiles
 from monarch.databases import LEGACY_KIND, open_archive, open_files
-from monarch.databases.base import ArchiveSource, CopiedCollection
+from monarch.databases.transfer import ArchiveSource, CopiedCollection
 from monarch.errors import DamagedError, LockedError, MonarchError, StoreError
 from monarch.progress import SILENT, Progress
 from monarch.stores.base import NotStored

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from monarch.backups.catalog import Backup, BackupCatalog
 from monarch.backups.reader import BrokenBackup, require_restorable, verify
-from monarch.databases.base import CopiedCollection
 from monarch.databases.environment import Environment
+from monarch.databases.transfer import CopiedCollection
 from monarch.errors import StoreError, UsageError
 from monarch.progress import Progress
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import IO, Any, cast
 
-from monarch.databases.base import FileSet
+from monarch.databases.transfer import FileSet
 from monarch.errors import DamagedError
 from monarch.stores.base import Store
 from monarch.stores.seekable import Seekable

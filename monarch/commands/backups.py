@@ -70,14 +70,14 @@ def _show_taken(taken: BackupResult, as_json: bool) -> None:
                 "name": taken.name,
                 "place": taken.place,
                 **_members(manifest),
-                "seconds": taken.seconds,
-                "collections": [vars(copied) for copied in taken.collections],
+                "seconds": taken.transfer.seconds,
+                "collections": [vars(copied) for copied in taken.transfer.collections],
             }
         )
         return
-    print_copied(taken.collections)
-    what = f"{summary(taken.collections)}, compressed to {size(manifest.size)}"
-    took = f"in {duration(taken.seconds)}, by {engine_label(manifest.engine, manifest.versions)}"
+    print_copied(taken.transfer.collections)
+    what = f"{summary(taken.transfer.collections)}, compressed to {size(manifest.size)}"
+    took = f"in {duration(taken.transfer.seconds)}, by {engine_label(manifest.engine, manifest.versions)}"
     click.echo(f"Backed up {manifest.environment} as {taken.name}: {what}, {took}.")
     click.echo(f"It is in {taken.place}. To restore it: monarch restore {shell(taken.name)}:ENVIRONMENT")
 

@@ -15,7 +15,8 @@ from monarch.commands.parsing.arguments import engine_option, json_option, query
 from monarch.commands.parsing.pairs import ENVIRONMENTS, Pair
 
 if TYPE_CHECKING:
-    from monarch.copies.copy import CopyPlan, CopyResult
+    from monarch.copies.copy import CopyPlan
+    from monarch.copies.transfer import TransferResult
 
 
 @click.command("copy_db")
@@ -86,7 +87,7 @@ def _show_plan(plan: CopyPlan, pair: Pair, as_json: bool) -> None:
     click.echo("Nothing was changed.")
 
 
-def _show_result(result: CopyResult, pair: Pair, as_json: bool) -> None:
+def _show_result(result: TransferResult, pair: Pair, as_json: bool) -> None:
     if as_json:
         print_json(
             {

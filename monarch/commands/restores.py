@@ -15,7 +15,7 @@ from monarch.commands.parsing.pairs import BACKUP_AND_ENVIRONMENT, Pair
 
 if TYPE_CHECKING:
     from monarch.backups.catalog import Backup
-    from monarch.backups.restore import RestoreResult
+    from monarch.copies.transfer import TransferResult
 
 
 @click.command("restore")
@@ -47,7 +47,7 @@ def restore(pair: Pair, engine: str, in_place: bool, as_json: bool, yes: bool) -
     confirm(f"Replace {where} by {_description(backup)}{first}: are you SURE?", yes)
     with ProgressBar() as bar:
         restored = project.restore(backup, pair.target, engine=engine, in_place=in_place, progress=bar)
-    _show(restored, pair.target, as_json)
+    _show(backup, restored, pair.target, as_json)
 
 
 def _description(backup: Backup) -> str:
@@ -57,12 +57,12 @@ def _description(backup: Backup) -> str:
     return f"{backup.name}{of}, taken {backup.taken_at:%Y-%m-%d %H:%M} UTC"
 
 
-def _show(restored: RestoreResult, environment: str, as_json: bool) -> None:
+def _show(backup: Backup, restored: TransferResult, environment: str, as_json: bool) -> None:
     if as_json:
         print_json(
             {
-                "backup": restored.backup.name,
-                "archive": restored.backup.archive,
+                "backup": backup.name,
+                "archive": backup.archive,
                 "to": environment,
                 "engine": restored.engine,
                 "versions": restored.versions,
@@ -73,4 +73,4 @@ def _show(restored: RestoreResult, environment: str, as_json: bool) -> None:
         return
     print_copied(restored.collections)
     took = f"in {duration(restored.seconds)}, by {engine_label(restored.engine, restored.versions)}"
-    click.echo(f"Restored {restored.backup.name} to {environment}: {summary(restored.collections)} {took}.")
+    click.echo(f"Restored {backup.name} to {environment}: {summary(restored.collections)} {took}.")

@@ -1,28 +1,43 @@
-"""Copying one database into another: what is asked first, and what is never done."""
+"""Copy the database of one environment into that of another."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from monarch.copies.subset import SubsetRequest
+from monarch.copies.transfer import (
+    DatabaseSink,
+    Interruption,
+    Transfer,
+    TransferResult,
+    report_interruption,
+    same_database,
+)
 from monarch.databases import open_database, require_transfers
-from monarch.databases.base import CollectionSummary, CopiedCollection, Database, Engine, Source
 from monarch.databases.environment import Environment
 from monarch.databases.history import IncompleteDatabase
 from monarch.databases.selection import Selection
-from monarch.errors import MonarchError, RunInterrupted, UsageError
+from monarch.databases.transfer import (
+    CollectionSummary,
+    Engine,
+    Source,
+    TransferDatabase,
+    Transform,
+    as_transfer_database,
+)
+from monarch.errors import MonarchError, UsageError
 from monarch.progress import SILENT, Progress
 
 
 @dataclass(frozen=True)
 class CopyPlan:
-    """What a copy would bring and what would go from the target, which changes nothing.
+    """What a copy would write into the target (``comes``), and what would be replaced or dropped (``goes``).
 
-    ``unfinished`` tells in words of an earlier copy into the target that was cut off.
+    ``unfinished`` describes an earlier copy into the target that was cut off; None if there is none.
     """
 
     engine: str
@@ -33,34 +48,28 @@ class CopyPlan:
 
 
 @dataclass(frozen=True)
-class CopyResult:
-    """What a copy has brought. ``seconds`` are of all of it, the swap included."""
-
-    engine: str
-    versions: tuple[str, ...]
-    collections: tuple[CopiedCollection, ...]
-    seconds: float
-
-
-@dataclass(frozen=True)
 class Copy:
-    """A copy of ``source``, or a ``selection`` of it, into ``target``; people call them by ``names``."""
+    """A copy of the open database ``source``, or of a ``selection`` of it, into the open ``target``.
 
-    source: Database
-    target: Database
+    ``names`` are those of the two environments. ``allow_empty`` allows a source without collections.
+    """
+
+    source: TransferDatabase
+    target: TransferDatabase
     names: tuple[str, str]
     engine: Engine
     allow_empty: bool = False
     selection: Selection | None = None
+    transforms: tuple[Transform, ...] = ()
 
     def plan(self) -> CopyPlan:
-        """What `run` would do. Writes nothing.
+        """Return what `run` would do. Writes nothing.
 
         :raises UsageError: if both are the same database.
-        :raises MonarchError: if the source holds nothing, or is not whole.
+        :raises MonarchError: if the source holds nothing, or is incomplete.
         """
-        comes = self._checked().held
-        goes = self.target.dump(self.engine).held
+        comes = self._checked_source().summaries
+        goes = self.target.read(self.engine).summaries
         unfinished = None
         try:
             self.target.require_whole()
@@ -68,63 +77,42 @@ class Copy:
             unfinished = error.message
         return CopyPlan(self.engine.name, self.engine.versions, comes, goes, unfinished)
 
-    def run(self, *, in_place: bool = False, progress: Progress = SILENT) -> CopyResult:
-        """Let ``target`` hold what ``source`` holds, and nothing else.
+    def run(
+        self, interruption: Interruption, *, in_place: bool = False, progress: Progress = SILENT
+    ) -> TransferResult:
+        """Replace the contents of ``target`` by those of ``source``.
 
         :raises LockedError: if another run holds the target.
         :raises UsageError: if both are the same database.
-        :raises MonarchError: if the source holds nothing, or is not whole.
-        :raises ServerError: if it does not come to its end; until the swap the target is as it was.
+        :raises MonarchError: if the source holds nothing, or is incomplete.
+        :raises ServerError: if the copy does not finish; until the swap the target is as it was.
         """
         began = time.monotonic()
-        done: list[tuple[CopiedCollection, ...]] = []
-        try:
-            self._replace(done, in_place, progress)
-        except KeyboardInterrupt as error:
-            # Not while it was built or swapped, of which the error would have told.
-            raise interrupted(self.names[1], done=bool(done)) from error
-        return CopyResult(self.engine.name, self.engine.versions, done[0], round(time.monotonic() - began, 3))
+        name = self.names[1]
+        source = self._checked_source()
+        sink = DatabaseSink(
+            self.target,
+            name,
+            purpose=f"copy_db {self.names[0]}:{name}",
+            completed=f"the copy into {name!r} was complete",
+            source_name=self.names[0],
+            source_database=self.source,
+            in_place=in_place,
+        )
+        opened = nullcontext(source)
+        return Transfer(lambda: opened, sink, self.engine, interruption, began, self.transforms).run(progress)
 
-    def _replace(self, done: list[tuple[CopiedCollection, ...]], in_place: bool, progress: Progress) -> None:
-        """Do it; what has been swapped in stands in ``done``, whatever comes after."""
-        dump = self._checked()
-        purpose = f"copy_db {self.names[0]}:{self.names[1]}" + (" --in-place" if in_place else "")
-        with self.target.lease(purpose) as lease:
-            # Told by the lease itself, whatever proxies and names stand between us and the servers.
-            if self.source.sees(lease):
-                raise self._same()
-            mended = self.target.mend(lease, emptied_is_fine=True)
-            if mended is not None:
-                progress.mended(mended)
-            copied = self.target.replace(
-                dump, self.engine, lease, purpose, in_place=in_place, progress=progress
-            )
-            done.append(copied)
-
-    def _checked(self) -> Source:
+    def _checked_source(self) -> Source:
         if self.source.is_same_as(self.target):
-            raise self._same()
+            raise same_database(*self.names)
         self.source.require_whole()
-        dump = self.source.dump(self.engine, self.selection)
-        if not dump.held and not self.allow_empty:
+        source = self.source.read(self.engine, self.selection)
+        if not source.summaries and not self.allow_empty:
             raise MonarchError(
                 f"{self.names[0]!r} holds no collections: there is nothing to copy.",
-                "Is its 'db_name' right? To make the target as empty as that, say --allow-empty.",
+                "Check its 'db_name'. To empty the target as well, use --allow-empty.",
             )
-        return dump
-
-    def _same(self) -> UsageError:
-        return UsageError(
-            f"{self.names[0]!r} and {self.names[1]!r} are the same database.",
-            "Nothing was changed. Look at their 'host' and 'db_name' in migrations/settings.py.",
-        )
-
-
-def interrupted(target: str, *, done: bool) -> RunInterrupted:
-    """What to tell somebody who has interrupted a copy before it began to change ``target``, or after it."""
-    if done:
-        return RunInterrupted(f"Interrupted, but by then the copy into {target!r} was complete.")
-    return RunInterrupted(f"Interrupted. {target!r} is as it was.")
+        return source
 
 
 def require_two(source: str, target: str) -> None:
@@ -152,23 +140,25 @@ class CopyRequest:
         with self._open(progress) as copy:
             return copy.plan()
 
-    def run(self, *, in_place: bool, progress: Progress) -> CopyResult:
-        """See `Copy.run`."""
-        result: CopyResult | None = None
-        try:
-            with self._open(progress) as copy:
-                result = copy.run(in_place=in_place, progress=progress)
-        except KeyboardInterrupt as error:  # while connecting or disconnecting
-            raise interrupted(self.target.name, done=result is not None) from error
-        return result
+    def run(self, *, in_place: bool, progress: Progress) -> TransferResult:
+        """See `Copy.run`.
+
+        :raises RunInterrupted: on Ctrl-C or a signal, saying what has become of the target.
+        """
+        with (
+            report_interruption(f"{self.target.name!r} is as it was.") as interruption,
+            self._open(progress) as copy,
+        ):
+            return copy.run(interruption, in_place=in_place, progress=progress)
 
     @contextmanager
     def _open(self, progress: Progress) -> Iterator[Copy]:
         require_transfers(*((end.kind, repr(end.name)) for end in (self.source, self.target)))
         with (
-            open_database(self.source, self.root, progress) as source,
-            open_database(self.target, self.root, progress) as target,
+            open_database(self.source, self.root, progress) as opened,
+            open_database(self.target, self.root, progress) as opened_target,
         ):
+            source, target = as_transfer_database(opened), as_transfer_database(opened_target)
             engine = target.choose_engine(self.subset.engine(self.engine, self.source))
             evaluated = self.subset.evaluate(self.root, self.source, source, progress)
             selection = evaluated.selection if evaluated else None

@@ -14,9 +14,10 @@ from monarch.errors import DamagedError, UsageError
 from monarch.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from monarch.databases.base import ArchiveSource, CollectionSummary, Database, FileSet
+    from monarch.databases.base import Database
     from monarch.databases.environment import Environment
     from monarch.databases.kinds import DatabaseKind
+    from monarch.databases.transfer import ArchiveSource, CollectionSummary, FileSet
     from monarch.system.streams import Stream
 
 # One line for each kind: its name in settings and manifests, and the module that defines it as `KIND`.

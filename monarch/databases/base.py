@@ -1,4 +1,4 @@
-"""The seam between the domain and a kind of database."""
+"""What migrations need of a kind of database; `monarch.databases.transfer` is what transfers need."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from typing import Any, ClassVar
 
 from monarch.databases.history import HistoryReader, HistoryWriter, ScanPosition
 from monarch.databases.lease import Holder, Lease
-from monarch.databases.selection import Selection
-from monarch.progress import Progress
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
-from monarch.system.streams import Sink, Stream
 
 
 @dataclass(frozen=True)
@@ -22,99 +19,6 @@ class Contents:
 
     collections: int
     documents: int
-
-
-@dataclass(frozen=True)
-class CollectionSummary:
-    """One collection of a database, as the server counts it; ``bytes`` are those of its documents.
-
-    ``kind`` is "collection", "view" or "timeseries". Of a time series, buckets are counted.
-    """
-
-    name: str
-    kind: str
-    documents: int
-    bytes: int
-    indexes: int
-
-
-@dataclass(frozen=True)
-class CopiedCollection(CollectionSummary):
-    """One collection as it was copied, and how long it took from its first document to its last index."""
-
-    seconds: float
-
-
-class Engine(ABC):
-    """A way to move documents. ``name`` is what people choose it by."""
-
-    name: ClassVar[str]
-
-    @property
-    @abstractmethod
-    def versions(self) -> tuple[str, ...]:
-        """The programs it uses with their versions, for people."""
-
-
-class Source(ABC):
-    """What one database holds, to be read once."""
-
-    @property
-    @abstractmethod
-    def held(self) -> tuple[CollectionSummary, ...]:
-        """The collections that it holds, in order of their names."""
-
-
-class LiveSource(Source):
-    """What a database holds that is open."""
-
-    @property
-    @abstractmethod
-    def server(self) -> str:
-        """The server with its version, for people."""
-
-    @property
-    @abstractmethod
-    def filters(self) -> tuple[str, ...]:
-        """By which filters it was selected, in words without their values; none if it is whole."""
-
-    @property
-    @abstractmethod
-    def one_moment(self) -> bool:
-        """Whether all that has been read of it is as it was at one moment."""
-
-    @abstractmethod
-    def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:
-        """Write all of it into ``sink``, as an archive; what that was.
-
-        :raises ServerError: if it cannot be read to its end, or was another thing at the end.
-        """
-
-
-class ArchiveSource(Source):
-    """What an archive holds."""
-
-    @abstractmethod
-    def read_through(self, progress: Progress) -> tuple[CopiedCollection, ...]:
-        """Read all of it; what that was.
-
-        :raises DamagedError: if anything of it is not as it should be.
-        """
-
-
-class FileSet(ABC):
-    """Files by name, in no folder, of which nothing is known but that they belong together."""
-
-    @abstractmethod
-    def sizes(self) -> dict[str, int]:
-        """Their names, and how many bytes each has."""
-
-    @abstractmethod
-    def open(self, name: str) -> AbstractContextManager[Stream]:
-        """Read one of them.
-
-        :raises DamagedError: in reading, if it is not as it was written.
-        """
 
 
 class Transaction(ABC):
@@ -174,8 +78,9 @@ class MigrationClient(ABC):
 class Database(ABC):
     """One open database. Every method raises `ServerError` where the server fails or refuses."""
 
-    # What `monarch.databases.KINDS` calls it.
+    # Its name in `monarch.databases.KINDS`, and its name for people.
     kind: ClassVar[str]
+    title: ClassVar[str]
 
     @property
     @abstractmethod
@@ -211,13 +116,6 @@ class Database(ABC):
         """Whether its server has transactions."""
 
     @abstractmethod
-    def fingerprint(self) -> Mapping[str, object]:
-        """Something that is another for every collection, by its name, as soon as anything in it is.
-
-        Monarch's own and the histories are left out.
-        """
-
-    @abstractmethod
     def lease(self, purpose: str, origin: Origin = UNKNOWN_ORIGIN) -> AbstractContextManager[Lease]:
         """Be the only one to change it while the context lasts.
 
@@ -237,55 +135,3 @@ class Database(ABC):
     @abstractmethod
     def sees(self, lease: Lease) -> bool:
         """Whether ``lease`` is of this database."""
-
-    @abstractmethod
-    def mend(self, lease: Lease, *, emptied_is_fine: bool = False) -> str | None:
-        """Finish or undo what a run that was cut off has left; what that was, in words, or None.
-
-        :raises MonarchError: if the database was emptied for a copy in place that did not end, unless
-            that is fine because it is about to be filled.
-        """
-
-    @abstractmethod
-    def require_whole(self) -> None:
-        """Write nothing, and see that nothing is to be mended.
-
-        :raises MonarchError: if something is, saying how.
-        """
-
-    @abstractmethod
-    def choose_engine(self, wanted: str) -> Engine:
-        """The engine called ``wanted``; of ``auto`` the best that works on this machine.
-
-        :raises UsageError: if it does not work here, with how to make it.
-        """
-
-    @abstractmethod
-    def dump(self, engine: Engine, selection: Selection | None = None) -> LiveSource:
-        """What it holds now, or the part of that in ``selection``, as ``engine`` reads it.
-
-        Nothing but the catalog is read before it is used, and what is needed to find out what is selected.
-
-        :raises UsageError: if ``selection`` names what is not there.
-        :raises MonarchError: if a query of it cannot be understood.
-        """
-
-    @abstractmethod
-    def replace(
-        self,
-        dump: Source,
-        engine: Engine,
-        lease: Lease,
-        purpose: str,
-        *,
-        in_place: bool = False,
-        progress: Progress,
-    ) -> tuple[CopiedCollection, ...]:
-        """Let it hold what ``dump`` holds, and nothing else, written by ``engine``.
-
-        The new collections are built beside the old ones, compared with what came, and swapped in;
-        until the swap, everything is as it was. A swap that is cut off is finished by `mend`. With
-        ``in_place`` the old ones are dropped first, which needs less room and has no way back.
-
-        :raises ServerError: if a document is refused, or something has not arrived as it was.
-        """

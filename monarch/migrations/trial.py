@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from monarch.copies.copy import Copy
+from monarch.copies.transfer import report_interruption
 from monarch.databases import open_database
-from monarch.databases.base import Database, Engine
+from monarch.databases.base import Database
 from monarch.databases.environment import Environment
 from monarch.databases.history import MigrationState
+from monarch.databases.transfer import TransferDatabase, as_transfer_database
 from monarch.errors import MigrationError, MonarchError
 from monarch.migrations.executor import MigrationResult
 from monarch.migrations.files import MigrationFile, find_migration
@@ -125,15 +127,18 @@ def verify_migration(
         open_database(environment, root, progress) as source,
         open_scratch(root, files, environment) as scratch,
     ):
-        return _run_twice(file, source, scratch, scratch.opened.choose_engine(engine), progress)
+        return _run_twice(file, as_transfer_database(source), scratch, engine, progress)
 
 
 def _run_twice(
-    file: MigrationFile, source: Database, scratch: TrialDatabase, engine: Engine, progress: Progress
+    file: MigrationFile, source: TransferDatabase, scratch: TrialDatabase, engine: str, progress: Progress
 ) -> TrialResult:
     name = scratch.environment.name
     names = (name, "a scratch copy")
-    Copy(source, scratch.opened, names, engine, allow_empty=True).run(progress=progress)
+    target = as_transfer_database(scratch.opened)
+    with report_interruption(f"{name!r} is as it was.") as interruption:
+        copy = Copy(source, target, names, target.choose_engine(engine), allow_empty=True)
+        copy.run(interruption, progress=progress)
     progress.phase("migrating")
     record = scratch.opened.history.read().get(file.key)
     had_run = record is not None and record.state is MigrationState.COMPLETED
@@ -150,12 +155,13 @@ def _run_twice(
 
 
 def _again(scratch: TrialDatabase, file: MigrationFile, first: MigrationResult) -> TrialResult:
-    before = scratch.opened.fingerprint()
+    database = as_transfer_database(scratch.opened)
+    before = database.fingerprint()
     second, failed = None, None
     try:
         second = scratch.migrate_one(file.key)
     except MigrationError as error:
         failed = error.message
-    after = scratch.opened.fingerprint()
+    after = database.fingerprint()
     changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
     return TrialResult(file.key, first, second, tuple(changed), failed)

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from monarch.databases.base import Database
 from monarch.databases.history import IncompleteDatabase, Record
 from monarch.databases.lease import Lease, LeaseHeld
+from monarch.databases.transfer import TransferDatabase
 from monarch.errors import DeadlineReached, ServerError
 from monarch.progress import Progress
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
@@ -64,9 +65,9 @@ def hold(
             nap = pause * random.uniform(0.5, 1.5)
             time.sleep(nap if left is None else min(nap, left))
             pause = min(pause * 1.5, _LONGEST_PAUSE)
-        mended = database.mend(lease)
-        if mended is not None:
-            progress.mended(mended)
+        recovered = database.recover(lease) if isinstance(database, TransferDatabase) else None
+        if recovered is not None:
+            progress.recovered(recovered)
         yield lease
 
 

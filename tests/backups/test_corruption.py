@@ -28,9 +28,9 @@ from monarch.backups.catalog import Backup, BackupCatalog, BackupState
 from monarch.backups.codecs import CODECS
 from monarch.backups.manifest import Manifest
 from monarch.backups.reader import BrokenBackup, verify
-from monarch.databases.base import CollectionSummary
 from monarch.databases.history import IncompleteDatabase
 from monarch.databases.mongo.archive import TERMINATOR
+from monarch.databases.transfer import CollectionSummary
 from monarch.errors import DamagedError
 from monarch.stores.base import Store, StoredFile, Upload
 from monarch.stores.local.store import LocalStore

@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 
 from monarch.backups.manifest import Manifest, NewerFormat
-from monarch.databases.base import CollectionSummary
+from monarch.databases.transfer import CollectionSummary
 from monarch.errors import DamagedError
 
 MANIFEST = Manifest(

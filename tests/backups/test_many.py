@@ -16,7 +16,7 @@ import pytest
 
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import MANIFEST, archive_name
-from monarch.databases.base import CollectionSummary
+from monarch.databases.transfer import CollectionSummary
 from tests.support.runs.shell import MONARCH, Folder
 
 FEW, MANY = 10, 10_000

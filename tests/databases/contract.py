@@ -183,8 +183,3 @@ class DatabaseContract(ABC):
             assert other.sees(lease)
         assert not other.sees(lease)
         assert database.is_same_as(other)
-
-    def test_there_is_nothing_to_mend_in_what_is_whole(self, database: Database) -> None:
-        database.require_whole()
-        with database.lease("a thing") as lease:
-            assert database.mend(lease) is None

@@ -16,7 +16,8 @@ from monarch.backups.catalog import BackupCatalog, BackupState
 from monarch.backups.codecs import CODECS
 from monarch.backups.create import BackupCreation, BackupResult
 from monarch.backups.reader import verify
-from monarch.databases.base import Database
+from monarch.copies.transfer import report_interruption
+from monarch.databases.transfer import TransferDatabase, as_transfer_database
 from monarch.errors import MonarchError, RunInterrupted, StoreError
 from monarch.stores.base import Store
 from monarch.stores.local.store import LocalStore
@@ -173,13 +174,14 @@ def take(project: Folder, store: Faulty) -> Iterator[Callable[[], BackupResult]]
     source = random.Random(3)
     project.database.users.insert_many({"_id": n, "pad": source.randbytes(BYTES)} for n in range(DOCUMENTS))
     with Project(project.path).open("dev") as database:
-        yield lambda: taking(database, store).run()
+        yield lambda: take_backup(as_transfer_database(database), store)
 
 
-def taking(database: Database, store: Store) -> BackupCreation:
-    return BackupCreation(
-        database, "dev", "app", database.choose_engine("native"), store, "app", CODECS["gz"], 1
-    )
+def take_backup(database: TransferDatabase, store: Store) -> BackupResult:
+    native = database.choose_engine("native")
+    with report_interruption("Nothing was kept of the backup.") as interruption:
+        creation = BackupCreation(database, "dev", "app", native, store, "app", CODECS["gz"], 1)
+        return creation.run(interruption)
 
 
 def states(store: Faulty) -> set[BackupState]:

@@ -12,7 +12,7 @@ from monarch.commands.console.terminal import columns
 from monarch.commands.console.text import count, duration, printable, shorten, size, width
 
 if TYPE_CHECKING:
-    from monarch.databases.base import CollectionSummary, CopiedCollection
+    from monarch.databases.transfer import CollectionSummary, CopiedCollection
 
 # Leaves room for the other columns in a terminal of the usual width.
 _WIDEST = 36

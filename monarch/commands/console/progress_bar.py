@@ -45,9 +45,9 @@ class ProgressBar(ProgressLines):
         self.clear()
         super().waiting(why)
 
-    def mended(self, what: str) -> None:
+    def recovered(self, what: str) -> None:
         self.clear()
-        super().mended(what)
+        super().recovered(what)
 
     def noted(self, what: str) -> None:
         self.clear()

@@ -19,7 +19,7 @@ class ProgressLines(Progress):
     def waiting(self, why: str) -> None:
         click.echo(f"Waiting: {why} …", err=True)
 
-    def mended(self, what: str) -> None:
+    def recovered(self, what: str) -> None:
         click.echo(f"Note: {what}.", err=True)
 
     def noted(self, what: str) -> None:

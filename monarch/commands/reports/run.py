@@ -59,7 +59,7 @@ class Events(Progress):
     def waiting(self, why: str) -> None:
         self.write("waiting", why=why)
 
-    def mended(self, what: str) -> None:
+    def recovered(self, what: str) -> None:
         self.write("mended", what=what)
 
     def noted(self, what: str) -> None:

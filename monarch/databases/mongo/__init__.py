@@ -12,8 +12,9 @@ from monarch.databases.kinds import DatabaseKind
 from monarch.errors import ServerError
 
 if TYPE_CHECKING:
-    from monarch.databases.base import ArchiveSource, CollectionSummary, Database, FileSet
+    from monarch.databases.base import Database
     from monarch.databases.migration import Migration
+    from monarch.databases.transfer import ArchiveSource, CollectionSummary, FileSet
     from monarch.progress import Progress
     from monarch.system.streams import Stream
 

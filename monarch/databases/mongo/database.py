@@ -6,15 +6,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
-from monarch.databases.base import (
-    Contents,
-    CopiedCollection,
-    Database,
-    Engine,
-    LiveSource,
-    MigrationClient,
-    Source,
-)
+from monarch.databases.base import Contents, Database, MigrationClient
 from monarch.databases.environment import Environment
 from monarch.databases.history import HistoryWriter
 from monarch.databases.lease import Holder, Lease
@@ -25,17 +17,19 @@ from monarch.databases.mongo.handle import DatabaseHandle
 from monarch.databases.mongo.history.reader import MongoHistoryReader
 from monarch.databases.mongo.swap_state import unfinished
 from monarch.databases.selection import Selection
+from monarch.databases.transfer import CopiedCollection, Engine, LiveSource, Source, TransferDatabase
 from monarch.progress import Progress
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 
 
-class MongoDatabase(Database):
+class MongoDatabase(TransferDatabase):
     """The database of one environment, through a connected pymongo client.
 
     What copies needs is imported when it is used: most commands do without.
     """
 
     kind = "mongo"
+    title = "MongoDB"
 
     def __init__(self, environment: Environment, client: Client) -> None:
         self._environment = environment
@@ -70,7 +64,8 @@ class MongoDatabase(Database):
             self._client.drop_database(self._environment.db_name)
 
     def is_same_as(self, other: Database) -> bool:
-        assert isinstance(other, MongoDatabase)
+        if not isinstance(other, MongoDatabase):
+            return False
         if self._environment.db_name.casefold() != other._environment.db_name.casefold():
             return False
         ours, theirs = self._identities(), other._identities()
@@ -121,10 +116,10 @@ class MongoDatabase(Database):
 
         return take_fingerprint(self._endpoint.on_primary())
 
-    def mend(self, lease: Lease, *, emptied_is_fine: bool = False) -> str | None:
-        from monarch.databases.mongo.swap.log import mend
+    def recover(self, lease: Lease, *, refilling: bool = False) -> str | None:
+        from monarch.databases.mongo.swap.log import recover
 
-        return mend(self._endpoint.on_primary(), lease, emptied_is_fine=emptied_is_fine)
+        return recover(self._endpoint.on_primary(), lease, refilling=refilling)
 
     def require_whole(self) -> None:
         from monarch.databases.mongo.swap.log import read_head
@@ -133,21 +128,20 @@ class MongoDatabase(Database):
         if head is not None:
             raise unfinished(self._environment.name, head)
 
-    def choose_engine(self, wanted: str) -> Engine:
+    def choose_engine(self, name: str) -> Engine:
         from monarch.databases.mongo.engines import choose_engine
 
-        return choose_engine(wanted)
+        return choose_engine(name)
 
-    def dump(self, engine: Engine, selection: Selection | None = None) -> LiveSource:
-        from monarch.databases.mongo.engines.base import MongoEngine
+    def read(self, engine: Engine, selection: Selection | None = None) -> LiveSource:
+        from monarch.databases.mongo.engines.base import require_mongo_engine
         from monarch.databases.mongo.sources.server import MongoServerSource
 
-        assert isinstance(engine, MongoEngine)
-        return MongoServerSource(self._endpoint, engine, selection)
+        return MongoServerSource(self._endpoint, require_mongo_engine(engine), selection)
 
     def replace(
         self,
-        dump: Source,
+        source: Source,
         engine: Engine,
         lease: Lease,
         purpose: str,
@@ -155,11 +149,10 @@ class MongoDatabase(Database):
         in_place: bool = False,
         progress: Progress,
     ) -> tuple[CopiedCollection, ...]:
-        from monarch.databases.mongo.engines.base import MongoEngine
-        from monarch.databases.mongo.sources.base import MongoSource
+        from monarch.databases.mongo.engines.base import require_mongo_engine
+        from monarch.databases.mongo.sources.base import require_mongo_source
         from monarch.databases.mongo.swap.replace import Replacement
 
-        assert isinstance(dump, MongoSource)
-        assert isinstance(engine, MongoEngine)
-        replacement = Replacement(self._endpoint.on_primary(), lease, engine, progress, purpose)
-        return replacement.run(dump, in_place=in_place)
+        writing = require_mongo_engine(engine)
+        replacement = Replacement(self._endpoint.on_primary(), lease, writing, progress, purpose)
+        return replacement.run(require_mongo_source(source), in_place=in_place)

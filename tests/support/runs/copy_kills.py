@@ -99,7 +99,7 @@ class Told(Progress):
     def __init__(self) -> None:
         self.said: list[str] = []
 
-    def mended(self, what: str) -> None:
+    def recovered(self, what: str) -> None:
         self.said.append(what)
 
 

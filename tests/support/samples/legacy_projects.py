@@ -13,7 +13,7 @@ import pytest
 from pymongo.database import Database
 
 from monarch import Project
-from monarch.backups.restore import RestoreResult
+from monarch.copies.transfer import TransferResult
 from monarch.errors import MonarchError
 from tests.databases.mongo.engines.test_pairs import scratch
 from tests.support.runs.shell import Folder
@@ -45,7 +45,7 @@ class Kept:
     folder: Path
     target: Database[dict[str, Any]]
 
-    def restore(self, files: Mapping[str, bytes | str] | bytes, engine: str = "native") -> RestoreResult:
+    def restore(self, files: Mapping[str, bytes | str] | bytes, engine: str = "native") -> TransferResult:
         data = files if isinstance(files, bytes) else packed(files)
         (self.folder / "backups" / NAME).write_bytes(data)
         return Project(self.folder).restore(NAME, "dev", engine=engine)

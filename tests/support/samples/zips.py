@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 
 from monarch.backups.zip_v01 import ZippedFiles
-from monarch.databases.base import FileSet
+from monarch.databases.transfer import FileSet
 from tests.support.stores.memory import MemoryStore
 
 NAME = "app__2014_05_29.dmp.zip"

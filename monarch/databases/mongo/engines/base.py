@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from monarch.databases.base import Engine
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.handle import DatabaseHandle
 from monarch.databases.mongo.stream.batches import Piece
 from monarch.databases.mongo.stream.snapshot import Snapshot
+from monarch.databases.transfer import Engine
+from monarch.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -90,3 +91,15 @@ class MongoEngine(Engine):
 
         The context's end without `Writer.finish` stops what still runs; what has been written stays.
         """
+
+
+def require_mongo_engine(engine: Engine) -> MongoEngine:
+    """``engine`` as one that moves documents of MongoDB.
+
+    :raises UsageError: if it is one of another kind of database.
+    """
+    if not isinstance(engine, MongoEngine):
+        raise UsageError(
+            f"The engine {engine.name!r} does not work with MongoDB.", "Choose one with --engine."
+        )
+    return engine

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
-from monarch.databases.base import ArchiveSource, CollectionSummary, CopiedCollection
 from monarch.databases.mongo.archive import ArchiveError
 from monarch.databases.mongo.archive.reader import ArchiveReader
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.sources.base import MongoSource, unwatched
 from monarch.databases.mongo.stream.batches import Batch, Piece
+from monarch.databases.transfer import ArchiveSource, CollectionSummary, CopiedCollection
 from monarch.errors import ServerError
 from monarch.progress import Progress
 from monarch.system.streams import Stream
@@ -27,14 +27,14 @@ class MongoArchiveSource(MongoSource, ArchiveSource):
         self._expected = {held.name: held for held in expected}
         collections = self._reader.prelude.collections
         self.collections = tuple(self._sized(collection) for collection in collections)
-        if self.held != tuple(sorted(expected, key=lambda held: held.name)):
+        if self.summaries != tuple(sorted(expected, key=lambda held: held.name)):
             raise ArchiveError("The archive holds other collections than its manifest says.")
         self._came = dict.fromkeys((one.data_name for one in self.collections if one.kind != "view"), (0, 0))
 
     def take_series_as_documents(self) -> None:
         refuse_series_as_documents(self.collections)
 
-    def pieces(self, alive: Callable[[], None]) -> AbstractContextManager[Iterator[Piece]]:
+    def _pieces(self, alive: Callable[[], None]) -> AbstractContextManager[Iterator[Piece]]:
         @contextmanager
         def reading() -> Iterator[Iterator[Piece]]:
             yield self._counted()

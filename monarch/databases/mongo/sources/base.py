@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from typing import ClassVar
+from contextlib import AbstractContextManager, contextmanager
+from typing import ClassVar, Self
 
-from monarch.databases.base import CollectionSummary, Source
 from monarch.databases.mongo.catalog.model import Collection
-from monarch.databases.mongo.stream.batches import Piece
+from monarch.databases.mongo.stream.batches import Batch, Piece, measure_documents
 from monarch.databases.mongo.stream.counts import Counts
+from monarch.databases.transfer import CollectionSummary, Source, Transform
+from monarch.errors import MonarchError, UsageError
 from monarch.progress import Progress
 
 
@@ -20,11 +22,39 @@ class MongoSource(Source):
     ``collections`` are what it holds. ``deed`` says for people what is done when it is put into a database.
     """
 
+    kind = "mongo"
+    title = "MongoDB"
     deed: ClassVar[str]
     collections: tuple[Collection, ...]
+    _transforms: tuple[Transform, ...] = ()
+
+    def transformed(self, transforms: tuple[Transform, ...]) -> Self:
+        """See `Source.transformed`. Its bytes are counted before the transforms, its documents may grow."""
+        changed = copy.copy(self)
+        changed._transforms = (*self._transforms, *transforms)
+        return changed
+
+    def pieces(self, alive: Callable[[], None]) -> AbstractContextManager[Iterator[Piece]]:
+        """All documents, transformed; see `MongoEngine.read`."""
+        return self._transformed(alive) if self._transforms else self._pieces(alive)
+
+    @contextmanager
+    def _transformed(self, alive: Callable[[], None]) -> Iterator[Iterator[Piece]]:
+        with self._pieces(alive) as pieces:
+            yield (self._transform(piece) if isinstance(piece, Batch) else piece for piece in pieces)
+
+    def _transform(self, batch: Batch) -> Batch:
+        payload = batch.payload
+        for transform in self._transforms:
+            payload = transform(batch.collection, payload)
+        if measure_documents(payload, 0) != (len(payload), batch.count):
+            raise MonarchError(
+                f"A transform of {batch.collection!r} returned other than {batch.count:,} whole documents."
+            )
+        return Batch(batch.collection, payload, batch.count)
 
     @property
-    def held(self) -> tuple[CollectionSummary, ...]:
+    def summaries(self) -> tuple[CollectionSummary, ...]:
         return tuple(as_held(collection) for collection in self.collections)
 
     @abstractmethod
@@ -35,8 +65,8 @@ class MongoSource(Source):
         """
 
     @abstractmethod
-    def pieces(self, alive: Callable[[], None]) -> AbstractContextManager[Iterator[Piece]]:
-        """All documents; see `MongoEngine.read`."""
+    def _pieces(self, alive: Callable[[], None]) -> AbstractContextManager[Iterator[Piece]]:
+        """All documents as they are read; see `MongoEngine.read`."""
 
     @abstractmethod
     def check(self) -> None:
@@ -47,7 +77,7 @@ class MongoSource(Source):
 
     def expect(self, phase: str, progress: Progress) -> Counts:
         """Tell that a phase begins in which all of it comes by; the tallies that count it."""
-        held = self.held
+        held = self.summaries
         progress.phase(phase)
         progress.expects(sum(one.documents for one in held), sum(one.bytes for one in held))
         return Counts(self.collections, progress)
@@ -62,3 +92,13 @@ def as_held(collection: Collection) -> CollectionSummary:
 
 def unwatched() -> None:
     """For `MongoSource.pieces` where nobody holds anything that could be lost meanwhile."""
+
+
+def require_mongo_source(source: Source) -> MongoSource:
+    """``source`` as one of MongoDB's documents.
+
+    :raises UsageError: if it is of another kind of database.
+    """
+    if not isinstance(source, MongoSource):
+        raise UsageError(f"{source.title} cannot be written into MongoDB.")
+    return source

@@ -14,7 +14,6 @@ from dataclasses import replace
 
 from bson import json_util
 
-from monarch.databases.base import ArchiveSource, CopiedCollection, FileSet
 from monarch.databases.mongo.archive import ArchiveError
 from monarch.databases.mongo.archive.metadata import collection_name, read_metadata, shorten_error
 from monarch.databases.mongo.archive.prelude import decode
@@ -25,6 +24,7 @@ from monarch.databases.mongo.catalog.read import is_copied
 from monarch.databases.mongo.sources.archive import read_through, refuse_series_as_documents
 from monarch.databases.mongo.sources.base import MongoSource
 from monarch.databases.mongo.stream.batches import Batch, End, Piece, split
+from monarch.databases.transfer import ArchiveSource, CopiedCollection, FileSet
 from monarch.progress import Progress
 
 _DOCUMENTS, _METADATA = ".bson", ".metadata.json"
@@ -65,10 +65,10 @@ class MongoFolderSource(MongoSource, ArchiveSource):
     def take_series_as_documents(self) -> None:
         refuse_series_as_documents(self.collections)
 
-    def pieces(self, alive: Callable[[], None]) -> AbstractContextManager[Iterator[Piece]]:
+    def _pieces(self, alive: Callable[[], None]) -> AbstractContextManager[Iterator[Piece]]:
         @contextmanager
         def reading() -> Iterator[Iterator[Piece]]:
-            yield self._pieces()
+            yield self._read_files()
 
         return reading()
 
@@ -82,7 +82,7 @@ class MongoFolderSource(MongoSource, ArchiveSource):
     def read_through(self, progress: Progress) -> tuple[CopiedCollection, ...]:
         return read_through(self, progress)
 
-    def _pieces(self) -> Iterator[Piece]:
+    def _read_files(self) -> Iterator[Piece]:
         for name, file in self._sources.items():
             for payload, count in self._documents(file):
                 yield Batch(name, payload, count)

@@ -12,7 +12,6 @@ from typing import Any
 from bson import Timestamp
 from pymongo.errors import OperationFailure
 
-from monarch.databases.base import CopiedCollection, LiveSource
 from monarch.databases.mongo.archive.prelude import Prelude
 from monarch.databases.mongo.archive.writer import ArchiveWriter
 from monarch.databases.mongo.catalog.model import Collection
@@ -28,6 +27,7 @@ from monarch.databases.mongo.subset.resolve import Subset
 from monarch.databases.mongo.swap.log import read_head
 from monarch.databases.mongo.swap_state import unfinished
 from monarch.databases.selection import Selection
+from monarch.databases.transfer import CopiedCollection, LiveSource
 from monarch.errors import ServerError
 from monarch.progress import Progress
 from monarch.system.streams import Sink
@@ -77,11 +77,11 @@ class MongoServerSource(MongoSource, LiveSource):
         )
 
     @property
-    def one_moment(self) -> bool:
+    def one_snapshot(self) -> bool:
         return len(self._moments) <= 1 and None not in self._moments
 
     @contextmanager
-    def pieces(self, alive: Callable[[], None]) -> Iterator[Iterator[Piece]]:
+    def _pieces(self, alive: Callable[[], None]) -> Iterator[Iterator[Piece]]:
         with_documents = tuple(one for one in self.collections if one.kind != "view")
         if not fits_snapshot_window(with_documents):
             self._moment = None

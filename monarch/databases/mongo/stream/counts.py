@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from monarch.databases.base import CopiedCollection
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.stream.batches import Batch, Piece
+from monarch.databases.transfer import CopiedCollection
 from monarch.progress import Progress
 
 

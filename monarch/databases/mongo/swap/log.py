@@ -220,8 +220,8 @@ def read_head(target: DatabaseHandle) -> Document | None:
         return target.database[SWAP].find_one({"_id": HEAD})
 
 
-def mend(target: DatabaseHandle, lease: Lease, *, emptied_is_fine: bool) -> str | None:
-    """Finish a swap that was cut off, or drop what was staged for one; see `Database.mend`."""
+def recover(target: DatabaseHandle, lease: Lease, *, refilling: bool) -> str | None:
+    """Finish a swap that was cut off, or drop what was staged for one; see `TransferDatabase.recover`."""
     swap = Swap(target, lease)
     head = swap.head()
     void = head is not None and swap.is_void(head)
@@ -232,7 +232,7 @@ def mend(target: DatabaseHandle, lease: Lease, *, emptied_is_fine: bool) -> str 
         try:
             interrupted = swap.finish()
         except SwapStuck:
-            if not emptied_is_fine:
+            if not refilling:
                 raise
             swap.abandon(head)
         else:
@@ -240,7 +240,7 @@ def mend(target: DatabaseHandle, lease: Lease, *, emptied_is_fine: bool) -> str 
                 raise RunInterrupted(f"Interrupted. {done}.")
             return done
     dropped = swap.undo()
-    if head is not None and not emptied_is_fine:
+    if head is not None and not refilling:
         raise unfinished(target.name, head)
     if head is not None:
         return f"{target.name!r} was not whole, for `{head['purpose']}` was cut off; it is filled anew"

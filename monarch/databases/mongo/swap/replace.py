@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from pymongo.errors import OperationFailure
 
-from monarch.databases.base import CopiedCollection
 from monarch.databases.lease import Lease
 from monarch.databases.mongo.catalog.model import BUCKETS, Collection
 from monarch.databases.mongo.collection_names import STAGING
@@ -21,6 +20,7 @@ from monarch.databases.mongo.swap.log import Swap, SwapStuck
 from monarch.databases.mongo.swap.plan import plan_steps
 from monarch.databases.mongo.swap.staging import UNAUTHORIZED, Staging, create, drop
 from monarch.databases.mongo.swap.steps import SwapStep
+from monarch.databases.transfer import CopiedCollection
 from monarch.errors import LockedError, MonarchError, RunInterrupted
 from monarch.progress import Progress
 
@@ -56,14 +56,10 @@ class Replacement:
             if in_place:
                 raise self._emptied(error) from error
             raise
-        except KeyboardInterrupt as error:
+        except BaseException as error:
             self._give_up(swap, staging)
-            stopped = RunInterrupted("Interrupted.")
-            if in_place:
-                raise self._emptied(stopped) from error
-            raise RunInterrupted(f"Interrupted. {self.target.name!r} is as it was.") from error
-        except BaseException:
-            self._give_up(swap, staging)
+            if in_place and isinstance(error, KeyboardInterrupt):
+                raise self._emptied(RunInterrupted("Interrupted.")) from error
             raise
         self._finish(swap, interrupted=interrupted)
         return copied

@@ -21,6 +21,7 @@ from monarch.databases.mongo.archive.writer import ArchiveWriter
 from monarch.databases.mongo.connection import tool_uri
 from monarch.databases.mongo.sources.base import MongoSource
 from monarch.databases.mongo.stream.batches import Piece
+from monarch.databases.transfer import as_transfer_database
 from monarch.progress import SILENT
 from tests.databases.mongo.engines.test_pairs import environment, scratch
 from tests.support.samples import everything
@@ -37,7 +38,7 @@ class Archived(MongoSource):
         self._reader = ArchiveReader(io.BytesIO(archive))
         self.collections = self._reader.prelude.collections
 
-    def pieces(self, alive: Callable[[], None]) -> AbstractContextManager[Iterator[Piece]]:
+    def _pieces(self, alive: Callable[[], None]) -> AbstractContextManager[Iterator[Piece]]:
         @contextmanager
         def reading() -> Iterator[Iterator[Piece]]:
             yield iter(self._reader)
@@ -55,7 +56,8 @@ def write_archive(server: Server, database: PyMongoDatabase[dict[str, Any]]) -> 
     """What the native engine reads of ``database``, as an archive."""
     sink = io.BytesIO()
     with open_database(environment("one", server, database.name), Path()) as opened:
-        dump = opened.dump(opened.choose_engine("native"))
+        database_read = as_transfer_database(opened)
+        dump = database_read.read(database_read.choose_engine("native"))
         assert isinstance(dump, MongoSource)
         dump.take_series_as_documents()
         writer = ArchiveWriter(sink, Prelude(database.name, dump.collections, "6.0.5", "100.3.1"))
@@ -71,8 +73,9 @@ def restore_natively(archive: bytes, server: Server, database: PyMongoDatabase[d
         open_database(environment("other", server, database.name), Path()) as opened,
         opened.lease("a test") as lease,
     ):
-        engine = opened.choose_engine("native")
-        opened.replace(Archived(archive), engine, lease, "a test", progress=SILENT)
+        target = as_transfer_database(opened)
+        engine = target.choose_engine("native")
+        target.replace(Archived(archive), engine, lease, "a test", progress=SILENT)
 
 
 def run_tool(tools: Path, server: Server, name: str, *arguments: str, data: bytes = b"") -> bytes:

@@ -13,10 +13,10 @@ from bson import ObjectId
 from pymongo.database import Database as PyMongoDatabase
 
 from monarch.databases import open_database
-from monarch.databases.base import CopiedCollection, Database
 from monarch.databases.environment import Environment
 from monarch.databases.mongo.engines.mongodump import DUMPED
 from monarch.databases.mongo.sources.base import MongoSource
+from monarch.databases.transfer import CopiedCollection, TransferDatabase, as_transfer_database
 from monarch.errors import ServerError
 from monarch.progress import SILENT, Progress
 from monarch.settings.environments import parse_environment
@@ -65,19 +65,19 @@ class Sources(dict[str, PyMongoDatabase[dict[str, Any]]]):
 def copy(source: Environment, target: Environment, engines: tuple[str, str]) -> tuple[CopiedCollection, ...]:
     """Read with the first of ``engines``, write with the second."""
     with open_database(source, Path()) as one, open_database(target, Path()) as other:
-        return copy_open(one, other, engines)
+        return copy_open(as_transfer_database(one), as_transfer_database(other), engines)
 
 
 def copy_open(
-    source: Database,
-    target: Database,
+    source: TransferDatabase,
+    target: TransferDatabase,
     engines: tuple[str, str],
     progress: Progress = SILENT,
     change: Callable[[MongoSource], object] = lambda _: None,
 ) -> tuple[CopiedCollection, ...]:
     reading, writing = (target.choose_engine(engine) for engine in engines)
     with target.lease("a test") as lease:
-        dump = source.dump(reading)
+        dump = source.read(reading)
         assert isinstance(dump, MongoSource)
         change(dump)
         return target.replace(dump, writing, lease, "a test", progress=progress)
@@ -98,7 +98,7 @@ class Small:
         source = environment("one", self.server, self.source.name)
         target = environment("other", self.other, self.target.name)
         with open_database(source, Path()) as one, open_database(target, Path()) as two:
-            return copy_open(one, two, engines, **more)
+            return copy_open(as_transfer_database(one), as_transfer_database(two), engines, **more)
 
     def assert_old(self) -> None:
         assert set(self.target.list_collection_names()) - {"monarch_lease", "system.views"} == {"users"}

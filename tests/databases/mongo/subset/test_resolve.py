@@ -386,7 +386,7 @@ def test_dates_beyond_pythons_years(source: DatabaseHandle) -> None:
     dump = MongoServerSource(
         source, NativeEngine(), Selection((CollectionQuery("a", {"at": {"$gt": late}}),))
     )
-    assert [held.documents for held in dump.held] == [1]
+    assert [held.documents for held in dump.summaries] == [1]
     assert documents.count_documents({"at": {"$gt": late}}) == 1
 
 
@@ -599,14 +599,14 @@ def test_an_estimate_before_it_is_read(source: DatabaseHandle) -> None:
         CollectionQuery("houses", {"dog_id": -1}),
     )
     dump = MongoServerSource(source, NativeEngine(), Selection(wanted))
-    assert {held.name: held.documents for held in dump.held} == {
+    assert {held.name: held.documents for held in dump.summaries} == {
         "dogs": 5,
         "owners": 3,
         "houses": 0,
         "young": 0,
     }
-    sizes = {held.name: held.bytes for held in MongoServerSource(source, NativeEngine()).held}
-    assert dump.held[0].bytes == round(sizes["dogs"] / 6)
+    sizes = {held.name: held.bytes for held in MongoServerSource(source, NativeEngine()).summaries}
+    assert dump.summaries[0].bytes == round(sizes["dogs"] / 6)
 
 
 def test_all_of_it_is_of_one_moment(replica_set: Server) -> None:
@@ -623,7 +623,7 @@ def test_all_of_it_is_of_one_moment(replica_set: Server) -> None:
         source.database["owners"].delete_many({"_id": {"$gt": 0}})
         source.database["houses"].insert_many({"_id": -n} for n in range(50))
         came = documents_of(dump)
-        assert dump.one_moment
+        assert dump.one_snapshot
         assert ids(came["dogs"]) == [1, 8, 15, 22, 29]
         assert sorted(ids(came["owners"]))[:3] == [0, 1, 2]
         assert len(came["houses"]) == 15
@@ -634,7 +634,7 @@ def test_without_moments_it_says_so(source: DatabaseHandle) -> None:
     fill(source.database)
     dump = MongoServerSource(source, NativeEngine(), Selection((CollectionQuery("dogs", {"age": 1}),)))
     documents_of(dump)
-    assert not dump.one_moment
+    assert not dump.one_snapshot
 
 
 def test_a_selected_collection_that_goes_away(source: DatabaseHandle) -> None:

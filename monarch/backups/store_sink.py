@@ -1,0 +1,214 @@
+"""The sink of a backup: an archive in a store, through a codec, and its manifest last."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+
+from monarch.backups.codecs import Codec
+from monarch.backups.manifest import Manifest
+from monarch.backups.names import MANIFEST, archive_name, names_of_day, split_archive_name
+from monarch.copies.transfer import Interruption, TransferSink
+from monarch.databases.transfer import (
+    CollectionSummary,
+    CopiedCollection,
+    Engine,
+    LiveSource,
+    Source,
+)
+from monarch.errors import MonarchError, RunInterrupted, StoreError
+from monarch.progress import Progress
+from monarch.querysets.evaluate import EvaluatedQuerySet
+from monarch.stores.base import NameTaken, NotStored, Store, Upload
+from monarch.version import __version__
+
+# Other backups may take names at the same time, but not that many.
+_TRIES = 100
+
+
+@dataclass(frozen=True)
+class StoredBackup:
+    """A backup in a store: its name, and its manifest."""
+
+    name: str
+    manifest: Manifest
+
+
+class StoreSink(TransferSink):
+    """Writes a backup of a database into ``store``.
+
+    ``environment`` and ``database`` are the names of the source. The backup's name begins with ``stem``;
+    ``query_set`` is what selected the source, None if it is whole. `stored` is what was written.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        stem: str,
+        codec: Codec,
+        level: int,
+        environment: str,
+        database: str,
+        query_set: EvaluatedQuerySet | None,
+    ) -> None:
+        self._store = store
+        self._stem = stem
+        self._codec = codec
+        self._level = level
+        self._environment = environment
+        self._database = database
+        self._query_set = query_set
+        self.stored: StoredBackup | None = None
+
+    def receive(
+        self,
+        open_source: Callable[[], AbstractContextManager[Source]],
+        engine: Engine,
+        interruption: Interruption,
+        progress: Progress,
+    ) -> tuple[CopiedCollection, ...]:
+        """See `TransferSink.receive`. If it fails, nothing is kept.
+
+        :raises StoreError: if the backup cannot be stored.
+        """
+        taken_at = datetime.now(UTC)
+        name, upload = self._begin(taken_at)
+        file = archive_name(name, self._codec.name)
+        # The newest first, which is the order in which they are deleted again.
+        kept: list[str] = []
+        uploads = [upload]
+        try:
+            with upload, open_source() as source:
+                assert isinstance(source, LiveSource)  # an archive is never backed up
+                archive = _HashedUpload(upload)
+                packed = self._codec.compress(archive, self._level)
+                collections = source.write_archive(packed, progress)
+                packed.close()
+                # Begin the manifest before the archive is complete, so that a listing in between shows a
+                # backup that is running, not one that is incomplete.
+                with self._store.create(file + MANIFEST) as note:
+                    uploads.append(note)
+                    upload.finish()
+                    kept.insert(0, file)
+                    manifest = self._manifest(file, source, engine, taken_at, archive, collections)
+                    note.write(manifest.to_bytes())
+                    kept.insert(0, file + MANIFEST)
+                    note.finish()
+        except BaseException as error:
+            if isinstance(error, NameTaken):  # the manifest is somebody else's
+                kept = [other for other in kept if other == file]
+            if not self._remove(kept) or any(one.left_over for one in uploads):
+                _report_leftovers(error, name)
+            raise
+        self.stored = StoredBackup(name, manifest)
+        interruption.complete(f"the backup was complete: {name}")
+        return collections
+
+    def _remove(self, files: list[str]) -> bool:
+        """Delete ``files``; return whether all are gone. An archive without a manifest is no backup."""
+        gone = True
+        for file in files:
+            try:
+                self._store.delete(file)
+            except NotStored:
+                continue
+            except MonarchError:
+                gone = False
+        return gone
+
+    def _begin(self, now: datetime) -> tuple[str, Upload]:
+        """Return the first free name, and the upload of the archive that takes it."""
+        for name in islice(self._free_names(now), _TRIES):
+            file = archive_name(name, self._codec.name)
+            try:
+                upload = self._store.create(file)
+            except NameTaken:
+                continue
+            with ExitStack() as undo:
+                undo.push(upload)
+                # One name with two codecs would be two backups with the same name.
+                if not {other for other in self._files(name) if _name_of(other) == name} - {file}:
+                    undo.pop_all()
+                    return name, upload
+        raise StoreError(
+            f"{self._store.place} reported {_TRIES} names in a row as taken.",
+            "Check that this is the place for backups. Use another name: --name",
+        )
+
+    def _free_names(self, now: datetime) -> Iterator[str]:
+        taken = {name for file in self._files(self._stem) if (name := _name_of(file)) is not None}
+        return (name for name in names_of_day(self._stem, now) if name not in taken)
+
+    def _files(self, prefix: str) -> list[str]:
+        """Return the archives whose names begin with ``prefix``, also those with a manifest only."""
+        files = {stored.name.removesuffix(MANIFEST) for stored in self._store.list(prefix)}
+        return [file for file in files if _name_of(file) is not None]
+
+    def _manifest(
+        self,
+        file: str,
+        source: LiveSource,
+        engine: Engine,
+        taken_at: datetime,
+        archive: _HashedUpload,
+        collections: tuple[CopiedCollection, ...],
+    ) -> Manifest:
+        query_set = self._query_set
+        return Manifest(
+            archive=file,
+            kind=source.kind,
+            environment=self._environment,
+            database=self._database,
+            server=source.server,
+            engine=engine.name,
+            versions=engine.versions,
+            monarch=__version__,
+            query_set=query_set.name if query_set else None,
+            query_options=tuple(f"{name}={value}" for name, value in query_set.options.items())
+            if query_set
+            else (),
+            query_filters=source.filters,
+            one_moment=source.one_snapshot,
+            taken_at=taken_at,
+            finished_at=datetime.now(UTC),
+            codec=self._codec.name,
+            level=self._level,
+            size=archive.bytes,
+            sha256=archive.digest.hexdigest(),
+            collections=tuple(
+                CollectionSummary(one.name, one.kind, one.documents, one.bytes, one.indexes)
+                for one in collections
+            ),
+        )
+
+
+class _HashedUpload:
+    """An upload whose bytes are counted and hashed."""
+
+    def __init__(self, upload: Upload) -> None:
+        self._upload = upload
+        self.bytes = 0
+        self.digest = hashlib.sha256()
+
+    def write(self, data: bytes, /) -> None:
+        self.bytes += len(data)
+        self.digest.update(data)
+        self._upload.write(data)
+
+
+def _report_leftovers(error: BaseException, name: str) -> None:
+    """Add to ``error`` that files of the backup ``name`` may be left."""
+    hint = f"Files of {name!r} may be left. See `monarch list_backups`; remove them with delete_backup."
+    if isinstance(error, KeyboardInterrupt):
+        raise RunInterrupted("Interrupted. There is no backup.", hint) from error
+    if isinstance(error, MonarchError):
+        error.hint = f"{error.hint or ''} {hint}".strip()
+
+
+def _name_of(file: str) -> str | None:
+    parted = split_archive_name(file)
+    return parted[0] if parted else None

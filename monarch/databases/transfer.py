@@ -1,0 +1,216 @@
+"""What transfers (copies, backups and restores) need of a kind of database.
+
+A kind may do without: then `monarch.databases.base.Database` is all of its contract.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, Self
+
+from monarch.databases.base import Database
+from monarch.databases.lease import Lease
+from monarch.databases.selection import Selection
+from monarch.errors import UsageError
+from monarch.progress import Progress
+from monarch.system.streams import Sink, Stream
+
+
+@dataclass(frozen=True)
+class CollectionSummary:
+    """One collection of a database, as the server counts it.
+
+    ``kind`` is "collection", "view" or "timeseries". ``bytes`` is the size of its documents.
+    For a time series, ``documents`` counts buckets.
+    """
+
+    name: str
+    kind: str
+    documents: int
+    bytes: int
+    indexes: int
+
+
+@dataclass(frozen=True)
+class CopiedCollection(CollectionSummary):
+    """One collection as it was transferred; ``seconds`` is from its first document to its last index."""
+
+    seconds: float
+
+
+class Engine(ABC):
+    """A way to move documents. ``name`` is what people choose it by."""
+
+    name: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def versions(self) -> tuple[str, ...]:
+        """The programs that it uses, with their versions, for people."""
+
+
+class Transform(Protocol):
+    """Changes documents on their way from a source to a sink; masking, for example.
+
+    It is called from one thread. What it raises ends the transfer, and the target is as it was.
+    """
+
+    def __call__(self, collection: str, documents: bytes, /) -> bytes:
+        """Return ``documents`` as they are to be written.
+
+        ``documents`` are whole documents of ``collection``, one after another, encoded as the kind of
+        database does. The result has as many documents, in the same order and encoding.
+        """
+
+
+class Source(ABC):
+    """The contents of one database, to be read once.
+
+    ``kind`` and ``title`` are those of its `Database`.
+    """
+
+    kind: ClassVar[str]
+    title: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def summaries(self) -> tuple[CollectionSummary, ...]:
+        """Its collections, sorted by name."""
+
+    @abstractmethod
+    def transformed(self, transforms: tuple[Transform, ...]) -> Self:
+        """The same contents, with all documents passed through ``transforms``, in their order."""
+
+
+class LiveSource(Source):
+    """The contents of an open database."""
+
+    @property
+    @abstractmethod
+    def server(self) -> str:
+        """The server with its version, for people."""
+
+    @property
+    @abstractmethod
+    def filters(self) -> tuple[str, ...]:
+        """The filters that selected it, in words and without their values; empty if it is whole."""
+
+    @property
+    @abstractmethod
+    def one_snapshot(self) -> bool:
+        """Whether everything that was read of it is of one snapshot."""
+
+    @abstractmethod
+    def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:
+        """Write all of it into ``sink`` as an archive, and return what was written.
+
+        :raises ServerError: if it cannot be read to its end, or was replaced meanwhile.
+        """
+
+
+class ArchiveSource(Source):
+    """The contents of an archive."""
+
+    @abstractmethod
+    def read_through(self, progress: Progress) -> tuple[CopiedCollection, ...]:
+        """Read all of it, and return what was read.
+
+        :raises DamagedError: if any of it is not as it was written.
+        """
+
+
+class FileSet(ABC):
+    """Files that belong together, by name and without folders."""
+
+    @abstractmethod
+    def sizes(self) -> dict[str, int]:
+        """Their names, each with its size in bytes."""
+
+    @abstractmethod
+    def open(self, name: str) -> AbstractContextManager[Stream]:
+        """Read one of them.
+
+        :raises DamagedError: while reading, if it is not as it was written.
+        """
+
+
+class TransferDatabase(Database):
+    """An open database that can be copied, backed up and restored into."""
+
+    @abstractmethod
+    def choose_engine(self, name: str) -> Engine:
+        """The engine called ``name``; for ``auto`` the best one that works on this machine.
+
+        :raises UsageError: if it does not work here, with a hint how to change that.
+        """
+
+    @abstractmethod
+    def read(self, engine: Engine, selection: Selection | None = None) -> LiveSource:
+        """Its contents, or the part of them that ``selection`` selects, as ``engine`` reads them.
+
+        This reads the catalog and what it takes to resolve the selection; documents are read when the
+        source is used.
+
+        :raises UsageError: if ``selection`` names what does not exist.
+        :raises MonarchError: if one of its queries is invalid.
+        """
+
+    @abstractmethod
+    def replace(
+        self,
+        source: Source,
+        engine: Engine,
+        lease: Lease,
+        purpose: str,
+        *,
+        in_place: bool = False,
+        progress: Progress,
+    ) -> tuple[CopiedCollection, ...]:
+        """Replace its contents by those of ``source``, written by ``engine``.
+
+        The new collections are built beside the old ones, compared with what was read, and swapped in;
+        until the swap nothing changes. `recover` finishes a swap that was cut off. With ``in_place`` the
+        old collections are dropped first, which needs less room and cannot be undone.
+
+        :raises UsageError: if ``source`` is of another kind.
+        :raises ServerError: if a document is refused, or the copy differs from its source.
+        """
+
+    @abstractmethod
+    def recover(self, lease: Lease, *, refilling: bool = False) -> str | None:
+        """Finish or undo what a transfer into it left behind when it was cut off.
+
+        :param refilling: whether the database is about to be replaced, so that one that is empty or
+            partly swapped is no error.
+        :return: what was found and done, in words; None if there was nothing.
+        :raises MonarchError: if only another transfer can make the database whole.
+        """
+
+    @abstractmethod
+    def require_whole(self) -> None:
+        """Check that no transfer into it was cut off. Writes nothing.
+
+        :raises IncompleteDatabase: if one was, with a hint how to finish it.
+        """
+
+    @abstractmethod
+    def fingerprint(self) -> Mapping[str, object]:
+        """By collection a value that changes whenever anything in the collection does.
+
+        Leaves out monarch's own collections and the history.
+        """
+
+
+def as_transfer_database(database: Database) -> TransferDatabase:
+    """Return ``database`` as one that can be transferred.
+
+    :raises UsageError: if its kind has no transfers.
+    """
+    if not isinstance(database, TransferDatabase):
+        raise UsageError(
+            f"Cannot copy, back up or restore a {database.title} database.", f"Use {database.title}'s tools."
+        )
+    return database

@@ -1,0 +1,119 @@
+"""What every kind of database that can be transferred promises. Subclass it, and say how to open two."""
+
+from __future__ import annotations
+
+import io
+from abc import abstractmethod
+from collections.abc import Iterator
+
+import pytest
+
+from monarch.databases import open_archive
+from monarch.databases.transfer import TransferDatabase
+from monarch.errors import MonarchError, UsageError
+from monarch.progress import SILENT
+
+
+class Refused(MonarchError):
+    """What a transform raises in these tests."""
+
+
+class TransferContract:
+    """``source`` and ``target`` are two open databases of one kind, both empty."""
+
+    @pytest.fixture
+    @abstractmethod
+    def source(self) -> Iterator[TransferDatabase]: ...
+
+    @pytest.fixture
+    @abstractmethod
+    def target(self) -> Iterator[TransferDatabase]: ...
+
+    @abstractmethod
+    def fill(self, database: TransferDatabase, word: str) -> None:
+        """Write some documents that contain ``word`` into the collection that is called ``word``."""
+
+    @abstractmethod
+    def words(self, database: TransferDatabase) -> set[str]:
+        """The words of all documents of ``database``."""
+
+    def replace(self, target: TransferDatabase, source: TransferDatabase, **changes: object) -> None:
+        engine = target.choose_engine("auto")
+        contents = source.read(engine)
+        with target.lease("a test") as lease:
+            target.replace(contents, engine, lease, "a test", progress=SILENT)
+
+    def test_there_is_nothing_to_recover_in_a_whole_database(self, target: TransferDatabase) -> None:
+        target.require_whole()
+        with target.lease("a test") as lease:
+            assert target.recover(lease) is None
+
+    def test_an_unknown_engine_is_refused(self, target: TransferDatabase) -> None:
+        with pytest.raises(UsageError):
+            target.choose_engine("nonsense")
+
+    def test_the_target_holds_what_the_source_holds_and_nothing_else(
+        self, source: TransferDatabase, target: TransferDatabase
+    ) -> None:
+        self.fill(source, "new")
+        self.fill(target, "old")
+        self.replace(target, source)
+        assert self.words(target) == {"new"}
+        summaries = [database.read(database.choose_engine("auto")).summaries for database in (source, target)]
+        assert summaries[0] == summaries[1]
+
+    def test_a_fingerprint_differs_once_something_differs(self, source: TransferDatabase) -> None:
+        self.fill(source, "one")
+        before = dict(source.fingerprint())
+        assert dict(source.fingerprint()) == before
+        self.fill(source, "two")
+        after = dict(source.fingerprint())
+        assert after.pop("two")
+        assert after == before
+
+    def test_an_archive_is_a_source(self, source: TransferDatabase, target: TransferDatabase) -> None:
+        self.fill(source, "new")
+        self.fill(target, "old")
+        engine = source.choose_engine("auto")
+        archive = io.BytesIO()
+        written = source.read(engine)
+        written.write_archive(archive, SILENT)
+        archive.seek(0)
+        with target.lease("a test") as lease:
+            opened = open_archive(source.kind, archive, written.summaries)
+            target.replace(opened, engine, lease, "a test", progress=SILENT)
+        assert self.words(target) == {"new"}
+
+    def test_documents_pass_through_the_transforms_in_order(
+        self, source: TransferDatabase, target: TransferDatabase
+    ) -> None:
+        self.fill(source, "new")
+        engine = target.choose_engine("auto")
+        contents = source.read(engine).transformed(
+            (
+                lambda _, documents: documents.replace(b"new", b"mid"),
+                lambda _, documents: documents.replace(b"mid", b"end"),
+            )
+        )
+        with target.lease("a test") as lease:
+            target.replace(contents, engine, lease, "a test", progress=SILENT)
+        assert self.words(target) == {"end"}
+        assert self.words(source) == {"new"}
+
+    @pytest.mark.parametrize("fault", ["raises", "loses documents"])
+    def test_a_transform_that_fails_leaves_the_target_as_it_was(
+        self, source: TransferDatabase, target: TransferDatabase, fault: str
+    ) -> None:
+        def fail(_: str, documents: bytes) -> bytes:
+            if fault == "raises":
+                raise Refused("no")
+            return b""
+
+        self.fill(source, "new")
+        self.fill(target, "old")
+        before = dict(target.fingerprint())
+        engine = target.choose_engine("auto")
+        with target.lease("a test") as lease, pytest.raises(MonarchError):
+            target.replace(source.read(engine).transformed((fail,)), engine, lease, "a test", progress=SILENT)
+        assert dict(target.fingerprint()) == before
+        target.require_whole()
