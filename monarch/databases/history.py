@@ -55,7 +55,7 @@ class ScanPosition:
 
 
 # By the label of the scan.
-Places: TypeAlias = Mapping[str, ScanPosition]
+Positions: TypeAlias = Mapping[str, ScanPosition]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Attempt:
 
     ``who`` describes the process that made it; ``alive`` if that may still run. ``outcome`` is Failed or
     Interrupted, or None if the attempt has not ended; ``error`` is why it failed. ``backup`` was taken before
-    it. ``checksum`` is that of its file. ``places`` are the positions of its scans.
+    it. ``checksum`` is that of its file. ``positions`` are the positions of its scans.
     """
 
     who: str
@@ -74,7 +74,7 @@ class Attempt:
     action: Action = Action.RUN
     backup: str | None = None
     checksum: str | None = None
-    places: Places = field(default_factory=dict)
+    positions: Positions = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class AttemptStart:
-    """An attempt as it begins. ``backup`` was taken before it; its scans continue at ``places``.
+    """An attempt as it begins. ``backup`` was taken before it; its scans continue at ``positions``.
 
     ``repeatable`` is None if the migration never was, and False if it no longer is.
     """
@@ -116,7 +116,7 @@ class AttemptStart:
     origin: Origin
     repeatable: bool | None = None
     backup: str | None = None
-    places: Places = field(default_factory=dict)
+    positions: Positions = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ class OpenAttempt(ABC):
         """Record that it did not complete, and why."""
 
     @abstractmethod
-    def remember(self, label: str, place: ScanPosition | None) -> None:
+    def remember(self, label: str, position: ScanPosition | None) -> None:
         """Store the position of the scan ``label`` for a later attempt; None removes it."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from monarch.databases.history import OpenAttempt, Places
+from monarch.databases.history import OpenAttempt, Positions
 from monarch.databases.migration import ResumableScans
 from monarch.errors import MonarchError, UsageError
 from monarch.progress import Progress
@@ -24,7 +24,7 @@ class CollectionScans(ResumableScans):
         client: MigrationClient,
         attempt: OpenAttempt,
         transaction: Transaction | None,
-        positions: Places,
+        positions: Positions,
         progress: Progress,
     ) -> None:
         self._client = client

@@ -19,7 +19,7 @@ from monarch.databases.history import (
     Failure,
     HistoryWriter,
     OpenAttempt,
-    Places,
+    Positions,
     Record,
 )
 from monarch.databases.migration import Migration
@@ -188,7 +188,7 @@ class _Execution:
             handles = {**self.client.handles, **(transaction.handles if transaction else {})}
             for name, value in handles.items():
                 setattr(migration, name, value)
-            positions = self.start.places
+            positions = self.start.positions
             migration._scans = CollectionScans(self.client, self.attempt, transaction, positions, progress)
             process = os.getpid()
             try:
@@ -254,12 +254,12 @@ class _Execution:
         return AttemptStats(seconds, self.client.written - self.written, echoed)
 
 
-def _positions(seen: Record | None, action: Action, checksum: str) -> Places:
+def _positions(seen: Record | None, action: Action, checksum: str) -> Positions:
     """How far the scans of an earlier attempt came, if it did the same with the same file."""
     attempt = seen.attempt if seen is not None else None
     if attempt is None or attempt.checksum != checksum:
         return {}
-    return attempt.places if (attempt.action is Action.ROLLBACK) == (action is Action.ROLLBACK) else {}
+    return attempt.positions if (attempt.action is Action.ROLLBACK) == (action is Action.ROLLBACK) else {}
 
 
 def _storable(text: str) -> str:

@@ -79,7 +79,7 @@ class DatabaseContract(ABC):
     ) -> None:
         with database.lease("a test") as lease:
             attempt = database.recorder(lease).begin(BEGUN)
-            attempt.remember("walk", ScanPosition("there", 7))
+            attempt.remember("scan", ScanPosition("there", 7))
             record = other.history.read()["a"]
             assert record.state is MigrationState.PROCESSING
         # This process still lives, and could be at it.
@@ -91,14 +91,14 @@ class DatabaseContract(ABC):
             MigrationState.COMPLETED,
         ]
 
-    def test_a_place_is_found_by_the_next_attempt(self, database: Database) -> None:
+    def test_a_position_is_found_by_the_next_attempt(self, database: Database) -> None:
         with database.lease("a test") as lease:
             attempt = database.recorder(lease).begin(BEGUN)
-            attempt.remember("walk", ScanPosition("there", 7))
+            attempt.remember("scan", ScanPosition("there", 7))
             attempt.fail(FAILURE, EFFORT)
         found = database.history.read()["a"].attempt
         assert found is not None
-        assert found.places == {"walk": ScanPosition("there", 7)}
+        assert found.positions == {"scan": ScanPosition("there", 7)}
         assert found.checksum == "1234"
 
     def test_nothing_is_written_after_the_lease_was_lost(self, database: Database, other: Database) -> None:
@@ -114,7 +114,7 @@ class DatabaseContract(ABC):
                 for late in (
                     lambda: attempt.complete(EFFORT),
                     lambda: attempt.fail(FAILURE, EFFORT),
-                    lambda: attempt.remember("walk", ScanPosition("there", 7)),
+                    lambda: attempt.remember("scan", ScanPosition("there", 7)),
                     lambda: recorder.begin(replace(BEGUN, key="b")),
                     lambda: recorder.mark("c", MigrationState.COMPLETED, "1234", Origin()),
                     lambda: recorder.accept("c", "1234", Origin()),
@@ -123,7 +123,7 @@ class DatabaseContract(ABC):
                         late()
                 assert (other.history.read(), other.history.entries()) == before
 
-    def test_what_somebody_says_is_recorded(self, database: Database, other: Database) -> None:
+    def test_a_mark_is_recorded(self, database: Database, other: Database) -> None:
         with database.lease("a test") as lease:
             recorder = database.recorder(lease)
             recorder.begin(replace(BEGUN, repeatable=True)).complete(EFFORT)
@@ -164,7 +164,7 @@ class DatabaseContract(ABC):
         assert database.history.read() == {}
         assert database.contents() == Contents(0, 0)
 
-    def test_one_holds_the_lease_and_the_other_is_told_who(self, database: Database, other: Database) -> None:
+    def test_one_holds_the_lease_and_the_other_learns_who(self, database: Database, other: Database) -> None:
         with (
             database.lease("the first thing") as lease,
             pytest.raises(LockedError, match=rf"process {os.getpid()} of .* \(the first thing, since"),

@@ -341,7 +341,7 @@ IDS: list[Any] = [
     b"bytes",
     None,
 ]
-WALK = """for number, document in enumerate(self.each('docs', {'wanted': True}, batch=10)):
+SCAN = """for number, document in enumerate(self.each('docs', {'wanted': True}, batch=10)):
     self.database.seen.insert_one({'id': [document['_id']], 'attempt': attempt, 'n': number})
     if number == 95:
         meet('middle')
@@ -365,15 +365,15 @@ def seen(site: Site) -> dict[ObjectId, list[Any]]:
     return found
 
 
-def test_a_walk_visits_ids_of_all_types_once(site: Site, ids: list[Any]) -> None:
-    site.migration("walk", WALK.replace("meet('middle')", "pass"))
+def test_a_scan_visits_ids_of_all_types_once(site: Site, ids: list[Any]) -> None:
+    site.migration("scan", SCAN.replace("meet('middle')", "pass"))
     assert site.run().end().code == 0
     assert list(seen(site).values()) == [ids]
     assert len(ids) == len(IDS)
 
 
 def test_a_batch_is_found_by_the_index_of_ids(site: Site, ids: list[Any]) -> None:
-    site.migration("walk", WALK.replace("meet('middle')", "pass"))
+    site.migration("scan", SCAN.replace("meet('middle')", "pass"))
     site.database.command("profile", 1, filter={"op": "query", "ns": f"{site.database.name}.docs"})
     assert site.run().end().code == 0
     site.database.command("profile", 0)
@@ -386,8 +386,8 @@ def test_a_batch_is_found_by_the_index_of_ids(site: Site, ids: list[Any]) -> Non
     assert sum(batch["keysExamined"] for batch in batches) <= len(ids) + 30 + len(batches)
 
 
-def test_a_walk_across_a_failover_goes_on_or_is_resumed(site: Site, ids: list[Any]) -> None:
-    key = site.migration("walk", WALK)
+def test_a_scan_across_a_failover_goes_on_or_is_resumed(site: Site, ids: list[Any]) -> None:
+    key = site.migration("scan", SCAN)
     run = site.run()
     run.reaches("middle")
     run.go_on()
@@ -415,8 +415,8 @@ def see_that_it_is_resumed(site: Site, key: str, ids: list[Any]) -> None:
     assert len(ids) <= len(first) + len(second) <= len(ids) + 10
 
 
-def test_a_walk_that_is_killed_is_resumed(site: Site, ids: list[Any]) -> None:
-    key = site.migration("walk", WALK)
+def test_a_scan_that_is_killed_is_resumed(site: Site, ids: list[Any]) -> None:
+    key = site.migration("scan", SCAN)
     run = site.run()
     run.reaches("middle")
     run.kill()

@@ -47,8 +47,8 @@ Processing  Failed               killed after step 1: it failed; shown as Failed
 Processing  Interrupted          it was cut off, or interrupted and killed after       leaves it
                                  step 1; shown as Interrupted
 Failed      Interrupted          interrupted by a person or a signal; shown as that    leaves it
-Completed   open, and the state  monarch 0.2, which wrote the state first, was killed  closes the entry as
-or New      is its goal and not  between the two: it completed                         Completed
+Completed   open, and the state  a 1.0 before its release, which wrote the state       closes the entry as
+or New      is its goal and not  first, was killed between the two: it completed       Completed
             older than its start
 any other   open, its run lives  it is about to begin; the state is shown              cannot be there
 any other   open, its run died   killed after step 1: it never began; the state is     closes the entry as

@@ -33,7 +33,7 @@ class MongoOpenAttempt(OpenAttempt):
     ) -> None:
         self._writes = writes
         self._begun = begun
-        self._positions = {label: vars(position) for label, position in begun.places.items()}
+        self._positions = {label: vars(position) for label, position in begun.positions.items()}
         self._session = transaction.session.session_id["id"] if transaction else None
         self._server_process = _server_process(writes.environment, writes.history)
         self._identity = ObjectId()
@@ -125,11 +125,12 @@ class MongoOpenAttempt(OpenAttempt):
         self._writes.set_state(self._begun.key, MigrationState.FAILED, of=MigrationState.PROCESSING)
         self._writes.require_state(self._begun.key, MigrationState.FAILED)
 
-    def remember(self, label: str, place: ScanPosition | None) -> None:
-        if place is None:
+    def remember(self, label: str, position: ScanPosition | None) -> None:
+        if position is None:
             self._positions.pop(label, None)
         else:
-            self._positions[label] = vars(place)
+            self._positions[label] = vars(position)
+        # They have always been called places there.
         self._writes.write_entry(self._identity, {**self._described, "places": self._positions})
         self._writes.lease.renew_patiently()
 

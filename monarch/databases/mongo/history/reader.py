@@ -263,19 +263,20 @@ def _attempt(entry: Document, alive: bool) -> Attempt:
         action=_ACTIONS.get(str(entry.get("action")), Action.RUN),
         backup=entry.get("backup"),
         checksum=entry.get("checksum"),
-        places=_places(entry.get("places")),
+        positions=_positions(entry.get("places")),
     )
 
 
-def _places(recorded: Any) -> dict[str, ScanPosition]:
+def _positions(recorded: Any) -> dict[str, ScanPosition]:
     """The positions of scans, without those that monarch did not write like this."""
-    places = recorded if isinstance(recorded, Mapping) else {}
     whole = {
-        label: place
-        for label, place in places.items()
-        if isinstance(place, Mapping) and "after" in place and isinstance(place.get("documents"), int)
+        label: position
+        for label, position in (recorded if isinstance(recorded, Mapping) else {}).items()
+        if isinstance(position, Mapping)
+        and "after" in position
+        and isinstance(position.get("documents"), int)
     }
-    return {label: ScanPosition(place["after"], place["documents"]) for label, place in whole.items()}
+    return {label: ScanPosition(one["after"], one["documents"]) for label, one in whole.items()}
 
 
 def _entry(document: Document, outcomes: Mapping[str, MigrationState | None]) -> JournalEntry:

@@ -100,7 +100,7 @@ IN_PROCESSING = [
     Pair("Failed", "mark", "Completed", ("Failed", "Completed"), ("Failed", "Completed")),
     Pair("New", "mark", "Completed", ("New", "Completed"), ("New", "Completed")),
 ]
-# As monarch 0.2 left it, which wrote the state first when an attempt completed.
+# As a 1.0 before its release left it, which wrote the state first when an attempt completed.
 STATE_FIRST = [
     Pair("Completed", "run", None, ("Completed", "Completed"), ("Completed", "Completed")),
     Pair("Completed", "retry", None, ("Completed", "Completed"), ("Completed", "Completed"), begun=0),
