@@ -26,8 +26,10 @@ TEST = [
 # Pinned: another version formats, or finds, something else. The hooks of pre-commit run these too.
 LINT = ["codespell==2.4.3", "docutils", "pygments", "ruff==0.17.6", "towncrier>=24.8"]
 COVERAGE = ["coverage>=7.10"]
+DOCS = ["furo", "sphinx>=8", "sphinx-click>=6"]
 DEV = [
     *TEST,
+    *DOCS,
     *LINT,
     *COVERAGE,
     "boto3-stubs[s3]",
@@ -60,6 +62,8 @@ setup(
         "monarch": ["py.typed", "demo/project/migrations/*.py"],
         "monarch.migrations_template": ["*.py", "*.tmpl"],
     },
+    # `man monarch` in the environment of the wheel. The page is kept, so that a build needs no Sphinx.
+    data_files=[("share/man/man1", ["docs/monarch.1"])],
     install_requires=[
         "backports.zstd>=1.0; python_version < '3.14'",
         "boto3>=1.36",
@@ -71,6 +75,7 @@ setup(
     extras_require={
         "embedded": EMBEDDED,
         "test": TEST,
+        "docs": DOCS,
         "lint": LINT,
         "coverage": COVERAGE,
         "dev": DEV,

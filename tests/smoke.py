@@ -80,6 +80,7 @@ def main() -> None:
 
         programs = install(top / "wheel", f"{wheel}[embedded]")
         drive(programs, top / "project-wheel")
+        assert (programs.parent / "share" / "man" / "man1" / "monarch.1").is_file()
         installed = run(programs / "pip", "freeze", cwd=top)
         words = set(installed.replace("==", "\n").split())
         unexpected = words & {"pytest", "mypy", "ruff", "tox", "hypothesis"}

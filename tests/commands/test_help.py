@@ -1,4 +1,4 @@
-"""The help and the README describe every command."""
+"""The help keeps up with the commands. That the manual does, tests/docs checks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pkgutil
 import re
 import shlex
 import subprocess
-from pathlib import Path
 
 import click
 import pytest
@@ -20,7 +19,6 @@ from monarch.commands.parsing.group import Group
 from monarch.errors import EXIT_CODES
 from tests.support.runs.shell import MONARCH, Folder
 
-README = Path(__file__).parents[2] / "README.rst"
 CONTEXT = click.Context(cli, info_name="monarch")
 COMMANDS = cli.list_commands(CONTEXT)
 
@@ -29,29 +27,6 @@ def get_command(name: str) -> click.Command:
     command = cli.get_command(CONTEXT, name)
     assert command is not None
     return command
-
-
-def section(name: str) -> str:
-    """The README's section of a command, up to the next heading."""
-    text = README.read_text(encoding="utf-8")
-    heading = rf"^``{name}\b[^\n]*``\n~+\n"
-    found = re.search(rf"{heading}(.*?)(?=^\S[^\n]*\n[=~-]{{4,}}$|\Z)", text, re.M | re.S)
-    assert found, f"the README has no entry of {name}"
-    return found[0]
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_has_help_and_a_readme_entry_with_every_option(name: str) -> None:
-    command = get_command(name)
-    assert command.help, f"{name} has no help"
-    entry = section(name)
-    for param in command.params:
-        if isinstance(param, click.Option):
-            assert param.help, f"{name} {param.name} has no help"
-            if param.name != "traceback":
-                assert param.opts[0] in entry, f"the README does not tell of {name} {param.opts[0]}"
-        else:
-            assert (param.metavar or str(param.name).upper()) in entry
 
 
 def test_a_command_is_thin() -> None:
@@ -114,12 +89,10 @@ def test_the_help_has_examples_that_parse(name: str) -> None:
     assert used.count(name) >= len(lines) - 1
 
 
-def test_exit_codes_stand_in_help_and_readme(folder: Folder) -> None:
+def test_the_help_has_the_exit_codes(folder: Folder) -> None:
     shown = folder.monarch("--help").out
-    readme = README.read_text(encoding="utf-8")
     for code, meaning in EXIT_CODES.items():
         assert re.search(rf"^ +{code} +{re.escape(meaning)}$", shown, re.M)
-        assert re.search(rf"^ *{code} +{re.escape(meaning)}$", readme, re.M)
 
 
 def test_help_needs_no_project(folder: Folder) -> None:

@@ -162,7 +162,7 @@ def test_a_target_whose_user_may_only_read(two: Two, kept: Path) -> None:
 
 @pytest.mark.parametrize("codec", ["zst", "gz"])
 def test_anybody_restores_one_without_monarch(two: Two, kept: Path, tools: Path, codec: str) -> None:
-    """By the lines of the README, but for where the server is."""
+    """By the lines of docs/recovery.rst, but for where the server is."""
     two.target.old.drop()
     said = two.folder.inside("backup", "production", "--codec", codec, "--engine", "native", "--json").json
     archive = kept / said["archive"]
