@@ -1,7 +1,7 @@
 """Write ``docs/monarch.1`` from the help of the commands: ``python -m docs.manpage``.
 
-The page is kept in the repository, and a test holds it against the help. So an install needs no Sphinx, and the
-wheel has the page that was reviewed.
+The page is kept in the repository, and a test compares it with the help. So an install needs no Sphinx, and
+the wheel has the page that was reviewed.
 """
 
 from __future__ import annotations

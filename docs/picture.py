@@ -1,6 +1,7 @@
-"""Draws ``docs/demo.svg``: the terminal of ``monarch demo``, from what it really prints.
+"""Draws ``docs/demo.svg``: a migration fails, is fixed, and runs; from what monarch really prints.
 
-Run it with monarch and its extra ``dev`` installed: ``python docs/picture.py``.
+Run it with monarch and its extra ``dev`` installed: ``python -m docs.picture``. The lines are short and the
+letters large, so that it can be read on a phone.
 """
 
 from __future__ import annotations
@@ -16,33 +17,86 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-COLUMNS = 90
+from monarch import Project
+
+COLUMNS = 60
 SVG = Path(__file__).with_name("demo.svg")
+SETTINGS = "ENVIRONMENTS = {'development': {'embedded': True, 'db_name': 'shop'}}\n"
+FIRST = """\
+from monarch import MongoBackedMigration
 
 
-def record() -> str:
-    """What the demo writes to a terminal, colours included."""
-    with tempfile.TemporaryDirectory() as folder:
+class UniqueEmailsMigration(MongoBackedMigration):
+
+    def run(self):
+        users = self.database.users
+        users.create_index('email', unique=True)
+"""
+FIXED = FIRST.replace(
+    "        users.create_index",
+    "        users.delete_many({'copy_of': {'$exists': True}})\n        users.create_index",
+)
+
+
+class Terminal:
+    """A terminal of `COLUMNS` in ``folder``; ``screen`` is what was typed and shown in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.screen = ""
+
+    def run(self, arguments: str, code: int) -> None:
+        """Run monarch, which has to end with ``code``."""
         terminal = pexpect.spawn(
             sys.executable,
-            ["-m", "monarch", "demo"],
-            cwd=folder,
+            ["-m", "monarch", *arguments.split()],
+            cwd=str(self._folder),
             encoding="utf-8",
             timeout=120,
             dimensions=(60, COLUMNS),
         )
-        said: str = terminal.read()
+        shown: str = terminal.read()
         terminal.wait()
-    if terminal.exitstatus != 0:
-        sys.exit(f"The demo ended with {terminal.exitstatus}:\n{said}")
-    return said.replace("\r\n", "\n")
+        if terminal.exitstatus != code:
+            sys.exit(f"monarch {arguments} ended with {terminal.exitstatus}:\n{shown}")
+        self.screen += f"$ monarch {arguments}\n{last_states(shown)}\n"
+
+    def comment(self, text: str) -> None:
+        """Show a line that a person types for nobody but the reader."""
+        self.screen += f"\x1b[2m# {text}\x1b[0m\n"
 
 
-def draw(said: str) -> str:
-    """``said`` as an SVG that loads nothing from anywhere."""
-    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
-    console.print(Text.from_ansi(f"$ monarch demo\n{said.strip()}"))
-    svg = console.export_svg(title="monarch demo", theme=MONOKAI, unique_id="monarch")
+def last_states(shown: str) -> str:
+    """``shown`` without the earlier states of lines that were drawn over, such as progress bars."""
+    lines = (line.rsplit("\r", 1)[-1] for line in shown.replace("\r\n", "\n").strip().split("\n"))
+    return "\n".join(re.sub(r"\x1b\[[0-9]*K", "", line).rstrip() for line in lines) + "\n"
+
+
+def record() -> str:
+    """Return the story as a terminal shows it, colours included."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        project = Project(folder)
+        project.init()
+        (folder / "migrations" / "settings.py").write_text(SETTINGS)
+        migration = project.generate("unique_emails")
+        migration.write_text(FIRST)
+        with project.open("development") as database:
+            users = database.handles()["database"].users  # type: ignore[attr-defined]
+            users.insert_many([{"email": "ann@example.com"}, {"email": "ann@example.com", "copy_of": 1}])
+            terminal = Terminal(folder)
+            terminal.run("migrate development", 1)
+            terminal.comment("remove the copies first, then:")
+            migration.write_text(FIXED)
+            terminal.run("migrate development --retry", 0)
+    return terminal.screen
+
+
+def draw(screen: str) -> str:
+    """Return ``screen`` as an SVG that loads nothing."""
+    console = Console(record=True, width=COLUMNS + 1, file=io.StringIO(), force_terminal=True)
+    console.print(Text.from_ansi(screen.strip()))
+    svg = console.export_svg(title="monarch", theme=MONOKAI, unique_id="monarch")
     without_fonts = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
     return "\n".join(line.rstrip() for line in without_fonts.splitlines()) + "\n"
 

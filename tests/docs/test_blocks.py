@@ -58,17 +58,16 @@ class Reader:
             "bash",
             ["-c", f"set -eo pipefail\ncd '{self.folder}'\n{script}\npwd > '{where}'"],
             cwd=str(self.folder),
-            env=self.variables,  # type: ignore[arg-type]
+            env=self.variables,
             encoding="utf-8",
             timeout=120,
             dimensions=(60, 160),
         )
         shown = ""
-        questions = [pexpect.EOF, _SUM, _SURE, *_ANSWERS]
-        while (asked := shell.expect(questions)) != 0:
+        while (asked := shell.expect([pexpect.EOF, _SUM, _SURE, *_ANSWERS])) != 0:
             shown += f"{shell.before}{shell.after}"
-            assert shell.match is not None
             if asked == 1:
+                assert isinstance(shell.match, re.Match)
                 shell.sendline(str(int(shell.match[1]) + int(shell.match[2])))
             elif asked == 2:
                 shell.sendline("y")
