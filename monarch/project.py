@@ -38,9 +38,10 @@ from monarch.settings.paths import SETTINGS
 from monarch.system.ci import find_origin
 
 if TYPE_CHECKING:
-    from monarch.backups.catalog import Backup, BackupCatalog
+    from monarch.backups.catalog import BackupCatalog
     from monarch.backups.create import BackupResult
     from monarch.backups.manifest import Manifest
+    from monarch.backups.state import Backup
     from monarch.backups.verification import VerifiedBackup
     from monarch.copies.copy import CopyPlan, CopyRequest
     from monarch.copies.transfer import TransferResult

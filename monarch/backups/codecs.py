@@ -1,7 +1,7 @@
-"""Compression of archives as streams: zstd, which is better, and gzip, which more programs can read.
+"""Compression of archives as streams: zstd compresses better, more programs read gzip.
 
-zstd is in Python from 3.14 on, and in a backport for older versions. gzip is that of isal, ten times as fast
-as Python's own; its levels are 1 to 3.
+zstd comes with Python 3.14, and as a backport for older versions. gzip is compressed by isal, which is ten
+times as fast as Python's own and has the levels 1 to 3.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Compressor(ABC):
 
 
 class Codec(ABC):
-    """A compression. People choose one of ``levels``, by default ``level``; higher is smaller."""
+    """A compression format. ``level`` is the default of its ``levels``; a higher level compresses better."""
 
     name: str
     levels: range
@@ -53,7 +53,7 @@ class Codec(ABC):
 
 
 class Zstandard(Codec):
-    """Frames of RFC 8878, with a checksum of their own."""
+    """Zstandard frames (RFC 8878), each with a checksum."""
 
     name = "zst"
     levels = range(1, 20)
@@ -63,7 +63,7 @@ class Zstandard(Codec):
         zstd = _zstd()
         parameter = zstd.CompressionParameter
         options = {parameter.compression_level: level, parameter.checksum_flag: 1}
-        # One thread for each core beside ours. More than four use much memory and are faster than any disk.
+        # Worker threads, one for each core. More than four use much memory and are faster than any disk.
         # The maximum is 0 if the library was built without threads.
         most = parameter.nb_workers.bounds()[1]
         options[parameter.nb_workers] = min(os.cpu_count() or 1, 4, most)
@@ -78,7 +78,7 @@ class Zstandard(Codec):
 
 
 class Gzip(Codec):
-    """Members of RFC 1952."""
+    """gzip members (RFC 1952)."""
 
     name = "gz"
     levels = range(1, 4)
@@ -112,7 +112,7 @@ def find_codec(name: str, level: int | None) -> tuple[Codec, int]:
         return codec, codec.level
     if level not in codec.levels:
         first, last = codec.levels[0], codec.levels[-1]
-        raise UsageError(f"{name} has no level {level}.", f"Say --level {first} to {last}.")
+        raise UsageError(f"{name} has no level {level}.", f"Use --level {first} to {last}.")
     return codec, level
 
 

@@ -1,4 +1,4 @@
-"""The manifest of a backup: what is written down of it once it is complete.
+"""The manifest of a backup, which describes it and is written when it is complete.
 
 It is a JSON object in UTF-8 beside the archive, described by ``docs/manifest.schema.json``. It is written
 last, so where there is a manifest, there is a backup.
@@ -33,7 +33,7 @@ _END = re.compile(rb'"checksum": "([0-9a-f]{64})"\n\}\n\Z')
 
 
 class NewerFormat(DamagedError):
-    """A manifest that only a newer monarch can read. It is not damaged as far as can be seen."""
+    """A manifest that only a newer monarch can read. It shows no damage."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ class Manifest:
     @property
     def documents(self) -> int:
         """The number of documents in it, without the buckets of time series."""
-        return sum(held.documents for held in self.collections if held.kind == "collection")
+        return sum(one.documents for one in self.collections if one.kind == "collection")
 
     @property
     def plain_bytes(self) -> int:
         """The bytes of all its documents before compression."""
-        return sum(held.bytes for held in self.collections)
+        return sum(one.bytes for one in self.collections)
 
     def to_bytes(self) -> bytes:
         """Return the text that `from_bytes` reads."""
@@ -97,11 +97,11 @@ class Manifest:
         members = _members(text)
         number = members.get("monarch_backup")
         if type(number) is int and number > _NEWEST_FORMAT:
-            raise NewerFormat(f"Its manifest is of format {number}, which a newer monarch has written.")
+            raise NewerFormat(f"Its manifest has format {number}, which only a newer monarch can read.")
         _require_intact(text, members)
         try:
             if type(number) is not int or number < FORMAT:
-                raise ValueError("no format")
+                raise ValueError("no format number")
             required = _read_texts(members.get("requires", ()))
             if not required:
                 found = cls(**_values(cls, dict.fromkeys(_OF_SUBSETS, ()) | members))
@@ -120,14 +120,14 @@ def _members(text: bytes) -> dict[str, Any]:
     try:
         members = json.loads(text.decode())
         if not isinstance(members, dict):
-            raise TypeError("no object")
+            raise TypeError("not an object")
     except Exception as error:  # wrong encoding, a number too long, brackets too deep, …
         raise DamagedError("Its manifest is damaged: it is not a JSON object.") from error
     return members
 
 
 def _require_intact(text: bytes, members: Mapping[str, Any]) -> None:
-    """Compare the checksum with the bytes of ``text``, not with what a program would make of them."""
+    """Compare the checksum with the bytes of ``text``, not with a new encoding of ``members``."""
     end = _END.search(text)
     if end is None:
         raise DamagedError("Its manifest is damaged: it does not end with its checksum.")
@@ -144,13 +144,13 @@ def _values(kind: type, members: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read_text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError("no text")
+        raise TypeError("not a text")
     return value
 
 
 def _read_texts(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
-        raise TypeError("no list")
+        raise TypeError("not a list")
     return tuple(map(_read_text, value))
 
 
@@ -162,14 +162,14 @@ def _read_truth(value: Any) -> bool:
 
 def _read_number(value: Any) -> int:
     if type(value) is not int or not 0 <= value < _TOO_MANY:  # True is an int too
-        raise TypeError("no number of anything")
+        raise TypeError("not a count")
     return value
 
 
 def _read_time(value: Any) -> datetime:
     found = datetime.fromisoformat(value)
     if found.tzinfo != UTC:
-        raise ValueError("no time in UTC")
+        raise ValueError("not a time in UTC")
     return found
 
 
@@ -182,7 +182,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "datetime": _read_time,
     "tuple[str, ...]": _read_texts,
     "tuple[CollectionSummary, ...]": lambda value: tuple(
-        CollectionSummary(**_values(CollectionSummary, held)) for held in value
+        CollectionSummary(**_values(CollectionSummary, one)) for one in value
     ),
 }
 

@@ -1,8 +1,8 @@
 """The names of backups and their files.
 
-A backup is called ``<name of the database, or another>__YYYY_MM_DD``, the second of a day with ``_2`` at the
-end, as in monarch 0.1. The archive adds ``.dmp.zst`` or ``.dmp.gz``, in monarch 0.1 ``.dmp.zip``; the
-manifest adds ``.json`` to that.
+A backup is called ``STEM__YYYY_MM_DD``, the second of a day ``STEM__YYYY_MM_DD_2``, as in monarch 0.1. The
+stem is the name of the database unless the user chooses another. The archive adds ``.dmp.zst`` or ``.dmp.gz``
+(in monarch 0.1 ``.dmp.zip``), the manifest adds ``.json`` to that.
 """
 
 from __future__ import annotations
@@ -59,4 +59,4 @@ def check_stem(stem: str) -> None:
     elif len(stem.encode(errors="replace")) > _LONGEST:
         wrong = f"is longer than {_LONGEST} bytes"
     if wrong:
-        raise UsageError(f"No backup can be called {stem[:60]!r}: the name {wrong}.", "Say --name OTHER.")
+        raise UsageError(f"No backup can be called {stem[:60]!r}: the name {wrong}.", "Use --name OTHER.")

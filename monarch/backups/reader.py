@@ -1,4 +1,4 @@
-"""Reading a backup, which is checked while it is read."""
+"""Opening a backup, which is checked against its manifest while it is read."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from monarch.backups.catalog import Backup, BackupCatalog, BackupState
+from monarch.backups.catalog import BackupCatalog
 from monarch.backups.codecs import CODECS
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import LEGACY
+from monarch.backups.state import Backup, BackupState
 from monarch.backups.zip_v01 import ZippedFiles
 from monarch.databases import LEGACY_KIND, open_archive, open_files
 from monarch.databases.transfer import ArchiveSource, CopiedCollection
@@ -19,12 +20,12 @@ from monarch.progress import SILENT, Progress
 from monarch.stores.base import NotStored
 from monarch.system.streams import Stream
 
-# A backup up to this many bytes is read, which takes seconds, before a hint calls it good.
-_SOON_READ = 500_000_000
+# A hint verifies the backup that it suggests up to this many bytes, which takes seconds.
+_QUICK_TO_READ = 500_000_000
 
 
 class BrokenBackup(DamagedError):
-    """A backup that cannot be trusted. Its hint names another one, which is searched when it is read."""
+    """A backup that cannot be trusted. Its hint suggests another one, searched when it is read."""
 
     def __init__(self, message: str, hint: str | Callable[[], str] | None = None) -> None:
         super().__init__(message)
@@ -43,7 +44,7 @@ class BrokenBackup(DamagedError):
 
 
 @contextmanager
-def open_backup(shelf: BackupCatalog, backup: Backup) -> Iterator[ArchiveSource]:
+def open_backup(catalog: BackupCatalog, backup: Backup) -> Iterator[ArchiveSource]:
     """Open the archive of ``backup`` for as long as the context lasts.
 
     Reading it to its end checks it against its manifest: its SHA-256, its size and, in the archive, the
@@ -52,44 +53,44 @@ def open_backup(shelf: BackupCatalog, backup: Backup) -> Iterator[ArchiveSource]
     :raises BrokenBackup: if it is not complete, or while it is read, if its bytes have changed.
     :raises LockedError: if it is being written.
     """
-    require_restorable(shelf, backup)
+    require_restorable(catalog, backup)
     try:
-        with _opened(shelf, backup) as archive:
+        with _opened(catalog, backup) as archive:
             yield archive
     except DamagedError as error:
         message = f"Backup {backup.name!r} is broken: {error.message}"
-        raise BrokenBackup(message, partial(_another, shelf, backup)) from error
+        raise BrokenBackup(message, partial(_another, catalog, backup)) from error
 
 
-def require_restorable(shelf: BackupCatalog, backup: Backup) -> None:
+def require_restorable(catalog: BackupCatalog, backup: Backup) -> None:
     """Check that ``backup`` is complete, as far as its listing tells.
 
-    :raises BrokenBackup: if it is not, saying why and which one to use instead.
+    :raises BrokenBackup: if it is not, with why, and which one to use instead.
     :raises StoreError: if the store does not let it be read.
     :raises LockedError: if it is being written, or may be.
     """
     if backup.busy:
-        not_yet = f"Backup {backup.name!r} is not there yet: {backup.why}."
-        raise LockedError(not_yet, "Wait until that is done.")
+        message = f"Backup {backup.name!r} is not complete yet: {backup.why}."
+        raise LockedError(message, "Wait until it is complete.")
     if backup.refusal is not None:
-        what = f"Backup {backup.name!r} cannot be read: {backup.refusal.message}"
-        raise StoreError(what, backup.refusal.hint)
+        message = f"Backup {backup.name!r} cannot be read: {backup.refusal.message}"
+        raise StoreError(message, backup.refusal.hint)
     if not backup.restorable:
         why = f": {backup.why}" if backup.why else ""
         message = f"Backup {backup.name!r} is {backup.state.value}{why}."
-        raise BrokenBackup(message, partial(_another, shelf, backup))
+        raise BrokenBackup(message, partial(_another, catalog, backup))
 
 
 @contextmanager
-def _opened(shelf: BackupCatalog, backup: Backup) -> Iterator[ArchiveSource]:
+def _opened(catalog: BackupCatalog, backup: Backup) -> Iterator[ArchiveSource]:
     try:
         if backup.codec == LEGACY:
-            yield open_files(LEGACY_KIND, ZippedFiles(shelf.store, backup.archive, backup.bytes))
+            yield open_files(LEGACY_KIND, ZippedFiles(catalog.store, backup.archive, backup.bytes))
             return
-        manifest = shelf.manifest(backup)
+        manifest = catalog.manifest(backup)
         if manifest.taken_at != backup.taken_at:
-            raise DamagedError("It has been replaced by another one meanwhile.")
-        with shelf.store.open(backup.archive) as stream:
+            raise DamagedError("Another backup has replaced it in the meantime.")
+        with catalog.store.open(backup.archive) as stream:
             yield _open_archive(stream, manifest)
     except NotStored:
         raise DamagedError("It has just been deleted.") from None
@@ -98,57 +99,59 @@ def _opened(shelf: BackupCatalog, backup: Backup) -> Iterator[ArchiveSource]:
 def _open_archive(stream: Stream, manifest: Manifest) -> ArchiveSource:
     codec = CODECS.get(manifest.codec)
     if codec is None:
-        raise DamagedError(f"It is compressed by {manifest.codec!r}, which this monarch does not know.")
+        raise DamagedError(f"It is compressed with {manifest.codec!r}, which this monarch does not know.")
     plain = codec.decompress(_Checked(stream, manifest.size, manifest.sha256))
     return open_archive(manifest.kind, plain, manifest.collections)
 
 
-def _another(shelf: BackupCatalog, backup: Backup) -> str:
+def _another(catalog: BackupCatalog, backup: Backup) -> str:
     """Return a hint which backup to use instead of ``backup``, of the same environment if that is known."""
     try:
-        return _find_another(shelf, backup)
+        return _find_another(catalog, backup)
     except MonarchError:  # the other backups cannot be read either
-        return "`monarch list_backups` shows what else is there."
+        return "Run `monarch list_backups` to see which others there are."
 
 
-def _find_another(shelf: BackupCatalog, backup: Backup) -> str:
+def _find_another(catalog: BackupCatalog, backup: Backup) -> str:
     of = f" of {backup.environment}" if backup.environment else ""
-    for other in reversed(shelf.list()):
+    for other in reversed(catalog.list()):
         if other.state is not BackupState.GOOD or other.archive == backup.archive:
             continue
         if backup.environment not in (None, other.environment) or backup.query_set != other.query_set:
             continue
         taken = f"{other.name!r} of {other.environment}, taken {other.taken_at:%Y-%m-%d %H:%M} UTC"
-        if other.bytes > _SOON_READ:
-            return f"The newest besides that seems good is {taken}. See: monarch verify_backup"
-        if _is_whole(shelf, other):
-            return f"The newest good one besides is {taken}."
-    return f"There is no other good one{of}. `monarch list_backups` shows what is there."
+        if other.bytes > _QUICK_TO_READ:
+            return f"The newest other backup that seems good is {taken}. Check it with verify_backup."
+        if _is_whole(catalog, other):
+            return f"The newest other good backup is {taken}."
+    return f"There is no other good backup{of}. Run `monarch list_backups` to see what is there."
 
 
-def _is_whole(shelf: BackupCatalog, backup: Backup) -> bool:
+def _is_whole(catalog: BackupCatalog, backup: Backup) -> bool:
     """Whether ``backup`` is as it was written. It is read to its end."""
     try:
-        with _opened(shelf, backup) as archive:
+        with _opened(catalog, backup) as archive:
             archive.read_through(SILENT)
     except MonarchError:
         return False
     return True
 
 
-def verify(shelf: BackupCatalog, backup: Backup, progress: Progress = SILENT) -> tuple[CopiedCollection, ...]:
+def verify(
+    catalog: BackupCatalog, backup: Backup, progress: Progress = SILENT
+) -> tuple[CopiedCollection, ...]:
     """Read all of ``backup``, and return its collections.
 
     :raises BrokenBackup: if anything in it has changed since it was written.
     :raises StoreError: if it cannot be read now.
     :raises LockedError: if it is being written.
     """
-    with open_backup(shelf, backup) as archive:
+    with open_backup(catalog, backup) as archive:
         return archive.read_through(progress)
 
 
 class _Checked(Stream):
-    """``stream``, whose size and SHA-256 are checked at its end."""
+    """The bytes of ``stream``; at its end their number and their SHA-256 are checked."""
 
     def __init__(self, stream: Stream, size: int, sha256: str) -> None:
         self._stream = stream
@@ -163,7 +166,7 @@ class _Checked(Stream):
         self._digest.update(data)
         if not data:
             if self._read != self._size:
-                raise DamagedError(f"Its archive has {self._read:,} bytes in place of {self._size:,}.")
+                raise DamagedError(f"Its archive has {self._read:,} bytes, not {self._size:,}.")
             if self._digest.hexdigest() != self._sha256:
                 raise DamagedError("Its archive is not the one that was written: its SHA-256 differs.")
         return data

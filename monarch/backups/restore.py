@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from monarch.backups.catalog import Backup, BackupCatalog
+from monarch.backups.catalog import BackupCatalog
 from monarch.backups.reader import open_backup, verify
+from monarch.backups.state import Backup
 from monarch.copies.transfer import (
     DatabaseSink,
     Interruption,

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from monarch.backups.catalog import Backup, BackupCatalog
+from monarch.backups.catalog import BackupCatalog
 from monarch.backups.reader import BrokenBackup, require_restorable, verify
+from monarch.backups.state import Backup
 from monarch.databases.environment import Environment
 from monarch.databases.transfer import CopiedCollection
 from monarch.errors import StoreError, UsageError
@@ -16,10 +17,10 @@ from monarch.progress import Progress
 
 @dataclass(frozen=True)
 class VerifiedBackup:
-    """What a verification has found: ``good``, or ``why`` not.
+    """The result of verifying ``backup``: ``good``, or ``why`` not.
 
-    ``good`` is None if the backup could not be read, which tells nothing about its contents. ``collections``
-    are what it holds, if it is good; reading it took ``seconds``.
+    ``good`` is None if the backup could not be read, which says nothing about its contents. ``collections``
+    are those in it, if it is good. ``seconds`` is how long reading it took.
     """
 
     backup: Backup
@@ -61,7 +62,7 @@ def _verify(catalog: BackupCatalog, backup: Backup, progress: Progress) -> Verif
 
 
 def find_restorable(catalog: BackupCatalog, name: str, environments: tuple[Environment, ...]) -> Backup:
-    """The backup called ``name``, or else the newest good one of the environment of that name.
+    """Return the backup called ``name``, or else the newest good one of the environment of that name.
 
     :raises BrokenBackup: if the listing already shows that it is not whole.
     :raises UsageError: if there is none.

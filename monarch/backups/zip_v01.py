@@ -1,7 +1,7 @@
-"""The backups of monarch 0.1: a zip of the files that a tool of the database wrote into a folder.
+"""The backups of monarch 0.1: a zip of the folder that a tool of the database wrote.
 
-A zip may come from anywhere, so what could harm is refused before anything is read: names that lead out of
-it, links, and a few bytes that swell to many. Nothing of it is ever written to the disk.
+A zip may come from anywhere, so dangerous ones are refused before any file is read: names that lead out of
+the zip, links, and bombs (a few bytes that decompress to very many). Nothing is ever written to the disk.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from monarch.stores.seekable import Seekable
 from monarch.system.streams import Stream
 
 _BUFFER = 1 << 18
-# No documents that people keep are packed so tightly.
-_MOST_TIMES, _SMALL = 300, 64 << 20
-# All that the Python of 0.1 could write. Of the others zipfile unpacks at once what it reads: of bzip2, some
-# bytes may be gigabytes.
+# Real documents never compress by this factor. Below the second number of bytes any factor is harmless.
+_LARGEST_RATIO, _SMALL = 300, 64 << 20
+# All that the Python of 0.1 could write. For other methods zipfile decompresses whole blocks at once: a few
+# bytes of bzip2 may be gigabytes.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DRIVE = re.compile("[A-Za-z]:")
-# What ends a zip: this, and ten bytes behind it how many members there are, as far as two bytes can tell.
+# The end record of a zip: its signature, its greatest length, and the greatest count of members it can hold.
 _END, _LONGEST_END, _MANY = b"PK\5\6", 22 + 0xFFFF, 0xFFFF
 _UTF_8 = 0x800
-# What zipfile raises of bytes that are none of a zip.
+# What zipfile raises for bytes that are not a zip.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -46,9 +46,9 @@ _DAMAGE = (
 
 
 class ZippedFiles(FileSet):
-    """The files in a zip that lies in ``store``, at the zip's root or in its only folder.
+    """The files in the zip ``name`` of ``store``, at its root or in its only folder.
 
-    :raises DamagedError: if it is no zip, is damaged, or might do harm.
+    :raises DamagedError: if it is not a zip, is damaged, or is dangerous.
     """
 
     def __init__(self, store: Store, name: str, size: int) -> None:
@@ -57,13 +57,13 @@ class ZippedFiles(FileSet):
             self._zip = zipfile.ZipFile(file)
             count = _count(file, size)
         except _DAMAGE as error:
-            raise DamagedError(f"It is no zip file, or a damaged one ({error}).") from error
+            raise DamagedError(f"It is not a zip file, or a damaged one ({error}).") from error
         members = self._zip.infolist()
-        # A damaged one may have swallowed those that come behind it.
+        # A damaged member may hide those after it.
         if count != min(len(members), _MANY):
-            raise DamagedError("It is a damaged zip file: it has not as many members as it says.")
+            raise DamagedError("It is a damaged zip file: its end gives another number of members.")
         for member in members:
-            _refuse_harm(member)
+            _refuse_dangerous(member)
         files = [member for member in members if not member.filename.endswith("/")]
         _refuse_bomb(files, size)
         self._members = _by_name(files)
@@ -85,17 +85,17 @@ class ZippedFiles(FileSet):
             yield _Member(file, name, member.file_size)
 
     def _require_folder(self, member: zipfile.ZipInfo) -> None:
-        """See that it is one by its other name too, which lies where its bytes would be."""
+        """Check that its second header, before its contents, also says that it is a folder."""
         try:
             self._zip.open(member).close()
         except _DAMAGE as error:
             raise _damaged(member.filename, error) from error
         if member.file_size:
-            raise DamagedError(f"The folder {member.filename!r} in its zip has bytes, as only files have.")
+            raise DamagedError(f"The folder {member.filename!r} in its zip has contents, like a file.")
 
 
 class _Member(Stream):
-    """A file of the zip, whose checksum and ``size`` have been compared once its end has been read."""
+    """A file of the zip. Its checksum and its ``size`` are checked at its end."""
 
     def __init__(self, file: IO[bytes], name: str, size: int) -> None:
         self._file = file
@@ -114,32 +114,32 @@ class _Member(Stream):
 
 
 def _damaged(name: str, error: Exception) -> DamagedError:
-    what = " ".join(str(error).split()) or type(error).__name__
-    return DamagedError(f"The file {name!r} in its zip is damaged ({what}).")
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return DamagedError(f"The file {name!r} in its zip is damaged ({reason}).")
 
 
 def _count(file: io.BufferedReader, size: int) -> int:
-    """How many members the end of the zip says it has; `_MANY` if there are more."""
+    """Return the number of members by the end of the zip; `_MANY` if there are at least that many."""
     file.seek(max(0, size - _LONGEST_END))
     end = file.read()
     (count,) = struct.unpack_from("<H", end, end.rindex(_END) + 10)
     return int(count)
 
 
-def _refuse_harm(member: zipfile.ZipInfo) -> None:
+def _refuse_dangerous(member: zipfile.ZipInfo) -> None:
     wrong = None
     if not member.filename:
         wrong = "has no name"
     elif _leads_out(member.filename):
         wrong = "has a name that leads out of the zip"
     elif not _is_plain(member):
-        wrong = "is a link, or another thing that is no file"
+        wrong = "is not a file, but a link or something else"
     elif member.flag_bits & 0x1:
         wrong = "is encrypted"
     elif member.compress_type not in _METHODS:
-        wrong = f"is compressed in a way that is not known ({member.compress_type})"
+        wrong = f"has an unknown compression ({member.compress_type})"
     if wrong:
-        raise DamagedError(f"It is refused: {member.filename!r} in its zip {wrong}.")
+        raise DamagedError(f"monarch refuses it: {member.filename!r} in its zip {wrong}.")
 
 
 def _leads_out(name: str) -> bool:
@@ -148,33 +148,33 @@ def _leads_out(name: str) -> bool:
 
 
 def _is_plain(member: zipfile.ZipInfo) -> bool:
-    """Whether it is what its name says, a file or a folder. Many a zip says no more than that."""
+    """Whether its type, which not every zip has, is what its name says: a file or a folder."""
     kind = stat.S_IFDIR if member.filename.endswith("/") else stat.S_IFREG
     return stat.S_IFMT(member.external_attr >> 16) in (0, kind)
 
 
 def _refuse_bomb(members: list[zipfile.ZipInfo], size: int) -> None:
     total = sum(member.file_size for member in members)
-    places = sorted((member.header_offset, member.compress_size) for member in members)
-    overlap = any(offset + packed > following for (offset, packed), (following, _) in pairwise(places))
-    if overlap or (total > _SMALL and total > size * _MOST_TIMES):
+    positions = sorted((member.header_offset, member.compress_size) for member in members)
+    overlap = any(offset + packed > following for (offset, packed), (following, _) in pairwise(positions))
+    if overlap or (total > _SMALL and total > size * _LARGEST_RATIO):
         raise DamagedError(
-            f"It is refused: {size:,} bytes of zip would become {total:,}. That looks like a bomb, no backup."
+            f"monarch refuses it: {size:,} bytes of zip would become {total:,}, as in a zip bomb."
         )
 
 
 def _by_name(members: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
     names = [_name(member) for member in members]
     if len({name.rpartition("/")[0] for name in names}) > 1:
-        raise DamagedError("Its files do not lie in one folder of the zip, but in several.")
+        raise DamagedError("The files in its zip are in several folders, not in one.")
     found = {name.rpartition("/")[2]: member for name, member in zip(names, members, strict=True)}
     if len(found) != len(members):
-        raise DamagedError("Its zip has two files of one name.")
+        raise DamagedError("Its zip has two files with the same name.")
     return found
 
 
 def _name(member: zipfile.ZipInfo) -> str:
-    """How the file was called. Python 2 wrote UTF-8 without saying so, which is read as another code."""
+    """Return the file's original name. Python 2 wrote UTF-8 without the flag; zipfile reads that as cp437."""
     if member.flag_bits & _UTF_8:
         return member.filename
     try:

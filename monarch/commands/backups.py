@@ -29,9 +29,9 @@ from monarch.commands.parsing.arguments import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from monarch.backups.catalog import Backup
     from monarch.backups.create import BackupResult
     from monarch.backups.manifest import Manifest
+    from monarch.backups.state import Backup
 
 CODECS = ("zst", "gz")
 

@@ -14,7 +14,7 @@ from monarch.commands.parsing.arguments import engine_option, json_option, this_
 from monarch.commands.parsing.pairs import BACKUP_AND_ENVIRONMENT, Pair
 
 if TYPE_CHECKING:
-    from monarch.backups.catalog import Backup
+    from monarch.backups.state import Backup
     from monarch.copies.transfer import TransferResult
 
 

@@ -24,10 +24,11 @@ from hypothesis import strategies as st
 from pymongo.database import Database
 
 from monarch import Project
-from monarch.backups.catalog import Backup, BackupCatalog, BackupState
+from monarch.backups.catalog import BackupCatalog
 from monarch.backups.codecs import CODECS
 from monarch.backups.manifest import Manifest
 from monarch.backups.reader import BrokenBackup, verify
+from monarch.backups.state import Backup, BackupState
 from monarch.databases.history import IncompleteDatabase
 from monarch.databases.mongo.archive import TERMINATOR
 from monarch.databases.transfer import CollectionSummary
@@ -116,7 +117,7 @@ class Case:
         return Project(self.folder.path)
 
     @property
-    def shelf(self) -> BackupCatalog:
+    def catalog(self) -> BackupCatalog:
         return self.project.backups
 
     def archive(self, codec: str, *, second: bool = False) -> Path:
@@ -149,7 +150,7 @@ class Case:
         knows of which environment it is.
         """
         with pytest.raises(BrokenBackup) as raised:
-            verify(self.shelf, listed or self.shelf.get(self.first[codec]))
+            verify(self.catalog, listed or self.catalog.get(self.first[codec]))
         self._assert_told(raised.value, codec, manifest and listed is None)
 
     def assert_refused(self, codec: str, *, in_place: bool, manifest: bool = False) -> None:
@@ -219,15 +220,15 @@ def large_case(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iter
 
 
 def test_all_are_good_to_begin_with(case: Case) -> None:
-    for backup in case.shelf.list():
-        verify(case.shelf, backup)
+    for backup in case.catalog.list():
+        verify(case.catalog, backup)
 
 
 @pytest.mark.parametrize("kind", CHANGES)
 @pytest.mark.parametrize("codec", NAMES)
 def test_a_changed_archive_is_found(case: Case, codec: str, kind: str) -> None:
     data = case.archive(codec).read_bytes()
-    before = case.shelf.get(case.first[codec])
+    before = case.catalog.get(case.first[codec])
     for number in counts.sample(range(PLACES), 30):
         with case.instead(case.archive(codec), changed(data, kind, number), f"{kind} {number}"):
             # Not only by its size: every second one was listed before it had another.
@@ -238,10 +239,10 @@ def test_a_changed_archive_is_found(case: Case, codec: str, kind: str) -> None:
 def test_a_changed_manifest_is_found(case: Case, kind: str) -> None:
     codec = NAMES[0]
     data = case.manifest(codec).read_bytes()
-    before = case.shelf.get(case.first[codec])
+    before = case.catalog.get(case.first[codec])
     for number in counts.sample(range(PLACES), 30):
         with case.instead(case.manifest(codec), changed(data, kind, number), f"{kind} {number}"):
-            (listed,) = (found for found in case.shelf.list() if found.name == case.first[codec])
+            (listed,) = (found for found in case.catalog.list() if found.name == case.first[codec])
             assert listed.state is BackupState.BROKEN
             assert (listed.why or "").startswith("Its manifest is")
             case.assert_found(codec, manifest=True, listed=before if number % 2 else None)
@@ -316,8 +317,8 @@ def test_an_archive_cut_off_between_frames_is_found(case: Case, codec: str) -> N
         case.instead(case.archive(codec), whole, "frames"),
         case.instead(case.manifest(codec), fitting(written, whole), "of that"),
     ):
-        listed = case.shelf.get(case.first[codec])
-        verify(case.shelf, listed)
+        listed = case.catalog.get(case.first[codec])
+        verify(case.catalog, listed)
         for number in range(len(packed)):
             short = b"".join(packed[:number])
             with case.instead(case.archive(codec), short, f"{number} frames"):
@@ -330,7 +331,7 @@ def test_an_archive_cut_off_between_frames_is_found(case: Case, codec: str) -> N
 @pytest.mark.parametrize("codec", NAMES)
 def test_bytes_behind_an_archive_are_found(case: Case, codec: str) -> None:
     data, written = case.archive(codec).read_bytes(), case.written(codec)
-    listed = case.shelf.get(case.first[codec])
+    listed = case.catalog.get(case.first[codec])
     empty, block = frames(codec, [b"", TERMINATOR])
     more = {"itself": data, "a frame": block, "zeros": bytes(1000), "a zero": b"\0", "an empty frame": empty}
     for what, behind in more.items():
@@ -341,7 +342,7 @@ def test_bytes_behind_an_archive_are_found(case: Case, codec: str) -> None:
             case.assert_refused(codec, in_place=True)
             with case.instead(case.manifest(codec), fitting(written, longer), "of that"):
                 if behind is empty:  # nothing, and it is meant
-                    verify(case.shelf, case.shelf.get(case.first[codec]))
+                    verify(case.catalog, case.catalog.get(case.first[codec]))
                 else:
                     case.assert_found(codec)
 

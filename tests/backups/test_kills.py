@@ -13,7 +13,7 @@ from itertools import count
 
 import pytest
 
-from monarch.backups.catalog import Backup, BackupState
+from monarch.backups.state import Backup, BackupState
 from tests.support import counts
 from tests.support.runs.backup_kills import CHANGES, Files, Side, Trap, Yard, yard
 from tests.support.runs.shell import Folder
@@ -162,7 +162,7 @@ def test_a_backup_that_makes_its_folder_is_killed(here: Yard, side: Side) -> Non
             here.run(*backup(0))
             assert here.store.stat().st_mode & 0o777 == 0o700
             assert here.files()[".gitignore"] == (b"*\n", 0o600)
-            for other in here.shelf.list():
+            for other in here.catalog.list():
                 here.run("delete_backup", other.name, "--yes")
             assert here.files().keys() == {".gitignore"}
             assert set(here.folder.path.iterdir()) == there | {here.store}
@@ -204,7 +204,7 @@ def test_delete_backup_is_stopped(here: Yard, before: Files, what: str, sent: si
         maker = here.command(*backup(0), trap=cut_off)
         maker.start()
         assert maker.end() == (-signal.SIGKILL if link else 0)
-        (name,) = (found.name for found in here.shelf.list() if found.name != here.good)
+        (name,) = (found.name for found in here.catalog.list() if found.name != here.good)
         things = CHANGES if link is None else frozenset(("unlink", "fsync"))
         command = here.command("delete_backup", name, "--yes", trap=Trap(number, side, sent, things))
         command.start()

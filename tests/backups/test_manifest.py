@@ -107,7 +107,7 @@ def test_members_that_are_not_known_are_passed_over() -> None:
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ({"monarch_backup": 3, "checksum": 1}, "of format 3, which a newer monarch has written"),
+        ({"monarch_backup": 3, "checksum": 1}, "has format 3, which only a newer monarch can read"),
         ({"monarch_backup": 2, "requires": ["encryption"]}, "requires encryption, which only a newer"),
         ({"kind": "postgres"}, "of a 'postgres' database, which this monarch does not know"),
         ({"codec": "br"}, "compressed with 'br', which this monarch does not know"),

@@ -580,4 +580,4 @@ def test_a_part_is_nobodys_newest_backup(dogs: Two) -> None:
     archive = dogs.folder.path / "backups" / f"{whole}.dmp.zst"
     archive.write_bytes(archive.read_bytes()[:-9] + b"x" * 9)
     ran = dogs.folder.monarch("restore", f"{whole}:dev", "--yes")
-    assert_error(ran, 1, "is broken", "There is no other good one of production")
+    assert_error(ran, 1, "is broken", "There is no other good backup of production")

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from monarch import Project
-from monarch.backups.catalog import BackupCatalog, BackupState
+from monarch.backups.catalog import BackupCatalog
 from monarch.backups.codecs import CODECS
 from monarch.backups.create import BackupCreation, BackupResult
 from monarch.backups.reader import verify
+from monarch.backups.state import BackupState
 from monarch.copies.transfer import report_interruption
 from monarch.databases.transfer import TransferDatabase, as_transfer_database
 from monarch.errors import MonarchError, RunInterrupted, StoreError
@@ -303,28 +304,28 @@ def test_two_backups_at_one_moment_get_two_names(
         taken = [first.result(20), second]
     one, two = taken if first_is else reversed(taken)
     assert two.name == one.name + "_2"
-    shelf = BackupCatalog(store.store)
-    assert {backup.name for backup in shelf.list()} == {one.name for one in taken}
-    for backup in shelf.list():
-        verify(shelf, backup)
+    catalog = BackupCatalog(store.store)
+    assert {backup.name for backup in catalog.list()} == {one.name for one in taken}
+    for backup in catalog.list():
+        verify(catalog, backup)
 
 
 def test_a_backup_that_is_cut_in_reading_is_an_error(store: Faulty, take: Callable[[], BackupResult]) -> None:
     take()
-    shelf = BackupCatalog(store)
-    (backup,) = shelf.list()
+    catalog = BackupCatalog(store)
+    (backup,) = catalog.list()
     (manifest,) = (found.bytes for found in store.list() if found.name.endswith(".json"))
     for room in (0, manifest, manifest + 1, manifest + backup.bytes // 2, manifest + backup.bytes - 1):
         store.cut("read", after=room)
         with pytest.raises(StoreError):
-            verify(shelf, backup)
+            verify(catalog, backup)
     store.mend()
     for kind in ("open", "read"):
         store.fail(kind, at=2)
         with pytest.raises(StoreError):
-            verify(shelf, backup)
+            verify(catalog, backup)
     store.mend()
-    verify(shelf, backup)
+    verify(catalog, backup)
 
 
 @pytest.mark.parametrize("lost", [False, True])
@@ -333,12 +334,12 @@ def test_a_backup_that_is_deleted_halfway_is_incomplete(
     store: Faulty, take: Callable[[], BackupResult], number: int, lost: bool
 ) -> None:
     take()
-    shelf = BackupCatalog(store)
+    catalog = BackupCatalog(store)
     store.fail("delete", at=number, lost=lost)
     with pytest.raises(StoreError):
-        shelf.delete(shelf.list()[0])
+        catalog.delete(catalog.list()[0])
     left = [BackupState.GOOD, BackupState.INCOMPLETE, None][number - 1 + lost]
     assert states(store) == ({left} if left else set())
-    for backup in shelf.list():
-        shelf.delete(backup)
+    for backup in catalog.list():
+        catalog.delete(backup)
     assert names(store.store) == []

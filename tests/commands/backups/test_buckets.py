@@ -103,7 +103,7 @@ def test_an_upload_that_was_left_is_shown_and_removed(two: Two, s3: S3Server, ke
     assert f"Note: {name} is begun: it is being written, or was cut off less than 15 minutes ago." in noted
     assert f"If it was cut off, remove it: monarch delete_backup {name}" in noted
     ran = two.folder.monarch("restore", f"{name}:dev", "--yes")
-    assert_error(ran, 4, f"Backup '{name}' is not there yet", "Wait")
+    assert_error(ran, 4, f"Backup '{name}' is not complete yet", "Wait")
     # It may be at work: a nightly look at all of them says nothing of it.
     assert "There are no backups" in two.folder.monarch("verify_backup", "--all").err
     # Its name is not taken from it.
@@ -146,7 +146,7 @@ def test_bytes_that_change_on_the_way_are_found(
     proxy.add("stall", r"^GET [^?]*\.zst$", times=read_before)
     proxy.add("flip answer", r"^GET [^?]*\.zst$", at=1000)
     ran = two.folder.monarch("restore", f"{said['name']}:dev", "--yes", "--engine", "native")
-    assert_error(ran, 1, f"Backup '{said['name']}' is broken: .* 'dev' is as it was", "no other good one")
+    assert_error(ran, 1, f"Backup '{said['name']}' is broken: .* 'dev' is as it was", "no other good backup")
     two.assert_old()
     assert two.folder.monarch("restore", f"{said['name']}:dev", "--yes", "--engine", "native").code == 0
     two.assert_copied()
@@ -409,7 +409,7 @@ def test_one_that_is_finished_while_it_is_deleted_stays(
     proxy.add("do", f"^GET .*uploads&prefix=.*{name}.dmp.zst.json", do=finish)
     ran = two.folder.monarch("delete_backup", name, "--yes")
     assert ran.code == 1
-    assert f"Error: '{name}' is another one by now: good" in ran.err
+    assert f"Error: '{name}' is another backup by now: good" in ran.err
     assert "Hint: Nothing of it was deleted" in ran.err
     assert objects(s3, kept) == set(keys)
     assert two.folder.monarch("verify_backup", name).code == 0

@@ -77,7 +77,7 @@ def test_what_is_deleted_is_what_was_confirmed(two: Two, kept: Path) -> None:
     terminal.sendline("y")
     code, said = end(terminal)
     assert code == 1
-    assert "is another one by now: good" in " ".join(said.split())
+    assert "is another backup by now: good" in " ".join(said.split())
     assert two.folder.inside("verify_backup", f"{today('app')}_2").code == 0
 
 
@@ -88,7 +88,9 @@ def test_what_is_restored_is_what_was_found(two: Two, kept: Path) -> None:
     for file in kept.glob("app*"):
         file.unlink()
     assert two.folder.inside("backup", "dev", "--name", "app").code == 0
-    with pytest.raises(Exception, match=r"replaced by another one meanwhile\. 'dev' is as it was"):
+    with pytest.raises(
+        Exception, match=r"Another backup has replaced it in the meantime\. 'dev' is as it was"
+    ):
         project.restore(found, "dev")
     two.assert_old()
 
@@ -136,7 +138,7 @@ def test_a_zip_has_no_manifest_whatever_lies_beside_it(two: Two, kept: Path) -> 
     manifest.rename(kept / "old.dmp.zip.json")
     (listed,) = two.folder.inside("list_backups", "--json").json
     assert listed["state"] == "legacy"
-    assert_error(two.folder.inside("restore", "old:dev", "--yes"), 1, "It is no zip file", "")
+    assert_error(two.folder.inside("restore", "old:dev", "--yes"), 1, "It is not a zip file", "")
 
 
 def test_a_document_that_is_there_twice(two: Two, kept: Path) -> None:

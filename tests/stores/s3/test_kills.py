@@ -17,8 +17,8 @@ from pymongo.database import Database
 
 import monarch.stores.s3.store
 from monarch import Project
-from monarch.backups.catalog import Backup, BackupState
 from monarch.backups.reader import verify
+from monarch.backups.state import Backup, BackupState
 from tests.commands.backups.test_buckets import keep_in
 from tests.support import counts
 from tests.support.runs.backup_kills import Command
@@ -82,12 +82,12 @@ class Yard:
 
         :return: what is there besides the good one.
         """
-        shelf = Project(self.folder.path).backups
-        listed = shelf.list()
+        catalog = Project(self.folder.path).backups
+        listed = catalog.list()
         others = [backup for backup in listed if backup.name != self.good]
         for backup in listed:
             if backup.state is BackupState.GOOD:
-                verify(shelf, backup)
+                verify(catalog, backup)
             else:
                 assert backup.state in (BackupState.BEGUN, BackupState.INCOMPLETE)
                 ran = self.folder.inside("restore", f"{backup.name}:target", "--yes")

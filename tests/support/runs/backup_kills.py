@@ -27,9 +27,10 @@ import monarch.databases.mongo.sources.archive
 import monarch.databases.mongo.sources.server
 import monarch.stores.local.store
 from monarch import Project
-from monarch.backups.catalog import Backup, BackupCatalog, BackupState
+from monarch.backups.catalog import BackupCatalog
 from monarch.backups.codecs import CODECS
 from monarch.backups.reader import verify
+from monarch.backups.state import Backup, BackupState
 from monarch.commands import cli
 from monarch.errors import MonarchError
 from tests.support.runs.copy_kills import Victim, fill
@@ -141,7 +142,7 @@ class Yard:
         return self.folder.path / "told"
 
     @property
-    def shelf(self) -> BackupCatalog:
+    def catalog(self) -> BackupCatalog:
         return Project(self.folder.path).backups
 
     def files(self) -> Files:
@@ -193,9 +194,9 @@ class Yard:
 
         :return: all backups except the good one.
         """
-        listed = self.shelf.list()
+        listed = self.catalog.list()
         assert [backup.state for backup in listed if backup.name == self.good] == [BackupState.GOOD]
-        verify(self.shelf, self.shelf.get(self.good))
+        verify(self.catalog, self.catalog.get(self.good))
         others = [backup for backup in listed if backup.name != self.good]
         for backup in others:
             self.judge(backup)
@@ -203,7 +204,7 @@ class Yard:
         taken = Project(self.folder.path).backup("production")
         assert taken.name not in {backup.name for backup in listed}
         self.require_good(taken.name)
-        self.shelf.delete(self.shelf.get(taken.name))
+        self.catalog.delete(self.catalog.get(taken.name))
         assert self.files() == files
         return others
 
@@ -224,15 +225,15 @@ class Yard:
         ran = self.folder.inside("restore", f"{backup.name}:spare", "--yes")
         assert ran.code == 1
         assert f"Error: Backup {backup.name!r} is {backup.state.value}" in ran.err
-        assert f"The newest good one besides is {self.good!r} of production" in ran.err
+        assert f"The newest other good backup is {self.good!r} of production" in ran.err
 
     def require_good(self, name: str) -> None:
         """Check that the backup ``name`` is complete, and holds what the good one holds."""
-        backup = self.shelf.get(name)
+        backup = self.catalog.get(name)
         assert backup.state is BackupState.GOOD
-        verify(self.shelf, backup)
-        good = self.shelf.manifest(self.shelf.get(self.good))
-        assert self.shelf.manifest(backup).collections == good.collections
+        verify(self.catalog, backup)
+        good = self.catalog.manifest(self.catalog.get(self.good))
+        assert self.catalog.manifest(backup).collections == good.collections
 
 
 @contextmanager

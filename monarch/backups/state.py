@@ -1,0 +1,162 @@
+"""What a backup in a listing is good for, judged by its files and its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+
+from monarch.backups.manifest import Manifest, NewerFormat
+from monarch.backups.names import LEGACY, MANIFEST, split_archive_name
+from monarch.errors import DamagedError, StoreError
+from monarch.stores.base import StoredFile
+
+# In minutes. An upload that was written to within this time may still be running, if the store cannot tell.
+_RECENT = 15
+
+
+class BackupState(Enum):
+    """The state of a backup. Only good and legacy backups can be restored."""
+
+    GOOD = "good"
+    LEGACY = "legacy"
+    RUNNING = "running"
+    BEGUN = "begun"
+    UNFINISHED = "unfinished"
+    INCOMPLETE = "incomplete"
+    BROKEN = "broken"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup as a listing shows it. Without a readable manifest, the fields that it would give are None.
+
+    ``bytes`` is the size of the file ``archive`` in the store, and ``modified`` is when that was last written
+    by the store's clock. ``why`` is what is wrong with the backup, if anything. ``refusal`` is the error of
+    the store, if the manifest cannot be read.
+    """
+
+    name: str
+    archive: str
+    codec: str
+    state: BackupState
+    bytes: int
+    modified: datetime
+    taken_at: datetime
+    kind: str | None = None
+    environment: str | None = None
+    database: str | None = None
+    documents: int | None = None
+    query_set: str | None = None
+    why: str | None = None
+    refusal: StoreError | None = field(default=None, compare=False)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a running process writes it, or may do so."""
+        return self.state in (BackupState.RUNNING, BackupState.BEGUN)
+
+    @property
+    def has_manifest(self) -> bool:
+        """Whether it has a manifest that can be read."""
+        return self.environment is not None
+
+    @property
+    def restorable(self) -> bool:
+        """Whether it can be restored, as far as a listing can tell."""
+        return self.state in (BackupState.GOOD, BackupState.LEGACY)
+
+
+def judge_backup(
+    archive: str,
+    files: Mapping[str, StoredFile],
+    begun: Mapping[str, StoredFile],
+    text: bytes | StoreError | None,
+) -> Backup:
+    """Return the backup whose archive has the name ``archive``, with its state.
+
+    :param files: the finished files of the store by name.
+    :param begun: the unfinished ones.
+    :param text: the contents of the manifest, the error of reading it, or None if it has vanished.
+    """
+    parted = split_archive_name(archive)
+    assert parted is not None
+    both = [group.get(archive + end) for end in ("", MANIFEST) for group in (files, begun)]
+    found = [stored for stored in both if stored is not None]
+    first = found[0]
+    # What a listing shows if there is no manifest.
+    plain = Backup(
+        parted[0], archive, parted[1], BackupState.GOOD, first.bytes, first.modified, first.modified
+    )
+    state, why = _judge_files(archive, plain.codec, found, files)
+    if state is not BackupState.GOOD:
+        return replace(plain, state=state, why=why)
+    if text is None:
+        return replace(plain, state=BackupState.INCOMPLETE, why="its manifest has just been deleted")
+    return _judge_manifest(plain, text)
+
+
+def _judge_files(
+    archive: str, codec: str, found: Sequence[StoredFile], files: Container[str]
+) -> tuple[BackupState, str | None]:
+    """Return the state of a backup whose files are ``found``, and why; ``files`` are all finished files.
+
+    GOOD only means that the manifest has to be read to know more.
+    """
+    writing = [stored for stored in found if stored.unfinished]
+    if any(stored.busy for stored in writing):
+        return BackupState.RUNNING, "it is being written"
+    if any(stored.busy is None and _is_recent(stored) for stored in writing):
+        return BackupState.BEGUN, f"it is being written, or was cut off less than {_RECENT} minutes ago"
+    if archive not in files:
+        if archive + MANIFEST in files:
+            return BackupState.BROKEN, "its archive is missing"
+        return BackupState.UNFINISHED, "it was cut off while it was written"
+    if codec == LEGACY:  # these never had a manifest; a file with its name is not about them
+        return BackupState.LEGACY, None
+    if archive + MANIFEST not in files:
+        return BackupState.INCOMPLETE, "it has no manifest: it was cut off, or another program wrote it"
+    return BackupState.GOOD, None
+
+
+def _judge_manifest(backup: Backup, text: bytes | StoreError) -> Backup:
+    """Return ``backup`` with the fields from its manifest's ``text``, or with why that cannot be read."""
+    try:
+        manifest = read_manifest(text)
+    except StoreError as error:
+        why = error.message.removesuffix(".")
+        return replace(backup, state=BackupState.UNREADABLE, why=why, refusal=error)
+    except NewerFormat as error:
+        return replace(backup, state=BackupState.UNREADABLE, why=error.message.removesuffix("."))
+    except DamagedError as error:
+        return replace(backup, state=BackupState.BROKEN, why=error.message.removesuffix("."))
+    differs = manifest.size != backup.bytes
+    sizes = f"its archive has {backup.bytes:,} bytes, but its manifest says {manifest.size:,}"
+    return replace(
+        backup,
+        state=BackupState.BROKEN if differs else BackupState.GOOD,
+        taken_at=manifest.taken_at,
+        kind=manifest.kind,
+        environment=manifest.environment,
+        database=manifest.database,
+        documents=manifest.documents,
+        query_set=manifest.query_set,
+        why=sizes if differs else None,
+    )
+
+
+def _is_recent(stored: StoredFile) -> bool:
+    return datetime.now(UTC) - stored.modified < timedelta(minutes=_RECENT)
+
+
+def read_manifest(text: bytes | StoreError) -> Manifest:
+    """Return the manifest with this ``text``, as `Store.read_small` returned it.
+
+    :raises StoreError: if it could not be read.
+    :raises DamagedError: if it is not as it was written.
+    """
+    if isinstance(text, StoreError):
+        raise text
+    return Manifest.from_bytes(text)
