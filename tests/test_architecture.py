@@ -28,6 +28,21 @@ LAYERS = (
     ("commands",),
     ("", "__main__"),
 )
+# The same for the rooms of databases/mongo; "ground" are the modules that are in no room.
+ROOMS = (
+    "ground",
+    "catalog",
+    "stream",
+    "subset",
+    "archive",
+    "engines",
+    "sources",
+    "swap",
+    "embedded",
+    "history",
+    "database",
+    "",
+)
 MIGRATIONS_KNOW_NOT = ("mongo", "load", "pymongo")
 
 
@@ -64,6 +79,77 @@ def test_no_arrow_goes_up(path: Path) -> None:
     for imported in imports(path):
         if imported.startswith("monarch.") and imported not in ("monarch.echo",):
             assert layer(imported) <= layer(module), f"{module or 'monarch'} imports {imported}"
+
+
+def name_of(path: Path) -> str:
+    """The name of a module as others import it."""
+    return ".".join(("monarch", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def graph() -> dict[str, set[str]]:
+    """Which modules of monarch each module imports; a package only where something of its own is imported."""
+    modules = {name_of(path): path for path in MODULES}
+    found: dict[str, set[str]] = {}
+    for name, path in modules.items():
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+                node.body = []
+        imported: set[str] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                imported.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                whole = {f"{node.module}.{alias.name}" for alias in node.names}
+                imported |= {one if one in modules else node.module for one in whole}
+        # Its own package is no import: Python has it already.
+        found[name] = {one for one in imported & modules.keys() if not name.startswith(f"{one}.")}
+    return found
+
+
+def room(module: str) -> str | None:
+    """The room of databases/mongo that a module is in."""
+    inside = module.removeprefix("monarch.databases.mongo").lstrip(".").partition(".")[0]
+    if not module.startswith("monarch.databases.mongo"):
+        return None
+    return inside if inside in ROOMS else "ground"
+
+
+def test_no_arrow_goes_up_between_the_rooms_of_mongodb() -> None:
+    up = [
+        f"{name} imports {one}"
+        for name, imported in graph().items()
+        for one in imported
+        if (here := room(name)) is not None
+        and (there := room(one)) is not None
+        and ROOMS.index(there) > ROOMS.index(here)
+    ]
+    assert up == []
+
+
+def test_no_modules_import_each_other() -> None:
+    """Not two of them, and not more of them in a circle; imports in functions count too."""
+    arrows = graph()
+    finished: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, f"a circle of imports: {' > '.join((*path[path.index(name) :], name))}"
+        if name not in finished:
+            for one in sorted(arrows[name]):
+                visit(one, (*path, name))
+            finished.add(name)
+
+    for name in arrows:
+        visit(name, ())
+
+
+def test_rooms_are_small() -> None:
+    rooms: dict[Path, int] = {}
+    for path in MODULES:
+        rooms[path.parent] = rooms.get(path.parent, 0) + 1
+    full = {str(folder.relative_to(ROOT)): count for folder, count in rooms.items() if count > 12}
+    assert full == {}
+    assert rooms[ROOT] <= 8
 
 
 def test_migrations_know_no_database() -> None:

@@ -15,7 +15,7 @@ from monarch.databases.mongo.collection_names import is_ours
 from monarch.databases.mongo.connection import Client, explained, full_uri
 from monarch.databases.mongo.handle import DatabaseHandle
 from monarch.databases.mongo.history.reader import MongoHistoryReader
-from monarch.databases.mongo.swap_state import unfinished
+from monarch.databases.mongo.swap_state import read_head, unfinished
 from monarch.databases.selection import Selection
 from monarch.databases.transfer import CopiedCollection, Engine, LiveSource, Source, TransferDatabase
 from monarch.progress import Progress
@@ -122,7 +122,6 @@ class MongoDatabase(TransferDatabase):
         return recover(self._endpoint.on_primary(), lease, refilling=refilling)
 
     def require_whole(self) -> None:
-        from monarch.databases.mongo.swap.log import read_head
 
         head = read_head(self._endpoint.on_primary())
         if head is not None:

@@ -6,8 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from monarch.databases.history import IncompleteDatabase
+from monarch.databases.mongo.collection_names import HEAD, SWAP
+from monarch.databases.mongo.handle import DatabaseHandle, Document
 
 SWAPPING, EMPTIED, STUCK = "swapping", "emptied", "stuck"
+
+
+def read_head(target: DatabaseHandle) -> Document | None:
+    """What is written of a swap of ``target`` that is not finished; None where there is none."""
+    with target.explained():
+        return target.database[SWAP].find_one({"_id": HEAD})
 
 
 def unfinished(name: str, head: Mapping[str, Any]) -> IncompleteDatabase:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from monarch.errors import StoreError
 from monarch.stores.base import NotStored
 from monarch.stores.s3.errors import code_of, explain
-from monarch.stores.s3.settings import S3Settings
+
+if TYPE_CHECKING:
+    from monarch.stores.s3.settings import S3Settings
 
 
 @dataclass(frozen=True)

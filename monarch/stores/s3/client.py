@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from monarch.errors import StoreError
 from monarch.stores.s3.errors import explain
-from monarch.stores.s3.settings import S3Settings
+
+if TYPE_CHECKING:
+    from monarch.stores.s3.settings import S3Settings
 
 _CONNECT_SECONDS = 10
 _ATTEMPTS = 5

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from monarch.errors import StoreError
 from monarch.stores.base import NotStored
-from monarch.stores.s3.settings import S3Settings
 from monarch.system.secrets import redact
+
+if TYPE_CHECKING:
+    from monarch.stores.s3.settings import S3Settings
 
 # What one must be allowed to, by what is called.
 ACTIONS = {

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, suppress
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from monarch.errors import StoreError
 from monarch.stores.base import NameTaken, NotStored, Store, StoredFile, Upload
@@ -19,9 +19,11 @@ from monarch.stores.s3.client import HASTE_SECONDS, MOST_AT_ONCE, make_client
 from monarch.stores.s3.download import download
 from monarch.stores.s3.errors import code_of
 from monarch.stores.s3.futures import start
-from monarch.stores.s3.settings import S3Settings
 from monarch.stores.s3.upload import S3Upload
 from monarch.system.streams import Stream
+
+if TYPE_CHECKING:
+    from monarch.stores.s3.settings import S3Settings
 
 _STEP_BACK = 0.05, 0.5  # seconds
 _ROUNDS = 30

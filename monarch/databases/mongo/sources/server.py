@@ -24,8 +24,7 @@ from monarch.databases.mongo.stream.batches import Batch, Piece
 from monarch.databases.mongo.stream.snapshot import SNAPSHOT_UNAVAILABLE, Snapshot, fits_snapshot_window
 from monarch.databases.mongo.subset.reader import SubsetReader
 from monarch.databases.mongo.subset.resolve import Subset
-from monarch.databases.mongo.swap.log import read_head
-from monarch.databases.mongo.swap_state import unfinished
+from monarch.databases.mongo.swap_state import read_head, unfinished
 from monarch.databases.selection import Selection
 from monarch.databases.transfer import CopiedCollection, LiveSource
 from monarch.errors import ServerError

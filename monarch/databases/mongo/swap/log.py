@@ -22,7 +22,7 @@ from monarch.databases.mongo.handle import DURABLE, DatabaseHandle, Document
 from monarch.databases.mongo.swap.plan import plan_steps
 from monarch.databases.mongo.swap.staging import Staging, drop, drop_all
 from monarch.databases.mongo.swap.steps import SwapStep, Unequal, from_document, to_document
-from monarch.databases.mongo.swap_state import EMPTIED, STUCK, SWAPPING, unfinished
+from monarch.databases.mongo.swap_state import EMPTIED, STUCK, SWAPPING, read_head, unfinished
 from monarch.errors import LockedError, MonarchError, RunInterrupted, ServerError
 from monarch.system.signals import defer_signals
 
@@ -212,12 +212,6 @@ class Swap:
             updates=[{"q": {"_id": HEAD}, "u": {"$set": {**head, "steps": steps}}, "upsert": True}],
             writeConcern=DURABLE,
         )
-
-
-def read_head(target: DatabaseHandle) -> Document | None:
-    """What is written of a swap of ``target`` that is not finished; None where there is none."""
-    with target.explained():
-        return target.database[SWAP].find_one({"_id": HEAD})
 
 
 def recover(target: DatabaseHandle, lease: Lease, *, refilling: bool) -> str | None:
