@@ -8,13 +8,13 @@ What every store guarantees:
 - A file has all of its bytes, or it is *unfinished*: its writer still writes it, was cut off, or could not
   clean up. An unfinished file is listed as such, cannot be opened, and keeps its name taken. Whatever happens
   to a writer, its machine or the connection, an unfinished file does not become a finished one.
-- No file replaces another. If two writers want one name at the same time, one of them gets it.
-- A file for which `Upload.finish` has returned survives a loss of power, as far as the medium allows.
+- No file replaces another. If two writers create one name at the same time, one of them gets it.
+- A file for which `Upload.finish` has returned survives a power failure, as far as the medium allows.
 - A writer that fails or gives up leaves nothing in the store, as long as the store can be reached.
 - The size of a file is not known in advance. Files are not renamed.
-- Names are flat: there are no folders. Other files may be in the same place; the store lists what it can
-  list, and its user selects.
-- Only who may read the store may read its files.
+- Names are flat: there are no folders. Other files may be in the same place; the store lists them too, and
+  its caller ignores them.
+- Files are readable only to those who may read the store.
 
 Every method raises `StoreError` if the place cannot be reached, refuses or is full, in words for people and
 without secrets.
@@ -91,12 +91,12 @@ class Upload(ABC):
 
 
 class Store(ABC):
-    """A place for files; the module says what every store guarantees."""
+    """A place for files. The docstring of this module has what every store guarantees."""
 
     @property
     @abstractmethod
     def place(self) -> str:
-        """Where it is, for people."""
+        """The address of the store, for people."""
 
     @abstractmethod
     def prepare(self) -> str | None:

@@ -94,7 +94,7 @@ def mode(path: Path) -> int:
 def test_only_their_owner_reads_what_is_made(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "backups"
     store = LocalStore(folder)
-    assert store.prepare() == f"the folder {folder} was made, for backups"
+    assert store.prepare() == f"the folder {folder} was created for backups"
     with store.create("a") as upload:
         assert [mode(path) for path in folder.iterdir()] == [0o600, 0o600]
         upload.finish()

@@ -60,14 +60,14 @@ def test_a_folder_that_is_missing_is_made_and_that_is_said(project: Folder, back
     assert not backups.exists()
     ran = project.monarch("backup", "dev", prefix=NO_UMASK)
     assert ran.code == 0, ran.err
-    assert "the folder backups was made, for backups" in ran.err
+    assert "the folder backups was created for backups" in ran.err
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in backups.iterdir()}
     assert sorted(name.partition(".")[2] for name in modes) == ["dmp.zst", "dmp.zst.json", "gitignore"]
     assert set(modes.values()) == {0o600}
     assert stat.S_IMODE(backups.stat().st_mode) == 0o700
     ran = project.inside("backup", "dev")
     assert ran.code == 0, ran.err
-    assert "was made" not in ran.said
+    assert "was created" not in ran.said
     assert list(states(project).values()) == ["good", "good"]
 
 
@@ -106,7 +106,7 @@ def test_a_folder_that_may_not_be_read(project: Folder, backups: Path, plain_rig
 def test_a_folder_that_may_not_be_made(project: Folder, backups: Path, plain_rights: list[str]) -> None:
     with rights(project.path, 0o500):
         ran = project.monarch("backup", "dev", prefix=plain_rights)
-    assert_refused(ran, f"{backups} cannot be made: Permission denied.")
+    assert_refused(ran, f"{backups} cannot be created: Permission denied.")
     assert not backups.exists()
 
 
@@ -149,7 +149,7 @@ def test_a_full_disk_is_no_success(project: Folder, backups: Path, small_disk: P
     (small_disk / "backups").mkdir()
     for codec in ("zst", "gz"):
         ran = project.inside("backup", "dev", "--codec", codec)
-        assert_refused(ran, "There is no room left in", "Nothing of it was kept. Make room")
+        assert_refused(ran, "There is no room left in", "None of it was kept. Make room")
         assert there(backups) == []
     project.database.users.delete_many({"_id": {"$type": "objectId"}})
     assert project.inside("backup", "dev").code == 0

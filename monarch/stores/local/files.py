@@ -1,4 +1,4 @@
-"""Calls of the system that the local store needs: locks, and names that survive a loss of power."""
+"""System calls of the local store: locks, and names that survive a power failure."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 
 try:
     import fcntl
-except ModuleNotFoundError:  # not on this system, where nothing tells whether a writer is alive
+except ModuleNotFoundError:  # Windows: nothing shows whether a writer is alive
     fcntl = None  # type: ignore[assignment]
 
 _TRIES, _PAUSE = 100, 0.01
-# What some file systems, mostly of a network, answer to fsync of a folder: they do not have it.
+# Some file systems, mostly of a network, have no fsync for folders and answer with these.
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP}
 
 
 def lock(handle: int) -> None:
-    """Lock a new part. Only a process that checks the lock can hold it, and not for long."""
+    """Lock a new part. Another process only holds the lock for a moment, to check it."""
     if fcntl is None:
         return
     for _ in range(_TRIES):
@@ -51,7 +51,7 @@ def is_locked(part: Path) -> bool:
 
 
 def unlink(path: Path) -> bool:
-    """Remove the file at ``path``; whether there was one."""
+    """Remove the file at ``path``; return whether there was one."""
     try:
         path.unlink()
     except FileNotFoundError:
@@ -60,7 +60,7 @@ def unlink(path: Path) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` survive a loss of power, where the system can do that."""
+    """Make the names in ``folder`` survive a power failure, if the system can do that."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

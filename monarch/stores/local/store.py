@@ -45,19 +45,19 @@ class LocalStore(Store):
                 path.mkdir(mode=0o700, exist_ok=True)
                 sync_folder(path.parent)
             if missing:
-                self._make()
+                self._create_folder()
             self._require_folder()
         except OSError as error:
             for path in missing:
-                with suppress(OSError):  # not made, or another process uses it by now
+                with suppress(OSError):  # not created, or another process uses it by now
                     path.rmdir()
-            raise self._explain("made", error) from error
-        return f"the folder {self._place} was made, for backups" if missing else None
+            raise self._explain("created", error) from error
+        return f"the folder {self._place} was created for backups" if missing else None
 
-    def _make(self) -> None:
-        """Make the folder with its ``.gitignore``. It gets its name last, so it is never there without that.
+    def _create_folder(self) -> None:
+        """Create the folder with its ``.gitignore``. It gets its name last, so it always has that file.
 
-        A process that is killed before leaves a folder of another name, which the next one uses.
+        A process that is killed before that leaves a folder with another name, which the next process reuses.
         """
         unfinished = self._folder.with_name(f".{self._folder.name}{PART}")
         ignore = unfinished / _IGNORE
@@ -66,17 +66,17 @@ class LocalStore(Store):
             _ignore(unfinished)
             unfinished.rename(self._folder)
         except OSError:
-            if not self._folder.is_dir():  # otherwise another process has just made it
+            if not self._folder.is_dir():  # otherwise another process has just created it
                 raise
         finally:
-            with suppress(OSError):  # only where the rename failed is there something
+            with suppress(OSError):  # only after a failed rename is there anything to remove
                 ignore.unlink(missing_ok=True)
                 unfinished.rmdir()
         sync_folder(self._folder.parent)
 
     def create(self, name: str) -> Upload:
         begun: list[Upload] = []
-        # If it were interrupted, it would leave a part that nobody gives up.
+        # An interruption in between would leave a part that nobody gives up.
         if defer_signals(lambda: begun.append(self._create(name))):
             begun[0].give_up()
             raise KeyboardInterrupt
@@ -86,17 +86,17 @@ class LocalStore(Store):
         path, part = self._folder / name, self._folder / (name + PART)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         try:
-            # Who creates the part has the name: others fail here until the part is gone.
+            # The part reserves the name: other writers fail here until it is gone.
             handle = os.open(part, flags, 0o600)
         except FileExistsError:
-            raise NameTaken(f"{part} is there already.") from None
+            raise NameTaken(f"{part} already exists.") from None
         except OSError as error:
             raise self._explain("written to", error) from error
         upload = LocalUpload(handle, path, part, self._explain)
         try:
             lock(handle)
             if os.path.lexists(path):
-                raise NameTaken(f"{path} is there already.")
+                raise NameTaken(f"{path} already exists.")
         except BaseException:
             upload.give_up()
             raise
@@ -123,7 +123,7 @@ class LocalStore(Store):
             with os.scandir(self._folder) as entries:
                 for entry in entries:
                     stored = self._stored(entry) if entry.name.startswith(prefix) else None
-                    if stored and stored.name.startswith(prefix):  # also without its ending
+                    if stored and stored.name.startswith(prefix):  # the ending may be part of the prefix
                         yield stored
         except FileNotFoundError:
             return
@@ -131,8 +131,7 @@ class LocalStore(Store):
             raise self._explain("read", error) from error
 
     def delete(self, name: str) -> None:
-        # In this order the name stays taken until the end. A part that is there afterwards is of a writer
-        # who has begun since.
+        # In this order the name stays taken until the end. A part that exists after it has a new writer.
         self._remove(name, self._folder / (name + PART), self._folder / name)
 
     def discard(self, name: str) -> None:
@@ -142,7 +141,7 @@ class LocalStore(Store):
         try:
             if os.path.lexists(part) and is_locked(part):
                 raise LockedError(
-                    f"{part} is being written by another process.", "Wait for it, or stop it first."
+                    f"{part} is being written by another process.", "Wait until it has ended, or stop it."
                 )
             gone = [unlink(path) for path in (part, *others)]
             sync_folder(self._folder)
@@ -160,14 +159,14 @@ class LocalStore(Store):
             found = entry.stat()
             if not stat.S_ISREG(found.st_mode):
                 return None
-            # A part that already has its name and was not removed yet is the finished file.
+            # A part with two links is the finished file; its writer has not removed this name yet.
             if unfinished and found.st_nlink > 1 and os.path.lexists(self._folder / name):
                 return None
             busy = unfinished and is_locked(Path(entry.path))
-        except FileNotFoundError:  # just removed, or a link to nothing
+        except FileNotFoundError:  # just removed, or a broken link
             return None
         except OSError:
-            if entry.is_symlink():  # for example to itself, or to where we have no access
+            if entry.is_symlink():  # for example to itself, or into a folder without access
                 return None
             raise
         modified = _time_of(found.st_mtime)
@@ -183,7 +182,7 @@ class LocalStore(Store):
         if error.errno in _FULL:
             return StoreError(
                 f"There is no room left in {self._folder} ({error.strerror}).",
-                "Nothing of it was kept. Make room, or set another 'backup_dir' in migrations/settings.py.",
+                "None of it was kept. Make room, or set another 'backup_dir' in migrations/settings.py.",
             )
         hint = "Use a folder that you may read and write, or a place where you may create one."
         return StoreError(f"{self._folder} cannot be {what}: {error.strerror or error}.", hint)
@@ -196,11 +195,11 @@ class LocalStore(Store):
 
 
 class _LocalStream:
-    """A file whose errors name it."""
+    """A file whose read errors become errors of the store."""
 
-    def __init__(self, file: BinaryIO, failed: Callable[[OSError], StoreError]) -> None:
+    def __init__(self, file: BinaryIO, explain: Callable[[OSError], StoreError]) -> None:
         self._file = file
-        self._explain = failed
+        self._explain = explain
 
     def read(self, size: int, /) -> bytes:
         try:
@@ -210,14 +209,14 @@ class _LocalStream:
 
 
 def _ignore(folder: Path) -> None:
-    """Keep backups out of git where the folder is in a repository."""
+    """Keep the backups out of git if the folder is in a repository."""
     ignore = folder / _IGNORE
     ignore.touch(mode=0o600)
     ignore.write_text("*\n")
 
 
 def _time_of(seconds: float) -> datetime:
-    """Return a file's time, which anybody may have set."""
+    """Return a file's time in UTC. Anybody may have set it to any number."""
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):  # a year that Python does not have

@@ -1,4 +1,4 @@
-"""A file that is being written into a folder: a part, which gets its name when it is complete."""
+"""Writing a file into a folder: as a part, which gets the file's name when it is complete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 
 
 class Explain(Protocol):
-    """Makes the error of the store from one of the system."""
+    """Turns an error of the system into one of the store."""
 
     def __call__(self, what: str, error: OSError) -> StoreError: ...
 
@@ -44,15 +44,13 @@ class LocalUpload(Upload):
         try:
             os.fsync(self._file.fileno())
             if not self._is_at(self._part):
-                raise StoreError(
-                    f"{self._part} was taken away while it was written.", "Run the command again."
-                )
+                raise StoreError(f"{self._part} was removed while it was written.", "Run the command again.")
             _link_or_rename(self._part, self._path)
-            with suppress(OSError):  # the file has its name; a part that stays is ignored
+            with suppress(OSError):  # the file has its name; listings ignore a part that stays
                 self._part.unlink(missing_ok=True)
             sync_folder(self._path.parent)
         except FileExistsError:
-            raise NameTaken(f"{self._path} is there already.") from None
+            raise NameTaken(f"{self._path} already exists.") from None
         except OSError as error:
             raise self._explain("written to", error) from error
         self._end()
@@ -60,7 +58,7 @@ class LocalUpload(Upload):
     def give_up(self) -> None:
         if self._over:
             return
-        # It has its name already where fsync of the folder failed, or where Ctrl-C came between.
+        # If fsync of the folder failed, or Ctrl-C came in between, the file already has its name.
         for path in (self._path, self._part):
             with suppress(OSError):
                 if self._is_at(path):
@@ -73,7 +71,7 @@ class LocalUpload(Upload):
         self._over = True
 
     def _is_at(self, path: Path) -> bool:
-        """Whether the file at ``path`` is the one that was begun here, not a later one of another writer."""
+        """Whether the file at ``path`` is this upload's, not a later one of another writer."""
         try:
             return os.path.samestat(self._begun, path.lstat())
         except FileNotFoundError:
@@ -90,7 +88,7 @@ def _link_or_rename(part: Path, path: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        # A file system without links. The part keeps the name taken, so no other writer of ours is between.
+        # A file system without links. The part reserves the name, so no other monarch writes to it meanwhile.
         if os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
         part.rename(path)

@@ -1,4 +1,4 @@
-"""The bucket as the modules of the store use it: its client, its keys, and its errors in words."""
+"""The bucket as the modules of the store use it: client, keys, and errors for people."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket that ``client`` reaches, which may be used in several threads, with its settings."""
+    """A bucket with its settings and a ``client``, which several threads may use."""
 
     client: Any
     settings: S3Settings
@@ -33,7 +33,7 @@ class Bucket:
     def call(self, operation: str, name: str | None = None, **arguments: Any) -> dict[str, Any]:
         """Call the server, with the key of the object ``name`` if one is given.
 
-        :raises StoreError: in words for people, if it refuses or cannot be reached.
+        :raises StoreError: if it refuses or cannot be reached.
         """
         if name is not None:
             arguments["Key"] = self.key(name)
@@ -43,8 +43,11 @@ class Bucket:
 
     @contextmanager
     def explained(self, operation: str, name: str | None = None) -> Iterator[None]:
-        """Turns what botocore raises into errors for people."""
-        # Imported with the client; whoever has one has it.
+        """Turn what botocore raises inside into errors for people.
+
+        :raises StoreError: in its place.
+        """
+        # These are loaded already: the client needs them.
         from boto3.exceptions import Boto3Error
         from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
         from botocore.parsers import ResponseParserError
@@ -63,19 +66,19 @@ class Bucket:
         except StoreError as error:
             if code_of(error.__cause__) != "400":
                 raise
-            # HeadObject has no error text; another request has one.
+            # The reply to HeadObject has no error text; the reply to this request has one.
             self.list_objects(Prefix=self.key(name), MaxKeys=1)
             raise
 
     def list_objects(self, **arguments: Any) -> dict[str, Any]:
-        """Return a page of the objects.
+        """Return a page of ListObjectsV2.
 
-        :raises StoreError: if the reply is not such a page: it would be taken for an empty one.
+        :raises StoreError: if the reply is something else, which would look like an empty page.
         """
         page = self.call("list_objects_v2", **arguments)
         if "KeyCount" not in page and "Name" not in page:
             raise StoreError(
                 f"{self.settings.endpoint_url or 'AWS'} does not answer like S3.",
-                "Is 'endpoint_url' in BACKUPS right, its port too?",
+                "Check 'endpoint_url' in BACKUPS, and its port.",
             )
         return page

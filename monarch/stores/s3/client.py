@@ -1,4 +1,4 @@
-"""A client of S3, configured by the settings; from this machine it takes only credentials."""
+"""Making a client of S3 from the settings. This machine's own configuration gives only credentials."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ MOST_AT_ONCE = 32
 def make_client(settings: S3Settings, patience: float) -> Any:
     """Return a client for as many threads as may be active.
 
-    :param patience: after how many seconds of silence a request is repeated; up to `HASTE_SECONDS`, it is
-        repeated only once.
+    :param patience: seconds without an answer after which a request is repeated; up to `HASTE_SECONDS`, it
+        is repeated only once.
     :raises StoreError: if there are no credentials, or this machine does not know a profile of the settings.
     """
     try:
@@ -67,7 +67,7 @@ def _config(settings: S3Settings, patience: float) -> Any:
 
 
 def _keep_quiet() -> None:
-    """Keep their debug log, which has session tokens in it, out of a program's logs."""
+    """Keep boto3's debug messages, which contain session tokens, out of a program's logs."""
     for name in ("boto3", "botocore"):
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET:

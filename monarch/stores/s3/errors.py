@@ -1,4 +1,4 @@
-"""What a refusal of S3 means, and what to do about it."""
+"""Explaining the errors of S3: what they mean, and what to do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monarch.system.secrets import redact
 if TYPE_CHECKING:
     from monarch.stores.s3.settings import S3Settings
 
-# What one must be allowed to, by what is called.
+# The permission that each operation needs.
 ACTIONS = {
     "list_objects_v2": "s3:ListBucket",
     "list_multipart_uploads": "s3:ListBucketMultipartUploads",
@@ -29,30 +29,33 @@ _SETTINGS = "See BACKUPS in migrations/settings.py."
 _LOG_IN = "Log in again (aws sso login), or get new credentials."
 _EXPIRED = ("The session has expired.", _LOG_IN)
 _SKEWED = ("The clock of this machine is too far from that of S3.", "Set it: timedatectl set-ntp true")
-_NO_REGION = ("The region of the bucket is not known.", "Say 'region' in BACKUPS, or set AWS_DEFAULT_REGION.")
-_FOUND = "It comes from this machine: from a variable, the profile, the role."
-_ODD = ("{where} does not answer like S3.", "Is 'endpoint_url' in BACKUPS right, its port too?")
-_PROFILES = "See aws configure list-profiles, and the variable AWS_PROFILE."
-_BAD_NAME = ("{bucket!r} cannot be the name of a bucket: {said}", _SETTINGS)
-_BUSY = ("S3 could not do it now ({code}), however often it was asked.", "Try again later.")
-# By the server's word, or the name of botocore's error, where that is all there is to know.
-_TOLD = {
-    "InvalidAccessKeyId": ("{where} does not know this access key.", "Is it of another server? {keys}"),
-    "SignatureDoesNotMatch": ("The secret access key does not go with the access key.", "{keys}"),
+_NO_REGION = ("The region of the bucket is not known.", "Set 'region' in BACKUPS, or AWS_DEFAULT_REGION.")
+_FOUND = "It comes from this machine: from a variable, the profile or the role."
+_ODD = ("{where} does not answer like S3.", "Check 'endpoint_url' in BACKUPS, and its port.")
+_PROFILES = "Run `aws configure list-profiles`, and check the variable AWS_PROFILE."
+_BAD_NAME = ("{bucket!r} cannot be the name of a bucket: {message}", _SETTINGS)
+_BUSY = ("S3 is busy ({code}), also after several tries.", "Try again later.")
+# Message and hint by the code of the server or, without one, the class of botocore's error.
+_EXPLANATIONS = {
+    "InvalidAccessKeyId": (
+        "{where} does not know this access key.",
+        "Check that it is not of another server. {keys}",
+    ),
+    "SignatureDoesNotMatch": ("The secret access key does not belong to the access key.", "{keys}"),
     "InvalidObjectState": (
-        "{what} is in an archive, from which nothing is read at once.",
-        "Bring it back first: aws s3api restore-object",
+        "{what} is in an archive class, which cannot be read at once.",
+        "Restore it first: aws s3api restore-object",
     ),
     "ConditionalRequestConflict": ("Another program wrote {what} at the same moment.", "Try again."),
     "ResponseParserError": _ODD,
     "ConfigParseError": (
-        "The configuration of AWS on this machine cannot be read: {said}",
-        "Mend that file.",
+        "The configuration of AWS on this machine cannot be read: {message}",
+        "Fix that file.",
     ),
-    "NoSuchUpload": ("The upload of {what} was taken away while it was written.", "Do that again."),
+    "NoSuchUpload": ("The upload of {what} was removed while it was written.", "Run the command again."),
     "BadDigest": (
-        "What arrived of {what} is not what was sent.",
-        "Something changes bytes on the way. Try again.",
+        "{what} did not arrive as it was sent.",
+        "Something on the network changes bytes. Try again.",
     ),
     **dict.fromkeys(
         ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken"), _EXPIRED
@@ -61,11 +64,11 @@ _TOLD = {
     **dict.fromkeys(("RequestTimeTooSkewed", "RequestExpired"), _SKEWED),
     **dict.fromkeys(("InvalidBucketName", "ParamValidationError"), _BAD_NAME),
     "ProfileNotFound": (
-        "A profile of AWS is not known here: {said}",
+        "An AWS profile is not known on this machine: {message}",
         _PROFILES,
     ),
     "NoRegionError": _NO_REGION,
-    "InvalidRegionError": ("There is no such region: {said}", _SETTINGS),
+    "InvalidRegionError": ("There is no such region: {message}", _SETTINGS),
     **dict.fromkeys(
         ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "500", "503"), _BUSY
     ),
@@ -80,57 +83,62 @@ _WRONG_REGION = (
 
 
 def code_of(error: BaseException | None) -> str:
-    """The server's word for what is wrong; empty if it was not the server that said no."""
+    """Return the error code of the server's reply; empty if ``error`` is not from the server."""
     response = getattr(error, "response", None)
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 
 
 def explain(error: Exception, settings: S3Settings, operation: str, name: str | None) -> StoreError:
-    """``error`` of botocore for people, without any secret."""
-    code, said, bucket = code_of(error), _said(error), settings.bucket_name
+    """Return the error for people that ``error`` of botocore means. It contains no secret.
+
+    :param operation: the method of the client that was called.
+    :param name: the file that it was called for, if any.
+    """
+    code, message, bucket = code_of(error), _message_of(error), settings.bucket_name
     what = f"{name!r} in the bucket {bucket!r}" if name else f"the bucket {bucket!r}"
     where = _host_of(error) or settings.endpoint_url or "AWS"
     gone = code == "NoSuchUpload" and operation in ("abort_multipart_upload", "list_parts")
     if code in _NO_KEY or (code == "404" and name) or gone:
         return NotStored(f"There is no {what}.")
     if code in _NO_BUCKET:
-        at = f" --endpoint-url {settings.endpoint_url}" if settings.endpoint_url else ""
+        option = f" --endpoint-url {settings.endpoint_url}" if settings.endpoint_url else ""
         also = " and 'endpoint_url'" if settings.endpoint_url else ""
         return StoreError(
             f"There is no bucket {bucket!r} at {where}.",
-            f"Create it (aws{at} s3 mb s3://{bucket}), or correct 'bucket_name'{also} in BACKUPS.",
+            f"Create it (aws{option} s3 mb s3://{bucket}), or correct 'bucket_name'{also} in BACKUPS.",
         )
     if code in _DENIED:
-        return _denied(error, operation, what, said)
+        return _denied(error, operation, what, message)
     if code in _WRONG_REGION:
         return _wrong_region(error, settings)
     if type(error).__name__ in _NO_KEYS:
         return _without_credentials(error, settings)
-    told = _TOLD.get(code or type(error).__name__)
-    if told is not None:
-        words = {"bucket": bucket, "what": what, "where": where, "code": code, "said": said}
+    explanation = _EXPLANATIONS.get(code or type(error).__name__)
+    if explanation is not None:
+        words = {"bucket": bucket, "what": what, "where": where, "code": code, "message": message}
         words["keys"] = _SETTINGS if settings.aws_access_key_id else _FOUND
-        return StoreError(*(text.format(**words) for text in told))
+        return StoreError(*(text.format(**words) for text in explanation))
     if code:
         locked = settings.object_lock is not None and operation == "create_multipart_upload"
-        hint = "Was the bucket made with object lock? It cannot be had later." if locked else _SETTINGS
-        return StoreError(f"S3 refuses {operation} on {what}: {code}, {said}", hint)
+        hint = "Check that the bucket was created with object lock." if locked else _SETTINGS
+        return StoreError(f"S3 refuses {operation} on {what}: {code}, {message}", hint)
     return StoreError(
-        f"{where} cannot be reached: {said}",
-        "Is it running, and is there a network? Is 'endpoint_url' (http or https?) or 'region' right?",
+        f"{where} cannot be reached: {message}",
+        "Check that it is running, the network, and 'endpoint_url' (http or https) or 'region' in BACKUPS.",
     )
 
 
-def _denied(error: Any, operation: str, what: str, said: str) -> StoreError:
+def _denied(error: Any, operation: str, what: str, message: str) -> StoreError:
     if getattr(error, "operation_name", "") == "AssumeRole":
         return StoreError(
-            f"The role cannot be taken: {said}", "See 'role_arn' in BACKUPS, and whom that role trusts."
+            f"The role cannot be assumed: {message}",
+            "Check 'role_arn' in BACKUPS, and whom that role trusts.",
         )
-    # AWS says itself what is missing, which may be another right: of a key to encrypt with, of tags.
-    missing = re.search(r"not authorized to perform: (\S+)", said)
+    # AWS names the missing permission, which may be another one: for an encryption key, or for tags.
+    missing = re.search(r"not authorized to perform: (\S+)", message)
     action = missing[1] if missing else ACTIONS.get(operation, operation)
-    locked = " Perhaps a lock on it does." if operation == "delete_object" else ""
-    hint = f"Allow {action} to this user or role; the README has a policy."
+    locked = " An object lock may forbid it." if operation == "delete_object" else ""
+    hint = f"Allow {action} to this user or role; the manual has a policy (Stores)."
     return StoreError(f"S3 denies {action} on {what}.{locked}", hint)
 
 
@@ -138,44 +146,44 @@ def _without_credentials(error: Exception, settings: S3Settings) -> StoreError:
     if "aws_access_key_id" in settings.empty:
         return StoreError(
             "'aws_access_key_id' in BACKUPS is empty on this machine, and no other credentials are found.",
-            "Set the variable from which it is taken.",
+            "Set the variable that it comes from.",
         )
     if settings.profile:
         return StoreError(
             f"The profile {settings.profile!r} has no credentials.",
-            "Log in (aws sso login), or mend the profile.",
+            "Log in (aws sso login), or correct the profile.",
         )
-    half = " whole" if type(error).__name__ == "PartialCredentialsError" else ""
+    partial = " complete" if type(error).__name__ == "PartialCredentialsError" else ""
     return StoreError(
-        f"There are no{half} credentials for S3 on this machine.",
+        f"There are no{partial} credentials for S3 on this machine.",
         "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, log in (aws sso login), or name a 'profile'.",
     )
 
 
 def _host_of(error: Exception) -> str | None:
-    """Where that happened, if botocore says so: not all that is asked is S3."""
+    """Return the address of the server that failed, if botocore gives it: it may be another than S3."""
     url = getattr(error, "kwargs", {}).get("endpoint_url")
     found = re.match(r"https?://(?:[^/@]*@)?[^/?]*", url) if isinstance(url, str) else None
     return _without_user(found[0]) if found else None
 
 
 def _without_user(text: str) -> str:
-    """``text`` without what stands before a host: names and passwords."""
+    """Return ``text`` without the names and passwords before hosts."""
     return re.sub(r"(?<=//)[^/@\s\"]*@", "", text)
 
 
 def _wrong_region(error: Any, settings: S3Settings) -> StoreError:
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     right = headers.get("x-amz-bucket-region") or error.response.get("Error", {}).get("Region")
-    said = f" It is in {right}." if right else ""
-    hint = f"Say 'region': '{right}' in BACKUPS." if right else "Say the right 'region' in BACKUPS."
-    return StoreError(f"The bucket {settings.bucket_name!r} is in another region.{said}", hint)
+    where = f" It is in {right}." if right else ""
+    hint = f"Set 'region': '{right}' in BACKUPS." if right else "Set the right 'region' in BACKUPS."
+    return StoreError(f"The bucket {settings.bucket_name!r} is in another region.{where}", hint)
 
 
-def _said(error: Exception) -> str:
-    """What the server or botocore says, without passwords, signatures and the queries of addresses."""
+def _message_of(error: Exception) -> str:
+    """Return the message of the server or of botocore, without passwords, signatures and URL queries."""
     response = getattr(error, "response", None)
-    said = response.get("Error", {}).get("Message") if isinstance(response, dict) else None
-    text = re.sub(r"Credential=[^\s'\"]*|Signature=[^\s'\"]*", "…", redact(str(said or error)))
+    message = response.get("Error", {}).get("Message") if isinstance(response, dict) else None
+    text = re.sub(r"Credential=[^\s'\"]*|Signature=[^\s'\"]*", "…", redact(str(message or error)))
     text = re.sub(r"(https?://[^\s\"?]*)\?[^\s\"]*", r"\1", _without_user(text))
     return " ".join(text.split())[:300]

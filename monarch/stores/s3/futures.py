@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def start(work: Callable[P, T], *args: P.args, **more: P.kwargs) -> Future[T]:
-    """Run ``work`` in a thread of its own; the future has its result or its error."""
+    """Run ``work`` in a new thread; return a future of its result or error."""
     future: Future[T] = Future()
 
     def run() -> None:

@@ -22,7 +22,7 @@ _SMALLEST_PART, _LARGEST_PART = 5 << 20, 5 << 30
 
 @dataclass(frozen=True)
 class ObjectLock:
-    """For how many days a backup cannot be deleted. ``mode`` is S3's: who may still delete it."""
+    """For how many days a backup cannot be deleted. ``mode`` is S3's, GOVERNANCE or COMPLIANCE."""
 
     mode: str
     days: int

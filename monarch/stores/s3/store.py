@@ -25,29 +25,31 @@ from monarch.system.streams import Stream
 if TYPE_CHECKING:
     from monarch.stores.s3.settings import S3Settings
 
-_STEP_BACK = 0.05, 0.5  # seconds
+_PAUSE = 0.05, 0.5  # seconds, the shortest and the longest
 _ROUNDS = 30
 
 
 class S3Store(Store):
-    """A store in a bucket, below a prefix. What is unfinished is a multipart upload.
+    """A store in a bucket, below a prefix. An unfinished file is a multipart upload.
 
-    Nobody can tell there whether its writer is alive. So many names at a time are listed as ``page`` says, of
-    which S3 allows a thousand; ``patience`` is for how many seconds the server may be silent.
+    Nothing shows whether the writer of an upload is alive.
+
+    :param page: the number of names in one page of a listing; S3 allows 1,000.
+    :param patience: seconds that the server may take to answer.
     """
 
     def __init__(self, settings: S3Settings, page: int = 1_000, patience: float = 60) -> None:
         self._settings = settings
         self._page = page
-        # To import what makes a client takes a while, in which others have something to do.
+        # Importing boto3 takes a while: other work goes on in the meantime.
         self._client = start(make_client, settings, patience)
 
     @cached_property
-    def _at(self) -> Bucket:
+    def _bucket(self) -> Bucket:
         return Bucket(self._client.result(), self._settings)
 
-    def _hasty(self) -> Bucket:
-        """The same for who does not want to wait."""
+    def _impatient(self) -> Bucket:
+        """Return the same bucket with short timeouts."""
         return Bucket(make_client(self._settings, HASTE_SECONDS), self._settings)
 
     @property
@@ -55,47 +57,47 @@ class S3Store(Store):
         return f"s3://{self._settings.bucket_name}/{self._settings.prefix}".rstrip("/")
 
     def prepare(self) -> str | None:
-        self._at.list_objects(MaxKeys=1, Prefix=self._settings.prefix)
+        self._bucket.list_objects(MaxKeys=1, Prefix=self._settings.prefix)
         return None
 
     def create(self, name: str) -> Upload:
         seen: set[str] = set()
         for _ in range(_ROUNDS):
             begun = self._begun(name)
-            if begun & seen or self._at.find(name) is not None:
+            if begun & seen or self._bucket.find(name) is not None:
                 break
             if not begun:
-                upload = S3Upload(self._at, self._hasty, name)
+                upload = S3Upload(self._bucket, self._impatient, name)
                 with ExitStack() as undo:
                     undo.push(upload)
                     now = self._begun(name)
                     if upload.id not in now:
                         raise StoreError(
-                            f"{self.place} does not list what has just been begun in it.",
-                            "This server is not enough like S3: who writes a name at once could not be told.",
+                            f"{self.place} does not list an upload that has just begun.",
+                            "Use another server: on this one, writers of one name cannot see each other.",
                         )
-                    # Nobody before us, and whoever comes after us sees us: the name is ours.
-                    if now == {upload.id} and self._at.find(name) is None:
+                    # Nobody came before, and later writers see this upload: the name is ours.
+                    if now == {upload.id} and self._bucket.find(name) is None:
                         undo.pop_all()
                         return upload
-            # Several who begin at the same moment see each other, and all step back. Who is still there
-            # when we look again has not.
+            # Writers that begin at the same moment see each other, and all give up. One that is still there
+            # at the next look did not, so the name is its own.
             seen |= begun
-            time.sleep(random.uniform(*_STEP_BACK))
-        raise NameTaken(f"{name!r} is in {self.place} already.")
+            time.sleep(random.uniform(*_PAUSE))
+        raise NameTaken(f"{name!r} already exists in {self.place}.")
 
     def open(self, name: str, start: int = 0) -> AbstractContextManager[Stream]:
-        return download(self._at, name, start)
+        return download(self._bucket, name, start)
 
     def list(self, prefix: str = "") -> Iterator[StoredFile]:
-        # First what has begun: what ends meanwhile is then there twice, and not missed.
+        # Uploads first: one that is finished in the meantime is listed twice, not missed.
         for upload in self._unfinished_uploads(prefix):
             if name := self._name(upload["Key"]):
                 yield self._unfinished(name, upload)
-        pages: dict[str, Any] = {"Prefix": self._at.key(prefix), "Delimiter": "/", "MaxKeys": self._page}
+        pages: dict[str, Any] = {"Prefix": self._bucket.key(prefix), "Delimiter": "/", "MaxKeys": self._page}
         more: dict[str, Any] = {}
         while True:
-            page = self._at.list_objects(**pages, **more)
+            page = self._bucket.list_objects(**pages, **more)
             for entry in page.get("Contents", ()):
                 if name := self._name(entry["Key"]):
                     yield StoredFile(name, int(entry["Size"]), entry["LastModified"])
@@ -104,7 +106,7 @@ class S3Store(Store):
             more = {"ContinuationToken": page["NextContinuationToken"]}
 
     def read_small(self, names: Iterable[str], largest: int) -> Iterator[tuple[str, bytes | StoreError]]:
-        # One at a time, each would cost the way there and back.
+        # One after another, each would cost a round trip.
         waiting: deque[tuple[str, Future[bytes | StoreError]]] = deque()
         for name in names:
             waiting.append((name, start(self._read_one, name, largest)))
@@ -114,13 +116,13 @@ class S3Store(Store):
             yield from _read(*waiting.popleft())
 
     def delete(self, name: str) -> None:
-        # What begins under this name once it is free is somebody else's.
+        # An upload that begins after this belongs to another writer.
         begun = self._begun(name)
-        there = self._at.find(name) is not None
-        if there:
-            self._at.call("delete_object", name)
+        exists = self._bucket.find(name) is not None
+        if exists:
+            self._bucket.call("delete_object", name)
         self._abort(name, begun)
-        if not there and not begun:
+        if not exists and not begun:
             raise NotStored(f"There is no {name!r} in {self.place}.")
 
     def discard(self, name: str) -> None:
@@ -132,20 +134,20 @@ class S3Store(Store):
     def _abort(self, name: str, uploads: set[str]) -> None:
         for upload in uploads:
             with suppress(NotStored):
-                self._at.call("abort_multipart_upload", name, UploadId=upload)
+                self._bucket.call("abort_multipart_upload", name, UploadId=upload)
 
     def _begun(self, name: str) -> set[str]:
-        """The uploads of a file that have begun and not ended."""
-        key = self._at.key(name)
+        """Return the ids of the unfinished uploads of the file ``name``."""
+        key = self._bucket.key(name)
         return {upload["UploadId"] for upload in self._uploads(key) if upload["Key"] == key}
 
     def _unfinished_uploads(self, prefix: str) -> Sequence[dict[str, Any]]:
-        """The uploads of files whose names begin so. Who may not know of any sees none."""
-        key = self._at.key(prefix)
+        """Return the uploads of files whose names begin with ``prefix``; none if listing is forbidden."""
+        key = self._bucket.key(prefix)
         try:
             found = [*self._uploads(key)]
             if not found and key:
-                # Some servers take a prefix for a whole name; not so if it is empty.
+                # Some servers match a prefix only against whole names, but list everything for an empty one.
                 found = [upload for upload in self._uploads("") if upload["Key"].startswith(key)]
         except StoreError as error:
             if code_of(error.__cause__) not in ("AccessDenied", "403"):
@@ -154,11 +156,11 @@ class S3Store(Store):
         return found
 
     def _uploads(self, key: str) -> Iterator[dict[str, Any]]:
-        """The multipart uploads whose keys begin so."""
+        """Yield the multipart uploads whose keys begin with ``key``."""
         more: dict[str, Any] = {"Prefix": key}
         while True:
-            # As many at a time as the server likes: some lose count of smaller pages.
-            page = self._at.call("list_multipart_uploads", **more)
+            # No MaxUploads: some servers skip uploads when pages are smaller than their own.
+            page = self._bucket.call("list_multipart_uploads", **more)
             yield from page.get("Uploads", ())
             if not page.get("IsTruncated") or not page.get("NextKeyMarker"):
                 return
@@ -170,9 +172,9 @@ class S3Store(Store):
     def _unfinished(self, name: str, upload: dict[str, Any]) -> StoredFile:
         size, modified = 0, upload.get("Initiated") or datetime.now(UTC)
         more: dict[str, Any] = {"UploadId": upload["UploadId"]}
-        with suppress(StoreError):  # done or gone meanwhile
+        with suppress(StoreError):  # finished or removed in the meantime
             while True:
-                page = self._at.call("list_parts", name, **more)
+                page = self._bucket.call("list_parts", name, **more)
                 parts = page.get("Parts", ())
                 size += sum(int(part["Size"]) for part in parts)
                 modified = max([modified, *(part["LastModified"] for part in parts)])
@@ -182,7 +184,7 @@ class S3Store(Store):
         return StoredFile(name, size, modified, unfinished=True, busy=None)
 
     def _name(self, key: str) -> str | None:
-        """What the object of this key is called; None if it is a folder's, or below one."""
+        """Return the file's name for this key; None for folders and what is below them."""
         name = key.removeprefix(self._settings.prefix)
         return name if name and "/" not in name else None
 

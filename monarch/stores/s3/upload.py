@@ -1,4 +1,4 @@
-"""A file on its way into a bucket: in parts, several at once, none of it there before the last."""
+"""Writing a file into a bucket in parts, several at once; it appears when all have arrived."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from monarch.stores.s3.errors import code_of
 from monarch.stores.s3.futures import start
 
 MOST_PARTS = 10_000
-# So many seconds it waits for what is under way when it gives up.
-_PATIENCE = 5.0
-# Each thousand parts are twice as large as those before: from 16 MiB on, 10,000 of them are 13 TB.
+# Seconds that `give_up` waits for parts that are being sent.
+_GIVE_UP_SECONDS = 5.0
+# The size of a part doubles every thousand parts: 10,000 of them, beginning with 16 MiB, are 13 TB.
 _DOUBLE_EVERY = 1_000
 _LARGEST_PART = 5 << 30
 _MARK = "monarch-upload"
-# What a server says that has no conditional writes.
+# How servers without conditional writes refuse one.
 _UNCONDITIONAL = {"NotImplemented", "InvalidArgument", "InvalidRequest", "MethodNotAllowed"}
 
 
 def size_of_part(number: int, smallest: int, *, grows: bool) -> int:
-    """How many bytes the part of this number has, counted from 1."""
+    """Return the size in bytes of the part with this number, which counts from 1."""
     return min(smallest << (number - 1) // _DOUBLE_EVERY, _LARGEST_PART) if grows else smallest
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A part that has arrived."""
+    """A part that the server has."""
 
     number: int
     etag: str
@@ -46,12 +46,12 @@ class _Part:
 
 
 class S3Upload(Upload):
-    """A multipart upload that has begun. Memory is that of the parts under way, and of one more."""
+    """A multipart upload. It needs the memory of the parts that are being sent, and of one more."""
 
-    def __init__(self, place: Bucket, hasty: Callable[[], Bucket], name: str) -> None:
-        """``hasty`` makes the same place for who does not want to wait."""
-        self._place = place
-        self._hasty = hasty
+    def __init__(self, bucket: Bucket, impatient: Callable[[], Bucket], name: str) -> None:
+        """Begin the upload of the file ``name``; ``impatient`` returns the bucket with short timeouts."""
+        self._bucket = bucket
+        self._impatient = impatient
         self._name = name
         self._mark = uuid.uuid4().hex
         self._waiting = bytearray()
@@ -64,7 +64,7 @@ class S3Upload(Upload):
 
     @property
     def id(self) -> str:
-        """What the server calls it."""
+        """The server's id of the upload."""
         return self._id
 
     def write(self, data: bytes, /) -> None:
@@ -78,7 +78,7 @@ class S3Upload(Upload):
             self._send(bytes(self._waiting))
             self._waiting.clear()
         while self._under_way:
-            self._arrived()
+            self._await_oldest()
         self._complete()
         self._require_whole()
         self._over = True
@@ -87,26 +87,26 @@ class S3Upload(Upload):
         if self._over:
             return
         self._over = True
-        # Until it is known that nothing is.
+        # Unless it turns out that nothing is left.
         self.left_over = True
-        # What is under way would become a leftover if it arrived after the end.
-        wait(self._under_way, _PATIENCE)
+        # A part that arrives after the upload has ended would stay in the bucket.
+        wait(self._under_way, _GIVE_UP_SECONDS)
         with suppress(StoreError):
-            place = self._hasty()
+            bucket = self._impatient()
             with suppress(NotStored):
-                place.call("abort_multipart_upload", self._name, UploadId=self._id)
-            # From here on it cannot be completed any more; it may have been, if that was cut off.
-            if self._completing and self._is_ours(place):
-                place.call("delete_object", self._name)
+                bucket.call("abort_multipart_upload", self._name, UploadId=self._id)
+            # From here on it cannot be completed. It may be complete already if that call was cut off.
+            if self._completing and self._is_ours(bucket):
+                bucket.call("delete_object", self._name)
             self.left_over = False
 
     def _begin(self) -> str:
-        arguments = {"Metadata": {_MARK: self._mark}, **self._place.settings.on_create}
-        answer = self._place.call("create_multipart_upload", self._name, **arguments)
+        arguments = {"Metadata": {_MARK: self._mark}, **self._bucket.settings.on_create}
+        answer = self._bucket.call("create_multipart_upload", self._name, **arguments)
         return str(answer["UploadId"])
 
     def _next_size(self) -> int:
-        settings = self._place.settings
+        settings = self._bucket.settings
         smallest = settings.part_size or settings.smallest_part
         return size_of_part(self._sent + 1, smallest, grows=settings.part_size is None)
 
@@ -115,45 +115,45 @@ class S3Upload(Upload):
             size = f"{self._next_size():,} bytes"
             raise StoreError(
                 f"{self._name!r} would have more than {MOST_PARTS:,} parts of {size}.",
-                "Say a larger 'part_size' in BACKUPS.",
+                "Set a larger 'part_size' in BACKUPS.",
             )
         self._sent += 1
-        while len(self._under_way) >= self._place.settings.max_concurrency:
-            self._arrived()
+        while len(self._under_way) >= self._bucket.settings.max_concurrency:
+            self._await_oldest()
         self._under_way.append(start(self._upload, self._sent, part))
 
     def _upload(self, number: int, part: bytes) -> _Part:
-        # A sum that every server compares, those too that know none of the newer ones.
+        # The one checksum that every server compares, also those without the newer ones.
         md5 = hashlib.md5(part, usedforsecurity=False).digest()
         digest = b64encode(md5).decode()
         arguments = {"UploadId": self._id, "PartNumber": number, "Body": part, "ContentMD5": digest}
         for last in (False, False, True):
             try:
-                answer = self._place.call("upload_part", self._name, **arguments)
+                answer = self._bucket.call("upload_part", self._name, **arguments)
                 break
             except StoreError as error:
-                # botocore tries all else again, but not what was changed on the way.
+                # botocore repeats other failures, but not a part that was changed on the way.
                 if last or code_of(error.__cause__) != "BadDigest":
                     raise
         return _Part(number, answer["ETag"], md5, len(part))
 
-    def _arrived(self) -> None:
-        """Wait for the oldest part that is under way."""
+    def _await_oldest(self) -> None:
+        """Wait until the oldest part that is being sent has arrived."""
         self._parts.append(self._under_way.popleft().result())
 
     def _complete(self) -> None:
-        """Let it be there, unless something is.
+        """Complete the upload, unless the name is taken.
 
-        An answer may get lost, and the question be repeated: then it is there, and ours.
+        If a reply is lost, botocore repeats the request, and the file exists already: it is ours.
         """
         parts = [{"PartNumber": part.number, "ETag": part.etag} for part in self._parts]
         arguments: dict[str, Any] = {"UploadId": self._id, "MultipartUpload": {"Parts": parts}}
         self._completing = True
         try:
-            self._place.call("complete_multipart_upload", self._name, **arguments, IfNoneMatch="*")
+            self._bucket.call("complete_multipart_upload", self._name, **arguments, IfNoneMatch="*")
         except StoreError as error:
             code = code_of(error.__cause__)
-            if self._is_there():
+            if self._is_complete():
                 return
             if code == "PreconditionFailed":
                 raise self._taken() from error
@@ -162,24 +162,24 @@ class S3Upload(Upload):
             self._complete_unconditionally(arguments)
 
     def _complete_unconditionally(self, arguments: dict[str, Any]) -> None:
-        """Where the server has no conditional writes: those who keep the contract do not come between."""
-        if self._place.find(self._name) is not None:
+        """Complete on a server without conditional writes. No writer that keeps the contract interferes."""
+        if self._bucket.find(self._name) is not None:
             raise self._taken()
-        self._place.call("complete_multipart_upload", self._name, **arguments)
+        self._bucket.call("complete_multipart_upload", self._name, **arguments)
 
     def _taken(self) -> NameTaken:
         return NameTaken(
-            f"{self._name!r} is there already: another program has written it.",
-            "Say another name: --name",
+            f"{self._name!r} already exists: another program has written it.",
+            "Use another name: --name",
         )
 
     def _require_whole(self) -> None:
-        """See that what is there is what was sent: the list of its parts may have been changed on the way.
+        """Check that the object is what was sent: the list of its parts may have been changed on the way.
 
-        S3's ETag of an object in parts is the MD5 of their MD5s, and how many they are. Some servers have
-        another one, and so has S3 where a key of one's own encrypts it: then the size must do.
+        S3's ETag of an object in parts is the MD5 of their MD5s, and their number. Some servers have another
+        one, and so has S3 with a customer's encryption key: then this compares only the size.
         """
-        found = self._place.find(self._name) or {}
+        found = self._bucket.find(self._name) or {}
         whole = found.get("ContentLength") == sum(part.bytes for part in self._parts)
         etag = str(found.get("ETag")).strip('"')
         as_usual = all(part.etag.strip('"') == part.md5.hex() for part in self._parts)
@@ -189,15 +189,15 @@ class S3Upload(Upload):
         if not whole:
             raise StoreError(
                 f"{self._name!r} is in the bucket, but not as it was sent.",
-                "Something changes bytes on the way. Try again, and mend that.",
+                "Something on the network changes bytes. Find it, and run the command again.",
             )
 
-    def _is_there(self) -> bool:
+    def _is_complete(self) -> bool:
         with suppress(StoreError):
-            return self._is_ours(self._place)
+            return self._is_ours(self._bucket)
         return False
 
-    def _is_ours(self, place: Bucket) -> bool:
-        """Whether it is there, and nobody else's."""
-        found = place.find(self._name)
+    def _is_ours(self, bucket: Bucket) -> bool:
+        """Whether the object exists and is of this upload."""
+        found = bucket.find(self._name)
         return found is not None and found.get("Metadata", {}).get(_MARK) == self._mark

@@ -37,7 +37,7 @@ def test_a_backup_says_what_it_did(two: Two, kept: Path) -> None:
     ran = two.folder.inside("backup", "production", "--engine", "native")
     name = today(two.source.name)
     assert ran.code == 0
-    assert flat(ran.err) == ["Note: the folder backups was made, for backups."]
+    assert flat(ran.err) == ["Note: the folder backups was created for backups."]
     lines = flat(ran.out)
     assert lines[0] == "COLLECTION DOCUMENTS SIZE INDEXES TIME"
     assert re.fullmatch(r"users 200 \d\.\d kB 2 \d\.\d s", lines[2])

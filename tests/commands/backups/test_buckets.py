@@ -171,7 +171,7 @@ def test_a_connection_that_breaks_goes_on(two: Two, s3: S3Server, kept: str, pro
     [
         ({"bucket_name": "no-such-bucket"}, "There is no bucket 'no-such-bucket' at http", "s3 mb s3://no"),
         ({"aws_access_key_id": "NOBODYSKEY"}, "does not know this access key", "BACKUPS"),
-        ({"aws_secret_access_key": "hush/wrong"}, "secret access key does not go with", "BACKUPS"),
+        ({"aws_secret_access_key": "hush/wrong"}, "secret access key does not belong to", "BACKUPS"),
         ({"endpoint_url": "http://127.0.0.1:1"}, "http://127.0.0.1:1 cannot be reached", "endpoint_url"),
         (
             {"aws_access_key_id": None, "aws_secret_access_key": None},
@@ -180,7 +180,7 @@ def test_a_connection_that_breaks_goes_on(two: Two, s3: S3Server, kept: str, pro
         ),
         (
             {"aws_access_key_id": None, "aws_secret_access_key": None, "profile": "nobodys"},
-            "A profile of AWS is not known here: .*nobodys",
+            "An AWS profile is not known on this machine: .*nobodys",
             "list-profiles",
         ),
         (
@@ -359,7 +359,7 @@ def test_what_cannot_be_removed_is_told(two: Two, s3: S3Server, kept: str, proxy
     proxy.add("status", "^DELETE ", times=1000, code=(403, "AccessDenied"))
     proxy.add("status", "^PUT .*partNumber=", times=1, code=(403, "AccessDenied"))
     ran = two.folder.monarch("backup", "production", "--engine", "native")
-    assert_error(ran, 5, "S3 denies s3:PutObject", f"Something of '{name}' may be left")
+    assert_error(ran, 5, "S3 denies s3:PutObject", f"Files of '{name}' may be left")
     assert two.folder.monarch("list_backups", "--json").json[0]["state"] == "begun"
 
 
@@ -410,6 +410,6 @@ def test_one_that_is_finished_while_it_is_deleted_stays(
     ran = two.folder.monarch("delete_backup", name, "--yes")
     assert ran.code == 1
     assert f"Error: '{name}' is another backup by now: good" in ran.err
-    assert "Hint: Nothing of it was deleted" in ran.err
+    assert "Hint: It was not deleted" in ran.err
     assert objects(s3, kept) == set(keys)
     assert two.folder.monarch("verify_backup", name).code == 0

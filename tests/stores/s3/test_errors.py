@@ -1,4 +1,4 @@
-"""What S3 says no with, as servers and botocore put it, and what people are told."""
+"""The errors of servers and of botocore, and what they become for people."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ REFUSALS = [
         "It is in eu-west-1",
         "'region': 'eu-west-1'",
     ),
-    (refused("301"), "is in another region", "Say the right 'region'"),
+    (refused("301"), "is in another region", "Set the right 'region'"),
     (
         refused("AccessDenied"),
         "S3 denies s3:PutObject on 'a' in the bucket 'our-backups'",
-        "README has a policy",
+        "manual has a policy",
     ),
     (refused("403"), "S3 denies s3:PutObject", "Allow s3:PutObject"),
     (refused("ExpiredToken"), "The session has expired", "aws sso login"),
     (refused("RequestTimeTooSkewed"), "The clock of this machine is too far", "timedatectl"),
     (refused("InvalidAccessKeyId"), "AWS does not know this access key", "from a variable, the profile"),
-    (refused("SignatureDoesNotMatch"), "does not go with the access key", "from a variable, the profile"),
-    (refused("InvalidObjectState"), "is in an archive, from which nothing is read at once", "restore-object"),
+    (refused("SignatureDoesNotMatch"), "does not belong to the access key", "from a variable, the profile"),
+    (refused("InvalidObjectState"), "is in an archive class, which cannot be read at once", "restore-object"),
     (refused("ConditionalRequestConflict"), "Another program wrote 'a'", "again"),
     (
         refused("AccessDenied", "User: x is not authorized to perform: kms:GenerateDataKey on resource"),
@@ -61,21 +61,25 @@ REFUSALS = [
     ),
     (
         ClientError({"Error": {"Code": "AccessDenied", "Message": "Not you."}}, "AssumeRole"),
-        "The role cannot be taken: Not you.",
+        "The role cannot be assumed: Not you.",
         "'role_arn'",
     ),
     (ResponseParserError("<html>"), "AWS does not answer like S3", "'endpoint_url'"),
     (refused("InvalidBucketName"), "cannot be the name of a bucket", "BACKUPS"),
-    (refused("SlowDown"), "S3 could not do it now (SlowDown)", "later"),
+    (refused("SlowDown"), "S3 is busy (SlowDown)", "later"),
     (refused("KMS.NotFoundException", "No such key."), "KMS.NotFoundException, No such key.", "BACKUPS"),
-    (refused("NoSuchUpload"), "The upload of 'a' in the bucket 'our-backups' was taken away", "again"),
+    (refused("NoSuchUpload"), "The upload of 'a' in the bucket 'our-backups' was removed", "again"),
     (exceptions.NoCredentialsError(), "The profile 'work' has no credentials", "aws sso login"),
     (
         exceptions.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
         "The profile 'work' has no credentials",
         "aws sso login",
     ),
-    (exceptions.ProfileNotFound(profile="work"), "A profile of AWS is not known here", "list-profiles"),
+    (
+        exceptions.ProfileNotFound(profile="work"),
+        "An AWS profile is not known on this machine",
+        "list-profiles",
+    ),
     (exceptions.UnauthorizedSSOTokenError(), "The session has expired", "aws sso login"),
     (exceptions.NoRegionError(), "The region of the bucket is not known", "'region'"),
     (
@@ -102,43 +106,43 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(
-    ("error", "said", "hint"),
+    ("error", "message", "hint"),
     REFUSALS,
     ids=[f"{type(error).__name__} {error}"[:60] for error, _, _ in REFUSALS],
 )
-def test_a_refusal_is_a_line_and_what_to_do(error: Exception, said: str, hint: str) -> None:
-    told = explain(error, SETTINGS, "upload_part", "a")
-    assert said in told.message
-    assert hint in (told.hint or "")
-    assert "\n" not in told.message
-    assert not re.search("hush|uploadId", told.message)
-    assert told.exit_code == 5
+def test_a_refusal_is_a_line_and_what_to_do(error: Exception, message: str, hint: str) -> None:
+    explained = explain(error, SETTINGS, "upload_part", "a")
+    assert message in explained.message
+    assert hint in (explained.hint or "")
+    assert "\n" not in explained.message
+    assert not re.search("hush|uploadId", explained.message)
+    assert explained.exit_code == 5
 
 
 def test_who_has_no_credentials_hears_what_to_set() -> None:
     nothing = replace(SETTINGS, profile=None)
-    told = explain(exceptions.NoCredentialsError(), nothing, "upload_part", "a")
-    assert "There are no credentials for S3 on this machine" in told.message
-    assert "AWS_ACCESS_KEY_ID" in (told.hint or "")
+    explained = explain(exceptions.NoCredentialsError(), nothing, "upload_part", "a")
+    assert "There are no credentials for S3 on this machine" in explained.message
+    assert "AWS_ACCESS_KEY_ID" in (explained.hint or "")
     half = exceptions.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY")
-    assert "no whole credentials" in explain(half, nothing, "upload_part", "a").message
+    assert "no complete credentials" in explain(half, nothing, "upload_part", "a").message
     empty = replace(nothing, empty=frozenset(["aws_access_key_id"]))
-    told = explain(exceptions.NoCredentialsError(), empty, "upload_part", "a")
-    assert "'aws_access_key_id' in BACKUPS is empty on this machine" in told.message
+    explained = explain(exceptions.NoCredentialsError(), empty, "upload_part", "a")
+    assert "'aws_access_key_id' in BACKUPS is empty on this machine" in explained.message
     own = replace(SETTINGS, aws_access_key_id="k")
     assert "BACKUPS" in (explain(refused("SignatureDoesNotMatch"), own, "upload_part", "a").hint or "")
 
 
 def test_a_bucket_of_ones_own_is_made_there() -> None:
     own = replace(SETTINGS, endpoint_url="http://minio:9000")
-    told = explain(refused("NoSuchBucket"), own, "list_objects_v2", None)
-    assert "aws --endpoint-url http://minio:9000 s3 mb s3://our-backups" in (told.hint or "")
+    explained = explain(refused("NoSuchBucket"), own, "list_objects_v2", None)
+    assert "aws --endpoint-url http://minio:9000 s3 mb s3://our-backups" in (explained.hint or "")
 
 
 def test_a_lock_that_the_bucket_does_not_know() -> None:
     locked = replace(SETTINGS, object_lock=ObjectLock("GOVERNANCE", 1))
-    told = explain(refused("InvalidRequest"), locked, "create_multipart_upload", "a")
-    assert "made with object lock" in (told.hint or "")
+    explained = explain(refused("InvalidRequest"), locked, "create_multipart_upload", "a")
+    assert "created with object lock" in (explained.hint or "")
 
 
 def test_what_is_not_there() -> None:
@@ -149,15 +153,15 @@ def test_what_is_not_there() -> None:
 
 
 def test_a_lock_may_be_why_nothing_is_deleted() -> None:
-    told = explain(refused("AccessDenied"), SETTINGS, "delete_object", "a")
-    assert "Perhaps a lock on it does" in told.message
+    explained = explain(refused("AccessDenied"), SETTINGS, "delete_object", "a")
+    assert "An object lock may forbid it" in explained.message
 
 
 def test_what_a_server_says_is_redacted() -> None:
     Secret("very-hush-secret")
-    told = explain(refused("Odd", "your key very-hush-secret\nis odd"), SETTINGS, "get_object", "a")
-    assert "very-hush-secret" not in told.message
-    assert "\n" not in told.message
+    explained = explain(refused("Odd", "your key very-hush-secret\nis odd"), SETTINGS, "get_object", "a")
+    assert "very-hush-secret" not in explained.message
+    assert "\n" not in explained.message
 
 
 def test_the_actions_are_those_of_the_policy_in_the_manual() -> None:

@@ -79,4 +79,4 @@ class TestS3Store(StoreContract):
 
     def intrude(self, store: Store, name: str, data: bytes) -> None:
         assert isinstance(store, S3Store)
-        store._at.client.put_object(Bucket=store._at.bucket, Key=store._at.key(name), Body=data)
+        store._bucket.client.put_object(Bucket=store._bucket.bucket, Key=store._bucket.key(name), Body=data)

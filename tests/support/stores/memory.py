@@ -49,7 +49,7 @@ class MemoryStore(Store):
             if not self.memory.made:
                 raise StoreError("The store does not exist.", "Prepare it first.")
             if name in self.memory.files or name in self.memory.begun:
-                raise NameTaken(f"{name!r} is there already.")
+                raise NameTaken(f"{name!r} already exists.")
             upload = self.memory.begun[name] = MemoryUpload(self.memory, name)
             return upload
 
@@ -105,7 +105,7 @@ class MemoryUpload(Upload):
             if self._memory.begun.get(self._name) is not self:
                 raise StoreError(f"{self._name!r} was removed while it was written.")
             if self._name in self._memory.files:
-                raise NameTaken(f"{self._name!r} is there already.")
+                raise NameTaken(f"{self._name!r} already exists.")
             del self._memory.begun[self._name]
             self._memory.files[self._name] = (bytes(self._data), datetime.now(UTC))
 

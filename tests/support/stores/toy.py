@@ -55,7 +55,7 @@ class ToyStore(Store):
 
     def create(self, name: str) -> Upload:
         if name in self.files:
-            raise NameTaken(f"{name!r} is there already.")
+            raise NameTaken(f"{name!r} already exists.")
         return ToyUpload(self.files, name)
 
     @contextmanager
