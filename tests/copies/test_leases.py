@@ -93,6 +93,7 @@ def await_the_end_of_the_lease(target: Bench) -> None:
 PARTS: dict[str, Callable[[Run], int]] = {
     "staging": lambda run: 20,
     "comparing": lambda run: run.begins - 15,
+    "planning": lambda run: run.last("listCollections", before=run.begins) - 2,
     "writing down": lambda run: run.begins - 2,
     "about to begin": lambda run: run.begins - 1,
     "begun": lambda run: run.begins,

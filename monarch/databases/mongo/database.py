@@ -122,7 +122,6 @@ class MongoDatabase(TransferDatabase):
         return recover(self._endpoint.on_primary(), lease, refilling=refilling)
 
     def require_whole(self) -> None:
-
         head = read_head(self._endpoint.on_primary())
         if head is not None:
             raise unfinished(self._environment.name, head)

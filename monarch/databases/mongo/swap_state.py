@@ -1,4 +1,4 @@
-"""What is told of a database in which a copy was cut off, from the head of the swap's journal."""
+"""Whether a copy into a database was cut off: the head of its swap log, and the error that it leads to."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ SWAPPING, EMPTIED, STUCK = "swapping", "emptied", "stuck"
 
 
 def read_head(target: DatabaseHandle) -> Document | None:
-    """What is written of a swap of ``target`` that is not finished; None where there is none."""
+    """Return the head of the swap log of ``target``; None if no swap is unfinished.
+
+    :raises ServerError: if the server cannot be asked.
+    """
     with target.explained():
         return target.database[SWAP].find_one({"_id": HEAD})
 
 
 def unfinished(name: str, head: Mapping[str, Any]) -> IncompleteDatabase:
-    """The error for somebody who wants to use the environment ``name`` as if it were whole."""
+    """Return the error for a command that needs ``name`` whole; ``head`` is from its swap log."""
     if head.get("state") == EMPTIED:
         return IncompleteDatabase(
             f"{name!r} was emptied for `{head.get('purpose')}`, which did not come to its end.",

@@ -126,6 +126,11 @@ class Run:
         numbers = enumerate(self.commands, 1)
         return next(n for n, sent in numbers if n > self.begins and sent[::2] == (name, target))
 
+    def last(self, name: str, *, before: int) -> int:
+        """The number of the last command ``name`` before the command ``before``."""
+        numbers = enumerate(self.commands, 1)
+        return max(n for n, sent in numbers if n < before and sent.name == name)
+
     def stage(self, number: int, moment: Moment) -> Stage | None:
         """What must be there after a kill at a command; None of one that the server may have done or not."""
         stages: tuple[Stage, ...] = ("old", "between", "new")

@@ -107,7 +107,7 @@ class Swap:
                 step.take(self._target, self._lease.check)
                 return
             except ServerError as error:
-                self._refuse_if_lost()
+                self.refuse_if_lost()
                 cause = error.__cause__
                 if isinstance(cause, OperationFailure) and cause.code in _IN_THE_WAY:
                     if time.monotonic() - began > _WAIT_SECONDS:
@@ -177,14 +177,17 @@ class Swap:
         """What is written of a swap that is not finished."""
         return read_head(self._target)
 
-    def _refuse_if_lost(self) -> None:
-        """What went wrong may have done so because another run has gone on meanwhile: that is told first."""
+    def refuse_if_lost(self) -> None:
+        """Check the lease after an error, because another run that took over may have caused it.
+
+        :raises LockedError: if another run holds the lease.
+        """
         try:
             self._lease.renew()
         except LockedError:
             raise
         except MonarchError:
-            pass  # the server is gone, of which the first error tells
+            pass  # the server is unreachable, and the first error says so
 
     def _clean(self) -> None:
         self._lease.renew()

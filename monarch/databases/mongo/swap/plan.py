@@ -16,10 +16,16 @@ _JAVASCRIPT = "system.js"
 
 
 def plan_steps(target: DatabaseHandle, staging: Staging) -> list[SwapStep]:
-    """What must be done so that the target holds what was staged, and nothing else."""
+    """What must be done so that the target holds what was staged, and nothing else.
+
+    :raises ServerError: if a staged collection was dropped.
+    """
     there = _what_is_there(target)
     wanted = {collection.name: collection for collection in staging.collections}
     uuids = staging.uuids()
+    for collection in staging.collections:
+        if collection.kind == "collection" and staging.names[collection.name] not in uuids:
+            raise staging.missing(collection)
     clears: list[SwapStep] = []
     moves: list[SwapStep] = []
     drops: list[SwapStep] = []

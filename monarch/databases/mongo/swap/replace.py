@@ -49,8 +49,8 @@ class Replacement:
             if in_place:
                 self.progress.phase("emptying")
                 swap.empty(self.purpose)
-            copied = self._build(dump, staging)
-            interrupted = self._begin(swap, plan_steps(self.target, staging))
+            copied, steps = self._prepare(dump, staging, swap)
+            interrupted = self._begin(swap, steps)
         except MonarchError as error:
             self._give_up(swap, staging)
             if in_place:
@@ -63,6 +63,17 @@ class Replacement:
             raise
         self._finish(swap, interrupted=interrupted)
         return copied
+
+    def _prepare(
+        self, dump: MongoSource, staging: Staging, swap: Swap
+    ) -> tuple[tuple[CopiedCollection, ...], list[SwapStep]]:
+        """Build the copy and plan its swap."""
+        try:
+            return self._build(dump, staging), plan_steps(self.target, staging)
+        except MonarchError:
+            # The next holder of a lost lease drops this run's staging, which fails here in any way.
+            swap.refuse_if_lost()
+            raise
 
     def _build(self, dump: MongoSource, staging: Staging) -> tuple[CopiedCollection, ...]:
         """Build the copy beside what is there, and see that it is one."""

@@ -188,6 +188,13 @@ class Staging:
             if str(entry["name"]).startswith(self._prefix) and "uuid" in entry.get("info", {})
         }
 
+    def missing(self, collection: Collection) -> ServerError:
+        """Return the error for a staged ``collection`` that is not there any more."""
+        return ServerError(
+            f"The staged copy of {collection.name!r} in {self._target.name!r} was dropped before the swap.",
+            "Find out what drops collections there, then run the command again.",
+        )
+
     def drop(self) -> None:
         """Drop what is left of them."""
         drop_all(self._target, lambda name: name.startswith(self._prefix))

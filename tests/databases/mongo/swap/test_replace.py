@@ -235,7 +235,7 @@ def test_a_document_that_came_twice(small: Small) -> None:
 
     with pytest.raises(ServerError, match=r"refused a document of 'users': .*E11000") as error:
         small.copy(progress=Meddling("copying", insert))
-    assert error.value.hint == "Was the source written to while it was read? Try again when it is quiet."
+    assert error.value.hint == "If the source was written to while it was read, try again when it is not."
     small.assert_old()
 
 
@@ -252,14 +252,44 @@ def test_a_capped_collection_may_have_let_some_go(small: Small) -> None:
     assert 0 < small.target.log.count_documents({}) < 1000
 
 
-def test_a_lost_lease_leaves_no_staging(small: Small) -> None:
-    def steal() -> None:
-        small.target.monarch_lease.update_one({}, {"$inc": {"fence": 1}, "$set": {"holder.run": "another"}})
+def steal_lease(small: Small) -> None:
+    small.target.monarch_lease.update_one({}, {"$inc": {"fence": 1}, "$set": {"holder.run": "another"}})
 
+
+def drop_staged(small: Small) -> None:
+    for name in small.target.list_collection_names():
+        if name.startswith("monarch_staging."):
+            small.target[name].drop()
+
+
+def test_a_lost_lease_leaves_no_staging(small: Small) -> None:
     with pytest.raises(LockedError, match="lost its hold"):
-        small.copy(progress=Meddling("swapping", steal))
+        small.copy(progress=Meddling("swapping", lambda: steal_lease(small)))
     small.assert_old()
     small.target.monarch_lease.drop()
+
+
+@pytest.mark.parametrize("phase", ["comparing", "indexing"])
+def test_a_run_whose_staging_the_next_holder_dropped_has_lost_its_lease(small: Small, phase: str) -> None:
+    """The lease was checked a moment ago, so it is not checked again before the staging is missing."""
+
+    def take_over() -> None:
+        steal_lease(small)
+        drop_staged(small)
+
+    with pytest.raises(LockedError, match="lost its hold") as caught:
+        small.copy(progress=Meddling(phase, take_over))
+    assert caught.value.exit_code == 4
+    small.assert_old()
+    small.target.monarch_lease.drop()
+
+
+def test_a_staged_collection_that_somebody_dropped_is_an_error_in_words(small: Small) -> None:
+    with held(small) as (endpoint, lease):
+        staging = staged(small, endpoint, lease)
+        drop_staged(small)
+        with pytest.raises(ServerError, match="The staged copy of 'dogs' in 'other' was dropped before the"):
+            plan_steps(endpoint, staging)
 
 
 def test_what_old_servers_say_of_indexes_is_no_hindrance(small: Small) -> None:
