@@ -1,6 +1,6 @@
 """Make the process of the tests independent of the shell that started it.
 
-Processes inherit ignored signals, variables, the home folder and the umask. A run that is started in the
+Processes inherit ignored signals, variables, the home folder and the umask, and Python reads PYTHONWARNINGS. A run that is started in the
 background, by nohup, by CI or from a developer's shell with settings of its own must give the same results as
 one from a fresh terminal, and so must the commands that the tests start.
 """
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,8 +20,9 @@ KEPT_PREFIXES = ("COVERAGE_", "COV_", "HYPOTHESIS_", "PYTEST_", "TOX_")
 
 
 def clean(home: Path) -> None:
-    """Restore the signals, the variables and the umask of this process; ``home`` is its empty home folder."""
+    """Restore signals, warnings, variables and umask of this process; ``home`` is its empty home folder."""
     restore_signals()
+    restore_warnings()
     variables = kept_variables(os.environ)
     os.environ.clear()
     os.environ.update(variables, HOME=str(home), LANG="C.UTF-8")
@@ -36,6 +39,19 @@ def restore_signals() -> None:
             default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
             signal.signal(number, default)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def restore_warnings() -> None:
+    """Show the warnings that Python shows without PYTHONWARNINGS and -W, which it read when it started.
+
+    Where they say "error", a client that a test does not close fails the test that runs when it is collected.
+    """
+    sys.warnoptions.clear()
+    warnings.resetwarnings()
+    hidden = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
+    for category in hidden:
+        warnings.simplefilter("ignore", category)
+    warnings.filterwarnings("default", category=DeprecationWarning, module="__main__")
 
 
 def kept_variables(variables: Mapping[str, str]) -> dict[str, str]:

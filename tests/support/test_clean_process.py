@@ -11,14 +11,19 @@ from pathlib import Path
 from typing import Any
 
 REPORT = """
-import json, os, signal, sys
+import json, os, signal, sys, warnings
 from pathlib import Path
 from tests.support.clean_process import clean
 
 clean(Path(sys.argv[1]))
 ignored = [n for n in (1, 2, 15) if signal.getsignal(n) is signal.SIG_IGN]
 blocked = list(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
-print(json.dumps([ignored, blocked, dict(os.environ), os.umask(0)]))
+shown = [[action, category.__name__] for action, _, category, _, _ in warnings.filters]
+print(json.dumps([ignored, blocked, dict(os.environ), os.umask(0), sys.warnoptions, shown]))
+"""
+SHOWN = """
+import json, warnings
+print(json.dumps([[action, category.__name__] for action, _, category, _, _ in warnings.filters]))
 """
 DIRTY = {
     "AWS_PROFILE": "mine",
@@ -51,8 +56,10 @@ def test_a_dirty_shell_is_cleaned(tmp_path: Path) -> None:
         capture_output=True,
         check=True,
     )
-    ignored, blocked, variables, umask = json.loads(ran.stdout)
-    assert (ignored, blocked, umask) == ([], [], 0o022)
+    ignored, blocked, variables, umask, options, shown = json.loads(ran.stdout)
+    assert (ignored, blocked, umask, options) == ([], [], 0o022, [])
+    fresh = subprocess.run([sys.executable, "-c", SHOWN], env=environment, capture_output=True, check=True)
+    assert sorted(shown) == sorted(json.loads(fresh.stdout))
     kept: dict[str, Any] = {**environment, "HOME": str(tmp_path), "LANG": "C.UTF-8"}
     assert variables == kept
 

@@ -142,10 +142,13 @@ def test_it_is_renewed_and_given_back(
     database: Database, leases: Leases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("monarch.databases.mongo.lease._RENEW_EVERY", 0.05)
+    began = time.monotonic()
     with database.lease("a long thing"):
         first = leases.find_one()
         assert first is not None
-        assert (first["expires_at"] - first["taken_at"]).total_seconds() == 30
+        # On a busy machine it may have been renewed since.
+        lasts = (first["expires_at"] - first["taken_at"]).total_seconds()
+        assert 30 <= lasts <= 30 + (time.monotonic() - began)
         deadline = time.monotonic() + 60
         while leases.count_documents({"expires_at": {"$gt": first["expires_at"]}}) == 0:
             assert time.monotonic() < deadline

@@ -38,6 +38,7 @@ def environment_in(folder: str) -> dict[str, str]:
     """The environment of every program that runs in the Wine of ``folder``."""
     return {
         **os.environ,
+        "HOME": f"{folder}/run",  # where Wine makes folders for menus
         "LC_ALL": "C.UTF-8",  # or an argument's é is lost on its way
         "TMPDIR": f"{folder}/run",  # where Wine's processes meet: for every caller the same place
         "WINEDEBUG": "-all",
