@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.support import clean_process, counts
@@ -42,6 +43,9 @@ def pytest_configure(config: pytest.Config) -> None:
     elif config.option.counts_seed is None:
         config.option.counts_seed = random.randrange(10_000)
     counts.configure(_counts(config))
+    # A test with `max_examples` of its own takes the number from `counts` itself.
+    hypothesis.settings.register_profile("counts", max_examples=counts.number(reduced=30, full=100))
+    hypothesis.settings.load_profile("counts")
 
 
 @pytest.hookimpl(optionalhook=True)

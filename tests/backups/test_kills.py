@@ -150,7 +150,7 @@ def no_folder(here: Yard, before: Files) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("no_folder")
-@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("side", counts.sample(SIDES, 1))
 def test_a_backup_that_makes_its_folder_is_killed(here: Yard, side: Side) -> None:
     there = set(here.folder.path.iterdir())
     for number in count(1):
@@ -194,7 +194,8 @@ DELETED = {"a backup": None, "both names of a manifest": 2, "both names of an ar
 
 
 @pytest.mark.parametrize(
-    ("what", "sent"), [*((what, signal.SIGKILL) for what in DELETED), ("a backup", signal.SIGINT)]
+    ("what", "sent"),
+    counts.sample([*((what, signal.SIGKILL) for what in DELETED), ("a backup", signal.SIGINT)], 2),
 )
 def test_delete_backup_is_stopped(here: Yard, before: Files, what: str, sent: signal.Signals) -> None:
     link = DELETED[what]

@@ -54,7 +54,7 @@ def moments(run: Run) -> list[tuple[int, Moment]]:
 
 def kills(run: Run) -> list[tuple[int, Moment]]:
     """The moments of this run, spread over all of it."""
-    return counts.sample(moments(run), 12)
+    return counts.sample(moments(run), 6)
 
 
 def test_the_moments_are_many(target: Bench) -> None:
@@ -84,7 +84,7 @@ def said(target: Bench) -> str:
     return (target.folder.path / "told").read_text()
 
 
-@pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize("side", counts.sample(["before", "after"], 1))
 def test_a_restore_is_killed_while_it_reads(target: Bench, side: Side) -> None:
     for number in count(1):
         source = target.other
@@ -115,7 +115,7 @@ def test_a_restore_is_interrupted_while_it_reads(target: Bench) -> None:
     target.see()
 
 
-@pytest.mark.parametrize("sent", SIGNALS)
+@pytest.mark.parametrize("sent", counts.sample(SIGNALS, 1))
 def test_a_restore_is_interrupted(target: Bench, sent: signal.Signals) -> None:
     """It cleans up by itself, or finishes where there is no way back."""
     run = target.runs["first"]

@@ -23,7 +23,7 @@ from tests.support.servers.mongod import run_mongod
 
 pytestmark = pytest.mark.server
 
-CHUNKS = counts.number(reduced=3, full=8)
+CHUNKS = counts.number(reduced=2, full=8)
 READS = ("find", "listCollections", "count", "aggregate")
 EVERY = 3  # of the commands before the swap
 MOMENTS: tuple[Moment, ...] = ("before", "during", "after")
@@ -58,7 +58,7 @@ def kills(run: Run) -> list[tuple[int, Moment]]:
     kinds: dict[tuple[Stage | None, Moment], list[tuple[int, Moment]]] = {}
     for number, moment in moments(run):
         kinds.setdefault((run.stage(number, moment), moment), []).append((number, moment))
-    return sorted(kill for kind in kinds.values() for kill in counts.sample(kind, 1 + len(kind) // 6))
+    return sorted(kill for kind in kinds.values() for kill in counts.sample(kind, 1 + len(kind) // 20))
 
 
 def test_the_moments_are_many(target: Bench) -> None:
@@ -90,7 +90,7 @@ def test_a_copy_in_place_says_what_it_leaves(target: Bench) -> None:
     begins, ends = runs["first"].begins, runs["first"].ends
     numbers = range(first, ends + 1, (ends - first) // 11)
     assert len(numbers) >= 11
-    for number in (first - 1, *counts.sample(numbers, 4), begins - 1, begins):
+    for number in (first - 1, *counts.sample(numbers, 3), begins - 1, begins):
         source = target.other
         run = runs[source]
         copy = Copy(target.folder.path, source, in_place=True)

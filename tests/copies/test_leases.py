@@ -112,7 +112,7 @@ def _second(target: Bench) -> None:
         target.copy()
 
 
-@pytest.mark.parametrize("part", counts.sample(list(PARTS), 5))
+@pytest.mark.parametrize("part", counts.sample(list(PARTS), 3))
 def test_who_was_stopped_for_too_long_changes_nothing_more(target: Bench, part: str) -> None:
     late = stop(target, PARTS[part](target.runs["first"]), lease=LEASE_LASTS)
     await_the_end_of_the_lease(target)
@@ -124,7 +124,7 @@ def test_who_was_stopped_for_too_long_changes_nothing_more(target: Bench, part: 
     target.see()
 
 
-@pytest.mark.parametrize("part", ["staging", "begun", "filling a series"])
+@pytest.mark.parametrize("part", counts.sample(["staging", "begun", "filling a series"], 1))
 def test_who_was_stopped_for_too_long_disturbs_nobody(target: Bench, part: str) -> None:
     """The next holder is at work itself, somewhere in its own copy, while the late one finds out."""
     run = target.runs["second"]

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -116,7 +117,7 @@ def kill_tool(target: Bench, name: str, killed: list[int]) -> Callable[[], None]
 @pytest.mark.parametrize("tool", ["mongodump", "mongorestore"])
 def test_a_tool_is_killed(target: Bench, whole: Run, tool: str) -> None:
     moments = inserts(whole)
-    hits, times = 0, counts.number(reduced=3, full=6)
+    hits, times = 0, counts.number(reduced=2, full=6)
     for number in spread(moments[2], moments[-8], times):
         restore_what_is_small(target)
         killed: list[int] = []
@@ -140,7 +141,7 @@ def test_a_tool_is_killed(target: Bench, whole: Run, tool: str) -> None:
 
 def test_monarch_is_killed_and_its_tools_end(target: Bench, whole: Run) -> None:
     moments = inserts(whole)
-    for number in spread(moments[0] - 4, moments[-1] + 4, counts.number(reduced=3, full=8)):
+    for number in spread(moments[0] - 4, moments[-1] + 4, counts.number(reduced=2, full=8)):
         restore_what_is_small(target)
         process = start(target)
         target.proxy.at(number, process.kill, then="go on")
@@ -152,8 +153,10 @@ def test_monarch_is_killed_and_its_tools_end(target: Bench, whole: Run) -> None:
         assert not target.leavings()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("engine", ["native", "tools"])
+@pytest.mark.parametrize(
+    ("engine", "number"),
+    counts.sample(list(product(("native", "tools"), (signal.SIGINT, signal.SIGTERM))), 2),
+)
 def test_monarch_is_interrupted(target: Bench, whole: Run, number: signal.Signals, engine: str) -> None:
     """It cleans up by itself, or finishes where there is no way back."""
     run = target.runs["first"] if engine == "native" else whole

@@ -25,7 +25,7 @@ from tests.support.servers.proxy import Moment
 pytestmark = pytest.mark.server
 
 # So often with each seed.
-TIMES = counts.number(reduced=15, full=25)
+TIMES = counts.number(reduced=5, full=25)
 # In so many tests the deaths of the server are told.
 PIECES = 2
 PAUSE = "time.sleep(0.003)"
@@ -92,12 +92,13 @@ class Killer:
 def test_after_a_kill_at_any_moment_the_history_is_true(place: Ground, seed: int) -> None:
     place.write(6, PAUSE)
     killer, cut = Killer(place, seed), 0
-    for _ in range(TIMES):
+    # Until one is killed in a migration: a busy machine may kill many before they begin one.
+    for times in count(1):
         place.forget()
         with named(killer.kill(place.forget)):
             cut += place.mend() is not None
-    # Or it has shown nothing.
-    assert cut > 0
+        if times >= TIMES and cut > 0:
+            break
 
 
 @pytest.mark.parametrize("seed", counts.sample(range(6, 8), 1))
@@ -152,7 +153,7 @@ def remembered(place: Ground) -> int:
 def test_after_a_kill_at_every_command_the_history_is_true(place: Ground, moment: Moment) -> None:
     place.write(2)
     cut = set()
-    for number, command in counts.sample(list(enumerate(place.commands(), 1)), 12):
+    for number, command in counts.sample(list(enumerate(place.commands(), 1)), 8):
         place.forget()
         run = place.run("migrate", "dev")
         place.proxy.at(number, run.kill, moment=moment)
@@ -186,7 +187,7 @@ def test_a_run_killed_between_the_journal_and_the_state_has_completed(place: Gro
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_after_a_cut_at_every_command_the_history_is_true(place: Ground, moment: Moment) -> None:
     place.write(2)
-    for number, command in counts.sample(list(enumerate(place.commands(), 1)), 12):
+    for number, command in counts.sample(list(enumerate(place.commands(), 1)), 5):
         place.forget()
         place.proxy.at(number, moment=moment)
         with (
@@ -224,7 +225,7 @@ def test_after_the_server_s_death_the_history_is_true(tmp_path: Path, mongod: Mo
     with ground(Folder(tmp_path), mongod.port) as place:
         place.write(2)
         commands = place.commands()
-        for number in counts.sample(range(1 + 3 * piece, len(commands) + 1, 3 * PIECES), 3):
+        for number in counts.sample(range(1 + 3 * piece, len(commands) + 1, 3 * PIECES), 2):
             moment: Moment = "before" if number // 3 // PIECES % 2 else "after"
             place.forget()
             place.proxy.at(number, partial(die, mongod), moment=moment)
@@ -258,9 +259,8 @@ def test_a_server_that_is_frozen_for_some_seconds_is_waited_for(
     with ground(Folder(tmp_path), mongod.port) as place:
         place.write(2)
         machine = Machine(once=0.3)
-        for number, command in enumerate(place.commands(machine), 1):
-            if number % 6:
-                continue
+        commands = list(enumerate(place.commands(machine), 1))
+        for number, command in counts.sample(commands[5::6], 2):
             place.forget()
             place.proxy.at(number, freeze, moment=moment, then="go on")
             with (

@@ -22,13 +22,14 @@ import pytest
 from monarch.databases.history import MigrationState
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL
 from monarch.errors import LockedError, MigrationError
+from tests.support import counts
 from tests.support.runs.migrate_runs import BEGIN, END, Ground, Machine, Run, gate, ground, named, records
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import run_mongod
 
 pytestmark = pytest.mark.server
 
-MANY, MIGRATIONS, BY_SHELL = 50, 20, 4
+MANY, MIGRATIONS, BY_SHELL = counts.number(reduced=12, full=50), counts.number(reduced=8, full=20), 4
 # In place of 30 seconds.
 LEASE_LASTS = 1.0
 ELSEWHERE = Machine(host="elsewhere")
@@ -86,7 +87,7 @@ def run_many(place: Ground, *arguments: str) -> list[tuple[int, str]]:
         return ends
 
 
-def test_of_fifty_at_once_one_does_the_work_and_the_others_wait(place: Ground) -> None:
+def test_of_many_at_once_one_does_the_work_and_the_others_wait(place: Ground) -> None:
     place.write(MIGRATIONS)
     for code, err in run_many(place, "migrate", "direct"):
         assert code == 0, err
@@ -94,7 +95,7 @@ def test_of_fifty_at_once_one_does_the_work_and_the_others_wait(place: Ground) -
     place.require_once()
 
 
-def test_of_fifty_at_once_that_do_not_wait_one_does_the_work(place: Ground) -> None:
+def test_of_many_at_once_that_do_not_wait_one_does_the_work(place: Ground) -> None:
     place.write(MIGRATIONS)
     ends = run_many(place, "migrate", "direct", "--no-wait")
     for code, err in ends:
@@ -191,7 +192,7 @@ def test_what_arrives_after_somebody_has_taken_over_changes_nothing(place: Groun
     read = max(number for number in range(1, first) if commands[number - 1][::2] == ("aggregate", HISTORY))
     # After the last entry of the journal there is nothing left to take over.
     last, _ = records(commands)[-1]
-    for number in range(1 + half, last + 1, 2):
+    for number in counts.sample(range(1 + half, last + 1, 2), 3):
         with named(f"The others came before command {number}, {names[number - 1]}."):
             code = overtake(place, number)
             assert code == (LOCKED if number > read else 0)
@@ -248,7 +249,7 @@ def test_runs_with_wrong_clocks_do_the_work_once(place: Ground) -> None:
     require_times_of_the_server(place, began)
 
 
-@pytest.mark.parametrize("hours", [-5.0, 5.0])
+@pytest.mark.parametrize("hours", counts.sample([-5.0, 5.0], 1))
 def test_a_wrong_clock_neither_takes_what_is_held_nor_fears_what_is_over(place: Ground, hours: float) -> None:
     place.write(2)
     began = place.database.client.admin.command("hello")["localTime"]
@@ -269,7 +270,7 @@ def test_a_wrong_clock_neither_takes_what_is_held_nor_fears_what_is_over(place: 
     require_times_of_the_server(place, began)
 
 
-@pytest.mark.parametrize("hours", [-5.0, 5.0])
+@pytest.mark.parametrize("hours", counts.sample([-5.0, 5.0], 1))
 def test_a_lease_is_renewed_by_a_wrong_clock_too(place: Ground, hours: float) -> None:
     place.write(2, OUTLAST)
     with (

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from bson import ObjectId
 
 from monarch import Project
 from monarch.errors import MonarchError
+from tests.support import counts
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import Server
 from tests.support.servers.replicas import (
@@ -85,7 +87,7 @@ def impatient(tmp_path: Path, site: Site) -> Iterator[Site]:
     made.clear()
 
 
-@pytest.mark.parametrize("disturbance", DISTURBANCES)
+@pytest.mark.parametrize("disturbance", counts.sample(list(DISTURBANCES), 1))
 def test_a_failover_while_a_migration_writes(site: Site, disturbance: str) -> None:
     before = site.migration("before", WRITE)
     key = site.migration("writes", WRITE_ALL)
@@ -115,7 +117,7 @@ def test_a_failover_while_a_migration_writes(site: Site, disturbance: str) -> No
     assert list(site.parts().values()) == [[0], written, list(range(MANY)), [0]]
 
 
-@pytest.mark.parametrize("moment", ["started", "finished"])
+@pytest.mark.parametrize("moment", counts.sample(["started", "finished"], 1))
 def test_a_failover_between_two_migrations_is_survived(site: Site, moment: str) -> None:
     """Before the beginning is recorded, and behind the end."""
     keys = tuple(site.migration(f"number_{number}", WRITE) for number in range(len(DISTURBANCES)))
@@ -261,8 +263,9 @@ def test_a_kill_undoes_a_transaction_and_it_can_be_run_again_at_once(site: Site)
     assert site.outcomes(key) == ["Interrupted", "Completed"]
 
 
-@pytest.mark.parametrize("moment", ["middle", "committing"])
-@pytest.mark.parametrize("disturbance", DISTURBANCES)
+@pytest.mark.parametrize(
+    ("moment", "disturbance"), counts.sample(list(product(["middle", "committing"], DISTURBANCES)), 2)
+)
 def test_a_failover_in_a_transaction(site: Site, moment: str, disturbance: str) -> None:
     body = TRANSACT if moment == "middle" else TRANSACT_AT_ONCE
     key = site.migration("all_or_nothing", body, transaction=True)

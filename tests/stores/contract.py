@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from monarch.errors import LockedError, StoreError
 from monarch.stores.base import NameTaken, NotStored, Store, StoredFile
+from tests.support import counts
 
 MiB = 1 << 20
 # Where names come by pages of a thousand, these need more than one.
@@ -107,7 +108,7 @@ class StoreContract(ABC):
         assert read(nowhere, "a") == b"data"
 
     @settings(
-        max_examples=40,
+        max_examples=counts.number(reduced=15, full=40),
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
     )

@@ -1,8 +1,9 @@
 """Make the process of the tests independent of the shell that started it.
 
-Processes inherit ignored signals, variables, the home folder and the umask, and Python reads PYTHONWARNINGS. A run that is started in the
-background, by nohup, by CI or from a developer's shell with settings of its own must give the same results as
-one from a fresh terminal, and so must the commands that the tests start.
+Processes inherit ignored signals, variables, the home folder and the umask, and Python reads PYTHONWARNINGS
+before anything else. A run that is started in the background, by nohup, by CI or from a developer's shell
+with settings of its own must give the same results as one from a fresh terminal, and so must the commands
+that the tests start.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ import pytest
 from tests.backups.test_many import fill as fill_folder
 from tests.commands.backups.test_backups import today
 from tests.stores.s3.test_store import bucket as bucket  # a fixture
+from tests.support import counts
 from tests.support.runs.shell import Folder
 from tests.support.runs.two_environments import DOCUMENTS, Two, assert_error
 from tests.support.servers.s3 import (
@@ -254,7 +255,7 @@ def test_without_boto3(two: Two, s3: S3Server, kept: str, tmp_path: Path) -> Non
     assert_error(ran, 5, "Backups in S3 need boto3", "pip install boto3")
 
 
-# The requests of a backup and of a restore, and what may happen to them.
+# The requests of a backup and of a restore, and what may happen to them, once or for good.
 REQUESTS = (
     *(r"^GET [^?]*\?.*list-type", r"^POST .*\?uploads", "^PUT .*partNumber=", "^POST .*uploadId="),
     r"^GET [^?]*\.zst($|\?)",
@@ -271,8 +272,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.usefixtures("no_waiting")
-@pytest.mark.parametrize("times", [1, 1000], ids=["once", "for good"])
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(("fault", "times"), counts.sample(list(product(FAULTS, (1, 1000))), 3))
 def test_whatever_the_network_does(
     two: Two, s3: S3Server, kept: str, proxy: FaultyProxy, fault: str, times: int
 ) -> None:

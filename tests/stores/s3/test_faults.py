@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from monarch.stores.base import NameTaken
 from monarch.stores.s3.store import S3Store
 from tests.stores.s3.test_store import bucket as bucket  # a fixture
 from tests.stores.s3.test_store import store_in
+from tests.support import counts
 from tests.support.servers.s3 import FaultyProxy, S3Server, run_proxy
 
 MiB = 1 << 20
@@ -77,11 +79,15 @@ FAULTS: list[dict[str, Any]] = [
 ]
 
 
+def name_of(value: Any) -> str:
+    """A fault, or a request, in the name of a test."""
+    return str(value["what"] if isinstance(value, dict) else value)
+
+
 WRITES = {"begin": BEGIN, "part": PART, "complete": COMPLETE}
 
 
-@pytest.mark.parametrize("which", WRITES)
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault["what"]))
+@pytest.mark.parametrize(("fault", "which"), counts.sample(list(product(FAULTS, WRITES)), 7), ids=name_of)
 def test_writing_is_tried_again(
     store: S3Store, direct: S3Store, proxy: FaultyProxy, which: str, fault: dict[str, Any]
 ) -> None:
@@ -135,7 +141,7 @@ def test_parts_have_the_size_that_was_said(
     assert read(through) == DATA
 
 
-@pytest.mark.parametrize("at", [*range(65, 465, 40), 177, 263])
+@pytest.mark.parametrize("at", counts.sample([*range(65, 465, 40), 177, 263], 3))
 def test_a_list_of_parts_that_is_changed_on_the_way_makes_no_other_file(
     store: S3Store, direct: S3Store, proxy: FaultyProxy, at: int
 ) -> None:
@@ -179,7 +185,7 @@ def test_a_name_that_others_take_meanwhile(store: S3Store, direct: S3Store) -> N
     assert [(stored.unfinished, stored.bytes) for stored in store.list()] == [(False, 6)]
 
 
-@pytest.mark.parametrize("which", [PART, COMPLETE, GET, LIST], ids=["part", "complete", "get", "list"])
+@pytest.mark.parametrize("which", counts.sample([PART, COMPLETE, GET, LIST], 2))
 def test_a_server_that_is_silent_is_asked_again(
     proxy: FaultyProxy, s3: S3Server, direct: S3Store, bucket: str, which: str
 ) -> None:
@@ -200,8 +206,11 @@ READS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("fault", READS, ids=lambda fault: str(fault["what"]))
-@pytest.mark.parametrize(("times", "start"), [(1, 0), (2, 5 * MiB + 1)])
+@pytest.mark.parametrize(
+    ("fault", "times", "start"),
+    counts.sample([(fault, *tries) for fault in READS for tries in ((1, 0), (2, 5 * MiB + 1))], 4),
+    ids=name_of,
+)
 def test_reading_goes_on_where_it_broke(
     store: S3Store, proxy: FaultyProxy, fault: dict[str, Any], times: int, start: int
 ) -> None:

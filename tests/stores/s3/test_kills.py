@@ -125,7 +125,7 @@ def test_a_backup_is_killed(here: Yard, side: What) -> None:
     here.folder.inside("delete_backup", f"{here.good}_2", "--yes")
     assert here.content() == before
     states = set()
-    for number in range(SIDES.index(side), requests, 2):
+    for number in counts.sample(range(SIDES.index(side), requests, 2), 3):
         assert here.stop(side, number, *BACKUP) == -signal.SIGKILL
         others = here.look()
         assert len(others) <= 1
@@ -141,7 +141,7 @@ def test_a_backup_is_interrupted(here: Yard, side: What) -> None:
     before = here.content()
     requests = here.count(*BACKUP)
     here.folder.inside("delete_backup", f"{here.good}_2", "--yes")
-    for number in counts.sample(range(SIDES.index(side), requests, 3), 3):
+    for number in counts.sample(range(SIDES.index(side), requests, 3), 2):
         sent = (signal.SIGINT, signal.SIGTERM)[number % 2]
         code = here.stop(side, number, *BACKUP, sent=sent)
         others = here.look()
@@ -157,7 +157,9 @@ def test_a_backup_is_interrupted(here: Yard, side: What) -> None:
 
 def test_a_deletion_is_killed(here: Yard) -> None:
     before = here.content()
-    for number, side in ((number, side) for number in count() for side in SIDES):
+    each = counts.number(reduced=1, full=2)
+    stops = ((number, SIDES[(number + turn) % 2]) for number in count() for turn in range(each))
+    for number, side in stops:
         name = Project(here.folder.path).backup("production").name
         delete = ("delete_backup", name, "--yes")
         code = here.stop(side, number, *delete)
@@ -181,7 +183,7 @@ def test_a_restore_is_killed(here: Yard, side: What) -> None:
     assert command.end() == 0
     requests = len(here.proxy.requests)
     assert requests >= 4
-    for number in counts.sample(range(requests), 3):
+    for number in counts.sample(range(requests), 2):
         here.target.client.drop_database(here.target.name)
         fill(here.target, "second")
         assert here.stop(side, number, *restore) == -signal.SIGKILL

@@ -23,6 +23,7 @@ from monarch.databases.mongo.archive.reader import ArchiveReader
 from monarch.databases.mongo.archive.writer import ArchiveWriter
 from monarch.databases.mongo.catalog.model import CODEC, Collection
 from monarch.databases.mongo.stream.batches import End, Piece, split
+from tests.support import counts
 from tests.support.samples.archives import (
     ID,
     batch,
@@ -79,7 +80,7 @@ def contents(draw: st.DrawFn) -> list[Piece]:
 
 
 @given(contents(), st.integers(0), st.integers(1, 5000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=counts.number(reduced=20, full=40), deadline=None)
 def test_what_is_written_is_read(pieces: list[Piece], seed: int, largest: int) -> None:
     names = sorted({piece.collection for piece in pieces})
     prelude = prelude_of(*map(plain, names))

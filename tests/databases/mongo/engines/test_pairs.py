@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from monarch.databases.transfer import CopiedCollection, TransferDatabase, as_tr
 from monarch.errors import ServerError
 from monarch.progress import SILENT, Progress
 from monarch.settings.environments import parse_environment
+from tests.support import counts
 from tests.support.samples import everything
 from tests.support.samples.equality import assert_equal, describe
 from tests.support.servers.mongod import Server
@@ -137,8 +139,14 @@ def with_tools(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tools), prepend=":")
 
 
-@pytest.mark.parametrize("server_name", SERVERS)
-@pytest.mark.parametrize("engines", PAIRS, ids="-".join)
+def joined(value: str | tuple[str, str]) -> str:
+    """A pair of engines, or another value, in the name of a test."""
+    return value if isinstance(value, str) else "-".join(value)
+
+
+@pytest.mark.parametrize(
+    ("engines", "server_name"), counts.sample(list(product(PAIRS, SERVERS)), 4), ids=joined
+)
 def test_everything_is_equal_afterwards(
     request: pytest.FixtureRequest,
     with_tools: None,
@@ -197,7 +205,7 @@ def test_an_index_that_the_documents_do_not_allow(
     small.assert_old()
 
 
-@pytest.mark.parametrize("engines", PAIRS, ids="-".join)
+@pytest.mark.parametrize("engines", counts.sample(PAIRS, 2), ids="-".join)
 def test_a_capped_collection_keeps_its_order(
     with_tools: None, small: Small, engines: tuple[str, str]
 ) -> None:

@@ -29,6 +29,7 @@ from monarch.databases.selection import CollectionQuery, Reference, Selection
 from monarch.errors import MonarchError, UsageError
 from monarch.querysets.queryset import QuerySet
 from monarch.settings.environments import parse_environment
+from tests.support import counts
 from tests.support.servers.mongod import Server
 
 Document = dict[str, Any]
@@ -156,13 +157,23 @@ def again(server: Server) -> Iterator[DatabaseHandle]:
         yield made
 
 
+# The fixture serves all examples of a test.
+ANY = settings(deadline=None, suppress_health_check=list(HealthCheck))
+
+
 class TestAgainstFind:
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=counts.number(reduced=40, full=150),
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(data=st.lists(documents, min_size=1, max_size=40), wanted=st.lists(wishes, min_size=1, max_size=3))
     def test_native(self, again: DatabaseHandle, data: list[Document], wanted: list[CollectionQuery]) -> None:
         self._compare(again, data, wanted, NativeEngine())
 
-    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=counts.number(reduced=5, full=15), deadline=None, suppress_health_check=list(HealthCheck)
+    )
     @given(
         data=st.lists(documents, min_size=1, max_size=40),
         wanted=st.lists(plain_wishes, min_size=1, max_size=2),
@@ -189,7 +200,11 @@ REFERENCES = st.lists(
 
 
 class TestReferences:
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=counts.number(reduced=20, full=60),
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(
         graph=st.lists(REFERENCES, min_size=3, max_size=3),
         rules=st.lists(

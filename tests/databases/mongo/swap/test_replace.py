@@ -28,6 +28,7 @@ from monarch.databases.mongo.swap.staging import Staging
 from monarch.databases.mongo.swap.steps import Series
 from monarch.errors import LockedError, ServerError
 from tests.databases.mongo.engines.test_pairs import Meddling, Small, environment, small_between
+from tests.support import counts
 from tests.support.runs.shell import Folder
 from tests.support.samples.equality import assert_equal, describe
 from tests.support.samples.everything import keep
@@ -65,7 +66,7 @@ def make_series(small: Small, documents: int) -> None:
     )
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.3, 0.6])
+@pytest.mark.parametrize("delay", counts.sample([0.0, 0.3, 0.6], 1))
 def test_ctrl_c_while_a_time_series_is_filled_counts_it_once(
     small: Small, plain_users: Folder, delay: float
 ) -> None:
