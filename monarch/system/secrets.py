@@ -16,8 +16,9 @@ MASK = "********"
 # Shorter values occur by chance in every text, and blotting them out would give them away.
 _SHORTEST = 4
 _known: set[str] = set()
-# Up to the last "@" of the word: an unescaped "@" in a password must not end the match early.
-_CREDENTIALS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)\S*@")
+# Up to the last "@" of the word: an unescaped "@" in a password must not end the match early. Only the
+# last character of the scheme is searched for: all of it would take hours in a word of millions of letters.
+_CREDENTIALS = re.compile(r"([A-Za-z0-9+.-]://)\S*@")
 
 
 class Secret:

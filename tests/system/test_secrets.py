@@ -65,3 +65,9 @@ def test_a_value_too_short_to_be_found_again_leaves_texts_readable() -> None:
 def test_a_secret_of_bytes_that_are_no_text() -> None:
     Secret(b"pass\xe9word".decode("utf-8", "surrogateescape"))
     assert redact("pass%E9word") == MASK
+
+
+def test_a_word_of_millions_of_letters_takes_no_time() -> None:
+    """A search that is quadratic would run into pytest's limit."""
+    word = "x" * 20_000_000
+    assert redact(f"{word}://me:hush@host") == f"{word}://********@host"
