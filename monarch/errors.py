@@ -1,7 +1,7 @@
-"""What can go wrong, each kind with the exit code that the command line ends with.
+"""The errors that monarch raises, each with the exit code of the command line.
 
-The domain raises these; ``monarch.commands`` prints them and ends the process. They stand in the
-README and in ``monarch --help``, so scripts may count on the numbers.
+The domain raises them; ``monarch.commands`` prints them and ends the process. The exit codes are documented
+in the manual and in ``monarch --help``, so scripts may rely on them.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ EXIT_CODES = {
 
 
 class MonarchError(Exception):
-    """Something that a person can act upon.
+    """An error that a person can act on.
 
-    ``message`` says in one line what is wrong, ``hint`` in one line what to do next; without one the
-    message says all.
+    ``message`` says in one line what is wrong, ``hint`` in one line what to do. Without a hint the message is
+    enough.
     """
 
     exit_code = 1
@@ -37,35 +37,35 @@ class MonarchError(Exception):
 
 
 class MigrationError(MonarchError):
-    """A migration failed, or an earlier one that did not finish stands in the way."""
+    """A migration failed, or an unfinished one blocks it."""
 
 
 class Declined(MonarchError):
-    """A person was asked, and did not want to."""
+    """A person answered a question with no."""
 
 
 class UsageError(MonarchError):
-    """The command cannot be understood: an unknown name, a missing answer."""
+    """The command is wrong: an unknown name, for example, or a missing answer."""
 
     exit_code = 2
 
 
 class SettingsError(UsageError):
-    """``migrations/settings.py`` is missing, cannot be read, or says something wrong."""
+    """``migrations/settings.py`` is missing, cannot be read, or is wrong."""
 
 
 class ProjectError(UsageError):
-    """A file of the project is not what its name or place promises."""
+    """A file of the project is not what its name or folder requires."""
 
 
 class LockedError(MonarchError):
-    """Somebody else is at work on the same thing."""
+    """Another run works on the same database or backup."""
 
     exit_code = 4
 
 
 class LeaseLost(LockedError):
-    """A run had the lease, and has it no more: it may change nothing further."""
+    """A run no longer holds its lease, so it must change nothing more."""
 
 
 class ServerError(MonarchError):
@@ -79,26 +79,26 @@ class DuplicateKey(ServerError):
 
 
 class NotCommitted(ServerError):
-    """A transaction was not committed: nothing of it has happened."""
+    """A transaction was not committed: none of its changes were made."""
 
 
 class StoreError(MonarchError):
-    """The place where backups are kept cannot be reached, refuses, or is full."""
+    """The store of the backups cannot be reached, refuses, or is full."""
 
     exit_code = 5
 
 
 class DamagedError(MonarchError):
-    """Bytes that were kept are not those that were written."""
+    """Stored bytes are not those that were written."""
 
 
 class DeadlineReached(MonarchError):
-    """There is no time left for the next migration; those before it are done."""
+    """No time is left for the next migration; those before it are done."""
 
     exit_code = 9
 
 
 class RunInterrupted(MonarchError):
-    """Ctrl-C, SIGTERM or SIGHUP; what was under way has been recorded."""
+    """Ctrl-C, SIGTERM or SIGHUP ended the run; the migration that was running is recorded as interrupted."""
 
     exit_code = 130

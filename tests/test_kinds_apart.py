@@ -18,9 +18,7 @@ OF_STORES = re.compile(r"['\"`](LOCAL|S3)['\"`]|boto|bucket_name|backup_dir|Loca
 MONGO_ALLOWED = {
     "__init__.py": "the public names, one of which is the base class of migrations of MongoDB",
     "databases/__init__.py": "the registry of kinds",
-    "databases/base.py": "the order in which batches are read, until the contract has its own word for it",
-    "databases/selection.py": "queries are those of MongoDB until another kind has query sets",
-    "querysets/queryset.py": "the same, and the annotation of what a query set works with",
+    "querysets/queryset.py": "queries are those of MongoDB until another kind has query sets",
     "querysets/frozen_values.py": "the same",
     "project.py": "the names of engines, in the documentation of an argument",
     "pytest_plugin.py": "the database that the tests of a team get is the driver's",

@@ -62,7 +62,7 @@ def open_database(
 def require_transfers(*ends: tuple[str | None, str]) -> None:
     """Check that what is at both ``ends`` can be copied, backed up or restored into each other.
 
-    :param ends: the kind of each, and what to call it. An unknown kind (None) is the legacy one.
+    :param ends: the kind of each, and its name in errors. None is the kind of monarch 0.1.
     :raises UsageError: if a kind has no transfers, or the kinds differ.
     """
     kinds = [(find_kind(kind or LEGACY_KIND), called) for kind, called in ends]
@@ -75,7 +75,7 @@ def require_transfers(*ends: tuple[str | None, str]) -> None:
     if len({kind.name for kind, _ in kinds}) > 1:
         both = " and ".join(f"{called} is {kind.title}" for kind, called in kinds)
         raise UsageError(
-            f"{both}: monarch copies only between databases of one kind.", "Name two of one kind."
+            f"{both}: monarch copies only between databases of one kind.", "Use two environments of one kind."
         )
 
 

@@ -22,12 +22,12 @@ class Contents:
 
 
 class Transaction(ABC):
-    """A transaction that has begun. It is undone unless it is committed, see `OpenAttempt.complete`."""
+    """An open transaction. It is undone unless `OpenAttempt.complete` commits it."""
 
     @property
     @abstractmethod
     def handles(self) -> Mapping[str, object]:
-        """What a migration finds on ``self`` in it, besides what it finds always."""
+        """What a migration additionally finds on ``self`` in the transaction, by attribute."""
 
     @property
     @abstractmethod
@@ -36,7 +36,7 @@ class Transaction(ABC):
 
 
 class MigrationClient(ABC):
-    """A connection of a migration's own: what it does to it does not disturb monarch's."""
+    """The migrations' own connection: nothing they do to it disturbs monarch's."""
 
     @property
     @abstractmethod
@@ -46,22 +46,22 @@ class MigrationClient(ABC):
     @property
     @abstractmethod
     def written(self) -> int:
-        """How many documents were inserted, changed or removed through it, as the server counts them."""
+        """The number of documents inserted, changed or removed through it, as the server counts them."""
 
     @abstractmethod
     def transaction(self) -> AbstractContextManager[Transaction]:
-        """A transaction, while the context lasts."""
+        """Open a transaction for as long as the context lasts."""
 
     @abstractmethod
     def require_collection(self, name: str) -> bool:
-        """Whether there is a collection of that name.
+        """Return whether there is a collection of that name.
 
-        :raises UsageError: if it is something that has no order of its own, as a view is.
+        :raises UsageError: if it cannot be scanned; a view, for example, has no order of its own.
         """
 
     @abstractmethod
     def count(self, collection: str, filter: Mapping[str, Any]) -> int:
-        """How many documents a walk will find, about."""
+        """Return about how many documents a scan will find."""
 
     @abstractmethod
     def batches(
@@ -72,11 +72,15 @@ class MigrationClient(ABC):
         start: ScanPosition | None,
         transaction: Transaction | None,
     ) -> Iterator[tuple[Sequence[Any], ScanPosition]]:
-        """The documents behind ``start`` by their ``_id``, ``size`` at once, and where each lot ends."""
+        """Yield the documents after ``start`` in the order of their ids, and the position after each batch.
+
+        :param size: the number of documents in a batch.
+        :param start: None for the beginning of the collection.
+        """
 
 
 class Database(ABC):
-    """One open database. Every method raises `ServerError` where the server fails or refuses."""
+    """One open database. Every method raises `ServerError` if the server fails or refuses."""
 
     # Its name in `monarch.databases.KINDS`, and its name for people.
     kind: ClassVar[str]
@@ -85,53 +89,56 @@ class Database(ABC):
     @property
     @abstractmethod
     def history(self) -> HistoryReader:
-        """What this database remembers of its migrations."""
+        """The history of the migrations on this database."""
 
     @abstractmethod
     def handles(self) -> dict[str, object]:
-        """What a migration finds on ``self``, by attribute."""
+        """Return what a migration finds on ``self``, by attribute."""
 
     @abstractmethod
     def contents(self) -> Contents:
-        """How much is in it, monarch's own collections left out. Writes nothing."""
+        """Count what is in it, without monarch's own collections. Writes nothing."""
 
     @abstractmethod
     def drop(self) -> None:
-        """Remove the database and all that is in it, its history included."""
+        """Remove the database with all of its contents and its history."""
 
     @abstractmethod
     def is_same_as(self, other: Database) -> bool:
-        """Whether both are one database of one server, however its host is spelled. Writes nothing."""
+        """Return whether both are the same database of the same server. Writes nothing.
+
+        One server may have several host names.
+        """
 
     @abstractmethod
     def recorder(self, lease: Lease) -> HistoryWriter:
-        """Writes its history, as long as ``lease`` is held."""
+        """Return a writer of its history, which works as long as ``lease`` is held."""
 
     @abstractmethod
     def work(self) -> AbstractContextManager[MigrationClient]:
-        """What a migration works with, while the context lasts."""
+        """Open a connection for migrations, for as long as the context lasts."""
 
     @abstractmethod
     def can_transact(self) -> bool:
-        """Whether its server has transactions."""
+        """Return whether its server has transactions."""
 
     @abstractmethod
     def lease(self, purpose: str, origin: Origin = UNKNOWN_ORIGIN) -> AbstractContextManager[Lease]:
-        """Be the only one to change it while the context lasts.
+        """Hold the lease of this database for as long as the context lasts.
 
-        ``purpose`` tells others what for, ``origin`` from where.
-
-        :raises LeaseHeld: naming who is.
+        :param purpose: what the run does, shown to others.
+        :param origin: where the run comes from, shown to others.
+        :raises LeaseHeld: if another run holds it, naming that run.
         """
 
     @abstractmethod
     def holder(self) -> Holder | None:
-        """Whoever holds the lease now. Writes nothing."""
+        """Return the holder of the lease, None if there is none. Writes nothing."""
 
     @abstractmethod
     def unlock(self, holder: Holder) -> bool:
-        """Take the lease away from ``holder``, whose run stops as soon as it notices; False if it is gone."""
+        """Take the lease away from ``holder``, whose run then stops; return False if it no longer held it."""
 
     @abstractmethod
     def sees(self, lease: Lease) -> bool:
-        """Whether ``lease`` is of this database."""
+        """Return whether ``lease`` is the lease of this database."""

@@ -1,6 +1,6 @@
-"""An environment: one database of a team, as its settings describe it.
+"""An environment: one database of a team, as the settings describe it.
 
-What is common to all kinds of databases is here, with the helpers by which a kind reads its own keys.
+This has what all kinds of databases share, and the helpers with which a kind reads its own keys.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Entry = Mapping[Any, Any]
 class Environment:
     """One entry of ``ENVIRONMENTS``.
 
-    ``kind`` is a key of `monarch.databases.KINDS`. ``server`` says where it is, for people and without
+    ``kind`` is a key of `monarch.databases.KINDS`. ``server`` is its address, for people and without
     credentials. With ``hosts_by_dns`` its hosts are found through DNS, so they are never local. ``missing``
     is a key whose value is None or empty, for example because a variable is not set on this machine: such an
     environment can be listed but not used. ``address`` holds what the kind needs to connect; it is opaque to

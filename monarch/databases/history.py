@@ -1,6 +1,6 @@
-"""The history of the migrations that ran on a database: its terms, and the contract to read and write it.
+"""The history of the migrations on a database: its terms, and the contracts to read and to write it.
 
-The domain decides by it; each kind of database stores it.
+Each kind of database stores it in its own way.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from monarch.system.ci import Origin
 
 
 class MigrationState(Enum):
-    """The states that monarch 0.1 wrote, and one more.
+    """The state of a migration: those that monarch 0.1 stored, and one more.
 
     `INTERRUPTED` is never stored as a state: it is shown for a migration that a dead run left in Processing,
     or that a person or a signal ended.
@@ -34,7 +34,7 @@ UNFINISHED = (MigrationState.PROCESSING, MigrationState.FAILED, MigrationState.I
 
 
 class Action(Enum):
-    """What was attempted. `RETRY` runs a migration again that did not finish."""
+    """What was attempted. `RETRY` runs an unfinished migration again."""
 
     RUN = "run"
     RETRY = "retry"
@@ -45,9 +45,10 @@ class Action(Enum):
 
 @dataclass(frozen=True)
 class ScanPosition:
-    """How far a scan of a collection came: the last document that it has passed is ``after``.
+    """How far a scan of a collection came.
 
-    ``after`` is opaque to the domain. ``documents`` is how many documents the scan has passed.
+    ``after`` identifies the last document that it has passed; it is opaque to the domain. ``documents``
+    counts those that it has passed.
     """
 
     after: object
@@ -96,7 +97,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Failure:
-    """How an attempt ended that did not complete; ``interrupted`` if a person or a signal ended it."""
+    """Why an attempt did not complete; ``interrupted`` if a person or a signal ended it."""
 
     error: str
     traceback: str
@@ -107,7 +108,7 @@ class Failure:
 class AttemptStart:
     """An attempt as it begins. ``backup`` was taken before it; its scans continue at ``positions``.
 
-    ``repeatable`` is None if the migration never was, and False if it no longer is.
+    ``repeatable`` is whether the migration is; None if it never was, False if it no longer is.
     """
 
     key: str
@@ -121,7 +122,7 @@ class AttemptStart:
 
 @dataclass(frozen=True)
 class AttemptStats:
-    """How many seconds an attempt took, how many documents the server says it wrote, what it printed."""
+    """How many seconds an attempt took, how many documents it wrote by the server, and what it printed."""
 
     seconds: float
     documents: int
@@ -161,47 +162,46 @@ class IncompleteDatabase(MonarchError):
 
 
 class HistoryReader(ABC):
-    """Reads the history of one database. Nothing here writes.
+    """Reads the history of one database. It writes nothing.
 
-    Every method raises `ServerError` where the server cannot be reached or refuses.
+    Every method raises `ServerError` if the server cannot be reached or refuses.
     """
 
     @abstractmethod
     def read(self) -> Mapping[str, Record]:
-        """Every record by its key, in one command; in two if a run seems to be cut off.
+        """Return every record by its key, in one command; in two if a run seems to be cut off.
 
         :raises IncompleteDatabase: while a copy into the database is not finished.
         """
 
     @abstractmethod
     def checksums(self) -> Mapping[str, str | None]:
-        """For every migration that has run or was marked, the checksum of its file then, in one command.
+        """Return the latest checksum of the file of every migration that ran, was marked or accepted.
 
-        An accepted edit counts as the latest; None if it was accepted that the file is gone.
+        It takes one command. The checksum is None if a person accepted that the file is gone.
         """
 
     @abstractmethod
     def entries(self, key: str | None = None, *, last: int | None = None) -> tuple[JournalEntry, ...]:
-        """The journal, the oldest entry first: all, those of one ``key``, or only the ``last`` N."""
+        """Return the journal, the oldest entry first: all, those of one ``key``, or only the ``last`` N."""
 
 
 class OpenAttempt(ABC):
     """An attempt that has begun.
 
-    Each method raises `LockedError`, and has changed nothing, if its run no longer holds the lease.
+    Each method raises `LockedError` and changes nothing if its run no longer holds the lease.
     """
 
     @abstractmethod
-    def complete(self, effort: AttemptStats, transaction: object = None) -> None:
-        """Record that it is done. Saying so twice does no harm.
+    def complete(self, stats: AttemptStats, transaction: object = None) -> None:
+        """Record that it is done. Calling this again does no harm.
 
-        With ``transaction``, one of the database's own that is open, that is committed together with it.
-
-        :raises NotCommitted: if it was not.
+        :param transaction: an open transaction of the database, which is committed with the record.
+        :raises NotCommitted: if the transaction was not committed.
         """
 
     @abstractmethod
-    def fail(self, failure: Failure, effort: AttemptStats) -> None:
+    def fail(self, failure: Failure, stats: AttemptStats) -> None:
         """Record that it did not complete, and why."""
 
     @abstractmethod
@@ -212,20 +212,20 @@ class OpenAttempt(ABC):
 class HistoryWriter(ABC):
     """Writes the history, for one holder of the lease of the database.
 
-    The server makes every write only if that holder still has the lease. Otherwise each method raises
-    `LockedError`, and has changed nothing.
+    The server accepts a write only if that holder still has the lease. Otherwise each method raises
+    `LockedError` and changes nothing.
     """
 
     @abstractmethod
     def check(self) -> None:
-        """See that it still has the lease. Asks the server only if that was not renewed a moment ago."""
+        """Check that it still has the lease. Asks the server only if that was not renewed a moment ago."""
 
     @abstractmethod
     def settle(self) -> None:
         """Finish the records of runs that were killed; later calls do nothing.
 
-        Attempts that were cut off are closed as interrupted and their transactions ended. A state that was
-        not written any more is written. `begin` and `mark` do this first.
+        It closes open attempts as interrupted, ends their transactions, and writes the states that those runs
+        no longer wrote. `begin` and `mark` do this first.
         """
 
     @abstractmethod

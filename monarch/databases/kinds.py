@@ -1,4 +1,4 @@
-"""The contract of a kind of database: what monarch asks of it before a database is open."""
+"""The contract of a kind of database: what monarch needs before a database is open."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class DatabaseKind(ABC):
         """
 
     def migration_class(self) -> type[Migration]:
-        """The base class of the migrations of such databases, with what they find on ``self``."""
+        """Return the base class of its migrations, which declares what they find on ``self``."""
         from monarch.databases.migration import Migration
 
         return Migration
@@ -67,6 +67,6 @@ class DatabaseKind(ABC):
         """Read files that the tools of this kind have written.
 
         :raises DamagedError: now or while they are read, if they are something else.
-        :raises UsageError: if monarch never kept such files.
+        :raises UsageError: if this kind has no such files.
         """
         raise UsageError(f"monarch cannot restore files of a {self.title} database.")

@@ -1,4 +1,4 @@
-"""The lease of a database: a run that copies into, migrates or drops it holds it alone."""
+"""The lease of a database: a run that migrates, replaces or drops the database holds it alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Holder:
 
     ``who`` describes the process, ``purpose`` is what it does, ``job`` and ``link`` are its CI job.
     ``seconds`` is how long it has held the lease, by the server's clock. ``expired``: its time is over and no
-    other run took it since. ``alive``: the process is on this machine and still exists.
+    other run has taken it. ``alive``: the process is on this machine and still exists.
     """
 
     run: str | None
@@ -52,18 +52,18 @@ class Lease(ABC):
     @property
     @abstractmethod
     def fence(self) -> int:
-        """A number that grows with every holder, so that late writes of an earlier one can be refused."""
+        """A number that grows with every holder; the server refuses late writes with an earlier one."""
 
     @abstractmethod
     def renew(self) -> None:
-        """Ask the server for another `SECONDS`, before something that cannot be undone.
+        """Extend it by `SECONDS`; call this before a step that cannot be undone.
 
         :raises LockedError: if another run holds it by now.
         """
 
     @abstractmethod
     def check(self) -> None:
-        """See that it is still held. Asks the server only if it was not renewed a moment ago.
+        """Check that it is still held. Asks the server only if it was not renewed a moment ago.
 
         :raises LockedError: if another run holds it by now. The caller must change nothing more.
         """

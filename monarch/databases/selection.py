@@ -1,4 +1,4 @@
-"""Which part of a database somebody wants: what a query set has asked for, before a database is asked."""
+"""The part of a database that a query set selects, before it is resolved against a database."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class CollectionQuery:
-    """Documents of one collection: those that ``query`` finds, as `find` of pymongo takes it.
+    """The documents of one collection that match ``query``.
 
-    Of these the first ``limit`` in the order of ``sort``; or a ``sample`` of so many, or of such a fraction,
-    which is the same for the same ``seed``. ``projection`` says which fields they keep. With ``missing_ok``
-    there need not be such a collection.
+    ``limit`` selects the first N in the order of ``sort``. ``sample`` selects N of them, or a fraction; the
+    same ``seed`` selects the same ones. ``projection`` selects the fields that are kept. With
+    ``missing_ok`` the collection may be missing.
     """
 
     collection: str
@@ -28,7 +28,10 @@ class CollectionQuery:
 
 @dataclass(frozen=True)
 class Reference:
-    """What is found in ``source`` is looked for in ``target``; each is a collection, a dot and a field."""
+    """Selects the documents of ``target`` that have a value of the selected ``source``.
+
+    Each is a collection, a dot and a field.
+    """
 
     source: str
     target: str
@@ -38,11 +41,11 @@ class Reference:
 class Selection:
     """A part of a database.
 
-    The collections of ``wanted`` and ``references`` as these say. All others whole, if they are among
-    ``only``, unless that is None, and not among ``exclude``.
+    ``queries`` and ``references`` select documents of their collections. Other collections are whole. With
+    ``only``, collections that it does not name are left out, and so are those of ``exclude``.
     """
 
-    wanted: tuple[CollectionQuery, ...] = ()
+    queries: tuple[CollectionQuery, ...] = ()
     references: tuple[Reference, ...] = ()
     only: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()

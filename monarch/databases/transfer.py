@@ -1,6 +1,6 @@
 """What transfers (copies, backups and restores) need of a kind of database.
 
-A kind may do without: then `monarch.databases.base.Database` is all of its contract.
+This part of the contract is optional: a kind without transfers implements `monarch.databases.base` only.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class CopiedCollection(CollectionSummary):
 
 
 class Engine(ABC):
-    """A way to move documents. ``name`` is what people choose it by."""
+    """A way to move documents. People choose it by its ``name``."""
 
     name: ClassVar[str]
 
@@ -67,7 +67,7 @@ class Transform(Protocol):
 
 
 class Source(ABC):
-    """The contents of one database, to be read once.
+    """The contents of one database, which can be read once.
 
     ``kind`` and ``title`` are those of its `Database`.
     """
@@ -82,7 +82,7 @@ class Source(ABC):
 
     @abstractmethod
     def transformed(self, transforms: tuple[Transform, ...]) -> Self:
-        """The same contents, with all documents passed through ``transforms``, in their order."""
+        """Return the same contents with all documents passed through ``transforms``, in their order."""
 
 
 class LiveSource(Source):
@@ -96,18 +96,18 @@ class LiveSource(Source):
     @property
     @abstractmethod
     def filters(self) -> tuple[str, ...]:
-        """The filters that selected it, in words and without their values; empty if it is whole."""
+        """The filters that selected it, for people and without values; empty if it is the whole database."""
 
     @property
     @abstractmethod
     def one_snapshot(self) -> bool:
-        """Whether everything that was read of it is of one snapshot."""
+        """Whether all of it was read from one snapshot."""
 
     @abstractmethod
     def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:
         """Write all of it into ``sink`` as an archive, and return what was written.
 
-        :raises ServerError: if it cannot be read to its end, or was replaced meanwhile.
+        :raises ServerError: if it cannot be read to its end, or was replaced in the meantime.
         """
 
 
@@ -116,9 +116,9 @@ class ArchiveSource(Source):
 
     @abstractmethod
     def read_through(self, progress: Progress) -> tuple[CopiedCollection, ...]:
-        """Read all of it, and return what was read.
+        """Read all of it, and return its collections.
 
-        :raises DamagedError: if any of it is not as it was written.
+        :raises DamagedError: if anything in it is not as it was written.
         """
 
 
@@ -127,7 +127,7 @@ class FileSet(ABC):
 
     @abstractmethod
     def sizes(self) -> dict[str, int]:
-        """Their names, each with its size in bytes."""
+        """Return their names, each with its size in bytes."""
 
     @abstractmethod
     def open(self, name: str) -> AbstractContextManager[Stream]:
@@ -142,17 +142,17 @@ class TransferDatabase(Database):
 
     @abstractmethod
     def choose_engine(self, name: str) -> Engine:
-        """The engine called ``name``; for ``auto`` the best one that works on this machine.
+        """Return the engine called ``name``; for ``auto``, the best one that works on this machine.
 
-        :raises UsageError: if it does not work here, with a hint how to change that.
+        :raises UsageError: if it does not work on this machine, with a hint how to change that.
         """
 
     @abstractmethod
     def read(self, engine: Engine, selection: Selection | None = None) -> LiveSource:
-        """Its contents, or the part of them that ``selection`` selects, as ``engine`` reads them.
+        """Return its contents, or the part that ``selection`` selects, to be read by ``engine``.
 
-        This reads the catalog and what it takes to resolve the selection; documents are read when the
-        source is used.
+        This reads the catalog and what is needed to resolve the selection. Documents are read when the source
+        is used.
 
         :raises UsageError: if ``selection`` names what does not exist.
         :raises MonarchError: if one of its queries is invalid.
@@ -198,9 +198,9 @@ class TransferDatabase(Database):
 
     @abstractmethod
     def fingerprint(self) -> Mapping[str, object]:
-        """By collection a value that changes whenever anything in the collection does.
+        """Return for each collection a value that changes whenever anything in the collection changes.
 
-        Leaves out monarch's own collections and the history.
+        monarch's own collections and the history are left out.
         """
 
 

@@ -1,6 +1,6 @@
-"""``ENVIRONMENTS`` of ``migrations/settings.py``: which kind each environment is, and its common keys.
+"""Reading ``ENVIRONMENTS`` of ``migrations/settings.py``: the kind of each environment, and the common keys.
 
-The keys that only one kind of database has are read by that kind; nothing past here sees the dict.
+The kind reads the keys of its own; no other code sees the dict.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def parse_environment(name: object, entry: object) -> Environment:
             f"{name!r} cannot be the name of an environment.", "Use letters, digits, _ . and -."
         )
     if not isinstance(entry, Mapping):
-        raise SettingsError(f"Environment {name!r} is not a dict.", "See the README, Settings.")
+        raise SettingsError(f"Environment {name!r} is not a dict.", "See the manual: Settings.")
     try:
         protected = read_flag(entry, "protected")
         return replace(_kind(entry).parse(name, entry), protected=protected)
@@ -39,7 +39,7 @@ def _kind(entry: Entry) -> DatabaseKind:
     named = read_text(entry, "kind")
     if named is not None:
         if named not in KINDS:
-            raise SettingsError(f"there is no kind of database {named!r}", suggest(named, KINDS))
+            raise SettingsError(f"unknown kind of database {named!r}", suggest(named, KINDS))
         return find_kind(named)
     uri = entry.get("uri")
     return kind_of_uri(uri) if isinstance(uri, str) else find_kind(DEFAULT_KIND)

@@ -1,6 +1,6 @@
-"""``migrations/settings.py``, the one file of a project that people edit by hand, as `Settings`.
+"""Reading ``migrations/settings.py`` into `Settings`.
 
-It is Python, executed by its path into a fresh module as flask's ``from_pyfile`` does: nothing of it
+The file is Python and is executed by its path in a new module, as flask's ``from_pyfile`` does: nothing of it
 stays in ``sys.modules`` or ``sys.path``.
 """
 
@@ -29,10 +29,10 @@ from monarch.system.spelling import nearest, suggest
 if TYPE_CHECKING:
     from monarch.stores.base import StoreSettings
 
-# A name of the code with which no traceback finds its lines: they may have a password in them.
+# No file has this name, so tracebacks do not show lines of the settings, which may contain a password.
 _SHOWN = f"<{SETTINGS}>"
 _SECRET_VARIABLE = re.compile("PASS|SECRET|TOKEN|KEY|CREDENTIAL|URI|DSN", re.IGNORECASE)
-# A shorter value is too likely a word that stands in messages for other reasons.
+# Shorter values are often ordinary words, which messages contain for other reasons.
 _LONG_ENOUGH = 8
 
 
@@ -45,9 +45,9 @@ class Settings:
     hooks: Hooks = NO_HOOKS
 
     def environment(self, name: str) -> Environment:
-        """The environment called ``name``.
+        """Return the environment called ``name``.
 
-        :raises SettingsError: naming the nearest one.
+        :raises SettingsError: if there is none, naming the nearest.
         """
         for environment in self.environments:
             if environment.name == name:
@@ -74,7 +74,9 @@ def _hooks(module: ModuleType) -> Hooks:
     found = {field.name: getattr(module, field.name, None) for field in fields(Hooks)}
     for name, hook in found.items():
         if hook is not None and not callable(hook):
-            raise SettingsError(f"{name} in {SETTINGS} is no function.", "See the README, Hooks.")
+            raise SettingsError(
+                f"{name} in {SETTINGS} is not a function.", "See the manual: Migrations, Hooks."
+            )
     return Hooks(**found)
 
 
@@ -86,19 +88,19 @@ def _execute(root: Path) -> ModuleType:
         raise SettingsError(f"There is no {SETTINGS} here ({root}).", where_else(root)) from None
     except OSError as error:
         raise SettingsError(
-            f"{SETTINGS} cannot be read: {error.strerror}.", "It must be a file that you may read."
+            f"{SETTINGS} cannot be read: {error.strerror}.", "Make it a file that you may read."
         ) from None
     module = ModuleType("monarch_settings")
     module.__file__ = str(path)
     _learn_secrets()
     try:
-        # What it prints must not mix with what a command prints for programs.
+        # What it prints must not end up in the output for programs.
         with importable(root), redirect_stdout(sys.stderr):
             exec(compile(source, _SHOWN, "exec"), module.__dict__)
     except KeyboardInterrupt:
         raise
     except NameError as error:
-        # A password without quotes is a name, which must not be shown.
+        # The name may be a password whose quotes are missing: do not show it.
         raise _not_executed(error) from None
     except BaseException as error:
         raise _not_executed(error) from error
@@ -106,7 +108,7 @@ def _execute(root: Path) -> ModuleType:
 
 
 def _learn_secrets() -> None:
-    """Redact the values of variables, which an error of the settings may quote."""
+    """Redact the values of secret variables, which an error of the settings may quote."""
     for name, value in os.environ.items():
         if _SECRET_VARIABLE.search(name) and len(value) >= _LONG_ENOUGH:
             Secret(value)
@@ -120,26 +122,26 @@ def _not_executed(error: BaseException) -> SettingsError:
     place = f"{SETTINGS}, line {line}" if line else str(SETTINGS)
     if isinstance(error, KeyError):
         message = f"{place}: there is no {error.args[0]!r}." if error.args else f"{place}: KeyError."
-        hint = "If it is a variable of the environment, set it, or read it with os.environ.get()."
+        hint = "If it is an environment variable, set it, or read it with os.environ.get()."
         return SettingsError(redact(message), hint)
     if isinstance(error, SyntaxError):
-        said = f"SyntaxError: {error.msg}"
+        reason = f"SyntaxError: {error.msg}"
     elif isinstance(error, NameError):
-        said = "NameError: a name in it is not defined. Are the quotes of a text missing?"
-    else:  # survives an error that cannot say itself
-        said = "".join(traceback.format_exception_only(error))
-    return SettingsError(" ".join(f"{place}: {redact(said)}".split()), "Mend that line and try again.")
+        reason = "NameError: a name is not defined. Are the quotes of a text missing?"
+    else:  # this works even if str() of the error fails
+        reason = "".join(traceback.format_exception_only(error))
+    return SettingsError(" ".join(f"{place}: {redact(reason)}".split()), "Fix that line and try again.")
 
 
 def _environments(module: ModuleType) -> tuple[Environment, ...]:
     entries = getattr(module, "ENVIRONMENTS", None)
     if entries is None:
         near = nearest("ENVIRONMENTS", [name for name in vars(module) if not name.startswith("__")])
-        hint = f"Should {near!r} be called so?" if near else "See the README, Settings."
+        hint = f"Rename {near!r} if that is it." if near else "See the manual: Settings."
         raise SettingsError(f"{SETTINGS} does not define ENVIRONMENTS.", hint)
     if not isinstance(entries, Mapping) or not entries:
         raise SettingsError(
             f"ENVIRONMENTS in {SETTINGS} is not a dict with at least one environment.",
-            "It looks like ENVIRONMENTS = {'development': {…}}.",
+            "Write it like ENVIRONMENTS = {'development': {…}}.",
         )
     return tuple(parse_environment(name, entry) for name, entry in entries.items())

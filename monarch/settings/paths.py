@@ -14,4 +14,4 @@ def where_else(root: Path) -> str:
     for parent in root.parents:
         if (parent / SETTINGS).is_file():
             return f"There is a project in {parent}: run monarch there."
-    return "Run `monarch init` to make one, or go to the folder of your project."
+    return "Run `monarch init` to create a project, or run monarch in the folder of one."

@@ -6,7 +6,7 @@ from monarch.databases.environment import Environment
 
 
 def why_hazardous(environment: Environment) -> str | None:
-    """Say why changing this environment is hazardous, or None if it is not.
+    """Return why changing this environment is hazardous, or None if it is not.
 
     As in monarch 0.1, it is if it is called ``production`` or one of its hosts is not local. ``protected`` in
     the settings overrides that.

@@ -15,7 +15,7 @@ from monarch import QuerySet
 class AwesomeDogsQuerySet(QuerySet):
 
     def run(self):
-        """Say here which documents you want
+        """Select documents here
 '''
 RUN = "    def run(self): ...\n"
 

@@ -35,14 +35,14 @@ def test_what_it_wants(folder: Folder) -> None:
         """,
     )
     assert (found.name, found.options) == ("Dogs", {})
-    assert found.selection.wanted == (CollectionQuery("dogs", {"n": 3}), CollectionQuery("productiontheirs"))
+    assert found.selection.queries == (CollectionQuery("dogs", {"n": 3}), CollectionQuery("productiontheirs"))
     assert found.selection.references == (Reference("dogs._id", "houses.dog_id"),)
     assert (found.selection.only, found.selection.exclude) == (("a", "b"), ("c",))
 
 
 def test_without_a_run_of_its_own(folder: Folder) -> None:
     found = asked(folder, "def exclude(self): return ['logs']")
-    assert (found.selection.wanted, found.selection.only, found.selection.exclude) == ((), None, ("logs",))
+    assert (found.selection.queries, found.selection.only, found.selection.exclude) == ((), None, ("logs",))
 
 
 def test_names_may_come_one_by_one(folder: Folder) -> None:
@@ -70,7 +70,7 @@ def test_a_prompt_taken_from_click_in_any_way_is_answered(folder: Folder, above:
         self.dump_collection("dogs", {"_id": prompt("Please enter a dog id", type=int)})
     """
     found = asked(folder, body, above=above, dog_id="42")
-    assert found.selection.wanted == (CollectionQuery("dogs", {"_id": 42}),)
+    assert found.selection.queries == (CollectionQuery("dogs", {"_id": 42}),)
     assert found.options == {"dog_id": "42"}
     with pytest.raises(UsageError, match="Dogs asks “Please enter a dog id”"):
         asked(folder, body, above=above)
@@ -97,11 +97,11 @@ OPTIONS = """
 
 def test_options_are_there_before_it_runs_and_are_told(folder: Folder) -> None:
     found = asked(folder, OPTIONS, account_id="42")
-    assert found.selection.wanted[0].query == {"a": 42, "s": "ever"}
+    assert found.selection.queries[0].query == {"a": 42, "s": "ever"}
     assert found.options == {"account_id": "42"}
     found = asked(folder, OPTIONS, account_id="42", since="2014")
     assert found.options == {"account_id": "42", "since": "2014"}
-    assert found.selection.wanted[0].query == {"a": 42, "s": "2014"}
+    assert found.selection.queries[0].query == {"a": 42, "s": "2014"}
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_one_with_an_init_of_its_own(folder: Folder) -> None:
     def run(self):
         self.dump_collection(self.mine)
     """
-    assert asked(folder, body).selection.wanted == (CollectionQuery("dogs"),)
+    assert asked(folder, body).selection.queries == (CollectionQuery("dogs"),)
 
 
 def test_a_helper_asks_for_each_query_set_anew(folder: Folder) -> None:
@@ -184,7 +184,7 @@ def test_a_helper_asks_for_each_query_set_anew(folder: Folder) -> None:
     """
     for number in ("1", "2"):
         heard = asked(folder, body, above="from asking_helpers import ask", account_id=number)
-        assert heard.selection.wanted[0].query == {"_id": int(number)}
+        assert heard.selection.queries[0].query == {"_id": int(number)}
 
 
 def test_a_prompt_without_an_answer_cannot_be_swallowed(folder: Folder) -> None:
@@ -205,7 +205,7 @@ def test_what_is_asked_for_while_values_come_is_answered(folder: Folder) -> None
         self.dump_collection("a", {"_id": {"$in": (prompt("Account id", type=int) for _ in [1])}})
     """
     heard = asked(folder, body, above="from click import prompt", account_id="3")
-    assert heard.selection.wanted[0].query == {"_id": {"$in": [3]}}
+    assert heard.selection.queries[0].query == {"_id": {"$in": [3]}}
     for bad, said in (("exit(0)", "SystemExit: 0"), ("1 / 0", "ZeroDivisionError")):
         with pytest.raises(MonarchError, match=f"{said}.*line ") as raised:
             asked(folder, body.replace('prompt("Account id", type=int)', bad), above="")

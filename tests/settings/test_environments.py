@@ -23,7 +23,7 @@ def test_an_environment_is_of_the_default_kind_unless_it_says_otherwise(more: di
 def test_a_kind_that_does_not_exist_is_named_with_those_that_do(kind: str, hint: str) -> None:
     with pytest.raises(SettingsError) as caught:
         parse_environment("dev", {"kind": kind, "host": "h", "db_name": "a"})
-    assert caught.value.message == f"Environment 'dev': there is no kind of database {kind!r}."
+    assert caught.value.message == f"Environment 'dev': unknown kind of database {kind!r}."
     assert hint in str(caught.value.hint)
 
 

@@ -52,15 +52,15 @@ def test_no_settings_says_where_there_are_some(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "said", "hint"),
+    ("source", "message", "hint"),
     [
         (None, "There is no migrations/settings.py here", "monarch init"),
-        ("ENVIRONMENTS = {\n  'dev': {,}\n}", "migrations/settings.py, line 2: SyntaxError", "Mend"),
+        ("ENVIRONMENTS = {\n  'dev': {,}\n}", "migrations/settings.py, line 2: SyntaxError", "Fix"),
         ("import os\n\nx = os.environ['NOT_SET_HERE']", "line 3: there is no 'NOT_SET_HERE'", "set it"),
-        ("import nothing_of_the_kind", "line 1: ModuleNotFoundError", "Mend"),
-        ("def f():\n    raise ValueError('mongodb://u:hush@h')\nf()", "line 2: ValueError", "Mend"),
-        ("raise SystemExit(0)", "line 1: SystemExit", "Mend"),
-        ("x = 1\n\0", "migrations/settings.py", "Mend"),
+        ("import nothing_of_the_kind", "line 1: ModuleNotFoundError", "Fix"),
+        ("def f():\n    raise ValueError('mongodb://u:hush@h')\nf()", "line 2: ValueError", "Fix"),
+        ("raise SystemExit(0)", "line 1: SystemExit", "Fix"),
+        ("x = 1\n\0", "migrations/settings.py", "Fix"),
         ("ENVIROMENTS = {}", "does not define ENVIRONMENTS", "'ENVIROMENTS'"),
         ("", "does not define ENVIRONMENTS", "README"),
         ("ENVIRONMENTS = {}", "not a dict with at least one environment", "looks like"),
@@ -80,7 +80,7 @@ def test_no_settings_says_where_there_are_some(folder: Folder) -> None:
     ],
 )
 def test_what_is_wrong_is_told_in_a_line_and_a_hint(
-    folder: Folder, source: str | None, said: str, hint: str
+    folder: Folder, source: str | None, message: str, hint: str
 ) -> None:
     if source is not None:
         folder.write("migrations/settings.py", source)
@@ -91,7 +91,7 @@ def test_what_is_wrong_is_told_in_a_line_and_a_hint(
     lines = ran.err.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("Error: ")
-    assert said in lines[0]
+    assert message in lines[0]
     assert lines[1].startswith("Hint: ")
     assert hint in lines[1]
     assert "hush" not in ran.err
@@ -109,7 +109,7 @@ def test_what_may_not_be_read_is_told(folder: Folder, unreadable: str, plain_rig
         path.chmod(0o700)
     assert ran.code == 2
     assert "cannot be read: Permission denied." in ran.err
-    assert "Hint: It must be a file that you may read." in ran.err
+    assert "Hint: Make it a file that you may read." in ran.err
 
 
 @pytest.mark.parametrize(

@@ -36,9 +36,9 @@ from monarch.system.secrets import Secret, redact
 PATIENCE_MS = 5000
 _AUTHENTICATION_FAILED, _UNAUTHORIZED = 18, 13
 
-# Without it OpenSSL prompts for one, in the middle of a CI job. A key without a password ignores it.
-_UNASKED = "none was given"
-# Mechanisms whose users are in no database.
+# Without a password OpenSSL prompts for one, even in a CI job. A key without a password ignores it.
+_NOTHING = "none was given"
+# Mechanisms whose users are outside the database.
 _EXTERNAL = ("GSSAPI", "MONGODB-AWS", "MONGODB-OIDC", "MONGODB-X509", "PLAIN")
 
 # The options that the drivers of MongoDB's tools know; the others tune pymongo.
@@ -76,7 +76,7 @@ Client = MongoClient[dict[str, Any]]
 
 @contextmanager
 def connect(environment: Environment, listeners: Sequence[CommandListener] = ()) -> Iterator[Client]:
-    """A client for ``environment``. Nothing is sent before the first command.
+    """Open a client for ``environment``. Nothing is sent before the first command.
 
     ``listeners`` are called for every command: expensive for bulk reads.
 
@@ -109,13 +109,13 @@ def connect(environment: Environment, listeners: Sequence[CommandListener] = ())
 
 
 def full_uri(environment: Environment) -> str:
-    """The whole connection string, secrets included, for another driver."""
+    """Return the whole connection string, secrets included, for another driver."""
     address = address_of(environment)
     return _with_auth_source(address, environment.db_name, address.options)
 
 
 def tool_uri(environment: Environment) -> str:
-    """The connection string for mongodump and mongorestore, secrets included. It names no database.
+    """Return the connection string for mongodump and mongorestore, secrets included, without a database.
 
     :raises UsageError: if they do not know an option that matters.
     """
@@ -129,7 +129,7 @@ def tool_uri(environment: Environment) -> str:
             )
         if name in _TOOLS_KNOW:
             options.append((name, value))
-        elif name == "tlsAllowInvalidCertificates":  # to pymongo that is both, as tlsInsecure is
+        elif name == "tlsAllowInvalidCertificates":  # pymongo then skips both checks, as tlsInsecure does
             options.append(("tlsInsecure", value))
     if "connectTimeoutMS" not in dict(options):
         options.append(("connectTimeoutMS", str(PATIENCE_MS)))
@@ -137,7 +137,7 @@ def tool_uri(environment: Environment) -> str:
 
 
 def tool_config(environment: Environment) -> Secret:
-    """The ``--config`` of mongodump and mongorestore: where to connect, and as whom."""
+    """Return the ``--config`` of mongodump and mongorestore, with the address and the credentials."""
     # A JSON string is a YAML string.
     return Secret(f"uri: {json.dumps(tool_uri(environment))}\n")
 
@@ -145,8 +145,8 @@ def tool_config(environment: Environment) -> Secret:
 def _with_auth_source(address: uris.Uri, path: str, options: tuple[uris.Option, ...]) -> str:
     """Return the connection string of ``address`` with another path and other options."""
     named = dict(options)
-    # A driver takes it from the path by default, and the path is now another. The name of a cluster and
-    # some mechanisms decide it themselves.
+    # By default a driver takes authSource from the path, which is another one now. DNS records of a cluster
+    # and some mechanisms set it themselves.
     decided = address.srv or "authSource" in named or named.get("authMechanism") in _EXTERNAL
     if address.username is not None and not decided:
         options = (*options, ("authSource", address.path or "admin"))
@@ -173,7 +173,7 @@ def _arguments(environment: Environment) -> dict[str, Any]:
         if name not in given:
             arguments[name] = value
     if "tlsCertificateKeyFile" in given and "tlsCertificateKeyFilePassword" not in given:
-        arguments["tlsCertificateKeyFilePassword"] = _UNASKED
+        arguments["tlsCertificateKeyFilePassword"] = _NOTHING
     if address.username is not None:
         arguments["username"] = address.username
     if address.password is not None:
@@ -182,18 +182,18 @@ def _arguments(environment: Environment) -> dict[str, Any]:
 
 
 def _culprit(environment: Environment) -> tuple[str, str] | None:
-    """The option that pymongo refuses regardless of the others. Not every message names it."""
+    """Return the option that pymongo refuses even alone, with its value; not every message names it."""
     for name, value in address_of(environment).options:
         if isinstance(value, Secret):
             continue
-        beside: dict[str, Any] = {"tls": True} if name.startswith("tls") else {}
+        extra: dict[str, Any] = {"tls": True} if name.startswith("tls") else {}
         if name == "tlsCertificateKeyFile":
-            beside = {**beside, "tlsCertificateKeyFilePassword": _UNASKED}
+            extra = {**extra, "tlsCertificateKeyFilePassword": _NOTHING}
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", UserWarning)
                 uri = f"mongodb://localhost/?{name}={quote(value, safe='')}"
-                MongoClient(uri, connect=False, **beside).close()
+                MongoClient(uri, connect=False, **extra).close()
         except (PyMongoError, ValueError, TypeError, OSError, UserWarning):
             return name, value
     return None
@@ -201,7 +201,7 @@ def _culprit(environment: Environment) -> tuple[str, str] | None:
 
 @contextmanager
 def explained(environment: Environment) -> Iterator[None]:
-    """Turn what pymongo raises inside into a `ServerError` that a person understands."""
+    """Turn what pymongo raises inside into a `ServerError` for people."""
     try:
         yield
     except PyMongoError as error:
@@ -214,7 +214,7 @@ def explained(environment: Environment) -> Iterator[None]:
 
 
 def explain(environment: Environment, error: PyMongoError) -> MonarchError:
-    """The error for people that ``error``, of the server of ``environment``, means."""
+    """Return the error for people that ``error`` means, which came from the server of ``environment``."""
     where = f"{environment.name!r} ({environment.server})"
     address = address_of(environment)
     if isinstance(error, ServerSelectionTimeoutError):
@@ -252,7 +252,7 @@ def explain(environment: Environment, error: PyMongoError) -> MonarchError:
 
 
 def _message(error: PyMongoError) -> str:
-    """The server's message, without the whole reply that pymongo appends and the text of the command."""
+    """Return the server's message, without the reply that pymongo appends and without the command's text."""
     words = " ".join(redact(str(error)).partition(", full error:")[0].split())
     return re.sub(r"(to execute command) \{ (\w+):.*", r"\1 \2", words)
 
@@ -262,7 +262,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _reason(error: ServerSelectionTimeoutError) -> str:
-    """The first of the reasons that pymongo lists, without what it appends."""
+    """Return the first reason that pymongo lists, without what it appends."""
     first = redact(str(error)).partition(", Timeout:")[0].partition(" (configured timeouts")[0]
     return " ".join(first.split())
 

@@ -30,11 +30,11 @@ from monarch.system import process_identity as owner
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 
 _RENEW_EVERY = SECONDS / 3
-# Not all of it: what is sent at the last moment must arrive before another run may begin.
+# Less than `SECONDS`: a write sent at the last moment must arrive before another run may begin.
 _TRUSTED = SECONDS / 2
-# By most of the members and on their disks, or a failover or restart could give the lease to two runs.
+# Acknowledged by a majority and on disk: otherwise a failover or restart could give the lease to two runs.
 _ACKNOWLEDGED = WriteConcern("majority", j=True, wtimeout=30_000)
-# The number of the last holder. If somebody wrote something else there, one that is later than any.
+# The fence of the last holder. If somebody wrote something else there, a number above all earlier ones.
 _NUMBER: dict[str, Any] = {
     "$switch": {
         "branches": [
@@ -53,8 +53,10 @@ _FREE: list[dict[str, Any]] = [
 class MongoLease(Lease, AbstractContextManager["MongoLease"]):
     """One run's hold on the lease of ``database``: taken when its context begins, given back at its end.
 
-    ``purpose`` tells others in words what for, ``origin`` from where. A holder that died on this machine is
-    replaced at once, one elsewhere when its time is over. Entering raises `LeaseHeld`, naming the holder.
+    ``purpose`` and ``origin`` tell others what the run does and where it comes from. A holder that died on
+    this machine is replaced at once, one on another machine when its time is over.
+
+    :raises LeaseHeld: on entering, if another run holds it, naming that run.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
         self._holder = {**owner.identity(), "run": self._run, "purpose": purpose}
         self._holder |= {name: value for name, value in vars(origin).items() if value is not None}
         self._fence: Any = 0
-        # What tells this database from its copies.
+        # Distinguishes this database from its copies.
         self.lineage: object = None
         self._renewed = 0.0
         self._given_back = threading.Event()
@@ -79,12 +81,12 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
     def __enter__(self) -> MongoLease:
         found = self._take(None)
         if not self._is_mine(found) and _has_died(found):
-            # By its number, so that only one of two that see the same dead holder gets it.
+            # By its fence, so that only one of two runs that see the same dead holder gets it.
             found = self._take(found.get("fence"))
         if not self._is_mine(found):
             raise LeaseHeld(
                 f"{self._environment.name!r} is held by {_describe(found)}.",
-                "Wait until that is done. If the process is gone, the lease ends by itself in "
+                "Wait until that run is done. If its process is gone, the lease ends by itself in "
                 f"{SECONDS} seconds. To end it now: monarch unlock {self._environment.name}",
                 str(_holder(found).get("run")),
             )
@@ -93,7 +95,7 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let others have it at once. If the server cannot be reached, its time runs out."""
+        """Give the lease back. If the server cannot be reached, it ends when its time is over."""
         self._given_back.set()
         with suppress(PyMongoError):
             self._leases.update_one(self.mine(), _FREE)
@@ -111,7 +113,7 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
             self.renew()
 
     def renew(self) -> None:
-        """Ask the server for another `SECONDS`.
+        """Extend the lease by `SECONDS`.
 
         :raises LockedError: if another run holds it by now.
         """
@@ -132,7 +134,7 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
             if not renewed:
                 self._require_document()
                 raise LeaseLost(
-                    f"This run has lost its hold on {self._environment.name!r}, and stopped.",
+                    f"This run has lost the lease of {self._environment.name!r}, and stopped.",
                     "It was suspended or cut off for longer than the lease lasts, and another run took over.",
                 )
             self._renewed = asked
@@ -145,7 +147,7 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
             if self._leases.find_one({"_id": THE_LEASE}) is None:
                 raise ServerError(
                     f"{LEASE}, with which this run held {self._environment.name!r}, has vanished from it.",
-                    "Did the migration drop the database? Check it before you run anything else.",
+                    "Check whether the migration dropped the database before you run anything else.",
                 )
 
     def _ask_once(self) -> tuple[float, bool]:
@@ -158,7 +160,7 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
         return asked, renewed.matched_count == 1
 
     def _renew_until_given_back(self) -> None:
-        """Renew it regularly. What goes wrong here, `check` finds out."""
+        """Renew it regularly. `check` raises the errors that this ignores."""
         while not self._given_back.wait(_RENEW_EVERY):
             with suppress(MonarchError):
                 self.renew()
@@ -171,11 +173,11 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
         return bool(_holder(found).get("run") == self._run)
 
     def _take(self, dead: Any) -> dict[str, Any]:
-        """Take it if it is free or has the number of a ``dead`` holder; return the document as it is then."""
+        """Take it if it is free or has the fence ``dead`` of a dead holder; return the new document."""
         free = {
             "$or": [
                 {"$eq": [{"$type": "$holder.run"}, "missing"]},
-                # Somebody may have edited it by hand: then it is not free, but can be unlocked.
+                # If somebody edited it by hand, it is not free, but can be unlocked.
                 {"$and": [{"$eq": [{"$type": "$expires_at"}, "date"]}, {"$lte": ["$expires_at", "$$NOW"]}]},
                 {"$eq": [{"$ifNull": ["$fence", None]}, {"$literal": Int64(-1) if dead is None else dead}]},
             ]
@@ -186,7 +188,7 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
                 {
                     "holder": {"$literal": self._holder},
                     "fence": {"$add": [_NUMBER, 1]},
-                    # Of this database alone: copies take the journal along, but not this.
+                    # Stays with this database: copies have its journal, but not this.
                     "lineage": {"$ifNull": ["$lineage", ObjectId()]},
                     "taken_at": "$$NOW",
                     "expires_at": _in_time(),
@@ -195,8 +197,8 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
         }
         asked = _now()
         with explained(self._environment):
-            # The filter of an upsert may not use the clock, so the condition is in the update. And this is no
-            # command(), which does not report that most of the members have not acknowledged it.
+            # The filter of an upsert may not use the clock, so the condition is in the update. command() does
+            # not report that the majority has not acknowledged it.
             found = self._leases.find_one_and_update(
                 {"_id": THE_LEASE},
                 [{"$replaceWith": {"$cond": [free, mine, "$$ROOT"]}}],
@@ -209,7 +211,7 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
 
 
 def find_holder(endpoint: DatabaseHandle) -> Holder | None:
-    """The holder of the lease of ``endpoint``, also if its time is over."""
+    """Return the holder of the lease of ``endpoint``, also if its time is over; None if there is none."""
     primary = endpoint.on_primary()
     is_date = {"$eq": [{"$type": "$taken_at"}, "date"]}
     age = {"$cond": [is_date, {"$subtract": ["$$NOW", "$taken_at"]}, 0]}
@@ -234,7 +236,7 @@ def find_holder(endpoint: DatabaseHandle) -> Holder | None:
 
 
 def release(endpoint: DatabaseHandle, holder: Holder) -> bool:
-    """Take the lease away from ``holder``; False if it no longer had it."""
+    """Take the lease away from ``holder``; return False if it no longer held it."""
     leases = endpoint.on_primary().database.get_collection(LEASE, write_concern=_ACKNOWLEDGED)
     theirs: dict[str, Any] = {"_id": THE_LEASE, "fence": holder.fence, "holder": {"$exists": True}}
     if holder.run is not None:
@@ -244,7 +246,7 @@ def release(endpoint: DatabaseHandle, holder: Holder) -> bool:
 
 
 def _now() -> float:
-    """Seconds of a clock that goes on while the process is suspended and, on Linux, the machine asleep."""
+    """Read a clock that runs while the process is suspended and (on Linux) the machine sleeps."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
@@ -254,7 +256,7 @@ def _in_time() -> dict[str, Any]:
 
 
 def _holder(found: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The recorded fields of the holder; none if somebody wrote something else there."""
+    """Return the recorded fields of the holder; none if somebody wrote something else there."""
     recorded = found.get("holder")
     return recorded if isinstance(recorded, Mapping) else {}
 

@@ -1,4 +1,4 @@
-"""Repeating commands while a server is unavailable for a moment: in an election, a restart, or frozen."""
+"""Repeating commands while a server is unavailable for a moment: in an election or a restart, or frozen."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _Result = TypeVar("_Result")
 
 
 def patiently(environment: Environment, work: Callable[[], _Result]) -> _Result:
-    """Call ``work``, again if its answer was lost, and return its result. Repeating it must be harmless.
+    """Call ``work``, again if its reply was lost, and return its result. Repeating it must be harmless.
 
     :raises ServerError: if the server stays unavailable for `PATIENCE` seconds, or refuses.
     """

@@ -56,7 +56,7 @@ def parse_entry(name: str, entry: Entry) -> Environment:
     :raises SettingsError: naming the key, never showing a value.
     """
     if "port" in entry:
-        raise SettingsError("'port' is not a key", "The port goes with its host: 'host': 'db:27017'.")
+        raise SettingsError("'port' is not a key", "Write the port after the host: 'host': 'db:27017'.")
     check_keys(entry, KEYS)
     if read_flag(entry, "embedded"):
         return _embedded(name, entry)
@@ -80,7 +80,9 @@ def parse_entry(name: str, entry: Entry) -> Environment:
 def _embedded(name: str, entry: Entry) -> Environment:
     extra = sorted(set(entry) - {"embedded", "kind", "db_name", "protected"})
     if extra:
-        raise SettingsError(f"it is embedded, so {extra[0]!r} has no meaning", "Remove one of the two.")
+        raise SettingsError(
+            f"it is embedded, so {extra[0]!r} has no meaning", f"Remove 'embedded' or {extra[0]!r}."
+        )
     db_name = read_text(entry, "db_name")
     if not db_name:
         raise SettingsError("it has no 'db_name'", "Set 'db_name' to the name of the database.")
@@ -94,10 +96,12 @@ def _address(entry: Entry) -> uris.Uri:
     host = read_text(entry, "host")
     username, password = read_text(entry, "username"), read_secret(entry, "password")
     if text is not None:
-        Secret(text)  # known from here on, so that nothing prints it
+        Secret(text)  # registers it, so that it is redacted from now on
         parts = _naming("uri", lambda: uris.parse(text))
         if (username and parts.username) or (password and parts.password):
-            raise SettingsError("its credentials are in 'uri' and beside it", "Keep one of them.")
+            raise SettingsError(
+                "its credentials are both in 'uri' and in keys of their own", "Keep one of them."
+            )
     else:
         hosts = _naming("host", lambda: uris.parse_hosts(host)) if host is not None else ()
         # As in monarch 0.1 and in mongodump: users are in the database itself.
@@ -118,7 +122,7 @@ def _naming(key: str, parse: Callable[[], _Parsed]) -> _Parsed:
 
 
 def _options(entry: Entry, parts: uris.Uri) -> tuple[uris.Option, ...]:
-    """Return the options of the URI and the keys beside it, which win."""
+    """Return the options of the URI and of the entry's keys; the keys override the URI."""
     keys: dict[str, uris.Option] = {}
     for key, value in entry.items():
         name = RENAMED.get(key, key)
@@ -135,7 +139,7 @@ def _option(name: str, value: object) -> uris.Option:
     if isinstance(value, bool):
         value = "true" if value else "false"
     if not isinstance(value, str | int | float):
-        raise SettingsError(f"its {name!r} is a {type(value).__name__}", "Write it as text or number.")
+        raise SettingsError(f"its {name!r} is a {type(value).__name__}", "Write it as a text or a number.")
     return uris.make_option(name, str(value))
 
 

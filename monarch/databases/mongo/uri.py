@@ -2,8 +2,8 @@
 
 The grammar is that of MongoDB's "Connection String Spec":
 ``mongodb[+srv]://[user[:password]@]host[,host…][/[authentication database]][?name=value&…]``.
-pymongo parses them too, but its errors quote what it took for a host name, which is a part of the
-password where an ``@`` in it was not escaped. The errors here quote nothing.
+pymongo parses them too, but its errors quote what it took for a host name, which is a part of the password if
+an ``@`` in it was not escaped. The errors here quote nothing.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ def make_option(name: str, value: str) -> Option:
 
 def _check_host(host: str, srv: bool) -> None:
     if "@" in host or "://" in host:
-        raise SettingsError("a connection string is where host names belong", "Use 'uri' for it.")
+        raise SettingsError("it is a connection string, not host names", "Use 'uri' for it.")
     if host.lower().startswith("%2f"):
         return
     if host.startswith("["):

@@ -133,7 +133,9 @@ def test_a_broken_backup_is_named_and_so_is_a_good_one(two: Two, kept: Path) -> 
     archive.write_bytes(data)
     for more in ([], ["--in-place"]):
         ran = two.folder.inside("restore", f"{broken}:dev", "--yes", *more)
-        assert_error(ran, 1, f"Backup '{broken}' is broken: .* 'dev' is as it was", f"besides is '{good}'")
+        assert_error(
+            ran, 1, f"Backup '{broken}' is broken: .* 'dev' is as it was", f"other good backup is '{good}'"
+        )
         two.assert_old()
 
 

@@ -62,7 +62,7 @@ def test_one_that_cannot_be_judged_may_be_the_newest(
     assert f"Note: {newest} is unreadable: " in listed.err
     assert "delete_backup" not in listed.err
     ran = two.folder.monarch("restore", "production:dev", "--yes", prefix=plain_rights)
-    assert_error(ran, 1, f"'{newest}' may be the newest backup of 'production'", "name the backup")
+    assert_error(ran, 1, f"'{newest}' may be the newest backup of 'production'", "name of the backup")
     two.assert_old()
     assert two.folder.inside("restore", f"{today('app')}:dev", "--yes", prefix=plain_rights).code == 0
 
@@ -147,5 +147,5 @@ def test_a_document_that_is_there_twice(two: Two, kept: Path) -> None:
         archive.writestr("users.bson", bson.encode({"_id": 1}) * 2)
         archive.writestr("users.metadata.json", '{"indexes":[{"v":2,"key":{"_id":1},"name":"_id_"}]}')
     ran = two.folder.inside("restore", "twice:dev", "--yes", "--engine", "native")
-    assert_error(ran, 5, "E11000", "README, Getting data back by hand")
+    assert_error(ran, 5, "E11000", "Recovering by hand")
     two.assert_old()

@@ -468,7 +468,7 @@ def test_a_hook_that_is_none_is_refused(project: Folder) -> None:
     hooks(project, "\nbefore_migrate = 'me'\n")
     ran = project.inside("migrate", "dev")
     assert ran.code == 2
-    assert "before_migrate in migrations/settings.py is no function." in ran.err
+    assert "before_migrate in migrations/settings.py is not a function." in ran.err
 
 
 def test_a_bar_shows_how_far_a_walk_is(project: Folder) -> None:

@@ -74,7 +74,7 @@ def test_an_embedded_environment() -> None:
         ({"db_name": "a"}, "none of 'uri', 'host' and 'embedded'", ""),
         ({"host": "h"}, "no 'db_name'", ""),
         ({"uri": "mongodb://h"}, "no 'db_name'", ""),
-        ({"host": "mongodb://u:hush@h", "db_name": "a"}, "connection string is where", "'uri'"),
+        ({"host": "mongodb://u:hush@h", "db_name": "a"}, "is a connection string, not", "'uri'"),
         ({"host": "h:port", "db_name": "a"}, "a port in it is not a number", ""),
         ({"host": ["h"], "db_name": "a"}, "its 'host' is a list", ""),
         ({"host": "h", "db_name": "a.b"}, "cannot be called 'a.b'", ""),
@@ -85,7 +85,7 @@ def test_an_embedded_environment() -> None:
         ({"host": "h", "db_name": "a", "w": [1]}, "its 'w' is a list", ""),
         ({"embedded": True}, "no 'db_name'", ""),
         ({"embedded": True, "db_name": "a", "host": "h"}, "so 'host' has no meaning", ""),
-        ({"uri": "mongodb://u:hush@h/a", "password": "hush"}, "in 'uri' and beside it", ""),
+        ({"uri": "mongodb://u:hush@h/a", "password": "hush"}, "both in 'uri' and in keys of their own", ""),
         ({"uri": "mongodb://u:hu@sh@h/a"}, "more than one @", "%40"),
     ],
 )

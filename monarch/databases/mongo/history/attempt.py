@@ -63,10 +63,10 @@ class MongoOpenAttempt(OpenAttempt):
         # If the lease is lost, nothing of this was written.
         self._writes.lease.renew_patiently()
 
-    def complete(self, effort: AttemptStats, transaction: object = None) -> None:
+    def complete(self, stats: AttemptStats, transaction: object = None) -> None:
         key = self._begun.key
         state = MigrationState.NEW if self._begun.action is Action.ROLLBACK else MigrationState.COMPLETED
-        details = {**_fields(effort), "outcome": MigrationState.COMPLETED.value}
+        details = {**_fields(stats), "outcome": MigrationState.COMPLETED.value}
         if transaction is not None:
             assert isinstance(transaction, MongoTransaction)
             self._commit(transaction, state, details)
@@ -118,10 +118,10 @@ class MongoOpenAttempt(OpenAttempt):
             session=session,
         )
 
-    def fail(self, failure: Failure, effort: AttemptStats) -> None:
+    def fail(self, failure: Failure, stats: AttemptStats) -> None:
         outcome = MigrationState.INTERRUPTED if failure.interrupted else MigrationState.FAILED
         details = {"outcome": outcome.value, "error": failure.error, "traceback": failure.traceback}
-        self._end({**_fields(effort), **details})
+        self._end({**_fields(stats), **details})
         self._writes.set_state(self._begun.key, MigrationState.FAILED, of=MigrationState.PROCESSING)
         self._writes.require_state(self._begun.key, MigrationState.FAILED)
 
@@ -139,8 +139,8 @@ class MongoOpenAttempt(OpenAttempt):
         self._writes.write_entry(self._identity, entry, ended=True, if_processing=if_processing)
 
 
-def _fields(effort: AttemptStats) -> dict[str, Any]:
-    return {"seconds": effort.seconds, "documents": effort.documents, "echoed": effort.echoed}
+def _fields(stats: AttemptStats) -> dict[str, Any]:
+    return {"seconds": stats.seconds, "documents": stats.documents, "echoed": stats.echoed}
 
 
 def _server_process(environment: Environment, history: Collection[dict[str, Any]]) -> object:

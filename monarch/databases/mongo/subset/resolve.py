@@ -53,7 +53,7 @@ class Subset:
         :raises MonarchError: with the server's words, if it does not take a query.
         """
         self._refuse_unknown_names()
-        for wanted in self._selection.wanted:
+        for wanted in self._selection.queries:
             self._choose(wanted)
         self._follow()
         rest = self._rest()
