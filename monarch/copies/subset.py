@@ -11,7 +11,7 @@ from monarch.databases.base import Database
 from monarch.databases.environment import Environment
 from monarch.errors import RunInterrupted, UsageError
 from monarch.progress import Progress
-from monarch.querysets.evaluate import EvaluatedQuerySet, ask
+from monarch.querysets.evaluate import EvaluatedQuerySet, evaluate
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class SubsetRequest:
             if self.options:
                 raise UsageError("-o is for a query set, but no query set is named.", "Name one: -q NAME")
             return None
-        evaluated = ask(root, self.query_set, self.options, environment, database.handles())
+        evaluated = evaluate(root, self.query_set, self.options, environment, database.handles())
         if progress.must_stop():  # Ctrl-C, swallowed by an `except` of the query set
             raise RunInterrupted("Interrupted. Nothing was changed.")
         return evaluated

@@ -1,4 +1,4 @@
-"""Asking a query set what it wants."""
+"""Evaluate a query set: run its class, and collect what it selects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monarch.databases.selection import Selection
 from monarch.errors import MonarchError, RunInterrupted, UsageError
 from monarch.querysets.files import find_query_set, load_query_set
 from monarch.querysets.options import QuerySetOption, options_of, values_of
-from monarch.querysets.prompts import Answers, answered, require_terminal
+from monarch.querysets.prompts import Answers, answer_prompts, require_terminal
 from monarch.querysets.queryset import QuerySet
 from monarch.system.modules import describe, importable
 from monarch.system.spelling import suggest
@@ -20,74 +20,75 @@ from monarch.system.spelling import suggest
 
 @dataclass(frozen=True)
 class EvaluatedQuerySet:
-    """What the query set called ``name`` wants, and the options that it was given or has asked for."""
+    """The selection of the query set ``name``, and the values of its options and prompts, as texts."""
 
     name: str
     options: Mapping[str, str]
     selection: Selection
 
 
-def ask(
+def evaluate(
     root: Path, name: str, given: Mapping[str, str], environment: Environment, handles: Mapping[str, object]
 ) -> EvaluatedQuerySet:
-    """Let the query set called ``name`` say what it wants of ``environment``.
+    """Run the query set ``name`` of the project at ``root``, and return what it selects of ``environment``.
 
-    ``given`` answers its options and prompts. Nothing is read but what it reads itself.
+    ``given`` are the answers to its options and prompts; ``handles`` are set on it as attributes. The
+    database is read only by the query set's own code.
 
     :raises ProjectError: if there is no such query set, or it cannot be used.
     :raises UsageError: if an option is missing, unknown or of the wrong type.
-    :raises MonarchError: if it raises.
+    :raises MonarchError: if its code raises.
     """
     file = find_query_set(root, name)
     answers = Answers(name, given)
-    with answered(answers):  # from its import on: it may bind click's functions there
+    with answer_prompts(answers):  # from its import on, because it may bind click's functions then
         kind = load_query_set(file, root)
         options = options_of(kind)
         try:
             with importable(root):
                 query_set = kind()
-                heard = _tell_options(query_set, options, given)
+                texts = _set_options(query_set, options, given)
                 for key, value in {"environment": environment, **handles}.items():
                     setattr(query_set, key, value)
                 if kind.run is not QuerySet.run:
                     query_set.run()
                 selection = _selection_of(query_set)
-                if answers.refused is not None:  # and swallowed
+                if answers.refused is not None:  # and the query set swallowed it
                     raise answers.refused
         except (KeyboardInterrupt, MonarchError):
             raise
         except BaseException as error:
-            if type(error).__name__ == "Abort":  # click's, of a prompt that was left with Ctrl-C
+            if type(error).__name__ == "Abort":  # click raises it for Ctrl-C in a prompt
                 raise RunInterrupted("Interrupted. Nothing was changed.") from error
             raise MonarchError(
                 f"{name} failed: {describe(file.path, error)}", "Nothing was changed. Fix it and try again."
             ) from error
     _refuse_unknown(name, options, answers)
-    return EvaluatedQuerySet(name, {**heard, **answers.heard}, selection)
+    return EvaluatedQuerySet(name, {**texts, **answers.used}, selection)
 
 
-def _tell_options(
+def _set_options(
     query_set: QuerySet, options: tuple[QuerySetOption, ...], given: Mapping[str, str]
 ) -> dict[str, str]:
-    """Set the options on ``query_set``, asking for those that are missing; what they are, as texts."""
+    """Set the options on ``query_set``, prompting for missing ones; return their values as texts."""
     values = values_of(options, given)
-    heard = {option.name: given[option.name] for option in options if option.name in given}
+    texts = {option.name: given[option.name] for option in options if option.name in given}
     for option in options:
         if option.name not in values:
-            heard[option.name], values[option.name] = _ask_for(type(query_set).__name__, option)
+            texts[option.name], values[option.name] = _prompt_for(type(query_set).__name__, option)
     for name, value in values.items():
         setattr(query_set, name, value)
-    return heard
+    return texts
 
 
-def _ask_for(asker: str, option: QuerySetOption) -> tuple[str, Any]:
-    """What somebody answers who is asked for ``option``, until it is one of its values; and that."""
+def _prompt_for(query_set: str, option: QuerySetOption) -> tuple[str, Any]:
+    """Prompt for ``option`` until the answer is valid; return the answer and its value."""
     import click
 
-    require_terminal(asker, option.name.replace("_", " "), option.name)
+    require_terminal(query_set, option.name.replace("_", " "), option.name)
     while True:
         try:
-            # Click's own, which takes no answer from the options.
+            # Click's own function, which is not answered by the options.
             text = str(click.termui.visible_prompt_func(f"{option.name} ({option.type_name}): "))
         except (EOFError, KeyboardInterrupt):
             raise RunInterrupted("Interrupted. Nothing was changed.") from None
@@ -100,7 +101,7 @@ def _ask_for(asker: str, option: QuerySetOption) -> tuple[str, Any]:
 def _selection_of(query_set: QuerySet) -> Selection:
     only, exclude = query_set.only(), query_set.exclude()
     return Selection(
-        tuple(query_set._wanted),
+        tuple(query_set._queries),
         tuple(query_set._references),
         None if only is None else _names("only", only),
         _names("exclude", exclude or ()),
@@ -115,8 +116,8 @@ def _names(method: str, names: Any) -> tuple[str, ...]:
 
 
 def _refuse_unknown(name: str, options: tuple[QuerySetOption, ...], answers: Answers) -> None:
-    """What was said, and neither the class nor a prompt wanted to know."""
-    known = {option.name for option in options} | set(answers.heard)
+    """Refuse an answer that neither an option nor a prompt has used."""
+    known = {option.name for option in options} | set(answers.used)
     for given in answers.given:
         if given not in known:
             otherwise = f"{name} has no options."

@@ -1,4 +1,4 @@
-"""The query sets of a project: classes in the files of ``querysets/``, whatever those are called."""
+"""Find and load the query sets of a project: classes in the files of ``querysets/``, under any file name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from monarch.system.spelling import suggest
 
 @dataclass(frozen=True)
 class QuerySetFile:
-    """A class called ``name`` in a file. ``summary`` is the first line of what it says of itself."""
+    """A class called ``name`` in the file ``path``. ``summary`` is the first line of its docstring."""
 
     name: str
     path: Path
@@ -28,13 +28,13 @@ class QuerySetFile:
 
 
 def find_query_sets(root: Path) -> tuple[QuerySetFile, ...]:
-    """What looks like a query set in the files of the project below ``root``, by name. Imports none of them.
+    """Return the query sets in the files of the project at ``root``, sorted by name. Imports none of them.
 
     :raises ProjectError: if a file cannot be read, or is not valid Python.
     """
     found = _all_classes(root)
     known = {"QuerySet"}
-    # A class is one if it derives from one, in this file or another, or says so by its base's name.
+    # A class is one if it derives from one, in any file, or if its base's name ends in QuerySet.
     while True:
         more = {file.name for file, bases in found if _derives(bases, known)} - known
         if not more:
@@ -44,22 +44,22 @@ def find_query_sets(root: Path) -> tuple[QuerySetFile, ...]:
     return tuple(sorted(files, key=lambda file: (file.name, file.path)))
 
 
-def find_query_set(root: Path, wanted: str) -> QuerySetFile:
-    """The query set called ``wanted`` of the project below ``root``, whatever it derives from.
+def find_query_set(root: Path, name: str) -> QuerySetFile:
+    """Return the query set ``name`` of the project at ``root``. Any class with a base may be one.
 
-    :raises ProjectError: naming the nearest one, or saying that two have that name.
+    :raises ProjectError: if there is none, with the nearest name; or if two have that name.
     """
-    named = [file for file, bases in _all_classes(root) if file.name == wanted and bases]
+    named = [file for file, bases in _all_classes(root) if file.name == name and bases]
     if len(named) > 1:
         where = " and ".join(file.shown_path for file in named)
-        raise ProjectError(f"Two query sets are called {wanted}: in {where}.", "Rename one of them.")
+        raise ProjectError(f"Two query sets are called {name}: in {where}.", "Rename one of them.")
     if not named:
         hint = suggest(
-            wanted,
+            name,
             dict.fromkeys(file.name for file in find_query_sets(root)),
             otherwise="Make one with `monarch generate_query_set NAME`.",
         )
-        raise ProjectError(f"There is no query set {wanted!r} in {QUERY_SETS}/.", hint)
+        raise ProjectError(f"There is no query set {name!r} in {QUERY_SETS}/.", hint)
     return named[0]
 
 
@@ -68,7 +68,7 @@ def _derives(bases: set[str], known: set[str]) -> bool:
 
 
 def _all_classes(root: Path) -> list[tuple[QuerySetFile, set[str]]]:
-    """The classes of all files, with the names of what they derive from."""
+    """Return the classes of all files, with the names of their bases."""
     try:
         paths = sorted(path for path in (root / QUERY_SETS).iterdir() if path.suffix == ".py")
     except FileNotFoundError:
@@ -81,9 +81,9 @@ def _all_classes(root: Path) -> list[tuple[QuerySetFile, set[str]]]:
 
 
 def load_query_set(file: QuerySetFile, root: Path) -> type[QuerySet]:
-    """Import the class of ``file``.
+    """Import and return the class of ``file``.
 
-    :raises ProjectError: if that fails, or it is no query set that does anything.
+    :raises ProjectError: if that fails, or the class is no query set, or selects nothing.
     """
     module = load(file.path, f"{QUERY_SETS}.{file.path.stem}", root)
     kind = getattr(module, file.name, None)
@@ -103,8 +103,8 @@ def load_query_set(file: QuerySetFile, root: Path) -> type[QuerySet]:
 
 
 def _classes(path: Path) -> list[tuple[QuerySetFile, set[str]]]:
-    """The classes at the top of a file, with the names of what they derive from."""
-    if path.exists() and not path.is_file():  # a pipe would be waited for
+    """Return the top-level classes of a file, with the names of their bases."""
+    if path.exists() and not path.is_file():  # reading a pipe would hang
         raise ProjectError(f"{QUERY_SETS}/{path.name} is not a file.", "Move it elsewhere.")
     try:
         tree = ast.parse(path.read_bytes())

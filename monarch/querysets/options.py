@@ -1,4 +1,4 @@
-"""The options of a query set: what its class annotates, said by ``-o NAME=VALUE``."""
+"""The options of a query set: the annotations of its class, given by ``-o NAME=VALUE``."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from monarch.querysets.queryset import QuerySet
 
 _TRUTHS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 _REQUIRED: Any = object()
-# What a query set finds on itself in any case.
+# Attributes that every query set has.
 _GIVEN = frozenset(("client", "database", "environment", "uri"))
 
 
 @dataclass(frozen=True)
 class QuerySetOption:
-    """An option called ``name`` whose values are of ``kind``; without a ``default`` it must be said."""
+    """An option called ``name`` with values of type ``kind``. Without a ``default`` it must be given."""
 
     name: str
     kind: Any
@@ -34,7 +34,7 @@ class QuerySetOption:
 
     @property
     def type_name(self) -> str:
-        """What its values are, in words."""
+        """The name of its type, for people."""
         return str(getattr(self.kind, "__name__", self.kind))
 
     def convert(self, text: str) -> Any:
@@ -44,7 +44,7 @@ class QuerySetOption:
         """
         try:
             return _convert(self.kind, text)
-        except Exception:  # a type's own, whatever it likes
+        except Exception:  # a type may raise anything
             raise UsageError(
                 f"-o {self.name}={text}: {text!r} is not of type {self.type_name}.", _example(self.kind)
             ) from None
@@ -74,9 +74,9 @@ def options_of(kind: type[QuerySet]) -> tuple[QuerySetOption, ...]:
 
 
 def parse_options(texts: Sequence[str]) -> dict[str, str]:
-    """What ``-o`` was given, each time ``NAME=VALUE``.
+    """Parse the texts given by ``-o``, each ``NAME=VALUE``.
 
-    :raises UsageError: if one is no such text, or a name comes twice.
+    :raises UsageError: if a text has another form, or a name is given twice.
     """
     given: dict[str, str] = {}
     for text in texts:
@@ -91,9 +91,9 @@ def parse_options(texts: Sequence[str]) -> dict[str, str]:
 
 
 def values_of(options: Sequence[QuerySetOption], given: Mapping[str, str]) -> dict[str, Any]:
-    """The values of those of ``options`` that are ``given``, or have a default.
+    """Return the values of the ``options`` that are ``given`` or have a default.
 
-    :raises UsageError: if one that is given cannot be such a value.
+    :raises UsageError: if a given text is no value of its option's type.
     """
     values = {option.name: option.default for option in options if not option.required}
     return values | {
@@ -102,7 +102,7 @@ def values_of(options: Sequence[QuerySetOption], given: Mapping[str, str]) -> di
 
 
 def _plain(hint: Any) -> Any:
-    """``hint`` without the None that it may also be."""
+    """Return the type ``hint`` without an optional None."""
     if typing.get_origin(hint) in (typing.Union, UnionType):
         rest = [one for one in typing.get_args(hint) if one is not NoneType]
         return rest[0] if len(rest) == 1 else hint
@@ -133,7 +133,7 @@ def _convert(kind: Any, text: str) -> Any:
 def _takes(kind: Any, text: str) -> bool:
     try:
         _convert(kind, text)
-    except Exception:  # a type's own, whatever it likes
+    except Exception:  # a type may raise anything
         return False
     return True
 

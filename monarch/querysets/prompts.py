@@ -1,6 +1,7 @@
-"""Prompts of a query set: asked in a terminal, or answered beforehand by ``-o NAME=VALUE``.
+"""Prompts of a query set: answered in a terminal, or by ``-o NAME=VALUE``.
 
-A prompt is called by the words of its question that matter: "Please enter a account id" is ``account_id``.
+The name of a prompt is made of the significant words of its question: "Please enter a account id" is
+``account_id``.
 """
 
 from __future__ import annotations
@@ -24,66 +25,66 @@ _SMALL_WORDS = """
 
 
 def name_of(question: str) -> str:
-    """The option that answers ``question``."""
+    """Return the name of the option that answers ``question``."""
     words = re.findall(r"\w+", question.lower())
     return "_".join([word for word in words if word not in _SMALL_WORDS.split()] or words) or "answer"
 
 
 @dataclass
 class Answers:
-    """What is ``given`` to the prompts of the query set ``asker``, and what they have ``heard``, by name.
+    """The answers to the prompts of ``query_set``: those ``given`` by options, and those ``used``, by name.
 
-    ``refused`` is what one was told that got no answer, also if that was swallowed.
+    ``refused`` is the error of a prompt without an answer, kept in case the query set swallows it.
     """
 
-    asker: str
+    query_set: str
     given: Mapping[str, str]
-    heard: dict[str, str] = field(default_factory=dict)
+    used: dict[str, str] = field(default_factory=dict)
     refused: UsageError | None = None
 
     def answer(
         self, question: str, convert: Callable[[str], Any], ask: Callable[[], Any], *, hide: bool
     ) -> Any:
-        """The answer to ``question``: what is given, or what ``ask`` returns.
+        """Return the answer to ``question``: the given one, or the result of ``ask``.
 
-        :raises UsageError: if nothing is given and nobody can be asked.
+        :raises UsageError: if none is given and there is no terminal.
         """
         name = name_of(question)
         try:
             if name not in self.given:
-                require_terminal(self.asker, question, name)
+                require_terminal(self.query_set, question, name)
         except UsageError as error:
             self.refused = error
             raise
         found = self._convert(name, question, convert, hide) if name in self.given else ask()
-        self.heard[name] = "********" if hide else self.given.get(name, str(found))
+        self.used[name] = "********" if hide else self.given.get(name, str(found))
         return found
 
     def _convert(self, name: str, question: str, convert: Callable[[str], Any], hide: bool) -> Any:
-        """The answer that was given beforehand, as what it is to be."""
+        """Return the given answer, converted to the prompt's type."""
         try:
             return convert(self.given[name])
-        except Exception as error:  # whatever a value_proc raises
+        except Exception as error:  # a value_proc may raise anything
             why = "that is no answer" if hide else getattr(error, "message", error)
             self.refused = UsageError(f"-o {name}=…: {why}", f"It answers: {question}")
             raise self.refused from (None if hide else error)
 
 
-def require_terminal(asker: str, question: str, name: str) -> None:
-    """See that somebody can be asked.
+def require_terminal(query_set: str, question: str, name: str) -> None:
+    """Check that there is a terminal to prompt in.
 
-    :raises UsageError: naming the option that answers beforehand.
+    :raises UsageError: if there is none; the hint names the option that answers the question.
     """
     if not sys.stdin.isatty():
         raise UsageError(
-            f"{asker} asks “{question.strip()}”, and there is no terminal to answer in.",
+            f"{query_set} asks “{question.strip()}”, and there is no terminal to answer in.",
             f"Answer it with: -o {name}=VALUE",
         )
 
 
 @contextmanager
-def answered(answers: Answers) -> Iterator[None]:
-    """Let click's prompt and confirm, where they are taken from it meanwhile, be answered by ``answers``."""
+def answer_prompts(answers: Answers) -> Iterator[None]:
+    """Replace click's ``prompt`` and ``confirm`` in this context by functions that use ``answers``."""
     import click
     from click import termui
 
@@ -100,7 +101,7 @@ def answered(answers: Answers) -> Iterator[None]:
             _replace((click, termui), _clicks)
 
 
-# Who answers now, last. Modules that were imported for one query set may still ask for the next one.
+# The current answers are last. A module that was imported for one query set may prompt for the next one.
 _asked: list[Answers] = []
 _clicks: dict[str, Callable[..., Any]] = {}
 

@@ -1,4 +1,4 @@
-"""What a query set is."""
+"""The base class of query sets."""
 
 from __future__ import annotations
 
@@ -18,31 +18,34 @@ _MOST = (1 << 31) - 1
 
 
 class QuerySet:
-    """A part of a database, to be copied or backed up. Subclasses write `run`.
+    """A part of a database, to be copied or backed up. Subclasses implement `run`.
 
-    ``database`` is pymongo's, of the environment that is read; ``environment`` says which one that is.
-    What a subclass annotates, as in ``account_id: int``, is an option: ``-o account_id=42`` says it, and a
-    person is asked for what has no default.
+    ``database`` is the pymongo database of the source, ``environment`` its environment. An annotation of a
+    subclass, such as ``account_id: int``, is an option: ``-o account_id=42`` sets it, and monarch prompts
+    for an option without a default.
     """
 
     database: Database[dict[str, Any]]
     environment: Environment
 
     def __init__(self) -> None:
-        self._wanted: list[CollectionQuery] = []
+        self._queries: list[CollectionQuery] = []
         self._references: list[Reference] = []
         self._values = FrozenValues()
 
     def run(self) -> None:
-        """Say what is wanted, by `dump_collection` and `follow`. Nothing is dumped before it has returned."""
+        """Call `dump_collection` and `follow` to select documents. They are dumped after this returns."""
         raise NotImplementedError
 
     def only(self) -> list[str] | None:
-        """Names of collections, if besides those of `run` no others are wanted. The history always is."""
+        """Return the names of the collections to include besides those of `run`; None for all others.
+
+        The migration history is always included.
+        """
         return None
 
     def exclude(self) -> list[str] | None:
-        """Names of collections that are not wanted, unless `run` says more of them."""
+        """Return the names of collections to leave out, unless `run` selects documents of them."""
         return None
 
     def dump_collection(
@@ -57,34 +60,35 @@ class QuerySet:
         seed: int | None = None,
         missing_ok: bool = False,
     ) -> None:
-        """Want of the collection ``name`` what ``query`` finds; all of it without one. Said twice, both.
+        """Include the documents of ``name`` that match ``query`` (all by default). Calls accumulate.
 
-        ``query``, ``projection``, ``sort`` and ``limit`` are as `find` of pymongo takes them, and count as
-        they are now. A cursor in ``query`` stands for the ``_id`` of its documents. ``sample`` is a number of
-        documents or, as a float up to 1.0, a fraction, picked at random: with a ``seed`` always the same. A
-        collection that does not exist is an error, unless ``missing_ok``.
+        ``query``, ``projection``, ``sort`` and ``limit`` are those of pymongo's `find`; their values are
+        copied now. A cursor in ``query`` stands for the ``_id`` of its documents. ``sample`` picks documents
+        at random: a number of them or, as a float up to 1.0, a fraction; with a ``seed`` always the same
+        ones. A collection that does not exist is an error, unless ``missing_ok``.
         """
-        name = getattr(name, "name", name)  # pymongo's collections have one
+        name = getattr(name, "name", name)  # a pymongo collection has one
         _check(name, query, sort, limit, sample, seed)
         _check_projection(name, projection)
-        wanted = CollectionQuery(
+        selected = CollectionQuery(
             name,
-            {} if query is None else self._values.of(query),
-            self._values.of(projection) or None,
+            {} if query is None else self._values.copy(query),
+            self._values.copy(projection) or None,
             _sort_of(sort),
             limit or None,
             sample,
             seed,
             missing_ok,
         )
-        self._wanted.append(wanted)
+        self._queries.append(selected)
 
     def follow(self, source: str, target: str) -> None:
-        """Want the documents that have in ``target`` what wanted documents have in ``source``.
+        """Include the documents whose ``target`` has a value that included documents have in ``source``.
 
-        Both are a collection, a dot and a field: ``follow('orders.user_id', 'users._id')`` brings the users
-        of the wanted orders, ``follow('users._id', 'orders.user_id')`` the orders of the wanted users. What
-        is brought is wanted too, and followed in turn, whatever is said first, until nothing new comes.
+        Both are a collection, a dot and a field: ``follow('orders.user_id', 'users._id')`` includes the users
+        of the included orders, ``follow('users._id', 'orders.user_id')`` the orders of the included users.
+        Documents that are included this way are followed in turn, in any order of the calls, until nothing
+        new is found.
         """
         for path in (source, target):
             if not isinstance(path, str) or "." not in path.strip("."):
@@ -118,7 +122,7 @@ def _check_projection(name: str, projection: object) -> None:
 
 
 def _sort_of(sort: Any) -> tuple[tuple[str, Any], ...]:
-    """``sort`` as pairs; as pymongo, it may be a field, a list of fields or pairs, or a dict."""
+    """Return ``sort`` as pairs. As in pymongo, it may be a field, a list of fields or pairs, or a dict."""
     if sort is None:
         return ()
     entries: Iterable[Any] = [sort] if isinstance(sort, str) else sort

@@ -1,1 +1,1 @@
-"""The files that ``init`` and ``generate`` write."""
+"""The files that ``init``, ``generate`` and ``generate_query_set`` write into a project."""

@@ -12,19 +12,19 @@ MIGRATION = "migration.py.tmpl"
 
 
 def read(name: str) -> str:
-    """The text of one of our templates."""
+    """Return the text of one of monarch's templates."""
     return resources.files("monarch.migrations_template").joinpath(name).read_text(encoding="utf-8")
 
 
 def render_query_set(class_name: str) -> str:
-    """The source of a new query set."""
+    """Return the source of a new query set."""
     return Template(read("queryset.py.tmpl")).substitute(class_name=class_name)
 
 
 def render_migration(folder: Path, class_name: str, name: str) -> str:
-    """The source of a new migration, from the project's own template in ``folder`` or from ours.
+    """Return the source of a new migration, from the project's template in ``folder`` or from monarch's.
 
-    :raises ProjectError: if the project's template cannot be read or does not give Python.
+    :raises ProjectError: if the project's template cannot be read, or does not render valid Python.
     """
     own = folder / MIGRATION
     try:
@@ -32,9 +32,9 @@ def render_migration(folder: Path, class_name: str, name: str) -> str:
         source = Template(text).substitute(class_name=class_name, name=name)
         compile(source, str(own), "exec")
     except SyntaxError as error:
-        raise _broken(f"it gives no valid Python: {error.msg}, line {error.lineno}") from None
+        raise _broken(f"it renders invalid Python: {error.msg}, line {error.lineno}") from None
     except KeyError as error:
-        raise _broken(f"it asks for ${error.args[0]}") from None
+        raise _broken(f"it uses the unknown ${error.args[0]}") from None
     except ValueError as error:
         raise _broken(str(error)) from None
     except OSError as error:
@@ -45,5 +45,5 @@ def render_migration(folder: Path, class_name: str, name: str) -> str:
 def _broken(why: str) -> ProjectError:
     return ProjectError(
         f"The template migrations/{MIGRATION} cannot be used: {why}.",
-        "It knows $class_name and $name, and writes $$ for a dollar sign.",
+        "Use $class_name and $name only, and $$ for a dollar sign.",
     )

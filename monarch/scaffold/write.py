@@ -1,4 +1,4 @@
-"""The files that monarch writes for people to go on with: settings and migrations."""
+"""Write the files that people edit: settings, migrations, query sets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ def init(root: Path) -> tuple[Path, ...]:
     """See `monarch.project.Project.init`."""
     folder = root / FOLDER
     if root.name == FOLDER and (root.parent / SETTINGS).exists():
-        raise ProjectError("This is the inside of a project.", "Its folder is the one above: cd ..")
+        raise ProjectError(
+            "This folder is the migrations/ of a project.", "Go to the project's folder: cd .."
+        )
     written = []
     try:
         folder.mkdir(exist_ok=True)
@@ -30,7 +32,7 @@ def init(root: Path) -> tuple[Path, ...]:
         write_atomically(settings, templates.read("settings.py.tmpl"))
         written.append(settings)
     except OSError as error:
-        raise ProjectError(f"{folder} cannot be written: {error.strerror}.", "Mend that first.") from error
+        raise ProjectError(f"{folder} cannot be written: {error.strerror}.", "Fix that first.") from error
     return tuple(written)
 
 
@@ -48,7 +50,7 @@ def generate(root: Path, name: str) -> Path:
     try:
         write_atomically(path, source)
     except OSError as error:
-        raise ProjectError(f"{path} cannot be written: {error.strerror}.", "Mend that first.") from error
+        raise ProjectError(f"{path} cannot be written: {error.strerror}.", "Fix that first.") from error
     return path
 
 
@@ -70,5 +72,5 @@ def generate_query_set(root: Path, name: str) -> Path:
             write_atomically(folder / "__init__.py", templates.read("__init__.py"))
         write_atomically(path, templates.render_query_set(class_name))
     except OSError as error:
-        raise ProjectError(f"{path} cannot be written: {error.strerror}.", "Mend that first.") from error
+        raise ProjectError(f"{path} cannot be written: {error.strerror}.", "Fix that first.") from error
     return path

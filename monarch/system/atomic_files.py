@@ -1,4 +1,4 @@
-"""Files that are there with all of their text or not at all, and old ones that are kept."""
+"""Write files atomically, and keep old versions of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file that is there with all of its text, or not at all."""
+    """Write ``text`` to ``path``: afterwards the file has all of it, or is as it was before."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with unfinished.open("w", encoding="utf-8") as file:
@@ -22,7 +22,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def keep_old_version(settings: Path) -> Path:
-    """A second name for the settings that are there, taken by no other file; the first one stays."""
+    """Copy the existing ``settings`` to the first free name ``settings.py.N.old``, and return its path."""
     for number in itertools.count(1):
         kept = settings.with_name(f"settings.py.{number}.old")
         try:

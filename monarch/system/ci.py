@@ -1,4 +1,4 @@
-"""Where a run comes from: the commit of the project and the job of CI, as far as they can be told."""
+"""The origin of a run: the commit of the project and the CI job, if they are known."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 
 @dataclass(frozen=True)
 class Origin:
-    """``commit`` is git's, ``job`` what CI calls its job, and ``link`` where that can be looked at."""
+    """``commit`` is a git hash, ``job`` the name of the CI job, and ``link`` its address."""
 
     commit: str | None = None
     job: str | None = None
@@ -24,13 +24,13 @@ UNKNOWN_ORIGIN = Origin()
 
 
 def find_origin(root: Path, variables: Mapping[str, str] = os.environ) -> Origin:
-    """What is known on this machine of a run of the project at ``root``."""
+    """Return the origin of a run of the project at ``root``, from its checkout and the ``variables``."""
     job, link = _find_job(variables)
     return Origin(_find_commit(root), job, link)
 
 
 def _find_job(variables: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """The name and the address of the job, by the variables that the kinds of CI document."""
+    """Return the name and the address of the job, from the variables that each CI system documents."""
     get = variables.get
     if get("GITHUB_ACTIONS"):
         run = f"{get('GITHUB_SERVER_URL')}/{get('GITHUB_REPOSITORY')}/actions/runs/{get('GITHUB_RUN_ID')}"
@@ -50,7 +50,7 @@ def _find_job(variables: Mapping[str, str]) -> tuple[str | None, str | None]:
 
 
 def _find_commit(root: Path) -> str | None:
-    """The commit that is checked out at ``root`` or above, read as gitrepository-layout(5) has it."""
+    """Return the commit that is checked out at ``root`` or above. The layout is gitrepository-layout(5)."""
     for folder in (root, *root.parents):
         git = folder / ".git"
         try:

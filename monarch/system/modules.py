@@ -1,4 +1,4 @@
-"""Code of the project's own, importable while it is needed and not a moment longer."""
+"""Import a project's own code, and describe its errors."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from monarch.system.secrets import redact
 
 @contextmanager
 def importable(root: Path) -> Iterator[None]:
-    """Let ``import app`` find the project's own packages, as it would in a script that lies there."""
+    """Let imports in this context find the project's own packages, as in a script in its folder."""
     entry = str(root.resolve())
     sys.path.insert(0, entry)
     try:
         yield
     finally:
-        if entry in sys.path:  # the project's code may have taken it out itself
+        if entry in sys.path:  # the project's code may have removed it
             sys.path.remove(entry)
 
 
 def load(path: Path, name: str, root: Path) -> ModuleType:
-    """Import the file ``path`` as the module ``name``, whatever of that name there is already.
+    """Import the file ``path`` as the module ``name``, replacing a loaded module of that name.
 
     :raises ProjectError: if that fails.
     """
@@ -38,7 +38,7 @@ def load(path: Path, name: str, root: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         with importable(root):
-            # From its text: Python takes what it has compiled before for a file of the same second and size.
+            # From its text: Python would use an old compiled version if second and size are the same.
             exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
     except KeyboardInterrupt:
         raise
@@ -46,13 +46,13 @@ def load(path: Path, name: str, root: Path) -> ModuleType:
         del sys.modules[name]
         raise ProjectError(
             f"{path.stem} cannot be loaded: {describe(path, error)}",
-            "Nothing has run. Mend the file and try again; --traceback shows the whole story.",
+            "Nothing has run. Fix the file and try again; --traceback shows the whole traceback.",
         ) from error
     return module
 
 
 def error_line(path: Path, error: BaseException) -> int | None:
-    """The last line of the file ``path`` that ``error`` came through."""
+    """Return the last line number of the file ``path`` in the traceback of ``error``, if any."""
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return error.lineno
     frames = traceback.extract_tb(error.__traceback__)
@@ -60,19 +60,19 @@ def error_line(path: Path, error: BaseException) -> int | None:
 
 
 def describe(path: Path, error: BaseException) -> str:
-    """``error`` in one line, with the line of the file ``path`` of the project, and no secret."""
+    """Return ``error`` as one line without secrets, with the line number in the project's file ``path``."""
     line = error_line(path, error)
     return f"{describe_error(error)} ({path.parent.name}/{path.name}{f', line {line}' if line else ''})"
 
 
 def describe_error(error: BaseException) -> str:
-    """``error`` in one line, and no secret."""
+    """Return ``error`` as one line without secrets."""
     if isinstance(error, SyntaxError):
         text = redact(f"{type(error).__name__}: {error.msg}")
-    else:  # survives an error that cannot say itself
-        # Redacted before it is squeezed and cut: a piece of a secret would not be found any more.
+    else:  # format_exception_only survives an error whose __str__ raises
+        # Redact before whitespace is collapsed and the text is cut: part of a secret would not be found.
         text = " ".join(redact("".join(traceback.format_exception_only(error))).split())
-        text = text.partition(", full error: {")[0]  # a driver's appendix that repeats it
+        text = text.partition(", full error: {")[0]  # a driver repeats the error there
     if len(text) > 300:
         text = text[:300] + " …"
     return text

@@ -1,4 +1,4 @@
-"""Which process did something to a database, and whether it is still there."""
+"""Identify the process that holds or changed something, and tell whether it is still alive."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def identity() -> dict[str, Any]:
 
 
 def describe(recorded: Mapping[str, Any]) -> str:
-    """A recorded process in words, with its job in CI if that is known."""
+    """Return a recorded process in words, with its CI job if that is known."""
     process = f"process {recorded.get('pid')} of {recorded.get('user')} on {recorded.get('host')}"
     job = recorded.get("link") or recorded.get("job")
     return f"{process} ({job})" if job else process
 
 
 def is_local(recorded: Mapping[str, Any]) -> bool:
-    """Whether a recorded process was of this machine, and of this container, so that `is_alive` can tell."""
+    """Whether a recorded process ran on this machine, in this container, so that `is_alive` can tell."""
     same = recorded.get("host") == socket.gethostname() and isinstance(recorded.get("pid"), int)
     return same and recorded.get("pid_space") in (None, _pid_space())
 
 
 def is_alive(recorded: Mapping[str, Any]) -> bool:
-    """Whether a recorded process is on this machine and still runs. False of another machine's."""
+    """Whether a recorded process is running on this machine. False for a process of another machine."""
     pid = recorded.get("pid")
     if not is_local(recorded) or not isinstance(pid, int):
         return False
@@ -56,14 +56,14 @@ def is_alive(recorded: Mapping[str, Any]) -> bool:
     except OverflowError:  # no process has such a number
         return False
     began = _began(pid)
-    # Numbers are used again; a process that began at another moment is another one.
+    # Pids are reused. A process that began at another time is another process.
     return began is None or recorded.get("pid_began") in (None, began)
 
 
 def _began(pid: int) -> int | None:
-    """When a process began, in ticks since the machine's start (field 22 of Linux's proc_pid_stat(5)).
+    """Return when a process began, in clock ticks since boot (field 22 of Linux's proc_pid_stat(5)).
 
-    None where that is not told; 0 of one that has ended and waits for its parent to take notice.
+    None if the system does not tell; 0 for a process that has ended and was not reaped yet.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
@@ -74,7 +74,7 @@ def _began(pid: int) -> int | None:
 
 
 def _pid_space() -> str | None:
-    """Where numbers of processes mean the same: this start of this machine, and this container."""
+    """Return an id of this boot and this container, within which pids are comparable."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"

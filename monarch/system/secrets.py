@@ -1,8 +1,7 @@
-"""Secrets: values that never show, and texts freed of them.
+"""Secrets: values that are never shown, and texts without them.
 
-A password lives in a `Secret` from the moment the settings are read. Whoever needs the value says
-``reveal()``, which is easy to find in a review. Whatever is printed or stored for people goes
-through `redact` first.
+A password is a `Secret` from the moment the settings are read. Code that needs the value calls ``reveal()``,
+which is easy to find in a review. Every text that is printed or stored for people passes through `redact`.
 """
 
 from __future__ import annotations
@@ -13,16 +12,16 @@ from urllib.parse import quote, quote_plus
 
 MASK = "********"
 
-# Shorter values occur by chance in every text, and blotting them out would give them away.
+# Shorter values occur in any text by chance, and masking them would reveal them.
 _SHORTEST = 4
 _known: set[str] = set()
-# Up to the last "@" of the word: an unescaped "@" in a password must not end the match early. Only the
+# Up to the last "@" of the word, because a password may contain an unescaped "@". Only the
 # last character of the scheme is searched for: all of it would take hours in a word of millions of letters.
 _CREDENTIALS = re.compile(r"([A-Za-z0-9+.-]://)\S*@")
 
 
 class Secret:
-    """A text that prints as ``********``, whoever prints it, and that cannot be pickled."""
+    """A text that prints as ``********`` and cannot be pickled."""
 
     __slots__ = ("_value",)
 
@@ -32,7 +31,7 @@ class Secret:
             _known.update(_spellings(value))
 
     def reveal(self) -> str:
-        """The value itself, for the one who must have it."""
+        """Return the value itself."""
         return self._value
 
     def __repr__(self) -> str:
@@ -52,14 +51,14 @@ class Secret:
 
 
 def redact(text: str) -> str:
-    """``text`` with every known secret, and the credentials of every URI, masked."""
+    """Return ``text`` with every known secret and the credentials of every URI masked."""
     for value in sorted(_known, key=len, reverse=True):
         text = text.replace(value, MASK)
     return _CREDENTIALS.sub(rf"\1{MASK}@", text)
 
 
 def _spellings(value: str) -> set[str]:
-    """The ways a value is written: itself, percent-encoded, inside Python's quotes."""
+    """Return the spellings of a value: itself, percent-encoded, and as a JSON or Python string."""
     raw = value.encode("utf-8", "surrogateescape")
     quoted = {quote(raw, safe=""), quote(raw), quote_plus(raw)}
     lower = {re.sub("%..", lambda escape: escape[0].lower(), text) for text in quoted}

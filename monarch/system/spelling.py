@@ -1,4 +1,4 @@
-"""Names that people type: which known one they meant, and how a name looks as a class."""
+"""Names that people type: the nearest known name, and the class name for a name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The one of ``known`` that ``name`` was most likely meant to be, if any is near."""
+    """Return the name in ``known`` that is most similar to ``name``; None if none is similar enough."""
     import difflib
 
     candidates = {candidate.casefold(): candidate for candidate in known}
@@ -15,7 +15,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def suggest(name: str, known: Iterable[str], *, otherwise: str | None = None) -> str | None:
-    """A hint in words: the nearest of ``known``, else all of them, else ``otherwise``."""
+    """Return a hint: the nearest name in ``known``, or all of them, or ``otherwise`` if there are none."""
     names = list(known)
     near = nearest(name, names)
     if near is not None:
@@ -27,5 +27,5 @@ def suggest(name: str, known: Iterable[str], *, otherwise: str | None = None) ->
 
 
 def camel_case(name: str) -> str:
-    """``add_indexes`` as a class is called: ``AddIndexes``."""
+    """Return ``name`` as the name of a class: ``AddIndexes`` for ``add_indexes``."""
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))

@@ -55,7 +55,7 @@ def run_on_terminal(arguments: Sequence[str], folder: Path) -> int:
 
 
 def run_quietly(arguments: Sequence[str], seconds: float = 30.0) -> str:
-    """What a program prints that needs nothing but a moment; empty if it fails.
+    """Return what a short program prints; empty if it fails or takes more than ``seconds``.
 
     :raises ServerError: if it cannot be started.
     """
@@ -71,14 +71,14 @@ def run_quietly(arguments: Sequence[str], seconds: float = 30.0) -> str:
 
 
 class Tool:
-    """A program that runs beside us and has a stream of ours as its input or its output.
+    """A program that runs beside monarch and reads its input from monarch, or writes its output to it.
 
-    ``config`` reaches it as a file that is a pipe: its name, which no other process can open, stands in
-    place of `CONFIG_FILE` in the ``arguments``; so nothing of it is in the process list or on the
-    disk. So does ``query``, in place of `QUERY_FILE`; that may be long, and is a file without a name.
+    ``config`` is passed as a pipe, whose name replaces `CONFIG_FILE` in the ``arguments``. No other process
+    can open it, and nothing of it is in the process list or on the disk. ``query`` is passed in the same way
+    in place of `QUERY_FILE`, as a file without a name, because it may be long.
 
-    ``hear`` gets every line that it writes to stderr, redacted, in a thread of its own. While one waits for
-    the program, ``alive`` is called every few seconds; what it raises ends the wait.
+    ``hear`` is called with every line of stderr, redacted, in a thread of its own. While monarch waits for
+    the program, ``alive`` is called every few seconds; an exception of it ends the wait.
 
     :raises ServerError: if it cannot be started.
     """
@@ -109,7 +109,7 @@ class Tool:
                     stderr=subprocess.PIPE,
                     bufsize=0,
                     pass_fds=tuple(files.values()),
-                    # Ctrl-C in the terminal is for monarch, which stops it in order.
+                    # Ctrl-C in the terminal is for monarch, which stops the program in order.
                     start_new_session=True,
                 )
             except OSError as error:
@@ -122,7 +122,7 @@ class Tool:
         self._listener.start()
 
     def read(self, size: int) -> bytes:
-        """Up to ``size`` bytes of its output; none when it has closed that."""
+        """Return up to ``size`` bytes of its output; b"" after its end."""
         assert self._stream is not None
         while True:
             if select.select([self._stream], [], [], _LOOK_EVERY)[0]:
@@ -130,9 +130,9 @@ class Tool:
             self._alive()
 
     def write(self, data: bytes) -> None:
-        """Give it all of ``data``.
+        """Write all of ``data`` to its input.
 
-        :raises BrokenPipeError: if it takes nothing any more.
+        :raises BrokenPipeError: if it has closed its input.
         """
         assert self._stream is not None
         rest = memoryview(data)
@@ -140,18 +140,18 @@ class Tool:
             if select.select([], [self._stream], [], _LOOK_EVERY)[1]:
                 rest = rest[self._stream.write(rest) or 0 :]
                 if rest and self._wide:
-                    # It is full. Some read by 8 kB: to be woken for each of them costs more than it helps.
+                    # The pipe is full. Some programs read 8 kB at a time: waking for each costs too much.
                     time.sleep(_WHILE_IT_READS)
             else:
                 self._alive()
 
     def close(self) -> None:
-        """There is no more input."""
+        """Close its input."""
         assert self._stream is not None
         self._stream.close()
 
     def wait(self) -> int:
-        """Its exit code, once it has ended and all that it said has been heard."""
+        """Wait for its end and for all of its stderr; return its exit code."""
         while True:
             try:
                 code = self._process.wait(_LOOK_EVERY)
@@ -162,23 +162,23 @@ class Tool:
             return code
 
     def ended(self) -> int | None:
-        """Its exit code, if it ends within a moment; otherwise None."""
+        """Return its exit code if it ends within a second, otherwise None."""
         try:
             return self._process.wait(_MOMENT)
         except subprocess.TimeoutExpired:
             return None
 
     def last_words(self) -> str:
-        """Its complaint, or else the last line that it wrote; redacted."""
+        """Return the last line of its stderr that looks like an error, or the last line; redacted."""
         lines = list(self._lines)
         failed = [line for line in lines if "Failed:" in line or "error" in line.lower()]
         return (failed or lines or ["nothing"])[-1]
 
     def stop(self) -> None:
-        """See that it runs no more, however it takes that."""
+        """End it: by a signal, by closing its stream, and at last by SIGKILL."""
         if self._process.poll() is None:
             self._process.terminate()
-        # Some programs do not end by a signal while they wait for input.
+        # Some programs ignore the signal while they wait for input.
         assert self._stream is not None
         with contextlib.suppress(OSError):
             self._stream.close()
@@ -194,7 +194,7 @@ class Tool:
         with self._process.stderr:
             buffered = io.BufferedReader(cast(io.RawIOBase, self._process.stderr))
             for raw in buffered:
-                # TIMESTAMP<TAB>message, of which people want the message.
+                # A line may be TIMESTAMP<TAB>message. Keep the message.
                 line = redact(raw.decode(errors="replace").strip().rpartition("\t")[2])
                 if line:
                     self._lines.append(line)
@@ -202,7 +202,7 @@ class Tool:
 
 
 def _pipe_with(text: str, opened: ExitStack) -> int:
-    """A pipe from which ``text`` can be read once; it is far less than a pipe holds."""
+    """Return a pipe from which ``text`` can be read once. The text must fit into the pipe's buffer."""
     reading, writing = os.pipe()
     opened.callback(os.close, reading)
     os.write(writing, text.encode())
@@ -211,7 +211,7 @@ def _pipe_with(text: str, opened: ExitStack) -> int:
 
 
 def _file_with(text: str, opened: ExitStack) -> int:
-    """A file without a name from which ``text`` can be read."""
+    """Return a file without a name from which ``text`` can be read."""
     import tempfile
 
     file = opened.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - that closes it
@@ -228,9 +228,9 @@ def _with_file(argument: str, files: Mapping[str, int]) -> str:
 
 
 def _widen(pipe: int) -> bool:
-    """Let a pipe hold more than the usual 64 kB, where that can be said: both ends wait less often.
+    """Enlarge a pipe's buffer beyond the usual 64 kB, where the system allows it: both ends wait less.
 
-    :return: whether it does.
+    :return: whether the buffer was enlarged.
     """
     try:
         import fcntl

@@ -87,8 +87,8 @@ def test_a_template_of_the_project_is_used(folder: Folder) -> None:
 @pytest.mark.parametrize(
     ("template", "said"),
     [
-        ("class $nonsense: ...", "it asks for $nonsense"),
-        ("class $class_name(:", "no valid Python"),
+        ("class $nonsense: ...", "it uses the unknown $nonsense"),
+        ("class $class_name(:", "invalid Python"),
         ("costs $ 5", "placeholder"),
     ],
 )

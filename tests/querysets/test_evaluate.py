@@ -6,7 +6,7 @@ import pytest
 
 from monarch.databases.selection import CollectionQuery, Reference
 from monarch.errors import Declined, MonarchError, ProjectError, UsageError
-from monarch.querysets.evaluate import EvaluatedQuerySet, ask
+from monarch.querysets.evaluate import EvaluatedQuerySet, evaluate
 from monarch.settings.environments import parse_environment
 from tests.support.runs.shell import Folder
 
@@ -17,7 +17,7 @@ def asked(folder: Folder, body: str, *, above: str = "", **given: str) -> Evalua
     """What the query set ``Dogs`` wants, a class with this ``body``."""
     source = f"from monarch import QuerySet\n{dedent(above)}\nclass Dogs(QuerySet):\n"
     folder.write("querysets/dogs.py", source + indent(dedent(body).strip(), "    ") + "\n")
-    return ask(folder.path, "Dogs", given, ENVIRONMENT, {"database": {"dogs": 3}, "client": "theirs"})
+    return evaluate(folder.path, "Dogs", given, ENVIRONMENT, {"database": {"dogs": 3}, "client": "theirs"})
 
 
 def test_what_it_wants(folder: Folder) -> None:
@@ -176,7 +176,8 @@ def test_one_with_an_init_of_its_own(folder: Folder) -> None:
 def test_a_helper_asks_for_each_query_set_anew(folder: Folder) -> None:
     """It has taken click's function while an earlier one was asked."""
     folder.write(
-        "asking_helpers.py", "from click import prompt\ndef ask(): return prompt('Account id', type=int)\n"
+        "asking_helpers.py",
+        "from click import prompt\ndef ask(): return prompt('Account id', type=int)\n",
     )
     body = """
     def run(self):

@@ -9,7 +9,7 @@ import pytest
 from click import termui
 
 from monarch.errors import Declined, UsageError
-from monarch.querysets.prompts import Answers, answered, name_of
+from monarch.querysets.prompts import Answers, answer_prompts, name_of
 
 
 @pytest.mark.parametrize(
@@ -34,9 +34,9 @@ def test_a_prompt_is_called_by_the_words_that_matter(question: str, name: str) -
 def heard(given: dict[str, str], ask: Callable[[], Any]) -> tuple[Any, dict[str, str]]:
     """What ``ask`` returns, and what was heard, with the answers ``given``."""
     answers = Answers("Dogs", given)
-    with answered(answers):
+    with answer_prompts(answers):
         found = ask()
-    return found, answers.heard
+    return found, answers.used
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_without_a_terminal_it_is_an_error_that_names_the_option(ask: Callable[[
 
 def test_click_is_its_own_again_afterwards() -> None:
     before = click.prompt, click.confirm, termui.prompt, termui.confirm
-    with suppress(ZeroDivisionError), answered(Answers("Dogs", {})):
+    with suppress(ZeroDivisionError), answer_prompts(Answers("Dogs", {})):
         assert click.prompt is not before[0]
         raise ZeroDivisionError
     assert (click.prompt, click.confirm, termui.prompt, termui.confirm) == before

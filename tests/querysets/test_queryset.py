@@ -13,7 +13,7 @@ from monarch.querysets.queryset import QuerySet
 def wanted(name: Any, *arguments: Any, **more: Any) -> CollectionQuery:
     query_set = QuerySet()
     query_set.dump_collection(name, *arguments, **more)
-    (one,) = query_set._wanted
+    (one,) = query_set._queries
     return one
 
 
@@ -22,9 +22,9 @@ def test_what_is_said_is_recorded_in_order() -> None:
     query_set.dump_collection("dogs")
     query_set.dump_collection("dogs", {"a": 1})
     query_set.follow("dogs._id", "houses.dog_id")
-    assert [(one.collection, one.query) for one in query_set._wanted] == [("dogs", {}), ("dogs", {"a": 1})]
+    assert [(one.collection, one.query) for one in query_set._queries] == [("dogs", {}), ("dogs", {"a": 1})]
     assert query_set._references == [Reference("dogs._id", "houses.dog_id")]
-    assert QuerySet()._wanted == []
+    assert QuerySet()._queries == []
     assert (query_set.only(), query_set.exclude()) == (None, None)
 
 
@@ -86,7 +86,7 @@ def test_what_cannot_be_said(say: Callable[[Any], None], kind: type[Exception], 
     with pytest.raises(kind) as raised:
         say(query_set)
     assert said in str(raised.value)
-    assert (query_set._wanted, query_set._references) == ([], [])
+    assert (query_set._queries, query_set._references) == ([], [])
 
 
 def test_a_whole_sample_is_a_fraction_and_one_document_a_number() -> None:
@@ -105,7 +105,7 @@ def test_what_is_done_to_a_query_later_does_not_count() -> None:
         query["_id"] = number
         query_set.dump_collection("a", query)
         some.clear()
-    assert [wanted.query for wanted in query_set._wanted] == [
+    assert [wanted.query for wanted in query_set._queries] == [
         {"in": {"$in": [1]}, "_id": 1},
         {"in": {"$in": []}, "_id": 2},
     ]

@@ -289,14 +289,14 @@ def test_only_and_exclude(source: DatabaseHandle) -> None:
     assert names(exclude=("dogs", history)) == {"houses", "owners", "young"}
     assert names(only=("dogs",), exclude=("dogs",)) == {history}
     # What run() says counts, whatever else is said.
-    assert names(only=("dogs",), wanted=(CollectionQuery("owners", {"_id": 1}),)) == {
+    assert names(only=("dogs",), queries=(CollectionQuery("owners", {"_id": 1}),)) == {
         "dogs",
         "owners",
         history,
     }
-    assert names(exclude=("owners",), wanted=(CollectionQuery("owners"),), only=()) == {"owners", history}
+    assert names(exclude=("owners",), queries=(CollectionQuery("owners"),), only=()) == {"owners", history}
     assert names(
-        only=(), references=(Reference("owners._id", "dogs.owner_id"),), wanted=(CollectionQuery("owners"),)
+        only=(), references=(Reference("owners._id", "dogs.owner_id"),), queries=(CollectionQuery("owners"),)
     ) == {
         "owners",
         "dogs",
@@ -350,7 +350,7 @@ def wanted_of(name: str, query: Any) -> CollectionQuery:
     """What a query set makes of ``query``."""
     query_set = QuerySet()
     query_set.dump_collection(name, query)
-    (wanted,) = query_set._wanted
+    (wanted,) = query_set._queries
     return wanted
 
 
@@ -387,7 +387,7 @@ def test_what_can_be_read_once_may_be_said_twice(source: DatabaseHandle) -> None
     for some in (once, numbers):
         query_set.dump_collection("dogs", {"_id": {"$in": some}})
         query_set.dump_collection("houses", {"dog_id": {"$in": some}})
-    came = read(source, Selection(tuple(query_set._wanted)))
+    came = read(source, Selection(tuple(query_set._queries)))
     assert sorted(ids(came["dogs"])) == [1, 8, 15, 22, 29]
     assert sorted(ids(came["houses"])) == ["h1", "h15", "h22", "h29", "h8"]
 
