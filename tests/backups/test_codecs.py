@@ -1,4 +1,4 @@
-"""Compression and back: equal, in little memory, and never quietly something else."""
+"""Compressing and decompressing: equal, in little memory, and never silently different."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def unpack(name: str, data: bytes, size: int = 1 << 16) -> bytes:
 
 
 class Drops(Stream):
-    """A stream that gives a few bytes at a time."""
+    """A stream that returns a few bytes at a time."""
 
     def __init__(self, data: bytes, chance: random.Random) -> None:
         self._data = io.BytesIO(data)

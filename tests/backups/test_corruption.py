@@ -1,4 +1,4 @@
-"""Bytes of a backup that are not those that were written: found, named, and the target untouched.
+"""Backups whose bytes have changed: detected, reported, and the target stays untouched.
 
 Flipped, cut, repeated and swapped at up to 200 places of an archive and of its manifest. The places are the
 same each time, and an error names the place.
@@ -55,13 +55,13 @@ def flip(data: bytes, chance: random.Random) -> bytes:
 
 
 def cut(data: bytes, chance: random.Random) -> bytes:
-    """Some bytes in the middle, or all from there on."""
+    """Remove some bytes in the middle, or all from there on."""
     place = chance.randrange(len(data))
     return data[:place] + (data[place + chance.randint(1, LONGEST) :] if chance.random() < 0.7 else b"")
 
 
 def repeat(data: bytes, chance: random.Random) -> bytes:
-    """Some bytes once more, pushing on what comes behind them, or over it."""
+    """Repeat some bytes, inserted or written over the following ones."""
     place, length = chance.randrange(len(data)), chance.randint(1, LONGEST)
     some = data[place : place + length]
     over = data[: place + len(some)] + some + data[place + 2 * len(some) :]
@@ -85,7 +85,7 @@ CHANGES: dict[str, Change] = {change.__name__: change for change in (flip, cut, 
 
 
 def changed(data: bytes, kind: str, number: int) -> bytes:
-    """``data`` with that change at the place that belongs to ``number``."""
+    """Return ``data`` with that change at the offset that belongs to ``number``."""
     chance = random.Random(f"{SEED} {kind} {number}")
     while (other := CHANGES[kind](data, chance)) == data:
         pass  # a swap of equal bytes, say
@@ -132,7 +132,7 @@ class Case:
 
     @contextmanager
     def instead(self, path: Path, content: bytes, what: str) -> Iterator[None]:
-        """Let the file have that ``content`` for a while; an error tells ``what`` that is."""
+        """Give the file that ``content`` while the context lasts; errors in it name ``what`` that is."""
         kept = path.read_bytes()
         path.write_bytes(content)
         try:
@@ -146,7 +146,7 @@ class Case:
     def assert_found(
         self, codec: str, *, state: str = "broken", manifest: bool = False, listed: Backup | None = None
     ) -> None:
-        """See that the first backup is known to be broken, and which one to take in its place.
+        """Check that the first backup is reported as broken, with the backup to use instead.
 
         ``listed`` as it was before, it has to be found in reading. Whose ``manifest`` cannot be read, nobody
         knows of which environment it is.
@@ -156,14 +156,14 @@ class Case:
         self._assert_told(raised.value, codec, manifest and listed is None, state)
 
     def assert_refused(self, codec: str, *, in_place: bool, manifest: bool = False) -> None:
-        """See that a restore is refused, and the target as it was."""
+        """Check that a restore is refused, and the target is as it was."""
         with pytest.raises(BrokenBackup) as raised:
             self.project.restore(self.first[codec], "other", engine="native", in_place=in_place)
         self._assert_told(raised.value, codec, manifest)
         self.assert_untouched()
 
     def assert_found_in_time(self, codec: str, content: bytes) -> None:
-        """See that a restore is refused where the archive is ``content`` once it has been verified."""
+        """Check that a restore is refused if the archive becomes ``content`` after it was verified."""
         project = self.project
         project.backups = BackupCatalog(Changing(LocalStore(self.store), self.archive(codec).name, content))
         with pytest.raises(BrokenBackup) as raised:
@@ -181,7 +181,7 @@ class Case:
         assert repr(self.newest_of_all if manifest else self.newest) in error.hint, error.hint
 
     def assert_untouched(self) -> None:
-        """See that the target is as it was, with nothing staged in it."""
+        """Check that the target is as it was, without staging collections."""
         assert_equal(self.held, describe(self.target))
         names = set(self.target.list_collection_names())
         assert names - {"monarch_lease", "system.views"} == set(self.held)
@@ -189,7 +189,7 @@ class Case:
 
 @contextmanager
 def case_of(folder: Folder, server: Server, *, size: int) -> Iterator[Case]:
-    """A case whose source holds a hundred documents of random bytes, so many each."""
+    """Return a case whose source holds a hundred documents of random bytes."""
     with server.client() as client:
         source, target = (client[f"{folder.db_name}_{name}"] for name in ("one", "other"))
         folder.settings(
@@ -304,7 +304,7 @@ def unpacked(codec: str, data: bytes) -> bytes:
 
 
 def fitting(written: Manifest, data: bytes) -> bytes:
-    """A manifest by which ``data`` is the archive, as far as size and SHA-256 go."""
+    """Return a manifest with the size and the SHA-256 of ``data``."""
     return replace(written, size=len(data), sha256=hashlib.sha256(data).hexdigest()).to_bytes()
 
 
@@ -353,7 +353,7 @@ def test_bytes_behind_an_archive_are_found(case: Case, codec: str) -> None:
 
 
 class Changing(Store):
-    """A store that gives other ``content`` of the file called ``name`` when that is read a second time."""
+    """A store whose file ``name`` has other ``content`` when it is read a second time."""
 
     def __init__(self, store: Store, name: str, content: bytes) -> None:
         self._store = store
@@ -409,7 +409,7 @@ def test_an_archive_that_changes_after_it_was_verified_is_found(large_case: Case
 
 @pytest.mark.parametrize("codec", NAMES)
 def test_in_place_there_is_no_way_back_then(large_case: Case, codec: str) -> None:
-    """The target has been emptied by then. That is told, and no half of a backup is taken for one."""
+    """By then the target is empty. The error says so, and the partial data does not pass for a database."""
     content = others(large_case, codec)["another that is whole"]
     project = large_case.project
     project.backups = BackupCatalog(
@@ -423,7 +423,7 @@ def test_in_place_there_is_no_way_back_then(large_case: Case, codec: str) -> Non
     large_case.assert_untouched()
 
 
-# What may be said of a collection, instead of what is right.
+# Wrong descriptions of a collection.
 WRONG: dict[str, Callable[[CollectionSummary], tuple[CollectionSummary, ...]]] = {
     "one document more": lambda held: (replace(held, documents=held.documents + 1),),
     "no documents": lambda held: (replace(held, documents=0),),
@@ -454,7 +454,7 @@ def text(members: dict[str, Any]) -> bytes:
 
 
 def signed(members: dict[str, Any]) -> bytes:
-    """A manifest with these members and the checksum that fits."""
+    """Return a manifest with these members and the right checksum."""
     checksum = hashlib.sha256(text({**members, "checksum": ""})).hexdigest()
     return text({**members, "checksum": checksum})
 
@@ -512,7 +512,7 @@ HELD = [one.name for one in fields(CollectionSummary)]
 @example("collections documents", True)
 @given(st.sampled_from([*FIELDS, *(f"collections {name}" for name in HELD)]), VALUES)
 def test_a_manifest_of_any_values_is_an_error_at_most(case: Case, name: str, value: object) -> None:
-    """Whoever writes one by hand, checksum and all, gets an error and never a traceback."""
+    """A manifest written by hand, with a right checksum, gives an error and never a traceback."""
     codec = NAMES[0]
     members = json.loads(case.manifest(codec).read_bytes())
     outer, _, inner = name.partition(" ")

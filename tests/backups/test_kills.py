@@ -34,7 +34,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
 
 @pytest.fixture(autouse=True)
 def before(here: Yard) -> Iterator[Files]:
-    """What lies in the store. It is the same after each test, or the next ones would fail too."""
+    """The contents of the store. Each test restores them, or the next ones would fail too."""
     files = here.files()
     yield files
     here.put(files)
@@ -62,7 +62,7 @@ def moments() -> Iterator[tuple[int, Side]]:
 
 
 def clear(here: Yard, others: list[Backup], before: Files) -> None:
-    """Delete what is there besides, as a person would."""
+    """Delete the other backups, as a person would."""
     for other in others:
         here.run("delete_backup", other.name, "--yes")
     assert here.files() == before

@@ -1,4 +1,4 @@
-"""The manifest: it is read as it was written, or not at all."""
+"""The manifest: it is read as it was written, or refused."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ BOTH = pytest.mark.parametrize(
 
 
 def written(members: Mapping[str, Any]) -> bytes:
-    """A manifest with these members, as a newer monarch would write it."""
+    """Return a manifest with these members, as a newer monarch would write it."""
     members = {name: value for name, value in members.items() if name != "checksum"}
 
     def text(checksum: str) -> bytes:
@@ -156,7 +156,7 @@ def test_what_is_no_manifest(text: bytes) -> None:
 
 
 def test_the_same_members_in_other_bytes_are_damage() -> None:
-    """So nothing in it can change unnoticed, not even a space."""
+    """No change in it is unnoticed, not even a space."""
     with pytest.raises(DamagedError):
         Manifest.from_bytes(json.dumps(json.loads(MANIFEST.to_bytes())).encode())
 

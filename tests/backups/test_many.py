@@ -24,7 +24,7 @@ FEW, MANY = 10, 10_000
 MB = 1_000_000
 DAY = datetime(2014, 5, 29, tzinfo=UTC)
 ARCHIVE = b"tiny"
-# To whatever is started, the memory of what starts it is counted too; so that is a small process.
+# The memory of a parent counts for its child at first, so the parent is a small process.
 MEASURED = """
 import os, subprocess, sys
 process = subprocess.Popen(sys.argv[2:])
@@ -37,7 +37,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 @dataclass(frozen=True)
 class Listed:
-    """What a command printed, and how many bytes of memory it took at most."""
+    """Return what a command printed, and the most bytes of memory it used."""
 
     out: str
     memory: int
@@ -55,7 +55,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
 
 
 def fill(folder: Path, many: int) -> None:
-    """Make so many backups, each of a day of its own."""
+    """Create that number of backups, each of another day."""
     folder.mkdir()
     (folder / "tiny").write_bytes(ARCHIVE)
     held = tuple(CollectionSummary(f"collection_{number}", "collection", 10, 1000, 2) for number in range(5))

@@ -1,4 +1,4 @@
-"""How backups and their files are called."""
+"""The names of backups and of their files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Zip files of monarch 0.1: read as they are, refused where they could do harm, damaged ones found out."""
+"""Zip files of monarch 0.1: good ones are read, dangerous ones refused, damaged ones detected."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_an_empty_one() -> None:
     ("raw", "name"), [("né".encode(), "né"), (b"n\x82", "né"), ("日本".encode(), "日本")]
 )
 def test_names_that_do_not_say_in_which_code_they_are(raw: bytes, name: str) -> None:
-    """Python 2 wrote the bytes of a name as they were: UTF-8 as a rule; cp437 is what the format says."""
+    """Python 2 wrote the bytes of a name unchanged, usually UTF-8; the format prescribes cp437."""
     data = packed({"x" * len(raw) + ".bson": b"1"}).replace(b"x" * len(raw), raw)
     assert contents(opened(data)) == {name + ".bson": b"1"}
 
@@ -70,8 +70,8 @@ def test_names_that_do_not_say_in_which_code_they_are(raw: bytes, name: str) -> 
     ],
 )
 def test_a_name_that_leads_out(name: str) -> None:
-    said = refused(packed({"a.bson": b"", name: b""}))
-    assert said == f"monarch refuses it: {name!r} in its zip has a name that leads out of the zip."
+    message = refused(packed({"a.bson": b"", name: b""}))
+    assert message == f"monarch refuses it: {name!r} in its zip has a name that leads out of the zip."
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,10 @@ def test_a_link_or_another_thing(kind: int) -> None:
     def mark(zipped: zipfile.ZipFile) -> None:
         zipped.getinfo("users.bson").external_attr = (kind | 0o777) << 16
 
-    said = refused(packed({"users.bson": "/etc/passwd"}, change=mark))
-    assert said == "monarch refuses it: 'users.bson' in its zip is not a file, but a link or something else."
+    message = refused(packed({"users.bson": "/etc/passwd"}, change=mark))
+    assert (
+        message == "monarch refuses it: 'users.bson' in its zip is not a file, but a link or something else."
+    )
 
 
 @pytest.mark.parametrize("attributes", [0, 0x20, 0o600 << 16, (stat.S_IFREG | 0o644) << 16])
@@ -119,23 +121,23 @@ def test_other_things_that_nobody_can_read(flag: int) -> None:
 
 @pytest.mark.parametrize("method", [1, 9, 93, 98, 99])
 def test_an_unknown_compression(method: int) -> None:
-    said = refused(poked(packed(FILES), CENTRAL, 10, "<H", method))
-    assert said == f"monarch refuses it: 'users.bson' in its zip has an unknown compression ({method})."
+    message = refused(poked(packed(FILES), CENTRAL, 10, "<H", method))
+    assert message == f"monarch refuses it: 'users.bson' in its zip has an unknown compression ({method})."
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_compression_of_which_a_few_bytes_are_gigabytes(method: int) -> None:
-    """What 0.1 never wrote: zipfile unpacks all it has read of it at once, whatever the size is to be."""
-    said = refused(packed({"users.bson": bytes(1 << 20)}, method=method))
-    assert said == f"monarch refuses it: 'users.bson' in its zip has an unknown compression ({method})."
+    """monarch 0.1 never wrote these: zipfile decompresses all that it has read at once, of any size."""
+    message = refused(packed({"users.bson": bytes(1 << 20)}, method=method))
+    assert message == f"monarch refuses it: 'users.bson' in its zip has an unknown compression ({method})."
 
 
 @pytest.mark.parametrize(
     "names", [("a/x.bson", "b/x.bson"), ("x.bson", "a/y.bson"), ("a/x.bson", "a/b/y.bson")]
 )
 def test_files_in_several_folders(names: tuple[str, str]) -> None:
-    said = refused(packed(dict.fromkeys(names, b"")))
-    assert said == "The files in its zip are in several folders, not in one."
+    message = refused(packed(dict.fromkeys(names, b"")))
+    assert message == "The files in its zip are in several folders, not in one."
 
 
 def test_two_files_of_one_name() -> None:
@@ -148,15 +150,15 @@ def test_a_bomb() -> None:
     """Zeros, in one file or in many."""
     for files in ({"a.bson": bytes(65 << 20)}, {f"{number}.bson": bytes(7 << 20) for number in range(10)}):
         data = packed(files)
-        said = refused(data)
-        assert said.startswith(
+        message = refused(data)
+        assert message.startswith(
             f"monarch refuses it: {len(data):,} bytes of zip would become {sum(map(len, files.values())):,}"
         )
-        assert said.endswith("as in a zip bomb.")
+        assert message.endswith("as in a zip bomb.")
 
 
 def test_a_bomb_whose_members_overlap() -> None:
-    """As David Fifield makes them: all members share one kernel, each quotes the headers behind its own."""
+    """David Fifield's bomb: all members share one kernel, and each quotes the headers after its own."""
     plain = bytes(1 << 16)
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     body = packer.compress(plain) + packer.flush()
@@ -208,7 +210,7 @@ def test_every_cut_is_found() -> None:
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_bytes_that_were_changed_are_found_or_do_no_harm(method: int) -> None:
-    """A zip has bytes that say nothing, such as times. By the others no byte of a file may change or go."""
+    """Some bytes of a zip mean nothing, such as times. Changes of the others must not change a file."""
     data = packed(FILES, "app", method)
     generator = random.Random(method)
     harmless = 0
@@ -270,14 +272,14 @@ def test_a_member_that_swallows_others() -> None:
     """A member whose comment claims to include the members after it."""
     data = packed(FILES)
     rest = data.index(END) - data.index(CENTRAL) - 46 - len("users.bson")
-    said = refused(poked(data, CENTRAL, 32, "<H", rest))
-    assert said == "It is a damaged zip file: its end gives another number of members."
+    message = refused(poked(data, CENTRAL, 32, "<H", rest))
+    assert message == "It is a damaged zip file: its end gives another number of members."
 
 
 def test_an_end_that_looks_like_two() -> None:
     """The directory claims to begin at the signature of the end."""
-    said = refused(poked(packed(FILES), END, 16, "4s", END))
-    assert said.startswith("It is not a zip file, or a damaged one (")
+    message = refused(poked(packed(FILES), END, 16, "4s", END))
+    assert message.startswith("It is not a zip file, or a damaged one (")
 
 
 def test_a_file_that_became_a_folder() -> None:
@@ -285,8 +287,8 @@ def test_a_file_that_became_a_folder() -> None:
     for name in (b"users.bson", "né.bson".encode()):
         data = packed(FILES)
         at = data.rindex(name) + len(name) - 1
-        said = refused(data[:at] + b"/" + data[at + 1 :])
-        assert said.startswith(
+        message = refused(data[:at] + b"/" + data[at + 1 :])
+        assert message.startswith(
             f"The file {name[:-1].decode() + '/'!r} in its zip is damaged (File name in dir"
         )
 
@@ -306,7 +308,7 @@ def test_a_comment_and_what_stands_before_or_behind() -> None:
 
 @pytest.mark.parametrize("members", [5_000, 66_000])
 def test_thousands_of_members(members: int) -> None:
-    """Also more than a zip can number in two bytes."""
+    """Also more than two bytes can count."""
     files = opened(packed({f"{number}.bson": b"" for number in range(members)}, method=zipfile.ZIP_STORED))
     assert len(files.sizes()) == members
     for number in (0, members // 2, members - 1):
@@ -316,7 +318,7 @@ def test_thousands_of_members(members: int) -> None:
 
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
-    """A folder with a zip of 60 MB that shrink to nothing, and of 20 MB that do not."""
+    """A folder with a zip of 60 MB that compress to nothing, and of 20 MB that do not compress."""
     with zipfile.ZipFile(tmp_path / NAME, "w") as zipped:
         zipped.writestr("zeros.bson", bytes(60_000_000), zipfile.ZIP_DEFLATED)
         zipped.writestr("noise.bson", random.Random(1).randbytes(20_000_000), zipfile.ZIP_STORED)

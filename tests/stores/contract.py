@@ -1,4 +1,4 @@
-"""What every kind of store promises. Subclass it and say how to open one that is empty.
+"""The contract suite of stores. Subclass it and define how to open an empty store.
 
 Nothing here takes files for granted: a store may have no way to rename, keep what is unfinished as parts of
 uploads, and list a thousand names at a time.
@@ -27,10 +27,10 @@ from monarch.stores.base import NameTaken, NotStored, Store, StoredFile
 from tests.support import counts
 
 MiB = 1 << 20
-# Where names come by pages of a thousand, these need more than one.
+# More than one page in stores that list a thousand names a page.
 MANY = 1_250
 HALF = b"half of it"
-# All that a backup's name may have in it, and what means something in a shell, a URL or a pattern.
+# Characters that names of backups may contain, with those that are special in shells, URLs and patterns.
 ODD_NAMES = (
     "with spaces  in it",
     " before and behind ",
@@ -58,7 +58,7 @@ _numbers = count(1)
 
 
 class StoreContract(ABC):
-    """The contract; ``store`` and ``again`` are two handles on one place, which is empty and prepared.
+    """The contract; ``store`` and ``again`` are two objects for one place, which is empty and prepared.
 
     ``many`` names need more than one page; so many ``rounds`` show who of several at once gets a name.
     """
@@ -77,15 +77,15 @@ class StoreContract(ABC):
     @pytest.fixture
     @abstractmethod
     def nowhere(self) -> Store:
-        """One whose place does not exist yet."""
+        """Return a store whose place does not exist yet."""
 
     @abstractmethod
     def die_writing(self, store: Store, names: Names) -> None:
-        """Let writers begin files in the place of ``store``, write `HALF` and end without another word."""
+        """Let writers begin files in the place of ``store``, write `HALF` and die."""
 
     @abstractmethod
     def intrude(self, store: Store, name: str, data: bytes) -> None:
-        """Let a program that keeps no contract put a file there."""
+        """Let a program that ignores the contract put a file there."""
 
     def test_a_place_has_a_name_for_people(self, store: Store, again: Store) -> None:
         assert store.place.strip()
@@ -329,23 +329,23 @@ class StoreContract(ABC):
             assert names(again, "pp") == []
 
     def test_many_files_are_listed_once_each(self, store: Store, again: Store) -> None:
-        wanted = [f"{'even' if number % 9 else 'odd'} {number}" for number in range(self.many)]
+        expected = [f"{'even' if number % 9 else 'odd'} {number}" for number in range(self.many)]
         with ThreadPoolExecutor(2) as threads:
-            list(threads.map(lambda name: write(store, name, name.encode()), wanted))
-        assert Counter(names(again)) == Counter(wanted)
-        even = [name for name in wanted if name.startswith("even")]
+            list(threads.map(lambda name: write(store, name, name.encode()), expected))
+        assert Counter(names(again)) == Counter(expected)
+        even = [name for name in expected if name.startswith("even")]
         assert len(even) > self.many * 4 // 5
         assert Counter(names(again, "even")) == Counter(even)
-        assert sum(found.bytes for found in again.list()) == sum(map(len, wanted))
-        # Who has seen enough may stop.
-        assert next(again.list()).name in wanted
+        assert sum(found.bytes for found in again.list()) == sum(map(len, expected))
+        # A caller may stop early.
+        assert next(again.list()).name in expected
 
     def test_many_unfinished_files_are_listed_once_each(self, store: Store, again: Store) -> None:
-        wanted = [f"file {number}" for number in range(self.many)]
-        self.die_writing(store, wanted)
+        expected = [f"file {number}" for number in range(self.many)]
+        self.die_writing(store, expected)
         write(store, "whole", b"data")
         found = list(again.list())
-        assert Counter(one.name for one in found) == Counter([*wanted, "whole"])
+        assert Counter(one.name for one in found) == Counter([*expected, "whole"])
         assert [one.name for one in found if not one.unfinished] == ["whole"]
 
     def test_delete_takes_one_and_leaves_the_others(self, store: Store, again: Store) -> None:
@@ -399,7 +399,7 @@ class StoreContract(ABC):
                 return
             again.delete("a")
             assert list(again.list()) == []
-            # Its writer cannot finish now, and does not touch what another begins.
+            # Its writer cannot finish any more, and does not touch the upload of another writer.
             with again.create("a") as second:
                 second.write(b"the second")
                 with pytest.raises(StoreError):
@@ -430,7 +430,7 @@ class StoreContract(ABC):
 
 
 def write(store: Store, name: str, *parts: bytes) -> None:
-    """Write a file of ``parts``."""
+    """Write a file in ``parts``."""
     with store.create(name) as upload:
         for part in parts:
             upload.write(part)
@@ -438,7 +438,7 @@ def write(store: Store, name: str, *parts: bytes) -> None:
 
 
 def read(store: Store, name: str, start: int = 0, size: int = 1 << 16) -> bytes:
-    """The file ``name`` from ``start`` on, read by ``size`` bytes."""
+    """Read the file ``name`` from ``start`` on, ``size`` bytes at a time."""
     data = bytearray()
     with store.open(name, start) as stream:
         while part := stream.read(size):
@@ -447,12 +447,12 @@ def read(store: Store, name: str, start: int = 0, size: int = 1 << 16) -> bytes:
 
 
 def names(store: Store, prefix: str = "") -> list[str]:
-    """The names that ``store`` lists."""
+    """Return the names that ``store`` lists."""
     return [found.name for found in store.list(prefix)]
 
 
 def stored(store: Store, name: str) -> StoredFile:
-    """The only file whose name is ``name``."""
+    """Return the only file called ``name``."""
     (found,) = (found for found in store.list(name) if found.name == name)
     return found
 
@@ -465,7 +465,7 @@ def write_and_fail(store: Store, name: str, data: bytes, error: type[BaseExcepti
 
 
 def begin_and_finish(handles: tuple[Store, Store], name: str, who: int) -> int | None:
-    """Write a file; ``who``, or None where another has got its name."""
+    """Write a file; return ``who``, or None if another writer got the name."""
     try:
         upload = handles[who % 2].create(name)
     except NameTaken:
@@ -477,7 +477,7 @@ def begin_and_finish(handles: tuple[Store, Store], name: str, who: int) -> int |
 
 
 def at_once(work: Callable[[int], T], many: int) -> list[T]:
-    """What so many threads get that begin at one moment."""
+    """Return the results of threads that begin at the same moment."""
     barrier = threading.Barrier(many)
 
     def begin(who: int) -> T:

@@ -1,4 +1,4 @@
-"""The faulty store, and backups that are taken into it: whatever fails, none is kept and none looks good."""
+"""The faulty store, and backups into it: after any failure nothing is kept, and nothing looks good."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Faulty:
 
 @pytest.fixture
 def take(project: Folder, store: Faulty) -> Iterator[Callable[[], BackupResult]]:
-    """Takes a backup of a database of so many random bytes that it is written in several pieces."""
+    """Backs up a database of enough random bytes that the archive is written in several pieces."""
     source = random.Random(3)
     project.database.users.insert_many({"_id": n, "pad": source.randbytes(BYTES)} for n in range(DOCUMENTS))
     with Project(project.path).open("dev") as database:
@@ -189,7 +189,7 @@ def states(store: Faulty) -> set[BackupState]:
     return {backup.state for backup in BackupCatalog(store.store).list()}
 
 
-# What a backup calls, and how often at least.
+# The calls of a backup, each with its least number.
 LEAST = {"prepare": 1, "list": 2, "create": 2, "write": 5, "finish": 2}
 
 
@@ -237,7 +237,7 @@ def test_a_backup_whose_last_answer_is_lost_is_not_kept(
 def test_an_archive_that_cannot_be_removed_is_incomplete(
     store: Faulty, take: Callable[[], BackupResult], kind: str
 ) -> None:
-    """Its manifest is what fails, and then to delete it."""
+    """Writing the manifest fails, and then so does deleting it."""
     take()
     last = store.calls.count(kind)
     store.fail(kind, at=last)
@@ -267,7 +267,7 @@ def test_a_store_that_breaks_down_at_any_call_keeps_nothing_good(
     assert number > 10
     store.mend()
     assert {backup.name for backup in BackupCatalog(store).list() if backup.restorable} == {taken.name}
-    # What lies around takes nothing from the next one.
+    # What was left does not harm the next backup.
     assert take().name != taken.name
 
 

@@ -1,4 +1,4 @@
-"""The contract for folders, and what befalls folders only."""
+"""The contract for folders, and failures that only folders have."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TestLocalStore(StoreContract):
 
 
 class TestWithoutLinks(TestLocalStore):
-    """On a file system on which a file has one name only, such as exFAT."""
+    """The contract on a file system without hard links, such as exFAT."""
 
     @pytest.fixture(autouse=True)
     def no_links(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +50,7 @@ class TestWithoutLinks(TestLocalStore):
 
 
 class TestWithoutLocks(TestLocalStore):
-    """On one of a network, say, that knows no locks."""
+    """The contract on a file system without locks, such as some network ones."""
 
     @pytest.fixture(autouse=True)
     def no_locks(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +58,7 @@ class TestWithoutLocks(TestLocalStore):
 
 
 class refusal:
-    """What the system does in place of a call."""
+    """What a system call does instead."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -205,7 +205,7 @@ def test_a_writer_whose_part_was_replaced_leaves_the_other_one(folder: Path, sto
 
 
 def test_a_part_that_has_its_name_already_is_the_file(folder: Path, store: LocalStore) -> None:
-    """As a kill leaves it in the very moment in which it is finished."""
+    """The state that a kill leaves at the moment of finishing."""
     with writing(store, ["a"]):
         pass
     os.link(folder / "a.part", folder / "a")
@@ -291,7 +291,7 @@ def test_what_cannot_be_made_to_last_is_not_kept(
 def test_a_medium_that_cannot_sync_folders_is_taken_as_it_is(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As some of a network: nobody can promise more there."""
+    """Some network file systems are like this: no more can be promised there."""
     monkeypatch.setattr(os, "fsync", fsync_that_fails("folder", errno.EINVAL))
     store = LocalStore(folder / "new")
     assert store.prepare()
@@ -325,7 +325,7 @@ def test_a_full_disk_keeps_nothing_of_what_does_not_fit(small_disk: Path) -> Non
 
 
 def test_a_folder_that_cannot_be_made_whole_is_not_made(small_disk: Path) -> None:
-    """Without what keeps it out of a repository it would stay so, as one that is there is left as it is."""
+    """A folder without its .gitignore would stay like that, because an existing folder is not changed."""
     filler = small_disk / "filler"
     filler.write_bytes(bytes(os.statvfs(small_disk).f_bfree * 4096))
     store = LocalStore(small_disk / "new" / "backups")

@@ -1,4 +1,4 @@
-"""Backups in a folder as a person meets them: the real commands, and what may be wrong with the folder."""
+"""Backups in a folder through the real commands, and everything that may be wrong with the folder."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ PAGE = 4096
 
 @pytest.fixture
 def backups(project: Folder) -> Path:
-    """Where the backups are kept of a project whose database takes some 200 kB when it is packed."""
+    """The folder for the backups of a project whose database compresses to about 200 kB."""
     project.database.users.insert_many({"_id": n, "pad": os.urandom(2_000)} for n in range(100))
     return project.keep_backups()
 
 
 @contextmanager
 def rights(folder: Path, mode: int) -> Iterator[None]:
-    """While this lasts, ``folder`` has these rights only."""
+    """Give ``folder`` only these permissions while the context lasts."""
     folder.chmod(mode)
     try:
         yield
@@ -48,8 +48,8 @@ def states(project: Folder) -> dict[str, str]:
 def assert_refused(ran: Ran, *says: str) -> None:
     """Exit code 5, one line that says what is wrong and one that says what to do."""
     assert ran.code == 5, ran.said
-    for said in says:
-        assert said in ran.err
+    for text in says:
+        assert text in ran.err
     assert "Traceback" not in ran.err
     assert "Hint: " in ran.err
 
@@ -180,7 +180,7 @@ def test_a_disk_that_is_full_at_any_page_keeps_all_or_nothing(
 
 
 def leave_room(disk: Path, pages: int) -> None:
-    """Fill all of ``disk`` but so many pages."""
+    """Fill ``disk`` except for that number of pages."""
     filler = disk / "filler"
     filler.unlink(missing_ok=True)
     free = os.statvfs(disk).f_bfree

@@ -1,4 +1,4 @@
-"""``BACKUPS``: what it may say, and what is told of what it may not."""
+"""``BACKUPS``: valid entries, and the errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_variable_that_is_not_set_counts_as_not_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "prefix"),
+    ("value", "prefix"),
     [
         ("/", ""),
         ("//", ""),
@@ -50,8 +50,8 @@ def test_a_variable_that_is_not_set_counts_as_not_given() -> None:
         ("ü/é+%", "ü/é+%/"),
     ],
 )
-def test_prefixes(said: str, prefix: str) -> None:
-    assert s3(prefix=said).prefix == prefix
+def test_prefixes(value: str, prefix: str) -> None:
+    assert s3(prefix=value).prefix == prefix
 
 
 def test_all_of_it() -> None:
@@ -74,10 +74,10 @@ def test_all_of_it() -> None:
     assert settings.endpoint_url == "https://minio.example.com:9000"
     assert (settings.part_size, settings.max_concurrency) == (64 << 20, 8)
     assert settings.object_lock == ObjectLock("GOVERNANCE", 30)
-    said = settings.on_create
-    until = said.pop("ObjectLockRetainUntilDate")
+    arguments = settings.on_create
+    until = arguments.pop("ObjectLockRetainUntilDate")
     assert timedelta(days=29) < until - datetime.now(UTC) <= timedelta(days=30)
-    assert said == {
+    assert arguments == {
         "StorageClass": "STANDARD_IA",
         "ServerSideEncryption": "aws:kms",
         "SSEKMSKeyId": "alias/backups",
@@ -96,7 +96,7 @@ def test_sizes(size: object, bytes_: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said", "hint"),
+    ("settings", "message", "hint"),
     [
         ({"bukket_name": "b"}, "Unknown key 'bukket_name'", "'bucket_name'"),
         ({"endpoint": "http://h"}, "Unknown key 'endpoint'", "'endpoint_url'"),
@@ -137,9 +137,9 @@ def test_sizes(size: object, bytes_: int) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_an_error(settings: dict[str, Any], said: str, hint: str) -> None:
+def test_what_is_wrong_is_an_error(settings: dict[str, Any], message: str, hint: str) -> None:
     with pytest.raises(SettingsError) as raised:
         s3(**settings)
-    assert said in raised.value.message
+    assert message in raised.value.message
     assert hint in (raised.value.hint or "")
     assert "hush" not in raised.value.message

@@ -1,4 +1,4 @@
-"""What networks do between us and a bucket: it goes well after another try, or fails cleanly.
+"""Faults of the network between monarch and a bucket: a retry succeeds, or the run fails cleanly.
 
 Sizes are small: the parts that S3 takes are 5 MiB at least.
 """
@@ -25,7 +25,7 @@ from tests.support.servers.s3 import FaultyProxy, S3Server, run_proxy
 MiB = 1 << 20
 DATA = random.Random(1).randbytes(12 * MiB)
 NAME = "app__2014_05_29.dmp.zst"
-# How requests begin, by what they are for.
+# The beginnings of requests, by their purpose.
 BEGIN, PART, COMPLETE = r"^POST .*\?uploads", r"^PUT .*partNumber=", r"^POST .*\?uploadId="
 ABORT, LIST, HEAD, GET = (
     r"^DELETE .*\?uploadId=",
@@ -46,13 +46,13 @@ def proxy(s3: S3Server) -> Iterator[FaultyProxy]:
 
 @pytest.fixture
 def store(proxy: FaultyProxy, s3: S3Server, bucket: str) -> S3Store:
-    """One that does not wait long, behind the proxy."""
+    """A store with short timeouts, through the proxy."""
     return store_in(replace(s3, url=proxy.url), bucket, part_size="5MiB", max_concurrency=2)
 
 
 @pytest.fixture
 def direct(s3: S3Server, bucket: str) -> S3Store:
-    """The same without a proxy between."""
+    """The same bucket without the proxy."""
     return store_in(s3, bucket)
 
 
@@ -80,7 +80,7 @@ FAULTS: list[dict[str, Any]] = [
 
 
 def name_of(value: Any) -> str:
-    """A fault, or a request, in the name of a test."""
+    """Return the id of a test for a fault or a request."""
     return str(value["what"] if isinstance(value, dict) else value)
 
 
@@ -95,13 +95,13 @@ def test_writing_is_tried_again(
         fault = {**fault, "at": 1}  # in the name of its first element
     proxy.add(**fault, which=WRITES[which])
     if which == "begin" and fault["what"] in ("lose", "cut answer"):
-        # An upload was begun of which nobody knows whose it is: the name is taken, and shown as unfinished.
+        # An upload of an unknown owner has begun: the name is taken, and listed as unfinished.
         with pytest.raises(NameTaken):
             write(store)
         assert [one.unfinished for one in direct.list()] == [True]
         return
     if which == "complete" and fault["what"] == "flip request":
-        # The list of the parts is none any more: nobody tries that again.
+        # The list of the parts is damaged: this is not repeated.
         with pytest.raises(StoreError):
             write(store)
         assert list(direct.list()) == []
@@ -260,7 +260,7 @@ def test_the_rest_is_tried_again(
 def test_giving_up_does_not_wait_for_a_server_that_is_silent(
     proxy: FaultyProxy, s3: S3Server, bucket: str
 ) -> None:
-    """And says that something may be left."""
+    """The error adds that files may be left."""
     through = store_in(replace(s3, url=proxy.url), bucket, part_size="5MiB")
     upload = through.create(NAME)
     proxy.add("stall", PART, times=10, seconds=600)

@@ -1,4 +1,4 @@
-"""monarch is killed and interrupted at work on a bucket: before and after everything that it asks S3."""
+"""monarch is killed and interrupted while it uses a bucket: before and after every request to S3."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ pytestmark = pytest.mark.server
 assert boto3, monarch.stores.s3.store
 BUCKET, PREFIX = "killed", "app/"
 SIDES: tuple[What, ...] = ("call before", "call after")
-# What lies in the bucket: objects with what they hold, and the uploads that have begun.
+# The contents of the bucket: the objects with their bytes, and the unfinished uploads.
 Content = tuple[frozenset[tuple[str, str]], int]
 
 
 @dataclass
 class Yard:
-    """A project whose backups lie in a bucket behind ``proxy``, a good one among them."""
+    """A project whose backups are in a bucket behind ``proxy``, one of them good."""
 
     folder: Folder
     s3: S3Server
@@ -61,13 +61,13 @@ class Yard:
         return (self.folder.path / "told").read_text()
 
     def count(self, *arguments: str) -> int:
-        """What a command asks S3 if nobody disturbs it."""
+        """Return the requests that a command makes if it is not disturbed."""
         self.proxy.clear()
         assert self.folder.inside(*arguments).code == 0
         return len(self.proxy.requests)
 
     def stop(self, side: What, number: int, *arguments: str, sent: int = signal.SIGKILL) -> int:
-        """Run a command and send it a signal at the request of this number, from 0; how it ended."""
+        """Run a command and send it a signal at the request of this number, from 0; return its exit code."""
         command = self.command(*arguments)
         self.proxy.clear()
         self.proxy.add(side, skip=number, do=partial(command.kill, sent))
@@ -78,7 +78,7 @@ class Yard:
         return code
 
     def look(self) -> list[Backup]:
-        """See that what is called good is good, and all else what it is.
+        """Check that good backups are good, and that the others have the right state.
 
         :return: what is there besides the good one.
         """
@@ -145,7 +145,7 @@ def test_a_backup_is_interrupted(here: Yard, side: What) -> None:
         sent = (signal.SIGINT, signal.SIGTERM)[number % 2]
         code = here.stop(side, number, *BACKUP, sent=sent)
         others = here.look()
-        # What it was asked to do may just have been done, or begun without an answer.
+        # The command may have done its work already, or begun it without a reply.
         assert code in (0, 130), here.said()
         assert "Traceback" not in here.said()
         if code == 130:
