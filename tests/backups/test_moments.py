@@ -14,6 +14,7 @@ from pymongo.database import Database
 from monarch import Project
 from monarch.errors import ServerError
 from tests.databases.mongo.engines.test_pairs import scratch
+from tests.support import counts
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import Server
 
@@ -128,7 +129,7 @@ def test_what_has_no_moments_is_read_all_the_same(
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("kind", ["replica_set", "server"])
+@pytest.mark.parametrize("kind", counts.sample(["replica_set", "server"], 1))
 def test_an_index_that_is_being_built_is_none_yet(
     request: pytest.FixtureRequest, tmp_path: Path, kind: str
 ) -> None:

@@ -23,7 +23,7 @@ from tests.support import counts
 from tests.support.runs.shell import Folder
 
 INSERT = "self.database.ran.insert_one({})"
-KILLS = counts.number(reduced=6, full=25)
+KILLS = counts.number(reduced=5, full=25)
 
 
 def mongods(folder: Folder) -> list[int]:
