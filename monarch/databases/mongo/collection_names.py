@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# These two are the database's own history, and go along with every copy.
+# The history of the database, which is part of every copy.
 HISTORY = "mongo_migration_history"
 JOURNAL = "mongo_migration_journal"
 
@@ -11,11 +11,11 @@ LEASE = "monarch_lease"
 THE_LEASE = "lease"
 SWAP = "monarch_swap"
 STAGING = "monarch_staging."
-# The document of the swap's journal that says that it has begun.
+# The document of the swap log that marks a swap as begun.
 HEAD = "head"
 OURS = (LEASE, SWAP)
 
 
 def is_ours(name: str) -> bool:
-    """Whether a collection is monarch's own, which no copy takes along. Histories are the database's."""
+    """Return whether a collection is monarch's own, which copies leave out. They include the history."""
     return name in OURS or name.startswith(STAGING)

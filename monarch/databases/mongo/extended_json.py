@@ -1,4 +1,4 @@
-"""MongoDB's Extended JSON, canonical, version 2: no type gets lost in it."""
+"""MongoDB's Extended JSON, canonical, version 2, which keeps every type."""
 
 from __future__ import annotations
 

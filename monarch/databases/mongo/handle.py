@@ -14,9 +14,9 @@ from monarch.databases.environment import Environment
 from monarch.databases.mongo.connection import explained
 
 Document = dict[str, Any]
-# Enough while something is built; what decides is written with `DURABLE`.
+# Enough for staging; writes that decide something use `DURABLE`.
 QUICK: Mapping[str, Any] = {"w": 1}
-# On most of the members and in the journal, and with it everything that was written before.
+# Acknowledged by a majority and on disk, together with everything that was written before.
 DURABLE: Mapping[str, Any] = {"w": "majority", "j": True, "wtimeout": 60_000}
 
 
@@ -29,30 +29,30 @@ class DatabaseHandle:
 
     @property
     def name(self) -> str:
-        """How people call it."""
+        """The name of the environment."""
         return self.environment.name
 
     def explained(self) -> AbstractContextManager[None]:
-        """Turns what pymongo raises into errors that name the environment."""
+        """Turn what pymongo raises inside into errors that name the environment."""
         return explained(self.environment)
 
     def command(self, name: str, value: object = 1, **arguments: Any) -> Document:
         """Run one command of this database.
 
-        :raises ServerError: in words that name the environment.
+        :raises ServerError: naming the environment.
         """
         with self.explained():
             return self.database.command(name, value, **arguments)
 
     def on_primary(self) -> DatabaseHandle:
-        """The same, reading from where one writes whatever the settings prefer."""
+        """Return the same handle reading from the primary; the settings may prefer another member."""
         database = self.database.with_options(read_preference=ReadPreference.PRIMARY)
         return replace(self, database=database)
 
     def ping(self) -> None:
-        """Ask whether the server is still there.
+        """Check that the server still answers.
 
-        :raises ServerError: if it is not.
+        :raises ServerError: if it does not.
         """
         with self.explained():
             self.database.client.admin.command("ping")
