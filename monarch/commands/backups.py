@@ -227,7 +227,7 @@ def _facts(backup: Backup, manifest: Manifest | None) -> list[tuple[str, str]]:
         ("As of", "one snapshot" if manifest.one_moment else "the times at which each part was read"),
         ("Query set", manifest.query_set or "none: everything"),
         *(("  option", option) for option in manifest.query_options),
-        *(("  selected by", filters) for filters in manifest.query_filters),
+        *(("  filter", filters) for filters in manifest.query_filters),
         ("Made by", f"monarch {manifest.monarch}, {engine_label(manifest.engine, manifest.versions)}"),
         ("Compression", f"{manifest.codec}, level {manifest.level}"),
         ("SHA-256", manifest.sha256),

@@ -165,7 +165,7 @@ def test_with_json_only_json_is_on_stdout(dogs: Two) -> None:
         (("-q", "Part", "-o", "account_id=x"), "'x' is not of type int", "Say another value."),
         (("-q", "Part", "-o", "account_id"), "-o account_id: that is not NAME=VALUE.", "account_id=42"),
         (("-q", "Part", "-o", "account_id=1", "-o", "accout_id=1"), "Part has no option 'accout_id'", "mean"),
-        (("-o", "account_id=1"), "-o is for a query set, and none is named.", "Name one: -q NAME"),
+        (("-o", "account_id=1"), "-o is for a query set, but no query set is named.", "Name one: -q NAME"),
     ],
 )
 @pytest.mark.parametrize("command", ["copy_db", "backup"])
@@ -499,7 +499,7 @@ def test_what_is_written_down_of_a_part(part: Two) -> None:
     assert "Query set Part" in shown
     assert "option account_id=42" in shown
     for one in FILTERS:
-        assert f"selected by {one}" in shown
+        assert f"filter {one}" in shown
     as_json = part.folder.monarch("show_backup", said["name"], "--json").json
     assert as_json["query_filters"] == FILTERS
     manifest = (part.folder.path / "backups" / f"{said['archive']}.json").read_text()
@@ -561,7 +561,12 @@ def test_a_part_is_nobodys_newest_backup(dogs: Two) -> None:
     part = dogs.folder.monarch("backup", "production", "-q", "AwesomeDogsQuerySet", "--name", "part")
     assert part.code == 0, part.said
     ran = dogs.folder.monarch("restore", "production:dev", "--yes")
-    assert_error(ran, 2, "There is no good backup of 'production'", "one of a part goes by its own name")
+    assert_error(
+        ran,
+        2,
+        "There is no good backup of 'production'",
+        "a backup of a subset is found by its own name only",
+    )
     dogs.assert_old()
     whole = dogs.folder.monarch("backup", "production", "--json").json["name"]
     part = dogs.folder.monarch(
