@@ -134,7 +134,7 @@ def test_a_lease_that_was_not_renewed_lately_asks_the_server(
         lease.check()  # costs nothing, so it cannot know yet
         late = time.clock_gettime(time.CLOCK_BOOTTIME) + 20
         monkeypatch.setattr("monarch.databases.mongo.lease._now", lambda: late)
-        with pytest.raises(LockedError, match="lost its hold on 'dev'"):
+        with pytest.raises(LockedError, match="lost the lease of 'dev'"):
             lease.check()
 
 
