@@ -292,7 +292,7 @@ def interrupt(terminal: pexpect.spawn[str]) -> tuple[int | None, str]:
     said = ""
     for _ in range(20):
         terminal.sendintr()
-        ended = terminal.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=1) == 0
+        ended = terminal.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=5) == 0
         said = terminal.before or ""
         if ended:
             break
