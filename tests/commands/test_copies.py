@@ -179,7 +179,7 @@ def no_tools(folder: Path, *some: str) -> dict[str, str]:
 )
 def test_tools_that_are_not_there(two: Two, tmp_path: Path, some: tuple[str, ...], said: str) -> None:
     variables = no_tools(tmp_path, *some)
-    assert_error(two.copy("--yes", "--engine", "tools", variables=variables), 2, said, "say --engine native")
+    assert_error(two.copy("--yes", "--engine", "tools", variables=variables), 2, said, "use --engine native")
     two.assert_old()
     assert two.copy("--yes", "--json", variables=variables).json["engine"] == "native"
     two.assert_copied()

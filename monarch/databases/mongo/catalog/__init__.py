@@ -1,1 +1,1 @@
-"""What a database says of its collections."""
+"""The catalog of a database: its collections, their options and indexes, and queries on them."""

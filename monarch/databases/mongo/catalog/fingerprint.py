@@ -1,4 +1,4 @@
-"""Whether a database is the same as before, without keeping what it held."""
+"""A fingerprint of a database, to tell later whether anything in it has changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monarch.databases.mongo.handle import DatabaseHandle
 
 
 def take_fingerprint(endpoint: DatabaseHandle) -> Mapping[str, object]:
-    """Of every collection its options, its indexes and the server's hash of its documents (``dbHash``)."""
+    """Return the options, indexes and ``dbHash`` of every collection, by its name."""
     hashes = endpoint.command("dbHash")["collections"]
     found: dict[str, object] = {}
     with endpoint.explained():

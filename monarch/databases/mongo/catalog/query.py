@@ -1,4 +1,4 @@
-"""Which documents of a collection are read, and which fields of them, where that is not all."""
+"""Queries: the documents and fields of a collection that are read, if not all of them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pymongo.cursor import Cursor
 
 from monarch.databases.mongo.extended_json import CANONICAL
 
-# A command has 16 MiB and a little, and ours holds a filter and little else.
+# A command has at most 16 MiB and a little more, and ours holds a filter and little else.
 _OF_FILTERS = ("$and", "$or", "$nor")
 LONGEST_FILTER = (16 << 20) - (16 << 10)
-# What mongodump takes for a value of Extended JSON, or for an older spelling of one, where we mean a query.
+# Operators of queries that mongodump would take for values of Extended JSON, or for older spellings of them.
 _OTHER_MEANING = frozenset(
     (
         *("$regex", "$options", "$date", "$oid", "$binary", "$type", "$timestamp", "$code", "$scope", "$ref"),
@@ -29,7 +29,7 @@ _OTHER_MEANING = frozenset(
 
 @dataclass(frozen=True)
 class Find:
-    """What ``filter`` finds, of that the first ``limit`` in the order of ``sort``; 0 is no limit."""
+    """The documents that match ``filter``: the first ``limit`` in the order of ``sort``; 0 is no limit."""
 
     filter: Mapping[str, Any] = field(default_factory=dict)
     sort: tuple[tuple[str, Any], ...] = ()
@@ -37,7 +37,7 @@ class Find:
 
     @property
     def is_all(self) -> bool:
-        """Whether it finds everything."""
+        """Whether it matches everything."""
         return not self.filter and not self.limit
 
     @property
@@ -46,7 +46,7 @@ class Find:
         return not self.sort and not self.limit
 
     def in_command(self) -> dict[str, Any]:
-        """What is said of it in a command."""
+        """Return the fields of a find command."""
         command: dict[str, Any] = {"filter": dict(self.filter)}
         if self.sort:
             command["sort"] = dict(self.sort)
@@ -55,20 +55,20 @@ class Find:
         return command
 
     def on(self, collection: PyMongoCollection[Any], projection: Mapping[str, Any] | None) -> Cursor[Any]:
-        """A cursor for it."""
+        """Return a cursor of pymongo for it."""
         return collection.find(self.filter, projection, sort=list(self.sort) or None, limit=self.limit)
 
 
 @dataclass(frozen=True)
 class Query:
-    """The documents that ``finds`` find, none of them twice; of them the fields of ``projection``, or all."""
+    """The documents that ``finds`` match, none of them twice, with the fields of ``projection`` or all."""
 
     finds: tuple[Find, ...]
     projection: Mapping[str, Any] | None = None
 
     @property
     def for_mongodump(self) -> str | None:
-        """The filter as mongodump takes it, which knows nothing else; None if it cannot say it."""
+        """The filter in mongodump's syntax; None if mongodump cannot express the query."""
         if self.projection is not None or len(self.finds) != 1 or not self.finds[0].is_plain:
             return None
         found = self.finds[0].filter
@@ -78,12 +78,12 @@ class Query:
 
 
 def size_of(filter: Mapping[str, Any]) -> int:
-    """How many bytes ``filter`` has on its way to the server."""
+    """Return the encoded size of ``filter`` in bytes."""
     return len(bson.encode(filter))
 
 
 def redact_values(find: Find) -> str:
-    """``find`` for people who are not to see the data: a question mark for every value."""
+    """Return ``find`` as text without data: every value is a question mark."""
     text = json.dumps(_hide(find.filter), ensure_ascii=False)
     if find.sort:
         text += f" sort {json.dumps(dict(find.sort), ensure_ascii=False, default=str)}"
@@ -91,19 +91,19 @@ def redact_values(find: Find) -> str:
 
 
 def _hide(filter: Mapping[str, Any]) -> dict[str, Any]:
-    """``filter`` with its fields and operators, and with nothing that may be data."""
+    """Return ``filter`` with its fields and operators, without anything that may be data."""
     hidden: dict[str, Any] = {}
     for key, value in filter.items():
         if key in _OF_FILTERS and isinstance(value, list):
             hidden[key] = [_hide(one) if isinstance(one, Mapping) else "?" for one in value]
         else:
-            # What begins so is an operator, of which some look into anything: $expr, $where.
+            # A key with $ is an operator. Some, such as $expr and $where, may contain anything.
             hidden[key] = "?" if key.startswith("$") else _hide_value(value)
     return hidden
 
 
 def _hide_value(value: Any) -> Any:
-    """What is asked of a field: operators, if all keys are some; otherwise a value."""
+    """Hide a field's condition: operators if all keys are operators, otherwise a value."""
     if not isinstance(value, Mapping) or not value or not all(key.startswith("$") for key in value):
         return ["?"] if isinstance(value, list) else "?"
     inner = {"$not": _hide_value, "$elemMatch": _hide_elements}
@@ -117,7 +117,7 @@ def _hide_elements(value: Any) -> Any:
 
 
 def _hide_operand(value: Any) -> Any:
-    # Ten thousand ids are as good as one.
+    # One question mark, also for ten thousand ids.
     return ["?"] if isinstance(value, list) else "?"
 
 

@@ -1,4 +1,4 @@
-"""Reading the catalog of a database: what a copy of it would hold."""
+"""Read the catalog of a database: everything that a copy of it holds, except documents."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ _JAVASCRIPT = "system.js"
 
 
 def read_catalog(endpoint: DatabaseHandle) -> tuple[Collection, ...]:
-    """Every collection, view and time series, monarch's own left out, in order of their names.
+    """Return all collections, views and time series except monarch's own, sorted by name.
 
-    A time series whose buckets this user may not read is one that travels as documents.
+    A time series whose buckets this user may not read is transferred as documents.
 
-    :raises ServerError: if the server cannot be asked, or has a kind of collection that we do not know.
+    :raises ServerError: if the server cannot be read, or has an unknown kind of collection.
     """
     entries = {str(entry["name"]): entry for entry in list_entries(endpoint)}
     return tuple(_collection(endpoint, entries[name], entries) for name in sorted(entries) if is_copied(name))
 
 
 def list_entries(endpoint: DatabaseHandle, name: str | None = None) -> list[Document]:
-    """What listCollections says, of everything or of what is called ``name``.
+    """Return the entries of listCollections, all of them or that of ``name``.
 
-    By the command itself: pymongo's list_collections decodes by options of its own, and stumbles over dates
-    that Python has not.
+    It sends the command itself: pymongo's list_collections decodes with options of its own, and fails on
+    dates outside Python's range.
     """
     database = endpoint.database
     options: dict[str, Any] = {"codec_options": CODEC}
-    wanted = {} if name is None else {"name": name}
+    filter = {} if name is None else {"name": name}
     entries: list[Document] = []
     with endpoint.explained(), database.client.start_session() as session:
-        reply = database.command("listCollections", filter=wanted, session=session, **options)
+        reply = database.command("listCollections", filter=filter, session=session, **options)
         entries += reply["cursor"]["firstBatch"]
         while cursor := reply["cursor"]["id"]:
             collection = reply["cursor"]["ns"].partition(".")[2]
@@ -51,18 +51,18 @@ def list_entries(endpoint: DatabaseHandle, name: str | None = None) -> list[Docu
 
 
 def uuid_of(entry: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]) -> bytes | None:
-    """What identifies a collection under any name; of a time series, that of its buckets. Views have none."""
+    """Return the UUID of a collection, or of a time series' buckets; None for a view."""
     buckets = entries.get(BUCKETS + str(entry["name"]), {}) if entry.get("type") == "timeseries" else {}
     uuid = entry.get("info", {}).get("uuid", buckets.get("info", {}).get("uuid"))
     return bytes(uuid) if uuid is not None else None
 
 
 def read_indexes(endpoint: DatabaseHandle, name: str) -> tuple[Mapping[str, Any], ...]:
-    """The indexes of a collection, without the ``ns`` that old servers write into them.
+    """Return the indexes of a collection, without the ``ns`` that old servers write into them.
 
-    The one that a clustered collection is itself is among its options, and not here.
+    The index of a clustered collection is in its options, and not here.
     """
-    # By the command itself: pymongo's list_indexes decodes by options of its own, and dates get lost.
+    # Not by pymongo's list_indexes, which decodes with options of its own and loses dates.
     reply = endpoint.command("listIndexes", name, cursor={"batchSize": _ALL_INDEXES}, codec_options=CODEC)
     indexes = reply["cursor"]["firstBatch"]
     return tuple(
@@ -73,7 +73,7 @@ def read_indexes(endpoint: DatabaseHandle, name: str) -> tuple[Mapping[str, Any]
 
 
 def is_copied(name: str) -> bool:
-    """Whether a collection travels under its own name: not the server's own, nor monarch's."""
+    """Whether a collection is transferred: not one of the server's or monarch's own."""
     return not is_ours(name) and (not name.startswith("system.") or name == _JAVASCRIPT)
 
 
@@ -82,13 +82,13 @@ def _collection(endpoint: DatabaseHandle, entry: Document, entries: Mapping[str,
     if kind not in _KINDS:
         raise ServerError(
             f"{name!r} of {endpoint.name!r} is a {kind}, which this monarch does not know.",
-            "Is there a newer monarch?",
+            "Install a newer monarch, if there is one.",
         )
     options = dict(entry.get("options", {}))
     if kind == "view":
         return Collection(name, kind, options, ())
     hidden = kind == "timeseries" and (BUCKETS + name not in entries or not _may_read_buckets(endpoint, name))
-    # One that is still being built is listed too, and is none yet.
+    # An index that is still being built is listed too, but does not count yet.
     indexes = read_indexes(endpoint, name)
     stats = endpoint.command("collStats", name)
     building = stats.get("indexBuilds", ())

@@ -66,7 +66,7 @@ class MongodumpRun:
             if not self._spoken and time.monotonic() - began > _FIRST_WORD_SECONDS:
                 raise ServerError(
                     f"mongodump of {source.name!r} has said nothing for {_FIRST_WORD_SECONDS} seconds.",
-                    f"It seems not to reach {source.environment.server}. Say --engine native.",
+                    f"It seems not to reach {source.environment.server}. Use --engine native.",
                 )
 
         self._tool = Tool(
@@ -115,12 +115,12 @@ class MongodumpRun:
         if (code := self._tool.ended()) not in (0, None):
             words = self._tool.last_words()
             return ServerError(
-                f"mongodump of {self._source.name!r} ended with {code}, in the middle. It said: {words}",
-                "Try again, or say --engine native.",
+                f"mongodump of {self._source.name!r} ended early with {code}. Its last message: {words}",
+                "Try again, or use --engine native.",
             )
         return ServerError(
             f"mongodump of {self._source.name!r} does not write what it should: {error.message}",
-            "Try again, or say --engine native.",
+            "Try again, or use --engine native.",
         )
 
     def _check(self, code: int, missing: set[str], counts: Mapping[str, int]) -> None:
@@ -128,7 +128,7 @@ class MongodumpRun:
         if code != 0:
             raise ServerError(
                 f"{what} failed: {self._tool.last_words()}",
-                "Those are its own words; mend that, or say --engine native.",
+                "This message is mongodump's. Fix the cause and run it again, or use --engine native.",
             )
         if missing:
             raise ServerError(
@@ -141,7 +141,7 @@ class MongodumpRun:
             if said != count:
                 raise ServerError(
                     f"{what} says that it has dumped {said} documents of {name!r}, and {count} came.",
-                    "Try again, or say --engine native.",
+                    "Try again, or use --engine native.",
                 )
 
     def _hear(self, line: str) -> None:

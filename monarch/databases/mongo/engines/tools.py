@@ -36,7 +36,7 @@ NAMES = ("mongodump", "mongorestore")
 _AT_ONCE = 4
 _WAITING = 6 * 1024 * 1024
 OLDEST = (100, 3)
-_HOW_TO_GET = "Get them at mongodb.com/try/download/database-tools, or say --engine native."
+_HOW_TO_GET = "Get them at mongodb.com/try/download/database-tools, or use --engine native."
 
 _VERSION = re.compile(r"version:?\s+v?r?(\d+)\.(\d+)(\.\d+)?")
 
@@ -51,7 +51,7 @@ class ToolsEngine(MongoEngine):
 
     def __init__(self) -> None:
         if os.name == "nt":  # a pipe cannot be handed on there as a file, and secrets go nowhere else
-            raise UsageError("The tools need Linux or macOS.", "Say --engine native.")
+            raise UsageError("The tools need Linux or macOS.", "Use --engine native.")
         missing = [name for name in NAMES if shutil.which(name) is None]
         if missing:
             raise UsageError(f"{' and '.join(missing)} cannot be found on the PATH.", _HOW_TO_GET)

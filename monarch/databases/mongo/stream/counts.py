@@ -1,4 +1,4 @@
-"""How much of each collection has come by, and when."""
+"""Count the documents and bytes of each collection that pass, and the time that they take."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from monarch.progress import Progress
 
 @dataclass
 class Count:
-    """What came of one collection, from its first documents to its last ones, or to its indexes."""
+    """The documents and bytes of one collection; ``first`` and ``last`` are times of `time.monotonic`."""
 
     documents: int = 0
     bytes: int = 0
@@ -22,42 +22,42 @@ class Count:
 
 
 class Counts:
-    """One tally for each of ``collections`` that has documents, by its ``data_name``."""
+    """A `Count` for each of ``collections`` except views, by its ``data_name``."""
 
     def __init__(self, collections: tuple[Collection, ...], progress: Progress) -> None:
         self._collections = collections
         self._progress = progress
-        self._tallies = {one.data_name: Count() for one in collections if one.kind != "view"}
+        self._counts = {one.data_name: Count() for one in collections if one.kind != "view"}
 
     def count(self, piece: Piece) -> None:
-        """``piece`` comes by."""
-        tally = self._tallies[piece.collection]
-        tally.last = time.monotonic()
-        tally.first = tally.first or tally.last
+        """Count ``piece``, and report it to the progress."""
+        count = self._counts[piece.collection]
+        count.last = time.monotonic()
+        count.first = count.first or count.last
         if isinstance(piece, Batch):
-            tally.documents += piece.count
-            tally.bytes += len(piece.payload)
+            count.documents += piece.count
+            count.bytes += len(piece.payload)
             self._progress.passed(piece.count, len(piece.payload))
 
     def add_seconds(self, collection: Collection, seconds: float) -> None:
-        """So long have the indexes of ``collection`` taken."""
-        self._tallies[collection.data_name].last += seconds
+        """Add the seconds that the indexes of ``collection`` took."""
+        self._counts[collection.data_name].last += seconds
 
     def documents(self) -> dict[str, int]:
-        """How many documents have come of each."""
-        return {name: tally.documents for name, tally in self._tallies.items()}
+        """Return the number of documents of each collection."""
+        return {name: count.documents for name, count in self._counts.items()}
 
     def copied(self) -> tuple[CopiedCollection, ...]:
-        """All of it for people."""
+        """Return all counts, for people."""
         return tuple(map(self._copied, self._collections))
 
     def _copied(self, collection: Collection) -> CopiedCollection:
-        tally = self._tallies.get(collection.data_name, Count())
+        count = self._counts.get(collection.data_name, Count())
         return CopiedCollection(
             name=collection.name,
             kind=collection.kind,
-            documents=tally.documents,
-            bytes=tally.bytes,
+            documents=count.documents,
+            bytes=count.bytes,
             indexes=len(collection.indexes),
-            seconds=round(tally.last - tally.first, 3),
+            seconds=round(count.last - count.first, 3),
         )

@@ -1,8 +1,8 @@
-"""Empty timestamps, which a server fills in with the time of day when they are inserted.
+"""Empty timestamps, which a server replaces by the current time when they are inserted.
 
-MongoDB does so with every field of a document's top level, other than ``_id``, whose value is
-``Timestamp(0, 0)`` (its manual, "Timestamps"). A copy must not. So they travel as another value, which no
-document holds by chance, and are put back by updates, which servers leave alone.
+MongoDB does that for every top-level field except ``_id`` with the value ``Timestamp(0, 0)`` (its manual,
+"Timestamps"). A copy must keep them empty. So they are sent as another value, which no document holds by
+chance, and are restored by updates, in which servers do not replace them.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from monarch.errors import ServerError
 
 _TYPE = 0x11
 _EMPTY = bytes(8)
-# The type, the name and its end, an empty timestamp: where they occur there may be one. Which of the bytes
-# before the zeros is the type cannot be told from here; the last that looks like it will do.
+# The type, the name with its end, an empty timestamp: a match may be one. Which byte before the zeros is the
+# type is not known here; the last one that looks like it is enough.
 _NINE_ZEROS = bytes(9)
 _LIKE_ONE = re.compile(rb"\x11[^\0\x11]*+\0{9}")
 # The sizes of values by BSON's type numbers (bsonspec.org); "s" a string, "d" a document, "b" a binary.
@@ -35,10 +35,9 @@ _BINARY, _REGEX, _POINTER = 0x05, 0x0B, 0x0C
 
 @dataclass(frozen=True)
 class TimestampTarget:
-    """Where the documents of one collection have been written, and are updated.
+    """The collection in which documents are updated.
 
-    Of a time series that is its own name, not that of its buckets; ``meta`` is then how its documents call
-    what is ``meta`` in a bucket.
+    For a time series this is its own name, not that of its buckets; ``meta`` is the name of its meta field.
     """
 
     collection: str
@@ -46,17 +45,17 @@ class TimestampTarget:
 
 
 class ZeroTimestamps:
-    """Those of one copy, by collection."""
+    """The empty timestamps of one transfer."""
 
     def __init__(self) -> None:
-        # Eight random bytes: a time and a count that nobody has.
+        # Eight random bytes: a time and a counter that no document has.
         self._mask = secrets.token_bytes(8)
         self._fields: dict[str, set[str]] = {}
 
     def mask(self, batch: Batch) -> Batch:
-        """``batch``, with every empty timestamp of a top level replaced.
+        """Return ``batch`` with every empty top-level timestamp replaced.
 
-        :raises ServerError: for a document in which it could not be put back.
+        :raises ServerError: for a document in which it could not be restored.
         """
         if not _may_have_one(batch.payload):
             return batch
@@ -66,9 +65,9 @@ class ZeroTimestamps:
     def restore(
         self, target: DatabaseHandle, places: Mapping[str, TimestampTarget], *, bypass_validation: bool
     ) -> None:
-        """Put them back in ``places``, which are called by the names that batches have.
+        """Restore them in ``places``, by the names that batches have.
 
-        :raises ServerError: if the server refuses that of a document.
+        :raises ServerError: if the server refuses an update.
         """
         for collection, fields in self._fields.items():
             for field in sorted(fields):
@@ -98,8 +97,8 @@ class ZeroTimestamps:
             raise ServerError(
                 f"MongoDB of {target.name!r} refused the empty timestamp {field!r} of a document of "
                 f"{collection!r}: {words[:500]}",
-                "Mend that document at its source. To write what a validator refuses, the user needs the "
-                "role dbAdmin too.",
+                "Fix that document at its source. To write documents that a validator refuses, the user also "
+                "needs the role dbAdmin.",
             )
 
     def _mask_in(self, collection: str, document: bytes) -> bytes:
@@ -120,8 +119,8 @@ class ZeroTimestamps:
             ):
                 raise ServerError(
                     f"A document of {collection!r} has an empty timestamp {name.decode(errors='replace')!r} "
-                    "and a field name twice or one that is no text; no server takes both as they are.",
-                    "Mend that document at its source.",
+                    "and a field name twice or one that is not text; no server accepts both as they are.",
+                    "Fix that document at its source.",
                 )
             changed[start : start + 8] = self._mask
             self._fields.setdefault(collection, set()).add(name.decode())
@@ -132,7 +131,7 @@ class ZeroTimestamps:
         mask, empty = Timestamp(seconds, inc), Timestamp(0, 0)
         if not _is_odd(field.encode()):
             return {"q": {field: mask}, "u": {"$set": {field: empty}}}
-        # Names that the operators of an update would take for paths or operators.
+        # The operators of an update would take these names for paths or operators.
         name = {"$literal": field}
         value = {"$getField": {"field": name, "input": "$$ROOT"}}
         changed = {"$setField": {"field": name, "input": "$$ROOT", "value": {"$literal": empty}}}
@@ -140,7 +139,7 @@ class ZeroTimestamps:
 
 
 def elements(document: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """The elements of a document's top level: type, name, and where the value begins."""
+    """Yield the top-level elements of a document: type, name, and the offset of the value."""
     position, end = 4, len(document) - 1
     while position < end:
         kind = document[position]
@@ -167,7 +166,7 @@ def _size(kind: int, document: bytes, start: int) -> int:
 
 
 def _may_have_one(payload: bytes) -> bool:
-    """Whether a timestamp's type stands right before what may be its name and its value."""
+    """Whether the bytes contain what may be an empty timestamp."""
     return _NINE_ZEROS in payload and _LIKE_ONE.search(payload) is not None
 
 

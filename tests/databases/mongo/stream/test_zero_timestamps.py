@@ -67,5 +67,5 @@ def test_what_holds_none_is_passed_on_as_it_is() -> None:
 def test_one_that_could_not_be_put_back_is_an_error(names: tuple[bytes, ...]) -> None:
     fields = b"".join(b"\x11" + name + b"\0" + bytes(8) for name in names)
     document = (len(fields) + 5).to_bytes(4, "little") + fields + b"\0"
-    with pytest.raises(ServerError, match="no server takes"):
+    with pytest.raises(ServerError, match="no server accepts"):
         ZeroTimestamps().mask(Batch("c", document, 1))
