@@ -415,7 +415,7 @@ def test_in_place_there_is_no_way_back_then(large_case: Case, codec: str) -> Non
     project.backups = BackupCatalog(
         Changing(LocalStore(large_case.store), large_case.archive(codec).name, content)
     )
-    with pytest.raises(BrokenBackup, match="'other' is empty now, for it was to be replaced in place"):
+    with pytest.raises(BrokenBackup, match="'other' is empty now: it was to be replaced in place"):
         project.restore(large_case.first[codec], "other", engine="native", in_place=True)
     with pytest.raises(IncompleteDatabase, match="'other' was emptied for `restore first"):
         project.list_migrations("other")

@@ -360,7 +360,7 @@ def test_a_target_too_old_for_a_kind_of_collection(two: Two) -> None:
             client.app.kept.insert_one({})
             two.folder.settings(production=entry(two.server, two.source.name), dev=entry(old, "app"))
             ran = two.copy("--yes")
-            assert_error(ran, 5, "'dev' does not take the collection 'clustered': ", "older")
+            assert_error(ran, 5, "'dev' does not accept the collection 'clustered': ", "older")
             assert set(client.app.list_collection_names()) == {"kept", "monarch_lease"}
 
 
@@ -405,7 +405,7 @@ def test_a_copy_in_place_that_fails_is_told_by_every_command_until_it_is_mended(
     two.target.command("dropUser", "writer")
     two.folder.settings(production=entry(two.server, two.source.name), dev=entry(two.server, two.target.name))
     for command in (["migrate", "dev"], ["list_migrations", "dev"], ["copy_db", "dev:production", "--yes"]):
-        said = "'dev' was emptied for `copy_db production:dev --in-place`, which did not come to its end"
+        said = "'dev' was emptied for `copy_db production:dev --in-place`, which did not finish"
         assert_error(two.folder.monarch(*command), 1, said, "monarch drop_db dev")
     assert "Note: 'dev' was emptied for `copy_db production:dev --in-place`" in two.copy("--plan").err
     assert two.copy("--yes").code == 0

@@ -27,7 +27,7 @@ CHUNKS = counts.number(reduced=2, full=8)
 READS = ("find", "listCollections", "count", "aggregate")
 EVERY = 3  # of the commands before the swap
 MOMENTS: tuple[Moment, ...] = ("before", "during", "after")
-# A copy takes longest, so it is not as often what comes next.
+# A copy takes longest, so it comes less often.
 THEN: tuple[Then, ...] = ("list_migrations", "migrate", "list_migrations", "migrate", "copy_db")
 
 
@@ -38,14 +38,14 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 def moments(run: Run) -> list[tuple[int, Moment]]:
-    """When copies are killed: in the swap, between any two changes and while each of them is on its way."""
+    """Return when copies are killed: in the swap, between any two changes and during each."""
     found: list[tuple[int, Moment]] = [
         (number, MOMENTS[number // EVERY % 3]) for number in range(1, run.begins, EVERY)
     ]
     for number in range(run.begins, len(run.commands) + 1):
         command = run.commands[number - 1]
         if command.target == LEASE or command.name in READS:
-            # It changes nothing of the target, so that after it is before the next one.
+            # It changes nothing in the target: after it is the same as before the next one.
             found += [(number, "before")] if number % 3 == 0 else []
         else:
             decides = number in (run.begins, run.ends)
@@ -54,14 +54,14 @@ def moments(run: Run) -> list[tuple[int, Moment]]:
 
 
 def kills(run: Run) -> list[tuple[int, Moment]]:
-    """The moments of this run: of every stage and side some, or all."""
+    """Return the moments to test in ``run``: all, or a sample of each stage and side."""
     kinds: dict[tuple[Stage | None, Moment], list[tuple[int, Moment]]] = {}
     for number, moment in moments(run):
         kinds.setdefault((run.stage(number, moment), moment), []).append((number, moment))
     return sorted(kill for kind in kinds.values() for kill in counts.sample(kind, 1 + len(kind) // 20))
 
 
-def test_the_moments_are_many(target: Bench) -> None:
+def test_there_are_many_moments(target: Bench) -> None:
     run, other = target.runs["first"], target.runs["second"]
     # A number is about the same moment in both directions.
     assert [len(run.commands), run.begins, run.ends] == [len(other.commands), other.begins, other.ends]
@@ -75,13 +75,13 @@ def test_the_moments_are_many(target: Bench) -> None:
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_the_next_command_mends_what_a_kill_leaves(target: Bench, chunk: int) -> None:
+def test_the_next_command_recovers_from_a_kill(target: Bench, chunk: int) -> None:
     for place, (number, moment) in enumerate(kills(target.runs["first"])[chunk::CHUNKS]):
         target.kill(number, moment, THEN[(place + chunk) % len(THEN)])
 
 
-def test_a_copy_in_place_says_what_it_leaves(target: Bench) -> None:
-    """Once the target is emptied there is no way back, so all but a copy and a drop refuse it."""
+def test_a_copy_in_place_that_is_killed(target: Bench) -> None:
+    """An emptied target is refused by every command except a copy and a drop."""
     runs = {}
     for _ in SOURCES:
         source = target.other
@@ -112,7 +112,7 @@ def test_a_copy_in_place_says_what_it_leaves(target: Bench) -> None:
 
 
 def emptied(run: Run) -> int:
-    """The number of the command by which a copy in place writes down that it empties the target."""
+    """Return the number of the command with which a copy in place writes that the target is emptied."""
     return [command[::2] for command in run.commands].index(("update", SWAP)) + 1
 
 
@@ -126,7 +126,7 @@ def refuse_the_emptied(target: Bench, source: str) -> None:
 
 @pytest.fixture(scope="module")
 def slow_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """One whose server can be told to take its time."""
+    """A target whose server can be made slow."""
     with (
         run_mongod("--setParameter", "enableTestCommands=1") as (port, _),
         bench(Folder(tmp_path_factory.mktemp("project")), port) as made,
@@ -137,9 +137,9 @@ def slow_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 @pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("in_place", [False, True])
 def test_a_swap_that_was_given_up_never_begins(slow_target: Bench, in_place: bool, killed: bool) -> None:
-    """What begins it may be on its way yet, when Ctrl-C makes monarch give up and drop what is staged.
+    """The head may still be on its way when Ctrl-C makes monarch give up and drop the staging.
 
-    ``killed`` in the middle of that, monarch has forgotten by then what is not to be done.
+    With ``killed`` monarch is killed while it gives up.
     """
     target = slow_target
     source = target.other
@@ -157,7 +157,7 @@ def test_a_swap_that_was_given_up_never_begins(slow_target: Bench, in_place: boo
             target.proxy.at(2, copy.kill, moment="after", only="drop")
         copy.kill(signal.SIGINT)
 
-    # The first update after the last insert: the steps have been written down then.
+    # The first update after the last insert: the steps are in the log by then.
     begin = partial(target.proxy.at, 1, interrupt, then="go on", only="update")
     target.proxy.at(inserts, begin, then="go on", only="insert")
     copy.start()

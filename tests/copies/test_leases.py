@@ -1,4 +1,4 @@
-"""Two copies onto one target: the second is told of the first; who loses the lease changes nothing more."""
+"""Two copies into one target: the second names the first; a run that lost its lease changes nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.server
 
 # In place of 30 seconds.
 LEASE_LASTS = 1.0
-# A short lease is renewed at any time, more often on a busy machine, and would change the numbers.
+# A short lease is renewed at any time, which would change the numbers of the commands.
 RENEWALS = [("update", LEASE)]
 
 
@@ -34,7 +34,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 def stop(target: Bench, number: int, *, lease: float | None = None) -> Copy:
-    """A copy that is stopped, as by Ctrl-Z, once it has sent the command that is ``number``."""
+    """Start a copy and stop it, as with Ctrl-Z, once it has sent the command ``number``."""
     return stop_at(target, Copy(target.folder.path, target.other, lease=lease), number)
 
 
@@ -51,7 +51,7 @@ def stop_at(target: Bench, copy: Copy, number: int) -> Copy:
     return copy
 
 
-def test_the_second_names_the_first(target: Bench) -> None:
+def test_the_second_copy_names_the_first(target: Bench) -> None:
     source = target.other
     first = stop(target, 40)
     pid = first.pid
@@ -68,7 +68,7 @@ def test_the_second_names_the_first(target: Bench) -> None:
     target.see()
 
 
-def test_the_command_line_ends_with_4(target: Bench) -> None:
+def test_the_exit_code_is_4(target: Bench) -> None:
     source = target.other
     first = stop(target, 40)
     pid = first.pid
@@ -80,8 +80,8 @@ def test_the_command_line_ends_with_4(target: Bench) -> None:
     target.mend("old", source, "migrate")
 
 
-def await_the_end_of_the_lease(target: Bench) -> None:
-    """Wait until others may take it, by the server's clock."""
+def wait_until_the_lease_ends(target: Bench) -> None:
+    """Wait until another run can take the lease, by the server's clock."""
     over = {"$expr": {"$lt": ["$expires_at", "$$NOW"]}}
     deadline = time.monotonic() + SECONDS
     while target.target[LEASE].find_one(over) is None:
@@ -89,7 +89,7 @@ def await_the_end_of_the_lease(target: Bench) -> None:
         time.sleep(0.05)
 
 
-# At which command a copy is stopped, by what it is doing then.
+# The command at which a copy is stopped, by what it does then.
 PARTS: dict[str, Callable[[Run], int]] = {
     "staging": lambda run: 20,
     "comparing": lambda run: run.begins - 15,
@@ -107,16 +107,16 @@ PARTS: dict[str, Callable[[Run], int]] = {
 
 @pytest.fixture(autouse=True)
 def _second(target: Bench) -> None:
-    """Let it hold the second, so that the first is copied into it."""
+    """Make the target hold the second source, so that the first is copied into it."""
     if target.holds == "first":
         target.copy()
 
 
 @pytest.mark.parametrize("part", counts.sample(list(PARTS), 3))
-def test_who_was_stopped_for_too_long_changes_nothing_more(target: Bench, part: str) -> None:
+def test_a_copy_that_lost_its_lease_changes_nothing(target: Bench, part: str) -> None:
     late = stop(target, PARTS[part](target.runs["first"]), lease=LEASE_LASTS)
-    await_the_end_of_the_lease(target)
-    # The same as before: so nothing of what the late one brings may be there in the end.
+    wait_until_the_lease_ends(target)
+    # The same contents as before, so that nothing of the late copy may be in the target.
     assert target.run("copy_db", "second")
     target.see()
     late.kill(signal.SIGCONT)
@@ -125,12 +125,12 @@ def test_who_was_stopped_for_too_long_changes_nothing_more(target: Bench, part: 
 
 
 @pytest.mark.parametrize("part", counts.sample(["staging", "begun", "filling a series"], 1))
-def test_who_was_stopped_for_too_long_disturbs_nobody(target: Bench, part: str) -> None:
-    """The next holder is at work itself, somewhere in its own copy, while the late one finds out."""
+def test_a_copy_that_lost_its_lease_does_not_disturb_the_next(target: Bench, part: str) -> None:
+    """The next holder is in the middle of its own copy when the late one continues."""
     run = target.runs["second"]
     for number in counts.sample([run.begins // 2, run.begins, (run.begins + run.ends) // 2], 1):
         late = stop(target, PARTS[part](target.runs["first"]), lease=LEASE_LASTS)
-        await_the_end_of_the_lease(target)
+        wait_until_the_lease_ends(target)
         target.run("migrate", "first")
         target.holds = "first" if part != "staging" else "second"
         if target.holds == "second":

@@ -88,7 +88,7 @@ def kill(target: Bench, mongod: Mongod, number: int, moment: Moment, then: Then)
         target.mend(stage, source, then)
 
 
-def test_the_next_command_mends_what_the_death_of_the_server_leaves(target: Bench, mongod: Mongod) -> None:
+def test_the_next_command_recovers_from_the_death_of_the_server(target: Bench, mongod: Mongod) -> None:
     run = target.runs["first"]
     # Not the last commands: a copy that has done them before its server dies has nothing to complain of.
     ends = run.ends - 5
@@ -99,7 +99,7 @@ def test_the_next_command_mends_what_the_death_of_the_server_leaves(target: Benc
 
 
 def leave_buckets(database: Database[dict[str, Any]], name: str) -> None:
-    """What a server leaves of a time series that dies between the two parts of dropping it."""
+    """Make what a server leaves that dies while it drops a time series."""
     database.create_collection("as_an_example", timeseries={"timeField": "at"})
     (entry,) = database.list_collections(filter={"name": f"{BUCKETS}as_an_example"})
     database.drop_collection("as_an_example")
@@ -112,8 +112,8 @@ def unharmed(tmp_path_factory: pytest.TempPathFactory, source: int) -> Iterator[
         yield made
 
 
-def test_buckets_that_have_lost_their_series_hide_nothing(unharmed: Bench) -> None:
-    """The server takes a collection for a time series as long as there are buckets of its name."""
+def test_buckets_without_their_series_hide_nothing(unharmed: Bench) -> None:
+    """While there are buckets of its name, the server treats a collection as a time series."""
     target, source = unharmed.target, unharmed.other
     copy = Copy(unharmed.folder.path, source)
     # All that gets another kind of thing is dropped, and nothing is there yet.
@@ -125,7 +125,7 @@ def test_buckets_that_have_lost_their_series_hide_nothing(unharmed: Bench) -> No
     unharmed.mend("between", source, "list_migrations")
 
 
-def test_buckets_that_have_lost_their_series_are_dropped(unharmed: Bench) -> None:
+def test_buckets_without_their_series_are_dropped(unharmed: Bench) -> None:
     target = unharmed.target
     for name in ("plain", "series", "view", "only_first"):
         target.drop_collection(name)

@@ -31,7 +31,7 @@ Victim = Literal["mongodump", "mongorestore", "monarch"]
 
 @pytest.fixture(scope="module")
 def target(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """A target that holds what is small, so that what is large is copied into it."""
+    """A target that holds the small source, so that the large one is copied into it."""
     with run_mongod() as (port, _):
         folder = Folder(tmp_path_factory.mktemp("project"))
         folder.variables["PATH"] = f"{tools}{os.pathsep}{os.environ['PATH']}"
@@ -70,7 +70,7 @@ def end(process: subprocess.Popen[str]) -> Ran:
 
 
 def running(target: Bench) -> dict[int, str]:
-    """The tools that run for this target or for its sources, by their process."""
+    """Return the tools that run for this target or its sources, by process id."""
     found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -84,7 +84,7 @@ def running(target: Bench) -> dict[int, str]:
 
 
 def await_none(target: Bench) -> None:
-    """Wait for the tools to end; nobody does anything for that any more."""
+    """Wait for the tools to end by themselves."""
     deadline = time.monotonic() + SECONDS
     while running(target):
         assert time.monotonic() < deadline, running(target)
@@ -96,7 +96,7 @@ def spread(first: int, last: int, count: int) -> list[int]:
 
 
 def inserts(run: Run) -> list[int]:
-    """The numbers of the commands that fill what is staged, while the tools run."""
+    """Return the numbers of the commands that fill the staging, while the tools run."""
     return [
         number
         for number, command in enumerate(run.commands, 1)
@@ -158,7 +158,7 @@ def test_monarch_is_killed_and_its_tools_end(target: Bench, whole: Run) -> None:
     counts.sample(list(product(("native", "tools"), (signal.SIGINT, signal.SIGTERM))), 2),
 )
 def test_monarch_is_interrupted(target: Bench, whole: Run, number: signal.Signals, engine: str) -> None:
-    """It cleans up by itself, or finishes where there is no way back."""
+    """It cleans up, or finishes the swap if that has begun."""
     run = target.runs["first"] if engine == "native" else whole
     early = spread(3, run.begins - 12, counts.number(reduced=2, full=4))
     for place in (*early, run.begins, (run.begins + run.ends) // 2):

@@ -25,7 +25,7 @@ from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 class MongoDatabase(TransferDatabase):
     """The database of one environment, through a connected pymongo client.
 
-    What copies needs is imported when it is used: most commands do without.
+    Modules that only copies need are imported when they are used: most commands do not need them.
     """
 
     kind = "mongo"
@@ -52,7 +52,7 @@ class MongoDatabase(TransferDatabase):
     def contents(self) -> Contents:
         database = self._endpoint.on_primary().database
         with explained(self._environment):
-            # Names only: options may hold dates that Python has not.
+            # Names only: options may hold dates that Python cannot represent.
             entries = database.list_collections(filter={"type": "collection"}, nameOnly=True)
             names = [entry["name"] for entry in entries]
             names = [name for name in names if not name.startswith("system.") and not is_ours(name)]
@@ -72,12 +72,12 @@ class MongoDatabase(TransferDatabase):
         return bool(ours & theirs)
 
     def _identities(self) -> set[object]:
-        """What tells this server from all others: its running process, its replica set's members."""
+        """Return what identifies this server: its running process, the members of its replica set."""
         with explained(self._environment):
             hello = self._client.admin.command("hello")
         process = hello.get("topologyVersion", {}).get("processId")
         members = {(hello.get("setName"), host) for host in hello.get("hosts", ())}
-        # Two sets of one name whose members call themselves localhost are not one for that.
+        # Two replica sets of one name whose members are called localhost may still be two.
         local = any(host.startswith(("localhost", "127.")) for _, host in members)
         return {process} - {None} | (set() if local else cast(Any, members))
 

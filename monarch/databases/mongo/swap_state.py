@@ -25,15 +25,15 @@ def unfinished(name: str, head: Mapping[str, Any]) -> IncompleteDatabase:
     """Return the error for a command that needs ``name`` whole; ``head`` is from its swap log."""
     if head.get("state") == EMPTIED:
         return IncompleteDatabase(
-            f"{name!r} was emptied for `{head.get('purpose')}`, which did not come to its end.",
+            f"{name!r} was emptied for `{head.get('purpose')}`, which did not finish.",
             f"Copy or restore into it again, or drop it: monarch drop_db {name}",
         )
     if head.get("state") == STUCK:
         return IncompleteDatabase(
-            f"{name!r} is not whole: `{head.get('purpose')}` could not be finished.",
+            f"{name!r} is incomplete: `{head.get('purpose')}` could not be finished.",
             f"Copy or restore into it again, or drop it: monarch drop_db {name}",
         )
     return IncompleteDatabase(
         f"{name!r} is in the middle of `{head.get('purpose')}`, which was cut off.",
-        f"`monarch list_migrations {name}` finishes that.",
+        f"To finish it, run `monarch list_migrations {name}`.",
     )

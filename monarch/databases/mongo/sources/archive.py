@@ -1,4 +1,4 @@
-"""A database as an archive holds it."""
+"""A source that reads an archive of mongodump."""
 
 from __future__ import annotations
 
@@ -18,18 +18,23 @@ from monarch.system.streams import Stream
 
 
 class MongoArchiveSource(MongoSource, ArchiveSource):
-    """The archive in ``stream``, which holds what ``expected`` says, or it is damaged."""
+    """The archive in ``stream``. ``expected`` are the collections of its manifest.
 
-    deed = "restoring"
+    :raises ArchiveError: if the archive is damaged, or holds other collections.
+    """
+
+    phase = "restoring"
 
     def __init__(self, stream: Stream, expected: tuple[CollectionSummary, ...]) -> None:
         self._reader = ArchiveReader(stream)
-        self._expected = {held.name: held for held in expected}
+        self._expected = {summary.name: summary for summary in expected}
         collections = self._reader.prelude.collections
         self.collections = tuple(self._sized(collection) for collection in collections)
-        if self.summaries != tuple(sorted(expected, key=lambda held: held.name)):
-            raise ArchiveError("The archive holds other collections than its manifest says.")
-        self._came = dict.fromkeys((one.data_name for one in self.collections if one.kind != "view"), (0, 0))
+        if self.summaries != tuple(sorted(expected, key=lambda summary: summary.name)):
+            raise ArchiveError("The archive holds other collections than its manifest lists.")
+        self._counts = dict.fromkeys(
+            (one.data_name for one in self.collections if one.kind != "view"), (0, 0)
+        )
 
     def take_series_as_documents(self) -> None:
         refuse_series_as_documents(self.collections)
@@ -37,49 +42,52 @@ class MongoArchiveSource(MongoSource, ArchiveSource):
     def _pieces(self, alive: Callable[[], None]) -> AbstractContextManager[Iterator[Piece]]:
         @contextmanager
         def reading() -> Iterator[Iterator[Piece]]:
-            yield self._counted()
+            yield self._watched()
 
         return reading()
 
     def check(self) -> None:
         for collection in self.collections:
-            came = self._came.get(collection.data_name, (0, 0))
-            if came != (collection.documents, collection.bytes):
+            found = self._counts.get(collection.data_name, (0, 0))
+            if found != (collection.documents, collection.bytes):
                 raise ArchiveError(
-                    f"The archive has {came[0]:,} documents of {collection.name!r} in {came[1]:,} bytes, and "
-                    f"its manifest says {collection.documents:,} in {collection.bytes:,}."
+                    f"The archive has {found[0]:,} documents of {collection.name!r} in {found[1]:,} bytes, "
+                    f"and its manifest says {collection.documents:,} in {collection.bytes:,}."
                 )
 
     def read_through(self, progress: Progress) -> tuple[CopiedCollection, ...]:
         return read_through(self, progress)
 
     def _sized(self, collection: Collection) -> Collection:
-        """``collection`` as large as the manifest says; the archive itself does not."""
-        held = self._expected.get(collection.name)
-        if held is None:
+        """Return ``collection`` with the sizes of the manifest; the archive has none."""
+        summary = self._expected.get(collection.name)
+        if summary is None:
             raise ArchiveError(f"The archive holds {collection.name!r}, which its manifest does not have.")
-        return replace(collection, documents=held.documents, bytes=held.bytes)
+        return replace(collection, documents=summary.documents, bytes=summary.bytes)
 
-    def _counted(self) -> Iterator[Piece]:
+    def _watched(self) -> Iterator[Piece]:
         for piece in self._reader:
             if isinstance(piece, Batch):
-                documents, size = self._came[piece.collection]
-                self._came[piece.collection] = (documents + piece.count, size + len(piece.payload))
+                documents, size = self._counts[piece.collection]
+                self._counts[piece.collection] = (documents + piece.count, size + len(piece.payload))
             yield piece
 
 
-def read_through(dump: MongoSource, progress: Progress) -> tuple[CopiedCollection, ...]:
-    """Read all of ``dump``, and see that it is what it should be."""
-    tallies = dump.expect("verifying", progress)
-    with dump.pieces(unwatched) as pieces:
+def read_through(source: MongoSource, progress: Progress) -> tuple[CopiedCollection, ...]:
+    """Read all of ``source`` and check it; return its collections.
+
+    :raises MonarchError: if it is damaged.
+    """
+    counts = source.begin_phase("verifying", progress)
+    with source.pieces(unwatched) as pieces:
         for piece in pieces:
-            tallies.count(piece)
-    dump.check()
-    return tallies.copied()
+            counts.count(piece)
+    source.check()
+    return counts.copied()
 
 
 def refuse_series_as_documents(collections: tuple[Collection, ...]) -> None:
-    """What was written as buckets can be read by a server alone."""
+    """Raise the error for an archive whose time series are buckets: only a server can read those."""
     names = ", ".join(repr(one.name) for one in collections if one.kind == "timeseries")
     raise ServerError(
         f"The backup has {names} in the buckets of a time series, and this user may not write those.",

@@ -1,4 +1,4 @@
-"""What one database holds, on its way into another."""
+"""The contract of a source: the contents of a database, read as a stream."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from monarch.progress import Progress
 
 
 class MongoSource(Source):
-    """A dump of MongoDB, wherever it comes from.
+    """The contents of a MongoDB database: of a server, an archive or a folder.
 
-    ``collections`` are what it holds. ``deed`` says for people what is done when it is put into a database.
+    ``phase`` is what the progress calls writing it into a database.
     """
 
     kind = "mongo"
     title = "MongoDB"
-    deed: ClassVar[str]
+    phase: ClassVar[str]
     collections: tuple[Collection, ...]
     _transforms: tuple[Transform, ...] = ()
 
     def transformed(self, transforms: tuple[Transform, ...]) -> Self:
-        """See `Source.transformed`. Its bytes are counted before the transforms, its documents may grow."""
+        """See `Source.transformed`. The sizes of `summaries` are those before the transforms."""
         changed = copy.copy(self)
         changed._transforms = (*self._transforms, *transforms)
         return changed
@@ -55,47 +55,47 @@ class MongoSource(Source):
 
     @property
     def summaries(self) -> tuple[CollectionSummary, ...]:
-        return tuple(as_held(collection) for collection in self.collections)
+        return tuple(summarize(collection) for collection in self.collections)
 
     @abstractmethod
     def take_series_as_documents(self) -> None:
-        """Read every time series as the documents that one sees in it, not as the server's buckets.
+        """Read every time series as documents, not as the server's buckets.
 
-        :raises MonarchError: if that cannot be done.
+        :raises MonarchError: if this source holds buckets only.
         """
 
     @abstractmethod
     def _pieces(self, alive: Callable[[], None]) -> AbstractContextManager[Iterator[Piece]]:
-        """All documents as they are read; see `MongoEngine.read`."""
+        """All documents, before the transforms; see `MongoEngine.read`."""
 
     @abstractmethod
     def check(self) -> None:
-        """See, once all pieces have come, that they were all there is, and what there was.
+        """Check, after all pieces were read, that they are complete and unchanged.
 
-        :raises MonarchError: if not.
+        :raises MonarchError: if they are not.
         """
 
-    def expect(self, phase: str, progress: Progress) -> Counts:
-        """Tell that a phase begins in which all of it comes by; the tallies that count it."""
-        held = self.summaries
+    def begin_phase(self, phase: str, progress: Progress) -> Counts:
+        """Begin the ``phase`` of the progress in which all pieces are read; return the counts for them."""
+        summaries = self.summaries
         progress.phase(phase)
-        progress.expects(sum(one.documents for one in held), sum(one.bytes for one in held))
+        progress.expects(sum(one.documents for one in summaries), sum(one.bytes for one in summaries))
         return Counts(self.collections, progress)
 
 
-def as_held(collection: Collection) -> CollectionSummary:
-    """``collection`` as people see it."""
+def summarize(collection: Collection) -> CollectionSummary:
+    """Return the summary of ``collection``."""
     return CollectionSummary(
         collection.name, collection.kind, collection.documents, collection.bytes, len(collection.indexes)
     )
 
 
 def unwatched() -> None:
-    """For `MongoSource.pieces` where nobody holds anything that could be lost meanwhile."""
+    """For `MongoSource.pieces` when no lease is held that could be lost."""
 
 
 def require_mongo_source(source: Source) -> MongoSource:
-    """``source`` as one of MongoDB's documents.
+    """Return ``source`` as a source of MongoDB documents.
 
     :raises UsageError: if it is of another kind of database.
     """

@@ -1,8 +1,8 @@
-"""A database as the files hold it that mongodump writes into a folder.
+"""A source that reads the files that mongodump writes into a folder.
 
-``<collection>.bson`` has its documents, one behind another; ``<collection>.metadata.json`` its options and
-indexes, in the Extended JSON of its time. A view has no documents, and before 2.2 there was no metadata, but
-``system.indexes.bson``. ``system.*`` are the server's own, but for ``system.js`` and the buckets of a time
+``<collection>.bson`` has the documents, one after another; ``<collection>.metadata.json`` has the options and
+indexes, in the Extended JSON of its version. A view has no documents. Before 2.2 there was no metadata, but
+``system.indexes.bson``. ``system.*`` are the server's own, except ``system.js`` and the buckets of time
 series.
 """
 
@@ -30,14 +30,17 @@ from monarch.progress import Progress
 _DOCUMENTS, _METADATA = ".bson", ".metadata.json"
 _INDEXES = "system.indexes" + _DOCUMENTS
 _LARGEST_METADATA = 64 << 20
-# A guess, for the progress alone.
+# An estimate, only for the progress.
 _BYTES_OF_A_DOCUMENT = 200
 
 
 class MongoFolderSource(MongoSource, ArchiveSource):
-    """What ``files`` hold, whose names are those that mongodump gives."""
+    """The contents of ``files``, which are named as mongodump names them.
 
-    deed = "restoring"
+    :raises ArchiveError: if they are damaged or incomplete.
+    """
+
+    phase = "restoring"
 
     def __init__(self, files: FileSet) -> None:
         self._files = files
@@ -49,18 +52,18 @@ class MongoFolderSource(MongoSource, ArchiveSource):
             if name.endswith(end)
         }
         if not names:
-            raise ArchiveError("It holds no files of mongodump's, whose names end in .bson.")
+            raise ArchiveError("It holds no .bson files of mongodump.")
         texts = self._texts([name for name in sorted(names) if is_copied(name)])
         found = [self._collection(name, text) for name, text in texts.items()]
         self.collections = tuple(sorted((one for one, _ in found), key=lambda one: one.name))
         if len({one.name for one in self.collections}) != len(self.collections):
-            raise ArchiveError("It holds two collections of one name.")
+            raise ArchiveError("It holds two collections of the same name.")
         self._sources = {one.data_name: file for one, file in found if one.kind != "view"}
         read = {*self._sources.values(), *(name + _METADATA for name in texts)}
         self._left_out = [name for name in self._sizes if name not in read]
         for name in self._left_out:
             if name.startswith(BUCKETS):
-                raise ArchiveError(f"{name!r} is of a time series of which nothing else is there.")
+                raise ArchiveError(f"{name!r} belongs to a time series whose other files are missing.")
 
     def take_series_as_documents(self) -> None:
         refuse_series_as_documents(self.collections)
@@ -73,7 +76,7 @@ class MongoFolderSource(MongoSource, ArchiveSource):
         return reading()
 
     def check(self) -> None:
-        """Each file has been read to its end, with its checksum. Those that a damaged name hid, too."""
+        """Read the files that were left out, with their checksums: a damaged name may have hidden one."""
         for name in self._left_out:
             with self._files.open(name) as stream:
                 while stream.read(CHUNK):
@@ -89,29 +92,31 @@ class MongoFolderSource(MongoSource, ArchiveSource):
             yield End(name)
 
     def _documents(self, file: str) -> Iterator[tuple[bytes, int]]:
-        """What `ArchiveInput.documents` gives of it, to its end."""
+        """Yield what `ArchiveInput.documents` returns, to the end of ``file``."""
         with self._files.open(file) as stream:
             source = ArchiveInput(stream)
-            with _naming(file):
+            with _named_errors(file):
                 while source.fill(1):
                     yield source.documents()
 
     def _collection(self, name: str, text: str) -> tuple[Collection, str]:
-        """What is called so among the files, of which ``text`` tells, and the file of its documents."""
+        """Return the collection ``name``, whose metadata is ``text``, and the file of its documents."""
         try:
             collection = read_metadata(collection_name(text) or name, text, None)
             options, indexes = dict(collection.options), list(collection.indexes)
-            if "$numberInt" not in text:  # as the second version writes every number, such as an index has
+            if "$numberInt" not in text:  # version 2 writes every number like this, and every index has one
                 options, indexes = unwrapped(options), unwrapped(indexes)
             options = modern_options(options)
             if collection.kind == "timeseries" and not isinstance(options.get("timeseries"), dict):
                 raise ArchiveError("a time series without its fields")
             modern = modern_indexes(indexes, options) if collection.kind != "view" else ()
-        except Exception as error:  # of what looks like a value of Extended JSON, json_util raises all kinds
+        except Exception as error:  # json_util raises all kinds of errors for malformed Extended JSON
             why = error.message if isinstance(error, ArchiveError) else shorten_error(error)
-            raise ArchiveError(f"{name + _METADATA!r} says nothing sensible: {why}.") from error
-        if not _is_possible(collection.name, collection.kind):
-            raise ArchiveError(f"{name!r} holds {collection.name!r}, and no collection can be called so.")
+            raise ArchiveError(f"{name + _METADATA!r} is not valid metadata: {why}.") from error
+        if not _is_valid_name(collection.name, collection.kind):
+            raise ArchiveError(
+                f"{name!r} holds {collection.name!r}, which is not a valid name of a collection."
+            )
         file = (BUCKETS if collection.data_name.startswith(BUCKETS) else "") + name + _DOCUMENTS
         if file not in self._sizes and collection.kind != "view":
             raise ArchiveError(f"{file!r} is missing, with the documents of {collection.name!r}.")
@@ -120,7 +125,7 @@ class MongoFolderSource(MongoSource, ArchiveSource):
         return replace(collection, options=options, indexes=modern, documents=documents, bytes=size), file
 
     def _texts(self, names: list[str]) -> dict[str, str]:
-        """What the metadata of each of ``names`` says, or would say if there were some."""
+        """Return the metadata of each of ``names``; made from ``system.indexes`` if it has none."""
         alone = {name for name in names if name + _METADATA not in self._sizes}
         indexes = self._listed_indexes() if alone and _INDEXES in self._sizes else {}
         return {
@@ -129,10 +134,10 @@ class MongoFolderSource(MongoSource, ArchiveSource):
         }
 
     def _listed_indexes(self) -> dict[str, list[dict[str, object]]]:
-        """All indexes by their collections, as old servers kept them in a collection of their own."""
+        """Return all indexes by collection, from the collection in which old servers kept them."""
         found: dict[str, list[dict[str, object]]] = {}
         for payload, _ in self._documents(_INDEXES):
-            with _naming(_INDEXES):
+            with _named_errors(_INDEXES):
                 indexes = list(map(decode, split(payload)))
             for index in indexes:
                 found.setdefault(str(index.get("ns")).partition(".")[2], []).append(index)
@@ -147,13 +152,13 @@ class MongoFolderSource(MongoSource, ArchiveSource):
             return text.decode()
         except UnicodeDecodeError as error:
             raise ArchiveError(
-                f"{name + _METADATA!r} says nothing sensible: {shorten_error(error)}."
+                f"{name + _METADATA!r} is not valid metadata: {shorten_error(error)}."
             ) from error
 
 
 @contextmanager
-def _naming(file: str) -> Iterator[None]:
-    """Let what is wrong with a stream of documents be said of ``file``."""
+def _named_errors(file: str) -> Iterator[None]:
+    """Name ``file`` in the errors of its stream."""
     try:
         yield
     except ArchiveError as error:
@@ -164,9 +169,9 @@ def _as_metadata(indexes: list[dict[str, object]]) -> str:
     return json_util.dumps({"indexes": indexes}, json_options=json_util.CANONICAL_JSON_OPTIONS)
 
 
-def _is_possible(name: str, kind: str) -> bool:
-    """Whether something of that kind can be called so, which a server would say in the middle of a swap."""
+def _is_valid_name(name: str, kind: str) -> bool:
+    """Whether a server allows this name for this kind. It would refuse the name only during the swap."""
     if not is_copied(name) or (kind != "collection" and name.startswith("system.")):
         return False
-    sayable = name.encode(errors="replace").decode() == name
-    return sayable and name[:1] not in ("", ".") and not set("$\0") & set(name)
+    is_unicode = name.encode(errors="replace").decode() == name
+    return is_unicode and name[:1] not in ("", ".") and not set("$\0") & set(name)

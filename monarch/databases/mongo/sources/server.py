@@ -1,4 +1,4 @@
-"""A database as it is read for a copy or a backup."""
+"""A source that reads a database of a server, for a copy or a backup."""
 
 from __future__ import annotations
 
@@ -31,31 +31,34 @@ from monarch.errors import ServerError
 from monarch.progress import Progress
 from monarch.system.streams import Sink
 
-# The tool whose archives ours are like; mongorestore reads it, and wants a number.
-_LIKE_TOOL = "100.3.1"
+# The version of mongodump whose archives ours are like. mongorestore requires a number.
+_TOOL_VERSION = "100.3.1"
 _NAMESPACE_NOT_FOUND = 26
-_LOOKS, _BETWEEN_LOOKS = 5, 0.01
+_ATTEMPTS, _RETRY_SECONDS = 5, 0.01
 
 
 class MongoServerSource(MongoSource, LiveSource):
-    """What ``source`` holds when this is made, as ``engine`` will read it."""
+    """The contents of ``source``, or of a ``selection``, read by ``engine``.
 
-    deed = "copying"
+    The catalog is read when this is created.
+    """
+
+    phase = "copying"
 
     def __init__(
         self, source: DatabaseHandle, engine: MongoEngine, selection: Selection | None = None
     ) -> None:
         self._source = source
         self._engine = engine
-        self._moment: Snapshot | None = None
+        self._snapshot: Snapshot | None = None
         self.collections = read_catalog(source)
         if selection is not None:
             reading = SubsetReader(source, engine.take_snapshot(source, self.collections))
             self.collections = Subset(reading, self.collections, selection).collections()
-            self._moment = reading.moment
+            self._snapshot = reading.moment
         self._partial = selection is not None
-        self._came: Counter[str] = Counter()
-        self._moments: set[Timestamp | None] = set()
+        self._counts: Counter[str] = Counter()
+        self._snapshots: set[Timestamp | None] = set()
 
     @property
     def server(self) -> str:
@@ -77,33 +80,33 @@ class MongoServerSource(MongoSource, LiveSource):
 
     @property
     def one_snapshot(self) -> bool:
-        return len(self._moments) <= 1 and None not in self._moments
+        return len(self._snapshots) <= 1 and None not in self._snapshots
 
     @contextmanager
     def _pieces(self, alive: Callable[[], None]) -> Iterator[Iterator[Piece]]:
         with_documents = tuple(one for one in self.collections if one.kind != "view")
         if not fits_snapshot_window(with_documents):
-            self._moment = None
-        elif not self._partial:  # then it is the one of which its queries are
-            self._moment = self._engine.take_snapshot(self._source, with_documents)
-        with self._engine.read(self._source, with_documents, self._moment, alive) as pieces:
-            yield self._noted(pieces)
+            self._snapshot = None
+        elif not self._partial:  # a subset has the snapshot in which its queries were resolved
+            self._snapshot = self._engine.take_snapshot(self._source, with_documents)
+        with self._engine.read(self._source, with_documents, self._snapshot, alive) as pieces:
+            yield self._watched(pieces)
 
-    def _noted(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+    def _watched(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
         for piece in pieces:
             if isinstance(piece, Batch):
-                self._came[piece.collection] += piece.count
+                self._counts[piece.collection] += piece.count
             else:
-                self._moments.add(piece.at)
-                if not self._came[piece.collection]:
-                    self._see_that_it_is_empty(piece.collection, piece.at)
+                self._snapshots.add(piece.at)
+                if not self._counts[piece.collection]:
+                    self._require_empty(piece.collection, piece.at)
             yield piece
 
     def check(self) -> None:
-        """See that the collections are still those that have been read.
+        """Check that the collections are still those that were read.
 
-        :raises ServerError: if one has been dropped, renamed or replaced meanwhile.
-        :raises NotWhole: if the source is in the middle of being replaced itself.
+        :raises ServerError: if one was dropped, renamed or replaced meanwhile.
+        :raises IncompleteDatabase: if a copy into the source is unfinished.
         """
         entries = {str(entry["name"]): entry for entry in list_entries(self._source)}
         head = read_head(self._source.on_primary())
@@ -112,33 +115,35 @@ class MongoServerSource(MongoSource, LiveSource):
         for collection in self.collections:
             entry = entries.get(collection.name)
             if entry is None or uuid_of(entry, entries) != collection.uuid:
-                raise self._gone(collection)
+                raise self._changed(collection)
 
     def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:
-        tallies = self.expect("dumping", progress)
+        counts = self.begin_phase("dumping", progress)
         database = self._source.environment.db_name
-        writer = ArchiveWriter(sink, Prelude(database, self.collections, self._server_version(), _LIKE_TOOL))
+        writer = ArchiveWriter(
+            sink, Prelude(database, self.collections, self._server_version(), _TOOL_VERSION)
+        )
         with self.pieces(unwatched) as pieces:
             for piece in pieces:
-                tallies.count(piece)
+                counts.count(piece)
                 writer.write(piece)
         writer.close()
         self.check()
-        return tallies.copied()
+        return counts.copied()
 
-    def _see_that_it_is_empty(self, name: str, at: Timestamp | None) -> None:
-        """A collection that was renamed away for a moment reads like an empty one."""
-        collection = self._called(name)
+    def _require_empty(self, name: str, at: Timestamp | None) -> None:
+        """Check that a collection without documents is empty: one that was renamed reads the same."""
+        collection = self._collection(name)
         query = collection.query
-        # That it is there, the first tells in any case.
-        if self._holds_now(name) == 0 or (query is not None and not query.finds):
+        # `_count_now` raises if it does not exist.
+        if self._count_now(name) == 0 or (query is not None and not query.finds):
             return
         documents = self._source.database[name]
         if at is not None:
             documents = documents.with_options(read_concern=Snapshot(at))
-        # Not only once, where something was expected: it may be away again. And a server that has died counts
-        # wrongly until it has looked.
-        for _ in range(_LOOKS if query is None or collection.documents else 1):
+        # Repeated if documents were expected, because it may be renamed again. And the quick count of a
+        # server that died is wrong until the server has validated it.
+        for _ in range(_ATTEMPTS if query is None or collection.documents else 1):
             with self._source.explained():
                 try:
                     found = documents.find_one(query.finds[0].filter if query else {}, {"_id": 1})
@@ -147,29 +152,32 @@ class MongoServerSource(MongoSource, LiveSource):
                         raise
                     found = {"renamed": "since"}
             if found is not None:
-                raise self._gone(collection)
-            time.sleep(_BETWEEN_LOOKS)
+                raise self._changed(collection)
+            time.sleep(_RETRY_SECONDS)
 
-    def _holds_now(self, name: str) -> int | None:
-        """How many documents it has, which only one that is there can tell; None if it cannot."""
+    def _count_now(self, name: str) -> int | None:
+        """Return how many documents an existing collection has; None if this user may not ask.
+
+        :raises ServerError: if the collection does not exist.
+        """
         pipeline: list[dict[str, Any]] = [{"$collStats": {"count": {}}}]
         with self._source.explained():
             try:
                 return int(next(self._source.database[name].aggregate(pipeline))["count"])
             except OperationFailure as error:
                 if error.code == _NAMESPACE_NOT_FOUND:
-                    raise self._gone(self._called(name)) from error
+                    raise self._changed(self._collection(name)) from error
                 return None
 
-    def _called(self, name: str) -> Collection:
+    def _collection(self, name: str) -> Collection:
         (collection,) = (one for one in self.collections if one.data_name == name)
         return collection
 
-    def _gone(self, collection: Collection) -> ServerError:
+    def _changed(self, collection: Collection) -> ServerError:
         return ServerError(
             f"{collection.name!r} of {self._source.name!r} was dropped, renamed or replaced while it was "
             "read.",
-            "Nothing was changed. Try again when nobody does that.",
+            "Nothing was changed. Try again when no other program changes its collections.",
         )
 
     def _server_version(self) -> str:

@@ -9,7 +9,7 @@ States
     | *nothing*: no log and no staging. The target is whole.
     | *staged*: no head; staging, perhaps steps. The target is whole.
     | *swapping*: the head says ``swapping``, and all its steps are in the log.
-    | *blocked*: as *swapping*, but the server refuses a step, whenever it is taken.
+    | *blocked*: as *swapping*, but the server refuses a step each time.
     | *void*: the head says ``swapping``, but steps are missing: the swap was given up before its first step.
     | *void, emptied*: as *void*, and the head's ``before`` says ``emptied`` or ``stuck``.
     | *emptied*: a copy in place has emptied the target and did not finish.
@@ -35,7 +35,7 @@ stuck           undoes          undoes          refuses         refuses         
 What the words mean
     | *works*: the command does its work and leaves the state as it is.
     | *cleans up*: it drops the staging and the log, reports that, and does its work.
-    | *finishes*: it takes the steps that are left, reports that, and does its work.
+    | *finishes*: it applies the steps that are left, reports that, and does its work.
     | *replaces*: it drops the staging, reports that, and replaces the contents.
     | *undoes*: it drops the staging, writes ``before`` back into a void head, and refuses.
     | *refuses*: it ends with exit code 1 and changes nothing.
@@ -48,7 +48,7 @@ Which write moves the state
 write           from            to              how
 =============== =============== =============== ==============================================================
 begin           staged          swapping        inserts the steps, then writes the head
-finish          swapping        nothing         takes the steps, drops the staging, the head, then the log
+finish          swapping        nothing         applies the steps, drops the staging, the head, then the log
 empty           nothing         emptied         writes the head, then drops the contents
 abandon         blocked         stuck           writes the head; only INTO does this
 give_up         swapping        staged          deletes the steps (void), then drops the log

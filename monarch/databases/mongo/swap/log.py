@@ -1,12 +1,12 @@
-"""The swap: what was built beside the target takes the place of what is there.
+"""The swap log and its swap: the staged collections replace the contents of the target.
 
-All steps are written into ``monarch_swap`` first, its document ``head`` last. From then on the swap is
-only ever finished, by this run or by the next command; before that it is only ever undone, by dropping
-what was staged. Until the first step is taken the target is as it was; after the last one it is as it
-should be. A rename within a database is one atomic moment; a thousand of them are a second.
+All steps are written into ``monarch_swap`` first, its document ``head`` last. After that the swap can only be
+finished, by this run or by the next command. Before that it can only be undone, by dropping the staging.
+Until the first step is applied the target is as it was; after the last one it holds the copy. A rename within
+a database is atomic; a thousand of them take a second.
 
-With ``--in-place`` the head is written before the documents are copied, and says so: the target has
-been emptied, and nothing but another copy can fill it.
+With ``--in-place`` the head is written before the documents are copied. It says that the target has been
+emptied, and only another copy can fill it.
 """
 
 from __future__ import annotations
@@ -26,109 +26,112 @@ from monarch.databases.mongo.swap_state import EMPTIED, STUCK, SWAPPING, read_he
 from monarch.errors import LockedError, MonarchError, RunInterrupted, ServerError
 from monarch.system.signals import defer_signals
 
-# An index is being built on what is to go, or an operation like that.
-_IN_THE_WAY = (12586, 12587)
-_WAIT_SECONDS, _LOOK_EVERY = 60.0, 0.3
+# Another operation runs on the collection, such as an index build. It ends by itself.
+_CONFLICTS = (12586, 12587)
+_WAIT_SECONDS, _RETRY_SECONDS = 60.0, 0.3
 _TRIES = 3
-_SETTLING = 20
+_DROP_ROUNDS = 20
 
 
 class SwapStuck(ServerError):
-    """A swap cannot be finished, for the server refuses one of its steps."""
+    """A swap cannot be finished: the server refuses one of its steps."""
 
 
-def stuck(name: str, error: ServerError) -> SwapStuck:
-    """What to tell of it, and of the way out."""
+def _stuck(name: str, error: ServerError) -> SwapStuck:
+    """Return the error for a swap of ``name`` whose step failed with ``error``."""
     return SwapStuck(
-        f"{error.message} {name!r} was being swapped, and is in the middle of that.",
+        f"{error.message} The swap of {name!r} is unfinished.",
         f"Copy or restore into it again, or drop it: monarch drop_db {name}",
     )
 
 
 class Swap:
-    """The swap of one target, whose lease the run holds."""
+    """The swap of ``target``, whose ``lease`` the run holds."""
 
     def __init__(self, target: DatabaseHandle, lease: Lease) -> None:
         self._target = target
         self._lease = lease
-        self._journal = target.database.get_collection(SWAP, codec_options=CODEC)
+        self._log = target.database.get_collection(SWAP, codec_options=CODEC)
 
     def begin(self, steps: list[SwapStep], purpose: str) -> None:
-        """Write down all ``steps``. Once this has returned, the swap will be finished whatever happens."""
+        """Write all ``steps`` into the log, then its head. From then on the swap can only be finished.
+
+        :raises LockedError: if another run holds the lease.
+        """
         run = self._lease.run
         documents = [{"_id": number, "run": run, **to_document(step)} for number, step in enumerate(steps)]
         with self._target.explained():
-            self._journal.delete_many({"_id": {"$ne": HEAD}})
+            self._log.delete_many({"_id": {"$ne": HEAD}})
             self._lease.check()
             if documents:
-                self._journal.insert_many(documents)
+                self._log.insert_many(documents)
         self._lease.check()
         self._write_head(SWAPPING, purpose, len(steps))
 
     def empty(self, purpose: str) -> None:
-        """Empty the target for a copy in place, and write down before that it is so."""
+        """Write into the log that the target is emptied for a copy in place, then empty it."""
         self._write_head(EMPTIED, purpose, 0, before=EMPTIED)
         nothing = Staging(self._target, self._lease, ())
         for step in plan_steps(self._target, nothing):
             self._lease.check()
-            step.take(self._target, self._lease.check)
+            step.apply(self._target, self._lease.check)
 
     def finish(self) -> bool:
-        """Take all steps that were written down, then forget them and what was staged.
+        """Apply all steps of the log that are left, then drop the staging and the log.
 
-        Ctrl-C does not cut it short: what was under way would go on at the server, beside what comes next.
+        Ctrl-C does not stop it: the current operation would go on at the server, beside the next command.
 
-        :return: whether it came meanwhile.
-        :raises Stuck: if the server refuses a step, as it will the next time.
+        :return: whether Ctrl-C was pressed.
+        :raises SwapStuck: if the server refuses a step and will refuse it again.
         """
-        return defer_signals(self._take_all)
+        return defer_signals(self._apply_all)
 
-    def _take_all(self) -> None:
+    def _apply_all(self) -> None:
         with self._target.explained():
-            documents = list(self._journal.find({"_id": {"$ne": HEAD}, "taken": None}).sort("_id"))
+            documents = list(self._log.find({"_id": {"$ne": HEAD}, "taken": None}).sort("_id"))
         for document in documents:
             step = from_document(document)
-            self._take(step)
+            self._apply(step)
             if step.once:
                 with self._target.explained():
-                    self._journal.update_one(
+                    self._log.update_one(
                         {"_id": document["_id"], "run": document["run"]}, {"$set": {"taken": True}}
                     )
         self._clean()
 
-    def _take(self, step: SwapStep) -> None:
-        """Take one step: again if what is there is not what it should be, later if somebody is in the way."""
+    def _apply(self, step: SwapStep) -> None:
+        """Apply one step. Repeat it if its result is wrong; wait while another operation is in the way."""
         began, tries = time.monotonic(), 0
         while True:
-            # Asked each time: what is done here without the lease is done to somebody else's copy.
+            # Renewed each time: without the lease, this would change another run's copy.
             self._lease.renew()
             tries += 1
             try:
-                step.take(self._target, self._lease.check)
+                step.apply(self._target, self._lease.check)
                 return
             except ServerError as error:
                 self.refuse_if_lost()
                 cause = error.__cause__
-                if isinstance(cause, OperationFailure) and cause.code in _IN_THE_WAY:
+                if isinstance(cause, OperationFailure) and cause.code in _CONFLICTS:
                     if time.monotonic() - began > _WAIT_SECONDS:
                         raise
-                    time.sleep(_LOOK_EVERY)
+                    time.sleep(_RETRY_SECONDS)
                 elif isinstance(cause, ConnectionFailure):
                     raise
                 elif not isinstance(error, Unequal) or tries == _TRIES:
-                    raise stuck(self._target.name, error) from error
+                    raise _stuck(self._target.name, error) from error
 
     def abandon(self, head: Document) -> None:
-        """Give up to finish it: the target is whole again only when another copy has replaced it."""
+        """Mark the swap as unfinishable: only another copy makes the target whole."""
         self._write_head(STUCK, head["purpose"], 0, before=STUCK)
 
     def give_up(self) -> None:
-        """Forget a swap of which this run has taken no step.
+        """Delete the log of a swap of which this run has applied no step.
 
-        Its head may be on its way yet. Once its steps are gone it means nothing, as `is_void` finds.
+        Its head may still be on its way to the server. Without its steps it is void; see `is_void`.
         """
         with self._target.explained():
-            self._journal.delete_many({"_id": {"$ne": HEAD}, "run": self._lease.run})
+            self._log.delete_many({"_id": {"$ne": HEAD}, "run": self._lease.run})
         head = self.head()
         if head is None:
             drop(self._target, SWAP)
@@ -136,15 +139,15 @@ class Swap:
             self.clear_head(head)
 
     def is_void(self, head: Document) -> bool:
-        """Whether ``head`` came after its swap had been given up. Otherwise all steps stay as it does."""
+        """Whether ``head`` was written after its swap had been given up, so that steps are missing."""
         if head["state"] != SWAPPING:
             return False
         with self._target.explained():
-            there = self._journal.count_documents({"_id": {"$ne": HEAD}, "run": head["run"]})
-        return there < int(head["steps"])
+            found = self._log.count_documents({"_id": {"$ne": HEAD}, "run": head["run"]})
+        return found < int(head["steps"])
 
     def clear_head(self, head: Document) -> Document | None:
-        """Take a void ``head`` back; what is left of it."""
+        """Delete a void ``head``, or write back the state before it; return the head that is left."""
         if not head.get("before"):
             drop(self._target, SWAP, writeConcern=DURABLE)
             return None
@@ -152,29 +155,29 @@ class Swap:
         return self.head()
 
     def undo(self) -> list[str]:
-        """Forget a swap that has not begun: drop what was staged, by whomever; return its names.
+        """Undo a swap that has not begun: drop the staging of every run, and return its names.
 
-        That the target has been emptied is not forgotten.
+        A head stays, which says that the target is emptied or stuck. Without one, the log is dropped too.
         """
         dropped: list[str] = []
-        for _ in range(_SETTLING):
+        for _ in range(_DROP_ROUNDS):
             found = drop_all(self._target, lambda name: name.startswith(STAGING))
             dropped += found
             if not found:
                 break
-            # A tool whose monarch was killed may still be at its last insert, and make them anew by it.
-            time.sleep(_LOOK_EVERY)
+            # A tool whose monarch was killed may still finish an insert, which creates its collection again.
+            time.sleep(_RETRY_SECONDS)
         if self.head() is None:
             drop(self._target, SWAP)
         return dropped
 
     def has_begun(self) -> bool:
-        """Whether `begin` of this run has written all down, so that there is no way back."""
+        """Whether `begin` of this run has written its head, so that the swap can only be finished."""
         head = self.head()
         return head is not None and head["state"] == SWAPPING and head["run"] == self._lease.run
 
     def head(self) -> Document | None:
-        """What is written of a swap that is not finished."""
+        """Return the head of the swap log; None if no swap is unfinished."""
         return read_head(self._target)
 
     def refuse_if_lost(self) -> None:
@@ -194,7 +197,8 @@ class Swap:
         head = self.head()
         if head is not None:
             drop_all(self._target, lambda name: name.startswith(f"{STAGING}{head['run']}."))
-            # Last, for as long as it is there the steps are taken again; and for good. Of this run alone.
+            # After the staging, because while the head exists the steps are applied again. Durably, and only
+            # the head of this run.
             self._target.command(
                 "delete",
                 SWAP,
@@ -207,7 +211,7 @@ class Swap:
 
     def _write_head(self, state: str, purpose: str, steps: int, **more: object) -> None:
         lease = self._lease
-        # What an older head says besides, such as `before`, stays true and stays there.
+        # Other fields of an older head, such as `before`, are still true and stay.
         head = {"state": state, "purpose": purpose, "run": lease.run, "fence": lease.fence, **more}
         self._target.command(
             "update",
@@ -218,14 +222,17 @@ class Swap:
 
 
 def recover(target: DatabaseHandle, lease: Lease, *, refilling: bool) -> str | None:
-    """Finish a swap that was cut off, or drop what was staged for one; see `TransferDatabase.recover`."""
+    """Finish a swap that was cut off, or drop the staging of one that had not begun.
+
+    See `TransferDatabase.recover`, and the table of states in this room.
+    """
     swap = Swap(target, lease)
     head = swap.head()
     void = head is not None and swap.is_void(head)
     if head is not None and void:
         head = swap.clear_head(head)
     if head is not None and head["state"] == SWAPPING:
-        done = f"`{head['purpose']}` was cut off in the middle of its swap, which is finished now"
+        done = f"`{head['purpose']}` was cut off during its swap; the swap is finished now"
         try:
             interrupted = swap.finish()
         except SwapStuck:
@@ -240,9 +247,8 @@ def recover(target: DatabaseHandle, lease: Lease, *, refilling: bool) -> str | N
     if head is not None and not refilling:
         raise unfinished(target.name, head)
     if head is not None:
-        return f"{target.name!r} was not whole, for `{head['purpose']}` was cut off; it is filled anew"
+        cut_off = f"{target.name!r} is incomplete, because `{head['purpose']}` was cut off"
+        return f"{cut_off}; its contents are replaced now"
     if dropped or void:
-        return (
-            f"a copy into {target.name!r} was cut off; it had changed nothing, and its leavings are dropped"
-        )
+        return f"a copy into {target.name!r} was cut off; it had changed nothing, and its staging was dropped"
     return None

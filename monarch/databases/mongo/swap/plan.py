@@ -1,7 +1,7 @@
-"""Which steps a swap takes, and in which order.
+"""Which steps a swap has, and in which order.
 
-Collections get their names first, each in a moment. What cannot be renamed, views and time series, is made
-anew last, from what is safe by then.
+Collections are renamed first, each atomically. Views and time series cannot be renamed: they are created
+last, from collections that are in place by then.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _JAVASCRIPT = "system.js"
 
 
 def plan_steps(target: DatabaseHandle, staging: Staging) -> list[SwapStep]:
-    """What must be done so that the target holds what was staged, and nothing else.
+    """Return the steps after which the target holds what was staged, and nothing else.
 
     :raises ServerError: if a staged collection was dropped.
     """
-    there = _what_is_there(target)
-    wanted = {collection.name: collection for collection in staging.collections}
+    entries = _replaced_entries(target)
+    staged_collections = {collection.name: collection for collection in staging.collections}
     uuids = staging.uuids()
     for collection in staging.collections:
         if collection.kind == "collection" and staging.names[collection.name] not in uuids:
@@ -29,35 +29,37 @@ def plan_steps(target: DatabaseHandle, staging: Staging) -> list[SwapStep]:
     clears: list[SwapStep] = []
     moves: list[SwapStep] = []
     drops: list[SwapStep] = []
-    lasts: list[SwapStep] = []
-    for name, collection in wanted.items():
+    rebuilds: list[SwapStep] = []
+    for name, collection in staged_collections.items():
         staged = staging.names[name]
         if collection.kind == "collection":
-            if there.get(name, {}).get("type") in ("view", "timeseries"):
+            if entries.get(name, {}).get("type") in ("view", "timeseries"):
                 clears.append(Clear(name))
             moves.append(Move(staged, uuids[staged], name, replace=name != _JAVASCRIPT))
         else:
-            lasts.append(_remade(collection, staged))
-            if there.get(name, {}).get("type") == "collection":
-                drops.append(Drop(name, bytes(there[name]["info"]["uuid"])))
-    for name, entry in there.items():
+            rebuilds.append(_rebuild(collection, staged))
+            if entries.get(name, {}).get("type") == "collection":
+                drops.append(Drop(name, bytes(entries[name]["info"]["uuid"])))
+    for name, entry in entries.items():
         if name == _JAVASCRIPT:
             clears.append(SetAside(name, bytes(entry["info"]["uuid"]), staging.aside))
         elif entry["type"] == "view":
-            # All of them, those that stay too: a new view must not meet an old one that it does not fit.
-            if name not in wanted or wanted[name].kind == "view":
+            # All of them, also those that the copy has: a new view may not fit an old one that it reads.
+            if name not in staged_collections or staged_collections[name].kind == "view":
                 drops.append(Discard(name, "view"))
-        elif name not in wanted:
-            gone = entry["type"] == "timeseries"
-            drops.append(Discard(name, "timeseries") if gone else Drop(name, bytes(entry["info"]["uuid"])))
-    lasts.sort(key=lambda step: isinstance(step, View))
-    return [*clears, *moves, *drops, *lasts]
+        elif name not in staged_collections:
+            is_series = entry["type"] == "timeseries"
+            drops.append(
+                Discard(name, "timeseries") if is_series else Drop(name, bytes(entry["info"]["uuid"]))
+            )
+    rebuilds.sort(key=lambda step: isinstance(step, View))
+    return [*clears, *moves, *drops, *rebuilds]
 
 
-def _what_is_there(target: DatabaseHandle) -> dict[str, Document]:
-    """What listCollections says of everything that is to be replaced.
+def _replaced_entries(target: DatabaseHandle) -> dict[str, Document]:
+    """Return the listCollections entries, by name, of everything that a swap replaces.
 
-    Buckets without their time series, which a server that died in the middle leaves, count as one.
+    Buckets without their time series, which a server leaves that died in between, count as a time series.
     """
     entries = {str(entry["name"]): entry for entry in list_entries(target)}
     for name in list(entries):
@@ -66,7 +68,7 @@ def _what_is_there(target: DatabaseHandle) -> dict[str, Document]:
     return {name: entry for name, entry in entries.items() if is_copied(name)}
 
 
-def _remade(collection: Collection, staged: str) -> SwapStep:
+def _rebuild(collection: Collection, staged: str) -> SwapStep:
     if collection.kind == "view":
         return View(collection.name, collection.options)
     return Series(collection.name, staged, collection.options, collection.indexes, collection.as_documents)

@@ -1,4 +1,4 @@
-"""Replacing what a database holds by what comes out of a dump: staged, compared, swapped in."""
+"""Replace the contents of a database by those of a source: stage, compare, swap."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ from monarch.progress import Progress
 
 @dataclass(frozen=True)
 class Replacement:
-    """The replacing of ``target``, whose ``lease`` this run holds, by means of ``engine``."""
+    """The replacement of the contents of ``target``, whose ``lease`` this run holds, with ``engine``.
+
+    ``purpose`` is the command, for other runs and for the swap log.
+    """
 
     target: DatabaseHandle
     lease: Lease
@@ -35,21 +38,24 @@ class Replacement:
     progress: Progress
     purpose: str
 
-    def run(self, dump: MongoSource, *, in_place: bool) -> tuple[CopiedCollection, ...]:
-        """Do all of it. Until the swap the target is as it was, unless it is done ``in_place``.
+    def run(self, source: MongoSource, *, in_place: bool) -> tuple[CopiedCollection, ...]:
+        """Replace the contents by those of ``source``; return its collections.
 
-        :raises ServerError: if it cannot be done; what was staged is gone then.
-        :raises RunInterrupted: on Ctrl-C or a signal in the middle of the swap, once that is finished.
+        Until the swap the target is as it was. With ``in_place`` it is emptied first.
+
+        :raises LockedError: if another run took over the lease.
+        :raises ServerError: if the replacement fails; the staging was dropped.
+        :raises RunInterrupted: on Ctrl-C or a signal during the swap, once the swap is finished.
         """
         swap = Swap(self.target, self.lease)
-        if any(BUCKETS in one.data_name for one in dump.collections) and not self._may_write_buckets():
-            dump.take_series_as_documents()
-        staging = Staging(self.target, self.lease, dump.collections)
+        if any(BUCKETS in one.data_name for one in source.collections) and not self._may_write_buckets():
+            source.take_series_as_documents()
+        staging = Staging(self.target, self.lease, source.collections)
         try:
             if in_place:
                 self.progress.phase("emptying")
                 swap.empty(self.purpose)
-            copied, steps = self._prepare(dump, staging, swap)
+            copied, steps = self._prepare(source, staging, swap)
             interrupted = self._begin(swap, steps)
         except MonarchError as error:
             self._give_up(swap, staging)
@@ -65,36 +71,36 @@ class Replacement:
         return copied
 
     def _prepare(
-        self, dump: MongoSource, staging: Staging, swap: Swap
+        self, source: MongoSource, staging: Staging, swap: Swap
     ) -> tuple[tuple[CopiedCollection, ...], list[SwapStep]]:
         """Build the copy and plan its swap."""
         try:
-            return self._build(dump, staging), plan_steps(self.target, staging)
+            return self._build(source, staging), plan_steps(self.target, staging)
         except MonarchError:
-            # The next holder of a lost lease drops this run's staging, which fails here in any way.
+            # The next holder of a lost lease drops the staging of this run. Any error may come from that.
             swap.refuse_if_lost()
             raise
 
-    def _build(self, dump: MongoSource, staging: Staging) -> tuple[CopiedCollection, ...]:
-        """Build the copy beside what is there, and see that it is one."""
+    def _build(self, source: MongoSource, staging: Staging) -> tuple[CopiedCollection, ...]:
+        """Build the copy in the staging, and compare it with the source."""
         staging.prepare()
-        tallies = self._load(dump, staging)
-        dump.check()
+        counts = self._load(source, staging)
+        source.check()
         self.progress.phase("comparing")
-        staging.compare_documents(tallies.documents())
+        staging.compare_documents(counts.documents())
         self.progress.phase("indexing")
-        staging.build_indexes(tallies.add_seconds)
+        staging.build_indexes(counts.add_seconds)
         staging.compare_indexes()
-        return tallies.copied()
+        return counts.copied()
 
     def _begin(self, swap: Swap, steps: list[SwapStep]) -> bool:
-        """Begin the swap; whether Ctrl-C came at that when there was no way back any more."""
+        """Begin the swap; return whether Ctrl-C was pressed when it could no longer be undone."""
         self.progress.phase("swapping")
         try:
             self.lease.renew()
             swap.begin(steps, self.purpose)
         except BaseException as error:
-            # Perhaps it was written, and only the answer did not come.
+            # The head may have been written even if its answer did not arrive.
             if not swap.has_begun():
                 raise
             return isinstance(error, KeyboardInterrupt)
@@ -108,59 +114,59 @@ class Replacement:
         except MonarchError as error:
             name = self.target.name
             raise type(error)(
-                f"{error.message} {name!r} was being swapped, and is in the middle of that.",
-                f"{error.hint or ''} `monarch list_migrations {name}` finishes it.".strip(),
+                f"{error.message} The swap of {name!r} is unfinished.",
+                f"{error.hint or ''} To finish it, run `monarch list_migrations {name}`.".strip(),
             ) from error
         if interrupted:
             raise RunInterrupted(
-                f"Interrupted, but by then {self.target.name!r} was being swapped: that has been finished.",
-                "It is as it should be.",
+                f"Interrupted. By then {self.target.name!r} was being swapped, and the swap was finished.",
+                "The copy is complete.",
             )
 
     def _emptied(self, error: MonarchError) -> MonarchError:
         name = self.target.name
         return type(error)(
-            f"{error.message} {name!r} is empty now, for it was to be replaced in place.",
-            f"{error.hint or ''} Do it again, or drop it: monarch drop_db {name}".strip(),
+            f"{error.message} {name!r} is empty now: it was to be replaced in place.",
+            f"{error.hint or ''} Run the command again, or drop it: monarch drop_db {name}".strip(),
         )
 
     def _give_up(self, swap: Swap, staging: Staging) -> None:
-        # Where the server is gone, the next command cleans up. Our own staging is nobody else's, with the
-        # lease or without.
+        # If the server is unreachable, the next command cleans up. The staging of this run may be dropped
+        # without the lease too, because no other run uses it.
         with suppress(MonarchError):
-            # First, or what begins the swap, if it is on its way yet, would begin one of nothing.
-            self._forget(swap)
+            # First, because a head that is still on its way would begin a swap without staging.
+            self._give_up_log(swap)
             staging.drop()
-            # What was on its way when Ctrl-C came has arrived by now.
-            self._forget(swap)
+            # A head that was on its way when Ctrl-C was pressed has arrived by now.
+            self._give_up_log(swap)
 
-    def _forget(self, swap: Swap) -> None:
-        with suppress(LockedError):  # then its next holder has
+    def _give_up_log(self, swap: Swap) -> None:
+        with suppress(LockedError):  # then the next holder has given it up
             self.lease.renew()
             swap.give_up()
 
-    def _load(self, dump: MongoSource, staging: Staging) -> Counts:
+    def _load(self, source: MongoSource, staging: Staging) -> Counts:
         rights = Rights(bypass_validation=staging.may_bypass_validation())
         destinations = staging.destinations()
-        places = staging.places()
+        targets = staging.timestamp_targets()
         timestamps = ZeroTimestamps()
-        tallies = dump.expect(dump.deed, self.progress)
+        counts = source.begin_phase(source.phase, self.progress)
         with (
-            dump.pieces(self.lease.check) as pieces,
+            source.pieces(self.lease.check) as pieces,
             self.engine.write(self.target, destinations, rights, self.lease.check) as writer,
         ):
             for piece in pieces:
                 self.lease.check()
-                tallies.count(piece)
-                if isinstance(piece, Batch) and piece.collection in places:
+                counts.count(piece)
+                if isinstance(piece, Batch) and piece.collection in targets:
                     piece = timestamps.mask(piece)
                 writer.write(piece)
             writer.finish()
-        timestamps.restore(self.target, places, bypass_validation=rights.bypass_validation)
-        return tallies
+        timestamps.restore(self.target, targets, bypass_validation=rights.bypass_validation)
+        return counts
 
     def _may_write_buckets(self) -> bool:
-        """Whether this user may write a time series as the server keeps it. Tried, with what is no bucket."""
+        """Whether this user may write the buckets of a time series. Tries it with an invalid bucket."""
         probe = f"{STAGING}{self.lease.run}.probe"
         with self.target.explained():
             try:

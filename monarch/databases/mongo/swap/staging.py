@@ -1,7 +1,7 @@
-"""Where a copy is built: collections inside the target database, under names of monarch's own.
+"""The staging of a copy: collections inside the target database, under names of monarch's own.
 
-``monarch_staging.<run>.<number>``: the number in place of the name, so that no name is too long. A name
-tells whose it is, so that the leavings of a run that was cut off are recognised.
+They are called ``monarch_staging.<run>.<number>``. A number instead of the collection's name keeps the name
+short; the run tells later runs whose staging it is.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BUILDERS = 2
 _SMALL = 1000
 _LONGEST_NAME = 255
 _OTHER_COLLATION = 167
-_TELLING = ("unique", "sparse", "hidden", "expireAfterSeconds", "partialFilterExpression")
+_COMPARED_OPTIONS = ("unique", "sparse", "hidden", "expireAfterSeconds", "partialFilterExpression")
 UNAUTHORIZED, _NAMESPACE_NOT_FOUND = 13, 26
 
 
@@ -46,39 +46,45 @@ class Staging:
         }
 
     def prepare(self) -> None:
-        """Make them all, empty: what this server or this user cannot make is found out here.
+        """Create all staged collections, empty, to find out what this server or this user cannot create.
 
-        Small ones get their indexes already: to build one later takes a tenth of a second, however few
-        the documents are.
+        Small ones get their indexes now: building an index later takes a tenth of a second even for few
+        documents.
 
-        :raises ServerError: naming the collection that cannot be made, and why.
+        :raises ServerError: if one cannot be created; it names the collection and the reason.
         """
         for collection in self.collections:
             self._lease.check()
-            self._refuse_long_name(collection)
+            self._require_short_name(collection)
             if collection.kind == "view":
-                # On what it will be on; not on what has that name in the target today.
+                # On the staged collection, not on the one that has this name in the target now.
                 on = str(collection.options["viewOn"])
                 options = {**collection.options, "viewOn": self.names.get(on, on)}
-                self._try_view(replace(collection, options=options))
+                self._require_valid_view(replace(collection, options=options))
                 continue
             create(self._target, collection, self.names[collection.name])
             if _is_small(collection):
                 create_indexes(self._target, collection, self.names[collection.name])
 
-    def _refuse_long_name(self, collection: Collection) -> None:
-        """Before anything is swapped, for in the middle of that there would be no way on."""
+    def _require_short_name(self, collection: Collection) -> None:
+        """Check the length of the name before the swap, which could not be finished with a longer one.
+
+        :raises ServerError: if the name is too long.
+        """
         name = collection.name if collection.kind != "timeseries" else BUCKETS + collection.name
         size = len(f"{self._target.environment.db_name}.{name}".encode())
         if size > _LONGEST_NAME:
             raise ServerError(
-                f"{collection.name!r} is too long a name for {self._target.name!r}: with that of its "
-                f"database it has {size} bytes, and MongoDB takes {_LONGEST_NAME}.",
+                f"{collection.name!r} is too long a name for {self._target.name!r}: with the name of its "
+                f"database it has {size} bytes, and MongoDB allows {_LONGEST_NAME}.",
                 "Give the target a database with a shorter name.",
             )
 
-    def _try_view(self, view: Collection) -> None:
-        """See that the server takes it, unless that depends on views of the target that will be gone."""
+    def _require_valid_view(self, view: Collection) -> None:
+        """Create a staged view, to see whether the server accepts it.
+
+        A collation that differs from that of a view in the target is no error: that view will be replaced.
+        """
         try:
             create(self._target, view, self.names[view.name])
         except ServerError as error:
@@ -86,10 +92,10 @@ class Staging:
             if not isinstance(cause, OperationFailure) or cause.code != _OTHER_COLLATION:
                 raise
 
-    def places(self) -> dict[str, TimestampTarget]:
-        """Where the documents of each collection are updated, by the names that their batches have.
+    def timestamp_targets(self) -> dict[str, TimestampTarget]:
+        """Return where empty timestamps are restored, by the collection names of the batches.
 
-        Those of a time series that are taken as they are, empty timestamps and all, are not among them.
+        Time series that are copied as documents are left out: they accept empty timestamps.
         """
         return {
             collection.data_name: TimestampTarget(
@@ -100,7 +106,7 @@ class Staging:
         }
 
     def destinations(self) -> dict[str, Destination]:
-        """Where the documents of each collection go, by the names that their batches have."""
+        """Return where the documents of each collection go, by the collection names of the batches."""
         return {
             collection.data_name: Destination(
                 self.data_name(collection), ordered=bool(collection.options.get("capped"))
@@ -110,12 +116,12 @@ class Staging:
         }
 
     def data_name(self, collection: Collection) -> str:
-        """Where the documents of ``collection`` lie while it is staged."""
+        """Return the collection that holds the documents of ``collection`` while it is staged."""
         staged = self.names[collection.name]
         return BUCKETS + staged if collection.data_name.startswith(BUCKETS) else staged
 
     def may_bypass_validation(self) -> bool:
-        """Whether this user may write documents that a validator refuses. Tried, with no document."""
+        """Whether this user may write documents that a validator refuses. Tries it without a document."""
         with self._target.explained():
             try:
                 self._target.database.command(
@@ -131,9 +137,9 @@ class Staging:
         return True
 
     def build_indexes(self, built: Callable[[Collection, float], None]) -> None:
-        """Build all indexes that are not there yet, those of a collection in a single command.
+        """Build the indexes that `prepare` has not built, with one command for each collection.
 
-        ``built`` hears of each collection and the seconds it took.
+        ``built`` is called with each collection and the seconds that it took.
         """
         with ThreadPoolExecutor(_BUILDERS) as pool:
             todo = [one for one in self.collections if secondary(one) and not _is_small(one)]
@@ -141,9 +147,9 @@ class Staging:
                 for collection, seconds in zip(todo, pool.map(self._build, todo), strict=True):
                     built(collection, seconds)
             except BaseException:
-                # Those that wait must not begin; those that are being built end with their collections.
+                # Waiting builds must not begin; dropping their collections ends those that run.
                 pool.shutdown(wait=False, cancel_futures=True)
-                with suppress(MonarchError):  # what went wrong first is to be told
+                with suppress(MonarchError):  # the first error is reported
                     self.drop()
                 raise
 
@@ -154,11 +160,11 @@ class Staging:
         return time.monotonic() - began
 
     def compare_documents(self, counts: Mapping[str, int]) -> None:
-        """Compare the number of documents that are there with that of those that came, by ``counts``.
+        """Compare the number of staged documents with ``counts``, those that were read.
 
-        To be done before an index lets documents expire.
+        Must run before an index lets documents expire.
 
-        :raises ServerError: naming what differs.
+        :raises ServerError: if they differ; it names the collection.
         """
         for collection in self.collections:
             if collection.kind != "view":
@@ -166,22 +172,22 @@ class Staging:
                 self._compare_count(collection, counts.get(collection.data_name, 0))
 
     def compare_indexes(self) -> None:
-        """Compare the indexes that are there with those that are wanted.
+        """Compare the staged indexes with those of the source.
 
-        :raises ServerError: naming what differs.
+        :raises ServerError: if they differ; it names the collection and its indexes.
         """
         for collection in self.collections:
             if collection.kind == "view":
                 continue
             self._lease.check()
-            there = _shapes(read_indexes(self._target, self.names[collection.name]))
-            wanted = _shapes(collection.indexes)
-            wrong = [name for name in {**there, **wanted} if there.get(name) != wanted.get(name)]
+            found = _shapes(read_indexes(self._target, self.names[collection.name]))
+            expected = _shapes(collection.indexes)
+            wrong = [name for name in {**found, **expected} if found.get(name) != expected.get(name)]
             if wrong:
                 raise self._differs(collection, f"other indexes: {', '.join(wrong)[:200]}")
 
     def uuids(self) -> dict[str, bytes]:
-        """The staged collections that the server knows, each with what identifies it under any name."""
+        """Return the UUIDs of the staged collections, by name; a UUID stays the same under any name."""
         return {
             str(entry["name"]): bytes(entry["info"]["uuid"])
             for entry in list_entries(self._target)
@@ -196,27 +202,27 @@ class Staging:
         )
 
     def drop(self) -> None:
-        """Drop what is left of them."""
+        """Drop the staged collections that are left."""
         drop_all(self._target, lambda name: name.startswith(self._prefix))
 
     def _compare_count(self, collection: Collection, came: int) -> None:
         data = self._target.database[self.data_name(collection)]
         with self._target.explained():
             if collection.kind == "timeseries" and collection.as_documents:
-                there = data.count_documents({})
+                found = data.count_documents({})
             else:
-                there = data.estimated_document_count()
-            if there != came:  # the quick count may be wrong, say on a cluster
-                there = data.count_documents({})
-        # Where the collection itself lets documents go, old or too many, some may be gone already.
-        goes = {"expireAfterSeconds", "capped"} & set(collection.options)
-        if there > came or (there < came and not goes):
-            raise self._differs(collection, f"{there:,} documents in place of {came:,}")
+                found = data.estimated_document_count()
+            if found != came:  # the quick count may be wrong, for example on a cluster
+                found = data.count_documents({})
+        # A capped collection and one whose documents expire may have dropped some already.
+        may_shrink = {"expireAfterSeconds", "capped"} & set(collection.options)
+        if found > came or (found < came and not may_shrink):
+            raise self._differs(collection, f"{found:,} documents instead of {came:,}")
 
     def _differs(self, collection: Collection, what: str) -> ServerError:
         return ServerError(
             f"The copy of {collection.name!r} has {what}. Nothing of {self._target.name!r} was changed.",
-            "Does somebody else write there? Try again, or with the other --engine.",
+            "Make sure that nothing else writes to the target. Then try again, or use another --engine.",
         )
 
 
@@ -227,12 +233,12 @@ def _is_small(collection: Collection) -> bool:
 
 
 def create(target: DatabaseHandle, collection: Collection, name: str) -> None:
-    """Make an empty ``collection`` called ``name``, without its indexes but that of ``_id``.
+    """Create an empty ``collection`` called ``name``, with no other index than that of ``_id``.
 
-    :raises ServerError: naming it, in the server's words, if this server or this user cannot.
+    :raises ServerError: if this server or this user cannot; it names the collection and quotes the server.
     """
     options = dict(collection.options)
-    options.pop("autoIndexId", None)  # old, says what is so anyway, and does not go with idIndex
+    options.pop("autoIndexId", None)  # old, the default anyway, and not allowed beside idIndex
     id_index = next((dict(index) for index in collection.indexes if index["name"] == "_id_"), None)
     if id_index is not None and collection.kind == "collection" and not options.get("clusteredIndex"):
         options["idIndex"] = id_index
@@ -245,26 +251,27 @@ def create(target: DatabaseHandle, collection: Collection, name: str) -> None:
             words = " ".join(str(error).partition(", full error:")[0].split())
             what = f"{collection.kind} {collection.name!r}"
             raise ServerError(
-                f"MongoDB of {target.name!r} does not take the {what}: {words}",
-                "Is it older than the one it comes from, or set to an older feature version?",
+                f"MongoDB of {target.name!r} does not accept the {what}: {words}",
+                "Check whether it is older than the source's server, or has an older feature version.",
             ) from error
 
 
 def secondary(collection: Collection) -> list[Mapping[str, Any]]:
-    """The indexes of ``collection`` that do not come with it."""
+    """Return the indexes of ``collection`` that the server does not create with it."""
     return [index for index in collection.indexes if index["name"] != "_id_" and not index.get("clustered")]
 
 
 def create_indexes(target: DatabaseHandle, collection: Collection, name: str) -> None:
-    """Build the indexes of ``collection`` on the one called ``name``.
+    """Build the indexes of ``collection`` on the collection called ``name``.
 
-    :raises ServerError: naming it, in the server's words, if that does not go.
+    :raises DuplicateKey: if the documents have duplicate keys.
+    :raises ServerError: if they cannot be built; it names the collection and quotes the server.
     """
     indexes = secondary(collection)
     if not indexes:
         return
     if "collation" in collection.options:
-        # Said of none, an index would get that of its collection.
+        # Without a collation of its own, an index would get that of its collection.
         indexes = [{"collation": {"locale": "simple"}, **index} for index in indexes]
     with target.explained():
         try:
@@ -279,12 +286,12 @@ def create_indexes(target: DatabaseHandle, collection: Collection, name: str) ->
 
 
 def drop_all(target: DatabaseHandle, which: Callable[[str], bool]) -> list[str]:
-    """Drop every collection whose name ``which`` wants, and return them.
+    """Drop every collection whose name ``which`` accepts, and return their names.
 
-    Of a time series that a dying server has made or dropped in part, its buckets too.
+    Buckets without their time series, which a server leaves that died in between, are dropped too.
     """
     dropped: list[str] = []
-    # A tool whose monarch was killed may still finish an insert, and make its collection anew by it.
+    # A tool whose monarch was killed may still finish an insert, which creates its collection again.
     for _ in range(3):
         names = dict.fromkeys(str(entry["name"]).removeprefix(BUCKETS) for entry in list_entries(target))
         found = [name for name in names if which(name)]
@@ -297,9 +304,9 @@ def drop_all(target: DatabaseHandle, which: Callable[[str], bool]) -> list[str]:
 
 
 def drop(target: DatabaseHandle, name: str, **arguments: Any) -> None:
-    """Drop a collection, view or time series; that it is not there is fine.
+    """Drop a collection, view or time series; it need not exist.
 
-    Where there are only buckets of that name, which a server that died in the middle leaves, they go.
+    Buckets without their time series, which a server leaves that died in between, are dropped too.
     """
     with target.explained():
         try:
@@ -310,12 +317,12 @@ def drop(target: DatabaseHandle, name: str, **arguments: Any) -> None:
 
 
 def _shapes(indexes: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What of each index must be the same; the rest another version may write in another way."""
+    """Return what must be equal of each index, by name. Server versions write the rest differently."""
     return {
         str(index["name"]): {
-            "key": list(index["key"].items()),  # their order counts
-            # Some servers write down that an index is not unique, others say nothing.
-            **{word: None if index.get(word) is False else index.get(word) for word in _TELLING},
+            "key": list(index["key"].items()),  # in their order
+            # Some servers store that an index is not unique, others store nothing.
+            **{word: None if index.get(word) is False else index.get(word) for word in _COMPARED_OPTIONS},
         }
         for index in indexes
         if not index.get("clustered")

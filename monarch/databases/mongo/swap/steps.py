@@ -1,7 +1,7 @@
-"""What a swap does, step by step, each as it is written down before the first one is taken.
+"""The steps of a swap, which are written into the swap log before the first one is applied.
 
-Every step can be taken again without harm, from the first one on, however often a swap is cut off: it
-looks at what is there, and does what is left of it.
+Every step can be applied again, however often a swap is cut off: it looks at the target first, and does only
+what is left to do.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ from monarch.errors import ServerError
 
 
 class Unequal(ServerError):
-    """A step has been taken, and what is there is not what was staged; taken again, it may be."""
+    """A step was applied, and the result is not what was staged. Applying it again may fix that."""
 
 
 class SwapStep(ABC):
-    """One step; a frozen dataclass, so that it can be written down."""
+    """One step of a swap; a frozen dataclass, so that the swap log can store it."""
 
     kind: ClassVar[str]
-    # Whether it is written down when it has been taken, since taking it again would undo what came after.
+    # Whether the log marks it as applied, because applying it again would undo later changes.
     once: ClassVar[bool] = False
 
     @abstractmethod
-    def take(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
-        """Do what is left to do of it, with a ``check`` right before each thing that is done.
+    def apply(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
+        """Do what is left of the step, and call ``check`` right before each change.
 
-        :raises ServerError: if that does not go.
+        :raises ServerError: if the server refuses it.
         """
 
 
 @dataclass(frozen=True)
 class Clear(SwapStep):
-    """Drop the view or time series whose name a collection is to get: a rename would not replace it."""
+    """Drop the view or time series whose name a collection gets: a rename would not replace it."""
 
     kind = "clear"
     name: str
 
-    def take(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
+    def apply(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
         entry = find(target, self.name)
-        # Without an entry there may be buckets, of a time series that a dying server has dropped in part;
-        # the collection that gets its name would be hidden by them.
+        # Without an entry there may be buckets, if the server died while it dropped a time series. They
+        # would hide the collection that gets its name.
         if entry is None or entry.get("type") in ("view", "timeseries"):
             check()
             drop(target, self.name)
@@ -69,7 +69,7 @@ class SetAside(SwapStep):
     uuid: bytes
     aside: str
 
-    def take(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
+    def apply(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
         if _uuid(target, self.name) == self.uuid:
             check()
             rename(target, self.name, self.aside, replace=False)
@@ -77,7 +77,7 @@ class SetAside(SwapStep):
 
 @dataclass(frozen=True)
 class Move(SwapStep):
-    """Give the staged collection its name, in place of what has it now."""
+    """Rename the staged collection, and replace the collection that has its name now."""
 
     kind = "move"
     staged: str
@@ -85,26 +85,26 @@ class Move(SwapStep):
     name: str
     replace: bool
 
-    def take(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
+    def apply(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
         if _uuid(target, self.staged) == self.uuid:
             check()
             rename(target, self.staged, self.name, replace=self.replace)
         elif _uuid(target, self.name) != self.uuid:
             raise ServerError(
-                f"The copy of {self.name!r} in {target.name!r} has gone before it got its name.",
-                f"Somebody has dropped it: `monarch drop_db {target.name}`, then copy again.",
+                f"The staged copy of {self.name!r} in {target.name!r} was dropped during the swap.",
+                f"Copy again, or drop the database: monarch drop_db {target.name}",
             )
 
 
 @dataclass(frozen=True)
 class Drop(SwapStep):
-    """Drop a collection that the source does not have; not one of that name that came meanwhile."""
+    """Drop a collection that the source does not have, unless it was created anew meanwhile."""
 
     kind = "drop"
     name: str
     uuid: bytes
 
-    def take(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
+    def apply(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
         if _uuid(target, self.name) == self.uuid:
             check()
             drop(target, self.name)
@@ -112,15 +112,15 @@ class Drop(SwapStep):
 
 @dataclass(frozen=True)
 class Discard(SwapStep):
-    """Drop a view or time series of the target's, whichever ``was`` says; not another of its name."""
+    """Drop a view or time series of the target. ``was`` is which; anything else of its name stays."""
 
     kind = "discard"
     name: str
     was: str
 
-    def take(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
+    def apply(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
         entry = find(target, self.name)
-        # None too: of a time series there may be nothing left but its buckets.
+        # Without an entry too: only the buckets of a time series may be left.
         if entry is None or entry.get("type") == self.was:
             check()
             drop(target, self.name)
@@ -128,7 +128,7 @@ class Discard(SwapStep):
 
 @dataclass(frozen=True)
 class Series(SwapStep):
-    """Make a time series anew and fill it from the staged one; once begun, from the beginning."""
+    """Create a time series and fill it from the staged one; after an interruption, from the beginning."""
 
     kind = "series"
     once = True
@@ -138,9 +138,9 @@ class Series(SwapStep):
     indexes: tuple[Mapping[str, Any], ...]
     as_documents: bool
 
-    def take(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
+    def apply(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
         if find(target, self.staged) is None:
-            return  # dropped by what comes after all steps, so they have all been taken
+            return  # the staging is dropped after all steps have been applied
         check()
         drop(target, self.name)
         series = Collection(
@@ -155,7 +155,7 @@ class Series(SwapStep):
             for payload in cursor:
                 check()
                 batch = Batch(data, cast(bytes, payload), measure_documents(cast(bytes, payload), 0)[1])
-                # People's documents are taken by a time series as they are, its buckets are not.
+                # A time series accepts empty timestamps in documents, but not in buckets.
                 insert_raw(target, batch if self.as_documents else timestamps.mask(batch))
         check()
         meta = self.options["timeseries"].get("metaField")
@@ -165,27 +165,27 @@ class Series(SwapStep):
         create_indexes(target, series, self.name)
 
     def _compare(self, target: DatabaseHandle, staged: str, data: str) -> None:
-        """An insert of a run that was cut off may have come late, and into this one."""
+        """Compare the documents: a late insert of a run that was cut off may have been added."""
         with target.explained():
-            wanted = target.database[staged].count_documents({})
-            there = target.database[data].count_documents({})
-        # Where the series itself lets documents expire, some may be gone already.
-        if there > wanted or (there < wanted and "expireAfterSeconds" not in self.options):
+            expected = target.database[staged].count_documents({})
+            found = target.database[data].count_documents({})
+        # If documents expire, some may be gone already.
+        if found > expected or (found < expected and "expireAfterSeconds" not in self.options):
             raise Unequal(
-                f"{self.name!r} of {target.name!r} has {there:,} documents in place of {wanted:,}.",
-                f"`monarch list_migrations {target.name}` tries once more.",
+                f"{self.name!r} of {target.name!r} has {found:,} documents instead of {expected:,}.",
+                f"To try again, run `monarch list_migrations {target.name}`.",
             )
 
 
 @dataclass(frozen=True)
 class View(SwapStep):
-    """Make a view, in place of the one that has its name now."""
+    """Create a view, and replace the one that has its name now."""
 
     kind = "view"
     name: str
     options: Mapping[str, Any]
 
-    def take(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
+    def apply(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
         check()
         drop(target, self.name)
         check()
@@ -203,25 +203,25 @@ def to_document(step: SwapStep) -> Document:
     Its details are BSON in one value: options of collections hold names and values that not every server
     accepts in a document.
     """
-    remembered = {field.name: getattr(step, field.name) for field in fields(step)}  # type: ignore[arg-type]
-    return {"step": step.kind, "details": Binary(bson.encode(remembered, codec_options=CODEC))}
+    details = {field.name: getattr(step, field.name) for field in fields(step)}  # type: ignore[arg-type]
+    return {"step": step.kind, "details": Binary(bson.encode(details, codec_options=CODEC))}
 
 
 def from_document(document: Mapping[str, Any]) -> SwapStep:
-    """The step that was written down as ``document``."""
-    remembered = bson.decode(document["details"], CODEC)
-    if "indexes" in remembered:
-        remembered["indexes"] = tuple(remembered["indexes"])
-    return KINDS[document["step"]](**remembered)
+    """Return the step that the swap log stores as ``document``."""
+    details = bson.decode(document["details"], CODEC)
+    if "indexes" in details:
+        details["indexes"] = tuple(details["indexes"])
+    return KINDS[document["step"]](**details)
 
 
 def find(target: DatabaseHandle, name: str) -> Document | None:
-    """What listCollections says of ``name``."""
+    """Return the listCollections entry of ``name``; None if there is none."""
     return next(iter(list_entries(target, name)), None)
 
 
 def rename(target: DatabaseHandle, name: str, new_name: str, *, replace: bool) -> None:
-    """Rename a collection, in one moment; with ``replace`` what had ``new_name`` is dropped in the same."""
+    """Rename a collection atomically; with ``replace``, the collection called ``new_name`` is dropped."""
     database = target.environment.db_name
     with target.explained():
         target.database.client.admin.command(

@@ -32,7 +32,7 @@ from tests.support.servers.mongod import Server
 class Archived(MongoSource):
     """What an archive holds, whoever wrote it, as something to be read once into a database."""
 
-    deed = "restoring"
+    phase = "restoring"
 
     def __init__(self, archive: bytes) -> None:
         self._reader = ArchiveReader(io.BytesIO(archive))

@@ -222,7 +222,7 @@ def test_documents_that_do_not_arrive_are_found_missing(small: Small) -> None:
         staged = next(name for name in names if name.startswith("monarch_staging.") and name.endswith(".0"))
         small.target[staged].delete_one({})
 
-    with pytest.raises(ServerError, match=r"The copy of 'dogs' has 9 documents in place of 10"):
+    with pytest.raises(ServerError, match=r"The copy of 'dogs' has 9 documents instead of 10"):
         small.copy(progress=Meddling("comparing", steal))
     small.assert_old()
 

@@ -1,4 +1,4 @@
-"""What mongodump writes into a folder, zipped as monarch 0.1 did, and restored; and what of it is refused."""
+"""Folders of mongodump, zipped as monarch 0.1 did: they are restored, or refused in words."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ONE = bson.encode({"_id": 1, "name": "Ann"})
 
 
 def read(zipped: bytes) -> tuple[tuple[Collection, ...], dict[str, bytes]]:
-    """All that it holds, once it has been verified."""
+    """All that it holds, after it was verified."""
     archive = open_files("mongo", opened(zipped))
     assert isinstance(archive, MongoFolderSource)
     archive.read_through(SILENT)
@@ -54,7 +54,7 @@ def read(zipped: bytes) -> tuple[tuple[Collection, ...], dict[str, bytes]]:
 
 
 def refused(files: Mapping[str, bytes | str]) -> str:
-    """What is said of them, in one line."""
+    """Return the message with which they are refused."""
     with pytest.raises(DamagedError) as raised:
         read(packed(files))
     assert "\n" not in raised.value.message
@@ -111,7 +111,7 @@ def test_everything_is_equal_afterwards(
 
 
 def test_a_time_series_in_its_buckets(kept: Kept, server: Server) -> None:
-    """As mongodump writes one since 100.4: under another name than what is said of it."""
+    """mongodump 100.4 and newer name the file of the buckets differently from their metadata."""
     with scratch(server) as source:
         source.create_collection("weather", timeseries={"timeField": "at", "metaField": "where"})
         source["weather"].insert_many([{"_id": n, "at": DAY, "where": n % 3} for n in range(50)])
@@ -127,7 +127,7 @@ def test_a_time_series_in_its_buckets(kept: Kept, server: Server) -> None:
         assert_equal(without_indexes(describe(source)), without_indexes(describe(kept.target)))
         del files["weather.metadata.json"]
         message = kept.refused(files, BrokenBackup)
-    assert "'system.buckets.weather.bson' is of a time series of which nothing else is there" in message
+    assert "'system.buckets.weather.bson' belongs to a time series whose other files are missing" in message
 
 
 def without_indexes(described: Description) -> Description:
@@ -160,7 +160,7 @@ def test_what_belongs_to_the_server_is_left_out(kept: Kept) -> None:
 
 
 def test_documents_without_metadata(kept: Kept) -> None:
-    """Before 2.2 the indexes stood only in a collection of the server's."""
+    """Before 2.2 the indexes were only in a collection of the server."""
     listed = [
         {"v": 1, "key": {"_id": 1}, "ns": "app.users", "name": "_id_"},
         {"v": 1, "key": {"name": True}, "ns": "app.users", "name": "name_true", "unique": True},
@@ -184,7 +184,7 @@ def test_documents_without_metadata(kept: Kept) -> None:
 
 
 def test_views(kept: Kept) -> None:
-    """Of 3.4: they have no documents, and stand in no order."""
+    """Views of 3.4: they have no documents, and no order."""
     pipeline = '[{"$match":{"n":{"$gt":{"$numberLong":"1"}},"t":{"$in":[{"$regex":"^b","$options":"i"}]}}}]'
     files = of("users", indexed(), {"_id": 1, "n": 1, "t": "B"}, {"_id": 2, "n": 2, "t": "B"})
     files |= {
@@ -203,7 +203,7 @@ def test_views(kept: Kept) -> None:
 
 
 def test_a_capped_collection_keeps_its_order_and_its_limits(kept: Kept) -> None:
-    """Also one without an index of ``_id``, whose documents need not have one."""
+    """Also a collection without an index of ``_id``, whose documents need no ``_id``."""
     those = [{"n": n} if n % 2 else {"_id": -n, "n": n} for n in range(20)]
     metadata = '{"options":{"create":"log","capped":true,"size":4096,"max":20,"autoIndexId":false}}'
     kept.restore(of("log", metadata, *those))
@@ -245,13 +245,13 @@ NONSENSE = {
 @pytest.mark.parametrize("metadata", NONSENSE, ids=lambda text: text[:30])
 def test_metadata_of_nonsense(metadata: str) -> None:
     said = refused(of("users", metadata, {"_id": 1}))
-    assert said.startswith("'users.metadata.json' says nothing sensible: ")
+    assert said.startswith("'users.metadata.json' is not valid metadata: ")
     assert NONSENSE[metadata] in said
 
 
 def test_metadata_that_is_no_text() -> None:
     said = refused({"users.bson": b"", "users.metadata.json": b'{"options":{"a":"\xff"}}'})
-    assert said.startswith("'users.metadata.json' says nothing sensible: 'utf-8' codec can't decode")
+    assert said.startswith("'users.metadata.json' is not valid metadata: 'utf-8' codec can't decode")
 
 
 @pytest.mark.parametrize(
@@ -287,11 +287,11 @@ def test_a_servers_own_list_of_indexes_that_cannot_be_read(content: bytes) -> No
 def test_nothing_of_mongodump() -> None:
     others: Files = {"a.json": b"", "users.bson.gz": b"", "b": b""}
     for files in ({}, others):
-        assert refused(files) == "It holds no files of mongodump's, whose names end in .bson."
+        assert refused(files) == "It holds no .bson files of mongodump."
 
 
 def test_documents_that_are_missing() -> None:
-    """Every mongodump writes a file of them, be it empty; so one that is not there has gone."""
+    """Every mongodump writes a file of documents, even an empty one: if there is none, it was lost."""
     said = refused({"users.metadata.json": indexed(), "dogs.bson": b""})
     assert said == "'users.bson' is missing, with the documents of 'users'."
 
@@ -304,20 +304,20 @@ def test_documents_that_are_missing() -> None:
     ],
 )  # fmt: skip
 def test_a_name_that_no_collection_can_have(name: str | None, said: str | None) -> None:
-    """A server would refuse it in the middle of a swap, and some would overwrite what is not theirs."""
+    """A server would refuse the name during the swap, or the collection would overwrite another."""
     metadata = f'{{"collectionName":"{said}"}}' if said else "{}"
     said_of_it = refused(of("users" if name is None else name, metadata))
-    assert re.search(r"holds '.*', and no collection can be called so\.$", said_of_it)
+    assert re.search(r"holds '.*', which is not a valid name of a collection\.$", said_of_it)
 
 
 def test_two_collections_of_one_name() -> None:
     files = {**of("a", '{"collectionName":"c"}'), **of("b", '{"collectionName":"c"}')}
-    assert refused(files) == "It holds two collections of one name."
+    assert refused(files) == "It holds two collections of the same name."
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not re.search(r"/|^\\|^C:", name)])
 def test_names_of_files_as_they_were(name: str) -> None:
-    """Until 4.2 a file was called as its collection; since then some are not, but say how that is called."""
+    """Until 4.2 a file had the name of its collection; since then the metadata may have another one."""
     ((collection,), found) = read(packed(of(name, indexed(), {"_id": 1})))
     assert (collection.name, list(found)) == (name, [name])
     ((collection,), found) = read(packed(of("%24", '{"collectionName":"a/b%"}', {"_id": 1})))
@@ -325,7 +325,7 @@ def test_names_of_files_as_they_were(name: str) -> None:
 
 
 def test_bytes_of_a_zip_that_were_changed() -> None:
-    """Found, or what comes out is the same: no collection, option or index may be gone or be another."""
+    """A change is found, or has no effect: no collection, option or index is lost or different."""
     files = of("users", indexed('{"v":1,"key":{"a":1},"name":"a_1"}'), {"_id": 1}, {"_id": 2})
     files |= {"bare.bson": b"", "né.bson": ONE, "system.users.bson": ONE, "né.metadata.json": indexed()}
     data = packed(files)
@@ -356,7 +356,7 @@ def test_nothing_is_changed_by_what_is_damaged(kept: Kept) -> None:
     spoiled = bytearray(packed(good, method=zipfile.ZIP_STORED))
     spoiled[spoiled.index(bson.encode({"_id": 1})) + 9] ^= 1
     for what, said in (
-        ({**good, "dogs.metadata.json": "{"}, "'dogs.metadata.json' says nothing sensible: "),
+        ({**good, "dogs.metadata.json": "{"}, "'dogs.metadata.json' is not valid metadata: "),
         ({**good, "zebras.bson": ONE + ONE[:9]}, "'zebras.bson' is cut off"),
         ({**good, "dogs.metadata.json": "{}"}, "'dogs.bson' is missing, with the documents of 'dogs'."),
         (packed(good)[:-1], "It is no zip file, or a damaged one (File is not a zip file)."),
@@ -374,11 +374,11 @@ def test_nothing_is_changed_by_what_the_server_refuses(kept: Kept) -> None:
     unique = '{"v":1,"key":{"a":1},"name":"i","unique":true}'
     haystack = '{"v":1,"key":{"at":"geoHaystack","kind":1},"bucketSize":1,"name":"i"}'
     for files, said in (
-        (of("a", '{"options":{"capped":true}}'), "does not take the collection 'a': .*'size'"),
-        (of("a", '{"options":{"validator":{"$no":1}}}'), "does not take the collection 'a': .*\\$no"),
+        (of("a", '{"options":{"capped":true}}'), "does not accept the collection 'a': .*'size'"),
+        (of("a", '{"options":{"validator":{"$no":1}}}'), "does not accept the collection 'a': .*\\$no"),
         (
             {"v.metadata.json": '{"options":{"viewOn":"a","pipeline":[{"$no":1}]}}'},
-            "does not take the view 'v': .*\\$no",
+            "does not accept the view 'v': .*\\$no",
         ),
         (of("a", indexed(unique), *twice), "refused a document of 'a': E11000"),
         (of("a", indexed('{"v":1,"key":{"a..b":1},"name":"i"}')), "the indexes of 'a': .*an empty field"),
@@ -404,5 +404,5 @@ def test_nothing_is_changed_by_what_the_server_refuses(kept: Kept) -> None:
     ids=str,
 )
 def test_what_a_server_would_refuse_in_the_middle_of_a_swap(kept: Kept, files: Files) -> None:
-    """Then there would be no way back; so it is found before."""
+    """The swap could not be finished, so this is found before it begins."""
     kept.refused(files, BrokenBackup)

@@ -1,4 +1,4 @@
-"""What somebody found who tried to lose data by a copy: each case as it was found."""
+"""Cases in which a copy once lost data, or could have, as they were found."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def make_series(small: Small, documents: int) -> None:
 
 
 @pytest.mark.parametrize("delay", counts.sample([0.0, 0.3, 0.6], 1))
-def test_ctrl_c_while_a_time_series_is_filled_counts_it_once(
+def test_ctrl_c_while_a_time_series_is_filled_leaves_no_duplicates(
     small: Small, plain_users: Folder, delay: float
 ) -> None:
     make_series(small, 30_000)
@@ -78,9 +78,9 @@ def test_ctrl_c_while_a_time_series_is_filled_counts_it_once(
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode in (0, 130), said
-    # Right at its beginning the swap may still be taken back.
-    taken_back = "'other' is as it was" in said
-    assert small.target.weather.count_documents({}) == (0 if taken_back else 30_000)
+    # At its very beginning the swap can still be undone.
+    undone = "'other' is as it was" in said
+    assert small.target.weather.count_documents({}) == (0 if undone else 30_000)
     assert small.target.monarch_swap.find_one() is None
 
 
@@ -110,7 +110,7 @@ def series(small: Small, endpoint: DatabaseHandle, lease: MongoLease) -> Series:
     return step
 
 
-def test_a_late_insert_of_a_run_that_was_cut_off_is_found_and_the_series_made_anew(small: Small) -> None:
+def test_a_late_insert_of_a_run_that_was_cut_off_is_found_and_the_series_filled_again(small: Small) -> None:
     make_series(small, 100)
     with held(small) as (endpoint, lease):
         step = series(small, endpoint, lease)
@@ -121,9 +121,9 @@ def test_a_late_insert_of_a_run_that_was_cut_off_is_found_and_the_series_made_an
             if len(checks) == 3:  # after it was dropped, and after it was made
                 small.target.weather.insert_one({"t": datetime(2014, 5, 29), "m": 1})
 
-        with pytest.raises(ServerError, match="'weather' of 'other' has 101 documents in place of 100"):
-            step.take(endpoint, late)
-        step.take(endpoint, late)
+        with pytest.raises(ServerError, match="'weather' of 'other' has 101 documents instead of 100"):
+            step.apply(endpoint, late)
+        step.apply(endpoint, late)
         assert small.target.weather.count_documents({}) == 100
 
 
@@ -136,7 +136,7 @@ def test_a_run_that_has_lost_its_lease_stops_within_a_series(small: Small) -> No
             raise LockedError("lost")
 
         with pytest.raises(LockedError):
-            step.take(endpoint, lost)
+            step.apply(endpoint, lost)
         assert small.target.weather.count_documents({}) == 0
 
 
@@ -154,7 +154,7 @@ def test_empty_timestamps_in_time_series(small: Small, plain_users: Folder, righ
     assert small.target.weather.count_documents({"where": EMPTY, "v": EMPTY}) == 1
 
 
-def test_an_empty_timestamp_that_a_validator_refuses_is_no_success(small: Small, plain_users: Folder) -> None:
+def test_a_copy_fails_if_a_validator_refuses_an_empty_timestamp(small: Small, plain_users: Folder) -> None:
     keep(small.source, "strict", {"_id": 1, "at": EMPTY})
     small.source.command("collMod", "strict", validator={"at": {"$gt": EMPTY}})
     ran = plain_users.monarch("copy_db", "one:other", "--yes", "--engine", "native")
@@ -163,7 +163,7 @@ def test_an_empty_timestamp_that_a_validator_refuses_is_no_success(small: Small,
     small.assert_old()
 
 
-def test_a_time_series_that_is_replaced_while_it_is_read(small: Small) -> None:
+def test_a_copy_fails_if_a_time_series_is_replaced_while_it_is_read(small: Small) -> None:
     make_series(small, 100)
 
     def exchange() -> None:
@@ -175,7 +175,7 @@ def test_a_time_series_that_is_replaced_while_it_is_read(small: Small) -> None:
     small.assert_old()
 
 
-def test_a_source_that_is_swapped_itself_while_it_is_read(small: Small) -> None:
+def test_a_copy_fails_if_its_source_is_swapped_while_it_is_read(small: Small) -> None:
     def begin() -> None:
         small.source.monarch_swap.insert_one({"_id": "head", "state": "swapping", "purpose": "copy_db a:one"})
 
@@ -185,7 +185,7 @@ def test_a_source_that_is_swapped_itself_while_it_is_read(small: Small) -> None:
     small.assert_old()
 
 
-def test_views_the_other_way_round(small: Small) -> None:
+def test_views_that_reversed_their_order(small: Small) -> None:
     small.source.create_collection("v2", viewOn="users", pipeline=[])
     small.source.create_collection("v1", viewOn="v2", pipeline=[])
     small.target.create_collection("v1", viewOn="users", pipeline=[])
@@ -218,7 +218,7 @@ def test_a_name_too_long_for_the_target(small: Small) -> None:
         client.drop_database(longer.name)
 
 
-def test_dates_that_python_has_not_stand_in_options(small: Small, tmp_path: Path) -> None:
+def test_options_with_dates_that_python_cannot_represent(small: Small, tmp_path: Path) -> None:
     late = DatetimeMS(300_000_000_000_000)
     for database in (small.source, small.target):
         database.create_collection("late", validator={"at": {"$lt": late}})
@@ -230,7 +230,7 @@ def test_dates_that_python_has_not_stand_in_options(small: Small, tmp_path: Path
     assert folder.monarch("drop_db", "other", "--yes").code == 0
 
 
-def test_a_document_that_came_twice(small: Small) -> None:
+def test_a_copy_fails_if_a_document_comes_twice(small: Small) -> None:
     def insert() -> None:
         names = small.target.list_collection_names()
         name = next(name for name in names if name.startswith("monarch_staging.") and name.endswith(".1"))
@@ -242,7 +242,7 @@ def test_a_document_that_came_twice(small: Small) -> None:
     small.assert_old()
 
 
-def test_a_capped_collection_may_have_let_some_go(small: Small) -> None:
+def test_a_capped_collection_may_have_dropped_documents(small: Small) -> None:
     small.source.create_collection("log", capped=True, size=1_000_000)
     small.source.log.insert_many({"text": "x" * 100} for _ in range(1000))
 
@@ -295,13 +295,13 @@ def test_a_staged_collection_that_somebody_dropped_is_an_error_in_words(small: S
             plan_steps(endpoint, staging)
 
 
-def test_what_old_servers_say_of_indexes_is_no_hindrance(small: Small) -> None:
+def test_an_option_of_old_servers_is_ignored(small: Small) -> None:
     small.source.command("create", "aged", autoIndexId=True)
     small.copy()
     assert "aged" in small.target.list_collection_names()
 
 
-def test_a_swap_that_can_never_be_finished_has_a_way_out(small: Small, tmp_path: Path) -> None:
+def test_a_swap_that_cannot_be_finished_is_replaced_by_another_copy(small: Small, tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     folder.settings(
         one={"uri": small.server.uri, "db_name": small.source.name},
@@ -314,7 +314,7 @@ def test_a_swap_that_can_never_be_finished_has_a_way_out(small: Small, tmp_path:
     for _ in range(2):
         ran = folder.monarch("list_migrations", "other")
         assert ran.code == 5
-        assert "'other' was being swapped, and is in the middle of that." in ran.err
+        assert "The swap of 'other' is unfinished." in ran.err
         assert "Copy or restore into it again, or drop it: monarch drop_db other" in ran.err
     assert (
         "'other' is in the middle of `copy_db one:other`"
@@ -325,7 +325,7 @@ def test_a_swap_that_can_never_be_finished_has_a_way_out(small: Small, tmp_path:
     assert folder.monarch("list_migrations", "other").code == 0
 
 
-def test_an_index_build_on_the_target_is_waited_for(server: Server) -> None:
+def test_the_swap_waits_for_an_index_build_on_the_target(server: Server) -> None:
     with run_mongod("--setParameter", "enableTestCommands=1") as (port, _):
         other = Server(port, 0)
         with small_between(server, other) as small, MongoClient[dict[str, Any]]("localhost", port) as client:
@@ -353,7 +353,7 @@ def test_an_index_build_on_the_target_is_waited_for(server: Server) -> None:
             assert_equal(describe(small.source), describe(small.target))
 
 
-def test_the_words_of_steps_survive_being_written_down(server: Server) -> None:
+def test_steps_are_read_as_they_were_written(server: Server) -> None:
     with open_database(environment("one", server, "app"), Path()):
         options = {"timeseries": {"timeField": "t"}, "$odd.name": bson.Regex("a", "i")}
         step = Series("a", "b", options, ({"v": 2, "key": {"m": 1}, "name": "m_1"},), True)

@@ -41,11 +41,11 @@ WORKED = {"check": 3}
 REPORTS = {
     "works": "",
     "cleans up": "Note: a copy into 'target' was cut off; it had changed nothing",
-    "finishes": f"Note: `{PURPOSE}` was cut off in the middle of its swap, which is finished now",
-    "replaces": f"Note: 'target' was not whole, for `{PURPOSE}` was cut off",
+    "finishes": f"Note: `{PURPOSE}` was cut off during its swap; the swap is finished now",
+    "replaces": f"Note: 'target' is incomplete, because `{PURPOSE}` was cut off",
     "undoes": "Copy or restore into it again, or drop it",
     "refuses": PURPOSE,
-    "fails": "'target' was being swapped, and is in the middle of that.",
+    "fails": "The swap of 'target' is unfinished.",
     "drops": "",
 }
 
