@@ -119,7 +119,7 @@ class DatabaseContract(ABC):
                     lambda: recorder.mark("c", MigrationState.COMPLETED, "1234", Origin()),
                     lambda: recorder.accept("c", "1234", Origin()),
                 ):
-                    with pytest.raises(LockedError, match="lost its hold"):
+                    with pytest.raises(LockedError, match="lost the lease"):
                         late()
                 assert (other.history.read(), other.history.entries()) == before
 
@@ -175,7 +175,7 @@ class DatabaseContract(ABC):
             assert later.fence > lease.fence
             assert later.run != lease.run
             later.check()
-            with pytest.raises(LockedError, match="lost its hold"):
+            with pytest.raises(LockedError, match="lost the lease"):
                 lease.renew()
 
     def test_the_lease_tells_one_database_from_another(self, database: Database, other: Database) -> None:

@@ -359,10 +359,10 @@ def test_nothing_is_changed_by_what_is_damaged(kept: Kept) -> None:
         ({**good, "dogs.metadata.json": "{"}, "'dogs.metadata.json' is not valid metadata: "),
         ({**good, "zebras.bson": ONE + ONE[:9]}, "'zebras.bson' is cut off"),
         ({**good, "dogs.metadata.json": "{}"}, "'dogs.bson' is missing, with the documents of 'dogs'."),
-        (packed(good)[:-1], "It is no zip file, or a damaged one (File is not a zip file)."),
+        (packed(good)[:-1], "It is not a zip file, or a damaged one (File is not a zip file)."),
         (bytes(spoiled), "The file 'users.bson' in its zip is damaged (Bad CRC-32 for file 'users.bson')."),
-        ({"../a.bson": b"", **good}, "It is refused: '../a.bson' in its zip has a name that leads out"),
-        (b"", "It is no zip file, or a damaged one (File is not a zip file)."),
+        ({"../a.bson": b"", **good}, "monarch refuses it: '../a.bson' in its zip has a name that leads out"),
+        (b"", "It is not a zip file, or a damaged one (File is not a zip file)."),
     ):
         message = kept.refused(what, BrokenBackup)
         assert message.startswith(f"Backup 'app__2014_05_29' is broken: {said}")

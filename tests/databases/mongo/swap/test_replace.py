@@ -266,7 +266,7 @@ def drop_staged(small: Small) -> None:
 
 
 def test_a_lost_lease_leaves_no_staging(small: Small) -> None:
-    with pytest.raises(LockedError, match="lost its hold"):
+    with pytest.raises(LockedError, match="lost the lease of 'other'"):
         small.copy(progress=Meddling("swapping", lambda: steal_lease(small)))
     small.assert_old()
     small.target.monarch_lease.drop()
@@ -280,7 +280,7 @@ def test_a_run_whose_staging_the_next_holder_dropped_has_lost_its_lease(small: S
         steal_lease(small)
         drop_staged(small)
 
-    with pytest.raises(LockedError, match="lost its hold") as caught:
+    with pytest.raises(LockedError, match="lost the lease of 'other'") as caught:
         small.copy(progress=Meddling(phase, take_over))
     assert caught.value.exit_code == 4
     small.assert_old()
