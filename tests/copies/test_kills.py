@@ -90,7 +90,7 @@ def test_a_copy_in_place_that_is_killed(target: Bench) -> None:
     begins, ends = runs["first"].begins, runs["first"].ends
     numbers = range(first, ends + 1, (ends - first) // 11)
     assert len(numbers) >= 11
-    for number in (first - 1, *counts.sample(numbers, 3), begins - 1, begins):
+    for number in (first - 1, *counts.sample(numbers, 2), begins - 1, begins):
         source = target.other
         run = runs[source]
         copy = Copy(target.folder.path, source, in_place=True)

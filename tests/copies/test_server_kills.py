@@ -94,7 +94,7 @@ def test_the_next_command_recovers_from_the_death_of_the_server(target: Bench, m
     ends = run.ends - 5
     numbers = [run.begins * place // BEFORE for place in range(1, BEFORE)]
     numbers += [run.begins + (ends - run.begins) * place // (BETWEEN - 1) for place in range(BETWEEN)]
-    for place, number in enumerate(counts.sample(numbers, 5)):
+    for place, number in counts.sample(list(enumerate(numbers)), 3):
         kill(target, mongod, number, MOMENTS[place % 3], THEN[place % len(THEN)])
 
 

@@ -272,7 +272,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.usefixtures("no_waiting")
-@pytest.mark.parametrize(("fault", "times"), counts.sample(list(product(FAULTS, (1, 1000))), 3))
+@pytest.mark.parametrize(("fault", "times"), counts.sample(list(product(FAULTS, (1, 1000))), 2))
 def test_whatever_the_network_does(
     two: Two, s3: S3Server, kept: str, proxy: FaultyProxy, fault: str, times: int
 ) -> None:
