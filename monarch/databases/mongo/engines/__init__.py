@@ -12,18 +12,18 @@ ENGINES: dict[str, type[MongoEngine]] = {"tools": ToolsEngine, "native": NativeE
 AUTO = "auto"
 
 
-def choose_engine(wanted: str) -> MongoEngine:
-    """The engine called ``wanted``; of ``auto`` the tools where they are usable, else the native one.
+def choose_engine(name: str) -> MongoEngine:
+    """Return the engine ``name``. ``auto`` is the tools if they are usable, otherwise the native engine.
 
     :raises UsageError: if it cannot be used on this machine, with what to do.
     """
-    if wanted == AUTO:
+    if name == AUTO:
         try:
             return choose_engine("tools")
         except UsageError:
             return NativeEngine()
-    if wanted not in ENGINES:
-        raise UsageError(f"There is no engine {wanted!r}.", suggest(wanted, [AUTO, *ENGINES]))
-    engine = ENGINES[wanted]()
+    if name not in ENGINES:
+        raise UsageError(f"There is no engine {name!r}.", suggest(name, [AUTO, *ENGINES]))
+    engine = ENGINES[name]()
     _ = engine.versions  # of tools that are too old, this says so
     return engine

@@ -60,19 +60,19 @@ class MongoEngine(Engine):
 
     @abstractmethod
     def take_snapshot(self, source: DatabaseHandle, collections: tuple[Collection, ...]) -> Snapshot | None:
-        """The moment that it is now, if this engine and the server can read ``collections`` as of that."""
+        """Return a snapshot of now, None if this engine or the server cannot read ``collections`` so."""
 
     @abstractmethod
     def read(
         self,
         source: DatabaseHandle,
         collections: tuple[Collection, ...],
-        moment: Snapshot | None,
+        snapshot: Snapshot | None,
         alive: Callable[[], None],
     ) -> AbstractContextManager[Iterator[Piece]]:
         """All documents of ``collections``, or those of their queries, and then exactly one `End` of each.
 
-        As of ``moment``, which is one that `take_snapshot` has found, where that can be done: the `End` says
+        From ``snapshot``, a result of `take_snapshot`, where that is possible: the `End` says
         so. Batches of several collections may alternate; those of one come in the order in which the server
         gives them. The context's end stops what still runs.
 

@@ -17,7 +17,7 @@ class Stopped(Exception):
 
 
 class ByteQueue(Generic[T]):
-    """A queue that holds so many ``bytes`` at most, or one item where that is larger.
+    """A queue that holds at most ``bytes``, or one item that is larger.
 
     Any number of threads may put and take. The first failure of any of them reaches all.
     """
@@ -31,7 +31,7 @@ class ByteQueue(Generic[T]):
         self._failure: BaseException | None = None
 
     def put(self, item: T, size: int) -> None:
-        """Add an item of so many bytes, once there is room for it.
+        """Wait for room, then add an item of that many bytes.
 
         :raises Stopped: if nobody wants any more.
         """
@@ -46,7 +46,7 @@ class ByteQueue(Generic[T]):
     def take(self) -> Iterator[T]:
         """Take items until the channel is closed and empty.
 
-        An item counts as held until the next one is asked for, so that work under way is bounded too.
+        An item counts as held until the next one is requested, so that unfinished work is bounded too.
         """
         while True:
             with self._changed:

@@ -132,7 +132,7 @@ class MongodumpRun:
             )
         if missing:
             raise ServerError(
-                f"{what} ended well, but has not dumped {', '.join(sorted(missing))}.",
+                f"{what} succeeded, but did not dump {', '.join(sorted(missing))}.",
                 "Was that dropped or renamed meanwhile? Try again.",
             )
         prefix = f"{self._source.environment.db_name}."

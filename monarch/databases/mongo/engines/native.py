@@ -60,11 +60,11 @@ class NativeEngine(MongoEngine):
         self,
         source: DatabaseHandle,
         collections: tuple[Collection, ...],
-        moment: Snapshot | None,
+        snapshot: Snapshot | None,
         alive: Callable[[], None],
     ) -> Iterator[Iterator[Piece]]:
         def read_one(collection: Collection, channel: ByteQueue[Piece]) -> None:
-            _read_one(source, collection, channel, moment)
+            _read_one(source, collection, channel, snapshot)
 
         largest_first = sorted(collections, key=lambda collection: -collection.bytes)
         with gather(largest_first, read_one, READERS, _WAITING) as pieces:
@@ -154,24 +154,24 @@ def refusal(message: str, words: str, hint: str) -> ServerError:
 
 
 def _read_one(
-    source: DatabaseHandle, collection: Collection, channel: ByteQueue[Piece], moment: Snapshot | None
+    source: DatabaseHandle, collection: Collection, channel: ByteQueue[Piece], snapshot: Snapshot | None
 ) -> None:
-    """Read it as of ``moment``, if it can be read so."""
+    """Read ``collection`` from ``snapshot`` if that is possible."""
     documents: PyMongoCollection[Any] = source.database[collection.data_name]
-    if moment is not None and supports_snapshots(collection):
+    if snapshot is not None and supports_snapshots(collection):
         try:
-            _read_all(source, collection, documents.with_options(read_concern=moment), channel)
+            _read_all(source, collection, documents.with_options(read_concern=snapshot), channel)
         except _SnapshotUnavailable:  # a collection that is younger than it, say
             pass
         else:
-            channel.put(End(collection.data_name, moment.at), 0)
+            channel.put(End(collection.data_name, snapshot.at), 0)
             return
     _read_all(source, collection, documents, channel)
     channel.put(End(collection.data_name), 0)
 
 
 class _SnapshotUnavailable(Exception):
-    """A collection cannot be read as of a moment. Nothing of it has been."""
+    """A collection cannot be read from a snapshot. Nothing of it has been read."""
 
 
 def _read_all(
@@ -187,7 +187,7 @@ def _read_all(
         except _SnapshotUnavailable as error:
             if number:
                 raise ServerError(
-                    f"{collection.name!r} of {source.name!r} took too long to be read as of one moment.",
+                    f"{collection.name!r} of {source.name!r} took too long to be read from one snapshot.",
                     "Nothing was changed. Try again when the server is less busy.",
                 ) from error
             raise

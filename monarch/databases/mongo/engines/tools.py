@@ -73,7 +73,7 @@ class ToolsEngine(MongoEngine):
         self,
         source: DatabaseHandle,
         collections: tuple[Collection, ...],
-        moment: Snapshot | None,
+        snapshot: Snapshot | None,
         alive: Callable[[], None],
     ) -> Iterator[Iterator[Piece]]:
         with ExitStack() as stack:

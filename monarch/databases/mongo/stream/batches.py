@@ -29,7 +29,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """All documents of ``collection`` have been seen, as they were ``at`` a moment, where that is said."""
+    """The end of ``collection``. ``at`` is the time of its snapshot, if it was read from one."""
 
     collection: str
     at: Timestamp | None = field(default=None, compare=False)
@@ -41,7 +41,7 @@ Piece = Batch | End
 def measure_documents(data: bytes, start: int) -> tuple[int, int]:
     """Pass over whole documents in ``data`` from ``start``: where the last of them ends, and how many.
 
-    Stops before whatever is no whole document: one that is cut off, or a length that no document has.
+    Stops before bytes that are not a whole document: one that is cut off, or has an impossible length.
     """
     unpack, shortest, longest = LENGTH.unpack_from, SHORTEST, LONGEST
     size, count = len(data), 0

@@ -17,17 +17,17 @@ from monarch.databases.selection import CollectionQuery
 from monarch.errors import UsageError
 
 
-def encode_filter(wanted: CollectionQuery, source: DatabaseHandle) -> dict[str, Any]:
-    """The query of ``wanted``, with every value as BSON knows it.
+def encode_filter(selected: CollectionQuery, source: DatabaseHandle) -> dict[str, Any]:
+    """The query of ``selected``, with every value as BSON knows it.
 
     :raises UsageError: if there is a value that BSON does not know.
     """
     try:
-        encoded = bson.encode(_known(wanted.query), codec_options=source.database.codec_options)
+        encoded = bson.encode(_known(selected.query), codec_options=source.database.codec_options)
     except (bson.errors.BSONError, OverflowError, TypeError, ValueError, RecursionError) as error:
         words = " ".join(str(error).split())[:200]
         raise UsageError(
-            f"The query of {wanted.collection!r} cannot be sent: {words}", "Fix it in the query set."
+            f"The query of {selected.collection!r} cannot be sent: {words}", "Fix it in the query set."
         ) from error
     return bson.decode(encoded, CODEC)
 

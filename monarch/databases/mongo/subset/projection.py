@@ -10,12 +10,12 @@ from monarch.databases.selection import CollectionQuery
 from monarch.errors import UsageError
 
 
-def check_projection(wanted: CollectionQuery, collection: Collection) -> Mapping[str, Any] | None:
-    """The projection of ``wanted``.
+def check_projection(selected: CollectionQuery, collection: Collection) -> Mapping[str, Any] | None:
+    """The projection of ``selected``.
 
     :raises UsageError: if it leaves out what a document of ``collection`` cannot be without.
     """
-    said = wanted.projection
+    said = selected.projection
     if said is None:
         return None
     projection = dict(said) if isinstance(said, Mapping) else dict.fromkeys(said, 1)

@@ -1,4 +1,4 @@
-"""Reading documents of a database as of one moment, where that can be done."""
+"""Read documents of a database from one snapshot, where the server supports it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RIGHTS = (13, 18)  # what may not be read, for which there are better words
 
 @dataclass
 class SubsetReader:
-    """Reads of ``source`` as of ``moment``, until something cannot be read so: then that is None."""
+    """Reads ``source`` from the snapshot ``moment``, or as it is now once that has become None."""
 
     source: DatabaseHandle
     moment: Snapshot | None

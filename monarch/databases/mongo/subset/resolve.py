@@ -1,4 +1,4 @@
-"""A part of a database: which documents of which collections a selection means."""
+"""Resolve a selection against a database: which documents of which collections it selects."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from monarch.databases.selection import CollectionQuery, Selection
 from monarch.errors import MonarchError, UsageError
 from monarch.system.spelling import suggest
 
-# So many bytes of values in one filter: far from what the server takes, and not many questions either.
+# Bytes of values in one filter: far below the limit of the server, and few queries.
 _CHUNK = 2 << 20
 _SHORT = LONGEST_FILTER // 2
 
 
 @dataclass
 class ResolvedCollection:
-    """What is chosen of one collection: what ``finds`` find together, with the fields of ``projection``."""
+    """The selected documents of a collection: all that ``finds`` match, with the fields of ``projection``."""
 
     finds: list[Find] = field(default_factory=list)
     projection: Mapping[str, Any] | None = None
-    # Values by the fields in which they are looked for; what was found there by references.
+    # The values that references select, by the field that has to have one of them.
     values: dict[str, dict[bytes, Any]] = field(default_factory=lambda: defaultdict(dict))
 
 
 class Subset:
-    """The part of ``catalog`` that ``selection`` means, found out by ``reading``."""
+    """The part of ``catalog`` that ``selection`` selects; ``reading`` reads what it depends on."""
 
     def __init__(self, reading: SubsetReader, catalog: tuple[Collection, ...], selection: Selection) -> None:
         self._reading = reading
@@ -47,14 +47,14 @@ class Subset:
         self._chosen: dict[str, ResolvedCollection] = {}
 
     def collections(self) -> tuple[Collection, ...]:
-        """The collections of it, those with queries counted anew.
+        """Return the selected collections. Those with queries have a new count of documents.
 
-        :raises UsageError: if something is named that is not there, or cannot be selected so.
-        :raises MonarchError: with the server's words, if it does not take a query.
+        :raises UsageError: if a name is unknown, or a collection does not support such a selection.
+        :raises MonarchError: with the server's message, if it rejects a query.
         """
         self._refuse_unknown_names()
-        for wanted in self._selection.queries:
-            self._choose(wanted)
+        for selected in self._selection.queries:
+            self._choose(selected)
         self._follow()
         rest = self._rest()
         return tuple(
@@ -64,16 +64,16 @@ class Subset:
         )
 
     def _refuse_unknown_names(self) -> None:
-        # Of exclude() too: with a slip of the pen there, what nobody was to have would be copied.
+        # A typo in exclude() would copy a collection that must not be copied.
         for method, names in (("only", self._selection.only), ("exclude", self._selection.exclude)):
             for name in names or ():
                 if name not in self._catalog:
                     raise self._unknown(name, f"{method}() names")
 
     def _rest(self) -> set[str]:
-        """What comes whole, for nothing else was said of it.
+        """Return the names of the collections that are selected whole.
 
-        The history does, or what has been migrated would be migrated once more.
+        The history is one of them. Without it, migrations that have run would run again.
         """
         only = self._selection.only
         names = set(self._catalog) if only is None else {*only, HISTORY}
@@ -81,33 +81,34 @@ class Subset:
             name for name in names - set(self._selection.exclude) if not name.startswith("system.")
         } & set(self._catalog)
 
-    def _choose(self, wanted: CollectionQuery) -> None:
-        collection = self._catalog.get(wanted.collection)
-        if collection is None and wanted.missing_ok:
+    def _choose(self, selected: CollectionQuery) -> None:
+        collection = self._catalog.get(selected.collection)
+        if collection is None and selected.missing_ok:
             return
         if collection is None or collection.name.startswith("system."):
-            raise self._unknown(wanted.collection, "dump_collection() names")
-        whole = Find(encode_filter(wanted, self._reading.source), tuple(wanted.sort), wanted.limit or 0)
-        projection = check_projection(wanted, collection)
+            raise self._unknown(selected.collection, "dump_collection() names")
+        whole = Find(encode_filter(selected, self._reading.source), tuple(selected.sort), selected.limit or 0)
+        projection = check_projection(selected, collection)
         if collection.kind == "view":
-            if not whole.is_all or projection or wanted.sample:
+            if not whole.is_all or projection or selected.sample:
                 raise UsageError(
                     f"{collection.name!r} is a view, which has no documents of its own.",
-                    f"Select of what it is on: {collection.options.get('viewOn')}",
+                    f"Select documents of the collection that it reads: {collection.options.get('viewOn')}",
                 )
             self._chosen.setdefault(collection.name, ResolvedCollection([whole]))
             return
         chosen = self._chosen.setdefault(collection.name, ResolvedCollection(projection=projection))
         if chosen.projection != projection:
             raise UsageError(
-                f"{collection.name!r} is wanted with two projections.", "A document has one: say one of them."
+                f"{collection.name!r} is selected with two projections.",
+                "Use the same projection in each call.",
             )
         for find in self._short_enough(collection, whole):
             self._reading.check(_with_documents(collection), find, projection)
-            chosen.finds += self._sampled(collection, find, wanted) if wanted.sample else [find]
+            chosen.finds += self._sampled(collection, find, selected) if selected.sample else [find]
 
     def _short_enough(self, collection: Collection, find: Find) -> Iterator[Find]:
-        """``find``, in pieces if it is but a long list of ids."""
+        """Split ``find`` if it is only a long list of ids."""
         size = size_of(find.filter)
         if size <= _SHORT:
             yield find
@@ -120,19 +121,19 @@ class Subset:
             return
         if size > LONGEST_FILTER:
             raise UsageError(
-                f"The query of {collection.name!r} has {size:,} bytes, and MongoDB takes {LONGEST_FILTER:,}.",
-                "Call dump_collection several times, with a part of it each: nothing comes twice.",
+                f"The query of {collection.name!r} has {size:,} bytes; MongoDB accepts {LONGEST_FILTER:,}.",
+                "Call dump_collection several times, with a part of it each: no document is copied twice.",
             )
         yield find
 
-    def _sampled(self, collection: Collection, find: Find, wanted: CollectionQuery) -> list[Find]:
-        """Some of what ``find`` finds, the same for the same seed."""
-        assert wanted.sample is not None
+    def _sampled(self, collection: Collection, find: Find, selected: CollectionQuery) -> list[Find]:
+        """Return a sample of what ``find`` matches. The same seed returns the same sample."""
+        assert selected.sample is not None
         _require_ids(collection)
-        number = wanted.sample
+        number = selected.sample
         if isinstance(number, float):
             number = round(number * sum(1 for _ in self._ids(collection, [find])))
-        chance = random.Random(wanted.seed)
+        chance = random.Random(selected.seed)
         ids = self._ids(collection, [replace(find, sort=(("_id", 1),))])
         drawn = ((chance.random(), place, one) for place, one in enumerate(ids))
         return [
@@ -141,7 +142,7 @@ class Subset:
         ]
 
     def _follow(self) -> None:
-        """Choose what is referred to, until nothing new is."""
+        """Select what the references refer to, until that adds no document."""
         rules = [self._rule(one.source, one.target) for one in self._selection.references]
         seen: list[set[bytes]] = [set() for _ in rules]
         targets = {target.collection for _, target in rules}
@@ -171,7 +172,7 @@ class Subset:
                 known = self._chosen[target.collection].values[target.field]
                 fresh = {key: value for key, value in new.items() if key not in known}
                 known |= fresh
-                # Of what comes whole, all has been followed already.
+                # All documents of a whole collection have been followed already.
                 if not any(one.is_all for one in self._chosen[target.collection].finds):
                     for chunk in _chunks(fresh.values()):
                         todo.append((target.collection, Find({target.field: {"$in": chunk}})))
@@ -182,23 +183,25 @@ class Subset:
             path = find_path(text, self._catalog)
             if path is None or path.collection.startswith("system."):
                 raise UsageError(
-                    f"follow() says {text!r}, and {self._reading.source.name!r} has no collection so called.",
+                    f"follow() names {text!r}, and {self._reading.source.name!r} has no such collection.",
                     suggest(text.rpartition(".")[0], self._names()),
                 )
             if self._catalog[path.collection].kind == "view":
-                raise UsageError(f"follow() says {text!r}, which is a view.", "Say what that is on.")
+                raise UsageError(
+                    f"follow() names {text!r}, which is a view.", "Use the collection that the view reads."
+                )
             found.append(path)
         return found[0], found[1]
 
     def _require_copied(self, name: str) -> None:
         if name not in self._rest():
             raise UsageError(
-                f"follow() starts at {name!r}, of which nothing is wanted.",
-                f"Say so: self.dump_collection({name!r}, …)",
+                f"follow() starts at {name!r}, of which nothing is selected.",
+                f"Select documents of it: self.dump_collection({name!r}, …)",
             )
 
     def _fixed(self, collection: Collection, finds: list[Find]) -> list[Find]:
-        """``finds``, but those with a limit as the ids that they find now: they are read more than once."""
+        """Replace finds with a limit by the ids that they match now, because they are read more than once."""
         if all(find.is_plain for find in finds):
             return finds
         return list(self._by_ids(collection, finds))
@@ -209,7 +212,7 @@ class Subset:
             yield from reference_values(document, path.field, target.collection)
 
     def _selected(self, collection: Collection) -> Collection:
-        """``collection`` with its query, and so many documents as that finds."""
+        """Return ``collection`` with its query and the number of documents that match it."""
         chosen = self._chosen[collection.name]
         finds = list(chosen.finds)
         if any(find.is_all for find in finds):
@@ -220,7 +223,7 @@ class Subset:
             for name, values in chosen.values.items():
                 finds += [Find({name: {"$in": chunk}}) for chunk in _chunks(values.values())]
         disjoint = self._disjoint(_with_documents(collection), finds, chosen.projection)
-        if collection.options.get("capped"):  # whose order is part of it
+        if collection.options.get("capped"):  # its order is part of its data
             disjoint = tuple(replace(find, sort=find.sort or (("$natural", 1),)) for find in disjoint)
         query = Query(disjoint, chosen.projection)
         return self._counted(_with_documents(collection), query)
@@ -228,14 +231,14 @@ class Subset:
     def _disjoint(
         self, collection: Collection, finds: list[Find], projection: Mapping[str, Any] | None
     ) -> tuple[Find, ...]:
-        """What ``finds`` find, with nothing twice."""
+        """Return finds that match the same documents, each document once."""
         if len(finds) <= 1:
             return tuple(finds)
         together = Find({"$or": [find.filter for find in finds]})
         if all(find.is_plain for find in finds) and size_of(together.filter) <= _SHORT:
             try:
                 self._reading.check(collection, together, projection)
-            except MonarchError:  # $text and $near do not go into an $or
+            except MonarchError:  # $or does not support $text and $near
                 pass
             else:
                 return (together,)
@@ -269,27 +272,28 @@ class Subset:
 
 
 def _with_documents(collection: Collection) -> Collection:
-    """``collection`` as one reads its documents: of a time series, not its buckets."""
+    """Return ``collection`` such that a time series is read as documents, not as buckets."""
     return replace(collection, as_documents=True) if collection.kind == "timeseries" else collection
 
 
 def _require_start(rules: list[tuple[FieldPath, FieldPath]], reached: set[str]) -> None:
-    """See that every reference is followed from somewhere: not only in a circle."""
+    """Refuse references that nothing leads to, such as a circle."""
     while more := {target.collection for source, target in rules if source.collection in reached} - reached:
         reached = reached | more
     for source, target in rules:
         if source.collection not in reached:
             raise UsageError(
-                f"follow() goes from {source.collection!r} to {target.collection!r}, and starts nowhere.",
-                f"Say where: self.dump_collection({source.collection!r}, …)",
+                f"follow() goes from {source.collection!r} to {target.collection!r}, "
+                "but starts at no document.",
+                f"Select some: self.dump_collection({source.collection!r}, …)",
             )
 
 
 def _require_ids(collection: Collection) -> None:
     if collection.kind == "timeseries":
         raise UsageError(
-            f"{collection.name!r} is a time series, whose documents cannot be told from one another.",
-            "Say what you want of it in one query without a limit.",
+            f"{collection.name!r} is a time series: its documents have no unique id.",
+            "Select its documents with one query without a limit or a sample.",
         )
 
 
@@ -298,7 +302,7 @@ def _key(value: Any) -> bytes:
 
 
 def _chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
-    """``values`` in lists that fit into a filter each."""
+    """Yield ``values`` in lists, each short enough for one filter."""
     chunk: list[Any] = []
     size = 0
     for value in values:

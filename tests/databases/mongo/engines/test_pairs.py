@@ -264,7 +264,7 @@ LYING = {
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("mongodump", "mongodump of 'one' ended well, but has not dumped dogs"),
+        ("mongodump", "mongodump of 'one' succeeded, but did not dump dogs"),
         ("mongorestore", "mongorestore into 'other' failed: 3000 document.s. restored successfully. 0"),
     ],
 )
