@@ -585,7 +585,7 @@ def test_a_time_series(source: DatabaseHandle) -> None:
         (
             Selection((CollectionQuery("dogs", {}, ["a"]), CollectionQuery("dogs", {}, ["b"]))),
             "is selected with two projections",
-            "one of them",
+            "same projection",
         ),
     ],
 )
