@@ -534,7 +534,11 @@ def test_a_time_series(source: DatabaseHandle) -> None:
             "'dogs'",
         ),
         (Selection(references=(Reference("dogs._id", "house.dog_id"),)), "'house.dog_id'", "'houses'"),
-        (Selection(references=(Reference("young._id", "dogs._id"),)), "which is a view", "what that is on"),
+        (
+            Selection(references=(Reference("young._id", "dogs._id"),)),
+            "which is a view",
+            "Use the collection that the view reads",
+        ),
         (
             Selection(references=(Reference("dogs._id", "houses.dog_id"),), only=("owners",)),
             "follow() starts at 'dogs', of which nothing is selected",
