@@ -206,7 +206,7 @@ def test_what_is_said_wrongly(
         (
             "def run(self): self.follow('dogs._id', 'dog_house.dog_id')",
             2,
-            r"follow\(\) says 'dog_house.dog_id', and 'production' has no",
+            r"follow\(\) names 'dog_house.dog_id', and 'production' has no",
             "Did you mean 'dog_houses'?",
         ),
     ],
