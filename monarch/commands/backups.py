@@ -171,7 +171,7 @@ def _advice(backup: Backup) -> str:
         return f"{backup.why}. If it was cut off, remove it: monarch delete_backup {shell(backup.name)}"
     perhaps = ""
     if backup.state is backup.state.INCOMPLETE or backup.has_manifest:
-        perhaps = " Its archive may still be whole: see the README, Getting data back by hand."
+        perhaps = " Its archive may still be whole: see the manual, Recovering by hand."
     return f"{backup.why}.{perhaps} To remove it: monarch delete_backup {shell(backup.name)}"
 
 

@@ -1,4 +1,4 @@
-"""The README's story, told by the real commands on a sample project."""
+"""Run the story of the README with the real commands on a sample project."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ STORY = (
 
 
 def run_demo(folder: str, tell: Callable[[str], None]) -> None:
-    """Make a sample project in ``folder`` and run the story there.
+    """Create a sample project in ``folder`` and run the story in it. ``tell`` prints one line.
 
-    :raises UsageError: if there is something called ``folder`` already.
+    :raises UsageError: if ``folder`` exists already, or cannot be created.
     :raises ServerError: if no MongoDB server can be started.
     :raises MonarchError: if one of the commands fails.
     """
@@ -42,18 +42,16 @@ def run_demo(folder: str, tell: Callable[[str], None]) -> None:
     try:
         root.mkdir(parents=True)
     except FileExistsError:
-        raise UsageError(
-            f"There is a {folder!r} already.", "Name a new folder: monarch demo FOLDER"
-        ) from None
+        raise UsageError(f"{folder!r} exists already.", "Name a new folder: monarch demo FOLDER") from None
     except OSError as error:
-        raise UsageError(f"{folder!r} cannot be made: {error.strerror}.", "Name another folder.") from None
+        raise UsageError(f"Cannot create {folder!r}: {error.strerror}.", "Name another folder.") from None
     tell(f"# A sample project, in {folder}/. Two small MongoDB servers are starting …")
     with resources.as_file(resources.files("monarch.demo").joinpath("project")) as sample:
         shutil.copytree(sample, root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     project = Project(root)
     try:
         with ExitStack() as servers:
-            # Held open, so that the commands below share them in place of starting their own.
+            # Keep the servers open, so that the commands share them instead of starting their own.
             for name in ("production", "development"):
                 database = servers.enter_context(project.open(name))
                 if name == "production":
@@ -61,7 +59,7 @@ def run_demo(folder: str, tell: Callable[[str], None]) -> None:
             for comment, command in STORY:
                 _tell_one(comment, command, root, tell)
     except BaseException:
-        # Half a story is of no use, and its folder would be in the way of the next try.
+        # The folder of an unfinished story would block the next try.
         shutil.rmtree(root, ignore_errors=True)
         raise
     tell("")
@@ -77,6 +75,4 @@ def _tell_one(comment: str, command: str | None, root: Path, tell: Callable[[str
     tell(f"$ monarch {command}")
     code = run_on_terminal([sys.executable, "-m", "monarch", *command.split()], root)
     if code != 0:
-        raise MonarchError(
-            f"`monarch {command}` ended with exit code {code}.", "What it said stands above this line."
-        )
+        raise MonarchError(f"`monarch {command}` ended with exit code {code}.", "See its error above.")

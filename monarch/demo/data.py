@@ -1,4 +1,4 @@
-"""The sample data: a shelter of dogs, after the README's own example."""
+"""The sample data of the demo: a shelter of dogs."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def test_a_folder_that_is_there_is_left_alone(folder: Folder) -> None:
     folder.write("monarch_demo/mine", "mine")
     ran = folder.monarch("demo")
     assert ran.code == 2
-    assert "There is a 'monarch_demo' already." in ran.err
+    assert "'monarch_demo' exists already." in ran.err
     assert "monarch demo FOLDER" in ran.err
     assert set(folder.files()) == {"monarch_demo/mine"}
 
