@@ -71,7 +71,9 @@ def clear(here: Yard, others: list[Backup], before: Files) -> None:
 @pytest.mark.parametrize("side", SIDES)
 def test_a_backup_is_killed(here: Yard, before: Files, side: Side) -> None:
     seen = []
-    for number in numbers(here, before, side):
+    chosen = numbers(here, before, side)
+    last = max(chosen)
+    for number in chosen:
         command = here.command(*backup(number), trap=Trap(number, side))
         command.start()
         code = command.end()
@@ -79,6 +81,12 @@ def test_a_backup_is_killed(here: Yard, before: Files, side: Side) -> None:
             others = here.look()
             assert len(others) <= 1
             clear(here, others, before)
+        if code == 0:
+            # The bytes of two archives differ by some, and so may their number of writes: this one has been
+            # taken before the number came.
+            assert [other.state for other in others] == [BackupState.GOOD]
+            assert number >= last - 3
+            continue
         assert code == -signal.SIGKILL
         seen += [other.state for other in others]
     each = counts.number(reduced=1, full=3)

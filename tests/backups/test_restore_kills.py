@@ -129,7 +129,7 @@ def test_a_restore_is_interrupted(target: Bench, sent: signal.Signals) -> None:
         code = command.end()
         (error,) = [line for line in said(target).splitlines() if line.startswith("Error: ")]
         assert code == 130, error
-        swapped = "that has been finished" in error
+        swapped = "the swap was finished" in error
         assert swapped or "'target' is as it was" in error
         # Near the beginning of the swap it may be one or the other; but what is told is so.
         assert swapped or number <= run.begins + 12

@@ -169,7 +169,7 @@ def test_monarch_is_interrupted(target: Bench, whole: Run, number: signal.Signal
         assert ran.code == 130, ran.err
         assert not running(target)
         (error,) = [line for line in ran.err.splitlines() if line.startswith("Error: ")]
-        swapped = "that has been finished" in error
+        swapped = "the swap was finished" in error
         assert swapped or "'target' is as it was" in error
         # Near the beginning of the swap it may be one or the other; but what is told is so.
         assert swapped or place <= run.begins + 12

@@ -97,6 +97,17 @@ class Yard:
         return others
 
 
+def empty_bucket(s3: S3Server) -> None:
+    """Make the bucket, or empty it: the tests of this module may come in two parts, and set up twice."""
+    client = s3.client()
+    if BUCKET not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
+        client.create_bucket(Bucket=BUCKET)
+    for stored in client.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
+        client.delete_object(Bucket=BUCKET, Key=stored["Key"])
+    for upload in client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ()):
+        client.abort_multipart_upload(Bucket=BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])
+
+
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory, s3: S3Server) -> Iterator[Yard]:
     folder = Folder(tmp_path_factory.mktemp("project"))
@@ -107,7 +118,7 @@ def here(tmp_path_factory: pytest.TempPathFactory, s3: S3Server) -> Iterator[Yar
         names = {"production": "source", "target": "target"}
         uri = f"mongodb://localhost:{port}"
         folder.settings(**{name: {"uri": uri, "db_name": db_name} for name, db_name in names.items()})
-        s3.client().create_bucket(Bucket=BUCKET)
+        empty_bucket(s3)
         with run_proxy(s3) as proxy:
             keep_in(folder, replace(s3, url=proxy.url).settings(BUCKET, prefix=PREFIX))
             made = Yard(folder, s3, proxy, source, target)
