@@ -210,7 +210,8 @@ class _Execution:
         """Record that it completed; no signal stops that. Return the result, and whether a signal came."""
         key, name, stats = self.file.key, self.run.environment.name, self._stats()
         try:
-            signalled = defer_signals(lambda: self.attempt.complete(stats, self.transaction))
+            with defer_signals() as signals:
+                self.attempt.complete(stats, self.transaction)
         except MonarchError as error:
             if isinstance(error, LeaseLost) and self.transaction is not None:
                 raise LeaseLost(f"{key} was undone on {name!r}: {error.message}", error.hint) from error
@@ -223,7 +224,7 @@ class _Execution:
                 f"Check what it did before you run it a second time, and what is recorded: "
                 f"monarch list_migrations {name}",
             ) from error
-        return MigrationResult(key, stats.seconds, stats.documents, stats.echoed), signalled
+        return MigrationResult(key, stats.seconds, stats.documents, stats.echoed), bool(signals)
 
     def record_failure(self, error: BaseException, *, interrupted: bool = False) -> None:
         """Record that it ended with ``error``."""

@@ -1,6 +1,6 @@
 """Ctrl-C, SIGTERM and SIGHUP: turned into `KeyboardInterrupt`, or deferred until work is done.
 
-Only the main thread of a process can install signal handlers. In any other thread both functions install
+Only the main thread of a process can install signal handlers. In any other thread both contexts install
 none, and the program that embeds monarch handles its own signals. `signal` is imported where it is used:
 ``--help`` loads this module and does not need it.
 """
@@ -34,10 +34,11 @@ def signals_as_interrupts() -> Iterator[None]:
         yield
 
 
-def defer_signals(work: Callable[[], None]) -> bool:
-    """Call ``work`` and ignore signals until it returns.
+@contextmanager
+def defer_signals() -> Iterator[list[int]]:
+    """Ignore signals while the context lasts, so that its work is done whole.
 
-    :return: whether a signal came meanwhile. The caller decides what to do about it.
+    :return: a list that gets each signal that comes meanwhile. The caller decides what to do about it.
     """
     received: list[int] = []
 
@@ -45,8 +46,7 @@ def defer_signals(work: Callable[[], None]) -> bool:
         received.append(number)
 
     with _handled_by(note):
-        work()
-    return bool(received)
+        yield received
 
 
 @contextmanager

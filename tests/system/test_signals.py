@@ -38,24 +38,28 @@ def test_an_ignored_signal_stays_ignored() -> None:
 
 def test_deferred_work_is_not_interrupted() -> None:
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    done: list[str] = []
-
-    def work() -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-        done.append("all of it")
-
     try:
-        assert defer_signals(work)
-        assert done == ["all of it"]
-        assert not defer_signals(lambda: None)
+        with defer_signals() as signals:
+            os.kill(os.getpid(), signal.SIGTERM)
+            done = "all of it"
+        assert signals == [signal.SIGTERM]
+        assert done == "all of it"
+        with defer_signals() as signals:
+            pass
+        assert signals == []
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 def test_deferring_works_outside_the_main_thread() -> None:
-    results: list[bool] = []
-    thread = threading.Thread(target=lambda: results.append(defer_signals(lambda: None)))
+    results: list[list[int]] = []
+
+    def defer() -> None:
+        with defer_signals() as signals:
+            results.append(signals)
+
+    thread = threading.Thread(target=defer)
     thread.start()
     thread.join()
-    assert results == [False]
+    assert results == [[]]

@@ -75,12 +75,13 @@ class LocalStore(Store):
         sync_folder(self._folder.parent)
 
     def create(self, name: str) -> Upload:
-        begun: list[Upload] = []
         # An interruption in between would leave a part that nobody gives up.
-        if defer_signals(lambda: begun.append(self._create(name))):
-            begun[0].give_up()
+        with defer_signals() as signals:
+            upload = self._create(name)
+        if signals:
+            upload.give_up()
             raise KeyboardInterrupt
-        return begun[0]
+        return upload
 
     def _create(self, name: str) -> Upload:
         path, part = self._folder / name, self._folder / (name + PART)

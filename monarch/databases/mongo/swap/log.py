@@ -84,20 +84,18 @@ class Swap:
         :return: whether Ctrl-C was pressed.
         :raises SwapStuck: if the server refuses a step and will refuse it again.
         """
-        return defer_signals(self._apply_all)
-
-    def _apply_all(self) -> None:
-        with self._target.explained():
-            documents = list(self._log.find({"_id": {"$ne": HEAD}, "taken": None}).sort("_id"))
-        for document in documents:
-            step = from_document(document)
-            self._apply(step)
-            if step.once:
-                with self._target.explained():
-                    self._log.update_one(
-                        {"_id": document["_id"], "run": document["run"]}, {"$set": {"taken": True}}
-                    )
-        self._clean()
+        with defer_signals() as signals:
+            with self._target.explained():
+                documents = list(self._log.find({"_id": {"$ne": HEAD}, "taken": None}).sort("_id"))
+            for document in documents:
+                step = from_document(document)
+                self._apply(step)
+                if step.once:
+                    applied = {"_id": document["_id"], "run": document["run"]}
+                    with self._target.explained():
+                        self._log.update_one(applied, {"$set": {"taken": True}})
+            self._clean()
+        return bool(signals)
 
     def _apply(self, step: SwapStep) -> None:
         """Apply one step. Repeat it if its result is wrong; wait while another operation is in the way."""
