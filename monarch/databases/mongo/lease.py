@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from typing import Any
@@ -117,30 +117,43 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
 
         :raises LockedError: if another run holds it by now.
         """
-        self._renew(self._ask_once)
+        while True:
+            with explained(self._environment):
+                answer = self._ask()
+            if self._is_renewed(*answer):
+                return
 
     def renew_patiently(self) -> None:
         """`renew`, waiting for a server that is unavailable for a moment."""
-        self._renew(lambda: patiently(self._environment, self._ask))
+        while not self._is_renewed(*patiently(self._environment, self._ask)):
+            pass
 
     def check_patiently(self) -> None:
         """`check`, waiting for a server that is unavailable for a moment."""
         if _now() - self._renewed > _TRUSTED:
             self.renew_patiently()
 
-    def _renew(self, ask: Callable[[], tuple[float, bool]]) -> None:
-        while True:
-            asked, renewed = ask()
-            if not renewed:
-                self._require_document()
-                raise LeaseLost(
-                    f"This run has lost the lease of {self._environment.name!r}, and stopped.",
-                    "It was suspended or cut off for longer than the lease lasts, and another run took over.",
-                )
-            self._renewed = asked
-            # A process that was suspended while it waited for the answer has an old one.
-            if _now() - asked <= _TRUSTED:
-                return
+    def _ask(self) -> tuple[float, bool]:
+        """Ask the server to renew it; return when it was asked, and whether this run still had it."""
+        asked = _now()
+        renewed = self._leases.update_one(self.mine(), [{"$set": {"expires_at": _in_time()}}])
+        return asked, renewed.matched_count == 1
+
+    def _is_renewed(self, asked: float, renewed: bool) -> bool:
+        """Take the answer of `_ask`; return whether it is new enough to be trusted.
+
+        A process that was suspended while it waited for the answer has an old one.
+
+        :raises LeaseLost: if another run has the lease.
+        """
+        if not renewed:
+            self._require_document()
+            raise LeaseLost(
+                f"This run has lost the lease of {self._environment.name!r}, and stopped.",
+                "It was suspended or cut off for longer than the lease lasts, and another run took over.",
+            )
+        self._renewed = asked
+        return _now() - asked <= _TRUSTED
 
     def _require_document(self) -> None:
         with explained(self._environment):
@@ -149,15 +162,6 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
                     f"{LEASE}, with which this run held {self._environment.name!r}, has vanished from it.",
                     "Check whether the migration dropped the database before you run anything else.",
                 )
-
-    def _ask_once(self) -> tuple[float, bool]:
-        with explained(self._environment):
-            return self._ask()
-
-    def _ask(self) -> tuple[float, bool]:
-        asked = _now()
-        renewed = self._leases.update_one(self.mine(), [{"$set": {"expires_at": _in_time()}}])
-        return asked, renewed.matched_count == 1
 
     def _renew_until_given_back(self) -> None:
         """Renew it regularly. `check` raises the errors that this ignores."""

@@ -26,7 +26,7 @@ from monarch.errors import NotCommitted, ServerError
 
 
 class MongoOpenAttempt(OpenAttempt):
-    """An attempt that ``writes`` records."""
+    """An attempt that ``writes`` records. ``identity`` is the id of its entry in the journal."""
 
     def __init__(
         self, writes: FencedWrites, begun: AttemptStart, transaction: MongoTransaction | None
@@ -36,10 +36,10 @@ class MongoOpenAttempt(OpenAttempt):
         self._positions = {label: vars(position) for label, position in begun.positions.items()}
         self._session = transaction.session.session_id["id"] if transaction else None
         self._server_process = _server_process(writes.environment, writes.history)
-        self._identity = ObjectId()
+        self.identity = ObjectId()
 
     @property
-    def _described(self) -> dict[str, Any]:
+    def entry(self) -> dict[str, Any]:
         """Its entry in the journal, as it begins."""
         begun = self._begun
         optional = {
@@ -56,13 +56,6 @@ class MongoOpenAttempt(OpenAttempt):
             **self._writes.describe_run(begun.origin),
         }
 
-    def record_start(self) -> None:
-        """Record that it begins."""
-        self._writes.write_entry(self._identity, self._described, started=True)
-        self._writes.set_state(self._begun.key, MigrationState.PROCESSING)
-        # If the lease is lost, nothing of this was written.
-        self._writes.lease.renew_patiently()
-
     def complete(self, stats: AttemptStats, transaction: object = None) -> None:
         key = self._begun.key
         state = MigrationState.NEW if self._begun.action is Action.ROLLBACK else MigrationState.COMPLETED
@@ -72,7 +65,8 @@ class MongoOpenAttempt(OpenAttempt):
             self._commit(transaction, state, details)
             return
         self._require_kept()
-        self._end(details, if_processing=key)
+        ended = {**self.entry, **details}
+        self._writes.write_entry(self.identity, ended, ended=True, if_processing=key)
         self._writes.set_state(key, state, of=MigrationState.PROCESSING)
         self._writes.require_state(key, state)
 
@@ -112,8 +106,8 @@ class MongoOpenAttempt(OpenAttempt):
         if result.matched_count == 0:
             self._writes.require_state(self._begun.key, MigrationState.PROCESSING)
         transaction.database[JOURNAL].update_one(
-            {"_id": self._identity},
-            {"$set": {**self._described, **details}, "$currentDate": {"finished_at": True}},
+            {"_id": self.identity},
+            {"$set": {**self.entry, **details}, "$currentDate": {"finished_at": True}},
             upsert=True,
             session=session,
         )
@@ -121,7 +115,8 @@ class MongoOpenAttempt(OpenAttempt):
     def fail(self, failure: Failure, stats: AttemptStats) -> None:
         outcome = MigrationState.INTERRUPTED if failure.interrupted else MigrationState.FAILED
         details = {"outcome": outcome.value, "error": failure.error, "traceback": failure.traceback}
-        self._end({**_fields(stats), **details})
+        ended = {**self.entry, **_fields(stats), **details}
+        self._writes.write_entry(self.identity, ended, ended=True)
         self._writes.set_state(self._begun.key, MigrationState.FAILED, of=MigrationState.PROCESSING)
         self._writes.require_state(self._begun.key, MigrationState.FAILED)
 
@@ -131,12 +126,8 @@ class MongoOpenAttempt(OpenAttempt):
         else:
             self._positions[label] = vars(position)
         # They have always been called places there.
-        self._writes.write_entry(self._identity, {**self._described, "places": self._positions})
+        self._writes.write_entry(self.identity, {**self.entry, "places": self._positions})
         self._writes.lease.renew_patiently()
-
-    def _end(self, details: dict[str, Any], *, if_processing: str | None = None) -> None:
-        entry = {**self._described, **details}
-        self._writes.write_entry(self._identity, entry, ended=True, if_processing=if_processing)
 
 
 def _fields(stats: AttemptStats) -> dict[str, Any]:

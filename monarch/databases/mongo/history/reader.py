@@ -178,32 +178,31 @@ class MongoHistoryReader(HistoryReader):
         self._journal = database[JOURNAL]
 
     def read(self) -> Mapping[str, Record]:
-        return self._read_resolved().records
+        return self._read().records
 
-    def _read_resolved(self) -> _Found:
-        found = self._read(_EVERYTHING)
-        if not found.resolve():
-            found = self._read([*_EVERYTHING, _LAST_ATTEMPTS])
-            found.resolve()
-        return found
-
-    def _read(self, pipeline: list[dict[str, Any]]) -> _Found:
+    def _read(self) -> _Found:
         found = _Found()
-        with explained(self._environment):
-            for document in self._history.aggregate(pipeline, batchSize=_BATCH):
-                if "swap" in document:
-                    raise describe_unfinished(self._environment.name, document["swap"])
-                if "held" in document:
-                    found.lease = document
-                elif "attempt" in document:
-                    found.attempts.setdefault(str(document["attempt"].get("key")), []).append(
-                        document["attempt"]
-                    )
-                elif "last" in document:
-                    found.last[str(document["last"].get("key"))] = document["last"]
-                else:
-                    _keep_the_stronger(found.records, self._record(document))
+        for pipeline in (_EVERYTHING, [*_EVERYTHING, _LAST_ATTEMPTS]):
+            found = _Found()
+            with explained(self._environment):
+                for document in self._history.aggregate(pipeline, batchSize=_BATCH):
+                    self._add(document, found)
+            if found.resolve():
+                break
         return found
+
+    def _add(self, document: Document, found: _Found) -> None:
+        """Add ``document``, from any part of `_EVERYTHING` or from `_LAST_ATTEMPTS`, to ``found``."""
+        if "swap" in document:
+            raise describe_unfinished(self._environment.name, document["swap"])
+        if "held" in document:
+            found.lease = document
+        elif "attempt" in document:
+            found.attempts.setdefault(str(document["attempt"].get("key")), []).append(document["attempt"])
+        elif "last" in document:
+            found.last[str(document["last"].get("key"))] = document["last"]
+        else:
+            _keep_the_stronger(found.records, self._record(document))
 
     def checksums(self) -> Mapping[str, str | None]:
         counts = {
@@ -228,7 +227,7 @@ class MongoHistoryReader(HistoryReader):
             documents = list(found)[::-1]
         outcomes: Mapping[str, MigrationState | None] = {}
         if any(outcome_of(document) is None for document in documents):
-            outcomes = self._read_resolved().outcomes
+            outcomes = self._read().outcomes
         return tuple(_entry(document, outcomes) for document in documents)
 
     def _record(self, document: Mapping[str, Any]) -> Record:

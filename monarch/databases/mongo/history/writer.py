@@ -43,7 +43,10 @@ class MongoHistoryWriter(HistoryWriter):
         assert transaction is None or isinstance(transaction, MongoTransaction)
         self.settle()
         attempt = MongoOpenAttempt(self._writes, begun, transaction)
-        attempt.record_start()
+        self._writes.write_entry(attempt.identity, attempt.entry, started=True)
+        self._writes.set_state(begun.key, MigrationState.PROCESSING)
+        # If the lease is lost, nothing of this was written.
+        self._lease.renew_patiently()
         return attempt
 
     def mark(
