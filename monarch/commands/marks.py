@@ -14,6 +14,8 @@ from monarch.errors import UsageError
 
 if TYPE_CHECKING:
     from monarch.databases.lease import Holder
+    from monarch.migrations.mark import MarkResult
+    from monarch.project import Project
 
 _STATES = ("completed", "new")
 
@@ -49,9 +51,7 @@ def mark(
       monarch mark production add_indexes --as new
       monarch mark production add_indexes --accept-edit
     """
-    from monarch.databases.history import MigrationState
-
-    project, progress = this_project(), ProgressLines()
+    project = this_project()
     if bool(migrations) == all_of_them:
         wrong = "Both migrations and --all are given." if migrations else "No migration is named."
         raise UsageError(wrong, "Name the migrations, or use --all for all of this checkout.")
@@ -60,21 +60,39 @@ def mark(
         raise UsageError(wrong, "Use one of --as completed, --as new and --accept-edit.")
     breathe(project.environment(environment), "change the history of", yes)
     if state is not None:
-        now, recorded = MigrationState(state.capitalize()), f"marked as {state.capitalize()}"
-        if all_of_them:
-            marked = project.mark_all(environment, state=now, progress=progress)
-        else:
-            marked = project.mark(environment, *migrations, state=now, progress=progress)
+        marked, recorded = _mark(project, environment, migrations, state.capitalize())
     else:
-        recorded = "accepted as it is now"
-        if all_of_them:
-            marked = project.accept_all_edits(environment, progress)
-        else:
-            marked = project.accept_edits(environment, *migrations, progress=progress)
+        marked, recorded = _accept(project, environment, migrations)
     for one in marked:
         was = "" if accept_edit else f", was {one.was.value}"
         click.echo(f"{one.key}: {recorded} on {environment}{was}")
     click.echo(f"{count(len(marked), 'migration')} {recorded}. Nothing was run.")
+
+
+def _mark(
+    project: Project, environment: str, migrations: tuple[str, ...], state: str
+) -> tuple[tuple[MarkResult, ...], str]:
+    """Mark ``migrations``, or all if there are none; return them, and what was recorded, in words."""
+    from monarch.databases.history import MigrationState
+
+    recorded, progress = MigrationState(state), ProgressLines()
+    if migrations:
+        marked = project.mark(environment, *migrations, state=recorded, progress=progress)
+    else:
+        marked = project.mark_all(environment, state=recorded, progress=progress)
+    return marked, f"marked as {state}"
+
+
+def _accept(
+    project: Project, environment: str, migrations: tuple[str, ...]
+) -> tuple[tuple[MarkResult, ...], str]:
+    """As `_mark`, but accept the edits of their files."""
+    progress = ProgressLines()
+    if migrations:
+        marked = project.accept_edits(environment, *migrations, progress=progress)
+    else:
+        marked = project.accept_all_edits(environment, progress)
+    return marked, "accepted as it is now"
 
 
 @click.command("unlock")

@@ -21,6 +21,55 @@ _PATIENCE = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 
 
+class _Queue:
+    """A run that waits for the lease: its time limits, its pauses, and what it has reported."""
+
+    def __init__(self, progress: Progress, wait: float | None, deadline: float | None) -> None:
+        self._progress = progress
+        limit = min((seconds for seconds in (wait, deadline) if seconds is not None), default=None)
+        self._limit_is_wait = limit == wait
+        self._end = None if limit is None else time.monotonic() + limit
+        self._pause = _FIRST_PAUSE
+        self._reported: str | None = None
+        self._answered = 0.0
+
+    def wait_for_holder(self, held: LeaseHeld) -> None:
+        """Report the holder, if it is another one than before, and pause.
+
+        :raises LeaseHeld: if the time is over.
+        :raises DeadlineReached: if it is, and the deadline came first.
+        """
+        left = self._left()
+        if left is not None and left <= 0:
+            if self._limit_is_wait:
+                raise held
+            raise DeadlineReached(f"The deadline was reached: {held.message}", held.hint) from held
+        if held.run != self._reported:
+            self._progress.waiting(held.message.removesuffix("."))
+            self._reported = held.run
+        self._answered = time.monotonic()
+        self._sleep(left)
+
+    def wait_for_server(self, error: ServerError) -> None:
+        """Pause if the server has answered before.
+
+        :raises ServerError: ``error``, if it has not, or is unavailable for too long.
+        """
+        left = self._left()
+        is_away = time.monotonic() - self._answered > _PATIENCE
+        if self._reported is None or is_away or (left is not None and left <= 0):
+            raise error
+        self._sleep(left)
+
+    def _left(self) -> float | None:
+        return None if self._end is None else self._end - time.monotonic()
+
+    def _sleep(self, left: float | None) -> None:
+        nap = self._pause * random.uniform(0.5, 1.5)
+        time.sleep(nap if left is None else min(nap, left))
+        self._pause = min(self._pause * 1.5, _LONGEST_PAUSE)
+
+
 @contextmanager
 def hold(
     database: Database,
@@ -39,32 +88,16 @@ def hold(
     :raises LeaseHeld: naming the holder, if it is still held after ``wait``.
     :raises DeadlineReached: if it is still held after ``deadline``.
     """
-    limit = min((seconds for seconds in (wait, deadline) if seconds is not None), default=None)
-    end = None if limit is None else time.monotonic() + limit
-    pause, reported, answered = _FIRST_PAUSE, None, 0.0
+    queue = _Queue(progress, wait, deadline)
     with ExitStack() as stack:
         while True:
             try:
                 lease = stack.enter_context(database.lease(purpose, origin))
                 break
             except LeaseHeld as held:
-                left = None if end is None else end - time.monotonic()
-                if left is not None and left <= 0:
-                    if limit == wait:
-                        raise
-                    raise DeadlineReached(f"The deadline was reached: {held.message}", held.hint) from held
-                if held.run != reported:
-                    progress.waiting(held.message.removesuffix("."))
-                    reported = held.run
-                answered = time.monotonic()
-            except ServerError:
-                left = None if end is None else end - time.monotonic()
-                is_away = time.monotonic() - answered > _PATIENCE
-                if reported is None or is_away or (left is not None and left <= 0):
-                    raise
-            nap = pause * random.uniform(0.5, 1.5)
-            time.sleep(nap if left is None else min(nap, left))
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
+                queue.wait_for_holder(held)
+            except ServerError as error:
+                queue.wait_for_server(error)
         recovered = database.recover(lease) if isinstance(database, TransferDatabase) else None
         if recovered is not None:
             progress.recovered(recovered)
