@@ -82,11 +82,9 @@ class Project:
         """
         return self.settings.environment(name).require()
 
-    @contextmanager
-    def open(self, name: str, progress: Progress = SILENT) -> Iterator[Database]:
+    def open(self, name: str, progress: Progress = SILENT) -> AbstractContextManager[Database]:
         """Connect to the database of an environment while the context lasts."""
-        with open_database(self.environment(name), self.root, progress) as database:
-            yield database
+        return open_database(self.environment(name), self.root, progress)
 
     # Files
 
@@ -333,7 +331,9 @@ class Project:
         progress: Progress = SILENT,
     ) -> CopyPlan:
         """List what `copy` would bring into ``target`` and drop from it. Writes nothing."""
-        return self._copy_request(source, target, engine, allow_empty, query_set, options).plan(progress)
+        request = self._copy_request(source, target, engine, allow_empty, query_set, options)
+        with request.open(progress) as copy:
+            return copy.plan()
 
     def copy(
         self,
@@ -358,7 +358,8 @@ class Project:
         :raises LockedError: if another run holds the target.
         """
         request = self._copy_request(source, target, engine, allow_empty, query_set, options)
-        return request.run(in_place=in_place, progress=progress)
+        with request.open(progress) as copy:
+            return copy.transfer(in_place=in_place).run(progress)
 
     # Backups
 
@@ -399,7 +400,8 @@ class Project:
 
         source, subset = self.environment(environment), SubsetRequest(query_set, options)
         request = BackupRequest(self.root, source, engine, subset, name, codec, level, allow_empty)
-        return request.run(self.backups.store, progress)
+        with request.open(self.backups.store, progress) as creation:
+            return creation.result(creation.transfer(progress).run(progress))
 
     def list_backups(self) -> tuple[Backup, ...]:
         """List all backups, the oldest first."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from monarch.backups.codecs import Codec, find_codec
+from monarch.backups.codecs import find_codec
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import check_stem
 from monarch.backups.store_sink import StoreSink
@@ -15,10 +16,9 @@ from monarch.copies.subset import SubsetRequest
 from monarch.copies.transfer import Interruption, Transfer, TransferResult, report_interruption
 from monarch.databases import open_database, require_transfers
 from monarch.databases.environment import Environment
-from monarch.databases.transfer import Engine, LiveSource, TransferDatabase, Transform, as_transfer_database
+from monarch.databases.transfer import Engine, TransferDatabase, Transform, as_transfer_database
 from monarch.errors import MonarchError
 from monarch.progress import SILENT, Progress
-from monarch.querysets.evaluate import EvaluatedQuerySet
 from monarch.stores.base import Store
 
 
@@ -34,62 +34,54 @@ class BackupResult:
 
 @dataclass(frozen=True)
 class BackupCreation:
-    """A backup of the open database ``source`` into ``store``.
+    """A backup of the open database ``source``, as ``sink`` describes it.
 
-    ``environment`` and ``database`` are the names of the source. The backup's name begins with ``stem``.
-    ``query_set`` is what selects a subset of the source, None for all of it.
+    ``interruption`` is what Ctrl-C reports. ``allow_empty`` allows a source without collections.
     """
 
     source: TransferDatabase
-    environment: str
-    database: str
+    sink: StoreSink
     engine: Engine
-    store: Store
-    stem: str
-    codec: Codec
-    level: int
+    interruption: Interruption
     allow_empty: bool = False
-    query_set: EvaluatedQuerySet | None = None
     transforms: tuple[Transform, ...] = ()
 
-    def run(self, interruption: Interruption, progress: Progress = SILENT) -> BackupResult:
-        """Take the backup.
+    def transfer(self, progress: Progress = SILENT) -> Transfer:
+        """Return the transfer that writes the backup.
+
+        This reads the catalog of the source, and prepares the store.
 
         :raises MonarchError: if the source holds nothing, or is incomplete.
-        :raises ServerError: if the source cannot be read to its end.
-        :raises StoreError: if the backup cannot be stored. After any of these, nothing is kept.
+        :raises StoreError: if the store cannot be written to.
         """
         began = time.monotonic()
-        source = self._checked_source()
-        created = self.store.prepare()
-        if created is not None:
-            progress.noted(created)
-        sink = StoreSink(
-            self.store, self.stem, self.codec, self.level, self.environment, self.database, self.query_set
-        )
-        opened = nullcontext(source)
-        transfer = Transfer(lambda: opened, sink, self.engine, interruption, began, self.transforms)
-        result = transfer.run(progress)
-        assert sink.stored is not None
-        return BackupResult(sink.stored.name, self.store.place, sink.stored.manifest, result)
-
-    def _checked_source(self) -> LiveSource:
+        sink = self.sink
         self.source.require_whole()
-        source = self.source.read(self.engine, self.query_set.selection if self.query_set else None)
+        source = self.source.read(self.engine, sink.query_set.selection if sink.query_set else None)
         if not source.summaries and not self.allow_empty:
             raise MonarchError(
-                f"{self.environment!r} holds no collections: there is nothing to back up.",
-                f"Check its 'db_name' ({self.database}). To back up an empty database, use --allow-empty.",
+                f"{sink.environment!r} holds no collections: there is nothing to back up.",
+                f"Check its 'db_name' ({sink.database}). To back up an empty database, use --allow-empty.",
             )
-        return source
+        created = sink.store.prepare()
+        if created is not None:
+            progress.noted(created)
+        opened = nullcontext(source)
+        return Transfer(lambda: opened, sink, self.engine, self.interruption, began, self.transforms)
+
+    def result(self, transferred: TransferResult) -> BackupResult:
+        """Return the backup that the transfer has written."""
+        stored = self.sink.stored
+        assert stored is not None
+        return BackupResult(stored.name, self.sink.store.place, stored.manifest, transferred)
 
 
 @dataclass(frozen=True)
 class BackupRequest:
     """A backup of an environment of the project at ``root``, before anything is connected.
 
-    The backup's name begins with ``name`` or, without one, with the database's. The other fields are as for
-    `BackupCreation`.
+    The backup's name begins with ``name`` or, without one, with the database's. ``level`` is that of the
+    ``codec``; None is its default.
     """
 
     root: Path
@@ -101,10 +93,12 @@ class BackupRequest:
     level: int | None
     allow_empty: bool
 
-    def run(self, store: Store, progress: Progress) -> BackupResult:
-        """Take the backup into ``store``; see `BackupCreation.run`.
+    @contextmanager
+    def open(self, store: Store, progress: Progress) -> Iterator[BackupCreation]:
+        """Connect to the database for as long as the context lasts, and evaluate the query set.
 
-        :raises RunInterrupted: on Ctrl-C or a signal, saying whether there is a backup.
+        :raises UsageError: if the name, the codec's level or the engine cannot be used.
+        :raises RunInterrupted: on Ctrl-C or a signal in the context, saying whether there is a backup.
         """
         require_transfers((self.environment.kind, repr(self.environment.name)))
         database = self.environment.db_name
@@ -118,15 +112,5 @@ class BackupRequest:
             source = as_transfer_database(opened)
             engine = source.choose_engine(self.subset.engine(self.engine, self.environment))
             query_set = self.subset.evaluate(self.root, self.environment, source, progress)
-            return BackupCreation(
-                source,
-                self.environment.name,
-                database,
-                engine,
-                store,
-                stem,
-                codec,
-                level,
-                self.allow_empty,
-                query_set,
-            ).run(interruption, progress)
+            sink = StoreSink(store, stem, codec, level, self.environment.name, database, query_set)
+            yield BackupCreation(source, sink, engine, interruption, self.allow_empty)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -55,13 +55,13 @@ class StoreSink(TransferSink):
         database: str,
         query_set: EvaluatedQuerySet | None,
     ) -> None:
-        self._store = store
+        self.store = store
         self._stem = stem
         self._codec = codec
         self._level = level
-        self._environment = environment
-        self._database = database
-        self._query_set = query_set
+        self.environment = environment
+        self.database = database
+        self.query_set = query_set
         self.stored: StoredBackup | None = None
 
     def receive(
@@ -81,39 +81,44 @@ class StoreSink(TransferSink):
         # The newest first, which is the order in which they are deleted again.
         kept: list[str] = []
         uploads = [upload]
-        try:
-            with upload, open_source() as source:
-                assert isinstance(source, LiveSource)  # an archive is never backed up
-                archive = _HashedUpload(upload)
-                packed = self._codec.compress(archive, self._level)
-                collections = source.write_archive(packed, progress)
-                packed.close()
-                # Begin the manifest before the archive is complete, so that a listing in between shows a
-                # backup that is running, not one that is incomplete.
-                with self._store.create(file + MANIFEST) as note:
-                    uploads.append(note)
-                    upload.finish()
-                    kept.insert(0, file)
-                    manifest = self._manifest(file, source, engine, taken_at, archive, collections)
-                    note.write(manifest.to_bytes())
-                    kept.insert(0, file + MANIFEST)
-                    note.finish()
-        except BaseException as error:
-            if isinstance(error, NameTaken):  # the manifest is somebody else's
-                kept = [other for other in kept if other == file]
-            if not self._remove(kept) or any(one.left_over for one in uploads):
-                _report_leftovers(error, name)
-            raise
+        with self._all_or_nothing(name, kept, uploads), upload, open_source() as source:
+            assert isinstance(source, LiveSource)  # an archive is never backed up
+            archive = _HashedUpload(upload)
+            packed = self._codec.compress(archive, self._level)
+            collections = source.write_archive(packed, progress)
+            packed.close()
+            # Begin the manifest before the archive is complete, so that a listing in between shows a backup
+            # that is running, not one that is incomplete.
+            with self.store.create(file + MANIFEST) as note:
+                uploads.append(note)
+                upload.finish()
+                kept.insert(0, file)
+                manifest = self._manifest(file, source, engine, taken_at, archive, collections)
+                note.write(manifest.to_bytes())
+                kept.insert(0, file + MANIFEST)
+                note.finish()
         self.stored = StoredBackup(name, manifest)
         interruption.complete(f"the backup was complete: {name}")
         return collections
+
+    @contextmanager
+    def _all_or_nothing(self, name: str, kept: list[str], uploads: list[Upload]) -> Iterator[None]:
+        """If the context fails, delete the files in ``kept``, and report what ``uploads`` may have left."""
+        try:
+            yield
+        except BaseException as error:
+            if isinstance(error, NameTaken):  # the manifest is somebody else's
+                kept = [file for file in kept if not file.endswith(MANIFEST)]
+            if not self._remove(kept) or any(one.left_over for one in uploads):
+                _report_leftovers(error, name)
+            raise
 
     def _remove(self, files: list[str]) -> bool:
         """Delete ``files``; return whether all are gone. An archive without a manifest is no backup."""
         gone = True
         for file in files:
             try:
-                self._store.delete(file)
+                self.store.delete(file)
             except NotStored:
                 continue
             except MonarchError:
@@ -125,7 +130,7 @@ class StoreSink(TransferSink):
         for name in islice(self._free_names(now), _TRIES):
             file = archive_name(name, self._codec.name)
             try:
-                upload = self._store.create(file)
+                upload = self.store.create(file)
             except NameTaken:
                 continue
             with ExitStack() as undo:
@@ -135,7 +140,7 @@ class StoreSink(TransferSink):
                     undo.pop_all()
                     return name, upload
         raise StoreError(
-            f"{self._store.place} reported {_TRIES} names in a row as taken.",
+            f"{self.store.place} reported {_TRIES} names in a row as taken.",
             "Check that this is the place for backups. Use another name: --name",
         )
 
@@ -145,7 +150,7 @@ class StoreSink(TransferSink):
 
     def _files(self, prefix: str) -> list[str]:
         """Return the archives whose names begin with ``prefix``, also those with a manifest only."""
-        files = {stored.name.removesuffix(MANIFEST) for stored in self._store.list(prefix)}
+        files = {stored.name.removesuffix(MANIFEST) for stored in self.store.list(prefix)}
         return [file for file in files if _name_of(file) is not None]
 
     def _manifest(
@@ -157,12 +162,12 @@ class StoreSink(TransferSink):
         archive: _HashedUpload,
         collections: tuple[CopiedCollection, ...],
     ) -> Manifest:
-        query_set = self._query_set
+        query_set = self.query_set
         return Manifest(
             archive=file,
             kind=source.kind,
-            environment=self._environment,
-            database=self._database,
+            environment=self.environment,
+            database=self.database,
             server=source.server,
             engine=engine.name,
             versions=engine.versions,

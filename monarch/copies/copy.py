@@ -13,7 +13,6 @@ from monarch.copies.transfer import (
     DatabaseSink,
     Interruption,
     Transfer,
-    TransferResult,
     report_interruption,
     same_database,
 )
@@ -30,7 +29,7 @@ from monarch.databases.transfer import (
     as_transfer_database,
 )
 from monarch.errors import MonarchError, UsageError
-from monarch.progress import SILENT, Progress
+from monarch.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -51,19 +50,21 @@ class CopyPlan:
 class Copy:
     """A copy of the open database ``source``, or of a ``selection`` of it, into the open ``target``.
 
-    ``names`` are those of the two environments. ``allow_empty`` allows a source without collections.
+    ``names`` are those of the two environments. ``interruption`` is what Ctrl-C reports. ``allow_empty``
+    allows a source without collections.
     """
 
     source: TransferDatabase
     target: TransferDatabase
     names: tuple[str, str]
     engine: Engine
+    interruption: Interruption
     allow_empty: bool = False
     selection: Selection | None = None
     transforms: tuple[Transform, ...] = ()
 
     def plan(self) -> CopyPlan:
-        """Return what `run` would do. Writes nothing.
+        """Return what the transfer would do. Writes nothing.
 
         :raises UsageError: if both are the same database.
         :raises MonarchError: if the source holds nothing, or is incomplete.
@@ -77,15 +78,13 @@ class Copy:
             unfinished = error.message
         return CopyPlan(self.engine.name, self.engine.versions, comes, goes, unfinished)
 
-    def run(
-        self, interruption: Interruption, *, in_place: bool = False, progress: Progress = SILENT
-    ) -> TransferResult:
-        """Replace the contents of ``target`` by those of ``source``.
+    def transfer(self, *, in_place: bool = False) -> Transfer:
+        """Return the transfer that replaces the contents of ``target`` by those of ``source``.
 
-        :raises LockedError: if another run holds the target.
+        This reads the catalog of the source. Until the swap of the transfer the target is as it was.
+
         :raises UsageError: if both are the same database.
         :raises MonarchError: if the source holds nothing, or is incomplete.
-        :raises ServerError: if the copy does not finish; until the swap the target is as it was.
         """
         began = time.monotonic()
         name = self.names[1]
@@ -100,7 +99,7 @@ class Copy:
             in_place=in_place,
         )
         opened = nullcontext(source)
-        return Transfer(lambda: opened, sink, self.engine, interruption, began, self.transforms).run(progress)
+        return Transfer(lambda: opened, sink, self.engine, self.interruption, began, self.transforms)
 
     def _checked_source(self) -> Source:
         if self.source.is_same_as(self.target):
@@ -135,26 +134,15 @@ class CopyRequest:
     allow_empty: bool
     subset: SubsetRequest
 
-    def plan(self, progress: Progress) -> CopyPlan:
-        """See `Copy.plan`."""
-        with self._open(progress) as copy:
-            return copy.plan()
-
-    def run(self, *, in_place: bool, progress: Progress) -> TransferResult:
-        """See `Copy.run`.
-
-        :raises RunInterrupted: on Ctrl-C or a signal, saying what has become of the target.
-        """
-        with (
-            report_interruption(f"{self.target.name!r} is as it was.") as interruption,
-            self._open(progress) as copy,
-        ):
-            return copy.run(interruption, in_place=in_place, progress=progress)
-
     @contextmanager
-    def _open(self, progress: Progress) -> Iterator[Copy]:
+    def open(self, progress: Progress) -> Iterator[Copy]:
+        """Connect to both databases for as long as the context lasts, and evaluate the query set.
+
+        :raises RunInterrupted: on Ctrl-C or a signal in the context, saying what has become of the target.
+        """
         require_transfers(*((end.kind, repr(end.name)) for end in (self.source, self.target)))
         with (
+            report_interruption(f"{self.target.name!r} is as it was.") as interruption,
             open_database(self.source, self.root, progress) as opened,
             open_database(self.target, self.root, progress) as opened_target,
         ):
@@ -163,4 +151,4 @@ class CopyRequest:
             evaluated = self.subset.evaluate(self.root, self.source, source, progress)
             selection = evaluated.selection if evaluated else None
             names = self.source.name, self.target.name
-            yield Copy(source, target, names, engine, self.allow_empty, selection)
+            yield Copy(source, target, names, engine, interruption, self.allow_empty, selection)

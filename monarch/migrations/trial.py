@@ -137,8 +137,8 @@ def _run_twice(
     names = (name, "a scratch copy")
     target = as_transfer_database(scratch.opened)
     with report_interruption(f"{name!r} is as it was.") as interruption:
-        copy = Copy(source, target, names, target.choose_engine(engine), allow_empty=True)
-        copy.run(interruption, progress=progress)
+        copy = Copy(source, target, names, target.choose_engine(engine), interruption, allow_empty=True)
+        copy.transfer().run(progress)
     progress.phase("migrating")
     record = scratch.opened.history.read().get(file.key)
     had_run = record is not None and record.state is MigrationState.COMPLETED

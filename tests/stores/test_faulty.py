@@ -17,9 +17,11 @@ from monarch.backups.codecs import CODECS
 from monarch.backups.create import BackupCreation, BackupResult
 from monarch.backups.reader import verify
 from monarch.backups.state import BackupState
+from monarch.backups.store_sink import StoreSink
 from monarch.copies.transfer import report_interruption
 from monarch.databases.transfer import TransferDatabase, as_transfer_database
 from monarch.errors import MonarchError, RunInterrupted, StoreError
+from monarch.progress import SILENT
 from monarch.stores.base import Store
 from monarch.stores.local.store import LocalStore
 from tests.stores.contract import Names, StoreContract, names, read, write
@@ -181,8 +183,9 @@ def take(project: Folder, store: Faulty) -> Iterator[Callable[[], BackupResult]]
 def take_backup(database: TransferDatabase, store: Store) -> BackupResult:
     native = database.choose_engine("native")
     with report_interruption("Nothing was kept of the backup.") as interruption:
-        creation = BackupCreation(database, "dev", "app", native, store, "app", CODECS["gz"], 1)
-        return creation.run(interruption)
+        sink = StoreSink(store, "app", CODECS["gz"], 1, "dev", "app", None)
+        creation = BackupCreation(database, sink, native, interruption)
+        return creation.result(creation.transfer().run(SILENT))
 
 
 def states(store: Faulty) -> set[BackupState]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any
 
 import pymongo
@@ -63,11 +64,8 @@ class NativeEngine(MongoEngine):
         snapshot: Snapshot | None,
         alive: Callable[[], None],
     ) -> Iterator[Iterator[Piece]]:
-        def read_one(collection: Collection, channel: ByteQueue[Piece]) -> None:
-            _read_one(source, collection, channel, snapshot)
-
         largest_first = sorted(collections, key=lambda collection: -collection.bytes)
-        with gather(largest_first, read_one, READERS, _WAITING) as pieces:
+        with gather(largest_first, partial(_read_one, source, snapshot), READERS, _WAITING) as pieces:
             yield pieces
 
     @contextmanager
@@ -154,7 +152,7 @@ def refusal(message: str, words: str, hint: str) -> ServerError:
 
 
 def _read_one(
-    source: DatabaseHandle, collection: Collection, channel: ByteQueue[Piece], snapshot: Snapshot | None
+    source: DatabaseHandle, snapshot: Snapshot | None, collection: Collection, channel: ByteQueue[Piece]
 ) -> None:
     """Read ``collection`` from ``snapshot`` if that is possible."""
     documents: PyMongoCollection[Any] = source.database[collection.data_name]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from pymongo.errors import OperationFailure
@@ -55,7 +56,9 @@ class Replacement:
             if in_place:
                 self.progress.phase("emptying")
                 swap.empty(self.purpose)
-            copied, steps = self._prepare(source, staging, swap)
+            with _blaming_lost_lease(swap):
+                copied = self._build(source, staging)
+                steps = plan_steps(self.target, staging)
             interrupted = self._begin(swap, steps)
         except MonarchError as error:
             self._give_up(swap, staging)
@@ -69,17 +72,6 @@ class Replacement:
             raise
         self._finish(swap, interrupted=interrupted)
         return copied
-
-    def _prepare(
-        self, source: MongoSource, staging: Staging, swap: Swap
-    ) -> tuple[tuple[CopiedCollection, ...], list[SwapStep]]:
-        """Build the copy and plan its swap."""
-        try:
-            return self._build(source, staging), plan_steps(self.target, staging)
-        except MonarchError:
-            # The next holder of a lost lease drops the staging of this run. Any error may come from that.
-            swap.refuse_if_lost()
-            raise
 
     def _build(self, source: MongoSource, staging: Staging) -> tuple[CopiedCollection, ...]:
         """Build the copy in the staging, and compare it with the source."""
@@ -181,3 +173,16 @@ class Replacement:
             finally:
                 drop(self.target, probe)
         return True
+
+
+@contextmanager
+def _blaming_lost_lease(swap: Swap) -> Iterator[None]:
+    """Raise the lost lease in place of its consequences.
+
+    The next holder drops the staging of this run, and any error may come from that.
+    """
+    try:
+        yield
+    except MonarchError:
+        swap.refuse_if_lost()
+        raise
