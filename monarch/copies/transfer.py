@@ -34,18 +34,14 @@ class TransferResult:
 
 
 class Interruption:
-    """What an interrupted transfer reports: ``untouched`` until `complete` is called."""
+    """What an interrupted transfer reports, its ``outcome``: ``untouched`` until `complete` is called."""
 
     def __init__(self, untouched: str) -> None:
-        self._outcome = f"Interrupted. {untouched}"
+        self.outcome = f"Interrupted. {untouched}"
 
     def complete(self, outcome: str) -> None:
         """From now on an interruption reports that ``outcome`` had happened before it."""
-        self._outcome = f"Interrupted, but by then {outcome}."
-
-    def error(self) -> RunInterrupted:
-        """Return the error to raise."""
-        return RunInterrupted(self._outcome)
+        self.outcome = f"Interrupted, but by then {outcome}."
 
 
 @contextmanager
@@ -58,7 +54,7 @@ def report_interruption(untouched: str) -> Iterator[Interruption]:
     try:
         yield interruption
     except KeyboardInterrupt as error:
-        raise interruption.error() from error
+        raise RunInterrupted(interruption.outcome) from error
 
 
 class TransferSink(ABC):

@@ -120,12 +120,12 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
         while True:
             with explained(self._environment):
                 answer = self._ask()
-            if self._is_renewed(*answer):
+            if self._accept(*answer):
                 return
 
     def renew_patiently(self) -> None:
         """`renew`, waiting for a server that is unavailable for a moment."""
-        while not self._is_renewed(*patiently(self._environment, self._ask)):
+        while not self._accept(*patiently(self._environment, self._ask)):
             pass
 
     def check_patiently(self) -> None:
@@ -139,8 +139,8 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
         renewed = self._leases.update_one(self.mine(), [{"$set": {"expires_at": _in_time()}}])
         return asked, renewed.matched_count == 1
 
-    def _is_renewed(self, asked: float, renewed: bool) -> bool:
-        """Take the answer of `_ask`; return whether it is new enough to be trusted.
+    def _accept(self, asked: float, renewed: bool) -> bool:
+        """Accept the answer of `_ask`; return whether it is new enough to be trusted.
 
         A process that was suspended while it waited for the answer has an old one.
 
