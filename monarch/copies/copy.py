@@ -23,7 +23,6 @@ from monarch.databases.selection import Selection
 from monarch.databases.transfer import (
     CollectionSummary,
     Engine,
-    Source,
     TransferDatabase,
     Transform,
     as_transfer_database,
@@ -69,7 +68,9 @@ class Copy:
         :raises UsageError: if both are the same database.
         :raises MonarchError: if the source holds nothing, or is incomplete.
         """
-        comes = self._checked_source().summaries
+        self._require_source()
+        comes = self.source.read(self.engine, self.selection).summaries
+        self._require_contents(comes)
         goes = self.target.read(self.engine).summaries
         unfinished = None
         try:
@@ -88,7 +89,9 @@ class Copy:
         """
         began = time.monotonic()
         name = self.names[1]
-        source = self._checked_source()
+        self._require_source()
+        source = self.source.read(self.engine, self.selection)
+        self._require_contents(source.summaries)
         sink = DatabaseSink(
             self.target,
             name,
@@ -101,17 +104,17 @@ class Copy:
         opened = nullcontext(source)
         return Transfer(lambda: opened, sink, self.engine, self.interruption, began, self.transforms)
 
-    def _checked_source(self) -> Source:
+    def _require_source(self) -> None:
         if self.source.is_same_as(self.target):
             raise same_database(*self.names)
         self.source.require_whole()
-        source = self.source.read(self.engine, self.selection)
-        if not source.summaries and not self.allow_empty:
+
+    def _require_contents(self, comes: tuple[CollectionSummary, ...]) -> None:
+        if not comes and not self.allow_empty:
             raise MonarchError(
                 f"{self.names[0]!r} holds no collections: there is nothing to copy.",
                 "Check its 'db_name'. To empty the target as well, use --allow-empty.",
             )
-        return source
 
 
 def require_two(source: str, target: str) -> None:

@@ -6,8 +6,9 @@ never decoded. Readers and writers are threads; queues bounded in bytes stand be
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from functools import partial
 from typing import Any
 
@@ -56,35 +57,31 @@ class NativeEngine(MongoEngine):
     def take_snapshot(self, source: DatabaseHandle, collections: tuple[Collection, ...]) -> Snapshot | None:
         return take_snapshot(source, collections)
 
-    @contextmanager
     def read(
         self,
         source: DatabaseHandle,
         collections: tuple[Collection, ...],
         snapshot: Snapshot | None,
         alive: Callable[[], None],
-    ) -> Iterator[Iterator[Piece]]:
+    ) -> AbstractContextManager[Iterator[Piece]]:
         largest_first = sorted(collections, key=lambda collection: -collection.bytes)
-        with gather(largest_first, partial(_read_one, source, snapshot), READERS, _WAITING) as pieces:
-            yield pieces
+        return gather(largest_first, partial(_read_one, source, snapshot), READERS, _WAITING)
 
-    @contextmanager
     def write(
         self,
         target: DatabaseHandle,
         destinations: Mapping[str, Destination],
         rights: Rights,
         alive: Callable[[], None],
-    ) -> Iterator[Writer]:
-        writer = NativeWriter(target, destinations, rights)
-        try:
-            yield writer
-        finally:
-            writer.stop()
+    ) -> NativeWriter:
+        return NativeWriter(target, destinations, rights)
 
 
-class NativeWriter(Writer):
-    """Inserts what it is given from several threads; what is to keep its order, at once."""
+class NativeWriter(Writer, AbstractContextManager["NativeWriter"]):
+    """Inserts what it is given from several threads, which run while its context lasts.
+
+    What must keep its order is inserted at once.
+    """
 
     def __init__(
         self, target: DatabaseHandle, destinations: Mapping[str, Destination], rights: Rights
@@ -95,7 +92,17 @@ class NativeWriter(Writer):
         if rights.bypass_validation:
             self._options["bypassDocumentValidation"] = True
         self._channel: ByteQueue[Batch] = ByteQueue(_WAITING)
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> NativeWriter:
         self._threads = start_workers(self._work, WRITERS, self._channel)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the threads. One that waits for the server's answer gets it first."""
+        self._channel.fail(Stopped())
+        for thread in self._threads:
+            thread.join()
 
     def write(self, piece: Piece) -> None:
         if isinstance(piece, End):
@@ -110,12 +117,6 @@ class NativeWriter(Writer):
         for thread in self._threads:
             thread.join()
         self._channel.raise_failure()
-
-    def stop(self) -> None:
-        """End the threads; one that waits for the server's answer first gets it."""
-        self._channel.fail(Stopped())
-        for thread in self._threads:
-            thread.join()
 
     def _work(self) -> None:
         for batch in self._channel.take():
