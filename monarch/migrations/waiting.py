@@ -21,7 +21,7 @@ _PATIENCE = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 
 
-class _Queue:
+class _WaitingRun:
     """A run that waits for the lease: its time limits, its pauses, and what it has reported."""
 
     def __init__(self, progress: Progress, wait: float | None, deadline: float | None) -> None:
@@ -88,16 +88,16 @@ def hold(
     :raises LeaseHeld: naming the holder, if it is still held after ``wait``.
     :raises DeadlineReached: if it is still held after ``deadline``.
     """
-    queue = _Queue(progress, wait, deadline)
+    waiting = _WaitingRun(progress, wait, deadline)
     with ExitStack() as stack:
         while True:
             try:
                 lease = stack.enter_context(database.lease(purpose, origin))
                 break
             except LeaseHeld as held:
-                queue.wait_for_holder(held)
+                waiting.wait_for_holder(held)
             except ServerError as error:
-                queue.wait_for_server(error)
+                waiting.wait_for_server(error)
         recovered = database.recover(lease) if isinstance(database, TransferDatabase) else None
         if recovered is not None:
             progress.recovered(recovered)
