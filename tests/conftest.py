@@ -20,6 +20,7 @@ from tests.support.servers.mongod import Server, run_replica_set, run_server, ru
 from tests.support.servers.s3 import S3Server, run_s3
 from tests.support.servers.tools import find_tools, why_none
 
+_HERE = Path(__file__).parent
 SERVER_FIXTURES = {
     *("server", "replica_set", "tls_server", "project", "embedded_project", "database", "tools", "s3")
 }
@@ -62,14 +63,22 @@ def pytest_report_header(config: pytest.Config) -> str:
     return _counts(config).describe()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a server, or a command line, by what it asks for, so that nobody forgets to."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs a server, or a command line, by what it asks for; leave a sample of the long tests."""
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if SERVER_FIXTURES & fixtures:
             item.add_marker(pytest.mark.server)
         elif "folder" in fixtures:
             item.add_marker(pytest.mark.command)
+    modules: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        if item.path.relative_to(_HERE).as_posix() in counts.LONG:
+            modules.setdefault(item.path, []).append(item)
+    chosen = {item for tests in modules.values() for item in counts.sample_of_long(tests)}
+    left = [item for tests in modules.values() for item in tests if item not in chosen]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item.path not in modules or item in chosen]
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

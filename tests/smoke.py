@@ -1,8 +1,8 @@
 """Check that what is built works when it is installed alone, as far as the README's first commands go.
 
-``tox -e smoke`` runs it. It builds the sdist and the wheel from a copy of the tree, installs each of them,
-and the copy itself in editable mode, into an empty environment without a development dependency, and runs
-commands there.
+``tox -e smoke`` runs it. It builds the sdist and the wheel from a copy of the tree, and installs the wheel
+with what it requires into an empty environment, without a development dependency. There it runs commands;
+then the sdist, and the copy itself in editable mode, take the wheel's place, which requires the same.
 """
 
 from __future__ import annotations
@@ -30,11 +30,17 @@ def run(*command: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
-def install(folder: Path, *what: str) -> Path:
-    """Make an environment with ``what`` alone in it, and return the folder of its programs."""
-    venv.create(folder, with_pip=True)
-    run(folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", *what, cwd=folder)
-    return folder / "bin"
+def install(programs: Path, *what: str) -> None:
+    """Install ``what`` into the environment with these ``programs``."""
+    pip = (programs / "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile")
+    run(*pip, *what, cwd=programs)
+
+
+def replace_by(programs: Path, *what: str) -> None:
+    """Install ``what`` in place of the monarch that is there."""
+    run(programs / "pip", "uninstall", "--quiet", "--yes", "monarch", cwd=programs)
+    assert not any(programs.parent.glob("lib/*/site-packages/monarch"))
+    install(programs, "--no-deps", *what)
 
 
 def drive(programs: Path, folder: Path) -> None:
@@ -74,11 +80,13 @@ def main() -> None:
         top = Path(temporary)
         tree, dist = top / "tree", top / "dist"
         shutil.copytree(ROOT, tree, ignore=LEFT_OUT)
-        run(sys.executable, "-m", "build", "--outdir", dist, tree, cwd=top)
+        run(sys.executable, "-m", "build", "--no-isolation", "--outdir", dist, tree, cwd=top)
         (wheel,), (sdist,) = dist.glob("*.whl"), dist.glob("*.tar.gz")
         look_into(wheel, sdist)
 
-        programs = install(top / "wheel", f"{wheel}[embedded]")
+        venv.create(top / "environment", with_pip=True)
+        programs = top / "environment" / "bin"
+        install(programs, f"{wheel}[embedded]")
         drive(programs, top / "project-wheel")
         assert (programs.parent / "share" / "man" / "man1" / "monarch.1").is_file()
         installed = run(programs / "pip", "freeze", cwd=top)
@@ -89,9 +97,11 @@ def main() -> None:
         assert story.count("2 migrations done") == 2, story
         print("wheel: help, init, generate, demo")
 
-        drive(install(top / "sdist", str(sdist)), top / "project-sdist")
+        replace_by(programs, str(sdist))
+        drive(programs, top / "project-sdist")
         print("sdist: help, init, generate")
-        drive(install(top / "editable", "-e", str(tree)), top / "project-editable")
+        replace_by(programs, "--editable", str(tree))
+        drive(programs, top / "project-editable")
         print("editable: help, init, generate")
 
 

@@ -147,6 +147,12 @@ def set_up(folder: Path, page: Path, request: pytest.FixtureRequest) -> None:
         project.migrate("production")
 
 
+def has_embedded_server(folder: Path) -> bool:
+    """Whether ``development`` of the project in ``folder``, if it is one, is an embedded environment."""
+    project = Project(folder)
+    return project.has_settings() and project.settings.environment("development").embedded
+
+
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
 def test_the_shell_blocks_of(
@@ -162,12 +168,15 @@ def test_the_shell_blocks_of(
     variables = {"PRODUCTION_MONGODB_URI": production.uri}
     monkeypatch.setenv("PRODUCTION_MONGODB_URI", production.uri)
     reader = Reader(folder, tmp_path / "home", variables)
-    with ExitStack() as held:
-        if page.name not in FROM_NOTHING:
-            set_up(folder, page, request)
-            # One server for all commands of the page, in place of one for each.
-            held.enter_context(Project(folder).open("development"))
+    if page.name not in FROM_NOTHING:
+        set_up(folder, page, request)
+    with ExitStack() as server:
+        running = False
         for block in blocks(page):
+            if not running and has_embedded_server(reader.folder):
+                # One server for all commands of the page, instead of one for each.
+                server.enter_context(Project(reader.folder).open("development"))
+                running = True
             if block.file is not None:
                 reader.saves(block)
             elif block.language in SHELLS and block.not_run is None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support import counts
-from tests.support.counts import Counts, number, sample
+from tests.support.counts import LONG, Counts, number, sample, sample_of_long
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +52,17 @@ def test_few_cases_all_run() -> None:
     counts.configure(Counts("reduced", 1))
     assert sample("abc", reduced=3) == ["a", "b", "c"]
     assert sample([], reduced=3) == []
+
+
+def test_of_a_long_module_some_tests_run() -> None:
+    counts.configure(Counts("reduced", 1))
+    assert [len(sample_of_long(range(length))) for length in (1, 2, 16, 40)] == [1, 1, 2, 5]
+    counts.configure(Counts("full", 1))
+    assert len(sample_of_long(range(40))) == 40
+
+
+def test_the_long_modules_exist() -> None:
+    assert [name for name in LONG if not (Path(__file__).parents[1] / name).is_file()] == []
 
 
 def test_the_line_at_the_end_names_the_mode_and_the_seed() -> None:

@@ -69,6 +69,8 @@ class Mongod:
         self._command = [str(find_mongod()), "--dbpath", str(data or self._folder), "--port", str(self.port)]
         self._command += ["--bind_ip", "127.0.0.1", "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25"]
         self._command += ["--wiredTigerEngineConfigString", f"log=(prealloc=false,file_max={log})"]
+        # Nobody reads the diagnostics of a server that lives for a test.
+        self._command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
         self._command += arguments
 
     def start(self) -> None:
