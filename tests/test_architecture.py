@@ -30,6 +30,7 @@ LAYERS = (
 )
 # The same for the rooms of databases/mongo; "ground" are the modules that are in no room.
 ROOMS = (
+    "connection",
     "ground",
     "catalog",
     "stream",

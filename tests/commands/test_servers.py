@@ -19,7 +19,7 @@ pytestmark = pytest.mark.server
 # In place of the half minute in which a server is asked again.
 IMPATIENT = """
 import os
-from monarch.databases.mongo import retry as patience
+from monarch.databases.mongo.connection import retry as patience
 patience.PATIENCE = patience._ONCE = 1.0
 """
 

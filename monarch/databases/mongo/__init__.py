@@ -29,7 +29,7 @@ class MongoKind(DatabaseKind):
     subset_engine = "native"
 
     def parse(self, name: str, entry: Entry) -> Environment:
-        from monarch.databases.mongo.settings import parse_entry
+        from monarch.databases.mongo.connection.settings import parse_entry
 
         return parse_entry(name, entry)
 
@@ -40,7 +40,7 @@ class MongoKind(DatabaseKind):
 
     @contextmanager
     def open(self, environment: Environment, root: Path, progress: Progress) -> Iterator[Database]:
-        from monarch.databases.mongo.connection import connect
+        from monarch.databases.mongo.connection.client import connect
         from monarch.databases.mongo.database import MongoDatabase
 
         with ExitStack() as stack:

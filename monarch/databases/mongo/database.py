@@ -12,8 +12,8 @@ from monarch.databases.history import HistoryWriter
 from monarch.databases.lease import Holder, Lease
 from monarch.databases.mongo import lease as leases
 from monarch.databases.mongo.collection_names import is_ours
-from monarch.databases.mongo.connection import Client, explained, full_uri
-from monarch.databases.mongo.handle import DatabaseHandle
+from monarch.databases.mongo.connection.client import Client, explained, full_uri
+from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.history.reader import MongoHistoryReader
 from monarch.databases.mongo.swap_state import read_head, unfinished
 from monarch.databases.selection import Selection

@@ -22,9 +22,9 @@ from pymongo.errors import PyMongoError
 from monarch.databases.environment import Environment
 from monarch.databases.lease import SECONDS, Holder, Lease, LeaseHeld
 from monarch.databases.mongo.collection_names import LEASE, THE_LEASE
-from monarch.databases.mongo.connection import explained
-from monarch.databases.mongo.handle import DatabaseHandle
-from monarch.databases.mongo.retry import patiently
+from monarch.databases.mongo.connection.client import explained
+from monarch.databases.mongo.connection.handle import DatabaseHandle
+from monarch.databases.mongo.connection.retry import patiently
 from monarch.errors import LeaseLost, MonarchError, ServerError
 from monarch.system import process_identity as owner
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin

@@ -7,7 +7,7 @@ from typing import Any
 
 from monarch.databases.history import IncompleteDatabase
 from monarch.databases.mongo.collection_names import HEAD, SWAP
-from monarch.databases.mongo.handle import DatabaseHandle, Document
+from monarch.databases.mongo.connection.handle import DatabaseHandle, Document
 
 SWAPPING, EMPTIED, STUCK = "swapping", "emptied", "stuck"
 

@@ -64,7 +64,7 @@ def test_check_says_by_its_code_how_it_is(project: Folder) -> None:
 
 
 def test_check_asks_the_server_twice_at_most(project: Folder) -> None:
-    from monarch.databases.mongo import connection
+    from monarch.databases.mongo.connection import client as connection
     from monarch.project import Project
 
     sent: list[str] = []

@@ -37,8 +37,8 @@ from monarch.commands import cli
 from monarch.databases.history import UNFINISHED, MigrationState
 from monarch.databases.lease import SECONDS as SECONDS_HELD
 from monarch.databases.mongo import lease as leases
-from monarch.databases.mongo import retry as patience
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL, LEASE
+from monarch.databases.mongo.connection import retry as patience
 from monarch.errors import MigrationError
 from tests.support.runs.copy_kills import _PROCESSES, Victim
 from tests.support.runs.shell import Folder

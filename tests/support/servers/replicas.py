@@ -23,7 +23,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from monarch import Project
-from monarch.databases.mongo import retry as patience
+from monarch.databases.mongo.connection import retry as patience
 from monarch.databases.mongo.history.attempt import MongoOpenAttempt
 from monarch.errors import MonarchError
 from monarch.progress import Progress

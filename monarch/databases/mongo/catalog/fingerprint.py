@@ -8,7 +8,7 @@ from bson import BSON
 from bson.son import SON
 
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL, is_ours
-from monarch.databases.mongo.handle import DatabaseHandle
+from monarch.databases.mongo.connection.handle import DatabaseHandle
 
 
 def take_fingerprint(endpoint: DatabaseHandle) -> Mapping[str, object]:

@@ -9,7 +9,7 @@ from pymongo.errors import OperationFailure
 
 from monarch.databases.mongo.catalog.model import BUCKETS, CODEC, Collection
 from monarch.databases.mongo.collection_names import is_ours
-from monarch.databases.mongo.handle import DatabaseHandle, Document
+from monarch.databases.mongo.connection.handle import DatabaseHandle, Document
 from monarch.errors import ServerError
 
 _UNAUTHORIZED, _NAMESPACE_NOT_FOUND, _IS_A_VIEW = 13, 26, 166

@@ -23,11 +23,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from monarch.databases.environment import Environment
+from monarch.databases.mongo.connection.settings import at_address
+from monarch.databases.mongo.connection.uri import Uri
 from monarch.databases.mongo.embedded.program import find_mongod
 from monarch.databases.mongo.embedded.server import PASSWORD, USER, Server
 from monarch.databases.mongo.embedded.sharing import Users
-from monarch.databases.mongo.settings import at_address
-from monarch.databases.mongo.uri import Uri
 from monarch.errors import ServerError
 from monarch.progress import Progress
 from monarch.system.secrets import Secret

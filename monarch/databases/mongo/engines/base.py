@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from monarch.databases.mongo.catalog.model import Collection
-from monarch.databases.mongo.handle import DatabaseHandle
+from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.stream.batches import Piece
 from monarch.databases.mongo.stream.snapshot import Snapshot
 from monarch.databases.transfer import Engine

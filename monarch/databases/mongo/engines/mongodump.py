@@ -11,8 +11,8 @@ from monarch.databases.mongo.archive import ArchiveError
 from monarch.databases.mongo.archive.reader import ArchiveReader
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.collection_names import OURS
-from monarch.databases.mongo.connection import tool_config
-from monarch.databases.mongo.handle import DatabaseHandle
+from monarch.databases.mongo.connection.client import tool_config
+from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.stream.batches import End, Piece
 from monarch.errors import ServerError
 from monarch.system.subprocesses import CONFIG_FILE, QUERY_FILE, Tool

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from monarch.databases.mongo.archive.prelude import Prelude
 from monarch.databases.mongo.archive.writer import ArchiveWriter
 from monarch.databases.mongo.catalog.model import Collection
-from monarch.databases.mongo.connection import tool_config
+from monarch.databases.mongo.connection.client import tool_config
+from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.engines.base import Rights, Writer
 from monarch.databases.mongo.engines.native import refusal
-from monarch.databases.mongo.handle import DatabaseHandle
 from monarch.databases.mongo.stream.batches import Batch, End, Piece
 from monarch.errors import ServerError
 from monarch.system.subprocesses import CONFIG_FILE, Tool

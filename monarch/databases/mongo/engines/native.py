@@ -19,10 +19,10 @@ from pymongo.errors import OperationFailure
 
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.catalog.query import Find, Query
+from monarch.databases.mongo.connection.handle import QUICK, DatabaseHandle
 from monarch.databases.mongo.engines.base import Destination, MongoEngine, Rights, Writer
 from monarch.databases.mongo.engines.byte_queue import ByteQueue, Stopped, gather, start_workers
 from monarch.databases.mongo.engines.cursor_bytes import read_raw_batches
-from monarch.databases.mongo.handle import QUICK, DatabaseHandle
 from monarch.databases.mongo.stream.batches import Batch, End, Piece, split
 from monarch.databases.mongo.stream.snapshot import (
     SNAPSHOT_ERRORS,

@@ -20,12 +20,12 @@ from functools import cached_property
 
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.catalog.read import list_entries
+from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.engines.base import Destination, MongoEngine, Rights, Writer
 from monarch.databases.mongo.engines.byte_queue import ByteQueue, gather
 from monarch.databases.mongo.engines.mongodump import dump_collections, dump_query
 from monarch.databases.mongo.engines.mongorestore import ToolWriter
 from monarch.databases.mongo.engines.native import NativeEngine
-from monarch.databases.mongo.handle import DatabaseHandle
 from monarch.databases.mongo.stream.batches import Batch, Piece
 from monarch.databases.mongo.stream.snapshot import Snapshot
 from monarch.errors import UsageError

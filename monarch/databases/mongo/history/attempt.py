@@ -19,9 +19,9 @@ from monarch.databases.history import (
     ScanPosition,
 )
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL
+from monarch.databases.mongo.connection.retry import patiently
 from monarch.databases.mongo.history.fenced_writes import FencedWrites
 from monarch.databases.mongo.history.migration_client import MongoTransaction
-from monarch.databases.mongo.retry import patiently
 from monarch.errors import NotCommitted, ServerError
 
 

@@ -19,9 +19,9 @@ from pymongo.database import Database as PyMongoDatabase
 from monarch.databases.environment import Environment
 from monarch.databases.history import MigrationState
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL, LEASE
+from monarch.databases.mongo.connection.retry import patiently
 from monarch.databases.mongo.history.reconcile import ANY_DATE
 from monarch.databases.mongo.lease import MongoLease
-from monarch.databases.mongo.retry import patiently
 from monarch.errors import ServerError
 from monarch.system import process_identity as owner
 from monarch.system.ci import Origin

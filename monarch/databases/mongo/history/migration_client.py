@@ -15,8 +15,8 @@ from pymongo.read_concern import ReadConcern
 from monarch.databases.base import MigrationClient, Transaction
 from monarch.databases.environment import Environment
 from monarch.databases.history import ScanPosition
-from monarch.databases.mongo.connection import connect, explained, full_uri
-from monarch.databases.mongo.retry import patiently
+from monarch.databases.mongo.connection.client import connect, explained, full_uri
+from monarch.databases.mongo.connection.retry import patiently
 from monarch.errors import UsageError
 
 

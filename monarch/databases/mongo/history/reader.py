@@ -22,7 +22,7 @@ from monarch.databases.history import (
     ScanPosition,
 )
 from monarch.databases.mongo.collection_names import HEAD, HISTORY, JOURNAL, LEASE, SWAP, THE_LEASE
-from monarch.databases.mongo.connection import explained
+from monarch.databases.mongo.connection.client import explained
 from monarch.databases.mongo.history.reconcile import (
     ANY_DATE,
     NO_ATTEMPTS,

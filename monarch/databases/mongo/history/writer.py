@@ -10,12 +10,12 @@ from pymongo.database import Database as PyMongoDatabase
 
 from monarch.databases.environment import Environment
 from monarch.databases.history import Action, AttemptStart, HistoryWriter, MigrationState
+from monarch.databases.mongo.connection.retry import patiently
 from monarch.databases.mongo.history.attempt import MongoOpenAttempt
 from monarch.databases.mongo.history.fenced_writes import FencedWrites
 from monarch.databases.mongo.history.migration_client import MongoTransaction
 from monarch.databases.mongo.history.reconcile import NO_ATTEMPTS, STRONGEST, outcome_of, reconcile
 from monarch.databases.mongo.lease import MongoLease
-from monarch.databases.mongo.retry import patiently
 from monarch.system import process_identity as owner
 from monarch.system.ci import Origin
 

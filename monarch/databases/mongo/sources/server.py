@@ -17,8 +17,8 @@ from monarch.databases.mongo.archive.writer import ArchiveWriter
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.catalog.query import redact_values
 from monarch.databases.mongo.catalog.read import list_entries, read_catalog, uuid_of
+from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.engines.base import MongoEngine
-from monarch.databases.mongo.handle import DatabaseHandle
 from monarch.databases.mongo.sources.base import MongoSource, unwatched
 from monarch.databases.mongo.stream.batches import Batch, Piece
 from monarch.databases.mongo.stream.snapshot import SNAPSHOT_UNAVAILABLE, Snapshot, fits_snapshot_window

@@ -14,7 +14,7 @@ from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from monarch.databases.mongo.catalog.model import Collection
-from monarch.databases.mongo.handle import DatabaseHandle
+from monarch.databases.mongo.connection.handle import DatabaseHandle
 
 # More data could take longer to read than the server keeps a snapshot.
 _MOST_BYTES = 4_000_000_000

@@ -16,7 +16,7 @@ from typing import Any
 
 from bson.timestamp import Timestamp
 
-from monarch.databases.mongo.handle import QUICK, DatabaseHandle
+from monarch.databases.mongo.connection.handle import QUICK, DatabaseHandle
 from monarch.databases.mongo.stream.batches import Batch, split
 from monarch.errors import ServerError
 

@@ -12,7 +12,7 @@ from bson import Decimal128
 from bson.raw_bson import RawBSONDocument
 
 from monarch.databases.mongo.catalog.model import CODEC
-from monarch.databases.mongo.handle import DatabaseHandle
+from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.selection import CollectionQuery
 from monarch.errors import UsageError
 

@@ -12,7 +12,7 @@ from pymongo.errors import OperationFailure
 
 from monarch.databases.mongo.catalog.model import CODEC, Collection
 from monarch.databases.mongo.catalog.query import Find, size_of
-from monarch.databases.mongo.handle import DatabaseHandle
+from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.stream.snapshot import SNAPSHOT_ERRORS, Snapshot, supports_snapshots
 from monarch.errors import MonarchError
 

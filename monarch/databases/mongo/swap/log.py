@@ -18,7 +18,7 @@ from pymongo.errors import ConnectionFailure, OperationFailure
 from monarch.databases.lease import Lease
 from monarch.databases.mongo.catalog.model import CODEC
 from monarch.databases.mongo.collection_names import HEAD, STAGING, SWAP
-from monarch.databases.mongo.handle import DURABLE, DatabaseHandle, Document
+from monarch.databases.mongo.connection.handle import DURABLE, DatabaseHandle, Document
 from monarch.databases.mongo.swap.plan import plan_steps
 from monarch.databases.mongo.swap.staging import Staging, drop, drop_all
 from monarch.databases.mongo.swap.steps import SwapStep, Unequal, from_document, to_document

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from monarch.databases.mongo.catalog.model import BUCKETS, Collection
 from monarch.databases.mongo.catalog.read import is_copied, list_entries
-from monarch.databases.mongo.handle import DatabaseHandle, Document
+from monarch.databases.mongo.connection.handle import DatabaseHandle, Document
 from monarch.databases.mongo.swap.staging import Staging
 from monarch.databases.mongo.swap.steps import Clear, Discard, Drop, Move, Series, SetAside, SwapStep, View
 

@@ -11,8 +11,8 @@ from pymongo.errors import OperationFailure
 from monarch.databases.lease import Lease
 from monarch.databases.mongo.catalog.model import BUCKETS, Collection
 from monarch.databases.mongo.collection_names import STAGING
+from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.engines.base import MongoEngine, Rights
-from monarch.databases.mongo.handle import DatabaseHandle
 from monarch.databases.mongo.sources.base import MongoSource
 from monarch.databases.mongo.stream.batches import Batch
 from monarch.databases.mongo.stream.counts import Counts

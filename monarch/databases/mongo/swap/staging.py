@@ -19,8 +19,8 @@ from monarch.databases.lease import Lease
 from monarch.databases.mongo.catalog.model import BUCKETS, Collection
 from monarch.databases.mongo.catalog.read import list_entries, read_indexes
 from monarch.databases.mongo.collection_names import STAGING
+from monarch.databases.mongo.connection.handle import QUICK, DatabaseHandle
 from monarch.databases.mongo.engines.base import Destination
-from monarch.databases.mongo.handle import QUICK, DatabaseHandle
 from monarch.databases.mongo.stream.zero_timestamps import TimestampTarget
 from monarch.errors import DuplicateKey, MonarchError, ServerError
 

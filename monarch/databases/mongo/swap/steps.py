@@ -17,8 +17,8 @@ from bson.raw_bson import RawBSONDocument
 
 from monarch.databases.mongo.catalog.model import BUCKETS, CODEC, Collection
 from monarch.databases.mongo.catalog.read import list_entries
+from monarch.databases.mongo.connection.handle import QUICK, DatabaseHandle, Document
 from monarch.databases.mongo.engines.native import refuse_write_errors
-from monarch.databases.mongo.handle import QUICK, DatabaseHandle, Document
 from monarch.databases.mongo.stream.batches import Batch, measure_documents, split
 from monarch.databases.mongo.stream.zero_timestamps import TimestampTarget, ZeroTimestamps
 from monarch.databases.mongo.swap.staging import create, create_indexes, drop

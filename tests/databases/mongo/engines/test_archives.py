@@ -18,7 +18,7 @@ from monarch.databases import open_database
 from monarch.databases.mongo.archive.prelude import Prelude
 from monarch.databases.mongo.archive.reader import ArchiveReader
 from monarch.databases.mongo.archive.writer import ArchiveWriter
-from monarch.databases.mongo.connection import tool_uri
+from monarch.databases.mongo.connection.client import tool_uri
 from monarch.databases.mongo.sources.base import MongoSource
 from monarch.databases.mongo.stream.batches import Piece
 from monarch.databases.transfer import as_transfer_database

@@ -19,7 +19,7 @@ from bson.raw_bson import RawBSONDocument
 from monarch.backups.reader import BrokenBackup
 from monarch.databases import open_files
 from monarch.databases.mongo.catalog.model import Collection
-from monarch.databases.mongo.connection import tool_uri
+from monarch.databases.mongo.connection.client import tool_uri
 from monarch.databases.mongo.sources.folder import MongoFolderSource
 from monarch.databases.mongo.stream.batches import Batch
 from monarch.errors import DamagedError, ServerError

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from pymongo.database import Database
 
 from monarch.databases.mongo.catalog.model import CODEC
+from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.engines.base import MongoEngine
 from monarch.databases.mongo.engines.native import NativeEngine
 from monarch.databases.mongo.engines.tools import ToolsEngine
-from monarch.databases.mongo.handle import DatabaseHandle
 from monarch.databases.mongo.sources.base import unwatched
 from monarch.databases.mongo.sources.server import MongoServerSource
 from monarch.databases.mongo.stream.batches import Batch, split

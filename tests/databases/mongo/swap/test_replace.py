@@ -19,7 +19,7 @@ from pymongo import MongoClient
 
 from monarch.databases import open_database
 from monarch.databases.mongo.catalog.read import read_catalog
-from monarch.databases.mongo.handle import DatabaseHandle
+from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.lease import MongoLease
 from monarch.databases.mongo.sources.base import MongoSource
 from monarch.databases.mongo.swap.log import Swap

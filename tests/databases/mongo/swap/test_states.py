@@ -13,7 +13,7 @@ from pymongo.database import Database
 
 from monarch.databases.mongo import swap
 from monarch.databases.mongo.collection_names import HEAD, LEASE, STAGING, SWAP
-from monarch.databases.mongo.handle import DatabaseHandle
+from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.lease import MongoLease
 from monarch.databases.mongo.swap.log import Swap
 from monarch.databases.mongo.swap.steps import Move, from_document, to_document

@@ -6,7 +6,7 @@ import pytest
 from pymongo import common
 from pymongo.uri_parser import parse_uri
 
-from monarch.databases.mongo.uri import OPTIONS, build, parse
+from monarch.databases.mongo.connection.uri import OPTIONS, build, parse
 from monarch.errors import SettingsError
 from monarch.system.secrets import Secret
 from tests.support.servers.mongod import PASSWORD, USER

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from monarch.databases.mongo.connection import full_uri, tool_uri
+from monarch.databases.mongo.connection.client import full_uri, tool_uri
 from monarch.errors import UsageError
 from monarch.settings.environments import parse_environment
 

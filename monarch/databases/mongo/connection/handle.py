@@ -11,7 +11,7 @@ from pymongo import ReadPreference
 from pymongo.database import Database as PyMongoDatabase
 
 from monarch.databases.environment import Environment
-from monarch.databases.mongo.connection import explained
+from monarch.databases.mongo.connection.client import explained
 
 Document = dict[str, Any]
 # Enough for staging; writes that decide something use `DURABLE`.

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from monarch.databases.environment import Environment
-from monarch.databases.mongo.settings import address_of
+from monarch.databases.mongo.connection.settings import address_of
 from monarch.errors import SettingsError
 from monarch.settings.environments import parse_environment
 from monarch.system.secrets import Secret

@@ -16,7 +16,7 @@ from monarch.databases.environment import (
     read_secret,
     read_text,
 )
-from monarch.databases.mongo import uri as uris
+from monarch.databases.mongo.connection import uri as uris
 from monarch.errors import SettingsError
 from monarch.system.secrets import Secret
 

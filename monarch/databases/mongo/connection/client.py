@@ -27,8 +27,8 @@ from pymongo.errors import (
 from pymongo.monitoring import CommandListener
 
 from monarch.databases.environment import Environment
-from monarch.databases.mongo import uri as uris
-from monarch.databases.mongo.settings import address_of
+from monarch.databases.mongo.connection import uri as uris
+from monarch.databases.mongo.connection.settings import address_of
 from monarch.errors import MonarchError, ServerError, SettingsError, UsageError
 from monarch.system.secrets import Secret, redact
 

@@ -10,7 +10,7 @@ import pymongo
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from monarch.databases.environment import Environment
-from monarch.databases.mongo.connection import explained
+from monarch.databases.mongo.connection.client import explained
 
 # Seconds. An election takes at most about twelve, by MongoDB's manual; a restart not much more.
 PATIENCE = 30.0

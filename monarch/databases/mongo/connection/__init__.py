@@ -1,0 +1,1 @@
+"""Connecting to MongoDB: the keys of an environment, URIs, the client, and the handle of a database."""
