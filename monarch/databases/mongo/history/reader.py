@@ -21,11 +21,11 @@ from monarch.databases.history import (
     Record,
     ScanPosition,
 )
-from monarch.databases.mongo.collection_names import HEAD, HISTORY, JOURNAL, LEASE, SWAP, THE_LEASE
+from monarch.databases.mongo.collection_names import HISTORY, JOURNAL
 from monarch.databases.mongo.connection.client import explained
+from monarch.databases.mongo.history.queries import EVERYTHING, LAST_ATTEMPTS
 from monarch.databases.mongo.history.reconcile import (
     ANY_DATE,
-    NO_ATTEMPTS,
     STRONGEST,
     outcome_of,
     reconcile,
@@ -36,75 +36,9 @@ from monarch.system import process_identity as owner
 
 Document = Mapping[str, Any]
 _STORED = frozenset(state.value for state in STRONGEST)
-_PROCESSING, _COMPLETED = MigrationState.PROCESSING.value, MigrationState.COMPLETED.value
+_COMPLETED = MigrationState.COMPLETED.value
 # A newer monarch may write other words.
 _ACTIONS = {action.value: action for action in Action}
-# Removed before anything is sorted, which takes memory.
-_LONG = {"traceback": 0, "echoed": 0}
-_LAST_FIRST = {"started_at": -1, "_id": -1}
-_UNFINISHED_OR_REPEATABLE = {
-    "$or": [
-        {"outcome": {"$ne": _COMPLETED}, "action": {"$nin": NO_ATTEMPTS}},
-        {"repeatable": {"$exists": True}},
-    ]
-}
-
-
-def _union(collection: str, *pipeline: dict[str, Any]) -> dict[str, Any]:
-    return {"$unionWith": {"coll": collection, "pipeline": list(pipeline)}}
-
-
-# All in one command. What a history is worth depends on a swap that is just replacing it, what a state of
-# Processing means on the holder of the lease, and what runs again on the checksum that ran last.
-_EVERYTHING: list[dict[str, Any]] = [
-    {"$project": {"_id": 0, "key": 1, "state": 1, "processed_at": 1}},
-    _union(SWAP, {"$match": {"_id": HEAD}}, {"$project": {"_id": 0, "swap": "$$ROOT"}}),
-    _union(
-        LEASE,
-        {"$match": {"_id": THE_LEASE}},
-        {
-            "$project": {
-                "_id": 0,
-                "lineage": 1,
-                "run": "$holder.run",
-                "held": {"$gt": ["$expires_at", "$$NOW"]},
-            }
-        },
-    ),
-    _union(
-        JOURNAL,
-        {"$match": _UNFINISHED_OR_REPEATABLE},
-        {"$project": _LONG},
-        {"$sort": {"started_at": 1, "_id": 1}},
-        {
-            "$group": {
-                "_id": {"key": "$key", "completed": {"$eq": ["$outcome", _COMPLETED]}},
-                "attempt": {"$last": "$$ROOT"},
-            }
-        },
-        {"$project": {"_id": 0, "attempt": 1}},
-    ),
-]
-# The last attempt at each migration in Processing, also if it completed.
-_LAST_ATTEMPTS = _union(
-    HISTORY,
-    {"$match": {"state": _PROCESSING}},
-    {
-        "$lookup": {
-            "from": JOURNAL,
-            "let": {"key": "$key"},
-            "pipeline": [
-                {"$match": {"$expr": {"$eq": ["$key", "$$key"]}, "action": {"$nin": NO_ATTEMPTS}}},
-                {"$project": _LONG},
-                {"$sort": _LAST_FIRST},
-                {"$limit": 1},
-            ],
-            "as": "last",
-        }
-    },
-    {"$unwind": "$last"},
-    {"$project": {"_id": 0, "last": 1}},
-)
 # One answer for all of ten thousand migrations.
 _BATCH = 100_000
 
@@ -182,7 +116,7 @@ class MongoHistoryReader(HistoryReader):
 
     def _read(self) -> _Found:
         found = _Found()
-        for pipeline in (_EVERYTHING, [*_EVERYTHING, _LAST_ATTEMPTS]):
+        for pipeline in (EVERYTHING, [*EVERYTHING, LAST_ATTEMPTS]):
             found = _Found()
             with explained(self._environment):
                 for document in self._history.aggregate(pipeline, batchSize=_BATCH):
@@ -192,7 +126,7 @@ class MongoHistoryReader(HistoryReader):
         return found
 
     def _add(self, document: Document, found: _Found) -> None:
-        """Add ``document``, from any part of `_EVERYTHING` or from `_LAST_ATTEMPTS`, to ``found``."""
+        """Add ``document``, from any part of `EVERYTHING` or from `LAST_ATTEMPTS`, to ``found``."""
         if "swap" in document:
             raise describe_unfinished(self._environment.name, document["swap"])
         if "held" in document:

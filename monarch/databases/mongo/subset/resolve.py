@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import bson
-
-from monarch.databases.mongo.catalog.model import CODEC, Collection
+from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.catalog.query import LONGEST_FILTER, Find, Query, size_of
 from monarch.databases.mongo.collection_names import HISTORY
+from monarch.databases.mongo.subset.chunks import chunks, key_of
 from monarch.databases.mongo.subset.filters import encode_filter
 from monarch.databases.mongo.subset.projection import check_projection
 from monarch.databases.mongo.subset.reader import SubsetReader
@@ -22,8 +21,6 @@ from monarch.databases.selection import CollectionQuery, Selection
 from monarch.errors import MonarchError, UsageError
 from monarch.system.spelling import suggest
 
-# Bytes of values in one filter: far below the limit of the server, and few queries.
-_CHUNK = 2 << 20
 _SHORT = LONGEST_FILTER // 2
 
 
@@ -116,7 +113,7 @@ class Subset:
         ids = find.filter.get("_id")
         values = ids.get("$in") if isinstance(ids, dict) and len(ids) == 1 and find.is_plain else None
         if len(find.filter) == 1 and isinstance(values, list):
-            for chunk in _chunks({_key(value): value for value in values}.values()):
+            for chunk in chunks({key_of(value): value for value in values}.values()):
                 yield Find({"_id": {"$in": chunk}})
             return
         if size > LONGEST_FILTER:
@@ -138,7 +135,7 @@ class Subset:
         drawn = ((chance.random(), place, one) for place, one in enumerate(ids))
         return [
             Find({"_id": {"$in": chunk}})
-            for chunk in _chunks(one for *_, one in heapq.nsmallest(number, drawn))
+            for chunk in chunks(one for *_, one in heapq.nsmallest(number, drawn))
         ]
 
     def _follow(self) -> None:
@@ -166,7 +163,7 @@ class Subset:
                 new = {
                     key: value
                     for value in self._values(source, target, find)
-                    if (key := _key(value)) not in seen[number]
+                    if (key := key_of(value)) not in seen[number]
                 }
                 seen[number] |= new.keys()
                 known = self._chosen[target.collection].values[target.field]
@@ -174,7 +171,7 @@ class Subset:
                 known |= fresh
                 # All documents of a whole collection have been followed already.
                 if not any(one.is_all for one in self._chosen[target.collection].finds):
-                    for chunk in _chunks(fresh.values()):
+                    for chunk in chunks(fresh.values()):
                         todo.append((target.collection, Find({target.field: {"$in": chunk}})))
 
     def _rule(self, source: str, target: str) -> tuple[FieldPath, FieldPath]:
@@ -221,7 +218,7 @@ class Subset:
             finds = [Find()]
         else:
             for name, values in chosen.values.items():
-                finds += [Find({name: {"$in": chunk}}) for chunk in _chunks(values.values())]
+                finds += [Find({name: {"$in": chunk}}) for chunk in chunks(values.values())]
         disjoint = self._disjoint(_with_documents(collection), finds, chosen.projection)
         if collection.options.get("capped"):  # its order is part of its data
             disjoint = tuple(replace(find, sort=find.sort or (("$natural", 1),)) for find in disjoint)
@@ -246,7 +243,7 @@ class Subset:
 
     def _by_ids(self, collection: Collection, finds: list[Find]) -> Iterator[Find]:
         _require_ids(collection)
-        for chunk in _chunks({_key(one): one for one in self._ids(collection, finds)}.values()):
+        for chunk in chunks({key_of(one): one for one in self._ids(collection, finds)}.values()):
             yield Find({"_id": {"$in": chunk}})
 
     def _ids(self, collection: Collection, finds: Iterable[Find]) -> Iterator[Any]:
@@ -295,21 +292,3 @@ def _require_ids(collection: Collection) -> None:
             f"{collection.name!r} is a time series: its documents have no unique id.",
             "Select its documents with one query without a limit or a sample.",
         )
-
-
-def _key(value: Any) -> bytes:
-    return bson.encode({"": value}, codec_options=CODEC)
-
-
-def _chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
-    """Yield ``values`` in lists, each short enough for one filter."""
-    chunk: list[Any] = []
-    size = 0
-    for value in values:
-        chunk.append(value)
-        size += len(_key(value)) + 8
-        if size > _CHUNK:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk

@@ -19,8 +19,9 @@ from monarch.databases.lease import Lease
 from monarch.databases.mongo.catalog.model import CODEC
 from monarch.databases.mongo.collection_names import HEAD, STAGING, SWAP
 from monarch.databases.mongo.connection.handle import DURABLE, DatabaseHandle, Document
+from monarch.databases.mongo.swap.definitions import drop, drop_all
 from monarch.databases.mongo.swap.plan import plan_steps
-from monarch.databases.mongo.swap.staging import Staging, drop, drop_all
+from monarch.databases.mongo.swap.staging import Staging
 from monarch.databases.mongo.swap.steps import SwapStep, Unequal, from_document, to_document
 from monarch.databases.mongo.swap_state import EMPTIED, STUCK, SWAPPING, read_head, unfinished
 from monarch.errors import LockedError, MonarchError, RunInterrupted, ServerError

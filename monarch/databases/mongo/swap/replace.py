@@ -17,9 +17,10 @@ from monarch.databases.mongo.sources.base import MongoSource
 from monarch.databases.mongo.stream.batches import Batch
 from monarch.databases.mongo.stream.counts import Counts
 from monarch.databases.mongo.stream.zero_timestamps import ZeroTimestamps
+from monarch.databases.mongo.swap.definitions import UNAUTHORIZED, create, drop
 from monarch.databases.mongo.swap.log import Swap, SwapStuck
 from monarch.databases.mongo.swap.plan import plan_steps
-from monarch.databases.mongo.swap.staging import UNAUTHORIZED, Staging, create, drop
+from monarch.databases.mongo.swap.staging import Staging
 from monarch.databases.mongo.swap.steps import SwapStep
 from monarch.databases.transfer import CopiedCollection
 from monarch.errors import LockedError, MonarchError, RunInterrupted

@@ -19,17 +19,23 @@ from monarch.databases.lease import Lease
 from monarch.databases.mongo.catalog.model import BUCKETS, Collection
 from monarch.databases.mongo.catalog.read import list_entries, read_indexes
 from monarch.databases.mongo.collection_names import STAGING
-from monarch.databases.mongo.connection.handle import QUICK, DatabaseHandle
+from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.engines.base import Destination
 from monarch.databases.mongo.stream.zero_timestamps import TimestampTarget
-from monarch.errors import DuplicateKey, MonarchError, ServerError
+from monarch.databases.mongo.swap.definitions import (
+    UNAUTHORIZED,
+    create,
+    create_indexes,
+    drop_all,
+    secondary,
+)
+from monarch.errors import MonarchError, ServerError
 
 _BUILDERS = 2
 _SMALL = 1000
 _LONGEST_NAME = 255
 _OTHER_COLLATION = 167
 _COMPARED_OPTIONS = ("unique", "sparse", "hidden", "expireAfterSeconds", "partialFilterExpression")
-UNAUTHORIZED, _NAMESPACE_NOT_FOUND = 13, 26
 
 
 class Staging:
@@ -230,90 +236,6 @@ def _is_small(collection: Collection) -> bool:
     """Whether its indexes can be built while it is empty; not those that make documents expire."""
     expires = any("expireAfterSeconds" in index for index in collection.indexes)
     return collection.kind == "collection" and collection.documents <= _SMALL and not expires
-
-
-def create(target: DatabaseHandle, collection: Collection, name: str) -> None:
-    """Create an empty ``collection`` called ``name``, with no other index than that of ``_id``.
-
-    :raises ServerError: if this server or this user cannot; it names the collection and quotes the server.
-    """
-    options = dict(collection.options)
-    options.pop("autoIndexId", None)  # old, the default anyway, and not allowed beside idIndex
-    id_index = next((dict(index) for index in collection.indexes if index["name"] == "_id_"), None)
-    if id_index is not None and collection.kind == "collection" and not options.get("clusteredIndex"):
-        options["idIndex"] = id_index
-    with target.explained():
-        try:
-            target.database.command("create", name, **options, writeConcern=QUICK)
-        except OperationFailure as error:
-            if error.code == UNAUTHORIZED:
-                raise
-            words = " ".join(str(error).partition(", full error:")[0].split())
-            what = f"{collection.kind} {collection.name!r}"
-            raise ServerError(
-                f"MongoDB of {target.name!r} does not accept the {what}: {words}",
-                "Check whether it is older than the source's server, or has an older feature version.",
-            ) from error
-
-
-def secondary(collection: Collection) -> list[Mapping[str, Any]]:
-    """Return the indexes of ``collection`` that the server does not create with it."""
-    return [index for index in collection.indexes if index["name"] != "_id_" and not index.get("clustered")]
-
-
-def create_indexes(target: DatabaseHandle, collection: Collection, name: str) -> None:
-    """Build the indexes of ``collection`` on the collection called ``name``.
-
-    :raises DuplicateKey: if the documents have duplicate keys.
-    :raises ServerError: if they cannot be built; it names the collection and quotes the server.
-    """
-    indexes = secondary(collection)
-    if not indexes:
-        return
-    if "collation" in collection.options:
-        # Without a collation of its own, an index would get that of its collection.
-        indexes = [{"collation": {"locale": "simple"}, **index} for index in indexes]
-    with target.explained():
-        try:
-            target.database.command("createIndexes", name, indexes=indexes, writeConcern=QUICK)
-        except OperationFailure as error:
-            words = " ".join(str(error).partition(", full error:")[0].replace(name, collection.name).split())
-            kind = DuplicateKey if "E11000" in words else ServerError
-            raise kind(
-                f"MongoDB of {target.name!r} cannot build the indexes of {collection.name!r}: {words[:500]}",
-                "Fix the documents or the index at their source.",
-            ) from error
-
-
-def drop_all(target: DatabaseHandle, which: Callable[[str], bool]) -> list[str]:
-    """Drop every collection whose name ``which`` accepts, and return their names.
-
-    Buckets without their time series, which a server leaves that died in between, are dropped too.
-    """
-    dropped: list[str] = []
-    # A tool whose monarch was killed may still finish an insert, which creates its collection again.
-    for _ in range(3):
-        names = dict.fromkeys(str(entry["name"]).removeprefix(BUCKETS) for entry in list_entries(target))
-        found = [name for name in names if which(name)]
-        for name in found:
-            drop(target, name)
-        dropped += found
-        if not found:
-            break
-    return dropped
-
-
-def drop(target: DatabaseHandle, name: str, **arguments: Any) -> None:
-    """Drop a collection, view or time series; it need not exist.
-
-    Buckets without their time series, which a server leaves that died in between, are dropped too.
-    """
-    with target.explained():
-        try:
-            target.database.command("drop", name, **arguments)
-        except OperationFailure as error:
-            if error.code != _NAMESPACE_NOT_FOUND:
-                raise
 
 
 def _shapes(indexes: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -21,7 +21,7 @@ from monarch.databases.mongo.connection.handle import QUICK, DatabaseHandle, Doc
 from monarch.databases.mongo.engines.native import refuse_write_errors
 from monarch.databases.mongo.stream.batches import Batch, measure_documents, split
 from monarch.databases.mongo.stream.zero_timestamps import TimestampTarget, ZeroTimestamps
-from monarch.databases.mongo.swap.staging import create, create_indexes, drop
+from monarch.databases.mongo.swap.definitions import create, create_indexes, drop
 from monarch.errors import ServerError
 
 
