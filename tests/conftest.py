@@ -75,7 +75,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.path.relative_to(_HERE).as_posix() in counts.LONG:
             modules.setdefault(item.path, []).append(item)
-    chosen = {item for tests in modules.values() for item in counts.sample_of_long(tests)}
+    chosen = {
+        item
+        for path, tests in modules.items()
+        for item in counts.sample_of_long(tests, counts.LONG[path.relative_to(_HERE).as_posix()])
+    }
     left = [item for tests in modules.values() for item in tests if item not in chosen]
     config.hook.pytest_deselected(items=left)
     items[:] = [item for item in items if item.path not in modules or item in chosen]

@@ -56,9 +56,9 @@ def test_few_cases_all_run() -> None:
 
 def test_of_a_long_module_some_tests_run() -> None:
     counts.configure(Counts("reduced", 1))
-    assert [len(sample_of_long(range(length))) for length in (1, 2, 16, 40)] == [1, 1, 2, 5]
+    assert [len(sample_of_long(range(length), 8)) for length in (1, 2, 16, 40)] == [1, 1, 2, 5]
     counts.configure(Counts("full", 1))
-    assert len(sample_of_long(range(40))) == 40
+    assert len(sample_of_long(range(40), 8)) == 40
 
 
 def test_the_long_modules_exist() -> None:
