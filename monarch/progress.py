@@ -19,13 +19,13 @@ class Progress:
     def phase(self, name: str) -> None:
         """A phase begins: emptying, copying, restoring, comparing, indexing, swapping, dumping, verifying."""
 
-    def expects(self, documents: int, bytes: int) -> None:
-        """The phase will process about that many documents and bytes, as the server counted them."""
+    def estimated(self, documents: int, bytes: int) -> None:
+        """The phase will transfer about that many documents and bytes, as the server counted them."""
 
-    def passed(self, documents: int, bytes: int) -> None:
-        """Another number of documents and bytes was processed."""
+    def transferred(self, documents: int, bytes: int) -> None:
+        """That many more documents and bytes were transferred."""
 
-    def noted(self, what: str) -> None:
+    def message(self, what: str) -> None:
         """Something happened that a person may want to know; ``what`` is one line."""
 
     def backed_up(self, name: str) -> None:
@@ -37,7 +37,7 @@ class Progress:
     def started(self, key: str) -> None:
         """The migration ``key`` begins."""
 
-    def walked(self, collection: str, documents: int, total: int) -> None:
+    def scanned(self, collection: str, documents: int, total: int) -> None:
         """A migration has scanned that many documents of a collection, of about ``total``."""
 
     def finished(self, key: str, seconds: float, documents: int, echoed: str) -> None:

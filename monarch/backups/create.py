@@ -65,7 +65,7 @@ class BackupCreation:
             )
         created = sink.store.prepare()
         if created is not None:
-            progress.noted(created)
+            progress.message(created)
         opened = nullcontext(source)
         return Transfer(lambda: opened, sink, self.engine, self.interruption, began, self.transforms)
 

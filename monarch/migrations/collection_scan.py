@@ -68,10 +68,10 @@ class CollectionScans(ResumableScans):
                 if remembers:  # this renews the lease too
                     self._attempt.remember(label, position)
                 with suppress(OSError, MonarchError):  # output that fails is reported after the migration
-                    self._progress.walked(collection, position.documents, total)
+                    self._progress.scanned(collection, position.documents, total)
         finally:
             self._open -= 1
 
     def _note(self, what: str) -> None:
         with suppress(OSError, MonarchError):
-            self._progress.noted(what)
+            self._progress.message(what)

@@ -37,7 +37,7 @@ from monarch.migrations.output_capture import OutputCapture, capture_output
 from monarch.migrations.plan import PlannedMigration, way_back, ways_on
 from monarch.progress import Progress
 from monarch.system.ci import Origin
-from monarch.system.modules import describe, error_line, importable
+from monarch.system.modules import describe_error_in, error_line, importable
 from monarch.system.secrets import redact
 from monarch.system.signals import defer_signals
 
@@ -144,7 +144,7 @@ class Executor:
             except BaseException as error:
                 # SystemExit too: a migration that calls `exit(0)` half way has not completed.
                 one.record_failure(error)
-                message = f"{file.key} failed on {name!r}: {describe(file.path, error)}"
+                message = f"{file.key} failed on {name!r}: {describe_error_in(file.path, error)}"
                 raise MigrationFailed(message, one.ways_on(), file, error_line(file.path, error)) from error
             result, signalled = one.complete()
         progress.finished(result.key, result.seconds, result.documents, result.echoed)
@@ -229,7 +229,7 @@ class _Execution:
     def record_failure(self, error: BaseException, *, interrupted: bool = False) -> None:
         """Record that it ended with ``error``."""
         story = _storable(redact("".join(traceback.format_exception(error))))
-        reason = describe(self.file.path, error)
+        reason = describe_error_in(self.file.path, error)
         stats = self._stats()
         if self.transaction is not None:  # everything was undone
             stats = replace(stats, documents=0)

@@ -16,7 +16,7 @@ from pathlib import Path
 from monarch.databases.migration import Migration
 from monarch.errors import ProjectError
 from monarch.settings.paths import FOLDER, where_else
-from monarch.system.modules import load
+from monarch.system.modules import import_file
 from monarch.system.spelling import camel_case, suggest
 
 _STAMP = "%Y%m%d%H%M"
@@ -147,7 +147,7 @@ def load_migration(file: MigrationFile, root: Path) -> type[Migration]:
 
     :raises ProjectError: if it cannot be imported, or defines no such class, or more than one.
     """
-    module = load(file.path, f"{FOLDER}.{file.key}", root)
+    module = import_file(file.path, f"{FOLDER}.{file.key}", root)
     found = dict.fromkeys(value for value in vars(module).values() if isinstance(value, type))
     classes = [kind for kind in found if issubclass(kind, Migration) and kind.__module__ == module.__name__]
     if not classes:

@@ -182,7 +182,7 @@ class MigrationRun:
             try:
                 self._call("on_failure", "", hook_context, error)
             except MonarchError as failed:  # reported, but the first error is what counts
-                self.progress.noted(failed.message.strip())
+                self.progress.message(failed.message.strip())
             raise
         return result
 

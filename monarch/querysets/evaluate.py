@@ -14,7 +14,7 @@ from monarch.querysets.files import find_query_set, load_query_set
 from monarch.querysets.options import QuerySetOption, options_of, values_of
 from monarch.querysets.prompts import Answers, answer_prompts, require_terminal
 from monarch.querysets.queryset import QuerySet
-from monarch.system.modules import describe, importable
+from monarch.system.modules import describe_error_in, importable
 from monarch.system.spelling import suggest
 
 
@@ -61,7 +61,8 @@ def evaluate(
             if type(error).__name__ == "Abort":  # click raises it for Ctrl-C in a prompt
                 raise RunInterrupted("Interrupted. Nothing was changed.") from error
             raise MonarchError(
-                f"{name} failed: {describe(file.path, error)}", "Nothing was changed. Fix it and try again."
+                f"{name} failed: {describe_error_in(file.path, error)}",
+                "Nothing was changed. Fix it and try again.",
             ) from error
     _refuse_unknown(name, options, answers)
     return EvaluatedQuerySet(name, {**texts, **answers.used}, selection)

@@ -10,7 +10,7 @@ from pathlib import Path
 from monarch.errors import ProjectError
 from monarch.querysets.queryset import QuerySet
 from monarch.settings.paths import QUERY_SETS
-from monarch.system.modules import load
+from monarch.system.modules import import_file
 from monarch.system.spelling import suggest
 
 
@@ -85,7 +85,7 @@ def load_query_set(file: QuerySetFile, root: Path) -> type[QuerySet]:
 
     :raises ProjectError: if that fails, or the class is no query set, or selects nothing.
     """
-    module = load(file.path, f"{QUERY_SETS}.{file.path.stem}", root)
+    module = import_file(file.path, f"{QUERY_SETS}.{file.path.stem}", root)
     kind = getattr(module, file.name, None)
     if not (isinstance(kind, type) and issubclass(kind, QuerySet)):
         raise ProjectError(

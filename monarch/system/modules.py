@@ -26,7 +26,7 @@ def importable(root: Path) -> Iterator[None]:
             sys.path.remove(entry)
 
 
-def load(path: Path, name: str, root: Path) -> ModuleType:
+def import_file(path: Path, name: str, root: Path) -> ModuleType:
     """Import the file ``path`` as the module ``name``, replacing a loaded module of that name.
 
     :raises ProjectError: if that fails.
@@ -45,7 +45,7 @@ def load(path: Path, name: str, root: Path) -> ModuleType:
     except BaseException as error:
         del sys.modules[name]
         raise ProjectError(
-            f"{path.stem} cannot be loaded: {describe(path, error)}",
+            f"{path.stem} cannot be loaded: {describe_error_in(path, error)}",
             "Nothing has run. Fix the file and try again; --traceback shows the whole traceback.",
         ) from error
     return module
@@ -59,7 +59,7 @@ def error_line(path: Path, error: BaseException) -> int | None:
     return next((f.lineno for f in reversed(frames) if f.filename == str(path)), None)
 
 
-def describe(path: Path, error: BaseException) -> str:
+def describe_error_in(path: Path, error: BaseException) -> str:
     """Return ``error`` as one line without secrets, with the line number in the project's file ``path``."""
     line = error_line(path, error)
     return f"{describe_error(error)} ({path.parent.name}/{path.name}{f', line {line}' if line else ''})"

@@ -6,7 +6,7 @@ import pytest
 
 from monarch.errors import ProjectError
 from monarch.migrations.files import find_migration, find_migrations, load_migration
-from monarch.system.modules import describe
+from monarch.system.modules import describe_error_in
 from monarch.system.secrets import Secret
 from tests.support.runs.shell import Folder
 
@@ -169,4 +169,6 @@ def test_a_message_is_freed_of_secrets_before_it_is_cut_or_squeezed(folder: Fold
     (file,) = find_migrations(folder.path)
     Secret("hunter2secret two  spaces")
     for padding in range(250, 300):
-        assert "hunter2" not in describe(file.path, ValueError("x" * padding + "hunter2secret two  spaces"))
+        assert "hunter2" not in describe_error_in(
+            file.path, ValueError("x" * padding + "hunter2secret two  spaces")
+        )

@@ -49,22 +49,22 @@ class ProgressBar(ProgressLines):
         self.clear()
         super().recovered(what)
 
-    def noted(self, what: str) -> None:
+    def message(self, what: str) -> None:
         self.clear()
-        super().noted(what)
+        super().message(what)
 
     def phase(self, name: str) -> None:
         self._phase = name
         self._all_documents = self._all_bytes = 0
         self._draw()
 
-    def expects(self, documents: int, bytes: int) -> None:
+    def estimated(self, documents: int, bytes: int) -> None:
         self._all_documents, self._all_bytes = documents, bytes
         self._documents = self._bytes = 0
         self._history = []
         self._draw()
 
-    def passed(self, documents: int, bytes: int) -> None:
+    def transferred(self, documents: int, bytes: int) -> None:
         self._documents += documents
         self._bytes += bytes
         now = time.monotonic()
@@ -75,7 +75,7 @@ class ProgressBar(ProgressLines):
             text = f"{self._documents:,} documents, {size(self._bytes)} of {size(self._total())}"
             click.echo(f"{self._phase.capitalize()}: {text} …", err=True)
 
-    def walked(self, collection: str, documents: int, total: int) -> None:
+    def scanned(self, collection: str, documents: int, total: int) -> None:
         now = time.monotonic()
         text = f"{collection}: {documents:,} of {max(documents, total):,} documents"
         if self._shown and now - self._drawn_at >= _REDRAW_EVERY:

@@ -22,11 +22,11 @@ class ProgressLines(Progress):
     def recovered(self, what: str) -> None:
         click.echo(f"Note: {what}.", err=True)
 
-    def noted(self, what: str) -> None:
+    def message(self, what: str) -> None:
         click.echo(f"Note: {what}.", err=True)
 
     def backed_up(self, name: str) -> None:
-        self.noted(f"backed up as {name}, and verified")
+        self.message(f"backed up as {name}, and verified")
 
     def must_stop(self) -> bool:
         return was_signalled()

@@ -62,7 +62,7 @@ class Events(Progress):
     def recovered(self, what: str) -> None:
         self.write("mended", what=what)
 
-    def noted(self, what: str) -> None:
+    def message(self, what: str) -> None:
         self.write("noted", what=what)
 
     def backed_up(self, name: str) -> None:
@@ -80,7 +80,7 @@ class Events(Progress):
         self._story.running = key
         self.write("started", migration=key)
 
-    def walked(self, collection: str, documents: int, total: int) -> None:
+    def scanned(self, collection: str, documents: int, total: int) -> None:
         self.write("walked", collection=collection, documents=documents, total=total)
 
     def finished(self, key: str, seconds: float, documents: int, echoed: str) -> None:

@@ -79,7 +79,7 @@ class MongoSource(Source):
         """Begin the ``phase`` of the progress in which all pieces are read; return the counts for them."""
         summaries = self.summaries
         progress.phase(phase)
-        progress.expects(sum(one.documents for one in summaries), sum(one.bytes for one in summaries))
+        progress.estimated(sum(one.documents for one in summaries), sum(one.bytes for one in summaries))
         return Counts(self.collections, progress)
 
 

@@ -37,7 +37,7 @@ class Counts:
         if isinstance(piece, Batch):
             count.documents += piece.count
             count.bytes += len(piece.payload)
-            self._progress.passed(piece.count, len(piece.payload))
+            self._progress.transferred(piece.count, len(piece.payload))
 
     def add_seconds(self, collection: Collection, seconds: float) -> None:
         """Add the seconds that the indexes of ``collection`` took."""
