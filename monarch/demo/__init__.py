@@ -31,8 +31,8 @@ STORY = (
 )
 
 
-def run_demo(folder: str, tell: Callable[[str], None]) -> None:
-    """Create a sample project in ``folder`` and run the story in it. ``tell`` prints one line.
+def run_demo(folder: str, echo: Callable[[str], None]) -> None:
+    """Create a sample project in ``folder`` and run the story in it. ``echo`` prints one line.
 
     :raises UsageError: if ``folder`` exists already, or cannot be created.
     :raises ServerError: if no MongoDB server can be started.
@@ -45,7 +45,7 @@ def run_demo(folder: str, tell: Callable[[str], None]) -> None:
         raise UsageError(f"{folder!r} exists already.", "Name a new folder: monarch demo FOLDER") from None
     except OSError as error:
         raise UsageError(f"Cannot create {folder!r}: {error.strerror}.", "Name another folder.") from None
-    tell(f"# A sample project, in {folder}/. Two small MongoDB servers are starting …")
+    echo(f"# A sample project, in {folder}/. Two small MongoDB servers are starting …")
     with resources.as_file(resources.files("monarch.demo").joinpath("project")) as sample:
         shutil.copytree(sample, root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     project = Project(root)
@@ -57,22 +57,22 @@ def run_demo(folder: str, tell: Callable[[str], None]) -> None:
                 if name == "production":
                     fill(database)
             for comment, command in STORY:
-                _tell_one(comment, command, root, tell)
+                _run_step(comment, command, root, echo)
     except BaseException:
         # The folder of an unfinished story would block the next try.
         shutil.rmtree(root, ignore_errors=True)
         raise
-    tell("")
-    tell(f"# That was it. Look around: cd {folder}, edit migrations/, run monarch --help.")
+    echo("")
+    echo(f"# That was it. Look around: cd {folder}, edit migrations/, run monarch --help.")
 
 
-def _tell_one(comment: str, command: str | None, root: Path, tell: Callable[[str], None]) -> None:
+def _run_step(comment: str, command: str | None, root: Path, echo: Callable[[str], None]) -> None:
     if comment:
-        tell("")
-        tell(comment)
+        echo("")
+        echo(comment)
     if command is None:
         return
-    tell(f"$ monarch {command}")
+    echo(f"$ monarch {command}")
     code = run_on_terminal([sys.executable, "-m", "monarch", *command.split()], root)
     if code != 0:
         raise MonarchError(f"`monarch {command}` ended with exit code {code}.", "See its error above.")

@@ -192,8 +192,8 @@ def test_what_is_said_wrongly(
         (
             "def run(self): self.dump_collection('dogs', {'_id': {'$inn': [1]}})",
             1,
-            "The query of 'dogs' is refused by 'production': unknown operator: .inn",
-            "Nothing was changed. Fix it in the query set.",
+            "'production' rejected the query of 'dogs': unknown operator: .inn",
+            "Nothing was changed. Fix the query in the query set.",
         ),
         (
             "def run(self): self.dump_collection('dogz', {'_id': 1})",

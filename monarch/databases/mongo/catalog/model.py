@@ -1,4 +1,4 @@
-"""What a database says of its collections, beside their documents."""
+"""The description of a collection, without its documents."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from monarch.databases.mongo.catalog.query import Query
 
 BUCKETS = "system.buckets."
 
-# Nothing is lost by decoding a catalog so and encoding it again: a date beyond Python's years stays one,
-# and no UUID changes its bytes.
+# Decoding a catalog with this codec and encoding it again loses nothing: dates outside of Python's years
+# are kept, and the bytes of a UUID do not change.
 CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
     document_class=dict,
     uuid_representation=UuidRepresentation.UNSPECIFIED,
@@ -26,11 +26,11 @@ CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
 class Collection:
     """A collection, view or time series, without its documents.
 
-    ``kind`` is "collection", "view" or "timeseries". ``indexes`` are as listIndexes gives them, that of
-    ``_id`` included, without ``ns``. With ``as_documents`` a time series travels as the documents that a
-    reader of it sees, not as the buckets in which the server keeps them. ``documents`` and ``bytes`` are
-    what the server last counted, of a time series its buckets. With a ``query`` no others travel, and these
-    are counted; None stands for all of them.
+    ``kind`` is "collection", "view" or "timeseries". ``indexes`` are those of
+    listIndexes, including that of ``_id``, without ``ns``. With ``as_documents`` a time series is transferred
+    as documents, not as the buckets in which the server stores them. ``documents`` and ``bytes`` are the
+    server's counts; for a time series they count buckets. With a ``query`` only the documents that match it
+    are transferred and counted; None selects all.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Collection:
 
     @property
     def data_name(self) -> str:
-        """The name under which its documents lie."""
+        """The name of the collection that stores its documents."""
         if self.kind == "timeseries" and not self.as_documents:
             return BUCKETS + self.name
         return self.name

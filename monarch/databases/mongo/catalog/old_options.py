@@ -1,8 +1,8 @@
-"""Options and indexes as servers took them in the days of monarch 0.1, as today's take them.
+"""Convert options and indexes of the servers of monarch 0.1 into those of current servers.
 
-Until 3.4 servers took any option, and almost any value, and did something sensible with it; today's refuse
-what they do not know. What had a meaning keeps it, and the rest is left out. And old mongodumps wrote values
-in the first version of Extended JSON.
+Servers before 3.4 accepted any option and almost any value; current ones reject what they do not know.
+Options that had a meaning keep it, and the others are left out. Old mongodumps wrote values in the first
+version of Extended JSON.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from bson import json_util
 
-# What today's servers take.
+# The options that current servers accept.
 _OPTIONS = {
     *("capped", "changeStreamPreAndPostImages", "clusteredIndex", "collation", "encryptedFields"),
     *("expireAfterSeconds", "indexOptionDefaults", "max", "pipeline", "size", "storageEngine", "timeseries"),
@@ -31,15 +31,15 @@ _MOST = 2**31 - 1
 
 
 def modern_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The ``options`` of a collection or view.
+    """Return the ``options`` of a collection or view for a current server.
 
-    :raises ValueError: if a view has nothing that it is on.
+    :raises ValueError: if a view names no collection.
     """
     kept = _kept(options, _OPTIONS)
     if "viewOn" in options and not isinstance(options["viewOn"], str):
         raise ValueError("a view on nothing")
     if not kept.pop("capped", False):
-        # A size was that of the first file, once.
+        # Without capped, size was the size of the first data file.
         return {key: value for key, value in kept.items() if key not in ("size", "max")}
     if not _is_number(kept.get("max")) or kept["max"] > _MOST:
         kept.pop("max", None)
@@ -49,9 +49,9 @@ def modern_options(options: Mapping[str, Any]) -> dict[str, Any]:
 def modern_indexes(
     indexes: Iterable[Mapping[str, Any]], options: Mapping[str, Any]
 ) -> tuple[Mapping[str, Any], ...]:
-    """The ``indexes`` of a collection with these ``options``, that of ``_id`` the first of them.
+    """Return ``indexes`` for a current server, that of ``_id`` first; ``options`` are the collection's.
 
-    :raises ValueError: if one lacks what no index can lack.
+    :raises ValueError: if an index has no name or no fields.
     """
     found: list[Mapping[str, Any]] = []
     seen: list[Mapping[str, Any]] = []
@@ -59,7 +59,7 @@ def modern_indexes(
         modern = _index(index)
         if index["name"] == "_id_" or _is_of_id(modern["key"]):
             continue
-        # Some differed in nothing but 1 and true, and are one now.
+        # Indexes that differ only in 1 and true are one index now.
         shape = {word: value for word, value in modern.items() if word not in ("name", "background")}
         ordered = {**shape, "key": list(modern["key"].items())}
         if ordered not in seen and not index.get("clustered"):
@@ -72,10 +72,10 @@ def modern_indexes(
 
 
 def unwrapped(value: Any, *, listed: bool = False) -> Any:
-    """``value`` with what the first version of Extended JSON wraps in another way than the second.
+    """Return ``value`` with the types decoded that Extended JSON version 1 writes unlike version 2.
 
-    A regular expression looks like the operator that does the same. Where it is ``listed``, in a list, it can
-    be none.
+    A regular expression looks like the ``$regex`` operator, except if it is ``listed``: a list element cannot
+    be an operator.
     """
     if isinstance(value, list):
         return [unwrapped(one, listed=True) for one in value]
@@ -94,11 +94,11 @@ def _index(index: Mapping[str, Any]) -> dict[str, Any]:
     key = kept["key"] = {field: _direction(value) if old else value for field, value in index["key"].items()}
     for word in {"background", "hidden", "prepareUnique", "sparse", "unique"} & kept.keys():
         kept[word] = bool(kept[word])
-        if not kept[word]:  # as when nothing is said of it, which is what some of them become in a server
+        if not kept[word]:  # false is the default, and servers omit some of these then
             del kept[word]
     if "expireAfterSeconds" in kept:
         seconds = kept.pop("expireAfterSeconds")
-        if _is_number(seconds) and len(key) == 1:  # else it was not heeded
+        if _is_number(seconds) and len(key) == 1:  # otherwise the server ignored it
             kept["expireAfterSeconds"] = _seconds(seconds)
     if "text" not in key.values():
         kept.pop("weights", None)
@@ -106,7 +106,7 @@ def _index(index: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kept(options: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
-    """Those that are known and say something; nothing is said of a storage engine that is no more."""
+    """Return the ``known`` options that have a value, without storage engines that no longer exist."""
     kept = {key: value for key, value in options.items() if key in known and value is not None}
     engine = kept.pop("storageEngine", None)
     if isinstance(engine, dict) and "wiredTiger" in engine:
@@ -115,7 +115,7 @@ def _kept(options: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
 
 
 def _direction(value: Any) -> Any:
-    """How a field is indexed; what was no number below zero and no kind of index meant 1."""
+    """Return the direction or type of an indexed field. Values that servers did not know meant 1."""
     if isinstance(value, str):
         return value if value in _PLUGINS else 1
     return value if _is_number(value) and value and not math.isnan(value) else 1
@@ -126,7 +126,7 @@ def _is_of_id(key: Mapping[str, Any]) -> bool:
 
 
 def _seconds(value: float) -> int:
-    """As soon as that, but not before the time, and not later than a server can say."""
+    """Return ``value`` in whole seconds, within the range that a server accepts."""
     return _MOST if math.isnan(value) else int(min(max(value, 0), _MOST))
 
 

@@ -1,7 +1,6 @@
-"""What an engine promises: to move documents out of one database and into another, byte for byte.
+"""The contract of an engine: it moves documents from one database to another, byte for byte.
 
-An engine moves documents and nothing else. Which collections there are, their options and indexes,
-where they are kept meanwhile and how they get their names, is the same for all of them.
+An engine moves documents and nothing else. Catalog, staging and swap are the same for all engines.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from monarch.errors import UsageError
 
 @dataclass(frozen=True)
 class Destination:
-    """Where the documents of one collection go: an empty collection that is there already.
+    """An existing, empty collection to which documents are written.
 
-    ``ordered`` if they must arrive in the order in which they come, as in a capped collection.
+    ``ordered`` if their order must be kept, as in a capped collection.
     """
 
     collection: str
@@ -32,35 +31,35 @@ class Destination:
 
 @dataclass(frozen=True)
 class Rights:
-    """What the server allows this user: to write documents that a validator refuses."""
+    """The rights of this user: whether it may write documents that a validator refuses."""
 
     bypass_validation: bool = False
 
 
 class Writer(ABC):
-    """Takes documents. What is wrong may show at any later call, at `finish` at the latest."""
+    """Writes documents. An error may be raised by any later call, at the latest by `finish`."""
 
     @abstractmethod
     def write(self, piece: Piece) -> None:
-        """Write a batch, whose collection is one of the destinations' keys; or hear that it was the last.
+        """Write a batch of one of the destinations, or end that destination.
 
-        :raises ServerError: if a document is refused, or the server is gone.
+        :raises ServerError: if a document is refused, or the server cannot be reached.
         """
 
     @abstractmethod
     def finish(self) -> None:
         """Wait until everything is written.
 
-        :raises ServerError: if anything was not.
+        :raises ServerError: if anything could not be written.
         """
 
 
 class MongoEngine(Engine):
-    """An engine for MongoDB. ``alive`` is called now and then where one waits; what it raises, ends that."""
+    """An engine for MongoDB. It calls ``alive`` regularly while it waits; an exception ends the wait."""
 
     @abstractmethod
     def take_snapshot(self, source: DatabaseHandle, collections: tuple[Collection, ...]) -> Snapshot | None:
-        """Return a snapshot of now, None if this engine or the server cannot read ``collections`` so."""
+        """Take a snapshot; return None if this engine or the server cannot read ``collections`` from one."""
 
     @abstractmethod
     def read(
@@ -70,11 +69,11 @@ class MongoEngine(Engine):
         snapshot: Snapshot | None,
         alive: Callable[[], None],
     ) -> AbstractContextManager[Iterator[Piece]]:
-        """All documents of ``collections``, or those of their queries, and then exactly one `End` of each.
+        """Yield the documents of ``collections`` or of their queries, and exactly one `End` for each.
 
-        From ``snapshot``, a result of `take_snapshot`, where that is possible: the `End` says
-        so. Batches of several collections may alternate; those of one come in the order in which the server
-        gives them. The context's end stops what still runs.
+        They are read from ``snapshot``, a result of `take_snapshot`, where that is possible; the `End` records it.
+        Batches of several collections may alternate; those of one keep the server's order. Leaving the
+        context stops what still runs.
 
         :raises ServerError: in the iteration, if a collection cannot be read to its end.
         """
@@ -87,16 +86,16 @@ class MongoEngine(Engine):
         rights: Rights,
         alive: Callable[[], None],
     ) -> AbstractContextManager[Writer]:
-        """A writer into ``destinations``, by the names that the batches have.
+        """Open a writer to ``destinations``, whose keys are the names in the batches.
 
-        The context's end without `Writer.finish` stops what still runs; what has been written stays.
+        Leaving the context without `Writer.finish` stops what still runs; written documents stay.
         """
 
 
 def require_mongo_engine(engine: Engine) -> MongoEngine:
-    """``engine`` as one that moves documents of MongoDB.
+    """Return ``engine`` if it is an engine for MongoDB.
 
-    :raises UsageError: if it is one of another kind of database.
+    :raises UsageError: if it is for another kind of database.
     """
     if not isinstance(engine, MongoEngine):
         raise UsageError(

@@ -1,4 +1,4 @@
-"""A bounded queue between threads: what is in it and what is being worked on together stay small."""
+"""A queue between threads that limits the bytes of waiting and unfinished items."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ T = TypeVar("T")
 
 
 class Stopped(Exception):
-    """The other side has gone away; whoever hears this ends quietly."""
+    """The other side has stopped. Threads that get this end without an error."""
 
 
 class ByteQueue(Generic[T]):
-    """A queue that holds at most ``bytes``, or one item that is larger.
+    """A queue that holds at most ``limit`` bytes, or one item that is larger.
 
-    Any number of threads may put and take. The first failure of any of them reaches all.
+    Any number of threads may put and take. The first failure of any of them is raised in all.
     """
 
     def __init__(self, limit: int) -> None:
@@ -33,7 +33,7 @@ class ByteQueue(Generic[T]):
     def put(self, item: T, size: int) -> None:
         """Wait for room, then add an item of that many bytes.
 
-        :raises Stopped: if nobody wants any more.
+        :raises Stopped: if nobody takes items any more.
         """
         with self._changed:
             while self._held and self._held + size > self._limit and not self._failure:
@@ -44,7 +44,7 @@ class ByteQueue(Generic[T]):
             self._changed.notify_all()
 
     def take(self) -> Iterator[T]:
-        """Take items until the channel is closed and empty.
+        """Take items until the queue is closed and empty.
 
         An item counts as held until the next one is requested, so that unfinished work is bounded too.
         """
@@ -65,18 +65,18 @@ class ByteQueue(Generic[T]):
                     self._changed.notify_all()
 
     def raise_failure(self) -> None:
-        """Raise what any of the threads failed of, if one did."""
+        """Raise the failure of any of the threads, if there is one."""
         if self._failure is not None:
             raise self._failure
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """End the queue after the items that are in it."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def fail(self, error: BaseException) -> None:
-        """Everybody who puts or takes raises ``error`` from now on, unless an earlier one was there."""
+        """Make every put and take raise ``error``, unless an earlier failure is raised already."""
         with self._changed:
             self._failure = self._failure or error
             self._items.clear()
@@ -87,16 +87,16 @@ class ByteQueue(Generic[T]):
 def gather(
     items: Iterable[S], work: Callable[[S, ByteQueue[T]], None], workers: int, limit: int
 ) -> Iterator[Iterator[T]]:
-    """What ``work`` puts into a channel of ``limit`` bytes for each of ``items``, by so many threads at once.
+    """Call ``work`` for each of ``items`` in up to ``workers`` threads, and yield what these put in a queue.
 
-    The context's end stops what still runs.
+    The queue holds up to ``limit`` bytes. Leaving the context stops what still runs.
     """
     todo = deque(items)
     channel: ByteQueue[T] = ByteQueue(limit)
     left = len(todo)
     lock = threading.Lock()
 
-    def work_off() -> None:
+    def run_all() -> None:
         nonlocal left
         while True:
             with lock:
@@ -111,7 +111,7 @@ def gather(
 
     if not todo:
         channel.close()
-    threads = start_workers(work_off, min(workers, left), channel)
+    threads = start_workers(run_all, min(workers, left), channel)
     try:
         yield channel.take()
     finally:
@@ -121,7 +121,7 @@ def gather(
 
 
 def start_workers(work: Callable[[], None], number: int, channel: ByteQueue[Any]) -> list[threading.Thread]:
-    """Threads that do ``work``; what one of them raises fails the channel."""
+    """Start threads that call ``work``. An exception in one of them fails the queue."""
 
     def guarded() -> None:
         try:

@@ -1,7 +1,7 @@
-"""What a server finds, as the bytes of its documents.
+"""Read the documents that a query matches as bytes.
 
-Where one server gives all replies, they are taken apart here: pymongo's raw batches make an object of every
-document on the way, which takes longer than all that is done with them.
+If one server sends all replies, they are split here: pymongo's raw batches create an object for every
+document, which takes longer than everything else that is done with it.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from monarch.errors import ServerError
 
 _RAW: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument)
 _LONG = Struct("<q")
-# How long the values in the reply's cursor are whose types have a length of their own.
+# The lengths of the values in the reply's cursor whose types have a fixed length.
 _FIXED = {0x08: 1, 0x09: 8, 0x10: 4, 0x11: 8, 0x12: 8, 0x01: 8, 0x0A: 0, 0x07: 12}
 _STRING, _DOCUMENT, _ARRAY, _INT64 = 0x02, 0x03, 0x04, 0x12
-# To these every command goes to one server, if it goes to the primary; elsewhere to one of several.
+# In these topologies every command for the primary goes to one server; in others it may go to several.
 _ONE_PRIMARY = ("Single", "ReplicaSetWithPrimary")
 
 
 def read_raw_batches(
     documents: PyMongoCollection[Any], find: Find, projection: Mapping[str, Any] | None, size: int
 ) -> Generator[tuple[bytes, int]]:
-    """The documents that ``find`` finds, some ``size`` at a time one behind another, and how many they are.
+    """Yield the documents that ``find`` matches, about ``size`` at a time, concatenated, with their number.
 
-    What pymongo raises comes as it is.
+    Exceptions of pymongo are not translated.
     """
     client = documents.database.client
     one_server = client.topology_description.topology_type_name in _ONE_PRIMARY
@@ -56,7 +56,7 @@ def _by_cursor(
         find.filter, projection, sort=sort, limit=find.limit, batch_size=size
     ) as cursor:
         for reply in cursor:
-            payload = cast(bytes, reply)  # as the documentation has it; the annotation says dict
+            payload = cast(bytes, reply)  # as documented; the annotation says dict
             if payload:
                 yield payload, measure_documents(payload, 0)[1]
 
@@ -83,14 +83,14 @@ def _by_commands(
                 reply = _Reply.of(database.command(command, codec_options=_RAW, session=session))
         except GeneratorExit:
             if reply.cursor:
-                with suppress(PyMongoError):  # it ends by itself, only later
+                with suppress(PyMongoError):  # the server closes it later by itself
                     database.command("killCursors", name, cursors=[Int64(reply.cursor)], session=session)
             raise
 
 
 @contextmanager
 def _session(documents: PyMongoCollection[Any]) -> Iterator[ClientSession | None]:
-    """A session, for a cursor gives its replies to the one that has opened it; None if there are none."""
+    """Open a session, because a cursor belongs to the session that opened it; None if unsupported."""
     client = documents.database.client
     if client.topology_description.logical_session_timeout_minutes is None:
         yield None
@@ -101,16 +101,16 @@ def _session(documents: PyMongoCollection[Any]) -> Iterator[ClientSession | None
 
 @dataclass(frozen=True)
 class _Reply:
-    """The ``batch`` of a reply, a BSON array, and the ``cursor`` that has more; 0 if none has."""
+    """The ``batch`` of a reply, a BSON array, and the id of the ``cursor`` for more; 0 after the last."""
 
     batch: bytes
     cursor: int
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> _Reply:
-        """The reply that ``answer`` is.
+        """Parse ``answer``.
 
-        :raises ServerError: if it is none. No batch is not an empty one.
+        :raises ServerError: if it has no batch or no cursor. A missing batch is not an empty one.
         """
         data = bytes(answer["cursor"].raw)
         batch, cursor, start = b"", None, LENGTH.size
@@ -128,20 +128,20 @@ class _Reply:
                 (cursor,) = _LONG.unpack_from(data, start)
             start += length
         if not batch or cursor is None:
-            raise _no_list()
+            raise _not_a_list()
         return cls(batch, cursor)
 
 
-def _no_list() -> ServerError:
-    return ServerError("The server gives a reply that is no list of documents.", "Is it a MongoDB?")
+def _not_a_list() -> ServerError:
+    return ServerError("The server's reply is not a list of documents.", "Check that it is a MongoDB server.")
 
 
 def unwrap(array: bytes) -> tuple[bytes, int]:
-    """The documents in a BSON array, one behind another, and how many they are.
+    """Return the documents in a BSON array, concatenated, and their number.
 
-    Before each there stands its place in the array, as a text.
+    In the array, each document is preceded by its index as text.
 
-    :raises ServerError: if it is no array of documents.
+    :raises ServerError: if it is not an array of documents.
     """
     unpack = LENGTH.unpack_from
     documents: list[bytes] = []
@@ -153,7 +153,7 @@ def unwrap(array: bytes) -> tuple[bytes, int]:
         (length,) = unpack(array, begin) if begin + SHORTEST <= last else (0,)
         end = begin + length
         if array[start] != _DOCUMENT or length < SHORTEST or end > last or array[end - 1]:
-            raise _no_list()
+            raise _not_a_list()
         append(array[begin:end])
         start = end
         count += 1

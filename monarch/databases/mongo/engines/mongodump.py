@@ -1,4 +1,4 @@
-"""A mongodump that runs, as pieces of what it dumps."""
+"""Run mongodump, and read the documents that it dumps."""
 
 from __future__ import annotations
 
@@ -19,54 +19,57 @@ from monarch.system.subprocesses import CONFIG_FILE, QUERY_FILE, Tool
 
 # With backticks since 100.16, bare before.
 DUMPED = re.compile(r"done dumping `?(?P<name>.+?)`? \((?P<count>\d+) documents?\)$")
-# Old ones hang for minutes where a server does not answer them.
-_FIRST_WORD_SECONDS = 60
+# Old versions hang for minutes if a server does not answer.
+_FIRST_BYTE_SECONDS = 60
 
 
 def dump_collections(
-    source: DatabaseHandle, wanted: tuple[Collection, ...], unwanted: Iterable[str], alive: Callable[[], None]
+    source: DatabaseHandle,
+    collections: tuple[Collection, ...],
+    excluded: Iterable[str],
+    alive: Callable[[], None],
 ) -> MongodumpRun:
-    """A mongodump of the database, but for those called as in ``unwanted``: all of ``wanted``."""
-    left_out = dict.fromkeys((*OURS, *unwanted))
-    return MongodumpRun(source, wanted, [f"--excludeCollection={_flag(name)}" for name in left_out], alive)
+    """Dump the database without the collections ``excluded``, which leaves exactly ``collections``."""
+    arguments = [f"--excludeCollection={_flag(name)}" for name in dict.fromkeys((*OURS, *excluded))]
+    return MongodumpRun(source, collections, arguments, alive)
 
 
 def dump_query(source: DatabaseHandle, collection: Collection, alive: Callable[[], None]) -> MongodumpRun:
-    """A mongodump of what the query of ``collection`` finds, which must be one for the tools."""
+    """Dump the documents that the query of ``collection`` matches; mongodump must support that query."""
     assert collection.query is not None
     arguments = [f"--collection={_flag(collection.name)}", f"--queryFile={QUERY_FILE}"]
     return MongodumpRun(source, (collection,), arguments, alive, collection.query.for_mongodump)
 
 
 def _flag(name: str) -> str:
-    """``name`` as mongodump takes it, which has another opinion of what begins with a quotation mark."""
+    """Return ``name`` as mongodump parses it: it unquotes a name that begins with a quotation mark."""
     return json.dumps(name, ensure_ascii=False) if name.startswith('"') else name
 
 
 class MongodumpRun:
-    """A mongodump of ``wanted`` that runs, told by ``arguments`` what to dump, and by ``query``."""
+    """A running mongodump of ``collections``, which ``arguments`` and ``query`` select."""
 
     def __init__(
         self,
         source: DatabaseHandle,
-        wanted: tuple[Collection, ...],
+        collections: tuple[Collection, ...],
         arguments: Sequence[str],
         alive: Callable[[], None],
         query: str | None = None,
     ) -> None:
         self._source = source
-        self._wanted = {collection.data_name for collection in wanted}
+        self._names = {collection.data_name for collection in collections}
         self._counted: dict[str, int] = {}
-        self._spoken = False
+        self._has_output = False
         began = time.monotonic()
 
-        def still_there() -> None:
+        def check_alive() -> None:
             alive()
             source.ping()
-            if not self._spoken and time.monotonic() - began > _FIRST_WORD_SECONDS:
+            if not self._has_output and time.monotonic() - began > _FIRST_BYTE_SECONDS:
                 raise ServerError(
-                    f"mongodump of {source.name!r} has said nothing for {_FIRST_WORD_SECONDS} seconds.",
-                    f"It seems not to reach {source.environment.server}. Use --engine native.",
+                    f"mongodump of {source.name!r} has written nothing for {_FIRST_BYTE_SECONDS} seconds.",
+                    f"It probably cannot reach {source.environment.server}. Use --engine native.",
                 )
 
         self._tool = Tool(
@@ -77,17 +80,17 @@ class MongodumpRun:
             tool_config(source.environment),
             takes_input=False,
             hear=self._hear,
-            alive=still_there,
+            alive=check_alive,
             query=query,
         )
 
     def pieces(self) -> Iterator[Piece]:
-        """What it dumps of what is wanted; see `MongoEngine.read`."""
-        missing = set(self._wanted)
-        counts = dict.fromkeys(self._wanted, 0)
+        """Yield what it dumps of the collections; see `MongoEngine.read`."""
+        missing = set(self._names)
+        counts = dict.fromkeys(self._names, 0)
         try:
             for piece in self._reader():
-                if piece.collection not in self._wanted:
+                if piece.collection not in self._names:
                     continue
                 if isinstance(piece, End):
                     missing.discard(piece.collection)
@@ -99,27 +102,27 @@ class MongodumpRun:
         self._check(self._tool.wait(), missing, counts)
 
     def stop(self) -> None:
-        """See that it runs no more."""
+        """Stop it if it is still running."""
         self._tool.stop()
 
     def _reader(self) -> ArchiveReader:
         first = self._tool.read(1)
-        self._spoken = True
+        self._has_output = True
         if not first:
-            # It has ended before its first word; with 0 it would have had nothing to say.
-            self._check(self._tool.wait(), set(self._wanted), {})
+            # It has ended without output. The check fails, even if its exit code is 0.
+            self._check(self._tool.wait(), set(self._names), {})
         return ArchiveReader(_Rest(self._tool, first))
 
     def _broken(self, error: ArchiveError) -> ServerError:
-        """What to say of an archive that is none: mostly, that its mongodump has died."""
+        """Return the error for a broken archive. The usual cause is that mongodump has died."""
         if (code := self._tool.ended()) not in (0, None):
-            words = self._tool.last_words()
+            message = self._tool.last_words()
             return ServerError(
-                f"mongodump of {self._source.name!r} ended early with {code}. Its last message: {words}",
+                f"mongodump of {self._source.name!r} ended early with {code}. Its last message: {message}",
                 "Try again, or use --engine native.",
             )
         return ServerError(
-            f"mongodump of {self._source.name!r} does not write what it should: {error.message}",
+            f"mongodump of {self._source.name!r} wrote a broken archive: {error.message}",
             "Try again, or use --engine native.",
         )
 
@@ -133,14 +136,14 @@ class MongodumpRun:
         if missing:
             raise ServerError(
                 f"{what} succeeded, but did not dump {', '.join(sorted(missing))}.",
-                "Was that dropped or renamed meanwhile? Try again.",
+                "It may have been dropped or renamed meanwhile. Try again.",
             )
         prefix = f"{self._source.environment.db_name}."
         for name, count in counts.items():
-            said = self._counted.get(prefix + name, count)
-            if said != count:
+            reported = self._counted.get(prefix + name, count)
+            if reported != count:
                 raise ServerError(
-                    f"{what} says that it has dumped {said} documents of {name!r}, and {count} came.",
+                    f"{what} reported {reported} documents of {name!r}, but wrote {count}.",
                     "Try again, or use --engine native.",
                 )
 
@@ -150,7 +153,7 @@ class MongodumpRun:
 
 
 class _Rest:
-    """A tool's output with the byte that was read to see whether there is any."""
+    """A tool's output, including the first byte, which was read to detect output."""
 
     def __init__(self, tool: Tool, first: bytes) -> None:
         self._tool = tool

@@ -1,4 +1,4 @@
-"""A mongorestore that runs, as a writer."""
+"""Run mongorestore, and write documents to it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from monarch.errors import ServerError
 from monarch.system.subprocesses import CONFIG_FILE, Tool
 
 _RESTORED = re.compile(r"(\d+) document\(s\) restored successfully\. (\d+) document\(s\) failed")
-# A collection; four at a time are being restored. More only make mongod switch between them.
+# Per collection; four collections are restored at a time. More workers only compete in mongod.
 _WORKERS = 3
-# What the database is called between us and mongorestore.
-_BETWEEN = "monarch"
+# The name of the database in the archive that mongorestore reads.
+_ARCHIVE_DATABASE = "monarch"
 
 
 class ToolWriter(Writer):
-    """A mongorestore that runs, started by what is first for it, and a native writer for the rest."""
+    """Writes to a mongorestore, started at its first document, and to a native writer for the rest."""
 
     def __init__(
         self,
         target: DatabaseHandle,
-        theirs: Mapping[str, str],
+        staged: Mapping[str, str],
         native: Writer,
         rights: Rights,
         alive: Callable[[], None],
@@ -37,7 +37,7 @@ class ToolWriter(Writer):
         self._target = target
         self._native = native
         self._rights = rights
-        self._theirs = theirs
+        self._staged = staged
         self._alive = alive
         self._sent = 0
         self._restored = (0, 0)
@@ -45,7 +45,7 @@ class ToolWriter(Writer):
         self._archive: ArchiveWriter | None = None
 
     def write(self, piece: Piece) -> None:
-        staged = self._theirs.get(piece.collection)
+        staged = self._staged.get(piece.collection)
         if staged is None:
             self._native.write(piece)
             return
@@ -53,7 +53,7 @@ class ToolWriter(Writer):
         number = _number(staged)
         try:
             if isinstance(piece, End):
-                # At once: mongorestore reads four collections at a time, and waits for ever for a fifth.
+                # Immediately: mongorestore reads four collections at a time, and a fifth would wait forever.
                 archive.write(End(number))
             else:
                 self._sent += piece.count
@@ -71,24 +71,24 @@ class ToolWriter(Writer):
             raise self._failed()
 
     def stop(self) -> None:
-        """See that it runs no more."""
+        """Stop it if it is still running."""
         if self._tool is not None:
             self._tool.stop()
 
     def _start(self) -> ArchiveWriter:
-        prefix = next(iter(self._theirs.values())).rpartition(".")[0]
+        prefix = next(iter(self._staged.values())).rpartition(".")[0]
         database = self._target.environment.db_name
         arguments = [
             *("mongorestore", f"--config={CONFIG_FILE}", "--archive", "--noIndexRestore", "--stopOnError"),
             f"--numInsertionWorkersPerCollection={_WORKERS}",
-            # What is in staging may be lost with its server; the swap sees to it that the rest is not.
+            # Staging may be lost with its server; the swap makes the documents durable.
             "--writeConcern={w:1}",
-            *(f"--nsFrom={_BETWEEN}.*", f"--nsTo={database}.{prefix}.*"),
+            *(f"--nsFrom={_ARCHIVE_DATABASE}.*", f"--nsTo={database}.{prefix}.*"),
         ]
         if self._rights.bypass_validation:
             arguments.append("--bypassDocumentValidation")
 
-        def still_there() -> None:
+        def check_alive() -> None:
             self._alive()
             self._target.ping()
 
@@ -97,13 +97,13 @@ class ToolWriter(Writer):
             tool_config(self._target.environment),
             takes_input=True,
             hear=self._hear,
-            alive=still_there,
+            alive=check_alive,
         )
-        # A collection is called by its number there, which no version takes for a pattern or an option.
+        # The archive names collections by number, which no version mistakes for a pattern or an option.
         collections = tuple(
-            Collection(_number(staged), "collection", {}, ()) for staged in self._theirs.values()
+            Collection(_number(staged), "collection", {}, ()) for staged in self._staged.values()
         )
-        self._archive = ArchiveWriter(self._tool, Prelude(_BETWEEN, collections, "6.0.0", "100.3.0"))
+        self._archive = ArchiveWriter(self._tool, Prelude(_ARCHIVE_DATABASE, collections, "6.0.0", "100.3.0"))
         return self._archive
 
     def _hear(self, line: str) -> None:
@@ -113,13 +113,13 @@ class ToolWriter(Writer):
     def _failed(self) -> ServerError:
         assert self._tool is not None
         self._tool.wait()
-        words = self._tool.last_words()
-        # The longest first: .1 is the beginning of .10 too.
-        for name, staged in sorted(self._theirs.items(), key=lambda item: -len(item[1])):
-            words = words.replace(staged, name)
-        message = f"mongorestore into {self._target.name!r} failed: {words[:500]}"
+        message = self._tool.last_words()
+        # The longest name first, because .1 is also the beginning of .10.
+        for name, staged in sorted(self._staged.items(), key=lambda item: -len(item[1])):
+            message = message.replace(staged, name)
+        text = f"mongorestore into {self._target.name!r} failed: {message[:500]}"
         return refusal(
-            message, words, "This message is mongorestore's. Fix the cause, or use --engine native."
+            text, message, "This message is mongorestore's. Fix the cause, or use --engine native."
         )
 
 

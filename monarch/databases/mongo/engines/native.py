@@ -1,7 +1,7 @@
 """The engine that needs nothing but pymongo.
 
 Batches go from the server's replies into its inserts as raw bytes: split at their length fields,
-never decoded. Readers and writers are threads; queues bounded in bytes stand between them.
+never decoded. Readers and writers are threads, connected by queues whose size in bytes is limited.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _FIX = (
 
 
 class NativeEngine(MongoEngine):
-    """See the module."""
+    """Copies documents with pymongo; see the module."""
 
     name = "native"
 
@@ -78,9 +78,9 @@ class NativeEngine(MongoEngine):
 
 
 class NativeWriter(Writer, AbstractContextManager["NativeWriter"]):
-    """Inserts what it is given from several threads, which run while its context lasts.
+    """Inserts documents in several threads, which run while its context lasts.
 
-    What must keep its order is inserted at once.
+    Documents whose order must be kept are inserted immediately, in the calling thread.
     """
 
     def __init__(
@@ -132,9 +132,9 @@ class NativeWriter(Writer, AbstractContextManager["NativeWriter"]):
 
 
 def refuse_write_errors(target: DatabaseHandle, collection: str, reply: Mapping[str, Any], sent: int) -> None:
-    """An insert whose reply is ok may still have left out some of the documents ``sent``.
+    """Check that an insert wrote all ``sent`` documents. A reply that is ok may report refused ones.
 
-    :raises ServerError: with the server's words about the first one.
+    :raises ServerError: with the server's message about the first refused document.
     """
     problems = [*reply.get("writeErrors", ()), *filter(None, [reply.get("writeConcernError")])]
     if problems or reply.get("n") != sent:
@@ -155,12 +155,12 @@ def refusal(message: str, words: str, hint: str) -> ServerError:
 def _read_one(
     source: DatabaseHandle, snapshot: Snapshot | None, collection: Collection, channel: ByteQueue[Piece]
 ) -> None:
-    """Read ``collection`` from ``snapshot`` if that is possible."""
+    """Read ``collection``, from ``snapshot`` if that is possible."""
     documents: PyMongoCollection[Any] = source.database[collection.data_name]
     if snapshot is not None and supports_snapshots(collection):
         try:
             _read_all(source, collection, documents.with_options(read_concern=snapshot), channel)
-        except _SnapshotUnavailable:  # a collection that is younger than it, say
+        except _SnapshotUnavailable:  # for example, the collection was created later
             pass
         else:
             channel.put(End(collection.data_name, snapshot.at), 0)

@@ -1,12 +1,12 @@
 """The engine that lets MongoDB's own mongodump and mongorestore do the work.
 
-mongodump writes an archive to us, mongorestore reads one from us; in between every block is looked
-at. Their exit codes prove too little: what they say they have done is compared with what went
-through, and the caller compares what has arrived.
+mongodump writes an archive to monarch, and mongorestore reads one from it; monarch checks every block in
+between. Their exit codes prove too little: the numbers that they report are compared with the documents
+that were transferred, and the caller compares the documents that have arrived.
 
-What they cannot be trusted with in all versions since 100.3, monarch does itself: a time series
-(older ones dump documents in place of its buckets, none can write those under another name), names with
-a ``$`` (passed over), and capped collections (written in any order).
+monarch itself copies what not all versions since 100.3 copy correctly: time series (older versions dump
+documents instead of buckets, and none can write buckets under another name), names with a ``$`` (skipped),
+and capped collections (written in any order).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from monarch.errors import UsageError
 from monarch.system.subprocesses import run_quietly
 
 NAMES = ("mongodump", "mongorestore")
-# So many mongodumps: what reads an archive wants no more collections begun at once.
+# Concurrent mongodumps: readers of an archive expect no more unfinished collections at once.
 _AT_ONCE = 4
 _WAITING = 6 * 1024 * 1024
 OLDEST = (100, 3)
@@ -42,15 +42,15 @@ _VERSION = re.compile(r"version:?\s+v?r?(\d+)\.(\d+)(\.\d+)?")
 
 
 class ToolsEngine(MongoEngine):
-    """See the module. Making one fails where the tools are missing or too old.
+    """Runs mongodump and mongorestore; see the module.
 
-    :raises UsageError: with how to get them.
+    :raises UsageError: if the tools are missing. The hint says how to get them.
     """
 
     name = "tools"
 
     def __init__(self) -> None:
-        if os.name == "nt":  # a pipe cannot be handed on there as a file, and secrets go nowhere else
+        if os.name == "nt":  # no pipe can be passed as a file there, and secrets are passed in no other way
             raise UsageError("The tools need Linux or macOS.", "Use --engine native.")
         missing = [name for name in NAMES if shutil.which(name) is None]
         if missing:
@@ -61,12 +61,12 @@ class ToolsEngine(MongoEngine):
     def versions(self) -> tuple[str, ...]:
         """The tools with their versions.
 
-        :raises UsageError: if they are too old, or are not what they are called.
+        :raises UsageError: if they are too old, or are other programs of the same names.
         """
         return tuple(_version(name) for name in NAMES)
 
     def take_snapshot(self, source: DatabaseHandle, collections: tuple[Collection, ...]) -> Snapshot | None:
-        return None  # of which mongodump knows nothing
+        return None  # mongodump does not support them
 
     @contextmanager
     def read(
@@ -122,7 +122,7 @@ def _can_dump(collection: Collection) -> bool:
 
 
 def _others(source: DatabaseHandle, whole: tuple[Collection, ...]) -> list[str]:
-    """What there is beside ``whole``, which mongodump is not to read."""
+    """Return the names of the collections besides ``whole``, which mongodump must leave out."""
     names = {collection.name for collection in whole}
     entries = list_entries(source)
     return [
@@ -135,14 +135,14 @@ def _others(source: DatabaseHandle, whole: tuple[Collection, ...]) -> list[str]:
 def _dump_each(
     source: DatabaseHandle, collections: tuple[Collection, ...], alive: Callable[[], None]
 ) -> AbstractContextManager[Iterator[Piece]]:
-    """Some mongodumps at once, one for each of ``collections``, as if it were one."""
+    """Run a mongodump for each of ``collections``, several at once, and join what they dump."""
 
     def dump_one(collection: Collection, channel: ByteQueue[Piece]) -> None:
-        def still_wanted() -> None:
+        def check_alive() -> None:
             alive()
             channel.raise_failure()
 
-        dump = dump_query(source, collection, still_wanted)
+        dump = dump_query(source, collection, check_alive)
         try:
             for piece in dump.pieces():
                 channel.put(piece, len(piece.payload) if isinstance(piece, Batch) else 0)
@@ -160,7 +160,7 @@ def _can_restore(to: Destination) -> bool:
 def _version(name: str) -> str:
     found = _VERSION.search(run_quietly([name, "--version"]))
     if found is None:
-        raise UsageError(f"The {name} on the PATH does not tell its version.", _HOW_TO_GET)
+        raise UsageError(f"The {name} on the PATH does not report its version.", _HOW_TO_GET)
     version = "".join((found[1], ".", found[2], found[3] or ""))
     if (int(found[1]), int(found[2])) < OLDEST:
         oldest = ".".join(map(str, OLDEST))

@@ -55,7 +55,7 @@ class MongoServerSource(MongoSource, LiveSource):
         if selection is not None:
             reading = SubsetReader(source, engine.take_snapshot(source, self.collections))
             self.collections = Subset(reading, self.collections, selection).collections()
-            self._snapshot = reading.moment
+            self._snapshot = reading.snapshot
         self._partial = selection is not None
         self._counts: Counter[str] = Counter()
         self._snapshots: set[Timestamp | None] = set()

@@ -1,1 +1,1 @@
-"""Which documents a selection means."""
+"""Resolve a selection to the documents that it selects."""

@@ -1,4 +1,4 @@
-"""Long lists of values, in chunks that fit into a filter."""
+"""Split long lists of values into chunks that fit into a filter."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import bson
 
 from monarch.databases.mongo.catalog.model import CODEC
 
-# Bytes of values in one filter: far below the limit of the server, and few queries.
+# Bytes of values in one filter: far below the limit of the server, and still few queries.
 _CHUNK = 2 << 20
 
 
 def key_of(value: Any) -> bytes:
-    """Return ``value`` as BSON: a key for dicts and sets, also for what Python cannot hash."""
+    """Return ``value`` as BSON: a key for dicts and sets, even if Python cannot hash the value."""
     return bson.encode({"": value}, codec_options=CODEC)
 
 

@@ -1,4 +1,4 @@
-"""A query as somebody has written it, in Python, as the filter that the server gets."""
+"""Convert a query of a query set into the filter that is sent to the server."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ from monarch.errors import UsageError
 
 
 def encode_filter(selected: CollectionQuery, source: DatabaseHandle) -> dict[str, Any]:
-    """The query of ``selected``, with every value as BSON knows it.
+    """Return the query of ``selected`` with every value as a BSON type.
 
-    :raises UsageError: if there is a value that BSON does not know.
+    :raises UsageError: if a value has no BSON type.
     """
     try:
-        encoded = bson.encode(_known(selected.query), codec_options=source.database.codec_options)
+        encoded = bson.encode(_to_bson_types(selected.query), codec_options=source.database.codec_options)
     except (bson.errors.BSONError, OverflowError, TypeError, ValueError, RecursionError) as error:
-        words = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())[:200]
         raise UsageError(
-            f"The query of {selected.collection!r} cannot be sent: {words}", "Fix it in the query set."
+            f"The query of {selected.collection!r} cannot be sent: {reason}",
+            "Fix the query in the query set.",
         ) from error
     return bson.decode(encoded, CODEC)
 
 
-def _known(value: Any) -> Any:
-    """``value`` with what Python has, and an option may be, and BSON has under another name."""
+def _to_bson_types(value: Any) -> Any:
+    """Return ``value`` with decimals and dates of Python, which options may have, as BSON types."""
     if isinstance(value, RawBSONDocument):
         return value
     if isinstance(value, Mapping):
-        return {key: _known(inner) for key, inner in value.items()}
+        return {key: _to_bson_types(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_known(inner) for inner in value]
+        return [_to_bson_types(inner) for inner in value]
     if isinstance(value, Decimal):
         return Decimal128(value)
     if isinstance(value, date) and not isinstance(value, datetime):

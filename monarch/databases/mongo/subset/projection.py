@@ -1,4 +1,4 @@
-"""Projections: which fields of a document come, and which must."""
+"""Check projections: some fields of a document must be kept."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from monarch.errors import UsageError
 
 
 def check_projection(selected: CollectionQuery, collection: Collection) -> Mapping[str, Any] | None:
-    """The projection of ``selected``.
+    """Return the projection of ``selected`` as a mapping, None for all fields.
 
-    :raises UsageError: if it leaves out what a document of ``collection`` cannot be without.
+    :raises UsageError: if it leaves out a field that ``collection`` requires.
     """
-    said = selected.projection
-    if said is None:
+    given = selected.projection
+    if given is None:
         return None
-    projection = dict(said) if isinstance(said, Mapping) else dict.fromkeys(said, 1)
+    projection = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, 1)
     ids = [key for key in projection if key == "_id" or key.startswith("_id.")]
     if any(key != "_id" or projection[key] not in (1, True) for key in ids):
         raise UsageError(
-            f"The projection of {collection.name!r} changes or leaves out _id, which a document is known by.",
-            "Leave it as it is.",
+            f"The projection of {collection.name!r} changes or leaves out _id, which identifies a document.",
+            "Keep _id as it is.",
         )
-    for name, why in _needed(collection):
+    for name, needed_by in _required_fields(collection):
         if not _keeps(projection, name):
             raise UsageError(
-                f"The projection of {collection.name!r} leaves out {name!r}, which {why} needs.",
-                "Let it stay: add it, or do not take it out.",
+                f"The projection of {collection.name!r} leaves out {name!r}, which {needed_by} needs.",
+                "Include the field in the projection.",
             )
     return projection
 
 
-def _needed(collection: Collection) -> Iterator[tuple[str, str]]:
-    """Fields without which documents are refused, or taken for one another, and by what."""
+def _required_fields(collection: Collection) -> Iterator[tuple[str, str]]:
+    """Yield the fields without which documents are refused or become duplicates, and what needs each."""
     if collection.kind == "timeseries":
         yield str(collection.options["timeseries"]["timeField"]), "the time series"
     for index in collection.indexes:
@@ -45,7 +45,7 @@ def _needed(collection: Collection) -> Iterator[tuple[str, str]]:
 
 
 def _keeps(projection: Mapping[str, Any], field: str) -> bool:
-    """Whether documents have ``field`` afterwards."""
+    """Return whether ``projection`` keeps ``field``."""
     others = {key: value for key, value in projection.items() if key != "_id"}
     if field == "_id" or not others:
         return field == "_id"

@@ -17,34 +17,34 @@ from monarch.databases.mongo.stream.snapshot import SNAPSHOT_ERRORS, Snapshot, s
 from monarch.errors import MonarchError
 
 _COUNT_MS = 5_000
-# An explanation repeats the filter, and a server closes the connection where it becomes too long to be sent.
+# An explain reply repeats the filter. A server closes the connection if the reply is too long.
 _MOST_EXPLAINED = 4 << 20
 _EXCEEDED_TIME = 50
-_RIGHTS = (13, 18)  # what may not be read, for which there are better words
+_MISSING_RIGHTS = (13, 18)  # reported elsewhere, with a better message
 
 
 @dataclass
 class SubsetReader:
-    """Reads ``source`` from the snapshot ``moment``, or as it is now once that has become None."""
+    """Reads ``source`` from ``snapshot``. If that is None or fails, it reads the current documents."""
 
     source: DatabaseHandle
-    moment: Snapshot | None
+    snapshot: Snapshot | None
 
     def read(
         self, collection: Collection, find: Find, projection: Mapping[str, Any]
     ) -> Iterator[Mapping[str, Any]]:
-        """The documents that ``find`` finds, with the fields of ``projection``.
+        """Yield the documents that ``find`` matches, with the fields of ``projection``.
 
-        :raises MonarchError: with the server's words, if it does not take that.
+        :raises MonarchError: with the server's message, if it rejects the query.
         """
         with self._explained(collection.name):
             cursor = find.on(self._documents(collection), projection)
             try:
                 first = next(cursor, None)
             except OperationFailure as error:
-                if error.code not in SNAPSHOT_ERRORS or not self._is_of_moment(collection):
+                if error.code not in SNAPSHOT_ERRORS or not self._reads_snapshot(collection):
                     raise
-                self.moment = None
+                self.snapshot = None
                 cursor = find.on(self._documents(collection), projection)
                 first = next(cursor, None)
             if first is not None:
@@ -52,7 +52,7 @@ class SubsetReader:
                 yield from cursor
 
     def count(self, collection: Collection, find: Find) -> int:
-        """How many documents ``find`` finds; if that takes long, how many it could be at most."""
+        """Return how many documents ``find`` matches; if counting takes too long, an upper limit."""
         if find.is_all:
             return collection.documents
         more: dict[str, Any] = {"limit": find.limit} if find.limit else {}
@@ -62,14 +62,14 @@ class SubsetReader:
                 return documents.count_documents(find.filter, maxTimeMS=_COUNT_MS, **more)
             except OperationFailure as error:
                 if error.code != _EXCEEDED_TIME and error.code not in SNAPSHOT_ERRORS:
-                    # An operator that only find has, such as $near.
+                    # An operator that only find supports, such as $near.
                     return sum(1 for _ in self.read(collection, find, {"_id": 1}))
         return min(find.limit or collection.documents, collection.documents)
 
     def check(self, collection: Collection, find: Find, projection: Mapping[str, Any] | None) -> None:
-        """See that the server understands it. Reads one document at most.
+        """Check that the server accepts the query. Reads at most one document.
 
-        :raises MonarchError: with the server's words.
+        :raises MonarchError: with the server's message, if it rejects the query.
         """
         command: dict[str, Any] = {"find": collection.data_name, **find.in_command()}
         if projection is not None:
@@ -85,12 +85,12 @@ class SubsetReader:
 
     def _documents(self, collection: Collection) -> PyMongoCollection[Any]:
         documents = self.source.database[collection.data_name].with_options(CODEC)
-        if self._is_of_moment(collection):
-            return documents.with_options(read_concern=self.moment)
+        if self._reads_snapshot(collection):
+            return documents.with_options(read_concern=self.snapshot)
         return documents
 
-    def _is_of_moment(self, collection: Collection) -> bool:
-        return self.moment is not None and supports_snapshots(collection)
+    def _reads_snapshot(self, collection: Collection) -> bool:
+        return self.snapshot is not None and supports_snapshots(collection)
 
     @contextmanager
     def _explained(self, name: str) -> Iterator[None]:
@@ -98,15 +98,15 @@ class SubsetReader:
             try:
                 yield
             except OperationFailure as error:
-                if error.code in _RIGHTS:
+                if error.code in _MISSING_RIGHTS:
                     raise
                 raise refused_query(self.source, name, error) from error
 
 
 def refused_query(source: DatabaseHandle, name: str, error: OperationFailure) -> MonarchError:
-    """What to say of a query of the collection ``name`` that the server of ``source`` does not take."""
-    words = " ".join(str((error.details or {}).get("errmsg", error)).split())
+    """Return the error for a query of the collection ``name`` that the server of ``source`` rejects."""
+    reason = " ".join(str((error.details or {}).get("errmsg", error)).split())
     return MonarchError(
-        f"The query of {name!r} is refused by {source.name!r}: {words[:500]}",
-        "Nothing was changed. Fix it in the query set.",
+        f"{source.name!r} rejected the query of {name!r}: {reason[:500]}",
+        "Nothing was changed. Fix the query in the query set.",
     )

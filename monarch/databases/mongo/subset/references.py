@@ -1,4 +1,4 @@
-"""Fields of documents that hold references: what they are called, and the values that lie there."""
+"""Read the fields that hold references: find their collections, and extract their values."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from bson.regex import Regex
 
 @dataclass(frozen=True)
 class FieldPath:
-    """The field called ``field``, perhaps inside another or in a list, of a collection."""
+    """The field ``field`` of ``collection``; dots in it lead into documents and lists."""
 
     collection: str
     field: str
 
 
 def find_path(text: str, collections: Collection[str]) -> FieldPath | None:
-    """``orders.user_id`` as a path; None if no name of one of ``collections`` stands at its beginning.
+    """Split ``text``, such as ``orders.user_id``; return None if it begins with none of ``collections``.
 
-    Those may have dots in their names: the longest that fits is meant.
+    Names of collections may contain dots: the longest match is used.
     """
     parts = text.split(".")
     for number in range(len(parts) - 1, 0, -1):
@@ -34,16 +34,16 @@ def find_path(text: str, collections: Collection[str]) -> FieldPath | None:
 
 
 def projection_for(field: str) -> dict[str, int]:
-    """What to ask for so that `reference_values` finds what it needs: no place in a list can be asked for."""
+    """Return the projection that `reference_values` needs. A projection cannot name a position in a list."""
     parts = takewhile(lambda part: not part.isdecimal() and not part.startswith("$"), field.split("."))
     name = ".".join(parts)
     return {name: 1} if name == "_id" or name.startswith("_id.") else {name: 1, "_id": 0}
 
 
 def reference_values(document: Mapping[str, Any], field: str, target: str) -> Iterator[Any]:
-    """What lies in ``field`` of ``document``, in lists each value by itself; of a DBRef to ``target`` its id.
+    """Yield the values of ``field`` in ``document``: each value of a list, the id of a DBRef to ``target``.
 
-    What looks for something instead of being it is no reference: a regular expression, an operator.
+    Regular expressions and documents with operators are skipped: in a filter they would match other values.
     """
     for value in _values(document, field.split(".")):
         found = value.id if isinstance(value, DBRef) and value.collection == target else value

@@ -35,7 +35,7 @@ class ResolvedCollection:
 
 
 class Subset:
-    """The part of ``catalog`` that ``selection`` selects; ``reading`` reads what it depends on."""
+    """The part of ``catalog`` that ``selection`` selects; ``reading`` reads what that depends on."""
 
     def __init__(self, reading: SubsetReader, catalog: tuple[Collection, ...], selection: Selection) -> None:
         self._reading = reading
@@ -119,7 +119,7 @@ class Subset:
         if size > LONGEST_FILTER:
             raise UsageError(
                 f"The query of {collection.name!r} has {size:,} bytes; MongoDB accepts {LONGEST_FILTER:,}.",
-                "Call dump_collection several times, with a part of it each: no document is copied twice.",
+                "Call dump_collection several times with parts of the query. No document is copied twice.",
             )
         yield find
 

@@ -460,7 +460,7 @@ def test_ten_thousand_ids_and_more_than_a_command_takes(source: DatabaseHandle) 
         len(read(source, Selection((CollectionQuery("a", {"_id": {"$in": almost}, "n": {"$gte": 0}}),)))["a"])
         == 16_500
     )
-    with pytest.raises(MonarchError, match="query of 'a' is refused by 'production': unknown operator"):
+    with pytest.raises(MonarchError, match="'production' rejected the query of 'a': unknown operator"):
         read(source, Selection((CollectionQuery("a", {"other": {"$in": almost}, "n": {"$gtt": 0}}),)))
     # As it says.
     halves: list[Document] = [
@@ -547,7 +547,7 @@ def test_a_time_series(source: DatabaseHandle) -> None:
         (Selection((CollectionQuery("young", {"age": 1}),)), "'young' is a view", "dogs"),
         (
             Selection((CollectionQuery("dogs", {"age": {"$gtt": 1}}),)),
-            "query of 'dogs' is refused by 'production': unknown",
+            "'production' rejected the query of 'dogs': unknown",
             "Fix it",
         ),
         (Selection((CollectionQuery("dogs", {"$where": 3}),)), "query of 'dogs' is refused", "Fix it"),
@@ -669,7 +669,7 @@ def test_a_selected_collection_that_goes_away(source: DatabaseHandle) -> None:
 def test_a_query_that_fails_at_work_is_told_with_its_collection(source: DatabaseHandle) -> None:
     fill(source.database)
     by_zero = {"$expr": {"$gt": [{"$divide": [1, {"$subtract": ["$age", "$age"]}]}, 1]}}
-    with pytest.raises(MonarchError, match=r"query of 'dogs' is refused by 'production': .*divide by zero"):
+    with pytest.raises(MonarchError, match=r"'production' rejected the query of 'dogs': .*divide by zero"):
         read(source, Selection((CollectionQuery("dogs", by_zero),)))
 
 
