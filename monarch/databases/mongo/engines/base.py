@@ -71,7 +71,7 @@ class MongoEngine(Engine):
     ) -> AbstractContextManager[Iterator[Piece]]:
         """Yield the documents of ``collections`` or of their queries, and exactly one `End` for each.
 
-        They are read from ``snapshot``, a result of `take_snapshot`, where that is possible; the `End` records it.
+        They are read from ``snapshot``, a result of `take_snapshot`, where possible; the `End` records it.
         Batches of several collections may alternate; those of one keep the server's order. Leaving the
         context stops what still runs.
 
