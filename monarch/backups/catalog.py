@@ -82,9 +82,14 @@ class BackupCatalog:
         newest = good[-1] if good else None
         for backup in reversed(backups):
             if backup.state is BackupState.UNREADABLE and (newest is None or _may_be_newer(backup, newest)):
+                instead = (
+                    f", or use the name of the newest good backup of {environment}: {newest.name!r}"
+                    if newest
+                    else ""
+                )
                 raise MonarchError(
                     f"{backup.name!r} may be the newest backup of {environment!r}: {backup.why}.",
-                    "Fix that, or use the name of the backup to restore.",
+                    f"Fix that{instead}.",
                 )
         return newest
 

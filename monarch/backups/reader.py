@@ -105,7 +105,9 @@ def _open_archive(stream: Stream, manifest: Manifest) -> ArchiveSource:
 
 
 def _another(catalog: BackupCatalog, backup: Backup) -> str:
-    """Return a hint which backup to use instead of ``backup``, of the same environment if that is known."""
+    """Return a hint which backup to use instead of ``backup``: a good one of the same environment."""
+    if backup.environment is None:  # another environment's backup would be the wrong one
+        return "Its environment is unknown. Run `monarch list_backups` to see which other backups there are."
     try:
         return _find_another(catalog, backup)
     except MonarchError:  # the other backups cannot be read either
@@ -113,18 +115,25 @@ def _another(catalog: BackupCatalog, backup: Backup) -> str:
 
 
 def _find_another(catalog: BackupCatalog, backup: Backup) -> str:
-    of = f" of {backup.environment}" if backup.environment else ""
     for other in reversed(catalog.list()):
         if other.state is not BackupState.GOOD or other.archive == backup.archive:
             continue
-        if backup.environment not in (None, other.environment) or backup.query_set != other.query_set:
+        if _origin(other) != _origin(backup):
             continue
         taken = f"{other.name!r} of {other.environment}, taken {other.taken_at:%Y-%m-%d %H:%M} UTC"
         if other.bytes > _QUICK_TO_READ:
             return f"The newest other backup that seems good is {taken}. Check it with verify_backup."
         if _is_whole(catalog, other):
             return f"The newest other good backup is {taken}."
-    return f"There is no other good backup{of}. Run `monarch list_backups` to see what is there."
+    return (
+        f"There is no other good backup of {backup.environment}. "
+        "Run `monarch list_backups` to see what is there."
+    )
+
+
+def _origin(backup: Backup) -> tuple[str | None, ...]:
+    """What two backups have in common if one can be restored in place of the other."""
+    return backup.kind, backup.environment, backup.database, backup.query_set
 
 
 def _is_whole(catalog: BackupCatalog, backup: Backup) -> bool:

@@ -262,7 +262,7 @@ def test_what_is_not_whole_is_told(two: Two, kept: Path) -> None:
         assert ran.code == 1
         assert f"Backup '{name}' is {state}" in ran.out
         ran = two.folder.inside("restore", f"{name}:dev", "--yes")
-        assert_error(ran, 1, f"Backup '{name}' is {state}", "There is no other good backup")
+        assert_error(ran, 1, f"Backup '{name}' is {state}", "Its environment is unknown")
         assert two.folder.inside("delete_backup", name, "--yes").code == 0
     assert {path.name for path in kept.iterdir()} == {".gitignore", "notes.txt", "old.dmp.zip"}
 

@@ -62,9 +62,41 @@ def test_one_that_cannot_be_judged_may_be_the_newest(
     assert f"Note: {newest} is unreadable: " in listed.err
     assert "delete_backup" not in listed.err
     ran = two.folder.monarch("restore", "production:dev", "--yes", prefix=plain_rights)
-    assert_error(ran, 1, f"'{newest}' may be the newest backup of 'production'", "name of the backup")
+    hint = f"use the name of the newest good backup of production: '{today('app')}'"
+    assert_error(ran, 1, f"'{newest}' may be the newest backup of 'production'", hint)
     two.assert_old()
     assert two.folder.inside("restore", f"{today('app')}:dev", "--yes", prefix=plain_rights).code == 0
+
+
+def test_without_a_good_one_no_name_is_suggested(two: Two, kept: Path) -> None:
+    manifest = kept / f"{today('app')}.dmp.zst.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "monarch_backup": 3}))
+    assert two.folder.inside("backup", "dev", "--name", "other").code == 0
+    ran = two.folder.inside("restore", "production:dev", "--yes")
+    assert_error(ran, 1, f"'{today('app')}' may be the newest backup of 'production'", "Fix that.")
+    assert ran.err.endswith("Fix that.\n")
+
+
+def test_the_backup_suggested_is_one_of_the_same_environment(two: Two, kept: Path) -> None:
+    archive = kept / f"{today('app')}.dmp.zst"
+    data = bytearray(archive.read_bytes())
+    data[len(data) // 2] ^= 1
+    archive.write_bytes(data)
+    broken = f"Backup '{today('app')}' is broken"
+    assert two.folder.inside("backup", "dev", "--name", "other").code == 0
+    ran = two.folder.inside("restore", f"{today('app')}:dev", "--yes")
+    assert_error(ran, 1, broken, "There is no other good backup of production")
+    assert two.folder.inside("backup", "production", "--name", "good").code == 0
+    assert two.folder.inside("backup", "dev", "--name", "other").code == 0
+    ran = two.folder.inside("restore", f"{today('app')}:dev", "--yes")
+    assert_error(ran, 1, broken, f"The newest other good backup is '{today('good')}' of production, taken ")
+    # Without its manifest nobody knows whose it is.
+    Path(f"{archive}.json").unlink()
+    ran = two.folder.inside("restore", f"{today('app')}:dev", "--yes")
+    assert_error(ran, 1, f"Backup '{today('app')}' is incomplete", "Its environment is unknown")
+    assert today("good") not in ran.err
+    assert today("other") not in ran.err
+    two.assert_old()
 
 
 def test_what_is_deleted_is_what_was_confirmed(two: Two, kept: Path) -> None:
