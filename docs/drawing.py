@@ -20,7 +20,10 @@ Graph = dict[str, set[str]]
 
 
 def imported_modules(path: Path) -> set[str]:
-    """The modules that ``path`` imports at run time, in functions too."""
+    """Return the modules and names that ``path`` imports at run time, also in functions.
+
+    The architecture tests use this too.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import monarch
+from docs.drawing import imported_modules
 
 ROOT = Path(monarch.__file__).parent
 
@@ -52,24 +53,6 @@ def layer(module: str) -> int:
     return next(number for number, names in enumerate(LAYERS) if top in names)
 
 
-def imports(path: Path, *, typing_too: bool = False) -> set[str]:
-    """The modules that ``path`` imports, in functions too, but not for the type checker alone."""
-    tree = ast.parse(path.read_text())
-    if not typing_too:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-                node.body = []
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-            if node.module == "monarch":
-                found.update(f"monarch.{alias.name}" for alias in node.names)
-    return found
-
-
 MODULES = sorted(path for path in ROOT.rglob("*.py") if "project" not in path.relative_to(ROOT).parts[:-1])
 
 
@@ -77,7 +60,7 @@ MODULES = sorted(path for path in ROOT.rglob("*.py") if "project" not in path.re
 def test_no_arrow_goes_up(path: Path) -> None:
     parts = path.relative_to(ROOT).with_suffix("").parts
     module = ".".join(part for part in parts if part != "__init__")
-    for imported in imports(path):
+    for imported in imported_modules(path):
         if imported.startswith("monarch.") and imported not in ("monarch.echo",):
             assert layer(imported) <= layer(module), f"{module or 'monarch'} imports {imported}"
 
@@ -92,17 +75,7 @@ def graph() -> dict[str, set[str]]:
     modules = {name_of(path): path for path in MODULES}
     found: dict[str, set[str]] = {}
     for name, path in modules.items():
-        tree = ast.parse(path.read_text())
-        for node in ast.walk(tree):
-            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-                node.body = []
-        imported: set[str] = set()
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                imported.update(alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                whole = {f"{node.module}.{alias.name}" for alias in node.names}
-                imported |= {one if one in modules else node.module for one in whole}
+        imported = {one if one in modules else one.rpartition(".")[0] for one in imported_modules(path)}
         # Its own package is no import: Python has it already.
         found[name] = {one for one in imported & modules.keys() if not name.startswith(f"{one}.")}
     return found
@@ -155,7 +128,7 @@ def test_rooms_are_small() -> None:
 
 def test_migrations_know_no_database() -> None:
     for path in (ROOT / "migrations").glob("*.py"):
-        for imported in imports(path):
+        for imported in imported_modules(path):
             assert not any(name in imported.split(".") for name in MIGRATIONS_KNOW_NOT), (path, imported)
 
 
@@ -168,7 +141,7 @@ def test_migrations_have_no_word_of_a_kind_of_database() -> None:
 def test_only_the_databases_know_pymongo() -> None:
     for path in MODULES:
         if "databases" not in path.parts:
-            assert not any(name.partition(".")[0] == "pymongo" for name in imports(path)), path
+            assert not any(name.partition(".")[0] == "pymongo" for name in imported_modules(path)), path
 
 
 def test_only_subprocesses_starts_programs() -> None:

@@ -13,6 +13,7 @@ from monarch.errors import UsageError
 if TYPE_CHECKING:
     from monarch.databases.base import Database
     from monarch.databases.migration import Migration
+    from monarch.databases.selection import CursorValues
     from monarch.databases.transfer import ArchiveSource, CollectionSummary, FileSet
     from monarch.progress import Progress
     from monarch.system.streams import Stream
@@ -54,6 +55,13 @@ class DatabaseKind(ABC):
         from monarch.databases.migration import Migration
 
         return Migration
+
+    def cursor_values(self) -> CursorValues:
+        """Return how cursors in the queries of a query set are replaced.
+
+        :raises UsageError: if this kind has no query sets.
+        """
+        raise UsageError(f"monarch has no query sets for a {self.title} database.")
 
     def open_archive(self, stream: Stream, expected: tuple[CollectionSummary, ...]) -> ArchiveSource:
         """Read an archive of such a database, which must hold the ``expected`` collections.

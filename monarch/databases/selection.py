@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,3 +50,25 @@ class Selection:
     references: tuple[Reference, ...] = ()
     only: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
+
+
+class CursorValues(ABC):
+    """How a kind of database treats a cursor in a query: the ids of its documents replace it."""
+
+    @abstractmethod
+    def is_cursor(self, value: object) -> bool:
+        """Return whether ``value`` is a cursor."""
+
+    @abstractmethod
+    def ids(self, cursor: Any) -> Iterator[Any]:
+        """Yield the ids of all documents of ``cursor``, if possible also of those that were read already.
+
+        :raises ValueError: if a document has no id.
+        """
+
+    @abstractmethod
+    def condition(self, key: Any, ids: list[Any]) -> tuple[Any, Any]:
+        """Return the entry of a query that replaces ``key`` with a cursor.
+
+        :raises ValueError: if ``key`` is an operator that does not accept a list of ids.
+        """

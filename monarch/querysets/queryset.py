@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from monarch.databases import DEFAULT_KIND, find_kind
 from monarch.databases.selection import CollectionQuery, Reference
 from monarch.querysets.frozen_values import FrozenValues
 
@@ -31,7 +32,7 @@ class QuerySet:
     def __init__(self) -> None:
         self._queries: list[CollectionQuery] = []
         self._references: list[Reference] = []
-        self._values = FrozenValues()
+        self._values = FrozenValues(find_kind(DEFAULT_KIND).cursor_values())
 
     def run(self) -> None:
         """Call `dump_collection` and `follow` to select documents. They are dumped after this returns."""
@@ -63,9 +64,9 @@ class QuerySet:
         """Include the documents of ``name`` that match ``query`` (all by default). Calls accumulate.
 
         ``query``, ``projection``, ``sort`` and ``limit`` are those of pymongo's `find`; their values are
-        copied now. A cursor in ``query`` stands for the ``_id`` of its documents. ``sample`` picks documents
-        at random: a number of them or, as a float up to 1.0, a fraction; with a ``seed`` always the same
-        ones. A collection that does not exist is an error, unless ``missing_ok``.
+        copied now. A cursor in ``query`` is replaced by the ``_id`` of its documents. ``sample`` picks
+        documents at random: a number of them or, as a float up to 1.0, a fraction; with a ``seed`` always
+        the same ones. A collection that does not exist is an error, unless ``missing_ok``.
         """
         name = getattr(name, "name", name)  # a pymongo collection has one
         _check(name, query, sort, limit, sample, seed)

@@ -18,21 +18,19 @@ from typing import cast
 from monarch.errors import ServerError
 from monarch.system.secrets import Secret, redact
 
-# How long a program that was told to end may take, and how often one that waits looks around.
+# In seconds: how long a program may take to end, and how often a wait calls `alive`.
 _PATIENCE = 5.0
 _LOOK_EVERY = 2.0
 _MOMENT = 1.0
 _PIPE_BYTES = 1 << 20
 _WHILE_IT_READS = 0.004  # then a tenth of a wide pipe has room, at 25 MB/s
 _LINES_KEPT = 200
-# In an argument, these become the name of a file. No argument of a program can have a NUL in it.
-CONFIG_FILE, QUERY_FILE = "\0config", "\0query"
 
 
 def start_server(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    """Start a server that writes what it has to say into ``log``, which begins afresh.
+    """Start a server that writes its messages to ``log``, which is overwritten.
 
-    It gets a session of its own: Ctrl-C in the terminal is for monarch, which stops it in order.
+    It gets a session of its own: Ctrl-C in the terminal is for monarch, which then stops the server.
 
     :raises ServerError: if the program cannot be started at all.
     """
@@ -73,12 +71,13 @@ def run_quietly(arguments: Sequence[str], seconds: float = 30.0) -> str:
 class Tool:
     """A program that runs beside monarch and reads its input from monarch, or writes its output to it.
 
-    ``config`` is passed as a pipe, whose name replaces `CONFIG_FILE` in the ``arguments``. No other process
-    can open it, and nothing of it is in the process list or on the disk. ``query`` is passed in the same way
-    in place of `QUERY_FILE`, as a file without a name, because it may be long.
+    ``secrets`` and ``texts`` are passed as files: each key is a placeholder in the ``arguments``, which the
+    name of the file replaces. A secret is passed as a pipe. No other process can open it, and nothing of it
+    is in the process list or on the disk. A text, which may be long, is passed as a file without a name.
 
-    ``hear`` is called with every line of stderr, redacted, in a thread of its own. While monarch waits for
-    the program, ``alive`` is called every few seconds; an exception of it ends the wait.
+    ``hear`` is called with the ``message_of`` every line of stderr, redacted, in a thread of its own.
+    ``is_error`` recognizes messages that `last_words` prefers. While monarch waits for the program,
+    ``alive`` is called every few seconds; an exception ends the wait.
 
     :raises ServerError: if it cannot be started.
     """
@@ -86,22 +85,25 @@ class Tool:
     def __init__(
         self,
         arguments: Sequence[str],
-        config: Secret,
         *,
+        secrets: Mapping[str, Secret],
+        texts: Mapping[str, str],
         takes_input: bool,
         hear: Callable[[str], None],
         alive: Callable[[], None],
-        query: str | None = None,
+        message_of: Callable[[str], str],
+        is_error: Callable[[str], bool],
     ) -> None:
         self.name = Path(arguments[0]).name
         self._hear = hear
         self._alive = alive
+        self._message_of = message_of
+        self._is_error = is_error
         self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
         with ExitStack() as opened:
             try:
-                files = {CONFIG_FILE: _pipe_with(config.reveal(), opened)}
-                if query is not None:
-                    files[QUERY_FILE] = _file_with(query, opened)
+                files = {name: _pipe_with(secret.reveal(), opened) for name, secret in secrets.items()}
+                files |= {name: _file_with(text, opened) for name, text in texts.items()}
                 self._process = subprocess.Popen(
                     [_with_file(argument, files) for argument in arguments],
                     stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
@@ -169,13 +171,13 @@ class Tool:
             return None
 
     def last_words(self) -> str:
-        """Return the last line of its stderr that looks like an error, or the last line; redacted."""
+        """Return the last message of its stderr that is an error, or the last message; redacted."""
         lines = list(self._lines)
-        failed = [line for line in lines if "Failed:" in line or "error" in line.lower()]
+        failed = [line for line in lines if self._is_error(line)]
         return (failed or lines or ["nothing"])[-1]
 
     def stop(self) -> None:
-        """End it: by a signal, by closing its stream, and at last by SIGKILL."""
+        """End it: by a signal, by closing its stream, and finally by SIGKILL."""
         if self._process.poll() is None:
             self._process.terminate()
         # Some programs ignore the signal while they wait for input.
@@ -194,8 +196,7 @@ class Tool:
         with self._process.stderr:
             buffered = io.BufferedReader(cast(io.RawIOBase, self._process.stderr))
             for raw in buffered:
-                # A line may be TIMESTAMP<TAB>message. Keep the message.
-                line = redact(raw.decode(errors="replace").strip().rpartition("\t")[2])
+                line = redact(self._message_of(raw.decode(errors="replace").strip()))
                 if line:
                     self._lines.append(line)
                     self._hear(line)
@@ -221,7 +222,7 @@ def _file_with(text: str, opened: ExitStack) -> int:
 
 
 def _with_file(argument: str, files: Mapping[str, int]) -> str:
-    """Return ``argument`` with the names of open files in place of `CONFIG_FILE` and `QUERY_FILE`."""
+    """Return ``argument`` with its placeholders replaced by the names of the open ``files``."""
     for placeholder, file in files.items():
         argument = argument.replace(placeholder, f"/dev/fd/{file}")
     return argument
@@ -244,4 +245,6 @@ def _widen(pipe: int) -> bool:
 
 
 def _not_started(program: str, error: OSError) -> ServerError:
-    return ServerError(f"{program} cannot be started: {error.strerror}.", "Is it a program for this machine?")
+    return ServerError(
+        f"{program} cannot be started: {error.strerror}.", "Check that it is a program for this machine."
+    )

@@ -14,6 +14,7 @@ from monarch.errors import ServerError
 if TYPE_CHECKING:
     from monarch.databases.base import Database
     from monarch.databases.migration import Migration
+    from monarch.databases.selection import CursorValues
     from monarch.databases.transfer import ArchiveSource, CollectionSummary, FileSet
     from monarch.progress import Progress
     from monarch.system.streams import Stream
@@ -37,6 +38,11 @@ class MongoKind(DatabaseKind):
         from monarch.databases.mongo.migration import MongoBackedMigration
 
         return MongoBackedMigration
+
+    def cursor_values(self) -> CursorValues:
+        from monarch.databases.mongo.cursor_values import MongoCursorValues
+
+        return MongoCursorValues()
 
     @contextmanager
     def open(self, environment: Environment, root: Path, progress: Progress) -> Iterator[Database]:

@@ -11,11 +11,11 @@ from monarch.databases.mongo.archive import ArchiveError
 from monarch.databases.mongo.archive.reader import ArchiveReader
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.collection_names import OURS
-from monarch.databases.mongo.connection.client import tool_config
 from monarch.databases.mongo.connection.handle import DatabaseHandle
+from monarch.databases.mongo.engines.tool_process import USE_QUERY_FILE, start_tool
 from monarch.databases.mongo.stream.batches import End, Piece
 from monarch.errors import ServerError
-from monarch.system.subprocesses import CONFIG_FILE, QUERY_FILE, Tool
+from monarch.system.subprocesses import Tool
 
 # With backticks since 100.16, bare before.
 DUMPED = re.compile(r"done dumping `?(?P<name>.+?)`? \((?P<count>\d+) documents?\)$")
@@ -37,7 +37,7 @@ def dump_collections(
 def dump_query(source: DatabaseHandle, collection: Collection, alive: Callable[[], None]) -> MongodumpRun:
     """Dump the documents that the query of ``collection`` matches; mongodump must support that query."""
     assert collection.query is not None
-    arguments = [f"--collection={_flag(collection.name)}", f"--queryFile={QUERY_FILE}"]
+    arguments = [f"--collection={_flag(collection.name)}", USE_QUERY_FILE]
     return MongodumpRun(source, (collection,), arguments, alive, collection.query.for_mongodump)
 
 
@@ -72,12 +72,10 @@ class MongodumpRun:
                     f"It probably cannot reach {source.environment.server}. Use --engine native.",
                 )
 
-        self._tool = Tool(
-            [
-                *("mongodump", f"--config={CONFIG_FILE}", f"--db={source.environment.db_name}", "--archive"),
-                *arguments,
-            ],
-            tool_config(source.environment),
+        self._tool = start_tool(
+            "mongodump",
+            source.environment,
+            [f"--db={source.environment.db_name}", "--archive", *arguments],
             takes_input=False,
             hear=self._hear,
             alive=check_alive,

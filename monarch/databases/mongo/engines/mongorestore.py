@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from monarch.databases.mongo.archive.prelude import Prelude
 from monarch.databases.mongo.archive.writer import ArchiveWriter
 from monarch.databases.mongo.catalog.model import Collection
-from monarch.databases.mongo.connection.client import tool_config
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.engines.base import Rights, Writer
 from monarch.databases.mongo.engines.native import refusal
+from monarch.databases.mongo.engines.tool_process import start_tool
 from monarch.databases.mongo.stream.batches import Batch, End, Piece
 from monarch.errors import ServerError
-from monarch.system.subprocesses import CONFIG_FILE, Tool
+from monarch.system.subprocesses import Tool
 
 _RESTORED = re.compile(r"(\d+) document\(s\) restored successfully\. (\d+) document\(s\) failed")
 # Per collection; four collections are restored at a time. More workers only compete in mongod.
@@ -79,7 +79,7 @@ class ToolWriter(Writer):
         prefix = next(iter(self._staged.values())).rpartition(".")[0]
         database = self._target.environment.db_name
         arguments = [
-            *("mongorestore", f"--config={CONFIG_FILE}", "--archive", "--noIndexRestore", "--stopOnError"),
+            *("--archive", "--noIndexRestore", "--stopOnError"),
             f"--numInsertionWorkersPerCollection={_WORKERS}",
             # Staging may be lost with its server; the swap makes the documents durable.
             "--writeConcern={w:1}",
@@ -92,9 +92,10 @@ class ToolWriter(Writer):
             self._alive()
             self._target.ping()
 
-        self._tool = Tool(
+        self._tool = start_tool(
+            "mongorestore",
+            self._target.environment,
             arguments,
-            tool_config(self._target.environment),
             takes_input=True,
             hear=self._hear,
             alive=check_alive,

@@ -373,9 +373,9 @@ def test_a_cursor_stands_for_its_ids(source: DatabaseHandle) -> None:
         assert ids(came) == ["h1", "h8", "h15", "h22", "h29"], query
     rest = read(source, Selection((wanted_of("houses", {"dog_id": {"$ne": cursor}}),)))["houses"]
     assert len(rest) == 25
-    with pytest.raises(ValueError, match="a cursor cannot stand behind \\$gt"):
+    with pytest.raises(ValueError, match="\\$gt does not accept a cursor"):
         wanted_of("houses", {"dog_id": {"$gt": cursor}})
-    with pytest.raises(ValueError, match="these have none"):
+    with pytest.raises(ValueError, match="needs the _id"):
         wanted_of("houses", {"dog_id": dogs.find({}, {"_id": 0})})
 
 
