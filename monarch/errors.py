@@ -78,6 +78,10 @@ class DuplicateKey(ServerError):
     """A server refuses a document, or an index, because a unique key occurs twice."""
 
 
+class NoTransactions(ServerError):
+    """A server has no transactions; the message is why."""
+
+
 class NotCommitted(ServerError):
     """A transaction was not committed: none of its changes were made."""
 

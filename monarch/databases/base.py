@@ -119,8 +119,11 @@ class Database(ABC):
         """Open a connection for migrations, for as long as the context lasts."""
 
     @abstractmethod
-    def can_transact(self) -> bool:
-        """Return whether its server has transactions."""
+    def require_transactions(self) -> None:
+        """Check that its server has transactions.
+
+        :raises NoTransactions: if it has none, with why and what to do.
+        """
 
     @abstractmethod
     def lease(self, purpose: str, origin: Origin = UNKNOWN_ORIGIN) -> AbstractContextManager[Lease]:

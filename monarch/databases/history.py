@@ -202,7 +202,7 @@ class OpenAttempt(ABC):
 
     @abstractmethod
     def fail(self, failure: Failure, stats: AttemptStats) -> None:
-        """Record that it did not complete, and why."""
+        """Record that it did not complete, and why. The transaction that it began in may still be open."""
 
     @abstractmethod
     def remember(self, label: str, position: ScanPosition | None) -> None:

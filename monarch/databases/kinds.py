@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
     from monarch.progress import Progress
     from monarch.system.streams import Stream
 
+_TEMPLATE = '''from {module} import {base}
+
+
+class $class_name({base}):
+
+    def run(self):
+        """Write the code here that will migrate the database from one state to the next."""
+        raise NotImplementedError
+'''
+
 
 class DatabaseKind(ABC):
     """A kind of database. ``name`` is its key in `monarch.databases.KINDS`; ``title`` is for people.
@@ -31,6 +42,8 @@ class DatabaseKind(ABC):
     schemes: ClassVar[tuple[str, ...]] = ()
     # Whether its databases can be copied, backed up and restored, and not only migrated.
     transfers: ClassVar[bool] = False
+    # Where its migrations import their base class from: a module, a dot and the class.
+    migration_base: ClassVar[str] = "monarch.Migration"
     # The engine that "auto" means for a subset: the one that reads it as of one snapshot.
     subset_engine: ClassVar[str] = "auto"
 
@@ -52,9 +65,14 @@ class DatabaseKind(ABC):
 
     def migration_class(self) -> type[Migration]:
         """Return the base class of its migrations, which declares what they find on ``self``."""
-        from monarch.databases.migration import Migration
+        module, _, name = self.migration_base.rpartition(".")
+        base: type[Migration] = getattr(import_module(module), name)
+        return base
 
-        return Migration
+    def migration_template(self) -> str:
+        """Return the source of a new migration, a `string.Template` with $class_name and $name."""
+        module, _, name = self.migration_base.rpartition(".")
+        return _TEMPLATE.format(module=module, base=name)
 
     def cursor_values(self) -> CursorValues:
         """Return how cursors in the queries of a query set are replaced.

@@ -35,6 +35,8 @@ class Migration:
 
     transaction: ClassVar[bool] = False
     repeatable: ClassVar[bool] = False
+    # The kind of database that it needs; None if it runs on any.
+    database_kind: ClassVar[str | None] = None
     environment: Environment
     _scans: ResumableScans
 

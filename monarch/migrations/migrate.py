@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from monarch.databases import find_kind
 from monarch.databases.base import Database
 from monarch.databases.environment import Environment
 from monarch.databases.history import UNFINISHED, Action, MigrationState, Record
 from monarch.databases.lease import Lease
 from monarch.databases.migration import Migration
-from monarch.errors import MigrationError, MonarchError
+from monarch.errors import MigrationError, MonarchError, NoTransactions, ProjectError
 from monarch.migrations.executor import Executor, MigrationResult, RunContext
 from monarch.migrations.files import Loaded, MigrationFile, find_migration, load_all
 from monarch.migrations.plan import (
@@ -203,16 +204,27 @@ class MigrationRun:
     def _load(self, steps: tuple[PlannedMigration, ...], loaded: dict[str, Loaded]) -> None:
         """Add to ``loaded`` the classes of ``steps`` that are not there yet.
 
+        :raises ProjectError: if one is of another kind of database.
         :raises MigrationError: if one needs a transaction, and the server has none.
         """
         loaded |= load_all(tuple(step.file for step in steps if step.key not in loaded), self.root)
+        for key, one in loaded.items():
+            if one.kind.database_kind not in (None, self.database.kind):
+                raise ProjectError(
+                    f"{key} is a migration of a {find_kind(str(one.kind.database_kind)).title} database, "
+                    f"but {self.environment.name!r} is a {self.database.title} database. Nothing has run.",
+                    f"Derive it from {find_kind(self.database.kind).migration_base}, or keep the migrations "
+                    "of each kind of database in a project of their own.",
+                )
         transactional = [key for key, one in loaded.items() if one.kind.transaction]
-        if transactional and not self.database.can_transact():
-            raise MigrationError(
-                f"{transactional[0]} needs a transaction, but the server of {self.environment.name!r} has "
-                "none: it is neither a replica set nor a sharded cluster. Nothing has run.",
-                "Make it a replica set (one member is enough), or remove `transaction = True`.",
-            )
+        if transactional:
+            try:
+                self.database.require_transactions()
+            except NoTransactions as error:
+                raise MigrationError(
+                    f"{transactional[0]} needs a transaction, but {error.message} Nothing has run.",
+                    error.hint,
+                ) from error
 
     def _result(
         self, done: tuple[MigrationResult, ...], records: _Records, backup: str | None = None

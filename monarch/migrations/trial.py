@@ -11,7 +11,7 @@ from typing import Any
 
 from monarch.copies.copy import Copy
 from monarch.copies.transfer import report_interruption
-from monarch.databases import open_database
+from monarch.databases import open_database, require_transfers
 from monarch.databases.base import Database
 from monarch.databases.environment import Environment
 from monarch.databases.history import MigrationState
@@ -123,6 +123,7 @@ def verify_migration(
     :raises MigrationError: if the first run fails, or one of those before it.
     """
     file = find_migration(files, migration)
+    require_transfers((environment.kind, repr(environment.name)))
     with (
         open_database(environment, root, progress) as source,
         open_scratch(root, files, environment) as scratch,

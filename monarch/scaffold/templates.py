@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
+from monarch.databases.kinds import DatabaseKind
 from monarch.errors import ProjectError
 
 MIGRATION = "migration.py.tmpl"
@@ -21,14 +22,14 @@ def render_query_set(class_name: str) -> str:
     return Template(read("queryset.py.tmpl")).substitute(class_name=class_name)
 
 
-def render_migration(folder: Path, class_name: str, name: str) -> str:
-    """Return the source of a new migration, from the project's template in ``folder`` or from monarch's.
+def render_migration(folder: Path, kind: DatabaseKind, class_name: str, name: str) -> str:
+    """Return the source of a new migration, from the project's template in ``folder`` or from the kind's.
 
     :raises ProjectError: if the project's template cannot be read, or does not render valid Python.
     """
     own = folder / MIGRATION
     try:
-        text = own.read_text(encoding="utf-8") if own.exists() else read(MIGRATION)
+        text = own.read_text(encoding="utf-8") if own.exists() else kind.migration_template()
         source = Template(text).substitute(class_name=class_name, name=name)
         compile(source, str(own), "exec")
     except SyntaxError as error:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from monarch.errors import ProjectError
+from monarch.databases import DEFAULT_KIND, find_kind
+from monarch.databases.kinds import DatabaseKind
+from monarch.errors import ProjectError, SettingsError
 from monarch.migrations.files import check_name, find_migrations, next_stamp
 from monarch.querysets.files import find_query_sets
 from monarch.scaffold import templates
+from monarch.settings.load import load_settings
 from monarch.settings.paths import FOLDER, QUERY_SETS, SETTINGS, where_else
 from monarch.system.atomic_files import keep_old_version, write_atomically
 from monarch.system.spelling import camel_case
@@ -46,12 +49,21 @@ def generate(root: Path, name: str) -> Path:
                 f"There is a migration {name!r} already: {file.shown_path}.", "Choose another name."
             )
     path = root / FOLDER / f"_{next_stamp(files)}_{name}_migration.py"
-    source = templates.render_migration(root / FOLDER, f"{camel_case(name)}Migration", name)
+    source = templates.render_migration(root / FOLDER, _find_kind(root), f"{camel_case(name)}Migration", name)
     try:
         write_atomically(path, source)
     except OSError as error:
         raise ProjectError(f"{path} cannot be written: {error.strerror}.", "Fix that first.") from error
     return path
+
+
+def _find_kind(root: Path) -> DatabaseKind:
+    """The kind of all databases of the project; the default kind if they differ or nothing tells."""
+    try:
+        kinds = {environment.kind for environment in load_settings(root).environments}
+    except SettingsError:  # a migration can be written before the settings are right
+        kinds = set()
+    return find_kind(kinds.pop() if len(kinds) == 1 else DEFAULT_KIND)
 
 
 def generate_query_set(root: Path, name: str) -> Path:

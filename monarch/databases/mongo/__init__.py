@@ -13,7 +13,6 @@ from monarch.errors import ServerError
 
 if TYPE_CHECKING:
     from monarch.databases.base import Database
-    from monarch.databases.migration import Migration
     from monarch.databases.selection import CursorValues
     from monarch.databases.transfer import ArchiveSource, CollectionSummary, FileSet
     from monarch.progress import Progress
@@ -27,6 +26,7 @@ class MongoKind(DatabaseKind):
     title = "MongoDB"
     schemes = ("mongodb", "mongodb+srv")
     transfers = True
+    migration_base = "monarch.MongoBackedMigration"
     subset_engine = "native"
 
     def parse(self, name: str, entry: Entry) -> Environment:
@@ -34,10 +34,11 @@ class MongoKind(DatabaseKind):
 
         return parse_entry(name, entry)
 
-    def migration_class(self) -> type[Migration]:
-        from monarch.databases.mongo.migration import MongoBackedMigration
+    def migration_template(self) -> str:
+        from importlib import resources
 
-        return MongoBackedMigration
+        template = resources.files("monarch.migrations_template").joinpath("migration.py.tmpl")
+        return template.read_text(encoding="utf-8")
 
     def cursor_values(self) -> CursorValues:
         from monarch.databases.mongo.cursor_values import MongoCursorValues

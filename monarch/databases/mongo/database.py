@@ -18,6 +18,7 @@ from monarch.databases.mongo.history.reader import MongoHistoryReader
 from monarch.databases.mongo.swap_state import read_head, unfinished
 from monarch.databases.selection import Selection
 from monarch.databases.transfer import CopiedCollection, Engine, LiveSource, Source, TransferDatabase
+from monarch.errors import NoTransactions
 from monarch.progress import Progress
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 
@@ -105,11 +106,16 @@ class MongoDatabase(TransferDatabase):
 
         return open_work(self._environment)
 
-    def can_transact(self) -> bool:
+    def require_transactions(self) -> None:
         with explained(self._environment):
             hello = self._client.admin.command("hello")
         # MongoDB's manual: replica sets and sharded clusters have transactions.
-        return "setName" in hello or hello.get("msg") == "isdbgrid"
+        if "setName" not in hello and hello.get("msg") != "isdbgrid":
+            raise NoTransactions(
+                f"the server of {self._environment.name!r} has none: it is neither a replica set nor a "
+                "sharded cluster.",
+                "Make it a replica set (one member is enough), or remove `transaction = True`.",
+            )
 
     def fingerprint(self) -> Mapping[str, object]:
         from monarch.databases.mongo.catalog.fingerprint import take_fingerprint

@@ -23,6 +23,7 @@ class MongoBackedMigration(Migration):
     included, for an ODM.
     """
 
+    database_kind = "mongo"
     client: MongoClient[dict[str, Any]]
     database: Database[dict[str, Any]]
     session: ClientSession | None
