@@ -11,7 +11,7 @@ import pytest
 
 from monarch.errors import SettingsError
 from monarch.stores import STORES, parse_store
-from tests.support.runs.two_environments import Two
+from tests.support.runs.two_environments import Two, assert_error
 from tests.support.stores.toy import SHELVES
 
 
@@ -20,24 +20,37 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(STORES, "TOY", "tests.support.stores.toy")
 
 
+@pytest.fixture
+def shelved(two: Two) -> Two:
+    """Two environments, whose backups are on a shelf called after the source's database."""
+    with (two.folder.path / "migrations/settings.py").open("a", encoding="utf-8") as settings:
+        settings.write(f"BACKUPS = {{'TOY': {{'shelf': {two.source.name!r}}}}}\n")
+    return two
+
+
 @pytest.mark.server
-def test_every_command_for_backups_works_on_a_new_store(two: Two) -> None:
+def test_every_command_for_backups_works_on_a_new_store(shelved: Two) -> None:
+    two = shelved
+
     def run(*arguments: str) -> str:
         ran = two.folder.inside(*arguments)
         assert ran.code == 0, ran.said
         return ran.out
 
-    with (two.folder.path / "migrations/settings.py").open("a", encoding="utf-8") as settings:
-        settings.write(f"BACKUPS = {{'TOY': {{'shelf': {two.source.name!r}}}}}\n")
     assert f"the shelf {two.source.name}" in run("backup", "production")
     (row,) = json.loads(run("list_backups", "--json"))
     assert (row["state"], row["environment"]) == ("good", "production")
     schema = json.loads((Path(__file__).parents[3] / "docs/manifest.schema.json").read_text())
     jsonschema.validate(json.loads(SHELVES[two.source.name][f"{row['archive']}.json"][0]), schema)
     assert row["name"] in run("show_backup", row["name"])
+    assert row["name"] in run("list_backups")
     assert row["name"] in run("verify_backup", row["name"])
+    assert row["name"] in run("verify_backup", "--all")
     two.make_old()
     run("restore", f"{row['name']}:dev", "--yes")
+    two.assert_copied()
+    two.make_old()
+    run("restore", "production:dev", "--yes")
     two.assert_copied()
     two.folder.migration("more", stamp="201501010000")
     run("migrate", "production", "--backup", "--yes")
@@ -47,15 +60,66 @@ def test_every_command_for_backups_works_on_a_new_store(two: Two) -> None:
     assert left["name"] != row["name"]
 
 
+@pytest.mark.server
+def test_damage_in_a_new_store_is_found_and_changes_nothing(shelved: Two) -> None:
+    two, files = shelved, SHELVES.setdefault(shelved.source.name, {})
+    assert two.folder.inside("backup", "production", "--name", "app").code == 0
+    (row,) = two.folder.inside("list_backups", "--json").json
+    data, finished = files[row["archive"]]
+    middle = len(data) // 2
+    files[row["archive"]] = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :], finished
+    assert two.folder.inside("verify_backup", row["name"]).code == 1
+    ran = two.folder.inside("restore", f"{row['name']}:dev", "--yes")
+    assert_error(ran, 1, f"Backup '{row['name']}' is broken", "no other good backup of production")
+    two.assert_old()
+    del files[f"{row['archive']}.json"]
+    assert two.folder.inside("list_backups", "--json").json[0]["state"] == "incomplete"
+    ran = two.folder.inside("restore", f"{row['name']}:dev", "--yes")
+    assert_error(ran, 1, f"Backup '{row['name']}' is incomplete", "Its environment is unknown")
+    two.assert_old()
+
+
+@pytest.mark.server
+def test_an_error_of_a_new_store_is_shown_in_its_words(shelved: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    two = shelved
+    two.folder.migration("more", stamp="201501010000")
+    monkeypatch.setattr("tests.support.stores.toy.LOCKED", {two.source.name})
+    for command in (
+        ("backup", "production"),
+        ("list_backups",),
+        ("show_backup", "app"),
+        ("verify_backup", "app"),
+        ("verify_backup", "--all"),
+        ("restore", "app:dev", "--yes"),
+        ("restore", "production:dev", "--yes"),
+        ("delete_backup", "app", "--yes"),
+        ("migrate", "production", "--backup", "--yes"),
+    ):
+        ran = two.folder.inside(*command)
+        assert ran.code == 5, (command, ran.said)
+        expected = f"Error: The shelf {two.source.name} is locked.\nHint: Ask for its key.\n"
+        assert ran.err.endswith(expected), (command, ran.err)
+    two.assert_old()
+    assert SHELVES[two.source.name] == {}
+    rows = {
+        row["key"]: row["state"] for row in two.folder.inside("list_migrations", "production", "--json").json
+    }
+    assert rows["_201501010000_more_migration"] == "New"
+
+
 @pytest.mark.parametrize(
     ("backups", "message", "hint"),
     [
         ({"TOI": {}}, "Unknown store 'TOI' in BACKUPS.", "'TOY'"),
         ({"TOY": {"shelv": "a"}}, "Unknown key 'shelv' in BACKUPS['TOY'].", "'shelf'"),
         ({"TOY": {}}, "BACKUPS['TOY'] has no 'shelf'.", "'shelf'"),
+        ({"TOY": "a"}, "BACKUPS['TOY'] is not a dict.", "{'TOY': {'shelf': '…'}}"),
+        ({"TOY": {"shelf": 1}}, "BACKUPS['TOY']: 'shelf' is not a text.", "'text'"),
+        ({"TOY": {}, "LOCAL": {}}, "BACKUPS has more than one store: 'TOY' and 'LOCAL'.", "Keep the one"),
+        ([], "BACKUPS in migrations/settings.py is not a dict.", "'TOY'"),
     ],
 )
-def test_its_keys_are_named_as_those_of_any_store(backups: dict[str, Any], message: str, hint: str) -> None:
+def test_its_keys_are_named_as_those_of_any_store(backups: Any, message: str, hint: str) -> None:
     with pytest.raises(SettingsError) as caught:
         parse_store(backups)
     assert caught.value.message == message

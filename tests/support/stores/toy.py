@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from monarch.errors import StoreError
 from monarch.stores.base import NameTaken, NotStored, Store, StoredFile, StoreSettings, Upload
 from monarch.stores.keys import parse_keys, parse_text
 from monarch.system.streams import Stream
 
 SHELVES: dict[str, dict[str, tuple[bytes, datetime]]] = {}
+# The shelves that cannot be reached.
+LOCKED: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class ToyUpload(Upload):
         self.data += data
 
     def finish(self) -> None:
+        if self.name in self.files:
+            raise NameTaken(f"{self.name!r} already exists.")
         self.files[self.name] = (self.data, datetime.now(UTC))
 
     def give_up(self) -> None:
@@ -51,7 +56,8 @@ class ToyStore(Store):
         return f"the shelf {self.shelf}"
 
     def prepare(self) -> None:
-        """It is there."""
+        if self.shelf in LOCKED:
+            raise StoreError(f"The shelf {self.shelf} is locked.", "Ask for its key.")
 
     def create(self, name: str) -> Upload:
         if name in self.files:
@@ -65,6 +71,7 @@ class ToyStore(Store):
         yield io.BytesIO(self.files[name][0][start:])
 
     def list(self, prefix: str = "") -> Iterator[StoredFile]:
+        self.prepare()
         for name, (data, finished) in list(self.files.items()):
             if name.startswith(prefix):
                 yield StoredFile(name, len(data), finished)
