@@ -1,1 +1,1 @@
-"""How long monarch takes, beside what it is measured against, paired in one run."""
+"""Benchmarks: monarch compared with other programs, in the same run."""

@@ -29,7 +29,7 @@ from benchmarks.sample import Client, describe, fill, host, make_project, run_se
 ROUNDS = 5
 SOURCE, TARGET = "source", "target"
 ENGINES = ("tools", "native")
-# monarch's own memory, in MB; and times and bytes, of those of the tools alone.
+# Limits: monarch's own memory in MB, and times and bytes relative to the tools alone.
 PEAKS = {"tools": 100, "native": 150}
 BACKUP, BYTES, VERIFY = 0.75, 0.93, 0.5
 RESTORE = {"tools": 0.8, "native": 0.6}
@@ -38,7 +38,7 @@ KEPT = "kept__"
 
 @dataclass
 class Runs:
-    """Runs commands and looks at what each has done."""
+    """Runs commands and checks their results."""
 
     client: Client
     backups: Path
@@ -52,7 +52,7 @@ class Runs:
         self.peaks[name] = max(peak, self.peaks.get(name, 0))
         if "restore" in name:
             see_equal(self.client[SOURCE], self.client[TARGET])
-        # Each begins with a server that has nothing left to write of the one before.
+        # Flush the writes of the command before, so that the next one does not wait for them.
         self.client.admin.command("fsync")
         return seconds
 
@@ -118,8 +118,8 @@ def _print(times: dict[str, Timed], sizes: tuple[int, int], peaks: dict[str, int
     print_row(verified, paired_ratio(verified, native), native.name, VERIFY)
     print()
     share = sizes[1] / sizes[0]
-    said = f"{share:.2f} of mongodump --gzip (at most {BYTES}: {'kept' if share <= BYTES else 'MISSED'})"
-    print(f"{'bytes of a backup':<44} {sizes[1] / 1e6:8.1f} MB   {said}")
+    ratio = f"{share:.2f} of mongodump --gzip (at most {BYTES}: {'kept' if share <= BYTES else 'MISSED'})"
+    print(f"{'bytes of a backup':<44} {sizes[1] / 1e6:8.1f} MB   {ratio}")
     print()
     for name, peak in peaks.items():
         engine = name.rpartition(" ")[2]

@@ -41,7 +41,7 @@ SOURCE, SMALL, LARGE = "source", "small", "large"
 BUCKET = "backups"
 MANY = 10_000
 RATIO, GROWTH = 1.15, 1.2
-# As `aws s3 cp` does it: the same library, with its own choices.
+# Like `aws s3 cp`: the same library with its default settings.
 UPLOAD = """
 import sys, boto3
 client = boto3.client("s3", endpoint_url=sys.argv[1], region_name="us-east-1",
@@ -51,7 +51,7 @@ client.upload_file(sys.argv[4], "backups", "typed")
 
 
 def fill_with_texts(database: Database[Document], gigabytes: float) -> None:
-    """So much in documents of 100 kB."""
+    """Insert ``gigabytes`` of documents of 100 kB."""
     chance = random.Random(3)
     text = words(chance, 200_000)
     for first in range(0, int(gigabytes * 10_000), 100):
@@ -62,7 +62,7 @@ def fill_with_texts(database: Database[Document], gigabytes: float) -> None:
 
 
 def inside(folder: Path, command: Sequence[str]) -> list[str]:
-    """``command``, run in ``folder``."""
+    """Return a command that runs ``command`` in ``folder``."""
     return ["bash", "-c", f"cd {folder} && {shlex.join(command)}"]
 
 
@@ -83,7 +83,7 @@ class Runs:
 
 
 def list_many(server: S3Server, folder: Path, mongod: Client, number: int) -> tuple[float, int]:
-    """The seconds and the memory that ``list_backups`` takes for so many backups in a bucket of their own."""
+    """Return the seconds and memory that ``list_backups`` takes for ``number`` backups in a bucket."""
     bucket, client = f"listed-{number}", server.client()
     client.create_bucket(Bucket=bucket)
     project = make_project(folder, mongod, (SOURCE,), BACKUPS={"S3": server.settings(bucket)})

@@ -21,7 +21,7 @@ from benchmarks.pairs import paired_ratio, print_head, print_peak, print_row, ti
 from benchmarks.sample import Client, describe, fill, host, make_project, run_server, see_equal, use_tools
 
 ROUNDS = 5
-# monarch's own memory, by its engines, in MB; and its time, of that of the tools alone.
+# Limits by engine: monarch's own memory in MB, and its time relative to the tools alone.
 PEAKS = {"tools": 100, "native": 150}
 RATIOS = {"tools": 0.8, "native": 0.55}
 SOURCE, TARGET = "source", "target"
@@ -31,7 +31,7 @@ THIRD, ITS_TARGET = "third", "copy_of_third"
 
 @dataclass
 class Copies:
-    """Runs the commands that copy, and looks at what each has done."""
+    """Runs the commands that copy, and checks their results."""
 
     client: Client
     peaks: dict[tuple[str, ...], int]
@@ -40,7 +40,7 @@ class Copies:
         seconds, peak = time_and_weigh(command, folder)
         self.peaks[tuple(command)] = max(peak, self.peaks.get(tuple(command), 0))
         see_equal(self.client[SOURCE], self.client[TARGET])
-        # Each begins with a server that has nothing left to write of the one before.
+        # Flush the writes of the command before, so that the next one does not wait for them.
         self.client.admin.command("fsync")
         return seconds
 

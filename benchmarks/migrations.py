@@ -6,7 +6,7 @@ What monarch, migrate-mongo, pymongo-migrate and mongodb-migrations do in a depl
 migration, over 0, 100, 1,000 and 10,000 that have run: all of each command, the start of Python or of Node
 included. Each tool has a project of its own for each number. The first migration of it is run by the tool
 itself; the others are files like that one, and are recorded as the tool has recorded that one. And monarch
-beside ``python -c 'import pymongo'``, the least that a command can cost which talks to MongoDB from Python.
+beside ``python -c 'import pymongo'``, the least that any Python command for MongoDB can cost.
 
 Commands are counted by the tests' proxy, on the way to the server and for all tools alike, in a run of their
 own that is not timed: all but those that a driver sends by itself (hello, saslStart, saslContinue, ping,
@@ -44,32 +44,32 @@ from tests.support.servers.proxy import Proxy
 
 ROUNDS = 20
 SIZES = (0, 100, 1_000, 10_000)
-# monarch beside the base, and with many migrations beside none; both up to so many.
+# Limits of the ratios of monarch to the base, and of many migrations to none; for sizes up to the third.
 LIMIT, GROWTH, LIMITED = 1.7, 1.2, 1_000
 BASE = "python -c 'import pymongo'"
-# The variable that tells the server to the tools that have a file of settings.
+# The variable with the address of the server, for tools with a settings file.
 SERVER = "BENCHMARK_SERVER"
 
 
 @dataclass(frozen=True)
 class Tool(ABC):
-    """A tool for migrations, and how its projects look.
+    """A tool for migrations, and the layout of its projects.
 
-    It keeps one document of each migration that has run in each of its ``histories``. The field ``key`` says
-    of which.
+    Each of its ``histories`` has one document for each migration that has run. The field ``key`` identifies
+    the migration.
     """
 
     program: Path
     name: ClassVar[str]
     version: ClassVar[str]
-    # What its program is called.
+    # The name of its program.
     script: ClassVar[str]
     histories: ClassVar[tuple[str, ...]]
     key: ClassVar[str]
 
     @abstractmethod
     def command(self, uri: str) -> list[str]:
-        """Runs what is pending, on the database in ``uri``, from the folder of a project."""
+        """Return the command that runs pending migrations on ``uri``, in the folder of a project."""
 
     @abstractmethod
     def file(self, number: int) -> tuple[str, str]:
@@ -77,7 +77,7 @@ class Tool(ABC):
 
     @abstractmethod
     def key_of(self, number: int) -> str:
-        """What is in the field ``key`` for that migration."""
+        """Return the value of the field ``key`` for that migration."""
 
     def settings(self, database: str) -> Mapping[str, str]:
         """The files of settings of a project, if the tool has any: their text by their names."""
@@ -182,13 +182,13 @@ class MongoDBMigrations(Tool):
 
 
 def stamp(number: int) -> str:
-    """As a date in front of a file's name, as long as monarch has it."""
+    """Return a date for the beginning of a file name, as long as monarch's."""
     return f"2014{number:08}"
 
 
 @dataclass(frozen=True)
 class Case:
-    """A tool with so many migrations that have run: how many commands that takes, or the ``error``."""
+    """A tool with ``size`` migrations that have run; the ``commands`` it sends, or its ``error``."""
 
     tool: Tool
     size: int
@@ -202,20 +202,20 @@ class Case:
         return f"{self.tool.name}, {self.size:,}"
 
     def command(self, uri: str | None = None) -> list[str]:
-        """Runs what is pending; with ``uri`` the database is reached by that one."""
+        """Return the command that runs pending migrations; ``uri`` replaces the address of the database."""
         uri = uri or self.uri
         return inside(self.folder, self.tool.command(uri), {SERVER: uri})
 
 
 def inside(folder: Path, command: Sequence[str], variables: Mapping[str, str]) -> list[str]:
-    """``command``, run in ``folder`` with these environment variables."""
+    """Return a command that runs ``command`` in ``folder`` with these environment variables."""
     exports = "".join(f"export {name}={shlex.quote(value)}; " for name, value in variables.items())
     return ["sh", "-c", f"{exports}cd {shlex.quote(str(folder))} && exec {shlex.join(command)}"]
 
 
 @contextmanager
 def run_server(folder: Path) -> Iterator[str]:
-    """A server that asks for a password, as the URI of it: one that monarch itself starts."""
+    """Start an embedded server, which requires a password, and yield its URI."""
     (folder / "migrations").mkdir(parents=True)
     settings = "ENVIRONMENTS = {'dev': {'embedded': True, 'db_name': 'app'}}\n"
     (folder / "migrations" / "settings.py").write_text(settings)
@@ -246,7 +246,7 @@ def install_with_npm(folder: Path, kind: type[Tool]) -> Path | None:
     if shutil.which("npm") is None:
         return None
     folder.mkdir()
-    # The folder is told, or npm would look for a project in those above it.
+    # With a prefix, because otherwise npm looks for a project in the folders above.
     options = ["--prefix", str(folder), "--no-audit", "--no-fund", "--loglevel", "error"]
     command = ["npm", "install", *options, "--fetch-retries", "1", f"{kind.name}@{kind.version}"]
     return folder / "node_modules" / ".bin" if succeeds(command) else None
@@ -255,10 +255,10 @@ def install_with_npm(folder: Path, kind: type[Tool]) -> Path | None:
 def install_with_pip(folder: Path, kind: type[Tool]) -> Path | None:
     """The folder of its programs, in a virtual environment of its own."""
     programs = folder / "bin"
-    # Isolated, so that it does not look at what is installed for the benchmark.
+    # Isolated from the packages that are installed for the benchmark.
     pip = [str(programs / "python"), "-I", "-m", "pip"]
     options = ["--quiet", "--disable-pip-version-check", "--retries", "1"]
-    # With the same driver as monarch, so that what differs is the tools.
+    # With the same driver as monarch, so that only the tools differ.
     driver = f"pymongo=={metadata.version('pymongo')}"
     made = succeeds([sys.executable, "-m", "venv", str(folder)])
     install = [*pip, "install", *options, f"{kind.name}=={kind.version}", driver]
@@ -266,20 +266,23 @@ def install_with_pip(folder: Path, kind: type[Tool]) -> Path | None:
 
 
 def succeeds(command: Sequence[str]) -> bool:
-    """Run ``command``; what it says of a failure is shown."""
+    """Run ``command`` and show its errors; return whether it succeeded."""
     return subprocess.run(command, stdout=subprocess.DEVNULL).returncode == 0
 
 
 def describe_tools(peers: Sequence[Tool], client: Client) -> str:
-    told = [f"MongoDB {client.server_info()['version']}", *(f"{tool.name} {tool.version}" for tool in peers)]
+    versions = [
+        f"MongoDB {client.server_info()['version']}",
+        *(f"{tool.name} {tool.version}" for tool in peers),
+    ]
     if any(isinstance(tool, MigrateMongo) for tool in peers):
         node = subprocess.run(["node", "--version"], check=True, capture_output=True, text=True).stdout
-        told.append(f"Node {node.strip().removeprefix('v')}")
-    return ", ".join(told)
+        versions.append(f"Node {node.strip().removeprefix('v')}")
+    return ", ".join(versions)
 
 
 def prepare(tool: Tool, size: int, top: Path, client: Client, server: str) -> Case:
-    """A project with ``size`` migrations that have all run, on a database of its own, looked at once."""
+    """A project with ``size`` migrations that have all run, on a database of its own."""
     database = f"{tool.name}_{size}"
     case = Case(tool, size, top / database, aim(server, database=database))
     (case.folder / "migrations").mkdir(parents=True)
@@ -313,25 +316,25 @@ def record_others(case: Case, client: Client) -> None:
 
 
 def try_out(command: Sequence[str]) -> str | None:
-    """Run a command; None if it succeeds, else what it says of its failure."""
+    """Run a command; return None if it succeeds, else its error."""
     ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     return None if ran.returncode == 0 else first_error(ran.stderr) or f"exit code {ran.returncode}"
 
 
-def first_error(said: str) -> str:
-    """The first line that says what is wrong: the lines of a traceback say where."""
-    lines = [line for line in said.splitlines() if line.strip() and not line.startswith((" ", "Traceback"))]
+def first_error(output: str) -> str:
+    """Return the first line that is an error message, not part of a traceback."""
+    lines = [line for line in output.splitlines() if line.strip() and not line.startswith((" ", "Traceback"))]
     return lines[0] if lines else ""
 
 
 def count_commands(case: Case, client: Client) -> tuple[str | None, int]:
-    """How a run with nothing pending fails, if it does, and how many commands it sends."""
+    """Return the error of a run with nothing pending, if any, and the number of commands it sends."""
     database = client[database_of(case.uri)]
     before = database.command("dbHash")["md5"]
     with Proxy(urlsplit(case.uri).port or 0) as proxy:
         error = try_out(case.command(aim(case.uri, port=proxy.port)))
     if database.command("dbHash")["md5"] != before:
-        sys.exit(f"{case.name}: it has found something to do, so this is not what is measured here.")
+        sys.exit(f"{case.name}: it has changed the database, but nothing should be pending.")
     return error, len(proxy.commands)
 
 
@@ -355,16 +358,16 @@ def print_case(case: Case, times: Mapping[str, Timed]) -> None:
         print(f"{case.name:<28} {'fails':>9}      {case.error}")
         return
     timed = times[case.name]
-    beside = f"monarch, {case.size:,}"
+    ours = f"monarch, {case.size:,}"
     ratio = ""
-    if beside in times and case.name != beside:
-        ratio = f"{paired_ratio(timed, times[beside]):5.2f} of monarch"
+    if ours in times and case.name != ours:
+        ratio = f"{paired_ratio(timed, times[ours]):5.2f} of monarch"
     plural = "" if case.commands == 1 else "s"
     print(f"{case.name:<28} {timed.median * 1000:9.1f} ms   {ratio:<16}   {case.commands:,} command{plural}")
 
 
 def print_limits(cases: Sequence[Case], times: Mapping[str, Timed]) -> None:
-    """monarch beside the base, and with many beside none."""
+    """Print the ratios of monarch to the base, and of many migrations to none."""
     ours = {case.size: times[case.name] for case in cases if isinstance(case.tool, Monarch)}
     base = times[BASE]
     print_row(base)
@@ -386,13 +389,13 @@ def main() -> None:
         tools = [Monarch(Path(sys.executable).with_name("monarch")), *peers]
         with run_server(top / "server") as server:
             with MongoClient[Document](server) as client:
-                told = describe_tools(peers, client)
+                versions = describe_tools(peers, client)
                 cases = [prepare(tool, size, top, client, server) for size in SIZES for tool in tools]
             commands = {BASE: inside(top, [sys.executable, "-c", "import pymongo"], {})}
             commands |= {case.name: case.command() for case in cases if case.error is None}
             times = time_in_turns(commands, rounds)
     title = f"Nothing pending, median of {rounds} rounds taken in turns, server with a password"
-    print_head(title, told, *missing, "Behind each tool: the number of migrations that have run")
+    print_head(title, versions, *missing, "After each tool: the number of migrations that have run")
     for case in cases:
         print_case(case, times)
     print()

@@ -42,9 +42,9 @@ def time_and_weigh(command: Sequence[str], folder: Path | None) -> tuple[float, 
     if it fails.
     """
     peak = 0
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as errors:
         began = time.perf_counter()
-        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=said)
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=errors)
         try:
             ended = os.pidfd_open(process.pid)
             while not select.select([ended], [], [], 0.05)[0]:
@@ -57,14 +57,14 @@ def time_and_weigh(command: Sequence[str], folder: Path | None) -> tuple[float, 
         finally:
             code = process.wait()
         if code != 0:
-            said.seek(0)
-            sys.stderr.write(said.read().decode(errors="replace"))
+            errors.seek(0)
+            sys.stderr.write(errors.read().decode(errors="replace"))
             raise subprocess.CalledProcessError(code, command)
     return seconds, peak
 
 
 def _peak(pid: int) -> int:
-    """The most that a process had since it is this program, not the one that started it; 0 once it ended."""
+    """Return the peak memory of a process since its program was started; 0 once it has ended."""
     status = Path(f"/proc/{pid}/status").read_text()
     found = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
     return int(found[0]) * 1024 if found else 0
@@ -90,7 +90,7 @@ def paired_ratio(one: Timed, other: Timed) -> float:
 
 
 def print_head(title: str, *more: str) -> None:
-    """What ran where, without naming the machine; ``more`` that is to be known of it, in lines."""
+    """Print what ran where, without naming the machine, and the lines ``more``."""
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("monarch", "click", "pymongo"))
     print(title)
     print(f"Python {platform.python_version()}, {versions}; {os.cpu_count()} cores")
@@ -99,12 +99,12 @@ def print_head(title: str, *more: str) -> None:
     print()
 
 
-def print_row(timed: Timed, ratio: float | None = None, beside: str = "", limit: float | None = None) -> None:
+def print_row(timed: Timed, ratio: float | None = None, base: str = "", limit: float | None = None) -> None:
     """One line of a table: the median, and the ratio with its limit where there is one."""
     taken = f"{timed.median * 1000:8.1f} ms" if timed.median < 5 else f"{timed.median:8.1f} s "
     line = f"{timed.name:<44} {taken}"
     if ratio is not None:
-        line += f"   {ratio:5.2f} of {beside}"
+        line += f"   {ratio:5.2f} of {base}"
     if limit is not None and ratio is not None:
         line += f" (at most {limit}: {'kept' if ratio <= limit else 'MISSED'})"
     print(line)

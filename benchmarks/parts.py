@@ -46,7 +46,7 @@ class EachQuerySet(QuerySet):
 
 @dataclass
 class Runs:
-    """Runs commands and looks at what each has kept."""
+    """Runs commands and checks what each has stored."""
 
     client: Client
     backups: Path
@@ -61,7 +61,7 @@ class Runs:
         (manifest,) = self.backups.glob(f"{SOURCE}__*.json")
         kept = sum(held["documents"] for held in json.loads(manifest.read_bytes())["collections"])
         if kept != COLLECTIONS * DOCUMENTS:
-            sys.exit(f"{' '.join(command[1:])} has kept {kept:,} documents.")
+            sys.exit(f"{' '.join(command[1:])} has stored {kept:,} documents.")
         return seconds
 
 
@@ -103,7 +103,7 @@ def name_of(engine: str, *more: str) -> str:
 
 
 def fill(database: Database[Document]) -> int:
-    """Fill ``database``, always with the same but for the ids; how many bytes that are."""
+    """Fill ``database`` with documents that differ only in their ids between runs; return their bytes."""
     chance = random.Random(1)
     size = 0
     for number in range(COLLECTIONS):

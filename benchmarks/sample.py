@@ -1,4 +1,4 @@
-"""A database for benchmarks: a server, what is in it, and a project with its environments."""
+"""A database for benchmarks: a server, its contents, and a project with its environments."""
 
 from __future__ import annotations
 
@@ -162,10 +162,10 @@ def host(client: Client) -> str:
 
 
 def see_equal(source: Database[Document], target: Database[Document]) -> None:
-    """See that ``target`` has what ``source`` has, as far as that is seen at once; else end the benchmark."""
+    """Compare ``target`` with ``source`` by a quick check; end the benchmark if they differ."""
     wanted, found = (_shape(database) for database in (source, target))
     if wanted != found:
-        sys.exit(f"The copy has {found} in place of {wanted}.")
+        sys.exit(f"The copy has {found} instead of {wanted}.")
 
 
 def _shape(database: Database[Document]) -> Mapping[str, tuple[int, list[str]]]:
@@ -176,7 +176,7 @@ def _shape(database: Database[Document]) -> Mapping[str, tuple[int, list[str]]]:
 
 
 def use_tools(folder: Path) -> str:
-    """Have both tools first on the PATH; which they are."""
+    """Put both tools first on the PATH; return their versions."""
     cache = Path(__file__).parents[1] / ".pytest_cache" / "wine"
     cache.mkdir(parents=True, exist_ok=True)
     found = find_tools(cache, folder)
@@ -185,8 +185,8 @@ def use_tools(folder: Path) -> str:
     os.environ["PATH"] = f"{found}{os.pathsep}{os.environ['PATH']}"
     versions = []
     for name in NAMES:
-        said = subprocess.run([name, "--version"], check=True, capture_output=True, text=True).stdout
-        versions.append(f"{name} {said.splitlines()[0].split()[-1]}")
+        output = subprocess.run([name, "--version"], check=True, capture_output=True, text=True).stdout
+        versions.append(f"{name} {output.splitlines()[0].split()[-1]}")
     return ", ".join(versions) + (" (both MongoDB's own for Windows, under Wine)" if found == folder else "")
 
 

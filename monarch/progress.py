@@ -26,7 +26,7 @@ class Progress:
         """That many more documents and bytes were transferred."""
 
     def message(self, what: str) -> None:
-        """Something happened that a person may want to know; ``what`` is one line."""
+        """Something happened that a person should know; ``what`` is one line."""
 
     def backed_up(self, name: str) -> None:
         """The backup ``name`` was taken and verified before the first migration."""

@@ -50,7 +50,7 @@ class BackupCatalog:
     def get(self, name: str, others: Iterable[str] = ()) -> Backup:
         """Return the backup called ``name``, as `find` does.
 
-        :param others: names that are valid in its place, to suggest one of them.
+        :param others: names that are valid instead, to suggest one of them.
         :raises UsageError: if there is none, naming the nearest.
         """
         backup = self.find(name)

@@ -132,7 +132,7 @@ def _find_another(catalog: BackupCatalog, backup: Backup) -> str:
 
 
 def _origin(backup: Backup) -> tuple[str | None, ...]:
-    """What two backups have in common if one can be restored in place of the other."""
+    """What two backups have in common if one can be restored instead of the other."""
     return backup.kind, backup.environment, backup.database, backup.query_set
 
 

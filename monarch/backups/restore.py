@@ -28,7 +28,7 @@ from monarch.errors import DamagedError, DuplicateKey
 from monarch.progress import SILENT, Progress
 
 # The backup was taken while the database was written to, and without a snapshot.
-_TWICE = "The backup holds a document twice. The manual, Recovering by hand, tells how to restore it."
+_TWICE = "The backup holds a document twice. See 'Recovering by hand' in the manual to restore it."
 
 
 @dataclass(frozen=True)

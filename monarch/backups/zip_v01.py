@@ -85,7 +85,7 @@ class ZippedFiles(FileSet):
             yield _Member(file, name, member.file_size)
 
     def _require_folder(self, member: zipfile.ZipInfo) -> None:
-        """Check that its second header, before its contents, also says that it is a folder."""
+        """Check that its second header, before its contents, also marks it as a folder."""
         try:
             self._zip.open(member).close()
         except _DAMAGE as error:

@@ -1,4 +1,4 @@
-"""The command line: parses, asks and prints. The domain does the work.
+"""The command line: it parses, asks and prints. The domain does the work.
 
 Only click and the table of commands are imported here; each command is imported when it is used, so that
 ``--help`` and completion answer at once.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def generate(name: str) -> None:
     """Write a new migration called NAME.
 
-    `create` is the same. If there is a migrations/migration.py.tmpl, it is used in place of monarch's.
+    `create` is the same. If there is a migrations/migration.py.tmpl, it is used instead of monarch's.
 
     \b
     Examples:

@@ -85,5 +85,5 @@ def _require_good(verified: tuple[VerifiedBackup, ...]) -> None:
         why = next(printable(one.why or "") for one in verified if one.good is None)
         raise StoreError(
             f"{len(unread)} of {of} could not be read: {', '.join(unread)}. {why}",
-            "This tells nothing about their contents. Fix the cause and run it again.",
+            "This does not mean that they are damaged. Fix the cause and run it again.",
         )

@@ -49,7 +49,7 @@ class CollectionScans(ResumableScans):
     def _batches(
         self, label: str, collection: str, filter: Mapping[str, Any], batch: int
     ) -> Iterator[Sequence[Any]]:
-        # The positions of a scan within another, or of one that is repeated, could not be told apart.
+        # The positions of a scan within another, or of one that is repeated, could not be distinguished.
         remembers = self._transaction is None and self._open == 0
         if label in self._begun and remembers:
             remembers = False

@@ -102,12 +102,12 @@ def find_migrations(root: Path) -> tuple[MigrationFile, ...]:
     return tuple(files)
 
 
-def find_migration(files: tuple[MigrationFile, ...], wanted: str) -> MigrationFile:
-    """The migration that ``wanted`` names: by its key, file name, path, or name.
+def find_migration(files: tuple[MigrationFile, ...], selected: str) -> MigrationFile:
+    """Return the migration that ``selected`` names: by its key, file name, path, or name.
 
     :raises ProjectError: if there is none, naming the nearest one; or if several have that name.
     """
-    stem = Path(wanted).name.removesuffix(".py")
+    stem = Path(selected).name.removesuffix(".py")
     for matches in (
         [file for file in files if file.key == stem],
         [file for file in files if file.name == stem],
@@ -116,13 +116,13 @@ def find_migration(files: tuple[MigrationFile, ...], wanted: str) -> MigrationFi
         if len(matches) > 1:
             keys = ", ".join(file.key for file in matches)
             raise ProjectError(
-                f"{wanted!r} is the name of {len(matches)} migrations: {keys}.", "Use one of these keys."
+                f"{selected!r} is the name of {len(matches)} migrations: {keys}.", "Use one of these keys."
             )
         if matches:
             return matches[0]
     names = [file.name for file in files]
     hint = suggest(stem, names, otherwise="Write one with `monarch generate NAME`.")
-    raise ProjectError(f"There is no migration {wanted!r}.", hint)
+    raise ProjectError(f"There is no migration {selected!r}.", hint)
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ def _is_migration(base: ast.expr, ours: set[str]) -> bool:
 
 
 def check_name(name: str, what: str = "migration", command: str = "generate") -> None:
-    """See that ``name`` can be the name of a ``what``, which ``command`` writes.
+    """Check that ``name`` can be the name of a ``what``, which ``command`` writes.
 
     :raises ProjectError: with a similar name that can.
     """

@@ -1,4 +1,4 @@
-"""Saying what has run on a database, and what its files are meant to be, without running anything."""
+"""Record which migrations have run on a database, and accept edited files, without running anything."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Records = Mapping[str, Record]
 
 @dataclass(frozen=True)
 class MarkResult:
-    """A migration of which somebody has said what it is: its state before, and now."""
+    """A migration that a person has marked: its state before, and now."""
 
     key: str
     was: MigrationState

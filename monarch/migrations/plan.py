@@ -85,7 +85,7 @@ def pending(
             f"Older than what {environment!r} has run, and the order is strict: {', '.join(late)}.",
             "Rename them to a later time (monarch generate shows the form), or omit --strict-order.",
         )
-    # Repeatable ones that the history knows of. The classes of the others are not loaded yet.
+    # Repeatable migrations in the history. The classes of the others are not loaded yet.
     return (
         *(s for s in steps if s.why is not Reason.CHANGED),
         *(s for s in steps if s.why is Reason.CHANGED),

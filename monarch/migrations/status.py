@@ -28,7 +28,7 @@ class MigrationStatus:
 
     ``file`` is None if the checkout does not have it. ``late``: it has not run, and newer ones have.
     ``edited``: it has run, and its file has changed since. ``gone``: it has run, and its file is missing,
-    which nobody has accepted. ``changed``: it is repeatable, and will run again.
+    which no person has accepted. ``changed``: it is repeatable, and will run again.
     """
 
     key: str
@@ -68,7 +68,7 @@ def list_status(
         record, file = records.get(key), here.get(key)
         state = record.state if record else MigrationState.NEW
         if file is None and state is MigrationState.NEW:
-            continue  # somebody marked it as New, and its file does not exist
+            continue  # a person marked it as New, and its file does not exist
         done = state is MigrationState.COMPLETED
         changed = done and file is not None and is_due(file, record)
         edited = False

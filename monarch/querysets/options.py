@@ -38,9 +38,9 @@ class QuerySetOption:
         return str(getattr(self.kind, "__name__", self.kind))
 
     def convert(self, text: str) -> Any:
-        """The value that ``text`` stands for.
+        """Return the value of ``text``.
 
-        :raises UsageError: if it stands for none.
+        :raises UsageError: if it is not a value of this type.
         """
         try:
             return _convert(self.kind, text)

@@ -118,10 +118,10 @@ def _prompt(*args: Any, **more: Any) -> Any:
     prompt = _clicks["prompt"]
     if not _asked:
         return prompt(*args, **more)
-    said = signature(prompt).bind(*args, **more).arguments
-    convert = said.get("value_proc") or convert_type(said.get("type"), said.get("default"))
-    hide = bool(said.get("hide_input"))
-    return _asked[-1].answer(said["text"], convert, lambda: prompt(*args, **more), hide=hide)
+    bound = signature(prompt).bind(*args, **more).arguments
+    convert = bound.get("value_proc") or convert_type(bound.get("type"), bound.get("default"))
+    hide = bool(bound.get("hide_input"))
+    return _asked[-1].answer(bound["text"], convert, lambda: prompt(*args, **more), hide=hide)
 
 
 def _confirm(*args: Any, **more: Any) -> bool:
@@ -130,9 +130,9 @@ def _confirm(*args: Any, **more: Any) -> bool:
     confirm = _clicks["confirm"]
     if not _asked:
         return bool(confirm(*args, **more))
-    said = signature(confirm).bind(*args, **more).arguments
-    abort = said.pop("abort", False)
-    sure = bool(_asked[-1].answer(said["text"], BOOL, lambda: confirm(**said), hide=False))
+    bound = signature(confirm).bind(*args, **more).arguments
+    abort = bound.pop("abort", False)
+    sure = bool(_asked[-1].answer(bound["text"], BOOL, lambda: confirm(**bound), hide=False))
     if abort and not sure:
         raise Declined("Nothing was changed.")
     return sure

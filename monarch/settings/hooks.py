@@ -23,7 +23,7 @@ class Hooks:
 
     ``before_migrate(context)`` is called before the first migration and its backup; an exception stops the
     run. ``after_migrate(context, result)`` is called when all migrations are done. If anything fails after
-    ``before_migrate`` was called, ``on_failure(context, error)`` is called in its place.
+    ``before_migrate`` was called, ``on_failure(context, error)`` is called instead.
     """
 
     before_migrate: Callable[[HookContext], Any] | None = None

@@ -10,7 +10,7 @@ QUERY_SETS = "querysets"
 
 
 def where_else(root: Path) -> str:
-    """Return a hint for somebody who runs monarch in ``root``, where there is no project."""
+    """Return a hint for a person who runs monarch in ``root``, where there is no project."""
     for parent in root.parents:
         if (parent / SETTINGS).is_file():
             return f"There is a project in {parent}: run monarch there."

@@ -1,4 +1,4 @@
-"""Identify the process that holds or changed something, and tell whether it is still alive."""
+"""Identify the process that holds or changed something, and find out whether it is still alive."""
 
 from __future__ import annotations
 

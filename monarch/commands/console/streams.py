@@ -10,7 +10,7 @@ from typing import TextIO
 
 
 def open_missing_streams() -> None:
-    """Open an empty stream in place of each standard stream with which the process was not started.
+    """Open an empty stream for each standard stream that the process was started without.
 
     Otherwise the next file or socket that is opened would get its number, and what is printed.
     """

@@ -96,7 +96,7 @@ def json_option(function: _Function) -> _Function:
 
 
 def engine_option(function: _Function) -> _Function:
-    """``--engine``: how documents are moved."""
+    """``--engine``: how documents are copied."""
     return click.option(
         "--engine",
         type=click.Choice(ENGINES),

@@ -27,7 +27,7 @@ compadd -U -V unsorted -S '' -- ${(M)completions:#*:}
 
 
 class Bash(BashComplete):
-    """bash, which splits a word at a colon unless COMP_WORDBREAKS says otherwise.
+    """bash, which splits a word at a colon unless COMP_WORDBREAKS is changed.
 
     ``production:dev`` then arrives as ``production``, ``:`` and ``dev``, and the answer replaces the last.
     """
@@ -70,6 +70,6 @@ def _is_colon(word: str) -> bool:
 
 
 def register() -> None:
-    """Use these classes in place of click's."""
+    """Use these classes instead of click's."""
     add_completion_class(Bash)
     add_completion_class(Zsh)

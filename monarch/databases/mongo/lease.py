@@ -34,7 +34,7 @@ _RENEW_EVERY = SECONDS / 3
 _TRUSTED = SECONDS / 2
 # Acknowledged by a majority and on disk: otherwise a failover or restart could give the lease to two runs.
 _ACKNOWLEDGED = WriteConcern("majority", j=True, wtimeout=30_000)
-# The fence of the last holder. If somebody wrote something else there, a number above all earlier ones.
+# The fence of the last holder. If something else was written there, a number above all earlier ones.
 _NUMBER: dict[str, Any] = {
     "$switch": {
         "branches": [
@@ -181,7 +181,7 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
         free = {
             "$or": [
                 {"$eq": [{"$type": "$holder.run"}, "missing"]},
-                # If somebody edited it by hand, it is not free, but can be unlocked.
+                # If it was edited by hand, it is not free, but can be unlocked.
                 {"$and": [{"$eq": [{"$type": "$expires_at"}, "date"]}, {"$lte": ["$expires_at", "$$NOW"]}]},
                 {"$eq": [{"$ifNull": ["$fence", None]}, {"$literal": Int64(-1) if dead is None else dead}]},
             ]
@@ -260,7 +260,7 @@ def _in_time() -> dict[str, Any]:
 
 
 def _holder(found: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the recorded fields of the holder; none if somebody wrote something else there."""
+    """Return the recorded fields of the holder; none if something else was written there."""
     recorded = found.get("holder")
     return recorded if isinstance(recorded, Mapping) else {}
 

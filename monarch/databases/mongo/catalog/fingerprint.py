@@ -1,4 +1,4 @@
-"""A fingerprint of a database, to tell later whether anything in it has changed."""
+"""A fingerprint of a database, to detect later whether anything in it has changed."""
 
 from __future__ import annotations
 

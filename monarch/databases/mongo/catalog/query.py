@@ -14,10 +14,10 @@ from pymongo.cursor import Cursor
 
 from monarch.databases.mongo.extended_json import CANONICAL
 
-# A command has at most 16 MiB and a little more, and ours holds a filter and little else.
+# A command may have a little more than 16 MiB. It holds the filter and little else.
 _OF_FILTERS = ("$and", "$or", "$nor")
 LONGEST_FILTER = (16 << 20) - (16 << 10)
-# Operators of queries that mongodump would take for values of Extended JSON, or for older spellings of them.
+# Operators of queries that mongodump would parse as values of Extended JSON, or as their older spellings.
 _OTHER_MEANING = frozenset(
     (
         *("$regex", "$options", "$date", "$oid", "$binary", "$type", "$timestamp", "$code", "$scope", "$ref"),
@@ -42,7 +42,7 @@ class Find:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is nothing but a filter."""
+        """Whether it has only a filter."""
         return not self.sort and not self.limit
 
     def in_command(self) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class Find:
 
 @dataclass(frozen=True)
 class Query:
-    """The documents that ``finds`` match, none of them twice, with the fields of ``projection`` or all."""
+    """The documents that ``finds`` match, each once, with the fields of ``projection`` or all."""
 
     finds: tuple[Find, ...]
     projection: Mapping[str, Any] | None = None

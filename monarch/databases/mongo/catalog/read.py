@@ -15,7 +15,7 @@ from monarch.errors import ServerError
 _UNAUTHORIZED, _NAMESPACE_NOT_FOUND, _IS_A_VIEW = 13, 26, 166
 _ALL_INDEXES = 1000  # a collection has 64 at most
 _KINDS = ("collection", "view", "timeseries")
-# Of the server's own collections the only one that people fill.
+# The only one of the server's own collections that people fill.
 _JAVASCRIPT = "system.js"
 
 
@@ -99,7 +99,7 @@ def _collection(endpoint: DatabaseHandle, entry: Document, entries: Mapping[str,
         tuple(index for index in indexes if index["name"] not in building),
         uuid_of(entry, entries),
         as_documents=hidden,
-        # Of a time series its buckets.
+        # For a time series, those of its buckets.
         documents=int(stats.get("timeseries", {}).get("bucketCount", stats.get("count", 0))),
         bytes=int(stats.get("size", 0)),
     )

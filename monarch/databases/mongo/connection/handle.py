@@ -22,7 +22,7 @@ DURABLE: Mapping[str, Any] = {"w": "majority", "j": True, "wtimeout": 60_000}
 
 @dataclass(frozen=True)
 class DatabaseHandle:
-    """An environment and its connected database. ``environment`` has the host of a server that runs."""
+    """An environment and its connected database. ``environment`` has the host of a running server."""
 
     environment: Environment
     database: PyMongoDatabase[Document]

@@ -1,6 +1,6 @@
 """A MongoDB server of monarch's own, running for as long as a command needs it.
 
-Its data lies in ``.monarch/<environment>/`` of the project::
+Its data is in ``.monarch/<environment>/`` of the project::
 
     gate.lock    held for the moments in which the server is started or stopped
     users.lock   held, shared, by every command that uses the server

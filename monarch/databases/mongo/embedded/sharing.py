@@ -67,7 +67,7 @@ class Users:
                 )
             fcntl.flock(users, fcntl.LOCK_SH)
             return port
-        # Nobody uses the server, or it died while it was used: stop what is left of it first.
+        # No command uses the server, or it died while it was used: stop what is left of it first.
         server.stop()
         port = server.start()
         (self._folder / "server.json").write_text(json.dumps({"port": port}))

@@ -71,8 +71,8 @@ class MongoOpenAttempt(OpenAttempt):
         self._writes.require_state(key, state)
 
     def _require_kept(self) -> None:
-        """See that the server still has what the migration wrote, and will keep it."""
-        # This is acknowledged once it is on the disk, and with it all that was written before.
+        """Check that the server still has what the migration wrote, and will keep it."""
+        # This is acknowledged once it and everything written before it is on the disk.
         self._writes.lease.renew_patiently()
         if self._server_process is None:
             return
@@ -86,7 +86,7 @@ class MongoOpenAttempt(OpenAttempt):
         try:
             transaction.commit(lambda session: self._write_in(transaction, state, details, session))
         except ServerError as error:
-            # It may be committed all the same, and the answer lost.
+            # It may have been committed, and only the answer was lost.
             if self._writes.states(self._begun.key) != [state.value]:
                 raise NotCommitted(error.message, error.hint) from error
 
@@ -97,7 +97,7 @@ class MongoOpenAttempt(OpenAttempt):
         details: dict[str, Any],
         session: ClientSession,
     ) -> None:
-        # A run that took over meanwhile has written to the same documents, and one of the two is refused.
+        # Another run took over and has written to the same documents, so the server refused one of the two.
         result = transaction.database[HISTORY].update_many(
             {"key": self._begun.key, "state": MigrationState.PROCESSING.value},
             {"$set": {"state": state.value}, "$currentDate": {"processed_at": True}},
@@ -125,7 +125,7 @@ class MongoOpenAttempt(OpenAttempt):
             self._positions.pop(label, None)
         else:
             self._positions[label] = vars(position)
-        # They have always been called places there.
+        # The journal has always called them places.
         self._writes.write_entry(self.identity, {**self.entry, "places": self._positions})
         self._writes.lease.renew_patiently()
 

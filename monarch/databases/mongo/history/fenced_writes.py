@@ -27,7 +27,7 @@ from monarch.system import process_identity as owner
 from monarch.system.ci import Origin
 
 Stages = Sequence[dict[str, Any]]
-# Acknowledged by most of the members, so that no failover forgets it; bounded, so that nothing hangs.
+# Acknowledged by a majority, so that no failover loses it, and with a time limit, so that it never hangs.
 _DURABLE = WriteConcern("majority", wtimeout=8_000)
 
 
@@ -45,7 +45,7 @@ class FencedWrites:
         self.journal = durable[JOURNAL]
 
     def describe_run(self, origin: Origin) -> dict[str, Any]:
-        """The fields of an entry that say who writes, and from where."""
+        """Return the fields of an entry that identify the writer and its origin."""
         return {
             **owner.identity(),
             **{name: value for name, value in vars(origin).items() if value is not None},
@@ -85,14 +85,14 @@ class FencedWrites:
         self._merge([*stages, {"$replaceWith": document}], HISTORY, "merge", new)
 
     def require_state(self, key: str, state: MigrationState) -> None:
-        """See that ``key`` is in ``state``, which was just written.
+        """Check that ``key`` is in ``state``, which was just written.
 
         :raises LockedError: if another run has the lease, and may have written it too.
         :raises ServerError: if the key is gone, or something else than monarch changed it.
         """
         found = self.states(key)
         if found:
-            # Still ours, and so it was when the state was written: a number never comes back.
+            # Our lease still, and so when the state was written: a fencing number is never used again.
             self.lease.renew_patiently()
         if found != [state.value]:
             raise ServerError(

@@ -133,7 +133,7 @@ class MongoMigrationClient(MigrationClient):
         session = transaction.session if transaction else None
         position = start or ScanPosition(None, 0)
         while True:
-            # There may be _ids of many types: in an expression, $gt compares by the order of all of BSON.
+            # An _id may have any type: in an expression, $gt compares values of all BSON types.
             later = {"$expr": {"$gt": ["$_id", {"$literal": position.after}]}}
             query = filter if position.documents == 0 else {"$and": [later, filter]}
             found = self._database[collection].find(query, session=session).sort("_id").limit(size)

@@ -9,7 +9,7 @@ from monarch.databases.mongo.collection_names import HEAD, HISTORY, JOURNAL, LEA
 from monarch.databases.mongo.history.reconcile import NO_ATTEMPTS
 
 _PROCESSING, _COMPLETED = MigrationState.PROCESSING.value, MigrationState.COMPLETED.value
-# Removed before anything is sorted, which takes memory.
+# Removed before sorting, which needs memory.
 _LONG = {"traceback": 0, "echoed": 0}
 _LAST_FIRST = {"started_at": -1, "_id": -1}
 _UNFINISHED_OR_REPEATABLE = {
@@ -24,7 +24,7 @@ def _union(collection: str, *pipeline: dict[str, Any]) -> dict[str, Any]:
     return {"$unionWith": {"coll": collection, "pipeline": list(pipeline)}}
 
 
-# All in one command. What a history is worth depends on a swap that is just replacing it, what a state of
+# All in one command: whether a history is valid depends on a swap that may be replacing it, what a state of
 # Processing means on the holder of the lease, and what runs again on the checksum that ran last.
 EVERYTHING: list[dict[str, Any]] = [
     {"$project": {"_id": 0, "key": 1, "state": 1, "processed_at": 1}},

@@ -1,4 +1,4 @@
-"""The history of migrations in MongoDB, as it is read; nothing here writes."""
+"""Read the history of migrations in MongoDB. Nothing here writes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class _Found:
     outcomes: dict[str, MigrationState | None] = field(default_factory=dict)
 
     def resolve(self) -> bool:
-        """Let the records say what is true; whether that is certain.
+        """Correct the records by their last attempts; return whether the result is certain.
 
         It is not certain that a run was cut off: it may have ended while the history was read.
         """
@@ -221,7 +221,7 @@ def _entry(document: Document, outcomes: Mapping[str, MigrationState | None]) ->
         return None if value is None else str(value)
 
     def of_kind(name: str, kind: Any) -> Any:
-        value = document.get(name)  # somebody may have edited it by hand
+        value = document.get(name)  # it may have been edited by hand
         return value if isinstance(value, kind) else None
 
     return JournalEntry(

@@ -11,11 +11,11 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 
 from monarch.databases.history import Action, MigrationState
 
-# Where monarch 0.1 ran twice at once and left two documents of a key, the first of these counts.
+# If two runs of monarch 0.1 left two documents of a key, the first of these states counts.
 STRONGEST = (MigrationState.COMPLETED, MigrationState.PROCESSING, MigrationState.FAILED, MigrationState.NEW)
 # Entries of the journal that are no attempts.
 NO_ATTEMPTS = (Action.MARK.value, Action.ACCEPT.value)
-# Dates out of Python's range are no reason to read nothing.
+# A date out of Python's range must not keep the rest from being read.
 ANY_DATE: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 
 # A newer monarch may write other words.
@@ -24,7 +24,7 @@ _OUTCOMES = {state.value: state for state in MigrationState if state is not Migr
 
 @dataclass(frozen=True)
 class Reconciled:
-    """What is true of a migration and the last attempt at it.
+    """The true state of a migration and of the last attempt at it.
 
     ``stored`` is the state that belongs in the history, ``since`` its time. ``outcome`` is how the attempt
     ended; None while it may still run, or if there was none.
@@ -74,7 +74,7 @@ def outcome_of(entry: Mapping[str, Any]) -> MigrationState | None:
 
 
 def _after_the_end(since: datetime | None, attempt: Mapping[str, Any], outcome: MigrationState) -> Reconciled:
-    """For a state of Processing beside an attempt that has ended."""
+    """Reconcile a state of Processing with an attempt that has ended."""
     ended = attempt.get("finished_at")
     when = ended if isinstance(ended, datetime) else since
     if outcome is MigrationState.COMPLETED:
@@ -95,7 +95,7 @@ def _goal(attempt: Mapping[str, Any]) -> MigrationState:
 
 def _is_result(state: MigrationState, since: datetime | None, attempt: Mapping[str, Any]) -> bool:
     """Whether an open attempt has led to ``state``, and did not find it there when it began."""
-    # New has no time; but what is New is not rolled back.
+    # New has no time, but a migration that is New is not rolled back.
     return state is MigrationState.NEW or _not_before(since, attempt.get("started_at"))
 
 

@@ -1,4 +1,4 @@
-"""The history of migrations in MongoDB, as the holder of the lease writes it."""
+"""Write the history of migrations in MongoDB, as the holder of the lease."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from monarch.system.ci import Origin
 
 Document = Mapping[str, Any]
 _OPEN: dict[str, Any] = {"outcome": {"$exists": False}}
-# What nothing here needs, and may be long.
+# Fields that are not needed here and may be long.
 _SHORT = {"traceback": 0, "echoed": 0, "places": 0}
 
 
@@ -100,7 +100,7 @@ class MongoHistoryWriter(HistoryWriter):
         self._settled = True
 
     def _settle(self, key: str, open_ones: Sequence[Document]) -> None:
-        """Reconcile the state of ``key`` with its last attempt, and write what is behind."""
+        """Reconcile the state of ``key`` with its last attempt, and write the one that is out of date."""
         found = patiently(self._environment, lambda: list(self._writes.history.find({"key": key})))
         state, since = _strongest(found)
         last = patiently(self._environment, lambda: self._last_attempt(key))

@@ -91,7 +91,7 @@ def summarize(collection: Collection) -> CollectionSummary:
 
 
 def unwatched() -> None:
-    """For `MongoSource.pieces` when no lease is held that could be lost."""
+    """Do nothing: the ``alive`` of a source for which no lease is held."""
 
 
 def require_mongo_source(source: Source) -> MongoSource:

@@ -1,7 +1,7 @@
-"""A database's documents on their way from one place to another, never decoded.
+"""Documents on their way from a source to a sink, never decoded.
 
-Whoever reads a database, live or from an archive, gives pieces; whoever writes one takes them. Those of
-one collection come in order, those of several may be mixed.
+A source, of a server or an archive, yields pieces, and a sink takes them. The pieces of one collection are in
+order; those of several may be mixed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LONGEST = (16 << 20) + (16 << 10)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some documents of ``collection``, ``count`` of them, one behind another in ``payload``."""
+    """Some documents of ``collection``, ``count`` of them, concatenated in ``payload``."""
 
     collection: str
     payload: bytes
@@ -39,7 +39,7 @@ Piece = Batch | End
 
 
 def measure_documents(data: bytes, start: int) -> tuple[int, int]:
-    """Pass over whole documents in ``data`` from ``start``: where the last of them ends, and how many.
+    """Skip whole documents in ``data`` from ``start``; return where the last of them ends, and their number.
 
     Stops before bytes that are not a whole document: one that is cut off, or has an impossible length.
     """
@@ -59,7 +59,7 @@ def measure_documents(data: bytes, start: int) -> tuple[int, int]:
 
 
 def split(payload: bytes) -> list[bytes]:
-    """The documents of ``payload``, each for itself.
+    """Return the documents of ``payload``.
 
     :raises ValueError: if they do not fit into it exactly.
     """

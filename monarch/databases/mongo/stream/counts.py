@@ -1,4 +1,4 @@
-"""Count the documents and bytes of each collection that pass, and the time that they take."""
+"""Count the documents and bytes of each collection, and the time that they take."""
 
 from __future__ import annotations
 

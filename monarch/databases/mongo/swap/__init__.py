@@ -1,4 +1,4 @@
-"""Where documents go: staged, compared, swapped in.
+"""Write documents into a database: stage them, compare them, and swap them in.
 
 A copy builds collections ``monarch_staging.RUN.N`` inside the target database, and the swap renames them into
 place. Its log is the collection ``monarch_swap``: one document for each step, and the ``head``, which is

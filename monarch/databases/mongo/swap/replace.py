@@ -178,7 +178,7 @@ class Replacement:
 
 @contextmanager
 def _blaming_lost_lease(swap: Swap) -> Iterator[None]:
-    """Raise the lost lease in place of its consequences.
+    """Raise the error of the lost lease instead of its consequences.
 
     The next holder drops the staging of this run, and any error may come from that.
     """

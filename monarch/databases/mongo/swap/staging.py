@@ -1,7 +1,7 @@
 """The staging of a copy: collections inside the target database, under names of monarch's own.
 
 They are called ``monarch_staging.<run>.<number>``. A number instead of the collection's name keeps the name
-short; the run tells later runs whose staging it is.
+short; by the run, later runs recognize whose staging it is.
 """
 
 from __future__ import annotations
