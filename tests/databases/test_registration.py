@@ -95,6 +95,14 @@ def test_generate_derives_from_the_base_class_of_the_kind(toys: Folder) -> None:
     assert "class FirstMigration(ToyMigration):" in path.read_text()
 
 
+def test_generate_takes_the_default_kind_where_nothing_tells(mixed: Folder) -> None:
+    for name in ("mixed", "broken"):
+        assert mixed.inside("generate", name).code == 0
+        (path,) = (mixed.path / "migrations").glob(f"*_{name}_migration.py")
+        assert path.read_text().startswith("from monarch import MongoBackedMigration\n")
+        mixed.write("migrations/settings.py", "ENVIRONMENTS = missing\n")
+
+
 def test_its_migrations_run_and_are_rolled_back(toys: Folder) -> None:
     first = write_migration(toys, "table", TABLE)
     second = write_migration(toys, "blocks", BLOCKS, f"{BOX}\nconnection.execute('DELETE FROM blocks')")
