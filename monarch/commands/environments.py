@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from monarch.commands.console.output import print_json, print_table
@@ -9,6 +11,9 @@ from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.questions import breathe, confirm, yes_option
 from monarch.commands.console.text import count
 from monarch.commands.parsing.arguments import ENVIRONMENT, json_option, this_project
+
+if TYPE_CHECKING:
+    from monarch.databases.environment import Environment
 
 
 @click.command("list_environments")
@@ -23,34 +28,49 @@ def list_environments(as_json: bool) -> None:
       monarch list_environments
       monarch list_environments --json
     """
-    from monarch.settings.protection import why_hazardous
-
-    rows = [
-        {
-            "name": environment.name,
-            "database": environment.db_name or None,
-            "server": environment.server or None,
-            "username": environment.username,
-            "hazardous": why_hazardous(environment),
-            "missing": environment.missing,
-        }
-        for environment in this_project().environments()
-    ]
+    environments = this_project().environments()
     if as_json:
-        print_json(rows)
+        print_json([_as_json(environment) for environment in environments])
         return
     print_table(
         ("ENVIRONMENT", "DATABASE", "SERVER", "HAZARDOUS"),
-        [
-            (
-                str(row["name"]),
-                row["database"] or "-",
-                f"({row['missing']} is not set)" if row["missing"] else row["server"] or "-",
-                f"yes, {row['hazardous']}" if row["hazardous"] else "no",
-            )
-            for row in rows
-        ],
+        [_as_cells(environment) for environment in environments],
     )
+    for environment in environments:
+        if environment.problem:
+            click.echo(f"Note: {environment.problem} {environment.remedy or ''}".rstrip(), err=True)
+
+
+def _as_json(environment: Environment) -> dict[str, object]:
+    from monarch.settings.protection import why_hazardous
+
+    return {
+        "name": environment.name,
+        "database": environment.db_name or None,
+        "server": environment.server or None,
+        "username": environment.username,
+        "hazardous": why_hazardous(environment),
+        "missing": environment.missing,
+        "problem": environment.problem,
+    }
+
+
+def _as_cells(environment: Environment) -> tuple[str, str, str, str]:
+    from monarch.settings.protection import why_hazardous
+
+    hazardous = why_hazardous(environment)
+    return (
+        environment.name,
+        environment.db_name or "-",
+        _server(environment),
+        f"yes, {hazardous}" if hazardous else "no",
+    )
+
+
+def _server(environment: Environment) -> str:
+    if environment.problem:
+        return "(cannot be used: see below)"
+    return f"({environment.missing} is not set)" if environment.missing else environment.server or "-"
 
 
 @click.command("drop_db")

@@ -52,6 +52,13 @@ class MigrationClient(ABC):
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Open a transaction for as long as the context lasts."""
 
+    def describe_error(self, error: BaseException) -> str | None:
+        """Return what the server says of ``error`` in one line, without values of documents.
+
+        :return: None if the text of the error says it.
+        """
+        return None
+
     @abstractmethod
     def require_collection(self, name: str) -> bool:
         """Return whether there is a collection of that name.

@@ -26,8 +26,9 @@ class Environment:
     ``kind`` is a key of `monarch.databases.KINDS`. ``server`` is its address, for people and without
     credentials. With ``hosts_by_dns`` its hosts are found through DNS, so they are never local. ``missing``
     is a key whose value is None or empty, for example because a variable is not set on this machine: such an
-    environment can be listed but not used. ``address`` holds what the kind needs to connect; it is opaque to
-    everything else.
+    environment can be listed but not used, and neither can one whose entry is wrong: ``problem`` says why,
+    and ``remedy`` what to do. ``address`` holds what the kind needs to connect; it is opaque to everything
+    else.
     """
 
     name: str
@@ -40,13 +41,17 @@ class Environment:
     embedded: bool = False
     protected: bool | None = None
     missing: str | None = None
+    problem: str | None = None
+    remedy: str | None = None
     address: object = None
 
     def require(self) -> Environment:
-        """Return this environment, which must be complete on this machine.
+        """Return this environment, which must be right, and complete on this machine.
 
-        :raises SettingsError: naming the key that has no value.
+        :raises SettingsError: saying what is wrong, or naming the key that has no value.
         """
+        if self.problem is not None:
+            raise SettingsError(self.problem, self.remedy)
         if self.missing is not None:
             raise SettingsError(
                 f"Environment {self.name!r} has no {self.missing!r}: its value is empty.",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-import traceback
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -37,9 +35,11 @@ from monarch.migrations.output_capture import OutputCapture, capture_output
 from monarch.migrations.plan import PlannedMigration, way_back, ways_on
 from monarch.progress import Progress
 from monarch.system.ci import Origin
-from monarch.system.modules import describe_error_in, error_line, importable
+from monarch.system.forks import only_this_process
+from monarch.system.modules import importable
 from monarch.system.secrets import redact
 from monarch.system.signals import defer_signals
+from monarch.system.tracebacks import describe_error_in, error_line, format_traceback
 
 if TYPE_CHECKING:
     from monarch.databases.base import MigrationClient, Transaction
@@ -144,7 +144,7 @@ class Executor:
             except BaseException as error:
                 # SystemExit too: a migration that calls `exit(0)` half way has not completed.
                 one.record_failure(error)
-                message = f"{file.key} failed on {name!r}: {describe_error_in(file.path, error)}"
+                message = f"{file.key} failed on {name!r}: {one.reason(error)}"
                 raise MigrationFailed(message, one.ways_on(), file, error_line(file.path, error)) from error
             result, signalled = one.complete()
         progress.finished(result.key, result.seconds, result.documents, result.echoed)
@@ -182,7 +182,7 @@ class _Execution:
     def call(self, kind: type[Migration]) -> None:
         """Call its ``run`` or ``rollback``."""
         progress, transaction = self.run.progress, self.transaction
-        with importable(self.run.root):
+        with importable(self.run.root), only_this_process():
             migration = kind()
             migration.environment = self.run.environment
             handles = {**self.client.handles, **(transaction.handles if transaction else {})}
@@ -190,15 +190,10 @@ class _Execution:
                 setattr(migration, name, value)
             positions = self.start.positions
             migration._scans = CollectionScans(self.client, self.attempt, transaction, positions, progress)
-            process = os.getpid()
-            try:
-                if self.start.action is Action.ROLLBACK:
-                    migration.rollback()
-                else:
-                    migration.run()
-            finally:
-                if os.getpid() != process:
-                    os._exit(0)  # the migration forked: the rest is for the parent to do
+            if self.start.action is Action.ROLLBACK:
+                migration.rollback()
+            else:
+                migration.run()
         if transaction is not None and not transaction.is_open:
             raise RuntimeError(
                 "it has ended its transaction itself: leave the commit to monarch, and raise to abort"
@@ -228,8 +223,8 @@ class _Execution:
 
     def record_failure(self, error: BaseException, *, interrupted: bool = False) -> None:
         """Record that it ended with ``error``."""
-        story = _storable(redact("".join(traceback.format_exception(error))))
-        reason = describe_error_in(self.file.path, error)
+        story = _storable(self._story(error))
+        reason = self.reason(error)
         stats = self._stats()
         if self.transaction is not None:  # everything was undone
             stats = replace(stats, documents=0)
@@ -241,6 +236,22 @@ class _Execution:
                 f"{self.file.key} failed: {reason}; and that could not be recorded: {unrecorded.message}",
                 f"It is left in Processing. Make sure that the server is available. {self.ways_on()}",
             ) from error
+
+    def reason(self, error: BaseException) -> str:
+        """Return ``error`` in one line, with the line of the migration."""
+        return describe_error_in(self.file.path, error, self.client.describe_error(error))
+
+    def _story(self, error: BaseException) -> str:
+        """Return the whole traceback, with the reasons that the database gives instead of documents."""
+        story, seen = format_traceback(error), set()
+        one: BaseException | None = error
+        while one is not None and id(one) not in seen:
+            seen.add(id(one))
+            reason = self.client.describe_error(one)
+            if reason is not None:
+                story = story.replace(redact(str(one)), reason)
+            one = one.__cause__ or one.__context__
+        return story
 
     def ways_on(self) -> str:
         """The hint after it did not complete."""

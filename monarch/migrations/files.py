@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from inspect import isabstract, isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from pathlib import Path
+from types import ModuleType
 
 from monarch.databases.migration import Migration
 from monarch.errors import ProjectError
@@ -27,6 +28,8 @@ _NAME = frozenset(string.ascii_letters + string.digits + "_")
 PATTERN = re.compile(r"_(?P<stamp>\d{12})_(?P<name>\w+)_migration\.py", re.ASCII)
 
 _LIKE_A_MIGRATION = re.compile(r"_?\d{4,}.*\.py|.*migrations?\.py", re.IGNORECASE)
+# Names in the folder that are no migrations.
+_OTHERS = ("__init__.py", "settings.py", "__pycache__")
 _FOLDER_LIKE_A_MIGRATION = re.compile(r"_?\d{8,}.*", re.IGNORECASE)
 
 
@@ -97,7 +100,7 @@ def find_migrations(root: Path) -> tuple[MigrationFile, ...]:
         match = PATTERN.fullmatch(entry.name)
         if match and entry.is_file():
             files.append(MigrationFile(folder / entry.name, match["stamp"], match["name"]))
-        elif entry.name not in ("__init__.py", "settings.py", "__pycache__"):
+        elif not entry.name.startswith(".") and entry.name not in _OTHERS:  # macOS and Emacs write such files
             _refuse_if_like_a_migration(folder / entry.name)
     return tuple(files)
 
@@ -147,9 +150,8 @@ def load_migration(file: MigrationFile, root: Path) -> type[Migration]:
 
     :raises ProjectError: if it cannot be imported, or defines no such class, or more than one.
     """
-    module = import_file(file.path, f"{FOLDER}.{file.key}", root)
-    found = dict.fromkeys(value for value in vars(module).values() if isinstance(value, type))
-    classes = [kind for kind in found if issubclass(kind, Migration) and kind.__module__ == module.__name__]
+    module = import_file(file.path, root)
+    classes = _migration_classes(module)
     if not classes:
         raise ProjectError(
             f"{file.shown_path} defines no migration.",
@@ -165,6 +167,11 @@ def load_migration(file: MigrationFile, root: Path) -> type[Migration]:
         raise ProjectError(
             f"{file.shown_path}: class {classes[0].__name__} has no run().", "Define `def run(self):` in it."
         )
+    if _is_unwritten(file.path, classes[0].__name__):
+        raise ProjectError(
+            f"{file.shown_path} is as `monarch generate` wrote it: its run() does nothing yet.",
+            "Write the migration in run(), or delete the file. Nothing has run.",
+        )
     for method in (classes[0].run, classes[0].rollback):
         if any(test(method) for test in (iscoroutinefunction, isgeneratorfunction, isasyncgenfunction)):
             raise ProjectError(
@@ -175,11 +182,45 @@ def load_migration(file: MigrationFile, root: Path) -> type[Migration]:
     return classes[0]
 
 
+def _migration_classes(module: ModuleType) -> list[type[Migration]]:
+    """Return the migrations that ``module`` defines, without those from which another one derives."""
+    found = dict.fromkeys(value for value in vars(module).values() if isinstance(value, type))
+    classes = [kind for kind in found if issubclass(kind, Migration) and kind.__module__ == module.__name__]
+    leaves = [
+        kind
+        for kind in classes
+        if not any(kind is not other and issubclass(other, kind) for other in classes)
+    ]
+    # A base class that only other files use.
+    named = [kind for kind in leaves if not kind.__name__.startswith("_") and not isabstract(kind)]
+    return named or leaves
+
+
+def _is_unwritten(path: Path, class_name: str) -> bool:
+    """Whether ``run`` of the class in ``path`` does nothing but to raise NotImplementedError."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.ClassDef) and node.name == class_name:
+            for method in node.body:
+                if isinstance(method, ast.FunctionDef) and method.name == "run":
+                    body = [line for line in method.body if not _is_text(line)]
+                    return len(body) == 1 and ast.unparse(body[0]).startswith("raise NotImplementedError")
+    return False
+
+
+def _is_text(line: ast.stmt) -> bool:
+    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
+
+
 def _refuse_if_like_a_migration(path: Path) -> None:
     shown = f"{FOLDER}/{path.name}"
     source = path.suffix.lower() == ".py"
     pattern = _FOLDER_LIKE_A_MIGRATION if path.is_dir() else _LIKE_A_MIGRATION
     like = pattern.fullmatch(path.name) is not None
+    if path.is_dir() and (inside := _find_below(path)) is not None:
+        raise ProjectError(
+            f"{shown}/{inside} is a migration in a folder, and would never run.",
+            f"Move it to {FOLDER}/ itself. If it must not run, move the folder out of {FOLDER}/.",
+        )
     if not like and source and not path.is_dir():
         if path.exists() and not path.is_file():
             raise ProjectError(f"{shown} is not a file.", "Only Python files and folders belong there.")
@@ -188,11 +229,33 @@ def _refuse_if_like_a_migration(path: Path) -> None:
         except OSError as error:
             hint = "It must be a file that you may read."
             raise ProjectError(f"{shown} cannot be read: {error.strerror}.", hint) from None
-    if like:
+    if like and not (source and _is_imported(path)):
         raise ProjectError(
             f"{shown} looks like a migration, but is not named like one and would never run.",
             "Name it _YYYYMMDDHHMM_<name>_migration.py (monarch generate NAME does), or move it elsewhere.",
         )
+
+
+def _find_below(folder: Path) -> Path | None:
+    """Return a file in ``folder`` that is named like a migration, relative to it."""
+    for path in sorted(folder.rglob("*.py")):
+        inside = path.relative_to(folder)
+        if PATTERN.fullmatch(path.name) and not any(part.startswith((".", "__")) for part in inside.parts):
+            return inside
+    return None
+
+
+def _is_imported(path: Path) -> bool:
+    """Whether a file beside ``path`` imports it: then it is a helper, such as the team's own base class."""
+    pattern = re.compile(rf"^\s*(?:from|import)\b.*\b{re.escape(path.stem)}\b", re.MULTILINE)
+    for other in path.parent.glob("*.py"):
+        if other != path and not other.name.startswith(".") and other.is_file():
+            try:
+                if pattern.search(other.read_text(encoding="utf-8", errors="replace")):
+                    return True
+            except OSError:
+                continue
+    return False
 
 
 def _defines_migration(source: bytes) -> bool:

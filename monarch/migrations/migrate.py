@@ -34,7 +34,9 @@ from monarch.progress import Progress
 from monarch.settings.hooks import HookContext, Hooks
 from monarch.settings.paths import SETTINGS
 from monarch.system.ci import Origin
-from monarch.system.modules import describe_error, importable
+from monarch.system.forks import only_this_process
+from monarch.system.modules import importable
+from monarch.system.tracebacks import describe_error
 
 _Records = Mapping[str, Record]
 
@@ -192,7 +194,7 @@ class MigrationRun:
         if hook is None:
             return
         try:
-            with importable(self.root):
+            with importable(self.root), only_this_process():
                 hook(*arguments)
         except KeyboardInterrupt:
             raise

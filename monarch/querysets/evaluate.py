@@ -14,8 +14,10 @@ from monarch.querysets.files import find_query_set, load_query_set
 from monarch.querysets.options import QuerySetOption, options_of, values_of
 from monarch.querysets.prompts import Answers, answer_prompts, require_terminal
 from monarch.querysets.queryset import QuerySet
-from monarch.system.modules import describe_error_in, importable
+from monarch.system.forks import only_this_process
+from monarch.system.modules import importable
 from monarch.system.spelling import suggest
+from monarch.system.tracebacks import describe_error_in
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def evaluate(
         kind = load_query_set(file, root)
         options = options_of(kind)
         try:
-            with importable(root):
+            with importable(root), only_this_process():
                 query_set = kind()
                 texts = _set_options(query_set, options, given)
                 for key, value in {"environment": environment, **handles}.items():

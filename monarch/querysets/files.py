@@ -85,7 +85,7 @@ def load_query_set(file: QuerySetFile, root: Path) -> type[QuerySet]:
 
     :raises ProjectError: if that fails, or the class is no query set, or selects nothing.
     """
-    module = import_file(file.path, f"{QUERY_SETS}.{file.path.stem}", root)
+    module = import_file(file.path, root)
     kind = getattr(module, file.name, None)
     if not (isinstance(kind, type) and issubclass(kind, QuerySet)):
         raise ProjectError(

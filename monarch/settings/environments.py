@@ -13,25 +13,33 @@ from monarch.databases import DEFAULT_KIND, KINDS, find_kind, kind_of_uri
 from monarch.databases.environment import Entry, Environment, read_flag, read_text
 from monarch.databases.kinds import DatabaseKind
 from monarch.errors import SettingsError
+from monarch.system.secrets import redact
 from monarch.system.spelling import suggest
 
 
 def parse_environment(name: object, entry: object) -> Environment:
     """Read one entry of ``ENVIRONMENTS``.
 
-    :raises SettingsError: naming the environment and the key, never showing a value.
+    An entry that is wrong gives an environment with a ``problem``, which names the environment and the key
+    and never shows a value: it must not break the others.
+
+    :raises SettingsError: if ``name`` cannot be one.
     """
     if not isinstance(name, str) or not re.fullmatch(r"[\w.\-]+", name) or name.startswith((".", "-")):
         raise SettingsError(
             f"{name!r} cannot be the name of an environment.", "Use letters, digits, _ . and -."
         )
     if not isinstance(entry, Mapping):
-        raise SettingsError(f"Environment {name!r} is not a dict.", "See the manual: Settings.")
+        return _broken(name, f"Environment {name!r} is not a dict.", "See the manual: Settings.")
     try:
         protected = read_flag(entry, "protected")
         return replace(_kind(entry).parse(name, entry), protected=protected)
     except SettingsError as error:
-        raise SettingsError(f"Environment {name!r}: {error.message}.", error.hint) from None
+        return _broken(name, f"Environment {name!r}: {error.message}.", error.hint)
+
+
+def _broken(name: str, problem: str, remedy: str | None) -> Environment:
+    return Environment(name, DEFAULT_KIND, db_name="", server="", problem=redact(problem), remedy=remedy)
 
 
 def _kind(entry: Entry) -> DatabaseKind:

@@ -1,48 +1,67 @@
 """Reading ``migrations/settings.py`` into `Settings`.
 
-The file is Python and is executed by its path in a new module, as flask's ``from_pyfile`` does: nothing of it
-stays in ``sys.modules`` or ``sys.path``.
+The file is imported as ``migrations.settings``, as the project's own code would import it.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import sys
-import traceback
 from collections.abc import Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from monarch.databases.environment import Environment
 from monarch.errors import SettingsError
+from monarch.settings.credentials import learn_frames, learn_module, learning
 from monarch.settings.environments import parse_environment
-from monarch.settings.hooks import NO_HOOKS, Hooks
+from monarch.settings.hooks import Hooks
 from monarch.settings.paths import SETTINGS, where_else
-from monarch.system.modules import importable
-from monarch.system.secrets import Secret, redact
+from monarch.system.forks import only_this_process
+from monarch.system.modules import execute_file, hint_for
+from monarch.system.secrets import redact
 from monarch.system.spelling import nearest, suggest
+from monarch.system.tracebacks import describe_error, error_line, hide_lines_of
 
 if TYPE_CHECKING:
     from monarch.stores.base import StoreSettings
 
-# No file has this name, so tracebacks do not show lines of the settings, which may contain a password.
-_SHOWN = f"<{SETTINGS}>"
-_SECRET_VARIABLE = re.compile("PASS|SECRET|TOKEN|KEY|CREDENTIAL|URI|DSN", re.IGNORECASE)
-# Shorter values are often ordinary words, which messages contain for other reasons.
-_LONG_ENOUGH = 8
-
 
 @dataclass(frozen=True)
 class Settings:
-    """The contents of ``migrations/settings.py``. ``store`` is None if it has no ``BACKUPS``."""
+    """The contents of ``migrations/settings.py``: ``backups`` and ``functions`` as they stand there.
+
+    What is wrong in one part is an error when that part is used, so that it does not break the others.
+    """
 
     environments: tuple[Environment, ...]
-    store: StoreSettings | None = None
-    hooks: Hooks = NO_HOOKS
+    backups: object = None
+    functions: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def store(self) -> StoreSettings | None:
+        """The store for backups; None if there is no ``BACKUPS``.
+
+        :raises SettingsError: if ``BACKUPS`` is wrong.
+        """
+        from monarch.stores import parse_store
+
+        return parse_store(self.backups)
+
+    @property
+    def hooks(self) -> Hooks:
+        """The hooks of the project.
+
+        :raises SettingsError: if one of them cannot be called.
+        """
+        for name, hook in self.functions.items():
+            if hook is not None and not callable(hook):
+                raise SettingsError(
+                    f"{name} in {SETTINGS} is not a function.", "See the manual: Migrations, Hooks."
+                )
+        return Hooks(**cast("dict[str, Any]", self.functions))
 
     def environment(self, name: str) -> Environment:
         """Return the environment called ``name``.
@@ -63,74 +82,48 @@ def load_settings(root: Path) -> Settings:
 
     :raises SettingsError: if it is missing, cannot be read or executed, or defines something wrong.
     """
-    from monarch.stores import parse_store
-
     module = _execute(root)
-    store = parse_store(getattr(module, "BACKUPS", None))
-    return Settings(_environments(module), store, _hooks(module))
-
-
-def _hooks(module: ModuleType) -> Hooks:
-    found = {field.name: getattr(module, field.name, None) for field in fields(Hooks)}
-    for name, hook in found.items():
-        if hook is not None and not callable(hook):
-            raise SettingsError(
-                f"{name} in {SETTINGS} is not a function.", "See the manual: Migrations, Hooks."
-            )
-    return Hooks(**found)
+    functions = {name: getattr(module, name, None) for name in (one.name for one in fields(Hooks))}
+    return Settings(_environments(module), getattr(module, "BACKUPS", None), functions)
 
 
 def _execute(root: Path) -> ModuleType:
-    path = root / SETTINGS
+    path = root.resolve() / SETTINGS
     try:
-        source = path.read_bytes()
+        path.open("rb").close()
     except (FileNotFoundError, NotADirectoryError):
         raise SettingsError(f"There is no {SETTINGS} here ({root}).", where_else(root)) from None
     except OSError as error:
         raise SettingsError(
             f"{SETTINGS} cannot be read: {error.strerror}.", "Make it a file that you may read."
         ) from None
-    module = ModuleType("monarch_settings")
-    module.__file__ = str(path)
-    _learn_secrets()
+    hide_lines_of(path)
     try:
         # What it prints must not end up in the output for programs.
-        with importable(root), redirect_stdout(sys.stderr):
-            exec(compile(source, _SHOWN, "exec"), module.__dict__)
+        with learning(), redirect_stdout(sys.stderr), only_this_process():
+            module = execute_file(path, root)
     except KeyboardInterrupt:
         raise
-    except NameError as error:
-        # The name may be a password whose quotes are missing: do not show it.
-        raise _not_executed(error) from None
     except BaseException as error:
-        raise _not_executed(error) from error
+        learn_frames(error.__traceback__, root)
+        # The name in a NameError may be a password whose quotes are missing: do not show it.
+        raise _not_executed(path, error) from (None if isinstance(error, NameError) else error)
+    learn_module(module)
     return module
 
 
-def _learn_secrets() -> None:
-    """Redact the values of secret variables, which an error of the settings may quote."""
-    for name, value in os.environ.items():
-        if _SECRET_VARIABLE.search(name) and len(value) >= _LONG_ENOUGH:
-            Secret(value)
-
-
-def _not_executed(error: BaseException) -> SettingsError:
-    frames = traceback.extract_tb(error.__traceback__)
-    line = next((f.lineno for f in reversed(frames) if f.filename == _SHOWN), None)
-    if isinstance(error, SyntaxError) and error.filename == _SHOWN:
-        line, error.text = error.lineno, None
+def _not_executed(path: Path, error: BaseException) -> SettingsError:
+    line = error_line(path, error)
     place = f"{SETTINGS}, line {line}" if line else str(SETTINGS)
     if isinstance(error, KeyError):
         message = f"{place}: there is no {error.args[0]!r}." if error.args else f"{place}: KeyError."
         hint = "If it is an environment variable, set it, or read it with os.environ.get()."
         return SettingsError(redact(message), hint)
-    if isinstance(error, SyntaxError):
-        reason = f"SyntaxError: {error.msg}"
-    elif isinstance(error, NameError):
+    if isinstance(error, NameError):
         reason = "NameError: a name is not defined. Are the quotes of a text missing?"
-    else:  # this works even if str() of the error fails
-        reason = "".join(traceback.format_exception_only(error))
-    return SettingsError(" ".join(f"{place}: {redact(reason)}".split()), "Fix that line and try again.")
+    else:
+        reason = describe_error(error)
+    return SettingsError(f"{place}: {reason}", hint_for(error))
 
 
 def _environments(module: ModuleType) -> tuple[Environment, ...]:

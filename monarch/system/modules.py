@@ -1,17 +1,17 @@
-"""Import a project's own code, and describe its errors."""
+"""Import a project's own code, as the ``import`` statement in its folder would."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
 from monarch.errors import ProjectError
-from monarch.system.secrets import redact
+from monarch.system.tracebacks import describe_error_in
 
 
 @contextmanager
@@ -26,53 +26,80 @@ def importable(root: Path) -> Iterator[None]:
             sys.path.remove(entry)
 
 
-def import_file(path: Path, name: str, root: Path) -> ModuleType:
-    """Import the file ``path`` as the module ``name``, replacing a loaded module of that name.
+def execute_file(path: Path, root: Path) -> ModuleType:
+    """Import ``path``, a file in a folder of the project at ``root``, again if it is loaded.
 
-    :raises ProjectError: if that fails.
+    The module is called ``<folder>.<file>`` and is in ``sys.modules``, so that dataclasses, pickles, relative
+    imports and processes that are spawned find it. The folder is its package, also without an
+    ``__init__.py``, and even if an installed package has the same name. What the file raises is passed on.
     """
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None  # a path that ends in .py has a loader
-    module = importlib.util.module_from_spec(spec)
-    # Registered as an import would, so that dataclasses, pickles and `from . import` work in it.
-    sys.modules[name] = module
-    try:
-        with importable(root):
+    package = path.parent.name
+    name = f"{package}.{path.stem}"
+    with importable(root):
+        parent = _import_package(path.parent)
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None  # a path that ends in .py has a loader
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
             # From its text: Python would use an old compiled version if second and size are the same.
-            exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        del sys.modules[name]
-        raise ProjectError(
-            f"{path.stem} cannot be loaded: {describe_error_in(path, error)}",
-            "Nothing has run. Fix the file and try again; --traceback shows the whole traceback.",
-        ) from error
+            # Only the file decides which features of the future it uses.
+            exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), module.__dict__)
+        except BaseException:
+            sys.modules.pop(name, None)
+            raise
+    setattr(parent, path.stem, module)
     return module
 
 
-def error_line(path: Path, error: BaseException) -> int | None:
-    """Return the last line number of the file ``path`` in the traceback of ``error``, if any."""
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        return error.lineno
-    frames = traceback.extract_tb(error.__traceback__)
-    return next((f.lineno for f in reversed(frames) if f.filename == str(path)), None)
+def import_file(path: Path, root: Path) -> ModuleType:
+    """Return the module of `execute_file`.
+
+    :raises ProjectError: if that fails, with a hint that fits.
+    """
+    try:
+        return execute_file(path, root)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise ProjectError(
+            f"{path.stem} cannot be loaded: {describe_error_in(path, error)}",
+            f"Nothing has run. {hint_for(error)} --traceback shows the whole traceback.",
+        ) from error
 
 
-def describe_error_in(path: Path, error: BaseException) -> str:
-    """Return ``error`` as one line without secrets, with the line number in the project's file ``path``."""
-    line = error_line(path, error)
-    return f"{describe_error(error)} ({path.parent.name}/{path.name}{f', line {line}' if line else ''})"
+def hint_for(error: BaseException) -> str:
+    """Return what to do about ``error``, which a file of the project raised while it was imported."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return (
+            f"{sys.executable} has no module {error.name!r}. If another Python has it, install monarch there "
+            "and run `python -m monarch` with that one. If it is your own code in a folder such as src/, "
+            "set PYTHONPATH to that folder. Then try again."
+        )
+    return "Fix the file and try again."
 
 
-def describe_error(error: BaseException) -> str:
-    """Return ``error`` as one line without secrets."""
-    if isinstance(error, SyntaxError):
-        text = redact(f"{type(error).__name__}: {error.msg}")
-    else:  # format_exception_only survives an error whose __str__ raises
-        # Redact before whitespace is collapsed and the text is cut: part of a secret would not be found.
-        text = " ".join(redact("".join(traceback.format_exception_only(error))).split())
-        text = text.partition(", full error: {")[0]  # a driver repeats the error there
-    if len(text) > 300:
-        text = text[:300] + " …"
-    return text
+def _import_package(folder: Path) -> ModuleType:
+    """Import the package in ``folder``, unless it is loaded. Forget one of the same name from elsewhere."""
+    name = folder.name
+    loaded = sys.modules.get(name)
+    if loaded is not None and str(folder) in list(getattr(loaded, "__path__", ())):
+        return loaded
+    for other in [other for other in sys.modules if other == name or other.startswith(f"{name}.")]:
+        del sys.modules[other]
+    init = folder / "__init__.py"
+    if init.is_file():
+        spec = importlib.util.spec_from_file_location(name, init, submodule_search_locations=[str(folder)])
+    else:
+        spec = ModuleSpec(name, None, is_package=True)
+        spec.submodule_search_locations = [str(folder)]
+    assert spec is not None
+    package = importlib.util.module_from_spec(spec)
+    sys.modules[name] = package
+    if spec.loader is not None:
+        try:
+            spec.loader.exec_module(package)
+        except BaseException:
+            sys.modules.pop(name, None)
+            raise
+    return package

@@ -8,11 +8,14 @@ none, and the program that embeds monarch handles its own signals. `signal` is i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _received: list[str] = []
+# What the contexts that are open have replaced, the outermost first.
+_replaced: list[dict[int, Any]] = []
+_resets_children = False
 
 
 def was_signalled() -> bool:
@@ -51,10 +54,16 @@ def defer_signals() -> Iterator[list[int]]:
 
 @contextmanager
 def _handled_by(handler: Callable[[int, Any], None]) -> Iterator[None]:
-    """Install ``handler`` for every signal that this process does not ignore, and put the old ones back."""
+    """Install ``handler`` for every signal that this process does not ignore, and put the old ones back.
+
+    A process that is forked meanwhile gets the old ones: a worker of a pool that turned SIGTERM into an
+    exception would not end when its pool does.
+    """
     import signal
 
+    _reset_children()
     previous: dict[int, Any] = {}
+    _replaced.append(previous)
     try:
         for name in _SIGNALS:
             number = getattr(signal, name, None)  # Windows has no SIGHUP
@@ -65,5 +74,27 @@ def _handled_by(handler: Callable[[int, Any], None]) -> Iterator[None]:
     try:
         yield
     finally:
+        _replaced.remove(previous)
         for number, old in previous.items():
             signal.signal(number, old)
+
+
+def _reset_children() -> None:
+    global _resets_children
+    if _resets_children:
+        return
+    import os
+
+    if hasattr(os, "register_at_fork"):  # Windows does not fork
+        os.register_at_fork(after_in_child=_restore)
+    _resets_children = True
+
+
+def _restore() -> None:
+    """Put back what all open contexts have replaced."""
+    import signal
+
+    with suppress(ValueError):  # forked by a thread: Python accepts handlers from the main thread only
+        for previous in reversed(_replaced):
+            for number, old in previous.items():
+                signal.signal(number, old)

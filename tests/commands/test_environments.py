@@ -35,6 +35,7 @@ def test_json(folder: Folder) -> None:
         "username": "me",
         "hazardous": "it is called production",
         "missing": None,
+        "problem": None,
     }
     assert staging["missing"] == "password"
     assert dev["hazardous"] is None

@@ -6,8 +6,8 @@ import pytest
 
 from monarch.errors import ProjectError
 from monarch.migrations.files import find_migration, find_migrations, load_migration
-from monarch.system.modules import describe_error_in
 from monarch.system.secrets import Secret
+from monarch.system.tracebacks import describe_error_in
 from tests.support.runs.shell import Folder
 
 

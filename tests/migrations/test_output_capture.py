@@ -18,8 +18,8 @@ def test_it_is_printed_and_kept() -> None:
         click.secho("four", fg="red")
         with click.progressbar([1, 2]) as bar:
             list(bar)
-        echo.writelines(["five\n", "six\n"])
-        assert not echo.isatty()
+        sys.stdout.writelines(["five\n", "six\n"])
+        assert not sys.stdout.isatty()
     assert echo.text == out.getvalue()
     assert echo.text.startswith("one 2\nthree\nfour\n")
     assert echo.text.endswith("five\nsix\n")

@@ -22,13 +22,13 @@ def test_an_environment_is_of_the_default_kind_unless_it_says_otherwise(more: di
 @pytest.mark.parametrize(("kind", "hint"), [("postgres", "There is: mongo."), ("mongodb", "'mongo'")])
 def test_a_kind_that_does_not_exist_is_named_with_those_that_do(kind: str, hint: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        parse_environment("dev", {"kind": kind, "host": "h", "db_name": "a"})
+        parse_environment("dev", {"kind": kind, "host": "h", "db_name": "a"}).require()
     assert caught.value.message == f"Environment 'dev': unknown kind of database {kind!r}."
     assert hint in str(caught.value.hint)
 
 
 def test_a_uri_of_no_kind_is_an_error_that_quotes_none_of_it() -> None:
     with pytest.raises(SettingsError) as caught:
-        parse_environment("dev", {"uri": "postgres://me:hush@h/a"})
+        parse_environment("dev", {"uri": "postgres://me:hush@h/a"}).require()
     assert "does not begin with mongodb://" in caught.value.message
     assert "hush" not in f"{caught.value.message}{caught.value.hint}"

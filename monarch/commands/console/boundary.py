@@ -63,9 +63,9 @@ def _report(error: BaseException, message: str, hint: str | None, code: int) -> 
 
     try:
         if _show_traceback:
-            import traceback
+            from monarch.system.tracebacks import format_traceback
 
-            click.echo(redact("".join(traceback.format_exception(error))), err=True, nl=False)
+            click.echo(format_traceback(error), err=True, nl=False)
         for label, shade, text in (("Error:", "red", message), ("Hint:", "cyan", hint)):
             if text:
                 line = f"{click.style(label, fg=shade, bold=True)} {_one_line(redact(text))}"

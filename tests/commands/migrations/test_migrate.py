@@ -139,11 +139,14 @@ def test_a_migration_that_exits_is_not_a_success(project: Folder, body: str) -> 
     assert project.states() == {key: "Failed"}
 
 
-def test_a_template_that_nobody_filled_in_fails(project: Folder) -> None:
+def test_a_template_that_nobody_filled_in_is_refused(project: Folder) -> None:
     project.monarch("generate", "todo")
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 1
-    assert "NotImplementedError (migrations/" in ran.err
+    for command in (["migrate", "dev"], ["migrate_one", "todo", "dev"]):
+        ran = project.monarch(*command)
+        assert ran.code == 2
+        assert "is as `monarch generate` wrote it" in ran.err
+        assert "Hint: Write the migration in run(), or delete the file. Nothing has run." in ran.err
+    assert project.database.list_collection_names() == []
 
 
 def test_a_broken_file_stops_the_run_before_it_begins(project: Folder) -> None:

@@ -16,6 +16,7 @@ from monarch.databases.base import MigrationClient, Transaction
 from monarch.databases.environment import Environment
 from monarch.databases.history import ScanPosition
 from monarch.databases.mongo.connection.client import connect, explained, full_uri
+from monarch.databases.mongo.connection.driver_errors import describe_driver_error
 from monarch.databases.mongo.connection.retry import patiently
 from monarch.errors import UsageError
 
@@ -105,6 +106,9 @@ class MongoMigrationClient(MigrationClient):
             session.start_transaction(ReadConcern("local"), WriteConcern("majority"), ReadPreference.PRIMARY)
             # Without a commit, the end of the session aborts it.
             yield MongoTransaction(self._environment, session, self._database)
+
+    def describe_error(self, error: BaseException) -> str | None:
+        return describe_driver_error(error)
 
     def require_collection(self, name: str) -> bool:
         with explained(self._environment):

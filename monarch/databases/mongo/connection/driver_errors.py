@@ -1,0 +1,70 @@
+"""What pymongo's errors say of a write that failed: the part that their texts bury in a dict."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pymongo.errors import BulkWriteError, OperationFailure
+
+# A duplicate key's message ends with the values, which are somebody's.
+_DUPLICATE = re.compile(r"dup key: \{.*", re.DOTALL)
+
+
+def describe_driver_error(error: BaseException) -> str | None:
+    """Return the server's reason for ``error``, without the values of documents.
+
+    :return: None if its own text says as much.
+    """
+    if isinstance(error, BulkWriteError):
+        return _describe_batch(error)
+    if isinstance(error, OperationFailure):
+        details = error.details or {}
+        words = _words({"errmsg": str(error).partition(", full error: ")[0], **details})
+        return f"{type(error).__name__}: {words}"
+    return None
+
+
+def _describe_batch(error: BulkWriteError) -> str | None:
+    details: Mapping[str, Any] = error.details or {}
+    failed = details.get("writeErrors") or details.get("writeConcernErrors") or []
+    if not failed:
+        return None
+    first = failed[0]
+    index = f", the first at index {first['index']}" if "index" in first else ""
+    many = "1 write" if len(failed) == 1 else f"{len(failed)} writes"
+    return f"{type(error).__name__}: {_words(first)} ({many} of the batch failed{index})"
+
+
+def _words(found: Mapping[str, Any]) -> str:
+    """Return the message in a server's answer, with the keys of an index and the rules of a validator."""
+    fields = ", ".join(map(str, found.get("keyPattern") or ()))
+    words = _DUPLICATE.sub(f"dup key: {fields}" if fields else "", str(found.get("errmsg"))).strip()
+    information = found.get("errInfo")
+    details = information.get("details") if isinstance(information, Mapping) else None
+    reasons = list(dict.fromkeys(_reasons(details)))
+    return f"{words}: {'; '.join(reasons)}" if reasons else words
+
+
+def _reasons(details: Any, field: str = "") -> Iterator[str]:
+    """Yield the rules of a validator that a document breaks (MongoDB's manual, "Schema Validation")."""
+    if isinstance(details, list | tuple):
+        for one in details:
+            yield from _reasons(one, field)
+    if not isinstance(details, Mapping):
+        return
+    missing = details.get("missingProperties")
+    if missing:
+        yield f"without {', '.join(map(str, missing))}"
+    field = ".".join(filter(None, (field, str(details.get("propertyName") or ""))))
+    nested = [
+        details[name]
+        for name in ("schemaRulesNotSatisfied", "propertiesNotSatisfied", "details", "clausesNotSatisfied")
+        if name in details
+    ]
+    for one in nested:
+        yield from _reasons(one, field)
+    operator = details.get("operatorName")
+    if not nested and not missing and operator:
+        yield f"{field + ' breaks ' if field else ''}{operator}"

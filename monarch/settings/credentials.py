@@ -1,0 +1,156 @@
+"""Learn which values are secrets, so that no message shows them: what the settings read, and what they name.
+
+A library such as python-dotenv puts a password into the environment while the settings run; others, such as
+python-decouple, only return it. So the environment is looked at after the settings ran, also if they failed,
+and so are the files that were opened meanwhile, and the names that the settings have bound.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+from monarch.system.secrets import Secret
+
+_PASSWORD = re.compile("PASS|.PWD|SECRET|CREDENTIAL", re.IGNORECASE)
+_TOKEN = re.compile("TOKEN|KEY|URI|DSN", re.IGNORECASE)
+# Shorter values are often ordinary words, which messages contain for other reasons.
+_SHORTEST_PASSWORD, _SHORTEST_TOKEN = 4, 8
+_ORDINARY = frozenset(("true", "false", "none", "null", "localhost", "development", "production", "staging"))
+_LINE = re.compile(r"""^[\s"'{,\[-]*(?:export\s+)?([\w.\-]+)["']?\s*[:=]\s*(.*?)[\s,}\]]*$""", re.MULTILINE)
+_USERINFO = re.compile(r"[A-Za-z0-9+.-]://[^/\s:@]*:(\S+)@")
+# No file of settings is larger.
+_LARGEST = 256_000
+_DEEPEST = 5
+_CODE = (".py", ".pyc", ".so", ".pyd", ".zip")
+_INSTALLED = (sys.prefix, sys.base_prefix)
+
+_opened: set[str] | None = None
+_hooked = False
+
+
+def learn(name: str, value: object) -> None:
+    """Redact ``value``, which has this ``name``, if one of them looks like that of a secret."""
+    reveal = getattr(value, "get_secret_value", None)  # pydantic's
+    if callable(reveal) and not isinstance(value, type):
+        name, value = "SECRET", reveal()
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if isinstance(value, int) and not isinstance(value, bool) and _PASSWORD.search(name):
+        value = str(value)
+    if not isinstance(value, str):
+        return
+    for found in _USERINFO.finditer(value):
+        if len(found[1]) >= _SHORTEST_PASSWORD:
+            Secret(found[1])
+    shortest = (
+        _SHORTEST_PASSWORD if _PASSWORD.search(name) else _SHORTEST_TOKEN if _TOKEN.search(name) else None
+    )
+    if shortest is not None and len(value) >= shortest and not _is_ordinary(value):
+        Secret(value)
+
+
+def _is_ordinary(value: str) -> bool:
+    # SSH_ASKPASS and its like name a program.
+    return value.lower() in _ORDINARY or (value.startswith("/") and Path(value).exists())
+
+
+@contextmanager
+def learning() -> Iterator[None]:
+    """Learn the secrets of the environment variables and of the files that are read in this context."""
+    global _opened, _hooked
+    if not _hooked:
+        sys.addaudithook(_note_opened)
+        _hooked = True
+    _learn_variables()
+    _opened = set()
+    try:
+        yield
+    finally:
+        opened, _opened = _opened, None
+        _learn_variables()
+        for name in sorted(opened):
+            _learn_file(Path(name))
+
+
+def learn_module(module: ModuleType) -> None:
+    """Learn the secrets among the names that ``module`` has bound."""
+    _learn_values(vars(module))
+
+
+def learn_frames(trace: TracebackType | None, root: Path) -> None:
+    """Learn the secrets among the variables of the project's own functions in a traceback."""
+    while trace is not None:
+        frame = trace.tb_frame
+        if frame.f_code.co_filename.startswith(str(root)):
+            _learn_values(dict(frame.f_locals))
+        trace = trace.tb_next
+
+
+def _learn_variables() -> None:
+    for name, value in os.environ.items():
+        learn(name, value)
+
+
+def _note_opened(event: str, arguments: tuple[Any, ...]) -> None:
+    if _opened is None or event != "open":
+        return
+    path = arguments[0]
+    if isinstance(path, bytes):
+        path = os.fsdecode(path)
+    if isinstance(path, str) and not path.endswith(_CODE) and not path.startswith(_INSTALLED):
+        _opened.add(path)
+
+
+def _learn_file(path: Path) -> None:
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
+            return
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except (OSError, ValueError):
+        return
+    if "\n" not in text.strip():  # such as /run/secrets/db_password
+        learn(f"SECRET {path.name}" if "secrets" in path.parts else path.name, text.strip())
+    if path.suffix == ".json":
+        with suppress(ValueError):
+            _learn_values({path.name: json.loads(text)})
+    for name, value in _LINE.findall(text):
+        learn(name, value.strip("\"'"))
+        learn(name, value.partition(" #")[0].strip().strip("\"'"))
+
+
+def _learn_values(values: Mapping[Any, Any]) -> None:
+    todo = [(str(name), value, 0) for name, value in values.items()]
+    seen: set[int] = set()
+    while todo:
+        name, value, depth = todo.pop()
+        if id(value) in seen or depth > _DEEPEST or isinstance(value, ModuleType | type):
+            continue
+        if isinstance(value, str | bytes | int):
+            learn(name, value)
+            continue
+        seen.add(id(value))
+        if isinstance(value, Mapping):
+            todo += [(str(key), one, depth + 1) for key, one in _items(value)]
+        elif isinstance(value, list | tuple | set | frozenset):
+            todo += [(name, one, depth + 1) for one in value]
+        elif hasattr(value, "get_secret_value"):
+            learn(name, value)
+        elif isinstance(getattr(value, "__dict__", None), dict):
+            todo += [(str(key), one, depth + 1) for key, one in list(vars(value).items())]
+
+
+def _items(value: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
+    try:
+        return list(value.items())
+    except Exception:  # a mapping of the project's own
+        return []

@@ -1,0 +1,285 @@
+"""Migrations are Python as a team writes it: processes, threads, streams, base classes, helpers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.runs.shell import MONARCH, Folder
+
+POOL = """\
+import concurrent.futures
+import multiprocessing
+import os
+import sys
+
+from monarch import MongoBackedMigration
+
+
+def work(number):
+    if number == 3:
+        raise ValueError("no 3")
+    return number
+
+
+def double(number):
+    return 2 * number
+
+
+class PoolMigration(MongoBackedMigration):
+    def run(self):
+        {body}
+"""
+# What a pool in plain Python does: it ends, with the error of the item.
+POOLS = {
+    f"{method} {how}": f"with {pool} as pool:\n            {use}"
+    for method in ("fork", "spawn", "forkserver")
+    for how, pool, use in (
+        (
+            "pool",
+            f"multiprocessing.get_context('{method}').Pool(2)",
+            "list(pool.imap_unordered(work, range(9)))",
+        ),
+        (
+            "executor",
+            f"concurrent.futures.ProcessPoolExecutor(2, mp_context=multiprocessing.get_context('{method}'))",
+            "list(pool.map(work, range(9)))",
+        ),
+    )
+}
+
+
+def write(project: Folder, name: str, source: str) -> None:
+    project.write(f"migrations/_201405290038_{name}_migration.py", source)
+
+
+@pytest.mark.parametrize("how", POOLS)
+def test_a_pool_with_an_item_that_fails_ends(project: Folder, how: str) -> None:
+    write(project, "pool", POOL.format(body=POOLS[how]))
+    ran = project.monarch("migrate", "dev")
+    assert ran.code == 1
+    assert "pool_migration failed on 'dev': ValueError: no 3" in ran.err
+    assert "Traceback" not in ran.err
+    assert "KeyboardInterrupt" not in ran.err
+    assert project.inside("unlock", "dev", "--yes").err.count("nobody") <= 1
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_pool_works_and_prints_nothing_of_its_own(project: Folder, method: str) -> None:
+    body = (
+        f"with multiprocessing.get_context('{method}').Pool(2) as pool:\n"
+        "            print(sum(pool.map(double, range(9))))"
+    )
+    write(project, "pool", POOL.format(body=body))
+    ran = project.monarch("migrate", "dev")
+    assert ran.code == 0, ran.err
+    assert "72" in ran.out
+    assert ran.err == ""
+
+
+def test_a_fork_that_comes_back_is_no_second_monarch(project: Folder) -> None:
+    fork = "if os.fork() == 0:\n            raise SystemExit({code})\n        os.wait()"
+    write(project, "pool", POOL.format(body=fork.format(code=0)))
+    ran = project.monarch("migrate", "dev")
+    assert ran.code == 0, ran.err
+    assert ran.out.count("1 migration done") == 1
+    assert len(project.states()) == 1
+
+
+@pytest.mark.parametrize(
+    "hook", ["before_migrate(context)", "after_migrate(context, result)", "on_failure(context, error)"]
+)
+def test_a_hook_that_forks_is_no_second_monarch(project: Folder, hook: str) -> None:
+    with (project.path / "migrations/settings.py").open("a") as settings:
+        settings.write(f"import os\ndef {hook}:\n    if os.fork() == 0:\n        return\n    os.wait()\n")
+    project.migration("one", "print('once')" + ("\nraise ValueError" if "on_failure" in hook else ""))
+    ran = project.monarch("migrate", "dev")
+    assert ran.out.count("once") == 1, ran.out + ran.err
+
+
+STREAMS = {
+    "wrapped": "import io\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')\nprint('✓')",
+    "wrapped and dropped": "import io\nio.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')",
+    "detached": "import io\nsys.stdout = io.TextIOWrapper(sys.stdout.detach(), encoding='utf-8')",
+    "reconfigured": "sys.stdout.reconfigure(encoding='utf-8', line_buffering=True)\nprint('✓')",
+    "closed": "sys.stdout.close()\nprint('still')",
+    "replaced": "import io\nsys.stdout = io.StringIO()",
+    "none": "sys.stdout = None",
+    "codecs": "import codecs\nsys.stdout = codecs.getwriter('utf-8')(sys.stdout.buffer)\nprint('✓')",
+    "bytes": "sys.stdout.buffer.write('✓ done\\n'.encode())\nsys.stdout.buffer.flush()",
+    "redirected": "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()): print('hidden')",
+    "errors too": "import io\nsys.stderr = io.TextIOWrapper(sys.stderr.buffer)\ndel sys.stderr",
+    "rich": "from rich.console import Console\nConsole().print('[bold]✓[/bold]')",
+    "colours": "import click\nclick.secho('✓', fg='green')\nclick.echo('é', err=True)",
+    "a lone surrogate": "print('\\udc80')",
+}
+
+
+@pytest.mark.parametrize("how", STREAMS)
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_what_a_migration_does_to_the_streams_fails_nobody(
+    project: Folder, how: str, options: list[str]
+) -> None:
+    project.migration("one", "import sys\n" + STREAMS[how])
+    project.migration("two", "print('second')\nself.database.c.insert_one({})")
+    ran = project.monarch("migrate", "dev", *options, variables={"PYTHONIOENCODING": "ascii"})
+    assert ran.code == 0, ran.err
+    assert set(project.states().values()) == {"Completed"}
+    if options:
+        result = json.loads(ran.out.splitlines()[-1])
+        assert [key[-13:] for key in result["done"]] == ["one_migration", "two_migration"]
+
+
+def test_a_log_handler_of_an_earlier_migration_still_arrives(project: Folder) -> None:
+    project.migration(
+        "one", "import logging, sys\nlogging.basicConfig(stream=sys.stdout)\nlogging.warning('first')"
+    )
+    project.migration("two", "import logging\nlogging.warning('second')")
+    ran = project.monarch("migrate", "dev")
+    assert ran.code == 0
+    assert "WARNING:root:first" in ran.out
+    assert "WARNING:root:second" in ran.out
+    assert "Logging error" not in ran.err
+
+
+def test_a_reader_that_goes_away_stops_the_run_after_the_migration(project: Folder) -> None:
+    lines = "for n in range(50000):\n    print('x' * 80)\nself.database.c.insert_one({})"
+    project.migration("one", lines)
+    project.migration("two", "self.database.c.insert_one({})")
+    process = subprocess.Popen(
+        [*MONARCH, "migrate", "dev"], cwd=project.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith(b"x"):
+        pass
+    process.stdout.close()
+    assert process.wait(60) == 1
+    assert list(project.states().values()) == ["Completed"]
+    assert project.database.c.count_documents({}) == 1
+
+
+FUTURE = """\
+from dataclasses import dataclass, fields
+
+from monarch import MongoBackedMigration
+
+
+@dataclass
+class User:
+    age: int
+
+
+class FutureMigration(MongoBackedMigration):
+    def run(self):
+        self.database.users.insert_one({"age": fields(User)[0].type("41")})
+"""
+
+
+def test_the_file_decides_about_annotations(project: Folder) -> None:
+    write(project, "future", FUTURE)
+    ran = project.monarch("migrate", "dev")
+    assert ran.code == 0, ran.err
+    assert [one["age"] for one in project.database.users.find()] == [41]
+
+
+BASES = """\
+import abc
+
+from monarch import MongoBackedMigration
+
+
+class _Step(MongoBackedMigration):
+    @abc.abstractmethod
+    def step(self): ...
+
+    def run(self):
+        self.database.c.insert_one({"by": self.step()})
+
+
+class FirstMigration(_Step):
+    def step(self):
+        return "first"
+"""
+
+
+def test_a_base_class_in_the_file_does_not_run(project: Folder) -> None:
+    write(project, "first", BASES)
+    ran = project.monarch("migrate", "dev")
+    assert ran.code == 0, ran.err
+    assert [one["by"] for one in project.database.c.find()] == ["first"]
+
+
+@pytest.mark.parametrize(
+    ("imports", "base"),
+    [("from migrations.steps import Step", "Step"), ("from . import steps", "steps.Step")],
+)
+def test_a_base_class_of_the_team_may_be_in_a_helper(project: Folder, imports: str, base: str) -> None:
+    project.write(
+        "migrations/steps.py", BASES.replace("class _Step", "class Step").partition("class First")[0]
+    )
+    write(project, "first", f"{imports}\nclass FirstMigration({base}):\n    def step(self): return 'first'\n")
+    ran = project.monarch("migrate", "dev")
+    assert ran.code == 0, ran.err
+
+
+@pytest.mark.parametrize(
+    "name", ["._x_migration.py", ".#_201405290038_x_migration.py", "._settings.py", ".x/a.py"]
+)
+def test_files_whose_names_begin_with_a_dot_are_not_looked_at(project: Folder, name: str) -> None:
+    project.write(f"migrations/{name}", "\0 Mac OS X")
+    project.migration("one")
+    assert project.inside("check", "dev").code == 3
+    assert project.inside("migrate", "dev").code == 0
+
+
+@pytest.mark.parametrize("command", [["check", "dev"], ["migrate", "dev"], ["list_migrations", "dev"]])
+def test_a_migration_in_a_folder_is_not_passed_over(project: Folder, command: list[str]) -> None:
+    project.write("migrations/2026/q1/_201405290038_x_migration.py", "")
+    ran = project.inside(*command)
+    assert ran.code == 2
+    assert "migrations/2026/q1/_201405290038_x_migration.py is a migration in a folder" in ran.err
+
+
+def test_a_migration_runs_by_the_same_interpreter(project: Folder) -> None:
+    project.migration("one", "import sys\nprint(sys.executable, __name__)")
+    ran = project.monarch("migrate", "dev")
+    assert f"{sys.executable} migrations._20140529" in ran.out
+
+
+def test_what_an_index_refuses_is_named_and_nobody_s_value_is(project: Folder) -> None:
+    project.migration(
+        "one",
+        """
+        self.database.users.create_index('email', unique=True)
+        rows = [{'_id': n, 'email': 'ann@example.com'} for n in (1, 2, 3)]
+        self.database.users.insert_many(rows, ordered=False)
+        """,
+    )
+    ran = project.monarch("migrate", "dev")
+    assert ran.code == 1
+    told = [ran.err, project.monarch("list_migrations", "dev", "--json").out]
+    for text in told:
+        assert "E11000 duplicate key error" in text
+        assert "email_1" in text
+        assert "2 writes of the batch failed" in text
+        assert "ann@example.com" not in text
+
+
+def test_what_a_validator_misses_is_named(project: Folder) -> None:
+    project.migration(
+        "one",
+        """
+        rules = {'$jsonSchema': {'required': ['email'], 'properties': {'age': {'bsonType': 'int'}}}}
+        self.database.create_collection('users', validator=rules)
+        self.database.users.insert_one({'age': 'forty-one secret'})
+        """,
+    )
+    ran = project.monarch("migrate", "dev")
+    assert ran.code == 1
+    assert "Document failed validation" in ran.err
+    assert "email" in ran.err
+    assert "age" in ran.err
+    assert "forty-one" not in ran.err

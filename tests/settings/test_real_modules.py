@@ -1,0 +1,152 @@
+"""``settings.py`` is what ``import migrations.settings`` would make of it, also for libraries."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+
+import pytest
+
+from tests.support.runs.shell import Folder
+
+ENTRY = "ENVIRONMENTS = {'dev': {'host': HOST, 'db_name': 'a'}}"
+
+
+def server_of(folder: Folder, *, within: str = ".") -> str:
+    """The server that ``dev`` has, as ``list_environments`` prints it."""
+    below = Folder(folder.path / within)
+    ran = below.monarch("list_environments", "--json")
+    assert ran.code == 0, ran.err
+    return str(ran.json[0]["server"])
+
+
+@pytest.mark.parametrize(
+    ("library", "source"),
+    [
+        ("dotenv", "import os\nfrom dotenv import load_dotenv\nload_dotenv()\nHOST = os.environ['THE_HOST']"),
+        ("environs", "from environs import Env\nenv = Env()\nenv.read_env()\nHOST = env.str('THE_HOST')"),
+        (
+            "environ",
+            "import environ, pathlib\nenv = environ.Env()\n"
+            "environ.Env.read_env(pathlib.Path(__file__).parents[1] / '.env')\nHOST = env('THE_HOST')",
+        ),
+        ("decouple", "from decouple import config\nHOST = config('THE_HOST')"),
+        (
+            "pydantic_settings",
+            "from pydantic_settings import BaseSettings, SettingsConfigDict\n"
+            "class Ours(BaseSettings):\n    model_config = SettingsConfigDict(env_file='.env')\n"
+            "    the_host: str\n    db_password: str\nHOST = Ours().the_host",
+        ),
+    ],
+)
+def test_libraries_find_the_file_of_variables_of_the_project(
+    folder: Folder, library: str, source: str
+) -> None:
+    pytest.importorskip(library)
+    # One above that belongs to somebody else: a library that searches from monarch's own files finds that.
+    folder.write(".env", "THE_HOST=wrong.example.com\nDB_PASSWORD=hush-hush\n")
+    folder.write("app/.env", "THE_HOST=right.example.com\nDB_PASSWORD=hush-hush\n")
+    folder.write("app/migrations/settings.py", f"{source}\n{ENTRY}\n")
+    assert server_of(folder, within="app") == "right.example.com"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from dataclasses import dataclass, fields\n@dataclass\nclass Config:\n    port: int\n"
+        "HOST = f\"h{fields(Config)[0].type('7')}\"",
+        "import pickle\nclass C: pass\nHOST = 'h7' if pickle.loads(pickle.dumps(C)) is C else 0",
+        "import inspect\ndef f(): return 'h7'\nHOST = f() if 'h7' in inspect.getsource(f) else 0",
+        "from .hosts import HOST",
+        "from migrations.hosts import HOST",
+        "import sys\nHOST = 'h7' if sys.modules[__name__].__file__ == __file__ else 0",
+        "HOST = {'migrations.settings migrations': 'h7'}[f'{__name__} {__package__}']",
+        "from pathlib import Path\nHOST = 'h7' if Path(__file__).read_text() else 0",
+        "import typing\nclass T(typing.NamedTuple):\n    a: int\n"
+        "HOST = 'h7' if typing.get_type_hints(T) == {'a': int} else 0",
+    ],
+)
+def test_it_is_a_module_as_any_other(folder: Folder, source: str) -> None:
+    folder.write("migrations/hosts.py", "HOST = 'h7'")
+    folder.write("migrations/settings.py", f"{source}\n{ENTRY}\n")
+    assert server_of(folder) == "h7"
+
+
+def test_an_installed_package_called_migrations_does_not_win(folder: Folder) -> None:
+    folder.write("elsewhere/migrations/__init__.py", "")
+    folder.write("elsewhere/migrations/hosts.py", "HOST = 'wrong'")
+    folder.write("app/migrations/hosts.py", "HOST = 'right'")
+    folder.write("app/migrations/settings.py", f"from migrations.hosts import HOST\n{ENTRY}\n")
+    below = Folder(folder.path / "app")
+    installed = [str(folder.path / "elsewhere"), os.environ.get("PYTHONPATH", "")]
+    below.variables["PYTHONPATH"] = os.pathsep.join(filter(None, installed))
+    assert below.monarch("list_environments", "--json").json[0]["server"] == "right"
+
+
+def test_a_missing_module_names_the_interpreter(folder: Folder) -> None:
+    folder.write("migrations/settings.py", "import our_company_config")
+    ran = folder.monarch("list_environments")
+    assert ran.code == 2
+    assert "/python" in ran.err
+    assert "has no module 'our_company_config'" in ran.err
+
+
+SECRETS = {
+    "python-dotenv": "import os, dotenv\ndotenv.load_dotenv()\nint(os.environ['DB_PASSWORD'])",
+    "python-decouple": "from decouple import config\nconfig('DB_PASSWORD', cast=int)",
+    "environs": "from environs import Env\nenv = Env()\nenv.read_env()\nenv.int('DB_PASSWORD')",
+    "a name": "PASSWORD = 'hunter2'\nraise ValueError(PASSWORD)",
+    "a name in a dict": "DATABASES = {'default': {'PASSWORD': 'hunter2'}}\nraise ValueError(DATABASES)",
+    "a local name": "def f():\n    password = 'hunter2'\n    raise ValueError(password)\nf()",
+    "a secret's file": "raise ValueError(open('secrets/db').read())",
+    "an ini": "from configparser import *\nc = ConfigParser()\nc.read('db.ini')\nint(c['db']['password'])",
+    "json": "import json\nint(json.load(open('db.json'))['password'])",
+    "a URI": "int('mongodb://me:hunter2@h/x')",
+    "a URI with a name": "URL = 'mongodb://me:hunter2@h/x'\nraise ValueError(URL.split(':')[2])",
+    "later": "P = 'hunter2'\nENVIRONMENTS = {'dev': {'host': 'h', 'db_name': 'a', 'pasword': P}}",
+}
+
+
+@pytest.mark.parametrize("how", SECRETS)
+@pytest.mark.parametrize("traceback", [[], ["--traceback"]])
+def test_no_secret_is_printed_however_it_came(folder: Folder, how: str, traceback: list[str]) -> None:
+    folder.write(".env", "DB_PASSWORD=hunter2\n")
+    folder.write("secrets/db", "hunter2\n")
+    folder.write("db.ini", "[db]\npassword = hunter2\n")
+    folder.write("db.json", '{"password": "hunter2"}')
+    folder.write("migrations/settings.py", textwrap.dedent(SECRETS[how]) + "\n")
+    ran = folder.monarch("check", "dev", *traceback)
+    assert ran.code == 2
+    assert "Error: " in ran.err
+    assert "hunter2" not in ran.out + ran.err
+
+
+BROKEN = {
+    "an unescaped @": {"uri": "mongodb://me:p@ss@word@h/x"},
+    "a misspelt key": {"host": "h", "db_name": "a", "pasword": "hunter2"},
+    "no dict": "mongodb://h/a",
+    "a port": {"host": "h", "port": 27017, "db_name": "a"},
+    "an unknown kind": {"kind": "oracle", "host": "h", "db_name": "a"},
+    "a number": {"host": 7, "db_name": "a"},
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_one_broken_environment_does_not_break_the_others(project: Folder, how: str) -> None:
+    assert project.server is not None
+    entry = {"uri": project.server.uri, "db_name": project.db_name}
+    project.write("migrations/settings.py", f"ENVIRONMENTS = {{'bad': {BROKEN[how]!r}, 'dev': {entry!r}}}\n")
+    project.migration("one")
+    ran = project.inside("migrate", "dev")
+    assert ran.code == 0, ran.err
+    refused = project.inside("migrate", "bad")
+    assert refused.code == 2
+    assert "Error: Environment 'bad'" in refused.err
+    listed = project.inside("list_environments")
+    assert listed.code == 0
+    assert "Note: Environment 'bad'" in listed.err
+    rows = project.inside("list_environments", "--json").json
+    assert [bool(row["problem"]) for row in rows] == [True, False]
+    for one in (refused, listed):
+        assert "hunter2" not in one.err
+        assert "ss@word" not in one.err
