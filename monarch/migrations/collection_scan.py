@@ -39,7 +39,7 @@ class CollectionScans(ResumableScans):
         self, collection: str, filter: Mapping[str, Any], batch: int, line: str
     ) -> Iterator[Sequence[Any]]:
         if batch < 1:
-            raise UsageError(f"batch={batch} is no number of documents.", "Use 1,000, for example.")
+            raise UsageError(f"batch={batch} is not a number of documents.", "Use 1,000, for example.")
         if not self._client.require_collection(collection):
             self._note(f"{collection}: there is no such collection, so there is nothing to scan")
         # The line is part of it because a migration may scan a collection twice.

@@ -101,19 +101,19 @@ def _check(name: object, query: object, sort: object, limit: object, sample: obj
     if not isinstance(name, str) or not name:
         raise TypeError(f"{name!r} is not the name of a collection")
     if query is not None and not isinstance(query, Mapping):
-        raise TypeError(f"the query of {name!r} is no dict but {type(query).__name__}")
+        raise TypeError(f"the query of {name!r} must be a dict, not {type(query).__name__}")
     if limit is not None and (type(limit) is not int or not 0 <= limit <= _MOST):
-        raise ValueError(f"limit={limit!r} of {name!r} is no number of documents")
+        raise ValueError(f"limit={limit!r} of {name!r} is not a number of documents")
     if sample is not None:
         if sort is not None or limit:
-            raise ValueError(f"sample= of {name!r} does not go with sort= or limit=")
+            raise ValueError(f"sample= of {name!r} cannot be combined with sort= or limit=")
         whole = type(sample) is int and sample > 0
         if not whole and not (type(sample) is float and 0 < sample <= 1):
             raise ValueError(f"sample={sample!r} of {name!r} is neither a number nor a fraction up to 1.0")
         if seed is not None and type(seed) is not int:
-            raise ValueError(f"seed={seed!r} of {name!r} is no whole number")
+            raise ValueError(f"seed={seed!r} of {name!r} is not a whole number")
     elif seed is not None:
-        raise ValueError(f"seed= of {name!r} goes with sample=")
+        raise ValueError(f"seed= of {name!r} requires sample=")
 
 
 def _check_projection(name: str, projection: object) -> None:

@@ -137,7 +137,7 @@ def test_an_option_that_nothing_takes(folder: Folder) -> None:
             "ZeroDivisionError: division by zero (querysets/dogs.py, line 6)",
         ),
         ("def run(self): exit(0)", "SystemExit: 0 (querysets/dogs.py, line 4)"),
-        ("def run(self): self.dump_collection('a', 7)", "the query of 'a' is no dict but int"),
+        ("def run(self): self.dump_collection('a', 7)", "the query of 'a' must be a dict, not int"),
         ("def run(self): self.dump_collection('a', {}, 7)", "TypeError"),
         ("def run(self): self.follow('a', 'b')", "'a' is not a collection, a dot and a field"),
         ("def only(self): return 'dogs'", "only() gives 'dogs', not a list of names"),

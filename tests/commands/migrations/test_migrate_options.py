@@ -396,7 +396,7 @@ def test_each_of_a_silly_batch_is_an_error(project: Folder) -> None:
     project.migration("walk", "list(self.each('docs', batch=0))")
     ran = project.inside("migrate", "dev")
     assert ran.code == 1
-    assert "batch=0 is no number of documents" in ran.err
+    assert "batch=0 is not a number of documents" in ran.err
 
 
 HOOKS = """

@@ -193,7 +193,7 @@ class Subset:
     def _require_copied(self, name: str) -> None:
         if name not in self._rest():
             raise UsageError(
-                f"follow() starts at {name!r}, of which nothing is selected.",
+                f"follow() starts at {name!r}, but no document of it is selected.",
                 f"Select documents of it: self.dump_collection({name!r}, …)",
             )
 

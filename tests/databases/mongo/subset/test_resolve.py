@@ -541,7 +541,7 @@ def test_a_time_series(source: DatabaseHandle) -> None:
         ),
         (
             Selection(references=(Reference("dogs._id", "houses.dog_id"),), only=("owners",)),
-            "follow() starts at 'dogs', of which nothing is selected",
+            "follow() starts at 'dogs', but no document of it is selected",
             "self.dump_collection('dogs'",
         ),
         (Selection((CollectionQuery("young", {"age": 1}),)), "'young' is a view", "dogs"),
