@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import (
     print_collections,
     print_copied,
@@ -16,7 +17,7 @@ from monarch.commands.console.output import (
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import confirm, yes_option
 from monarch.commands.console.streams import prints_aside
-from monarch.commands.console.text import count, duration, engine_label, printable, shell, size
+from monarch.commands.console.text import count, duration, engine_label, printable, shell, size, timestamp
 from monarch.commands.parsing.arguments import (
     BACKUP,
     ENVIRONMENT,
@@ -78,8 +79,8 @@ def _show_taken(taken: BackupResult, as_json: bool) -> None:
     print_copied(taken.transfer.collections)
     what = f"{summary(taken.transfer.collections)}, compressed to {size(manifest.size)}"
     took = f"in {duration(taken.transfer.seconds)}, by {engine_label(manifest.engine, manifest.versions)}"
-    click.echo(f"Backed up {manifest.environment} as {taken.name}: {what}, {took}.")
-    click.echo(f"It is in {taken.place}. To restore it: monarch restore {shell(taken.name)}:ENVIRONMENT")
+    show(f"Backed up {manifest.environment} as {taken.name}: {what}, {took}.")
+    show(f"It is in {taken.place}. To restore it: monarch restore {shell(taken.name)}:ENVIRONMENT")
 
 
 @click.command("list_backups")
@@ -100,7 +101,7 @@ def list_backups(as_json: bool) -> None:
         print_json([_row(backup) for backup in backups])
         return
     if not backups:
-        click.echo(f"There are no backups in {project.backups.store.place}.")
+        show(f"There are no backups in {project.backups.store.place}.")
         return
     headers: tuple[str, ...] = ("NAME", "ENVIRONMENT", "TAKEN (UTC)", "SIZE", "DOCUMENTS", "STATE")
     rows = [_cells(backup) for backup in backups]
@@ -110,7 +111,7 @@ def list_backups(as_json: bool) -> None:
     print_table(headers, rows, right=(3, 4))
     for backup in backups:
         if backup.why and backup.state is not backup.state.RUNNING:
-            click.echo(f"Note: {printable(backup.name)} is {backup.state.value}: {_advice(backup)}", err=True)
+            note(f"{printable(backup.name)} is {backup.state.value}: {_advice(backup)}")
 
 
 @click.command("show_backup")
@@ -132,9 +133,9 @@ def show_backup(name: str, as_json: bool) -> None:
         print_json({**(_members(manifest) if manifest else {}), **_row(backup), "collections": collections})
         return
     for label, value in _facts(backup, manifest):
-        click.echo(f"{label:<13}{printable(value)}")
+        show(f"{label:<13}{printable(value)}")
     if manifest is not None:
-        click.echo()
+        show()
         print_collections(manifest.collections)
 
 
@@ -156,11 +157,9 @@ def delete_backup(names: tuple[str, ...], yes: bool) -> None:
     for backup in backups:
         of = f"of {backup.environment}, " if backup.environment else ""
         state = "" if backup.restorable else f", {backup.state.value}"
-        click.echo(
-            f"  {backup.archive}: {of}{_time(backup.taken_at)} UTC, {size(backup.bytes)}{state}", err=True
-        )
+        show(f"  {backup.archive}: {of}{_time(backup.taken_at)} UTC, {size(backup.bytes)}{state}", err=True)
     confirm(f"Delete {count(len(backups), 'backup')} from {project.backups.store.place}: are you SURE?", yes)
-    project.delete_backups(*backups, report=lambda backup: click.echo(f"Deleted {backup.archive}."))
+    project.delete_backups(*backups, report=lambda backup: show(f"Deleted {backup.archive}."))
 
 
 def _advice(backup: Backup) -> str:
@@ -185,7 +184,7 @@ def _row(backup: Backup) -> dict[str, Any]:
         "archive": backup.archive,
         "state": backup.state.value,
         "environment": backup.environment,
-        "taken_at": backup.taken_at.isoformat(),
+        "taken_at": timestamp(backup.taken_at),
         "bytes": backup.bytes,
         "documents": backup.documents,
         "query_set": backup.query_set,
@@ -206,8 +205,8 @@ def _cells(backup: Backup) -> tuple[str, ...]:
 
 def _members(manifest: Manifest) -> dict[str, Any]:
     """The members of a manifest, without its collections."""
-    members = {**vars(manifest), "taken_at": manifest.taken_at.isoformat()}
-    members["finished_at"] = manifest.finished_at.isoformat()
+    members = {**vars(manifest), "taken_at": timestamp(manifest.taken_at)}
+    members["finished_at"] = timestamp(manifest.finished_at)
     del members["collections"]
     return members
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_collections, print_copied, print_json, summary
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import breathe, confirm, yes_option
@@ -76,15 +77,15 @@ def _show_plan(plan: CopyPlan, pair: Pair, as_json: bool) -> None:
         )
         return
     if plan.unfinished:
-        click.echo(f"Note: {plan.unfinished}", err=True)
-    click.echo(f"From {pair.source} to {pair.target}, by {engine_label(plan.engine, plan.versions)}:")
+        note(f"{plan.unfinished}")
+    show(f"From {pair.source} to {pair.target}, by {engine_label(plan.engine, plan.versions)}:")
     print_collections(plan.comes)
     replaced = len(plan.goes) - len(dropped)
-    click.echo(f"On {pair.target}, {count(replaced, 'collection')} of the same name would be replaced.")
+    show(f"On {pair.target}, {count(replaced, 'collection')} of the same name would be replaced.")
     if dropped:
-        click.echo("These would be dropped:")
+        show("These would be dropped:")
         print_collections(dropped)
-    click.echo("Nothing was changed.")
+    show("Nothing was changed.")
 
 
 def _show_result(result: TransferResult, pair: Pair, as_json: bool) -> None:
@@ -102,4 +103,4 @@ def _show_result(result: TransferResult, pair: Pair, as_json: bool) -> None:
         return
     print_copied(result.collections)
     took = f"in {duration(result.seconds)}, by {engine_label(result.engine, result.versions)}"
-    click.echo(f"Copied {pair.source} to {pair.target}: {summary(result.collections)} {took}.")
+    show(f"Copied {pair.source} to {pair.target}: {summary(result.collections)} {took}.")

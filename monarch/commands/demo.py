@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from monarch.commands.console.lines import show
+
 
 @click.command("demo")
 @click.argument("folder", default="monarch_demo")
@@ -20,8 +22,8 @@ def demo(folder: str) -> None:
     """
     from monarch.demo import run_demo
 
-    run_demo(folder, lambda line: click.secho(line, bold=line.startswith("$"), fg=_colour(line)))
+    run_demo(folder, _show)
 
 
-def _colour(line: str) -> str | None:
-    return "yellow" if line.startswith("#") else None
+def _show(line: str) -> None:
+    show((line, "yellow") if line.startswith("#") else line, bold=line.startswith("$"))

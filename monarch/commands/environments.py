@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_json, print_table
 from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.questions import breathe, confirm, yes_option
@@ -38,7 +39,7 @@ def list_environments(as_json: bool) -> None:
     )
     for environment in environments:
         if environment.problem:
-            click.echo(f"Note: {environment.problem} {environment.remedy or ''}".rstrip(), err=True)
+            note(f"{environment.problem} {environment.remedy or ''}".rstrip())
 
 
 def _as_json(environment: Environment) -> dict[str, object]:
@@ -93,6 +94,6 @@ def drop_db(environment: str, yes: bool) -> None:
     dropped = project.drop(environment, ProgressLines())
     if dropped.collections:
         what = f"{count(dropped.collections, 'collection')}, {count(dropped.documents, 'document')}"
-        click.echo(f"Dropped {target.db_name} on {environment}: {what}.")
+        show(f"Dropped {target.db_name} on {environment}: {what}.")
     else:
-        click.echo(f"{target.db_name} on {environment} was empty: nothing to drop.")
+        show(f"{target.db_name} on {environment} was empty: nothing to drop.")

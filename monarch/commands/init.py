@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from monarch.commands.console.lines import show
 from monarch.commands.console.questions import confirm, yes_option
 from monarch.commands.parsing.arguments import this_project
 
@@ -25,5 +26,5 @@ def init(yes: bool) -> None:
         confirm("migrations/settings.py already exists. Replace it with a new one?", yes)
     for path in project.init():
         kept = " (your old settings)" if path.suffix == ".old" else ""
-        click.echo(f"Wrote {path.relative_to(project.root)}{kept}")
-    click.echo("Now enter your databases in migrations/settings.py. Then: monarch generate NAME")
+        show(f"Wrote {path.relative_to(project.root)}{kept}")
+    show("Now enter your databases in migrations/settings.py. Then: monarch generate NAME")

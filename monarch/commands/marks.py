@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from monarch.commands.console.lines import show
 from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.questions import breathe, confirm, yes_option
 from monarch.commands.console.text import count, duration
@@ -65,8 +66,8 @@ def mark(
         marked, recorded = _accept(project, environment, migrations)
     for one in marked:
         was = "" if accept_edit else f", was {one.was.value}"
-        click.echo(f"{one.key}: {recorded} on {environment}{was}")
-    click.echo(f"{count(len(marked), 'migration')} {recorded}. Nothing was run.")
+        show(f"{one.key}: {recorded} on {environment}{was}")
+    show(f"{count(len(marked), 'migration')} {recorded}. Nothing was run.")
 
 
 def _mark(
@@ -112,15 +113,15 @@ def unlock(environment: str, yes: bool) -> None:
     project = this_project()
     holder = project.holder(environment)
     if holder is None or holder.expired:
-        click.echo(f"Nobody holds {environment}.")
+        show(f"Nobody holds {environment}.")
         return
-    click.echo(f"{environment} is held by {_description(holder)}.", err=True)
+    show(f"{environment} is held by {_description(holder)}.", err=True)
     breathe(project.environment(environment), "unlock", yes)
     confirm("Take it away from that run: are you SURE?", yes)
     if project.unlock(environment, holder):
-        click.echo(f"Unlocked {environment}. See what was left: monarch list_migrations {environment}")
+        show(f"Unlocked {environment}. See what was left: monarch list_migrations {environment}")
     else:
-        click.echo(f"It has been released meanwhile. Nothing was changed on {environment}.")
+        show(f"It has been released meanwhile. Nothing was changed on {environment}.")
 
 
 def _description(holder: Holder) -> str:

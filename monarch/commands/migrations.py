@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_json, print_table
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import breathe, yes_option
@@ -41,7 +42,7 @@ def generate(name: str) -> None:
     """
     project = this_project()
     path = project.generate(name)
-    click.echo(f"Wrote {path.relative_to(project.root)}")
+    show(f"Wrote {path.relative_to(project.root)}")
 
 
 @click.command("migrate")
@@ -94,9 +95,9 @@ def migrate(
         breathe(project.environment(environment), "migrate", yes)
         story.result = project.migrate(environment, progress=progress, **how)
     for key in story.result.only_in_database:
-        click.echo(f"Note: {environment} has run {key}, which is not in this checkout.", err=True)
+        note(f"{environment} has run {key}, which is not in this checkout.")
     if not as_json:
-        click.echo(_summary(story.result, environment))
+        show(_summary(story.result, environment))
 
 
 def _selection(how: dict[str, Any]) -> dict[str, Any]:
@@ -108,9 +109,9 @@ def _show_plan(steps: tuple[PlannedMigration, ...], environment: str, as_json: b
         print_json([{"key": step.key, "file": step.file.shown_path, "why": step.why.value} for step in steps])
     elif steps:
         print_table(("MIGRATION", "WHY"), [(step.key, step.why.value) for step in steps])
-        click.echo(f"{count(len(steps), 'migration')} would run on {environment}, in this order.")
+        show(f"{count(len(steps), 'migration')} would run on {environment}, in this order.")
     else:
-        click.echo(f"Nothing would run on {environment}.")
+        show(f"Nothing would run on {environment}.")
 
 
 def _summary(result: RunResult, environment: str) -> str:
@@ -146,7 +147,7 @@ def migrate_one(migration: str, environment: str, yes: bool) -> None:
     breathe(project.environment(environment), f"run {migration} on", yes)
     with ProgressBar() as bar:
         done = project.migrate_one(migration, environment, bar)
-    click.echo(f"{done.key} is done on {environment}.")
+    show(f"{done.key} is done on {environment}.")
 
 
 @click.command("rollback")
@@ -167,7 +168,7 @@ def rollback(environment: str, migration: str | None, yes: bool) -> None:
     breathe(project.environment(environment), "roll back a migration on", yes)
     with ProgressBar() as bar:
         done = project.rollback(environment, migration, bar)
-    click.echo(f"{done.key} is rolled back on {environment}, and is New there.")
+    show(f"{done.key} is rolled back on {environment}, and is New there.")
 
 
 @click.command("verify_migration")
@@ -202,14 +203,12 @@ def _show_verified(verified: TrialResult, as_json: bool) -> None:
         print_json({name: getattr(verified, name) for name in names} | {"seconds": verified.first.seconds})
         return
     took, wrote = duration(verified.first.seconds), count(verified.first.documents, "document")
-    click.echo(f"{verified.key} ran in {took}, and wrote {wrote}.")
+    show(f"{verified.key} ran in {took}, and wrote {wrote}.")
     if verified.had_run:
-        click.echo(
-            "Note: it had run there before, so this was not its first run. Test that on an older copy."
-        )
+        show("Note: it had run there before, so this was not its first run. Test that on an older copy.")
     if verified.error is not None:
-        click.echo(f"The second run failed: {verified.error}")
+        show(f"The second run failed: {verified.error}")
     elif verified.changed:
-        click.echo(f"The second run changed {', '.join(verified.changed)}: it is not idempotent.")
+        show(f"The second run changed {', '.join(verified.changed)}: it is not idempotent.")
     else:
-        click.echo("The second run changed nothing: it can be run again.")
+        show("The second run changed nothing: it can be run again.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from monarch.commands.console.lines import show
 from monarch.commands.console.output import print_json, print_table
 from monarch.commands.parsing.arguments import json_option, this_project
 
@@ -23,7 +24,7 @@ def generate_query_set(name: str) -> None:
     """
     project = this_project()
     path = project.generate_query_set(name)
-    click.echo(f"Wrote {path.relative_to(project.root)}")
+    show(f"Wrote {path.relative_to(project.root)}")
 
 
 @click.command("list_query_sets")
@@ -42,7 +43,7 @@ def list_query_sets(as_json: bool) -> None:
     if as_json:
         print_json([{"name": one.name, "file": one.shown_path, "summary": one.summary} for one in query_sets])
     elif not query_sets:
-        click.echo("There are no query sets. Make one: monarch generate_query_set NAME")
+        show("There are no query sets. Make one: monarch generate_query_set NAME")
     else:
         rows = [(one.name, one.shown_path, one.summary) for one in query_sets]
         print_table(("QUERY SET", "FILE", ""), rows)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from monarch.commands.console.lines import show
 from monarch.commands.console.output import print_copied, print_json, summary
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import breathe, confirm, yes_option
@@ -40,7 +41,7 @@ def restore(pair: Pair, engine: str, in_place: bool, as_json: bool, yes: bool) -
     target = project.environment(pair.target)
     backup = project.find_backup(pair.source)
     if pair.source not in (backup.name, backup.archive):
-        click.echo(f"The newest good backup of {pair.source} is {backup.name}.", err=True)
+        show(f"The newest good backup of {pair.source} is {backup.name}.", err=True)
     breathe(target, f"replace {'(in place) ' if in_place else ''}the contents of", yes)
     where = f"{target.db_name} on {pair.target} ({target.server})"
     first = ", dropping all of it first, with no way back" if in_place else ""
@@ -73,4 +74,4 @@ def _show(backup: Backup, restored: TransferResult, environment: str, as_json: b
         return
     print_copied(restored.collections)
     took = f"in {duration(restored.seconds)}, by {engine_label(restored.engine, restored.versions)}"
-    click.echo(f"Restored {backup.name} to {environment}: {summary(restored.collections)} {took}.")
+    show(f"Restored {backup.name} to {environment}: {summary(restored.collections)} {took}.")

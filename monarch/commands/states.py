@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_json, print_table
 from monarch.commands.console.progress_lines import ProgressLines
-from monarch.commands.console.text import count, duration, printable
+from monarch.commands.console.text import count, duration, printable, timestamp
 from monarch.commands.parsing.arguments import ENVIRONMENT, MIGRATION, json_option, this_project
 from monarch.errors import ServerError, UsageError
 
@@ -44,7 +45,7 @@ def list_migrations(environment: str | None, everywhere: bool, as_json: bool) ->
     elif rows:
         print_table(("MIGRATION", "STATE", "PROCESSED AT (UTC)"), [_as_cells(row) for row in rows])
     else:
-        click.echo("No migrations yet. Make one: monarch generate NAME")
+        show("No migrations yet. Make one: monarch generate NAME")
 
 
 def _row_as_json(row: MigrationStatus, entries: tuple[JournalEntry, ...]) -> dict[str, Any]:
@@ -92,7 +93,7 @@ def _show_everywhere(statuses: tuple[EnvironmentStatus, ...], as_json: bool) -> 
         print_table(("MIGRATION", *states), cells)
         for one in statuses:
             if one.error is not None:
-                click.echo(f"Note: {one.environment} could not be read: {one.error}", err=True)
+                note(f"{one.environment} could not be read: {one.error}")
     unreadable = [one.environment for one in statuses if one.error is not None and not one.incomplete]
     if unreadable:
         names = ", ".join(unreadable)
@@ -120,7 +121,7 @@ def check(environment: str, as_json: bool) -> None:
         print_json({**vars(verdict), "exit_code": code})
     else:
         for line in _lines(verdict):
-            click.echo(line)
+            show(line)
     click.get_current_context().exit(code)
 
 
@@ -181,7 +182,7 @@ def history(environment: str, migration: str | None, last: int, as_json: bool) -
     if as_json:
         print_json([_entry_as_json(entry) for entry in entries])
     elif not entries:
-        click.echo(f"The journal of {environment} is empty: monarch has run nothing there.")
+        show(f"The journal of {environment} is empty: monarch has run nothing there.")
     elif migration is None:
         headers = ("STARTED AT (UTC)", "MIGRATION", "ACTION", "OUTCOME", "TOOK", "DOCUMENTS", "BY")
         print_table(headers, [_entry_as_cells(entry) for entry in entries], right=(4, 5))
@@ -210,7 +211,7 @@ def _entry_as_cells(entry: JournalEntry) -> tuple[str, ...]:
 
 def _show_entry(entry: JournalEntry) -> None:
     started, key, what, outcome, took, documents, by = _entry_as_cells(entry)
-    click.secho(f"{started}  {what} of {key}: {outcome}", bold=True)
+    show(f"{started}  {what} of {key}: {outcome}", bold=True)
     shown = {
         "took": took,
         "documents written": documents,
@@ -223,16 +224,16 @@ def _show_entry(entry: JournalEntry) -> None:
     }
     for name, value in shown.items():
         if value:
-            click.echo(f"  {name}: {printable(value)}")
+            show(f"  {name}: {printable(value)}")
     for name, text in (("printed", entry.echoed), ("traceback", entry.traceback)):
         if text:
-            click.echo(f"  {name}:")
+            show(f"  {name}:")
             for line in click.unstyle(text).splitlines():
-                click.echo(f"    {printable(line)}")
+                show(f"    {printable(line)}")
 
 
 def _iso(when: datetime | None) -> str | None:
-    return f"{when.isoformat()}Z" if when else None
+    return timestamp(when) if when else None
 
 
 def _time(when: datetime | None) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from monarch.commands.console.lines import show
 from monarch.commands.console.output import print_json, summary
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.text import count, duration, printable
@@ -46,7 +47,7 @@ def verify_backup(names: tuple[str, ...], all_of_them: bool, as_json: bool) -> N
         place = project.backups.store.place
         raise MonarchError(f"There are no backups in {place}.", "Check BACKUPS in migrations/settings.py.")
     if not as_json and all_of_them:
-        click.echo(f"{count(len(verified), 'backup')}, all of them good.")
+        show(f"{count(len(verified), 'backup')}, all of them good.")
 
 
 def _show(bar: ProgressBar, as_json: bool, verified: VerifiedBackup) -> None:
@@ -56,10 +57,10 @@ def _show(bar: ProgressBar, as_json: bool, verified: VerifiedBackup) -> None:
     name = printable(verified.backup.name)
     if verified.good:
         contents = f"{summary(verified.collections)}, read in {duration(verified.seconds)}"
-        click.echo(f"{click.style('good', fg='green')} {name}: {contents}")
+        show(("good", "green"), f" {name}: {contents}")
         return
     verdict, colour = ("unread", "yellow") if verified.good is None else ("BROKEN", "red")
-    click.echo(f"{click.style(verdict, fg=colour)} {name}: {printable(verified.why or '')}")
+    show((verdict, colour), f" {name}: {verified.why or ''}")
 
 
 def _as_json(verified: VerifiedBackup) -> dict[str, Any]:

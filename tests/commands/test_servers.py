@@ -103,7 +103,7 @@ def test_an_unescaped_character_in_a_uri_shows_no_piece_of_it(project: Folder, c
     assert project.server is not None
     uri = f"mongodb://me:hush{character}secret@{project.server.host}/a"
     project.settings(dev={"uri": uri})
-    for command in (["list_environments"], ["migrate", "dev"], ["migrate", "dev", "--traceback"]):
+    for command in (["check", "dev"], ["migrate", "dev"], ["migrate", "dev", "--traceback"]):
         ran = project.monarch(*command)
         assert ran.code == 2
         assert "its 'uri' cannot be read" in ran.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,10 +12,12 @@ from typing import Any
 import click
 
 from monarch.commands.console.streams import settle_stdout
-from monarch.commands.console.terminal import colour
+from monarch.commands.console.terminal import colour, columns
 from monarch.errors import MonarchError
 
 _INTERRUPTED = 130
+# A command in backquotes, or after a colon at the end of a hint, or a word.
+_UNBROKEN = re.compile(r"`[^`]*`\S*|(?<=: )monarch .*$|\S+")
 # Of the process, not of click's context: when an error is reported, the context is gone.
 _show_traceback = False
 
@@ -63,13 +66,17 @@ def _report(error: BaseException, message: str, hint: str | None, code: int) -> 
 
     try:
         if _show_traceback:
+            from monarch.commands.console.lines import show_block
             from monarch.system.tracebacks import format_traceback
 
-            click.echo(format_traceback(error), err=True, nl=False)
+            show_block(format_traceback(error), err=True)
+        if code == _INTERRUPTED and sys.stderr.isatty():
+            click.echo(err=True)  # the terminal has echoed ^C
         for label, shade, text in (("Error:", "red", message), ("Hint:", "cyan", hint)):
             if text:
-                line = f"{click.style(label, fg=shade, bold=True)} {_one_line(redact(text))}"
-                click.echo(line, err=True, color=colour())
+                first, *rest = _lines(f"{label} {_one_line(redact(text))}")
+                label = click.style(label, fg=shade, bold=True) + first[len(label) :]
+                click.echo("\n".join([label, *rest]), err=True, color=colour())
     except (OSError, KeyboardInterrupt):
         pass  # nobody reads it any more; the exit code remains
     return code
@@ -77,11 +84,25 @@ def _report(error: BaseException, message: str, hint: str | None, code: int) -> 
 
 def _one_line(text: str) -> str:
     """``text`` as one line that every terminal can show, without control characters."""
-    from monarch.commands.console.text import printable
+    from monarch.commands.console.lines import harmless
 
-    line = printable(" ".join(text.split()))
+    line = harmless(" ".join(text.split()))
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     return line.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _lines(text: str) -> list[str]:
+    """``text`` in lines that fit into the terminal, none of which ends inside a word or a command."""
+    if not sys.stderr.isatty():
+        return [text]
+    lines = [""]
+    for piece in _UNBROKEN.findall(text):
+        longer = f"{lines[-1]} {piece}".lstrip()
+        if lines[-1] and len(longer) > columns(sys.stderr):
+            lines.append(piece)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def _name_running_threads() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from monarch.commands.console.lines import as_json, show
 from monarch.commands.console.terminal import columns
 from monarch.commands.console.text import count, duration, printable, shorten, size, width
 
@@ -28,16 +29,14 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right:
     if sys.stdout.isatty() and sum(widths) + 2 * len(widths) - 2 > columns():
         _print_blocks(headers, rows)
         return
-    click.secho(_line(headers, widths, right), bold=True)
+    show(_line(headers, widths, right), bold=True)
     for row in rows:
-        click.echo(_line(row, widths, right))
+        show(_line(row, widths, right))
 
 
 def print_json(value: Any) -> None:
-    """Print ``value`` for programs. Times are ISO 8601 in UTC."""
-    import json
-
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print ``value`` for programs."""
+    click.echo(as_json(value))
 
 
 def print_collections(collections: Sequence[CollectionSummary], seconds: Sequence[str] | None = None) -> None:
@@ -84,6 +83,6 @@ def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> 
 def _print_blocks(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     label = max(map(len, headers))
     for row in rows:
-        click.secho(row[0], bold=True)
+        show(row[0], bold=True)
         for header, cell in list(zip(headers, row, strict=True))[1:]:
-            click.echo(f"  {header.lower().ljust(label)}  {cell}")
+            show(f"  {header.lower().ljust(label)}  {cell}")

@@ -8,8 +8,9 @@ from types import TracebackType
 
 import click
 
+from monarch.commands.console.lines import harmless, show
 from monarch.commands.console.progress_lines import ProgressLines
-from monarch.commands.console.terminal import columns
+from monarch.commands.console.terminal import columns, is_dumb
 from monarch.commands.console.text import duration, size
 
 _REDRAW_EVERY = 0.1
@@ -24,7 +25,7 @@ class ProgressBar(ProgressLines):
     """Progress in a terminal: documents, bytes, speed and time left, as wide as the terminal."""
 
     def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
+        self._shown = sys.stderr.isatty() and not is_dumb()
         self._phase = ""
         self._documents = self._bytes = 0
         self._all_documents = self._all_bytes = 0
@@ -73,7 +74,7 @@ class ProgressBar(ProgressLines):
         elif not self._shown and now - self._printed_at >= _PRINT_EVERY:
             self._printed_at = now
             text = f"{self._documents:,} documents, {size(self._bytes)} of {size(self._total())}"
-            click.echo(f"{self._phase.capitalize()}: {text} …", err=True)
+            show(f"{self._phase.capitalize()}: {text} …", err=True)
 
     def scanned(self, collection: str, documents: int, total: int) -> None:
         now = time.monotonic()
@@ -86,7 +87,7 @@ class ProgressBar(ProgressLines):
             self._write(line([bar, text], columns() - 1))
         elif not self._shown and now - self._printed_at >= _PRINT_EVERY:
             self._printed_at = now
-            click.echo(f"{text} …", err=True)
+            show(f"{text} …", err=True)
 
     def started(self, key: str) -> None:
         self.clear()
@@ -134,6 +135,7 @@ class ProgressBar(ProgressLines):
             click.echo("\r", nl=False, err=True)
 
     def _write(self, text: str) -> None:
+        text = harmless(text)
         # Overwrite the old text with spaces: a simple terminal may know no other way to clear a line.
         click.echo(f"\r{text.ljust(len(self._drawn))}", nl=False, err=True)
         self._drawn = text

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import click
-
+from monarch.commands.console.lines import Piece, note, show
 from monarch.commands.console.text import count, duration
 from monarch.errors import MonarchError
 from monarch.progress import Progress
@@ -17,13 +16,13 @@ class ProgressLines(Progress):
     """
 
     def waiting(self, why: str) -> None:
-        click.echo(f"Waiting: {why} …", err=True)
+        show(f"Waiting: {why} …", err=True)
 
     def recovered(self, what: str) -> None:
-        click.echo(f"Note: {what}.", err=True)
+        note(f"{what}.")
 
     def message(self, what: str) -> None:
-        click.echo(f"Note: {what}.", err=True)
+        note(f"{what}.")
 
     def backed_up(self, name: str) -> None:
         self.message(f"backed up as {name}, and verified")
@@ -35,15 +34,15 @@ class ProgressLines(Progress):
         self._print(f"{count(len(keys), 'migration')} to run on {environment}:")
 
     def started(self, key: str) -> None:
-        self._print(f"{click.style('->', fg='cyan')} {key}")
+        self._print(("->", "cyan"), f" {key}")
 
     def finished(self, key: str, seconds: float, documents: int, echoed: str) -> None:
         wrote = f", {count(documents, 'document')} written" if documents else ""
-        self._print(f"   {click.style('done', fg='green')} in {duration(seconds)}{wrote}")
+        self._print("   ", ("done", "green"), f" in {duration(seconds)}{wrote}")
 
-    def _print(self, line: str) -> None:
+    def _print(self, *pieces: Piece) -> None:
         try:
-            click.echo(line)
+            show(*pieces)
         except OSError as error:
             raise output_lost(error) from error
 

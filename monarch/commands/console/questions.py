@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from monarch.commands.console.lines import harmless, show
 from monarch.errors import Declined, RunInterrupted, UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def breathe(environment: Environment, what: str, yes: bool) -> None:
 
     first, second = random.randint(1, 9), random.randint(1, 9)
     where = f"{environment.db_name} on {environment.name} ({environment.server})"
-    click.echo(f"Careful: you are about to {what} {where}, and {why}.", err=True)
+    show(f"Careful: you are about to {what} {where}, and {why}.", err=True)
     answer = _ask(lambda: click.prompt(f"Breath-o-lizer: what is {first} + {second}", err=True))
     if str(answer).strip() != str(first + second):
         raise Declined(f"That is not {first} + {second}. Nothing was changed.", "Have a coffee, come back.")
@@ -57,7 +58,7 @@ def confirm(question: str, yes: bool) -> None:
     if yes:
         return
     _require_terminal(f"This needs a confirmation: {question}")
-    if not _ask(lambda: click.confirm(question, err=True)):
+    if not _ask(lambda: click.confirm(harmless(question), err=True)):
         raise Declined("Nothing was changed.")
 
 
@@ -65,7 +66,7 @@ def _ask(question: Callable[[], Any]) -> Any:
     try:
         return question()
     except click.Abort:
-        click.echo(err=True)
+        show(err=True)
         raise RunInterrupted("Interrupted. Nothing was changed.") from None
 
 

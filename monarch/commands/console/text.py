@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 
 def count(number: int, noun: str) -> str:
     """``1 migration``, ``2 migrations``."""
@@ -62,3 +64,10 @@ def shorten(text: str, most: int) -> str:
     if len(text) <= most:
         return text
     return f"{text[: most // 2]}…{text[-(most - most // 2 - 1) :]}"
+
+
+def timestamp(when: datetime) -> str:
+    """``when`` as RFC 3339 in UTC, with milliseconds if it has a part of a second: 2026-11-28T05:00:00Z."""
+    if when.tzinfo is not None:
+        when = when.astimezone(UTC).replace(tzinfo=None)
+    return f"{when.isoformat(timespec='milliseconds' if when.microsecond else 'seconds')}Z"

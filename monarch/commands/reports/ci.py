@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from monarch.commands.console.lines import harmless, note
 from monarch.commands.console.text import duration
 from monarch.commands.reports.story import Story
 
@@ -18,18 +19,18 @@ def annotate(story: Story) -> None:
         path = path and _in_repository(story.folder / path, path)
         if os.environ.get("GITHUB_ACTIONS"):  # "Workflow commands for GitHub Actions", also of Gitea
             where = f" file={path}{f',line={line}' if line else ''}" if path else ""
-            message = story.error.replace("%", "%25")
+            message = harmless(story.error).replace("%", "%25")
             click.echo(f"::error{where}::{message}", err=True)
         elif os.environ.get("TF_BUILD"):  # Azure Pipelines, "Logging commands"
             where = f"sourcepath={path};{f'linenumber={line};' if line else ''}" if path else ""
-            click.echo(f"##vso[task.logissue type=error;{where}]{story.error}", err=True)
+            click.echo(f"##vso[task.logissue type=error;{where}]{harmless(story.error)}", err=True)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
         try:
             with Path(summary).open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(_summary(story))
         except OSError as error:
-            click.echo(f"Note: the step summary cannot be written: {error.strerror}.", err=True)
+            note(f"the step summary cannot be written: {error.strerror}.")
 
 
 def _in_repository(path: Path, shown: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 import click
 
+from monarch.commands.console.lines import as_json, note
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.progress_lines import output_lost
 from monarch.commands.console.streams import own_stdout
@@ -113,11 +114,8 @@ class Events(Progress):
 
         :raises MonarchError: if nobody reads it, so that the run stops between two migrations.
         """
-        import json
-
         try:
-            # ASCII, which every terminal and every pipe can take.
-            click.echo(json.dumps({"event": event, **what}), file=self._out)
+            click.echo(as_json({"event": event, **what}, indent=None), file=self._out)
         except OSError as error:
             raise output_lost(error) from error
 
@@ -176,6 +174,6 @@ def _finish_junit(path: Path, story: Story) -> None:
     except OSError as error:
         text = f"{path.name} cannot be written: {error.strerror}."
         if story.error is not None:  # the more important error
-            click.echo(f"Note: {text}", err=True)
+            note(text)
             return
         raise MonarchError(text, "All migrations are done and recorded.") from error

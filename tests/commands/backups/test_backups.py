@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from monarch.commands.console.text import timestamp
 from tests.commands.console.test_questions import end
 from tests.commands.parsing.test_completion import complete
 from tests.support.runs.shell import Folder
@@ -178,7 +179,7 @@ def test_json_and_what_the_manifest_says(two: Two, kept: Path) -> None:
         "archive": f"{name}.dmp.zst",
         "state": "good",
         "environment": "production",
-        "taken_at": written["taken_at"],
+        "taken_at": timestamp(datetime.fromisoformat(written["taken_at"])),
         "bytes": written["size"],
         "documents": DOCUMENTS + 1,
         "query_set": None,

@@ -56,7 +56,7 @@ def test_it_is_listed(two: Two, kept: Path) -> None:
             "archive": NAME,
             "state": "legacy",
             "environment": None,
-            "taken_at": "2014-05-29T00:38:00+00:00",
+            "taken_at": "2014-05-29T00:38:00Z",
             "bytes": size,
             "documents": None,
             "query_set": None,

@@ -250,7 +250,7 @@ def test_an_upgrade_reads_the_history_of_the_original(project: Folder) -> None:
     project.database.mongo_migration_history.insert_many(before)
     listed = project.monarch("list_migrations", "dev", "--json").json
     assert [row["state"] for row in listed] == ["Completed", "Failed", "New"]
-    assert listed[0]["processed_at"] == "2014-05-29T00:38:01.123000Z"
+    assert listed[0]["processed_at"] == "2014-05-29T00:38:01.123Z"
     assert list(project.database.mongo_migration_history.find()) == before
     assert project.monarch("migrate", "dev").code == 1
     assert project.monarch("migrate", "dev", "--retry").code == 0

@@ -91,13 +91,13 @@ class Folder:
             text=True,
         )
 
-    def terminal(self, *arguments: str, columns: int = 100) -> pexpect.spawn[str]:
-        """Run a command in a terminal that is ``columns`` wide."""
+    def terminal(self, *arguments: str, columns: int = 100, term: str = "xterm") -> pexpect.spawn[str]:
+        """Run a command in a terminal of the type ``term`` that is ``columns`` wide."""
         return pexpect.spawn(
             MONARCH[0],
             [*MONARCH[1:], *arguments],
             cwd=str(self.path),
-            env={**self._environ(), "TERM": "xterm"},
+            env={**self._environ(), "TERM": term},
             encoding="utf-8",
             timeout=120,
             dimensions=(24, columns),

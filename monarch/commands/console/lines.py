@@ -1,0 +1,63 @@
+"""The one place that prints text: a line at a time, in which nothing controls a terminal or a CI system.
+
+Names and messages come from databases, buckets and files, which are a stranger's.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import IO, Any
+
+import click
+
+from monarch.commands.console.terminal import colour
+from monarch.commands.console.text import printable
+
+# What CI systems execute: Azure's and TeamCity's commands anywhere in a line, GitHub's at its beginning.
+_ANYWHERE = re.compile(r"##(?=[A-Za-z]*\[)")
+_AT_THE_BEGINNING = re.compile(r"^(\s*):(?=:)")
+# A piece of a line: a text, or a text and its colour.
+Piece = str | tuple[str, str]
+
+
+def harmless(text: str) -> str:
+    """Return ``text`` with its control characters escaped, as one line that no CI system executes."""
+    return _AT_THE_BEGINNING.sub(r"\1: ", _ANYWHERE.sub("# #", printable(text)))
+
+
+def show(*pieces: Piece, err: bool = False, bold: bool = False, file: IO[Any] | None = None) -> None:
+    """Print ``pieces`` as one line on stdout, or on stderr with ``err``."""
+    texts = [(piece, None) if isinstance(piece, str) else piece for piece in pieces]
+    whole = "".join(text for text, _ in texts)
+    if harmless(whole) != whole:  # a command may consist of two pieces
+        texts = [(harmless(whole), None)]
+    line = "".join(click.style(text, fg=shade, bold=bold) if shade or bold else text for text, shade in texts)
+    click.echo(line, err=err, file=file, color=colour())
+
+
+def note(text: str) -> None:
+    """Print a note on stderr."""
+    show(f"Note: {text}", err=True)
+
+
+def show_block(text: str, *, err: bool = False) -> None:
+    """Print the lines of ``text``, each as `show` does."""
+    for line in text.splitlines():
+        show(line, err=err)
+
+
+def as_json(value: Any, *, indent: int | None = 2) -> str:
+    """Return ``value`` as JSON whose text is harmless too: a program reads the same from it.
+
+    Times in it are RFC 3339 in UTC, as `monarch.commands.console.text.timestamp` writes them.
+    """
+    import json
+
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    text = "".join(c if c == "\n" or c.isprintable() else _escaped(c) for c in text)
+    return _ANYWHERE.sub(lambda _: "#\\u0023", text)
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
