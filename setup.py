@@ -36,6 +36,7 @@ TYPES = [
     *DOCS,
     *COVERAGE,
     "boto3-stubs[s3]",
+    "types-psutil",
     "mypy>=1.13",
     "rich",
     "types-jsonschema",
@@ -71,6 +72,8 @@ setup(
         "click>=8.1.7",
         "fastcrc>=0.3.2",
         "isal>=1.6",
+        # Knows on every system when a process began: whether the holder of a lease is alive.
+        "psutil>=5.9",
         "pymongo>=4.9.1",
     ],
     extras_require={

@@ -11,6 +11,8 @@ from typing import Any
 
 from monarch.version import __version__
 
+_PROC = Path("/proc")  # Linux has it; macOS, the BSDs and Windows have not
+
 
 def identity() -> dict[str, Any]:
     """Describe the running process: host, user, pid, when it started, and the version of monarch."""
@@ -37,46 +39,86 @@ def describe(recorded: Mapping[str, Any]) -> str:
 
 
 def is_local(recorded: Mapping[str, Any]) -> bool:
-    """Whether a recorded process ran on this machine, in this container, so that `is_alive` can tell."""
+    """Whether a recorded process certainly ran on this machine and in this container.
+
+    Only then can `is_alive` tell. A host name and a pid do not show it: machines share names, and containers
+    share both.
+    """
     same = recorded.get("host") == socket.gethostname() and isinstance(recorded.get("pid"), int)
-    return same and recorded.get("pid_space") in (None, _pid_space())
+    return same and recorded.get("pid_space") is not None and recorded["pid_space"] == _pid_space()
 
 
 def is_alive(recorded: Mapping[str, Any]) -> bool:
-    """Whether a recorded process is running on this machine. False for a process of another machine."""
+    """Whether a recorded process is running on this machine. False for one that is not `is_local`."""
     pid = recorded.get("pid")
-    if not is_local(recorded) or not isinstance(pid, int):
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    except OverflowError:  # no process has such a number
+    if not is_local(recorded) or not isinstance(pid, int) or not _exists(pid):
         return False
     began = _began(pid)
     # Pids are reused. A process that began at another time is another process.
     return began is None or recorded.get("pid_began") in (None, began)
 
 
-def _began(pid: int) -> int | None:
-    """Return when a process began, in clock ticks since boot (field 22 of Linux's proc_pid_stat(5)).
+def _exists(pid: int) -> bool:
+    if os.name == "nt":  # there os.kill would end it
+        psutil = _psutil()
+        return psutil is None or bool(psutil.pid_exists(pid))
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    except OverflowError:  # no process has such a number
+        return False
+    return True
 
+
+def _began(pid: int) -> int | None:
+    """Return when a process began; only comparable with other values from this boot of this machine.
+
+    On Linux these are clock ticks since boot (field 22 of proc_pid_stat(5)), elsewhere milliseconds.
     None if the system does not tell; 0 for a process that has ended and was not reaped yet.
     """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = (_PROC / str(pid) / "stat").read_text()
     except OSError:
-        return None
+        return _began_without_proc(pid)
     fields = stat.rpartition(")")[2].split()
     return 0 if fields[0] in "ZX" else int(fields[19])
 
 
-def _pid_space() -> str | None:
-    """Return an id of this boot and this container, within which pids are comparable."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
+def _began_without_proc(pid: int) -> int | None:
+    psutil = _psutil()
+    if psutil is None:
         return None
+    try:
+        process = psutil.Process(pid)
+        return 0 if process.status() == psutil.STATUS_ZOMBIE else round(process.create_time() * 1000)
+    except psutil.ZombieProcess:
+        return 0
+    except (psutil.Error, OSError):
+        return None
+
+
+def _pid_space() -> str | None:
+    """Return an id of this boot and this container, within which pids are comparable; None if unknown."""
+    try:
+        boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {(_PROC / 'self/ns/pid').readlink()}"
+    except OSError:
+        pass
+    psutil = _psutil()
+    try:
+        # Another machine of this name did not start in the same second.
+        return None if psutil is None else f"boot {psutil.boot_time():.0f}"
+    except (psutil.Error, OSError, RuntimeError):
+        return None
+
+
+def _psutil() -> Any:
+    """Return psutil, which knows other systems than Linux; None if it is missing or does not work here."""
+    try:
+        import psutil
+    except ImportError:
+        return None
+    return psutil

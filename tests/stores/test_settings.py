@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from monarch.errors import SettingsError
-from monarch.stores import parse_store
+from monarch.stores import open_store, parse_store
 from monarch.stores.local.settings import LocalSettings
 from monarch.stores.s3.settings import ObjectLock, S3Settings
 from monarch.system.secrets import Secret
@@ -143,3 +144,43 @@ def test_what_is_wrong_is_an_error(settings: dict[str, Any], message: str, hint:
     assert message in raised.value.message
     assert hint in (raised.value.hint or "")
     assert "hush" not in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("folder", "message", "hint"),
+    [
+        ("s3://bucket/app/db", "(s3:…)", "{'S3': {'bucket_name': 'bucket', 'prefix': 'app/db'}}"),
+        ("S3://bucket", "(s3:…)", "{'S3': {'bucket_name': 'bucket'}}"),
+        ("s3:bucket/app", "(s3:…)", "{'S3': {'bucket_name': 'bucket', 'prefix': 'app'}}"),
+        ("file:///var/backups", "(file:…)", "'backup_dir': '/var/backups'"),
+        ("file:/var/backups", "(file:…)", "'backup_dir': '/var/backups'"),
+        ("file://localhost/var/b", "(file:…)", "'backup_dir': '/var/b'"),
+        ("gs://bucket", "(gs:…)", "the store 'S3'"),
+        ("https://me:hush@minio/bucket", "(https:…)", "'endpoint_url'"),
+        ("$HOME/backups", "the variable $HOME", "Use '~'"),
+        ("${BACKUPS}/app", "the variable ${BACKUPS}", "os.environ['BACKUPS']"),
+        ("/data/$APP/b", "the variable $APP", "os.environ['APP']"),
+        ("%APPDATA%\\b", "the variable %APPDATA%", "os.environ['APPDATA']"),
+        ("backups\n", "a newline", "Remove it"),
+        ("a\0b", "a newline or a similar", "Remove it"),
+    ],
+)
+def test_what_is_no_folder_is_not_created_as_one(folder: str, message: str, hint: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_store({"LOCAL": {"backup_dir": folder}})
+    assert message in caught.value.message
+    assert hint in (caught.value.hint or "")
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("folder", ["C:\\backups", "d:/backups", "\\\\server\\share"])
+def test_a_path_of_windows_is_refused_on_other_systems(folder: str, tmp_path: Path) -> None:
+    settings = parse_store({"LOCAL": {"backup_dir": folder}})
+    with pytest.raises(SettingsError, match="is a path of Windows"):
+        open_store(settings, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("folder", ["b", "~/b", "/a b/c", "./a:b", "cost$", "100%", "a%b"])
+def test_other_folders_are_taken_as_they_are(folder: str) -> None:
+    assert parse_store({"LOCAL": {"backup_dir": folder}}) == LocalSettings(folder)

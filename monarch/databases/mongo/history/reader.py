@@ -39,8 +39,8 @@ _STORED = frozenset(state.value for state in STRONGEST)
 _COMPLETED = MigrationState.COMPLETED.value
 # A newer monarch may write other words.
 _ACTIONS = {action.value: action for action in Action}
-# One answer for all of ten thousand migrations.
-_BATCH = 100_000
+# One answer for all of ten thousand migrations. A server before 6.0 sorts on disk only if it is asked to.
+_READING: Mapping[str, Any] = {"batchSize": 100_000, "allowDiskUse": True}
 
 
 @dataclass
@@ -119,7 +119,7 @@ class MongoHistoryReader(HistoryReader):
         for pipeline in (EVERYTHING, [*EVERYTHING, LAST_ATTEMPTS]):
             found = _Found()
             with explained(self._environment):
-                for document in self._history.aggregate(pipeline, batchSize=_BATCH):
+                for document in self._history.aggregate(pipeline, **_READING):
                     self._add(document, found)
             if found.resolve():
                 break
@@ -151,7 +151,7 @@ class MongoHistoryReader(HistoryReader):
             {"$group": {"_id": "$key", "checksum": {"$last": "$checksum"}}},
         ]
         with explained(self._environment):
-            rows = self._journal.aggregate(pipeline, batchSize=_BATCH)
+            rows = self._journal.aggregate(pipeline, **_READING)
             return {str(row["_id"]): row["checksum"] for row in rows}
 
     def entries(self, key: str | None = None, *, last: int | None = None) -> tuple[JournalEntry, ...]:

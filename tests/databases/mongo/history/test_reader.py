@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pymongo import monitoring
 
 from tests.support.runs.shell import Folder
+from tests.support.servers.mongod import Server
 
 
 class Commands(monitoring.CommandListener):
@@ -49,3 +51,34 @@ def test_nothing_pending_is_one_query(project: Folder, completed: int, sent: lis
     sent.clear()
     assert Project(Path(project.path)).migrate("dev").done == ()
     assert [name for name in sent if name not in ("saslContinue", "endSessions")] == ["aggregate"]
+
+
+@pytest.fixture
+def little_memory(server: Server) -> Iterator[None]:
+    """A server that sorts a little in memory, and more on disk only on request, as one before 6.0 does."""
+    little = {"allowDiskUseByDefault": False, "internalQueryMaxBlockingSortMemoryUsageBytes": 100_000}
+    with server.client() as client:
+        before = {name: client.admin.command({"getParameter": 1, name: 1})[name] for name in little}
+        client.admin.command({"setParameter": 1, **little})
+        try:
+            yield
+        finally:
+            client.admin.command({"setParameter": 1, **before})
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_a_history_too_long_for_the_memory_of_the_server_is_read(project: Folder) -> None:
+    keys = [project.migration(f"m{number}", "raise ValueError") for number in range(3)]
+    attempt = {"action": "run", "outcome": "Failed", "error": "x" * 500, "checksum": "0" * 64}
+    now = datetime.now(UTC)
+    project.database.mongo_migration_journal.insert_many(
+        {**attempt, "key": keys[number % 3], "started_at": now + timedelta(seconds=number)}
+        for number in range(1_000)
+    )
+    project.database.mongo_migration_history.insert_many(
+        {"key": key, "state": "Failed", "processed_at": now} for key in keys
+    )
+    for command in (["list_migrations", "dev"], ["check", "dev"], ["history", "dev"]):
+        ran = project.inside(*command)
+        assert "memory limit" not in ran.said
+        assert ran.code in (0, 6), ran.said
