@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-_COMMIT = re.compile(r"[0-9a-f]{40,64}")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+# git-check-ref-format(1)
+_REFERENCE = re.compile(r"refs(/[^/\x00-\x20\x7f~^:?*\[\\]+)+")
+_LARGEST = 64 << 20  # bytes; packed-refs of a million branches has as many
 
 
 @dataclass(frozen=True)
@@ -50,32 +54,63 @@ def _find_job(variables: Mapping[str, str]) -> tuple[str | None, str | None]:
 
 
 def _find_commit(root: Path) -> str | None:
-    """Return the commit that is checked out at ``root`` or above. The layout is gitrepository-layout(5)."""
+    """Return the commit that is checked out at ``root`` or above. The layout is gitrepository-layout(5).
+
+    As git does, this ignores a repository of another user: in a shared folder anybody can make one.
+    """
     for folder in (root, *root.parents):
         git = folder / ".git"
         try:
-            if git.is_file():  # a worktree or a submodule
-                git = folder / git.read_text().removeprefix("gitdir:").strip()
-            if git.is_dir():
-                return _read_head(git)
+            if stat.S_ISREG(git.lstat().st_mode):  # a worktree or a submodule
+                git = folder / _read(git).removeprefix("gitdir:").strip()
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError):
+            return None
+        try:
+            return _read_head(git) if _is_own(git.lstat()) and _is_own(git.stat()) else None
         except (OSError, ValueError):
             return None
     return None
 
 
 def _read_head(git: Path) -> str | None:
-    head = (git / "HEAD").read_text().strip()
+    head = _read(git / "HEAD").strip()
     if not head.startswith("ref:"):
-        return head if _COMMIT.fullmatch(head) else None
+        return _commit(head)
     name = head.removeprefix("ref:").strip()
+    if not _REFERENCE.fullmatch(name) or ".." in name:
+        return None
     common = git
-    if (git / "commondir").exists():
-        common = git / (git / "commondir").read_text().strip()
+    if os.path.lexists(git / "commondir"):
+        common = git / _read(git / "commondir").strip()
     for place in (git, common):
-        if (place / name).is_file():
-            return (place / name).read_text().strip()
-    for line in (common / "packed-refs").read_text().splitlines():
+        if os.path.lexists(place / name):
+            return _commit(_read(place / name).strip())
+    for line in _read(common / "packed-refs").splitlines():
         commit, _, packed = line.partition(" ")
         if packed == name:
-            return commit
+            return _commit(commit)
     return None
+
+
+def _commit(text: str) -> str | None:
+    return text if _COMMIT.fullmatch(text) else None
+
+
+def _read(path: Path) -> str:
+    """Return the text of a regular file of this user. A link is not followed, and a pipe does not hang.
+
+    :raises OSError: if it is something else, or cannot be read.
+    """
+    # Windows has neither of these flags.
+    careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with os.fdopen(os.open(path, os.O_RDONLY | careful), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode) or not _is_own(found):
+            raise PermissionError(f"{path} is not a regular file of this user")
+        return file.read(_LARGEST).decode("utf-8", "surrogateescape")
+
+
+def _is_own(found: os.stat_result) -> bool:
+    return not hasattr(os, "getuid") or found.st_uid == os.getuid()

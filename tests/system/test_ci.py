@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -50,6 +51,66 @@ def test_what_is_no_repository_or_a_broken_one_has_no_commit(tmp_path: Path) -> 
         if head is not None:
             (folder / ".git" / "HEAD").write_text(head)
         assert find_origin(folder, {}) == UNKNOWN_ORIGIN
+
+
+SECRET = "password=hush"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "ref: ../secret",
+        "ref: refs/../../secret",
+        "ref: refs/heads/../../../secret",
+        "ref: /etc/passwd",
+        "ref: secret",
+        "ref: refs/heads/leak",
+        "ref: refs/heads/pipe",
+        "ref: refs/heads/link",
+        SECRET,
+        "a" * 41,
+    ],
+)
+def test_what_is_no_commit_is_never_taken_for_one(tmp_path: Path, head: str) -> None:
+    git = tmp_path / ".git"
+    (git / "refs" / "heads").mkdir(parents=True)
+    (tmp_path / "secret").write_text(SECRET)
+    (git / "secret").write_text(SECRET)
+    (git / "HEAD").write_text(head)
+    (git / "refs" / "heads" / "leak").write_text(SECRET)
+    (git / "refs" / "heads" / "link").symlink_to(tmp_path / "secret")
+    os.mkfifo(git / "refs" / "heads" / "pipe")
+    (git / "packed-refs").write_text(f"{SECRET} refs/heads/gone\n")
+    assert find_origin(tmp_path, {}) == UNKNOWN_ORIGIN
+    (git / "HEAD").write_text("ref: refs/heads/gone")
+    assert find_origin(tmp_path, {}) == UNKNOWN_ORIGIN
+
+
+@pytest.mark.parametrize("name", [".git", "HEAD", "commondir", "packed-refs"])
+@pytest.mark.parametrize("kind", ["pipe", "loop", "folder"])
+def test_what_is_no_regular_file_neither_hangs_nor_fails(
+    repository: Path, tmp_path: Path, name: str, kind: str
+) -> None:
+    git(repository, "pack-refs", "--all")
+    path = tmp_path / name if name == ".git" else tmp_path / ".git" / name
+    if path.exists():
+        path.rename(tmp_path / "away")
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "loop":
+        path.symlink_to(path)
+    else:
+        path.mkdir()
+    assert find_origin(repository, {}) == UNKNOWN_ORIGIN
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files to another user")
+@pytest.mark.parametrize("name", [".git", ".git/HEAD", ".git/refs/heads/main"])
+def test_a_repository_of_another_user_is_not_believed(repository: Path, tmp_path: Path, name: str) -> None:
+    git(repository, "branch", "-M", "main")
+    assert find_origin(repository, {}).commit
+    os.chown(tmp_path / name, 12345, -1)
+    assert find_origin(repository, {}) == UNKNOWN_ORIGIN
 
 
 @pytest.mark.parametrize(
