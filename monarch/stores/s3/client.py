@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, cast
 
 from monarch.errors import StoreError
-from monarch.stores.s3.errors import explain
+from monarch.stores.s3.errors import explain, refuse_redirects
 
 if TYPE_CHECKING:
     from monarch.stores.s3.settings import S3Settings
@@ -43,7 +43,14 @@ def make_client(settings: S3Settings, patience: float) -> Any:
         )
         if settings.role_arn:
             session = _in_role(session, settings.role_arn)
-        return session.client("s3", endpoint_url=settings.endpoint_url, config=_config(settings, patience))
+        client = session.client(
+            "s3",
+            endpoint_url=settings.endpoint_url,
+            verify=settings.ca_bundle,
+            config=_config(settings, patience),
+        )
+        client.meta.events.register_first("needs-retry.s3", refuse_redirects)
+        return client
     except (BotoCoreError, ValueError) as error:
         raise explain(error, settings, "create_client", None) from error
 
@@ -59,7 +66,7 @@ def _config(settings: S3Settings, patience: float) -> Any:
             "total_max_attempts": _ATTEMPTS if patience > HASTE_SECONDS else _HASTY_ATTEMPTS,
         },
         max_pool_connections=max(MOST_AT_ONCE, settings.max_concurrency),
-        s3=cast(Any, {"addressing_style": settings.addressing_style}),
+        s3=cast(Any, {"addressing_style": settings.addressing}),
         # Not every server knows the newer checksums; Content-MD5, which all know, is sent instead.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",

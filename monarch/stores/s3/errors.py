@@ -80,6 +80,11 @@ _WRONG_REGION = (
     *("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"),
     *("TemporaryRedirect", "301", "307"),
 )
+_BAD_CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED|hostname '.*' doesn't match")
+_REDIRECTS = (301, 302, 307, 308)
+# Servers that do not support an operation answer with one of these.
+NOT_SUPPORTED = ("NotImplemented", "501", "MethodNotAllowed", "405")
+NOT_LISTED = ("AccessDenied", "403", *NOT_SUPPORTED)
 
 
 def code_of(error: BaseException | None) -> str:
@@ -109,8 +114,12 @@ def explain(error: Exception, settings: S3Settings, operation: str, name: str | 
         )
     if code in _DENIED:
         return _denied(error, operation, what, message)
+    if (target := _redirected_to(error)) is not None:
+        return _redirected(target, settings)
     if code in _WRONG_REGION:
         return _wrong_region(error, settings)
+    if type(error).__name__ == "SSLError" and _BAD_CERTIFICATE.search(message):
+        return _not_trusted(where, message, settings)
     if type(error).__name__ in _NO_KEYS:
         return _without_credentials(error, settings)
     explanation = _EXPLANATIONS.get(code or type(error).__name__)
@@ -172,9 +181,64 @@ def _without_user(text: str) -> str:
     return re.sub(r"(?<=//)[^/@\s\"]*@", "", text)
 
 
-def _wrong_region(error: Any, settings: S3Settings) -> StoreError:
+def refuse_redirects(response: Any, operation: Any, **_: Any) -> None:
+    """Refuse a redirect that names no region, before botocore asks the same server for the region for ever.
+
+    A handler of botocore's event ``needs-retry``.
+    """
+    from botocore.exceptions import ClientError
+
+    if response is None or response[0].status_code not in _REDIRECTS:
+        return
+    error = ClientError(response[1], operation.name)
+    if _redirected_to(error) is not None or not _region_of(error):
+        raise error
+
+
+def _redirected_to(error: Any) -> str | None:
+    """Return the address that a server redirects to, without passwords and queries; None if it does not."""
+    response = getattr(error, "response", None)
+    about = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+    target = about.get("HTTPHeaders", {}).get("location")
+    if about.get("HTTPStatusCode") not in _REDIRECTS or not target or _region_of(error):
+        return None
+    return _without_user(re.split(r"[?#]", target)[0])
+
+
+def _redirected(target: str, settings: S3Settings) -> StoreError:
+    server = settings.endpoint_url or "AWS"
+    path = re.sub(r"https?://[^/]*", "", server)
+    host = re.match(rf"https?://[^/]+(?={re.escape(path)}/{re.escape(settings.bucket_name)}(/|$))", target)
+    if host and settings.endpoint_url:
+        hint = f"Set 'endpoint_url': '{host[0]}{path}' in BACKUPS."
+    else:
+        hint = "Check 'endpoint_url' in BACKUPS: use the address at which the server itself answers."
+    return StoreError(f"{server} redirects to {target}, and monarch does not follow.", hint)
+
+
+def _not_trusted(where: str, message: str, settings: S3Settings) -> StoreError:
+    # Either OpenSSL or urllib3 compares the names.
+    reason = re.sub(r".*certificate verify failed: | \(_ssl.*|.*(?=hostname ')", "", message)
+    if "match" in reason:
+        hint = "Use the host name of the certificate in 'endpoint_url' in BACKUPS."
+    elif "expired" in reason or "not yet valid" in reason:
+        hint = "Renew the certificate of the server, and check the clock of this machine."
+    elif settings.ca_bundle:
+        hint = f"Check 'ca_bundle' in BACKUPS ({settings.ca_bundle}): it is of another authority."
+    else:
+        hint = "If its authority is your own, set 'ca_bundle' in BACKUPS to the PEM file of that."
+    return StoreError(f"The certificate of {where} is not trusted: {reason}.", hint)
+
+
+def _region_of(error: Any) -> str | None:
+    """Return the region that the server names as the right one, if it does."""
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    right = headers.get("x-amz-bucket-region") or error.response.get("Error", {}).get("Region")
+    found = headers.get("x-amz-bucket-region") or error.response.get("Error", {}).get("Region")
+    return str(found) if found else None
+
+
+def _wrong_region(error: Any, settings: S3Settings) -> StoreError:
+    right = _region_of(error)
     where = f" It is in {right}." if right else ""
     hint = f"Set 'region': '{right}' in BACKUPS." if right else "Set the right 'region' in BACKUPS."
     return StoreError(f"The bucket {settings.bucket_name!r} is in another region.{where}", hint)

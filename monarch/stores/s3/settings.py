@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ class S3Settings(StoreSettings):
     max_concurrency: int = 4
     object_lock: ObjectLock | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    ca_bundle: str | None = None
     empty: frozenset[str] = frozenset()
 
     smallest_part = 16 << 20
@@ -61,7 +62,15 @@ class S3Settings(StoreSettings):
     def open(self, root: Path) -> Store:
         from monarch.stores.s3.store import S3Store
 
-        return S3Store(self)
+        if self.ca_bundle is None:
+            return S3Store(self)
+        return S3Store(replace(self, ca_bundle=_find_certificates(root, self.ca_bundle)))
+
+    @property
+    def addressing(self) -> str:
+        """Return the style for botocore. Servers below a path have no host for each bucket."""
+        below_a_path = "/" in (self.endpoint_url or "").partition("://")[2]
+        return "path" if below_a_path and self.addressing_style == "auto" else self.addressing_style
 
     @property
     def on_create(self) -> dict[str, Any]:
@@ -102,6 +111,22 @@ def _check_together(settings: S3Settings) -> S3Settings:
     return settings
 
 
+def _find_certificates(root: Path, ca_bundle: str) -> str:
+    """Return the path of the file ``ca_bundle``, relative to ``root``, after a look into it."""
+    import ssl
+
+    try:
+        path = root / Path(ca_bundle).expanduser()
+        ssl.create_default_context(cafile=path)
+    except (OSError, RuntimeError, ValueError) as error:
+        why = "has no certificates" if isinstance(error, ssl.SSLError) else "cannot be read"
+        raise SettingsError(
+            f"'ca_bundle' in BACKUPS ({ca_bundle}) {why}.",
+            "Use the path of a PEM file with the certificates of the authority.",
+        ) from error
+    return str(path)
+
+
 def _key(what: str, value: object) -> str:
     text = parse_text(what, value)
     if not re.fullmatch(r"[!-~]+", text):
@@ -136,7 +161,9 @@ def _prefix(what: str, value: object) -> str:
 
 def _endpoint(what: str, value: object) -> str:
     text = parse_text(what, value)
-    found = re.fullmatch(r"https?://([\w.-]+|\[[0-9a-f:]+\])(:(\d{1,5}))?/?", text, re.IGNORECASE)
+    found = re.fullmatch(
+        r"https?://([\w.-]+|\[[0-9a-f:]+\])(:(\d{1,5}))?(/[\w.~%+-]+)*/?", text, re.IGNORECASE
+    )
     if not found or int(found[3] or 0) > _HIGHEST_PORT:
         raise SettingsError(
             f"{what} is not the address of a server.", "Use an address like 'https://s3.example.com:9000'."
@@ -191,6 +218,7 @@ _KEYS: Mapping[str, KeyParser] = {
     "prefix": _prefix,
     "region": parse_text,
     "endpoint_url": _endpoint,
+    "ca_bundle": parse_text,
     "addressing_style": one_of("auto", "path", "virtual"),
     "profile": parse_text,
     "role_arn": parse_text,

@@ -17,7 +17,7 @@ from monarch.stores.base import NameTaken, NotStored, Store, StoredFile, Upload
 from monarch.stores.s3.bucket import Bucket
 from monarch.stores.s3.client import HASTE_SECONDS, MOST_AT_ONCE, make_client
 from monarch.stores.s3.download import download
-from monarch.stores.s3.errors import code_of
+from monarch.stores.s3.errors import NOT_LISTED, NOT_SUPPORTED, code_of
 from monarch.stores.s3.futures import start
 from monarch.stores.s3.upload import S3Upload
 from monarch.system.streams import Stream
@@ -61,6 +61,17 @@ class S3Store(Store):
         return None
 
     def create(self, name: str) -> Upload:
+        try:
+            return self._create(name)
+        except StoreError as error:
+            if code_of(error.__cause__) not in NOT_SUPPORTED:
+                raise
+            raise StoreError(
+                f"{self.place} is on a server that does not support all of S3: {error.message}",
+                "Take backups to another server. Those that are here can be listed, verified and restored.",
+            ) from error.__cause__
+
+    def _create(self, name: str) -> Upload:
         seen: set[str] = set()
         for _ in range(_ROUNDS):
             begun = self._begun(name)
@@ -117,7 +128,12 @@ class S3Store(Store):
 
     def delete(self, name: str) -> None:
         # An upload that begins after this belongs to another writer.
-        begun = self._begun(name)
+        try:
+            begun = self._begun(name)
+        except StoreError as error:
+            if code_of(error.__cause__) not in NOT_SUPPORTED:
+                raise
+            begun = set()
         exists = self._bucket.find(name) is not None
         if exists:
             self._bucket.call("delete_object", name)
@@ -142,7 +158,7 @@ class S3Store(Store):
         return {upload["UploadId"] for upload in self._uploads(key) if upload["Key"] == key}
 
     def _unfinished_uploads(self, prefix: str) -> Sequence[dict[str, Any]]:
-        """Return the uploads of files whose names begin with ``prefix``; none if listing is forbidden."""
+        """Return the uploads of files whose names begin with ``prefix``; none if it does not list them."""
         key = self._bucket.key(prefix)
         try:
             found = [*self._uploads(key)]
@@ -150,7 +166,7 @@ class S3Store(Store):
                 # Some servers match a prefix only against whole names, but list everything for an empty one.
                 found = [upload for upload in self._uploads("") if upload["Key"].startswith(key)]
         except StoreError as error:
-            if code_of(error.__cause__) not in ("AccessDenied", "403"):
+            if code_of(error.__cause__) not in NOT_LISTED:
                 raise
             return ()
         return found

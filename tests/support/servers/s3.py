@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -136,7 +137,7 @@ What = Literal[
 class Fault:
     """What happens to the next ``times`` requests that match ``which``, a pattern of ``METHOD path?query``.
 
-    - "status" answers with ``code``, and "answer" with 200 and ``body``.
+    - "status" answers with ``code`` and ``headers``, and "answer" with 200 and ``body``.
     - The cuts and flips are at byte ``at`` of the body; "change answer" replaces ``old`` by ``new``.
     - "lose" lets the server do the work and drops the answer; "stall" waits for ``seconds`` first.
     - "call before" and "call after" call ``do`` before or after the server's work and answer nothing; "do"
@@ -155,6 +156,7 @@ class Fault:
     skip: int = 0
     do: Callable[[], object] = lambda: None
     body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
     old: bytes = b""
     new: bytes = b""
 
@@ -193,16 +195,22 @@ class FaultyProxy:
 
 
 @contextmanager
-def run_proxy(server: S3Server) -> Iterator[FaultyProxy]:
-    """Run a proxy in front of ``server``."""
-    behind = server.url.removeprefix("http://")
+def run_proxy(
+    server: S3Server, *, prefix: str = "", tls: ssl.SSLContext | None = None
+) -> Iterator[FaultyProxy]:
+    """Run a proxy in front of ``server``, below the path ``prefix``, which speaks TLS with a context."""
+    behind, below = server.url.removeprefix("http://"), prefix
 
     class Handler(_Handler):
-        address = behind
+        address, prefix = behind, below
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
         listening.daemon_threads = True
-        proxy = FaultyProxy(f"http://127.0.0.1:{listening.server_address[1]}")
+        port = listening.server_address[1]
+        proxy = FaultyProxy(f"http://127.0.0.1:{port}{prefix}")
+        if tls is not None:
+            listening.socket = tls.wrap_socket(listening.socket, server_side=True)
+            proxy.url = f"https://localhost:{port}{prefix}"
         Handler.proxy = proxy
         thread = threading.Thread(target=listening.serve_forever, args=(0.02,), daemon=True)
         thread.start()
@@ -217,6 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # or each answer waits 40 ms for an acknowledgement
     address: str
+    prefix: str
     proxy: FaultyProxy
 
     def log_message(self, *_: Any) -> None:
@@ -238,7 +247,9 @@ class _Handler(BaseHTTPRequestHandler):
         if what == "stall":
             time.sleep(fault.seconds)
         if what == "status":
-            return self._answer(fault.code[0], _error(fault.code[1]), {"Content-Type": "application/xml"})
+            return self._answer(
+                fault.code[0], _error(fault.code[1]), {"Content-Type": "application/xml", **fault.headers}
+            )
         if what == "answer":
             return self._answer(200, fault.body, {"Content-Type": "text/html"})
         if what == "flip request" and body:
@@ -266,7 +277,9 @@ class _Handler(BaseHTTPRequestHandler):
         connection = http.client.HTTPConnection(self.address, timeout=SECONDS)
         try:
             headers = {name: value for name, value in self.headers.items() if name.lower() != "expect"}
-            connection.request(self.command, self.path, body, headers)
+            if self.prefix:  # as servers below a path do, SeaweedFS checks the signature of the whole one
+                headers["X-Forwarded-Prefix"] = self.prefix
+            connection.request(self.command, self.path.removeprefix(self.prefix), body, headers)
             response = connection.getresponse()
             answer = response.read()
             kept = {name: value for name, value in response.getheaders() if name.lower() not in _OURS}
