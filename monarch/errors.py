@@ -54,6 +54,10 @@ class SettingsError(UsageError):
     """``migrations/settings.py`` is missing, cannot be read, or is wrong."""
 
 
+class UnknownEnvironment(SettingsError):
+    """The settings have no environment of that name."""
+
+
 class ProjectError(UsageError):
     """A file of the project is not what its name or folder requires."""
 

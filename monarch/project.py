@@ -18,6 +18,7 @@ from monarch.databases.base import Contents, Database
 from monarch.databases.environment import Environment
 from monarch.databases.history import IncompleteDatabase, JournalEntry, MigrationState
 from monarch.databases.lease import Holder
+from monarch.errors import MonarchError, UnknownEnvironment
 from monarch.migrations.executor import MigrationResult
 from monarch.migrations.files import MigrationFile, find_migration, find_migrations
 from monarch.migrations.mark import Marker, MarkResult
@@ -80,7 +81,12 @@ class Project:
 
         :raises SettingsError: naming the nearest one, or the key that has no value here.
         """
-        return self.settings.environment(name).require()
+        try:
+            return self.settings.environment(name).require()
+        except UnknownEnvironment as error:
+            if self._is_migration(name):
+                error.hint = f"{name!r} is a migration: check the order of the arguments."
+            raise
 
     def open(self, name: str, progress: Progress = SILENT) -> AbstractContextManager[Database]:
         """Connect to the database of an environment while the context lasts."""
@@ -488,6 +494,11 @@ class Project:
             return name
 
         return back_up
+
+    def _is_migration(self, name: str) -> bool:
+        with suppress(MonarchError):
+            return any(name in (file.key, file.name) for file in self.migrations())
+        return False
 
     @contextmanager
     def _run(self, environment: str, progress: Progress) -> Iterator[MigrationRun]:

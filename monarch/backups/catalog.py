@@ -10,7 +10,7 @@ from monarch.backups.names import MANIFEST, split_archive_name
 from monarch.backups.state import Backup, BackupState, judge_backup, read_manifest
 from monarch.errors import DamagedError, MonarchError, UsageError
 from monarch.stores.base import NotStored, Store, StoredFile
-from monarch.system.spelling import nearest
+from monarch.system.spelling import one_edit_away
 
 _LARGEST_MANIFEST = 64 << 20
 # How far the clocks of a store and of a machine may differ.
@@ -56,7 +56,7 @@ class BackupCatalog:
         backup = self.find(name)
         if backup is not None:
             return backup
-        near = nearest(name, [*others, *self.names()])
+        near = one_edit_away(name, [*others, *self.names()])
         hint = f"Did you mean {near!r}?" if near else "Run `monarch list_backups` to see all of them."
         raise UsageError(f"There is no backup {name!r} in {self.store.place}.", hint)
 

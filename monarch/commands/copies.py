@@ -12,7 +12,13 @@ from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import breathe, confirm, yes_option
 from monarch.commands.console.streams import prints_aside
 from monarch.commands.console.text import count, duration, engine_label
-from monarch.commands.parsing.arguments import engine_option, json_option, query_set_options, this_project
+from monarch.commands.parsing.arguments import (
+    engine_option,
+    json_option,
+    plan_option,
+    query_set_options,
+    this_project,
+)
 from monarch.commands.parsing.pairs import ENVIRONMENTS, Pair
 
 if TYPE_CHECKING:
@@ -26,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--in-place", is_flag=True, help="Drop the contents of TO first: less space, no way back.")
 @click.option("--allow-empty", is_flag=True, help="Also copy a database without collections.")
 @query_set_options
-@click.option("--plan", is_flag=True, help="Show what would be copied, and change nothing.")
+@plan_option("Show what would be copied, and change nothing.")
 @json_option
 @yes_option
 def copy_db(pair: Pair, in_place: bool, plan: bool, as_json: bool, yes: bool, **how: Any) -> None:

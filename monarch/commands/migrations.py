@@ -18,6 +18,7 @@ from monarch.commands.parsing.arguments import (
     MIGRATION,
     engine_option,
     json_option,
+    plan_option,
     this_project,
 )
 from monarch.errors import UsageError
@@ -48,7 +49,7 @@ def generate(name: str) -> None:
 @click.command("migrate")
 @click.argument("environment", type=ENVIRONMENT)
 @click.option("--retry", is_flag=True, help="Also run what failed or was interrupted, before the rest.")
-@click.option("--plan", is_flag=True, help="Show what would run, and why. Writes nothing.")
+@plan_option("Show what would run, and why. Writes nothing.")
 @click.option("--to", metavar="MIGRATION", type=MIGRATION, help="Stop after this migration.")
 @click.option(
     "--only",

@@ -10,7 +10,7 @@ from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_json, print_table
 from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.text import count, duration, printable, timestamp
-from monarch.commands.parsing.arguments import ENVIRONMENT, MIGRATION, json_option, this_project
+from monarch.commands.parsing.arguments import ENVIRONMENT, MIGRATION, Count, json_option, this_project
 from monarch.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _code(verdict: Verdict) -> int:
 def _lines(verdict: Verdict) -> list[str]:
     name = verdict.environment
     findings = [
-        (verdict.unfinished, f"Failed or interrupted on {name}", f"run monarch list_migrations {name}"),
+        (verdict.unfinished, f"Failed or interrupted on {name}", f"see why: monarch history {name} --last 5"),
         (verdict.running, f"Running on {name} now", ""),
         (verdict.pending, f"Pending on {name}", f"monarch migrate {name}"),
         (verdict.late, "Older than what has run", ""),
@@ -162,7 +162,7 @@ def _accept(environment: str, keys: tuple[str, ...]) -> str:
 @click.option(
     "--last",
     metavar="N",
-    type=click.IntRange(1, 2**31 - 1),
+    type=Count(),
     default=50,
     show_default=True,
     help="Entries shown.",

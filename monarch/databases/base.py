@@ -106,6 +106,13 @@ class Database(ABC):
     def contents(self) -> Contents:
         """Count what is in it, without monarch's own collections. Writes nothing."""
 
+    def others(self) -> tuple[str, ...]:
+        """Return the names of the other databases of its server that hold something, as far as this user sees.
+
+        Writes nothing, and never fails.
+        """
+        return ()
+
     @abstractmethod
     def drop(self) -> None:
         """Remove the database with all of its contents and its history."""

@@ -137,7 +137,7 @@ class Executor:
             except KeyboardInterrupt as error:
                 one.record_failure(error, interrupted=True)
                 raise RunInterrupted(
-                    f"{file.key} was interrupted on {name!r}, and recorded as interrupted.", one.ways_on()
+                    f"{file.key} was interrupted on {name!r}, and recorded as interrupted.", one.continues()
                 ) from error
             except LeaseLost:
                 raise  # the run that has the lease now decides
@@ -252,6 +252,13 @@ class _Execution:
                 story = story.replace(redact(str(one)), reason)
             one = one.__cause__ or one.__context__
         return story
+
+    def continues(self) -> str:
+        """The hint after it was interrupted."""
+        name = self.run.environment.name
+        if self.start.action is Action.ROLLBACK:
+            return f"To continue: monarch rollback {name} {self.file.key}"
+        return f"To continue: monarch migrate {name} --retry"
 
     def ways_on(self) -> str:
         """The hint after it did not complete."""

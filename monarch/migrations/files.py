@@ -18,7 +18,7 @@ from monarch.databases.migration import Migration
 from monarch.errors import ProjectError
 from monarch.settings.paths import FOLDER, where_else
 from monarch.system.modules import import_file
-from monarch.system.spelling import camel_case, suggest
+from monarch.system.spelling import camel_case, suggest_carefully
 
 _STAMP = "%Y%m%d%H%M"
 # With the stamp and the suffix a file name stays well below the 255 bytes of common file systems.
@@ -124,7 +124,7 @@ def find_migration(files: tuple[MigrationFile, ...], selected: str) -> Migration
         if matches:
             return matches[0]
     names = [file.name for file in files]
-    hint = suggest(stem, names, otherwise="Write one with `monarch generate NAME`.")
+    hint = suggest_carefully(stem, names, otherwise="Write one with `monarch generate NAME`.")
     raise ProjectError(f"There is no migration {selected!r}.", hint)
 
 

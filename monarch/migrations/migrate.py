@@ -103,6 +103,8 @@ class MigrationRun:
         else:
             if not steps and all(record.settled for record in records.values()):
                 return self._result((), records)
+            if steps and not records:
+                self._note_if_empty()
             self._load(steps, loaded)  # so that a file that cannot be loaded is reported before any waiting
         with self._hold(f"migrate {name}", wait, deadline) as lease:
             # Again: another run may have run some of them until now.
@@ -202,6 +204,18 @@ class MigrationRun:
             # SystemExit too: a hook that calls `exit(0)` has not done what the run depends on.
             message = f"{name}() failed: {describe_error(error)}. {so_far}"
             raise MigrationError(message, f"Fix it in {SETTINGS}.") from error
+
+    def _note_if_empty(self) -> None:
+        """Tell a person who may have misspelt the name of a database that it is empty, and which are not."""
+        if self.database.contents().collections:
+            return
+        others = self.database.others()
+        if others:
+            shown = ", ".join(others[:5]) + (", …" if len(others) > 5 else "")
+            self.progress.message(
+                f"the database {self.environment.db_name} of {self.environment.name} is empty. "
+                f"Its server also has: {shown}"
+            )
 
     def _load(self, steps: tuple[PlannedMigration, ...], loaded: dict[str, Loaded]) -> None:
         """Add to ``loaded`` the classes of ``steps`` that are not there yet.

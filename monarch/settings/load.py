@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from monarch.databases.environment import Environment
-from monarch.errors import SettingsError
+from monarch.errors import SettingsError, UnknownEnvironment
 from monarch.settings.credentials import learn_frames, learn_module, learning
 from monarch.settings.environments import parse_environment
 from monarch.settings.hooks import Hooks
@@ -22,7 +22,7 @@ from monarch.settings.paths import SETTINGS, where_else
 from monarch.system.forks import only_this_process
 from monarch.system.modules import execute_file, hint_for
 from monarch.system.secrets import redact
-from monarch.system.spelling import nearest, suggest
+from monarch.system.spelling import nearest, suggest_carefully
 from monarch.system.tracebacks import describe_error, error_line, hide_lines_of
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ class Settings:
         for environment in self.environments:
             if environment.name == name:
                 return environment
-        raise SettingsError(
+        raise UnknownEnvironment(
             f"There is no environment {name!r} in {SETTINGS}.",
-            suggest(name, [environment.name for environment in self.environments]),
+            suggest_carefully(name, [environment.name for environment in self.environments]),
         )
 
 

@@ -42,8 +42,9 @@ def guarded(run: Callable[[], Any]) -> int:
     except MonarchError as error:
         return _report(error, error.message, error.hint, error.exit_code)
     except click.UsageError as error:
-        path = error.ctx.command_path if error.ctx else "monarch"
-        return _report(error, error.format_message(), f"Run `{path} --help` for usage.", 2)
+        from monarch.commands.parsing.usage import hint_for
+
+        return _report(error, *hint_for(error), 2)
     except click.ClickException as error:
         return _report(error, error.format_message(), "Run `monarch --help` for usage.", error.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ENGINES = ("auto", "tools", "native")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+# What no shell expands, splits or executes, and no option.
+_WORD = re.compile(r"[\w.:@%+,/][\w.:@%+,/\-]*")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[hms])+|\d+(?:\.\d+)?")
 
@@ -44,17 +46,22 @@ class ProjectName(click.ParamType):  # type: ignore[type-arg]
         self.name = name
         self._known = known
 
+    def names(self) -> list[str]:
+        """All names there are; none if they cannot be listed, for example because the settings fail."""
+        try:
+            return list(self._known())
+        except Exception:  # nothing may be printed here
+            return []
+
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """The known names that begin with ``incomplete``."""
+        """The known names that begin with ``incomplete``, without those that a shell may execute."""
         from click.shell_completion import CompletionItem
 
-        try:
-            names = [name for name in self._known() if name.startswith(incomplete)]
-        except Exception:  # such as settings that fail: nothing may be printed here
-            return []
-        return [CompletionItem(name) for name in names]
+        names = [name for name in self.names() if name.startswith(incomplete)]
+        # click's scripts put what they get on the command line as it is: a name must not run anything.
+        return [CompletionItem(name) for name in names if _WORD.fullmatch(name)]
 
 
 def _environments() -> list[str]:
@@ -90,9 +97,28 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
 DURATION = Duration()
 
 
+class Count(click.ParamType):  # type: ignore[type-arg]
+    """A whole number from 1."""
+
+    name = "count"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """``value`` as a number."""
+        if isinstance(value, int):
+            return value
+        if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) == 0:
+            self.fail(f"{value!r} is not a whole number from 1.", param, ctx)
+        return int(value)
+
+
 def json_option(function: _Function) -> _Function:
     """``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(function)
+
+
+def plan_option(what: str) -> Callable[[_Function], _Function]:
+    """``--plan``, also as other tools call it. ``what`` is its help."""
+    return click.option("--plan", "--dry-run", "-n", is_flag=True, help=what)
 
 
 def engine_option(function: _Function) -> _Function:

@@ -11,6 +11,7 @@ import click
 
 from monarch.commands.console.boundary import guarded, show_traceback
 from monarch.commands.console.terminal import colour, columns
+from monarch.commands.parsing.usage import hint_for_command, parsing
 from monarch.errors import EXIT_CODES, UsageError
 from monarch.system.signals import signals_as_interrupts
 
@@ -54,12 +55,13 @@ class Group(click.Group):
         :raises UsageError: if there is none, naming the nearest one.
         """
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            from monarch.system.spelling import nearest
-
-            near = nearest(args[0], self.list_commands(ctx))
-            hint = f"Did you mean {near!r}?" if near else "Run `monarch --help` to list all commands."
-            raise UsageError(f"There is no command {args[0]!r}.", hint)
-        return super().resolve_command(ctx, args)
+            raise UsageError(
+                f"There is no command {args[0]!r}.", hint_for_command(args[0], self.list_commands(ctx))
+            )
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None:
+            parsing(name)
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of commands. Imports none of them."""

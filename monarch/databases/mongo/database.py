@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
+from pymongo.errors import PyMongoError
+
 from monarch.databases.base import Contents, Database, MigrationClient
 from monarch.databases.environment import Environment
 from monarch.databases.history import HistoryWriter
@@ -59,6 +61,14 @@ class MongoDatabase(TransferDatabase):
             names = [name for name in names if not name.startswith("system.") and not is_ours(name)]
             documents = sum(database[name].estimated_document_count() for name in names)
         return Contents(len(names), documents)
+
+    def others(self) -> tuple[str, ...]:
+        own = {"admin", "config", "local", self._environment.db_name}
+        try:
+            names = self._client.list_database_names()
+        except PyMongoError:
+            return ()
+        return tuple(sorted(name for name in names if name not in own and "_scratch_" not in name))
 
     def drop(self) -> None:
         with explained(self._environment):

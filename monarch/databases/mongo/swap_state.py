@@ -8,8 +8,18 @@ from typing import Any
 from monarch.databases.history import IncompleteDatabase
 from monarch.databases.mongo.collection_names import HEAD, SWAP
 from monarch.databases.mongo.connection.handle import DatabaseHandle, Document
+from monarch.errors import ServerError
 
 SWAPPING, EMPTIED, STUCK = "swapping", "emptied", "stuck"
+STATES = (SWAPPING, EMPTIED, STUCK)
+BY_NEWER = (
+    "A newer monarch wrote it: let that one finish it. Or copy or restore into this database again, "
+    "which replaces everything in it."
+)
+
+
+class UnknownStep(ServerError):
+    """The swap log was written by a newer monarch."""
 
 
 def read_head(target: DatabaseHandle) -> Document | None:
@@ -32,6 +42,11 @@ def unfinished(name: str, head: Mapping[str, Any]) -> IncompleteDatabase:
         return IncompleteDatabase(
             f"{name!r} is incomplete: `{head.get('purpose')}` could not be finished.",
             f"Copy or restore into it again, or drop it: monarch drop_db {name}",
+        )
+    if head.get("state") != SWAPPING:
+        return IncompleteDatabase(
+            f"The swap log of {name!r} is in a state that this monarch does not know: {head.get('state')!r}.",
+            BY_NEWER,
         )
     return IncompleteDatabase(
         f"{name!r} is in the middle of `{head.get('purpose')}`, which was cut off.",

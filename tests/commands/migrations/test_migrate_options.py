@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -477,3 +478,41 @@ def test_a_bar_shows_how_far_a_walk_is(project: Folder) -> None:
     terminal = project.terminal("migrate", "dev", columns=60)
     terminal.expect(r"\[#+-+\] +\d+%  docs: \d+ of 30 documents")
     terminal.expect("That felt natural")
+
+
+def test_an_empty_database_is_named_with_those_that_are_not(project: Folder) -> None:
+    assert project.server is not None
+    project.database.users.insert_one({})
+    project.settings(dev={"uri": project.server.uri, "db_name": project.db_name + "x"})
+    project.migration("one")
+    ran = project.monarch("migrate", "dev")
+    try:
+        assert ran.code == 0
+        assert f"Note: the database {project.db_name}x of dev is empty. Its server also has: " in ran.err
+        assert project.monarch("migrate", "dev").err == ""
+    finally:
+        project.database.client.drop_database(project.db_name + "x")
+
+
+def test_a_long_history_is_read_where_a_sort_gets_little_memory(project: Folder) -> None:
+    """As on servers before 6.0, which do not sort on disk by themselves."""
+    project.migration("one")
+    rows = [{"key": f"_2014052900{n:04}_m_migration", "state": "Completed"} for n in range(3000)]
+    project.database.mongo_migration_history.insert_many(rows)
+    failed = {"outcome": "Failed", "started_at": datetime(2014, 5, 29), "error": "x" * 500}
+    entries = [{**row, **failed} for row in rows]
+    project.database.mongo_migration_journal.insert_many(entries)
+    admin = project.database.client.admin
+    before = {
+        name: admin.command("getParameter", 1, **{name: 1})[name]
+        for name in ("allowDiskUseByDefault", "internalQueryMaxBlockingSortMemoryUsageBytes")
+    }
+    try:
+        little = {"internalQueryMaxBlockingSortMemoryUsageBytes": 200_000}
+        admin.command("setParameter", 1, allowDiskUseByDefault=False, **little)
+        for command in (["list_migrations", "dev"], ["check", "dev"], ["history", "dev"]):
+            ran = project.inside(*command)
+            assert "memory" not in ran.err
+            assert ran.code != 5
+    finally:
+        admin.command("setParameter", 1, **before)

@@ -23,7 +23,15 @@ from monarch.databases.mongo.swap.definitions import drop, drop_all
 from monarch.databases.mongo.swap.plan import plan_steps
 from monarch.databases.mongo.swap.staging import Staging
 from monarch.databases.mongo.swap.steps import SwapStep, Unequal, from_document, to_document
-from monarch.databases.mongo.swap_state import EMPTIED, STUCK, SWAPPING, read_head, unfinished
+from monarch.databases.mongo.swap_state import (
+    EMPTIED,
+    STATES,
+    STUCK,
+    SWAPPING,
+    UnknownStep,
+    read_head,
+    unfinished,
+)
 from monarch.errors import LockedError, MonarchError, RunInterrupted, ServerError
 from monarch.system.signals import defer_signals
 
@@ -88,8 +96,11 @@ class Swap:
         with defer_signals() as signals:
             with self._target.explained():
                 documents = list(self._log.find({"_id": {"$ne": HEAD}, "taken": None}).sort("_id"))
-            for document in documents:
-                step = from_document(document)
+            try:  # all of them, before the first is applied
+                steps = [from_document(document) for document in documents]
+            except UnknownStep as error:
+                raise SwapStuck(error.message, error.hint) from error
+            for document, step in zip(documents, steps, strict=True):
                 self._apply(step)
                 if step.once:
                     applied = {"_id": document["_id"], "run": document["run"]}
@@ -122,7 +133,7 @@ class Swap:
 
     def abandon(self, head: Document) -> None:
         """Mark the swap as unfinishable: only another copy makes the target whole."""
-        self._write_head(STUCK, head["purpose"], 0, before=STUCK)
+        self._write_head(STUCK, str(head.get("purpose")), 0, before=STUCK)
 
     def give_up(self) -> None:
         """Delete the log of a swap of which this run has applied no step.
@@ -227,6 +238,11 @@ def recover(target: DatabaseHandle, lease: Lease, *, refilling: bool) -> str | N
     """
     swap = Swap(target, lease)
     head = swap.head()
+    if head is not None and head.get("state") not in STATES:
+        if not refilling:
+            raise unfinished(target.name, head)
+        swap.abandon(head)
+        head = swap.head()
     void = head is not None and swap.is_void(head)
     if head is not None and void:
         head = swap.clear_head(head)

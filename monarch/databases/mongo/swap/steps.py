@@ -13,6 +13,7 @@ from typing import Any, ClassVar, cast
 
 import bson
 from bson import Binary
+from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
 from monarch.databases.mongo.catalog.model import BUCKETS, CODEC, Collection
@@ -22,6 +23,7 @@ from monarch.databases.mongo.engines.native import refuse_write_errors
 from monarch.databases.mongo.stream.batches import Batch, measure_documents, split
 from monarch.databases.mongo.stream.zero_timestamps import TimestampTarget, ZeroTimestamps
 from monarch.databases.mongo.swap.definitions import create, create_indexes, drop
+from monarch.databases.mongo.swap_state import BY_NEWER, UnknownStep
 from monarch.errors import ServerError
 
 
@@ -208,11 +210,19 @@ def to_document(step: SwapStep) -> Document:
 
 
 def from_document(document: Mapping[str, Any]) -> SwapStep:
-    """Return the step that the swap log stores as ``document``."""
-    details = bson.decode(document["details"], CODEC)
-    if "indexes" in details:
-        details["indexes"] = tuple(details["indexes"])
-    return KINDS[document["step"]](**details)
+    """Return the step that the swap log stores as ``document``.
+
+    :raises UnknownStep: if this monarch does not know such a step.
+    """
+    try:
+        details = bson.decode(document["details"], CODEC)
+        if "indexes" in details:
+            details["indexes"] = tuple(details["indexes"])
+        return KINDS[document["step"]](**details)
+    except (KeyError, TypeError, BSONError) as error:
+        raise UnknownStep(
+            f"The swap log has a step that this monarch does not know: {document.get('step')!r}.", BY_NEWER
+        ) from error
 
 
 def find(target: DatabaseHandle, name: str) -> Document | None:

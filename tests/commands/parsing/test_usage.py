@@ -1,0 +1,123 @@
+"""A hint about a wrong command line is true, and what it proposes does no harm."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from monarch.commands import COMMANDS
+from monarch.commands.parsing.usage import CHANGE, hint_for_command
+from tests.support.runs.shell import Folder
+
+ALL = [name for rows in COMMANDS.values() for name in rows]
+
+
+def wrong(folder: Folder, *arguments: str) -> str:
+    """Run a command line that must be refused, and return its hint."""
+    before = folder.files()
+    ran = folder.inside(*arguments)
+    assert (ran.code, ran.out) == (2, ""), ran.err
+    error, hint = ran.err.splitlines()
+    assert error.startswith("Error: ")
+    assert folder.files() == before
+    return hint.removeprefix("Hint: ")
+
+
+@pytest.fixture
+def ready(folder: Folder) -> Folder:
+    entry = {"host": "localhost:9", "db_name": "a"}
+    folder.settings(production=entry, dev=entry, drill={**entry, "db_name": "b"})
+    folder.migration("add_indexes")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "never"),
+    [
+        (["restore", "production:drill", "--plan"], "--in-place"),
+        (["copy_db", "production:dev", "--dry"], "--yes"),
+        (["restore", "production:drill", "--force"], "--yes"),
+        (["migrate", "production", "--y"], "--yes"),
+        (["undo"], "unlock"),
+        (["remove"], "restore"),
+        (["drop"], "Did you mean"),
+        (["revert", "dev"], "restore"),
+        (["migrate", "prod"], "production"),
+        (["drop_db", "developmint"], "Did you mean"),
+        (["restore", "prod:dev"], "Did you mean"),
+    ],
+)
+def test_likeness_alone_proposes_nothing_that_changes_data(
+    ready: Folder, arguments: list[str], never: str
+) -> None:
+    ready.keep_backups()
+    hint = wrong(ready, *arguments)
+    assert f"Did you mean {never!r}" not in hint
+    assert not hint.startswith("Did you mean '--")
+
+
+def test_no_word_is_answered_with_a_command_that_changes_data_by_likeness() -> None:
+    for name in sorted(CHANGE):
+        for word in (name[:-2], name[2:], name + "xx", name.replace("_", "__x")):
+            if word not in ALL:
+                assert f"Did you mean {name!r}" not in hint_for_command(word, ALL), word
+
+
+OTHER_TOOLS = """
+status up down undo revert baseline stamp fake new dump clone pull log prune forget remove upgrade downgrade
+showmigrations makemigrations current load import drop verify help version list
+"""
+
+
+@pytest.mark.parametrize("word", OTHER_TOOLS.split())
+def test_words_of_other_tools_lead_to_ours(ready: Folder, word: str) -> None:
+    hint = wrong(ready, word)
+    assert "`monarch" in hint
+    for command in re.findall(r"`monarch ([a-z_]+)", hint):
+        assert command in ALL
+
+
+@pytest.mark.parametrize("option", ["--plan", "--dry-run", "-n"])
+@pytest.mark.parametrize("command", [["migrate", "dev"], ["copy_db", "production:dev"]])
+def test_a_plan_has_the_names_of_other_tools(project: Folder, command: list[str], option: str) -> None:
+    project.migration("one", "self.database.c.insert_one({})")
+    if command[0] == "copy_db":
+        settings = Path(project.path / "migrations/settings.py")
+        settings.write_text(
+            settings.read_text() + "ENVIRONMENTS['dev'] = {**ENVIRONMENTS['dev'], 'db_name': 'x'}\n"
+        )
+    ran = project.inside(*command, option)
+    assert ran.code in (0, 1), ran.err
+    assert "would" in ran.out or "empty" in ran.err
+    assert project.database.list_collection_names() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["migrate"], "There is: production, dev, drill. Run `monarch migrate --help`"),
+        (["migrate_one", "add_indexes"], "There is: production, dev, drill."),
+        (["migrate_one"], "There is: add_indexes"),
+        (["migrate_one", "production", "add_indexes"], "'add_indexes' is a migration: check the order"),
+        (["rollback", "add_indexes", "dev"], "'add_indexes' is a migration: check the order"),
+        (["verify_migration", "dev", "add_indexes"], "'add_indexes' is a migration: check the order"),
+        (["migrate", "dev", "--to"], "Run `monarch migrate --help`"),
+        (["copy_db", "production:dev", "-q"], "Run `monarch copy_db --help`"),
+        (["history", "dev", "--last", "x"], "Run `monarch history --help`"),
+        (["migrate", "dev", "--retri"], "Did you mean '--retry'?"),
+        (["migarte", "dev"], "Did you mean 'migrate'?"),
+        (["migrate", "dve"], "Did you mean 'dev'?"),
+    ],
+)
+def test_a_hint_names_what_there_is(ready: Folder, arguments: list[str], hint: str) -> None:
+    assert hint in wrong(ready, *arguments)
+
+
+def test_what_was_interrupted_is_not_to_be_fixed(project: Folder) -> None:
+    project.migration("one", "raise KeyboardInterrupt")
+    ran = project.monarch("migrate", "dev")
+    assert ran.code == 130
+    assert "Fix" not in ran.err
+    assert "To continue: monarch migrate dev --retry" in ran.err

@@ -1,0 +1,102 @@
+"""What is found in a parent folder, or without /proc, is not believed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.runs.shell import Folder
+
+COMMIT = "a" * 40
+HIDE_PROC = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
+
+
+def commit_of(project: Folder) -> object:
+    """Migrate with the project below the folder with ``.git``, and return the commit in the journal."""
+    below = Folder(project.path / "app", project.server)
+    below.db_name = project.db_name
+    (project.path / "migrations").rename(project.path / "app" / "migrations")
+    key = below.migration("one")
+    ran = below.monarch("migrate_one", key, "dev", "--yes")
+    assert ran.code == 0, ran.err
+    return project.database.mongo_migration_journal.find_one({"key": key})["commit"]  # type: ignore[index]
+
+
+@pytest.fixture
+def git(project: Folder) -> Path:
+    (project.path / "app").mkdir()
+    git = project.path / ".git"
+    (git / "refs" / "heads").mkdir(parents=True)
+    (git / "HEAD").write_text("ref: refs/heads/main\n")
+    (git / "refs" / "heads" / "main").write_text(f"{COMMIT}\n")
+    return git
+
+
+def test_a_commit_is_recorded(project: Folder, git: Path) -> None:
+    assert commit_of(project) == COMMIT
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "ref: ../secret",
+        "ref: refs/../../secret",
+        "ref: refs/heads/../../../secret",
+        "ref: /etc/passwd",
+        "secret",
+    ],
+)
+def test_no_other_file_is_quoted(project: Folder, git: Path, head: str) -> None:
+    (project.path / "secret").write_text("somebody's secret\n")
+    (git / "HEAD").write_text(head)
+    assert commit_of(project) is None
+
+
+def test_what_is_no_commit_is_not_recorded(project: Folder, git: Path) -> None:
+    (git / "refs" / "heads" / "main").write_text("somebody's secret\n")
+    assert commit_of(project) is None
+
+
+@pytest.mark.parametrize("name", ["HEAD", "refs/heads/main"])
+def test_a_pipe_hangs_nobody(project: Folder, git: Path, name: str) -> None:
+    (git / name).unlink()
+    os.mkfifo(git / name)
+    assert commit_of(project) is None
+
+
+def can_hide_proc() -> bool:
+    return subprocess.run([*HIDE_PROC, "true"], check=False, capture_output=True).returncode == 0
+
+
+def test_without_proc_a_process_of_another_machine_is_not_dead(project: Folder) -> None:
+    """Two machines may have one host name."""
+    if not can_hide_proc():
+        pytest.skip("hiding /proc needs the right to mount: run the tests as root")
+    project.migration("one", "import time\nself.database.began.insert_one({})\ntime.sleep(600)")
+    running = project.start("migrate", "dev")
+    try:
+        while project.database.began.find_one() is None:
+            pass
+        ended = subprocess.Popen(["true"])
+        ended.wait()
+        project.database.monarch_lease.update_many(
+            {}, {"$set": {"holder.pid": ended.pid, "holder.pid_space": "another machine"}}
+        )
+        ran = project.monarch("migrate", "dev", "--no-wait", prefix=HIDE_PROC)
+        assert ran.code == 4, ran.err
+        project.database.monarch_lease.update_many({}, {"$unset": {"holder.pid_space": 1}})
+        assert project.monarch("migrate", "dev", "--no-wait", prefix=HIDE_PROC).code == 4
+    finally:
+        running.kill()
+        running.communicate()
+
+
+def test_without_proc_everything_works(project: Folder) -> None:
+    if not can_hide_proc():
+        pytest.skip("hiding /proc needs the right to mount: run the tests as root")
+    project.migration("one", "self.database.c.insert_one({})")
+    ran = project.monarch("migrate", "dev", prefix=HIDE_PROC)
+    assert ran.code == 0, ran.err
