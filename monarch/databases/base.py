@@ -107,7 +107,7 @@ class Database(ABC):
         """Count what is in it, without monarch's own collections. Writes nothing."""
 
     def others(self) -> tuple[str, ...]:
-        """Return the names of the other databases of its server that hold something, as far as this user sees.
+        """Return the names of the other databases on its server that hold something and this user may see.
 
         Writes nothing, and never fails.
         """

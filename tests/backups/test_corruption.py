@@ -178,7 +178,9 @@ class Case:
         expected = f"Backup '{self.first[codec]}' is {state}: .*[^.][.]$"
         assert re.match(expected, error.message), error.message
         assert error.hint is not None
-        assert repr(self.newest_of_all if manifest else self.newest) in error.hint, error.hint
+        # Only the manifest says of which environment it is.
+        expected = "Its environment is unknown" if manifest else repr(self.newest)
+        assert expected in error.hint, error.hint
 
     def assert_untouched(self) -> None:
         """Check that the target is as it was, without staging collections."""

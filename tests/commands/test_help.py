@@ -113,7 +113,7 @@ def test_dashes_and_aliases_are_understood() -> None:
         (["migrat", "dev"], "There is no command 'migrat'.", "Did you mean 'migrate'?"),
         (["xyzzy"], "There is no command 'xyzzy'.", "Run `monarch --help` to list all commands."),
         (["migrate"], "Missing argument 'ENVIRONMENT'.", "Run `monarch migrate --help` for usage."),
-        (["migrate", "dev", "--yess"], "--yess", "Run `monarch migrate --help` for usage."),
+        (["migrate", "dev", "--yess"], "No such option: --yess.", "Did you mean '--yes'?"),
         (["migrate", "dev", "more"], "unexpected extra argument", "`monarch migrate --help`"),
     ],
 )

@@ -44,10 +44,10 @@ def test_the_scheme_or_the_key_chooses_the_kind() -> None:
 
 def test_its_keys_are_named_as_those_of_any_kind() -> None:
     with pytest.raises(SettingsError, match="Environment 'a': unknown key 'boxx'") as caught:
-        parse_environment("a", {"kind": "toy", "boxx": "b"})
+        parse_environment("a", {"kind": "toy", "boxx": "b"}).require()
     assert "'box'" in str(caught.value.hint)
     with pytest.raises(SettingsError, match="unknown key 'replicaSet'"):
-        parse_environment("a", {"kind": "toy", "replicaSet": "b"})
+        parse_environment("a", {"kind": "toy", "replicaSet": "b"}).require()
 
 
 def test_its_environments_are_listed_and_opened(mixed: Folder) -> None:

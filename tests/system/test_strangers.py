@@ -22,7 +22,9 @@ def commit_of(project: Folder) -> object:
     key = below.migration("one")
     ran = below.monarch("migrate_one", key, "dev", "--yes")
     assert ran.code == 0, ran.err
-    return project.database.mongo_migration_journal.find_one({"key": key})["commit"]  # type: ignore[index]
+    entry = project.database.mongo_migration_journal.find_one({"key": key})
+    assert entry is not None
+    return entry.get("commit")
 
 
 @pytest.fixture

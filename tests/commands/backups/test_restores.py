@@ -94,7 +94,7 @@ def test_a_name_with_colons(two: Two, kept: Path) -> None:
         ("app", "'app' names no environment", "For example: monarch restore production:development"),
         (":dev", "has no backup before the colon", "For example: monarch restore"),
         ("app:", "has no environment after the colon", "For example: monarch restore"),
-        ("app__2014:dev", "There is no backup 'app__2014'", "Did you mean 'app__"),
+        ("app__2014:dev", "There is no backup 'app__2014'", "Run `monarch list_backups`"),
         ("app:deev", "There is no environment 'deev'", "Did you mean 'dev'?"),
     ],
 )

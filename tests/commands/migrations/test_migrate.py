@@ -278,7 +278,7 @@ def test_a_signal_is_recorded_and_ends_with_130(project: Folder, number: signal.
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130, out + err
     assert f"Error: {key} was interrupted on 'dev', and recorded as interrupted." in err
-    assert f"monarch migrate_one {key} dev" in err
+    assert "To continue: monarch migrate dev --retry" in err
     assert "Traceback" not in err
     assert project.states() == {key: "Failed"}
     (attempt,) = project.database.mongo_migration_journal.find()

@@ -504,15 +504,15 @@ def test_a_long_history_is_read_where_a_sort_gets_little_memory(project: Folder)
     project.database.mongo_migration_journal.insert_many(entries)
     admin = project.database.client.admin
     before = {
-        name: admin.command("getParameter", 1, **{name: 1})[name]
+        name: admin.command({"getParameter": 1, name: 1})[name]
         for name in ("allowDiskUseByDefault", "internalQueryMaxBlockingSortMemoryUsageBytes")
     }
     try:
         little = {"internalQueryMaxBlockingSortMemoryUsageBytes": 200_000}
-        admin.command("setParameter", 1, allowDiskUseByDefault=False, **little)
+        admin.command({"setParameter": 1, "allowDiskUseByDefault": False, **little})
         for command in (["list_migrations", "dev"], ["check", "dev"], ["history", "dev"]):
             ran = project.inside(*command)
             assert "memory" not in ran.err
             assert ran.code != 5
     finally:
-        admin.command("setParameter", 1, **before)
+        admin.command({"setParameter": 1, **before})

@@ -6,7 +6,7 @@ document, which takes longer than everything else that is done with it.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from struct import Struct
@@ -18,11 +18,11 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import ReadPreference
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as PyMongoCollection
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from monarch.databases.mongo.catalog.query import Find
 from monarch.databases.mongo.stream.batches import LENGTH, SHORTEST, measure_documents
-from monarch.databases.mongo.stream.snapshot import Snapshot
+from monarch.databases.mongo.stream.snapshot import SNAPSHOT_ENDED, Snapshot
 from monarch.errors import ServerError
 
 _RAW: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument)
@@ -32,20 +32,33 @@ _FIXED = {0x08: 1, 0x09: 8, 0x10: 4, 0x11: 8, 0x12: 8, 0x01: 8, 0x0A: 0, 0x07: 1
 _STRING, _DOCUMENT, _ARRAY, _INT64 = 0x02, 0x03, 0x04, 0x12
 # In these topologies every command for the primary goes to one server; in others it may go to several.
 _ONE_PRIMARY = ("Single", "ReplicaSetWithPrimary")
+# Options of find since 4.4, with which servers move data between shards: each reply has the place in the
+# scan, and another scan can continue after it.
+_WITH_PLACES = {"hint": {"$natural": 1}, "$_requestResumeToken": True}
 
 
 def read_raw_batches(
-    documents: PyMongoCollection[Any], find: Find, projection: Mapping[str, Any] | None, size: int
+    documents: PyMongoCollection[Any],
+    find: Find,
+    projection: Mapping[str, Any] | None,
+    size: int,
+    snapshot_ended: Callable[[], None],
 ) -> Generator[tuple[bytes, int]]:
     """Yield the documents that ``find`` matches, about ``size`` at a time, concatenated, with their number.
 
-    Exceptions of pymongo are not translated.
+    If a whole collection is read from a snapshot that the server drops meanwhile, and `can_read_on`, the
+    rest is read without it; ``snapshot_ended`` is called then. Exceptions of pymongo are not translated.
     """
+    if can_read_on(documents):
+        return _by_commands(documents, find, projection, size, snapshot_ended)
+    return _by_cursor(documents, find, projection, size)
+
+
+def can_read_on(documents: PyMongoCollection[Any]) -> bool:
+    """Whether one server sends all replies, so that a scan can continue where it has stopped."""
     client = documents.database.client
     one_server = client.topology_description.topology_type_name in _ONE_PRIMARY
-    if one_server and documents.read_preference == ReadPreference.PRIMARY:
-        return _by_commands(documents, find, projection, size)
-    return _by_cursor(documents, find, projection, size)
+    return one_server and documents.read_preference == ReadPreference.PRIMARY
 
 
 def _by_cursor(
@@ -62,16 +75,27 @@ def _by_cursor(
 
 
 def _by_commands(
-    documents: PyMongoCollection[Any], find: Find, projection: Mapping[str, Any] | None, size: int
+    documents: PyMongoCollection[Any],
+    find: Find,
+    projection: Mapping[str, Any] | None,
+    size: int,
+    snapshot_ended: Callable[[], None],
 ) -> Generator[tuple[bytes, int]]:
-    database, name = documents.database, documents.name
-    command: dict[str, Any] = {"find": name, **find.in_command(), "batchSize": size}
+    name, snapshot = documents.name, documents.read_concern
+    first: dict[str, Any] = {"find": name, **find.in_command(), "batchSize": size}
     if projection is not None:
-        command["projection"] = dict(projection)
-    if isinstance(documents.read_concern, Snapshot):
-        command["readConcern"] = documents.read_concern.document
+        first["projection"] = dict(projection)
     with _session(documents) as session:
-        reply = _Reply.of(database.command(command, codec_options=_RAW, session=session))
+
+        def ask(command: dict[str, Any]) -> _Reply:
+            return _Reply.of(documents.database.command(command, codec_options=_RAW, session=session))
+
+        if isinstance(snapshot, Snapshot):
+            if find.is_all and not find.sort:
+                first |= _WITH_PLACES
+            reply = ask({**first, "readConcern": snapshot.document})
+        else:
+            reply = ask(first)
         try:
             while True:
                 payload, count = unwrap(reply.batch)
@@ -79,12 +103,20 @@ def _by_commands(
                     yield payload, count
                 if not reply.cursor:
                     return
-                command = {"getMore": Int64(reply.cursor), "collection": name, "batchSize": size}
-                reply = _Reply.of(database.command(command, codec_options=_RAW, session=session))
+                more = {"getMore": Int64(reply.cursor), "collection": name, "batchSize": size}
+                try:
+                    reply = ask(more)
+                except OperationFailure as error:
+                    if error.code not in SNAPSHOT_ENDED or reply.place is None:
+                        raise
+                    snapshot_ended()
+                    reply = ask({**first, "$_resumeAfter": RawBSONDocument(reply.place)})
         except GeneratorExit:
             if reply.cursor:
                 with suppress(PyMongoError):  # the server closes it later by itself
-                    database.command("killCursors", name, cursors=[Int64(reply.cursor)], session=session)
+                    documents.database.command(
+                        "killCursors", name, cursors=[Int64(reply.cursor)], session=session
+                    )
             raise
 
 
@@ -101,10 +133,14 @@ def _session(documents: PyMongoCollection[Any]) -> Iterator[ClientSession | None
 
 @dataclass(frozen=True)
 class _Reply:
-    """The ``batch`` of a reply, a BSON array, and the id of the ``cursor`` for more; 0 after the last."""
+    """The ``batch`` of a reply, a BSON array, and the id of the ``cursor`` for more; 0 after the last.
+
+    ``place`` is the place in a scan after the batch, a BSON document, if `_WITH_PLACES` has asked for it.
+    """
 
     batch: bytes
     cursor: int
+    place: bytes | None = None
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> _Reply:
@@ -113,7 +149,7 @@ class _Reply:
         :raises ServerError: if it has no batch or no cursor. A missing batch is not an empty one.
         """
         data = bytes(answer["cursor"].raw)
-        batch, cursor, start = b"", None, LENGTH.size
+        batch, cursor, place, start = b"", None, None, LENGTH.size
         while kind := data[start]:
             end = data.index(0, start)
             name, start = data[start + 1 : end], end + 1
@@ -126,10 +162,12 @@ class _Reply:
                 batch = data[start : start + length]
             elif kind == _INT64 and name == b"id":
                 (cursor,) = _LONG.unpack_from(data, start)
+            elif kind == _DOCUMENT and name == b"postBatchResumeToken":
+                place = data[start : start + length]
             start += length
         if not batch or cursor is None:
             raise _not_a_list()
-        return cls(batch, cursor)
+        return cls(batch, cursor, place)
 
 
 def _not_a_list() -> ServerError:

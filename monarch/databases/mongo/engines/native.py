@@ -22,14 +22,16 @@ from monarch.databases.mongo.catalog.query import Find, Query
 from monarch.databases.mongo.connection.handle import QUICK, DatabaseHandle
 from monarch.databases.mongo.engines.base import Destination, MongoEngine, Rights, Writer
 from monarch.databases.mongo.engines.byte_queue import ByteQueue, Stopped, gather, start_workers
-from monarch.databases.mongo.engines.cursor_bytes import read_raw_batches
+from monarch.databases.mongo.engines.cursor_bytes import can_read_on, read_raw_batches
 from monarch.databases.mongo.stream.batches import Batch, End, Piece, split
 from monarch.databases.mongo.stream.snapshot import (
+    SNAPSHOT_ENDED,
     SNAPSHOT_ERRORS,
     Snapshot,
     supports_snapshots,
     take_snapshot,
 )
+from monarch.databases.mongo.subset.chunks import key_of
 from monarch.databases.mongo.subset.reader import refused_query
 from monarch.errors import DuplicateKey, ServerError
 
@@ -38,6 +40,8 @@ READERS, WRITERS = 2, 4
 _BATCH = 1024 * 1024
 _WAITING = 6 * 1024 * 1024
 _MOST_DOCUMENTS = 10_000
+# Documents whose ids are kept in memory, some 100 bytes each.
+_MOST_REMEMBERED = 1_000_000
 # Why a server refuses a document, apart from duplicate keys.
 _FIX = (
     "Fix that document at its source, or the rule that it breaks. To write what a validator refuses, "
@@ -156,62 +160,81 @@ def _read_one(
     source: DatabaseHandle, snapshot: Snapshot | None, collection: Collection, channel: ByteQueue[Piece]
 ) -> None:
     """Read ``collection``, from ``snapshot`` if that is possible."""
-    documents: PyMongoCollection[Any] = source.database[collection.data_name]
-    if snapshot is not None and supports_snapshots(collection):
-        try:
-            _read_all(source, collection, documents.with_options(read_concern=snapshot), channel)
-        except _SnapshotUnavailable:  # for example, the collection was created later
-            pass
-        else:
-            channel.put(End(collection.data_name, snapshot.at), 0)
-            return
-    _read_all(source, collection, documents, channel)
-    channel.put(End(collection.data_name), 0)
+    documents = source.database[collection.data_name]
+    if not supports_snapshots(collection):
+        snapshot = None
+    elif not can_read_on(documents) and collection.documents > _MOST_REMEMBERED:
+        snapshot = None  # it could end while this is read
+    _CollectionReader(source, collection, channel, snapshot).read()
 
 
-class _SnapshotUnavailable(Exception):
-    """A collection cannot be read from a snapshot. Nothing of it has been read."""
+class _SnapshotEnded(Exception):
+    """A collection can no longer be read from its snapshot."""
 
 
-def _read_all(
-    source: DatabaseHandle,
-    collection: Collection,
-    documents: PyMongoCollection[Any],
-    channel: ByteQueue[Piece],
-) -> None:
-    query = collection.query or Query((Find(),))
-    for number, find in enumerate(query.finds):
-        try:
-            _read_found(source, collection, documents, find, channel)
-        except _SnapshotUnavailable as error:
-            if number:
-                raise ServerError(
-                    f"{collection.name!r} of {source.name!r} took too long to be read from one snapshot.",
-                    "Nothing was changed. Try again when the server is less busy.",
-                ) from error
-            raise
+class _CollectionReader:
+    """Reads one collection from ``snapshot`` as long as the server keeps that, then without it."""
 
+    def __init__(
+        self,
+        source: DatabaseHandle,
+        collection: Collection,
+        channel: ByteQueue[Piece],
+        snapshot: Snapshot | None,
+    ) -> None:
+        self._source = source
+        self._collection = collection
+        self._channel = channel
+        self._snapshot = snapshot
+        documents = source.database[collection.data_name]
+        # A scan continues where it was. A query is repeated, without the documents that it had found.
+        repeats = collection.query is not None or not can_read_on(documents)
+        self._sent: set[bytes] | None = set() if snapshot is not None and repeats else None
 
-def _read_found(
-    source: DatabaseHandle,
-    collection: Collection,
-    documents: PyMongoCollection[Any],
-    find: Find,
-    channel: ByteQueue[Piece],
-) -> None:
-    average = max(1, collection.bytes // max(1, collection.documents))
-    size = max(2, min(100_000, _BATCH // average))
-    name = collection.data_name
-    projection = collection.query.projection if collection.query else None
-    begun = False
-    with source.explained(), closing(read_raw_batches(documents, find, projection, size)) as replies:
-        try:
-            for payload, count in replies:
-                begun = True
-                channel.put(Batch(name, payload, count), len(payload))
-        except OperationFailure as error:
-            if not begun and error.code in SNAPSHOT_ERRORS and isinstance(documents.read_concern, Snapshot):
-                raise _SnapshotUnavailable from error
-            if collection.query is not None:
-                raise refused_query(source, collection.name, error) from error
-            raise
+    def read(self) -> None:
+        """Put all documents into the channel, and the end of the collection."""
+        for find in (self._collection.query or Query((Find(),))).finds:
+            try:
+                self._read_found(find)
+            except _SnapshotEnded:
+                self._end_snapshot()
+                self._read_found(find)
+        at = self._snapshot.at if self._snapshot is not None else None
+        self._channel.put(End(self._collection.data_name, at), 0)
+
+    def _end_snapshot(self) -> None:
+        self._snapshot = None
+
+    def _read_found(self, find: Find) -> None:
+        collection, source = self._collection, self._source
+        average = max(1, collection.bytes // max(1, collection.documents))
+        size = max(2, min(100_000, _BATCH // average))
+        documents: PyMongoCollection[Any] = source.database[collection.data_name]
+        if self._snapshot is not None:
+            documents = documents.with_options(read_concern=self._snapshot)
+        projection = collection.query.projection if collection.query else None
+        batches = read_raw_batches(documents, find, projection, size, self._end_snapshot)
+        begun = False
+        with source.explained(), closing(batches) as replies:
+            try:
+                for payload, count in replies:
+                    begun = True
+                    self._put(payload, count)
+            except OperationFailure as error:
+                # Before the first reply: for example, the collection was created after the snapshot.
+                ended = SNAPSHOT_ERRORS if not begun else SNAPSHOT_ENDED if self._sent is not None else ()
+                if self._snapshot is not None and error.code in ended:
+                    raise _SnapshotEnded from error
+                if collection.query is not None:
+                    raise refused_query(source, collection.name, error) from error
+                raise
+
+    def _put(self, payload: bytes, count: int) -> None:
+        if self._sent is not None:
+            new = {key_of(RawBSONDocument(one).get("_id")): one for one in split(payload)}
+            if self._snapshot is None:
+                new = {key: one for key, one in new.items() if key not in self._sent}
+                payload, count = b"".join(new.values()), len(new)
+            self._sent |= new.keys()
+        if count:
+            self._channel.put(Batch(self._collection.data_name, payload, count), len(payload))

@@ -13,7 +13,7 @@ from monarch.databases.mongo.stream.batches import Batch, Piece, measure_documen
 from monarch.databases.mongo.stream.counts import Counts
 from monarch.databases.transfer import CollectionSummary, Source, Transform
 from monarch.errors import MonarchError, UsageError
-from monarch.progress import Progress
+from monarch.progress import SILENT, Progress
 
 
 class MongoSource(Source):
@@ -27,6 +27,8 @@ class MongoSource(Source):
     phase: ClassVar[str]
     collections: tuple[Collection, ...]
     _transforms: tuple[Transform, ...] = ()
+    # That of the current phase.
+    progress: Progress = SILENT
 
     def transformed(self, transforms: tuple[Transform, ...]) -> Self:
         """See `Source.transformed`. The sizes of `summaries` are those before the transforms."""
@@ -78,6 +80,7 @@ class MongoSource(Source):
     def begin_phase(self, phase: str, progress: Progress) -> Counts:
         """Begin the ``phase`` of the progress in which all pieces are read; return the counts for them."""
         summaries = self.summaries
+        self.progress = progress
         progress.phase(phase)
         progress.estimated(sum(one.documents for one in summaries), sum(one.bytes for one in summaries))
         return Counts(self.collections, progress)

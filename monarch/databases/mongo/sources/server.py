@@ -20,9 +20,14 @@ from monarch.databases.mongo.catalog.read import list_entries, read_catalog, uui
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.engines.base import MongoEngine
 from monarch.databases.mongo.sources.base import MongoSource, unwatched
-from monarch.databases.mongo.stream.batches import Batch, Piece
-from monarch.databases.mongo.stream.snapshot import SNAPSHOT_UNAVAILABLE, Snapshot, fits_snapshot_window
-from monarch.databases.mongo.subset.reader import SubsetReader
+from monarch.databases.mongo.stream.batches import Batch, End, Piece
+from monarch.databases.mongo.stream.snapshot import (
+    SNAPSHOT_ENDED,
+    Snapshot,
+    fits_snapshot_window,
+    supports_snapshots,
+)
+from monarch.databases.mongo.subset.reader import SnapshotEnded, SubsetReader
 from monarch.databases.mongo.subset.resolve import Subset
 from monarch.databases.mongo.swap_state import read_head, unfinished
 from monarch.databases.selection import Selection
@@ -54,7 +59,11 @@ class MongoServerSource(MongoSource, LiveSource):
         self.collections = read_catalog(source)
         if selection is not None:
             reading = SubsetReader(source, engine.take_snapshot(source, self.collections))
-            self.collections = Subset(reading, self.collections, selection).collections()
+            try:
+                self.collections = Subset(reading, self.collections, selection).collections()
+            except SnapshotEnded:
+                reading = SubsetReader(source, None)
+                self.collections = Subset(reading, self.collections, selection).collections()
             self._snapshot = reading.snapshot
         self._partial = selection is not None
         self._counts: Counter[str] = Counter()
@@ -97,10 +106,19 @@ class MongoServerSource(MongoSource, LiveSource):
             if isinstance(piece, Batch):
                 self._counts[piece.collection] += piece.count
             else:
-                self._snapshots.add(piece.at)
+                self._end(piece)
                 if not self._counts[piece.collection]:
                     self._require_empty(piece.collection, piece.at)
             yield piece
+
+    def _end(self, piece: End) -> None:
+        ended = piece.at is None and self._snapshot is not None and None not in self._snapshots
+        if ended and supports_snapshots(self._collection(piece.collection)):
+            self.progress.message(
+                "the server no longer keeps the snapshot from which this was read: "
+                f"{piece.collection} and what is read after it are as of their own times"
+            )
+        self._snapshots.add(piece.at)
 
     def check(self) -> None:
         """Check that the collections are still those that were read.
@@ -148,7 +166,7 @@ class MongoServerSource(MongoSource, LiveSource):
                 try:
                     found = documents.find_one(query.finds[0].filter if query else {}, {"_id": 1})
                 except OperationFailure as error:
-                    if error.code != SNAPSHOT_UNAVAILABLE:
+                    if error.code not in SNAPSHOT_ENDED:
                         raise
                     found = {"renamed": "since"}
             if found is not None:

@@ -2,6 +2,9 @@
 
 Replica sets support it from MongoDB 5.0 on, for the last five minutes, but not for capped collections.
 Without a snapshot, a document that is moved while its collection is read may be read twice, or not at all.
+
+Reading may take longer than the server keeps a snapshot (``minSnapshotHistoryWindowInSeconds``). Then the
+collection is read on from the same place, and it and all later ones are as of their own time.
 """
 
 from __future__ import annotations
@@ -21,9 +24,11 @@ _MOST_BYTES = 4_000_000_000
 _PATIENCE_MS = 5_000
 _ASKED, _BETWEEN = 30, 0.05
 SNAPSHOT_UNAVAILABLE = 246
-# The errors of a server that cannot read a collection as of a snapshot: bad value, illegal operation, invalid
-# options, snapshot too old, snapshot unavailable.
-SNAPSHOT_ERRORS = (2, 20, 72, 239, SNAPSHOT_UNAVAILABLE)
+# The errors of a server that cannot read a collection as of a snapshot: bad value, failed to parse, illegal
+# operation, invalid options, snapshot too old, snapshot unavailable, unknown field.
+SNAPSHOT_ERRORS = (2, 9, 20, 72, 239, SNAPSHOT_UNAVAILABLE, 40415)
+# Those of a server that has read some of a collection as of a snapshot, and keeps it no longer.
+SNAPSHOT_ENDED = (239, SNAPSHOT_UNAVAILABLE)
 
 
 class Snapshot(ReadConcern):

@@ -13,7 +13,12 @@ from pymongo.errors import OperationFailure
 from monarch.databases.mongo.catalog.model import CODEC, Collection
 from monarch.databases.mongo.catalog.query import Find, size_of
 from monarch.databases.mongo.connection.handle import DatabaseHandle
-from monarch.databases.mongo.stream.snapshot import SNAPSHOT_ERRORS, Snapshot, supports_snapshots
+from monarch.databases.mongo.stream.snapshot import (
+    SNAPSHOT_ENDED,
+    SNAPSHOT_ERRORS,
+    Snapshot,
+    supports_snapshots,
+)
 from monarch.errors import MonarchError
 
 _COUNT_MS = 5_000
@@ -21,6 +26,10 @@ _COUNT_MS = 5_000
 _MOST_EXPLAINED = 4 << 20
 _EXCEEDED_TIME = 50
 _MISSING_RIGHTS = (13, 18)  # reported elsewhere, with a better message
+
+
+class SnapshotEnded(Exception):
+    """The server no longer keeps the snapshot from which a subset was being resolved."""
 
 
 @dataclass
@@ -36,6 +45,7 @@ class SubsetReader:
         """Yield the documents that ``find`` matches, with the fields of ``projection``.
 
         :raises MonarchError: with the server's message, if it rejects the query.
+        :raises SnapshotEnded: if it took too long.
         """
         with self._explained(collection.name):
             cursor = find.on(self._documents(collection), projection)
@@ -100,6 +110,8 @@ class SubsetReader:
             except OperationFailure as error:
                 if error.code in _MISSING_RIGHTS:
                     raise
+                if self.snapshot is not None and error.code in SNAPSHOT_ENDED:
+                    raise SnapshotEnded from error
                 raise refused_query(self.source, name, error) from error
 
 

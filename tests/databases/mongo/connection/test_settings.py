@@ -91,7 +91,7 @@ def test_an_embedded_environment() -> None:
 )
 def test_what_is_wrong_is_named(entry: dict[str, Any], said: str, hint: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        parse(**entry)
+        parse(**entry).require()
     assert said in caught.value.message
     assert hint in (caught.value.hint or "")
     assert caught.value.message.startswith("Environment 'dev'")

@@ -32,7 +32,7 @@ def documents(request: pytest.FixtureRequest) -> Iterator[Documents]:
 
 
 def found(documents: Documents, find: Find, size: int = 100, projection: Any = None) -> list[dict[str, Any]]:
-    read = list(read_raw_batches(documents, find, projection, size))
+    read = list(read_raw_batches(documents, find, projection, size, lambda: None))
     for payload, count in read:
         assert len(split(payload)) == count > 0
     return [bson.decode(document) for payload, _ in read for document in split(payload)]
@@ -63,7 +63,7 @@ def test_who_stops_leaves_no_cursor_open(documents: Documents) -> None:
         return int(admin.command("serverStatus")["metrics"]["cursor"]["open"]["total"])
 
     before = open_cursors()
-    replies = read_raw_batches(documents, Find(), None, 10)
+    replies = read_raw_batches(documents, Find(), None, 10, lambda: None)
     assert [count for _, count in itertools.islice(replies, 2)] == [10, 10]
     assert open_cursors() == before + 1
     replies.close()
