@@ -10,7 +10,7 @@ from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_json, print_table
 from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.text import count, duration, printable, timestamp
-from monarch.commands.parsing.arguments import ENVIRONMENT, MIGRATION, Count, json_option, this_project
+from monarch.commands.parsing.arguments import ENVIRONMENT, MIGRATION, json_option, this_project
 from monarch.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _accept(environment: str, keys: tuple[str, ...]) -> str:
 @click.option(
     "--last",
     metavar="N",
-    type=Count(),
+    type=WholeNumber(),
     default=50,
     show_default=True,
     help="Entries shown.",
