@@ -10,7 +10,13 @@ from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_json, print_table
 from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.text import count, duration, printable, timestamp
-from monarch.commands.parsing.arguments import ENVIRONMENT, MIGRATION, json_option, this_project
+from monarch.commands.parsing.arguments import (
+    ENVIRONMENT,
+    MIGRATION,
+    WholeNumber,
+    json_option,
+    this_project,
+)
 from monarch.errors import ServerError, UsageError
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from fastcrc import crc64
 from monarch.databases.mongo.archive import MAGIC, TERMINATOR, ArchiveError
 from monarch.databases.mongo.archive.prelude import Prelude, decode
 from monarch.databases.mongo.archive.source import ArchiveInput
+from monarch.databases.mongo.archive.validation import LARGEST_PRELUDE
 from monarch.databases.mongo.stream.batches import Batch, End, Piece
 from monarch.system.streams import Stream
 
@@ -58,7 +59,13 @@ class ArchiveReader:
     def _prelude(self) -> Iterator[bytes]:
         if not self._source.fill(len(MAGIC)) or not self._source.take(MAGIC):
             raise ArchiveError("This is not a mongodump archive.", "Is it compressed, or another file?")
+        size = 0
         while (document := self._source.document()) is not None:
+            size += len(document)
+            if size > LARGEST_PRELUDE:
+                raise ArchiveError(
+                    "The archive's prelude is too large: no database needs so many descriptions."
+                )
             yield document
 
     def _header(self, document: bytes) -> tuple[_Collection, int | None]:

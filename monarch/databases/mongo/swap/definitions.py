@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pymongo.errors import OperationFailure
 
 from monarch.databases.mongo.catalog.model import BUCKETS, Collection
+from monarch.databases.mongo.catalog.old_options import modern_indexes
 from monarch.databases.mongo.catalog.read import list_entries
 from monarch.databases.mongo.connection.handle import QUICK, DatabaseHandle
 from monarch.errors import DuplicateKey, ServerError
 
 UNAUTHORIZED, _NAMESPACE_NOT_FOUND = 13, 26
+# Bad value, failed to parse, type mismatch, cannot create index, invalid index specification option.
+_INVALID_OPTIONS = (2, 9, 14, 67, 197)
 
 
 def create(target: DatabaseHandle, collection: Collection, name: str) -> None:
@@ -27,7 +31,7 @@ def create(target: DatabaseHandle, collection: Collection, name: str) -> None:
         options["idIndex"] = id_index
     with target.explained():
         try:
-            target.database.command("create", name, **options, writeConcern=QUICK)
+            target.database.command({"create": name, **options, "writeConcern": QUICK})
         except OperationFailure as error:
             if error.code == UNAUTHORIZED:
                 raise
@@ -44,12 +48,30 @@ def secondary(collection: Collection) -> list[Mapping[str, Any]]:
     return [index for index in collection.indexes if index["name"] != "_id_" and not index.get("clustered")]
 
 
-def create_indexes(target: DatabaseHandle, collection: Collection, name: str) -> None:
+def create_indexes(target: DatabaseHandle, collection: Collection, name: str) -> Collection:
     """Build the indexes of ``collection`` on the collection called ``name``.
 
+    Options of old servers that this one refuses are left out, as mongorestore does.
+
+    :return: the collection as it was built.
     :raises DuplicateKey: if the documents have duplicate keys.
     :raises ServerError: if they cannot be built; it names the collection and quotes the server.
     """
+    try:
+        _build_indexes(target, collection, name)
+        return collection
+    except ServerError as error:
+        cause = error.__cause__
+        if not isinstance(cause, OperationFailure) or cause.code not in _INVALID_OPTIONS:
+            raise
+        modern = replace(collection, indexes=modern_indexes(collection.indexes, collection.options))
+        if modern == collection:
+            raise
+    _build_indexes(target, modern, name)
+    return modern
+
+
+def _build_indexes(target: DatabaseHandle, collection: Collection, name: str) -> None:
     indexes = secondary(collection)
     if not indexes:
         return

@@ -84,6 +84,8 @@ class Replacement:
         self.progress.phase("indexing")
         staging.build_indexes(counts.add_seconds)
         staging.compare_indexes()
+        for name in staging.adapted:
+            self.progress.message(f"old options of indexes of {name} that this server refuses were left out")
         return counts.copied()
 
     def _begin(self, swap: Swap, steps: list[SwapStep]) -> bool:

@@ -6,6 +6,7 @@ short; by the run, later runs recognize whose staging it is.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,8 @@ from monarch.errors import MonarchError, ServerError
 _BUILDERS = 2
 _SMALL = 1000
 _LONGEST_NAME = 255
+# Seconds until documents expire, as servers since 5.0.14 store what is not a number.
+_NEVER = 2**31 - 1
 _OTHER_COLLATION = 167
 _COMPARED_OPTIONS = ("unique", "sparse", "hidden", "expireAfterSeconds", "partialFilterExpression")
 
@@ -47,6 +50,8 @@ class Staging:
         self._prefix = f"{STAGING}{lease.run}."
         self.collections = collections
         self.aside = f"{self._prefix}aside"
+        # Those that could not be built with the options of an old server, as they were built.
+        self.adapted: dict[str, Collection] = {}
         self.names = {
             collection.name: f"{self._prefix}{number}" for number, collection in enumerate(collections)
         }
@@ -70,7 +75,7 @@ class Staging:
                 continue
             create(self._target, collection, self.names[collection.name])
             if _is_small(collection):
-                create_indexes(self._target, collection, self.names[collection.name])
+                self._create_indexes(collection)
 
     def _require_short_name(self, collection: Collection) -> None:
         """Check the length of the name before the swap, which could not be finished with a longer one.
@@ -162,8 +167,13 @@ class Staging:
     def _build(self, collection: Collection) -> float:
         self._lease.check()
         began = time.monotonic()
-        create_indexes(self._target, collection, self.names[collection.name])
+        self._create_indexes(collection)
         return time.monotonic() - began
+
+    def _create_indexes(self, collection: Collection) -> None:
+        built = create_indexes(self._target, collection, self.names[collection.name])
+        if built != collection:
+            self.adapted[collection.name] = built
 
     def compare_documents(self, counts: Mapping[str, int]) -> None:
         """Compare the number of staged documents with ``counts``, those that were read.
@@ -187,7 +197,7 @@ class Staging:
                 continue
             self._lease.check()
             found = _shapes(read_indexes(self._target, self.names[collection.name]))
-            expected = _shapes(collection.indexes)
+            expected = _shapes(self.adapted.get(collection.name, collection).indexes)
             wrong = [name for name in {**found, **expected} if found.get(name) != expected.get(name)]
             if wrong:
                 raise self._differs(collection, f"other indexes: {', '.join(wrong)[:200]}")
@@ -244,8 +254,15 @@ def _shapes(indexes: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         str(index["name"]): {
             "key": list(index["key"].items()),  # in their order
             # Some servers store that an index is not unique, others store nothing.
-            **{word: None if index.get(word) is False else index.get(word) for word in _COMPARED_OPTIONS},
+            **{word: _comparable(index.get(word)) for word in _COMPARED_OPTIONS},
         }
         for index in indexes
         if not index.get("clustered")
     }
+
+
+def _comparable(value: Any) -> Any:
+    """Return ``value`` as servers make it: some leave false out, and all store seconds as whole numbers."""
+    if isinstance(value, float):
+        return _NEVER if math.isnan(value) else int(value)
+    return None if value is False else value
