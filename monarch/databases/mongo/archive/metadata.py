@@ -10,7 +10,6 @@ import bson
 from bson import json_util
 
 from monarch.databases.mongo.archive import ArchiveError
-from monarch.databases.mongo.archive.validation import require_restorable
 from monarch.databases.mongo.catalog.model import CODEC, Collection
 from monarch.databases.mongo.extended_json import CANONICAL
 
@@ -75,7 +74,6 @@ def read_metadata(name: str, text: object, stated_kind: object) -> Collection:
         kind, as_documents = _kind(stated_kind or metadata.get("type"), options)
     except Exception as error:  # a text that is not JSON, is nested too deeply, has a number too large, …
         raise ArchiveError(shorten_error(error)) from error
-    require_restorable(name, options, indexes)
     return Collection(name, kind, options, indexes, uuid, as_documents)
 
 

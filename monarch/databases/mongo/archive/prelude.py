@@ -17,6 +17,7 @@ from monarch.databases.mongo.archive.metadata import (
     shorten_error,
     write_metadata,
 )
+from monarch.databases.mongo.archive.validation import require_name
 from monarch.databases.mongo.catalog.model import CODEC, Collection
 
 # From this server version on, a time series has no view beside its buckets.
@@ -129,6 +130,7 @@ def _to_entry(database: str, collection: Collection) -> bytes:
 
 def _from_entry(entry: Mapping[str, Any]) -> Collection:
     name, text = _text(entry, "collection"), entry.get("metadata") or "{}"
+    require_name(name)
     try:
         return read_metadata(name, text, entry.get("type"))
     except ArchiveError as error:

@@ -14,6 +14,14 @@ from monarch.databases.mongo.catalog.read import list_entries
 from monarch.databases.mongo.connection.handle import QUICK, DatabaseHandle
 from monarch.errors import DuplicateKey, ServerError
 
+# Fields of every command, which are no options of a collection.
+_OF_COMMANDS = frozenset(
+    (
+        *("create", "writeConcern", "readConcern", "session", "lsid", "txnNumber", "autocommit", "comment"),
+        *("startTransaction", "maxTimeMS", "check", "apiVersion", "apiStrict", "apiDeprecationErrors"),
+        *("$db", "$clusterTime", "$readPreference", "$audit", "$client", "$configServerState"),
+    )
+)
 UNAUTHORIZED, _NAMESPACE_NOT_FOUND = 13, 26
 # Bad value, failed to parse, type mismatch, cannot create index, invalid index specification option.
 _INVALID_OPTIONS = (2, 9, 14, 67, 197)
@@ -24,7 +32,8 @@ def create(target: DatabaseHandle, collection: Collection, name: str) -> None:
 
     :raises ServerError: if this server or this user cannot; it names the collection and quotes the server.
     """
-    options = dict(collection.options)
+    # Servers before 3.4 stored the whole command; and an archive's options are a stranger's.
+    options = {key: value for key, value in collection.options.items() if key not in _OF_COMMANDS}
     options.pop("autoIndexId", None)  # old, the default anyway, and not allowed beside idIndex
     id_index = next((dict(index) for index in collection.indexes if index["name"] == "_id_"), None)
     if id_index is not None and collection.kind == "collection" and not options.get("clusteredIndex"):
