@@ -1,18 +1,52 @@
-"""Write files atomically, and keep old versions of them."""
+"""Create files in folders that others may write to, write them atomically, and keep old versions of them."""
 
 from __future__ import annotations
 
 import itertools
 import os
+import secrets
 import shutil
+import stat
 from pathlib import Path
+
+# Windows has none of these: links there are rare, and need rights.
+_CAREFUL = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+def open_new(path: Path, mode: int = 0o666) -> int:
+    """Create the file ``path`` and return it open for reading and writing.
+
+    :raises FileExistsError: if there is anything of that name, also a link that leads nowhere.
+    """
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _CAREFUL | _BINARY, mode)
+
+
+def open_own(path: Path, mode: int = 0o600) -> int:
+    """Open the file ``path`` for reading and writing, and create it if it is missing.
+
+    :raises PermissionError: if it is not a regular file of this user: somebody else prepared it.
+    :raises OSError: if it is a link, or cannot be opened.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | _CAREFUL | _BINARY, mode)
+    found = os.fstat(handle)
+    if stat.S_ISREG(found.st_mode) and is_own(found):
+        return handle
+    os.close(handle)
+    raise PermissionError(None, "it is not a regular file of this user", str(path))
+
+
+def is_own(found: os.stat_result) -> bool:
+    """Whether ``found`` is a file or folder of the user who runs this process. True on Windows."""
+    return not hasattr(os, "getuid") or found.st_uid == os.getuid()
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Write ``text`` to ``path``: afterwards the file has all of it, or is as it was before."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    handle = open_new(unfinished)
     try:
-        with unfinished.open("w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from monarch.system.atomic_files import is_own
+
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # git-check-ref-format(1)
 _REFERENCE = re.compile(r"refs(/[^/\x00-\x20\x7f~^:?*\[\\]+)+")
@@ -68,7 +70,7 @@ def _find_commit(root: Path) -> str | None:
         except (OSError, ValueError):
             return None
         try:
-            return _read_head(git) if _is_own(git.lstat()) and _is_own(git.stat()) else None
+            return _read_head(git) if is_own(git.lstat()) and is_own(git.stat()) else None
         except (OSError, ValueError):
             return None
     return None
@@ -107,10 +109,6 @@ def _read(path: Path) -> str:
     careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     with os.fdopen(os.open(path, os.O_RDONLY | careful), "rb") as file:
         found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode) or not _is_own(found):
+        if not stat.S_ISREG(found.st_mode) or not is_own(found):
             raise PermissionError(f"{path} is not a regular file of this user")
         return file.read(_LARGEST).decode("utf-8", "surrogateescape")
-
-
-def _is_own(found: os.stat_result) -> bool:
-    return not hasattr(os, "getuid") or found.st_uid == os.getuid()

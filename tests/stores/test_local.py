@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from monarch.errors import LockedError, StoreError
-from monarch.stores.base import NameTaken, Store, Upload
+from monarch.stores.base import NameTaken, NotStored, Store, Upload
 from monarch.stores.local.store import LocalStore
 from tests.stores.contract import HALF, Names, StoreContract, names, read, stored, write
 from tests.support.stores.folders import there, writing
@@ -335,3 +335,28 @@ def test_a_folder_that_cannot_be_made_whole_is_not_made(small_disk: Path) -> Non
     filler.unlink()
     assert store.prepare()
     assert (small_disk / "new" / "backups" / ".gitignore").read_text() == "*\n"
+
+
+def test_a_pipe_never_hangs(folder: Path, store: LocalStore) -> None:
+    write(store, "a", b"ours")
+    os.mkfifo(folder / "pipe")
+    os.mkfifo(folder / "b.part")
+    with pytest.raises(NotStored), store.open("pipe"):
+        pass
+    store.discard("b")
+    assert there(folder) == ["a", "pipe"]
+
+
+@pytest.mark.parametrize("name", [".backups.part", ".backups..part"])
+def test_a_folder_that_somebody_has_prepared_is_not_taken(tmp_path: Path, name: str) -> None:
+    theirs = tmp_path / name
+    theirs.mkdir(mode=0o777)
+    (tmp_path / "precious").write_text("PRECIOUS")
+    (theirs / ".gitignore").symlink_to(tmp_path / "precious")
+    store = LocalStore(tmp_path / "backups")
+    assert store.prepare()
+    assert (tmp_path / "precious").read_text() == "PRECIOUS"
+    assert (tmp_path / "backups" / ".gitignore").read_text() == "*\n"
+    assert not (tmp_path / "backups" / ".gitignore").is_symlink()
+    assert theirs.is_dir()
+    assert stat.S_IMODE((tmp_path / "backups").stat().st_mode) == 0o700

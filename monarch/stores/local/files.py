@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 try:
     import fcntl
@@ -36,7 +38,8 @@ def is_locked(part: Path) -> bool:
     if fcntl is None:
         return False
     try:
-        handle = os.open(part, os.O_RDONLY)
+        # Without these flags, a pipe would hang, and a link would lead elsewhere.
+        handle = os.open(part, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except PermissionError:  # of another user, who may be writing it
         return True
     except OSError:
@@ -48,6 +51,18 @@ def is_locked(part: Path) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open the file ``path`` for reading; a link to a file is followed.
+
+    :raises FileNotFoundError: if it is something else, such as a pipe, which would hang.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
 
 
 def unlink(path: Path) -> bool:

@@ -13,8 +13,9 @@ from typing import BinaryIO
 
 from monarch.errors import LockedError, StoreError
 from monarch.stores.base import NameTaken, NotStored, Store, StoredFile, Upload
-from monarch.stores.local.files import is_locked, lock, sync_folder, unlink
+from monarch.stores.local.files import is_locked, lock, open_regular, sync_folder, unlink
 from monarch.stores.local.upload import LocalUpload
+from monarch.system.atomic_files import open_new
 from monarch.system.signals import defer_signals
 from monarch.system.streams import Stream
 
@@ -57,12 +58,15 @@ class LocalStore(Store):
     def _create_folder(self) -> None:
         """Create the folder with its ``.gitignore``. It gets its name last, so it always has that file.
 
-        A process that is killed before that leaves a folder with another name, which the next process reuses.
+        A process that is killed before that leaves a folder with another name. Nobody else can have prepared
+        that name, because it is random.
         """
-        unfinished = self._folder.with_name(f".{self._folder.name}{PART}")
+        import tempfile
+
+        made = tempfile.mkdtemp(PART, f".{self._folder.name}.", self._folder.parent)  # with the mode 0700
+        unfinished = Path(made)
         ignore = unfinished / _IGNORE
         try:
-            unfinished.mkdir(mode=0o700, exist_ok=True)
             _ignore(unfinished)
             unfinished.rename(self._folder)
         except OSError:
@@ -85,10 +89,9 @@ class LocalStore(Store):
 
     def _create(self, name: str) -> Upload:
         path, part = self._folder / name, self._folder / (name + PART)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         try:
             # The part reserves the name: other writers fail here until it is gone.
-            handle = os.open(part, flags, 0o600)
+            handle = open_new(part, 0o600)
         except FileExistsError:
             raise NameTaken(f"{part} already exists.") from None
         except OSError as error:
@@ -106,7 +109,7 @@ class LocalStore(Store):
     @contextmanager
     def open(self, name: str, start: int = 0) -> Iterator[Stream]:
         try:
-            file = (self._folder / name).open("rb")
+            file = open_regular(self._folder / name)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise NotStored(f"There is no {name!r} in {self._folder}.") from None
         except OSError as error:
@@ -211,9 +214,8 @@ class _LocalStream:
 
 def _ignore(folder: Path) -> None:
     """Keep the backups out of git if the folder is in a repository."""
-    ignore = folder / _IGNORE
-    ignore.touch(mode=0o600)
-    ignore.write_text("*\n")
+    with os.fdopen(open_new(folder / _IGNORE, 0o600), "w") as file:
+        file.write("*\n")
 
 
 def _time_of(seconds: float) -> datetime:

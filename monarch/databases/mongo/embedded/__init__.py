@@ -18,8 +18,9 @@ command finds a server without users, and stops it before it starts its own.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from monarch.databases.environment import Environment
@@ -30,6 +31,7 @@ from monarch.databases.mongo.embedded.server import PASSWORD, USER, Server
 from monarch.databases.mongo.embedded.sharing import Users
 from monarch.errors import ServerError
 from monarch.progress import Progress
+from monarch.system.atomic_files import is_own, open_new
 from monarch.system.secrets import Secret
 
 
@@ -63,12 +65,16 @@ def _make_folder(root: Path, name: str) -> Path:
     try:
         for made in (top, folder):
             made.mkdir(mode=0o700, exist_ok=True)
+            # A link is as good as the folder if both belong to this user.
+            if not (is_own(made.lstat()) and is_own(made.stat())):
+                raise PermissionError(None, f"{made} belongs to another user")
         ignore = top / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n")
+        if not os.path.lexists(ignore):
+            with suppress(FileExistsError), os.fdopen(open_new(ignore), "w") as file:
+                file.write("*\n")
     except OSError as error:
         raise ServerError(
             f"Cannot create {folder}: {error.strerror}.",
-            "An embedded environment keeps its data there. Fix the folder's permissions, or free disk space.",
+            "An embedded environment keeps its data there. Fix its owner or permissions, or free disk space.",
         ) from error
     return folder

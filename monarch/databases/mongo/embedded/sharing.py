@@ -13,6 +13,7 @@ from typing import Protocol
 
 from monarch.errors import LockedError, ServerError
 from monarch.progress import Progress
+from monarch.system.atomic_files import open_own, write_atomically
 
 # Starting and stopping take a second each. A loaded machine gets much more time.
 GATE_SECONDS = 60.0
@@ -41,7 +42,7 @@ class Users:
 
         :raises LockedError: if another command holds the gate for longer than `GATE_SECONDS`.
         """
-        users = _open(self._folder / "users.lock")
+        users = _open_lock(self._folder / "users.lock")
         try:
             with self._gate():
                 try:
@@ -70,7 +71,7 @@ class Users:
         # No command uses the server, or it died while it was used: stop what is left of it first.
         server.stop()
         port = server.start()
-        (self._folder / "server.json").write_text(json.dumps({"port": port}))
+        write_atomically(self._folder / "server.json", json.dumps({"port": port}))
         fcntl.flock(users, fcntl.LOCK_SH)
         return port
 
@@ -81,7 +82,7 @@ class Users:
 
     @contextmanager
     def _gate(self) -> Iterator[None]:
-        gate = _open(self._folder / "gate.lock")
+        gate = _open_lock(self._folder / "gate.lock")
         try:
             began = time.monotonic()
             reported = False
@@ -103,8 +104,14 @@ class Users:
             os.close(gate)
 
 
-def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _open_lock(path: Path) -> int:
+    try:
+        return open_own(path)
+    except OSError as error:
+        raise ServerError(
+            f"{path} cannot be used: {error.strerror}.",
+            "monarch creates that file itself. Remove it if no other command is running.",
+        ) from error
 
 
 def _lock(file: int, kind: int) -> bool:

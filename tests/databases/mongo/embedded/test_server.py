@@ -269,3 +269,25 @@ def test_a_project_that_moved_stops_the_server_it_left_behind(embedded_project: 
     old.rename(embedded_project.path)
     assert embedded_project.monarch("list_migrations", "dev").code == 0
     assert mongods(embedded_project) == []
+
+
+@pytest.mark.parametrize("name", ["users.lock", "gate.lock"])
+def test_a_lock_file_that_is_a_link_is_refused(embedded_project: Folder, name: str) -> None:
+    folder = embedded_project.path / ".monarch/dev"
+    folder.mkdir(parents=True)
+    (folder / name).symlink_to(embedded_project.path / "elsewhere")
+    ran = embedded_project.monarch("list_migrations", "dev")
+    assert ran.code == 5, ran.said
+    assert f"{name} cannot be used" in ran.err
+    assert "Hint: monarch creates that file itself" in ran.err
+    assert not (embedded_project.path / "elsewhere").exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give folders to another user")
+@pytest.mark.parametrize("name", [".monarch", ".monarch/dev"])
+def test_a_folder_of_another_user_is_refused(embedded_project: Folder, name: str) -> None:
+    (embedded_project.path / ".monarch/dev").mkdir(parents=True)
+    os.chown(embedded_project.path / name, 12345, -1)
+    ran = embedded_project.monarch("list_migrations", "dev")
+    assert ran.code == 5, ran.said
+    assert f"{name} belongs to another user" in ran.err
