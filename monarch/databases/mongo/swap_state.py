@@ -31,6 +31,14 @@ def read_head(target: DatabaseHandle) -> Document | None:
         return target.database[SWAP].find_one({"_id": HEAD})
 
 
+def is_known(head: Mapping[str, Any]) -> bool:
+    """Whether ``head`` is as this monarch writes it; a newer one may write other states and fields."""
+    known = head.get("state") in STATES and isinstance(head.get("purpose"), str)
+    if known and head["state"] == SWAPPING:
+        return isinstance(head.get("steps"), int) and isinstance(head.get("run"), str)
+    return known
+
+
 def unfinished(name: str, head: Mapping[str, Any]) -> IncompleteDatabase:
     """Return the error for a command that needs ``name`` whole; ``head`` is from its swap log."""
     if head.get("state") == EMPTIED:
@@ -43,7 +51,7 @@ def unfinished(name: str, head: Mapping[str, Any]) -> IncompleteDatabase:
             f"{name!r} is incomplete: `{head.get('purpose')}` could not be finished.",
             f"Copy or restore into it again, or drop it: monarch drop_db {name}",
         )
-    if head.get("state") != SWAPPING:
+    if not is_known(head):
         return IncompleteDatabase(
             f"The swap log of {name!r} is in a state that this monarch does not know: {head.get('state')!r}.",
             BY_NEWER,

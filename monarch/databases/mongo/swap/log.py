@@ -25,10 +25,10 @@ from monarch.databases.mongo.swap.staging import Staging
 from monarch.databases.mongo.swap.steps import SwapStep, Unequal, from_document, to_document
 from monarch.databases.mongo.swap_state import (
     EMPTIED,
-    STATES,
     STUCK,
     SWAPPING,
     UnknownStep,
+    is_known,
     read_head,
     unfinished,
 )
@@ -238,7 +238,7 @@ def recover(target: DatabaseHandle, lease: Lease, *, refilling: bool) -> str | N
     """
     swap = Swap(target, lease)
     head = swap.head()
-    if head is not None and head.get("state") not in STATES:
+    if head is not None and not is_known(head):
         if not refilling:
             raise unfinished(target.name, head)
         swap.abandon(head)

@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import bson
 import pytest
-from bson import ObjectId
+from bson import Binary, ObjectId
 from pymongo import MongoClient
 from pymongo.database import Database
 
@@ -260,3 +261,51 @@ def test_a_write_moves_the_state(
         writes[row["write"]](Swap(DatabaseHandle(env, target.database), lease))
         assert target.state() == row["to"]
     assert set(writes) == {one["write"] for one in WRITES}
+
+
+def as_a_newer_monarch(target: Target, what: str) -> None:
+    """Leave a swap as a newer monarch may write it."""
+    target.enter("swapping")
+    log = target.database[SWAP]
+    step = log.find_one({"_id": 0})
+    assert step is not None
+    if what == "step":
+        log.update_one({"_id": 0}, {"$set": {"step": "freeze"}})
+    elif what == "later step":
+        log.insert_one({**step, "_id": 1, "step": "freeze"})
+        log.update_one({"_id": HEAD}, {"$set": {"steps": 2}})
+    elif what == "detail":
+        details = Binary(bson.encode({**bson.decode(step["details"]), "compact": True}))
+        log.update_one({"_id": 0}, {"$set": {"details": details}})
+    elif what == "details":
+        log.update_one({"_id": 0}, {"$unset": {"details": 1}})
+    elif what == "state":
+        log.update_one({"_id": HEAD}, {"$set": {"state": "freezing"}})
+    else:
+        log.update_one({"_id": HEAD}, {"$unset": {what: 1}})
+
+
+@pytest.mark.parametrize(
+    "what", ["step", "later step", "detail", "details", "state", "steps", "run", "purpose"]
+)
+def test_a_swap_of_a_newer_monarch_is_left_to_it(folder: Folder, target: Target, what: str) -> None:
+    as_a_newer_monarch(target, what)
+    before = target.everything()
+    for command in (*COMMANDS["list_migrations"], *COMMANDS["migrate"], *COMMANDS["FROM"]):
+        ran = run(folder, command)
+        assert ran.code in (1, 5), ran.said
+        # The one that reads only sees that a swap is unfinished, and leads to the one that finishes it.
+        assert "Hint: A newer monarch wrote it" in ran.err or "run `monarch list_migrations" in ran.err
+        assert "defect" not in ran.said
+        assert target.everything() == before
+    assert "Hint: A newer monarch wrote it" in run(folder, COMMANDS["list_migrations"][0]).err
+    ran = run(folder, COMMANDS["INTO"][0])
+    assert ran.code == 0, ran.said
+    assert target.users() == ["new"]
+    assert SWAP not in target.everything()
+
+
+def test_one_of_a_newer_monarch_can_be_dropped(folder: Folder, target: Target) -> None:
+    as_a_newer_monarch(target, "step")
+    assert run(folder, COMMANDS["drop_db"][0]).code == 0
+    assert target.everything() == {}
