@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from bson import Binary
+from bson.binary import UUID_SUBTYPE
 from pymongo.errors import OperationFailure
 
 from monarch.databases.mongo.catalog.model import BUCKETS, Collection
@@ -22,7 +25,9 @@ _OF_COMMANDS = frozenset(
         *("$db", "$clusterTime", "$readPreference", "$audit", "$client", "$configServerState"),
     )
 )
-UNAUTHORIZED, _NAMESPACE_NOT_FOUND = 13, 26
+UNAUTHORIZED, _NAMESPACE_NOT_FOUND, _OTHER_UUID = 13, 26, 361
+# Of servers that know no `collectionUUID`: failed to parse, unknown field.
+_UNKNOWN_FIELD = (9, 40415)
 # Bad value, failed to parse, type mismatch, cannot create index, invalid index specification option.
 _INVALID_OPTIONS = (2, 9, 14, 67, 197)
 
@@ -122,9 +127,59 @@ def drop(target: DatabaseHandle, name: str, **arguments: Any) -> None:
 
     Buckets without their time series, which a server leaves that died in between, are dropped too.
     """
+    with target.explained(), _suppress_missing():
+        target.database.command({"drop": name, **arguments})
+
+
+def drop_collection(target: DatabaseHandle, name: str, uuid: bytes) -> None:
+    """Drop the collection with ``uuid``, if it is still called ``name``; another one of that name stays.
+
+    The command may arrive late, when another run has the lease. Servers before 6.0 go by the name alone: the
+    caller has looked at the UUID right before.
+    """
     with target.explained():
-        try:
-            target.database.command("drop", name, **arguments)
-        except OperationFailure as error:
-            if error.code != _NAMESPACE_NOT_FOUND:
-                raise
+        _by_uuid(lambda more: target.database.command({"drop": name, **more}), uuid)
+
+
+def rename_collection(
+    target: DatabaseHandle, name: str, uuid: bytes, new_name: str, *, replace: bool
+) -> bool:
+    """Rename the collection with ``uuid`` atomically, if it is still called ``name``; see `drop_collection`.
+
+    With ``replace``, the collection called ``new_name`` is dropped.
+
+    :return: whether it was renamed.
+    """
+    database = target.environment.db_name
+    command = {
+        "renameCollection": f"{database}.{name}",
+        "to": f"{database}.{new_name}",
+        "dropTarget": replace,
+        "writeConcern": QUICK,
+    }
+    admin = target.database.client.admin
+    with target.explained():
+        return _by_uuid(lambda more: admin.command({**command, **more}), uuid)
+
+
+def _by_uuid(send: Callable[[dict[str, Any]], object], uuid: bytes) -> bool:
+    """Send a command about the collection with ``uuid``; return False if it is gone or has another name."""
+    try:
+        send({"collectionUUID": Binary(uuid, UUID_SUBTYPE)})
+    except OperationFailure as error:
+        if error.code in (_OTHER_UUID, _NAMESPACE_NOT_FOUND):
+            return False
+        if error.code not in _UNKNOWN_FIELD:
+            raise
+        send({})
+    return True
+
+
+@contextmanager
+def _suppress_missing() -> Iterator[None]:
+    """Pass over the error of a collection that is gone."""
+    try:
+        yield
+    except OperationFailure as error:
+        if error.code != _NAMESPACE_NOT_FOUND:
+            raise

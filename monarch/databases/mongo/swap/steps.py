@@ -22,7 +22,13 @@ from monarch.databases.mongo.connection.handle import QUICK, DatabaseHandle, Doc
 from monarch.databases.mongo.engines.native import refuse_write_errors
 from monarch.databases.mongo.stream.batches import Batch, measure_documents, split
 from monarch.databases.mongo.stream.zero_timestamps import TimestampTarget, ZeroTimestamps
-from monarch.databases.mongo.swap.definitions import create, create_indexes, drop
+from monarch.databases.mongo.swap.definitions import (
+    create,
+    create_indexes,
+    drop,
+    drop_collection,
+    rename_collection,
+)
 from monarch.databases.mongo.swap_state import BY_NEWER, UnknownStep
 from monarch.errors import ServerError
 
@@ -74,7 +80,7 @@ class SetAside(SwapStep):
     def apply(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
         if _uuid(target, self.name) == self.uuid:
             check()
-            rename(target, self.name, self.aside, replace=False)
+            rename_collection(target, self.name, self.uuid, self.aside, replace=False)
 
 
 @dataclass(frozen=True)
@@ -90,8 +96,9 @@ class Move(SwapStep):
     def apply(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
         if _uuid(target, self.staged) == self.uuid:
             check()
-            rename(target, self.staged, self.name, replace=self.replace)
-        elif _uuid(target, self.name) != self.uuid:
+            if rename_collection(target, self.staged, self.uuid, self.name, replace=self.replace):
+                return
+        if _uuid(target, self.name) != self.uuid:
             raise ServerError(
                 f"The staged copy of {self.name!r} in {target.name!r} was dropped during the swap.",
                 f"Copy again, or drop the database: monarch drop_db {target.name}",
@@ -109,7 +116,7 @@ class Drop(SwapStep):
     def apply(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
         if _uuid(target, self.name) == self.uuid:
             check()
-            drop(target, self.name)
+            drop_collection(target, self.name, self.uuid)
 
 
 @dataclass(frozen=True)
@@ -228,19 +235,6 @@ def from_document(document: Mapping[str, Any]) -> SwapStep:
 def find(target: DatabaseHandle, name: str) -> Document | None:
     """Return the listCollections entry of ``name``; None if there is none."""
     return next(iter(list_entries(target, name)), None)
-
-
-def rename(target: DatabaseHandle, name: str, new_name: str, *, replace: bool) -> None:
-    """Rename a collection atomically; with ``replace``, the collection called ``new_name`` is dropped."""
-    database = target.environment.db_name
-    with target.explained():
-        target.database.client.admin.command(
-            "renameCollection",
-            f"{database}.{name}",
-            to=f"{database}.{new_name}",
-            dropTarget=replace,
-            writeConcern=QUICK,
-        )
 
 
 def insert_raw(target: DatabaseHandle, batch: Batch) -> None:
