@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import secrets
-import shutil
 import stat
 from pathlib import Path
 
@@ -43,6 +41,8 @@ def is_own(found: os.stat_result) -> bool:
 
 def write_atomically(path: Path, text: str) -> None:
     """Write ``text`` to ``path``: afterwards the file has all of it, or is as it was before."""
+    import secrets  # not needed for --help
+
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     handle = open_new(unfinished)
     try:
@@ -57,6 +57,8 @@ def write_atomically(path: Path, text: str) -> None:
 
 def keep_old_version(settings: Path) -> Path:
     """Copy the existing ``settings`` to the first free name ``settings.py.N.old``, and return its path."""
+    import shutil
+
     for number in itertools.count(1):
         kept = settings.with_name(f"settings.py.{number}.old")
         try:

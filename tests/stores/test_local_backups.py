@@ -215,3 +215,15 @@ def test_backups_at_one_moment_get_names_of_their_own(project: Folder, backups: 
     assert len({name.partition(".")[0] for name in states(project)}) == 3
     assert "3 backups, all of them good." in project.inside("verify_backup", "--all").out
     assert len(list(backups.iterdir())) == 7
+
+
+@pytest.mark.parametrize("folder", ["s3://our-backups/app", "file:///var/b", "$HOME/b", "C:\\b"])
+def test_an_address_or_a_variable_is_no_folder(project: Folder, folder: str) -> None:
+    project.keep_backups(folder)
+    before = sorted(project.path.rglob("*"))
+    for command in (["backup", "dev"], ["list_backups"], ["verify_backup", "--all"]):
+        ran = project.inside(*command)
+        assert ran.code == 2, ran.said
+        assert "'backup_dir'" in ran.err
+        assert "Hint: Use " in ran.err
+        assert sorted(path for path in project.path.rglob("*") if "__pycache__" not in path.parts) == before

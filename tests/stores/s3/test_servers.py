@@ -14,6 +14,7 @@ import trustme
 from monarch.errors import SettingsError, StoreError
 from monarch.stores import open_store, parse_store
 from monarch.stores.base import Store
+from tests.support.runs.shell import Folder
 from tests.support.servers.s3 import FaultyProxy, S3Server, run_proxy
 
 _buckets = itertools.count(1)
@@ -90,6 +91,20 @@ def test_a_redirect_names_its_target(bucket: str, proxy: FaultyProxy, status: in
     with pytest.raises(StoreError) as caught:
         store.prepare()
     assert caught.value.hint == "Set 'endpoint_url': 'https://s3.example.com' in BACKUPS."
+
+
+def test_commands_name_the_target_of_a_redirect(folder: Folder, bucket: str, proxy: FaultyProxy) -> None:
+    proxy.add(
+        "status", code=(301, "Moved"), headers={"Location": f"https://s3.example.com/{bucket}"}, times=99
+    )
+    folder.settings(dev={"uri": "mongodb://localhost/app"})
+    with (folder.path / "migrations" / "settings.py").open("a") as file:
+        file.write(f"\nBACKUPS = {{'S3': {S3Server(proxy.url).settings(bucket)!r}}}\n")
+    for command in (["list_backups"], ["verify_backup", "--all"], ["delete_backup", "x", "--yes"]):
+        ran = folder.monarch(*command)
+        assert ran.code == 5, ran.said
+        assert f"redirects to https://s3.example.com/{bucket}, and monarch does not follow." in ran.err
+        assert "Hint: Set 'endpoint_url': 'https://s3.example.com' in BACKUPS." in ran.err
 
 
 def test_a_redirect_to_somewhere_else_or_nowhere(bucket: str, proxy: FaultyProxy) -> None:
