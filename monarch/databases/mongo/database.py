@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
+from pymongo import WriteConcern
 from pymongo.errors import PyMongoError
 
 from monarch.databases.base import Contents, Database, MigrationClient
@@ -37,7 +38,9 @@ class MongoDatabase(TransferDatabase):
     def __init__(self, environment: Environment, client: Client) -> None:
         self._environment = environment
         self._client = client
-        self._database = client[environment.db_name]
+        # The settings' write concern is for migrations. Here each write that needs one names it; the server's
+        # default applies to the others.
+        self._database = client.get_database(environment.db_name, write_concern=WriteConcern())
         self._history = MongoHistoryReader(environment, self._database)
         self._endpoint = DatabaseHandle(environment, self._database)
 
@@ -48,7 +51,7 @@ class MongoDatabase(TransferDatabase):
     def handles(self) -> dict[str, object]:
         return {
             "client": self._client,
-            "database": self._database,
+            "database": self._client[self._environment.db_name],
             "uri": full_uri(self._environment),
         }
 
@@ -72,7 +75,7 @@ class MongoDatabase(TransferDatabase):
 
     def drop(self) -> None:
         with explained(self._environment):
-            self._client.drop_database(self._environment.db_name)
+            self._database.command("dropDatabase")
 
     def is_same_as(self, other: Database) -> bool:
         if not isinstance(other, MongoDatabase):

@@ -34,6 +34,15 @@ from monarch.system.secrets import Secret, redact
 
 # Milliseconds to wait for a server that cannot be reached; pymongo waits thirty seconds.
 PATIENCE_MS = 5000
+# What an application sets for many short requests would end a long command, such as building an index, or let
+# the renewal of the lease wait for it. These are pymongo's defaults.
+_UNLIMITED: dict[str, Any] = {
+    "socketTimeoutMS": None,
+    "timeoutMS": None,
+    "maxPoolSize": 100,
+    "maxConnecting": 2,
+    "waitQueueTimeoutMS": None,
+}
 _AUTHENTICATION_FAILED, _UNAUTHORIZED = 18, 13
 
 # Without a password OpenSSL prompts for one, even in a CI job. A key without a password ignores it.
@@ -78,6 +87,7 @@ Client = MongoClient[dict[str, Any]]
 def connect(environment: Environment, listeners: Sequence[CommandListener] = ()) -> Iterator[Client]:
     """Open a client for ``environment``. Nothing is sent before the first command.
 
+    Limits of time and of connections in its settings are checked and not used.
     ``listeners`` are called for every command: expensive for bulk reads.
 
     :raises SettingsError: if pymongo does not accept an option.
@@ -165,6 +175,7 @@ def _arguments(environment: Environment) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         name: value.reveal() for name, value in address.options if isinstance(value, Secret)
     }
+    arguments |= _UNLIMITED
     for name, value in (
         ("serverSelectionTimeoutMS", PATIENCE_MS),
         ("connectTimeoutMS", PATIENCE_MS),

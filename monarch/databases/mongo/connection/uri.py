@@ -63,8 +63,24 @@ OPTIONS = [
 ]
 SECRET_OPTIONS = frozenset({"authMechanismProperties", "tlsCertificateKeyFilePassword"})
 
+# Options of older or other drivers, by their names in small letters, and what to do about them.
+_FOREIGN = {
+    **dict.fromkeys(("tz_aware", "tzaware", "connect", "document_class"), "Remove it: monarch decides this."),
+    **dict.fromkeys(("usenewurlparser", "useunifiedtopology"), "Remove it: it has no meaning any more."),
+    **dict.fromkeys(("ssl_ca_certs", "sslcertificateauthorityfile"), "Write 'tlsCAFile' instead."),
+    **dict.fromkeys(
+        ("ssl_certfile", "sslclientcertificatekeyfile"), "Write 'tlsCertificateKeyFile' instead."
+    ),
+    **dict.fromkeys(("slaveok", "slave_okay"), "Write 'readPreference=secondaryPreferred' instead."),
+    "autoreconnect": "Remove it: it has no meaning any more.",
+    "j": "Write 'journal' instead.",
+    "poolsize": "Remove it: monarch decides this.",
+}
 _BY_LOWER = {option.lower(): option for option in OPTIONS}
 _PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+# Azure writes the value as @name@.
+_APP_NAME = re.compile(r"(?<=[?&;])appName=[^&;]*", re.IGNORECASE)
+_SOCKET = "Write each / of the path as %2F, for example mongodb://%2Ftmp%2Fmongodb-27017.sock/app."
 _ESCAPE = "In user name and password write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23, % as %25."
 
 Option = tuple[str, str | Secret]
@@ -90,9 +106,11 @@ def parse(text: str) -> Uri:
     scheme, separator, rest = text.partition("://")
     if not separator or scheme not in ("mongodb", "mongodb+srv"):
         raise SettingsError("it does not begin with mongodb:// or mongodb+srv://")
-    userinfo, rest = _split_userinfo(rest)
+    userinfo, rest = _split_userinfo(_APP_NAME.sub(lambda found: found[0].replace("@", "%40"), rest))
     before_query, _, query = rest.partition("?")
     authority, _, path = before_query.partition("/")
+    if not authority and ".sock" in path:
+        raise SettingsError("it has the path of a socket that is not escaped", _SOCKET)
     username, password = _credentials(userinfo)
     return Uri(
         srv=scheme == "mongodb+srv",
@@ -167,6 +185,10 @@ def _option(pair: str) -> Option:
     if not equals:
         raise SettingsError("an option in it has no value", "Write options as ?name=value&…")
     canonical = _BY_LOWER.get(name.lower())
+    if hint := _FOREIGN.get(name.lower()):
+        raise SettingsError(
+            f"it has the option {name.lower()!r}, which not all of MongoDB's drivers know", hint
+        )
     if canonical is None:
         # The name itself may be the end of a password with an unescaped "?".
         raise SettingsError("an option in it is not one that MongoDB's drivers know", _ESCAPE)
@@ -187,6 +209,10 @@ def _check_host(host: str, srv: bool) -> None:
         raise SettingsError("it is a connection string, not host names", "Use 'uri' for it.")
     if host.lower().startswith("%2f"):
         return
+    if host.startswith("/"):
+        raise SettingsError("it has the path of a socket that is not escaped", _SOCKET)
+    if re.fullmatch(r"[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f]{0,5}){2,}", host):
+        raise SettingsError("an IPv6 address in it has no [ ]", "Write it as [::1]:27017.")
     if host.startswith("["):
         address, _, port = host[1:].partition("]")
         if not re.fullmatch(r"[0-9A-Fa-f:.]+", address) or not re.fullmatch(r"(:[0-9]{1,5})?", port):

@@ -15,7 +15,7 @@ from monarch.databases.mongo.catalog.model import BUCKETS, Collection
 from monarch.databases.mongo.catalog.old_options import modern_indexes
 from monarch.databases.mongo.catalog.read import list_entries
 from monarch.databases.mongo.connection.handle import QUICK, DatabaseHandle
-from monarch.errors import DuplicateKey, ServerError
+from monarch.errors import DuplicateKey, MonarchError, ServerError
 
 # Fields of every command, which are no options of a collection.
 _OF_COMMANDS = frozenset(
@@ -108,15 +108,24 @@ def drop_all(target: DatabaseHandle, which: Callable[[str], bool]) -> list[str]:
     """Drop every collection whose name ``which`` accepts, and return their names.
 
     Buckets without their time series, which a server leaves that died in between, are dropped too.
+
+    :raises ServerError: the first failure, after all others were dropped.
     """
     dropped: list[str] = []
     # A tool whose monarch was killed may still finish an insert, which creates its collection again.
     for _ in range(3):
         names = dict.fromkeys(str(entry["name"]).removeprefix(BUCKETS) for entry in list_entries(target))
         found = [name for name in names if which(name)]
+        failures: list[MonarchError] = []
         for name in found:
-            drop(target, name)
-        dropped += found
+            try:
+                drop(target, name)
+            except MonarchError as error:
+                failures.append(error)
+            else:
+                dropped.append(name)
+        if failures:
+            raise failures[0]
         if not found:
             break
     return dropped

@@ -6,7 +6,7 @@ import pytest
 from pymongo import common
 from pymongo.uri_parser import parse_uri
 
-from monarch.databases.mongo.connection.uri import OPTIONS, build, parse
+from monarch.databases.mongo.connection.uri import OPTIONS, build, parse, parse_hosts
 from monarch.errors import SettingsError
 from monarch.system.secrets import Secret
 from tests.support.servers.mongod import PASSWORD, USER
@@ -82,3 +82,37 @@ def test_the_options_are_those_of_pymongo() -> None:
     ours = {option.lower() for option in OPTIONS}
     theirs = {name.lower() for name in common.URI_OPTIONS_VALIDATOR_MAP}
     assert ours <= theirs | {"srvmaxhosts", "srvservicename"}
+
+
+def test_the_application_name_that_azure_writes() -> None:
+    parts = parse("mongodb://me:hush@h:10255/app?ssl=true&appName=@shop@&retryWrites=false")
+    assert (parts.hosts, parts.username, parts.path) == (("h:10255",), "me", "app")
+    assert dict(parts.options)["appName"] == "@shop@"
+    assert parse(build(parts)) == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("mongodb://::1/app", "an IPv6 address in it has no [ ]", "[::1]:27017"),
+        ("mongodb://::1:27017/app", "an IPv6 address in it has no [ ]", "[::1]:27017"),
+        ("mongodb://fe80::a:b/app", "an IPv6 address in it has no [ ]", "[::1]:27017"),
+        ("mongodb:///tmp/mongodb-27017.sock", "the path of a socket that is not escaped", "%2F"),
+        ("mongodb://me:hush@/tmp/mongodb-27017.sock/app", "the path of a socket that is", "%2F"),
+        ("mongodb://h/app?tz_aware=true", "'tz_aware'", "Remove it"),
+        ("mongodb://h/app?useNewUrlParser=true", "'usenewurlparser'", "Remove it"),
+        ("mongodb://h/app?ssl_ca_certs=a.pem", "'ssl_ca_certs'", "'tlsCAFile'"),
+    ],
+)
+def test_what_others_write_is_named(text: str, message: str, hint: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse(text)
+    assert message in caught.value.message
+    assert hint in (caught.value.hint or "")
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["::1", "/tmp/mongodb-27017.sock"])
+def test_a_host_that_must_be_written_otherwise(host: str) -> None:
+    with pytest.raises(SettingsError, match=r"IPv6|socket"):
+        parse_hosts(host)
