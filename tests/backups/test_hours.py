@@ -140,3 +140,24 @@ def test_whoever_writes_meanwhile(project: Project, source: Database[Any], targe
     found = [one["_id"] for one in target["large"].find({}, {"_id": 1})]
     assert len(found) == len(set(found))
     assert set(range(MANY - 100)) <= set(found)
+
+
+def test_the_place_of_the_scan_is_deleted_meanwhile(
+    project: Project, source: Database[Any], target: Database[Any]
+) -> None:
+    """The scan cannot continue after a document that is gone; it continues after an earlier one."""
+
+    class Busy(SlowLink):
+        def transferred(self, documents: int, bytes: int) -> None:
+            waited = self.waited
+            super().transferred(documents, bytes)
+            if not waited:
+                for name in ("large", "clustered"):
+                    source[name].delete_many({"_id": {"$gte": 50, "$lt": MANY - 500}})
+
+    link = Busy(source)
+    project.copy("source", "target", engine="native", progress=link)
+    for name in ("large", "clustered"):
+        found = [one["_id"] for one in target[name].find({}, {"_id": 1})]
+        assert len(found) == len(set(found))
+        assert {*range(50), *range(MANY - 500, MANY)} <= set(found)

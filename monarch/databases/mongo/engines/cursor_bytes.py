@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Any, cast
 
+import bson
 from bson.codec_options import CodecOptions
 from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
@@ -19,7 +20,9 @@ from pymongo import ReadPreference
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as PyMongoCollection
 from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
 
+from monarch.databases.mongo.catalog.model import CODEC
 from monarch.databases.mongo.catalog.query import Find
 from monarch.databases.mongo.stream.batches import LENGTH, SHORTEST, measure_documents
 from monarch.databases.mongo.stream.snapshot import SNAPSHOT_ENDED, Snapshot
@@ -35,6 +38,8 @@ _ONE_PRIMARY = ("Single", "ReplicaSetWithPrimary")
 # Options of find since 4.4, with which servers move data between shards: each reply has the place in the
 # scan, and another scan can continue after it.
 _WITH_PLACES = {"hint": {"$natural": 1}, "$_requestResumeToken": True}
+# The error for a place whose document was deleted, and how often an earlier one is tried.
+_KEY_NOT_FOUND, _ATTEMPTS = 211, 5
 
 
 def read_raw_batches(
@@ -110,7 +115,7 @@ def _by_commands(
                     if error.code not in SNAPSHOT_ENDED or reply.place is None:
                         raise
                     snapshot_ended()
-                    reply = ask({**first, "$_resumeAfter": RawBSONDocument(reply.place)})
+                    reply = _ask_after(reply.place, documents, first, ask)
         except GeneratorExit:
             if reply.cursor:
                 with suppress(PyMongoError):  # the server closes it later by itself
@@ -118,6 +123,40 @@ def _by_commands(
                         "killCursors", name, cursors=[Int64(reply.cursor)], session=session
                     )
             raise
+
+
+def _ask_after(
+    place: bytes,
+    documents: PyMongoCollection[Any],
+    first: dict[str, Any],
+    ask: Callable[[dict[str, Any]], _Reply],
+) -> _Reply:
+    """Begin another scan after ``place``, which may be that of a document that was deleted since."""
+    after: bytes | None = place
+    for _ in range(_ATTEMPTS):
+        try:
+            return ask({**first, "$_resumeAfter": RawBSONDocument(after)} if after else first)
+        except OperationFailure as error:
+            if error.code != _KEY_NOT_FOUND:
+                raise
+            after = _find_place_before(place, documents)
+    raise ServerError(
+        f"{documents.name!r} cannot be read on: its documents are deleted too fast.",
+        "Nothing was changed. Try again when fewer are deleted.",
+    )
+
+
+def _find_place_before(place: bytes, documents: PyMongoCollection[Any]) -> bytes | None:
+    """Return the place of the last document before ``place``; None if there is none. Reads ids only."""
+    token = bson.decode(place)
+    before = None
+    current = documents.with_options(CODEC, read_concern=ReadConcern())
+    with current.find({}, {"_id": 1}, hint=[("$natural", 1)], show_record_id=True) as cursor:
+        for found in cursor:
+            if found["$recordId"] > token["$recordId"]:
+                break
+            before = found["$recordId"]
+    return None if before is None else bson.encode({**token, "$recordId": before})
 
 
 @contextmanager
