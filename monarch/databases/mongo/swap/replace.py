@@ -20,6 +20,7 @@ from monarch.databases.mongo.stream.zero_timestamps import ZeroTimestamps
 from monarch.databases.mongo.swap.definitions import UNAUTHORIZED, create, drop
 from monarch.databases.mongo.swap.log import Swap, SwapStuck
 from monarch.databases.mongo.swap.plan import plan_steps
+from monarch.databases.mongo.swap.rehearsal import rehearse
 from monarch.databases.mongo.swap.staging import Staging
 from monarch.databases.mongo.swap.steps import SwapStep
 from monarch.databases.transfer import CopiedCollection
@@ -53,6 +54,11 @@ class Replacement:
         if any(BUCKETS in one.data_name for one in source.collections) and not self._may_write_buckets():
             source.take_series_as_documents()
         staging = Staging(self.target, self.lease, source.collections)
+        try:
+            rehearse(self.target, self.lease, source.collections)
+        except BaseException:
+            self._give_up(swap, staging)
+            raise
         try:
             if in_place:
                 self.progress.phase("emptying")

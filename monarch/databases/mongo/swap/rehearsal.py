@@ -1,0 +1,56 @@
+"""Try what a swap will need, on names of monarch's own, before anything of the target is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from monarch.databases.lease import Lease
+from monarch.databases.mongo.catalog.model import Collection
+from monarch.databases.mongo.catalog.read import list_entries
+from monarch.databases.mongo.collection_names import STAGING
+from monarch.databases.mongo.connection.handle import DatabaseHandle
+from monarch.databases.mongo.swap.definitions import create, drop, rename_collection
+from monarch.databases.mongo.swap.steps import find
+from monarch.errors import ServerError
+
+
+def rehearse(target: DatabaseHandle, lease: Lease, collections: tuple[Collection, ...]) -> None:
+    """Try to rename onto and drop collections such as ``collections``.
+
+    Encrypted ones (Queryable Encryption) are tried apart: other rights are needed to rename them.
+
+    :raises ServerError: if this user may not; it names the collections and the role. Nothing was changed.
+    """
+    renamed = [one for one in collections if one.kind == "collection"]
+    encrypted = {one.name: one.options for one in renamed if "encryptedFields" in one.options}
+    names = {one.name for one in renamed}
+    for entry in list_entries(target):
+        if entry["name"] in names and "encryptedFields" in entry.get("options", {}):
+            encrypted.setdefault(str(entry["name"]), entry["options"])
+    if renamed:
+        _try(target, lease, {}, [renamed[0].name], "readWrite")
+    if encrypted:
+        fields = next(iter(encrypted.values()))["encryptedFields"]
+        _try(target, lease, {"encryptedFields": fields}, list(encrypted), "restore")
+
+
+def _try(
+    target: DatabaseHandle, lease: Lease, options: Mapping[str, Any], names: list[str], role: str
+) -> None:
+    staged, place = (f"{STAGING}{lease.run}.rehearsal.{number}" for number in (1, 2))
+    try:
+        for name in (staged, place):
+            lease.check()
+            create(target, Collection(name, "collection", options, ()), name)
+        entry = find(target, staged)
+        if entry is not None:
+            rename_collection(target, staged, bytes(entry["info"]["uuid"]), place, replace=True)
+    except ServerError as error:
+        raise ServerError(
+            f"The swap could not rename {', '.join(map(repr, names))} in {target.name!r}: {error.message}",
+            f"Nothing was changed. Check that the user of the target has the role `{role}`.",
+        ) from error
+    finally:
+        for name in (staged, place):
+            drop(target, name)
