@@ -132,7 +132,12 @@ def _options(entry: Entry, parts: uris.Uri) -> tuple[uris.Option, ...]:
     if any(name.startswith("tls") for name in given) and not {"tls", "ssl"} & given:
         keys["tls"] = ("tls", "true")
     kept = [option for option in parts.options if option[0] not in keys]
-    return (*kept, *keys.values())
+    options = (*kept, *keys.values())
+    if dict(options).get("w") == "0":
+        raise SettingsError(
+            "its 'w' is 0, with which MongoDB reports no failed write", "Remove it, or set it to 'majority'."
+        )
+    return options
 
 
 def _option(name: str, value: object) -> uris.Option:

@@ -65,7 +65,7 @@ def test_an_index_that_takes_longer_than_the_socket_timeout(
     assert "name_1" in target["people"].index_information()
 
 
-@pytest.mark.parametrize("options", [{"w": 2}, {"w": 0}, {"w": "nowhere"}, {"w": 1, "journal": True}])
+@pytest.mark.parametrize("options", [{"w": 2}, {"w": "nowhere"}, {"w": 1, "journal": True}])
 def test_a_write_concern_of_an_application(
     tmp_path: Path,
     server: Server,

@@ -83,6 +83,8 @@ def test_an_embedded_environment() -> None:
         ({"host": "h", "db_name": "a", "password": "hush"}, "no 'username'", ""),
         ({"host": "h", "db_name": "a", "protected": "no"}, "neither True nor False", ""),
         ({"host": "h", "db_name": "a", "w": [1]}, "its 'w' is a list", ""),
+        ({"host": "h", "db_name": "a", "w": 0}, "its 'w' is 0", "'majority'"),
+        ({"uri": "mongodb://h/a?w=0"}, "its 'w' is 0", "'majority'"),
         ({"embedded": True}, "no 'db_name'", ""),
         ({"embedded": True, "db_name": "a", "host": "h"}, "so 'host' has no meaning", ""),
         ({"uri": "mongodb://u:hush@h/a", "password": "hush"}, "both in 'uri' and in keys of their own", ""),
