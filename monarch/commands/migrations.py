@@ -200,16 +200,24 @@ def verify_migration(migration: str, environment: str, engine: str, as_json: boo
 
 def _show_verified(verified: TrialResult, as_json: bool) -> None:
     if as_json:
-        names = ("key", "idempotent", "had_run", "changed", "error")
+        names = ("key", "idempotent", "had_run", "changed", "error", "elsewhere", "source_changed")
         print_json({name: getattr(verified, name) for name in names} | {"seconds": verified.first.seconds})
         return
     took, wrote = duration(verified.first.seconds), count(verified.first.documents, "document")
     show(f"{verified.key} ran in {took}, and wrote {wrote}.")
     if verified.had_run:
         show("Note: it had run there before, so this was not its first run. Test that on an older copy.")
+    if verified.elsewhere:
+        others = ", ".join(verified.elsewhere)
+        show(f"It wrote to other databases: {others}. That is not undone, and not verified.")
+    if verified.source_changed:
+        collections = ", ".join(verified.source_changed)
+        show(f"Meanwhile {collections} of the environment itself changed, by the migration or by others.")
     if verified.error is not None:
         show(f"The second run failed: {verified.error}")
     elif verified.changed:
         show(f"The second run changed {', '.join(verified.changed)}: it is not idempotent.")
-    else:
+    elif verified.idempotent:
         show("The second run changed nothing: it can be run again.")
+    else:
+        show("Use self.database alone, and verify again when nobody else writes: so there is no verdict.")

@@ -52,6 +52,15 @@ class MigrationClient(ABC):
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Open a transaction for as long as the context lasts."""
 
+    def is_transient(self, error: BaseException) -> bool:
+        """Whether a transaction that failed with ``error`` was undone and may succeed the next time."""
+        return False
+
+    @property
+    def written_elsewhere(self) -> frozenset[str]:
+        """The names of other databases that were written to through it, as far as that is known."""
+        return frozenset()
+
     def describe_error(self, error: BaseException) -> str | None:
         """Return what the server says of ``error`` in one line, without values of documents.
 

@@ -6,7 +6,7 @@ Each kind of database stores it in its own way.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -47,12 +47,14 @@ class Action(Enum):
 class ScanPosition:
     """How far a scan of a collection came.
 
-    ``after`` identifies the last document that it has passed; it is opaque to the domain. ``documents``
-    counts those that it has passed.
+    ``after`` identifies the last document that it has passed, and ``until`` the last that there was when it
+    began, a list with one element; both are opaque to the domain. Without ``until`` it has no end but that of
+    the collection. ``documents`` counts those that it has passed.
     """
 
     after: object
     documents: int
+    until: Sequence[object] = ()
 
 
 # By the label of the scan.

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from monarch.databases.base import MigrationClient, Transaction
 
 
+# Scans whose positions fit into one entry of the journal, however large the ids are.
+_MOST_REMEMBERED = 500
+
+
 class CollectionScans(ResumableScans):
     """The scans of one attempt. ``positions`` are how far those of an earlier attempt came."""
 
@@ -50,7 +54,7 @@ class CollectionScans(ResumableScans):
         self, label: str, collection: str, filter: Mapping[str, Any], batch: int
     ) -> Iterator[Sequence[Any]]:
         # The positions of a scan within another, or of one that is repeated, could not be distinguished.
-        remembers = self._transaction is None and self._open == 0
+        remembers = self._transaction is None and self._open == 0 and len(self._begun) < _MOST_REMEMBERED
         if label in self._begun and remembers:
             remembers = False
             self._attempt.remember(label, None)

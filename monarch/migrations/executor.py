@@ -46,16 +46,22 @@ if TYPE_CHECKING:
 
 # Characters of a long traceback that are kept of its beginning, and of its end.
 _ENDS = 50_000
+# Of a transaction that conflicts with others.
+_TRIES = 4
 
 
 @dataclass(frozen=True)
 class MigrationResult:
-    """A migration that has run: how long it took, the documents that it wrote, and what it printed."""
+    """A migration that has run: how long it took, the documents that it wrote, and what it printed.
+
+    ``elsewhere`` are other databases that it, or one before it in the same run, has written to.
+    """
 
     key: str
     seconds: float
     documents: int = 0
     echoed: str = ""
+    elsewhere: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,15 +126,33 @@ class Executor:
     def run_one(
         self, file: MigrationFile, loaded: Loaded, action: Action, seen: Record | None
     ) -> MigrationResult:
-        """Run one migration, or roll it back. ``seen`` is its record. Raises what `run` does."""
-        name, progress = self._run.environment.name, self._run.progress
+        """Run one migration, or roll it back. ``seen`` is its record. Raises what `run` does.
+
+        A transaction that the server has undone because of another one is tried again, a few times.
+        """
         self._writer.check()
-        progress.started(file.key)
-        start = self._start(file, loaded, action, seen)
-        began, written = time.monotonic(), self._client.written
+        self._run.progress.started(file.key)
+        for tries in range(1, _TRIES + 1):
+            try:
+                return self._run_once(file, loaded, self._start(file, loaded, action, seen))
+            except MigrationFailed as error:
+                cause = error.__cause__
+                transient = loaded.kind.transaction and cause and self._client.is_transient(cause)
+                if not transient or tries == _TRIES:
+                    raise
+                self._run.progress.message(
+                    f"{file.key} was undone because of a conflict with another transaction: trying it again"
+                )
+                action = action if action is Action.ROLLBACK else Action.RETRY
+        raise AssertionError("unreachable")
+
+    def _run_once(self, file: MigrationFile, loaded: Loaded, start: AttemptStart) -> MigrationResult:
+        name, progress = self._run.environment.name, self._run.progress
+        began = time.monotonic()
         with capture_output() as output, ExitStack() as stack:
             transaction = stack.enter_context(self._client.transaction()) if loaded.kind.transaction else None
             attempt = self._writer.begin(start, transaction)
+            written = self._client.written  # without what `begin` wrote in the transaction
             one = _Execution(
                 self._run, self._client, file, start, attempt, transaction, output, began, written
             )
@@ -219,7 +243,8 @@ class _Execution:
                 f"Check what it did before you run it a second time, and what is recorded: "
                 f"monarch list_migrations {name}",
             ) from error
-        return MigrationResult(key, stats.seconds, stats.documents, stats.echoed), bool(signals)
+        elsewhere = tuple(sorted(self.client.written_elsewhere))
+        return MigrationResult(key, stats.seconds, stats.documents, stats.echoed, elsewhere), bool(signals)
 
     def record_failure(self, error: BaseException, *, interrupted: bool = False) -> None:
         """Record that it ended with ``error``."""

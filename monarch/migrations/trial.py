@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,7 +76,9 @@ class TrialResult:
     """A migration that has run twice on a scratch copy.
 
     ``had_run``: it had run on the database that was copied, so that the first run here was not its first.
-    ``changed`` are the collections that the second run changed; ``error`` is why that failed.
+    ``changed`` are the collections that the second run changed; ``error`` is why that failed. ``elsewhere``
+    are other databases that were written to, and ``source_changed`` collections of the environment itself
+    that changed meanwhile, by the migration or by others: of both, nothing can be verified.
     """
 
     key: str
@@ -85,11 +87,13 @@ class TrialResult:
     changed: tuple[str, ...]
     error: str | None = None
     had_run: bool = False
+    elsewhere: tuple[str, ...] = ()
+    source_changed: tuple[str, ...] = ()
 
     @property
     def idempotent(self) -> bool:
-        """Whether a second run does nothing."""
-        return self.error is None and not self.changed
+        """Whether a second run does nothing, as far as all that was written could be seen."""
+        return self.error is None and not (self.changed or self.elsewhere or self.source_changed)
 
 
 @contextmanager
@@ -139,6 +143,7 @@ def _run_twice(
     target = as_transfer_database(scratch.opened)
     with report_interruption(f"{name!r} is as it was.") as interruption:
         copy = Copy(source, target, names, target.choose_engine(engine), interruption, allow_empty=True)
+        untouched = source.fingerprint()
         copy.transfer().run(progress)
     progress.phase("migrating")
     record = scratch.opened.history.read().get(file.key)
@@ -152,7 +157,8 @@ def _run_twice(
         raise MigrationError(
             f"On a scratch copy of {name!r}: {error.message}", "Nothing else was changed."
         ) from error
-    return replace(_again(scratch, file, first), had_run=had_run)
+    result = _again(scratch, file, first)
+    return replace(result, had_run=had_run, source_changed=_differences(untouched, source.fingerprint()))
 
 
 def _again(scratch: TrialDatabase, file: MigrationFile, first: MigrationResult) -> TrialResult:
@@ -164,5 +170,10 @@ def _again(scratch: TrialDatabase, file: MigrationFile, first: MigrationResult) 
     except MigrationError as error:
         failed = error.message
     after = database.fingerprint()
-    changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
-    return TrialResult(file.key, first, second, tuple(changed), failed)
+    elsewhere = {*first.elsewhere, *(second.elsewhere if second else ())}
+    changed = _differences(before, after)
+    return TrialResult(file.key, first, second, changed, failed, elsewhere=tuple(sorted(elsewhere)))
+
+
+def _differences(before: Mapping[str, object], after: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(sorted(name for name in {*before, *after} if before.get(name) != after.get(name)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import bson
 from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
@@ -23,6 +24,10 @@ from monarch.databases.mongo.connection.retry import patiently
 from monarch.databases.mongo.history.fenced_writes import FencedWrites
 from monarch.databases.mongo.history.migration_client import MongoTransaction
 from monarch.errors import NotCommitted, ServerError
+
+# Bytes of the position of a scan: hundreds of them must fit into an entry of the journal. A scan of documents
+# with larger ids begins anew.
+_LONGEST_POSITION = 20_000
 
 
 class MongoOpenAttempt(OpenAttempt):
@@ -98,10 +103,11 @@ class MongoOpenAttempt(OpenAttempt):
         session: ClientSession,
     ) -> None:
         # Another run took over and has written to the same documents, so the server refused one of the two.
+        new: dict[str, Any] = {"$set": {"state": state.value}, "$currentDate": {"processed_at": True}}
+        if state is MigrationState.NEW:  # it has not been processed
+            new = {"$set": {"state": state.value, "processed_at": None}}
         result = transaction.database[HISTORY].update_many(
-            {"key": self._begun.key, "state": MigrationState.PROCESSING.value},
-            {"$set": {"state": state.value}, "$currentDate": {"processed_at": True}},
-            session=session,
+            {"key": self._begun.key, "state": MigrationState.PROCESSING.value}, new, session=session
         )
         if result.matched_count == 0:
             self._writes.require_state(self._begun.key, MigrationState.PROCESSING)
@@ -121,10 +127,11 @@ class MongoOpenAttempt(OpenAttempt):
         self._writes.require_state(self._begun.key, MigrationState.FAILED)
 
     def remember(self, label: str, position: ScanPosition | None) -> None:
-        if position is None:
+        recorded = None if position is None else {**vars(position), "until": list(position.until)}
+        if recorded is None or len(bson.encode(recorded)) > _LONGEST_POSITION:
             self._positions.pop(label, None)
         else:
-            self._positions[label] = vars(position)
+            self._positions[label] = recorded
         # The journal has always called them places.
         self._writes.write_entry(self.identity, {**self.entry, "places": self._positions})
         self._writes.lease.renew_patiently()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
+import bson
 from pymongo import ReadPreference, WriteConcern
 from pymongo.client_session import ClientSession
 from pymongo.database import Database as PyMongoDatabase
+from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from pymongo.read_concern import ReadConcern
 
@@ -20,15 +23,31 @@ from monarch.databases.mongo.connection.driver_errors import describe_driver_err
 from monarch.databases.mongo.connection.retry import patiently
 from monarch.errors import UsageError
 
+# Commands that write nothing, unless their pipeline does.
+_READ = frozenset(
+    (
+        *("aggregate", "collStats", "count", "dbHash", "dbStats", "distinct", "explain", "find", "getMore"),
+        *("killCursors", "listCollections", "listIndexes", "ping", "hello", "endSessions"),
+    )
+)
+
 
 class WriteCounter(CommandListener):
-    """Counts the documents that were inserted, changed or removed, by the server's replies."""
+    """Counts the documents that were inserted, changed or removed, by the server's replies.
 
-    def __init__(self) -> None:
+    ``elsewhere`` are the databases other than ``own`` that commands which may write were sent to.
+    """
+
+    def __init__(self, own: str) -> None:
         self.documents = 0
+        self.elsewhere: set[str] = set()
+        self._own = own
 
     def started(self, event: CommandStartedEvent) -> None:
-        """Nothing has been written yet."""
+        """Note the database, if it is another one."""
+        is_other = event.database_name not in (self._own, "admin", "config", "local")
+        if is_other and (event.command_name not in _READ or _writes(event.command)):
+            self.elsewhere.add(event.database_name)
 
     def failed(self, event: CommandFailedEvent) -> None:
         """Nothing was written."""
@@ -45,6 +64,12 @@ class WriteCounter(CommandListener):
         elif event.command_name == "bulkWrite":
             names = ("nInserted", "nModified", "nUpserted", "nDeleted")
             self.documents += sum(reply.get(name, 0) for name in names)
+
+
+def _writes(command: Mapping[str, Any]) -> bool:
+    pipeline = command.get("pipeline")
+    stages = pipeline if isinstance(pipeline, list) else []
+    return any(isinstance(stage, Mapping) and {"$out", "$merge"} & stage.keys() for stage in stages)
 
 
 class MongoTransaction(Transaction):
@@ -107,6 +132,13 @@ class MongoMigrationClient(MigrationClient):
             # Without a commit, the end of the session aborts it.
             yield MongoTransaction(self._environment, session, self._database)
 
+    def is_transient(self, error: BaseException) -> bool:
+        return isinstance(error, PyMongoError) and error.has_error_label("TransientTransactionError")
+
+    @property
+    def written_elsewhere(self) -> frozenset[str]:
+        return frozenset(self._written.elsewhere)
+
     def describe_error(self, error: BaseException) -> str | None:
         return describe_driver_error(error)
 
@@ -135,22 +167,35 @@ class MongoMigrationClient(MigrationClient):
     ) -> Iterator[tuple[list[Any], ScanPosition]]:
         assert transaction is None or isinstance(transaction, MongoTransaction)
         session = transaction.session if transaction else None
+        documents = self._database[collection]
         position = start or ScanPosition(None, 0)
-        while True:
-            # An _id may have any type: in an expression, $gt compares values of all BSON types.
-            later = {"$expr": {"$gt": ["$_id", {"$literal": position.after}]}}
-            query = filter if position.documents == 0 else {"$and": [later, filter]}
-            found = self._database[collection].find(query, session=session).sort("_id").limit(size)
-            documents = list(found)
-            if not documents:
+        if not position.until:
+            # What is inserted meanwhile is not scanned: a migration that inserts would never end.
+            last = documents.find_one(filter, {"_id": 1}, sort=[("_id", -1)], session=session)
+            if last is None:
                 return
-            position = ScanPosition(documents[-1]["_id"], position.documents + len(documents))
-            yield documents, position
+            position = replace(position, until=(last["_id"],))
+        while True:
+            # An _id may have any type: in an expression, values of all BSON types are compared.
+            limits = [{"$lte": ["$_id", {"$literal": position.until[0]}]}]
+            if position.documents:
+                limits.append({"$gt": ["$_id", {"$literal": position.after}]})
+            query = {"$and": [{"$expr": {"$and": limits}}, filter]}
+            # One reply of the server, which has at most 16 MB, however large the documents are.
+            with documents.find_raw_batches(
+                query, sort=[("_id", 1)], limit=size, batch_size=size, session=session
+            ) as cursor:
+                payload = cast(bytes, next(cursor, b""))  # as documented; the annotation says dict
+            found = bson.decode_all(payload, self._database.codec_options)
+            if not found:
+                return
+            position = replace(position, after=found[-1]["_id"], documents=position.documents + len(found))
+            yield found, position
 
 
 @contextmanager
 def open_work(environment: Environment) -> Iterator[MongoMigrationClient]:
     """Connect to ``environment`` for a migration."""
-    written = WriteCounter()
+    written = WriteCounter(environment.db_name)
     with connect(environment, [written]) as client:
         yield MongoMigrationClient(environment, client, written)

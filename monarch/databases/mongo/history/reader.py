@@ -209,7 +209,15 @@ def _positions(recorded: Any) -> dict[str, ScanPosition]:
         and "after" in position
         and isinstance(position.get("documents"), int)
     }
-    return {label: ScanPosition(one["after"], one["documents"]) for label, one in whole.items()}
+    return {
+        label: ScanPosition(one["after"], one["documents"], _until(one.get("until")))
+        for label, one in whole.items()
+    }
+
+
+def _until(recorded: Any) -> tuple[object, ...]:
+    """The end of a scan; none in what older monarchs wrote."""
+    return tuple(recorded) if isinstance(recorded, list) and len(recorded) == 1 else ()
 
 
 def _entry(document: Document, outcomes: Mapping[str, MigrationState | None]) -> JournalEntry:
