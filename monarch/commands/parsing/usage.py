@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 CHANGE = frozenset(
     ("copy_db", "delete_backup", "drop_db", "mark", "migrate", "migrate_one", "restore", "rollback", "unlock")
 )
-# The words of other tools (Django, alembic, Flyway, Liquibase, dbmate, migrate-mongo, restic, git), and ours.
+# The words of other tools (Django, alembic, Flyway, Liquibase, dbmate, restic, git), and ours.
 _LISTS = "`monarch list_migrations ENVIRONMENT` lists migrations and their states."
 _RUNS = "`monarch migrate ENVIRONMENT --plan` shows what would run, `monarch migrate ENVIRONMENT` runs it."
 _UNDOES = "`monarch rollback ENVIRONMENT` undoes the newest migration that has a rollback()."
@@ -37,8 +37,8 @@ _WORDS = {
     _MARKS: ("baseline", "stamp", "fake", "mark_applied", "resolve"),
     _WRITES: ("new", "makemigrations", "make", "revision", "add"),
     _COPIES: ("clone", "pull", "copy", "cp", "push"),
-    _BACKS_UP: ("dump", "save", "export", "snapshot", "mongodump", "pg_dump"),
-    _RESTORES: ("load", "import", "mongorestore", "pg_restore", "recover"),
+    _BACKS_UP: ("dump", "save", "export", "snapshot"),
+    _RESTORES: ("load", "import", "recover"),
     _DELETES: ("prune", "forget", "rm", "remove", "delete", "clean"),
     _VERIFIES: ("verify", "validate", "test"),
     "`monarch list_backups` lists backups.": ("snapshots", "backups"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from pymongo import ReadPreference
 from pymongo.database import Database as PyMongoDatabase
+from pymongo.errors import OperationFailure
 
 from monarch.databases.environment import Environment
 from monarch.databases.history import (
@@ -39,8 +40,10 @@ _STORED = frozenset(state.value for state in STRONGEST)
 _COMPLETED = MigrationState.COMPLETED.value
 # A newer monarch may write other words.
 _ACTIONS = {action.value: action for action in Action}
-# One answer for all of ten thousand migrations. A server before 6.0 sorts on disk only if it is asked to.
-_READING: Mapping[str, Any] = {"batchSize": 100_000, "allowDiskUse": True}
+# One answer for all of ten thousand migrations.
+_BATCH = 100_000
+# "Exceeded memory limit", of servers since 4.4 and before.
+_MEMORY_EXCEEDED = (292, 146, 96, 16819)
 
 
 @dataclass
@@ -118,12 +121,31 @@ class MongoHistoryReader(HistoryReader):
         found = _Found()
         for pipeline in (EVERYTHING, [*EVERYTHING, LAST_ATTEMPTS]):
             found = _Found()
-            with explained(self._environment):
-                for document in self._history.aggregate(pipeline, **_READING):
-                    self._add(document, found)
+            for document in self._aggregate(self._history, pipeline):
+                self._add(document, found)
             if found.resolve():
                 break
         return found
+
+    def _aggregate(self, collection: Any, pipeline: list[dict[str, Any]]) -> list[Document]:
+        def run(on_disk: bool) -> list[Document]:
+            more = {"allowDiskUse": True} if on_disk else {}
+            return list(collection.aggregate(pipeline, batchSize=_BATCH, **more))
+
+        return self._sorted(run)
+
+    def _sorted(self, run: Callable[[bool], list[Document]]) -> list[Document]:
+        """Call ``run`` so that the server sorts in its memory, or else on its disk.
+
+        Not on disk at once: the smallest clusters of Atlas refuse that.
+        """
+        with explained(self._environment):
+            try:
+                return run(False)
+            except OperationFailure as error:
+                if error.code not in _MEMORY_EXCEEDED:
+                    raise
+            return run(True)
 
     def _add(self, document: Document, found: _Found) -> None:
         """Add ``document``, from any part of `EVERYTHING` or from `LAST_ATTEMPTS`, to ``found``."""
@@ -150,15 +172,15 @@ class MongoHistoryReader(HistoryReader):
             {"$sort": {"started_at": 1, "_id": 1}},
             {"$group": {"_id": "$key", "checksum": {"$last": "$checksum"}}},
         ]
-        with explained(self._environment):
-            rows = self._journal.aggregate(pipeline, **_READING)
-            return {str(row["_id"]): row["checksum"] for row in rows}
+        return {str(row["_id"]): row["checksum"] for row in self._aggregate(self._journal, pipeline)}
 
     def entries(self, key: str | None = None, *, last: int | None = None) -> tuple[JournalEntry, ...]:
-        with explained(self._environment):
+        def find(on_disk: bool) -> list[Document]:
             found = self._journal.find({} if key is None else {"key": key}, {"places": 0})
-            found = found.sort([("started_at", -1), ("_id", -1)]).limit(last or 0).allow_disk_use(True)
-            documents = list(found)[::-1]
+            found = found.sort([("started_at", -1), ("_id", -1)]).limit(last or 0)
+            return list(found.allow_disk_use(True) if on_disk else found)
+
+        documents = self._sorted(find)[::-1]
         outcomes: Mapping[str, MigrationState | None] = {}
         if any(outcome_of(document) is None for document in documents):
             outcomes = self._read().outcomes

@@ -221,7 +221,7 @@ def _attempt(entry: Entry) -> Attempt:
         action=Action(entry["action"]),
         backup=entry.get("backup"),
         checksum=entry["checksum"],
-        positions={label: ScanPosition(**place) for label, place in entry["places"].items()},
+        positions={label: _position(place) for label, place in entry["places"].items()},
     )
 
 
@@ -235,3 +235,7 @@ def _journal_entry(entry: Entry) -> JournalEntry:
 def _time(entry: Entry, name: str) -> datetime | None:
     text = entry.get(name)
     return datetime.fromisoformat(text) if text else None
+
+
+def _position(place: dict[str, Any]) -> ScanPosition:
+    return ScanPosition(place["after"], place["documents"], tuple(place.get("until", ())))
