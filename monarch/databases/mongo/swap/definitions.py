@@ -26,8 +26,9 @@ _OF_COMMANDS = frozenset(
     )
 )
 UNAUTHORIZED, _NAMESPACE_NOT_FOUND, _OTHER_UUID = 13, 26, 361
-# Of servers that know no `collectionUUID`: failed to parse, unknown field.
-_UNKNOWN_FIELD = (9, 40415)
+# Of servers that do not know `collectionUUID`, or whose feature version does not: failed to parse, invalid
+# options, unknown field.
+_UNKNOWN_FIELD = (9, 72, 40415)
 # Bad value, failed to parse, type mismatch, cannot create index, invalid index specification option.
 _INVALID_OPTIONS = (2, 9, 14, 67, 197)
 

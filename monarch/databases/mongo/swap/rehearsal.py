@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
+
+from pymongo.errors import OperationFailure
 
 from monarch.databases.lease import Lease
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.catalog.read import list_entries
 from monarch.databases.mongo.collection_names import STAGING
 from monarch.databases.mongo.connection.handle import DatabaseHandle
-from monarch.databases.mongo.swap.definitions import create, drop, rename_collection
+from monarch.databases.mongo.swap.definitions import UNAUTHORIZED, create, drop, rename_collection
 from monarch.databases.mongo.swap.steps import find
-from monarch.errors import ServerError
+from monarch.errors import MonarchError, ServerError
+
+# Unauthorized, and illegal operation, which is what renaming an encrypted collection is for most users.
+_FORBIDDEN = (UNAUTHORIZED, 20)
 
 
 def rehearse(target: DatabaseHandle, lease: Lease, collections: tuple[Collection, ...]) -> None:
@@ -46,11 +52,16 @@ def _try(
         entry = find(target, staged)
         if entry is not None:
             rename_collection(target, staged, bytes(entry["info"]["uuid"]), place, replace=True)
+        for name in (staged, place):
+            drop(target, name)
     except ServerError as error:
+        for name in (staged, place):
+            with suppress(MonarchError):  # the first error is reported
+                drop(target, name)
+        cause = error.__cause__
+        if not isinstance(cause, OperationFailure) or cause.code not in _FORBIDDEN:
+            raise
         raise ServerError(
             f"The swap could not rename {', '.join(map(repr, names))} in {target.name!r}: {error.message}",
             f"Nothing was changed. Check that the user of the target has the role `{role}`.",
         ) from error
-    finally:
-        for name in (staged, place):
-            drop(target, name)
