@@ -103,7 +103,7 @@ SECRETS = {
     "json": "import json\nint(json.load(open('db.json'))['password'])",
     "a URI": "int('mongodb://me:hunter2@h/x')",
     "a URI with a name": "URL = 'mongodb://me:hunter2@h/x'\nraise ValueError(URL.split(':')[2])",
-    "later": "P = 'hunter2'\nENVIRONMENTS = {'dev': {'host': 'h', 'db_name': 'a', 'pasword': P}}",
+    "later": "P = 'hunter2'\nENVIRONMENTS = {'dev': {'host': 'h', 'db_name': 'a', 'passwort': P}}",
 }
 
 
@@ -123,7 +123,7 @@ def test_no_secret_is_printed_however_it_came(folder: Folder, how: str, tracebac
 
 BROKEN = {
     "an unescaped @": {"uri": "mongodb://me:p@ss@word@h/x"},
-    "a misspelt key": {"host": "h", "db_name": "a", "pasword": "hunter2"},
+    "a misspelt key": {"host": "h", "db_name": "a", "passwort": "hunter2"},
     "no dict": "mongodb://h/a",
     "a port": {"host": "h", "port": 27017, "db_name": "a"},
     "an unknown kind": {"kind": "oracle", "host": "h", "db_name": "a"},
