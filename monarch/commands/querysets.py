@@ -41,9 +41,14 @@ def list_query_sets(as_json: bool) -> None:
     """
     query_sets = this_project().query_sets()
     if as_json:
-        print_json([{"name": one.name, "file": one.shown_path, "summary": one.summary} for one in query_sets])
+        print_json(
+            [
+                {"name": one.name, "file": one.shown_path, "summary": one.summary, "options": one.options}
+                for one in query_sets
+            ]
+        )
     elif not query_sets:
         show("There are no query sets. Make one: monarch generate_query_set NAME")
     else:
-        rows = [(one.name, one.shown_path, one.summary) for one in query_sets]
-        print_table(("QUERY SET", "FILE", ""), rows)
+        rows = [(one.name, one.shown_path, ", ".join(one.options), one.summary) for one in query_sets]
+        print_table(("QUERY SET", "FILE", "OPTIONS", "SUMMARY"), rows)

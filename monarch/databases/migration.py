@@ -40,6 +40,16 @@ class Migration:
     environment: Environment
     _scans: ResumableScans
 
+    @property
+    def migration_key(self) -> str:
+        """Its name in the history: that of its file, without ``.py``."""
+        return type(self).__module__.rpartition(".")[2]
+
+    @property
+    def migration_name(self) -> str:
+        """The name that ``generate`` was given: the key without date and ``_migration``."""
+        return self.migration_key.lstrip("_").partition("_")[2].removesuffix("_migration")
+
     def run(self) -> None:
         """Change the database. An exception records the migration as failed and stops the run."""
         raise NotImplementedError

@@ -16,11 +16,15 @@ from monarch.system.spelling import suggest
 
 @dataclass(frozen=True)
 class QuerySetFile:
-    """A class called ``name`` in the file ``path``. ``summary`` is the first line of its docstring."""
+    """A class called ``name`` in the file ``path``. ``summary`` is the first line of its docstring.
+
+    ``options`` are the names that it annotates itself.
+    """
 
     name: str
     path: Path
     summary: str
+    options: tuple[str, ...] = ()
 
     @property
     def shown_path(self) -> str:
@@ -132,5 +136,10 @@ def _classes(path: Path) -> list[tuple[QuerySetFile, set[str]]]:
             bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
             bases = {"QuerySet" if base in ours else base for base in bases}
             lines = (ast.get_docstring(node) or "").splitlines()
-            found.append((QuerySetFile(node.name, path, lines[0] if lines else ""), bases))
+            options = tuple(
+                line.target.id
+                for line in node.body
+                if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
+            )
+            found.append((QuerySetFile(node.name, path, lines[0] if lines else "", options), bases))
     return found

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import re
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from types import NoneType, UnionType
 from typing import Any
 
@@ -14,6 +15,8 @@ from monarch.errors import ProjectError, UsageError
 from monarch.querysets.queryset import QuerySet
 
 _TRUTHS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+_AGO = re.compile(r"(\d{1,5})([hdw])")
+_HOURS = {"h": 1, "d": 24, "w": 7 * 24}
 _REQUIRED: Any = object()
 # Attributes that every query set has.
 _GIVEN = frozenset(("client", "database", "environment", "uri"))
@@ -45,9 +48,9 @@ class QuerySetOption:
         try:
             return _convert(self.kind, text)
         except Exception:  # a type may raise anything
-            raise UsageError(
-                f"-o {self.name}={text}: {text!r} is not of type {self.type_name}.", _example(self.kind)
-            ) from None
+            is_choice = typing.get_origin(self.kind) is typing.Literal
+            what = "one of its values" if is_choice else f"of type {self.type_name}"
+            raise UsageError(f"-o {self.name}={text}: {text!r} is not {what}.", _example(self.kind)) from None
 
 
 def options_of(kind: type[QuerySet]) -> tuple[QuerySetOption, ...]:
@@ -116,9 +119,10 @@ def _convert(kind: Any, text: str) -> Any:
     if kind is bool:
         return _TRUTHS[text.strip().casefold()]
     if kind is datetime:
-        return datetime.fromisoformat(text)
+        return _ago(text) or datetime.fromisoformat(text)
     if kind is date:
-        return date.fromisoformat(text)
+        before = _ago(text)
+        return before.date() if before else date.fromisoformat(text)
     if origin is typing.Literal:
         return {str(choice): choice for choice in inner}[text]
     if (many := origin or kind) in (list, tuple, set, frozenset):
@@ -128,6 +132,14 @@ def _convert(kind: Any, text: str) -> Any:
         kind = next(one for one in inner if _takes(one, text))
         return _convert(kind, text)
     return kind(text)
+
+
+def _ago(text: str) -> datetime | None:
+    """Return the time that ``text`` names relative to now, in UTC without a zone; None for other texts."""
+    found = _AGO.fullmatch(text.strip())
+    if found is None:
+        return None
+    return datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=int(found[1]) * _HOURS[found[2]])
 
 
 def _takes(kind: Any, text: str) -> bool:
@@ -140,9 +152,9 @@ def _takes(kind: Any, text: str) -> bool:
 
 def _example(kind: Any) -> str:
     if kind is bool:
-        return "Say yes or no."
+        return "Use yes or no."
     if kind in (datetime, date):
-        return "Like 2014-05-29, or 2014-05-29T00:38+00:00."
+        return "Like 2014-05-29, 2014-05-29T00:38+00:00, or 30d for thirty days ago (h, d or w)."
     if typing.get_origin(kind) is typing.Literal:
-        return f"It is one of {', '.join(map(str, typing.get_args(kind)))}."
-    return "Say another value."
+        return f"Use one of: {', '.join(map(str, typing.get_args(kind)))}."
+    return "Use another value."

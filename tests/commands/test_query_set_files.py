@@ -100,13 +100,13 @@ def test_list(made: Folder) -> None:
     ran = made.monarch("list_query_sets")
     assert (ran.code, ran.err) == (0, "")
     assert [" ".join(line.split()) for line in ran.out.splitlines()] == [
-        "QUERY SET FILE",
+        "QUERY SET FILE OPTIONS SUMMARY",
         "Cats querysets/pets.py",
         "Dogs querysets/pets.py Only good ones.",
     ]
     assert made.monarch("list_query_sets", "--json").json == [
-        {"name": "Cats", "file": "querysets/pets.py", "summary": ""},
-        {"name": "Dogs", "file": "querysets/pets.py", "summary": "Only good ones."},
+        {"name": "Cats", "file": "querysets/pets.py", "summary": "", "options": []},
+        {"name": "Dogs", "file": "querysets/pets.py", "summary": "Only good ones.", "options": []},
     ]
 
 

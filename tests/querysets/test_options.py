@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import typing
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
@@ -78,18 +78,18 @@ def test_a_text_becomes_a_value_of_the_type(kind: Any, text: str, value: Any) ->
 @pytest.mark.parametrize(
     ("kind", "text", "said", "hint"),
     [
-        (int, "x", "-o n=x: 'x' is not of type int.", "Say another value."),
-        (int, "", "-o n=: '' is not of type int.", "Say another value."),
-        (float, "1,5", "'1,5' is not of type float", "Say another value."),
-        (bool, "perhaps", "'perhaps' is not of type bool", "Say yes or no."),
+        (int, "x", "-o n=x: 'x' is not of type int.", "Use another value."),
+        (int, "", "-o n=: '' is not of type int.", "Use another value."),
+        (float, "1,5", "'1,5' is not of type float", "Use another value."),
+        (bool, "perhaps", "'perhaps' is not of type bool", "Use yes or no."),
         (datetime, "yesterday", "'yesterday' is not of type datetime", "Like 2014-05-29"),
         (date, "29.5.2014", "is not of type date", "Like 2014-05-29"),
-        (Literal["a", 2], "b", "'b' is not of type Literal", "It is one of a, 2."),
-        (list[int], "1,x", "'1,x' is not of type list", "Say another value."),
-        (Decimal, "much", "is not of type Decimal", "Say another value."),
-        (ObjectId, "5", "is not of type ObjectId", "Say another value."),
-        (Odd, "even", "is not of type Odd", "Say another value."),
-        (int | bool, "x", "is not of type int | bool", "Say another value."),
+        (Literal["a", 2], "b", "'b' is not one of its values.", "Use one of: a, 2."),
+        (list[int], "1,x", "'1,x' is not of type list", "Use another value."),
+        (Decimal, "much", "is not of type Decimal", "Use another value."),
+        (ObjectId, "5", "is not of type ObjectId", "Use another value."),
+        (Odd, "even", "is not of type Odd", "Use another value."),
+        (int | bool, "x", "is not of type int | bool", "Use another value."),
     ],
 )
 def test_a_text_that_is_no_such_value(kind: Any, text: str, said: str, hint: str) -> None:
@@ -177,3 +177,11 @@ def test_types_are_told_in_words() -> None:
     assert QuerySetOption("n", int).type_name == "int"
     assert QuerySetOption("n", ObjectId).type_name == "ObjectId"
     assert typing.get_origin(QuerySetOption("n", list[int]).kind) is list
+
+
+@pytest.mark.parametrize(("text", "hours"), [("30d", 720), ("12h", 12), ("2w", 336)])
+def test_a_time_may_be_relative(text: str, hours: int) -> None:
+    made = QuerySetOption("since", datetime).convert(text)
+    expected = datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=hours)
+    assert abs(made - expected) < timedelta(minutes=5)
+    assert QuerySetOption("since", date).convert(text) in (expected.date(), made.date())

@@ -283,3 +283,8 @@ def test_what_a_validator_misses_is_named(project: Folder) -> None:
     assert "email" in ran.err
     assert "age" in ran.err
     assert "forty-one" not in ran.err
+
+
+def test_a_migration_knows_its_key_and_its_name(project: Folder) -> None:
+    key = project.migration("add_users", "print(self.migration_key, self.migration_name)")
+    assert f"{key} add_users" in project.monarch("migrate", "dev").out
