@@ -18,6 +18,7 @@ from monarch.databases.base import Contents, Database
 from monarch.databases.environment import Environment
 from monarch.databases.history import IncompleteDatabase, JournalEntry, MigrationState
 from monarch.databases.lease import Holder
+from monarch.databases.transfer import Exclusions
 from monarch.errors import MonarchError, UnknownEnvironment
 from monarch.migrations.executor import MigrationResult
 from monarch.migrations.files import MigrationFile, find_migration, find_migrations
@@ -334,10 +335,14 @@ class Project:
         allow_empty: bool = False,
         query_set: str | None = None,
         options: Mapping[str, str] = _NO_OPTIONS,
+        exclude: tuple[str, ...] = (),
+        exclude_index: tuple[str, ...] = (),
         progress: Progress = SILENT,
     ) -> CopyPlan:
         """List what `copy` would bring into ``target`` and drop from it. Writes nothing."""
-        request = self._copy_request(source, target, engine, allow_empty, query_set, options)
+        request = self._copy_request(
+            source, target, engine, allow_empty, query_set, options, Exclusions(exclude, exclude_index)
+        )
         with request.open(progress) as copy:
             return copy.plan()
 
@@ -351,6 +356,8 @@ class Project:
         allow_empty: bool = False,
         query_set: str | None = None,
         options: Mapping[str, str] = _NO_OPTIONS,
+        exclude: tuple[str, ...] = (),
+        exclude_index: tuple[str, ...] = (),
         progress: Progress = SILENT,
     ) -> TransferResult:
         """Replace the contents of the database of ``target`` with those of ``source``.
@@ -358,12 +365,15 @@ class Project:
         The copy is built in staging collections and swapped in at the end; with ``in_place`` the old contents
         are dropped first. ``engine`` is "tools", "native", or "auto" for the best that works here. With the
         name of a ``query_set`` only the subset that it selects is copied; ``options`` are the answers to its
-        options and prompts, and "auto" is native.
+        options and prompts, and "auto" is native. ``exclude`` are collections to leave out, and
+        ``exclude_index`` indexes as ``COLLECTION.INDEX``, for a target that cannot have them.
 
         :raises ServerError: if the copy does not finish; the target is then as it was.
         :raises LockedError: if another run holds the target.
         """
-        request = self._copy_request(source, target, engine, allow_empty, query_set, options)
+        request = self._copy_request(
+            source, target, engine, allow_empty, query_set, options, Exclusions(exclude, exclude_index)
+        )
         with request.open(progress) as copy:
             return copy.transfer(in_place=in_place).run(progress)
 
@@ -468,6 +478,8 @@ class Project:
         *,
         engine: str = "auto",
         in_place: bool = False,
+        exclude: tuple[str, ...] = (),
+        exclude_index: tuple[str, ...] = (),
         progress: Progress = SILENT,
     ) -> TransferResult:
         """Replace the contents of the database of ``environment`` with those of ``backup``; see `copy`.
@@ -479,7 +491,14 @@ class Project:
         found = self.find_backup(backup) if isinstance(backup, str) else backup
         target = self.environment(environment)
         return restore_environment(
-            self.root, self.backups, found, target, engine=engine, in_place=in_place, progress=progress
+            self.root,
+            self.backups,
+            found,
+            target,
+            engine=engine,
+            in_place=in_place,
+            exclusions=Exclusions(exclude, exclude_index),
+            progress=progress,
         )
 
     def _verified_backup(self, environment: str, progress: Progress) -> Callable[[], str]:
@@ -521,9 +540,11 @@ class Project:
         allow_empty: bool,
         query_set: str | None,
         options: Mapping[str, str],
+        exclusions: Exclusions,
     ) -> CopyRequest:
         from monarch.copies.copy import CopyRequest
         from monarch.copies.subset import SubsetRequest
 
         subset = SubsetRequest(query_set, options)
-        return CopyRequest(self.root, *self.require_two(source, target), engine, allow_empty, subset)
+        ends = self.require_two(source, target)
+        return CopyRequest(self.root, *ends, engine, allow_empty, subset, exclusions)

@@ -19,7 +19,9 @@ from monarch.copies.transfer import (
 from monarch.databases import open_database, require_transfers
 from monarch.databases.environment import Environment
 from monarch.databases.transfer import (
+    NO_EXCLUSIONS,
     Engine,
+    Exclusions,
     TransferDatabase,
     Transform,
     as_transfer_database,
@@ -41,6 +43,7 @@ class Restoration:
     environment: str
     engine: Engine
     transforms: tuple[Transform, ...] = ()
+    exclusions: Exclusions = NO_EXCLUSIONS
 
     def run(
         self, interruption: Interruption, *, in_place: bool = False, progress: Progress = SILENT
@@ -68,6 +71,7 @@ class Restoration:
             interruption,
             began,
             self.transforms,
+            self.exclusions,
         )
         try:
             # Before anything of the target is changed. The transfer checks all of it again.
@@ -89,6 +93,7 @@ def restore_environment(
     *,
     engine: str,
     in_place: bool,
+    exclusions: Exclusions,
     progress: Progress,
 ) -> TransferResult:
     """Connect to ``environment`` of the project at ``root``, and restore ``backup`` into it.
@@ -104,5 +109,6 @@ def restore_environment(
         open_database(environment, root, progress) as opened,
     ):
         target = as_transfer_database(opened)
-        restoration = Restoration(catalog, backup, target, name, target.choose_engine(engine))
+        chosen = target.choose_engine(engine)
+        restoration = Restoration(catalog, backup, target, name, chosen, exclusions=exclusions)
         return restoration.run(interruption, in_place=in_place, progress=progress)

@@ -14,6 +14,7 @@ from monarch.commands.console.streams import prints_aside
 from monarch.commands.console.text import count, duration, engine_label
 from monarch.commands.parsing.arguments import (
     engine_option,
+    exclude_options,
     json_option,
     plan_option,
     query_set_options,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @engine_option
 @click.option("--in-place", is_flag=True, help="Drop the contents of TO first: less space, no way back.")
 @click.option("--allow-empty", is_flag=True, help="Also copy a database without collections.")
+@exclude_options
 @query_set_options
 @plan_option("Show what would be copied, and change nothing.")
 @json_option
@@ -103,10 +105,13 @@ def _show_result(result: TransferResult, pair: Pair, as_json: bool) -> None:
                 "engine": result.engine,
                 "versions": result.versions,
                 "seconds": result.seconds,
+                "excluded": result.excluded,
                 "collections": [vars(copied) for copied in result.collections],
             }
         )
         return
     print_copied(result.collections)
     took = f"in {duration(result.seconds)}, by {engine_label(result.engine, result.versions)}"
+    if result.excluded:
+        show(f"Left out: {', '.join(result.excluded)}.")
     show(f"Copied {pair.source} to {pair.target}: {summary(result.collections)} {took}.")

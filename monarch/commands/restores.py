@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +11,7 @@ from monarch.commands.console.output import print_copied, print_json, summary
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import breathe, confirm, yes_option
 from monarch.commands.console.text import duration, engine_label
-from monarch.commands.parsing.arguments import engine_option, json_option, this_project
+from monarch.commands.parsing.arguments import engine_option, exclude_options, json_option, this_project
 from monarch.commands.parsing.pairs import BACKUP_AND_ENVIRONMENT, Pair
 
 if TYPE_CHECKING:
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 @click.argument("pair", metavar="BACKUP:ENVIRONMENT", type=BACKUP_AND_ENVIRONMENT)
 @engine_option
 @click.option("--in-place", is_flag=True, help="Drop the old contents first: less space, no way back.")
+@exclude_options
 @json_option
 @yes_option
-def restore(pair: Pair, engine: str, in_place: bool, as_json: bool, yes: bool) -> None:
+def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) -> None:
     """Restore a backup to the database of an environment.
 
     Replaces the contents of the database with those of BACKUP. The backup is verified first; then it is
@@ -47,7 +48,7 @@ def restore(pair: Pair, engine: str, in_place: bool, as_json: bool, yes: bool) -
     first = ", dropping all of it first, with no way back" if in_place else ""
     confirm(f"Replace {where} by {_description(backup)}{first}: are you SURE?", yes)
     with ProgressBar() as bar:
-        restored = project.restore(backup, pair.target, engine=engine, in_place=in_place, progress=bar)
+        restored = project.restore(backup, pair.target, in_place=in_place, progress=bar, **how)
     _show(backup, restored, pair.target, as_json)
 
 
@@ -68,10 +69,13 @@ def _show(backup: Backup, restored: TransferResult, environment: str, as_json: b
                 "engine": restored.engine,
                 "versions": restored.versions,
                 "seconds": restored.seconds,
+                "excluded": restored.excluded,
                 "collections": [vars(copied) for copied in restored.collections],
             }
         )
         return
     print_copied(restored.collections)
     took = f"in {duration(restored.seconds)}, by {engine_label(restored.engine, restored.versions)}"
+    if restored.excluded:
+        show(f"Left out: {', '.join(restored.excluded)}.")
     show(f"Restored {backup.name} to {environment}: {summary(restored.collections)} {took}.")

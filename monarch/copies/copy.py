@@ -21,8 +21,10 @@ from monarch.databases.environment import Environment
 from monarch.databases.history import IncompleteDatabase
 from monarch.databases.selection import Selection
 from monarch.databases.transfer import (
+    NO_EXCLUSIONS,
     CollectionSummary,
     Engine,
+    Exclusions,
     TransferDatabase,
     Transform,
     as_transfer_database,
@@ -61,6 +63,7 @@ class Copy:
     allow_empty: bool = False
     selection: Selection | None = None
     transforms: tuple[Transform, ...] = ()
+    exclusions: Exclusions = NO_EXCLUSIONS
 
     def plan(self) -> CopyPlan:
         """Return what the transfer would do. Writes nothing.
@@ -69,7 +72,7 @@ class Copy:
         :raises MonarchError: if the source holds nothing, or is incomplete.
         """
         self._require_source()
-        comes = self.source.read(self.engine, self.selection).summaries
+        comes = self.source.read(self.engine, self.selection).without(self.exclusions).summaries
         self._require_contents(comes)
         goes = self.target.read(self.engine).summaries
         unfinished = None
@@ -102,7 +105,9 @@ class Copy:
             in_place=in_place,
         )
         opened = nullcontext(source)
-        return Transfer(lambda: opened, sink, self.engine, self.interruption, began, self.transforms)
+        return Transfer(
+            lambda: opened, sink, self.engine, self.interruption, began, self.transforms, self.exclusions
+        )
 
     def _require_source(self) -> None:
         if self.source.is_same_as(self.target):
@@ -136,6 +141,7 @@ class CopyRequest:
     engine: str
     allow_empty: bool
     subset: SubsetRequest
+    exclusions: Exclusions = NO_EXCLUSIONS
 
     @contextmanager
     def open(self, progress: Progress) -> Iterator[Copy]:
@@ -154,4 +160,13 @@ class CopyRequest:
             evaluated = self.subset.evaluate(self.root, self.source, source, progress)
             selection = evaluated.selection if evaluated else None
             names = self.source.name, self.target.name
-            yield Copy(source, target, names, engine, interruption, self.allow_empty, selection)
+            yield Copy(
+                source,
+                target,
+                names,
+                engine,
+                interruption,
+                self.allow_empty,
+                selection,
+                exclusions=self.exclusions,
+            )

@@ -13,8 +13,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from monarch.databases.transfer import (
+    NO_EXCLUSIONS,
     CopiedCollection,
     Engine,
+    Exclusions,
     Source,
     TransferDatabase,
     Transform,
@@ -31,6 +33,8 @@ class TransferResult:
     versions: tuple[str, ...]
     collections: tuple[CopiedCollection, ...]
     seconds: float
+    # What was left out on request: collections, and indexes as COLLECTION.INDEX.
+    excluded: tuple[str, ...] = ()
 
 
 class Interruption:
@@ -87,18 +91,20 @@ class Transfer:
     interruption: Interruption
     began: float
     transforms: tuple[Transform, ...] = ()
+    exclusions: Exclusions = NO_EXCLUSIONS
 
     def run(self, progress: Progress) -> TransferResult:
         """Do it. Raises what the source and the sink raise."""
-        opening = self._open_transformed if self.transforms else self.open_source
+        opening = self._open_changed if self.transforms or self.exclusions else self.open_source
         collections = self.sink.receive(opening, self.engine, self.interruption, progress)
         seconds = round(time.monotonic() - self.began, 3)
-        return TransferResult(self.engine.name, self.engine.versions, collections, seconds)
+        excluded = self.exclusions.names
+        return TransferResult(self.engine.name, self.engine.versions, collections, seconds, excluded)
 
     @contextmanager
-    def _open_transformed(self) -> Iterator[Source]:
+    def _open_changed(self) -> Iterator[Source]:
         with self.open_source() as source:
-            yield source.transformed(self.transforms)
+            yield source.without(self.exclusions).transformed(self.transforms)
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,25 @@ class Transform(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class Exclusions:
+    """What a transfer leaves out: ``collections`` by their names, ``indexes`` as ``COLLECTION.INDEX``."""
+
+    collections: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.collections or self.indexes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them, for people."""
+        return (*self.collections, *self.indexes)
+
+
+NO_EXCLUSIONS = Exclusions()
+
+
 class Source(ABC):
     """The contents of one database, which can be read once.
 
@@ -83,6 +102,13 @@ class Source(ABC):
     @abstractmethod
     def transformed(self, transforms: tuple[Transform, ...]) -> Self:
         """Return the same contents with all documents passed through ``transforms``, in their order."""
+
+    @abstractmethod
+    def without(self, exclusions: Exclusions) -> Self:
+        """Return the same contents without what ``exclusions`` name.
+
+        :raises UsageError: if it holds none of that name, or the history is one of them.
+        """
 
 
 class LiveSource(Source):

@@ -361,6 +361,7 @@ def test_a_target_too_old_for_a_kind_of_collection(two: Two) -> None:
             two.folder.settings(production=entry(two.server, two.source.name), dev=entry(old, "app"))
             ran = two.copy("--yes")
             assert_error(ran, 5, "'dev' does not accept the collection 'clustered': ", "older")
+            assert "--exclude clustered" in ran.err
             assert set(client.app.list_collection_names()) == {"kept", "monarch_lease"}
 
 

@@ -132,6 +132,20 @@ def engine_option(function: _Function) -> _Function:
     )(function)
 
 
+def exclude_options(function: _Function) -> _Function:
+    """``--exclude`` and ``--exclude-index``."""
+    index = click.option(
+        "--exclude-index",
+        metavar="COLLECTION.INDEX",
+        multiple=True,
+        help="Leave out this index; repeatable.",
+    )
+    collection = click.option(
+        "--exclude", metavar="NAME", multiple=True, help="Leave out this collection or view; repeatable."
+    )
+    return collection(index(function))
+
+
 def query_set_options(function: _Function) -> _Function:
     """``--query-set`` and ``--option``."""
     options = click.option(

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import ClassVar, Self
 
+from monarch.databases.mongo.catalog.exclusions import exclude
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.stream.batches import Batch, Piece, measure_documents
 from monarch.databases.mongo.stream.counts import Counts
-from monarch.databases.transfer import CollectionSummary, Source, Transform
+from monarch.databases.transfer import CollectionSummary, Exclusions, Source, Transform
 from monarch.errors import MonarchError, UsageError
 from monarch.progress import SILENT, Progress
 
@@ -27,6 +28,8 @@ class MongoSource(Source):
     phase: ClassVar[str]
     collections: tuple[Collection, ...]
     _transforms: tuple[Transform, ...] = ()
+    # The data names of collections that are not passed on.
+    _excluded: frozenset[str] = frozenset()
     # That of the current phase.
     progress: Progress = SILENT
 
@@ -36,14 +39,22 @@ class MongoSource(Source):
         changed._transforms = (*self._transforms, *transforms)
         return changed
 
+    def without(self, exclusions: Exclusions) -> Self:
+        changed = copy.copy(self)
+        left_out, changed.collections = exclude(self.collections, exclusions)
+        changed._excluded = self._excluded | left_out
+        return changed
+
     def pieces(self, alive: Callable[[], None]) -> AbstractContextManager[Iterator[Piece]]:
         """All documents, transformed; see `MongoEngine.read`."""
-        return self._transformed(alive) if self._transforms else self._pieces(alive)
+        return self._with_changes(alive) if self._transforms or self._excluded else self._pieces(alive)
 
     @contextmanager
-    def _transformed(self, alive: Callable[[], None]) -> Iterator[Iterator[Piece]]:
+    def _with_changes(self, alive: Callable[[], None]) -> Iterator[Iterator[Piece]]:
         with self._pieces(alive) as pieces:
-            yield (self._transform(piece) if isinstance(piece, Batch) else piece for piece in pieces)
+            # An archive is read whole, and what is left out is only not passed on.
+            kept = (piece for piece in pieces if piece.collection not in self._excluded)
+            yield (self._transform(piece) if isinstance(piece, Batch) else piece for piece in kept)
 
     def _transform(self, batch: Batch) -> Batch:
         payload = batch.payload

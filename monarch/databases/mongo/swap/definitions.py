@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -54,7 +55,8 @@ def create(target: DatabaseHandle, collection: Collection, name: str) -> None:
             what = f"{collection.kind} {collection.name!r}"
             raise ServerError(
                 f"MongoDB of {target.name!r} does not accept the {what}: {words}",
-                "Check whether it is older than the source's server, or has an older feature version.",
+                "Check whether it is older than the source's server, or has an older feature version. "
+                f"To leave that out, add --exclude {shlex.quote(collection.name)}.",
             ) from error
 
 
@@ -101,7 +103,8 @@ def _build_indexes(target: DatabaseHandle, collection: Collection, name: str) ->
             kind = DuplicateKey if "E11000" in words else ServerError
             raise kind(
                 f"MongoDB of {target.name!r} cannot build the indexes of {collection.name!r}: {words[:500]}",
-                "Fix the documents or the index at their source.",
+                "Fix the documents or the index at their source. To leave an index out, add "
+                "--exclude-index COLLECTION.INDEX.",
             ) from error
 
 
