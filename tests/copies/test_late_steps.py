@@ -14,8 +14,8 @@ from monarch.errors import MonarchError
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import run_mongod
 
-# Long enough for the second run, which copies a few documents.
-LATE_MS = 8_000
+# Long enough for the second run, which copies a few documents, also on a busy machine.
+LATE_MS = 20_000
 
 
 @pytest.mark.server
