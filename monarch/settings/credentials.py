@@ -25,11 +25,12 @@ _TOKEN = re.compile("TOKEN|KEY|URI|DSN", re.IGNORECASE)
 # Shorter values are often ordinary words, which messages contain for other reasons.
 _SHORTEST_PASSWORD, _SHORTEST_TOKEN = 4, 8
 _ORDINARY = frozenset(("true", "false", "none", "null", "localhost", "development", "production", "staging"))
-_LINE = re.compile(r"""^[\s"'{,\[-]*(?:export\s+)?([\w.\-]+)["']?\s*[:=]\s*(.*?)[\s,}\]]*$""", re.MULTILINE)
+_SEPARATOR = re.compile("[:=]")
+_NAME = re.compile(r"[\w.\-]+")
 _USERINFO = re.compile(r"[A-Za-z0-9+.-]://[^/\s:@]*:(\S+)@")
 # No file of settings is larger.
 _LARGEST = 256_000
-_DEEPEST = 5
+_DEEPEST, _MOST = 5, 20_000
 _CODE = (".py", ".pyc", ".so", ".pyd", ".zip")
 _INSTALLED = (sys.prefix, sys.base_prefix)
 
@@ -39,9 +40,9 @@ _hooked = False
 
 def learn(name: str, value: object) -> None:
     """Redact ``value``, which has this ``name``, if one of them looks like that of a secret."""
-    reveal = getattr(value, "get_secret_value", None)  # pydantic's
-    if callable(reveal) and not isinstance(value, type):
-        name, value = "SECRET", reveal()
+    reveal = getattr(type(value), "get_secret_value", None)  # pydantic's
+    if callable(reveal):
+        name, value = "SECRET", reveal(value)
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     if isinstance(value, int) and not isinstance(value, bool) and _PASSWORD.search(name):
@@ -123,7 +124,16 @@ def _learn_file(path: Path) -> None:
     if path.suffix == ".json":
         with suppress(ValueError):
             _learn_values({path.name: json.loads(text)})
-    for name, value in _LINE.findall(text):
+    for line in text.splitlines():
+        _learn_line(line)
+
+
+def _learn_line(line: str) -> None:
+    """Learn a line such as ``export NAME="value"``, ``name = value`` or ``"name": "value",``."""
+    before, *rest = _SEPARATOR.split(line, maxsplit=1)
+    name = before.strip().removeprefix("export ").strip(" \t\"'{,[-")
+    if rest and _NAME.fullmatch(name):
+        value = rest[0].strip().rstrip(",}] \t")
         learn(name, value.strip("\"'"))
         learn(name, value.partition(" #")[0].strip().strip("\"'"))
 
@@ -131,26 +141,27 @@ def _learn_file(path: Path) -> None:
 def _learn_values(values: Mapping[Any, Any]) -> None:
     todo = [(str(name), value, 0) for name, value in values.items()]
     seen: set[int] = set()
-    while todo:
+    while todo and len(seen) < _MOST:
         name, value, depth = todo.pop()
-        if id(value) in seen or depth > _DEEPEST or isinstance(value, ModuleType | type):
-            continue
-        if isinstance(value, str | bytes | int):
-            learn(name, value)
+        if id(value) in seen or depth > _DEEPEST:
             continue
         seen.add(id(value))
-        if isinstance(value, Mapping):
-            todo += [(str(key), one, depth + 1) for key, one in _items(value)]
-        elif isinstance(value, list | tuple | set | frozenset):
-            todo += [(name, one, depth + 1) for one in value]
-        elif hasattr(value, "get_secret_value"):
-            learn(name, value)
-        elif isinstance(getattr(value, "__dict__", None), dict):
-            todo += [(str(key), one, depth + 1) for key, one in list(vars(value).items())]
+        # A value may be anything, such as a client or Django's lazy settings, which raise when looked at.
+        with suppress(Exception):
+            todo += [(inner, one, depth + 1) for inner, one in _inside(name, value)]
 
 
-def _items(value: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
-    try:
-        return list(value.items())
-    except Exception:  # a mapping of the project's own
-        return []
+def _inside(name: str, value: Any) -> list[tuple[str, Any]]:
+    """Learn ``value``, or return the values in it with their names."""
+    kind = type(value)
+    if issubclass(kind, str | bytes | int) or hasattr(kind, "get_secret_value"):
+        learn(name, value)
+    elif issubclass(kind, ModuleType | type):
+        pass
+    elif issubclass(kind, Mapping):
+        return [(str(key), one) for key, one in value.items()]
+    elif issubclass(kind, list | tuple | set | frozenset):
+        return [(name, one) for one in value]
+    else:
+        return [(str(key), one) for key, one in object.__getattribute__(value, "__dict__").items()]
+    return []

@@ -151,3 +151,28 @@ def test_one_broken_environment_does_not_break_the_others(project: Folder, how: 
     for one in (refused, listed):
         assert "hunter2" not in one.err
         assert "ss@word" not in one.err
+
+
+ODD = {
+    "a client": "from pymongo import MongoClient\nclient = MongoClient('localhost:9', connect=False)",
+    "a lazy object": "class Lazy:\n    @property\n    def __class__(self): raise RuntimeError('lazy')\n"
+    "    def __getattr__(self, name): raise RuntimeError('not configured')\nlazy = Lazy()",
+    "a circle": "a = []\na.append(a)\nb = {'a': a}\nb['b'] = b",
+    "a lot": "many = [{'n': n, 'more': [n]} for n in range(200_000)]",
+    "a mapping that fails": "from collections.abc import Mapping\nclass M(Mapping):\n"
+    "    def __getitem__(self, key): raise OSError\n    def __iter__(self): raise OSError\n"
+    "    def __len__(self): return 1\nm = M()",
+    "Django's": "from types import SimpleNamespace\nsettings = SimpleNamespace(PASSWORD='hunter2')",
+}
+
+
+@pytest.mark.parametrize("how", ODD)
+def test_whatever_the_settings_bind_they_can_be_used(folder: Folder, how: str) -> None:
+    folder.write("migrations/settings.py", f"{ODD[how]}\nHOST = 'h7'\n{ENTRY}\n")
+    assert server_of(folder) == "h7"
+
+
+def test_a_large_file_of_the_settings_takes_no_time(folder: Folder) -> None:
+    folder.write("large.txt", "a=" + " " * 250_000 + "x")
+    folder.write("migrations/settings.py", f"open('large.txt').read()\nHOST = 'h7'\n{ENTRY}\n")
+    assert server_of(folder) == "h7"
