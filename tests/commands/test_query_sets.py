@@ -162,7 +162,7 @@ def test_with_json_only_json_is_on_stdout(dogs: Two) -> None:
     [
         (("-q", "Prat"), "There is no query set 'Prat' in querysets/.", "Did you mean 'Part'?"),
         (("-q", "Part"), "Part asks “account id”, and there is no terminal", "-o account_id=VALUE"),
-        (("-q", "Part", "-o", "account_id=x"), "'x' is not of type int", "Say another value."),
+        (("-q", "Part", "-o", "account_id=x"), "'x' is not of type int", "Use another value."),
         (("-q", "Part", "-o", "account_id"), "-o account_id: that is not NAME=VALUE.", "account_id=42"),
         (("-q", "Part", "-o", "account_id=1", "-o", "accout_id=1"), "Part has no option 'accout_id'", "mean"),
         (("-o", "account_id=1"), "-o is for a query set, but no query set is named.", "Name one: -q NAME"),
