@@ -15,13 +15,12 @@ _END = "\n"
 
 
 class OutputCapture:
-    """What was printed while one migration ran. ``is_lost``: nobody reads the output any more."""
+    """What was printed while one migration ran."""
 
     def __init__(self) -> None:
         self._first = ""
         self._last = ""
         self._cut = False
-        self.is_lost = False
 
     @property
     def text(self) -> str:
@@ -63,26 +62,20 @@ class _Stream(io.TextIOBase):
         """Write ``text``, and keep it for the migration that runs."""
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        try:
+        with suppress(OSError, ValueError):  # a closed pipe, a full disk, a closed file
             try:
                 self._out.write(text)
             except UnicodeEncodeError:
                 encoding = getattr(self._out, "encoding", None) or "ascii"
                 self._out.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        except (OSError, ValueError):  # a closed pipe, a full disk, a closed file
-            for capture in _captures:
-                capture.is_lost = True
         if self._kept and _captures:
             _captures[-1].keep(text)
         return len(text)
 
     def flush(self) -> None:
         """Write what ``out`` has buffered."""
-        try:
+        with suppress(OSError, ValueError):
             self._out.flush()
-        except (OSError, ValueError):
-            for capture in _captures:
-                capture.is_lost = True
 
     def close(self) -> None:
         """Do nothing: a standard stream does not belong to the migration."""

@@ -176,3 +176,13 @@ def test_a_large_file_of_the_settings_takes_no_time(folder: Folder) -> None:
     folder.write("large.txt", "a=" + " " * 250_000 + "x")
     folder.write("migrations/settings.py", f"open('large.txt').read()\nHOST = 'h7'\n{ENTRY}\n")
     assert server_of(folder) == "h7"
+
+
+def test_a_long_key_that_looks_like_a_path_is_a_secret(folder: Folder) -> None:
+    key = "/" + "k" * 5_000
+    folder.variables["SECRET_KEY"] = key
+    folder.write("migrations/settings.py", "import os\nraise ValueError(os.environ['SECRET_KEY'])")
+    ran = folder.monarch("check", "dev")
+    assert ran.code == 2
+    assert "settings.py, line 2: ValueError" in ran.err
+    assert "kkkk" not in ran.err
