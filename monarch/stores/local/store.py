@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from monarch.errors import LockedError, StoreError
 from monarch.stores.base import NameTaken, NotStored, Store, StoredFile, Upload
 from monarch.stores.local.files import is_locked, lock, open_regular, sync_folder, unlink
 from monarch.stores.local.upload import LocalUpload
-from monarch.system.atomic_files import open_new
+from monarch.system.atomic_files import is_own, open_new
 from monarch.system.signals import defer_signals
 from monarch.system.streams import Stream
 
@@ -46,7 +47,10 @@ class LocalStore(Store):
                 path.mkdir(mode=0o700, exist_ok=True)
                 sync_folder(path.parent)
             if missing:
-                self._create_folder()
+                with defer_signals() as signals:
+                    self._create_folder()
+                if signals:
+                    raise KeyboardInterrupt
             self._require_folder()
         except OSError as error:
             for path in missing:
@@ -58,14 +62,13 @@ class LocalStore(Store):
     def _create_folder(self) -> None:
         """Create the folder with its ``.gitignore``. It gets its name last, so it always has that file.
 
-        A process that is killed before that leaves a folder with another name. Nobody else can have prepared
-        that name, because it is random.
+        Until then its name is random, so that nobody else can have prepared it. A process that is killed
+        before the end leaves it, and the next process that creates the folder removes it.
         """
         import tempfile
 
-        made = tempfile.mkdtemp(PART, f".{self._folder.name}.", self._folder.parent)  # with the mode 0700
-        unfinished = Path(made)
-        ignore = unfinished / _IGNORE
+        start = f".{self._folder.name}."
+        unfinished = Path(tempfile.mkdtemp(PART, start, self._folder.parent))  # with the mode 0700
         try:
             _ignore(unfinished)
             unfinished.rename(self._folder)
@@ -73,9 +76,12 @@ class LocalStore(Store):
             if not self._folder.is_dir():  # otherwise another process has just created it
                 raise
         finally:
-            with suppress(OSError):  # only after a failed rename is there anything to remove
-                ignore.unlink(missing_ok=True)
-                unfinished.rmdir()
+            _remove_unfinished(unfinished)
+        # Another process that is at this point too finds the folder created, and goes on with it.
+        random_name = re.compile(f"{re.escape(start)}[a-z0-9_]{{8}}{re.escape(PART)}")  # as mkdtemp makes it
+        for entry in list(self._folder.parent.iterdir()):
+            if random_name.fullmatch(entry.name):
+                _remove_unfinished(entry)
         sync_folder(self._folder.parent)
 
     def create(self, name: str) -> Upload:
@@ -216,6 +222,14 @@ def _ignore(folder: Path) -> None:
     """Keep the backups out of git if the folder is in a repository."""
     with os.fdopen(open_new(folder / _IGNORE, 0o600), "w") as file:
         file.write("*\n")
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove a folder that never got its name, if it is this user's and holds nothing else."""
+    with suppress(OSError):
+        if is_own(folder.lstat()) and not folder.is_symlink():
+            (folder / _IGNORE).unlink(missing_ok=True)
+            folder.rmdir()
 
 
 def _time_of(seconds: float) -> datetime:
