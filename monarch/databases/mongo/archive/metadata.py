@@ -77,13 +77,19 @@ def read_metadata(name: str, text: object, stated_kind: object) -> Collection:
     return Collection(name, kind, options, indexes, uuid, as_documents)
 
 
-def collection_name(text: object) -> str | None:
-    """Return the collection name in the metadata. Newer tools write it where a file cannot have that name."""
+def stated_names(text: object) -> tuple[str | None, frozenset[str]]:
+    """Return the collection that the metadata ``text`` names, and those that its indexes name.
+
+    Newer tools write ``collectionName``; servers before 4.4 write ``ns``, with the database, into each index.
+    """
     try:
-        name = _parse(text).get("collectionName")
+        metadata = _parse(text)
+        stated = metadata.get("collectionName")
+        spaces = [index.get("ns") for index in metadata.get("indexes") or ()]
     except Exception:  # `read_metadata` reports what is wrong
-        return None
-    return name if isinstance(name, str) else None
+        return None, frozenset()
+    names = {space.partition(".")[2] for space in spaces if isinstance(space, str)}
+    return stated if isinstance(stated, str) else None, frozenset(names - {""})
 
 
 def not_representable(name: str, reason: str) -> ArchiveError:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from bson import json_util
 
 from monarch.databases.mongo.archive import ArchiveError
-from monarch.databases.mongo.archive.metadata import collection_name, read_metadata, shorten_error
+from monarch.databases.mongo.archive.metadata import read_metadata, shorten_error
 from monarch.databases.mongo.archive.prelude import decode
 from monarch.databases.mongo.archive.source import CHUNK, ArchiveInput
 from monarch.databases.mongo.catalog.model import BUCKETS, Collection
@@ -23,6 +23,7 @@ from monarch.databases.mongo.catalog.old_options import modern_indexes, modern_o
 from monarch.databases.mongo.catalog.read import is_copied
 from monarch.databases.mongo.sources.archive import read_through, refuse_series_as_documents
 from monarch.databases.mongo.sources.base import MongoSource
+from monarch.databases.mongo.sources.file_names import collection_of, require_one_file_each
 from monarch.databases.mongo.stream.batches import Batch, End, Piece, split
 from monarch.databases.transfer import ArchiveSource, CopiedCollection, FileSet
 from monarch.progress import Progress
@@ -53,13 +54,16 @@ class MongoFolderSource(MongoSource, ArchiveSource):
         }
         if not names:
             raise ArchiveError("It holds no .bson files of mongodump.")
+        self._empty_metadata = sorted(name for name in names if self._sizes.get(name + _METADATA) == 0)
         texts = self._texts([name for name in sorted(names) if is_copied(name)])
         found = [self._collection(name, text) for name, text in texts.items()]
         self.collections = tuple(sorted((one for one, _ in found), key=lambda one: one.name))
-        if len({one.name for one in self.collections}) != len(self.collections):
-            raise ArchiveError("It holds two collections of the same name.")
+        require_one_file_each(
+            {name + _METADATA: one.name for name, (one, _) in zip(texts, found, strict=True)}
+        )
         self._sources = {one.data_name: file for one, file in found if one.kind != "view"}
-        read = {*self._sources.values(), *(name + _METADATA for name in texts)}
+        # Empty metadata is read with the rest, for its checksum: damage may only make it seem empty.
+        read = {*self._sources.values(), *(name + _METADATA for name in {*texts} - {*self._empty_metadata})}
         self._left_out = [name for name in self._sizes if name not in read]
         for name in self._left_out:
             if name.startswith(BUCKETS):
@@ -83,6 +87,8 @@ class MongoFolderSource(MongoSource, ArchiveSource):
                     pass
 
     def read_through(self, progress: Progress) -> tuple[CopiedCollection, ...]:
+        for name in self._empty_metadata:
+            progress.message(f"{name + _METADATA} is empty: no options or indexes of it are known")
         return read_through(self, progress)
 
     def _read_files(self) -> Iterator[Piece]:
@@ -102,7 +108,7 @@ class MongoFolderSource(MongoSource, ArchiveSource):
     def _collection(self, name: str, text: str) -> tuple[Collection, str]:
         """Return the collection ``name``, whose metadata is ``text``, and the file of its documents."""
         try:
-            collection = read_metadata(collection_name(text) or name, text, None)
+            collection = read_metadata(collection_of(name, text), text, None)
             options, indexes = dict(collection.options), list(collection.indexes)
             if "$numberInt" not in text:  # version 2 writes every number like this, and every index has one
                 options, indexes = unwrapped(options), unwrapped(indexes)
@@ -125,8 +131,11 @@ class MongoFolderSource(MongoSource, ArchiveSource):
         return replace(collection, options=options, indexes=modern, documents=documents, bytes=size), file
 
     def _texts(self, names: list[str]) -> dict[str, str]:
-        """Return the metadata of each of ``names``; made from ``system.indexes`` if it has none."""
-        alone = {name for name in names if name + _METADATA not in self._sizes}
+        """Return the metadata of each of ``names``; made from ``system.indexes`` if it has none.
+
+        Like mongorestore, this passes over empty metadata.
+        """
+        alone = {name for name in names if not self._sizes.get(name + _METADATA)}
         indexes = self._listed_indexes() if alone and _INDEXES in self._sizes else {}
         return {
             name: _as_metadata(indexes.get(name, [])) if name in alone else self._metadata(name)

@@ -221,7 +221,7 @@ def test_a_history_of_monarch_comes_along(kept: Kept) -> None:
 
 
 NONSENSE = {
-    "": "Expecting value",
+    " ": "Expecting value",
     "{": "Expecting property name",
     "[]": "list instead of an object",
     '{"indexes":[' + ID: "Expecting ','",
@@ -312,7 +312,8 @@ def test_a_name_that_no_collection_can_have(name: str | None, said: str | None) 
 
 def test_two_collections_of_one_name() -> None:
     files = {**of("a", '{"collectionName":"c"}'), **of("b", '{"collectionName":"c"}')}
-    assert refused(files) == "It holds two collections of the same name."
+    said = "It holds 'c' twice: in the files 'a.metadata.json' and 'b.metadata.json'."
+    assert refused(files) == said
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not re.search(r"/|^\\|^C:", name)])

@@ -1,0 +1,55 @@
+"""The collections that files of mongodump belong to.
+
+mongodump names the files of a collection after it. Until 2018 it did so literally. Since then it escapes the
+characters that not every file system accepts, as ``caf%C3%A9s.bson``, and only from 100.0 on it writes the
+``collectionName`` into the metadata. In between, the ``ns`` of the indexes is the only witness; servers from
+4.4 on have none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import unquote_to_bytes
+
+from monarch.databases.mongo.archive import ArchiveError
+from monarch.databases.mongo.archive.metadata import stated_names
+
+# What Go's url.QueryEscape, which mongodump uses, can have written. A "+" is a space.
+_ESCAPED = re.compile(r"(?:[A-Za-z0-9_.~+-]|%[0-9A-F]{2})*")
+
+
+def collection_of(file: str, metadata: str) -> str:
+    """Return the collection whose files are called ``file``, without an ending, and have this ``metadata``.
+
+    :raises ArchiveError: if that is uncertain; its message is only the reason.
+    """
+    stated, of_indexes = stated_names(metadata)
+    if stated is not None:
+        return stated
+    unescaped = _unescape(file)
+    names = of_indexes & {file, unescaped}
+    if len(names) == 2:
+        raise ArchiveError(f"its indexes are those of {file!r} and of {unescaped!r}, so it may be either")
+    if of_indexes:  # those of another collection are in a file that somebody has renamed
+        return next(iter(names), file)
+    return unescaped if _ESCAPED.fullmatch(file) else file
+
+
+def require_one_file_each(files: Mapping[str, str]) -> None:
+    """Check that no two of ``files``, each with its collection, belong to one collection.
+
+    :raises ArchiveError: if two do, naming both.
+    """
+    first: dict[str, str] = {}
+    for file, collection in files.items():
+        other = first.setdefault(collection, file)
+        if other != file:
+            raise ArchiveError(f"It holds {collection!r} twice: in the files {other!r} and {file!r}.")
+
+
+def _unescape(file: str) -> str:
+    try:
+        return unquote_to_bytes(file.replace("+", " ")).decode()
+    except UnicodeDecodeError:
+        return file

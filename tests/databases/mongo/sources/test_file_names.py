@@ -1,0 +1,166 @@
+"""The names of collections, in zips of tools that escaped file names and wrote the names nowhere else."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pymongo.database import Database
+
+from monarch.backups.reader import BrokenBackup
+from monarch.databases.mongo.connection.client import tool_uri
+from monarch.databases.mongo.sources.file_names import collection_of
+from tests.databases.mongo.engines.test_pairs import environment, old, scratch
+from tests.databases.mongo.sources.test_folder import read, refused
+from tests.support.runs.shell import Folder
+from tests.support.samples.legacy_projects import Files, Kept, indexed, kept_on, of
+from tests.support.samples.values import NAMES
+from tests.support.samples.zips import NAME, packed
+from tests.support.servers.mongod import Server
+
+
+@pytest.fixture
+def kept(tmp_path: Path, server: Server) -> Iterator[Kept]:
+    with kept_on(server, tmp_path) as made:
+        old(made.target)
+        yield made
+
+
+def of_collection(*names: str) -> str:
+    """Metadata of a server before 4.4, whose indexes are of ``names``."""
+    indexes = (f'{{"v":1,"key":{{"_id":1}},"name":"_id_","ns":"app.{name}"}}' for name in names)
+    return f'{{"options":{{}},"indexes":[{",".join(indexes)}]}}'
+
+
+WITHOUT_NS = '{"options":{},"indexes":[{"v":2,"key":{"_id":1},"name":"_id_"}]}'
+# The file, its metadata, the collection.
+CASES = {
+    "escaped, with ns": ("caf%C3%A9s", of_collection("cafés"), "cafés"),
+    "escaped, without ns": ("caf%C3%A9s", WITHOUT_NS, "cafés"),
+    "escaped, without indexes": ("caf%C3%A9s", "{}", "cafés"),
+    "a literal percent sign, with ns": ("caf%C3%A9s", of_collection("caf%C3%A9s"), "caf%C3%A9s"),
+    "an escaped percent sign, with ns": ("100%25", of_collection("100%"), "100%"),
+    "an escaped percent sign, without ns": ("100%25", WITHOUT_NS, "100%"),
+    "escaped once, not twice": ("a%2525", WITHOUT_NS, "a%25"),
+    "a slash": ("a%2Fb", WITHOUT_NS, "a/b"),
+    "a slash, with ns": ("a%2Fb", of_collection("a/b"), "a/b"),
+    "dots": ("a.b.c%20d", of_collection("a.b.c d"), "a.b.c d"),
+    "dots, without ns": ("a.b.c%20d", WITHOUT_NS, "a.b.c d"),
+    "a space": ("a+b", WITHOUT_NS, "a b"),
+    "a plus sign": ("a%2Bb", WITHOUT_NS, "a+b"),
+    "a literal plus sign, with ns": ("a+b", of_collection("a+b"), "a+b"),
+    "a colon": ("a%3Ab", WITHOUT_NS, "a:b"),
+    "a view": ("caf%C3%A9s", '{"options":{"viewOn":"users","pipeline":[]}}', "cafés"),
+    "a percent sign that escapes nothing": ("100%", WITHOUT_NS, "100%"),
+    "a percent sign before no number": ("100%zz", WITHOUT_NS, "100%zz"),
+    "never escaped, for the space is not": ("50 %25", WITHOUT_NS, "50 %25"),
+    "never escaped, for it is no text": ("%FF", WITHOUT_NS, "%FF"),
+    "the newer name goes first": ("a%2Fb", '{"collectionName":"a%2Fb","indexes":[]}', "a%2Fb"),
+    "renamed by hand": ("people", of_collection("users"), "people"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_collection_of_a_file(case: str) -> None:
+    file, metadata, name = CASES[case]
+    assert collection_of(file, metadata) == name
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "a view"])
+def test_the_documents_are_those_of_the_file(case: str) -> None:
+    file, metadata, name = CASES[case]
+    ((collection,), found) = read(packed(of(file, metadata, {"_id": 1})))
+    assert (collection.name, list(found)) == (name, [name])
+
+
+def test_two_files_of_one_collection() -> None:
+    said = refused({**of("a%2Fb", WITHOUT_NS), **of("other", '{"collectionName":"a/b"}')})
+    assert said == "It holds 'a/b' twice: in the files 'a%2Fb.metadata.json' and 'other.metadata.json'."
+
+
+def test_indexes_of_two_collections() -> None:
+    said = refused(of("a%2Fb", of_collection("a/b", "a%2Fb")))
+    assert said == (
+        "'a%2Fb.metadata.json' is not valid metadata: "
+        "its indexes are those of 'a%2Fb' and of 'a/b', so it may be either."
+    )
+
+
+def test_a_name_that_becomes_one_that_no_collection_can_have() -> None:
+    assert refused(of("%24cmd", WITHOUT_NS)) == (
+        "'%24cmd' holds '$cmd', which is not a valid name of a collection."
+    )
+
+
+def test_they_are_restored_shown_and_verified(kept: Kept) -> None:
+    """As a person does it."""
+    files: Files = {}
+    expected = {"users"}
+    for file, metadata, name in CASES.values():
+        if name not in expected and f"{file}.bson" not in files and "viewOn" not in metadata:
+            files |= of(file, metadata, {"_id": name})
+            expected.add(name)
+    files |= of("users", indexed(), {"_id": "users"})
+    (kept.folder / "backups" / NAME).write_bytes(packed(files))
+    folder = Folder(kept.folder)
+    verified = folder.inside("verify_backup", NAME)
+    assert verified.code == 0
+    assert f": {len(expected)} collections, {len(expected)} documents, " in verified.out
+    assert folder.inside("show_backup", NAME, "--json").json["state"] == "legacy"
+    ran = folder.inside("restore", f"{NAME}:dev", "--yes", "--engine", "native", "--json")
+    assert {one["name"] for one in ran.json["collections"]} == expected
+    for name in expected:
+        assert kept.target[name].find_one() == {"_id": name}
+
+
+def test_empty_metadata_is_passed_over(kept: Kept) -> None:
+    files: Files = {**of("users", "", {"_id": 1}), **of("caf%C3%A9s", "", {"_id": 2})}
+    (kept.folder / "backups" / NAME).write_bytes(packed(files))
+    note = "users.metadata.json is empty: no options or indexes of it are known"
+    folder = Folder(kept.folder)
+    for command in (["verify_backup", NAME], ["restore", f"{NAME}:dev", "--yes", "--engine", "native"]):
+        ran = folder.inside(*command)
+        assert ran.code == 0, ran.said
+        assert f"Note: {note}" in ran.err
+    assert kept.target["users"].find_one() == {"_id": 1}
+    assert kept.target["cafés"].find_one() == {"_id": 2}
+    assert kept.indexes("users") == {}
+
+
+def test_of_empty_metadata_the_servers_own_list_has_the_indexes(kept: Kept) -> None:
+    listed = of("system.indexes", "", {"v": 1, "key": {"a": 1}, "ns": "app.users", "name": "a_1"})
+    del listed["system.indexes.metadata.json"]
+    kept.restore({**of("users", "", {"_id": 1}), **listed})
+    assert kept.indexes("users") == {"a_1": {"key": {"a": 1}}}
+
+
+def test_metadata_that_only_seems_to_be_empty(kept: Kept) -> None:
+    """The directory of the zip says so, and the bytes do not."""
+    data = packed(of("users", indexed(), {"_id": 1}))
+    place = data.rindex(b"users.metadata.json") - 46 + 24
+    changed = data[:place] + bytes(4) + data[place + 4 :]
+    assert "users.metadata.json' in its zip is damaged" in kept.refused(changed, BrokenBackup)
+
+
+@pytest.fixture
+def odd(server: Server) -> Iterator[Database[dict[str, object]]]:
+    with scratch(server) as source:
+        for name in NAMES:
+            if name != "Case":  # for Windows, its file is that of "case"
+                source[name].insert_one({"_id": name})
+        yield source
+
+
+def test_the_real_mongodump_escapes_like_this(
+    odd: Database[dict[str, object]], tools: Path, server: Server, tmp_path: Path
+) -> None:
+    """Its files with what the tools of 2019 wrote into them, which is no ``collectionName``."""
+    uri = tool_uri(environment("any", server, "any"))
+    command = [str(tools / "mongodump"), f"--uri={uri}", f"--db={odd.name}", f"--out={tmp_path}"]
+    subprocess.run(command, check=True, capture_output=True)
+    files: Files = {path.name: path.read_bytes() for path in (tmp_path / odd.name).glob("*.bson")}
+    files |= {name.replace(".bson", ".metadata.json"): WITHOUT_NS for name in files}
+    _, found = read(packed(files))
+    assert set(found) == set(odd.list_collection_names())
