@@ -15,7 +15,7 @@ import pytest
 
 from monarch.backups.state import Backup, BackupState
 from tests.support import counts
-from tests.support.runs.backup_kills import CHANGES, Files, Side, Trap, Yard, yard
+from tests.support.runs.backup_kills import CHANGES, BackupScenario, Files, Side, Trap, backup_scenario
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import run_mongod
 
@@ -27,13 +27,13 @@ CODECS = ("zst", "gz")
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    with run_mongod() as (port, _), yard(Folder(tmp_path_factory.mktemp("project")), port) as made:
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackupScenario]:
+    with run_mongod() as (port, _), backup_scenario(Folder(tmp_path_factory.mktemp("project")), port) as made:
         yield made
 
 
 @pytest.fixture(autouse=True)
-def before(here: Yard) -> Iterator[Files]:
+def before(here: BackupScenario) -> Iterator[Files]:
     """The contents of the store. Each test restores them, or the next ones would fail too."""
     files = here.files()
     yield files
@@ -44,7 +44,7 @@ def backup(number: int) -> tuple[str, ...]:
     return ("backup", "production", "--codec", CODECS[number % 2], "--engine", "native")
 
 
-def totals_of(here: Yard, before: Files, side: Side) -> list[int]:
+def totals_of(here: BackupScenario, before: Files, side: Side) -> list[int]:
     """How many changes a backup makes, with each codec."""
     totals = []
     for codec in range(len(CODECS)):
@@ -53,7 +53,7 @@ def totals_of(here: Yard, before: Files, side: Side) -> list[int]:
     return totals
 
 
-def numbers(here: Yard, before: Files, side: Side) -> list[int]:
+def numbers(here: BackupScenario, before: Files, side: Side) -> list[int]:
     """At which changes of a backup it is stopped, by turns with each codec."""
     totals = totals_of(here, before, side)
     found = [number for number in range(1, max(totals) + 1) if number <= totals[number % len(CODECS)]]
@@ -67,7 +67,7 @@ def moments() -> Iterator[tuple[int, Side]]:
     return ((number, SIDES[(number + turn) % 2]) for number in count(1) for turn in range(each))
 
 
-def clear(here: Yard, others: list[Backup], before: Files) -> None:
+def clear(here: BackupScenario, others: list[Backup], before: Files) -> None:
     """Delete the other backups, as a person would."""
     for other in others:
         here.run("delete_backup", other.name, "--yes")
@@ -75,7 +75,7 @@ def clear(here: Yard, others: list[Backup], before: Files) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_a_backup_is_killed(here: Yard, before: Files, side: Side) -> None:
+def test_a_backup_is_killed(here: BackupScenario, before: Files, side: Side) -> None:
     seen = []
     totals = totals_of(here, before, side)
     for number in numbers(here, before, side):
@@ -99,7 +99,7 @@ def test_a_backup_is_killed(here: Yard, before: Files, side: Side) -> None:
         assert seen.count(state) >= each
 
 
-def test_a_backup_is_killed_at_a_command(here: Yard, before: Files) -> None:
+def test_a_backup_is_killed_at_a_command(here: BackupScenario, before: Files) -> None:
     commands = len(here.proxy.commands)
     here.run(*backup(0))
     commands = len(here.proxy.commands) - commands
@@ -116,7 +116,7 @@ def test_a_backup_is_killed_at_a_command(here: Yard, before: Files) -> None:
         clear(here, others, before)
 
 
-def test_a_backup_loses_its_server_when_its_archive_is_finished(here: Yard, before: Files) -> None:
+def test_a_backup_loses_its_server_when_its_archive_is_finished(here: BackupScenario, before: Files) -> None:
     commands = len(here.proxy.commands)
     here.run(*backup(0))
     commands = len(here.proxy.commands) - commands
@@ -132,7 +132,7 @@ def test_a_backup_loses_its_server_when_its_archive_is_finished(here: Yard, befo
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_a_backup_is_interrupted(here: Yard, before: Files, side: Side) -> None:
+def test_a_backup_is_interrupted(here: BackupScenario, before: Files, side: Side) -> None:
     for number in numbers(here, before, side):
         command = here.command(*backup(number), trap=Trap(number, side, SIGNALS[number % 2]))
         command.start()
@@ -143,7 +143,7 @@ def test_a_backup_is_interrupted(here: Yard, before: Files, side: Side) -> None:
             assert here.files() == before
 
 
-def test_a_backup_is_interrupted_at_a_command(here: Yard, before: Files) -> None:
+def test_a_backup_is_interrupted_at_a_command(here: BackupScenario, before: Files) -> None:
     for number in counts.sample(range(1, 21, 2), 4):
         command = here.command(*backup(number))
         here.proxy.at(number, partial(command.kill, SIGNALS[number % 4 // 2]), then="go on")
@@ -154,7 +154,7 @@ def test_a_backup_is_interrupted_at_a_command(here: Yard, before: Files) -> None
 
 
 @pytest.fixture
-def no_folder(here: Yard, before: Files) -> Iterator[None]:
+def no_folder(here: BackupScenario, before: Files) -> Iterator[None]:
     """The store has no folder yet."""
     kept = here.store.rename(here.store.with_name("kept"))
     yield
@@ -164,7 +164,7 @@ def no_folder(here: Yard, before: Files) -> Iterator[None]:
 
 @pytest.mark.usefixtures("no_folder")
 @pytest.mark.parametrize("side", counts.sample(SIDES, 1))
-def test_a_backup_that_makes_its_folder_is_killed(here: Yard, side: Side) -> None:
+def test_a_backup_that_makes_its_folder_is_killed(here: BackupScenario, side: Side) -> None:
     there = set(here.folder.path.iterdir())
     for number in count(1):
         command = here.command(*backup(0), trap=Trap(number, side))
@@ -187,7 +187,7 @@ def test_a_backup_that_makes_its_folder_is_killed(here: Yard, side: Side) -> Non
 
 @pytest.mark.usefixtures("no_folder")
 @pytest.mark.parametrize("side", SIDES)
-def test_a_backup_that_makes_its_folder_is_interrupted(here: Yard, side: Side) -> None:
+def test_a_backup_that_makes_its_folder_is_interrupted(here: BackupScenario, side: Side) -> None:
     there = set(here.folder.path.iterdir())
     for number in counts.sample(range(1, 12), 4):
         command = here.command(*backup(0), trap=Trap(number, side, SIGNALS[number % 2]))
@@ -210,7 +210,9 @@ DELETED = {"a backup": None, "both names of a manifest": 2, "both names of an ar
     ("what", "sent"),
     counts.sample([*((what, signal.SIGKILL) for what in DELETED), ("a backup", signal.SIGINT)], 2),
 )
-def test_delete_backup_is_stopped(here: Yard, before: Files, what: str, sent: signal.Signals) -> None:
+def test_delete_backup_is_stopped(
+    here: BackupScenario, before: Files, what: str, sent: signal.Signals
+) -> None:
     link = DELETED[what]
     seen: set[BackupState | None] = set()
     for number, side in moments():

@@ -16,7 +16,7 @@ from monarch import Project
 from monarch.databases.mongo.catalog.model import BUCKETS
 from tests.support import counts
 from tests.support.runs.backup_kills import READS, Command, Restore, Side, Trap
-from tests.support.runs.copy_kills import SOURCES, Bench, Moment, Run, Then, bench
+from tests.support.runs.copy_kills import SOURCES, CopyScenario, Moment, Run, Then, copy_scenario
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import run_mongod
 
@@ -29,9 +29,9 @@ THEN: tuple[Then, ...] = ("list_migrations", "migrate", "restore", "list_migrati
 
 
 @pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CopyScenario]:
     """One with a backup of each source in its store."""
-    with run_mongod() as (port, _), bench(Folder(tmp_path_factory.mktemp("project")), port) as made:
+    with run_mongod() as (port, _), copy_scenario(Folder(tmp_path_factory.mktemp("project")), port) as made:
         made.folder.keep_backups()
         made.begin = Restore
         for side in SOURCES:
@@ -57,7 +57,7 @@ def kills(run: Run) -> list[tuple[int, Moment]]:
     return counts.sample(moments(run), 6)
 
 
-def test_the_moments_are_many(target: Bench) -> None:
+def test_the_moments_are_many(target: CopyScenario) -> None:
     run = target.runs["first"]
     found = moments(run)
     assert len(found) >= 36
@@ -68,24 +68,24 @@ def test_the_moments_are_many(target: Bench) -> None:
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_the_next_command_mends_what_a_kill_leaves(target: Bench, chunk: int) -> None:
+def test_the_next_command_mends_what_a_kill_leaves(target: CopyScenario, chunk: int) -> None:
     for place, (number, moment) in enumerate(kills(target.runs["first"])[chunk::CHUNKS]):
         target.kill(number, moment, THEN[(place + chunk) % len(THEN)])
 
 
-def restore(target: Bench, source: str, trap: Trap | None = None) -> Command:
+def restore(target: CopyScenario, source: str, trap: Trap | None = None) -> Command:
     told = target.folder.path / "told"
     return Command(
         target.folder.path, "restore", f"{source}:target", "--yes", "--engine", "native", told=told, trap=trap
     )
 
 
-def said(target: Bench) -> str:
+def said(target: CopyScenario) -> str:
     return (target.folder.path / "told").read_text()
 
 
 @pytest.mark.parametrize("side", counts.sample(["before", "after"], 1))
-def test_a_restore_is_killed_while_it_reads(target: Bench, side: Side) -> None:
+def test_a_restore_is_killed_while_it_reads(target: CopyScenario, side: Side) -> None:
     for number in count(1):
         source = target.other
         command = restore(target, source, Trap(number, side, things=READS))
@@ -101,7 +101,7 @@ def test_a_restore_is_killed_while_it_reads(target: Bench, side: Side) -> None:
     assert number > 8
 
 
-def test_a_restore_is_interrupted_while_it_reads(target: Bench) -> None:
+def test_a_restore_is_interrupted_while_it_reads(target: CopyScenario) -> None:
     for number in count(1):
         source = target.other
         command = restore(target, source, Trap(number, "after", SIGNALS[number % 2], READS))
@@ -116,7 +116,7 @@ def test_a_restore_is_interrupted_while_it_reads(target: Bench) -> None:
 
 
 @pytest.mark.parametrize("sent", counts.sample(SIGNALS, 1))
-def test_a_restore_is_interrupted(target: Bench, sent: signal.Signals) -> None:
+def test_a_restore_is_interrupted(target: CopyScenario, sent: signal.Signals) -> None:
     """It cleans up by itself, or finishes where there is no way back."""
     run = target.runs["first"]
     middle = (run.begins + run.ends) // 2

@@ -16,14 +16,14 @@ import pytest
 from pymongo import MongoClient
 
 from tests.commands.console.test_questions import end, solve
-from tests.support.runs.two_environments import DOCUMENTS, Two, assert_error, credentials, entry
+from tests.support.runs.two_environments import DOCUMENTS, TwoEnvironments, assert_error, credentials, entry
 from tests.support.samples.equality import assert_equal, describe
 from tests.support.servers.mongod import PASSWORD, Server, run_mongod
 
 pytestmark = pytest.mark.server
 
 
-def test_a_copy_says_what_it_did(two: Two) -> None:
+def test_a_copy_says_what_it_did(two: TwoEnvironments) -> None:
     ran = two.copy("--yes", "--engine", "native")
     assert (ran.code, ran.err) == (0, "")
     two.assert_copied()
@@ -38,7 +38,7 @@ def test_a_copy_says_what_it_did(two: Two) -> None:
     )
 
 
-def test_json(two: Two) -> None:
+def test_json(two: TwoEnvironments) -> None:
     said = two.copy("--yes", "--engine", "native", "--json").json
     assert (said["from"], said["to"], said["engine"]) == ("production", "dev", "native")
     assert {row["name"]: row["documents"] for row in said["collections"]} == {
@@ -49,7 +49,7 @@ def test_json(two: Two) -> None:
     assert set(said["collections"][0]) == {"name", "kind", "documents", "bytes", "indexes", "seconds"}
 
 
-def test_the_history_goes_with_the_data_and_monarchs_own_does_not(two: Two) -> None:
+def test_the_history_goes_with_the_data_and_monarchs_own_does_not(two: TwoEnvironments) -> None:
     two.source.monarch_lease.insert_one({"_id": "lease", "fence": 77})
     two.source["monarch_staging.x.0"].insert_one({})
     two.source.monarch_butterflies.insert_one({})
@@ -63,7 +63,7 @@ def test_the_history_goes_with_the_data_and_monarchs_own_does_not(two: Two) -> N
     assert lease["fence"] == 1
 
 
-def test_without_yes_it_is_an_error_that_names_the_flag(two: Two) -> None:
+def test_without_yes_it_is_an_error_that_names_the_flag(two: TwoEnvironments) -> None:
     ran = two.copy()
     assert ran.code == 2
     assert "are you SURE" in ran.err
@@ -71,7 +71,7 @@ def test_without_yes_it_is_an_error_that_names_the_flag(two: Two) -> None:
     two.assert_old()
 
 
-def test_a_person_is_asked_and_a_hazardous_target_wants_a_sum(two: Two) -> None:
+def test_a_person_is_asked_and_a_hazardous_target_wants_a_sum(two: TwoEnvironments) -> None:
     terminal = two.folder.terminal("copy_db", "production:dev")
     terminal.expect("are you SURE")
     terminal.sendline("n")
@@ -90,7 +90,7 @@ def test_a_person_is_asked_and_a_hazardous_target_wants_a_sum(two: Two) -> None:
 
 
 @pytest.mark.parametrize("columns", [30, 60, 100])
-def test_the_bar_fits_into_the_terminal_and_goes_away(two: Two, columns: int) -> None:
+def test_the_bar_fits_into_the_terminal_and_goes_away(two: TwoEnvironments, columns: int) -> None:
     terminal = two.folder.terminal(
         "copy_db", "production:dev", "--yes", "--engine", "native", columns=columns
     )
@@ -104,7 +104,7 @@ def test_the_bar_fits_into_the_terminal_and_goes_away(two: Two, columns: int) ->
     assert "\r" not in two.copy("--yes").said
 
 
-def test_names_of_collections_do_not_steer_the_terminal(two: Two) -> None:
+def test_names_of_collections_do_not_steer_the_terminal(two: TwoEnvironments) -> None:
     two.source["red\x1b[31m and\ttabs"].insert_one({})
     two.source["名前のコレクション"].insert_one({})
     said = two.copy("--yes", "--engine", "native").out
@@ -116,19 +116,19 @@ def test_names_of_collections_do_not_steer_the_terminal(two: Two) -> None:
     assert len(wide) + 9 == len(rows[0])
 
 
-def test_the_question_says_that_there_is_no_way_back(two: Two) -> None:
+def test_the_question_says_that_there_is_no_way_back(two: TwoEnvironments) -> None:
     ran = two.copy("--in-place")
     assert ran.code == 2
     assert "dropping all of it first, with no way back: are you SURE" in ran.err
     assert "no way back" not in two.copy().err
 
 
-def test_a_pair_that_is_none_is_told_before_any_question(two: Two) -> None:
+def test_a_pair_that_is_none_is_told_before_any_question(two: TwoEnvironments) -> None:
     ran = two.folder.monarch("copy_db", "production:production")
     assert_error(ran, 2, "is both the source and the target", "Name two")
 
 
-def test_the_plan_changes_nothing_and_reads_only(two: Two) -> None:
+def test_the_plan_changes_nothing_and_reads_only(two: TwoEnvironments) -> None:
     with two.server.client() as client:
         client.admin.command("createUser", "looker", pwd="looker-hush", roles=["readAnyDatabase"])
     host = {"host": two.server.host, "username": "looker", "password": "looker-hush", "authSource": "admin"}
@@ -151,7 +151,7 @@ def test_the_plan_changes_nothing_and_reads_only(two: Two) -> None:
         client.admin.command("dropUser", "looker")
 
 
-def test_auto_takes_the_tools_where_both_are(two: Two, tools: Path) -> None:
+def test_auto_takes_the_tools_where_both_are(two: TwoEnvironments, tools: Path) -> None:
     with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
     ran = two.copy("--yes", "--json", variables=with_tools)
     assert ran.json["engine"] == "tools"
@@ -177,7 +177,9 @@ def no_tools(folder: Path, *some: str) -> dict[str, str]:
         (("mongodump", "mongorestore"), "mongodump 4.2.0 is too old: 100.3 or newer is needed"),
     ],
 )
-def test_tools_that_are_not_there(two: Two, tmp_path: Path, some: tuple[str, ...], said: str) -> None:
+def test_tools_that_are_not_there(
+    two: TwoEnvironments, tmp_path: Path, some: tuple[str, ...], said: str
+) -> None:
     variables = no_tools(tmp_path, *some)
     assert_error(two.copy("--yes", "--engine", "tools", variables=variables), 2, said, "use --engine native")
     two.assert_old()
@@ -196,12 +198,12 @@ def test_tools_that_are_not_there(two: Two, tmp_path: Path, some: tuple[str, ...
         ("production:production", "is both the source and the target", "Name two environments"),
     ],
 )
-def test_pairs_that_are_none(two: Two, pair: str, said: str, hint: str) -> None:
+def test_pairs_that_are_none(two: TwoEnvironments, pair: str, said: str, hint: str) -> None:
     assert_error(two.folder.monarch("copy_db", pair, "--yes"), 2, said, hint)
     two.assert_old()
 
 
-def test_the_same_database_by_another_spelling_is_refused(two: Two, replica_set: Server) -> None:
+def test_the_same_database_by_another_spelling_is_refused(two: TwoEnvironments, replica_set: Server) -> None:
     server = two.server
     other = entry(server, two.target.name)
     other["uri"] = server.uri.replace("localhost", "127.0.0.1")
@@ -219,7 +221,7 @@ def test_the_same_database_by_another_spelling_is_refused(two: Two, replica_set:
     assert_error(two.copy("--yes", "--allow-empty"), 2, "are the same database", "Nothing was changed")
 
 
-def test_the_lease_itself_tells_the_same_database(two: Two) -> None:
+def test_the_lease_itself_tells_the_same_database(two: TwoEnvironments) -> None:
     """Where nothing else does: servers before 4.4, two routers of one cluster."""
     from monarch import Project
 
@@ -230,7 +232,7 @@ def test_the_lease_itself_tells_the_same_database(two: Two) -> None:
             assert not third.sees(lease)
 
 
-def test_a_source_that_holds_nothing_is_an_error(two: Two) -> None:
+def test_a_source_that_holds_nothing_is_an_error(two: TwoEnvironments) -> None:
     two.folder.settings(
         production=entry(two.server, "no_such_database"), dev=entry(two.server, two.target.name)
     )
@@ -242,7 +244,7 @@ def test_a_source_that_holds_nothing_is_an_error(two: Two) -> None:
     assert two.target.list_collection_names() == ["monarch_lease"]
 
 
-def test_nobody_sees_a_secret(two: Two, tools: Path) -> None:
+def test_nobody_sees_a_secret(two: TwoEnvironments, tools: Path) -> None:
     seen: set[str] = set()
     done = threading.Event()
 
@@ -283,7 +285,7 @@ def test_nobody_sees_a_secret(two: Two, tools: Path) -> None:
             assert spelling not in text
 
 
-def test_rights_that_are_missing(two: Two) -> None:
+def test_rights_that_are_missing(two: TwoEnvironments) -> None:
     users = {"reader": (two.target, ["read"]), "stranger": (two.source, [])}
     for name, (database, roles) in users.items():
         database.command("createUser", name, pwd=f"{name}-hush", roles=roles)
@@ -301,7 +303,7 @@ def test_rights_that_are_missing(two: Two) -> None:
         database.command("dropUser", name)
 
 
-def test_read_and_readwrite_are_enough(two: Two) -> None:
+def test_read_and_readwrite_are_enough(two: TwoEnvironments) -> None:
     """Then time series travel as documents, and a validator's refusal is an error."""
     two.source.command("createUser", "reader", pwd="reader-hush", roles=["read"])
     two.target.command("createUser", "writer", pwd="writer-hush", roles=["readWrite"])
@@ -333,7 +335,9 @@ def test_read_and_readwrite_are_enough(two: Two) -> None:
     two.target.command("dropUser", "writer")
 
 
-def test_a_document_that_is_refused_is_no_success_of_the_tools_either(two: Two, tools: Path) -> None:
+def test_a_document_that_is_refused_is_no_success_of_the_tools_either(
+    two: TwoEnvironments, tools: Path
+) -> None:
     two.target.command("createUser", "writer", pwd="writer-hush", roles=["readWrite"])
     two.source.create_collection("strict", validator={"a": {"$type": "int"}})
     two.source.command("insert", "strict", documents=[{"a": "x"}], bypassDocumentValidation=True)
@@ -351,7 +355,7 @@ def test_a_document_that_is_refused_is_no_success_of_the_tools_either(two: Two, 
     two.target.command("dropUser", "writer")
 
 
-def test_a_target_too_old_for_a_kind_of_collection(two: Two) -> None:
+def test_a_target_too_old_for_a_kind_of_collection(two: TwoEnvironments) -> None:
     two.source.create_collection("clustered", clusteredIndex={"key": {"_id": 1}, "unique": True})
     with run_mongod() as (port, _):
         old = Server(port, 0)
@@ -365,7 +369,7 @@ def test_a_target_too_old_for_a_kind_of_collection(two: Two) -> None:
             assert set(client.app.list_collection_names()) == {"kept", "monarch_lease"}
 
 
-def test_a_target_that_takes_no_writes(two: Two, tmp_path: Path) -> None:
+def test_a_target_that_takes_no_writes(two: TwoEnvironments, tmp_path: Path) -> None:
     with run_mongod("--replSet", "rs") as (port, _):
         only = Server(port, 0)
         with MongoClient[dict[str, Any]]("localhost", port, directConnection=True) as client:
@@ -382,13 +386,13 @@ def test_a_target_that_takes_no_writes(two: Two, tmp_path: Path) -> None:
         assert len(ran.err.splitlines()) == 2
 
 
-def test_the_place_of_a_copy_in_place(two: Two) -> None:
+def test_the_place_of_a_copy_in_place(two: TwoEnvironments) -> None:
     assert two.copy("--yes", "--in-place").code == 0
     two.assert_copied()
     assert "monarch_swap" not in two.target.list_collection_names()
 
 
-def test_a_copy_in_place_that_fails_is_told_by_every_command_until_it_is_mended(two: Two) -> None:
+def test_a_copy_in_place_that_fails_is_told_by_every_command_until_it_is_mended(two: TwoEnvironments) -> None:
     two.folder.migration("one")
     two.source.create_collection("strict", validator={"a": {"$type": "int"}})
     two.source.command("insert", "strict", documents=[{"a": "x"}], bypassDocumentValidation=True)
@@ -414,7 +418,7 @@ def test_a_copy_in_place_that_fails_is_told_by_every_command_until_it_is_mended(
     assert two.folder.monarch("list_migrations", "dev").code == 0
 
 
-def test_a_full_disk(two: Two, tmp_path: Path) -> None:
+def test_a_full_disk(two: TwoEnvironments, tmp_path: Path) -> None:
     """mongod ends with it; what it has written before is still there."""
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -452,7 +456,7 @@ def test_a_full_disk(two: Two, tmp_path: Path) -> None:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-def test_documents_that_expire_meanwhile_are_no_failure(two: Two) -> None:
+def test_documents_that_expire_meanwhile_are_no_failure(two: TwoEnvironments) -> None:
     with run_mongod("--setParameter", "ttlMonitorSleepSecs=1") as (port, _):
         other = Server(port, 0)
         two.source.client.admin.command("setParameter", 1, ttlMonitorEnabled=False)
@@ -464,7 +468,7 @@ def test_documents_that_expire_meanwhile_are_no_failure(two: Two) -> None:
         assert (ran.code, ran.err) == (0, "")
 
 
-def test_migrate_and_copy_do_not_meet(two: Two) -> None:
+def test_migrate_and_copy_do_not_meet(two: TwoEnvironments) -> None:
     two.folder.migration("slow", "import time\nself.database.began.insert_one({})\ntime.sleep(600)")
     migrating = two.folder.start("migrate", "dev")
     try:

@@ -16,8 +16,8 @@ import pytest
 from bson import json_util
 
 from tests.commands.console.test_questions import end
-from tests.support.runs.shell import MONARCH, Folder, Ran
-from tests.support.runs.two_environments import DOCUMENTS, Two, assert_error, entry, fill
+from tests.support.runs.shell import MONARCH, CommandResult, Folder
+from tests.support.runs.two_environments import DOCUMENTS, TwoEnvironments, assert_error, entry, fill
 from tests.support.samples.equality import assert_equal, describe
 from tests.support.servers.mongod import Server
 
@@ -56,7 +56,7 @@ class AccountQuerySet(QuerySet):
 
 
 @pytest.fixture
-def dogs(two: Two) -> Two:
+def dogs(two: TwoEnvironments) -> TwoEnvironments:
     source = two.source
     source.dogs.insert_many({"_id": n, "type": "Awesome" if n % 3 == 0 else "Good"} for n in range(10))
     source.dogs.create_index("type")
@@ -70,12 +70,12 @@ def dogs(two: Two) -> Two:
     return two
 
 
-def ids(two: Two, name: str) -> list[Any]:
+def ids(two: TwoEnvironments, name: str) -> list[Any]:
     return [document["_id"] for document in two.target[name].find().sort("_id")]
 
 
 @pytest.mark.parametrize("engine", ["native", "tools"])
-def test_the_seeds_first(dogs: Two, engine: str, tools: Path) -> None:
+def test_the_seeds_first(dogs: TwoEnvironments, engine: str, tools: Path) -> None:
     ran = dogs.copy(
         "--yes",
         "--engine",
@@ -95,7 +95,7 @@ def test_the_seeds_first(dogs: Two, engine: str, tools: Path) -> None:
     assert dogs.target.mongo_migration_history.count_documents({}) == 1
 
 
-def test_the_seeds_second(dogs: Two) -> None:
+def test_the_seeds_second(dogs: TwoEnvironments) -> None:
     ran = dogs.copy("--yes", "--engine", "native", "--query-set", "AccountQuerySet", "-o", "account_id=42")
     assert ran.code == 0, ran.said
     assert ids(dogs, "account") == [42]
@@ -107,17 +107,17 @@ def test_the_seeds_second(dogs: Two) -> None:
     assert_error(wrong, 2, "'x' is not a valid integer", "Please enter a account id")
 
 
-def define(two: Two, body: str, above: str = "") -> None:
+def define(two: TwoEnvironments, body: str, above: str = "") -> None:
     """Write the query set ``Part``, a class with this ``body``."""
     source = f"from monarch import QuerySet\n{dedent(above)}\nclass Part(QuerySet):\n"
     two.folder.write("querysets/part.py", source + indent(dedent(body).strip(), "    ") + "\n")
 
 
-def copy(two: Two, *arguments: str, **more: Any) -> Ran:
+def copy(two: TwoEnvironments, *arguments: str, **more: Any) -> CommandResult:
     return two.copy("--yes", "--engine", "native", "-q", "Part", *arguments, **more)
 
 
-def test_the_plan_says_what_would_come_and_changes_nothing(dogs: Two) -> None:
+def test_the_plan_says_what_would_come_and_changes_nothing(dogs: TwoEnvironments) -> None:
     define(dogs, "def run(self):\n    self.dump_collection('dogs', {'type': 'Awesome'})")
     plan = ("production:dev", "--plan", "--engine", "native")
     ran = dogs.folder.monarch("copy_db", *plan, "-q", "Part")
@@ -138,7 +138,7 @@ def test_the_plan_says_what_would_come_and_changes_nothing(dogs: Two) -> None:
     dogs.assert_old()
 
 
-def test_with_json_only_json_is_on_stdout(dogs: Two) -> None:
+def test_with_json_only_json_is_on_stdout(dogs: TwoEnvironments) -> None:
     define(
         dogs,
         """
@@ -170,7 +170,7 @@ def test_with_json_only_json_is_on_stdout(dogs: Two) -> None:
 )
 @pytest.mark.parametrize("command", ["copy_db", "backup"])
 def test_what_is_said_wrongly(
-    dogs: Two, command: str, arguments: tuple[str, ...], said: str, hint: str
+    dogs: TwoEnvironments, command: str, arguments: tuple[str, ...], said: str, hint: str
 ) -> None:
     kept = dogs.folder.keep_backups()
     define(dogs, "account_id: int\ndef run(self): ...")
@@ -212,7 +212,7 @@ def test_what_is_said_wrongly(
     ],
 )
 def test_what_cannot_be_selected_changes_nothing(
-    dogs: Two, body: str, code: int, said: str, hint: str
+    dogs: TwoEnvironments, body: str, code: int, said: str, hint: str
 ) -> None:
     define(dogs, body)
     assert_error(copy(dogs), code, said, hint)
@@ -224,7 +224,7 @@ def test_what_cannot_be_selected_changes_nothing(
         assert list(kept.glob("*")) == []
 
 
-def test_everything_that_can_be_said(dogs: Two) -> None:
+def test_everything_that_can_be_said(dogs: TwoEnvironments) -> None:
     source = dogs.source
     source.create_collection("notes", validator={"n": {"$exists": True}})
     source.notes.insert_many({"n": n, "text": "x", "_id": n} for n in range(20))
@@ -270,7 +270,7 @@ def run(self):
 """
 
 
-def test_a_person_answers_in_a_terminal(dogs: Two) -> None:
+def test_a_person_answers_in_a_terminal(dogs: TwoEnvironments) -> None:
     define(dogs, "kind: str\n" + ASKS, above="from click import prompt")
     terminal = dogs.folder.terminal("copy_db", "production:dev", "--engine", "native", "-q", "Part")
     terminal.expect("are you SURE")
@@ -301,7 +301,7 @@ def interrupt(terminal: pexpect.spawn[str]) -> tuple[int | None, str]:
 
 
 @pytest.mark.parametrize(("above", "asked"), [("", "dog id: "), ("kind: str\n", "kind .*: ")])
-def test_ctrl_c_at_a_prompt_changes_nothing(dogs: Two, above: str, asked: str) -> None:
+def test_ctrl_c_at_a_prompt_changes_nothing(dogs: TwoEnvironments, above: str, asked: str) -> None:
     define(dogs, above + ASKS, above="from click import prompt")
     arguments = ("copy_db", "production:dev", "--yes", "--engine", "native", "-q", "Part")
     terminal = dogs.folder.terminal(*arguments)
@@ -314,7 +314,9 @@ def test_ctrl_c_at_a_prompt_changes_nothing(dogs: Two, above: str, asked: str) -
 
 
 @pytest.mark.parametrize("command", [("copy_db", "production:dev", "--yes"), ("backup", "production")])
-def test_ctrl_c_counts_also_where_a_query_set_swallows_it(dogs: Two, command: tuple[str, ...]) -> None:
+def test_ctrl_c_counts_also_where_a_query_set_swallows_it(
+    dogs: TwoEnvironments, command: tuple[str, ...]
+) -> None:
     kept = dogs.folder.keep_backups()
     body = """
     def run(self):
@@ -332,7 +334,7 @@ def test_ctrl_c_counts_also_where_a_query_set_swallows_it(dogs: Two, command: tu
     assert not kept.exists()
 
 
-def test_with_json_a_terminal_is_asked_on_stderr(dogs: Two, tmp_path: Path) -> None:
+def test_with_json_a_terminal_is_asked_on_stderr(dogs: TwoEnvironments, tmp_path: Path) -> None:
     define(dogs, ASKS, above="from click import prompt")
     out = tmp_path / "out.json"
     line = f"{shlex.join(MONARCH)} copy_db production:dev --plan --engine native -q Part --json > {out}"
@@ -364,7 +366,7 @@ def calls(watched: Path, name: str) -> list[list[str]]:
     return [call for call in found if call and call != ["--version"]]
 
 
-def test_by_the_tools_a_query_is_no_argument(dogs: Two, watched: Path) -> None:
+def test_by_the_tools_a_query_is_no_argument(dogs: TwoEnvironments, watched: Path) -> None:
     dogs.source.kinds.insert_many({"_id": n, **kinds(n)} for n in range(6))
     dogs.source.many.insert_many({"_id": f"id{n:05}"} for n in range(12_000))
     define(
@@ -414,7 +416,7 @@ def kinds(number: int) -> dict[str, Any]:
     return found
 
 
-def test_by_the_tools_one_that_fails_changes_nothing(dogs: Two, watched: Path) -> None:
+def test_by_the_tools_one_that_fails_changes_nothing(dogs: TwoEnvironments, watched: Path) -> None:
     """A mongodump of one collection fails while those of others run."""
     real = (watched / "mongodump").read_text().splitlines()
     fails = 'case "$*" in *--collection=campaigns*) echo "Failed: out of luck" >&2; exit 3;; esac'
@@ -450,7 +452,7 @@ FILTERS = [
 
 
 @pytest.fixture
-def part(dogs: Two) -> Two:
+def part(dogs: TwoEnvironments) -> TwoEnvironments:
     """Two environments and the query set ``Part``, whose part ``reduce`` leaves of the source."""
     dogs.source.create_collection("things", collation={"locale": "de"}, validator={"n": {"$gte": 0}})
     dogs.source.things.create_index([("n", -1)], unique=True, expireAfterSeconds=10**9, name="my n")
@@ -460,7 +462,7 @@ def part(dogs: Two) -> Two:
     return dogs
 
 
-def reduce(two: Two) -> None:
+def reduce(two: TwoEnvironments) -> None:
     """Leave in the source what the query set wants of it."""
     two.source.dogs.delete_many({"type": {"$ne": "Awesome"}})
     two.source.campaigns.delete_many({"account_id": {"$ne": 42}})
@@ -469,7 +471,7 @@ def reduce(two: Two) -> None:
 
 
 @pytest.mark.parametrize("engine", ["native", "tools"])
-def test_a_backup_of_a_part_is_restored_as_any_other(part: Two, engine: str, tools: Path) -> None:
+def test_a_backup_of_a_part_is_restored_as_any_other(part: TwoEnvironments, engine: str, tools: Path) -> None:
     with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
     arguments = ("backup", "production", "--engine", engine, "-q", "Part", "-o", "account_id=42")
     said = part.folder.monarch(*arguments, "--json", variables=with_tools).json
@@ -483,7 +485,7 @@ def test_a_backup_of_a_part_is_restored_as_any_other(part: Two, engine: str, too
     part.assert_copied()
 
 
-def test_what_is_written_down_of_a_part(part: Two) -> None:
+def test_what_is_written_down_of_a_part(part: TwoEnvironments) -> None:
     whole = part.folder.monarch("backup", "production", "--name", "whole", "--json").json
     assert (whole["query_set"], whole["query_options"], whole["query_filters"]) == (None, [], [])
     said = part.folder.monarch("backup", "production", "-q", "Part", "-o", "account_id=42", "--json").json
@@ -508,7 +510,7 @@ def test_what_is_written_down_of_a_part(part: Two) -> None:
         assert value not in manifest
 
 
-def test_a_hidden_answer_is_not_written_down(dogs: Two) -> None:
+def test_a_hidden_answer_is_not_written_down(dogs: TwoEnvironments) -> None:
     dogs.folder.keep_backups()
     body = """
     def run(self):
@@ -522,7 +524,7 @@ def test_a_hidden_answer_is_not_written_down(dogs: Two) -> None:
     assert "very-hush" not in said.said
 
 
-def test_anybody_restores_a_part_without_monarch(part: Two, tools: Path) -> None:
+def test_anybody_restores_a_part_without_monarch(part: TwoEnvironments, tools: Path) -> None:
     said = part.folder.monarch(
         *("backup", "production", "--engine", "native", "--codec", "gz"),
         *("-q", "Part", "-o", "account_id=42", "--json"),
@@ -555,7 +557,7 @@ def test_a_part_of_a_replica_set_is_of_one_moment(replica_set: Server, tmp_path:
     assert {one["name"]: one["documents"] for one in said["collections"]}["users"] == 9
 
 
-def test_a_part_is_nobodys_newest_backup(dogs: Two) -> None:
+def test_a_part_is_nobodys_newest_backup(dogs: TwoEnvironments) -> None:
     """Restored by the name of its environment, all else would be gone."""
     dogs.folder.keep_backups()
     part = dogs.folder.monarch("backup", "production", "-q", "AwesomeDogsQuerySet", "--name", "part")

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support.runs.shell import MONARCH, Folder, Ran
+from tests.support.runs.shell import MONARCH, CommandResult, Folder
 from tests.support.servers.mongod import PASSWORD, Server, free_port, run_mongod, run_tls_server
 
 pytestmark = pytest.mark.server
@@ -24,7 +24,7 @@ patience.PATIENCE = patience._ONCE = 1.0
 """
 
 
-def assert_error(ran: Ran, code: int, said: str, hint: str) -> None:
+def assert_error(ran: CommandResult, code: int, said: str, hint: str) -> None:
     assert ran.code == code, ran.said
     error, hinted = ran.err.splitlines()
     assert re.search(said, error), error

@@ -17,7 +17,7 @@ from monarch import Project
 from monarch.databases.history import IncompleteDatabase
 from monarch.databases.mongo.collection_names import LEASE, SWAP
 from tests.support import counts
-from tests.support.runs.copy_kills import SOURCES, Bench, Copy, Moment, Run, Stage, Then, bench
+from tests.support.runs.copy_kills import SOURCES, Copy, CopyScenario, Moment, Run, Stage, Then, copy_scenario
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import run_mongod
 
@@ -32,8 +32,8 @@ THEN: tuple[Then, ...] = ("list_migrations", "migrate", "list_migrations", "migr
 
 
 @pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with run_mongod() as (port, _), bench(Folder(tmp_path_factory.mktemp("project")), port) as made:
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CopyScenario]:
+    with run_mongod() as (port, _), copy_scenario(Folder(tmp_path_factory.mktemp("project")), port) as made:
         yield made
 
 
@@ -61,7 +61,7 @@ def kills(run: Run) -> list[tuple[int, Moment]]:
     return sorted(kill for kind in kinds.values() for kill in counts.sample(kind, 1 + len(kind) // 20))
 
 
-def test_there_are_many_moments(target: Bench) -> None:
+def test_there_are_many_moments(target: CopyScenario) -> None:
     run, other = target.runs["first"], target.runs["second"]
     # A number is about the same moment in both directions.
     assert [len(run.commands), run.begins, run.ends] == [len(other.commands), other.begins, other.ends]
@@ -75,12 +75,12 @@ def test_there_are_many_moments(target: Bench) -> None:
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_the_next_command_recovers_from_a_kill(target: Bench, chunk: int) -> None:
+def test_the_next_command_recovers_from_a_kill(target: CopyScenario, chunk: int) -> None:
     for place, (number, moment) in enumerate(kills(target.runs["first"])[chunk::CHUNKS]):
         target.kill(number, moment, THEN[(place + chunk) % len(THEN)])
 
 
-def test_a_copy_in_place_that_is_killed(target: Bench) -> None:
+def test_a_copy_in_place_that_is_killed(target: CopyScenario) -> None:
     """An emptied target is refused by every command except a copy and a drop."""
     runs = {}
     for _ in SOURCES:
@@ -116,7 +116,7 @@ def emptied(run: Run) -> int:
     return [command[::2] for command in run.commands].index(("update", SWAP)) + 1
 
 
-def refuse_the_emptied(target: Bench, source: str) -> None:
+def refuse_the_emptied(target: CopyScenario, source: str) -> None:
     for then in ("list_migrations", "migrate"):
         with pytest.raises(
             IncompleteDatabase, match=f"'target' was emptied for `copy_db {source}:target --in-place`"
@@ -125,18 +125,20 @@ def refuse_the_emptied(target: Bench, source: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def slow_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def slow_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CopyScenario]:
     """A target whose server can be made slow."""
     with (
         run_mongod("--setParameter", "enableTestCommands=1") as (port, _),
-        bench(Folder(tmp_path_factory.mktemp("project")), port) as made,
+        copy_scenario(Folder(tmp_path_factory.mktemp("project")), port) as made,
     ):
         yield made
 
 
 @pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("in_place", [False, True])
-def test_a_swap_that_was_given_up_never_begins(slow_target: Bench, in_place: bool, killed: bool) -> None:
+def test_a_swap_that_was_given_up_never_begins(
+    slow_target: CopyScenario, in_place: bool, killed: bool
+) -> None:
     """The head may still be on its way when Ctrl-C makes monarch give up and drop the staging.
 
     With ``killed`` monarch is killed while it gives up.

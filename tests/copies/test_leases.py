@@ -14,7 +14,7 @@ import pytest
 from monarch.databases.mongo.collection_names import LEASE
 from monarch.errors import LockedError
 from tests.support import counts
-from tests.support.runs.copy_kills import SECONDS, Bench, Copy, Run, bench
+from tests.support.runs.copy_kills import SECONDS, Copy, CopyScenario, Run, copy_scenario
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import run_mongod
 
@@ -27,18 +27,18 @@ RENEWALS = [("update", LEASE)]
 
 
 @pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CopyScenario]:
     folder = Folder(tmp_path_factory.mktemp("project"))
-    with run_mongod() as (port, _), bench(folder, port, uncounted=RENEWALS) as made:
+    with run_mongod() as (port, _), copy_scenario(folder, port, uncounted=RENEWALS) as made:
         yield made
 
 
-def stop(target: Bench, number: int, *, lease: float | None = None) -> Copy:
+def stop(target: CopyScenario, number: int, *, lease: float | None = None) -> Copy:
     """Start a copy and stop it, as with Ctrl-Z, once it has sent the command ``number``."""
     return stop_at(target, Copy(target.folder.path, target.other, lease=lease), number)
 
 
-def stop_at(target: Bench, copy: Copy, number: int) -> Copy:
+def stop_at(target: CopyScenario, copy: Copy, number: int) -> Copy:
     stopped = threading.Event()
 
     def suspend() -> None:
@@ -51,7 +51,7 @@ def stop_at(target: Bench, copy: Copy, number: int) -> Copy:
     return copy
 
 
-def test_the_second_copy_names_the_first(target: Bench) -> None:
+def test_the_second_copy_names_the_first(target: CopyScenario) -> None:
     source = target.other
     first = stop(target, 40)
     pid = first.pid
@@ -68,7 +68,7 @@ def test_the_second_copy_names_the_first(target: Bench) -> None:
     target.see()
 
 
-def test_the_exit_code_is_4(target: Bench) -> None:
+def test_the_exit_code_is_4(target: CopyScenario) -> None:
     source = target.other
     first = stop(target, 40)
     pid = first.pid
@@ -80,7 +80,7 @@ def test_the_exit_code_is_4(target: Bench) -> None:
     target.mend("old", source, "migrate")
 
 
-def wait_until_the_lease_ends(target: Bench) -> None:
+def wait_until_the_lease_ends(target: CopyScenario) -> None:
     """Wait until another run can take the lease, by the server's clock."""
     over = {"$expr": {"$lt": ["$expires_at", "$$NOW"]}}
     deadline = time.monotonic() + SECONDS
@@ -106,14 +106,14 @@ PARTS: dict[str, Callable[[Run], int]] = {
 
 
 @pytest.fixture(autouse=True)
-def _second(target: Bench) -> None:
+def _second(target: CopyScenario) -> None:
     """Make the target hold the second source, so that the first is copied into it."""
     if target.holds == "first":
         target.copy()
 
 
 @pytest.mark.parametrize("part", counts.sample(list(PARTS), 3))
-def test_a_copy_that_lost_its_lease_changes_nothing(target: Bench, part: str) -> None:
+def test_a_copy_that_lost_its_lease_changes_nothing(target: CopyScenario, part: str) -> None:
     late = stop(target, PARTS[part](target.runs["first"]), lease=LEASE_LASTS)
     wait_until_the_lease_ends(target)
     # The same contents as before, so that nothing of the late copy may be in the target.
@@ -125,7 +125,7 @@ def test_a_copy_that_lost_its_lease_changes_nothing(target: Bench, part: str) ->
 
 
 @pytest.mark.parametrize("part", counts.sample(["staging", "begun", "filling a series"], 1))
-def test_a_copy_that_lost_its_lease_does_not_disturb_the_next(target: Bench, part: str) -> None:
+def test_a_copy_that_lost_its_lease_does_not_disturb_the_next(target: CopyScenario, part: str) -> None:
     """The next holder is in the middle of its own copy when the late one continues."""
     run = target.runs["second"]
     for number in counts.sample([run.begins // 2, run.begins, (run.begins + run.ends) // 2], 1):

@@ -15,7 +15,7 @@ from pymongo.database import Database
 from monarch.databases.mongo.catalog.model import BUCKETS
 from monarch.databases.mongo.collection_names import STAGING
 from tests.support import counts
-from tests.support.runs.copy_kills import Bench, Copy, Moment, Then, bench
+from tests.support.runs.copy_kills import Copy, CopyScenario, Moment, Then, copy_scenario
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import Mongod, run_mongod
 
@@ -48,9 +48,9 @@ def mongod(request: pytest.FixtureRequest) -> Iterator[Mongod]:
 
 
 @pytest.fixture(scope="module")
-def target(mongod: Mongod, source: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def target(mongod: Mongod, source: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CopyScenario]:
     folder = Folder(tmp_path_factory.mktemp("project"))
-    with bench(folder, mongod.port, source, options=IMPATIENT) as made:
+    with copy_scenario(folder, mongod.port, source, options=IMPATIENT) as made:
         yield made
 
 
@@ -62,7 +62,7 @@ def await_primary(mongod: Mongod) -> None:
             time.sleep(0.02)
 
 
-def kill(target: Bench, mongod: Mongod, number: int, moment: Moment, then: Then) -> None:
+def kill(target: CopyScenario, mongod: Mongod, number: int, moment: Moment, then: Then) -> None:
     """Kill the server at a command of a copy, start it again, look, run the next command, and look again."""
     # What has happened until now would take the server as long to recover.
     target.target.client.admin.command("fsync")
@@ -88,7 +88,7 @@ def kill(target: Bench, mongod: Mongod, number: int, moment: Moment, then: Then)
         target.mend(stage, source, then)
 
 
-def test_the_next_command_recovers_from_the_death_of_the_server(target: Bench, mongod: Mongod) -> None:
+def test_the_next_command_recovers_from_the_death_of_the_server(target: CopyScenario, mongod: Mongod) -> None:
     run = target.runs["first"]
     # Not the last commands: a copy that has done them before its server dies has nothing to complain of.
     ends = run.ends - 5
@@ -107,12 +107,12 @@ def leave_buckets(database: Database[dict[str, Any]], name: str) -> None:
 
 
 @pytest.fixture
-def unharmed(tmp_path_factory: pytest.TempPathFactory, source: int) -> Iterator[Bench]:
-    with bench(Folder(tmp_path_factory.mktemp("project")), source) as made:
+def unharmed(tmp_path_factory: pytest.TempPathFactory, source: int) -> Iterator[CopyScenario]:
+    with copy_scenario(Folder(tmp_path_factory.mktemp("project")), source) as made:
         yield made
 
 
-def test_buckets_without_their_series_hide_nothing(unharmed: Bench) -> None:
+def test_buckets_without_their_series_hide_nothing(unharmed: CopyScenario) -> None:
     """While there are buckets of its name, the server treats a collection as a time series."""
     target, source = unharmed.target, unharmed.other
     copy = Copy(unharmed.folder.path, source)
@@ -125,7 +125,7 @@ def test_buckets_without_their_series_hide_nothing(unharmed: Bench) -> None:
     unharmed.mend("between", source, "list_migrations")
 
 
-def test_buckets_without_their_series_are_dropped(unharmed: Bench) -> None:
+def test_buckets_without_their_series_are_dropped(unharmed: CopyScenario) -> None:
     target = unharmed.target
     for name in ("plain", "series", "view", "only_first"):
         target.drop_collection(name)

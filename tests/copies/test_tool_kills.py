@@ -16,8 +16,8 @@ import pytest
 
 from monarch.databases.mongo.collection_names import STAGING, SWAP
 from tests.support import counts
-from tests.support.runs.copy_kills import Bench, Run, bench
-from tests.support.runs.shell import Folder, Ran
+from tests.support.runs.copy_kills import CopyScenario, Run, copy_scenario
+from tests.support.runs.shell import CommandResult, Folder
 from tests.support.servers.mongod import run_mongod
 
 pytestmark = pytest.mark.server
@@ -26,21 +26,21 @@ pytestmark = pytest.mark.server
 MANY = 50_000
 # Far more than a copy by the tools takes, also on a busy machine.
 SECONDS = 90
-Victim = Literal["mongodump", "mongorestore", "monarch"]
+ProcessName = Literal["mongodump", "mongorestore", "monarch"]
 
 
 @pytest.fixture(scope="module")
-def target(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def target(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CopyScenario]:
     """A target that holds the small source, so that the large one is copied into it."""
     with run_mongod() as (port, _):
         folder = Folder(tmp_path_factory.mktemp("project"))
         folder.variables["PATH"] = f"{tools}{os.pathsep}{os.environ['PATH']}"
-        with bench(folder, port, many=MANY) as made:
+        with copy_scenario(folder, port, many=MANY) as made:
             yield made
 
 
 @pytest.fixture(scope="module")
-def whole(target: Bench) -> Run:
+def whole(target: CopyScenario) -> Run:
     """What the target's server sees of a whole copy by the tools."""
     restore_what_is_small(target)
     before = len(target.proxy.commands)
@@ -51,25 +51,25 @@ def whole(target: Bench) -> Run:
 
 
 @pytest.fixture(autouse=True)
-def _small(target: Bench) -> None:
+def _small(target: CopyScenario) -> None:
     restore_what_is_small(target)
 
 
-def restore_what_is_small(target: Bench) -> None:
+def restore_what_is_small(target: CopyScenario) -> None:
     if target.holds == "first":
         target.copy()
 
 
-def start(target: Bench, engine: str = "tools") -> subprocess.Popen[str]:
+def start(target: CopyScenario, engine: str = "tools") -> subprocess.Popen[str]:
     return target.folder.start("copy_db", "first:target", "--yes", "--engine", engine)
 
 
-def end(process: subprocess.Popen[str]) -> Ran:
+def end(process: subprocess.Popen[str]) -> CommandResult:
     out, err = process.communicate(timeout=SECONDS)
-    return Ran(process.returncode, out, err)
+    return CommandResult(process.returncode, out, err)
 
 
-def running(target: Bench) -> dict[int, str]:
+def running(target: CopyScenario) -> dict[int, str]:
     """Return the tools that run for this target or its sources, by process id."""
     found = {}
     for entry in Path("/proc").glob("[0-9]*"):
@@ -83,7 +83,7 @@ def running(target: Bench) -> dict[int, str]:
     return found
 
 
-def await_none(target: Bench) -> None:
+def await_none(target: CopyScenario) -> None:
     """Wait for the tools to end by themselves."""
     deadline = time.monotonic() + SECONDS
     while running(target):
@@ -104,7 +104,7 @@ def inserts(run: Run) -> list[int]:
     ]
 
 
-def kill_tool(target: Bench, name: str, killed: list[int]) -> Callable[[], None]:
+def kill_tool(target: CopyScenario, name: str, killed: list[int]) -> Callable[[], None]:
     def kill() -> None:
         for process, tool in running(target).items():
             if tool == name:
@@ -115,7 +115,7 @@ def kill_tool(target: Bench, name: str, killed: list[int]) -> Callable[[], None]
 
 
 @pytest.mark.parametrize("tool", ["mongodump", "mongorestore"])
-def test_a_tool_is_killed(target: Bench, whole: Run, tool: str) -> None:
+def test_a_tool_is_killed(target: CopyScenario, whole: Run, tool: str) -> None:
     moments = inserts(whole)
     hits, times = 0, counts.number(reduced=2, full=6)
     for number in spread(moments[2], moments[-8], times):
@@ -139,7 +139,7 @@ def test_a_tool_is_killed(target: Bench, whole: Run, tool: str) -> None:
     assert hits >= times // 2
 
 
-def test_monarch_is_killed_and_its_tools_end(target: Bench, whole: Run) -> None:
+def test_monarch_is_killed_and_its_tools_end(target: CopyScenario, whole: Run) -> None:
     moments = inserts(whole)
     for number in spread(moments[0] - 4, moments[-1] + 4, counts.number(reduced=2, full=8)):
         restore_what_is_small(target)
@@ -157,7 +157,9 @@ def test_monarch_is_killed_and_its_tools_end(target: Bench, whole: Run) -> None:
     ("engine", "number"),
     counts.sample(list(product(("native", "tools"), (signal.SIGINT, signal.SIGTERM))), 2),
 )
-def test_monarch_is_interrupted(target: Bench, whole: Run, number: signal.Signals, engine: str) -> None:
+def test_monarch_is_interrupted(
+    target: CopyScenario, whole: Run, number: signal.Signals, engine: str
+) -> None:
     """It cleans up, or finishes the swap if that has begun."""
     run = target.runs["first"] if engine == "native" else whole
     early = spread(3, run.begins - 12, counts.number(reduced=2, full=4))

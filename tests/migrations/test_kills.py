@@ -17,7 +17,16 @@ import pytest
 from monarch.databases.history import MigrationState
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL
 from tests.support import counts
-from tests.support.runs.migrate_runs import Ground, Machine, Run, gate, ground, in_a_while, named, records
+from tests.support.runs.migrate_runs import (
+    Machine,
+    MigrationScenario,
+    Run,
+    gate,
+    in_a_while,
+    migration_scenario,
+    named,
+    records,
+)
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import Mongod, run_mongod
 from tests.support.servers.proxy import Moment
@@ -45,8 +54,8 @@ def port() -> Iterator[int]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, port: int) -> Iterator[Ground]:
-    with ground(Folder(tmp_path), port) as made:
+def place(tmp_path: Path, port: int) -> Iterator[MigrationScenario]:
+    with migration_scenario(Folder(tmp_path), port) as made:
         yield made
 
 
@@ -59,7 +68,7 @@ def mongod() -> Iterator[Mongod]:
 class Killer:
     """Kills runs at moments between their beginning and their end, as ``seed`` has it."""
 
-    def __init__(self, place: Ground, seed: int) -> None:
+    def __init__(self, place: MigrationScenario, seed: int) -> None:
         self._place = place
         self._random = random.Random(seed)
         # In seconds: about as long as a run takes at the time, which depends on what else the machine does.
@@ -89,7 +98,7 @@ class Killer:
 
 
 @pytest.mark.parametrize("seed", counts.sample(range(6), 1))
-def test_after_a_kill_at_any_moment_the_history_is_true(place: Ground, seed: int) -> None:
+def test_after_a_kill_at_any_moment_the_history_is_true(place: MigrationScenario, seed: int) -> None:
     place.write(6, PAUSE)
     killer, cut = Killer(place, seed), 0
     # Until one is killed in a migration: a busy machine may kill many before they begin one.
@@ -102,7 +111,7 @@ def test_after_a_kill_at_any_moment_the_history_is_true(place: Ground, seed: int
 
 
 @pytest.mark.parametrize("seed", counts.sample(range(6, 8), 1))
-def test_after_a_kill_at_any_moment_a_walk_goes_on_where_it_was(place: Ground, seed: int) -> None:
+def test_after_a_kill_at_any_moment_a_walk_goes_on_where_it_was(place: MigrationScenario, seed: int) -> None:
     place.add("m00", PAUSE)
     place.add("m01", WALK)
     place.add("m02", PAUSE)
@@ -122,7 +131,7 @@ def test_after_a_kill_at_any_moment_a_walk_goes_on_where_it_was(place: Ground, s
             break
 
 
-def look_at_the_walk(place: Ground) -> bool:
+def look_at_the_walk(place: MigrationScenario) -> bool:
     """Mend what is left of a walk, and see which documents it has seen; whether it went on somewhere."""
     place.settle()
     before, behind = seen(place), remembered(place)
@@ -137,12 +146,12 @@ def look_at_the_walk(place: Ground) -> bool:
     return walked and behind > 0
 
 
-def seen(place: Ground) -> list[int]:
+def seen(place: MigrationScenario) -> list[int]:
     """How often each document was seen."""
     return [thing["seen"] for thing in place.database.things.find(sort=[("_id", 1)])]
 
 
-def remembered(place: Ground) -> int:
+def remembered(place: MigrationScenario) -> int:
     """Behind how many documents the walk is, as the journal has it."""
     found: dict[str, Any] = place.database[JOURNAL].find_one({"key": place.keys["m01"]}) or {}
     (behind,) = found.get("places", {"": {"documents": 0}}).values()
@@ -150,7 +159,7 @@ def remembered(place: Ground) -> int:
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_after_a_kill_at_every_command_the_history_is_true(place: Ground, moment: Moment) -> None:
+def test_after_a_kill_at_every_command_the_history_is_true(place: MigrationScenario, moment: Moment) -> None:
     place.write(2)
     cut = set()
     commands = place.commands()
@@ -168,7 +177,9 @@ def test_after_a_kill_at_every_command_the_history_is_true(place: Ground, moment
 
 
 @pytest.mark.parametrize("last", [False, True])
-def test_a_run_killed_between_the_journal_and_the_state_has_completed(place: Ground, last: bool) -> None:
+def test_a_run_killed_between_the_journal_and_the_state_has_completed(
+    place: MigrationScenario, last: bool
+) -> None:
     """The next run writes the state, also if nothing else is left to do."""
     place.write(2)
     journal, state = records(place.commands())[-1 if last else 0]
@@ -189,7 +200,7 @@ def test_a_run_killed_between_the_journal_and_the_state_has_completed(place: Gro
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_after_a_cut_at_every_command_the_history_is_true(place: Ground, moment: Moment) -> None:
+def test_after_a_cut_at_every_command_the_history_is_true(place: MigrationScenario, moment: Moment) -> None:
     place.write(2)
     for number, command in counts.sample(list(enumerate(place.commands(), 1)), 5):
         place.forget()
@@ -204,7 +215,7 @@ def test_after_a_cut_at_every_command_the_history_is_true(place: Ground, moment:
                 assert run.end() == 0, run.said
 
 
-def look_after_trouble(place: Ground, run: Run) -> None:
+def look_after_trouble(place: MigrationScenario, run: Run) -> None:
     """See that ``run`` ends well and has done all, or tells what is wrong, and that the history is true."""
     code = run.end()
     assert code in (0, 1, 5), run.said
@@ -226,7 +237,7 @@ def die(mongod: Mongod) -> None:
 @pytest.mark.parametrize("piece", range(PIECES))
 def test_after_the_server_s_death_the_history_is_true(tmp_path: Path, mongod: Mongod, piece: int) -> None:
     """At every third command, in turn before and after it."""
-    with ground(Folder(tmp_path), mongod.port) as place:
+    with migration_scenario(Folder(tmp_path), mongod.port) as place:
         place.write(2)
         commands = place.commands()
         for number in counts.sample(range(1 + 3 * piece, len(commands) + 1, 3 * PIECES), 2):
@@ -242,7 +253,7 @@ def test_after_the_server_s_death_the_history_is_true(tmp_path: Path, mongod: Mo
 
 def test_what_the_server_forgets_when_it_dies_is_not_called_done(tmp_path: Path, mongod: Mongod) -> None:
     """What a migration has written and the server has not put on its disk yet is gone when it is killed."""
-    with ground(Folder(tmp_path), mongod.port) as place:
+    with migration_scenario(Folder(tmp_path), mongod.port) as place:
         place.write(2)
         journal, _ = records(place.commands())[-1]
         place.proxy.at(journal, partial(die, mongod))
@@ -260,7 +271,7 @@ def test_a_server_that_is_frozen_for_some_seconds_is_waited_for(
         mongod.process.send_signal(signal.SIGSTOP)
         in_a_while(1, partial(mongod.process.send_signal, signal.SIGCONT))
 
-    with ground(Folder(tmp_path), mongod.port) as place:
+    with migration_scenario(Folder(tmp_path), mongod.port) as place:
         place.write(2)
         machine = Machine(once=0.3)
         commands = list(enumerate(place.commands(machine), 1))

@@ -23,7 +23,17 @@ from monarch.databases.history import MigrationState
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL
 from monarch.errors import LockedError, MigrationError
 from tests.support import counts
-from tests.support.runs.migrate_runs import BEGIN, END, Ground, Machine, Run, gate, ground, named, records
+from tests.support.runs.migrate_runs import (
+    BEGIN,
+    END,
+    Machine,
+    MigrationScenario,
+    Run,
+    gate,
+    migration_scenario,
+    named,
+    records,
+)
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import run_mongod
 
@@ -53,8 +63,8 @@ def port() -> Iterator[int]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, port: int) -> Iterator[Ground]:
-    with ground(Folder(tmp_path), port) as made:
+def place(tmp_path: Path, port: int) -> Iterator[MigrationScenario]:
+    with migration_scenario(Folder(tmp_path), port) as made:
         yield made
 
 
@@ -66,7 +76,7 @@ def await_waiting(process: subprocess.Popen[str], run: Run) -> None:
     assert re.fullmatch(rf"Waiting: '\w+' is held by {who} \(migrate dev, since 2.* UTC\) …\n", line), line
 
 
-def start(stack: ExitStack, place: Ground, *arguments: str) -> subprocess.Popen[str]:
+def start(stack: ExitStack, place: MigrationScenario, *arguments: str) -> subprocess.Popen[str]:
     """Start a command as a person does."""
     process = place.folder.start(*arguments)
     stack.callback(process.communicate)
@@ -74,7 +84,7 @@ def start(stack: ExitStack, place: Ground, *arguments: str) -> subprocess.Popen[
     return process
 
 
-def run_many(place: Ground, *arguments: str) -> list[tuple[int, str]]:
+def run_many(place: MigrationScenario, *arguments: str) -> list[tuple[int, str]]:
     """Run one command in many processes at the same moment; how each ended, and what it said on stderr."""
     start_gate = gate(MANY)
     with ExitStack() as stack:
@@ -87,7 +97,7 @@ def run_many(place: Ground, *arguments: str) -> list[tuple[int, str]]:
         return ends
 
 
-def test_of_many_at_once_one_does_the_work_and_the_others_wait(place: Ground) -> None:
+def test_of_many_at_once_one_does_the_work_and_the_others_wait(place: MigrationScenario) -> None:
     place.write(MIGRATIONS)
     for code, err in run_many(place, "migrate", "direct"):
         assert code == 0, err
@@ -95,7 +105,7 @@ def test_of_many_at_once_one_does_the_work_and_the_others_wait(place: Ground) ->
     place.require_once()
 
 
-def test_of_many_at_once_that_do_not_wait_one_does_the_work(place: Ground) -> None:
+def test_of_many_at_once_that_do_not_wait_one_does_the_work(place: MigrationScenario) -> None:
     place.write(MIGRATIONS)
     ends = run_many(place, "migrate", "direct", "--no-wait")
     for code, err in ends:
@@ -105,7 +115,7 @@ def test_of_many_at_once_that_do_not_wait_one_does_the_work(place: Ground) -> No
     place.require_once()
 
 
-def take_over(place: Ground, *, retry: bool = True) -> list[bytes]:
+def take_over(place: MigrationScenario, *, retry: bool = True) -> list[bytes]:
     """Migrate from here once the lease of the other run is over; what is kept then."""
     done = place.project.migrate("direct", retry=retry, wait=0).done
     assert done
@@ -114,7 +124,9 @@ def take_over(place: Ground, *, retry: bool = True) -> list[bytes]:
 
 # The second of four, and the last.
 @pytest.mark.parametrize("count", [4, 2])
-def test_who_was_stopped_in_a_migration_for_too_long_records_nothing_more(place: Ground, count: int) -> None:
+def test_who_was_stopped_in_a_migration_for_too_long_records_nothing_more(
+    place: MigrationScenario, count: int
+) -> None:
     place.write(count)
     # Behind the first document of the second.
     with place.run("migrate", "dev", machine=Machine("elsewhere", lease=LEASE_LASTS)) as late:
@@ -132,7 +144,7 @@ def test_who_was_stopped_in_a_migration_for_too_long_records_nothing_more(place:
     assert "'dev'" in late.err
 
 
-def test_what_a_stopped_process_of_this_machine_is_at_is_left_alone(place: Ground) -> None:
+def test_what_a_stopped_process_of_this_machine_is_at_is_left_alone(place: MigrationScenario) -> None:
     """It could go on at any moment: whoever wants to retry has to end it first."""
     place.write(2)
     with place.run("migrate", "dev", machine=Machine(lease=LEASE_LASTS)) as late:
@@ -151,7 +163,7 @@ def test_what_a_stopped_process_of_this_machine_is_at_is_left_alone(place: Groun
 
 @pytest.mark.parametrize("host", ["elsewhere", None])
 def test_who_was_stopped_between_two_migrations_does_not_begin_the_next(
-    place: Ground, host: str | None
+    place: MigrationScenario, host: str | None
 ) -> None:
     place.write(3)
     commands = place.commands()
@@ -169,7 +181,7 @@ def test_who_was_stopped_between_two_migrations_does_not_begin_the_next(
     place.require_once()
 
 
-def test_who_was_stopped_and_is_missed_by_nobody_goes_on(place: Ground) -> None:
+def test_who_was_stopped_and_is_missed_by_nobody_goes_on(place: MigrationScenario) -> None:
     place.write(3)
     with place.run("migrate", "dev", machine=Machine(lease=LEASE_LASTS)) as late:
         place.stop(late, 4, only="insert")
@@ -182,7 +194,9 @@ def test_who_was_stopped_and_is_missed_by_nobody_goes_on(place: Ground) -> None:
 
 
 @pytest.mark.parametrize("half", [0, 1])
-def test_what_arrives_after_somebody_has_taken_over_changes_nothing(place: Ground, half: int) -> None:
+def test_what_arrives_after_somebody_has_taken_over_changes_nothing(
+    place: MigrationScenario, half: int
+) -> None:
     """Every command of a run in turn is on its way for so long that another run has done the work."""
     place.write(2)
     commands = place.commands(ELSEWHERE)
@@ -198,7 +212,7 @@ def test_what_arrives_after_somebody_has_taken_over_changes_nothing(place: Groun
             assert code == (LOCKED if number > read else 0)
 
 
-def overtake(place: Ground, number: int) -> int:
+def overtake(place: MigrationScenario, number: int) -> int:
     """Have a run overtaken before the command that is ``number``; its exit code."""
     kept: list[bytes] = []
 
@@ -223,7 +237,7 @@ def overtake(place: Ground, number: int) -> int:
 CLOCKS = [-5.0, 0.0, 5.0]
 
 
-def require_times_of_the_server(place: Ground, began: datetime) -> None:
+def require_times_of_the_server(place: MigrationScenario, began: datetime) -> None:
     """See that all times that were recorded lie between ``began`` and now, by the server's clock."""
     ended = place.database.client.admin.command("hello")["localTime"]
     times = [row["processed_at"] for row in place.database[HISTORY].find()]
@@ -234,7 +248,7 @@ def require_times_of_the_server(place: Ground, began: datetime) -> None:
     assert all(began <= when <= ended for when in times), (began, times, ended)
 
 
-def test_runs_with_wrong_clocks_do_the_work_once(place: Ground) -> None:
+def test_runs_with_wrong_clocks_do_the_work_once(place: MigrationScenario) -> None:
     place.write(6, "time.sleep(0.01)")
     began = place.database.client.admin.command("hello")["localTime"]
     start_gate = gate(2 * len(CLOCKS))
@@ -250,7 +264,9 @@ def test_runs_with_wrong_clocks_do_the_work_once(place: Ground) -> None:
 
 
 @pytest.mark.parametrize("hours", counts.sample([-5.0, 5.0], 1))
-def test_a_wrong_clock_neither_takes_what_is_held_nor_fears_what_is_over(place: Ground, hours: float) -> None:
+def test_a_wrong_clock_neither_takes_what_is_held_nor_fears_what_is_over(
+    place: MigrationScenario, hours: float
+) -> None:
     place.write(2)
     began = place.database.client.admin.command("hello")["localTime"]
     with place.run("migrate", "dev", machine=ELSEWHERE) as holder:
@@ -271,7 +287,7 @@ def test_a_wrong_clock_neither_takes_what_is_held_nor_fears_what_is_over(place: 
 
 
 @pytest.mark.parametrize("hours", counts.sample([-5.0, 5.0], 1))
-def test_a_lease_is_renewed_by_a_wrong_clock_too(place: Ground, hours: float) -> None:
+def test_a_lease_is_renewed_by_a_wrong_clock_too(place: MigrationScenario, hours: float) -> None:
     place.write(2, OUTLAST)
     with (
         ExitStack() as stack,
@@ -285,7 +301,7 @@ def test_a_lease_is_renewed_by_a_wrong_clock_too(place: Ground, hours: float) ->
     place.require_once()
 
 
-def hold(place: Ground, stack: ExitStack, count: int = 2) -> Run:
+def hold(place: MigrationScenario, stack: ExitStack, count: int = 2) -> Run:
     """A run that is stopped in its first migration, while nobody else may take its lease."""
     place.write(count)
     run = place.run("migrate", "dev")
@@ -295,7 +311,7 @@ def hold(place: Ground, stack: ExitStack, count: int = 2) -> Run:
     return run
 
 
-def test_a_second_run_waits_and_says_for_whom(place: Ground) -> None:
+def test_a_second_run_waits_and_says_for_whom(place: MigrationScenario) -> None:
     with ExitStack() as stack:
         first = hold(place, stack)
         second = start(stack, place, "migrate", "direct")
@@ -309,7 +325,7 @@ def test_a_second_run_waits_and_says_for_whom(place: Ground) -> None:
     place.require_once()
 
 
-def test_a_second_run_waits_so_long_and_no_longer(place: Ground) -> None:
+def test_a_second_run_waits_so_long_and_no_longer(place: MigrationScenario) -> None:
     with ExitStack() as stack:
         first = hold(place, stack)
         lease = place.lease()
@@ -328,7 +344,7 @@ def test_a_second_run_waits_so_long_and_no_longer(place: Ground) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_interrupted_while_it_waits_leaves_the_lease_alone(
-    place: Ground, number: signal.Signals
+    place: MigrationScenario, number: signal.Signals
 ) -> None:
     with ExitStack() as stack:
         first = hold(place, stack)
@@ -345,7 +361,7 @@ def test_a_run_that_is_interrupted_while_it_waits_leaves_the_lease_alone(
     place.require_once()
 
 
-def test_a_holder_that_is_killed_is_followed_at_once(place: Ground) -> None:
+def test_a_holder_that_is_killed_is_followed_at_once(place: MigrationScenario) -> None:
     with ExitStack() as stack:
         first = hold(place, stack)
         second = start(stack, place, "migrate", "direct", "--retry")
@@ -361,7 +377,9 @@ def test_a_holder_that_is_killed_is_followed_at_once(place: Ground) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_holder_that_is_interrupted_gives_the_lease_back(place: Ground, number: signal.Signals) -> None:
+def test_a_holder_that_is_interrupted_gives_the_lease_back(
+    place: MigrationScenario, number: signal.Signals
+) -> None:
     place.add("m00", "time.sleep(60)")
     with place.run("migrate", "dev", machine=ELSEWHERE) as first:
         place.await_document("ran", {})

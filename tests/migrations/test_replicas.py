@@ -23,8 +23,8 @@ from tests.support.servers.replicas import (
     DISTURBANCES,
     SECONDS,
     Ended,
+    ReplicaProject,
     ReplicaSet,
-    Site,
     run_replicas,
     want_transaction,
 )
@@ -57,14 +57,14 @@ def replicas() -> Iterator[ReplicaSet]:
 
 
 @pytest.fixture
-def site(tmp_path: Path, replicas: ReplicaSet) -> Iterator[Site]:
-    made = Site(Folder(tmp_path), replicas)
+def site(tmp_path: Path, replicas: ReplicaSet) -> Iterator[ReplicaProject]:
+    made = ReplicaProject(Folder(tmp_path), replicas)
     made.database.counters.insert_one({"_id": 1, "n": 0})
     yield made
     made.clear()
 
 
-def see_how_it_ended(site: Site, ended: Ended, key: str) -> bool:
+def see_how_it_ended(site: ReplicaProject, ended: Ended, key: str) -> bool:
     """Whether ``key`` has been completed; what is told and what is recorded of it must say the same."""
     assert site.told()[key] == site.states()[key]
     if ended.code == 0:
@@ -79,16 +79,16 @@ def see_how_it_ended(site: Site, ended: Ended, key: str) -> bool:
 
 
 @pytest.fixture
-def impatient(tmp_path: Path, site: Site) -> Iterator[Site]:
+def impatient(tmp_path: Path, site: ReplicaProject) -> Iterator[ReplicaProject]:
     """Where a server is looked for no longer than an election takes, as it is by default."""
-    made = Site(Folder(tmp_path / "impatient"), site.replicas, "&serverSelectionTimeoutMS=300")
+    made = ReplicaProject(Folder(tmp_path / "impatient"), site.replicas, "&serverSelectionTimeoutMS=300")
     made.database.counters.insert_one({"_id": 1, "n": 0})
     yield made
     made.clear()
 
 
 @pytest.mark.parametrize("disturbance", counts.sample(list(DISTURBANCES), 1))
-def test_a_failover_while_a_migration_writes(site: Site, disturbance: str) -> None:
+def test_a_failover_while_a_migration_writes(site: ReplicaProject, disturbance: str) -> None:
     before = site.migration("before", WRITE)
     key = site.migration("writes", WRITE_ALL)
     behind = site.migration("behind", WRITE)
@@ -118,7 +118,7 @@ def test_a_failover_while_a_migration_writes(site: Site, disturbance: str) -> No
 
 
 @pytest.mark.parametrize("moment", counts.sample(["started", "finished"], 1))
-def test_a_failover_between_two_migrations_is_survived(site: Site, moment: str) -> None:
+def test_a_failover_between_two_migrations_is_survived(site: ReplicaProject, moment: str) -> None:
     """Before the beginning is recorded, and behind the end."""
     keys = tuple(site.migration(f"number_{number}", WRITE) for number in range(len(DISTURBANCES)))
     run = site.run(stops={moment})
@@ -137,7 +137,7 @@ def test_a_failover_between_two_migrations_is_survived(site: Site, moment: str) 
     assert list(site.parts().values()) == [[0]] * len(keys)
 
 
-def test_a_migration_that_steps_the_primary_down_at_its_end_is_recorded(site: Site) -> None:
+def test_a_migration_that_steps_the_primary_down_at_its_end_is_recorded(site: ReplicaProject) -> None:
     keys = tuple(site.migration(name, f"{WRITE}\nstep_down(self.client)") for name in ("one", "two"))
     ended = site.run().end()
     assert (ended.code, ended.done) == (0, keys)
@@ -145,7 +145,7 @@ def test_a_migration_that_steps_the_primary_down_at_its_end_is_recorded(site: Si
     assert list(site.parts().values()) == [[0]] * len(keys)
 
 
-def test_no_primary_for_longer_than_a_server_is_looked_for(impatient: Site) -> None:
+def test_no_primary_for_longer_than_a_server_is_looked_for(impatient: ReplicaProject) -> None:
     keys = tuple(impatient.migration(name, WRITE) for name in ("one", "two"))
     run = impatient.run(stops={"finished"})
     run.reaches("finished")
@@ -157,7 +157,7 @@ def test_no_primary_for_longer_than_a_server_is_looked_for(impatient: Site) -> N
     assert run.end() == Ended(0, keys)
 
 
-def test_two_runs_across_a_failover(site: Site) -> None:
+def test_two_runs_across_a_failover(site: ReplicaProject) -> None:
     """The one that waits may not begin, and goes on waiting."""
     keys = (site.migration("long", WRITE_ALL), site.migration("behind", WRITE))
     first = site.run()
@@ -177,7 +177,7 @@ def test_two_runs_across_a_failover(site: Site) -> None:
     assert [entry["run"] for entry in journal] == [lease["holder"]["run"]] * len(keys)
 
 
-def test_who_waits_goes_on_waiting_while_there_is_no_primary(impatient: Site) -> None:
+def test_who_waits_goes_on_waiting_while_there_is_no_primary(impatient: ReplicaProject) -> None:
     key = impatient.migration("long", WRITE_ALL)
     first = impatient.run()
     first.reaches("middle")
@@ -194,7 +194,7 @@ def test_who_waits_goes_on_waiting_while_there_is_no_primary(impatient: Site) ->
 class Taking(threading.Thread):
     """Takes the lease when it is told to, and holds it until it is told to leave."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: ReplicaProject) -> None:
         super().__init__(daemon=True)
         self._root = site.folder.path
         self.ready, self.take, self.leave = threading.Event(), threading.Event(), threading.Event()
@@ -213,7 +213,7 @@ class Taking(threading.Thread):
                 self.taken.set_exception(error)
 
 
-def test_a_lease_that_only_a_primary_without_others_knows_of_is_none(site: Site) -> None:
+def test_a_lease_that_only_a_primary_without_others_knows_of_is_none(site: ReplicaProject) -> None:
     """The others elect another primary, who gives it to somebody else."""
     taking = Taking(site)
     taking.start()
@@ -230,14 +230,14 @@ def test_a_lease_that_only_a_primary_without_others_knows_of_is_none(site: Site)
         taking.join(SECONDS)
 
 
-def counted(site: Site) -> int:
+def counted(site: ReplicaProject) -> int:
     """How often a migration in a transaction has happened."""
     document = site.database.counters.find_one({"_id": 1})
     assert document is not None
     return int(document["n"])
 
 
-def test_an_exception_undoes_a_transaction(site: Site) -> None:
+def test_an_exception_undoes_a_transaction(site: ReplicaProject) -> None:
     body = TRANSACT.replace("meet('middle')", "raise ValueError('no')")
     key = site.migration("all_or_nothing", body, transaction=True)
     ended = site.run().end()
@@ -246,7 +246,7 @@ def test_an_exception_undoes_a_transaction(site: Site) -> None:
     assert (counted(site), site.parts()) == (0, {})
 
 
-def test_a_kill_undoes_a_transaction_and_it_can_be_run_again_at_once(site: Site) -> None:
+def test_a_kill_undoes_a_transaction_and_it_can_be_run_again_at_once(site: ReplicaProject) -> None:
     key = site.migration("all_or_nothing", TRANSACT, transaction=True)
     run = site.run()
     run.reaches("middle")
@@ -266,7 +266,7 @@ def test_a_kill_undoes_a_transaction_and_it_can_be_run_again_at_once(site: Site)
 @pytest.mark.parametrize(
     ("moment", "disturbance"), counts.sample(list(product(["middle", "committing"], DISTURBANCES)), 2)
 )
-def test_a_failover_in_a_transaction(site: Site, moment: str, disturbance: str) -> None:
+def test_a_failover_in_a_transaction(site: ReplicaProject, moment: str, disturbance: str) -> None:
     body = TRANSACT if moment == "middle" else TRANSACT_AT_ONCE
     key = site.migration("all_or_nothing", body, transaction=True)
     run = site.run(stops={moment})
@@ -286,7 +286,7 @@ def test_a_failover_in_a_transaction(site: Site, moment: str, disturbance: str) 
     assert (counted(site), list(site.parts().values())) == (1, [[0, 1]])
 
 
-def test_who_is_killed_right_after_the_commit_has_completed(site: Site) -> None:
+def test_who_is_killed_right_after_the_commit_has_completed(site: ReplicaProject) -> None:
     key = site.migration("all_or_nothing", TRANSACT_AT_ONCE, transaction=True)
     run = site.run(stops={"committed"})
     run.reaches("committed")
@@ -296,7 +296,7 @@ def test_who_is_killed_right_after_the_commit_has_completed(site: Site) -> None:
     assert (counted(site), list(site.parts().values())) == (1, [[0, 1]])
 
 
-def test_a_commit_is_not_told_as_a_failure_because_the_server_is_gone_then(impatient: Site) -> None:
+def test_a_commit_is_not_told_as_a_failure_because_the_server_is_gone_then(impatient: ReplicaProject) -> None:
     """For longer than monarch asks again; then it is back."""
     key = impatient.migration("all_or_nothing", TRANSACT_AT_ONCE, transaction=True)
     run = impatient.run(stops={"committed", "failing"}, patience=0.5)
@@ -352,7 +352,7 @@ SCAN = """for number, document in enumerate(self.each('docs', {'wanted': True}, 
 
 
 @pytest.fixture
-def ids(site: Site) -> list[Any]:
+def ids(site: ReplicaProject) -> list[Any]:
     """The _ids of what is wanted in ``docs``, in MongoDB's order."""
     docs = site.database.docs
     docs.insert_many([{"_id": _id, "wanted": True} for _id in reversed(IDS)])
@@ -360,7 +360,7 @@ def ids(site: Site) -> list[Any]:
     return [document["_id"] for document in docs.find({"wanted": True}).sort("_id")]
 
 
-def seen(site: Site) -> dict[ObjectId, list[Any]]:
+def seen(site: ReplicaProject) -> dict[ObjectId, list[Any]]:
     """The _ids that the attempts have gone over, each in its order."""
     found: dict[ObjectId, list[Any]] = {}
     for document in site.database.seen.find(sort=[("attempt", 1), ("n", 1)]):
@@ -368,14 +368,14 @@ def seen(site: Site) -> dict[ObjectId, list[Any]]:
     return found
 
 
-def test_a_scan_visits_ids_of_all_types_once(site: Site, ids: list[Any]) -> None:
+def test_a_scan_visits_ids_of_all_types_once(site: ReplicaProject, ids: list[Any]) -> None:
     site.migration("scan", SCAN.replace("meet('middle')", "pass"))
     assert site.run().end().code == 0
     assert list(seen(site).values()) == [ids]
     assert len(ids) == len(IDS)
 
 
-def test_a_batch_is_found_by_the_index_of_ids(site: Site, ids: list[Any]) -> None:
+def test_a_batch_is_found_by_the_index_of_ids(site: ReplicaProject, ids: list[Any]) -> None:
     site.migration("scan", SCAN.replace("meet('middle')", "pass"))
     site.database.command("profile", 1, filter={"op": "query", "ns": f"{site.database.name}.docs"})
     assert site.run().end().code == 0
@@ -390,7 +390,7 @@ def test_a_batch_is_found_by_the_index_of_ids(site: Site, ids: list[Any]) -> Non
     assert sum(batch["keysExamined"] for batch in batches) <= len(ids) + 30 + len(batches)
 
 
-def test_a_scan_across_a_failover_goes_on_or_is_resumed(site: Site, ids: list[Any]) -> None:
+def test_a_scan_across_a_failover_goes_on_or_is_resumed(site: ReplicaProject, ids: list[Any]) -> None:
     key = site.migration("scan", SCAN)
     run = site.run()
     run.reaches("middle")
@@ -404,7 +404,7 @@ def test_a_scan_across_a_failover_goes_on_or_is_resumed(site: Site, ids: list[An
     see_that_it_is_resumed(site, key, ids)
 
 
-def see_that_it_is_resumed(site: Site, key: str, ids: list[Any]) -> None:
+def see_that_it_is_resumed(site: ReplicaProject, key: str, ids: list[Any]) -> None:
     (first,) = seen(site).values()
     assert first == ids[: len(first)]
     again = site.run(retry=True)
@@ -419,7 +419,7 @@ def see_that_it_is_resumed(site: Site, key: str, ids: list[Any]) -> None:
     assert len(ids) <= len(first) + len(second) <= len(ids) + 10
 
 
-def test_a_scan_that_is_killed_is_resumed(site: Site, ids: list[Any]) -> None:
+def test_a_scan_that_is_killed_is_resumed(site: ReplicaProject, ids: list[Any]) -> None:
     key = site.migration("scan", SCAN)
     run = site.run()
     run.reaches("middle")

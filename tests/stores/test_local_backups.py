@@ -14,7 +14,7 @@ from monarch import Project
 from monarch.errors import StoreError
 from monarch.stores.local.store import LocalStore
 from tests.stores.contract import write
-from tests.support.runs.shell import Folder, Ran
+from tests.support.runs.shell import CommandResult, Folder
 from tests.support.stores.folders import there, writing
 
 NO_UMASK = ["sh", "-c", 'umask 0; exec "$@"', "sh"]
@@ -45,7 +45,7 @@ def states(project: Folder) -> dict[str, str]:
     return {row["archive"]: row["state"] for row in ran.json}
 
 
-def assert_refused(ran: Ran, *says: str) -> None:
+def assert_refused(ran: CommandResult, *says: str) -> None:
     """Exit code 5, one line that says what is wrong and one that says what to do."""
     assert ran.code == 5, ran.said
     for text in says:

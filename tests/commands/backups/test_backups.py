@@ -14,14 +14,14 @@ from monarch.commands.console.text import timestamp
 from tests.commands.console.test_questions import end
 from tests.commands.parsing.test_completion import complete
 from tests.support.runs.shell import Folder
-from tests.support.runs.two_environments import DOCUMENTS, Two, assert_error, entry
+from tests.support.runs.two_environments import DOCUMENTS, TwoEnvironments, assert_error, entry
 from tests.support.servers.mongod import PASSWORD, Server
 
 pytestmark = pytest.mark.server
 
 
 @pytest.fixture
-def kept(two: Two) -> Path:
+def kept(two: TwoEnvironments) -> Path:
     """Where the backups of ``two`` are kept, which is not there yet."""
     return two.folder.keep_backups()
 
@@ -34,7 +34,7 @@ def flat(text: str) -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines()]
 
 
-def test_a_backup_says_what_it_did(two: Two, kept: Path) -> None:
+def test_a_backup_says_what_it_did(two: TwoEnvironments, kept: Path) -> None:
     ran = two.folder.inside("backup", "production", "--engine", "native")
     name = today(two.source.name)
     assert ran.code == 0
@@ -55,7 +55,7 @@ def test_a_backup_says_what_it_did(two: Two, kept: Path) -> None:
     }
 
 
-def test_files_are_for_nobody_else(two: Two, kept: Path) -> None:
+def test_files_are_for_nobody_else(two: TwoEnvironments, kept: Path) -> None:
     before = os.umask(0)
     try:
         assert two.folder.inside("backup", "production").code == 0
@@ -65,7 +65,7 @@ def test_files_are_for_nobody_else(two: Two, kept: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in kept.iterdir()} == {0o600}
 
 
-def test_names(two: Two, kept: Path) -> None:
+def test_names(two: TwoEnvironments, kept: Path) -> None:
     """The next free one of the day, whatever ends how."""
     first = today("app")
     kept.mkdir()
@@ -98,19 +98,19 @@ def test_names(two: Two, kept: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_told_before_anything(
-    two: Two, kept: Path, arguments: list[str], said: str, hint: str
+    two: TwoEnvironments, kept: Path, arguments: list[str], said: str, hint: str
 ) -> None:
     assert_error(two.folder.inside("backup", "production", *arguments), 2, said, hint)
     assert not kept.exists()
 
 
-def test_a_settings_file_without_backups(two: Two) -> None:
+def test_a_settings_file_without_backups(two: TwoEnvironments) -> None:
     for command in (["backup", "production"], ["list_backups"], ["restore", "a:dev", "--yes"]):
         ran = two.folder.inside(*command)
         assert_error(ran, 2, "There is no BACKUPS in migrations/settings.py", "'LOCAL'")
 
 
-def test_a_source_that_holds_nothing_is_an_error(two: Two, kept: Path) -> None:
+def test_a_source_that_holds_nothing_is_an_error(two: TwoEnvironments, kept: Path) -> None:
     two.folder.settings(production=entry(two.server, "no_such_database"))
     two.folder.keep_backups()
     ran = two.folder.inside("backup", "production")
@@ -120,7 +120,7 @@ def test_a_source_that_holds_nothing_is_an_error(two: Two, kept: Path) -> None:
     assert two.folder.inside("verify_backup", "--all").code == 0
 
 
-def test_a_server_that_is_not_there(two: Two, kept: Path) -> None:
+def test_a_server_that_is_not_there(two: TwoEnvironments, kept: Path) -> None:
     gone = {"host": "localhost:1", "db_name": "app", "serverSelectionTimeoutMS": 300}
     two.folder.settings(production=gone)
     two.folder.keep_backups()
@@ -130,7 +130,9 @@ def test_a_server_that_is_not_there(two: Two, kept: Path) -> None:
     assert not kept.exists()
 
 
-def test_a_reader_may_take_one_and_nobody_sees_the_password(two: Two, kept: Path, tools: Path) -> None:
+def test_a_reader_may_take_one_and_nobody_sees_the_password(
+    two: TwoEnvironments, kept: Path, tools: Path
+) -> None:
     with two.server.client() as client:
         client.admin.command("createUser", "looker", pwd=PASSWORD, roles=["readAnyDatabase"])
     host = {"host": two.server.host, "username": "looker", "password": PASSWORD, "authSource": "admin"}
@@ -160,7 +162,7 @@ def test_a_reader_may_take_one_and_nobody_sees_the_password(two: Two, kept: Path
     assert two.folder.inside("verify_backup", "--all").code == 0
 
 
-def test_json_and_what_the_manifest_says(two: Two, kept: Path) -> None:
+def test_json_and_what_the_manifest_says(two: TwoEnvironments, kept: Path) -> None:
     ran = two.folder.inside("backup", "production", "--engine", "native", "--json")
     said = ran.json
     name = today(two.source.name)
@@ -190,7 +192,7 @@ def test_json_and_what_the_manifest_says(two: Two, kept: Path) -> None:
     assert shown["server"].startswith("MongoDB ")
 
 
-def test_list_show_verify_and_delete(two: Two, kept: Path) -> None:
+def test_list_show_verify_and_delete(two: TwoEnvironments, kept: Path) -> None:
     listed = two.folder.inside("list_backups")
     assert (listed.code, listed.out) == (0, "There are no backups in backups.\n")
     assert not kept.exists()
@@ -231,7 +233,7 @@ def test_list_show_verify_and_delete(two: Two, kept: Path) -> None:
     }
 
 
-def test_a_person_is_asked_before_a_backup_goes(two: Two, kept: Path) -> None:
+def test_a_person_is_asked_before_a_backup_goes(two: TwoEnvironments, kept: Path) -> None:
     assert two.folder.inside("backup", "production", "--name", "app").code == 0
     for answer, code in (("n", 1), ("y", 0)):
         terminal = two.folder.terminal("delete_backup", today("app"))
@@ -241,7 +243,7 @@ def test_a_person_is_asked_before_a_backup_goes(two: Two, kept: Path) -> None:
         assert (kept / f"{today('app')}.dmp.zst").exists() == (code == 1)
 
 
-def test_what_is_not_whole_is_told(two: Two, kept: Path) -> None:
+def test_what_is_not_whole_is_told(two: TwoEnvironments, kept: Path) -> None:
     assert two.folder.inside("backup", "production", "--name", "app").code == 0
     (kept / f"{today('app')}.dmp.zst").rename(kept / "lost.dmp.zst")
     (kept / "cut.dmp.gz.part").write_bytes(b"half")
@@ -268,7 +270,7 @@ def test_what_is_not_whole_is_told(two: Two, kept: Path) -> None:
     assert {path.name for path in kept.iterdir()} == {".gitignore", "notes.txt", "old.dmp.zip"}
 
 
-def test_two_endings_of_one_name(two: Two, kept: Path) -> None:
+def test_two_endings_of_one_name(two: TwoEnvironments, kept: Path) -> None:
     kept.mkdir()
     for ending in ("zip", "gz"):
         (kept / f"app.dmp.{ending}").write_bytes(b"")
@@ -293,7 +295,7 @@ def test_backups_complete(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize("columns", [30, 100])
-def test_the_bar_of_a_backup(two: Two, kept: Path, columns: int) -> None:
+def test_the_bar_of_a_backup(two: TwoEnvironments, kept: Path, columns: int) -> None:
     terminal = two.folder.terminal("backup", "production", "--engine", "native", columns=columns)
     code, said = end(terminal)
     assert code == 0
@@ -303,7 +305,7 @@ def test_the_bar_of_a_backup(two: Two, kept: Path, columns: int) -> None:
     assert kept.exists()
 
 
-def test_by_the_tools(two: Two, kept: Path, tools: Path, server: Server) -> None:
+def test_by_the_tools(two: TwoEnvironments, kept: Path, tools: Path, server: Server) -> None:
     with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
     said = two.folder.monarch("backup", "production", "--json", variables=with_tools).json
     assert said["engine"] == "tools"

@@ -19,7 +19,7 @@ from tests.commands.backups.test_backups import today
 from tests.stores.s3.test_store import bucket as bucket  # a fixture
 from tests.support import counts
 from tests.support.runs.shell import Folder
-from tests.support.runs.two_environments import DOCUMENTS, Two, assert_error
+from tests.support.runs.two_environments import DOCUMENTS, TwoEnvironments, assert_error
 from tests.support.servers.s3 import (
     KEY,
     READERS_KEY,
@@ -43,7 +43,7 @@ def keep_in(folder: Folder, settings: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def kept(two: Two, s3: S3Server, bucket: str) -> str:
+def kept(two: TwoEnvironments, s3: S3Server, bucket: str) -> str:
     """The bucket in which the backups of ``two`` are kept."""
     keep_in(two.folder, s3.settings(bucket, prefix="app"))
     return bucket
@@ -53,7 +53,7 @@ def objects(s3: S3Server, bucket: str) -> set[str]:
     return {entry["Key"] for entry in s3.client().list_objects_v2(Bucket=bucket).get("Contents", ())}
 
 
-def test_the_story(two: Two, s3: S3Server, kept: str) -> None:
+def test_the_story(two: TwoEnvironments, s3: S3Server, kept: str) -> None:
     name = today(two.source.name)
     taken = two.folder.monarch("backup", "production", "--engine", "native")
     assert (taken.code, taken.err) == (0, "")
@@ -73,7 +73,7 @@ def test_the_story(two: Two, s3: S3Server, kept: str) -> None:
 
 
 def test_what_is_foreign_is_left_alone_and_what_is_old_restores(
-    two: Two, s3: S3Server, kept: str, tmp_path: Path
+    two: TwoEnvironments, s3: S3Server, kept: str, tmp_path: Path
 ) -> None:
     client = s3.client()
     for key in ("notes.txt", "app/notes.txt", "app/deeper/x.dmp.zst", "other.dmp.zst"):
@@ -94,7 +94,7 @@ def test_what_is_foreign_is_left_alone_and_what_is_old_restores(
     assert len(objects(s3, kept)) == 4
 
 
-def test_an_upload_that_was_left_is_shown_and_removed(two: Two, s3: S3Server, kept: str) -> None:
+def test_an_upload_that_was_left_is_shown_and_removed(two: TwoEnvironments, s3: S3Server, kept: str) -> None:
     name = today(two.source.name)
     client = s3.client()
     client.create_multipart_upload(Bucket=kept, Key=f"app/{name}.dmp.zst")
@@ -120,7 +120,7 @@ def proxy(s3: S3Server) -> Iterator[FaultyProxy]:
 
 
 def test_a_backup_that_cannot_be_kept_leaves_nothing(
-    two: Two, s3: S3Server, kept: str, proxy: FaultyProxy
+    two: TwoEnvironments, s3: S3Server, kept: str, proxy: FaultyProxy
 ) -> None:
     keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
     proxy.add("refuse", r"^PUT .*partNumber=", times=1000)
@@ -138,7 +138,7 @@ def test_a_backup_that_cannot_be_kept_leaves_nothing(
 
 @pytest.mark.parametrize("read_before", [0, 1], ids=["when it is verified", "when it is used"])
 def test_bytes_that_change_on_the_way_are_found(
-    two: Two, s3: S3Server, kept: str, proxy: FaultyProxy, read_before: int
+    two: TwoEnvironments, s3: S3Server, kept: str, proxy: FaultyProxy, read_before: int
 ) -> None:
     """The archive in the bucket is right, but what arrives of it is not."""
     said = two.folder.monarch("backup", "production", "--engine", "native", "--json").json
@@ -153,7 +153,9 @@ def test_bytes_that_change_on_the_way_are_found(
     two.assert_copied()
 
 
-def test_a_connection_that_breaks_goes_on(two: Two, s3: S3Server, kept: str, proxy: FaultyProxy) -> None:
+def test_a_connection_that_breaks_goes_on(
+    two: TwoEnvironments, s3: S3Server, kept: str, proxy: FaultyProxy
+) -> None:
     two.source.more.insert_many({"_id": n, "text": f"{n * 7919 % 10007:x}" * 40} for n in range(20_000))
     keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
     proxy.add("cut request", r"^PUT .*partNumber=", at=10_000)
@@ -191,7 +193,9 @@ def test_a_connection_that_breaks_goes_on(two: Two, s3: S3Server, kept: str, pro
         ),
     ],
 )
-def test_refusals(two: Two, s3: S3Server, kept: str, change: dict[str, Any], said: str, hint: str) -> None:
+def test_refusals(
+    two: TwoEnvironments, s3: S3Server, kept: str, change: dict[str, Any], said: str, hint: str
+) -> None:
     keep_in(two.folder, {**s3.settings(kept, prefix="app"), **change})
     alone = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "none", "HOME": str(two.folder.path)}
     ran = two.folder.monarch("backup", "production", "--engine", "native", variables=alone)
@@ -200,7 +204,7 @@ def test_refusals(two: Two, s3: S3Server, kept: str, change: dict[str, Any], sai
     assert two.folder.monarch("backup", "production", "--traceback", variables=alone).said.count("hush") == 0
 
 
-def test_credentials_are_found_where_aws_has_them(two: Two, s3: S3Server, kept: str) -> None:
+def test_credentials_are_found_where_aws_has_them(two: TwoEnvironments, s3: S3Server, kept: str) -> None:
     keep_in(two.folder, {**s3.settings(kept, prefix="app"), **NO_KEYS})
     ran = two.folder.monarch(
         "backup", "production", variables={"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
@@ -216,7 +220,7 @@ def test_credentials_are_found_where_aws_has_them(two: Two, s3: S3Server, kept: 
     assert ran.code == 0, ran.said
 
 
-def test_a_role_is_taken(two: Two, s3: S3Server, kept: str) -> None:
+def test_a_role_is_taken(two: TwoEnvironments, s3: S3Server, kept: str) -> None:
     """With credentials that may do nothing else; those of the role are the ones that S3 sees."""
     role = "arn:aws:iam::123456789012:role/backups"
     mine = {"aws_access_key_id": "NOBODYSKEY", "aws_secret_access_key": "hush/nobodys"}
@@ -230,7 +234,7 @@ def test_a_role_is_taken(two: Two, s3: S3Server, kept: str) -> None:
     assert len(objects(s3, kept)) == 2
 
 
-def test_nobody_sees_a_secret(two: Two, s3: S3Server, kept: str) -> None:
+def test_nobody_sees_a_secret(two: TwoEnvironments, s3: S3Server, kept: str) -> None:
     """Not even in botocore's own log, for those who turn it on."""
     settings = two.folder.path / "migrations/settings.py"
     settings.write_text("import logging\nlogging.basicConfig(level=logging.DEBUG)\n" + settings.read_text())
@@ -246,7 +250,7 @@ def test_nobody_sees_a_secret(two: Two, s3: S3Server, kept: str) -> None:
         assert SECRET.encode() not in client.get_object(Bucket=kept, Key=key)["Body"].read()
 
 
-def test_without_boto3(two: Two, s3: S3Server, kept: str, tmp_path: Path) -> None:
+def test_without_boto3(two: TwoEnvironments, s3: S3Server, kept: str, tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
     blocked.mkdir()
     (blocked / "boto3.py").write_text("raise ModuleNotFoundError('no boto3')\n")
@@ -274,7 +278,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 @pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize(("fault", "times"), counts.sample(list(product(FAULTS, (1, 1000))), 2))
 def test_whatever_the_network_does(
-    two: Two, s3: S3Server, kept: str, proxy: FaultyProxy, fault: str, times: int
+    two: TwoEnvironments, s3: S3Server, kept: str, proxy: FaultyProxy, fault: str, times: int
 ) -> None:
     """A backup and a restore go well or fail cleanly, and nothing is called good that is not."""
     good = two.folder.inside("backup", "production", "--engine", "native", "--json").json["name"]
@@ -303,7 +307,7 @@ def test_whatever_the_network_does(
 
 
 def test_a_thousand_keys_are_a_request(
-    two: Two, s3: S3Server, kept: str, proxy: FaultyProxy, tmp_path: Path
+    two: TwoEnvironments, s3: S3Server, kept: str, proxy: FaultyProxy, tmp_path: Path
 ) -> None:
     backups = 600
     fill_folder(tmp_path / "many", backups)
@@ -326,7 +330,7 @@ def test_a_thousand_keys_are_a_request(
 
 
 def test_a_session_that_has_expired_breaks_no_backup(
-    two: Two, s3: S3Server, kept: str, proxy: FaultyProxy
+    two: TwoEnvironments, s3: S3Server, kept: str, proxy: FaultyProxy
 ) -> None:
     """What cannot be read is not called broken, or somebody would delete it."""
     names = [two.folder.monarch("backup", "production", "--json").json["name"] for _ in range(2)]
@@ -352,7 +356,9 @@ def test_a_session_that_has_expired_breaks_no_backup(
     assert two.folder.monarch("restore", f"{names[0]}:dev", "--yes").code == 0
 
 
-def test_what_cannot_be_removed_is_told(two: Two, s3: S3Server, kept: str, proxy: FaultyProxy) -> None:
+def test_what_cannot_be_removed_is_told(
+    two: TwoEnvironments, s3: S3Server, kept: str, proxy: FaultyProxy
+) -> None:
     """By somebody who may write and not delete, as some CI jobs."""
     name = today(two.source.name)
     keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
@@ -364,7 +370,7 @@ def test_what_cannot_be_removed_is_told(two: Two, s3: S3Server, kept: str, proxy
 
 
 def test_an_object_of_somebody_else_is_never_deleted(
-    two: Two, s3: S3Server, kept: str, proxy: FaultyProxy
+    two: TwoEnvironments, s3: S3Server, kept: str, proxy: FaultyProxy
 ) -> None:
     name = f"app/{today(two.source.name)}.dmp.zst.json"
     keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
@@ -380,7 +386,7 @@ def test_an_object_of_somebody_else_is_never_deleted(
     assert client.get_object(Bucket=kept, Key=name)["Body"].read() == b"mine"
 
 
-def test_a_role_without_anybody_to_take_it(two: Two, s3: S3Server, kept: str) -> None:
+def test_a_role_without_anybody_to_take_it(two: TwoEnvironments, s3: S3Server, kept: str) -> None:
     role = {"role_arn": "arn:aws:iam::123456789012:role/backups"}
     keep_in(two.folder, {**s3.settings(kept), **NO_KEYS, **role})
     alone = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "none", "HOME": str(two.folder.path)}
@@ -389,7 +395,7 @@ def test_a_role_without_anybody_to_take_it(two: Two, s3: S3Server, kept: str) ->
 
 
 def test_one_that_is_finished_while_it_is_deleted_stays(
-    two: Two, s3: S3Server, kept: str, proxy: FaultyProxy
+    two: TwoEnvironments, s3: S3Server, kept: str, proxy: FaultyProxy
 ) -> None:
     """Somebody takes a slow backup for one that was cut off."""
     name = two.folder.monarch("backup", "production", "--json").json["name"]

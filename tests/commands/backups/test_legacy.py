@@ -11,7 +11,7 @@ import pytest
 
 from tests.commands.backups.test_backups import flat, today
 from tests.commands.console.test_questions import end
-from tests.support.runs.two_environments import Two, assert_error
+from tests.support.runs.two_environments import TwoEnvironments, assert_error
 from tests.support.samples.zips import ID, NAME, packed
 
 pytestmark = pytest.mark.server
@@ -20,7 +20,7 @@ BACKUP = NAME.removesuffix(".dmp.zip")
 WRITTEN = 1_401_323_880  # 2014-05-29 00:38
 
 
-def legacy(two: Two) -> dict[str, bytes | str]:
+def legacy(two: TwoEnvironments) -> dict[str, bytes | str]:
     """What mongodump 3.4 would have made of the full database."""
     files: dict[str, bytes | str] = {
         "users.metadata.json": '{"options":{},"indexes":[' + ID + ',{"v":1,"key":{"name":1},"name":"name_1",'
@@ -34,7 +34,7 @@ def legacy(two: Two) -> dict[str, bytes | str]:
 
 
 @pytest.fixture
-def kept(two: Two) -> Path:
+def kept(two: TwoEnvironments) -> Path:
     """The folder of the backups, with one zip in it."""
     folder = two.folder.keep_backups()
     folder.mkdir()
@@ -43,7 +43,7 @@ def kept(two: Two) -> Path:
     return folder
 
 
-def test_it_is_listed(two: Two, kept: Path) -> None:
+def test_it_is_listed(two: TwoEnvironments, kept: Path) -> None:
     (kept / "notes.zip").write_bytes(b"mine")
     ran = two.folder.inside("list_backups")
     assert (ran.code, ran.err) == (0, "")
@@ -65,7 +65,7 @@ def test_it_is_listed(two: Two, kept: Path) -> None:
     ]
 
 
-def test_it_is_shown(two: Two, kept: Path) -> None:
+def test_it_is_shown(two: TwoEnvironments, kept: Path) -> None:
     ran = two.folder.inside("show_backup", BACKUP)
     assert (ran.code, ran.err) == (0, "")
     name, state, archive, written = flat(ran.out)
@@ -76,7 +76,7 @@ def test_it_is_shown(two: Two, kept: Path) -> None:
     assert (shown["state"], shown["collections"]) == ("legacy", None)
 
 
-def test_it_is_verified(two: Two, kept: Path) -> None:
+def test_it_is_verified(two: TwoEnvironments, kept: Path) -> None:
     ran = two.folder.inside("verify_backup", BACKUP)
     assert (ran.code, ran.err) == (0, "")
     assert re.fullmatch(rf"good {BACKUP}: 2 collections, 201 documents, \d+\.\d kB, read in .*\n", ran.out)
@@ -86,7 +86,7 @@ def test_it_is_verified(two: Two, kept: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [BACKUP, NAME])
-def test_it_is_restored(two: Two, kept: Path, tmp_path: Path, name: str) -> None:
+def test_it_is_restored(two: TwoEnvironments, kept: Path, tmp_path: Path, name: str) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     before = two.folder.files()
@@ -100,7 +100,7 @@ def test_it_is_restored(two: Two, kept: Path, tmp_path: Path, name: str) -> None
     assert list(temporary.iterdir()) == []
 
 
-def test_before_it_is_restored_one_is_asked(two: Two, kept: Path) -> None:
+def test_before_it_is_restored_one_is_asked(two: TwoEnvironments, kept: Path) -> None:
     asked = f"by {BACKUP}, taken 2014-05-29 00:38 UTC: are you SURE"
     ran = two.folder.inside("restore", f"{BACKUP}:dev")
     assert ran.code == 2
@@ -117,14 +117,14 @@ def test_before_it_is_restored_one_is_asked(two: Two, kept: Path) -> None:
     two.assert_copied()
 
 
-def test_it_is_of_no_environment(two: Two, kept: Path) -> None:
+def test_it_is_of_no_environment(two: TwoEnvironments, kept: Path) -> None:
     """Nothing says of which; so it is never the newest one of any."""
     ran = two.folder.inside("restore", "production:dev", "--yes")
     assert_error(ran, 2, "There is no good backup of 'production'", "monarch backup production")
     two.assert_old()
 
 
-def test_it_is_deleted(two: Two, kept: Path) -> None:
+def test_it_is_deleted(two: TwoEnvironments, kept: Path) -> None:
     ran = two.folder.inside("delete_backup", BACKUP)
     assert ran.code == 2
     assert re.fullmatch(rf" {re.escape(NAME)}: 2014-05-29 00:38 UTC, \d\.\d kB", " " + flat(ran.err)[0])
@@ -134,7 +134,7 @@ def test_it_is_deleted(two: Two, kept: Path) -> None:
     assert list(kept.iterdir()) == []
 
 
-def test_a_damaged_one_is_told_and_changes_nothing(two: Two, kept: Path) -> None:
+def test_a_damaged_one_is_told_and_changes_nothing(two: TwoEnvironments, kept: Path) -> None:
     data = bytearray((kept / NAME).read_bytes())
     data[data.index(b"users.bson") + 500] ^= 1
     (kept / NAME).write_bytes(data)
@@ -157,7 +157,7 @@ def test_a_damaged_one_is_told_and_changes_nothing(two: Two, kept: Path) -> None
     assert two.folder.inside("delete_backup", BACKUP, "--yes").code == 0
 
 
-def test_what_could_do_harm_is_refused(two: Two, kept: Path) -> None:
+def test_what_could_do_harm_is_refused(two: TwoEnvironments, kept: Path) -> None:
     outside = two.folder.path.parent / "outside.bson"
     for name in ("../../outside.bson", str(outside)):
         (kept / NAME).write_bytes(packed({**legacy(two), name: b""}))
@@ -169,7 +169,7 @@ def test_what_could_do_harm_is_refused(two: Two, kept: Path) -> None:
         assert not outside.exists()
 
 
-def test_what_the_server_refuses_changes_nothing(two: Two, kept: Path) -> None:
+def test_what_the_server_refuses_changes_nothing(two: TwoEnvironments, kept: Path) -> None:
     twice = b"".join(map(bson.encode, [*two.source.users.find(), {"_id": "another", "name": "user 7"}]))
     (kept / NAME).write_bytes(packed({**legacy(two), "users.bson": twice}))
     ran = two.folder.inside("restore", f"{BACKUP}:dev", "--yes", "--engine", "native")

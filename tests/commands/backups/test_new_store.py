@@ -11,7 +11,7 @@ import pytest
 
 from monarch.errors import SettingsError
 from monarch.stores import STORES, parse_store
-from tests.support.runs.two_environments import Two, assert_error
+from tests.support.runs.two_environments import TwoEnvironments, assert_error
 from tests.support.stores.toy import SHELVES
 
 
@@ -21,7 +21,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def shelved(two: Two) -> Two:
+def shelved(two: TwoEnvironments) -> TwoEnvironments:
     """Two environments, whose backups are on a shelf called after the source's database."""
     with (two.folder.path / "migrations/settings.py").open("a", encoding="utf-8") as settings:
         settings.write(f"BACKUPS = {{'TOY': {{'shelf': {two.source.name!r}}}}}\n")
@@ -29,7 +29,7 @@ def shelved(two: Two) -> Two:
 
 
 @pytest.mark.server
-def test_every_command_for_backups_works_on_a_new_store(shelved: Two) -> None:
+def test_every_command_for_backups_works_on_a_new_store(shelved: TwoEnvironments) -> None:
     two = shelved
 
     def run(*arguments: str) -> str:
@@ -61,7 +61,7 @@ def test_every_command_for_backups_works_on_a_new_store(shelved: Two) -> None:
 
 
 @pytest.mark.server
-def test_damage_in_a_new_store_is_found_and_changes_nothing(shelved: Two) -> None:
+def test_damage_in_a_new_store_is_found_and_changes_nothing(shelved: TwoEnvironments) -> None:
     two, files = shelved, SHELVES.setdefault(shelved.source.name, {})
     assert two.folder.inside("backup", "production", "--name", "app").code == 0
     (row,) = two.folder.inside("list_backups", "--json").json
@@ -80,7 +80,9 @@ def test_damage_in_a_new_store_is_found_and_changes_nothing(shelved: Two) -> Non
 
 
 @pytest.mark.server
-def test_an_error_of_a_new_store_is_shown_in_its_words(shelved: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_a_new_store_is_shown_in_its_words(
+    shelved: TwoEnvironments, monkeypatch: pytest.MonkeyPatch
+) -> None:
     two = shelved
     two.folder.migration("more", stamp="201501010000")
     monkeypatch.setattr("tests.support.stores.toy.LOCKED", {two.source.name})

@@ -12,14 +12,14 @@ import pytest
 
 from tests.commands.backups.test_backups import flat, today
 from tests.commands.console.test_questions import end, solve
-from tests.support.runs.two_environments import DOCUMENTS, Two, assert_error, entry
+from tests.support.runs.two_environments import DOCUMENTS, TwoEnvironments, assert_error, entry
 from tests.support.samples.equality import assert_equal, describe
 
 pytestmark = pytest.mark.server
 
 
 @pytest.fixture
-def kept(two: Two) -> Path:
+def kept(two: TwoEnvironments) -> Path:
     """The folder with one backup of the full database, called after today and ``app``."""
     folder = two.folder.keep_backups()
     ran = two.folder.inside("backup", "production", "--name", "app", "--engine", "native")
@@ -27,7 +27,7 @@ def kept(two: Two) -> Path:
     return folder
 
 
-def test_a_restore_says_what_it_did(two: Two, kept: Path) -> None:
+def test_a_restore_says_what_it_did(two: TwoEnvironments, kept: Path) -> None:
     ran = two.folder.inside("restore", f"{today('app')}:dev", "--yes", "--engine", "native")
     assert (ran.code, ran.err) == (0, "")
     two.assert_copied()
@@ -39,7 +39,7 @@ def test_a_restore_says_what_it_did(two: Two, kept: Path) -> None:
     }
 
 
-def test_json(two: Two, kept: Path) -> None:
+def test_json(two: TwoEnvironments, kept: Path) -> None:
     ran = two.folder.inside("restore", f"{today('app')}.dmp.zst:dev", "--yes", "--json")
     said = ran.json
     assert (said["backup"], said["archive"], said["to"]) == (today("app"), f"{today('app')}.dmp.zst", "dev")
@@ -47,7 +47,7 @@ def test_json(two: Two, kept: Path) -> None:
     two.assert_copied()
 
 
-def test_in_place(two: Two, kept: Path) -> None:
+def test_in_place(two: TwoEnvironments, kept: Path) -> None:
     asked = two.folder.inside("restore", f"{today('app')}:dev", "--in-place")
     assert asked.code == 2
     assert "dropping all of it first, with no way back: are you SURE" in asked.err
@@ -56,7 +56,7 @@ def test_in_place(two: Two, kept: Path) -> None:
     two.assert_copied()
 
 
-def test_the_newest_good_one_of_an_environment(two: Two, kept: Path) -> None:
+def test_the_newest_good_one_of_an_environment(two: TwoEnvironments, kept: Path) -> None:
     two.source.users.insert_one({"_id": "later", "name": "later"})
     assert two.folder.inside("backup", "production", "--name", "app").code == 0
     assert two.folder.inside("backup", "dev", "--name", "app").code == 0
@@ -77,12 +77,12 @@ def test_the_newest_good_one_of_an_environment(two: Two, kept: Path) -> None:
     assert ran.out.splitlines()[-1].startswith("Restored production to dev")
 
 
-def test_an_environment_without_a_backup(two: Two, kept: Path) -> None:
+def test_an_environment_without_a_backup(two: TwoEnvironments, kept: Path) -> None:
     ran = two.folder.inside("restore", "dev:production", "--yes")
     assert_error(ran, 2, "There is no good backup of 'dev'", "Run `monarch backup dev`")
 
 
-def test_a_name_with_colons(two: Two, kept: Path) -> None:
+def test_a_name_with_colons(two: TwoEnvironments, kept: Path) -> None:
     said = two.folder.inside("backup", "production", "--name", "before: v2", "--json").json
     assert two.folder.inside("restore", f"{said['name']}:dev", "--yes").code == 0
     two.assert_copied()
@@ -98,12 +98,12 @@ def test_a_name_with_colons(two: Two, kept: Path) -> None:
         ("app:deev", "There is no environment 'deev'", "Did you mean 'dev'?"),
     ],
 )
-def test_pairs_that_are_none(two: Two, kept: Path, pair: str, said: str, hint: str) -> None:
+def test_pairs_that_are_none(two: TwoEnvironments, kept: Path, pair: str, said: str, hint: str) -> None:
     assert_error(two.folder.inside("restore", pair, "--yes"), 2, said, hint)
     two.assert_old()
 
 
-def test_a_person_is_asked_and_a_hazardous_target_wants_a_sum(two: Two, kept: Path) -> None:
+def test_a_person_is_asked_and_a_hazardous_target_wants_a_sum(two: TwoEnvironments, kept: Path) -> None:
     name = today("app")
     without = two.folder.inside("restore", f"{name}:dev")
     assert without.code == 2
@@ -124,7 +124,7 @@ def test_a_person_is_asked_and_a_hazardous_target_wants_a_sum(two: Two, kept: Pa
     two.assert_copied()
 
 
-def test_a_broken_backup_is_named_and_so_is_a_good_one(two: Two, kept: Path) -> None:
+def test_a_broken_backup_is_named_and_so_is_a_good_one(two: TwoEnvironments, kept: Path) -> None:
     assert two.folder.inside("backup", "production", "--name", "app").code == 0
     broken, good = today("app") + "_2", today("app")
     archive = kept / f"{broken}.dmp.zst"
@@ -139,7 +139,7 @@ def test_a_broken_backup_is_named_and_so_is_a_good_one(two: Two, kept: Path) -> 
         two.assert_old()
 
 
-def test_a_target_that_is_held(two: Two, kept: Path) -> None:
+def test_a_target_that_is_held(two: TwoEnvironments, kept: Path) -> None:
     from monarch import Project
 
     with Project(two.folder.path).open("dev") as database, database.lease("something long"):
@@ -148,7 +148,7 @@ def test_a_target_that_is_held(two: Two, kept: Path) -> None:
     two.assert_old()
 
 
-def test_a_target_whose_user_may_only_read(two: Two, kept: Path) -> None:
+def test_a_target_whose_user_may_only_read(two: TwoEnvironments, kept: Path) -> None:
     with two.server.client() as client:
         client.admin.command("createUser", "looker2", pwd="looker-hush", roles=["readAnyDatabase"])
     host = {"host": two.server.host, "username": "looker2", "password": "looker-hush", "authSource": "admin"}
@@ -163,7 +163,9 @@ def test_a_target_whose_user_may_only_read(two: Two, kept: Path) -> None:
 
 
 @pytest.mark.parametrize("codec", ["zst", "gz"])
-def test_anybody_restores_one_without_monarch(two: Two, kept: Path, tools: Path, codec: str) -> None:
+def test_anybody_restores_one_without_monarch(
+    two: TwoEnvironments, kept: Path, tools: Path, codec: str
+) -> None:
     """By the lines of docs/recovery.rst, but for where the server is."""
     two.target.old.drop()
     said = two.folder.inside("backup", "production", "--codec", codec, "--engine", "native", "--json").json
@@ -194,7 +196,7 @@ def unpack(archive: Path) -> list[str]:
     ]
 
 
-def test_by_the_tools(two: Two, kept: Path, tools: Path) -> None:
+def test_by_the_tools(two: TwoEnvironments, kept: Path, tools: Path) -> None:
     with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
     said = two.folder.inside("restore", f"{today('app')}:dev", "--yes", "--json", variables=with_tools).json
     assert said["engine"] == "tools"

@@ -14,20 +14,20 @@ from monarch import Project
 from monarch.backups.manifest import Manifest
 from tests.commands.backups.test_backups import today
 from tests.commands.console.test_questions import end
-from tests.support.runs.two_environments import Two, assert_error, entry
+from tests.support.runs.two_environments import TwoEnvironments, assert_error, entry
 
 pytestmark = pytest.mark.server
 
 
 @pytest.fixture
-def kept(two: Two) -> Path:
+def kept(two: TwoEnvironments) -> Path:
     """The folder with one backup, called after today and ``app``."""
     folder = two.folder.keep_backups()
     assert two.folder.inside("backup", "production", "--name", "app").code == 0
     return folder
 
 
-def test_the_newest_is_of_the_database_that_the_settings_name(two: Two, kept: Path) -> None:
+def test_the_newest_is_of_the_database_that_the_settings_name(two: TwoEnvironments, kept: Path) -> None:
     """A folder may be shared by projects that call their environments alike."""
     two.folder.settings(production=entry(two.server, two.target.name))
     two.folder.keep_backups()
@@ -48,7 +48,7 @@ def test_the_newest_is_of_the_database_that_the_settings_name(two: Two, kept: Pa
 
 @pytest.mark.parametrize("how", ["a newer monarch", "no right to read"])
 def test_one_that_cannot_be_judged_may_be_the_newest(
-    two: Two, kept: Path, plain_rights: list[str], how: str
+    two: TwoEnvironments, kept: Path, plain_rights: list[str], how: str
 ) -> None:
     assert two.folder.inside("backup", "production", "--name", "app").code == 0
     newest = today("app") + "_2"
@@ -68,7 +68,7 @@ def test_one_that_cannot_be_judged_may_be_the_newest(
     assert two.folder.inside("restore", f"{today('app')}:dev", "--yes", prefix=plain_rights).code == 0
 
 
-def test_without_a_good_one_no_name_is_suggested(two: Two, kept: Path) -> None:
+def test_without_a_good_one_no_name_is_suggested(two: TwoEnvironments, kept: Path) -> None:
     manifest = kept / f"{today('app')}.dmp.zst.json"
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "monarch_backup": 3}))
     assert two.folder.inside("backup", "dev", "--name", "other").code == 0
@@ -77,7 +77,7 @@ def test_without_a_good_one_no_name_is_suggested(two: Two, kept: Path) -> None:
     assert ran.err.endswith("Fix that.\n")
 
 
-def test_the_backup_suggested_is_one_of_the_same_environment(two: Two, kept: Path) -> None:
+def test_the_backup_suggested_is_one_of_the_same_environment(two: TwoEnvironments, kept: Path) -> None:
     archive = kept / f"{today('app')}.dmp.zst"
     data = bytearray(archive.read_bytes())
     data[len(data) // 2] ^= 1
@@ -99,7 +99,7 @@ def test_the_backup_suggested_is_one_of_the_same_environment(two: Two, kept: Pat
     two.assert_old()
 
 
-def test_what_is_deleted_is_what_was_confirmed(two: Two, kept: Path) -> None:
+def test_what_is_deleted_is_what_was_confirmed(two: TwoEnvironments, kept: Path) -> None:
     part = kept / f"{today('app')}_2.dmp.zst.part"
     part.write_bytes(b"left")
     terminal = two.folder.terminal("delete_backup", f"{today('app')}_2")
@@ -113,7 +113,7 @@ def test_what_is_deleted_is_what_was_confirmed(two: Two, kept: Path) -> None:
     assert two.folder.inside("verify_backup", f"{today('app')}_2").code == 0
 
 
-def test_what_is_restored_is_what_was_found(two: Two, kept: Path) -> None:
+def test_what_is_restored_is_what_was_found(two: TwoEnvironments, kept: Path) -> None:
     """Deleted, and its name taken by another, while somebody thinks about it."""
     project = Project(two.folder.path)
     found = project.find_backup(today("app"))
@@ -127,7 +127,7 @@ def test_what_is_restored_is_what_was_found(two: Two, kept: Path) -> None:
     two.assert_old()
 
 
-def test_a_renamed_backup_is_called_what_it_is_called_now(two: Two, kept: Path) -> None:
+def test_a_renamed_backup_is_called_what_it_is_called_now(two: TwoEnvironments, kept: Path) -> None:
     for path in sorted(kept.glob("app*")):
         path.rename(kept / path.name.replace(today("app"), "kept for good"))
     shown = two.folder.inside("show_backup", "kept for good", "--json").json
@@ -136,7 +136,7 @@ def test_a_renamed_backup_is_called_what_it_is_called_now(two: Two, kept: Path) 
 
 
 @pytest.mark.parametrize("name", ["$(id)", "`id`", "a;b", "it's", "a b"])
-def test_names_can_be_pasted_into_a_shell(two: Two, kept: Path, name: str) -> None:
+def test_names_can_be_pasted_into_a_shell(two: TwoEnvironments, kept: Path, name: str) -> None:
     ran = two.folder.inside("backup", "production", "--name", name)
     assert ran.code == 0
     quoted = today(name).replace("'", "'\"'\"'")
@@ -145,25 +145,25 @@ def test_names_can_be_pasted_into_a_shell(two: Two, kept: Path, name: str) -> No
     assert f"monarch delete_backup '{quoted}'" in two.folder.inside("list_backups").err
 
 
-def test_a_file_from_far_away_times(two: Two, kept: Path) -> None:
+def test_a_file_from_far_away_times(two: TwoEnvironments, kept: Path) -> None:
     for seconds in (-(10**10), 10**11):
         os.utime(kept / f"{today('app')}.dmp.zst", (seconds, seconds))
         assert two.folder.inside("list_backups", "--json").json[0]["state"] == "good"
 
 
-def test_an_unknown_home_folder(two: Two) -> None:
+def test_an_unknown_home_folder(two: TwoEnvironments) -> None:
     two.folder.keep_backups("~nosuchuser/b")
     ran = two.folder.inside("list_backups")
     assert_error(ran, 2, "The home folder in 'backup_dir' (.~nosuchuser/b.) is not known", "whole path")
 
 
-def test_a_folder_without_a_name(two: Two) -> None:
+def test_a_folder_without_a_name(two: TwoEnvironments) -> None:
     two.folder.keep_backups("")
     ran = two.folder.inside("list_backups")
     assert_error(ran, 2, "has no 'backup_dir'", "Set 'backup_dir'")
 
 
-def test_a_zip_has_no_manifest_whatever_lies_beside_it(two: Two, kept: Path) -> None:
+def test_a_zip_has_no_manifest_whatever_lies_beside_it(two: TwoEnvironments, kept: Path) -> None:
     manifest = kept / f"{today('app')}.dmp.zst.json"
     assert Manifest.from_bytes(manifest.read_bytes()).environment == "production"
     (kept / f"{today('app')}.dmp.zst").rename(kept / "old.dmp.zip")
@@ -173,7 +173,7 @@ def test_a_zip_has_no_manifest_whatever_lies_beside_it(two: Two, kept: Path) -> 
     assert_error(two.folder.inside("restore", "old:dev", "--yes"), 1, "It is not a zip file", "")
 
 
-def test_a_document_that_is_there_twice(two: Two, kept: Path) -> None:
+def test_a_document_that_is_there_twice(two: TwoEnvironments, kept: Path) -> None:
     """As a backup may have it of a server that cannot say how it was at one moment."""
     with zipfile.ZipFile(kept / "twice.dmp.zip", "w") as archive:
         archive.writestr("users.bson", bson.encode({"_id": 1}) * 2)

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 from bson import ObjectId
 
-from tests.support.runs.shell import Folder, Ran
+from tests.support.runs.shell import CommandResult, Folder
 from tests.support.runs.two_environments import entry
 from tests.support.servers.mongod import Server
 
@@ -24,7 +24,7 @@ def ran_by(project: Folder) -> list[str]:
     return [row["by"].removesuffix("Migration") for row in project.database.ran.find(sort=[("_id", 1)])]
 
 
-def events(ran: Ran) -> list[dict[str, Any]]:
+def events(ran: CommandResult) -> list[dict[str, Any]]:
     return [json.loads(line) for line in ran.out.splitlines()]
 
 

@@ -38,7 +38,7 @@ Content = tuple[frozenset[tuple[str, str]], int]
 
 
 @dataclass
-class Yard:
+class BucketScenario:
     """A project whose backups are in a bucket behind ``proxy``, one of them good."""
 
     folder: Folder
@@ -109,7 +109,7 @@ def empty_bucket(s3: S3Server) -> None:
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory, s3: S3Server) -> Iterator[Yard]:
+def here(tmp_path_factory: pytest.TempPathFactory, s3: S3Server) -> Iterator[BucketScenario]:
     folder = Folder(tmp_path_factory.mktemp("project"))
     with run_mongod() as (port, _), MongoClient[dict[str, Any]]("localhost", port) as client:
         source, target = client["source"], client["target"]
@@ -121,7 +121,7 @@ def here(tmp_path_factory: pytest.TempPathFactory, s3: S3Server) -> Iterator[Yar
         empty_bucket(s3)
         with run_proxy(s3) as proxy:
             keep_in(folder, replace(s3, url=proxy.url).settings(BUCKET, prefix=PREFIX))
-            made = Yard(folder, s3, proxy, source, target)
+            made = BucketScenario(folder, s3, proxy, source, target)
             made.good = Project(folder.path).backup("production").name
             yield made
 
@@ -130,7 +130,7 @@ BACKUP = ("backup", "production", "--engine", "native")
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_a_backup_is_killed(here: Yard, side: What) -> None:
+def test_a_backup_is_killed(here: BucketScenario, side: What) -> None:
     before = here.content()
     requests = here.count(*BACKUP)
     here.folder.inside("delete_backup", f"{here.good}_2", "--yes")
@@ -148,7 +148,7 @@ def test_a_backup_is_killed(here: Yard, side: What) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_a_backup_is_interrupted(here: Yard, side: What) -> None:
+def test_a_backup_is_interrupted(here: BucketScenario, side: What) -> None:
     before = here.content()
     requests = here.count(*BACKUP)
     here.folder.inside("delete_backup", f"{here.good}_2", "--yes")
@@ -166,7 +166,7 @@ def test_a_backup_is_interrupted(here: Yard, side: What) -> None:
         assert here.content() == before
 
 
-def test_a_deletion_is_killed(here: Yard) -> None:
+def test_a_deletion_is_killed(here: BucketScenario) -> None:
     before = here.content()
     each = counts.number(reduced=1, full=2)
     stops = ((number, SIDES[(number + turn) % 2]) for number in count() for turn in range(each))
@@ -185,7 +185,7 @@ def test_a_deletion_is_killed(here: Yard) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_a_restore_is_killed(here: Yard, side: What) -> None:
+def test_a_restore_is_killed(here: BucketScenario, side: What) -> None:
     restore = ("restore", f"{here.good}:target", "--yes", "--engine", "native")
     before = here.content()
     command = here.command(*restore)

@@ -33,8 +33,8 @@ from monarch.backups.reader import verify
 from monarch.backups.state import Backup, BackupState
 from monarch.commands import cli
 from monarch.errors import MonarchError
-from tests.support.runs.copy_kills import Victim, fill
-from tests.support.runs.shell import Folder, Ran
+from tests.support.runs.copy_kills import KillableProcess, fill
+from tests.support.runs.shell import CommandResult, Folder
 from tests.support.samples.equality import assert_equal, describe
 from tests.support.servers.proxy import Proxy
 
@@ -84,7 +84,7 @@ def _is_of_store(frame: FrameType) -> bool:
     return False
 
 
-class Command(Victim):
+class Command(KillableProcess):
     """A command line of monarch that prints into the file ``told``."""
 
     def __init__(self, root: Path, *arguments: str, told: Path, trap: Trap | None = None) -> None:
@@ -106,7 +106,7 @@ def _command(root: str, arguments: tuple[str, ...], told: str, trap: Trap | None
             os.write(2, f"{-trap.left} calls\n".encode())
 
 
-class Restore(Victim):
+class Restore(KillableProcess):
     """A restore of the newest backup of ``source`` into the target of the project in ``root``."""
 
     def __init__(self, root: Path, source: str, *, in_place: bool = False) -> None:
@@ -126,7 +126,7 @@ Files = dict[str, tuple[bytes, int]]
 
 
 @dataclass
-class Yard:
+class BackupScenario:
     """A store with one ``good`` backup of ``production``, reached by ``proxy``."""
 
     folder: Folder
@@ -183,7 +183,7 @@ class Yard:
         """What the last command printed, and where it was stopped."""
         return self.told.read_text()
 
-    def run(self, *arguments: str) -> Ran:
+    def run(self, *arguments: str) -> CommandResult:
         """Run a command in this process, undisturbed; it must succeed."""
         ran = self.folder.inside(*arguments)
         assert ran.code == 0, ran.said
@@ -237,7 +237,7 @@ class Yard:
 
 
 @contextmanager
-def yard(folder: Folder, server: int) -> Iterator[Yard]:
+def backup_scenario(folder: Folder, server: int) -> Iterator[BackupScenario]:
     """A store, and its database on the mongod at the port ``server``, which requires no password."""
     with (
         MongoClient[dict[str, Any]]("localhost", server, directConnection=True) as client,
@@ -252,7 +252,7 @@ def yard(folder: Folder, server: int) -> Iterator[Yard]:
             production={"uri": proxy.uri, "db_name": source.name},
             spare={"uri": f"mongodb://localhost:{server}/?directConnection=true", "db_name": spare.name},
         )
-        made = Yard(folder, folder.keep_backups(), source, spare, proxy)
+        made = BackupScenario(folder, folder.keep_backups(), source, spare, proxy)
         made.told.touch()
         made.good = Project(folder.path).backup("production").name
         yield made

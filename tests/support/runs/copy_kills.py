@@ -142,7 +142,7 @@ class Run:
         return "new"
 
 
-class Victim:
+class KillableProcess:
     """What ``work`` does with ``arguments``, in a process of its own, which can be killed."""
 
     def __init__(self, work: Callable[..., None], *arguments: object) -> None:
@@ -175,7 +175,7 @@ class Victim:
         return code
 
 
-class Copy(Victim):
+class Copy(KillableProcess):
     """A copy of ``source`` into the target of the project in ``root``.
 
     With ``lease`` its lease lasts so many seconds, and all that hangs on that is as much quicker.
@@ -203,7 +203,7 @@ def _copy(root: str, source: str, in_place: bool, lease: float | None) -> None:
 
 
 @dataclass
-class Bench:
+class CopyScenario:
     """A target that holds what one of the sources holds, until the other one is brought into it by ``begin``.
 
     The project reaches it through ``proxy``, the tests past that.
@@ -214,7 +214,7 @@ class Bench:
     sources: MongoClient[dict[str, Any]]
     proxy: Proxy
     pending: str
-    begin: Callable[..., Victim] = Copy
+    begin: Callable[..., KillableProcess] = Copy
     holds: str = "first"
     fence: int = 0
     contents: dict[str, Description] = field(default_factory=dict)
@@ -344,7 +344,7 @@ class Bench:
 
 
 @contextmanager
-def bench(
+def copy_scenario(
     folder: Folder,
     server: int,
     source: int | None = None,
@@ -352,7 +352,7 @@ def bench(
     options: str = "",
     many: int = MANY,
     uncounted: Collection[tuple[str, str]] = (),
-) -> Iterator[Bench]:
+) -> Iterator[CopyScenario]:
     """A target on the mongod that listens on ``server``, which asks for no password, and both sources.
 
     They are on another one, ``source``, if that is given. ``options`` are for the connection to the target.
@@ -373,7 +373,7 @@ def bench(
             **{side: {"uri": from_uri, "db_name": f"{name}_{side}"} for side in SOURCES},
         )
         key = folder.migration("pending", stamp="209901010000")
-        made = Bench(folder, client[f"{name}_target"], sources, proxy, key)
+        made = CopyScenario(folder, client[f"{name}_target"], sources, proxy, key)
         for side in SOURCES:
             fill(made.source(side), side, many=many)
             made.contents[side] = describe(made.source(side))

@@ -40,7 +40,7 @@ from monarch.databases.mongo import lease as leases
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL, LEASE
 from monarch.databases.mongo.connection import retry as patience
 from monarch.errors import MigrationError
-from tests.support.runs.copy_kills import _PROCESSES, Victim
+from tests.support.runs.copy_kills import _PROCESSES, KillableProcess
 from tests.support.runs.shell import Folder
 from tests.support.servers.proxy import Command, Moment, Proxy
 
@@ -124,7 +124,7 @@ def _set_clock(ahead: float) -> None:
             _replace(module, datetime=Datetime)
 
 
-class Run(Victim):
+class Run(KillableProcess):
     """A command line of monarch in ``folder``, begun when all are at the ``gate``.
 
     Whatever it does, it is gone behind the ``with`` block.
@@ -189,7 +189,7 @@ def _run(root: str, arguments: tuple[str, ...], told: str, machine: Machine, gat
 
 
 @dataclass
-class Ground:
+class MigrationScenario:
     """A database with migrations to run on it, whose ``keys`` are known by their names.
 
     The environment ``dev`` reaches it through the ``proxy``, ``direct`` past that, and so do the tests.
@@ -359,7 +359,7 @@ class Ground:
 
 
 @contextmanager
-def ground(folder: Folder, server: int) -> Iterator[Ground]:
+def migration_scenario(folder: Folder, server: int) -> Iterator[MigrationScenario]:
     """A database on the mongod that listens on ``server``, which asks for no password."""
     # What the tests write themselves must not be lost when they kill the server.
     with (
@@ -373,7 +373,7 @@ def ground(folder: Folder, server: int) -> Iterator[Ground]:
             dev={"uri": proxy.uri, "db_name": folder.db_name},
             direct={"uri": direct, "db_name": folder.db_name},
         )
-        yield Ground(folder, client[folder.db_name], proxy)
+        yield MigrationScenario(folder, client[folder.db_name], proxy)
         client.drop_database(folder.db_name)
 
 

@@ -26,7 +26,7 @@ MONARCH = [sys.executable, "-m", "monarch"]
 
 
 @dataclass(frozen=True)
-class Ran:
+class CommandResult:
     """The exit code of a command and what it printed."""
 
     code: int
@@ -51,7 +51,9 @@ class Folder:
         self.db_name = f"t_{ObjectId()}"
         self.variables: dict[str, str] = {}
 
-    def monarch(self, *arguments: str, prefix: Sequence[str] = (), variables: Mapping[str, str] = {}) -> Ran:
+    def monarch(
+        self, *arguments: str, prefix: Sequence[str] = (), variables: Mapping[str, str] = {}
+    ) -> CommandResult:
         """Run a command without a terminal, as CI does."""
         process = subprocess.run(
             [*prefix, *MONARCH, *arguments],
@@ -63,9 +65,11 @@ class Folder:
             timeout=120,
             check=False,
         )
-        return Ran(process.returncode, process.stdout, process.stderr)
+        return CommandResult(process.returncode, process.stdout, process.stderr)
 
-    def inside(self, *arguments: str, prefix: Sequence[str] = (), variables: Mapping[str, str] = {}) -> Ran:
+    def inside(
+        self, *arguments: str, prefix: Sequence[str] = (), variables: Mapping[str, str] = {}
+    ) -> CommandResult:
         """Run a command inside this process, which is faster; for commands that only read or report.
 
         With a prefix or variables it needs a process of its own. This process may import the source tree, in
@@ -77,7 +81,7 @@ class Folder:
         with chdir(self.path), redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
             cli.main(list(arguments), prog_name="monarch")
         assert isinstance(end.value.code, int)
-        return Ran(end.value.code, out.getvalue(), err.getvalue())
+        return CommandResult(end.value.code, out.getvalue(), err.getvalue())
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command in the background, its output in pipes."""

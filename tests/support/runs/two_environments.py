@@ -9,7 +9,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from tests.support.runs.shell import Folder, Ran
+from tests.support.runs.shell import CommandResult, Folder
 from tests.support.samples.equality import assert_equal, describe
 from tests.support.servers.mongod import Server
 
@@ -17,7 +17,7 @@ DOCUMENTS = 200
 
 
 @dataclass
-class Two:
+class TwoEnvironments:
     """Two environments with a database each: ``production`` holds the data, ``dev`` holds old data."""
 
     folder: Folder
@@ -25,7 +25,7 @@ class Two:
     source: Database[dict[str, Any]]
     target: Database[dict[str, Any]]
 
-    def copy(self, *arguments: str, **more: Any) -> Ran:
+    def copy(self, *arguments: str, **more: Any) -> CommandResult:
         return self.folder.monarch("copy_db", "production:dev", *arguments, **more)
 
     def make_old(self) -> None:
@@ -64,7 +64,7 @@ def credentials(server: Server) -> dict[str, Any]:
     return {"username": server.user, "password": server.password, "authSource": "admin"}
 
 
-def assert_error(ran: Ran, code: int, said: str, hint: str) -> None:
+def assert_error(ran: CommandResult, code: int, said: str, hint: str) -> None:
     assert ran.code == code, ran.said
     error, hinted = ran.err.splitlines()
     assert re.search(said, error), error

@@ -27,7 +27,7 @@ from monarch.databases.mongo.connection import retry as patience
 from monarch.databases.mongo.history.attempt import MongoOpenAttempt
 from monarch.errors import MonarchError
 from monarch.progress import Progress
-from tests.support.runs.copy_kills import Victim
+from tests.support.runs.copy_kills import KillableProcess
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import Mongod
 
@@ -185,7 +185,7 @@ class Run:
         self, root: Path, *, retry: bool = False, stops: Collection[str] = (), patience: float = 30
     ) -> None:
         self._pipe, theirs = Pipe()
-        self._process = Victim(_migrate, str(root), theirs, retry, frozenset(stops), patience)
+        self._process = KillableProcess(_migrate, str(root), theirs, retry, frozenset(stops), patience)
         self._process.start()
         self._there = True
         # Or its end would not be heard.
@@ -302,7 +302,7 @@ def want_transaction(folder: Folder, key: str) -> None:
     path.write_text(text.replace("    def run", "    transaction = True\n\n    def run"), encoding="utf-8")
 
 
-class Site:
+class ReplicaProject:
     """A project whose ``dev`` is a database of its own on the replica set."""
 
     def __init__(self, folder: Folder, replicas: ReplicaSet, options: str = "") -> None:

@@ -19,7 +19,7 @@ from monarch.databases.mongo.lease import MongoLease
 from monarch.databases.mongo.swap.log import Swap
 from monarch.databases.mongo.swap.steps import Move, from_document, to_document
 from tests.databases.mongo.engines.test_pairs import environment
-from tests.support.runs.shell import Folder, Ran
+from tests.support.runs.shell import CommandResult, Folder
 from tests.support.servers.mongod import Server
 
 pytestmark = pytest.mark.server
@@ -173,7 +173,7 @@ def target(folder: Folder, client: MongoClient[dict[str, Any]]) -> Target:
     return Target(client[f"{folder.db_name}_target"])
 
 
-def run(folder: Folder, command: tuple[str, ...]) -> Ran:
+def run(folder: Folder, command: tuple[str, ...]) -> CommandResult:
     (backup,) = (path.name for path in (folder.path / "backups").glob("*_source__*.dmp.zst"))
     return folder.inside(*(argument.format(backup=backup) for argument in command))
 
