@@ -1,6 +1,6 @@
-"""monarch is killed and interrupted while it restores: as it reads the backup, and at commands to the server.
+"""Kills and interrupts of monarch while it restores: as it reads the backup, and at commands to the server.
 
-The swap is the same as that of a copy, of which `tests.copies.test_kills` kills more.
+The swap is the same as that of a copy, which `tests.copies.test_kills` kills at more moments.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from monarch import Project
 from monarch.databases.mongo.catalog.model import BUCKETS
 from tests.support import counts
 from tests.support.runs.backup_kills import READS, Command, Restore, Side, Trap
-from tests.support.runs.copy_kills import SOURCES, CopyScenario, Moment, Run, Then, copy_scenario
+from tests.support.runs.copy_kills import SOURCES, CopyScenario, Moment, NextCommand, Run, copy_scenario
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import run_mongod
 
@@ -25,15 +25,22 @@ pytestmark = pytest.mark.server
 CHUNKS = counts.number(reduced=1, full=2)
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 MOMENTS: tuple[Moment, ...] = ("before", "during", "after")
-THEN: tuple[Then, ...] = ("list_migrations", "migrate", "restore", "list_migrations", "migrate", "copy_db")
+NEXT_COMMANDS: tuple[NextCommand, ...] = (
+    "list_migrations",
+    "migrate",
+    "restore",
+    "list_migrations",
+    "migrate",
+    "copy_db",
+)
 
 
 @pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CopyScenario]:
-    """One with a backup of each source in its store."""
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CopyScenario]:
+    """A target, and a backup of each source in the store."""
     with run_mongod() as (port, _), copy_scenario(Folder(tmp_path_factory.mktemp("project")), port) as made:
         made.folder.keep_backups()
-        made.begin = Restore
+        made.process_class = Restore
         for side in SOURCES:
             Project(made.folder.path).backup(side)
         for _ in SOURCES:
@@ -43,7 +50,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CopyScenario]:
 
 
 def moments(run: Run) -> list[tuple[int, Moment]]:
-    """When restores are killed: now and then, and in the swap half of the time."""
+    """Return when to kill restores: half of the moments are in the swap."""
     numbers = [
         *range(1, run.begins, run.begins // 14),
         *range(run.begins, run.ends, (run.ends - run.begins) // 20),
@@ -53,12 +60,12 @@ def moments(run: Run) -> list[tuple[int, Moment]]:
 
 
 def kills(run: Run) -> list[tuple[int, Moment]]:
-    """The moments of this run, spread over all of it."""
+    """Return the moments to test in ``run``, spread over all of it."""
     return counts.sample(moments(run), 6)
 
 
-def test_the_moments_are_many(target: CopyScenario) -> None:
-    run = target.runs["first"]
+def test_there_are_many_moments(scenario: CopyScenario) -> None:
+    run = scenario.runs["first"]
     found = moments(run)
     assert len(found) >= 36
     stages = [run.stage(*moment) for moment in found]
@@ -68,77 +75,84 @@ def test_the_moments_are_many(target: CopyScenario) -> None:
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_the_next_command_mends_what_a_kill_leaves(target: CopyScenario, chunk: int) -> None:
-    for place, (number, moment) in enumerate(kills(target.runs["first"])[chunk::CHUNKS]):
-        target.kill(number, moment, THEN[(place + chunk) % len(THEN)])
+def test_the_next_command_recovers_from_a_kill(scenario: CopyScenario, chunk: int) -> None:
+    for place, (number, moment) in enumerate(kills(scenario.runs["first"])[chunk::CHUNKS]):
+        scenario.kill(number, moment, NEXT_COMMANDS[(place + chunk) % len(NEXT_COMMANDS)])
 
 
-def restore(target: CopyScenario, source: str, trap: Trap | None = None) -> Command:
-    told = target.folder.path / "told"
+def restore(scenario: CopyScenario, source: str, trap: Trap | None = None) -> Command:
+    output_path = scenario.folder.path / "output"
     return Command(
-        target.folder.path, "restore", f"{source}:target", "--yes", "--engine", "native", told=told, trap=trap
+        scenario.folder.path,
+        "restore",
+        f"{source}:target",
+        "--yes",
+        "--engine",
+        "native",
+        output_path=output_path,
+        trap=trap,
     )
 
 
-def said(target: CopyScenario) -> str:
-    return (target.folder.path / "told").read_text()
+def output(scenario: CopyScenario) -> str:
+    return (scenario.folder.path / "output").read_text()
 
 
 @pytest.mark.parametrize("side", counts.sample(["before", "after"], 1))
-def test_a_restore_is_killed_while_it_reads(target: CopyScenario, side: Side) -> None:
+def test_a_restore_is_killed_while_it_reads(scenario: CopyScenario, side: Side) -> None:
     for number in count(1):
-        source = target.other
-        command = restore(target, source, Trap(number, side, things=READS))
+        source = scenario.other
+        command = restore(scenario, source, Trap(number, side, functions=READS))
         command.start()
         code = command.end()
         if code == 0:
             break
         assert code == -signal.SIGKILL
-        target.look("old", source)
-        target.mend("old", source, "migrate")
-    target.holds = source
-    target.see()
+        scenario.require_stage("old", source)
+        scenario.recover("old", source, "migrate")
+    scenario.current = source
+    scenario.require_settled()
     assert number > 8
 
 
-def test_a_restore_is_interrupted_while_it_reads(target: CopyScenario) -> None:
+def test_a_restore_is_interrupted_while_it_reads(scenario: CopyScenario) -> None:
     for number in count(1):
-        source = target.other
-        command = restore(target, source, Trap(number, "after", SIGNALS[number % 2], READS))
+        source = scenario.other
+        command = restore(scenario, source, Trap(number, "after", SIGNALS[number % 2], READS))
         command.start()
         if command.end() == 0:
             break
-        assert "Interrupted." in said(target)
-        target.look("old", source)
-        target.see()
-    target.holds = source
-    target.see()
+        assert "Interrupted." in output(scenario)
+        scenario.require_stage("old", source)
+        scenario.require_settled()
+    scenario.current = source
+    scenario.require_settled()
 
 
-@pytest.mark.parametrize("sent", counts.sample(SIGNALS, 1))
-def test_a_restore_is_interrupted(target: CopyScenario, sent: signal.Signals) -> None:
-    """It cleans up by itself, or finishes where there is no way back."""
-    run = target.runs["first"]
+@pytest.mark.parametrize("signal_number", counts.sample(SIGNALS, 1))
+def test_a_restore_is_interrupted(scenario: CopyScenario, signal_number: signal.Signals) -> None:
+    """monarch cleans up, or finishes the swap if it has begun."""
+    run = scenario.runs["first"]
     middle = (run.begins + run.ends) // 2
     early = counts.sample(range(3, run.begins - 12, run.begins // 5), 2)
     for number in (*early, run.begins - 12, run.begins, middle):
-        source = target.other
-        command = restore(target, source)
-        target.proxy.at(number, partial(command.kill, sent), then="go on")
+        source = scenario.other
+        command = restore(scenario, source)
+        scenario.proxy.at(number, partial(command.kill, signal_number), then="go on")
         command.start()
         code = command.end()
-        (error,) = [line for line in said(target).splitlines() if line.startswith("Error: ")]
+        (error,) = [line for line in output(scenario).splitlines() if line.startswith("Error: ")]
         assert code == 130, error
         swapped = "the swap was finished" in error
         assert swapped or "'target' is as it was" in error
-        # Near the beginning of the swap it may be one or the other; but what is told is so.
+        # Near the beginning of the swap both are possible; the message must be true.
         assert swapped or number <= run.begins + 12
         assert not swapped or number > run.begins - 12
         if swapped:
-            target.holds = source
-        if left := {name.removeprefix(BUCKETS) for name in target.leavings()}:
-            # The command that was on its way then has arrived after all was cleaned up, and begins nothing.
+            scenario.current = source
+        if leftovers := {name.removeprefix(BUCKETS) for name in scenario.leftovers()}:
+            # The command that was in transit has arrived after the cleanup, and begins nothing.
             assert run.commands[number - 1].name in ("create", "update")
-            assert len(left) == 1
-            target.mend("old", source, "list_migrations")
-        target.see()
+            assert len(leftovers) == 1
+            scenario.recover("old", source, "list_migrations")
+        scenario.require_settled()

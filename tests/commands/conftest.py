@@ -19,7 +19,7 @@ def two(tmp_path: Path, server: Server) -> Iterator[TwoEnvironments]:
         made = TwoEnvironments(folder, server, client[f"{folder.db_name}_a"], client[f"{folder.db_name}_b"])
         folder.settings(production=entry(server, made.source.name), dev=entry(server, made.target.name))
         fill(made.source)
-        made.make_old()
+        made.reset_target()
         yield made
         for database in (made.source, made.target):
             client.drop_database(database.name)

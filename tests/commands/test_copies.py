@@ -68,7 +68,7 @@ def test_without_yes_it_is_an_error_that_names_the_flag(two: TwoEnvironments) ->
     assert ran.code == 2
     assert "are you SURE" in ran.err
     assert "--yes" in ran.err
-    two.assert_old()
+    two.assert_unchanged()
 
 
 def test_a_person_is_asked_and_a_hazardous_target_wants_a_sum(two: TwoEnvironments) -> None:
@@ -76,7 +76,7 @@ def test_a_person_is_asked_and_a_hazardous_target_wants_a_sum(two: TwoEnvironmen
     terminal.expect("are you SURE")
     terminal.sendline("n")
     assert end(terminal)[0] == 1
-    two.assert_old()
+    two.assert_unchanged()
     terminal = two.folder.terminal("copy_db", "dev:production")
     solve(terminal, offset=1)
     code, said = end(terminal)
@@ -101,7 +101,7 @@ def test_the_bar_fits_into_the_terminal_and_goes_away(two: TwoEnvironments, colu
     assert all(len(part) < columns for part in drawn)
     assert drawn[-2].strip() == "swapping …"
     assert drawn[-1] == " " * len(drawn[-2].rstrip())
-    assert "\r" not in two.copy("--yes").said
+    assert "\r" not in two.copy("--yes").output
 
 
 def test_names_of_collections_do_not_steer_the_terminal(two: TwoEnvironments) -> None:
@@ -145,7 +145,7 @@ def test_the_plan_changes_nothing_and_reads_only(two: TwoEnvironments) -> None:
     plan = two.copy("--plan", "--json").json
     assert [held["name"] for held in plan["dropped"]] == ["old"]
     assert [held["name"] for held in plan["replaced"]] == ["users"]
-    two.assert_old()
+    two.assert_unchanged()
     assert "monarch_lease" not in two.target.list_collection_names()
     with two.server.client() as client:
         client.admin.command("dropUser", "looker")
@@ -182,7 +182,7 @@ def test_tools_that_are_not_there(
 ) -> None:
     variables = no_tools(tmp_path, *some)
     assert_error(two.copy("--yes", "--engine", "tools", variables=variables), 2, said, "use --engine native")
-    two.assert_old()
+    two.assert_unchanged()
     assert two.copy("--yes", "--json", variables=variables).json["engine"] == "native"
     two.assert_copied()
 
@@ -200,7 +200,7 @@ def test_tools_that_are_not_there(
 )
 def test_pairs_that_are_none(two: TwoEnvironments, pair: str, said: str, hint: str) -> None:
     assert_error(two.folder.monarch("copy_db", pair, "--yes"), 2, said, hint)
-    two.assert_old()
+    two.assert_unchanged()
 
 
 def test_the_same_database_by_another_spelling_is_refused(two: TwoEnvironments, replica_set: Server) -> None:
@@ -211,7 +211,7 @@ def test_the_same_database_by_another_spelling_is_refused(two: TwoEnvironments, 
     said = "'production' and 'dev' are the same database"
     for more in (["--yes"], ["--plan"]):
         assert_error(two.copy(*more), 2, said, "Nothing was changed")
-    two.assert_old()
+    two.assert_unchanged()
     assert "monarch_lease" not in two.target.list_collection_names()
     direct = {"directConnection": True}
     one = entry(replica_set, "same", replicaSet="rs")
@@ -239,7 +239,7 @@ def test_a_source_that_holds_nothing_is_an_error(two: TwoEnvironments) -> None:
     for engine in ("native", "auto"):
         ran = two.copy("--yes", "--engine", engine)
         assert_error(ran, 1, "'production' holds no collections", "--allow-empty")
-        two.assert_old()
+        two.assert_unchanged()
     assert two.copy("--yes", "--allow-empty").code == 0
     assert two.target.list_collection_names() == ["monarch_lease"]
 
@@ -265,7 +265,7 @@ def test_nobody_sees_a_secret(two: TwoEnvironments, tools: Path) -> None:
     two.source.many.insert_many([{"text": "x" * 1000} for _ in range(5000)])
     with_tools = {"PATH": f"{tools}:{os.environ['PATH']}", **dict([mark.split("=")])}
     good = two.copy("--yes", "--engine", "tools", "--traceback", variables=with_tools)
-    assert good.code == 0, good.said
+    assert good.code == 0, good.output
     two.target.command("dropAllUsersFromDatabase")
     wrong = {**entry(two.server, two.target.name), "uri": f"mongodb://who:very-hush@{two.server.host}/"}
     two.folder.settings(production=entry(two.server, two.source.name), dev=wrong)
@@ -280,7 +280,7 @@ def test_nobody_sees_a_secret(two: TwoEnvironments, tools: Path) -> None:
         for name, content in two.folder.files().items()
         if "settings" not in name
     )
-    for text in [good.said, bad.said, files, *seen]:
+    for text in [good.output, bad.output, files, *seen]:
         for spelling in (PASSWORD, quote(PASSWORD, safe=""), quote(PASSWORD), "very-hush"):
             assert spelling not in text
 
@@ -298,7 +298,7 @@ def test_rights_that_are_missing(two: TwoEnvironments) -> None:
     two.folder.settings(production=stranger, dev=entry(two.server, two.target.name))
     ran = two.copy("--yes")
     assert_error(ran, 5, r"MongoDB of 'production' .* refuses user 'stranger': not authorized on", "read")
-    two.assert_old()
+    two.assert_unchanged()
     for name, (database, _) in users.items():
         database.command("dropUser", name)
 
@@ -321,7 +321,7 @@ def test_read_and_readwrite_are_enough(two: TwoEnvironments) -> None:
     for settings in (reader, root):
         two.folder.write("migrations/settings.py", settings)
         ran = two.copy("--yes")
-        assert ran.code == 0, ran.said
+        assert ran.code == 0, ran.output
         assert_equal(describe(two.source, buckets=False), describe(two.target, buckets=False))
         two.target.weather.drop()
 
@@ -351,7 +351,7 @@ def test_a_document_that_is_refused_is_no_success_of_the_tools_either(
     with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
     ran = two.copy("--yes", "--engine", "tools", variables=with_tools)
     assert_error(ran, 5, "mongorestore into 'dev' failed: .*strict.*validation", "--engine native")
-    two.assert_old()
+    two.assert_unchanged()
     two.target.command("dropUser", "writer")
 
 
@@ -437,7 +437,7 @@ def test_a_full_disk(two: TwoEnvironments, tmp_path: Path) -> None:
                 client.admin.command("fsync")
             two.folder.settings(production=entry(two.server, two.source.name), dev=entry(target, "app"))
             ran = two.copy("--yes", "--engine", "native")
-            assert ran.code == 5, ran.said
+            assert ran.code == 5, ran.output
             assert len(ran.err.splitlines()) == 2
             process.wait(30)
         roomy = tmp_path / "roomy"
@@ -448,7 +448,7 @@ def test_a_full_disk(two: TwoEnvironments, tmp_path: Path) -> None:
             with again.client() as client:
                 assert client.app.kept.find_one() == {"_id": "old"}
                 ran = two.copy("--yes", "--engine", "native")
-                assert ran.code == 0, ran.said
+                assert ran.code == 0, ran.output
                 # A server that died at once has lost the first writes of the copy: nothing is left of it.
                 assert ran.err == "" or "a copy into 'dev' was cut off; it had changed nothing" in ran.err
                 assert_equal(describe(two.source), describe(client.app))

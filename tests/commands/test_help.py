@@ -120,7 +120,7 @@ def test_dashes_and_aliases_are_understood() -> None:
 def test_wrong_usage_is_an_error_and_a_hint(
     folder: Folder, arguments: list[str], said: str, hint: str
 ) -> None:
-    ran = folder.inside(*arguments)
+    ran = folder.invoke(*arguments)
     assert (ran.code, ran.out) == (2, "")
     error, hinted = ran.err.splitlines()
     assert error.startswith("Error: ")

@@ -96,7 +96,7 @@ def test_a_broken_template_is_told(folder: Folder, template: str, said: str) -> 
     folder.write("migrations/__init__.py", "")
     folder.write("migrations/migration.py.tmpl", template)
     before = folder.files()
-    ran = folder.inside("generate", "x")
+    ran = folder.invoke("generate", "x")
     assert ran.code == 2
     assert said in ran.err
     assert folder.files() == before
@@ -122,7 +122,7 @@ def test_a_broken_template_is_told(folder: Folder, template: str, said: str) -> 
 def test_names_that_migrations_cannot_have(folder: Folder, name: str, hint: str) -> None:
     folder.write("migrations/__init__.py", "")
     before = folder.files()
-    ran = folder.inside("generate", name)
+    ran = folder.invoke("generate", name)
     assert ran.code == 2
     error, hinted = ran.err.splitlines()
     assert "cannot be the name of a migration" in error
@@ -135,7 +135,7 @@ def test_a_name_that_exists(folder: Folder, again: str) -> None:
     folder.write("migrations/__init__.py", "")
     folder.monarch("generate", "add_users")
     before = folder.files()
-    ran = folder.inside("generate", again)
+    ran = folder.invoke("generate", again)
     assert ran.code == 2
     assert f"There is a migration {again!r} already" in ran.err
     assert folder.files() == before

@@ -84,7 +84,7 @@ def test_the_seeds_first(dogs: TwoEnvironments, engine: str, tools: Path) -> Non
         "AwesomeDogsQuerySet",
         prefix=["env", f"PATH={tools}:/usr/bin:/bin"],
     )
-    assert ran.code == 0, ran.said
+    assert ran.code == 0, ran.output
     assert "awesome dog ids: [0, 3, 6, 9]" in ran.out
     assert ids(dogs, "dogs") == [0, 3, 6, 9]
     assert ids(dogs, "dog_houses") == ["h0", "h3", "h6", "h9"]
@@ -97,7 +97,7 @@ def test_the_seeds_first(dogs: TwoEnvironments, engine: str, tools: Path) -> Non
 
 def test_the_seeds_second(dogs: TwoEnvironments) -> None:
     ran = dogs.copy("--yes", "--engine", "native", "--query-set", "AccountQuerySet", "-o", "account_id=42")
-    assert ran.code == 0, ran.said
+    assert ran.code == 0, ran.output
     assert ids(dogs, "account") == [42]
     assert ids(dogs, "campaigns") == [42, 92, 142, 192]
     assert dogs.target.accounts.count_documents({}) == 50
@@ -135,7 +135,7 @@ def test_the_plan_says_what_would_come_and_changes_nothing(dogs: TwoEnvironments
     assert part["bytes"] == round(all_of_them["bytes"] * 4 / 10)
     assert [held["name"] for held in said["copied"]] == [held["name"] for held in whole["copied"]]
     assert "monarch_lease" not in dogs.target.list_collection_names()
-    dogs.assert_old()
+    dogs.assert_unchanged()
 
 
 def test_with_json_only_json_is_on_stdout(dogs: TwoEnvironments) -> None:
@@ -151,7 +151,7 @@ def test_with_json_only_json_is_on_stdout(dogs: TwoEnvironments) -> None:
     )
     for more in (("--plan",), ("--yes",)):
         ran = dogs.copy("--engine", "native", "-q", "Part", "--json", *more)
-        assert ran.code == 0, ran.said
+        assert ran.code == 0, ran.output
         assert isinstance(ran.json, dict)
         assert ran.err == "by echo\nby print\n"
     assert {row["name"]: row["documents"] for row in ran.json["collections"]}["dogs"] == 4
@@ -176,7 +176,7 @@ def test_what_is_said_wrongly(
     define(dogs, "account_id: int\ndef run(self): ...")
     first = ("copy_db", "production:dev", "--yes") if command == "copy_db" else ("backup", "production")
     assert_error(dogs.folder.monarch(*first, *arguments), 2, re.escape(said), hint)
-    dogs.assert_old()
+    dogs.assert_unchanged()
     assert not kept.exists()
 
 
@@ -216,7 +216,7 @@ def test_what_cannot_be_selected_changes_nothing(
 ) -> None:
     define(dogs, body)
     assert_error(copy(dogs), code, said, hint)
-    dogs.assert_old()
+    dogs.assert_unchanged()
     if code == 1:
         kept = dogs.folder.keep_backups()
         assert_error(dogs.folder.monarch("backup", "production", "-q", "Part"), code, said, hint)
@@ -246,7 +246,7 @@ def test_everything_that_can_be_said(dogs: TwoEnvironments) -> None:
         """,
     )
     ran = copy(dogs, "-o", "at-most=2")
-    assert ran.code == 0, ran.said
+    assert ran.code == 0, ran.output
     assert ids(dogs, "notes") == [18, 19]
     assert len(ids(dogs, "dogs")) == 5
     assert ids(dogs, "account") == [0, 1, 2]
@@ -310,7 +310,7 @@ def test_ctrl_c_at_a_prompt_changes_nothing(dogs: TwoEnvironments, above: str, a
     assert code == 130
     assert said.splitlines()[-1].endswith("Interrupted. Nothing was changed.")
     assert "Traceback" not in said
-    dogs.assert_old()
+    dogs.assert_unchanged()
 
 
 @pytest.mark.parametrize("command", [("copy_db", "production:dev", "--yes"), ("backup", "production")])
@@ -330,7 +330,7 @@ def test_ctrl_c_counts_also_where_a_query_set_swallows_it(
     terminal.expect("dog id: ")
     code, said = interrupt(terminal)
     assert code == 130, said
-    dogs.assert_old()
+    dogs.assert_unchanged()
     assert not kept.exists()
 
 
@@ -387,7 +387,7 @@ def test_by_the_tools_a_query_is_no_argument(dogs: TwoEnvironments, watched: Pat
     )
     with_tools = {"PATH": f"{watched}:{os.environ['PATH']}"}
     ran = dogs.copy("--yes", "--engine", "tools", "-q", "Part", variables=with_tools)
-    assert ran.code == 0, ran.said
+    assert ran.code == 0, ran.output
     assert len(ids(dogs, "many")) == 10_000
     assert ids(dogs, "dogs") == [0, 1, 3, 6, 9]
     assert ids(dogs, "kinds") == [0, 1, 2, 3, 4]
@@ -432,7 +432,7 @@ def test_by_the_tools_one_that_fails_changes_nothing(dogs: TwoEnvironments, watc
     with_tools = {"PATH": f"{watched}:{os.environ['PATH']}"}
     ran = dogs.copy("--yes", "--engine", "tools", "-q", "Part", variables=with_tools)
     assert_error(ran, 5, "mongodump of 'production' failed: .*out of luck", "--engine native")
-    dogs.assert_old()
+    dogs.assert_unchanged()
 
 
 PARTIAL = """
@@ -480,7 +480,7 @@ def test_a_backup_of_a_part_is_restored_as_any_other(part: TwoEnvironments, engi
     assert said["one_moment"] is False  # of no replica set
     assert part.folder.monarch("verify_backup", said["name"]).code == 0
     ran = part.folder.monarch("restore", f"{said['name']}:dev", "--yes", "--engine", "native")
-    assert ran.code == 0, ran.said
+    assert ran.code == 0, ran.output
     reduce(part)
     part.assert_copied()
 
@@ -521,7 +521,7 @@ def test_a_hidden_answer_is_not_written_down(dogs: TwoEnvironments) -> None:
     assert said.json["query_options"] == ["password=********"]
     manifest = (dogs.folder.path / "backups" / f"{said.json['archive']}.json").read_bytes()
     assert b"very-hush" not in manifest
-    assert "very-hush" not in said.said
+    assert "very-hush" not in said.output
 
 
 def test_anybody_restores_a_part_without_monarch(part: TwoEnvironments, tools: Path) -> None:
@@ -561,7 +561,7 @@ def test_a_part_is_nobodys_newest_backup(dogs: TwoEnvironments) -> None:
     """Restored by the name of its environment, all else would be gone."""
     dogs.folder.keep_backups()
     part = dogs.folder.monarch("backup", "production", "-q", "AwesomeDogsQuerySet", "--name", "part")
-    assert part.code == 0, part.said
+    assert part.code == 0, part.output
     ran = dogs.folder.monarch("restore", "production:dev", "--yes")
     assert_error(
         ran,
@@ -569,7 +569,7 @@ def test_a_part_is_nobodys_newest_backup(dogs: TwoEnvironments) -> None:
         "There is no good backup of 'production'",
         "a backup of a subset is found by its own name only",
     )
-    dogs.assert_old()
+    dogs.assert_unchanged()
     whole = dogs.folder.monarch("backup", "production", "--json").json["name"]
     part = dogs.folder.monarch(
         "backup", "production", "-q", "AwesomeDogsQuerySet", "--name", "part", "--json"

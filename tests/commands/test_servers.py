@@ -25,7 +25,7 @@ patience.PATIENCE = patience._ONCE = 1.0
 
 
 def assert_error(ran: CommandResult, code: int, said: str, hint: str) -> None:
-    assert ran.code == code, ran.said
+    assert ran.code == code, ran.output
     error, hinted = ran.err.splitlines()
     assert re.search(said, error), error
     assert hint in hinted, hinted
@@ -54,7 +54,7 @@ def test_an_srv_name_that_does_not_resolve(folder: Folder) -> None:
     folder.settings(dev={"uri": "mongodb+srv://me:very-hush@no-such.host.invalid/a"})
     ran = folder.monarch("migrate", "dev", "--yes")
     assert_error(ran, 5, r"Cannot look up mongodb\+srv://no-such.host.invalid for 'dev'", "DNS")
-    assert "very-hush" not in ran.said
+    assert "very-hush" not in ran.output
 
 
 def test_a_server_that_wants_a_user(project: Folder) -> None:
@@ -70,7 +70,7 @@ def test_a_wrong_password(project: Folder) -> None:
     )
     ran = project.monarch("migrate", "dev")
     assert_error(ran, 5, r"does not accept user 'me' and its password", "looked up in 'a'")
-    assert "wrong-and-hush" not in ran.said
+    assert "wrong-and-hush" not in ran.output
 
 
 def test_a_user_without_the_right(project: Folder) -> None:
@@ -108,8 +108,8 @@ def test_an_unescaped_character_in_a_uri_shows_no_piece_of_it(project: Folder, c
         assert ran.code == 2
         assert "its 'uri' cannot be read" in ran.err
         assert "%40" in ran.err
-        assert "hush" not in ran.said
-        assert "secret" not in ran.said
+        assert "hush" not in ran.output
+        assert "secret" not in ran.output
 
 
 def test_every_spelling_of_credentials_connects(project: Folder) -> None:
@@ -144,7 +144,7 @@ def test_no_secret_in_arguments_output_history_or_json(project: Folder) -> None:
     ]
     attempts = repr(list(project.database.mongo_migration_journal.find()))
     assert "ValueError" in attempts
-    for text in [*(ran.said for ran in runs), attempts]:
+    for text in [*(ran.output for ran in runs), attempts]:
         for spelling in (PASSWORD, quote(PASSWORD, safe=""), quote(PASSWORD), repr(PASSWORD)[1:-1]):
             assert spelling not in text
         assert "p%40s" not in text
@@ -190,7 +190,7 @@ def test_a_client_certificate_whose_key_has_a_password(folder: Folder, tmp_path:
         assert (ran.code, ran.err) == (0, "")
         wrong = folder.monarch("list_migrations", "wrong", "--traceback")
         assert wrong.code in (2, 5)
-        assert "not-that-hush" not in wrong.said
+        assert "not-that-hush" not in wrong.output
         assert folder.monarch("list_migrations", "without").code == 5
         # No question of OpenSSL's for the password that is missing, which nobody would answer.
         assert_error(folder.monarch("list_migrations", "none"), 2, "cannot be used", "Check its keys")
@@ -266,4 +266,4 @@ def test_a_password_that_no_server_can_have(project: Folder) -> None:
     ran = project.monarch("list_migrations", "dev")
     assert ran.code == 5
     assert "defect" not in ran.err
-    assert "hush" not in ran.said
+    assert "hush" not in ran.output

@@ -1,4 +1,4 @@
-"""A step of a swap that arrives when another run has the lease takes nothing away that is not meant."""
+"""A delayed step of a swap that arrives while another run holds the lease removes nothing of that run."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from monarch.errors import MonarchError
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import run_mongod
 
-# Long enough for the second run, which copies a few documents, also on a busy machine.
+# Long enough for the second run, which copies a few documents, even on a busy machine.
 LATE_MS = 20_000
 
 
 @pytest.mark.server
-def test_a_drop_that_arrives_late_spares_a_collection_of_the_same_name(tmp_path: Path) -> None:
+def test_a_delayed_drop_does_not_remove_a_new_collection_of_the_same_name(tmp_path: Path) -> None:
     with (
         run_mongod("--setParameter", "enableTestCommands=1") as (port, _),
         MongoClient[dict[str, Any]]("localhost", port) as client,
@@ -42,7 +42,7 @@ def test_a_drop_that_arrives_late_spares_a_collection_of_the_same_name(tmp_path:
 
         first = threading.Thread(target=copy)
         first.start()
-        # The copy also drops what it rehearsed with.
+        # The copy also drops the collections of its rehearsal.
         while not any(_drops_z(one) for one in client.admin.aggregate([{"$currentOp": {}}])):
             pass
         holder = Project(tmp_path).holder("target")

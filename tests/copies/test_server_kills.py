@@ -1,4 +1,4 @@
-"""The target's server is killed while monarch copies into it, and started again: at up to 24 moments."""
+"""Kills and restarts of the target's server while monarch copies into it, at up to 24 moments."""
 
 from __future__ import annotations
 
@@ -15,18 +15,24 @@ from pymongo.database import Database
 from monarch.databases.mongo.catalog.model import BUCKETS
 from monarch.databases.mongo.collection_names import STAGING
 from tests.support import counts
-from tests.support.runs.copy_kills import Copy, CopyScenario, Moment, Then, copy_scenario
+from tests.support.runs.copy_kills import Copy, CopyScenario, Moment, NextCommand, copy_scenario
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import Mongod, run_mongod
 
 pytestmark = pytest.mark.server
 
 MOMENTS: tuple[Moment, ...] = ("before", "during", "after")
-THEN: tuple[Then, ...] = ("list_migrations", "migrate", "list_migrations", "migrate", "copy_db")
-# In so many parts the time before the swap is cut by moments; and so many moments lie in the swap.
+NEXT_COMMANDS: tuple[NextCommand, ...] = (
+    "list_migrations",
+    "migrate",
+    "list_migrations",
+    "migrate",
+    "copy_db",
+)
+# The moments divide the time before the swap into BEFORE parts; BETWEEN moments are in the swap.
 BEFORE, BETWEEN = 4, 9
-# In place of monarch's own 5 seconds.
-IMPATIENT = "&serverSelectionTimeoutMS=300"
+# Instead of monarch's default of 5 seconds.
+SHORT_TIMEOUT = "&serverSelectionTimeoutMS=300"
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +54,9 @@ def mongod(request: pytest.FixtureRequest) -> Iterator[Mongod]:
 
 
 @pytest.fixture(scope="module")
-def target(mongod: Mongod, source: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CopyScenario]:
+def scenario(mongod: Mongod, source: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CopyScenario]:
     folder = Folder(tmp_path_factory.mktemp("project"))
-    with copy_scenario(folder, mongod.port, source, options=IMPATIENT) as made:
+    with copy_scenario(folder, mongod.port, source, options=SHORT_TIMEOUT) as made:
         yield made
 
 
@@ -62,20 +68,22 @@ def await_primary(mongod: Mongod) -> None:
             time.sleep(0.02)
 
 
-def kill(target: CopyScenario, mongod: Mongod, number: int, moment: Moment, then: Then) -> None:
-    """Kill the server at a command of a copy, start it again, look, run the next command, and look again."""
-    # What has happened until now would take the server as long to recover.
-    target.target.client.admin.command("fsync")
-    source = target.other
-    # While it works at a command, or at the next one, it may have got anywhere.
-    stage = None if moment == "during" else target.runs[source].stage(number, moment)
-    with target.named(number, moment, then):
-        copy = Copy(target.folder.path, source)
+def kill(
+    scenario: CopyScenario, mongod: Mongod, number: int, moment: Moment, next_command: NextCommand
+) -> None:
+    """Kill the server at a command of a copy and restart it; check the target before and after recovery."""
+    # Without this, the server would also recover everything written so far, which takes as long again.
+    scenario.target.client.admin.command("fsync")
+    source = scenario.other
+    # The server may have reached any stage while it ran this command or the next.
+    stage = None if moment == "during" else scenario.runs[source].stage(number, moment)
+    with scenario.annotate_errors(number, moment, next_command):
+        copy = Copy(scenario.folder.path, source)
         timer = threading.Timer(0.002, mongod.kill)
         if moment == "during":
-            target.proxy.at(number, timer.start, then="go on")
+            scenario.proxy.at(number, timer.start, then="go on")
         else:
-            target.proxy.at(number, mongod.kill, moment=moment)
+            scenario.proxy.at(number, mongod.kill, moment=moment)
         copy.start()
         try:
             assert copy.end() == 5
@@ -84,22 +92,24 @@ def kill(target: CopyScenario, mongod: Mongod, number: int, moment: Moment, then
         finally:
             mongod.start()
             await_primary(mongod)
-        target.look(stage, source)
-        target.mend(stage, source, then)
+        scenario.require_stage(stage, source)
+        scenario.recover(stage, source, next_command)
 
 
-def test_the_next_command_recovers_from_the_death_of_the_server(target: CopyScenario, mongod: Mongod) -> None:
-    run = target.runs["first"]
-    # Not the last commands: a copy that has done them before its server dies has nothing to complain of.
+def test_the_next_command_recovers_from_the_death_of_the_server(
+    scenario: CopyScenario, mongod: Mongod
+) -> None:
+    run = scenario.runs["first"]
+    # Not at the last commands: a copy that has sent them before its server dies reports no error.
     ends = run.ends - 5
     numbers = [run.begins * place // BEFORE for place in range(1, BEFORE)]
     numbers += [run.begins + (ends - run.begins) * place // (BETWEEN - 1) for place in range(BETWEEN)]
     for place, number in counts.sample(list(enumerate(numbers)), 3):
-        kill(target, mongod, number, MOMENTS[place % 3], THEN[place % len(THEN)])
+        kill(scenario, mongod, number, MOMENTS[place % 3], NEXT_COMMANDS[place % len(NEXT_COMMANDS)])
 
 
 def leave_buckets(database: Database[dict[str, Any]], name: str) -> None:
-    """Make what a server leaves that dies while it drops a time series."""
+    """Create what a server leaves behind if it dies while it drops a time series."""
     database.create_collection("as_an_example", timeseries={"timeField": "at"})
     (entry,) = database.list_collections(filter={"name": f"{BUCKETS}as_an_example"})
     database.drop_collection("as_an_example")
@@ -107,31 +117,33 @@ def leave_buckets(database: Database[dict[str, Any]], name: str) -> None:
 
 
 @pytest.fixture
-def unharmed(tmp_path_factory: pytest.TempPathFactory, source: int) -> Iterator[CopyScenario]:
+def scenario_without_kills(tmp_path_factory: pytest.TempPathFactory, source: int) -> Iterator[CopyScenario]:
     with copy_scenario(Folder(tmp_path_factory.mktemp("project")), source) as made:
         yield made
 
 
-def test_buckets_without_their_series_hide_nothing(unharmed: CopyScenario) -> None:
-    """While there are buckets of its name, the server treats a collection as a time series."""
-    target, source = unharmed.target, unharmed.other
-    copy = Copy(unharmed.folder.path, source)
-    # All that gets another kind of thing is dropped, and nothing is there yet.
-    moved = [command.name for command in unharmed.runs[source].commands].index("renameCollection") + 1
-    unharmed.proxy.at(moved, copy.kill)
+def test_buckets_without_their_series_do_not_hide_a_collection(scenario_without_kills: CopyScenario) -> None:
+    """The server treats a collection as a time series while buckets of its name exist."""
+    target, source = scenario_without_kills.target, scenario_without_kills.other
+    copy = Copy(scenario_without_kills.folder.path, source)
+    # At this point all collections that change their kind are dropped, and none is replaced yet.
+    moved = [command.name for command in scenario_without_kills.runs[source].commands].index(
+        "renameCollection"
+    ) + 1
+    scenario_without_kills.proxy.at(moved, copy.kill)
     copy.start()
     assert copy.end() == -signal.SIGKILL
     leave_buckets(target, "z_collection_or_series" if source == "second" else "collection_or_series")
-    unharmed.mend("between", source, "list_migrations")
+    scenario_without_kills.recover("between", source, "list_migrations")
 
 
-def test_buckets_without_their_series_are_dropped(unharmed: CopyScenario) -> None:
-    target = unharmed.target
+def test_buckets_without_their_series_are_dropped(scenario_without_kills: CopyScenario) -> None:
+    target = scenario_without_kills.target
     for name in ("plain", "series", "view", "only_first"):
         target.drop_collection(name)
         leave_buckets(target, name)
     for name in ("nothing", f"{STAGING}dead.probe"):
         leave_buckets(target, name)
-    assert unharmed.run("copy_db", unharmed.other)
-    unharmed.holds = unharmed.other
-    unharmed.see()
+    assert scenario_without_kills.run("copy_db", scenario_without_kills.other)
+    scenario_without_kills.current = scenario_without_kills.other
+    scenario_without_kills.require_settled()

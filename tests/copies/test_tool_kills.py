@@ -1,4 +1,4 @@
-"""mongodump, mongorestore and monarch are killed while they copy together; and monarch is interrupted."""
+"""Kills of mongodump, mongorestore and monarch while they copy together, and interrupts of monarch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
@@ -24,14 +23,13 @@ pytestmark = pytest.mark.server
 
 # 25 MB, for which the tools take a second.
 MANY = 50_000
-# Far more than a copy by the tools takes, also on a busy machine.
+# Far longer than a copy by the tools takes, even on a busy machine.
 SECONDS = 90
-ProcessName = Literal["mongodump", "mongorestore", "monarch"]
 
 
 @pytest.fixture(scope="module")
-def target(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CopyScenario]:
-    """A target that holds the small source, so that the large one is copied into it."""
+def scenario(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CopyScenario]:
+    """A target with the contents of the small source, so that the tests copy the large one."""
     with run_mongod() as (port, _):
         folder = Folder(tmp_path_factory.mktemp("project"))
         folder.variables["PATH"] = f"{tools}{os.pathsep}{os.environ['PATH']}"
@@ -40,28 +38,28 @@ def target(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Co
 
 
 @pytest.fixture(scope="module")
-def whole(target: CopyScenario) -> Run:
-    """What the target's server sees of a whole copy by the tools."""
-    restore_what_is_small(target)
-    before = len(target.proxy.commands)
-    assert end(start(target)).code == 0
-    target.holds = "first"
-    target.see()
-    return Run.of(target.proxy.commands[before:])
+def complete_run(scenario: CopyScenario) -> Run:
+    """The commands of a complete copy by the tools."""
+    reset_to_small(scenario)
+    before = len(scenario.proxy.commands)
+    assert end(start(scenario)).code == 0
+    scenario.current = "first"
+    scenario.require_settled()
+    return Run.of(scenario.proxy.commands[before:])
 
 
 @pytest.fixture(autouse=True)
-def _small(target: CopyScenario) -> None:
-    restore_what_is_small(target)
+def _reset(scenario: CopyScenario) -> None:
+    reset_to_small(scenario)
 
 
-def restore_what_is_small(target: CopyScenario) -> None:
-    if target.holds == "first":
-        target.copy()
+def reset_to_small(scenario: CopyScenario) -> None:
+    if scenario.current == "first":
+        scenario.copy()
 
 
-def start(target: CopyScenario, engine: str = "tools") -> subprocess.Popen[str]:
-    return target.folder.start("copy_db", "first:target", "--yes", "--engine", engine)
+def start(scenario: CopyScenario, engine: str = "tools") -> subprocess.Popen[str]:
+    return scenario.folder.start("copy_db", "first:target", "--yes", "--engine", engine)
 
 
 def end(process: subprocess.Popen[str]) -> CommandResult:
@@ -69,8 +67,8 @@ def end(process: subprocess.Popen[str]) -> CommandResult:
     return CommandResult(process.returncode, out, err)
 
 
-def running(target: CopyScenario) -> dict[int, str]:
-    """Return the tools that run for this target or its sources, by process id."""
+def running(scenario: CopyScenario) -> dict[int, str]:
+    """Return the names of the tools that run for this target or its sources, by process id."""
     found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -78,16 +76,16 @@ def running(target: CopyScenario) -> dict[int, str]:
             state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
             continue  # it has just ended
-        if target.folder.db_name.encode() in arguments and state not in "ZX":
+        if scenario.folder.db_name.encode() in arguments and state not in "ZX":
             found[int(entry.name)] = "mongodump" if b"mongodump" in arguments else "mongorestore"
     return found
 
 
-def await_none(target: CopyScenario) -> None:
+def await_end_of_tools(scenario: CopyScenario) -> None:
     """Wait for the tools to end by themselves."""
     deadline = time.monotonic() + SECONDS
-    while running(target):
-        assert time.monotonic() < deadline, running(target)
+    while running(scenario):
+        assert time.monotonic() < deadline, running(scenario)
         time.sleep(0.02)
 
 
@@ -104,9 +102,9 @@ def inserts(run: Run) -> list[int]:
     ]
 
 
-def kill_tool(target: CopyScenario, name: str, killed: list[int]) -> Callable[[], None]:
+def kill_tool(scenario: CopyScenario, name: str, killed: list[int]) -> Callable[[], None]:
     def kill() -> None:
-        for process, tool in running(target).items():
+        for process, tool in running(scenario).items():
             if tool == name:
                 os.kill(process, signal.SIGKILL)
                 killed.append(process)
@@ -115,42 +113,42 @@ def kill_tool(target: CopyScenario, name: str, killed: list[int]) -> Callable[[]
 
 
 @pytest.mark.parametrize("tool", ["mongodump", "mongorestore"])
-def test_a_tool_is_killed(target: CopyScenario, whole: Run, tool: str) -> None:
-    moments = inserts(whole)
+def test_a_tool_is_killed(scenario: CopyScenario, complete_run: Run, tool: str) -> None:
+    moments = inserts(complete_run)
     hits, times = 0, counts.number(reduced=2, full=6)
     for number in spread(moments[2], moments[-8], times):
-        restore_what_is_small(target)
+        reset_to_small(scenario)
         killed: list[int] = []
-        target.proxy.at(number, kill_tool(target, tool, killed), then="go on")
-        ran = end(start(target))
-        assert not running(target)
-        if ran.code == 0:
-            # It had just said its last word.
-            target.holds = "first"
-            target.see()
+        scenario.proxy.at(number, kill_tool(scenario, tool, killed), then="go on")
+        result = end(start(scenario))
+        assert not running(scenario)
+        if result.code == 0:
+            # The tool had already finished its work.
+            scenario.current = "first"
+            scenario.require_settled()
             continue
         hits += bool(killed)
-        assert ran.code == 5
-        (error,) = [line for line in ran.err.splitlines() if line.startswith("Error: ")]
-        # Under Wine a tool ends by itself now and then, in a hundred copies once, and says nothing.
+        assert result.code == 5
+        (error,) = [line for line in result.err.splitlines() if line.startswith("Error: ")]
+        # Under Wine a tool ends by itself without a message about once in a hundred copies.
         assert tool in error or not killed
-        target.look("old", "first")
-        target.mend("old", "first", "migrate")
+        scenario.require_stage("old", "first")
+        scenario.recover("old", "first", "migrate")
     assert hits >= times // 2
 
 
-def test_monarch_is_killed_and_its_tools_end(target: CopyScenario, whole: Run) -> None:
-    moments = inserts(whole)
+def test_monarch_is_killed_and_its_tools_end(scenario: CopyScenario, complete_run: Run) -> None:
+    moments = inserts(complete_run)
     for number in spread(moments[0] - 4, moments[-1] + 4, counts.number(reduced=2, full=8)):
-        restore_what_is_small(target)
-        process = start(target)
-        target.proxy.at(number, process.kill, then="go on")
+        reset_to_small(scenario)
+        process = start(scenario)
+        scenario.proxy.at(number, process.kill, then="go on")
         assert end(process).code == -signal.SIGKILL
         if number % 2:
-            await_none(target)
-        target.mend("old", "first", "migrate")
-        await_none(target)
-        assert not target.leavings()
+            await_end_of_tools(scenario)
+        scenario.recover("old", "first", "migrate")
+        await_end_of_tools(scenario)
+        assert not scenario.leftovers()
 
 
 @pytest.mark.parametrize(
@@ -158,27 +156,27 @@ def test_monarch_is_killed_and_its_tools_end(target: CopyScenario, whole: Run) -
     counts.sample(list(product(("native", "tools"), (signal.SIGINT, signal.SIGTERM))), 2),
 )
 def test_monarch_is_interrupted(
-    target: CopyScenario, whole: Run, number: signal.Signals, engine: str
+    scenario: CopyScenario, complete_run: Run, number: signal.Signals, engine: str
 ) -> None:
-    """It cleans up, or finishes the swap if that has begun."""
-    run = target.runs["first"] if engine == "native" else whole
+    """monarch cleans up, or finishes the swap if it has begun."""
+    run = scenario.runs["first"] if engine == "native" else complete_run
     early = spread(3, run.begins - 12, counts.number(reduced=2, full=4))
     for place in (*early, run.begins, (run.begins + run.ends) // 2):
-        restore_what_is_small(target)
-        process = start(target, engine)
-        target.proxy.at(place, partial(process.send_signal, number), then="go on")
-        ran = end(process)
-        assert ran.code == 130, ran.err
-        assert not running(target)
-        (error,) = [line for line in ran.err.splitlines() if line.startswith("Error: ")]
+        reset_to_small(scenario)
+        process = start(scenario, engine)
+        scenario.proxy.at(place, partial(process.send_signal, number), then="go on")
+        result = end(process)
+        assert result.code == 130, result.err
+        assert not running(scenario)
+        (error,) = [line for line in result.err.splitlines() if line.startswith("Error: ")]
         swapped = "the swap was finished" in error
         assert swapped or "'target' is as it was" in error
-        # Near the beginning of the swap it may be one or the other; but what is told is so.
+        # Near the beginning of the swap both are possible; the message must be true.
         assert swapped or place <= run.begins + 12
         assert not swapped or place > run.begins - 12
-        target.holds = "first" if swapped else "second"
-        if place == run.begins and target.leavings() == [SWAP]:
-            # What would have begun the swap has arrived after all was cleaned up, and begins nothing. Or it
-            # is on its way yet, and there is nothing in it.
-            target.run("migrate", "first")
-        target.see()
+        scenario.current = "first" if swapped else "second"
+        if place == run.begins and scenario.leftovers() == [SWAP]:
+            # The command that would have begun the swap has arrived after the cleanup, and begins nothing;
+            # or it is still in transit, and the swap log is empty.
+            scenario.run("migrate", "first")
+        scenario.require_settled()

@@ -51,9 +51,9 @@ def test_its_keys_are_named_as_those_of_any_kind() -> None:
 
 
 def test_its_environments_are_listed_and_opened(mixed: Folder) -> None:
-    rows = {row["name"]: row for row in mixed.inside("list_environments", "--json").json}
+    rows = {row["name"]: row for row in mixed.invoke("list_environments", "--json").json}
     assert (rows["toys"]["database"], rows["toys"]["server"]) == ("blocks", "the box blocks")
-    assert mixed.inside("list_migrations", "toys").code == 0
+    assert mixed.invoke("list_migrations", "toys").code == 0
 
 
 BOX = "connection = self.connection"
@@ -63,7 +63,7 @@ BLOCKS = f"{BOX}\nconnection.executemany('INSERT INTO blocks VALUES (?)', [('red
 
 def write_migration(folder: Folder, name: str, body: str, undo: str = "pass", attributes: str = "") -> str:
     """Write a migration with `generate`, and replace its body; return its key."""
-    assert folder.inside("generate", name).code == 0
+    assert folder.invoke("generate", name).code == 0
     (path,) = (folder.path / "migrations").glob(f"*_{name}_migration.py")
     head, _, _ = path.read_text().partition("    def run")
     run, rollback = (indent(text, " " * 8) for text in (body, undo))
@@ -85,11 +85,11 @@ def read_blocks(folder: Folder) -> list[str]:
 
 
 def states(folder: Folder) -> list[str]:
-    return [row["state"] for row in folder.inside("list_migrations", "toys", "--json").json]
+    return [row["state"] for row in folder.invoke("list_migrations", "toys", "--json").json]
 
 
 def test_generate_derives_from_the_base_class_of_the_kind(toys: Folder) -> None:
-    assert toys.inside("generate", "first").code == 0
+    assert toys.invoke("generate", "first").code == 0
     (path,) = (toys.path / "migrations").glob("*_first_migration.py")
     assert path.read_text().startswith("from tests.support.databases.toy.migration import ToyMigration\n")
     assert "class FirstMigration(ToyMigration):" in path.read_text()
@@ -97,7 +97,7 @@ def test_generate_derives_from_the_base_class_of_the_kind(toys: Folder) -> None:
 
 def test_generate_takes_the_default_kind_where_nothing_tells(mixed: Folder) -> None:
     for name in ("mixed", "broken"):
-        assert mixed.inside("generate", name).code == 0
+        assert mixed.invoke("generate", name).code == 0
         (path,) = (mixed.path / "migrations").glob(f"*_{name}_migration.py")
         assert path.read_text().startswith("from monarch import MongoBackedMigration\n")
         mixed.write("migrations/settings.py", "ENVIRONMENTS = missing\n")
@@ -106,20 +106,20 @@ def test_generate_takes_the_default_kind_where_nothing_tells(mixed: Folder) -> N
 def test_its_migrations_run_and_are_rolled_back(toys: Folder) -> None:
     first = write_migration(toys, "table", TABLE)
     second = write_migration(toys, "blocks", BLOCKS, f"{BOX}\nconnection.execute('DELETE FROM blocks')")
-    planned = toys.inside("migrate", "toys", "--plan", "--json").json
+    planned = toys.invoke("migrate", "toys", "--plan", "--json").json
     assert [step["key"] for step in planned] == [first, second]
-    assert toys.inside("check", "toys").code == 3
-    ran = toys.inside("migrate", "toys")
-    assert (ran.code, "2 migrations done" in ran.out) == (0, True), ran.said
+    assert toys.invoke("check", "toys").code == 3
+    ran = toys.invoke("migrate", "toys")
+    assert (ran.code, "2 migrations done" in ran.out) == (0, True), ran.output
     assert read_blocks(toys) == ["red", "blue"]
     assert states(toys) == ["Completed", "Completed"]
-    assert toys.inside("check", "toys").code == 0
-    assert "Nothing to do" in toys.inside("migrate", "toys").out
-    assert toys.inside("rollback", "toys").code == 0
+    assert toys.invoke("check", "toys").code == 0
+    assert "Nothing to do" in toys.invoke("migrate", "toys").out
+    assert toys.invoke("rollback", "toys").code == 0
     assert (read_blocks(toys), states(toys)) == ([], ["Completed", "New"])
-    assert toys.inside("mark", "toys", "blocks", "--as", "completed", "--yes").code == 0
+    assert toys.invoke("mark", "toys", "blocks", "--as", "completed", "--yes").code == 0
     assert (read_blocks(toys), states(toys)) == ([], ["Completed", "Completed"])
-    entries = toys.inside("history", "toys", "--json").json
+    entries = toys.invoke("history", "toys", "--json").json
     assert [entry["action"] for entry in entries] == ["run", "run", "rollback", "mark"]
     assert [entry["documents"] for entry in entries[:2]] == [0, 2]
 
@@ -127,15 +127,15 @@ def test_its_migrations_run_and_are_rolled_back(toys: Folder) -> None:
 def test_one_that_fails_is_recorded_and_retried(toys: Folder) -> None:
     write_migration(toys, "table", TABLE)
     key = write_migration(toys, "blocks", f"{BLOCKS}\nraise ValueError('no more')")
-    ran = toys.inside("migrate", "toys")
+    ran = toys.invoke("migrate", "toys")
     assert ran.code == 1
     assert f"{key} failed on 'toys'" in ran.err
     assert states(toys) == ["Completed", "Failed"]
-    assert toys.inside("check", "toys").code == 6
+    assert toys.invoke("check", "toys").code == 6
     path = toys.path / "migrations" / f"{key}.py"
     path.write_text(path.read_text().replace("raise ValueError('no more')", "pass"))
-    assert toys.inside("migrate", "toys").code == 1
-    assert toys.inside("migrate", "toys", "--retry").code == 0
+    assert toys.invoke("migrate", "toys").code == 1
+    assert toys.invoke("migrate", "toys", "--retry").code == 0
     assert read_blocks(toys) == ["red", "blue", "red", "blue"]
     assert states(toys) == ["Completed", "Completed"]
 
@@ -144,29 +144,29 @@ def test_a_transaction_is_all_or_nothing(toys: Folder) -> None:
     write_migration(toys, "table", TABLE)
     broken = f"{BLOCKS}\nraise ValueError('no more')"
     key = write_migration(toys, "blocks", broken, attributes="    transaction = True\n")
-    assert toys.inside("migrate", "toys").code == 1
+    assert toys.invoke("migrate", "toys").code == 1
     assert (read_blocks(toys), states(toys)) == ([], ["Completed", "Failed"])
     path = toys.path / "migrations" / f"{key}.py"
     path.write_text(path.read_text().replace("raise ValueError('no more')", "pass"))
-    assert toys.inside("migrate", "toys", "--retry").code == 0
+    assert toys.invoke("migrate", "toys", "--retry").code == 0
     assert (read_blocks(toys), states(toys)) == (["red", "blue"], ["Completed", "Completed"])
 
 
 def test_a_migration_of_another_kind_is_refused_before_anything_runs(toys: Folder) -> None:
     write_migration(toys, "table", TABLE)
     toys.migration("foreign", stamp="209901010000")
-    ran = toys.inside("migrate", "toys")
-    assert ran.code == 2, ran.said
+    ran = toys.invoke("migrate", "toys")
+    assert ran.code == 2, ran.output
     assert "is a migration of a MongoDB database, but 'toys' is a Toy database. Nothing has run." in ran.err
     assert set(states(toys)) == {"New"}
 
 
 def test_its_database_is_dropped(toys: Folder) -> None:
     write_migration(toys, "table", f"{TABLE}\n{BLOCKS}")
-    assert toys.inside("migrate", "toys").code == 0
-    assert toys.inside("drop_db", "toys", "--yes").code == 0
+    assert toys.invoke("migrate", "toys").code == 0
+    assert toys.invoke("drop_db", "toys", "--yes").code == 0
     assert states(toys) == ["New"]
-    assert toys.inside("migrate", "toys").code == 0
+    assert toys.invoke("migrate", "toys").code == 0
 
 
 def keep_mongo_backup(folder: Folder) -> str:
@@ -205,21 +205,21 @@ def test_what_it_cannot_do_is_an_error_in_words(mixed: Folder, command: tuple[st
     )
     (mixed.path / "migrations/_201405290000_other_migration.py").unlink()
     before = keep_mongo_backup(mixed) and mixed.files()
-    ran = mixed.inside(*(word.replace("BACKUP", "app__2014_05_29") for word in command))
-    assert ran.code == 2, ran.said
+    ran = mixed.invoke(*(word.replace("BACKUP", "app__2014_05_29") for word in command))
+    assert ran.code == 2, ran.output
     error, hint = (line for line in ran.err.splitlines() if line.startswith(("Error", "Hint")))
     assert error.startswith("Error: 'toys' is a Toy database: monarch cannot copy, back up or restore those.")
     assert hint == "Hint: Use the tools of Toy."
     after = mixed.files()
     assert {name: after[name] for name in before} == before
     assert {name for name in after.keys() - before.keys() if "sqlite3" not in name} == set()
-    assert [row["state"] for row in mixed.inside("list_migrations", "toys", "--json").json] == ["New"]
+    assert [row["state"] for row in mixed.invoke("list_migrations", "toys", "--json").json] == ["New"]
 
 
 def test_there_is_no_copy_between_kinds(mixed: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.support.databases.toy.ToyKind.transfers", True)
-    ran = mixed.inside("copy_db", "dev:toys", "--yes")
-    assert ran.code == 2, ran.said
+    ran = mixed.invoke("copy_db", "dev:toys", "--yes")
+    assert ran.code == 2, ran.output
     assert "'dev' is MongoDB and 'toys' is Toy: monarch copies only between databases of one kind." in ran.err
 
 
@@ -229,7 +229,7 @@ def test_a_backup_of_one_kind_is_not_restored_into_another(
     monkeypatch.setattr("tests.support.databases.toy.ToyKind.transfers", True)
     name = keep_mongo_backup(mixed)
     before = mixed.files()
-    ran = mixed.inside("restore", f"{name}:toys", "--yes")
-    assert ran.code == 2, ran.said
+    ran = mixed.invoke("restore", f"{name}:toys", "--yes")
+    assert ran.code == 2, ran.output
     assert f"'{name}' is MongoDB and 'toys' is Toy: monarch copies only between" in ran.err
     assert mixed.files() == before

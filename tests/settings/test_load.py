@@ -92,14 +92,14 @@ def test_a_wrong_store_is_reported_when_backups_are_used(
     folder: Folder, source: str, message: str, hint: str
 ) -> None:
     _assert_refused(folder, "list_backups", source, message, hint)
-    assert folder.inside("list_environments").code == 0
+    assert folder.invoke("list_environments").code == 0
 
 
 def _assert_refused(folder: Folder, command: str, source: str | None, message: str, hint: str) -> None:
     if source is not None:
         folder.write("migrations/settings.py", source)
     before = folder.files()
-    ran = folder.inside(command)
+    ran = folder.invoke(command)
     assert ran.code == 2
     assert ran.out == ""
     lines = ran.err.splitlines()
@@ -144,14 +144,14 @@ def test_settings_that_fail_tell_no_secret_of_theirs(
     ran = folder.monarch("list_environments", *traceback, variables={"DB_PASSWORD": "very-hush"})
     assert ran.code == 2
     assert "migrations/settings.py, line" in ran.err
-    assert "hush" not in ran.said
+    assert "hush" not in ran.output
 
 
 @pytest.mark.parametrize("password", ["'very-hush'\n ('x')", "'a' is 'b' or 'very-hush'"])
 def test_a_warning_of_python_shows_no_line_of_the_settings(folder: Folder, password: str) -> None:
     entry = f"'host': 'h', 'db_name': 'a', 'username': 'me', 'password': {password}"
     folder.write("migrations/settings.py", f"ENVIRONMENTS = {{'d': {{{entry}}}}}")
-    assert "hush" not in folder.monarch("list_environments").said
+    assert "hush" not in folder.monarch("list_environments").output
 
 
 def test_what_settings_print_is_not_part_of_the_output(folder: Folder) -> None:

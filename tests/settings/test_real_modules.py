@@ -138,15 +138,15 @@ def test_one_broken_environment_does_not_break_the_others(project: Folder, how: 
     entry = {"uri": project.server.uri, "db_name": project.db_name}
     project.write("migrations/settings.py", f"ENVIRONMENTS = {{'bad': {BROKEN[how]!r}, 'dev': {entry!r}}}\n")
     project.migration("one")
-    ran = project.inside("migrate", "dev")
+    ran = project.invoke("migrate", "dev")
     assert ran.code == 0, ran.err
-    refused = project.inside("migrate", "bad")
+    refused = project.invoke("migrate", "bad")
     assert refused.code == 2
     assert "Error: Environment 'bad'" in refused.err
-    listed = project.inside("list_environments")
+    listed = project.invoke("list_environments")
     assert listed.code == 0
     assert "Note: Environment 'bad'" in listed.err
-    rows = project.inside("list_environments", "--json").json
+    rows = project.invoke("list_environments", "--json").json
     assert [bool(row["problem"]) for row in rows] == [True, False]
     for one in (refused, listed):
         assert "hunter2" not in one.err

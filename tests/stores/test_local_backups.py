@@ -40,14 +40,14 @@ def rights(folder: Path, mode: int) -> Iterator[None]:
 
 
 def states(project: Folder) -> dict[str, str]:
-    ran = project.inside("list_backups", "--json")
+    ran = project.invoke("list_backups", "--json")
     assert ran.code == 0, ran.err
     return {row["archive"]: row["state"] for row in ran.json}
 
 
 def assert_refused(ran: CommandResult, *says: str) -> None:
     """Exit code 5, one line that says what is wrong and one that says what to do."""
-    assert ran.code == 5, ran.said
+    assert ran.code == 5, ran.output
     for text in says:
         assert text in ran.err
     assert "Traceback" not in ran.err
@@ -55,7 +55,7 @@ def assert_refused(ran: CommandResult, *says: str) -> None:
 
 
 def test_a_folder_that_is_missing_is_made_and_that_is_said(project: Folder, backups: Path) -> None:
-    ran = project.inside("list_backups")
+    ran = project.invoke("list_backups")
     assert (ran.code, ran.out) == (0, "There are no backups in backups.\n")
     assert not backups.exists()
     ran = project.monarch("backup", "dev", prefix=NO_UMASK)
@@ -65,21 +65,21 @@ def test_a_folder_that_is_missing_is_made_and_that_is_said(project: Folder, back
     assert sorted(name.partition(".")[2] for name in modes) == ["dmp.zst", "dmp.zst.json", "gitignore"]
     assert set(modes.values()) == {0o600}
     assert stat.S_IMODE(backups.stat().st_mode) == 0o700
-    ran = project.inside("backup", "dev")
+    ran = project.invoke("backup", "dev")
     assert ran.code == 0, ran.err
-    assert "was created" not in ran.said
+    assert "was created" not in ran.output
     assert list(states(project).values()) == ["good", "good"]
 
 
 def test_a_folder_that_is_a_file(project: Folder, backups: Path) -> None:
     backups.write_text("PRECIOUS")
     for command in (["backup", "dev"], ["list_backups"], ["verify_backup", "--all"], ["show_backup", "x"]):
-        assert_refused(project.inside(*command), f"{backups} is not a folder.", "backup_dir")
+        assert_refused(project.invoke(*command), f"{backups} is not a folder.", "backup_dir")
     assert backups.read_text() == "PRECIOUS"
 
 
 def test_a_folder_that_may_only_be_read(project: Folder, backups: Path, plain_rights: list[str]) -> None:
-    taken = project.inside("backup", "dev", "--json").json["name"]
+    taken = project.invoke("backup", "dev", "--json").json["name"]
     before = project.files()
     with rights(backups, 0o500):
         for command in (["backup", "dev"], ["delete_backup", taken, "--yes"]):
@@ -111,7 +111,7 @@ def test_a_folder_that_may_not_be_made(project: Folder, backups: Path, plain_rig
 
 
 def test_a_backup_that_may_not_be_read(project: Folder, backups: Path, plain_rights: list[str]) -> None:
-    taken = [project.inside("backup", "dev", "--json").json["name"] for _ in range(2)]
+    taken = [project.invoke("backup", "dev", "--json").json["name"] for _ in range(2)]
     (backups / f"{taken[0]}.dmp.zst.json").chmod(0)
     (backups / f"{taken[1]}.dmp.zst").chmod(0)
     ran = project.monarch("list_backups", "--json", prefix=plain_rights)
@@ -135,10 +135,10 @@ def test_what_is_not_ours_is_not_shown_and_left_alone(project: Folder, backups: 
     os.mkfifo(backups / "pipe.dmp.zst")
     before = sorted(backups.rglob("*"))
     assert states(project) == {}
-    taken = project.inside("backup", "dev", "--json").json
+    taken = project.invoke("backup", "dev", "--json").json
     assert states(project) == {taken["archive"]: "good"}
-    assert "1 backup, all of them good." in project.inside("verify_backup", "--all").out
-    assert project.inside("delete_backup", taken["name"], "--yes").code == 0
+    assert "1 backup, all of them good." in project.invoke("verify_backup", "--all").out
+    assert project.invoke("delete_backup", taken["name"], "--yes").code == 0
     assert sorted(backups.rglob("*")) == before
     assert (backups / "notes.txt").read_text() == (backups / "movie.part").read_text() == "theirs"
 
@@ -148,11 +148,11 @@ def test_a_full_disk_is_no_success(project: Folder, backups: Path, small_disk: P
     backups.symlink_to(small_disk / "backups")
     (small_disk / "backups").mkdir()
     for codec in ("zst", "gz"):
-        ran = project.inside("backup", "dev", "--codec", codec)
+        ran = project.invoke("backup", "dev", "--codec", codec)
         assert_refused(ran, "There is no room left in", "None of it was kept. Make room")
         assert there(backups) == []
     project.database.users.delete_many({"_id": {"$type": "objectId"}})
-    assert project.inside("backup", "dev").code == 0
+    assert project.invoke("backup", "dev").code == 0
     assert list(states(project).values()) == ["good"]
 
 
@@ -194,15 +194,15 @@ def test_a_backup_is_shown_and_kept_while_its_writer_lives_and_not_after(
     backups.mkdir()
     with writing(LocalStore(backups), [ARCHIVE]):
         assert states(project) == {ARCHIVE: "running"}
-        ran = project.inside("delete_backup", ARCHIVE, "--yes")
+        ran = project.invoke("delete_backup", ARCHIVE, "--yes")
         assert ran.code == 4
         assert "is being written by another process" in ran.err
-        assert project.inside("restore", f"{ARCHIVE}:dev", "--yes").code == 4
+        assert project.invoke("restore", f"{ARCHIVE}:dev", "--yes").code == 4
     assert states(project) == {ARCHIVE: "unfinished"}
-    ran = project.inside("list_backups")
+    ran = project.invoke("list_backups")
     assert "it was cut off while it was written. To remove it: monarch delete_backup" in ran.err
-    assert project.inside("restore", f"{ARCHIVE}:dev", "--yes").code == 1
-    assert project.inside("delete_backup", ARCHIVE.partition(".")[0], "--yes").code == 0
+    assert project.invoke("restore", f"{ARCHIVE}:dev", "--yes").code == 1
+    assert project.invoke("delete_backup", ARCHIVE.partition(".")[0], "--yes").code == 0
     assert there(backups) == []
 
 
@@ -213,7 +213,7 @@ def test_backups_at_one_moment_get_names_of_their_own(project: Folder, backups: 
         assert run.returncode == 0, out + err
     assert list(states(project).values()) == ["good"] * 3
     assert len({name.partition(".")[0] for name in states(project)}) == 3
-    assert "3 backups, all of them good." in project.inside("verify_backup", "--all").out
+    assert "3 backups, all of them good." in project.invoke("verify_backup", "--all").out
     assert len(list(backups.iterdir())) == 7
 
 
@@ -222,8 +222,8 @@ def test_an_address_or_a_variable_is_no_folder(project: Folder, folder: str) -> 
     project.keep_backups(folder)
     before = sorted(project.path.rglob("*"))
     for command in (["backup", "dev"], ["list_backups"], ["verify_backup", "--all"]):
-        ran = project.inside(*command)
-        assert ran.code == 2, ran.said
+        ran = project.invoke(*command)
+        assert ran.code == 2, ran.output
         assert "'backup_dir'" in ran.err
         assert "Hint: Use " in ran.err
         assert sorted(path for path in project.path.rglob("*") if "__pycache__" not in path.parts) == before

@@ -35,7 +35,7 @@ def flat(text: str) -> list[str]:
 
 
 def test_a_backup_says_what_it_did(two: TwoEnvironments, kept: Path) -> None:
-    ran = two.folder.inside("backup", "production", "--engine", "native")
+    ran = two.folder.invoke("backup", "production", "--engine", "native")
     name = today(two.source.name)
     assert ran.code == 0
     assert flat(ran.err) == ["Note: the folder backups was created for backups."]
@@ -58,7 +58,7 @@ def test_a_backup_says_what_it_did(two: TwoEnvironments, kept: Path) -> None:
 def test_files_are_for_nobody_else(two: TwoEnvironments, kept: Path) -> None:
     before = os.umask(0)
     try:
-        assert two.folder.inside("backup", "production").code == 0
+        assert two.folder.invoke("backup", "production").code == 0
     finally:
         os.umask(before)
     assert kept.stat().st_mode & 0o777 == 0o700
@@ -71,7 +71,7 @@ def test_names(two: TwoEnvironments, kept: Path) -> None:
     kept.mkdir()
     (kept / f"{first}_3.dmp.zip").write_bytes(b"of monarch 0.1")
     for codec in ("zst", "gz", "zst"):
-        assert two.folder.inside("backup", "production", "--name", "app", "--codec", codec).code == 0
+        assert two.folder.invoke("backup", "production", "--name", "app", "--codec", codec).code == 0
     names = {path.name for path in kept.iterdir() if not path.name.endswith(".json")}
     assert names == {
         f"{first}.dmp.zst",
@@ -79,9 +79,9 @@ def test_names(two: TwoEnvironments, kept: Path) -> None:
         f"{first}_3.dmp.zip",
         f"{first}_4.dmp.zst",
     }
-    said = two.folder.inside("backup", "production", "--name", "of: 10 ü", "--json").json
+    said = two.folder.invoke("backup", "production", "--name", "of: 10 ü", "--json").json
     assert said["name"] == today("of: 10 ü")
-    assert two.folder.inside("verify_backup", said["name"]).code == 0
+    assert two.folder.invoke("verify_backup", said["name"]).code == 0
 
 
 @pytest.mark.parametrize(
@@ -100,31 +100,31 @@ def test_names(two: TwoEnvironments, kept: Path) -> None:
 def test_what_is_wrong_is_told_before_anything(
     two: TwoEnvironments, kept: Path, arguments: list[str], said: str, hint: str
 ) -> None:
-    assert_error(two.folder.inside("backup", "production", *arguments), 2, said, hint)
+    assert_error(two.folder.invoke("backup", "production", *arguments), 2, said, hint)
     assert not kept.exists()
 
 
 def test_a_settings_file_without_backups(two: TwoEnvironments) -> None:
     for command in (["backup", "production"], ["list_backups"], ["restore", "a:dev", "--yes"]):
-        ran = two.folder.inside(*command)
+        ran = two.folder.invoke(*command)
         assert_error(ran, 2, "There is no BACKUPS in migrations/settings.py", "'LOCAL'")
 
 
 def test_a_source_that_holds_nothing_is_an_error(two: TwoEnvironments, kept: Path) -> None:
     two.folder.settings(production=entry(two.server, "no_such_database"))
     two.folder.keep_backups()
-    ran = two.folder.inside("backup", "production")
+    ran = two.folder.invoke("backup", "production")
     assert_error(ran, 1, "'production' holds no collections: there is nothing to back up", "--allow-empty")
     assert not kept.exists()
-    assert two.folder.inside("backup", "production", "--allow-empty").code == 0
-    assert two.folder.inside("verify_backup", "--all").code == 0
+    assert two.folder.invoke("backup", "production", "--allow-empty").code == 0
+    assert two.folder.invoke("verify_backup", "--all").code == 0
 
 
 def test_a_server_that_is_not_there(two: TwoEnvironments, kept: Path) -> None:
     gone = {"host": "localhost:1", "db_name": "app", "serverSelectionTimeoutMS": 300}
     two.folder.settings(production=gone)
     two.folder.keep_backups()
-    ran = two.folder.inside("backup", "production")
+    ran = two.folder.invoke("backup", "production")
     assert ran.code == 5
     assert "Error: " in ran.err
     assert not kept.exists()
@@ -144,26 +144,26 @@ def test_a_reader_may_take_one_and_nobody_sees_the_password(
         ran = two.folder.monarch(
             "backup", "production", "--engine", engine, "--traceback", variables=with_tools
         )
-        assert ran.code == 0, ran.said
-        said += ran.said
+        assert ran.code == 0, ran.output
+        said += ran.output
     with two.server.client() as client:
         client.admin.command("dropUser", "looker")
     failed = two.folder.monarch(
         "backup", "production", "--engine", "tools", "--traceback", variables=with_tools
     )
     assert failed.code == 5
-    said += failed.said + two.folder.inside("show_backup", today(two.source.name), "--json").said
+    said += failed.output + two.folder.invoke("show_backup", today(two.source.name), "--json").output
     assert PASSWORD not in said
     for path in kept.iterdir():
         assert PASSWORD.encode() not in path.read_bytes()
     names = {path.name for path in kept.iterdir()}
     assert not any(name.endswith(".part") for name in names)
     assert len(names) == 5
-    assert two.folder.inside("verify_backup", "--all").code == 0
+    assert two.folder.invoke("verify_backup", "--all").code == 0
 
 
 def test_json_and_what_the_manifest_says(two: TwoEnvironments, kept: Path) -> None:
-    ran = two.folder.inside("backup", "production", "--engine", "native", "--json")
+    ran = two.folder.invoke("backup", "production", "--engine", "native", "--json")
     said = ran.json
     name = today(two.source.name)
     assert (said["name"], said["place"], said["environment"]) == (name, "backups", "production")
@@ -175,7 +175,7 @@ def test_json_and_what_the_manifest_says(two: TwoEnvironments, kept: Path) -> No
     written = json.loads((kept / f"{name}.dmp.zst.json").read_text())
     assert written["size"] == (kept / f"{name}.dmp.zst").stat().st_size == said["size"]
     assert written["sha256"] == said["sha256"]
-    (listed,) = two.folder.inside("list_backups", "--json").json
+    (listed,) = two.folder.invoke("list_backups", "--json").json
     assert listed == {
         "name": name,
         "archive": f"{name}.dmp.zst",
@@ -187,44 +187,44 @@ def test_json_and_what_the_manifest_says(two: TwoEnvironments, kept: Path) -> No
         "query_set": None,
         "why": None,
     }
-    shown = two.folder.inside("show_backup", name, "--json").json
+    shown = two.folder.invoke("show_backup", name, "--json").json
     assert shown["collections"] == written["collections"]
     assert shown["server"].startswith("MongoDB ")
 
 
 def test_list_show_verify_and_delete(two: TwoEnvironments, kept: Path) -> None:
-    listed = two.folder.inside("list_backups")
+    listed = two.folder.invoke("list_backups")
     assert (listed.code, listed.out) == (0, "There are no backups in backups.\n")
     assert not kept.exists()
     for _ in range(2):
-        assert two.folder.inside("backup", "production", "--name", "app").code == 0
+        assert two.folder.invoke("backup", "production", "--name", "app").code == 0
     first, second = today("app"), today("app") + "_2"
-    assert [line.split()[0] for line in flat(two.folder.inside("list_backups").out)[1:]] == [first, second]
-    shown = two.folder.inside("show_backup", f"{first}.dmp.zst")
+    assert [line.split()[0] for line in flat(two.folder.invoke("list_backups").out)[1:]] == [first, second]
+    shown = two.folder.invoke("show_backup", f"{first}.dmp.zst")
     assert f"Name {first}" in flat(shown.out)
     assert "Contents 2 collections, 201 documents," in " ".join(shown.out.split())
-    verified = two.folder.inside("verify_backup", first, second)
+    verified = two.folder.invoke("verify_backup", first, second)
     assert verified.code == 0
     assert [line.split(":")[0] for line in verified.out.splitlines()] == [f"good {first}", f"good {second}"]
-    assert two.folder.inside("verify_backup", "--all").out.endswith("2 backups, all of them good.\n")
+    assert two.folder.invoke("verify_backup", "--all").out.endswith("2 backups, all of them good.\n")
 
     archive = kept / f"{first}.dmp.zst"
     data = bytearray(archive.read_bytes())
     data[len(data) // 2] ^= 1
     archive.write_bytes(data)
-    verified = two.folder.inside("verify_backup", "--all")
+    verified = two.folder.invoke("verify_backup", "--all")
     assert_error(verified, 1, f"1 of 2 backups cannot be restored: {first}", f"is {second!r}")
     assert f"BROKEN {first}: Backup '{first}' is broken: " in verified.out
-    rows = two.folder.inside("verify_backup", "--all", "--json").json
+    rows = two.folder.invoke("verify_backup", "--all", "--json").json
     assert [(row["name"], row["good"]) for row in rows] == [(first, False), (second, True)]
 
-    asked = two.folder.inside("delete_backup", first, second)
+    asked = two.folder.invoke("delete_backup", first, second)
     assert asked.code == 2
     assert "Delete 2 backups from backups: are you SURE" in asked.err
-    wrong = two.folder.inside("delete_backup", first, "app", "--yes")
+    wrong = two.folder.invoke("delete_backup", first, "app", "--yes")
     assert_error(wrong, 2, "There is no backup 'app'", "list_backups")
     assert archive.exists()
-    gone = two.folder.inside("delete_backup", first, "--yes")
+    gone = two.folder.invoke("delete_backup", first, "--yes")
     assert (gone.code, gone.out) == (0, f"Deleted {first}.dmp.zst.\n")
     assert {path.name for path in kept.iterdir()} == {
         ".gitignore",
@@ -234,7 +234,7 @@ def test_list_show_verify_and_delete(two: TwoEnvironments, kept: Path) -> None:
 
 
 def test_a_person_is_asked_before_a_backup_goes(two: TwoEnvironments, kept: Path) -> None:
-    assert two.folder.inside("backup", "production", "--name", "app").code == 0
+    assert two.folder.invoke("backup", "production", "--name", "app").code == 0
     for answer, code in (("n", 1), ("y", 0)):
         terminal = two.folder.terminal("delete_backup", today("app"))
         terminal.expect("are you SURE")
@@ -244,29 +244,29 @@ def test_a_person_is_asked_before_a_backup_goes(two: TwoEnvironments, kept: Path
 
 
 def test_what_is_not_whole_is_told(two: TwoEnvironments, kept: Path) -> None:
-    assert two.folder.inside("backup", "production", "--name", "app").code == 0
+    assert two.folder.invoke("backup", "production", "--name", "app").code == 0
     (kept / f"{today('app')}.dmp.zst").rename(kept / "lost.dmp.zst")
     (kept / "cut.dmp.gz.part").write_bytes(b"half")
     (kept / "old.dmp.zip").write_bytes(b"zip")
     (kept / "notes.txt").write_text("mine")
-    rows = {row["name"]: row for row in two.folder.inside("list_backups", "--json").json}
+    rows = {row["name"]: row for row in two.folder.invoke("list_backups", "--json").json}
     assert {name: row["state"] for name, row in rows.items()} == {
         today("app"): "broken",
         "cut": "unfinished",
         "lost": "incomplete",
         "old": "legacy",
     }
-    listed = two.folder.inside("list_backups")
+    listed = two.folder.invoke("list_backups")
     assert f"Note: {today('app')} is broken: its archive is missing." in listed.err
     assert "Note: lost is incomplete: it has no manifest" in listed.err
     assert "monarch delete_backup cut" in listed.err
     for name, state in (("lost", "incomplete"), ("cut", "unfinished"), (today("app"), "broken")):
-        ran = two.folder.inside("verify_backup", name)
+        ran = two.folder.invoke("verify_backup", name)
         assert ran.code == 1
         assert f"Backup '{name}' is {state}" in ran.out
-        ran = two.folder.inside("restore", f"{name}:dev", "--yes")
+        ran = two.folder.invoke("restore", f"{name}:dev", "--yes")
         assert_error(ran, 1, f"Backup '{name}' is {state}", "Its environment is unknown")
-        assert two.folder.inside("delete_backup", name, "--yes").code == 0
+        assert two.folder.invoke("delete_backup", name, "--yes").code == 0
     assert {path.name for path in kept.iterdir()} == {".gitignore", "notes.txt", "old.dmp.zip"}
 
 
@@ -274,9 +274,9 @@ def test_two_endings_of_one_name(two: TwoEnvironments, kept: Path) -> None:
     kept.mkdir()
     for ending in ("zip", "gz"):
         (kept / f"app.dmp.{ending}").write_bytes(b"")
-    ran = two.folder.inside("show_backup", "app")
+    ran = two.folder.invoke("show_backup", "app")
     assert_error(ran, 2, "'app' may be 'app.dmp.gz' and 'app.dmp.zip'", "with its ending")
-    assert two.folder.inside("delete_backup", "app.dmp.gz", "--yes").code == 0
+    assert two.folder.invoke("delete_backup", "app.dmp.gz", "--yes").code == 0
     assert [path.name for path in kept.iterdir()] == ["app.dmp.zip"]
 
 
@@ -310,4 +310,4 @@ def test_by_the_tools(two: TwoEnvironments, kept: Path, tools: Path, server: Ser
     said = two.folder.monarch("backup", "production", "--json", variables=with_tools).json
     assert said["engine"] == "tools"
     assert [version.split()[0] for version in said["versions"]] == ["mongodump", "mongorestore"]
-    assert two.folder.inside("verify_backup", said["name"]).code == 0
+    assert two.folder.invoke("verify_backup", said["name"]).code == 0

@@ -64,7 +64,7 @@ def test_the_story(two: TwoEnvironments, s3: S3Server, kept: str) -> None:
     assert f"Name         {name}" in two.folder.monarch("show_backup", name).out
     assert two.folder.monarch("verify_backup", "--all").code == 0
     restored = two.folder.monarch("restore", "production:dev", "--yes")
-    assert restored.code == 0, restored.said
+    assert restored.code == 0, restored.output
     two.assert_copied()
     assert two.folder.monarch("backup", "production", "--codec", "gz").code == 0
     assert len(objects(s3, kept)) == 4
@@ -88,7 +88,7 @@ def test_what_is_foreign_is_left_alone_and_what_is_old_restores(
     (listed,) = two.folder.monarch("list_backups", "--json").json
     assert (listed["name"], listed["state"]) == ("old", "legacy")
     restored = two.folder.monarch("restore", "old:dev", "--yes")
-    assert restored.code == 0, restored.said
+    assert restored.code == 0, restored.output
     assert two.target.users.count_documents({}) == 1
     assert two.folder.monarch("delete_backup", "old", "--yes").code == 0
     assert len(objects(s3, kept)) == 4
@@ -148,7 +148,7 @@ def test_bytes_that_change_on_the_way_are_found(
     proxy.add("flip answer", r"^GET [^?]*\.zst$", at=1000)
     ran = two.folder.monarch("restore", f"{said['name']}:dev", "--yes", "--engine", "native")
     assert_error(ran, 1, f"Backup '{said['name']}' is broken: .* 'dev' is as it was", "no other good backup")
-    two.assert_old()
+    two.assert_unchanged()
     assert two.folder.monarch("restore", f"{said['name']}:dev", "--yes", "--engine", "native").code == 0
     two.assert_copied()
 
@@ -162,9 +162,9 @@ def test_a_connection_that_breaks_goes_on(
     proxy.add("status", r"^POST ", code=(503, "SlowDown"))
     proxy.add("cut answer", r"^GET [^?]*\.zst$", at=10_000, times=2)
     taken = two.folder.monarch("backup", "production", "--engine", "native")
-    assert taken.code == 0, taken.said
+    assert taken.code == 0, taken.output
     restored = two.folder.monarch("restore", "production:dev", "--yes", "--engine", "native")
-    assert restored.code == 0, restored.said
+    assert restored.code == 0, restored.output
     two.assert_copied()
     assert all(fault.times == 0 for fault in proxy.faults)
 
@@ -200,8 +200,10 @@ def test_refusals(
     alone = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "none", "HOME": str(two.folder.path)}
     ran = two.folder.monarch("backup", "production", "--engine", "native", variables=alone)
     assert_error(ran, 5, said, hint)
-    assert "hush" not in ran.said
-    assert two.folder.monarch("backup", "production", "--traceback", variables=alone).said.count("hush") == 0
+    assert "hush" not in ran.output
+    assert (
+        two.folder.monarch("backup", "production", "--traceback", variables=alone).output.count("hush") == 0
+    )
 
 
 def test_credentials_are_found_where_aws_has_them(two: TwoEnvironments, s3: S3Server, kept: str) -> None:
@@ -209,7 +211,7 @@ def test_credentials_are_found_where_aws_has_them(two: TwoEnvironments, s3: S3Se
     ran = two.folder.monarch(
         "backup", "production", variables={"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
     )
-    assert ran.code == 0, ran.said
+    assert ran.code == 0, ran.output
     profile = two.folder.write(
         "aws/credentials", f"[work]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n"
     )
@@ -217,7 +219,7 @@ def test_credentials_are_found_where_aws_has_them(two: TwoEnvironments, s3: S3Se
     ran = two.folder.monarch(
         "verify_backup", "--all", variables={"AWS_SHARED_CREDENTIALS_FILE": str(profile)}
     )
-    assert ran.code == 0, ran.said
+    assert ran.code == 0, ran.output
 
 
 def test_a_role_is_taken(two: TwoEnvironments, s3: S3Server, kept: str) -> None:
@@ -227,7 +229,7 @@ def test_a_role_is_taken(two: TwoEnvironments, s3: S3Server, kept: str) -> None:
     keep_in(two.folder, {**s3.settings(kept, prefix="app"), **mine, "role_arn": role})
     with run_sts() as (url, asked):
         ran = two.folder.monarch("backup", "production", variables={"AWS_ENDPOINT_URL_STS": url})
-    assert ran.code == 0, ran.said
+    assert ran.code == 0, ran.output
     (request,) = asked
     assert request["RoleArn"] == [role]
     assert request["RoleSessionName"] == ["monarch"]
@@ -241,8 +243,8 @@ def test_nobody_sees_a_secret(two: TwoEnvironments, s3: S3Server, kept: str) -> 
     said = ""
     for command in (["backup", "production", "--json"], ["list_backups"], ["verify_backup", "--all"]):
         ran = two.folder.monarch(*command, "--traceback")
-        assert ran.code == 0, ran.said
-        said += ran.said
+        assert ran.code == 0, ran.output
+        said += ran.output
     assert "GET /" in said  # what is logged is seen
     assert SECRET not in said
     client = s3.client()
@@ -281,29 +283,29 @@ def test_whatever_the_network_does(
     two: TwoEnvironments, s3: S3Server, kept: str, proxy: FaultyProxy, fault: str, times: int
 ) -> None:
     """A backup and a restore go well or fail cleanly, and nothing is called good that is not."""
-    good = two.folder.inside("backup", "production", "--engine", "native", "--json").json["name"]
+    good = two.folder.invoke("backup", "production", "--engine", "native", "--json").json["name"]
     through = replace(s3, url=proxy.url).settings(kept, prefix="app")
     commands = (("backup", "production"), ("restore", f"{good}:dev", "--yes"))
     ended = []
     keep_in(two.folder, through)
     for request, command in product(REQUESTS, commands):
         proxy.add(**FAULTS[fault], which=request, times=times)
-        ran = two.folder.inside(*command, "--engine", "native")
+        ran = two.folder.invoke(*command, "--engine", "native")
         met = proxy.faults[0].times < times
         proxy.clear()
-        assert ran.code in (0, 1, 5), ran.said
+        assert ran.code in (0, 1, 5), ran.output
         assert ran.code == 0 or re.fullmatch("Error: .+\nHint: .+\n", ran.err), ran.err
         if command[0] == "restore" and ran.code == 0:
             two.assert_copied()
-            two.make_old()
-        two.assert_old()
+            two.reset_target()
+        two.assert_unchanged()
         if met:
             ended.append(ran.code)
     assert len(ended) >= 7
     assert set(ended) <= {0, 1} if times == 1 else 5 in ended
-    for listed in two.folder.inside("list_backups", "--json").json:
+    for listed in two.folder.invoke("list_backups", "--json").json:
         assert listed["state"] in ("good", "begun"), listed
-        assert listed["state"] == "begun" or two.folder.inside("verify_backup", listed["name"]).code == 0
+        assert listed["state"] == "begun" or two.folder.invoke("verify_backup", listed["name"]).code == 0
 
 
 def test_a_thousand_keys_are_a_request(
@@ -339,7 +341,7 @@ def test_a_session_that_has_expired_breaks_no_backup(
     ran = two.folder.monarch("verify_backup", "--all")
     assert_error(ran, 5, "2 of 2 backups could not be read: .* The session has expired", "not mean that they")
     assert ran.out.count("unread ") == 2
-    assert "BROKEN" not in ran.said
+    assert "BROKEN" not in ran.output
     rows = two.folder.monarch("verify_backup", "--all", "--json").json
     assert [row["good"] for row in rows] == [None, None]
     assert_error(
@@ -352,7 +354,7 @@ def test_a_session_that_has_expired_breaks_no_backup(
     proxy.add("status", rf"^GET [^?]*{names[1]}\.dmp\.zst\.json$", times=1000, code=(403, "AccessDenied"))
     ran = two.folder.monarch("restore", "production:dev", "--yes")
     assert_error(ran, 1, f"'{names[1]}' may be the newest backup of 'production'", repr(names[0]))
-    two.assert_old()
+    two.assert_unchanged()
     assert two.folder.monarch("restore", f"{names[0]}:dev", "--yes").code == 0
 
 
@@ -381,7 +383,7 @@ def test_an_object_of_somebody_else_is_never_deleted(
         do=lambda: client.put_object(Bucket=kept, Key=name, Body=b"mine"),
     )
     ran = two.folder.monarch("backup", "production", "--engine", "native")
-    assert ran.code == 5, ran.said
+    assert ran.code == 5, ran.output
     assert objects(s3, kept) == {name}
     assert client.get_object(Bucket=kept, Key=name)["Body"].read() == b"mine"
 

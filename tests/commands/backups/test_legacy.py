@@ -45,12 +45,12 @@ def kept(two: TwoEnvironments) -> Path:
 
 def test_it_is_listed(two: TwoEnvironments, kept: Path) -> None:
     (kept / "notes.zip").write_bytes(b"mine")
-    ran = two.folder.inside("list_backups")
+    ran = two.folder.invoke("list_backups")
     assert (ran.code, ran.err) == (0, "")
     row = flat(ran.out)[-1]
     assert re.fullmatch(rf"{BACKUP} - 2014-05-29 00:38 \d\.\d kB - legacy", row), row
     size = (kept / NAME).stat().st_size
-    assert two.folder.inside("list_backups", "--json").json == [
+    assert two.folder.invoke("list_backups", "--json").json == [
         {
             "name": BACKUP,
             "archive": NAME,
@@ -66,21 +66,21 @@ def test_it_is_listed(two: TwoEnvironments, kept: Path) -> None:
 
 
 def test_it_is_shown(two: TwoEnvironments, kept: Path) -> None:
-    ran = two.folder.inside("show_backup", BACKUP)
+    ran = two.folder.invoke("show_backup", BACKUP)
     assert (ran.code, ran.err) == (0, "")
     name, state, archive, written = flat(ran.out)
     assert (name, state) == (f"Name {BACKUP}", "State legacy")
     assert re.fullmatch(rf"Archive {re.escape(NAME)}, \d\.\d kB", archive)
     assert written == "Written 2014-05-29 00:38 UTC"
-    shown = two.folder.inside("show_backup", NAME, "--json").json
+    shown = two.folder.invoke("show_backup", NAME, "--json").json
     assert (shown["state"], shown["collections"]) == ("legacy", None)
 
 
 def test_it_is_verified(two: TwoEnvironments, kept: Path) -> None:
-    ran = two.folder.inside("verify_backup", BACKUP)
+    ran = two.folder.invoke("verify_backup", BACKUP)
     assert (ran.code, ran.err) == (0, "")
     assert re.fullmatch(rf"good {BACKUP}: 2 collections, 201 documents, \d+\.\d kB, read in .*\n", ran.out)
-    assert two.folder.inside("verify_backup", "--all", "--json").json == [
+    assert two.folder.invoke("verify_backup", "--all", "--json").json == [
         {"name": BACKUP, "archive": NAME, "good": True, "why": None}
     ]
 
@@ -90,7 +90,7 @@ def test_it_is_restored(two: TwoEnvironments, kept: Path, tmp_path: Path, name: 
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     before = two.folder.files()
-    ran = two.folder.inside(
+    ran = two.folder.invoke(
         *("restore", f"{name}:dev", "--yes", "--engine", "native"), variables={"TMPDIR": str(temporary)}
     )
     assert (ran.code, ran.err) == (0, "")
@@ -102,14 +102,14 @@ def test_it_is_restored(two: TwoEnvironments, kept: Path, tmp_path: Path, name: 
 
 def test_before_it_is_restored_one_is_asked(two: TwoEnvironments, kept: Path) -> None:
     asked = f"by {BACKUP}, taken 2014-05-29 00:38 UTC: are you SURE"
-    ran = two.folder.inside("restore", f"{BACKUP}:dev")
+    ran = two.folder.invoke("restore", f"{BACKUP}:dev")
     assert ran.code == 2
     assert asked in ran.err
     terminal = two.folder.terminal("restore", f"{BACKUP}:dev", columns=300)
     terminal.expect_exact(asked)
     terminal.sendline("n")
     assert end(terminal)[0] == 1
-    two.assert_old()
+    two.assert_unchanged()
     terminal = two.folder.terminal("restore", f"{BACKUP}:dev", columns=300)
     terminal.expect_exact(asked)
     terminal.sendline("y")
@@ -119,17 +119,17 @@ def test_before_it_is_restored_one_is_asked(two: TwoEnvironments, kept: Path) ->
 
 def test_it_is_of_no_environment(two: TwoEnvironments, kept: Path) -> None:
     """Nothing says of which; so it is never the newest one of any."""
-    ran = two.folder.inside("restore", "production:dev", "--yes")
+    ran = two.folder.invoke("restore", "production:dev", "--yes")
     assert_error(ran, 2, "There is no good backup of 'production'", "monarch backup production")
-    two.assert_old()
+    two.assert_unchanged()
 
 
 def test_it_is_deleted(two: TwoEnvironments, kept: Path) -> None:
-    ran = two.folder.inside("delete_backup", BACKUP)
+    ran = two.folder.invoke("delete_backup", BACKUP)
     assert ran.code == 2
     assert re.fullmatch(rf" {re.escape(NAME)}: 2014-05-29 00:38 UTC, \d\.\d kB", " " + flat(ran.err)[0])
     assert (kept / NAME).exists()
-    ran = two.folder.inside("delete_backup", BACKUP, "--yes")
+    ran = two.folder.invoke("delete_backup", BACKUP, "--yes")
     assert (ran.code, ran.out) == (0, f"Deleted {NAME}.\n")
     assert list(kept.iterdir()) == []
 
@@ -139,22 +139,22 @@ def test_a_damaged_one_is_told_and_changes_nothing(two: TwoEnvironments, kept: P
     data[data.index(b"users.bson") + 500] ^= 1
     (kept / NAME).write_bytes(data)
     why = f"Backup '{BACKUP}' is broken: The file 'users.bson' in its zip is damaged"
-    ran = two.folder.inside("restore", f"{BACKUP}:dev", "--yes")
+    ran = two.folder.invoke("restore", f"{BACKUP}:dev", "--yes")
     assert_error(
         ran, 1, f"{why} .* 'dev' is as it was\\.$", "Its environment is unknown. Run `monarch list_backups`"
     )
-    two.assert_old()
-    ran = two.folder.inside("verify_backup", BACKUP)
+    two.assert_unchanged()
+    ran = two.folder.invoke("verify_backup", BACKUP)
     said = f"1 of 1 backup cannot be restored: {BACKUP}\\.$"
     assert_error(ran, 1, said, "None of these is good")
     assert ran.out.startswith(f"BROKEN {BACKUP}: {why}")
     assert len(ran.out.splitlines()) == 1
-    assert two.folder.inside("backup", "production", "--name", "app").code == 0
-    ran = two.folder.inside("restore", f"{BACKUP}:dev", "--yes")
+    assert two.folder.invoke("backup", "production", "--name", "app").code == 0
+    ran = two.folder.invoke("restore", f"{BACKUP}:dev", "--yes")
     assert_error(ran, 1, why, "Its environment is unknown")
     assert today("app") not in ran.err
-    two.assert_old()
-    assert two.folder.inside("delete_backup", BACKUP, "--yes").code == 0
+    two.assert_unchanged()
+    assert two.folder.invoke("delete_backup", BACKUP, "--yes").code == 0
 
 
 def test_what_could_do_harm_is_refused(two: TwoEnvironments, kept: Path) -> None:
@@ -163,15 +163,15 @@ def test_what_could_do_harm_is_refused(two: TwoEnvironments, kept: Path) -> None
         (kept / NAME).write_bytes(packed({**legacy(two), name: b""}))
         said = f"monarch refuses it: {re.escape(repr(name))} in its zip has a name that leads out of the zip"
         assert_error(
-            two.folder.inside("restore", f"{BACKUP}:dev", "--yes"), 1, said, "Its environment is unknown"
+            two.folder.invoke("restore", f"{BACKUP}:dev", "--yes"), 1, said, "Its environment is unknown"
         )
-        two.assert_old()
+        two.assert_unchanged()
         assert not outside.exists()
 
 
 def test_what_the_server_refuses_changes_nothing(two: TwoEnvironments, kept: Path) -> None:
     twice = b"".join(map(bson.encode, [*two.source.users.find(), {"_id": "another", "name": "user 7"}]))
     (kept / NAME).write_bytes(packed({**legacy(two), "users.bson": twice}))
-    ran = two.folder.inside("restore", f"{BACKUP}:dev", "--yes", "--engine", "native")
+    ran = two.folder.invoke("restore", f"{BACKUP}:dev", "--yes", "--engine", "native")
     assert_error(ran, 5, "refused a document of 'users': E11000 duplicate key", "")
-    two.assert_old()
+    two.assert_unchanged()

@@ -33,8 +33,8 @@ def test_every_command_for_backups_works_on_a_new_store(shelved: TwoEnvironments
     two = shelved
 
     def run(*arguments: str) -> str:
-        ran = two.folder.inside(*arguments)
-        assert ran.code == 0, ran.said
+        ran = two.folder.invoke(*arguments)
+        assert ran.code == 0, ran.output
         return ran.out
 
     assert f"the shelf {two.source.name}" in run("backup", "production")
@@ -46,10 +46,10 @@ def test_every_command_for_backups_works_on_a_new_store(shelved: TwoEnvironments
     assert row["name"] in run("list_backups")
     assert row["name"] in run("verify_backup", row["name"])
     assert row["name"] in run("verify_backup", "--all")
-    two.make_old()
+    two.reset_target()
     run("restore", f"{row['name']}:dev", "--yes")
     two.assert_copied()
-    two.make_old()
+    two.reset_target()
     run("restore", "production:dev", "--yes")
     two.assert_copied()
     two.folder.migration("more", stamp="201501010000")
@@ -63,20 +63,20 @@ def test_every_command_for_backups_works_on_a_new_store(shelved: TwoEnvironments
 @pytest.mark.server
 def test_damage_in_a_new_store_is_found_and_changes_nothing(shelved: TwoEnvironments) -> None:
     two, files = shelved, SHELVES.setdefault(shelved.source.name, {})
-    assert two.folder.inside("backup", "production", "--name", "app").code == 0
-    (row,) = two.folder.inside("list_backups", "--json").json
+    assert two.folder.invoke("backup", "production", "--name", "app").code == 0
+    (row,) = two.folder.invoke("list_backups", "--json").json
     data, finished = files[row["archive"]]
     middle = len(data) // 2
     files[row["archive"]] = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :], finished
-    assert two.folder.inside("verify_backup", row["name"]).code == 1
-    ran = two.folder.inside("restore", f"{row['name']}:dev", "--yes")
+    assert two.folder.invoke("verify_backup", row["name"]).code == 1
+    ran = two.folder.invoke("restore", f"{row['name']}:dev", "--yes")
     assert_error(ran, 1, f"Backup '{row['name']}' is broken", "no other good backup of production")
-    two.assert_old()
+    two.assert_unchanged()
     del files[f"{row['archive']}.json"]
-    assert two.folder.inside("list_backups", "--json").json[0]["state"] == "incomplete"
-    ran = two.folder.inside("restore", f"{row['name']}:dev", "--yes")
+    assert two.folder.invoke("list_backups", "--json").json[0]["state"] == "incomplete"
+    ran = two.folder.invoke("restore", f"{row['name']}:dev", "--yes")
     assert_error(ran, 1, f"Backup '{row['name']}' is incomplete", "Its environment is unknown")
-    two.assert_old()
+    two.assert_unchanged()
 
 
 @pytest.mark.server
@@ -97,14 +97,14 @@ def test_an_error_of_a_new_store_is_shown_in_its_words(
         ("delete_backup", "app", "--yes"),
         ("migrate", "production", "--backup", "--yes"),
     ):
-        ran = two.folder.inside(*command)
-        assert ran.code == 5, (command, ran.said)
+        ran = two.folder.invoke(*command)
+        assert ran.code == 5, (command, ran.output)
         expected = f"Error: The shelf {two.source.name} is locked.\nHint: Ask for its key.\n"
         assert ran.err.endswith(expected), (command, ran.err)
-    two.assert_old()
+    two.assert_unchanged()
     assert SHELVES[two.source.name] == {}
     rows = {
-        row["key"]: row["state"] for row in two.folder.inside("list_migrations", "production", "--json").json
+        row["key"]: row["state"] for row in two.folder.invoke("list_migrations", "production", "--json").json
     }
     assert rows["_201501010000_more_migration"] == "New"
 

@@ -22,13 +22,13 @@ pytestmark = pytest.mark.server
 def kept(two: TwoEnvironments) -> Path:
     """The folder with one backup of the full database, called after today and ``app``."""
     folder = two.folder.keep_backups()
-    ran = two.folder.inside("backup", "production", "--name", "app", "--engine", "native")
-    assert ran.code == 0, ran.said
+    ran = two.folder.invoke("backup", "production", "--name", "app", "--engine", "native")
+    assert ran.code == 0, ran.output
     return folder
 
 
 def test_a_restore_says_what_it_did(two: TwoEnvironments, kept: Path) -> None:
-    ran = two.folder.inside("restore", f"{today('app')}:dev", "--yes", "--engine", "native")
+    ran = two.folder.invoke("restore", f"{today('app')}:dev", "--yes", "--engine", "native")
     assert (ran.code, ran.err) == (0, "")
     two.assert_copied()
     assert flat(ran.out)[-1].startswith(f"Restored {today('app')} to dev: 2 collections, 201 documents, ")
@@ -40,7 +40,7 @@ def test_a_restore_says_what_it_did(two: TwoEnvironments, kept: Path) -> None:
 
 
 def test_json(two: TwoEnvironments, kept: Path) -> None:
-    ran = two.folder.inside("restore", f"{today('app')}.dmp.zst:dev", "--yes", "--json")
+    ran = two.folder.invoke("restore", f"{today('app')}.dmp.zst:dev", "--yes", "--json")
     said = ran.json
     assert (said["backup"], said["archive"], said["to"]) == (today("app"), f"{today('app')}.dmp.zst", "dev")
     assert {row["name"]: row["documents"] for row in said["collections"]}["users"] == DOCUMENTS
@@ -48,43 +48,43 @@ def test_json(two: TwoEnvironments, kept: Path) -> None:
 
 
 def test_in_place(two: TwoEnvironments, kept: Path) -> None:
-    asked = two.folder.inside("restore", f"{today('app')}:dev", "--in-place")
+    asked = two.folder.invoke("restore", f"{today('app')}:dev", "--in-place")
     assert asked.code == 2
     assert "dropping all of it first, with no way back: are you SURE" in asked.err
-    two.assert_old()
-    assert two.folder.inside("restore", f"{today('app')}:dev", "--in-place", "--yes").code == 0
+    two.assert_unchanged()
+    assert two.folder.invoke("restore", f"{today('app')}:dev", "--in-place", "--yes").code == 0
     two.assert_copied()
 
 
 def test_the_newest_good_one_of_an_environment(two: TwoEnvironments, kept: Path) -> None:
     two.source.users.insert_one({"_id": "later", "name": "later"})
-    assert two.folder.inside("backup", "production", "--name", "app").code == 0
-    assert two.folder.inside("backup", "dev", "--name", "app").code == 0
+    assert two.folder.invoke("backup", "production", "--name", "app").code == 0
+    assert two.folder.invoke("backup", "dev", "--name", "app").code == 0
     newest = today("app") + "_2"
-    ran = two.folder.inside("restore", "production:dev", "--yes")
+    ran = two.folder.invoke("restore", "production:dev", "--yes")
     assert (ran.code, ran.err) == (0, f"The newest good backup of production is {newest}.\n")
     two.assert_copied()
     # One that is known to be broken is not taken.
     (kept / f"{newest}.dmp.zst").write_bytes(b"")
-    ran = two.folder.inside("restore", "production:dev", "--yes")
+    ran = two.folder.invoke("restore", "production:dev", "--yes")
     assert ran.err == f"The newest good backup of production is {today('app')}.\n"
     assert two.target.users.count_documents({}) == DOCUMENTS
     # A backup of that name comes first.
     for end_of_name in (".dmp.zst", ".dmp.zst.json"):
         shutil.copy(kept / (today("app") + end_of_name), kept / f"production{end_of_name}")
-    ran = two.folder.inside("restore", "production:dev", "--yes")
+    ran = two.folder.invoke("restore", "production:dev", "--yes")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.splitlines()[-1].startswith("Restored production to dev")
 
 
 def test_an_environment_without_a_backup(two: TwoEnvironments, kept: Path) -> None:
-    ran = two.folder.inside("restore", "dev:production", "--yes")
+    ran = two.folder.invoke("restore", "dev:production", "--yes")
     assert_error(ran, 2, "There is no good backup of 'dev'", "Run `monarch backup dev`")
 
 
 def test_a_name_with_colons(two: TwoEnvironments, kept: Path) -> None:
-    said = two.folder.inside("backup", "production", "--name", "before: v2", "--json").json
-    assert two.folder.inside("restore", f"{said['name']}:dev", "--yes").code == 0
+    said = two.folder.invoke("backup", "production", "--name", "before: v2", "--json").json
+    assert two.folder.invoke("restore", f"{said['name']}:dev", "--yes").code == 0
     two.assert_copied()
 
 
@@ -99,16 +99,16 @@ def test_a_name_with_colons(two: TwoEnvironments, kept: Path) -> None:
     ],
 )
 def test_pairs_that_are_none(two: TwoEnvironments, kept: Path, pair: str, said: str, hint: str) -> None:
-    assert_error(two.folder.inside("restore", pair, "--yes"), 2, said, hint)
-    two.assert_old()
+    assert_error(two.folder.invoke("restore", pair, "--yes"), 2, said, hint)
+    two.assert_unchanged()
 
 
 def test_a_person_is_asked_and_a_hazardous_target_wants_a_sum(two: TwoEnvironments, kept: Path) -> None:
     name = today("app")
-    without = two.folder.inside("restore", f"{name}:dev")
+    without = two.folder.invoke("restore", f"{name}:dev")
     assert without.code == 2
     assert f"by {name} of production, taken " in without.err
-    two.assert_old()
+    two.assert_unchanged()
     terminal = two.folder.terminal("restore", f"{name}:production")
     solve(terminal, offset=1)
     code, said = end(terminal)
@@ -125,27 +125,27 @@ def test_a_person_is_asked_and_a_hazardous_target_wants_a_sum(two: TwoEnvironmen
 
 
 def test_a_broken_backup_is_named_and_so_is_a_good_one(two: TwoEnvironments, kept: Path) -> None:
-    assert two.folder.inside("backup", "production", "--name", "app").code == 0
+    assert two.folder.invoke("backup", "production", "--name", "app").code == 0
     broken, good = today("app") + "_2", today("app")
     archive = kept / f"{broken}.dmp.zst"
     data = bytearray(archive.read_bytes())
     data[-20] ^= 0xFF
     archive.write_bytes(data)
     for more in ([], ["--in-place"]):
-        ran = two.folder.inside("restore", f"{broken}:dev", "--yes", *more)
+        ran = two.folder.invoke("restore", f"{broken}:dev", "--yes", *more)
         assert_error(
             ran, 1, f"Backup '{broken}' is broken: .* 'dev' is as it was", f"other good backup is '{good}'"
         )
-        two.assert_old()
+        two.assert_unchanged()
 
 
 def test_a_target_that_is_held(two: TwoEnvironments, kept: Path) -> None:
     from monarch import Project
 
     with Project(two.folder.path).open("dev") as database, database.lease("something long"):
-        ran = two.folder.inside("restore", f"{today('app')}:dev", "--yes")
+        ran = two.folder.invoke("restore", f"{today('app')}:dev", "--yes")
         assert_error(ran, 4, "'dev' is held by .*something long", "Wait")
-    two.assert_old()
+    two.assert_unchanged()
 
 
 def test_a_target_whose_user_may_only_read(two: TwoEnvironments, kept: Path) -> None:
@@ -154,10 +154,10 @@ def test_a_target_whose_user_may_only_read(two: TwoEnvironments, kept: Path) -> 
     host = {"host": two.server.host, "username": "looker2", "password": "looker-hush", "authSource": "admin"}
     two.folder.settings(production=entry(two.server, "any"), dev={**host, "db_name": two.target.name})
     two.folder.keep_backups()
-    ran = two.folder.inside("restore", f"{today('app')}:dev", "--yes")
+    ran = two.folder.invoke("restore", f"{today('app')}:dev", "--yes")
     assert ran.code == 5
     assert "not authorized" in ran.err or "may not" in ran.err
-    two.assert_old()
+    two.assert_unchanged()
     with two.server.client() as client:
         client.admin.command("dropUser", "looker2")
 
@@ -168,7 +168,7 @@ def test_anybody_restores_one_without_monarch(
 ) -> None:
     """By the lines of docs/recovery.rst, but for where the server is."""
     two.target.old.drop()
-    said = two.folder.inside("backup", "production", "--codec", codec, "--engine", "native", "--json").json
+    said = two.folder.invoke("backup", "production", "--codec", codec, "--engine", "native", "--json").json
     archive = kept / said["archive"]
     where = [f"--uri={two.server.uri}", f"--nsFrom={two.source.name}.*", f"--nsTo={two.target.name}.*"]
     restore = [str(tools / "mongorestore"), *where, "--archive", "--drop", "--stopOnError"]
@@ -198,6 +198,6 @@ def unpack(archive: Path) -> list[str]:
 
 def test_by_the_tools(two: TwoEnvironments, kept: Path, tools: Path) -> None:
     with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
-    said = two.folder.inside("restore", f"{today('app')}:dev", "--yes", "--json", variables=with_tools).json
+    said = two.folder.invoke("restore", f"{today('app')}:dev", "--yes", "--json", variables=with_tools).json
     assert said["engine"] == "tools"
     two.assert_copied()

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.server
 def kept(two: TwoEnvironments) -> Path:
     """The folder with one backup, called after today and ``app``."""
     folder = two.folder.keep_backups()
-    assert two.folder.inside("backup", "production", "--name", "app").code == 0
+    assert two.folder.invoke("backup", "production", "--name", "app").code == 0
     return folder
 
 
@@ -31,16 +31,16 @@ def test_the_newest_is_of_the_database_that_the_settings_name(two: TwoEnvironmen
     """A folder may be shared by projects that call their environments alike."""
     two.folder.settings(production=entry(two.server, two.target.name))
     two.folder.keep_backups()
-    assert two.folder.inside("backup", "production", "--name", "other").code == 0
+    assert two.folder.invoke("backup", "production", "--name", "other").code == 0
     both = {"production": entry(two.server, two.source.name), "dev": entry(two.server, two.target.name)}
     two.folder.settings(**both)
     two.folder.keep_backups()
-    ran = two.folder.inside("restore", "production:dev", "--yes")
+    ran = two.folder.invoke("restore", "production:dev", "--yes")
     assert (ran.code, ran.err) == (0, f"The newest good backup of production is {today('app')}.\n")
     two.assert_copied()
     two.folder.settings(**{**both, "production": entry(two.server, "another")})
     two.folder.keep_backups()
-    ran = two.folder.inside("restore", "production:dev", "--yes")
+    ran = two.folder.invoke("restore", "production:dev", "--yes")
     assert_error(
         ran, 2, r"There is no good backup of 'production' \(another\)", "`monarch backup production`"
     )
@@ -50,7 +50,7 @@ def test_the_newest_is_of_the_database_that_the_settings_name(two: TwoEnvironmen
 def test_one_that_cannot_be_judged_may_be_the_newest(
     two: TwoEnvironments, kept: Path, plain_rights: list[str], how: str
 ) -> None:
-    assert two.folder.inside("backup", "production", "--name", "app").code == 0
+    assert two.folder.invoke("backup", "production", "--name", "app").code == 0
     newest = today("app") + "_2"
     manifest = kept / f"{newest}.dmp.zst.json"
     if how == "a newer monarch":
@@ -64,15 +64,15 @@ def test_one_that_cannot_be_judged_may_be_the_newest(
     ran = two.folder.monarch("restore", "production:dev", "--yes", prefix=plain_rights)
     hint = f"use the name of the newest good backup of production: '{today('app')}'"
     assert_error(ran, 1, f"'{newest}' may be the newest backup of 'production'", hint)
-    two.assert_old()
-    assert two.folder.inside("restore", f"{today('app')}:dev", "--yes", prefix=plain_rights).code == 0
+    two.assert_unchanged()
+    assert two.folder.invoke("restore", f"{today('app')}:dev", "--yes", prefix=plain_rights).code == 0
 
 
 def test_without_a_good_one_no_name_is_suggested(two: TwoEnvironments, kept: Path) -> None:
     manifest = kept / f"{today('app')}.dmp.zst.json"
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "monarch_backup": 3}))
-    assert two.folder.inside("backup", "dev", "--name", "other").code == 0
-    ran = two.folder.inside("restore", "production:dev", "--yes")
+    assert two.folder.invoke("backup", "dev", "--name", "other").code == 0
+    ran = two.folder.invoke("restore", "production:dev", "--yes")
     assert_error(ran, 1, f"'{today('app')}' may be the newest backup of 'production'", "Fix that.")
     assert ran.err.endswith("Fix that.\n")
 
@@ -83,20 +83,20 @@ def test_the_backup_suggested_is_one_of_the_same_environment(two: TwoEnvironment
     data[len(data) // 2] ^= 1
     archive.write_bytes(data)
     broken = f"Backup '{today('app')}' is broken"
-    assert two.folder.inside("backup", "dev", "--name", "other").code == 0
-    ran = two.folder.inside("restore", f"{today('app')}:dev", "--yes")
+    assert two.folder.invoke("backup", "dev", "--name", "other").code == 0
+    ran = two.folder.invoke("restore", f"{today('app')}:dev", "--yes")
     assert_error(ran, 1, broken, "There is no other good backup of production")
-    assert two.folder.inside("backup", "production", "--name", "good").code == 0
-    assert two.folder.inside("backup", "dev", "--name", "other").code == 0
-    ran = two.folder.inside("restore", f"{today('app')}:dev", "--yes")
+    assert two.folder.invoke("backup", "production", "--name", "good").code == 0
+    assert two.folder.invoke("backup", "dev", "--name", "other").code == 0
+    ran = two.folder.invoke("restore", f"{today('app')}:dev", "--yes")
     assert_error(ran, 1, broken, f"The newest other good backup is '{today('good')}' of production, taken ")
     # Without its manifest nobody knows whose it is.
     Path(f"{archive}.json").unlink()
-    ran = two.folder.inside("restore", f"{today('app')}:dev", "--yes")
+    ran = two.folder.invoke("restore", f"{today('app')}:dev", "--yes")
     assert_error(ran, 1, f"Backup '{today('app')}' is incomplete", "Its environment is unknown")
     assert today("good") not in ran.err
     assert today("other") not in ran.err
-    two.assert_old()
+    two.assert_unchanged()
 
 
 def test_what_is_deleted_is_what_was_confirmed(two: TwoEnvironments, kept: Path) -> None:
@@ -105,12 +105,12 @@ def test_what_is_deleted_is_what_was_confirmed(two: TwoEnvironments, kept: Path)
     terminal = two.folder.terminal("delete_backup", f"{today('app')}_2")
     terminal.expect("are you SURE")
     part.unlink()
-    assert two.folder.inside("backup", "production", "--name", "app").code == 0
+    assert two.folder.invoke("backup", "production", "--name", "app").code == 0
     terminal.sendline("y")
     code, said = end(terminal)
     assert code == 1
     assert "is another backup by now: good" in " ".join(said.split())
-    assert two.folder.inside("verify_backup", f"{today('app')}_2").code == 0
+    assert two.folder.invoke("verify_backup", f"{today('app')}_2").code == 0
 
 
 def test_what_is_restored_is_what_was_found(two: TwoEnvironments, kept: Path) -> None:
@@ -119,47 +119,47 @@ def test_what_is_restored_is_what_was_found(two: TwoEnvironments, kept: Path) ->
     found = project.find_backup(today("app"))
     for file in kept.glob("app*"):
         file.unlink()
-    assert two.folder.inside("backup", "dev", "--name", "app").code == 0
+    assert two.folder.invoke("backup", "dev", "--name", "app").code == 0
     with pytest.raises(
         Exception, match=r"Another backup has replaced it in the meantime\. 'dev' is as it was"
     ):
         project.restore(found, "dev")
-    two.assert_old()
+    two.assert_unchanged()
 
 
 def test_a_renamed_backup_is_called_what_it_is_called_now(two: TwoEnvironments, kept: Path) -> None:
     for path in sorted(kept.glob("app*")):
         path.rename(kept / path.name.replace(today("app"), "kept for good"))
-    shown = two.folder.inside("show_backup", "kept for good", "--json").json
+    shown = two.folder.invoke("show_backup", "kept for good", "--json").json
     assert (shown["name"], shown["archive"]) == ("kept for good", "kept for good.dmp.zst")
-    assert two.folder.inside("verify_backup", "--all").code == 0
+    assert two.folder.invoke("verify_backup", "--all").code == 0
 
 
 @pytest.mark.parametrize("name", ["$(id)", "`id`", "a;b", "it's", "a b"])
 def test_names_can_be_pasted_into_a_shell(two: TwoEnvironments, kept: Path, name: str) -> None:
-    ran = two.folder.inside("backup", "production", "--name", name)
+    ran = two.folder.invoke("backup", "production", "--name", name)
     assert ran.code == 0
     quoted = today(name).replace("'", "'\"'\"'")
     assert f"monarch restore '{quoted}':ENVIRONMENT" in ran.out
     (kept / f"{today(name)}.dmp.zst").unlink()
-    assert f"monarch delete_backup '{quoted}'" in two.folder.inside("list_backups").err
+    assert f"monarch delete_backup '{quoted}'" in two.folder.invoke("list_backups").err
 
 
 def test_a_file_from_far_away_times(two: TwoEnvironments, kept: Path) -> None:
     for seconds in (-(10**10), 10**11):
         os.utime(kept / f"{today('app')}.dmp.zst", (seconds, seconds))
-        assert two.folder.inside("list_backups", "--json").json[0]["state"] == "good"
+        assert two.folder.invoke("list_backups", "--json").json[0]["state"] == "good"
 
 
 def test_an_unknown_home_folder(two: TwoEnvironments) -> None:
     two.folder.keep_backups("~nosuchuser/b")
-    ran = two.folder.inside("list_backups")
+    ran = two.folder.invoke("list_backups")
     assert_error(ran, 2, "The home folder in 'backup_dir' (.~nosuchuser/b.) is not known", "whole path")
 
 
 def test_a_folder_without_a_name(two: TwoEnvironments) -> None:
     two.folder.keep_backups("")
-    ran = two.folder.inside("list_backups")
+    ran = two.folder.invoke("list_backups")
     assert_error(ran, 2, "has no 'backup_dir'", "Set 'backup_dir'")
 
 
@@ -168,9 +168,9 @@ def test_a_zip_has_no_manifest_whatever_lies_beside_it(two: TwoEnvironments, kep
     assert Manifest.from_bytes(manifest.read_bytes()).environment == "production"
     (kept / f"{today('app')}.dmp.zst").rename(kept / "old.dmp.zip")
     manifest.rename(kept / "old.dmp.zip.json")
-    (listed,) = two.folder.inside("list_backups", "--json").json
+    (listed,) = two.folder.invoke("list_backups", "--json").json
     assert listed["state"] == "legacy"
-    assert_error(two.folder.inside("restore", "old:dev", "--yes"), 1, "It is not a zip file", "")
+    assert_error(two.folder.invoke("restore", "old:dev", "--yes"), 1, "It is not a zip file", "")
 
 
 def test_a_document_that_is_there_twice(two: TwoEnvironments, kept: Path) -> None:
@@ -178,6 +178,6 @@ def test_a_document_that_is_there_twice(two: TwoEnvironments, kept: Path) -> Non
     with zipfile.ZipFile(kept / "twice.dmp.zip", "w") as archive:
         archive.writestr("users.bson", bson.encode({"_id": 1}) * 2)
         archive.writestr("users.metadata.json", '{"indexes":[{"v":2,"key":{"_id":1},"name":"_id_"}]}')
-    ran = two.folder.inside("restore", "twice:dev", "--yes", "--engine", "native")
+    ran = two.folder.invoke("restore", "twice:dev", "--yes", "--engine", "native")
     assert_error(ran, 5, "E11000", "Recovering by hand")
-    two.assert_old()
+    two.assert_unchanged()

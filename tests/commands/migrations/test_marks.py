@@ -31,32 +31,32 @@ def with_rollback(project: Folder, name: str, undo: str = "self.database.ran.del
 
 def test_check_says_by_its_code_how_it_is(project: Folder) -> None:
     def check() -> int:
-        return project.inside("check", "dev").code
+        return project.invoke("check", "dev").code
 
     assert check() == 0
     one, two = project.migration("one", INSERT), project.migration("two", INSERT)
-    ran = project.inside("check", "dev")
+    ran = project.invoke("check", "dev")
     assert (ran.code, ran.out) == (3, f"Pending on dev: {one}, {two} (monarch migrate dev)\n")
-    project.inside("migrate", "dev")
-    ran = project.inside("check", "dev")
+    project.invoke("migrate", "dev")
+    ran = project.invoke("check", "dev")
     assert (ran.code, ran.out) == (0, "dev is up to date: 2 migrations.\n")
     edit(project, one, "insert_one", "insert_many")
-    ran = project.inside("check", "dev", "--json")
+    ran = project.invoke("check", "dev", "--json")
     assert (ran.code, ran.json["edited"], ran.json["exit_code"]) == (7, [one], 7)
     edit(project, one, "insert_many", "insert_one")
     assert check() == 0
     three = project.migration("three", "raise ValueError")
-    project.inside("migrate", "dev")
-    ran = project.inside("check", "dev")
+    project.invoke("migrate", "dev")
+    ran = project.invoke("check", "dev")
     assert ran.code == 6
     assert f"Failed or interrupted on dev: {three}" in ran.out
     edit(project, three, "raise ValueError", "pass")
-    project.inside("migrate", "dev", "--retry")
+    project.invoke("migrate", "dev", "--retry")
     (project.path / "migrations" / f"{three}.py").unlink()
-    ran = project.inside("check", "dev")
+    ran = project.invoke("check", "dev")
     assert (ran.code, ran.out.count(three)) == (8, 1)
     (project.path / "migrations" / f"{one}.py").unlink()
-    ran = project.inside("check", "dev")
+    ran = project.invoke("check", "dev")
     assert ran.code == 7
     assert f"Have run, but their files are gone: {one}" in ran.out
     project.settings(dev={"host": "127.0.0.1:9", "db_name": "x", "serverSelectionTimeoutMS": 200})
@@ -78,7 +78,7 @@ def test_check_asks_the_server_twice_at_most(project: Folder) -> None:
 
     for number in range(150):
         project.migration(f"m{number}")
-    project.inside("mark", "dev", "--all", "--as", "completed")
+    project.invoke("mark", "dev", "--all", "--as", "completed")
     arguments = connection._arguments
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
@@ -90,39 +90,39 @@ def test_check_asks_the_server_twice_at_most(project: Folder) -> None:
 
 def test_an_edit_is_told_until_it_is_accepted(project: Folder) -> None:
     one, two = project.migration("one"), project.migration("two")
-    project.inside("migrate", "dev")
+    project.invoke("migrate", "dev")
     edit(project, one, "pass", "...")
     (project.path / "migrations" / f"{two}.py").unlink()
-    listed = project.inside("list_migrations", "dev").out
+    listed = project.invoke("list_migrations", "dev").out
     assert re.search(rf"{one} +Completed, edited", listed)
     assert re.search(rf"{two} +Completed, file missing", listed)
-    ran = project.inside("mark", "dev", "one", two, "--accept-edit")
-    assert ran.code == 0, ran.said
+    ran = project.invoke("mark", "dev", "one", two, "--accept-edit")
+    assert ran.code == 0, ran.output
     assert "2 migrations accepted as it is now. Nothing was run." in ran.out
-    listed = project.inside("list_migrations", "dev").out
+    listed = project.invoke("list_migrations", "dev").out
     assert "edited" not in listed
     assert "file missing" not in listed
-    assert project.inside("check", "dev").code == 0
-    last = project.inside("history", "dev", "--json").json[-1]
+    assert project.invoke("check", "dev").code == 0
+    last = project.invoke("history", "dev", "--json").json[-1]
     assert (last["key"], last["action"], last["user"] is not None) == (two, "accept", True)
     new = project.migration("new")
-    ran = project.inside("mark", "dev", "new", "--accept-edit")
+    ran = project.invoke("mark", "dev", "new", "--accept-edit")
     assert ran.code == 1
     assert f"{new} is New on 'dev': there is no edit to accept." in ran.err
 
 
 def test_a_database_that_was_there_before_begins_with_a_mark(project: Folder) -> None:
     keys = [project.migration(name, INSERT) for name in ("one", "two")]
-    ran = project.inside("mark", "dev", "--all", "--as", "completed")
+    ran = project.invoke("mark", "dev", "--all", "--as", "completed")
     assert ran.code == 0
     assert f"{keys[0]}: marked as Completed on dev, was New" in ran.out
-    assert project.inside("migrate", "dev").out.startswith("Nothing to do")
+    assert project.invoke("migrate", "dev").out.startswith("Nothing to do")
     assert ran_by(project) == []
     assert project.states() == dict.fromkeys(keys, "Completed")
-    assert project.inside("mark", "dev", "one", "--as", "new").code == 0
-    assert project.inside("migrate", "dev").code == 0
+    assert project.invoke("mark", "dev", "one", "--as", "new").code == 0
+    assert project.invoke("migrate", "dev").code == 0
     assert ran_by(project) == ["One"]
-    said = [(row["action"], row["outcome"]) for row in project.inside("history", "dev", "--json").json]
+    said = [(row["action"], row["outcome"]) for row in project.invoke("history", "dev", "--json").json]
     assert said == [("mark", "Completed"), ("mark", "Completed"), ("mark", "New"), ("run", "Completed")]
 
 
@@ -140,7 +140,7 @@ def test_a_database_that_was_there_before_begins_with_a_mark(project: Folder) ->
 )
 def test_a_mark_that_is_not_clear_is_refused(project: Folder, words: list[str]) -> None:
     project.migration("one")
-    ran = project.inside("mark", "dev", *words)
+    ran = project.invoke("mark", "dev", *words)
     assert ran.code == 2
     assert ran.err.count("\n") == 2
     assert project.database.list_collection_names() in ([], ["monarch_lease"])
@@ -148,9 +148,9 @@ def test_a_mark_that_is_not_clear_is_refused(project: Folder, words: list[str]) 
 
 def test_mark_and_rollback_and_unlock_ask_where_it_is_hazardous(project: Folder) -> None:
     with_rollback(project, "one")
-    project.inside("migrate", "production", "--yes")
+    project.invoke("migrate", "production", "--yes")
     for command in (["mark", "production", "one", "--as", "new"], ["rollback", "production"]):
-        ran = project.inside(*command)
+        ran = project.invoke(*command)
         assert ran.code == 2
         assert "add --yes" in ran.err
     assert set(project.states().values()) == {"Completed"}
@@ -158,73 +158,73 @@ def test_mark_and_rollback_and_unlock_ask_where_it_is_hazardous(project: Folder)
 
 def test_a_failed_one_is_mended_by_a_mark(project: Folder) -> None:
     key = project.migration("one", INSERT + "\nraise ValueError")
-    project.inside("migrate", "dev")
-    assert "was Failed" in project.inside("mark", "dev", "one", "--as", "completed").out
-    assert project.inside("migrate", "dev").code == 0
+    project.invoke("migrate", "dev")
+    assert "was Failed" in project.invoke("mark", "dev", "one", "--as", "completed").out
+    assert project.invoke("migrate", "dev").code == 0
     assert project.states() == {key: "Completed"}
 
 
 def test_rollback_undoes_the_newest_and_is_recorded(project: Folder) -> None:
     one, two = with_rollback(project, "one"), with_rollback(project, "two")
-    project.inside("migrate", "dev")
-    ran = project.inside("rollback", "dev")
-    assert ran.code == 0, ran.said
+    project.invoke("migrate", "dev")
+    ran = project.invoke("rollback", "dev")
+    assert ran.code == 0, ran.output
     assert f"{two} is rolled back on dev, and is New there." in ran.out
     assert project.states() == {one: "Completed", two: "New"}
     assert ran_by(project) == []
-    last = project.inside("history", "dev", "--json").json[-1]
+    last = project.invoke("history", "dev", "--json").json[-1]
     assert (last["key"], last["action"], last["outcome"], last["documents"]) == (
         two,
         "rollback",
         "Completed",
         2,
     )
-    assert project.inside("check", "dev").code == 3
-    assert project.inside("migrate", "dev").code == 0
+    assert project.invoke("check", "dev").code == 3
+    assert project.invoke("migrate", "dev").code == 0
     assert ran_by(project) == ["Two"]
-    assert project.inside("rollback", "dev", "one").code == 0
+    assert project.invoke("rollback", "dev", "one").code == 0
     assert project.states() == {one: "New", two: "Completed"}
 
 
 def test_rollback_refuses_where_there_is_no_way_back(project: Folder) -> None:
-    ran = project.inside("rollback", "dev")
+    ran = project.invoke("rollback", "dev")
     assert ran.code == 1
     assert "Nothing has run on 'dev'" in ran.err
     key = project.migration("one", INSERT)
-    ran = project.inside("rollback", "dev", "one")
+    ran = project.invoke("rollback", "dev", "one")
     assert f"{key} has not run on 'dev'" in ran.err
-    project.inside("migrate", "dev")
-    ran = project.inside("rollback", "dev")
+    project.invoke("migrate", "dev")
+    ran = project.invoke("rollback", "dev")
     assert ran.code == 1
     assert f"{key} has no rollback()" in ran.err
     assert project.states() == {key: "Completed"}
     project.migration("two")
     (project.path / "migrations" / f"{key}.py").unlink()
-    ran = project.inside("rollback", "dev")
+    ran = project.invoke("rollback", "dev")
     assert ran.code == 1
     assert f"{key} is the newest on 'dev', and its file is not here." in ran.err
 
 
 def test_a_rollback_that_fails_can_be_tried_again_and_nothing_goes_past_it(project: Folder) -> None:
     key = with_rollback(project, "one", "raise ValueError('no')")
-    project.inside("migrate", "dev")
-    ran = project.inside("rollback", "dev")
+    project.invoke("migrate", "dev")
+    ran = project.invoke("rollback", "dev")
     assert ran.code == 1
     assert f"`monarch rollback dev {key}`" in ran.err
     assert project.states() == {key: "Failed"}
-    ran = project.inside("migrate", "dev")
+    ran = project.invoke("migrate", "dev")
     assert ran.code == 1
     assert f"`monarch rollback dev {key}`" in ran.err
     edit(project, key, "raise ValueError('no')", "self.database.ran.drop()")
-    assert project.inside("rollback", "dev").code == 0
+    assert project.invoke("rollback", "dev").code == 0
     assert project.states() == {key: "New"}
 
 
 def test_rollback_does_not_go_past_what_failed(project: Folder) -> None:
     one = with_rollback(project, "one")
     two = project.migration("two", "raise ValueError('no')")
-    project.inside("migrate", "dev")
-    ran = project.inside("rollback", "dev")
+    project.invoke("migrate", "dev")
+    ran = project.invoke("rollback", "dev")
     assert ran.code == 1
     assert f"{two} failed on 'dev'" in ran.err
     assert project.states() == {one: "Completed", two: "Failed"}
@@ -240,7 +240,7 @@ def held(project: Folder) -> subprocess.Popen[str]:
 
 
 def test_unlock_names_the_holder_and_asks(project: Folder, held: subprocess.Popen[str]) -> None:
-    ran = project.inside("unlock", "dev")
+    ran = project.invoke("unlock", "dev")
     assert ran.code == 2
     assert f"dev is held by process {held.pid} of " in ran.err
     assert "which is on this machine and STILL RUNS: migrate dev, for " in ran.err
@@ -251,10 +251,10 @@ def test_unlock_names_the_holder_and_asks(project: Folder, held: subprocess.Pope
     terminal.expect("are you SURE")
     terminal.sendline("n")
     terminal.expect("Nothing was changed")
-    ran = project.inside("unlock", "dev", "--yes")
+    ran = project.invoke("unlock", "dev", "--yes")
     assert ran.code == 0
     assert "Unlocked dev." in ran.out
-    assert project.inside("unlock", "dev").out == "Nobody holds dev.\n"
+    assert project.invoke("unlock", "dev").out == "Nobody holds dev.\n"
     held.kill()
     held.communicate()
 
@@ -267,13 +267,13 @@ def test_a_holder_elsewhere_that_was_unlocked_lets_the_next_one_name_what_it_lef
     elsewhere = {"host": "elsewhere", "pid": os.getpid()}
     project.database.monarch_lease.update_one({}, {"$set": {f"holder.{k}": v for k, v in elsewhere.items()}})
     project.database.mongo_migration_journal.update_one({}, {"$set": elsewhere})
-    (row,) = project.inside("list_migrations", "dev", "--json").json
+    (row,) = project.invoke("list_migrations", "dev", "--json").json
     assert row["state"] == "Processing"
-    assert project.inside("migrate", "dev", "--no-wait").code == 4
-    assert project.inside("unlock", "dev", "--yes").code == 0
-    (row,) = project.inside("list_migrations", "dev", "--json").json
+    assert project.invoke("migrate", "dev", "--no-wait").code == 4
+    assert project.invoke("unlock", "dev", "--yes").code == 0
+    (row,) = project.invoke("list_migrations", "dev", "--json").json
     assert row["state"] == "Interrupted"
-    ran = project.inside("migrate", "dev", "--no-wait")
+    ran = project.invoke("migrate", "dev", "--no-wait")
     assert ran.code == 1
     assert f"by process {os.getpid()} of " in ran.err
     assert " on elsewhere" in ran.err
@@ -281,18 +281,18 @@ def test_a_holder_elsewhere_that_was_unlocked_lets_the_next_one_name_what_it_lef
 
 def test_history_of_one_shows_all_that_is_known(project: Folder) -> None:
     key = project.migration("one", "echo('before it broke')\nraise ValueError('no')")
-    project.inside("migrate", "dev")
+    project.invoke("migrate", "dev")
     edit(project, key, "raise ValueError('no')", "pass")
-    project.inside("migrate", "dev", "--retry")
-    ran = project.inside("history", "dev", "one")
+    project.invoke("migrate", "dev", "--retry")
+    ran = project.invoke("history", "dev", "one")
     assert ran.code == 0
     assert ran.out.index("run of") < ran.out.index("retry of")
     for part in ("error: ValueError: no", "Traceback (most recent call last)", "before it broke", "sha256 "):
         assert part in ran.out
-    table = project.inside("history", "dev").out.splitlines()
+    table = project.invoke("history", "dev").out.splitlines()
     assert len(table) == 3
-    assert len(project.inside("history", "dev", "--last", "1").out.splitlines()) == 2
-    assert project.inside("history", "dev", "other").code == 2
+    assert len(project.invoke("history", "dev", "--last", "1").out.splitlines()) == 2
+    assert project.invoke("history", "dev", "other").code == 2
 
 
 def test_all_environments_stand_in_one_table(project: Folder) -> None:
@@ -304,23 +304,23 @@ def test_all_environments_stand_in_one_table(project: Folder) -> None:
         laptop={"uri": None, "db_name": "app"},
     )
     one = project.migration("one")
-    project.inside("migrate", "dev")
-    ran = project.inside("list_migrations", "--all")
-    assert ran.code == 0, ran.said
+    project.invoke("migrate", "dev")
+    ran = project.invoke("list_migrations", "--all")
+    assert ran.code == 0, ran.output
     heading, row = ran.out.splitlines()
     assert heading.split() == ["MIGRATION", "dev", "other", "laptop"]
     assert row.split() == [one, "Completed", "New", "?"]
     assert "laptop could not be read: Environment 'laptop' has no 'uri'" in ran.err
-    dev, other, laptop = project.inside("list_migrations", "--all", "--json").json
+    dev, other, laptop = project.invoke("list_migrations", "--all", "--json").json
     assert (dev["migrations"], other["migrations"]) == ({one: "Completed"}, {one: "New"})
     assert laptop["error"] is not None
     project.settings(dev=entry, gone={"host": "127.0.0.1:9", "db_name": "x", "serverSelectionTimeoutMS": 200})
-    ran = project.inside("list_migrations", "--all")
+    ran = project.invoke("list_migrations", "--all")
     assert ran.code == 5
     assert "Not all environments could be read: gone." in ran.err
     assert "Completed" in ran.out
     for words in ([], ["dev", "--all"]):
-        assert project.inside("list_migrations", *words).code == 2
+        assert project.invoke("list_migrations", *words).code == 2
 
 
 def test_verify_migration_tells_what_a_second_run_changes(project: Folder) -> None:
@@ -332,28 +332,28 @@ def test_verify_migration_tells_what_a_second_run_changes(project: Folder) -> No
     project.migration("index", "self.database.users.create_index('n')")
     project.migration("once", "self.database.create_collection('new')")
     before = set(project.server.client().list_database_names()) if project.server else set()
-    ran = project.inside("verify_migration", "same", "dev")
-    assert ran.code == 0, ran.said
+    ran = project.invoke("verify_migration", "same", "dev")
+    assert ran.code == 0, ran.output
     assert "The second run changed nothing" in ran.out
     assert "wrote 3 documents" in ran.out
-    ran = project.inside("verify_migration", "more", "dev")
+    ran = project.invoke("verify_migration", "more", "dev")
     assert ran.code == 1
     assert "The second run changed users" in ran.out
-    assert project.inside("verify_migration", "index", "dev").code == 0
-    ran = project.inside("verify_migration", "once", "dev", "--json")
+    assert project.invoke("verify_migration", "index", "dev").code == 0
+    ran = project.invoke("verify_migration", "once", "dev", "--json")
     assert (ran.code, ran.json["idempotent"], ran.json["changed"]) == (1, False, [])
     assert "CollectionInvalid" in ran.json["error"]
-    assert "it had run there before" not in project.inside("verify_migration", "index", "dev").out
+    assert "it had run there before" not in project.invoke("verify_migration", "index", "dev").out
     project.migration("broken", "raise ValueError('no')")
-    ran = project.inside("verify_migration", "broken", "dev")
+    ran = project.invoke("verify_migration", "broken", "dev")
     assert ran.code == 1
     assert "On a scratch copy of 'dev': " in ran.err
     assert project.server is not None
     assert set(project.server.client().list_database_names()) == before
     assert project.database.users.find_one() == {"_id": 0, "name": "Ann"}
     assert project.states() == {}
-    project.inside("migrate_one", "same", "dev")
-    assert "it had run there before" in project.inside("verify_migration", "same", "dev").out
+    project.invoke("migrate_one", "same", "dev")
+    assert "it had run there before" in project.invoke("verify_migration", "same", "dev").out
 
 
 def test_a_team_tests_its_migrations_with_pytest(project: Folder, tmp_path: Path) -> None:

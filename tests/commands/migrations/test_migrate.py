@@ -85,7 +85,7 @@ def test_what_a_migration_finds_on_itself(project: Folder) -> None:
         """,
     )
     ran = project.monarch("migrate", "dev")
-    assert ran.code == 0, ran.said
+    assert ran.code == 0, ran.output
     assert ran.out.count("tick") == 2
     seen = project.database.seen.find_one()
     assert seen is not None
@@ -105,7 +105,7 @@ def test_a_failure_is_one_line_with_file_and_line_and_the_way_on(project: Folder
         f"Error: {broken} failed on 'dev': ValueError: no such thing (migrations/{broken}.py, line 7)"
     )
     assert f"monarch migrate_one {broken} dev" in hint
-    assert "Traceback" not in ran.said
+    assert "Traceback" not in ran.output
     assert project.states() == {first: "Completed", broken: "Failed"}
     assert ran_by(project) == ["FirstMigration"]
     # Nothing goes past it …
@@ -415,7 +415,7 @@ def test_what_another_run_is_at_is_left_alone(project: Folder) -> None:
         ["drop_db", "dev", "--yes"],
     ):
         ran = project.monarch(*command)
-        assert ran.code == 4, ran.said
+        assert ran.code == 4, ran.output
         assert f"{key} is being run on 'dev' by process {process.pid} of " in ran.err
     process.terminate()
     process.communicate()

@@ -30,23 +30,23 @@ def events(ran: CommandResult) -> list[dict[str, Any]]:
 
 def test_to_and_only_and_the_plan_of_both(project: Folder) -> None:
     keys = [project.migration(name, INSERT) for name in ("one", "two", "three")]
-    plan = project.inside("migrate", "dev", "--plan", "--to", "two")
+    plan = project.invoke("migrate", "dev", "--plan", "--to", "two")
     assert plan.code == 0
     assert "2 migrations would run on dev, in this order." in plan.out
-    listed = project.inside("migrate", "dev", "--plan", "--only", "three", "--only", "one", "--json").json
+    listed = project.invoke("migrate", "dev", "--plan", "--only", "three", "--only", "one", "--json").json
     assert [row["key"] for row in listed] == [keys[0], keys[2]]
     assert listed[0] == {"key": keys[0], "file": f"migrations/{keys[0]}.py", "why": "new"}
     assert project.database.list_collection_names() == []
-    assert "1 migration left to run." in project.inside("migrate", "dev", "--to", "two").out
+    assert "1 migration left to run." in project.invoke("migrate", "dev", "--to", "two").out
     assert ran_by(project) == ["One", "Two"]
-    again = project.inside("migrate", "dev", "--only", "one")
+    again = project.invoke("migrate", "dev", "--only", "one")
     assert (again.code, again.out) == (
         0,
         f"None of the selected migrations is pending. Not done yet on dev: {keys[2]}\n",
     )
-    assert project.inside("migrate", "dev", "--only", "three").code == 0
+    assert project.invoke("migrate", "dev", "--only", "three").code == 0
     assert ran_by(project) == ["One", "Two", "Three"]
-    wrong = project.inside("migrate", "dev", "--to", "for")
+    wrong = project.invoke("migrate", "dev", "--to", "for")
     assert wrong.code == 2
     assert "There is no migration 'for'" in wrong.err
 
@@ -54,7 +54,7 @@ def test_to_and_only_and_the_plan_of_both(project: Folder) -> None:
 def test_a_plan_needs_rights_to_read_and_nothing_else(project: Folder) -> None:
     assert project.server is not None
     project.migration("one", INSERT)
-    project.inside("migrate", "dev")
+    project.invoke("migrate", "dev")
     project.migration("two", INSERT)
     project.database.command("createUser", "reader", pwd="reader-hush", roles=["read"])
     reader = {"host": project.server.host, "db_name": project.db_name}
@@ -67,11 +67,11 @@ def test_a_plan_needs_rights_to_read_and_nothing_else(project: Folder) -> None:
         ["list_migrations", "dev", "--json"],
         ["list_migrations", "--all"],
     ):
-        ran = project.inside(*command)
-        assert ran.code == (3 if command[0] == "check" else 0), ran.said
+        ran = project.invoke(*command)
+        assert ran.code == (3 if command[0] == "check" else 0), ran.output
         assert "_migration" in ran.out
     assert list(project.database.mongo_migration_journal.find()) == before
-    refused = project.inside("migrate", "dev")
+    refused = project.invoke("migrate", "dev")
     assert refused.code == 5
     assert "not authorized" in refused.err
     project.database.command("dropUser", "reader")
@@ -79,16 +79,16 @@ def test_a_plan_needs_rights_to_read_and_nothing_else(project: Folder) -> None:
 
 def test_a_late_one_is_shown_runs_and_is_refused_by_strict_order(project: Folder) -> None:
     project.migration("new", INSERT, stamp="201502020000")
-    project.inside("migrate", "dev")
+    project.invoke("migrate", "dev")
     late = project.migration("late", INSERT, stamp="201401010000")
-    assert re.search(rf"{late} +New, late", project.inside("list_migrations", "dev").out)
-    assert re.search(rf"{late} +late: older", project.inside("migrate", "dev", "--plan").out)
+    assert re.search(rf"{late} +New, late", project.invoke("list_migrations", "dev").out)
+    assert re.search(rf"{late} +late: older", project.invoke("migrate", "dev", "--plan").out)
     for plan in ((), ("--plan",)):
-        ran = project.inside("migrate", "dev", "--strict-order", *plan)
+        ran = project.invoke("migrate", "dev", "--strict-order", *plan)
         assert ran.code == 1
         assert f"the order is strict: {late}" in ran.err
     assert ran_by(project) == ["New"]
-    assert project.inside("migrate", "dev").code == 0
+    assert project.invoke("migrate", "dev").code == 0
     assert ran_by(project) == ["New", "Late"]
 
 
@@ -110,7 +110,7 @@ def test_a_deadline_stops_between_two(project: Folder, monkeypatch: pytest.Monke
         project.migration(name, INSERT)
     with monkeypatch.context() as patched:
         patched.setattr("monarch.migrations.executor.time", LateClock(project))
-        ran = project.inside("migrate", "dev", "--deadline", "10m", "--json")
+        ran = project.invoke("migrate", "dev", "--deadline", "10m", "--json")
     assert ran.code == 9
     assert "The deadline was reached: " in ran.err
     assert "monarch migrate dev" in ran.err
@@ -118,10 +118,10 @@ def test_a_deadline_stops_between_two(project: Folder, monkeypatch: pytest.Monke
     assert (summary["event"], summary["ok"], summary["exit_code"]) == ("summary", False, 9)
     assert (len(summary["done"]), len(summary["not_reached"])) == (1, 2)
     assert set(project.states().values()) == {"Completed"}
-    assert project.inside("migrate", "dev", "--deadline", "10m").code == 0
+    assert project.invoke("migrate", "dev", "--deadline", "10m").code == 0
     assert ran_by(project) == ["One", "Two", "Three"]
     for wrong in ("soon", "10x", "-1", ""):
-        ran = project.inside("migrate", "dev", "--deadline", wrong)
+        ran = project.invoke("migrate", "dev", "--deadline", wrong)
         assert ran.code == 2
         assert "Traceback" not in ran.err
 
@@ -130,7 +130,7 @@ def test_json_tells_event_by_event_and_ends_with_a_summary(project: Folder) -> N
     one = project.migration("one", "echo('hello')\nprint('from one')\n" + INSERT)
     two = project.migration("two", "echo('half')\nraise ValueError('no')")
     three = project.migration("three", INSERT)
-    ran = project.inside("migrate", "dev", "--json")
+    ran = project.invoke("migrate", "dev", "--json")
     assert ran.code == 1
     told = events(ran)
     assert [event["event"] for event in told] == [
@@ -147,15 +147,15 @@ def test_json_tells_event_by_event_and_ends_with_a_summary(project: Folder) -> N
 
 
 def test_json_ends_with_a_summary_whatever_is_wrong(project: Folder, tmp_path: Path) -> None:
-    nothing = events(project.inside("migrate", "dev", "--json"))
+    nothing = events(project.invoke("migrate", "dev", "--json"))
     assert [event["event"] for event in nothing] == ["summary"]
     assert nothing[0]["ok"]
     project.migration("one")
     for command, code in ((["nowhere"], 2), (["dev", "--to", "two"], 2)):
-        ran = project.inside("migrate", *command, "--json")
+        ran = project.invoke("migrate", *command, "--json")
         assert ran.code == code
         assert events(ran)[-1]["exit_code"] == code
-    unwritable = project.inside("migrate", "dev", "--junit", str(tmp_path / "none" / "x.xml"))
+    unwritable = project.invoke("migrate", "dev", "--junit", str(tmp_path / "none" / "x.xml"))
     assert unwritable.code == 2
     assert "cannot be written" in unwritable.err
     assert project.states() == {}
@@ -167,7 +167,7 @@ def test_json_ends_with_a_summary_whatever_is_wrong(project: Folder, tmp_path: P
 def test_json_ends_with_a_summary_whatever_a_hook_raises(project: Folder, raised: str, code: int) -> None:
     project.migration("one")
     hooks(project, f"\ndef before_migrate(_): raise {raised}\n")
-    ran = project.inside("migrate", "dev", "--json")
+    ran = project.invoke("migrate", "dev", "--json")
     assert ran.code == code
     assert "Traceback" not in ran.err
     summary = events(ran)[-1]
@@ -179,7 +179,7 @@ def test_junit_has_a_case_for_each(project: Folder) -> None:
     one = project.migration("one", "echo('hello \\x07 there')")
     two = project.migration("two", "raise ValueError('<no> & no')")
     three = project.migration("three")
-    assert project.inside("migrate", "dev", "--junit", "out.xml").code == 1
+    assert project.invoke("migrate", "dev", "--junit", "out.xml").code == 1
     (suite,) = ElementTree.parse(project.path / "out.xml").getroot()
     assert {name: suite.get(name) for name in ("tests", "failures", "skipped")} == {
         "tests": "3",
@@ -192,7 +192,7 @@ def test_junit_has_a_case_for_each(project: Folder) -> None:
     assert "ValueError: <no> & no" in str(failure.get("message"))
     assert skipped.tag == "skipped"
     project.settings(dev={"host": "127.0.0.1:9", "db_name": "x", "serverSelectionTimeoutMS": 200})
-    assert project.inside("migrate", "dev", "--junit", "out.xml").code == 5
+    assert project.invoke("migrate", "dev", "--junit", "out.xml").code == 5
     (suite,) = ElementTree.parse(project.path / "out.xml").getroot()
     assert [case.get("name") for case in suite] == ["migrate dev"]
 
@@ -213,7 +213,7 @@ def test_ci_gets_annotations_and_a_summary(project: Folder) -> None:
     assert f"::error file={project.path.name}/migrations/{two}.py,line=6::" in ran.err
     azure = project.monarch("migrate", "dev", "--retry", variables={"TF_BUILD": "True"})
     assert f"##vso[task.logissue type=error;sourcepath=migrations/{two}.py;linenumber=6;]" in azure.err
-    assert "::error" not in project.inside("migrate", "dev", "--retry").err
+    assert "::error" not in project.invoke("migrate", "dev", "--retry").err
 
 
 def test_where_it_comes_from_is_kept(project: Folder) -> None:
@@ -223,7 +223,7 @@ def test_where_it_comes_from_is_kept(project: Folder) -> None:
     key = project.migration("one", "echo('hello')\n" + INSERT)
     job = {"CI_JOB_NAME": "deploy", "CI_JOB_URL": "https://ci.example.com/jobs/7"}
     assert project.monarch("migrate", "dev", variables=job).code == 0
-    (entry,) = project.inside("history", "dev", "--json").json
+    (entry,) = project.invoke("history", "dev", "--json").json
     assert (entry["key"], entry["action"], entry["outcome"]) == (key, "run", "Completed")
     assert (entry["commit"], entry["job"], entry["link"]) == (
         commit,
@@ -233,7 +233,7 @@ def test_where_it_comes_from_is_kept(project: Folder) -> None:
     assert (entry["documents"], entry["echoed"]) == (1, "hello\n")
     assert entry["started_at"] <= entry["finished_at"]
     assert len(entry["checksum"]) == 64
-    shown = project.inside("history", "dev", "one").out
+    shown = project.invoke("history", "dev", "one").out
     assert commit in shown
     assert "https://ci.example.com/jobs/7" in shown
     assert "    hello" in shown
@@ -242,7 +242,7 @@ def test_where_it_comes_from_is_kept(project: Folder) -> None:
 def test_a_secret_that_a_migration_echoes_is_not_kept(project: Folder) -> None:
     assert project.server is not None
     project.migration("tells", "echo(self.uri)")
-    assert project.inside("migrate", "dev").code == 0
+    assert project.invoke("migrate", "dev").code == 0
     (attempt,) = project.database.mongo_migration_journal.find()
     assert "********" in attempt["echoed"]
     assert str(project.server.password) not in str(attempt)
@@ -252,27 +252,27 @@ def test_a_backup_is_taken_verified_and_named_where_it_fails(project: Folder) ->
     project.keep_backups()
     project.database.users.insert_one({"_id": 1})
     key = project.migration("wrecks", "self.database.users.drop()\nraise ValueError('no')")
-    ran = project.inside("migrate", "dev", "--backup")
+    ran = project.invoke("migrate", "dev", "--backup")
     assert ran.code == 1
-    (backup,) = project.inside("list_backups", "--json").json
+    (backup,) = project.invoke("list_backups", "--json").json
     way_back = f"monarch restore {backup['name']}:dev"
     assert f"backed up as {backup['name']}, and verified" in ran.err
     assert way_back in ran.err
     # Also for whoever comes later, and in the history.
-    assert way_back in project.inside("migrate", "dev").err
-    assert project.inside("history", "dev", "--json").json[0]["backup"] == backup["name"]
-    assert project.inside(*way_back.split()[1:], "--yes").code == 0
+    assert way_back in project.invoke("migrate", "dev").err
+    assert project.invoke("history", "dev", "--json").json[0]["backup"] == backup["name"]
+    assert project.invoke(*way_back.split()[1:], "--yes").code == 0
     assert project.database.users.count_documents({}) == 1
     assert key not in project.states()
     # Nothing to do, nothing to back up.
-    project.inside("mark", "dev", "wrecks", "--as", "completed")
-    assert project.inside("migrate", "dev", "--backup").code == 0
-    assert len(project.inside("list_backups", "--json").json) == 1
+    project.invoke("mark", "dev", "wrecks", "--as", "completed")
+    assert project.invoke("migrate", "dev", "--backup").code == 0
+    assert len(project.invoke("list_backups", "--json").json) == 1
 
 
 def test_without_a_store_a_backup_is_refused_before_anything(project: Folder) -> None:
     project.migration("one", INSERT)
-    ran = project.inside("migrate", "dev", "--backup")
+    ran = project.invoke("migrate", "dev", "--backup")
     assert ran.code == 2
     assert "BACKUPS" in ran.err
     assert project.states() == {}
@@ -283,13 +283,13 @@ def test_a_backup_that_fails_lets_nothing_run(project: Folder) -> None:
     project.write("backups", "a file in the way")
     project.database.users.insert_one({"_id": 1})
     project.migration("one", INSERT)
-    ran = project.inside("migrate", "dev", "--backup")
-    assert ran.code in (2, 5), ran.said
+    ran = project.invoke("migrate", "dev", "--backup")
+    assert ran.code in (2, 5), ran.output
     assert project.states() == {}
 
 
 def test_a_wait_that_contradicts_itself_is_refused(project: Folder) -> None:
-    assert project.inside("migrate", "dev", "--wait", "1s", "--no-wait").code == 2
+    assert project.invoke("migrate", "dev", "--wait", "1s", "--no-wait").code == 2
 
 
 def test_a_transaction_needs_a_server_that_has_them(project: Folder) -> None:
@@ -297,7 +297,7 @@ def test_a_transaction_needs_a_server_that_has_them(project: Folder) -> None:
     key = project.migration("all", INSERT)
     path = project.path / "migrations" / f"{key}.py"
     path.write_text(path.read_text().replace("    def run", "    transaction = True\n    def run"))
-    ran = project.inside("migrate", "dev")
+    ran = project.invoke("migrate", "dev")
     assert ran.code == 1
     assert f"{key} needs a transaction, but the server of 'dev' has none" in ran.err
     assert project.states() == {}
@@ -317,11 +317,11 @@ def test_a_transaction_is_all_or_nothing(replicated: Folder) -> None:
     path = replicated.path / "migrations" / f"{key}.py"
     text = path.read_text().replace("    def run", "    transaction = True\n    def run")
     path.write_text(text)
-    assert replicated.inside("migrate", "dev").code == 1
+    assert replicated.invoke("migrate", "dev").code == 1
     assert replicated.database.ran.count_documents({}) == 0
     assert replicated.states() == {key: "Failed"}
     path.write_text(text.replace("raise ValueError('no')", "pass"))
-    assert replicated.inside("migrate", "dev", "--retry").code == 0
+    assert replicated.invoke("migrate", "dev", "--retry").code == 0
     assert replicated.database.ran.count_documents({}) == 1
     assert replicated.states() == {key: "Completed"}
 
@@ -335,7 +335,7 @@ def test_what_conflicts_at_the_end_of_a_transaction_is_told_as_nothing_done(repl
     key = replicated.migration("all", body)
     path = replicated.path / "migrations" / f"{key}.py"
     path.write_text(path.read_text().replace("    def run", "    transaction = True\n    def run"))
-    ran = replicated.inside("migrate", "dev")
+    ran = replicated.invoke("migrate", "dev")
     assert ran.code == 1
     assert f"{key} could not be committed on 'dev', and was undone" in ran.err
     assert replicated.database.ran.count_documents({}) == 0
@@ -347,17 +347,17 @@ def test_a_repeatable_one_runs_again_when_it_has_changed_behind_the_others(proje
     path = project.path / "migrations" / f"{views}.py"
     path.write_text(path.read_text().replace("    def run", "    repeatable = True\n    def run"))
     project.migration("one", INSERT)
-    project.inside("migrate", "dev")
+    project.invoke("migrate", "dev")
     assert ran_by(project) == ["One", "Views"]
-    assert project.inside("migrate", "dev").out.startswith("Nothing to do")
+    assert project.invoke("migrate", "dev").out.startswith("Nothing to do")
     path.write_text(path.read_text() + "# changed\n")
-    assert project.inside("check", "dev").code == 3
-    assert re.search(rf"{views} +Completed, file changed", project.inside("list_migrations", "dev").out)
+    assert project.invoke("check", "dev").code == 3
+    assert re.search(rf"{views} +Completed, file changed", project.invoke("list_migrations", "dev").out)
     project.migration("two", INSERT)
-    assert "again: repeatable" in project.inside("migrate", "dev", "--plan").out
-    assert project.inside("migrate", "dev").code == 0
+    assert "again: repeatable" in project.invoke("migrate", "dev", "--plan").out
+    assert project.invoke("migrate", "dev").code == 0
     assert ran_by(project) == ["One", "Views", "Two", "Views"]
-    assert project.inside("check", "dev").code == 0
+    assert project.invoke("check", "dev").code == 0
 
 
 def test_each_goes_on_where_it_was_cut_off(project: Folder) -> None:
@@ -370,8 +370,8 @@ def test_each_goes_on_where_it_was_cut_off(project: Folder) -> None:
         self.database.docs.update_one({'_id': doc['_id']}, {'$inc': {'seen': 1}})
     """
     project.migration("walk", body)
-    assert project.inside("migrate", "dev").code == 1
-    ran = project.inside("migrate", "dev", "--retry")
+    assert project.invoke("migrate", "dev").code == 1
+    ran = project.invoke("migrate", "dev", "--retry")
     assert ran.code == 0
     assert "docs: continuing after the first 10 documents" in ran.err
     seen = [doc["seen"] for doc in project.database.docs.find(sort=[("_id", 1)])]
@@ -387,15 +387,15 @@ def test_each_begins_anew_where_the_file_is_another(project: Folder) -> None:
             raise ValueError('a bad one')
     """
     key = project.migration("walk", body)
-    assert project.inside("migrate", "dev").code == 1
+    assert project.invoke("migrate", "dev").code == 1
     project.migration("walk", body.replace("== 17", "== 99"), stamp=key[1:13])
-    assert project.inside("migrate", "dev", "--retry").code == 0
+    assert project.invoke("migrate", "dev", "--retry").code == 0
     assert project.database.seen.count_documents({}) == 18 + 25
 
 
 def test_each_of_a_silly_batch_is_an_error(project: Folder) -> None:
     project.migration("walk", "list(self.each('docs', batch=0))")
-    ran = project.inside("migrate", "dev")
+    ran = project.invoke("migrate", "dev")
     assert ran.code == 1
     assert "batch=0 is not a number of documents" in ran.err
 
@@ -430,24 +430,24 @@ def hooked(project: Folder) -> list[str]:
 
 def test_hooks_are_called_around_a_run(project: Folder) -> None:
     hooks(project)
-    assert project.inside("migrate", "dev").code == 0
+    assert project.invoke("migrate", "dev").code == 0
     assert hooked(project) == []
     one = project.migration("one")
-    assert project.inside("migrate", "dev").code == 0
+    assert project.invoke("migrate", "dev").code == 0
     assert hooked(project) == [f"before dev {one}", f"after {one}"]
     two = project.migration("two", "raise ValueError('no')")
-    assert project.inside("migrate", "dev").code == 1
+    assert project.invoke("migrate", "dev").code == 1
     before, failure = hooked(project)
     assert before == f"before dev {two}"
     assert failure.startswith(f"failure {two} failed on 'dev': ValueError: no")
-    assert project.inside("migrate_one", "one", "dev").code == 0
+    assert project.invoke("migrate_one", "one", "dev").code == 0
     assert hooked(project) == [f"before dev {one}", f"after {one}"]
 
 
 def test_a_hook_that_raises_stops_the_run_before_it_begins(project: Folder) -> None:
     hooks(project, "\ndef before_migrate(context):\n    raise RuntimeError('workers run on')\n")
     project.migration("one", INSERT)
-    ran = project.inside("migrate", "dev")
+    ran = project.invoke("migrate", "dev")
     assert ran.code == 1
     assert "before_migrate() failed: RuntimeError: workers run on. Nothing has run." in ran.err
     assert project.states() == {}
@@ -458,7 +458,7 @@ def test_a_hook_that_raises_at_the_end_is_told_with_what_is_done(project: Folder
     hooks(project, "\ndef after_migrate(*_):\n    raise RuntimeError('no chat')\n")
     hooks(project, "\ndef after_migrate(*_):\n    1/0\ndef on_failure(*_):\n    raise KeyError('x')\n")
     key = project.migration("one", INSERT)
-    ran = project.inside("migrate", "dev")
+    ran = project.invoke("migrate", "dev")
     assert ran.code == 1
     assert "after_migrate() failed: ZeroDivisionError: division by zero. All migrations are done" in ran.err
     assert "Note: on_failure() failed: KeyError: 'x'" in ran.err
@@ -467,7 +467,7 @@ def test_a_hook_that_raises_at_the_end_is_told_with_what_is_done(project: Folder
 
 def test_a_hook_that_is_none_is_refused(project: Folder) -> None:
     hooks(project, "\nbefore_migrate = 'me'\n")
-    ran = project.inside("migrate", "dev")
+    ran = project.invoke("migrate", "dev")
     assert ran.code == 2
     assert "before_migrate in migrations/settings.py is not a function." in ran.err
 
@@ -511,7 +511,7 @@ def test_a_long_history_is_read_where_a_sort_gets_little_memory(project: Folder)
         little = {"internalQueryMaxBlockingSortMemoryUsageBytes": 200_000}
         admin.command({"setParameter": 1, "allowDiskUseByDefault": False, **little})
         for command in (["list_migrations", "dev"], ["check", "dev"], ["history", "dev"]):
-            ran = project.inside(*command)
+            ran = project.invoke(*command)
             assert "memory" not in ran.err
             assert ran.code != 5
     finally:

@@ -56,12 +56,12 @@ def transactional(project: Folder, body: str) -> str:
 def test_one_that_is_repeatable_no_more_runs_once_more_and_then_never(project: Folder) -> None:
     key = project.migration("views", INSERT)
     repeatable(project, key)
-    project.inside("migrate", "dev")
+    project.invoke("migrate", "dev")
     change(project, key, "    repeatable = True\n", "")
     for _ in range(3):
-        assert project.inside("migrate", "dev").code == 0
+        assert project.invoke("migrate", "dev").code == 0
     assert ran_by(project) == ["Views", "Views"]
-    assert project.inside("check", "dev").code == 0
+    assert project.invoke("check", "dev").code == 0
 
 
 @pytest.mark.parametrize("how", ["repeatable = True", "repeatable: bool = True"])
@@ -70,15 +70,15 @@ def test_one_that_becomes_repeatable_runs_again_from_when_that_is_accepted(
     project: Folder, words: list[str], how: str
 ) -> None:
     key = project.migration("views", INSERT)
-    project.inside("migrate", "dev")
+    project.invoke("migrate", "dev")
     repeatable(project, key, how)
-    assert project.inside("check", "dev").code == 7
-    assert project.inside("mark", "dev", "views", *words).code == 0
-    assert project.inside("check", "dev").code == 0
+    assert project.invoke("check", "dev").code == 7
+    assert project.invoke("mark", "dev", "views", *words).code == 0
+    assert project.invoke("check", "dev").code == 0
     change(project, key, "    def run", "    # another\n    def run")
-    assert project.inside("check", "dev").code == 3
-    assert project.inside("mark", "dev", "views", *words).code == 0
-    assert project.inside("check", "dev").code == 0
+    assert project.invoke("check", "dev").code == 3
+    assert project.invoke("mark", "dev", "views", *words).code == 0
+    assert project.invoke("check", "dev").code == 0
 
 
 # Transactions
@@ -91,7 +91,7 @@ def test_a_transaction_that_the_migration_ends_itself_is_not_called_done(
     key = transactional(
         replicated, f"self.database.x.insert_one({{}}, session=self.session)\nself.session.{end}()"
     )
-    ran = replicated.inside("migrate", "dev")
+    ran = replicated.invoke("migrate", "dev")
     assert ran.code == 1
     assert "it has ended its transaction itself" in ran.err
     assert replicated.states() == {key: "Failed"}
@@ -106,8 +106,8 @@ def test_collections_and_indexes_can_be_made_in_a_transaction(replicated: Folder
         self.database.made.insert_one({'n': 1}, session=self.session)
         """,
     )
-    ran = replicated.inside("migrate", "dev")
-    assert ran.code == 0, ran.said
+    ran = replicated.invoke("migrate", "dev")
+    assert ran.code == 0, ran.output
     assert replicated.database.made.index_information().keys() == {"_id_", "n_1"}
 
 
@@ -126,8 +126,8 @@ def test_two_walks_through_one_collection_are_told_apart(project: Folder) -> Non
         self.database.users.update_one({{'_id': user['_id']}}, {{'$set': {{'b': 1}}}})
     """
     project.migration("walk", body)
-    assert project.inside("migrate", "dev").code == 1
-    assert project.inside("migrate", "dev", "--retry").code == 0
+    assert project.invoke("migrate", "dev").code == 1
+    assert project.invoke("migrate", "dev", "--retry").code == 0
     assert project.database.users.count_documents({"a": 1, "b": 1}) == 40
 
 
@@ -144,11 +144,11 @@ def test_a_walk_within_a_walk_begins_anew(project: Folder) -> None:
             raise ValueError('once')
     """
     project.migration("walk", body)
-    assert project.inside("migrate", "dev").code == 1
+    assert project.invoke("migrate", "dev").code == 1
     attempt = project.database.mongo_migration_journal.find_one()
     assert attempt is not None
     assert [place["documents"] for place in attempt["places"].values()] == [10]
-    assert project.inside("migrate", "dev", "--retry").code == 0
+    assert project.invoke("migrate", "dev", "--retry").code == 0
     assert project.database.pairs.count_documents({}) == 90
 
 
@@ -166,8 +166,8 @@ def test_batches_are_for_whoever_writes_many_at_once(project: Folder) -> None:
     """
     )
     project.migration("walk", body)
-    assert project.inside("migrate", "dev").code == 1
-    assert project.inside("migrate", "dev", "--retry").code == 0
+    assert project.invoke("migrate", "dev").code == 1
+    assert project.invoke("migrate", "dev", "--retry").code == 0
     assert project.database.docs.count_documents({"n": 1}) == 25
 
 
@@ -176,14 +176,14 @@ def test_what_has_no_order_of_its_own_cannot_be_walked_through(project: Folder, 
     how: dict[str, Any] = {"viewOn": "orders"} if kind == "view" else {"timeseries": {"timeField": "at"}}
     project.database.create_collection("v", **how)
     project.migration("walk", "for _ in self.each('v'): pass")
-    ran = project.inside("migrate", "dev")
+    ran = project.invoke("migrate", "dev")
     assert ran.code == 1
     assert f"'v' is a {kind}, and each() goes by the _id" in ran.err
 
 
 def test_a_collection_that_does_not_exist_is_noted(project: Folder) -> None:
     project.migration("walk", "assert list(self.each('usres')) == []")
-    ran = project.inside("migrate", "dev")
+    ran = project.invoke("migrate", "dev")
     assert ran.code == 0
     assert "usres: there is no such collection" in ran.err
 
@@ -193,25 +193,25 @@ def test_a_collection_that_does_not_exist_is_noted(project: Folder) -> None:
 
 def test_a_renamed_one_does_not_run_a_second_time(project: Folder) -> None:
     old = project.migration("one", INSERT)
-    project.inside("migrate", "dev")
+    project.invoke("migrate", "dev")
     new = old.replace("0000_one", "0500_one")
     (project.path / "migrations" / f"{old}.py").rename(project.path / "migrations" / f"{new}.py")
-    ran = project.inside("migrate", "dev")
+    ran = project.invoke("migrate", "dev")
     assert ran.code == 2
     assert f"{new} has the name of {old}, which has run on 'dev' and is not here" in ran.err
     command = f"mark dev {new} --as completed"
     assert f"`monarch {command}`" in ran.err
-    assert project.inside(*command.split()).code == 0
-    assert project.inside("migrate", "dev").code == 0
+    assert project.invoke(*command.split()).code == 0
+    assert project.invoke("migrate", "dev").code == 0
     assert ran_by(project) == ["One"]
 
 
 def test_a_late_one_that_failed_is_still_late(project: Folder) -> None:
     project.migration("new", INSERT, stamp="201502020000")
-    project.inside("migrate", "dev")
+    project.invoke("migrate", "dev")
     project.migration("late", "raise ValueError", stamp="201401010000")
-    project.inside("migrate", "dev")
-    ran = project.inside("migrate", "dev", "--retry", "--strict-order")
+    project.invoke("migrate", "dev")
+    ran = project.invoke("migrate", "dev", "--retry", "--strict-order")
     assert ran.code == 1
     assert "the order is strict" in ran.err
 
@@ -220,14 +220,14 @@ def test_the_way_back_is_to_the_backup_from_before_the_first_attempt(project: Fo
     project.keep_backups()
     project.database.x.insert_one({"_id": 1, "n": 0})
     project.migration("half", "self.database.x.update_one({}, {'$inc': {'n': 1}})\nraise ValueError('no')")
-    first = project.inside("migrate", "dev", "--backup", "--json")
-    (backup,) = project.inside("list_backups", "--json").json
+    first = project.invoke("migrate", "dev", "--backup", "--json")
+    (backup,) = project.invoke("list_backups", "--json").json
     assert events(first)[-1]["backup"] == backup["name"]
     for words in (["migrate", "dev", "--retry", "--backup"], ["migrate_one", "half", "dev"]):
-        ran = project.inside(*words)
+        ran = project.invoke(*words)
         assert ran.code == 1
         assert f"monarch restore {backup['name']}:dev" in ran.err
-    assert project.inside("restore", f"{backup['name']}:dev", "--yes").code == 0
+    assert project.invoke("restore", f"{backup['name']}:dev", "--yes").code == 0
     assert project.database.x.find_one() == {"_id": 1, "n": 0}
 
 
@@ -235,7 +235,7 @@ def test_a_deadline_bounds_the_waiting_too(project: Folder) -> None:
     project.migration("slow", "echo('working')\nimport time\ntime.sleep(600)")
     process = project.start("migrate", "dev")
     await_line(process, "working")
-    ran = project.inside("migrate", "dev", "--deadline", "1s")
+    ran = project.invoke("migrate", "dev", "--deadline", "1s")
     assert ran.code == 9
     assert "The deadline was reached: 'dev' is held by process" in ran.err
     process.kill()
@@ -251,10 +251,10 @@ def test_what_was_half_rolled_back_is_rolled_back_before_anything_else(project: 
         keys.append(project.migration(name, INSERT))
         path = project.path / "migrations" / f"{keys[-1]}.py"
         path.write_text(path.read_text() + "\n    def rollback(self):\n        raise ValueError('no')\n")
-    project.inside("migrate", "dev")
-    assert project.inside("rollback", "dev").code == 1
+    project.invoke("migrate", "dev")
+    assert project.invoke("rollback", "dev").code == 1
     for words in (["rollback", "dev", "one"], ["migrate", "dev"], ["migrate", "dev", "--retry"]):
-        ran = project.inside(*words)
+        ran = project.invoke(*words)
         assert ran.code == 1
         assert f"{keys[1]} failed on 'dev'" in ran.err
         assert f"`monarch rollback dev {keys[1]}`" in ran.err
@@ -263,33 +263,33 @@ def test_what_was_half_rolled_back_is_rolled_back_before_anything_else(project: 
 
 def test_one_that_failed_and_is_gone_for_good_can_be_forgotten(project: Folder) -> None:
     key = project.migration("one", "raise ValueError('no')")
-    project.inside("migrate", "dev")
+    project.invoke("migrate", "dev")
     (project.path / "migrations" / f"{key}.py").unlink()
     project.migration("two", INSERT, stamp="201501010000")
     for words in (["migrate", "dev"], ["migrate", "dev", "--only", "two"], ["rollback", "dev"]):
-        ran = project.inside(*words)
+        ran = project.invoke(*words)
         assert ran.code == 1
         assert f"`monarch mark dev {key} --as new`" in ran.err
     # Also by the name that it was given.
-    assert project.inside("mark", "dev", "one", "--as", "new").code == 0
-    ran = project.inside("migrate", "dev")
+    assert project.invoke("mark", "dev", "one", "--as", "new").code == 0
+    ran = project.invoke("migrate", "dev")
     assert (ran.code, ran.err) == (0, "")
-    assert key not in project.inside("list_migrations", "dev").out
+    assert key not in project.invoke("list_migrations", "dev").out
     assert ran_by(project) == ["Two"]
 
 
 def test_check_tells_of_edits_beside_what_failed_and_accepts_all_of_them(project: Folder) -> None:
     one, gone = project.migration("one", INSERT), project.migration("gone")
-    project.inside("migrate", "dev")
+    project.invoke("migrate", "dev")
     change(project, one, "insert_one", "insert_many")
     (project.path / "migrations" / f"{gone}.py").unlink()
     project.migration("two", "raise ValueError('no')", stamp="201501010000")
-    project.inside("migrate", "dev")
-    verdict = project.inside("check", "dev", "--json").json
+    project.invoke("migrate", "dev")
+    verdict = project.invoke("check", "dev", "--json").json
     assert (verdict["exit_code"], verdict["edited"], verdict["gone"]) == (6, [one], [gone])
-    ran = project.inside("mark", "dev", "--accept-edit", "--all")
-    assert ran.code == 0, ran.said
-    verdict = project.inside("check", "dev", "--json").json
+    ran = project.invoke("mark", "dev", "--accept-edit", "--all")
+    assert ran.code == 0, ran.output
+    verdict = project.invoke("check", "dev", "--json").json
     assert (verdict["edited"], verdict["gone"]) == ([], [])
 
 
@@ -452,27 +452,27 @@ def test_threads_that_are_left_behind_are_named(project: Folder) -> None:
 )
 def test_a_damaged_journal_keeps_nobody_from_going_on(project: Folder, damage: dict[str, Any]) -> None:
     project.migration("one", "raise ValueError('no')")
-    project.inside("migrate", "dev")
+    project.invoke("migrate", "dev")
     project.database.mongo_migration_journal.update_one({}, {"$set": damage})
     for words in (["history", "dev"], ["history", "dev", "--json"], ["list_migrations", "dev", "--json"]):
-        ran = project.inside(*words)
-        assert ran.code == 0, ran.said
-    assert project.inside("check", "dev").code == 6
-    assert project.inside("mark", "dev", "one", "--as", "completed").code == 0
-    assert project.inside("check", "dev").code == 0
+        ran = project.invoke(*words)
+        assert ran.code == 0, ran.output
+    assert project.invoke("check", "dev").code == 6
+    assert project.invoke("mark", "dev", "one", "--as", "completed").code == 0
+    assert project.invoke("check", "dev").code == 0
 
 
 def test_a_date_that_python_has_not_keeps_nobody_from_reading(project: Folder) -> None:
     project.migration("one", "raise ValueError('no')")
-    project.inside("migrate", "dev")
+    project.invoke("migrate", "dev")
     project.database.command(
         "update",
         "mongo_migration_journal",
         updates=[{"q": {}, "u": [{"$set": {"started_at": {"$toDate": 10**17}}}]}],
     )
     for words in (["history", "dev"], ["list_migrations", "dev"]):
-        ran = project.inside(*words)
-        assert ran.code == 0, ran.said
+        ran = project.invoke(*words)
+        assert ran.code == 0, ran.output
 
 
 @pytest.mark.parametrize(
@@ -501,12 +501,12 @@ def test_a_damaged_lease_can_be_unlocked(project: Folder, damage: dict[str, Any]
     project.database.monarch_lease.insert_one(lease)
     project.database.monarch_lease.update_one({}, damage)
     if damage != {"$set": {"holder": "bob"}}:  # who is not named as a run holds nothing
-        assert project.inside("migrate", "dev", "--no-wait").code == 4
-        ran = project.inside("unlock", "dev", "--yes")
-        assert (ran.code, "Unlocked dev." in ran.out) == (0, True), ran.said
-    ran = project.inside("migrate", "dev", "--no-wait")
-    assert ran.code == 0, ran.said
-    assert project.inside("unlock", "dev").out == "Nobody holds dev.\n"
+        assert project.invoke("migrate", "dev", "--no-wait").code == 4
+        ran = project.invoke("unlock", "dev", "--yes")
+        assert (ran.code, "Unlocked dev." in ran.out) == (0, True), ran.output
+    ran = project.invoke("migrate", "dev", "--no-wait")
+    assert ran.code == 0, ran.output
+    assert project.invoke("unlock", "dev").out == "Nobody holds dev.\n"
 
 
 def test_a_dead_holder_without_a_number_is_no_defect(project: Folder) -> None:
@@ -516,11 +516,11 @@ def test_a_dead_holder_without_a_number_is_no_defect(project: Folder) -> None:
     holder = {"host": socket.gethostname(), "user": "ann", "pid": process.pid, "run": "x"}
     lease = {"_id": "lease", "holder": holder, "expires_at": datetime(2099, 1, 1)}
     project.database.monarch_lease.insert_one(lease)
-    ran = project.inside("migrate", "dev", "--no-wait")
+    ran = project.invoke("migrate", "dev", "--no-wait")
     assert ran.code == 4
     assert "monarch unlock dev" in ran.err
-    assert project.inside("unlock", "dev", "--yes").code == 0
-    assert project.inside("migrate", "dev").code == 0
+    assert project.invoke("unlock", "dev", "--yes").code == 0
+    assert project.invoke("migrate", "dev").code == 0
 
 
 def test_a_lease_without_a_holder_is_free(project: Folder) -> None:
@@ -528,7 +528,7 @@ def test_a_lease_without_a_holder_is_free(project: Folder) -> None:
     project.database.monarch_lease.insert_one(
         {"_id": "lease", "fence": 5, "expires_at": datetime(2099, 1, 1)}
     )
-    assert project.inside("migrate", "dev", "--no-wait").code == 0
+    assert project.invoke("migrate", "dev", "--no-wait").code == 0
 
 
 def test_a_copy_made_in_the_middle_of_a_migration_is_run_by_nobody(project: Folder, server: Server) -> None:
@@ -537,10 +537,10 @@ def test_a_copy_made_in_the_middle_of_a_migration_is_run_by_nobody(project: Fold
     key = project.migration("slow", "echo('working')\nimport time\ntime.sleep(600)")
     process = project.start("migrate", "dev")
     await_line(process, "working")
-    assert project.inside("copy_db", "dev:other", "--yes", "--engine", "native").code == 0
-    (row,) = project.inside("list_migrations", "other", "--json").json
+    assert project.invoke("copy_db", "dev:other", "--yes", "--engine", "native").code == 0
+    (row,) = project.invoke("list_migrations", "other", "--json").json
     assert (row["key"], row["state"]) == (key, "Interrupted")
-    assert project.inside("drop_db", "other", "--yes").code == 0
+    assert project.invoke("drop_db", "other", "--yes").code == 0
     process.send_signal(15)
     try:
         process.communicate(timeout=120)

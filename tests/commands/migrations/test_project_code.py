@@ -64,7 +64,7 @@ def test_a_pool_with_an_item_that_fails_ends(project: Folder, how: str) -> None:
     assert "pool_migration failed on 'dev': ValueError: no 3" in ran.err
     assert "Traceback" not in ran.err
     assert "KeyboardInterrupt" not in ran.err
-    assert project.inside("unlock", "dev", "--yes").err.count("nobody") <= 1
+    assert project.invoke("unlock", "dev", "--yes").err.count("nobody") <= 1
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
@@ -231,14 +231,14 @@ def test_a_base_class_of_the_team_may_be_in_a_helper(project: Folder, imports: s
 def test_files_whose_names_begin_with_a_dot_are_not_looked_at(project: Folder, name: str) -> None:
     project.write(f"migrations/{name}", "\0 Mac OS X")
     project.migration("one")
-    assert project.inside("check", "dev").code == 3
-    assert project.inside("migrate", "dev").code == 0
+    assert project.invoke("check", "dev").code == 3
+    assert project.invoke("migrate", "dev").code == 0
 
 
 @pytest.mark.parametrize("command", [["check", "dev"], ["migrate", "dev"], ["list_migrations", "dev"]])
 def test_a_migration_in_a_folder_is_not_passed_over(project: Folder, command: list[str]) -> None:
     project.write("migrations/2026/q1/_201405290038_x_migration.py", "")
-    ran = project.inside(*command)
+    ran = project.invoke(*command)
     assert ran.code == 2
     assert "migrations/2026/q1/_201405290038_x_migration.py is a migration in a folder" in ran.err
 

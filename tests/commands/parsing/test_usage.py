@@ -17,7 +17,7 @@ ALL = [name for rows in COMMANDS.values() for name in rows]
 def wrong(folder: Folder, *arguments: str) -> str:
     """Run a command line that must be refused, and return its hint."""
     before = folder.files()
-    ran = folder.inside(*arguments)
+    ran = folder.invoke(*arguments)
     assert (ran.code, ran.out) == (2, ""), ran.err
     error, hint = ran.err.splitlines()
     assert error.startswith("Error: ")
@@ -88,7 +88,7 @@ def test_a_plan_has_the_names_of_other_tools(project: Folder, command: list[str]
         settings.write_text(
             settings.read_text() + "ENVIRONMENTS['dev'] = {**ENVIRONMENTS['dev'], 'db_name': 'x'}\n"
         )
-    ran = project.inside(*command, option)
+    ran = project.invoke(*command, option)
     assert ran.code in (0, 1), ran.err
     assert "would" in ran.out or "empty" in ran.err
     assert project.database.list_collection_names() == []

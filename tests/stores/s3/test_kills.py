@@ -1,4 +1,4 @@
-"""monarch is killed and interrupted while it uses a bucket: before and after every request to S3."""
+"""Kills and interrupts of monarch while it uses a bucket, before and after every request to S3."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-# What these commands import when they are used: in the process from which they are forked, once.
+# Modules that these commands import on demand: the process that forks them imports these once.
 import boto3
 import pytest
 from pymongo import MongoClient
@@ -39,7 +39,7 @@ Content = tuple[frozenset[tuple[str, str]], int]
 
 @dataclass
 class BucketScenario:
-    """A project whose backups are in a bucket behind ``proxy``, one of them good."""
+    """A project with backups in a bucket behind ``proxy``, and the complete backup ``good``."""
 
     folder: Folder
     s3: S3Server
@@ -55,32 +55,32 @@ class BucketScenario:
         return frozenset((entry["Key"], entry["ETag"]) for entry in objects), len(uploads)
 
     def command(self, *arguments: str) -> Command:
-        return Command(self.folder.path, *arguments, told=self.folder.path / "told")
+        return Command(self.folder.path, *arguments, output_path=self.folder.path / "output")
 
-    def said(self) -> str:
-        return (self.folder.path / "told").read_text()
+    def output(self) -> str:
+        return (self.folder.path / "output").read_text()
 
     def count(self, *arguments: str) -> int:
-        """Return the requests that a command makes if it is not disturbed."""
+        """Run a command to its end; return how many requests it makes."""
         self.proxy.clear()
-        assert self.folder.inside(*arguments).code == 0
+        assert self.folder.invoke(*arguments).code == 0
         return len(self.proxy.requests)
 
-    def stop(self, side: What, number: int, *arguments: str, sent: int = signal.SIGKILL) -> int:
-        """Run a command and send it a signal at the request of this number, from 0; return its exit code."""
+    def stop(self, side: What, number: int, *arguments: str, signal_number: int = signal.SIGKILL) -> int:
+        """Run a command and send it a signal at the request ``number``, from 0; return its exit code."""
         command = self.command(*arguments)
         self.proxy.clear()
-        self.proxy.add(side, skip=number, do=partial(command.kill, sent))
+        self.proxy.add(side, skip=number, do=partial(command.kill, signal_number))
         command.start()
         code = command.end()
-        assert self.proxy.faults[0].times == 0, self.said()
+        assert self.proxy.faults[0].times == 0, self.output()
         self.proxy.clear()
         return code
 
-    def look(self) -> list[Backup]:
-        """Check that good backups are good, and that the others have the right state.
+    def check_backups(self) -> list[Backup]:
+        """Check that good backups verify, and that commands refuse the others.
 
-        :return: what is there besides the good one.
+        :return: all backups except the good one.
         """
         catalog = Project(self.folder.path).backups
         listed = catalog.list()
@@ -90,15 +90,15 @@ class BucketScenario:
                 verify(catalog, backup)
             else:
                 assert backup.state in (BackupState.BEGUN, BackupState.INCOMPLETE)
-                ran = self.folder.inside("restore", f"{backup.name}:target", "--yes")
-                assert ran.code == (4 if backup.busy else 1)
-                assert f"Backup {backup.name!r} is " in ran.err
+                result = self.folder.invoke("restore", f"{backup.name}:target", "--yes")
+                assert result.code == (4 if backup.busy else 1)
+                assert f"Backup {backup.name!r} is " in result.err
         assert self.good in {backup.name for backup in listed}
         return others
 
 
 def empty_bucket(s3: S3Server) -> None:
-    """Make the bucket, or empty it: the tests of this module may come in two parts, and set up twice."""
+    """Create the bucket, or empty it: two workers may run tests of this module, and each sets it up."""
     client = s3.client()
     if BUCKET not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
         client.create_bucket(Bucket=BUCKET)
@@ -109,7 +109,7 @@ def empty_bucket(s3: S3Server) -> None:
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory, s3: S3Server) -> Iterator[BucketScenario]:
+def scenario(tmp_path_factory: pytest.TempPathFactory, s3: S3Server) -> Iterator[BucketScenario]:
     folder = Folder(tmp_path_factory.mktemp("project"))
     with run_mongod() as (port, _), MongoClient[dict[str, Any]]("localhost", port) as client:
         source, target = client["source"], client["target"]
@@ -130,78 +130,78 @@ BACKUP = ("backup", "production", "--engine", "native")
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_a_backup_is_killed(here: BucketScenario, side: What) -> None:
-    before = here.content()
-    requests = here.count(*BACKUP)
-    here.folder.inside("delete_backup", f"{here.good}_2", "--yes")
-    assert here.content() == before
+def test_a_backup_is_killed(scenario: BucketScenario, side: What) -> None:
+    before = scenario.content()
+    requests = scenario.count(*BACKUP)
+    scenario.folder.invoke("delete_backup", f"{scenario.good}_2", "--yes")
+    assert scenario.content() == before
     states = set()
     for number in counts.sample(range(SIDES.index(side), requests, 2), 3):
-        assert here.stop(side, number, *BACKUP) == -signal.SIGKILL
-        others = here.look()
+        assert scenario.stop(side, number, *BACKUP) == -signal.SIGKILL
+        others = scenario.check_backups()
         assert len(others) <= 1
         states |= {other.state for other in others}
         for other in others:
-            assert here.folder.inside("delete_backup", other.name, "--yes").code == 0
-        assert here.content() == before
+            assert scenario.folder.invoke("delete_backup", other.name, "--yes").code == 0
+        assert scenario.content() == before
     assert BackupState.BEGUN in states
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_a_backup_is_interrupted(here: BucketScenario, side: What) -> None:
-    before = here.content()
-    requests = here.count(*BACKUP)
-    here.folder.inside("delete_backup", f"{here.good}_2", "--yes")
+def test_a_backup_is_interrupted(scenario: BucketScenario, side: What) -> None:
+    before = scenario.content()
+    requests = scenario.count(*BACKUP)
+    scenario.folder.invoke("delete_backup", f"{scenario.good}_2", "--yes")
     for number in counts.sample(range(SIDES.index(side), requests, 3), 2):
-        sent = (signal.SIGINT, signal.SIGTERM)[number % 2]
-        code = here.stop(side, number, *BACKUP, sent=sent)
-        others = here.look()
+        signal_number = (signal.SIGINT, signal.SIGTERM)[number % 2]
+        code = scenario.stop(side, number, *BACKUP, signal_number=signal_number)
+        others = scenario.check_backups()
         # The command may have done its work already, or begun it without a reply.
-        assert code in (0, 130), here.said()
-        assert "Traceback" not in here.said()
+        assert code in (0, 130), scenario.output()
+        assert "Traceback" not in scenario.output()
         if code == 130:
             assert all(other.state is BackupState.BEGUN for other in others)
         for other in others:
-            here.folder.inside("delete_backup", other.name, "--yes")
-        assert here.content() == before
+            scenario.folder.invoke("delete_backup", other.name, "--yes")
+        assert scenario.content() == before
 
 
-def test_a_deletion_is_killed(here: BucketScenario) -> None:
-    before = here.content()
+def test_a_deletion_is_killed(scenario: BucketScenario) -> None:
+    before = scenario.content()
     each = counts.number(reduced=1, full=2)
     stops = ((number, SIDES[(number + turn) % 2]) for number in count() for turn in range(each))
     for number, side in stops:
-        name = Project(here.folder.path).backup("production").name
+        name = Project(scenario.folder.path).backup("production").name
         delete = ("delete_backup", name, "--yes")
-        code = here.stop(side, number, *delete)
+        code = scenario.stop(side, number, *delete)
         assert code == -signal.SIGKILL
-        others = here.look()
+        others = scenario.check_backups()
         for other in others:
-            assert here.folder.inside("delete_backup", other.name, "--yes").code == 0
-        assert here.content() == before
+            assert scenario.folder.invoke("delete_backup", other.name, "--yes").code == 0
+        assert scenario.content() == before
         if not others:
             break
     assert number >= 3
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_a_restore_is_killed(here: BucketScenario, side: What) -> None:
-    restore = ("restore", f"{here.good}:target", "--yes", "--engine", "native")
-    before = here.content()
-    command = here.command(*restore)
-    here.proxy.clear()
+def test_a_restore_is_killed(scenario: BucketScenario, side: What) -> None:
+    restore = ("restore", f"{scenario.good}:target", "--yes", "--engine", "native")
+    before = scenario.content()
+    command = scenario.command(*restore)
+    scenario.proxy.clear()
     command.start()
     assert command.end() == 0
-    requests = len(here.proxy.requests)
+    requests = len(scenario.proxy.requests)
     assert requests >= 4
     for number in counts.sample(range(requests), 2):
-        here.target.client.drop_database(here.target.name)
-        fill(here.target, "second")
-        assert here.stop(side, number, *restore) == -signal.SIGKILL
-        assert here.content() == before
+        scenario.target.client.drop_database(scenario.target.name)
+        fill(scenario.target, "second")
+        assert scenario.stop(side, number, *restore) == -signal.SIGKILL
+        assert scenario.content() == before
         # Everything is read before anything is replaced.
-        names = here.target.list_collection_names()
+        names = scenario.target.list_collection_names()
         assert ("only_second" in names, "only_first" in names) == (True, False)
-        ran = here.folder.inside("restore", f"{here.good}:target", "--yes", "--engine", "native")
-        assert ran.code == 0, ran.said
-        assert_equal(describe(here.source), describe(here.target))
+        result = scenario.folder.invoke("restore", f"{scenario.good}:target", "--yes", "--engine", "native")
+        assert result.code == 0, result.output
+        assert_equal(describe(scenario.source), describe(scenario.target))

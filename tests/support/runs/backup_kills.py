@@ -21,7 +21,7 @@ from typing import Any, Literal
 from pymongo import MongoClient
 from pymongo.database import Database
 
-# What these commands import when they are used is imported once, in the process from which they are forked.
+# Modules that these commands import on demand: the process that forks them imports these once.
 import monarch.commands.console.boundary
 import monarch.databases.mongo.sources.archive
 import monarch.databases.mongo.sources.server
@@ -38,11 +38,11 @@ from tests.support.runs.shell import CommandResult, Folder
 from tests.support.samples.equality import assert_equal, describe
 from tests.support.servers.proxy import Proxy
 
-# The calls that change files, or may.
+# The calls that change files, or may change them.
 CHANGES = frozenset(("open", "close", "link", "unlink", "mkdir", "rename", "fsync", "write", "flock"))
 READS = frozenset(("read",))
 DOCUMENTS = 250  # of 10 kB
-for _codec in CODECS.values():  # loads the libraries of the codec
+for _codec in CODECS.values():  # loads the codec's library
     _codec.decompress(io.BytesIO())
 _STORE = str(Path(monarch.stores.local.store.__file__).parent)
 _DEEPEST = 4  # frames between the store and the call, those of pathlib
@@ -52,25 +52,25 @@ Side = Literal["before", "after"]
 
 @dataclass
 class Trap:
-    """Sends its own process the signal ``sent`` at the ``left``-th of the store's calls of those ``things``.
+    """Sends ``signal_number`` to its own process at the store's call ``remaining`` of the ``functions``.
 
-    With 0 it sends nothing and counts them; the process then prints how many there were.
+    With 0 it sends nothing: it counts the calls, and the process prints the count at the end.
     """
 
-    left: int
+    remaining: int
     side: Side
-    sent: int = signal.SIGKILL
-    things: frozenset[str] = CHANGES
+    signal_number: int = signal.SIGKILL
+    functions: frozenset[str] = CHANGES
 
     def __call__(self, frame: FrameType, event: str, function: Any) -> None:
-        if event not in ("c_call", "c_return") or function.__name__ not in self.things:
+        if event not in ("c_call", "c_return") or function.__name__ not in self.functions:
             return
         if (event == "c_call") != (self.side == "before") or not _is_of_store(frame):
             return
-        self.left -= 1
-        if self.left == 0:
+        self.remaining -= 1
+        if self.remaining == 0:
             os.write(2, f"{self.side} {function.__name__}\n".encode())
-            signal.raise_signal(self.sent)
+            signal.raise_signal(self.signal_number)
 
 
 def _is_of_store(frame: FrameType) -> bool:
@@ -85,25 +85,25 @@ def _is_of_store(frame: FrameType) -> bool:
 
 
 class Command(KillableProcess):
-    """A command line of monarch that prints into the file ``told``."""
+    """A monarch command that prints to the file ``output_path``."""
 
-    def __init__(self, root: Path, *arguments: str, told: Path, trap: Trap | None = None) -> None:
-        super().__init__(_command, str(root), arguments, str(told), trap)
+    def __init__(self, root: Path, *arguments: str, output_path: Path, trap: Trap | None = None) -> None:
+        super().__init__(_command, str(root), arguments, str(output_path), trap)
 
 
-def _command(root: str, arguments: tuple[str, ...], told: str, trap: Trap | None) -> None:
+def _command(root: str, arguments: tuple[str, ...], output_path: str, trap: Trap | None) -> None:
     os.chdir(root)
-    file = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
+    file = os.open(output_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(file, stream)
-    counting = trap is not None and trap.left == 0
+    counting = trap is not None and trap.remaining == 0
     sys.setprofile(trap)
     try:
         cli.main(list(arguments), prog_name="monarch")
     finally:
         sys.setprofile(None)
         if trap is not None and counting:
-            os.write(2, f"{-trap.left} calls\n".encode())
+            os.write(2, f"{-trap.remaining} calls\n".encode())
 
 
 class Restore(KillableProcess):
@@ -121,13 +121,13 @@ def _restore(root: str, source: str, in_place: bool) -> None:
         sys.exit(error.exit_code)
 
 
-# The contents of a folder's files and their rights, by name.
+# The content and the permissions of each file in a folder, by name.
 Files = dict[str, tuple[bytes, int]]
 
 
 @dataclass
 class BackupScenario:
-    """A store with one ``good`` backup of ``production``, reached by ``proxy``."""
+    """A store with the complete backup ``good`` of ``production``, which is reached through ``proxy``."""
 
     folder: Folder
     store: Path
@@ -138,8 +138,8 @@ class BackupScenario:
     restored: set[tuple[str, ...]] = field(default_factory=set)
 
     @property
-    def told(self) -> Path:
-        return self.folder.path / "told"
+    def output_path(self) -> Path:
+        return self.folder.path / "output"
 
     @property
     def catalog(self) -> BackupCatalog:
@@ -152,8 +152,8 @@ class BackupScenario:
             for path in sorted(self.store.iterdir())
         }
 
-    def put(self, files: Files) -> None:
-        """Make these the only files in the store."""
+    def set_files(self, files: Files) -> None:
+        """Make ``files`` the only files in the store."""
         for name in self.files().keys() - files.keys():
             (self.store / name).unlink()
         for name, (content, mode) in files.items():
@@ -161,36 +161,36 @@ class BackupScenario:
             (self.store / name).chmod(mode)
 
     def command(self, *arguments: str, trap: Trap | None = None) -> Command:
-        return Command(self.folder.path, *arguments, told=self.told, trap=trap)
+        return Command(self.folder.path, *arguments, output_path=self.output_path, trap=trap)
 
-    def calls(self, *arguments: str, side: Side = "before", things: frozenset[str] = CHANGES) -> int:
-        """Run a command undisturbed; return how many calls its store makes."""
-        command = self.command(*arguments, trap=Trap(0, side, things=things))
+    def count_calls(self, *arguments: str, side: Side = "before", functions: frozenset[str] = CHANGES) -> int:
+        """Run a command to its end; return how many calls its store makes."""
+        command = self.command(*arguments, trap=Trap(0, side, functions=functions))
         command.start()
         assert command.end() == 0
-        return int(self.said().splitlines()[-1].removesuffix(" calls"))
+        return int(self.output().splitlines()[-1].removesuffix(" calls"))
 
     @contextmanager
-    def named(self, number: int, side: Side) -> Iterator[None]:
+    def annotate_errors(self, number: int, side: Side) -> Iterator[None]:
         """Add to an error where the last command was stopped."""
         try:
             yield
         except BaseException as error:
-            error.add_note(f"It was stopped {side} change {number}, and printed: {self.said()}")
+            error.add_note(f"The command was stopped {side} change {number}, and printed: {self.output()}")
             raise
 
-    def said(self) -> str:
-        """What the last command printed, and where it was stopped."""
-        return self.told.read_text()
+    def output(self) -> str:
+        """The output of the last command, and where it was stopped."""
+        return self.output_path.read_text()
 
     def run(self, *arguments: str) -> CommandResult:
-        """Run a command in this process, undisturbed; it must succeed."""
-        ran = self.folder.inside(*arguments)
-        assert ran.code == 0, ran.said
-        return ran
+        """Run a command in this process; it must succeed."""
+        result = self.folder.invoke(*arguments)
+        assert result.code == 0, result.output
+        return result
 
-    def look(self) -> list[Backup]:
-        """Check the state of every backup, and that a new backup can be taken and deleted.
+    def check_backups(self) -> list[Backup]:
+        """Check the state of every backup, and that a new backup can be created and deleted.
 
         :return: all backups except the good one.
         """
@@ -199,36 +199,36 @@ class BackupScenario:
         verify(self.catalog, self.catalog.get(self.good))
         others = [backup for backup in listed if backup.name != self.good]
         for backup in others:
-            self.judge(backup)
+            self.check_backup(backup)
         files = self.files()
-        taken = Project(self.folder.path).backup("production")
-        assert taken.name not in {backup.name for backup in listed}
-        self.require_good(taken.name)
-        self.catalog.delete(self.catalog.get(taken.name))
+        created = Project(self.folder.path).backup("production")
+        assert created.name not in {backup.name for backup in listed}
+        self.require_good(created.name)
+        self.catalog.delete(self.catalog.get(created.name))
         assert self.files() == files
         return others
 
-    def judge(self, backup: Backup) -> None:
-        """Check that ``backup`` is in its state, and that commands report a state other than good."""
+    def check_backup(self, backup: Backup) -> None:
+        """Check that ``backup`` is in its state, and that commands report every state but "good"."""
         if backup.state is BackupState.GOOD:
             self.require_good(backup.name)
-            # One backup of each combination of files is restored.
+            # Restore one backup of each combination of files.
             if (files := tuple(name.removeprefix(backup.name) for name in self.files())) not in self.restored:
                 self.restored.add(files)
                 Project(self.folder.path).restore(backup.name, "spare", engine="native")
                 assert_equal(describe(self.source), describe(self.spare))
             return
         assert backup.state in (BackupState.UNFINISHED, BackupState.INCOMPLETE)
-        said = self.run("list_backups").err
-        assert f"Note: {backup.name} is {backup.state.value}: {backup.why}." in said
-        assert f"To remove it: monarch delete_backup {backup.name}" in said
-        ran = self.folder.inside("restore", f"{backup.name}:spare", "--yes")
-        assert ran.code == 1
-        assert f"Error: Backup {backup.name!r} is {backup.state.value}" in ran.err
-        assert "Its environment is unknown. Run `monarch list_backups`" in ran.err
+        notes = self.run("list_backups").err
+        assert f"Note: {backup.name} is {backup.state.value}: {backup.why}." in notes
+        assert f"To remove it: monarch delete_backup {backup.name}" in notes
+        result = self.folder.invoke("restore", f"{backup.name}:spare", "--yes")
+        assert result.code == 1
+        assert f"Error: Backup {backup.name!r} is {backup.state.value}" in result.err
+        assert "Its environment is unknown. Run `monarch list_backups`" in result.err
 
     def require_good(self, name: str) -> None:
-        """Check that the backup ``name`` is complete, and holds what the good one holds."""
+        """Check that the backup ``name`` is complete and has the contents of the good backup."""
         backup = self.catalog.get(name)
         assert backup.state is BackupState.GOOD
         verify(self.catalog, backup)
@@ -238,7 +238,7 @@ class BackupScenario:
 
 @contextmanager
 def backup_scenario(folder: Folder, server: int) -> Iterator[BackupScenario]:
-    """A store, and its database on the mongod at the port ``server``, which requires no password."""
+    """A store, and its databases on the mongod at the port ``server``, which requires no password."""
     with (
         MongoClient[dict[str, Any]]("localhost", server, directConnection=True) as client,
         Proxy(server) as proxy,
@@ -253,7 +253,7 @@ def backup_scenario(folder: Folder, server: int) -> Iterator[BackupScenario]:
             spare={"uri": f"mongodb://localhost:{server}/?directConnection=true", "db_name": spare.name},
         )
         made = BackupScenario(folder, folder.keep_backups(), source, spare, proxy)
-        made.told.touch()
+        made.output_path.touch()
         made.good = Project(folder.path).backup("production").name
         yield made
         for database in (source, spare):

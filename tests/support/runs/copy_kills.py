@@ -1,7 +1,7 @@
-"""Copies that are killed, each a process of its own, and what must be true of their target afterwards.
+"""Copies in processes that tests kill, and checks of the target afterwards.
 
-Two databases take turns: the target holds what one of them holds, and the other is copied into it. So every
-name that is a view on one side and a collection on the other is met in both directions.
+Two sources alternate: the target has the contents of one, and the other is copied into it. So every name that
+is a view in one source and a collection in the other is copied in both directions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bson import Code
 from pymongo import MongoClient
 from pymongo.database import Database
 
-# What a copy imports when it is used: in the process from which the copies are forked, once.
+# Modules that a copy imports on demand: the process that forks the copies imports these once.
 from monarch import Project
 from monarch.databases.lease import SECONDS as SECONDS_HELD
 from monarch.databases.mongo import lease as leases
@@ -36,24 +36,24 @@ from tests.support.servers.proxy import Command, Proxy
 SOURCES = ("first", "second")
 DAY = datetime(2014, 5, 29, tzinfo=UTC)
 MANY = 3000
-# Far longer than a copy takes, also on a busy machine: a process that hangs fails the test.
+# Far longer than a copy takes, even on a busy machine. A process that hangs fails the test.
 SECONDS = 90
 
-# "during": the command reaches the server, but nobody waits for its answer any more.
+# "during": the command reaches the server, but its answer reaches nobody.
 Moment = Literal["before", "during", "after"]
-# Of the target: as it was, with the head of a swap's journal, or as it should be.
+# The target is unchanged, has the head of a swap log, or has the new contents.
 Stage = Literal["old", "between", "new"]
-Then = Literal["list_migrations", "migrate", "copy_db", "restore"]
+NextCommand = Literal["list_migrations", "migrate", "copy_db", "restore"]
 
 _PROCESSES = multiprocessing.get_context("forkserver")
-# The first because in some ways of starting it, it is what a forked process would import anew.
+# pytest comes first: depending on how it was started, a forked process would import it again.
 _PROCESSES.set_forkserver_preload(
     ["pytest", "tests.support.runs.copy_kills", "tests.support.runs.backup_kills"]
 )
 
 
 def fill(database: Database[Any], side: str, *, many: int = MANY) -> None:
-    """Make one of the two contents in the empty ``database``, the first with ``many`` documents."""
+    """Fill the empty ``database`` with the contents of a source; "first" has ``many`` documents."""
     first, pad = side == "first", "x" * (many // 100)
     plain = database["plain"]
     plain.insert_many([{"_id": n, "side": side, "n": n, "pad": pad} for n in range(many if first else 200)])
@@ -70,7 +70,7 @@ def fill(database: Database[Any], side: str, *, many: int = MANY) -> None:
         else:
             _series(database, name, side)
     _series(database, "series", side)
-    # On what is another kind of thing on the other side.
+    # Views on names that are another kind of collection in the other source.
     database.create_collection("view", viewOn="z_collection_or_series", pipeline=[])
     database.create_collection("view_of_view", viewOn="a_collection_or_view", pipeline=[{"$limit": 3}])
     database.create_collection("capped", capped=True, size=4096)
@@ -93,21 +93,22 @@ def _series(database: Database[Any], name: str, side: str) -> None:
     )
 
 
-class Told(Progress):
-    """What a command has said of the leavings that it mended."""
+class Recoveries(Progress):
+    """Records the ``messages`` about unfinished work that a command finished or undid."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.messages: list[str] = []
 
     def recovered(self, what: str) -> None:
-        self.said.append(what)
+        self.messages.append(what)
 
 
 @dataclass(frozen=True)
 class Run:
-    """A whole copy as its target's server saw it: all commands, and those between which there is no way back.
+    """The commands of a complete copy at its target's server, numbered from 1.
 
-    Numbers count from 1. ``begins`` writes the head of the swap's journal, ``ends`` takes it away.
+    Command ``begins`` writes the head of the swap log, and ``ends`` removes it: between them there is no way
+    back.
     """
 
     commands: tuple[Command, ...]
@@ -117,12 +118,12 @@ class Run:
     @classmethod
     def of(cls, commands: list[Command]) -> Run:
         names = [command.name if command.target == SWAP else None for command in commands]
-        begins = names.index("update", names.index("insert")) + 1  # of a copy in place the second
+        begins = names.index("update", names.index("insert")) + 1  # the second update of a copy in place
         ends = next(n for n, name in enumerate(names, 1) if n > begins and name in ("delete", "drop"))
         return cls(tuple(commands), begins, ends)
 
     def number(self, name: str, target: str) -> int:
-        """Of the first such command in the swap."""
+        """The number of the first such command in the swap."""
         numbers = enumerate(self.commands, 1)
         return next(n for n, sent in numbers if n > self.begins and sent[::2] == (name, target))
 
@@ -132,7 +133,7 @@ class Run:
         return max(n for n, sent in numbers if n < before and sent.name == name)
 
     def stage(self, number: int, moment: Moment) -> Stage | None:
-        """What must be there after a kill at a command; None of one that the server may have done or not."""
+        """The stage that a kill at a command leaves; None if the server may or may not have run it."""
         stages: tuple[Stage, ...] = ("old", "between", "new")
         for stage, end in zip(stages, (self.begins, self.ends), strict=False):
             if number < end or (number == end and moment == "before"):
@@ -143,11 +144,11 @@ class Run:
 
 
 class KillableProcess:
-    """What ``work`` does with ``arguments``, in a process of its own, which can be killed."""
+    """A process that calls ``function`` with ``arguments`` and can be killed."""
 
-    def __init__(self, work: Callable[..., None], *arguments: object) -> None:
+    def __init__(self, function: Callable[..., None], *arguments: object) -> None:
         self._started = threading.Event()
-        self._process = _PROCESSES.Process(target=work, args=arguments)
+        self._process = _PROCESSES.Process(target=function, args=arguments)
 
     def start(self) -> None:
         self._process.start()
@@ -159,17 +160,17 @@ class KillableProcess:
         return self._process.pid
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        """Send it a signal, also from a thread that hears of it before `start` has returned."""
+        """Send the process a signal; another thread may call this before `start` returns."""
         assert self._started.wait(SECONDS)
         os.kill(self.pid, number)
 
     def end(self) -> int:
-        """Wait until it has ended; its exit code, or minus the signal that ended it."""
+        """Wait for the end of the process; return its exit code, or minus the signal that ended it."""
         self._process.join(SECONDS)
         if self._process.exitcode is None:
             self.kill()
             self._process.join()
-            raise AssertionError(f"It did not end within {SECONDS} seconds.")
+            raise AssertionError(f"The process did not end within {SECONDS} seconds.")
         code = self._process.exitcode
         self._process.close()
         return code
@@ -178,7 +179,7 @@ class KillableProcess:
 class Copy(KillableProcess):
     """A copy of ``source`` into the target of the project in ``root``.
 
-    With ``lease`` its lease lasts so many seconds, and all that hangs on that is as much quicker.
+    ``lease`` is how long its lease lasts, in seconds; related intervals are scaled with it.
     """
 
     def __init__(
@@ -188,7 +189,7 @@ class Copy(KillableProcess):
 
 
 def _copy(root: str, source: str, in_place: bool, lease: float | None) -> None:
-    # Some who start the tests in the background have told them to ignore it.
+    # Tests that are started in the background may inherit an ignored SIGINT.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if lease is not None:
         for name in ("SECONDS", "_RENEW_EVERY", "_TRUSTED"):
@@ -204,9 +205,9 @@ def _copy(root: str, source: str, in_place: bool, lease: float | None) -> None:
 
 @dataclass
 class CopyScenario:
-    """A target that holds what one of the sources holds, until the other one is brought into it by ``begin``.
+    """A target with the contents of one source, into which ``process_class`` copies the other source.
 
-    The project reaches it through ``proxy``, the tests past that.
+    The project connects to the target through ``proxy``, the tests connect directly.
     """
 
     folder: Folder
@@ -214,125 +215,123 @@ class CopyScenario:
     sources: MongoClient[dict[str, Any]]
     proxy: Proxy
     pending: str
-    begin: Callable[..., KillableProcess] = Copy
-    holds: str = "first"
+    process_class: Callable[..., KillableProcess] = Copy
+    current: str = "first"
     fence: int = 0
     contents: dict[str, Description] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
 
     @property
     def other(self) -> str:
-        """The source whose contents the target does not hold."""
-        return SOURCES[1 - SOURCES.index(self.holds)]
+        """The source whose contents the target does not have."""
+        return SOURCES[1 - SOURCES.index(self.current)]
 
-    def copy(self, **how: Any) -> Run:
-        """Copy the other source, undisturbed; what the target's server saw of that."""
+    def copy(self, **options: Any) -> Run:
+        """Copy the other source without interruption; return what the target's server received."""
         source, before = self.other, len(self.proxy.commands)
-        copy = self.begin(self.folder.path, source, **how)
+        copy = self.process_class(self.folder.path, source, **options)
         copy.start()
         assert copy.end() == 0
-        self.holds = source
-        self.see()
+        self.current = source
+        self.require_settled()
         return Run.of(self.proxy.commands[before:])
 
-    def kill(self, number: int, moment: Moment, then: Then) -> None:
-        """Kill a copy at the command that is ``number``, look, run the next command, and look again."""
+    def kill(self, number: int, moment: Moment, next_command: NextCommand) -> None:
+        """Kill a copy at the command ``number``, check the target, recover, and check again."""
         source = self.other
         stage = self.runs[source].stage(number, moment)
-        with self.named(number, moment, then):
-            copy = self.begin(self.folder.path, source)
+        with self.annotate_errors(number, moment, next_command):
+            copy = self.process_class(self.folder.path, source)
             where: Any = {"moment": moment}
             if moment == "during":
                 where = {"moment": "before", "then": "go on"}
             self.proxy.at(number, copy.kill, **where)
             copy.start()
             assert copy.end() == -signal.SIGKILL
-            if moment != "during":  # then the next command is to come before the server is done with that one
-                self.look(stage, source)
-            self.mend(stage, source, then)
+            if moment != "during":  # the next command must come while the server runs the interrupted one
+                self.require_stage(stage, source)
+            self.recover(stage, source, next_command)
 
     @contextmanager
-    def named(self, number: int, moment: Moment, then: Then) -> Iterator[None]:
-        """Adds to an error at which moment a copy was killed."""
+    def annotate_errors(self, number: int, moment: Moment, next_command: NextCommand) -> Iterator[None]:
+        """Add to an error where a copy was killed."""
         source = self.other
         command = self.runs[source].commands[number - 1]
         try:
             yield
         except BaseException as error:
-            what = f"{moment} command {number}, {command.name} {command.target}"
-            error.add_note(
-                f"A {self.begin.__name__.lower()} of {source} was killed {what}; then came {then}."
-            )
+            where = f"{moment} command {number}, {command.name} {command.target}"
+            process = self.process_class.__name__.lower()
+            error.add_note(f"A {process} of {source} was killed {where}, followed by {next_command}.")
             raise
 
-    def look(self, stage: Stage | None, source: str) -> None:
-        """See that the target is whole, or that the head of a journal says that it is not."""
+    def require_stage(self, stage: Stage | None, source: str) -> None:
+        """Check that the target is complete, or that the head of a swap log marks it as incomplete."""
         if stage is None:
             return
         assert (self.target[SWAP].find_one({"_id": "head"}) is not None) == (stage == "between")
         if stage != "between":
-            assert_equal(self.contents[source if stage == "new" else self.holds], self.described())
+            assert_equal(self.contents[source if stage == "new" else self.current], self.describe_target())
 
-    def mend(self, stage: Stage | None, source: str, then: Then) -> None:
-        """Run the next command, which says what it mends and mends it, and see that the target is whole.
+    def recover(self, stage: Stage | None, source: str, next_command: NextCommand) -> None:
+        """Run the next command, check that it recovers the target and reports that, and check the target.
 
-        Without a ``stage`` that is known, what the command says tells what it was.
+        If the ``stage`` is None, the report of the command determines it.
         """
-        left = self.leavings()
-        said = self.run(then, source)
-        if then == "list_migrations" and not said:
+        leftovers = self.leftovers()
+        messages = self.run(next_command, source)
+        if next_command == "list_migrations" and not messages:
             assert stage != "between"
-            said = self.run(
-                "migrate", source
-            )  # the other one holds nothing, and leaves what it may not touch
-        finished = any("is finished now" in line for line in said)
-        undone = any("it had changed nothing" in line for line in said)
-        assert len(said) == finished + undone <= 1
+            # It takes no lease, and so leaves what only a lease holder may remove.
+            messages = self.run("migrate", source)
+        finished = any("is finished now" in line for line in messages)
+        undone = any("it had changed nothing" in line for line in messages)
+        assert len(messages) == finished + undone <= 1
         if stage is None:
             stage = "between" if finished else "old" if undone else "new"
         assert finished == (stage == "between")
-        assert undone == (stage == "old" and bool(left))
-        if then in ("copy_db", "restore") or stage != "old":
-            self.holds = source
-        self.see()
+        assert undone == (stage == "old" and bool(leftovers))
+        if next_command in ("copy_db", "restore") or stage != "old":
+            self.current = source
+        self.require_settled()
 
-    def run(self, then: Then, source: str) -> list[str]:
-        """Run a command on the target; what it says that it has mended."""
-        project, told = Project(self.folder.path), Told()
-        if then == "list_migrations":
-            statuses = project.list_migrations("target", told)
+    def run(self, command: NextCommand, source: str) -> list[str]:
+        """Run a command on the target; return its messages about recovery."""
+        project, recoveries = Project(self.folder.path), Recoveries()
+        if command == "list_migrations":
+            statuses = project.list_migrations("target", recoveries)
             keys = {status.key for status in statuses if status.record}
-            finished = any("is finished now" in line for line in told.said)
-            assert keys in [self.keys(side) for side in ((source,) if finished else (self.holds, source))]
-        elif then == "migrate":
-            migrated = project.migrate("target", wait=0, progress=told)
+            finished = any("is finished now" in line for line in recoveries.messages)
+            assert keys in [self.keys(side) for side in ((source,) if finished else (self.current, source))]
+        elif command == "migrate":
+            migrated = project.migrate("target", wait=0, progress=recoveries)
             assert [done.key for done in migrated.done] == [self.pending]
-            for kept in ("history", "journal"):
-                self.target[f"mongo_migration_{kept}"].delete_many({"key": self.pending})
-            # A run makes sure that the journal has it; the copies brought none.
+            for name in ("history", "journal"):
+                self.target[f"mongo_migration_{name}"].delete_many({"key": self.pending})
+            # A run creates the journal's indexes, which no source has.
             self.target["mongo_migration_journal"].drop_indexes()
-        elif then == "restore":
-            project.restore(source, "target", engine="native", progress=told)
+        elif command == "restore":
+            project.restore(source, "target", engine="native", progress=recoveries)
         else:
-            project.copy(source, "target", engine="native", progress=told)
-        return told.said
+            project.copy(source, "target", engine="native", progress=recoveries)
+        return recoveries.messages
 
-    def see(self) -> None:
-        """See that the target is whole, that nothing is left of any copy, and that nobody holds it."""
-        assert_equal(self.contents[self.holds], self.described())
-        assert not self.leavings(), self.leavings()
+    def require_settled(self) -> None:
+        """Check that the target is complete, has no leftovers of copies, and has a free lease."""
+        assert_equal(self.contents[self.current], self.describe_target())
+        assert not self.leftovers(), self.leftovers()
         lease = self.target[LEASE].find_one()
         assert lease is not None
         assert "holder" not in lease
         assert lease["fence"] >= self.fence
         self.fence = lease["fence"]
 
-    def leavings(self) -> list[str]:
-        """What copies have left, the buckets of staged time series included."""
+    def leftovers(self) -> list[str]:
+        """The names of staging and swap log collections, including buckets of staged time series."""
         return [name for name in self.target.list_collection_names() if STAGING in name or name == SWAP]
 
-    def described(self) -> Description:
-        """What the target holds, all that is staged left out."""
+    def describe_target(self) -> Description:
+        """The description of the target without the staging."""
         return {name: found for name, found in describe(self.target).items() if STAGING not in name}
 
     def keys(self, side: str) -> set[str]:
@@ -353,12 +352,12 @@ def copy_scenario(
     many: int = MANY,
     uncounted: Collection[tuple[str, str]] = (),
 ) -> Iterator[CopyScenario]:
-    """A target on the mongod that listens on ``server``, which asks for no password, and both sources.
+    """A target on the mongod at the port ``server``, which requires no password, and both sources.
 
-    They are on another one, ``source``, if that is given. ``options`` are for the connection to the target.
-    The proxy does not count the commands ``uncounted``.
+    The sources are on the mongod at the port ``source`` if it is given. ``options`` are for the connection to
+    the target. The proxy does not count the commands ``uncounted``.
     """
-    # What the tests write themselves must not be lost when they kill the server.
+    # The tests kill the server, and must not lose what they write themselves.
     with (
         MongoClient[dict[str, Any]](
             "localhost", server, directConnection=True, w="majority", journal=True
@@ -377,7 +376,7 @@ def copy_scenario(
         for side in SOURCES:
             fill(made.source(side), side, many=many)
             made.contents[side] = describe(made.source(side))
-        fill(made.target, made.holds, many=many)
+        fill(made.target, made.current, many=many)
         for _ in SOURCES:
             side = made.other
             made.runs[side] = made.copy()

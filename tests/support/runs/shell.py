@@ -38,7 +38,7 @@ class CommandResult:
         return json.loads(self.out)
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self.out + self.err
 
 
@@ -67,13 +67,13 @@ class Folder:
         )
         return CommandResult(process.returncode, process.stdout, process.stderr)
 
-    def inside(
+    def invoke(
         self, *arguments: str, prefix: Sequence[str] = (), variables: Mapping[str, str] = {}
     ) -> CommandResult:
-        """Run a command inside this process, which is faster; for commands that only read or report.
+        """Run a command in this process, which is faster; for commands that only read or report.
 
-        With a prefix or variables it needs a process of its own. This process may import the source tree, in
-        which the templates of an installed package are missing.
+        A prefix or variables require a separate process. This process may import the source tree, which lacks
+        the templates of an installed package.
         """
         if prefix or variables:
             return self.monarch(*arguments, prefix=prefix, variables=variables)
@@ -96,7 +96,7 @@ class Folder:
         )
 
     def terminal(self, *arguments: str, columns: int = 100, term: str = "xterm") -> pexpect.spawn[str]:
-        """Run a command in a terminal of the type ``term`` that is ``columns`` wide."""
+        """Run a command in a terminal of type ``term``, ``columns`` wide."""
         return pexpect.spawn(
             MONARCH[0],
             [*MONARCH[1:], *arguments],
@@ -115,11 +115,11 @@ class Folder:
         return path
 
     def settings(self, **environments: Mapping[str, Any]) -> None:
-        """Write settings with these environments."""
+        """Write settings with ``environments``."""
         self.write("migrations/settings.py", f"ENVIRONMENTS = {environments!r}\n")
 
     def keep_backups(self, backup_dir: str = "backups") -> Path:
-        """Let the settings keep backups in ``backup_dir``; return that folder, which is not created."""
+        """Configure ``backup_dir`` as the store of backups; return that folder, which is not created."""
         with (self.path / "migrations/settings.py").open("a", encoding="utf-8") as settings:
             settings.write(f"BACKUPS = {{'LOCAL': {{'backup_dir': {backup_dir!r}}}}}\n")
         return self.path / backup_dir
@@ -148,7 +148,7 @@ class Folder:
         return {row["key"]: row["state"] for row in self.database.mongo_migration_history.find()}
 
     def files(self) -> dict[str, bytes]:
-        """Every file of the folder with its content, to check that nothing changed."""
+        """The contents of all files in the folder, by path, to check that nothing changed."""
         return {
             str(path.relative_to(self.path)): path.read_bytes()
             for path in sorted(self.path.rglob("*"))

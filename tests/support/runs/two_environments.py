@@ -28,8 +28,8 @@ class TwoEnvironments:
     def copy(self, *arguments: str, **more: Any) -> CommandResult:
         return self.folder.monarch("copy_db", "production:dev", *arguments, **more)
 
-    def make_old(self) -> None:
-        """Reset the target to what it held before any copy."""
+    def reset_target(self) -> None:
+        """Reset the target to its contents before any copy."""
         self.target.client.drop_database(self.target.name)
         self.target.users.insert_one({"_id": "old"})
         self.target.old.insert_one({})
@@ -37,10 +37,10 @@ class TwoEnvironments:
     def assert_copied(self) -> None:
         assert_equal(describe(self.source), describe(self.target))
 
-    def assert_old(self) -> None:
-        """The target is unchanged, and only the lease is left, which nobody holds."""
+    def assert_unchanged(self) -> None:
+        """Check that the target is unchanged, except for a free lease."""
         names = set(self.target.list_collection_names())
-        # The server keeps system.views once there has been a view.
+        # The server keeps system.views after the last view is dropped.
         assert names - {"monarch_lease", "system.views"} == {"old", "users"}
         assert self.target.users.find_one() == {"_id": "old"}
         lease = self.target.monarch_lease.find_one()
@@ -64,8 +64,8 @@ def credentials(server: Server) -> dict[str, Any]:
     return {"username": server.user, "password": server.password, "authSource": "admin"}
 
 
-def assert_error(ran: CommandResult, code: int, said: str, hint: str) -> None:
-    assert ran.code == code, ran.said
-    error, hinted = ran.err.splitlines()
-    assert re.search(said, error), error
-    assert hint in hinted, hinted
+def assert_error(result: CommandResult, code: int, message: str, hint: str) -> None:
+    assert result.code == code, result.output
+    error, hint_line = result.err.splitlines()
+    assert re.search(message, error), error
+    assert hint in hint_line, hint_line

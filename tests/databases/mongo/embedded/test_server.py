@@ -277,7 +277,7 @@ def test_a_lock_file_that_is_a_link_is_refused(embedded_project: Folder, name: s
     folder.mkdir(parents=True)
     (folder / name).symlink_to(embedded_project.path / "elsewhere")
     ran = embedded_project.monarch("list_migrations", "dev")
-    assert ran.code == 5, ran.said
+    assert ran.code == 5, ran.output
     assert f"{name} cannot be used" in ran.err
     assert "Hint: monarch creates that file itself" in ran.err
     assert not (embedded_project.path / "elsewhere").exists()
@@ -289,5 +289,5 @@ def test_a_folder_of_another_user_is_refused(embedded_project: Folder, name: str
     (embedded_project.path / ".monarch/dev").mkdir(parents=True)
     os.chown(embedded_project.path / name, 12345, -1)
     ran = embedded_project.monarch("list_migrations", "dev")
-    assert ran.code == 5, ran.said
+    assert ran.code == 5, ran.output
     assert f"{name} belongs to another user" in ran.err

@@ -149,7 +149,7 @@ def test_empty_timestamps_in_time_series(small: Small, plain_users: Folder, righ
         small.copy()
     else:
         ran = plain_users.monarch("copy_db", "one:other", "--yes")
-        assert ran.code == 0, ran.said
+        assert ran.code == 0, ran.output
     assert_equal(describe(small.source, buckets=False), describe(small.target, buckets=False))
     assert small.target.weather.count_documents({"where": EMPTY, "v": EMPTY}) == 1
 

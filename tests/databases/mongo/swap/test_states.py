@@ -161,8 +161,8 @@ def folder(
     made.keep_backups()
     made.migration("one")
     client[names["source"]].users.insert_one({"_id": "new"})
-    ran = made.inside("backup", "source", *NATIVE)
-    assert ran.code == 0, ran.said
+    ran = made.invoke("backup", "source", *NATIVE)
+    assert ran.code == 0, ran.output
     yield made
     for db_name in names.values():
         client.drop_database(db_name)
@@ -175,7 +175,7 @@ def target(folder: Folder, client: MongoClient[dict[str, Any]]) -> Target:
 
 def run(folder: Folder, command: tuple[str, ...]) -> CommandResult:
     (backup,) = (path.name for path in (folder.path / "backups").glob("*_source__*.dmp.zst"))
-    return folder.inside(*(argument.format(backup=backup) for argument in command))
+    return folder.invoke(*(argument.format(backup=backup) for argument in command))
 
 
 def test_the_table_is_complete() -> None:
@@ -201,7 +201,7 @@ def test_a_command_in_a_state(
     before, users = target.everything(), target.users()
     ran = run(folder, command)
     codes = {"refuses": 1, "undoes": 1, "fails": 5}
-    assert ran.code == codes.get(outcome, WORKED.get(column, 0)), ran.said
+    assert ran.code == codes.get(outcome, WORKED.get(column, 0)), ran.output
     assert REPORTS[outcome] in ran.err
     reports = [word for word, report in REPORTS.items() if report.startswith("Note: ") and report in ran.err]
     assert reports == ([outcome] if outcome in reports else [])
@@ -293,14 +293,14 @@ def test_a_swap_of_a_newer_monarch_is_left_to_it(folder: Folder, target: Target,
     before = target.everything()
     for command in (*COMMANDS["list_migrations"], *COMMANDS["migrate"], *COMMANDS["FROM"]):
         ran = run(folder, command)
-        assert ran.code in (1, 5), ran.said
+        assert ran.code in (1, 5), ran.output
         # The one that reads only sees that a swap is unfinished, and leads to the one that finishes it.
         assert "Hint: A newer monarch wrote it" in ran.err or "run `monarch list_migrations" in ran.err
-        assert "defect" not in ran.said
+        assert "defect" not in ran.output
         assert target.everything() == before
     assert "Hint: A newer monarch wrote it" in run(folder, COMMANDS["list_migrations"][0]).err
     ran = run(folder, COMMANDS["INTO"][0])
-    assert ran.code == 0, ran.said
+    assert ran.code == 0, ran.output
     assert target.users() == ["new"]
     assert SWAP not in target.everything()
 
