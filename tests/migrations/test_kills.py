@@ -1,4 +1,4 @@
-"""Runs of ``migrate`` that are killed: at random moments, at every command, and with their server."""
+"""Kills of ``migrate``: at random moments, at every command, and together with the server."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tests.support.runs.migrate_runs import (
     Machine,
     MigrationScenario,
     Run,
+    annotate_errors,
+    call_later,
+    completion_writes,
     gate,
-    in_a_while,
     migration_scenario,
-    named,
-    records,
 )
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import Mongod, run_mongod
@@ -33,15 +33,15 @@ from tests.support.servers.proxy import Moment
 
 pytestmark = pytest.mark.server
 
-# So often with each seed.
+# Kills for each seed.
 TIMES = counts.number(reduced=5, full=25)
-# In so many tests the deaths of the server are told.
-PIECES = 2
+# The number of tests over which the kills of the server are divided.
+PARTS = 2
 PAUSE = "time.sleep(0.003)"
-UNDONE = (MigrationState.FAILED, MigrationState.INTERRUPTED)
+UNFINISHED = (MigrationState.FAILED, MigrationState.INTERRUPTED)
 
 DOCUMENTS, BATCH = 40, 5
-WALK = f"""
+SCAN = f"""
 for thing in self.each('things', batch={BATCH}):
     self.database.things.update_one({{'_id': thing['_id']}}, {{'$inc': {{'seen': 1}}}})
 """
@@ -54,7 +54,7 @@ def port() -> Iterator[int]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, port: int) -> Iterator[MigrationScenario]:
+def scenario(tmp_path: Path, port: int) -> Iterator[MigrationScenario]:
     with migration_scenario(Folder(tmp_path), port) as made:
         yield made
 
@@ -66,21 +66,21 @@ def mongod() -> Iterator[Mongod]:
 
 
 class Killer:
-    """Kills runs at moments between their beginning and their end, as ``seed`` has it."""
+    """Kills runs at random moments between their beginning and their end."""
 
-    def __init__(self, place: MigrationScenario, seed: int) -> None:
-        self._place = place
+    def __init__(self, scenario: MigrationScenario, seed: int) -> None:
+        self._place = scenario
         self._random = random.Random(seed)
-        # In seconds: about as long as a run takes at the time, which depends on what else the machine does.
+        # About as long as a run takes at present, in seconds. It depends on the load of the machine.
         self._longest = 0.5
 
     def kill(self, reset: Callable[[], object]) -> str:
-        """Kill a run; at which moment. Where one was quicker, ``reset`` and try again."""
+        """Kill a run; return a note of the moment. If a run ends before that, ``reset`` and try again."""
         while True:
             moment = self._random.uniform(0, self._longest)
             if self._kill_after(moment):
                 self._longest *= 1.1
-                return f"It was killed after {moment:.4f} seconds."
+                return f"The run was killed after {moment:.4f} seconds."
             self._longest = moment
             self._place.require_once()
             reset()
@@ -93,194 +93,204 @@ class Killer:
             with suppress(ProcessLookupError):
                 run.kill()
             code = run.end()
-            assert code in (0, -signal.SIGKILL), run.said
+            assert code in (0, -signal.SIGKILL), run.output
             return code != 0
 
 
 @pytest.mark.parametrize("seed", counts.sample(range(6), 1))
-def test_after_a_kill_at_any_moment_the_history_is_true(place: MigrationScenario, seed: int) -> None:
-    place.write(6, PAUSE)
-    killer, cut = Killer(place, seed), 0
-    # Until one is killed in a migration: a busy machine may kill many before they begin one.
+def test_the_history_is_true_after_a_kill_at_any_moment(scenario: MigrationScenario, seed: int) -> None:
+    scenario.add_many(6, PAUSE)
+    killer, unfinished = Killer(scenario, seed), 0
+    # Until one is killed in a migration: on a busy machine many may be killed before they begin one.
     for times in count(1):
-        place.forget()
-        with named(killer.kill(place.forget)):
-            cut += place.mend() is not None
-        if times >= TIMES and cut > 0:
+        scenario.reset()
+        with annotate_errors(killer.kill(scenario.reset)):
+            unfinished += scenario.recover() is not None
+        if times >= TIMES and unfinished > 0:
             break
 
 
 @pytest.mark.parametrize("seed", counts.sample(range(6, 8), 1))
-def test_after_a_kill_at_any_moment_a_walk_goes_on_where_it_was(place: MigrationScenario, seed: int) -> None:
-    place.add("m00", PAUSE)
-    place.add("m01", WALK)
-    place.add("m02", PAUSE)
-    place.database.things.insert_many([{"_id": number, "seen": 0} for number in range(DOCUMENTS)])
+def test_a_scan_resumes_at_its_position_after_a_kill_at_any_moment(
+    scenario: MigrationScenario, seed: int
+) -> None:
+    scenario.add("m00", PAUSE)
+    scenario.add("m01", SCAN)
+    scenario.add("m02", PAUSE)
+    scenario.database.things.insert_many([{"_id": number, "seen": 0} for number in range(DOCUMENTS)])
 
     def reset() -> None:
-        place.forget()
-        place.database.things.update_many({}, {"$set": {"seen": 0}})
+        scenario.reset()
+        scenario.database.things.update_many({}, {"$set": {"seen": 0}})
 
-    killer, resumed = Killer(place, seed), 0
-    # As often as it takes: a busy machine may stop many runs before they reach the scan.
+    killer, resumed = Killer(scenario, seed), 0
+    # On a busy machine many runs may be killed before they reach the scan.
     for times in count(1):  # until pytest's own limit
         reset()
-        with named(killer.kill(reset)):
-            resumed += look_at_the_walk(place)
+        with annotate_errors(killer.kill(reset)):
+            resumed += check_scan(scenario)
         if times >= TIMES and resumed > 0:
             break
 
 
-def look_at_the_walk(place: MigrationScenario) -> bool:
-    """Mend what is left of a walk, and see which documents it has seen; whether it went on somewhere."""
-    place.settle()
-    before, behind = seen(place), remembered(place)
-    walked = place.states()["m01"] is not MigrationState.COMPLETED
-    assert before[:behind] == [1] * behind
-    # It is remembered once it is done with a batch, and at most one is done that is not remembered.
-    assert sum(before[behind:]) <= BATCH
-    place.mend()
-    after = seen(place)
-    assert after == [count + (walked and number >= behind) for number, count in enumerate(before)]
+def check_scan(scenario: MigrationScenario) -> bool:
+    """Recover from a kill and check which documents the scan has seen; return whether it was resumed."""
+    scenario.await_idle_server()
+    before, position = seen(scenario), stored_position(scenario)
+    unfinished = scenario.states()["m01"] is not MigrationState.COMPLETED
+    assert before[:position] == [1] * position
+    # The position is stored after each batch, so at most one batch is finished but not stored.
+    assert sum(before[position:]) <= BATCH
+    scenario.recover()
+    after = seen(scenario)
+    assert after == [count + (unfinished and number >= position) for number, count in enumerate(before)]
     assert set(after) <= {1, 2}
-    return walked and behind > 0
+    return unfinished and position > 0
 
 
-def seen(place: MigrationScenario) -> list[int]:
-    """How often each document was seen."""
-    return [thing["seen"] for thing in place.database.things.find(sort=[("_id", 1)])]
+def seen(scenario: MigrationScenario) -> list[int]:
+    """Return how often the scan has seen each document."""
+    return [thing["seen"] for thing in scenario.database.things.find(sort=[("_id", 1)])]
 
 
-def remembered(place: MigrationScenario) -> int:
-    """Behind how many documents the walk is, as the journal has it."""
-    found: dict[str, Any] = place.database[JOURNAL].find_one({"key": place.keys["m01"]}) or {}
-    (behind,) = found.get("places", {"": {"documents": 0}}).values()
-    return int(behind["documents"])
+def stored_position(scenario: MigrationScenario) -> int:
+    """Return the number of documents before the scan's position in the journal."""
+    found: dict[str, Any] = scenario.database[JOURNAL].find_one({"key": scenario.keys["m01"]}) or {}
+    (position,) = found.get("places", {"": {"documents": 0}}).values()
+    return int(position["documents"])
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_after_a_kill_at_every_command_the_history_is_true(place: MigrationScenario, moment: Moment) -> None:
-    place.write(2)
-    cut = set()
-    commands = place.commands()
+def test_the_history_is_true_after_a_kill_at_every_command(
+    scenario: MigrationScenario, moment: Moment
+) -> None:
+    scenario.add_many(2)
+    unfinished = set()
+    commands = scenario.commands()
     # Always before anything is recorded, and while each migration runs.
-    always = [1, *(journal - 1 for journal, _ in records(commands))]
+    always = [1, *(journal - 1 for journal, _ in completion_writes(commands))]
     for number in sorted({*always, *counts.sample(range(1, len(commands) + 1), 5)}):
         command = commands[number - 1]
-        place.forget()
-        run = place.run("migrate", "dev")
-        place.proxy.at(number, run.kill, moment=moment)
-        with named(f"It was killed {moment} command {number}, {command.name}."), run:
-            assert run.end() == -signal.SIGKILL, run.said
-            cut.add(place.mend())
-    assert cut == {None, "m00", "m01"}
+        scenario.reset()
+        run = scenario.run("migrate", "dev")
+        scenario.proxy.at(number, run.kill, moment=moment)
+        with annotate_errors(f"The run was killed {moment} command {number}, {command.name}."), run:
+            assert run.end() == -signal.SIGKILL, run.output
+            unfinished.add(scenario.recover())
+    assert unfinished == {None, "m00", "m01"}
 
 
 @pytest.mark.parametrize("last", [False, True])
 def test_a_run_killed_between_the_journal_and_the_state_has_completed(
-    place: MigrationScenario, last: bool
+    scenario: MigrationScenario, last: bool
 ) -> None:
-    """The next run writes the state, also if nothing else is left to do."""
-    place.write(2)
-    journal, state = records(place.commands())[-1 if last else 0]
+    """The next run writes the state, even if it has nothing else to do."""
+    scenario.add_many(2)
+    journal, state = completion_writes(scenario.commands())[-1 if last else 0]
     for number in range(journal, state + 1):
-        place.forget()
-        run = place.run("migrate", "dev")
-        place.proxy.at(number, run.kill)
-        with named(f"It was killed before command {number}, of {journal} to {state}."), run:
-            assert run.end() == -signal.SIGKILL, run.said
-            place.settle()
-            stored = place.database[HISTORY].distinct("state", {"key": place.keys["m01" if last else "m00"]})
+        scenario.reset()
+        run = scenario.run("migrate", "dev")
+        scenario.proxy.at(number, run.kill)
+        with annotate_errors(f"The run was killed before command {number}, of {journal} to {state}."), run:
+            assert run.end() == -signal.SIGKILL, run.output
+            scenario.await_idle_server()
+            stored = scenario.database[HISTORY].distinct(
+                "state", {"key": scenario.keys["m01" if last else "m00"]}
+            )
             assert stored == ["Processing"]
-            completed = place.states()["m01" if last else "m00"] is MigrationState.COMPLETED
+            completed = scenario.states()["m01" if last else "m00"] is MigrationState.COMPLETED
             assert completed == (number == state)
-            place.mend()
-            open_ones = {"outcome": {"$exists": False}}
-            assert place.database[JOURNAL].count_documents(open_ones) == 0
+            scenario.recover()
+            open_attempts = {"outcome": {"$exists": False}}
+            assert scenario.database[JOURNAL].count_documents(open_attempts) == 0
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_after_a_cut_at_every_command_the_history_is_true(place: MigrationScenario, moment: Moment) -> None:
-    place.write(2)
-    for number, command in counts.sample(list(enumerate(place.commands(), 1)), 5):
-        place.forget()
-        place.proxy.at(number, moment=moment)
+def test_the_history_is_true_after_a_cut_connection_at_every_command(
+    scenario: MigrationScenario, moment: Moment
+) -> None:
+    scenario.add_many(2)
+    for number, command in counts.sample(list(enumerate(scenario.commands(), 1)), 5):
+        scenario.reset()
+        scenario.proxy.at(number, moment=moment)
         with (
-            named(f"It was cut off {moment} command {number}, {command.name}."),
-            place.run("migrate", "dev") as run,
+            annotate_errors(f"The connection was cut {moment} command {number}, {command.name}."),
+            scenario.run("migrate", "dev") as run,
         ):
-            look_after_trouble(place, run)
-            # What monarch itself writes is written in spite of that.
+            check_run(scenario, run)
+            # monarch repeats its own writes.
             if command.name == "aggregate":
-                assert run.end() == 0, run.said
+                assert run.end() == 0, run.output
 
 
-def look_after_trouble(place: MigrationScenario, run: Run) -> None:
-    """See that ``run`` ends well and has done all, or tells what is wrong, and that the history is true."""
+def check_run(scenario: MigrationScenario, run: Run) -> None:
+    """Check that ``run`` succeeds or reports an error, and that the history is true."""
     code = run.end()
-    assert code in (0, 1, 5), run.said
-    assert "Traceback" not in run.said
-    assert "defect" not in run.said
+    assert code in (0, 1, 5), run.output
+    assert "Traceback" not in run.output
+    assert "defect" not in run.output
     if code == 0:
-        place.require_once()
+        scenario.require_once()
     else:
-        assert run.err.startswith("Error: "), run.said
-    place.mend(UNDONE)
+        assert run.err.startswith("Error: "), run.output
+    scenario.recover(UNFINISHED)
 
 
-def die(mongod: Mongod) -> None:
-    """It is started again on the same data at once."""
+def restart(mongod: Mongod) -> None:
+    """Kill the server and start it again on the same data."""
     mongod.kill()
     mongod.start()
 
 
-@pytest.mark.parametrize("piece", range(PIECES))
-def test_after_the_server_s_death_the_history_is_true(tmp_path: Path, mongod: Mongod, piece: int) -> None:
-    """At every third command, in turn before and after it."""
-    with migration_scenario(Folder(tmp_path), mongod.port) as place:
-        place.write(2)
-        commands = place.commands()
-        for number in counts.sample(range(1 + 3 * piece, len(commands) + 1, 3 * PIECES), 2):
-            moment: Moment = "before" if number // 3 // PIECES % 2 else "after"
-            place.forget()
-            place.proxy.at(number, partial(die, mongod), moment=moment)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_history_is_true_after_the_server_was_killed(tmp_path: Path, mongod: Mongod, part: int) -> None:
+    """The server is killed at every third command, alternately before and after it."""
+    with migration_scenario(Folder(tmp_path), mongod.port) as scenario:
+        scenario.add_many(2)
+        commands = scenario.commands()
+        for number in counts.sample(range(1 + 3 * part, len(commands) + 1, 3 * PARTS), 2):
+            moment: Moment = "before" if number // 3 // PARTS % 2 else "after"
+            scenario.reset()
+            scenario.proxy.at(number, partial(restart, mongod), moment=moment)
             with (
-                named(f"The server died {moment} command {number}, {commands[number - 1].name}."),
-                place.run("migrate", "dev") as run,
+                annotate_errors(
+                    f"The server was killed {moment} command {number}, {commands[number - 1].name}."
+                ),
+                scenario.run("migrate", "dev") as run,
             ):
-                look_after_trouble(place, run)
+                check_run(scenario, run)
 
 
-def test_what_the_server_forgets_when_it_dies_is_not_called_done(tmp_path: Path, mongod: Mongod) -> None:
-    """What a migration has written and the server has not put on its disk yet is gone when it is killed."""
-    with migration_scenario(Folder(tmp_path), mongod.port) as place:
-        place.write(2)
-        journal, _ = records(place.commands())[-1]
-        place.proxy.at(journal, partial(die, mongod))
-        with place.run("migrate", "dev") as run:
-            look_after_trouble(place, run)
+def test_a_migration_whose_writes_the_server_lost_is_not_completed(tmp_path: Path, mongod: Mongod) -> None:
+    """A killed server loses the writes of a migration that are not on its disk yet."""
+    with migration_scenario(Folder(tmp_path), mongod.port) as scenario:
+        scenario.add_many(2)
+        journal, _ = completion_writes(scenario.commands())[-1]
+        scenario.proxy.at(journal, partial(restart, mongod))
+        with scenario.run("migrate", "dev") as run:
+            check_run(scenario, run)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_server_that_is_frozen_for_some_seconds_is_waited_for(
+def test_a_run_waits_for_a_server_that_is_frozen_for_some_seconds(
     tmp_path: Path, mongod: Mongod, moment: Moment
 ) -> None:
-    """It is asked again meanwhile, and then it gets everything at once."""
+    """monarch repeats its command meanwhile, and then the server receives all repetitions at once."""
 
     def freeze() -> None:
         mongod.process.send_signal(signal.SIGSTOP)
-        in_a_while(1, partial(mongod.process.send_signal, signal.SIGCONT))
+        call_later(1, partial(mongod.process.send_signal, signal.SIGCONT))
 
-    with migration_scenario(Folder(tmp_path), mongod.port) as place:
-        place.write(2)
+    with migration_scenario(Folder(tmp_path), mongod.port) as scenario:
+        scenario.add_many(2)
         machine = Machine(once=0.3)
-        commands = list(enumerate(place.commands(machine), 1))
+        commands = list(enumerate(scenario.commands(machine), 1))
         for number, command in counts.sample(commands[5::6], 2):
-            place.forget()
-            place.proxy.at(number, freeze, moment=moment, then="go on")
+            scenario.reset()
+            scenario.proxy.at(number, freeze, moment=moment, then="go on")
             with (
-                named(f"The server was frozen {moment} command {number}, {command.name}."),
-                place.run("migrate", "dev", machine=machine) as run,
+                annotate_errors(f"The server was frozen {moment} command {number}, {command.name}."),
+                scenario.run("migrate", "dev", machine=machine) as run,
             ):
-                assert run.end() == 0, run.said
-                place.require_once()
+                assert run.end() == 0, run.output
+                scenario.require_once()

@@ -1,4 +1,4 @@
-"""Runs of ``migrate`` at the same time: one does the work, the others wait.
+"""Concurrent runs of ``migrate``: one does the work, the others wait.
 
 A run that was stopped for too long, or whose clock is wrong, does no harm.
 """
@@ -29,10 +29,10 @@ from tests.support.runs.migrate_runs import (
     Machine,
     MigrationScenario,
     Run,
+    annotate_errors,
+    completion_writes,
     gate,
     migration_scenario,
-    named,
-    records,
 )
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import run_mongod
@@ -40,14 +40,14 @@ from tests.support.servers.mongod import run_mongod
 pytestmark = pytest.mark.server
 
 MANY, MIGRATIONS, BY_SHELL = counts.number(reduced=12, full=50), counts.number(reduced=8, full=20), 4
-# In place of 30 seconds.
+# Instead of 30 seconds.
 LEASE_LASTS = 1.0
 ELSEWHERE = Machine(host="elsewhere")
 LOCKED = LockedError.exit_code
-# Not so quickly lost by a machine that is busy.
+# Long enough for a busy machine to renew it in time.
 LONGER_LEASE = 4.0
-# Ends when the lease has been held for longer than that, by the server's clock, and fails where it is over.
-OUTLAST = """
+# Waits until the run has held its lease for 5 seconds, by the server's clock; fails if the lease has expired.
+WAIT_LONGER_THAN_LEASE = """
 lease = self.database.monarch_lease
 held = {'$expr': {'$gt': [{'$subtract': ['$$NOW', '$taken_at']}, 5000]}}
 while lease.find_one(held) is None:
@@ -63,33 +63,33 @@ def port() -> Iterator[int]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, port: int) -> Iterator[MigrationScenario]:
+def scenario(tmp_path: Path, port: int) -> Iterator[MigrationScenario]:
     with migration_scenario(Folder(tmp_path), port) as made:
         yield made
 
 
 def await_waiting(process: subprocess.Popen[str], run: Run) -> None:
-    """Wait until ``process`` says that it waits for ``run``, by its number, its user and its host."""
+    """Wait until ``process`` reports that it waits for ``run``, with its process id, user and host."""
     assert process.stderr is not None
     who = re.escape(f"process {run.pid} of {getpass.getuser()} on {socket.gethostname()}")
     line = process.stderr.readline()
     assert re.fullmatch(rf"Waiting: '\w+' is held by {who} \(migrate dev, since 2.* UTC\) …\n", line), line
 
 
-def start(stack: ExitStack, place: MigrationScenario, *arguments: str) -> subprocess.Popen[str]:
-    """Start a command as a person does."""
-    process = place.folder.start(*arguments)
+def start(stack: ExitStack, scenario: MigrationScenario, *arguments: str) -> subprocess.Popen[str]:
+    """Start a command from a shell."""
+    process = scenario.folder.start(*arguments)
     stack.callback(process.communicate)
     stack.callback(process.kill)
     return process
 
 
-def run_many(place: MigrationScenario, *arguments: str) -> list[tuple[int, str]]:
-    """Run one command in many processes at the same moment; how each ended, and what it said on stderr."""
+def run_many(scenario: MigrationScenario, *arguments: str) -> list[tuple[int, str]]:
+    """Run a command in many processes at the same time; return their exit codes and output on stderr."""
     start_gate = gate(MANY)
     with ExitStack() as stack:
-        shells = [start(stack, place, *arguments) for _ in range(BY_SHELL)]
-        runs = [stack.enter_context(place.run(*arguments, gate=start_gate)) for _ in range(MANY)]
+        shells = [start(stack, scenario, *arguments) for _ in range(BY_SHELL)]
+        runs = [stack.enter_context(scenario.run(*arguments, gate=start_gate)) for _ in range(MANY)]
         ends = [(run.end(), run.err) for run in runs]
         for shell in shells:
             _, err = shell.communicate()
@@ -97,297 +97,303 @@ def run_many(place: MigrationScenario, *arguments: str) -> list[tuple[int, str]]
         return ends
 
 
-def test_of_many_at_once_one_does_the_work_and_the_others_wait(place: MigrationScenario) -> None:
-    place.write(MIGRATIONS)
-    for code, err in run_many(place, "migrate", "direct"):
+def test_one_of_many_concurrent_runs_does_the_work_and_the_others_wait(scenario: MigrationScenario) -> None:
+    scenario.add_many(MIGRATIONS)
+    for code, err in run_many(scenario, "migrate", "direct"):
         assert code == 0, err
         assert all(line.startswith("Waiting: 'direct' is held by ") for line in err.splitlines()), err
-    place.require_once()
+    scenario.require_once()
 
 
-def test_of_many_at_once_that_do_not_wait_one_does_the_work(place: MigrationScenario) -> None:
-    place.write(MIGRATIONS)
-    ends = run_many(place, "migrate", "direct", "--no-wait")
+def test_one_of_many_concurrent_runs_that_do_not_wait_does_the_work(scenario: MigrationScenario) -> None:
+    scenario.add_many(MIGRATIONS)
+    ends = run_many(scenario, "migrate", "direct", "--no-wait")
     for code, err in ends:
         assert code in (0, LOCKED), err
         assert (code == 0) == (err == ""), err
     assert 0 in [code for code, _ in ends]
-    place.require_once()
+    scenario.require_once()
 
 
-def take_over(place: MigrationScenario, *, retry: bool = True) -> list[bytes]:
-    """Migrate from here once the lease of the other run is over; what is kept then."""
-    done = place.project.migrate("direct", retry=retry, wait=0).done
+def take_over(scenario: MigrationScenario, *, retry: bool = True) -> list[bytes]:
+    """Migrate after the lease of the other run has expired; return the raw history."""
+    done = scenario.project.migrate("direct", retry=retry, wait=0).done
     assert done
-    return place.kept()
+    return scenario.raw_history()
 
 
-# The second of four, and the last.
+# Stopped in the second migration of four, and in the last.
 @pytest.mark.parametrize("count", [4, 2])
-def test_who_was_stopped_in_a_migration_for_too_long_records_nothing_more(
-    place: MigrationScenario, count: int
+def test_a_run_stopped_in_a_migration_for_too_long_records_nothing_more(
+    scenario: MigrationScenario, count: int
 ) -> None:
-    place.write(count)
-    # Behind the first document of the second.
-    with place.run("migrate", "dev", machine=Machine("elsewhere", lease=LEASE_LASTS)) as late:
-        place.stop(late, 4, only="insert")
+    scenario.add_many(count)
+    # After the first document of the second migration.
+    with scenario.run("migrate", "dev", machine=Machine("elsewhere", lease=LEASE_LASTS)) as late:
+        scenario.stop(late, 4, only="insert")
         late.await_stop()
-        place.await_the_end_of_the_lease()
-        with pytest.raises(MigrationError, match=rf"{place.keys['m01']} is Interrupted.*on elsewhere"):
-            place.project.migrate("direct", wait=0)
-        kept = take_over(place)
+        scenario.await_the_end_of_the_lease()
+        with pytest.raises(MigrationError, match=rf"{scenario.keys['m01']} is Interrupted.*on elsewhere"):
+            scenario.project.migrate("direct", wait=0)
+        history = take_over(scenario)
         late.kill(signal.SIGCONT)
         code = late.end()
-    assert place.kept() == kept
-    assert place.count(BEGIN) == place.count(END) == {name: 1 + (name == "m01") for name in place.keys}
-    assert code == LOCKED, late.said
+    assert scenario.raw_history() == history
+    assert (
+        scenario.count(BEGIN) == scenario.count(END) == {name: 1 + (name == "m01") for name in scenario.keys}
+    )
+    assert code == LOCKED, late.output
     assert "'dev'" in late.err
 
 
-def test_what_a_stopped_process_of_this_machine_is_at_is_left_alone(place: MigrationScenario) -> None:
-    """It could go on at any moment: whoever wants to retry has to end it first."""
-    place.write(2)
-    with place.run("migrate", "dev", machine=Machine(lease=LEASE_LASTS)) as late:
-        place.stop(late, 2, only="insert")
+def test_the_migration_of_a_stopped_process_on_this_machine_is_not_retried(
+    scenario: MigrationScenario,
+) -> None:
+    """The process could continue at any time. A user has to kill it before a retry."""
+    scenario.add_many(2)
+    with scenario.run("migrate", "dev", machine=Machine(lease=LEASE_LASTS)) as late:
+        scenario.stop(late, 2, only="insert")
         late.await_stop()
-        place.await_the_end_of_the_lease()
-        kept, documents = place.kept(), place.documents()
-        with pytest.raises(LockedError, match=f"{place.keys['m00']} is being run .* process {late.pid} of"):
-            place.project.migrate("direct", retry=True, wait=0)
-        assert (place.kept(), place.documents()) == (kept, documents)
+        scenario.await_the_end_of_the_lease()
+        history, documents = scenario.raw_history(), scenario.documents()
+        with pytest.raises(
+            LockedError, match=f"{scenario.keys['m00']} is being run .* process {late.pid} of"
+        ):
+            scenario.project.migrate("direct", retry=True, wait=0)
+        assert (scenario.raw_history(), scenario.documents()) == (history, documents)
         late.kill(signal.SIGKILL)
         assert late.end() == -signal.SIGKILL
-    take_over(place)
-    assert place.count(BEGIN) == {"m00": 2, "m01": 1}
+    take_over(scenario)
+    assert scenario.count(BEGIN) == {"m00": 2, "m01": 1}
 
 
 @pytest.mark.parametrize("host", ["elsewhere", None])
-def test_who_was_stopped_between_two_migrations_does_not_begin_the_next(
-    place: MigrationScenario, host: str | None
+def test_a_run_stopped_between_two_migrations_does_not_begin_the_next(
+    scenario: MigrationScenario, host: str | None
 ) -> None:
-    place.write(3)
-    commands = place.commands()
-    _, state = records(commands)[0]
-    # Renewing the lease now and then, in the background, is no aggregation.
+    scenario.add_many(3)
+    commands = scenario.commands()
+    _, state = completion_writes(commands)[0]
+    # Renewals of the lease in the background are no aggregations.
     number = [command.name for command in commands[:state]].count("aggregate")
-    with place.run("migrate", "dev", machine=Machine(host, lease=LEASE_LASTS)) as late:
-        place.stop(late, number, moment="after", only="aggregate")
+    with scenario.run("migrate", "dev", machine=Machine(host, lease=LEASE_LASTS)) as late:
+        scenario.stop(late, number, moment="after", only="aggregate")
         late.await_stop()
-        place.await_the_end_of_the_lease()
-        kept = take_over(place, retry=False)
+        scenario.await_the_end_of_the_lease()
+        history = take_over(scenario, retry=False)
         late.kill(signal.SIGCONT)
-        assert late.end() == LOCKED, late.said
-    assert place.kept() == kept
-    place.require_once()
+        assert late.end() == LOCKED, late.output
+    assert scenario.raw_history() == history
+    scenario.require_once()
 
 
-def test_who_was_stopped_and_is_missed_by_nobody_goes_on(place: MigrationScenario) -> None:
-    place.write(3)
-    with place.run("migrate", "dev", machine=Machine(lease=LEASE_LASTS)) as late:
-        place.stop(late, 4, only="insert")
+def test_a_stopped_run_continues_if_no_other_run_took_the_lease(scenario: MigrationScenario) -> None:
+    scenario.add_many(3)
+    with scenario.run("migrate", "dev", machine=Machine(lease=LEASE_LASTS)) as late:
+        scenario.stop(late, 4, only="insert")
         late.await_stop()
-        place.await_the_end_of_the_lease()
+        scenario.await_the_end_of_the_lease()
         late.kill(signal.SIGCONT)
-        assert late.end() == 0, late.said
-    place.require_once()
-    assert "holder" not in place.lease()
+        assert late.end() == 0, late.output
+    scenario.require_once()
+    assert "holder" not in scenario.lease()
 
 
 @pytest.mark.parametrize("half", [0, 1])
-def test_what_arrives_after_somebody_has_taken_over_changes_nothing(
-    place: MigrationScenario, half: int
+def test_a_command_that_arrives_after_a_takeover_changes_nothing(
+    scenario: MigrationScenario, half: int
 ) -> None:
-    """Every command of a run in turn is on its way for so long that another run has done the work."""
-    place.write(2)
-    commands = place.commands(ELSEWHERE)
+    """Each command of a run in turn is delayed until another run has done the work."""
+    scenario.add_many(2)
+    commands = scenario.commands(ELSEWHERE)
     names = [command.name for command in commands]
-    # Once it has the lease it reads the history again; what comes behind that is for its migrations.
+    # With the lease a run reads the history again. The commands after that belong to its migrations.
     first = names.index("insert")
     read = max(number for number in range(1, first) if commands[number - 1][::2] == ("aggregate", HISTORY))
-    # After the last entry of the journal there is nothing left to take over.
-    last, _ = records(commands)[-1]
+    # After the last entry in the journal another run has nothing to do.
+    last, _ = completion_writes(commands)[-1]
     for number in counts.sample(range(1 + half, last + 1, 2), 3):
-        with named(f"The others came before command {number}, {names[number - 1]}."):
-            code = overtake(place, number)
+        with annotate_errors(f"The other run came before command {number}, {names[number - 1]}."):
+            code = overtake(scenario, number)
             assert code == (LOCKED if number > read else 0)
 
 
-def overtake(place: MigrationScenario, number: int) -> int:
-    """Have a run overtaken before the command that is ``number``; its exit code."""
-    kept: list[bytes] = []
+def overtake(scenario: MigrationScenario, number: int) -> int:
+    """Let another run do the work before the command ``number`` of a run; return the run's exit code."""
+    history: list[bytes] = []
 
     def act() -> None:
-        place.expire()
-        place.project.migrate("direct", retry=True, wait=0)
-        kept.extend(place.kept())
+        scenario.expire_lease()
+        scenario.project.migrate("direct", retry=True, wait=0)
+        history.extend(scenario.raw_history())
 
-    place.forget()
-    place.proxy.at(number, act, then="go on")
-    with place.run("migrate", "dev", machine=ELSEWHERE) as late:
+    scenario.reset()
+    scenario.proxy.at(number, act, then="go on")
+    with scenario.run("migrate", "dev", machine=ELSEWHERE) as late:
         code = late.end()
-    assert place.kept() == kept
-    assert set(place.states().values()) == {MigrationState.COMPLETED}
-    twice = [name for name, attempts in place.attempts().items() if attempts > 1]
+    assert scenario.raw_history() == history
+    assert set(scenario.states().values()) == {MigrationState.COMPLETED}
+    twice = [name for name, attempts in scenario.attempts().items() if attempts > 1]
     assert len(twice) <= 1
-    for count in (place.count(BEGIN), place.count(END)):
-        assert all(count[name] == 1 or name in twice for name in place.keys)
+    for count in (scenario.count(BEGIN), scenario.count(END)):
+        assert all(count[name] == 1 or name in twice for name in scenario.keys)
     return code
 
 
 CLOCKS = [-5.0, 0.0, 5.0]
 
 
-def require_times_of_the_server(place: MigrationScenario, began: datetime) -> None:
-    """See that all times that were recorded lie between ``began`` and now, by the server's clock."""
-    ended = place.database.client.admin.command("hello")["localTime"]
-    times = [row["processed_at"] for row in place.database[HISTORY].find()]
-    for row in place.database[JOURNAL].find():
+def require_server_times(scenario: MigrationScenario, began: datetime) -> None:
+    """Check that all recorded times are between ``began`` and now, by the server's clock."""
+    ended = scenario.database.client.admin.command("hello")["localTime"]
+    times = [row["processed_at"] for row in scenario.database[HISTORY].find()]
+    for row in scenario.database[JOURNAL].find():
         assert row["started_at"] <= row["finished_at"]
         times += [row["started_at"], row["finished_at"]]
     assert times
     assert all(began <= when <= ended for when in times), (began, times, ended)
 
 
-def test_runs_with_wrong_clocks_do_the_work_once(place: MigrationScenario) -> None:
-    place.write(6, "time.sleep(0.01)")
-    began = place.database.client.admin.command("hello")["localTime"]
+def test_runs_with_wrong_clocks_do_the_work_once(scenario: MigrationScenario) -> None:
+    scenario.add_many(6, "time.sleep(0.01)")
+    began = scenario.database.client.admin.command("hello")["localTime"]
     start_gate = gate(2 * len(CLOCKS))
     with ExitStack() as stack:
         machines = [Machine(hours=hours) for hours in CLOCKS for _ in range(2)]
         runs = [
-            stack.enter_context(place.run("migrate", "direct", machine=machine, gate=start_gate))
+            stack.enter_context(scenario.run("migrate", "direct", machine=machine, gate=start_gate))
             for machine in machines
         ]
-        assert [run.end() for run in runs] == [0] * len(runs), [run.said for run in runs]
-    place.require_once()
-    require_times_of_the_server(place, began)
+        assert [run.end() for run in runs] == [0] * len(runs), [run.output for run in runs]
+    scenario.require_once()
+    require_server_times(scenario, began)
 
 
 @pytest.mark.parametrize("hours", counts.sample([-5.0, 5.0], 1))
-def test_a_wrong_clock_neither_takes_what_is_held_nor_fears_what_is_over(
-    place: MigrationScenario, hours: float
+def test_a_run_with_a_wrong_clock_takes_only_an_expired_lease(
+    scenario: MigrationScenario, hours: float
 ) -> None:
-    place.write(2)
-    began = place.database.client.admin.command("hello")["localTime"]
-    with place.run("migrate", "dev", machine=ELSEWHERE) as holder:
-        place.stop(holder, 1, only="insert")
+    scenario.add_many(2)
+    began = scenario.database.client.admin.command("hello")["localTime"]
+    with scenario.run("migrate", "dev", machine=ELSEWHERE) as holder:
+        scenario.stop(holder, 1, only="insert")
         holder.await_stop()
         wrong = Machine(hours=hours)
-        with place.run("migrate", "direct", "--no-wait", machine=wrong) as refused:
-            assert refused.end() == LOCKED, refused.said
-        assert place.lease()["holder"]["host"] == "elsewhere"
-        place.expire()
-        with place.run("migrate", "direct", "--retry", "--no-wait", machine=wrong) as taker:
-            assert taker.end() == 0, taker.said
-        kept = place.kept()
+        with scenario.run("migrate", "direct", "--no-wait", machine=wrong) as refused:
+            assert refused.end() == LOCKED, refused.output
+        assert scenario.lease()["holder"]["host"] == "elsewhere"
+        scenario.expire_lease()
+        with scenario.run("migrate", "direct", "--retry", "--no-wait", machine=wrong) as taker:
+            assert taker.end() == 0, taker.output
+        history = scenario.raw_history()
         holder.kill(signal.SIGCONT)
         assert holder.end() == LOCKED
-    assert place.kept() == kept
-    require_times_of_the_server(place, began)
+    assert scenario.raw_history() == history
+    require_server_times(scenario, began)
 
 
 @pytest.mark.parametrize("hours", counts.sample([-5.0, 5.0], 1))
-def test_a_lease_is_renewed_by_a_wrong_clock_too(place: MigrationScenario, hours: float) -> None:
-    place.write(2, OUTLAST)
+def test_a_run_with_a_wrong_clock_renews_its_lease(scenario: MigrationScenario, hours: float) -> None:
+    scenario.add_many(2, WAIT_LONGER_THAN_LEASE)
     with (
         ExitStack() as stack,
-        place.run("migrate", "dev", machine=Machine(hours=hours, lease=LONGER_LEASE)) as holder,
+        scenario.run("migrate", "dev", machine=Machine(hours=hours, lease=LONGER_LEASE)) as holder,
     ):
-        place.await_document("ran", {})
-        waiting = start(stack, place, "migrate", "direct", "--wait", "60")
+        scenario.await_document("ran", {})
+        waiting = start(stack, scenario, "migrate", "direct", "--wait", "60")
         await_waiting(waiting, holder)
-        assert holder.end() == 0, holder.said
+        assert holder.end() == 0, holder.output
         assert waiting.wait() == 0
-    place.require_once()
+    scenario.require_once()
 
 
-def hold(place: MigrationScenario, stack: ExitStack, count: int = 2) -> Run:
-    """A run that is stopped in its first migration, while nobody else may take its lease."""
-    place.write(count)
-    run = place.run("migrate", "dev")
-    place.stop(run, 2, only="insert")
+def hold(scenario: MigrationScenario, stack: ExitStack, count: int = 2) -> Run:
+    """Return a run that is stopped in its first migration, and whose lease has not expired."""
+    scenario.add_many(count)
+    run = scenario.run("migrate", "dev")
+    scenario.stop(run, 2, only="insert")
     stack.enter_context(run)
     run.await_stop()
     return run
 
 
-def test_a_second_run_waits_and_says_for_whom(place: MigrationScenario) -> None:
+def test_a_second_run_waits_and_names_the_holder(scenario: MigrationScenario) -> None:
     with ExitStack() as stack:
-        first = hold(place, stack)
-        second = start(stack, place, "migrate", "direct")
+        first = hold(scenario, stack)
+        second = start(stack, scenario, "migrate", "direct")
         await_waiting(second, first)
-        assert len(place.documents()) == 2
+        assert len(scenario.documents()) == 2
         first.kill(signal.SIGCONT)
         assert first.end() == 0
         out, err = second.communicate()
         assert (second.returncode, err) == (0, "")
         assert out == "Nothing to do: direct has run everything (2 migrations).\n"
-    place.require_once()
+    scenario.require_once()
 
 
-def test_a_second_run_waits_so_long_and_no_longer(place: MigrationScenario) -> None:
+def test_a_second_run_waits_as_long_as_allowed(scenario: MigrationScenario) -> None:
     with ExitStack() as stack:
-        first = hold(place, stack)
-        lease = place.lease()
+        first = hold(scenario, stack)
+        lease = scenario.lease()
         began = time.monotonic()
-        with place.run("migrate", "direct", "--wait", "1") as second:
+        with scenario.run("migrate", "direct", "--wait", "1") as second:
             assert second.end() == LOCKED
             assert time.monotonic() - began >= 1
             waiting, error, _ = second.err.splitlines()
         assert waiting.startswith("Waiting: 'direct' is held by process ")
         assert error.startswith(f"Error: 'direct' is held by process {first.pid} of ")
-        assert place.lease() == lease
+        assert scenario.lease() == lease
         first.kill(signal.SIGCONT)
         assert first.end() == 0
-    place.require_once()
+    scenario.require_once()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_interrupted_while_it_waits_leaves_the_lease_alone(
-    place: MigrationScenario, number: signal.Signals
+def test_a_run_interrupted_while_it_waits_does_not_change_the_lease(
+    scenario: MigrationScenario, number: signal.Signals
 ) -> None:
     with ExitStack() as stack:
-        first = hold(place, stack)
-        second = start(stack, place, "migrate", "direct")
+        first = hold(scenario, stack)
+        second = start(stack, scenario, "migrate", "direct")
         await_waiting(second, first)
-        lease, kept = place.lease(), place.kept()
+        lease, history = scenario.lease(), scenario.raw_history()
         second.send_signal(number)
         _, err = second.communicate()
         assert second.returncode == 130
         assert "Error: Interrupted." in err.splitlines()
-        assert (place.lease(), place.kept()) == (lease, kept)
+        assert (scenario.lease(), scenario.raw_history()) == (lease, history)
         first.kill(signal.SIGCONT)
         assert first.end() == 0
-    place.require_once()
+    scenario.require_once()
 
 
-def test_a_holder_that_is_killed_is_followed_at_once(place: MigrationScenario) -> None:
+def test_the_next_run_begins_at_once_after_the_holder_is_killed(scenario: MigrationScenario) -> None:
     with ExitStack() as stack:
-        first = hold(place, stack)
-        second = start(stack, place, "migrate", "direct", "--retry")
+        first = hold(scenario, stack)
+        second = start(stack, scenario, "migrate", "direct", "--retry")
         await_waiting(second, first)
-        until: Any = place.lease()["expires_at"]
+        until: Any = scenario.lease()["expires_at"]
         first.kill(signal.SIGKILL)
         _, err = second.communicate()
         assert (second.returncode, err) == (0, "")
-    # By its own time the lease would have lasted for longer.
-    assert place.lease()["taken_at"] < until
-    assert place.count(BEGIN) == {"m00": 2, "m01": 1}
-    place.require_ended()
+    # The killed holder's lease had not expired.
+    assert scenario.lease()["taken_at"] < until
+    assert scenario.count(BEGIN) == {"m00": 2, "m01": 1}
+    scenario.require_ended()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_holder_that_is_interrupted_gives_the_lease_back(
-    place: MigrationScenario, number: signal.Signals
+def test_an_interrupted_holder_releases_the_lease(
+    scenario: MigrationScenario, number: signal.Signals
 ) -> None:
-    place.add("m00", "time.sleep(60)")
-    with place.run("migrate", "dev", machine=ELSEWHERE) as first:
-        place.await_document("ran", {})
-        assert "holder" in place.lease()
+    scenario.add("m00", "time.sleep(60)")
+    with scenario.run("migrate", "dev", machine=ELSEWHERE) as first:
+        scenario.await_document("ran", {})
+        assert "holder" in scenario.lease()
         first.kill(number)
-        assert first.end() == 130, first.said
-    assert "holder" not in place.lease()
-    place.add("m00", "pass")
-    assert [done.key for done in place.project.migrate("direct", retry=True, wait=0).done] == [
-        place.keys["m00"]
+        assert first.end() == 130, first.output
+    assert "holder" not in scenario.lease()
+    scenario.add("m00", "pass")
+    assert [done.key for done in scenario.project.migrate("direct", retry=True, wait=0).done] == [
+        scenario.keys["m00"]
     ]

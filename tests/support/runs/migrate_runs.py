@@ -1,9 +1,7 @@
-"""Runs of ``migrate``, each a process of its own that can be stopped and killed.
+"""Runs of ``migrate`` in processes that tests stop and kill, and checks of the history afterwards.
 
-They tell what must be true of the history when such a process is gone.
-
-Every migration here writes down that it begins and that it ends, in one collection, whose natural order is
-that in which the server got them.
+Every migration here records its beginning and its end in one collection, whose natural order is the order in
+which the server received them.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.database import Database
 
-# What a run imports when it is used: in the process from which the runs are forked, once.
+# Modules that a run imports on demand: the process that forks the runs imports these once.
 from monarch import Project
 from monarch.commands import cli
 from monarch.databases.history import UNFINISHED, MigrationState
@@ -53,10 +51,10 @@ _PROCESSES.set_forkserver_preload(
     ]
 )
 
-# Far more than anything takes here, also on a machine that is busy.
+# Far longer than anything here takes, even on a busy machine.
 SECONDS = 90
 BEGIN, END = "begin", "end"
-# What a migration does in between lies in {work}.
+# A migration does {work} between its two records.
 BODY = """
 import time
 ran = self.database.ran
@@ -68,16 +66,16 @@ ENDED = (MigrationState.COMPLETED, MigrationState.FAILED, MigrationState.INTERRU
 
 
 def gate(parties: int) -> Barrier:
-    """Where so many processes wait for one another."""
+    """A barrier at which this number of processes wait for one another."""
     return _PROCESSES.Barrier(parties)
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What a run finds around it: another ``host`` than that of the tests, a clock that is ``hours`` ahead.
+    """The simulated machine of a run: another ``host``, and a clock that is ``hours`` ahead.
 
-    With ``lease`` its lease lasts so many seconds, and all that hangs on that is as much quicker. With
-    ``once`` it waits so many seconds for one answer of the server before it asks again.
+    ``lease`` is how long its lease lasts, in seconds; related intervals are scaled with it. ``once`` is how
+    long it waits for one answer of the server before it asks again, in seconds.
     """
 
     host: str | None = None
@@ -85,8 +83,8 @@ class Machine:
     lease: float | None = None
     once: float | None = None
 
-    def settle(self) -> None:
-        """Let this process be on it."""
+    def apply(self) -> None:
+        """Make this process run on the simulated machine."""
         if self.host is not None:
             _replace(socket, gethostname=lambda: self.host)
         if self.lease is not None:
@@ -105,7 +103,7 @@ def _replace(module: Any, **values: Any) -> None:
 
 
 def _set_clock(ahead: float) -> None:
-    """Let the clocks of this process be so many seconds ahead, that of the lease too."""
+    """Set the clocks of this process, including that of the lease, ``ahead`` seconds ahead."""
     real, real_time, real_now = datetimes.datetime, time.time, leases._now
 
     class Kind(type):
@@ -125,20 +123,20 @@ def _set_clock(ahead: float) -> None:
 
 
 class Run(KillableProcess):
-    """A command line of monarch in ``folder``, begun when all are at the ``gate``.
+    """A monarch command in ``folder`` that begins when all processes are at the ``gate``.
 
-    Whatever it does, it is gone behind the ``with`` block.
+    The process is dead at the end of the ``with`` block.
     """
 
     def __init__(
         self, folder: Folder, *arguments: str, machine: Machine = Machine(), gate: Barrier | None = None
     ) -> None:
-        self._told = folder.path / f"told_{ObjectId()}"
-        super().__init__(_run, str(folder.path), arguments, str(self._told), machine, gate)
+        self._output = folder.path / f"output_{ObjectId()}"
+        super().__init__(_run, str(folder.path), arguments, str(self._output), machine, gate)
         self._stopped = threading.Event()
 
     def stop(self) -> None:
-        """SIGSTOP, as Ctrl-Z or a closed lid."""
+        """Send SIGSTOP, which has the effect of Ctrl-Z or a closed lid."""
         self.kill(signal.SIGSTOP)
         self._stopped.set()
 
@@ -146,21 +144,22 @@ class Run(KillableProcess):
         assert self._stopped.wait(SECONDS)
 
     def end(self) -> int:
-        """Wait until it has ended; its exit code, or minus the signal that ended it."""
+        """Wait for the end of the process; return its exit code, or minus the signal that ended it."""
         self._process.join(SECONDS)
-        assert self._process.exitcode is not None, f"It did not end within {SECONDS} seconds: {self.said}"
+        message = f"The process did not end within {SECONDS} seconds: {self.output}"
+        assert self._process.exitcode is not None, message
         return self._process.exitcode
 
     @property
     def out(self) -> str:
-        return Path(f"{self._told}.out").read_text()
+        return Path(f"{self._output}.out").read_text()
 
     @property
     def err(self) -> str:
-        return Path(f"{self._told}.err").read_text()
+        return Path(f"{self._output}.err").read_text()
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self.out + self.err
 
     def __enter__(self) -> Self:
@@ -176,13 +175,13 @@ class Run(KillableProcess):
             self._process.join()
 
 
-def _run(root: str, arguments: tuple[str, ...], told: str, machine: Machine, gate: Barrier | None) -> None:
+def _run(root: str, arguments: tuple[str, ...], output: str, machine: Machine, gate: Barrier | None) -> None:
     os.chdir(root)
     for stream, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(f"{told}.{name}", os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
-    # Some who start the tests in the background have told them to ignore it.
+        os.dup2(os.open(f"{output}.{name}", os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+    # Tests that are started in the background may inherit an ignored SIGINT.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    machine.settle()
+    machine.apply()
     if gate is not None:
         gate.wait(SECONDS)
     cli.main(list(arguments), prog_name="monarch")
@@ -190,9 +189,9 @@ def _run(root: str, arguments: tuple[str, ...], told: str, machine: Machine, gat
 
 @dataclass
 class MigrationScenario:
-    """A database with migrations to run on it, whose ``keys`` are known by their names.
+    """A database and its migrations; ``keys`` has the migrations' keys by name.
 
-    The environment ``dev`` reaches it through the ``proxy``, ``direct`` past that, and so do the tests.
+    The environment ``dev`` connects through the ``proxy``; ``direct`` and the tests connect directly.
     """
 
     folder: Folder
@@ -204,13 +203,13 @@ class MigrationScenario:
     def project(self) -> Project:
         return Project(self.folder.path)
 
-    def write(self, count: int, work: str = "pass") -> None:
-        """Write so many migrations."""
+    def add_many(self, count: int, work: str = "pass") -> None:
+        """Write ``count`` migrations."""
         for number in range(count):
             self.add(f"m{number:02}", work)
 
     def add(self, name: str, work: str) -> str:
-        """Write the migration called ``name``, or write it anew; return its key."""
+        """Write or replace the migration called ``name``; return its key."""
         stamp = self.keys[name][1:13] if name in self.keys else None
         self.keys[name] = self.folder.migration(name, BODY.format(name=name, work=work), stamp)
         return self.keys[name]
@@ -219,29 +218,29 @@ class MigrationScenario:
         return Run(self.folder, *arguments, machine=machine, gate=gate)
 
     def stop(self, run: Run, number: int, *, moment: Moment = "before", only: str | None = None) -> None:
-        """Have ``run``, once it is entered, stopped at the command that is ``number``, which arrives."""
+        """Stop ``run``, after it is entered, at the command ``number``, which still reaches the server."""
         self.proxy.at(number, run.stop, moment=moment, then="go on", only=only)
 
     def commands(self, machine: Machine = Machine()) -> list[Command]:
-        """What an undisturbed run sends to the server, and then all is as it was before."""
+        """Run all migrations, then undo that; return the commands that the run sent to the server."""
         before = len(self.proxy.commands)
         with self.run("migrate", "dev", machine=machine) as run:
-            assert run.end() == 0, run.said
+            assert run.end() == 0, run.output
         self.require_once()
-        self.forget()
+        self.reset()
         return self.proxy.commands[before:]
 
-    def forget(self) -> None:
-        """Let nothing have run yet. The lease stays, for its number never falls."""
+    def reset(self) -> None:
+        """Delete the history and all records. The lease stays, because its fence must not decrease."""
         for name in (HISTORY, JOURNAL, "ran"):
             self.database[name].delete_many({})
 
-    def expire(self) -> None:
-        """Let the time of whoever holds the lease be over, by the server's clock."""
+    def expire_lease(self) -> None:
+        """Make the lease expire now, by the server's clock."""
         self.database[LEASE].update_many({}, [{"$set": {"expires_at": "$$NOW"}}])
 
     def await_the_end_of_the_lease(self) -> None:
-        """Wait until others may take it, by the server's clock."""
+        """Wait until another run may take the lease, by the server's clock."""
         self.await_document(LEASE, {"$expr": {"$lt": ["$expires_at", "$$NOW"]}})
 
     def await_document(self, collection: str, query: dict[str, Any]) -> None:
@@ -250,13 +249,13 @@ class MigrationScenario:
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
-    def settle(self) -> None:
-        """Wait until the server is done with what a run that is gone had sent to it."""
-        # The connection on which a driver waits for news of the server is noticed late, and writes nothing.
-        mine = {"appName": "monarch", "command.hello": {"$exists": False}}
+    def await_idle_server(self) -> None:
+        """Wait until the server has finished the commands of a run that has ended."""
+        # The connection on which a driver monitors the server closes late, and writes nothing.
+        of_monarch = {"appName": "monarch", "command.hello": {"$exists": False}}
         operations: list[dict[str, Any]] = [
             {"$currentOp": {"allUsers": True, "idleConnections": True}},
-            {"$match": mine},
+            {"$match": of_monarch},
         ]
         deadline = time.monotonic() + SECONDS
         while list(self.database.client.admin.aggregate(operations)):
@@ -269,30 +268,31 @@ class MigrationScenario:
         return found
 
     def documents(self) -> list[tuple[str, str]]:
-        """What the migrations have written, in the order in which the server got it."""
+        """The records of the migrations, in the order in which the server received them."""
         return [(row["by"], row["what"]) for row in self.database.ran.find(sort=[("$natural", 1)])]
 
-    def kept(self) -> list[bytes]:
-        """The history and the journal, byte for byte."""
+    def raw_history(self) -> list[bytes]:
+        """The documents of the history and the journal, as bytes."""
         options = CodecOptions(RawBSONDocument)
         raw: Database[Any] = Database(self.database.client, self.database.name, options)
         return [row.raw for name in (HISTORY, JOURNAL) for row in raw[name].find(sort=[("_id", 1)])]
 
     def attempts(self) -> Counter[str]:
-        """How many the journal has, by name."""
+        """The number of attempts in the journal, by name of the migration."""
         names = {key: name for name, key in self.keys.items()}
         return Counter(names[row["key"]] for row in self.database[JOURNAL].find())
 
     def count(self, what: str) -> Counter[str]:
-        return Counter(by for by, said in self.documents() if said == what)
+        """The number of records ``what``, by name of the migration."""
+        return Counter(by for by, recorded in self.documents() if recorded == what)
 
     def states(self) -> dict[str, MigrationState]:
-        """What `list_migrations` says, by name."""
-        told = {status.key: status.state for status in self.project.list_migrations("direct")}
-        return {name: told[key] for name, key in self.keys.items()}
+        """The states that `list_migrations` reports, by name."""
+        states = {status.key: status.state for status in self.project.list_migrations("direct")}
+        return {name: states[key] for name, key in self.keys.items()}
 
     def require_once(self) -> None:
-        """See that each has run once, in order, no two at once, and that all is recorded."""
+        """Check that each migration has run once, in order, one at a time, and is recorded as completed."""
         assert self.documents() == [(name, what) for name in self.keys for what in (BEGIN, END)]
         assert set(self.states().values()) == {MigrationState.COMPLETED}
         assert [
@@ -300,10 +300,10 @@ class MigrationScenario:
             for row in self.database[JOURNAL].find(sort=[("started_at", 1), ("_id", 1)])
         ] == [(key, "Completed") for key in self.keys.values()]
 
-    def require_told(self, cut: Collection[MigrationState]) -> str | None:
-        """See that what is told is true of the documents.
+    def require_consistent(self, unfinished_states: Collection[MigrationState]) -> str | None:
+        """Check that the reported states agree with the records.
 
-        :return: the migration that was cut off, in one of the states ``cut``.
+        :return: the migration in one of the ``unfinished_states``, if there is one.
         """
         begun, ended, attempts = self.count(BEGIN), self.count(END), self.attempts()
         states = self.states()
@@ -315,26 +315,28 @@ class MigrationScenario:
             elif state is MigrationState.NEW:
                 assert (begun[name], ended[name]) == (0, 0), name
             else:
-                assert state in cut, (name, state)
+                assert state in unfinished_states, (name, state)
                 assert ended[name] <= begun[name] <= attempts[name] == 1, name
         order = [state for state in states.values() if state is not MigrationState.NEW]
         assert all(state is MigrationState.COMPLETED for state in order[:-1])
         return unfinished[0] if unfinished else None
 
-    def mend(self, cut: Collection[MigrationState] = (MigrationState.INTERRUPTED,)) -> str | None:
-        """After a run that ended somehow: look, run the next command, then mend, and look again.
+    def recover(
+        self, unfinished_states: Collection[MigrationState] = (MigrationState.INTERRUPTED,)
+    ) -> str | None:
+        """After a failed run: check the history, run the rest of the migrations, and check it again.
 
-        :return: the migration that was cut off.
+        :return: the migration that was unfinished, if there was one.
         """
-        self.settle()
-        left = self.require_told(cut)
+        self.await_idle_server()
+        unfinished = self.require_consistent(unfinished_states)
         begun, ended, attempts = self.count(BEGIN), self.count(END), self.attempts()
         rest = [name for name, state in self.states().items() if state is not MigrationState.COMPLETED]
-        if left is None:
+        if unfinished is None:
             done = self.project.migrate("direct", wait=0).done
         else:
             documents = self.documents()
-            with pytest.raises(MigrationError, match=self.keys[left]):
+            with pytest.raises(MigrationError, match=self.keys[unfinished]):
                 self.project.migrate("direct", wait=0)
             assert self.documents() == documents
             done = self.project.migrate("direct", retry=True, wait=0).done
@@ -344,10 +346,10 @@ class MigrationScenario:
         assert self.count(END) == ended + again
         assert self.attempts() == attempts + again
         self.require_ended()
-        return left
+        return unfinished
 
     def require_ended(self) -> None:
-        """See that all is recorded as done, and that no attempt is told of as if it still went on."""
+        """Check that all migrations are recorded as completed, and that no attempt is reported as open."""
         assert set(self.states().values()) == {MigrationState.COMPLETED}
         assert set(self.database[HISTORY].distinct("state")) == {"Completed"}
         last: dict[str, MigrationState | None] = {}
@@ -360,8 +362,8 @@ class MigrationScenario:
 
 @contextmanager
 def migration_scenario(folder: Folder, server: int) -> Iterator[MigrationScenario]:
-    """A database on the mongod that listens on ``server``, which asks for no password."""
-    # What the tests write themselves must not be lost when they kill the server.
+    """A database on the mongod at the port ``server``, which requires no password."""
+    # The tests kill the server, and must not lose what they write themselves.
     with (
         MongoClient[dict[str, Any]](
             "localhost", server, directConnection=True, w="majority", journal=True
@@ -377,8 +379,8 @@ def migration_scenario(folder: Folder, server: int) -> Iterator[MigrationScenari
         client.drop_database(folder.db_name)
 
 
-def records(commands: list[Command]) -> list[tuple[int, int]]:
-    """The commands, counted from 1, that record each migration's end: in the journal, then its state."""
+def completion_writes(commands: list[Command]) -> list[tuple[int, int]]:
+    """The numbers of the commands that record each migration as completed: in the journal, then its state."""
     found = []
     inserts = [number for number, command in enumerate(commands, 1) if command.name == "insert"]
     for last in inserts[1::2]:
@@ -389,15 +391,15 @@ def records(commands: list[Command]) -> list[tuple[int, int]]:
 
 
 @contextmanager
-def named(what: str) -> Iterator[None]:
-    """Adds to an error at which moment it came."""
+def annotate_errors(note: str) -> Iterator[None]:
+    """Add ``note`` to errors."""
     try:
         yield
     except BaseException as error:
-        error.add_note(what)
+        error.add_note(note)
         raise
 
 
-def in_a_while(seconds: float, act: Callable[[], object]) -> None:
-    """Call ``act`` after so long, in a thread of its own."""
+def call_later(seconds: float, act: Callable[[], object]) -> None:
+    """Call ``act`` after ``seconds``, in another thread."""
     threading.Timer(seconds, act).start()
