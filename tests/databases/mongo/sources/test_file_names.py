@@ -105,11 +105,11 @@ def test_they_are_restored_shown_and_verified(kept: Kept) -> None:
     files |= of("users", indexed(), {"_id": "users"})
     (kept.folder / "backups" / NAME).write_bytes(packed(files))
     folder = Folder(kept.folder)
-    verified = folder.inside("verify_backup", NAME)
+    verified = folder.invoke("verify_backup", NAME)
     assert verified.code == 0
     assert f": {len(expected)} collections, {len(expected)} documents, " in verified.out
-    assert folder.inside("show_backup", NAME, "--json").json["state"] == "legacy"
-    ran = folder.inside("restore", f"{NAME}:dev", "--yes", "--engine", "native", "--json")
+    assert folder.invoke("show_backup", NAME, "--json").json["state"] == "legacy"
+    ran = folder.invoke("restore", f"{NAME}:dev", "--yes", "--engine", "native", "--json")
     assert {one["name"] for one in ran.json["collections"]} == expected
     for name in expected:
         assert kept.target[name].find_one() == {"_id": name}
@@ -121,8 +121,8 @@ def test_empty_metadata_is_passed_over(kept: Kept) -> None:
     note = "users.metadata.json is empty: no options or indexes of it are known"
     folder = Folder(kept.folder)
     for command in (["verify_backup", NAME], ["restore", f"{NAME}:dev", "--yes", "--engine", "native"]):
-        ran = folder.inside(*command)
-        assert ran.code == 0, ran.said
+        ran = folder.invoke(*command)
+        assert ran.code == 0, ran.output
         assert f"Note: {note}" in ran.err
     assert kept.target["users"].find_one() == {"_id": 1}
     assert kept.target["cafés"].find_one() == {"_id": 2}
