@@ -67,7 +67,15 @@ class BackupCreation:
         if created is not None:
             progress.message(created)
         opened = nullcontext(source)
-        return Transfer(lambda: opened, sink, self.engine, self.interruption, began, self.transforms)
+        return Transfer(
+            lambda: opened,
+            sink,
+            self.engine,
+            self.interruption,
+            began,
+            self.transforms,
+            not_carried=source.not_carried,
+        )
 
     def result(self, transferred: TransferResult) -> BackupResult:
         """Return the backup that the transfer has written."""

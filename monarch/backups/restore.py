@@ -73,6 +73,8 @@ class Restoration:
             self.transforms,
             self.exclusions,
         )
+        # Reading a large archive takes long, so what needs none of it comes first.
+        self.target.require_replaceable(())
         try:
             # Before anything of the target is changed. The transfer checks all of it again.
             verify(self.catalog, self.backup, progress)

@@ -38,6 +38,7 @@ class CopyPlan:
     """What a copy would write into the target (``comes``), and what would be replaced or dropped (``goes``).
 
     ``unfinished`` describes an earlier copy into the target that was cut off; None if there is none.
+    ``not_carried`` is what the copy would leave behind, a sentence for each loss.
     """
 
     engine: str
@@ -45,6 +46,7 @@ class CopyPlan:
     comes: tuple[CollectionSummary, ...]
     goes: tuple[CollectionSummary, ...]
     unfinished: str | None = None
+    not_carried: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,15 +74,17 @@ class Copy:
         :raises MonarchError: if the source holds nothing, or is incomplete.
         """
         self._require_source()
-        comes = self.source.read(self.engine, self.selection).without(self.exclusions).summaries
+        source = self.source.read(self.engine, self.selection).without(self.exclusions)
+        comes = source.summaries
         self._require_contents(comes)
+        self.target.require_replaceable(comes)
         goes = self.target.read(self.engine).summaries
         unfinished = None
         try:
             self.target.require_whole()
         except IncompleteDatabase as error:
             unfinished = error.message
-        return CopyPlan(self.engine.name, self.engine.versions, comes, goes, unfinished)
+        return CopyPlan(self.engine.name, self.engine.versions, comes, goes, unfinished, source.not_carried)
 
     def transfer(self, *, in_place: bool = False) -> Transfer:
         """Return the transfer that replaces the contents of ``target`` by those of ``source``.
@@ -105,8 +109,16 @@ class Copy:
             in_place=in_place,
         )
         opened = nullcontext(source)
+        not_carried = source.without(self.exclusions).not_carried
         return Transfer(
-            lambda: opened, sink, self.engine, self.interruption, began, self.transforms, self.exclusions
+            lambda: opened,
+            sink,
+            self.engine,
+            self.interruption,
+            began,
+            self.transforms,
+            self.exclusions,
+            not_carried,
         )
 
     def _require_source(self) -> None:

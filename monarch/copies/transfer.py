@@ -35,6 +35,8 @@ class TransferResult:
     seconds: float
     # What was left out on request: collections, and indexes as COLLECTION.INDEX.
     excluded: tuple[str, ...] = ()
+    # What the source could not give, a sentence for each loss.
+    not_carried: tuple[str, ...] = ()
 
 
 class Interruption:
@@ -82,7 +84,8 @@ class TransferSink(ABC):
 class Transfer:
     """A transfer by ``engine``, which has begun at ``began`` by the clock of `time.monotonic`.
 
-    ``transforms`` are applied in order to all documents between reading and writing.
+    ``transforms`` are applied in order to all documents between reading and writing. ``not_carried`` is that
+    of the source, for the result.
     """
 
     open_source: Callable[[], AbstractContextManager[Source]]
@@ -92,6 +95,7 @@ class Transfer:
     began: float
     transforms: tuple[Transform, ...] = ()
     exclusions: Exclusions = NO_EXCLUSIONS
+    not_carried: tuple[str, ...] = ()
 
     def run(self, progress: Progress) -> TransferResult:
         """Do it. Raises what the source and the sink raise."""
@@ -99,7 +103,9 @@ class Transfer:
         collections = self.sink.receive(opening, self.engine, self.interruption, progress)
         seconds = round(time.monotonic() - self.began, 3)
         excluded = self.exclusions.names
-        return TransferResult(self.engine.name, self.engine.versions, collections, seconds, excluded)
+        return TransferResult(
+            self.engine.name, self.engine.versions, collections, seconds, excluded, self.not_carried
+        )
 
     @contextmanager
     def _open_changed(self) -> Iterator[Source]:

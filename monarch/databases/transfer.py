@@ -129,6 +129,11 @@ class LiveSource(Source):
     def one_snapshot(self) -> bool:
         """Whether all of it was read from one snapshot."""
 
+    @property
+    def not_carried(self) -> tuple[str, ...]:
+        """What reading it leaves behind, for people: a sentence for each loss."""
+        return ()
+
     @abstractmethod
     def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:
         """Write all of it into ``sink`` as an archive, and return what was written.
@@ -203,6 +208,14 @@ class TransferDatabase(Database):
 
         :raises UsageError: if ``source`` is of another kind.
         :raises ServerError: if a document is refused, or the copy differs from its source.
+        """
+
+    def require_replaceable(self, comes: tuple[CollectionSummary, ...]) -> None:
+        """Check that `replace` can write ``comes`` into it without losing more than the old contents.
+
+        Writes nothing. `replace` checks it too.
+
+        :raises UsageError: if it cannot, saying what to use instead.
         """
 
     @abstractmethod

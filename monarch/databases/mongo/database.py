@@ -16,11 +16,19 @@ from monarch.databases.lease import Holder, Lease
 from monarch.databases.mongo import lease as leases
 from monarch.databases.mongo.collection_names import is_ours
 from monarch.databases.mongo.connection.client import Client, explained, full_uri
+from monarch.databases.mongo.connection.cluster import is_mongos, read_cluster_id
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.history.reader import MongoHistoryReader
 from monarch.databases.mongo.swap_state import read_head, unfinished
 from monarch.databases.selection import Selection
-from monarch.databases.transfer import CopiedCollection, Engine, LiveSource, Source, TransferDatabase
+from monarch.databases.transfer import (
+    CollectionSummary,
+    CopiedCollection,
+    Engine,
+    LiveSource,
+    Source,
+    TransferDatabase,
+)
 from monarch.errors import NoTransactions
 from monarch.progress import Progress
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
@@ -86,14 +94,27 @@ class MongoDatabase(TransferDatabase):
         return bool(ours & theirs)
 
     def _identities(self) -> set[object]:
-        """Return what identifies this server: its running process, the members of its replica set."""
+        """Return what identifies this server: its running process, its replica set or cluster."""
         with explained(self._environment):
             hello = self._client.admin.command("hello")
         process = hello.get("topologyVersion", {}).get("processId")
+        if is_mongos(hello):
+            return {process} - {None} | self._cluster_identities()
         members = {(hello.get("setName"), host) for host in hello.get("hosts", ())}
         # Two replica sets of one name whose members are called localhost may still be two.
         local = any(host.startswith(("localhost", "127.")) for _, host in members)
         return {process} - {None} | (set() if local else cast(Any, members))
+
+    def _cluster_identities(self) -> set[object]:
+        """Return what identifies the cluster that mongos leads to: its id, and the addresses of the mongos.
+
+        A user that may not read the id has only the addresses, so two mongos of one cluster may look like two
+        servers. No copy relies on that: it also looks for its own lease in the source.
+        """
+        with explained(self._environment):
+            cluster = read_cluster_id(self._client)
+            addresses = {("mongos", *node) for node in self._client.nodes}
+        return addresses | ({("cluster", cluster)} if cluster is not None else set())
 
     def lease(self, purpose: str, origin: Origin = UNKNOWN_ORIGIN) -> AbstractContextManager[Lease]:
         return leases.MongoLease(self._environment, self._database, purpose, origin)
@@ -123,7 +144,7 @@ class MongoDatabase(TransferDatabase):
         with explained(self._environment):
             hello = self._client.admin.command("hello")
         # MongoDB's manual: replica sets and sharded clusters have transactions.
-        if "setName" not in hello and hello.get("msg") != "isdbgrid":
+        if "setName" not in hello and not is_mongos(hello):
             raise NoTransactions(
                 f"the server of {self._environment.name!r} has none: it is neither a replica set nor a "
                 "sharded cluster.",
@@ -134,6 +155,11 @@ class MongoDatabase(TransferDatabase):
         from monarch.databases.mongo.catalog.fingerprint import take_fingerprint
 
         return take_fingerprint(self._endpoint.on_primary())
+
+    def require_replaceable(self, comes: tuple[CollectionSummary, ...]) -> None:
+        from monarch.databases.mongo.swap.clusters import require_replaceable
+
+        require_replaceable(self._endpoint.on_primary(), [one.name for one in comes])
 
     def recover(self, lease: Lease, *, refilling: bool = False) -> str | None:
         from monarch.databases.mongo.swap.log import recover

@@ -8,11 +8,21 @@ from bson import BSON
 from bson.son import SON
 
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL, is_ours
+from monarch.databases.mongo.connection.cluster import is_cluster
 from monarch.databases.mongo.connection.handle import DatabaseHandle
+from monarch.errors import UsageError
 
 
 def take_fingerprint(endpoint: DatabaseHandle) -> Mapping[str, object]:
-    """Return the options, indexes and ``dbHash`` of every collection, by its name."""
+    """Return the options, indexes and ``dbHash`` of every collection, by its name.
+
+    :raises UsageError: if it is a sharded cluster, which has no ``dbHash``.
+    """
+    if is_cluster(endpoint):
+        raise UsageError(
+            f"{endpoint.name!r} is a sharded cluster, which cannot report what a migration has changed.",
+            "Copy it into a database that is not sharded, and verify the migration there.",
+        )
     hashes = endpoint.command("dbHash")["collections"]
     found: dict[str, object] = {}
     with endpoint.explained():

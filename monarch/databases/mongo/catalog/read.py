@@ -12,11 +12,11 @@ from monarch.databases.mongo.collection_names import is_ours
 from monarch.databases.mongo.connection.handle import DatabaseHandle, Document
 from monarch.errors import ServerError
 
-_UNAUTHORIZED, _NAMESPACE_NOT_FOUND, _IS_A_VIEW = 13, 26, 166
+_UNAUTHORIZED = 13
 _ALL_INDEXES = 1000  # a collection has 64 at most
 _KINDS = ("collection", "view", "timeseries")
 # The only one of the server's own collections that people fill.
-_JAVASCRIPT = "system.js"
+JAVASCRIPT = "system.js"
 
 
 def read_catalog(endpoint: DatabaseHandle) -> tuple[Collection, ...]:
@@ -36,18 +36,13 @@ def list_entries(endpoint: DatabaseHandle, name: str | None = None) -> list[Docu
     It sends the command itself: pymongo's list_collections decodes with options of its own, and fails on
     dates outside Python's range.
     """
-    database = endpoint.database
-    options: dict[str, Any] = {"codec_options": CODEC}
     filter = {} if name is None else {"name": name}
-    entries: list[Document] = []
-    with endpoint.explained(), database.client.start_session() as session:
-        reply = database.command("listCollections", filter=filter, session=session, **options)
-        entries += reply["cursor"]["firstBatch"]
-        while cursor := reply["cursor"]["id"]:
-            collection = reply["cursor"]["ns"].partition(".")[2]
-            reply = database.command("getMore", cursor, collection=collection, session=session, **options)
-            entries += reply["cursor"]["nextBatch"]
-    return entries
+    # Not by `command`, which would ask any mongos of a cluster for the rest, and only one has the cursor.
+    with (
+        endpoint.explained(),
+        endpoint.database.cursor_command("listCollections", filter=filter, codec_options=CODEC) as cursor,
+    ):
+        return list(cursor)
 
 
 def uuid_of(entry: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]) -> bytes | None:
@@ -74,7 +69,7 @@ def read_indexes(endpoint: DatabaseHandle, name: str) -> tuple[Mapping[str, Any]
 
 def is_copied(name: str) -> bool:
     """Whether a collection is transferred: not one of the server's or monarch's own."""
-    return not is_ours(name) and (not name.startswith("system.") or name == _JAVASCRIPT)
+    return not is_ours(name) and (not name.startswith("system.") or name == JAVASCRIPT)
 
 
 def _collection(endpoint: DatabaseHandle, entry: Document, entries: Mapping[str, Document]) -> Collection:
@@ -91,7 +86,7 @@ def _collection(endpoint: DatabaseHandle, entry: Document, entries: Mapping[str,
     # An index that is still being built is listed too, but does not count yet.
     indexes = read_indexes(endpoint, name)
     stats = endpoint.command("collStats", name)
-    building = stats.get("indexBuilds", ())
+    building = _index_builds(stats)
     return Collection(
         name,
         kind,
@@ -103,6 +98,12 @@ def _collection(endpoint: DatabaseHandle, entry: Document, entries: Mapping[str,
         documents=int(stats.get("timeseries", {}).get("bucketCount", stats.get("count", 0))),
         bytes=int(stats.get("size", 0)),
     )
+
+
+def _index_builds(stats: Mapping[str, Any]) -> set[str]:
+    """Return the names of the indexes that are being built; each shard of a collection lists its own."""
+    parts = [stats, *stats.get("shards", {}).values()]
+    return {str(name) for part in parts for name in part.get("indexBuilds", ())}
 
 
 def _may_read_buckets(endpoint: DatabaseHandle, name: str) -> bool:

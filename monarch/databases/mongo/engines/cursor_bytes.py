@@ -24,6 +24,7 @@ from pymongo.read_concern import ReadConcern
 
 from monarch.databases.mongo.catalog.model import CODEC
 from monarch.databases.mongo.catalog.query import Find
+from monarch.databases.mongo.connection.cluster import is_connected_to_mongos
 from monarch.databases.mongo.stream.batches import LENGTH, SHORTEST, measure_documents
 from monarch.databases.mongo.stream.snapshot import SNAPSHOT_ENDED, Snapshot
 from monarch.errors import ServerError
@@ -63,6 +64,8 @@ def can_read_on(documents: PyMongoCollection[Any]) -> bool:
     """Whether one server sends all replies, so that a scan can continue where it has stopped."""
     client = documents.database.client
     one_server = client.topology_description.topology_type_name in _ONE_PRIMARY
+    # mongos knows no place in the scans of its shards.
+    one_server = one_server and not is_connected_to_mongos(client)
     return one_server and documents.read_preference == ReadPreference.PRIMARY
 
 

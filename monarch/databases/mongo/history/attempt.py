@@ -20,6 +20,7 @@ from monarch.databases.history import (
     ScanPosition,
 )
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL
+from monarch.databases.mongo.connection.cluster import is_mongos
 from monarch.databases.mongo.connection.retry import patiently
 from monarch.databases.mongo.history.fenced_writes import FencedWrites
 from monarch.databases.mongo.history.migration_client import MongoTransaction
@@ -144,6 +145,6 @@ def _fields(stats: AttemptStats) -> dict[str, Any]:
 def _server_process(environment: Environment, history: Collection[dict[str, Any]]) -> object:
     """An id of a standalone server that changes when it restarts; None where others keep its data too."""
     hello = patiently(environment, lambda: history.database.client.admin.command("hello"))
-    if "setName" in hello or hello.get("msg") == "isdbgrid":
+    if "setName" in hello or is_mongos(hello):
         return None
     return hello.get("topologyVersion", {}).get("processId")

@@ -17,9 +17,11 @@ from monarch.databases.mongo.archive.writer import ArchiveWriter
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.catalog.query import redact_values
 from monarch.databases.mongo.catalog.read import list_entries, read_catalog, uuid_of
+from monarch.databases.mongo.connection.cluster import read_placement
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.engines.base import MongoEngine
 from monarch.databases.mongo.sources.base import MongoSource, unwatched
+from monarch.databases.mongo.sources.losses import describe_losses
 from monarch.databases.mongo.stream.batches import Batch, End, Piece
 from monarch.databases.mongo.stream.snapshot import (
     SNAPSHOT_ENDED,
@@ -65,13 +67,15 @@ class MongoServerSource(MongoSource, LiveSource):
                 reading = SubsetReader(source, None)
                 self.collections = Subset(reading, self.collections, selection).collections()
             self._snapshot = reading.snapshot
+        self._placement = read_placement(source)
         self._partial = selection is not None
         self._counts: Counter[str] = Counter()
         self._snapshots: set[Timestamp | None] = set()
 
     @property
     def server(self) -> str:
-        return f"MongoDB {self._server_version()}"
+        cluster = "" if self._placement is None else ", a sharded cluster"
+        return f"MongoDB {self._server_version()}{cluster}"
 
     def take_series_as_documents(self) -> None:
         self.collections = tuple(
@@ -90,6 +94,12 @@ class MongoServerSource(MongoSource, LiveSource):
     @property
     def one_snapshot(self) -> bool:
         return len(self._snapshots) <= 1 and None not in self._snapshots
+
+    @property
+    def not_carried(self) -> tuple[str, ...]:
+        if self._placement is None:
+            return ()
+        return tuple(describe_losses(self._placement, self._source.name, self.collections))
 
     @contextmanager
     def _pieces(self, alive: Callable[[], None]) -> Iterator[Iterator[Piece]]:
@@ -181,7 +191,8 @@ class MongoServerSource(MongoSource, LiveSource):
         pipeline: list[dict[str, Any]] = [{"$collStats": {"count": {}}}]
         with self._source.explained():
             try:
-                return int(next(self._source.database[name].aggregate(pipeline))["count"])
+                # Each shard answers for its part.
+                return sum(int(one["count"]) for one in self._source.database[name].aggregate(pipeline))
             except OperationFailure as error:
                 if error.code == _NAMESPACE_NOT_FOUND:
                     raise self._changed(self._collection(name)) from error

@@ -1,7 +1,8 @@
 """A snapshot: one point in time as of which everything is read, if the server supports it.
 
-Replica sets support it from MongoDB 5.0 on, for the last five minutes, but not for capped collections.
-Without a snapshot, a document that is moved while its collection is read may be read twice, or not at all.
+Replica sets and sharded clusters support it from MongoDB 5.0 on, for the last five minutes, but not for
+capped collections. On a cluster all shards are read as of the same cluster time. Without a snapshot, a
+document that is moved while its collection is read may be read twice, or not at all.
 
 Reading may take longer than the server keeps a snapshot (``minSnapshotHistoryWindowInSeconds``). Then the
 collection is read on from the same place, and it and all later ones are as of their own time.
@@ -17,6 +18,7 @@ from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from monarch.databases.mongo.catalog.model import Collection
+from monarch.databases.mongo.connection.cluster import is_mongos
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 
 # More data could take longer to read than the server keeps a snapshot.
@@ -24,11 +26,13 @@ _MOST_BYTES = 4_000_000_000
 _PATIENCE_MS = 5_000
 _ASKED, _BETWEEN = 30, 0.05
 SNAPSHOT_UNAVAILABLE = 246
+# Stale chunk history: mongos no longer knows which shards had the documents then.
+_CHUNKS_UNKNOWN = 250
 # The errors of a server that cannot read a collection as of a snapshot: bad value, failed to parse, illegal
 # operation, invalid options, snapshot too old, snapshot unavailable, unknown field.
-SNAPSHOT_ERRORS = (2, 9, 20, 72, 239, SNAPSHOT_UNAVAILABLE, 40415)
+SNAPSHOT_ERRORS = (2, 9, 20, 72, 239, SNAPSHOT_UNAVAILABLE, _CHUNKS_UNKNOWN, 40415)
 # Those of a server that has read some of a collection as of a snapshot, and keeps it no longer.
-SNAPSHOT_ENDED = (239, SNAPSHOT_UNAVAILABLE)
+SNAPSHOT_ENDED = (239, SNAPSHOT_UNAVAILABLE, _CHUNKS_UNKNOWN)
 
 
 class Snapshot(ReadConcern):
@@ -70,7 +74,8 @@ def _now(primary: DatabaseHandle) -> Timestamp | None:
         at = primary.command("ping").get("operationTime")
         if isinstance(at, Timestamp):
             return at
-        if "setName" not in primary.command("hello"):
+        hello = primary.command("hello")
+        if "setName" not in hello and not is_mongos(hello):
             return None
         time.sleep(_BETWEEN)  # a server that was just started does not know it yet
     return None

@@ -35,8 +35,9 @@ from monarch.databases.mongo.swap_state import (
 from monarch.errors import LockedError, MonarchError, RunInterrupted, ServerError
 from monarch.system.signals import defer_signals
 
-# Another operation runs on the collection, such as an index build. It ends by itself.
-_CONFLICTS = (12586, 12587)
+# Another operation runs on the collection: an index build, or on a cluster one that has locked its name or
+# conflicts with this one. It ends by itself.
+_CONFLICTS = (12586, 12587, 46, 117)
 _WAIT_SECONDS, _RETRY_SECONDS = 60.0, 0.3
 _TRIES = 3
 _DROP_ROUNDS = 20

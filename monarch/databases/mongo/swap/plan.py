@@ -7,12 +7,10 @@ last, from collections that are in place by then.
 from __future__ import annotations
 
 from monarch.databases.mongo.catalog.model import BUCKETS, Collection
-from monarch.databases.mongo.catalog.read import is_copied, list_entries
+from monarch.databases.mongo.catalog.read import JAVASCRIPT, is_copied, list_entries
 from monarch.databases.mongo.connection.handle import DatabaseHandle, Document
 from monarch.databases.mongo.swap.staging import Staging
 from monarch.databases.mongo.swap.steps import Clear, Discard, Drop, Move, Series, SetAside, SwapStep, View
-
-_JAVASCRIPT = "system.js"
 
 
 def plan_steps(target: DatabaseHandle, staging: Staging) -> list[SwapStep]:
@@ -35,13 +33,13 @@ def plan_steps(target: DatabaseHandle, staging: Staging) -> list[SwapStep]:
         if collection.kind == "collection":
             if entries.get(name, {}).get("type") in ("view", "timeseries"):
                 clears.append(Clear(name))
-            moves.append(Move(staged, uuids[staged], name, replace=name != _JAVASCRIPT))
+            moves.append(Move(staged, uuids[staged], name, replace=name != JAVASCRIPT))
         else:
             rebuilds.append(_rebuild(collection, staged))
             if entries.get(name, {}).get("type") == "collection":
                 drops.append(Drop(name, bytes(entries[name]["info"]["uuid"])))
     for name, entry in entries.items():
-        if name == _JAVASCRIPT:
+        if name == JAVASCRIPT:
             clears.append(SetAside(name, bytes(entry["info"]["uuid"]), staging.aside))
         elif entry["type"] == "view":
             # All of them, also those that the copy has: a new view may not fit an old one that it reads.

@@ -41,6 +41,17 @@ def rehearse(target: DatabaseHandle, lease: Lease, collections: tuple[Collection
         _try(target, lease, {"encryptedFields": fields}, list(encrypted), "restore")
 
 
+def _rename(target: DatabaseHandle, staged: str, uuid: bytes, place: str) -> None:
+    """Rename ``staged``, and check that its UUID is as before, by which a swap knows what it has renamed."""
+    renamed = rename_collection(target, staged, uuid, place, replace=True)
+    entry = find(target, place) or {}
+    if not renamed or bytes(entry.get("info", {}).get("uuid", b"")) != uuid:
+        raise ServerError(
+            f"The server of {target.name!r} does not rename a collection by its UUID, so a swap is not safe.",
+            "Nothing was changed. If a proxy or mongos is in between, connect to the server itself.",
+        )
+
+
 def _try(
     target: DatabaseHandle, lease: Lease, options: Mapping[str, Any], names: list[str], role: str
 ) -> None:
@@ -51,7 +62,7 @@ def _try(
             create(target, Collection(name, "collection", options, ()), name)
         entry = find(target, staged)
         if entry is not None:
-            rename_collection(target, staged, bytes(entry["info"]["uuid"]), place, replace=True)
+            _rename(target, staged, bytes(entry["info"]["uuid"]), place)
         for name in (staged, place):
             drop(target, name)
     except ServerError as error:

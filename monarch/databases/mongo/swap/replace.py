@@ -17,6 +17,7 @@ from monarch.databases.mongo.sources.base import MongoSource
 from monarch.databases.mongo.stream.batches import Batch
 from monarch.databases.mongo.stream.counts import Counts
 from monarch.databases.mongo.stream.zero_timestamps import ZeroTimestamps
+from monarch.databases.mongo.swap.clusters import require_replaceable
 from monarch.databases.mongo.swap.definitions import UNAUTHORIZED, create, drop
 from monarch.databases.mongo.swap.log import Swap, SwapStuck
 from monarch.databases.mongo.swap.plan import plan_steps
@@ -46,10 +47,12 @@ class Replacement:
 
         Until the swap the target is as it was. With ``in_place`` it is emptied first.
 
+        :raises UsageError: if the target is a sharded cluster whose contents a swap cannot replace.
         :raises LockedError: if another run took over the lease.
         :raises ServerError: if the replacement fails; the staging was dropped.
         :raises RunInterrupted: on Ctrl-C or a signal during the swap, once the swap is finished.
         """
+        require_replaceable(self.target, [one.name for one in source.collections])
         swap = Swap(self.target, self.lease)
         if any(BUCKETS in one.data_name for one in source.collections) and not self._may_write_buckets():
             source.take_series_as_documents()
@@ -65,6 +68,8 @@ class Replacement:
                 swap.empty(self.purpose)
             with _blaming_lost_lease(swap):
                 copied = self._build(source, staging)
+                # A copy may take hours, in which somebody may have sharded a collection.
+                require_replaceable(self.target, ())
                 steps = plan_steps(self.target, staging)
             interrupted = self._begin(swap, steps)
         except MonarchError as error:

@@ -1,0 +1,118 @@
+"""Sharded clusters: how monarch recognizes one, and which of its collections are not on the primary shard.
+
+A program reaches a cluster through mongos, which passes its commands on to the shards. This is the one place
+that knows how mongos answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
+
+from monarch.databases.mongo.connection.handle import DatabaseHandle
+
+_UNAUTHORIZED, _NAMESPACE_NOT_FOUND, _IS_A_VIEW = 13, 26, 166
+# Time series are sharded by their buckets.
+_BUCKETS = "system.buckets."
+_MOST_NAMES = 10
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The collections of a database of a cluster that are not, or not only, on its primary shard.
+
+    ``sharded`` have a shard key. ``moved`` have none, and are on another shard (moveCollection, MongoDB 8.0).
+    Without ``is_known`` the user may not read the config database: ``sharded`` comes from the statistics of
+    each collection then, and ``moved`` is empty.
+    """
+
+    sharded: tuple[str, ...]
+    moved: tuple[str, ...]
+    is_known: bool = True
+
+
+def is_mongos(hello: Mapping[str, Any]) -> bool:
+    """Whether mongos sent this reply to the command ``hello``."""
+    return hello.get("msg") == "isdbgrid"
+
+
+def is_connected_to_mongos(client: MongoClient[Any]) -> bool:
+    """Whether ``client``, which has sent a command, knows that it is connected to mongos; asks nothing."""
+    servers = client.topology_description.server_descriptions().values()
+    return any(server.server_type_name == "Mongos" for server in servers)
+
+
+def is_cluster(endpoint: DatabaseHandle) -> bool:
+    """Whether ``endpoint`` is reached through mongos.
+
+    :raises ServerError: if the server cannot be asked.
+    """
+    with endpoint.explained():
+        return is_mongos(endpoint.database.client.admin.command("hello"))
+
+
+def read_cluster_id(client: MongoClient[Any]) -> object | None:
+    """Return the id of the cluster, the same through each mongos; None if this user may not read it.
+
+    Exceptions of pymongo are not translated.
+    """
+    try:
+        version = client["config"]["version"].find_one({"_id": 1})
+    except OperationFailure as error:
+        if error.code != _UNAUTHORIZED:
+            raise
+        return None
+    return (version or {}).get("clusterId")
+
+
+def read_placement(endpoint: DatabaseHandle) -> Placement | None:
+    """Return where the collections of ``endpoint`` are; None if it is not reached through mongos.
+
+    :raises ServerError: if the server cannot be asked.
+    """
+    if not is_cluster(endpoint):
+        return None
+    database = endpoint.environment.db_name
+    entries = endpoint.database.client["config"]["collections"]
+    # All names that begin with the database and a dot: in ASCII, "/" follows ".".
+    query = {"_id": {"$gte": f"{database}.", "$lt": f"{database}/"}, "dropped": {"$ne": True}}
+    with endpoint.explained():
+        try:
+            found = list(entries.find(query, {"unsplittable": 1}))
+        except OperationFailure as error:
+            if error.code != _UNAUTHORIZED:
+                raise
+            return Placement(_find_sharded(endpoint), (), is_known=False)
+    names: dict[bool, set[str]] = {True: set(), False: set()}
+    for entry in found:
+        name = str(entry["_id"]).removeprefix(f"{database}.").removeprefix(_BUCKETS)
+        names[bool(entry.get("unsplittable"))].add(name)
+    return Placement(tuple(sorted(names[False])), tuple(sorted(names[True])))
+
+
+def _find_sharded(endpoint: DatabaseHandle) -> tuple[str, ...]:
+    """Return the sharded collections by the statistics of each, which need the role ``read`` only."""
+    found: list[str] = []
+    for name in endpoint.database.list_collection_names(filter={"type": {"$ne": "view"}}):
+        try:
+            statistics = endpoint.database.command("collStats", name)
+        except OperationFailure as error:
+            # A user may read some of the collections only; and one may be dropped meanwhile.
+            if error.code not in (_UNAUTHORIZED, _NAMESPACE_NOT_FOUND, _IS_A_VIEW):
+                raise
+            continue
+        if statistics.get("sharded") is True:
+            found.append(name.removeprefix(_BUCKETS))
+    return tuple(sorted(set(found)))
+
+
+def list_names(names: Iterable[str]) -> str:
+    """Return ``names`` for people: at most ten, and the number of the others."""
+    all_names = list(names)
+    shown = ", ".join(map(repr, all_names[:_MOST_NAMES]))
+    more = len(all_names) - _MOST_NAMES
+    return shown + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,424 @@
+"""A sharded cluster, reached through a mongos: what is kept, what is refused, and what is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.runs.shell import CommandResult, Folder
+from tests.support.runs.two_environments import DOCUMENTS, TwoEnvironments, assert_error, fill
+from tests.support.servers.mongod import Server
+from tests.support.servers.mongos import Document, Mongos, refuse, run_cluster, shard
+
+pytestmark = pytest.mark.server
+
+LOSES = "'users' of 'production' is sharded. Its shard key, zones and chunks are not carried. It is written "
+USE = "Percona Backup for MongoDB, mongosync, or mongorestore into empty sharded collections"
+UNREADABLE = "its user may not read"
+
+
+@dataclass
+class Sharded(TwoEnvironments):
+    """Two environments on one mongod; `reach_through` decides which of them is reached through ``mongos``."""
+
+    mongos: Mongos
+
+    def reach_through(self, *names: str, **more: Any) -> None:
+        """Let the environments ``names`` be reached through the mongos, and the others directly."""
+        databases = {"production": self.source.name, "dev": self.target.name}
+        self.folder.settings(
+            **{
+                name: through(self.mongos, database, **more)
+                if name in names
+                else {"uri": self.server.uri, "db_name": database}
+                for name, database in databases.items()
+            }
+        )
+
+    def shard(self, database: Any, name: str, **more: Any) -> None:
+        shard(database.client, database.name, name, **more)
+
+    def run(self, *arguments: str) -> CommandResult:
+        return self.folder.invoke(*arguments)
+
+
+def through(mongos: Mongos, database: str, **more: Any) -> dict[str, Any]:
+    """The entry of an environment that is reached through ``mongos``."""
+    where = {"host": f"localhost:{mongos.port}"} if "username" in more else {"uri": mongos.uri}
+    return {**where, "db_name": database, **more}
+
+
+@pytest.fixture
+def sharded(tmp_path: Path, replica_set: Server) -> Iterator[Sharded]:
+    folder = Folder(tmp_path, replica_set)
+    with replica_set.client() as client, run_cluster(replica_set) as mongos:
+        made = Sharded(
+            folder, replica_set, client[f"{folder.db_name}_a"], client[f"{folder.db_name}_b"], mongos
+        )
+        fill(made.source)
+        made.reset_target()
+        yield made
+        for database in (made.source, made.target):
+            client.drop_database(database.name)
+
+
+def limited(two: Sharded, database: Any, *roles: Any) -> dict[str, Any]:
+    """A user of one database, who may not read the config database."""
+    database.command("createUser", "limited", pwd="limited-hush", roles=list(roles))
+    return {"username": "limited", "password": "limited-hush", "authSource": database.name}
+
+
+# Copies and backups from a cluster
+
+
+def test_a_copy_from_a_cluster_names_what_is_lost(sharded: Sharded) -> None:
+    sharded.reach_through("production")
+    sharded.shard(sharded.source, "users")
+    sharded.shard(sharded.source, "gone", dropped=True)
+    sharded.shard(sharded.target, "users")
+    plan = sharded.run("copy_db", "production:dev", "--plan", "--engine", "native")
+    assert plan.code == 0, plan.output
+    assert LOSES in plan.err
+    assert "gone" not in plan.output
+    sharded.assert_unchanged()
+    result = sharded.run("copy_db", "production:dev", "--yes", "--engine", "native")
+    assert result.code == 0, result.output
+    assert LOSES in result.err
+    sharded.assert_copied()
+    for more in (["--plan"], ["--yes"]):
+        printed = sharded.run("copy_db", "production:dev", *more, "--json").json
+        (loss,) = printed["not_carried"]
+        assert loss.startswith(LOSES)
+
+
+def test_a_copy_from_a_cluster_without_sharded_collections_loses_nothing(sharded: Sharded) -> None:
+    sharded.reach_through("production")
+    sharded.shard(sharded.target, "users")
+    result = sharded.run("copy_db", "production:dev", "--yes", "--engine", "native")
+    assert (result.code, result.err) == (0, ""), result.output
+    sharded.assert_copied()
+
+
+def test_what_is_not_read_is_not_lost(sharded: Sharded) -> None:
+    sharded.reach_through("production")
+    sharded.source.orders.insert_one({})
+    sharded.shard(sharded.source, "orders")
+    result = sharded.run("copy_db", "production:dev", "--yes", "--engine", "native", "--exclude", "orders")
+    assert (result.code, result.err) == (0, ""), result.output
+
+
+def test_time_series_and_moved_collections_are_named(sharded: Sharded) -> None:
+    sharded.reach_through("production")
+    sharded.source.create_collection("weather", timeseries={"timeField": "t"})
+    sharded.shard(sharded.source, "system.buckets.weather")
+    sharded.shard(sharded.source, "users", unsplittable=True)
+    result = sharded.run("copy_db", "production:dev", "--plan", "--engine", "native")
+    assert "'weather' of 'production' is sharded" in result.err
+    assert "'users' of 'production' was moved to another shard" in result.err
+
+
+def test_a_backup_of_a_cluster(sharded: Sharded) -> None:
+    sharded.reach_through("production")
+    sharded.folder.keep_backups()
+    sharded.shard(sharded.source, "users")
+    result = sharded.run("backup", "production", "--name", "app", "--engine", "native")
+    assert result.code == 0, result.output
+    assert LOSES in result.err
+    printed = sharded.run("backup", "production", "--name", "app", "--engine", "native", "--json").json
+    assert printed["not_carried"][0].startswith(LOSES)
+    # From one snapshot, in which all shards are as of one cluster time.
+    assert printed["one_moment"] is True
+    assert printed["server"].endswith(", a sharded cluster")
+    assert any("atClusterTime" in command.get("readConcern", {}) for command in sharded.mongos.asked)
+    restored = sharded.run("restore", "production:dev", "--yes", "--engine", "native")
+    assert restored.code == 0, restored.output
+    sharded.assert_copied()
+
+
+def test_the_snapshot_of_a_mongos_that_knows_none(sharded: Sharded) -> None:
+    def too_old(command: Document) -> Document | None:
+        if "atClusterTime" not in command.get("readConcern", {}):
+            return None
+        return {"ok": 0.0, "code": 72, "errmsg": "only valid in multi-statement transactions"}
+
+    sharded.mongos.refusals.append(too_old)
+    sharded.reach_through("production")
+    sharded.folder.keep_backups()
+    assert sharded.run("backup", "production", "--engine", "native", "--json").json["one_moment"] is False
+
+
+def test_a_stale_history_of_chunks_ends_the_snapshot(sharded: Sharded) -> None:
+    """After the probe: then the rest is read without the snapshot, and that is reported."""
+    probed: list[Document] = []
+
+    def stale(command: Document) -> Document | None:
+        if "atClusterTime" not in command.get("readConcern", {}):
+            return None
+        probed.append(command)
+        return None if len(probed) == 1 else {"ok": 0.0, "code": 250, "errmsg": "stale chunk history"}
+
+    sharded.mongos.refusals.append(stale)
+    sharded.reach_through("production")
+    sharded.folder.keep_backups()
+    result = sharded.run("backup", "production", "--engine", "native", "--json")
+    assert result.code == 0, result.output
+    assert result.json["one_moment"] is False
+    assert len(probed) > 1
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_mongos_is_not_asked_for_places_in_a_scan(sharded: Sharded, direct: bool) -> None:
+    """Also with directConnection, where a driver takes it for a single server."""
+    sharded.reach_through("production", directConnection=direct)
+    sharded.folder.keep_backups()
+    result = sharded.run("backup", "production", "--engine", "native", "--json")
+    assert result.json["one_moment"] is True
+    assert not [one for one in sharded.mongos.asked if "$_requestResumeToken" in one]
+
+
+def test_a_user_who_may_not_read_the_config_database(sharded: Sharded) -> None:
+    def statistics(command: Document, reply: Document) -> Document | None:
+        if command.get("collStats") != "users":
+            return None
+        return {**reply, "sharded": True, "shards": {"one": {"count": 1}}}
+
+    sharded.mongos.changes.append(statistics)
+    sharded.reach_through("production", **limited(sharded, sharded.source, "read"))
+    result = sharded.run("copy_db", "production:dev", "--plan", "--engine", "native")
+    assert result.code == 0, result.output
+    assert LOSES in result.err
+    assert "its user may not read config.collections" in result.err
+    sharded.source.command("dropUser", "limited")
+
+
+def test_an_index_that_a_shard_still_builds_does_not_count(sharded: Sharded) -> None:
+    def building(command: Document, reply: Document) -> Document | None:
+        if command.get("collStats") != "users":
+            return None
+        return {**reply, "shards": {"one": {"indexBuilds": []}, "two": {"indexBuilds": ["name_1"]}}}
+
+    sharded.reach_through("production")
+    indexes = {}
+    for changes in ([], [building]):
+        sharded.mongos.changes[:] = changes
+        printed = sharded.run("copy_db", "production:dev", "--plan", "--json").json
+        indexes[bool(changes)] = {row["name"]: row["indexes"] for row in printed["copied"]}["users"]
+    assert indexes == {False: 2, True: 1}
+
+
+def test_each_shard_counts_its_part_of_a_collection(sharded: Sharded) -> None:
+    """The first shard has nothing of it: that does not make it empty."""
+    parts: list[Document] = []
+
+    def count(command: Document, reply: Document) -> Document | None:
+        if command.get("aggregate") != "users" or "$collStats" not in command["pipeline"][0]:
+            return None
+        parts.append(command)
+        first = reply["cursor"]["firstBatch"]
+        return {**reply, "cursor": {**reply["cursor"], "firstBatch": [{**first[0], "count": 0}, *first]}}
+
+    def nothing(command: Document, reply: Document) -> Document | None:
+        if command.get("find") != "users" or command.get("limit") == 1:
+            return None
+        return {**reply, "cursor": {**reply["cursor"], "id": 0, "firstBatch": []}}
+
+    sharded.mongos.changes += [count, nothing]
+    sharded.reach_through("production")
+    result = sharded.run("copy_db", "production:dev", "--yes", "--engine", "native")
+    assert_error(result, 5, "'users' of 'production' was dropped, renamed or replaced", "Nothing was changed")
+    assert parts
+    sharded.assert_unchanged()
+
+
+# Copies and restores into a cluster
+
+
+def test_a_sharded_collection_is_not_replaced(sharded: Sharded) -> None:
+    sharded.reach_through("dev")
+    sharded.shard(sharded.target, "users")
+    sharded.shard(sharded.target, "old", unsplittable=True)
+    sharded.shard(sharded.source, "young")
+    refusal = (
+        "'dev' is a sharded cluster, and replacing its contents would lose the shard keys of 'users' and "
+        "would move 'old' back to its primary shard."
+    )
+    for more in (["--plan"], ["--yes"], ["--yes", "--in-place"]):
+        result = sharded.run("copy_db", "production:dev", "--engine", "native", *more)
+        assert_error(result, 2, refusal, USE)
+        sharded.assert_unchanged()
+    names = {command["create"] for command in sharded.mongos.asked if "create" in command}
+    assert not names, "nothing was staged"
+
+
+def test_a_restore_is_refused_before_the_backup_is_read(sharded: Sharded) -> None:
+    sharded.reach_through("dev")
+    folder = sharded.folder.keep_backups()
+    sharded.shard(sharded.target, "users")
+    assert sharded.run("backup", "production", "--name", "app", "--engine", "native").code == 0
+    (archive,) = folder.glob("app*.dmp.zst")
+    archive.write_bytes(archive.read_bytes()[:-9] + b"x" * 9)  # which the verification would find
+    result = sharded.run("restore", f"{archive.name}:dev", "--yes")
+    assert_error(result, 2, "would lose the shard keys of 'users'", USE)
+    sharded.assert_unchanged()
+
+
+def test_a_collection_that_is_sharded_during_the_copy(sharded: Sharded) -> None:
+    sharded.reach_through("dev")
+
+    def shard_now(command: Document) -> Document | None:
+        if command.get("insert", "").startswith("monarch_staging.") and not done:
+            done.append(command)
+            sharded.shard(sharded.target, "users")
+        return None
+
+    done: list[Document] = []
+    sharded.mongos.refusals.append(shard_now)
+    result = sharded.run("copy_db", "production:dev", "--yes", "--engine", "native")
+    assert done
+    assert_error(result, 2, "would lose the shard keys of 'users'", USE)
+    sharded.assert_unchanged()
+
+
+def test_a_database_without_sharded_collections_is_replaced(sharded: Sharded) -> None:
+    sharded.reach_through("dev")
+    sharded.shard(sharded.source, "users")  # another database of the cluster
+    sharded.source.create_collection("weather", timeseries={"timeField": "t"})
+    sharded.folder.keep_backups()
+    for more in ([], ["--in-place"]):
+        sharded.reset_target()
+        result = sharded.run("copy_db", "production:dev", "--yes", "--engine", "native", *more)
+        assert (result.code, result.err) == (0, ""), result.output
+        sharded.assert_copied()
+    assert sharded.run("backup", "production", "--engine", "native").code == 0
+    sharded.reset_target()
+    result = sharded.run("restore", "production:dev", "--yes", "--engine", "native")
+    assert result.code == 0, result.output
+    sharded.assert_copied()
+
+
+def test_a_target_whose_config_database_cannot_be_read(sharded: Sharded) -> None:
+    sharded.reach_through("dev", **limited(sharded, sharded.target, "readWrite", "dbAdmin"))
+    for more in (["--plan"], ["--yes"]):
+        result = sharded.run("copy_db", "production:dev", "--engine", "native", *more)
+        assert_error(result, 2, f"'dev' is a sharded cluster, and {UNREADABLE}", "clusterMonitor")
+    sharded.assert_unchanged()
+    sharded.target.command("dropUser", "limited")
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_system_js_is_not_swapped(sharded: Sharded, side: str) -> None:
+    sharded.reach_through("dev")
+    getattr(sharded, side)["system.js"].insert_one({"_id": "f", "value": "function () {}"})
+    result = sharded.run("copy_db", "production:dev", "--yes", "--engine", "native")
+    assert_error(result, 2, "where monarch does not replace 'system.js'", "--exclude system.js")
+    sharded.target.drop_collection("monarch_lease")
+
+
+def test_a_mongos_that_reports_no_uuids(sharded: Sharded) -> None:
+    def without(command: Document, reply: Document) -> Document | None:
+        if "listCollections" not in command:
+            return None
+        batch = [
+            {**one, "info": {name: value for name, value in one.get("info", {}).items() if name != "uuid"}}
+            for one in reply["cursor"]["firstBatch"]
+        ]
+        return {**reply, "cursor": {**reply["cursor"], "firstBatch": batch}}
+
+    sharded.mongos.changes.append(without)
+    sharded.reach_through("dev")
+    result = sharded.run("copy_db", "production:dev", "--yes", "--engine", "native")
+    assert_error(result, 2, "does not report the UUID of", USE)
+    sharded.mongos.changes.clear()
+    sharded.assert_unchanged()
+
+
+def test_a_mongos_that_renames_nothing_by_its_uuid(sharded: Sharded) -> None:
+    """The rehearsal finds it out: in the swap it would be too late."""
+    sharded.mongos.refusals.append(refuse("renameCollection", 361, "another UUID"))
+    sharded.reach_through("dev")
+    result = sharded.run("copy_db", "production:dev", "--yes", "--engine", "native")
+    assert_error(result, 5, "does not rename a collection by its UUID", "Nothing was changed")
+    sharded.assert_unchanged()
+
+
+def test_a_swap_waits_for_another_operation_of_the_cluster(sharded: Sharded) -> None:
+    renames = [0]
+
+    def busy(command: Document) -> Document | None:
+        if "renameCollection" not in command or ".rehearsal." in command["renameCollection"]:
+            return None
+        renames[0] += 1
+        return {"ok": 0.0, "code": 117, "errmsg": "another operation"} if renames[0] == 1 else None
+
+    sharded.mongos.refusals.append(busy)
+    sharded.reach_through("dev")
+    result = sharded.run("copy_db", "production:dev", "--yes", "--engine", "native")
+    assert result.code == 0, result.output
+    assert renames[0] > 1
+    sharded.assert_copied()
+
+
+# The same database
+
+
+def test_two_mongos_of_one_cluster_are_one_server(sharded: Sharded) -> None:
+    with Mongos(sharded.server) as other:
+        name = sharded.target.name
+        sharded.folder.settings(production=through(sharded.mongos, name), dev=through(other, name))
+        for more in (["--plan"], ["--yes"]):
+            result = sharded.run("copy_db", "production:dev", *more)
+            assert_error(result, 2, "'production' and 'dev' are the same database", "Nothing was changed")
+        sharded.assert_unchanged()
+        assert "monarch_lease" not in sharded.target.list_collection_names()
+
+
+def test_one_address_is_one_server_without_the_right_to_read_its_id(sharded: Sharded) -> None:
+    """A balancer may lead each connection to another mongos."""
+    user = limited(sharded, sharded.target, "readWrite")
+    sharded.mongos.is_balancer = True
+    entries = through(sharded.mongos, sharded.target.name, **user)
+    sharded.folder.settings(production=entries, dev=entries)
+    result = sharded.run("copy_db", "production:dev", "--plan")
+    assert_error(result, 2, "'production' and 'dev' are the same database", "Nothing was changed")
+    sharded.target.command("dropUser", "limited")
+
+
+def test_two_mongos_whose_ids_cannot_be_read_are_found_out_by_the_lease(sharded: Sharded) -> None:
+    user = limited(sharded, sharded.target, "readWrite")
+    with Mongos(sharded.server) as other:
+        name = sharded.target.name
+        sharded.folder.settings(
+            production=through(sharded.mongos, name, **user), dev=through(other, name, **user)
+        )
+        for more in ([], ["--in-place"]):
+            result = sharded.run("copy_db", "production:dev", "--yes", *more)
+            assert_error(result, 2, "'production' and 'dev' are the same database", "Nothing was changed")
+        sharded.assert_unchanged()
+    sharded.target.command("dropUser", "limited")
+
+
+def test_two_clusters_are_two_servers(sharded: Sharded, server: Server) -> None:
+    name = sharded.target.name
+    with run_cluster(server, cluster=None) as other, server.client() as client:
+        client["config"]["version"].insert_one({"_id": 1, "clusterId": "another"})
+        client[name].things.insert_many({"_id": n} for n in range(DOCUMENTS))
+        sharded.folder.settings(production=through(other, name), dev=through(sharded.mongos, name))
+        result = sharded.run("copy_db", "production:dev", "--yes", "--engine", "native")
+        assert result.code == 0, result.output
+        assert sharded.target.things.count_documents({}) == DOCUMENTS
+        client.drop_database(name)
+
+
+def test_a_trial_is_refused_before_anything_is_copied(sharded: Sharded) -> None:
+    key = sharded.folder.migration("one")
+    sharded.reach_through("dev")
+    result = sharded.run("verify_migration", key, "dev")
+    assert_error(
+        result, 2, "'dev' is a sharded cluster, which cannot report what", "verify the migration there"
+    )
+    names = sharded.target.client.list_database_names()
+    assert not [name for name in names if "_scratch_" in name]
