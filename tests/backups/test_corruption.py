@@ -524,6 +524,6 @@ def test_a_manifest_of_any_values_is_an_error_at_most(case: Case, name: str, val
         members[outer] = value
     with case.instead(case.manifest(codec), signed(members), name):
         for command in ("list_backups", "show_backup NAME", "verify_backup NAME"):
-            ran = case.folder.invoke(*command.replace("NAME", case.first[codec]).split())
-            assert ran.code in (0, 1), ran.output
-            assert "defect" not in ran.err, ran.output
+            result = case.folder.invoke(*command.replace("NAME", case.first[codec]).split())
+            assert result.code in (0, 1), result.output
+            assert "defect" not in result.err, result.output

@@ -92,9 +92,9 @@ def list_backups(folder: Folder, backup_dir: str, *arguments: str) -> Listed:
     folder.keep_backups(backup_dir)
     measured = folder.path / "memory"
     command = [sys.executable, "-c", MEASURED, str(measured), *MONARCH, "list_backups", *arguments]
-    ran = subprocess.run(command, cwd=folder.path, capture_output=True, text=True, timeout=120)
-    assert (ran.returncode, ran.stderr) == (0, "")
-    return Listed(ran.stdout, int(measured.read_text()) * 1024)
+    result = subprocess.run(command, cwd=folder.path, capture_output=True, text=True, timeout=120)
+    assert (result.returncode, result.stderr) == (0, "")
+    return Listed(result.stdout, int(measured.read_text()) * 1024)
 
 
 @pytest.mark.parametrize("as_json", counts.sample([True, False], 1))

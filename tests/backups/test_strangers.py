@@ -31,8 +31,8 @@ def store(project: Folder) -> Path:
     """A store with one backup of a database with one document."""
     project.database.users.insert_one({"_id": 1})
     kept = project.keep_backups()
-    ran = project.monarch("backup", "dev", "--engine", "native", "--name", "a")
-    assert ran.code == 0, ran.err
+    result = project.monarch("backup", "dev", "--engine", "native", "--name", "a")
+    assert result.code == 0, result.err
     return kept
 
 
@@ -87,10 +87,10 @@ def test_a_forged_archive_is_refused_before_anything_is_touched(
     verified = project.monarch("verify_backup", name)
     assert verified.code == 1, verified.out + verified.err
     for more in ([], ["--in-place"]):
-        ran = project.monarch("restore", f"{name}:dev", "--yes", "--engine", "native", *more)
-        assert ran.code == 1, ran.out + ran.err
-        assert "Traceback" not in ran.err
-        assert len(ran.err.splitlines()) == 2
+        result = project.monarch("restore", f"{name}:dev", "--yes", "--engine", "native", *more)
+        assert result.code == 1, result.out + result.err
+        assert "Traceback" not in result.err
+        assert len(result.err.splitlines()) == 2
     assert_equal(before, describe(project.database))
 
 
@@ -107,8 +107,8 @@ OPTIONS = {
 def test_a_stranger_s_options_reach_no_parameter(project: Folder, store: Path, how: str) -> None:
     """Servers before 3.4 stored some of them: they are left out."""
     name = forge(store, [OPTIONS[how], entry("users")])
-    ran = project.monarch("restore", f"{name}:dev", "--yes", "--engine", "native")
-    assert ran.code == 0, ran.err
+    result = project.monarch("restore", f"{name}:dev", "--yes", "--engine", "native")
+    assert result.code == 0, result.err
     assert {"a", "users"} <= set(project.database.list_collection_names())
     assert "b" not in project.database.list_collection_names()
 
@@ -116,8 +116,8 @@ def test_a_stranger_s_options_reach_no_parameter(project: Folder, store: Path, h
 def test_an_honest_forgery_restores(project: Folder, store: Path) -> None:
     """The tests above can fail."""
     name = forge(store, [entry("accounts"), entry("users")])
-    ran = project.monarch("restore", f"{name}:dev", "--yes", "--engine", "native")
-    assert ran.code == 0, ran.err
+    result = project.monarch("restore", f"{name}:dev", "--yes", "--engine", "native")
+    assert result.code == 0, result.err
     assert {"users", "accounts"} <= set(project.database.list_collection_names())
 
 
@@ -126,9 +126,11 @@ def test_few_bytes_do_not_take_all_memory(project: Folder, store: Path) -> None:
     name = forge(store, [long], repeat=300)
     (archive,) = store.glob("*.zst")
     assert archive.stat().st_size < 100_000
-    ran = project.monarch("verify_backup", name, prefix=["sh", "-c", 'ulimit -v 2000000 && exec "$@"', "sh"])
-    assert ran.code == 1
-    assert "prelude" in ran.err + ran.out
+    result = project.monarch(
+        "verify_backup", name, prefix=["sh", "-c", 'ulimit -v 2000000 && exec "$@"', "sh"]
+    )
+    assert result.code == 1
+    assert "prelude" in result.err + result.out
 
 
 def test_options_of_indexes_of_old_servers_are_left_out(project: Folder, store: Path) -> None:
@@ -138,9 +140,9 @@ def test_options_of_indexes_of_old_servers_are_left_out(project: Folder, store: 
         f'"dropDups":true,"background":true,"unique":{number}}}'
     )
     name = forge(store, [entry("users", f'{{"indexes":[{ID},{old}]}}')])
-    ran = project.monarch("restore", f"{name}:dev", "--yes", "--engine", "native")
-    assert ran.code == 0, ran.err
-    assert "Note: old options of indexes of users" in ran.err
+    result = project.monarch("restore", f"{name}:dev", "--yes", "--engine", "native")
+    assert result.code == 0, result.err
+    assert "Note: old options of indexes of users" in result.err
     index = project.database.users.index_information()["email_1"]
     assert index["unique"]
 
@@ -150,6 +152,6 @@ def test_odd_seconds_of_an_index_are_no_difference(project: Folder, store: Path,
     number = '{"$numberInt":"1"}'
     ttl = f'{{"v":{number},"key":{{"at":{number}}},"name":"at_1","expireAfterSeconds":{seconds}}}'
     name = forge(store, [entry("sessions", f'{{"indexes":[{ID},{ttl}]}}')])
-    ran = project.monarch("restore", f"{name}:dev", "--yes", "--engine", "native")
-    assert ran.code == 0, ran.err
+    result = project.monarch("restore", f"{name}:dev", "--yes", "--engine", "native")
+    assert result.code == 0, result.err
     assert "at_1" in project.database.sessions.index_information()

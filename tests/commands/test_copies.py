@@ -24,10 +24,10 @@ pytestmark = pytest.mark.server
 
 
 def test_a_copy_says_what_it_did(two: TwoEnvironments) -> None:
-    ran = two.copy("--yes", "--engine", "native")
-    assert (ran.code, ran.err) == (0, "")
+    result = two.copy("--yes", "--engine", "native")
+    assert (result.code, result.err) == (0, "")
     two.assert_copied()
-    lines = [" ".join(line.split()) for line in ran.out.splitlines()]
+    lines = [" ".join(line.split()) for line in result.out.splitlines()]
     assert lines[0] == "COLLECTION DOCUMENTS SIZE INDEXES TIME"
     assert re.fullmatch(r"users 200 \d\.\d kB 2 \d\.\d s", lines[2])
     assert re.fullmatch(r"young view - - \d\.\d s", lines[3])
@@ -39,14 +39,14 @@ def test_a_copy_says_what_it_did(two: TwoEnvironments) -> None:
 
 
 def test_json(two: TwoEnvironments) -> None:
-    said = two.copy("--yes", "--engine", "native", "--json").json
-    assert (said["from"], said["to"], said["engine"]) == ("production", "dev", "native")
-    assert {row["name"]: row["documents"] for row in said["collections"]} == {
+    report = two.copy("--yes", "--engine", "native", "--json").json
+    assert (report["from"], report["to"], report["engine"]) == ("production", "dev", "native")
+    assert {row["name"]: row["documents"] for row in report["collections"]} == {
         "mongo_migration_history": 1,
         "users": DOCUMENTS,
         "young": 0,
     }
-    assert set(said["collections"][0]) == {"name", "kind", "documents", "bytes", "indexes", "seconds"}
+    assert set(report["collections"][0]) == {"name", "kind", "documents", "bytes", "indexes", "seconds"}
 
 
 def test_the_history_goes_with_the_data_and_monarchs_own_does_not(two: TwoEnvironments) -> None:
@@ -64,10 +64,10 @@ def test_the_history_goes_with_the_data_and_monarchs_own_does_not(two: TwoEnviro
 
 
 def test_without_yes_it_is_an_error_that_names_the_flag(two: TwoEnvironments) -> None:
-    ran = two.copy()
-    assert ran.code == 2
-    assert "are you SURE" in ran.err
-    assert "--yes" in ran.err
+    result = two.copy()
+    assert result.code == 2
+    assert "are you SURE" in result.err
+    assert "--yes" in result.err
     two.assert_unchanged()
 
 
@@ -79,9 +79,9 @@ def test_a_person_is_asked_and_a_hazardous_target_wants_a_sum(two: TwoEnvironmen
     two.assert_unchanged()
     terminal = two.folder.terminal("copy_db", "dev:production")
     solve(terminal, offset=1)
-    code, said = end(terminal)
+    code, output = end(terminal)
     assert code == 1
-    assert "Nothing was changed" in said
+    assert "Nothing was changed" in output
     terminal = two.folder.terminal("copy_db", "production:dev")
     terminal.expect("are you SURE")
     terminal.sendline("y")
@@ -94,9 +94,9 @@ def test_the_bar_fits_into_the_terminal_and_goes_away(two: TwoEnvironments, colu
     terminal = two.folder.terminal(
         "copy_db", "production:dev", "--yes", "--engine", "native", columns=columns
     )
-    code, said = end(terminal)
+    code, output = end(terminal)
     assert code == 0
-    drawn = [part for part in said.replace("\r\n", "\n").split("\r") if "\n" not in part and part]
+    drawn = [part for part in output.replace("\r\n", "\n").split("\r") if "\n" not in part and part]
     assert any(part.startswith("copying [") for part in drawn)
     assert all(len(part) < columns for part in drawn)
     assert drawn[-2].strip() == "swapping …"
@@ -107,25 +107,25 @@ def test_the_bar_fits_into_the_terminal_and_goes_away(two: TwoEnvironments, colu
 def test_names_of_collections_do_not_steer_the_terminal(two: TwoEnvironments) -> None:
     two.source["red\x1b[31m and\ttabs"].insert_one({})
     two.source["名前のコレクション"].insert_one({})
-    said = two.copy("--yes", "--engine", "native").out
-    assert "\x1b" not in said
-    assert "red\\x1b[31m and\\ttabs" in said
-    rows = [line for line in said.splitlines() if line.endswith(" s")]
+    output = two.copy("--yes", "--engine", "native").out
+    assert "\x1b" not in output
+    assert "red\\x1b[31m and\\ttabs" in output
+    rows = [line for line in output.splitlines() if line.endswith(" s")]
     # Whatever the width of its letters, the time ends in one column.
     wide = next(row for row in rows if "名前" in row)
     assert len(wide) + 9 == len(rows[0])
 
 
 def test_the_question_says_that_there_is_no_way_back(two: TwoEnvironments) -> None:
-    ran = two.copy("--in-place")
-    assert ran.code == 2
-    assert "dropping all of it first, with no way back: are you SURE" in ran.err
+    result = two.copy("--in-place")
+    assert result.code == 2
+    assert "dropping all of it first, with no way back: are you SURE" in result.err
     assert "no way back" not in two.copy().err
 
 
 def test_a_pair_that_is_none_is_told_before_any_question(two: TwoEnvironments) -> None:
-    ran = two.folder.monarch("copy_db", "production:production")
-    assert_error(ran, 2, "is both the source and the target", "Name two")
+    result = two.folder.monarch("copy_db", "production:production")
+    assert_error(result, 2, "is both the source and the target", "Name two")
 
 
 def test_the_plan_changes_nothing_and_reads_only(two: TwoEnvironments) -> None:
@@ -135,13 +135,15 @@ def test_the_plan_changes_nothing_and_reads_only(two: TwoEnvironments) -> None:
     two.folder.settings(
         production={**host, "db_name": two.source.name}, dev={**host, "db_name": two.target.name}
     )
-    ran = two.copy("--plan", "--engine", "native")
-    assert (ran.code, ran.err) == (0, "")
-    said = " ".join(ran.out.split())
-    assert "From production to dev, by native" in said
-    assert re.search(r"users 200 \d\.\d kB 2 young view - - On dev, 1 collection of the same name", said)
-    assert re.search(r"These would be dropped: COLLECTION DOCUMENTS SIZE INDEXES old 1 22 B 1 Nothing", said)
-    assert said.endswith("Nothing was changed.")
+    result = two.copy("--plan", "--engine", "native")
+    assert (result.code, result.err) == (0, "")
+    output = " ".join(result.out.split())
+    assert "From production to dev, by native" in output
+    assert re.search(r"users 200 \d\.\d kB 2 young view - - On dev, 1 collection of the same name", output)
+    assert re.search(
+        r"These would be dropped: COLLECTION DOCUMENTS SIZE INDEXES old 1 22 B 1 Nothing", output
+    )
+    assert output.endswith("Nothing was changed.")
     plan = two.copy("--plan", "--json").json
     assert [held["name"] for held in plan["dropped"]] == ["old"]
     assert [held["name"] for held in plan["replaced"]] == ["users"]
@@ -153,9 +155,9 @@ def test_the_plan_changes_nothing_and_reads_only(two: TwoEnvironments) -> None:
 
 def test_auto_takes_the_tools_where_both_are(two: TwoEnvironments, tools: Path) -> None:
     with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
-    ran = two.copy("--yes", "--json", variables=with_tools)
-    assert ran.json["engine"] == "tools"
-    assert [version.split()[0] for version in ran.json["versions"]] == ["mongodump", "mongorestore"]
+    result = two.copy("--yes", "--json", variables=with_tools)
+    assert result.json["engine"] == "tools"
+    assert [version.split()[0] for version in result.json["versions"]] == ["mongodump", "mongorestore"]
     two.assert_copied()
 
 
@@ -170,7 +172,7 @@ def no_tools(folder: Path, *some: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("some", "said"),
+    ("some", "message"),
     [
         ((), "mongodump and mongorestore cannot be found"),
         (("mongodump",), "mongorestore cannot be found"),
@@ -178,17 +180,19 @@ def no_tools(folder: Path, *some: str) -> dict[str, str]:
     ],
 )
 def test_tools_that_are_not_there(
-    two: TwoEnvironments, tmp_path: Path, some: tuple[str, ...], said: str
+    two: TwoEnvironments, tmp_path: Path, some: tuple[str, ...], message: str
 ) -> None:
     variables = no_tools(tmp_path, *some)
-    assert_error(two.copy("--yes", "--engine", "tools", variables=variables), 2, said, "use --engine native")
+    assert_error(
+        two.copy("--yes", "--engine", "tools", variables=variables), 2, message, "use --engine native"
+    )
     two.assert_unchanged()
     assert two.copy("--yes", "--json", variables=variables).json["engine"] == "native"
     two.assert_copied()
 
 
 @pytest.mark.parametrize(
-    ("pair", "said", "hint"),
+    ("pair", "message", "hint"),
     [
         ("production", "names only one environment", "For example: monarch copy_db production:development"),
         ("a:b:c", "has 2 colons", "For example: monarch copy_db"),
@@ -198,8 +202,8 @@ def test_tools_that_are_not_there(
         ("production:production", "is both the source and the target", "Name two environments"),
     ],
 )
-def test_pairs_that_are_none(two: TwoEnvironments, pair: str, said: str, hint: str) -> None:
-    assert_error(two.folder.monarch("copy_db", pair, "--yes"), 2, said, hint)
+def test_pairs_that_are_none(two: TwoEnvironments, pair: str, message: str, hint: str) -> None:
+    assert_error(two.folder.monarch("copy_db", pair, "--yes"), 2, message, hint)
     two.assert_unchanged()
 
 
@@ -208,9 +212,9 @@ def test_the_same_database_by_another_spelling_is_refused(two: TwoEnvironments, 
     other = entry(server, two.target.name)
     other["uri"] = server.uri.replace("localhost", "127.0.0.1")
     two.folder.settings(production=other, dev=entry(server, two.target.name))
-    said = "'production' and 'dev' are the same database"
+    message = "'production' and 'dev' are the same database"
     for more in (["--yes"], ["--plan"]):
-        assert_error(two.copy(*more), 2, said, "Nothing was changed")
+        assert_error(two.copy(*more), 2, message, "Nothing was changed")
     two.assert_unchanged()
     assert "monarch_lease" not in two.target.list_collection_names()
     direct = {"directConnection": True}
@@ -237,8 +241,8 @@ def test_a_source_that_holds_nothing_is_an_error(two: TwoEnvironments) -> None:
         production=entry(two.server, "no_such_database"), dev=entry(two.server, two.target.name)
     )
     for engine in ("native", "auto"):
-        ran = two.copy("--yes", "--engine", engine)
-        assert_error(ran, 1, "'production' holds no collections", "--allow-empty")
+        result = two.copy("--yes", "--engine", engine)
+        assert_error(result, 1, "'production' holds no collections", "--allow-empty")
         two.assert_unchanged()
     assert two.copy("--yes", "--allow-empty").code == 0
     assert two.target.list_collection_names() == ["monarch_lease"]
@@ -292,12 +296,12 @@ def test_rights_that_are_missing(two: TwoEnvironments) -> None:
     host = two.server.host
     reader = {"host": host, "db_name": two.target.name, "username": "reader", "password": "reader-hush"}
     two.folder.settings(production=entry(two.server, two.source.name), dev=reader)
-    ran = two.copy("--yes")
-    assert_error(ran, 5, r"MongoDB of 'dev' .* refuses user 'reader': not authorized on", "readWrite")
+    result = two.copy("--yes")
+    assert_error(result, 5, r"MongoDB of 'dev' .* refuses user 'reader': not authorized on", "readWrite")
     stranger = {"host": host, "db_name": two.source.name, "username": "stranger", "password": "stranger-hush"}
     two.folder.settings(production=stranger, dev=entry(two.server, two.target.name))
-    ran = two.copy("--yes")
-    assert_error(ran, 5, r"MongoDB of 'production' .* refuses user 'stranger': not authorized on", "read")
+    result = two.copy("--yes")
+    assert_error(result, 5, r"MongoDB of 'production' .* refuses user 'stranger': not authorized on", "read")
     two.assert_unchanged()
     for name, (database, _) in users.items():
         database.command("dropUser", name)
@@ -320,16 +324,16 @@ def test_read_and_readwrite_are_enough(two: TwoEnvironments) -> None:
     root = reader.replace("'username': 'reader', 'password': 'reader-hush'", f"**{credentials(two.server)}")
     for settings in (reader, root):
         two.folder.write("migrations/settings.py", settings)
-        ran = two.copy("--yes")
-        assert ran.code == 0, ran.output
+        result = two.copy("--yes")
+        assert result.code == 0, result.output
         assert_equal(describe(two.source, buckets=False), describe(two.target, buckets=False))
         two.target.weather.drop()
 
     two.source.create_collection("strict", validator={"a": {"$type": "int"}})
     two.source.command("insert", "strict", documents=[{"a": "x"}], bypassDocumentValidation=True)
     before = describe(two.target)
-    ran = two.copy("--yes", "--engine", "native")
-    assert_error(ran, 5, "refused a document of 'strict': Document failed validation", "dbAdmin")
+    result = two.copy("--yes", "--engine", "native")
+    assert_error(result, 5, "refused a document of 'strict': Document failed validation", "dbAdmin")
     assert_equal(before, describe(two.target))
     two.source.command("dropUser", "reader")
     two.target.command("dropUser", "writer")
@@ -349,8 +353,8 @@ def test_a_document_that_is_refused_is_no_success_of_the_tools_either(
     }
     two.folder.settings(production=entry(two.server, two.source.name), dev=writer)
     with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
-    ran = two.copy("--yes", "--engine", "tools", variables=with_tools)
-    assert_error(ran, 5, "mongorestore into 'dev' failed: .*strict.*validation", "--engine native")
+    result = two.copy("--yes", "--engine", "tools", variables=with_tools)
+    assert_error(result, 5, "mongorestore into 'dev' failed: .*strict.*validation", "--engine native")
     two.assert_unchanged()
     two.target.command("dropUser", "writer")
 
@@ -363,9 +367,9 @@ def test_a_target_too_old_for_a_kind_of_collection(two: TwoEnvironments) -> None
             client.admin.command("setFeatureCompatibilityVersion", "5.0")
             client.app.kept.insert_one({})
             two.folder.settings(production=entry(two.server, two.source.name), dev=entry(old, "app"))
-            ran = two.copy("--yes")
-            assert_error(ran, 5, "'dev' does not accept the collection 'clustered': ", "older")
-            assert "--exclude clustered" in ran.err
+            result = two.copy("--yes")
+            assert_error(result, 5, "'dev' does not accept the collection 'clustered': ", "older")
+            assert "--exclude clustered" in result.err
             assert set(client.app.list_collection_names()) == {"kept", "monarch_lease"}
 
 
@@ -380,10 +384,10 @@ def test_a_target_that_takes_no_writes(two: TwoEnvironments, tmp_path: Path) -> 
             client.admin.command("replSetStepDown", 60, force=True)
         dev = entry(only, "app", directConnection=True)
         two.folder.settings(production=entry(two.server, two.source.name), dev=dev)
-        ran = two.copy("--yes")
-        assert ran.code == 5
-        assert "'dev'" in ran.err
-        assert len(ran.err.splitlines()) == 2
+        result = two.copy("--yes")
+        assert result.code == 5
+        assert "'dev'" in result.err
+        assert len(result.err.splitlines()) == 2
 
 
 def test_the_place_of_a_copy_in_place(two: TwoEnvironments) -> None:
@@ -404,14 +408,14 @@ def test_a_copy_in_place_that_fails_is_told_by_every_command_until_it_is_mended(
         "password": "writer-hush",
     }
     two.folder.settings(production=entry(two.server, two.source.name), dev=writer)
-    ran = two.copy("--yes", "--in-place", "--engine", "native")
-    assert ran.code == 5
-    assert "is empty" in ran.err
+    result = two.copy("--yes", "--in-place", "--engine", "native")
+    assert result.code == 5
+    assert "is empty" in result.err
     two.target.command("dropUser", "writer")
     two.folder.settings(production=entry(two.server, two.source.name), dev=entry(two.server, two.target.name))
     for command in (["migrate", "dev"], ["list_migrations", "dev"], ["copy_db", "dev:production", "--yes"]):
-        said = "'dev' was emptied for `copy_db production:dev --in-place`, which did not finish"
-        assert_error(two.folder.monarch(*command), 1, said, "monarch drop_db dev")
+        message = "'dev' was emptied for `copy_db production:dev --in-place`, which did not finish"
+        assert_error(two.folder.monarch(*command), 1, message, "monarch drop_db dev")
     assert "Note: 'dev' was emptied for `copy_db production:dev --in-place`" in two.copy("--plan").err
     assert two.copy("--yes").code == 0
     two.assert_copied()
@@ -436,9 +440,9 @@ def test_a_full_disk(two: TwoEnvironments, tmp_path: Path) -> None:
                 client.app.kept.insert_one({"_id": "old"})
                 client.admin.command("fsync")
             two.folder.settings(production=entry(two.server, two.source.name), dev=entry(target, "app"))
-            ran = two.copy("--yes", "--engine", "native")
-            assert ran.code == 5, ran.output
-            assert len(ran.err.splitlines()) == 2
+            result = two.copy("--yes", "--engine", "native")
+            assert result.code == 5, result.output
+            assert len(result.err.splitlines()) == 2
             process.wait(30)
         roomy = tmp_path / "roomy"
         subprocess.run(["cp", "-r", str(disk / "data"), str(roomy)], check=True)
@@ -447,10 +451,12 @@ def test_a_full_disk(two: TwoEnvironments, tmp_path: Path) -> None:
             two.folder.settings(production=entry(two.server, two.source.name), dev=entry(again, "app"))
             with again.client() as client:
                 assert client.app.kept.find_one() == {"_id": "old"}
-                ran = two.copy("--yes", "--engine", "native")
-                assert ran.code == 0, ran.output
+                result = two.copy("--yes", "--engine", "native")
+                assert result.code == 0, result.output
                 # A server that died at once has lost the first writes of the copy: nothing is left of it.
-                assert ran.err == "" or "a copy into 'dev' was cut off; it had changed nothing" in ran.err
+                assert (
+                    result.err == "" or "a copy into 'dev' was cut off; it had changed nothing" in result.err
+                )
                 assert_equal(describe(two.source), describe(client.app))
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
@@ -463,9 +469,9 @@ def test_documents_that_expire_meanwhile_are_no_failure(two: TwoEnvironments) ->
         two.source.sessions.insert_many({"at": datetime(2014, 5, 29), "n": n} for n in range(3000))
         two.source.sessions.create_index("at", expireAfterSeconds=1)
         two.folder.settings(production=entry(two.server, two.source.name), dev=entry(other, "app"))
-        ran = two.copy("--yes", "--engine", "native")
+        result = two.copy("--yes", "--engine", "native")
         two.source.client.admin.command("setParameter", 1, ttlMonitorEnabled=True)
-        assert (ran.code, ran.err) == (0, "")
+        assert (result.code, result.err) == (0, "")
 
 
 def test_migrate_and_copy_do_not_meet(two: TwoEnvironments) -> None:
@@ -474,8 +480,10 @@ def test_migrate_and_copy_do_not_meet(two: TwoEnvironments) -> None:
     try:
         while two.target.began.find_one() is None:
             time.sleep(0.05)
-        ran = two.copy("--yes")
-        assert_error(ran, 4, rf"'dev' is held by process {migrating.pid} of .* \(migrate dev, since", "Wait")
+        result = two.copy("--yes")
+        assert_error(
+            result, 4, rf"'dev' is held by process {migrating.pid} of .* \(migrate dev, since", "Wait"
+        )
         held = two.target.monarch_lease.find_one() or {}
     finally:
         migrating.kill()

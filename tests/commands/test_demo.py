@@ -11,18 +11,18 @@ from tests.support.runs.shell import Folder
 
 @pytest.mark.server
 def test_the_story(folder: Folder) -> None:
-    ran = folder.monarch("demo", "shop window")
-    assert ran.code == 0
-    made, newest = ran.err.splitlines()
+    result = folder.monarch("demo", "shop window")
+    assert result.code == 0
+    made, newest = result.err.splitlines()
     assert made.startswith("Note: the folder ")
     assert newest.startswith("The newest good backup of production is shelter__")
-    assert "Copied production to development: 2 collections, 600 documents" in ran.out
-    assert "2 migrations done" in ran.out
-    assert "500 dogs weighed" in ran.out
-    assert ran.out.count("Completed") == 2
+    assert "Copied production to development: 2 collections, 600 documents" in result.out
+    assert "2 migrations done" in result.out
+    assert "500 dogs weighed" in result.out
+    assert result.out.count("Completed") == 2
     project = Folder(folder.path / "shop window")
-    assert "Backed up production as shelter__" in ran.out
-    assert "Restored shelter__" in ran.out
+    assert "Backed up production as shelter__" in result.out
+    assert "Restored shelter__" in result.out
     # It has been restored from the backup, which was taken before.
     assert project.monarch("list_migrations", "development").out.count("New") == 2
     assert project.monarch("list_migrations", "production").out.count("Completed") == 2
@@ -30,16 +30,16 @@ def test_the_story(folder: Folder) -> None:
 
 def test_a_folder_that_is_there_is_left_alone(folder: Folder) -> None:
     folder.write("monarch_demo/mine", "mine")
-    ran = folder.monarch("demo")
-    assert ran.code == 2
-    assert "'monarch_demo' exists already." in ran.err
-    assert "monarch demo FOLDER" in ran.err
+    result = folder.monarch("demo")
+    assert result.code == 2
+    assert "'monarch_demo' exists already." in result.err
+    assert "monarch demo FOLDER" in result.err
     assert set(folder.files()) == {"monarch_demo/mine"}
 
 
 def test_without_a_server_nothing_is_left_in_the_way(folder: Folder) -> None:
     folder.write("bin/mongod", "#!/bin/sh\nexit 3\n").chmod(0o755)
     folder.variables["PATH"] = f"{folder.path / 'bin'}:{os.environ['PATH']}"
-    ran = folder.monarch("demo")
-    assert ran.code == 5
+    result = folder.monarch("demo")
+    assert result.code == 5
     assert set(folder.files()) == {"bin/mongod"}

@@ -15,14 +15,14 @@ ENTRIES: dict[str, dict[str, Any]] = {
 
 def test_a_table_without_a_password(folder: Folder) -> None:
     folder.settings(**ENTRIES)
-    ran = folder.monarch("list_environments")
-    assert (ran.code, ran.err) == (0, "")
-    rows = [line.split("  ")[0].strip() for line in ran.out.splitlines()]
+    result = folder.monarch("list_environments")
+    assert (result.code, result.err) == (0, "")
+    rows = [line.split("  ")[0].strip() for line in result.out.splitlines()]
     assert rows == ["ENVIRONMENT", "production", "staging", "dev"]
-    assert "db1.example.com:27017,db2.example.com:27017" in ran.out
-    assert "(password is not set)" in ran.out
-    assert "hush" not in ran.out
-    assert "\x1b" not in ran.out
+    assert "db1.example.com:27017,db2.example.com:27017" in result.out
+    assert "(password is not set)" in result.out
+    assert "hush" not in result.out
+    assert "\x1b" not in result.out
 
 
 def test_json(folder: Folder) -> None:

@@ -40,9 +40,9 @@ def run(two: Folder, command: str, *more: str) -> dict[str, object]:
     if command == "restore":
         assert two.monarch("backup", "production", "--engine", "native").code == 0
     pair = "production:dev"
-    ran = two.monarch(command, pair, "--engine", "native", "--yes", "--json", *more)
-    assert ran.code == 0, ran.err
-    printed: dict[str, object] = ran.json
+    result = two.monarch(command, pair, "--engine", "native", "--yes", "--json", *more)
+    assert result.code == 0, result.err
+    printed: dict[str, object] = result.json
     return printed
 
 
@@ -74,13 +74,13 @@ def test_a_name_that_is_not_there_changes_nothing(
     assert two.monarch("migrate", "production", "--yes").code == 0
     if command == "restore":
         assert two.monarch("backup", "production", "--engine", "native").code == 0
-    ran = two.monarch(command, "production:dev", "--engine", "native", "--yes", *more)
-    assert ran.code == 2, ran.err
-    assert message in ran.err
-    assert hint in ran.err
+    result = two.monarch(command, "production:dev", "--engine", "native", "--yes", *more)
+    assert result.code == 2, result.err
+    assert message in result.err
+    assert hint in result.err
     assert names_in(two.database.client[two.db_name + "_dev"]) == []
 
 
 def test_a_plan_shows_what_is_left(two: Folder) -> None:
-    ran = two.monarch("copy_db", "production:dev", "--plan", "--json", "--exclude", "logs")
-    assert "logs" not in [one["name"] for one in ran.json["copied"]]
+    result = two.monarch("copy_db", "production:dev", "--plan", "--json", "--exclude", "logs")
+    assert "logs" not in [one["name"] for one in result.json["copied"]]

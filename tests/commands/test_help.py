@@ -97,8 +97,8 @@ def test_the_help_has_the_exit_codes(folder: Folder) -> None:
 
 def test_help_needs_no_project(folder: Folder) -> None:
     for arguments in (["--help"], ["-h"], ["--version"], *([name, "--help"] for name in COMMANDS[:3])):
-        ran = folder.monarch(*arguments)
-        assert (ran.code, ran.err) == (0, "")
+        result = folder.monarch(*arguments)
+        assert (result.code, result.err) == (0, "")
 
 
 def test_dashes_and_aliases_are_understood() -> None:
@@ -108,7 +108,7 @@ def test_dashes_and_aliases_are_understood() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said", "hint"),
+    ("arguments", "message", "hint"),
     [
         (["migrat", "dev"], "There is no command 'migrat'.", "Did you mean 'migrate'?"),
         (["xyzzy"], "There is no command 'xyzzy'.", "Run `monarch --help` to list all commands."),
@@ -118,13 +118,13 @@ def test_dashes_and_aliases_are_understood() -> None:
     ],
 )
 def test_wrong_usage_is_an_error_and_a_hint(
-    folder: Folder, arguments: list[str], said: str, hint: str
+    folder: Folder, arguments: list[str], message: str, hint: str
 ) -> None:
-    ran = folder.invoke(*arguments)
-    assert (ran.code, ran.out) == (2, "")
-    error, hinted = ran.err.splitlines()
+    result = folder.invoke(*arguments)
+    assert (result.code, result.out) == (2, "")
+    error, hinted = result.err.splitlines()
     assert error.startswith("Error: ")
-    assert said in error
+    assert message in error
     assert hinted.startswith("Hint: ")
     assert hint in hinted
 
@@ -157,7 +157,7 @@ def test_a_folder_that_is_gone(folder: Folder) -> None:
 
 
 def test_monarch_alone_shows_the_help_and_is_no_success(folder: Folder) -> None:
-    ran = folder.monarch()
-    assert ran.code == 2
-    assert ran.out == folder.monarch("--help").out
-    assert ran.err == ""
+    result = folder.monarch()
+    assert result.code == 2
+    assert result.out == folder.monarch("--help").out
+    assert result.err == ""

@@ -13,8 +13,8 @@ from tests.support.runs.shell import Folder
 
 
 def test_init_writes_settings_that_explain_themselves_and_work(folder: Folder) -> None:
-    ran = folder.monarch("init")
-    assert (ran.code, ran.err) == (0, "")
+    result = folder.monarch("init")
+    assert (result.code, result.err) == (0, "")
     assert set(folder.files()) == {"migrations/__init__.py", "migrations/settings.py"}
     listed = folder.monarch("list_environments", "--json")
     assert listed.code == 0
@@ -28,9 +28,9 @@ def test_init_writes_settings_that_explain_themselves_and_work(folder: Folder) -
 def test_init_without_a_terminal_does_not_overwrite(folder: Folder) -> None:
     folder.write("migrations/settings.py", "MINE = 1")
     before = folder.files()
-    ran = folder.monarch("init")
-    assert ran.code == 2
-    assert "add --yes" in ran.err
+    result = folder.monarch("init")
+    assert result.code == 2
+    assert "add --yes" in result.err
     assert folder.files() == before
 
 
@@ -56,9 +56,11 @@ def test_init_asks_before_it_overwrites_and_keeps_the_old(folder: Folder, answer
 @pytest.mark.parametrize("command", ["generate", "create"])
 def test_generate(folder: Folder, command: str) -> None:
     folder.monarch("init")
-    ran = folder.monarch(command, "add_indexes_to_user_table")
-    assert ran.code == 0
-    match = re.fullmatch(r"Wrote (migrations/_(\d{12})_add_indexes_to_user_table_migration\.py)\n", ran.out)
+    result = folder.monarch(command, "add_indexes_to_user_table")
+    assert result.code == 0
+    match = re.fullmatch(
+        r"Wrote (migrations/_(\d{12})_add_indexes_to_user_table_migration\.py)\n", result.out
+    )
     assert match
     now = datetime.now(UTC)
     assert abs((now - datetime.strptime(match[2] + "Z", "%Y%m%d%H%M%z")).total_seconds()) < 120
@@ -85,20 +87,20 @@ def test_a_template_of_the_project_is_used(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("template", "said"),
+    ("template", "message"),
     [
         ("class $nonsense: ...", "it uses the unknown $nonsense"),
         ("class $class_name(:", "invalid Python"),
         ("costs $ 5", "placeholder"),
     ],
 )
-def test_a_broken_template_is_told(folder: Folder, template: str, said: str) -> None:
+def test_a_broken_template_is_told(folder: Folder, template: str, message: str) -> None:
     folder.write("migrations/__init__.py", "")
     folder.write("migrations/migration.py.tmpl", template)
     before = folder.files()
-    ran = folder.invoke("generate", "x")
-    assert ran.code == 2
-    assert said in ran.err
+    result = folder.invoke("generate", "x")
+    assert result.code == 2
+    assert message in result.err
     assert folder.files() == before
 
 
@@ -122,9 +124,9 @@ def test_a_broken_template_is_told(folder: Folder, template: str, said: str) -> 
 def test_names_that_migrations_cannot_have(folder: Folder, name: str, hint: str) -> None:
     folder.write("migrations/__init__.py", "")
     before = folder.files()
-    ran = folder.invoke("generate", name)
-    assert ran.code == 2
-    error, hinted = ran.err.splitlines()
+    result = folder.invoke("generate", name)
+    assert result.code == 2
+    error, hinted = result.err.splitlines()
     assert "cannot be the name of a migration" in error
     assert hint in hinted
     assert folder.files() == before
@@ -135,27 +137,27 @@ def test_a_name_that_exists(folder: Folder, again: str) -> None:
     folder.write("migrations/__init__.py", "")
     folder.monarch("generate", "add_users")
     before = folder.files()
-    ran = folder.invoke("generate", again)
-    assert ran.code == 2
-    assert f"There is a migration {again!r} already" in ran.err
+    result = folder.invoke("generate", again)
+    assert result.code == 2
+    assert f"There is a migration {again!r} already" in result.err
     assert folder.files() == before
 
 
 def test_generate_outside_a_project(folder: Folder) -> None:
-    ran = folder.monarch("generate", "x")
-    assert ran.code == 2
-    assert "There is no folder migrations/ here" in ran.err
-    assert "monarch init" in ran.err
+    result = folder.monarch("generate", "x")
+    assert result.code == 2
+    assert "There is no folder migrations/ here" in result.err
+    assert "monarch init" in result.err
 
 
 def test_a_folder_that_may_not_be_written(folder: Folder, plain_rights: list[str]) -> None:
     folder.path.chmod(0o500)
     try:
-        ran = folder.monarch("init", prefix=plain_rights)
+        result = folder.monarch("init", prefix=plain_rights)
     finally:
         folder.path.chmod(0o700)
-    assert ran.code == 2
-    assert "cannot be written: Permission denied." in ran.err
+    assert result.code == 2
+    assert "cannot be written: Permission denied." in result.err
     assert folder.files() == {}
 
 
@@ -177,8 +179,8 @@ def test_a_full_disk_leaves_what_was_there(folder: Folder, small_disk: Path, com
     with (small_disk / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
         while True:
             filler.write(b"x" * 4096)
-    ran = folder.monarch(*command)
-    assert ran.code == 2
-    assert "cannot be written: No space left on device." in ran.err
+    result = folder.monarch(*command)
+    assert result.code == 2
+    assert "cannot be written: No space left on device." in result.err
     assert sorted(path.name for path in small_disk.iterdir()) == ["filler", "settings.py"]
     assert (small_disk / "settings.py").read_text() == "PRECIOUS = 1"

@@ -28,9 +28,9 @@ def made(folder: Folder) -> Folder:
 
 
 def test_generate(made: Folder) -> None:
-    ran = made.monarch("generate_query_set", "awesome_dogs")
-    assert (ran.code, ran.err) == (0, "")
-    assert ran.out == "Wrote querysets/awesome_dogs_queryset.py\n"
+    result = made.monarch("generate_query_set", "awesome_dogs")
+    assert (result.code, result.err) == (0, "")
+    assert result.out == "Wrote querysets/awesome_dogs_queryset.py\n"
     files = made.files()
     assert set(files) == {
         "migrations/settings.py",
@@ -51,7 +51,7 @@ def test_generate_leaves_what_is_there(made: Folder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "source", "said"),
+    ("file", "source", "message"),
     [
         ("dogs_queryset.py", "", "There is a query set 'DogsQuerySet' already: querysets/dogs_queryset.py"),
         (
@@ -61,10 +61,10 @@ def test_generate_leaves_what_is_there(made: Folder) -> None:
         ),
     ],
 )
-def test_a_name_that_is_taken(made: Folder, file: str, source: str, said: str) -> None:
+def test_a_name_that_is_taken(made: Folder, file: str, source: str, message: str) -> None:
     made.write(f"querysets/{file}", source)
     before = made.files()
-    assert_error(made.monarch("generate_query_set", "dogs"), 2, said, "Choose another name.")
+    assert_error(made.monarch("generate_query_set", "dogs"), 2, message, "Choose another name.")
     assert made.files() == before
 
 
@@ -79,8 +79,8 @@ def test_a_name_that_is_taken(made: Folder, file: str, source: str, said: str) -
     ],
 )
 def test_a_name_that_is_none(made: Folder, name: str, hint: str) -> None:
-    ran = made.monarch("generate_query_set", name)
-    assert_error(ran, 2, "cannot be the name of a query set", hint)
+    result = made.monarch("generate_query_set", name)
+    assert_error(result, 2, "cannot be the name of a query set", hint)
     assert set(made.files()) == {"migrations/settings.py"}
 
 
@@ -97,9 +97,9 @@ def test_list(made: Folder) -> None:
         "from monarch import QuerySet\n1 / 0\n"
         f"class Dogs(QuerySet):\n    '''Only good ones.\n\n    More.'''\n{RUN}class Cats(QuerySet):\n{RUN}",
     )
-    ran = made.monarch("list_query_sets")
-    assert (ran.code, ran.err) == (0, "")
-    assert [" ".join(line.split()) for line in ran.out.splitlines()] == [
+    result = made.monarch("list_query_sets")
+    assert (result.code, result.err) == (0, "")
+    assert [" ".join(line.split()) for line in result.out.splitlines()] == [
         "QUERY SET FILE OPTIONS SUMMARY",
         "Cats querysets/pets.py",
         "Dogs querysets/pets.py Only good ones.",
@@ -111,8 +111,8 @@ def test_list(made: Folder) -> None:
 
 
 def test_list_of_none(made: Folder) -> None:
-    ran = made.monarch("list_query_sets")
-    assert (ran.code, ran.out) == (
+    result = made.monarch("list_query_sets")
+    assert (result.code, result.out) == (
         0,
         "There are no query sets. Make one: monarch generate_query_set NAME\n",
     )
@@ -122,8 +122,8 @@ def test_list_of_none(made: Folder) -> None:
 def test_a_file_that_is_no_python(made: Folder) -> None:
     made.write("querysets/broken.py", "x = (")
     for command in (("list_query_sets",), ("generate_query_set", "dogs")):
-        ran = made.monarch(*command)
-        assert_error(ran, 2, "querysets/broken.py, line 1 is not valid Python", "Fix that first.")
+        result = made.monarch(*command)
+        assert_error(result, 2, "querysets/broken.py, line 1 is not valid Python", "Fix that first.")
 
 
 def test_the_name_completes(made: Folder) -> None:

@@ -76,7 +76,7 @@ def ids(two: TwoEnvironments, name: str) -> list[Any]:
 
 @pytest.mark.parametrize("engine", ["native", "tools"])
 def test_the_seeds_first(dogs: TwoEnvironments, engine: str, tools: Path) -> None:
-    ran = dogs.copy(
+    result = dogs.copy(
         "--yes",
         "--engine",
         engine,
@@ -84,8 +84,8 @@ def test_the_seeds_first(dogs: TwoEnvironments, engine: str, tools: Path) -> Non
         "AwesomeDogsQuerySet",
         prefix=["env", f"PATH={tools}:/usr/bin:/bin"],
     )
-    assert ran.code == 0, ran.output
-    assert "awesome dog ids: [0, 3, 6, 9]" in ran.out
+    assert result.code == 0, result.output
+    assert "awesome dog ids: [0, 3, 6, 9]" in result.out
     assert ids(dogs, "dogs") == [0, 3, 6, 9]
     assert ids(dogs, "dog_houses") == ["h0", "h3", "h6", "h9"]
     assert "type_1" in dogs.target.dogs.index_information()
@@ -96,8 +96,8 @@ def test_the_seeds_first(dogs: TwoEnvironments, engine: str, tools: Path) -> Non
 
 
 def test_the_seeds_second(dogs: TwoEnvironments) -> None:
-    ran = dogs.copy("--yes", "--engine", "native", "--query-set", "AccountQuerySet", "-o", "account_id=42")
-    assert ran.code == 0, ran.output
+    result = dogs.copy("--yes", "--engine", "native", "--query-set", "AccountQuerySet", "-o", "account_id=42")
+    assert result.code == 0, result.output
     assert ids(dogs, "account") == [42]
     assert ids(dogs, "campaigns") == [42, 92, 142, 192]
     assert dogs.target.accounts.count_documents({}) == 50
@@ -120,20 +120,20 @@ def copy(two: TwoEnvironments, *arguments: str, **more: Any) -> CommandResult:
 def test_the_plan_says_what_would_come_and_changes_nothing(dogs: TwoEnvironments) -> None:
     define(dogs, "def run(self):\n    self.dump_collection('dogs', {'type': 'Awesome'})")
     plan = ("production:dev", "--plan", "--engine", "native")
-    ran = dogs.folder.monarch("copy_db", *plan, "-q", "Part")
-    assert (ran.code, ran.err) == (0, "")
-    rows = [line.split() for line in ran.out.splitlines()]
+    result = dogs.folder.monarch("copy_db", *plan, "-q", "Part")
+    assert (result.code, result.err) == (0, "")
+    rows = [line.split() for line in result.out.splitlines()]
     assert ["dogs", "4"] in [row[:2] for row in rows]
     assert ["dog_houses", "10"] in [row[:2] for row in rows]
-    assert ran.out.endswith("Nothing was changed.\n")
-    said = dogs.folder.monarch("copy_db", *plan, "-q", "Part", "--json").json
+    assert result.out.endswith("Nothing was changed.\n")
+    report = dogs.folder.monarch("copy_db", *plan, "-q", "Part", "--json").json
     whole = dogs.folder.monarch("copy_db", *plan, "--json").json
     (part,), (all_of_them,) = (
-        [held for held in one["copied"] if held["name"] == "dogs"] for one in (said, whole)
+        [held for held in one["copied"] if held["name"] == "dogs"] for one in (report, whole)
     )
     assert (part["documents"], part["indexes"], part["kind"]) == (4, 2, "collection")
     assert part["bytes"] == round(all_of_them["bytes"] * 4 / 10)
-    assert [held["name"] for held in said["copied"]] == [held["name"] for held in whole["copied"]]
+    assert [held["name"] for held in report["copied"]] == [held["name"] for held in whole["copied"]]
     assert "monarch_lease" not in dogs.target.list_collection_names()
     dogs.assert_unchanged()
 
@@ -150,15 +150,15 @@ def test_with_json_only_json_is_on_stdout(dogs: TwoEnvironments) -> None:
         above="from click import echo",
     )
     for more in (("--plan",), ("--yes",)):
-        ran = dogs.copy("--engine", "native", "-q", "Part", "--json", *more)
-        assert ran.code == 0, ran.output
-        assert isinstance(ran.json, dict)
-        assert ran.err == "by echo\nby print\n"
-    assert {row["name"]: row["documents"] for row in ran.json["collections"]}["dogs"] == 4
+        result = dogs.copy("--engine", "native", "-q", "Part", "--json", *more)
+        assert result.code == 0, result.output
+        assert isinstance(result.json, dict)
+        assert result.err == "by echo\nby print\n"
+    assert {row["name"]: row["documents"] for row in result.json["collections"]}["dogs"] == 4
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said", "hint"),
+    ("arguments", "message", "hint"),
     [
         (("-q", "Prat"), "There is no query set 'Prat' in querysets/.", "Did you mean 'Part'?"),
         (("-q", "Part"), "Part asks “account id”, and there is no terminal", "-o account_id=VALUE"),
@@ -170,18 +170,18 @@ def test_with_json_only_json_is_on_stdout(dogs: TwoEnvironments) -> None:
 )
 @pytest.mark.parametrize("command", ["copy_db", "backup"])
 def test_what_is_said_wrongly(
-    dogs: TwoEnvironments, command: str, arguments: tuple[str, ...], said: str, hint: str
+    dogs: TwoEnvironments, command: str, arguments: tuple[str, ...], message: str, hint: str
 ) -> None:
     kept = dogs.folder.keep_backups()
     define(dogs, "account_id: int\ndef run(self): ...")
     first = ("copy_db", "production:dev", "--yes") if command == "copy_db" else ("backup", "production")
-    assert_error(dogs.folder.monarch(*first, *arguments), 2, re.escape(said), hint)
+    assert_error(dogs.folder.monarch(*first, *arguments), 2, re.escape(message), hint)
     dogs.assert_unchanged()
     assert not kept.exists()
 
 
 @pytest.mark.parametrize(
-    ("body", "code", "said", "hint"),
+    ("body", "code", "message", "hint"),
     [
         (
             "def run(self):\n    self.dump_collection('dogs')\n    raise ValueError('no such luck')",
@@ -212,14 +212,14 @@ def test_what_is_said_wrongly(
     ],
 )
 def test_what_cannot_be_selected_changes_nothing(
-    dogs: TwoEnvironments, body: str, code: int, said: str, hint: str
+    dogs: TwoEnvironments, body: str, code: int, message: str, hint: str
 ) -> None:
     define(dogs, body)
-    assert_error(copy(dogs), code, said, hint)
+    assert_error(copy(dogs), code, message, hint)
     dogs.assert_unchanged()
     if code == 1:
         kept = dogs.folder.keep_backups()
-        assert_error(dogs.folder.monarch("backup", "production", "-q", "Part"), code, said, hint)
+        assert_error(dogs.folder.monarch("backup", "production", "-q", "Part"), code, message, hint)
         # The folder may be there, and nothing in it.
         assert list(kept.glob("*")) == []
 
@@ -245,8 +245,8 @@ def test_everything_that_can_be_said(dogs: TwoEnvironments) -> None:
             return ["users", "young"]
         """,
     )
-    ran = copy(dogs, "-o", "at-most=2")
-    assert ran.code == 0, ran.output
+    result = copy(dogs, "-o", "at-most=2")
+    assert result.code == 0, result.output
     assert ids(dogs, "notes") == [18, 19]
     assert len(ids(dogs, "dogs")) == 5
     assert ids(dogs, "account") == [0, 1, 2]
@@ -282,22 +282,22 @@ def test_a_person_answers_in_a_terminal(dogs: TwoEnvironments) -> None:
     terminal.expect("'three' is not a valid integer")
     terminal.expect("Please enter a dog id: ")
     terminal.sendline("3")
-    code, said = end(terminal)
-    assert code == 0, said
+    code, output = end(terminal)
+    assert code == 0, output
     assert ids(dogs, "dogs") == [3]
 
 
 def interrupt(terminal: pexpect.spawn[str]) -> tuple[int | None, str]:
     """Press Ctrl-C until it ends: Python's input() misses one that comes just before it waits."""
-    said = ""
+    output = ""
     for _ in range(20):
         terminal.sendintr()
         ended = terminal.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=5) == 0
-        said = terminal.before or ""
+        output = terminal.before or ""
         if ended:
             break
     code, rest = end(terminal)
-    return code, said + rest
+    return code, output + rest
 
 
 @pytest.mark.parametrize(("above", "asked"), [("", "dog id: "), ("kind: str\n", "kind .*: ")])
@@ -306,10 +306,10 @@ def test_ctrl_c_at_a_prompt_changes_nothing(dogs: TwoEnvironments, above: str, a
     arguments = ("copy_db", "production:dev", "--yes", "--engine", "native", "-q", "Part")
     terminal = dogs.folder.terminal(*arguments)
     terminal.expect(asked)
-    code, said = interrupt(terminal)
+    code, output = interrupt(terminal)
     assert code == 130
-    assert said.splitlines()[-1].endswith("Interrupted. Nothing was changed.")
-    assert "Traceback" not in said
+    assert output.splitlines()[-1].endswith("Interrupted. Nothing was changed.")
+    assert "Traceback" not in output
     dogs.assert_unchanged()
 
 
@@ -328,8 +328,8 @@ def test_ctrl_c_counts_also_where_a_query_set_swallows_it(
     define(dogs, body, above="from click import prompt")
     terminal = dogs.folder.terminal(*command, "--engine", "native", "-q", "Part")
     terminal.expect("dog id: ")
-    code, said = interrupt(terminal)
-    assert code == 130, said
+    code, output = interrupt(terminal)
+    assert code == 130, output
     dogs.assert_unchanged()
     assert not kept.exists()
 
@@ -386,8 +386,8 @@ def test_by_the_tools_a_query_is_no_argument(dogs: TwoEnvironments, watched: Pat
         above="import re\nfrom datetime import UTC, datetime\nfrom bson import Decimal128, Int64, ObjectId",
     )
     with_tools = {"PATH": f"{watched}:{os.environ['PATH']}"}
-    ran = dogs.copy("--yes", "--engine", "tools", "-q", "Part", variables=with_tools)
-    assert ran.code == 0, ran.output
+    result = dogs.copy("--yes", "--engine", "tools", "-q", "Part", variables=with_tools)
+    assert result.code == 0, result.output
     assert len(ids(dogs, "many")) == 10_000
     assert ids(dogs, "dogs") == [0, 1, 3, 6, 9]
     assert ids(dogs, "kinds") == [0, 1, 2, 3, 4]
@@ -430,8 +430,8 @@ def test_by_the_tools_one_that_fails_changes_nothing(dogs: TwoEnvironments, watc
         """,
     )
     with_tools = {"PATH": f"{watched}:{os.environ['PATH']}"}
-    ran = dogs.copy("--yes", "--engine", "tools", "-q", "Part", variables=with_tools)
-    assert_error(ran, 5, "mongodump of 'production' failed: .*out of luck", "--engine native")
+    result = dogs.copy("--yes", "--engine", "tools", "-q", "Part", variables=with_tools)
+    assert_error(result, 5, "mongodump of 'production' failed: .*out of luck", "--engine native")
     dogs.assert_unchanged()
 
 
@@ -474,13 +474,13 @@ def reduce(two: TwoEnvironments) -> None:
 def test_a_backup_of_a_part_is_restored_as_any_other(part: TwoEnvironments, engine: str, tools: Path) -> None:
     with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
     arguments = ("backup", "production", "--engine", engine, "-q", "Part", "-o", "account_id=42")
-    said = part.folder.monarch(*arguments, "--json", variables=with_tools).json
-    assert (said["query_set"], said["query_options"]) == ("Part", ["account_id=42"])
-    assert said["query_filters"] == FILTERS
-    assert said["one_moment"] is False  # of no replica set
-    assert part.folder.monarch("verify_backup", said["name"]).code == 0
-    ran = part.folder.monarch("restore", f"{said['name']}:dev", "--yes", "--engine", "native")
-    assert ran.code == 0, ran.output
+    report = part.folder.monarch(*arguments, "--json", variables=with_tools).json
+    assert (report["query_set"], report["query_options"]) == ("Part", ["account_id=42"])
+    assert report["query_filters"] == FILTERS
+    assert report["one_moment"] is False  # of no replica set
+    assert part.folder.monarch("verify_backup", report["name"]).code == 0
+    result = part.folder.monarch("restore", f"{report['name']}:dev", "--yes", "--engine", "native")
+    assert result.code == 0, result.output
     reduce(part)
     part.assert_copied()
 
@@ -488,23 +488,23 @@ def test_a_backup_of_a_part_is_restored_as_any_other(part: TwoEnvironments, engi
 def test_what_is_written_down_of_a_part(part: TwoEnvironments) -> None:
     whole = part.folder.monarch("backup", "production", "--name", "whole", "--json").json
     assert (whole["query_set"], whole["query_options"], whole["query_filters"]) == (None, [], [])
-    said = part.folder.monarch("backup", "production", "-q", "Part", "-o", "account_id=42", "--json").json
+    report = part.folder.monarch("backup", "production", "-q", "Part", "-o", "account_id=42", "--json").json
     listed = {row["name"]: row for row in part.folder.monarch("list_backups", "--json").json}
-    assert listed[said["name"]]["query_set"] == "Part"
+    assert listed[report["name"]]["query_set"] == "Part"
     assert listed[whole["name"]]["query_set"] is None
     rows = [line.split() for line in part.folder.monarch("list_backups").out.splitlines()]
     assert rows[0][-2:] == ["QUERY", "SET"]
-    assert {row[0]: row[-1] for row in rows[1:]} == {said["name"]: "Part", whole["name"]: "-"}
+    assert {row[0]: row[-1] for row in rows[1:]} == {report["name"]: "Part", whole["name"]: "-"}
     shown = [
-        " ".join(line.split()) for line in part.folder.monarch("show_backup", said["name"]).out.splitlines()
+        " ".join(line.split()) for line in part.folder.monarch("show_backup", report["name"]).out.splitlines()
     ]
     assert "Query set Part" in shown
     assert "option account_id=42" in shown
     for one in FILTERS:
         assert f"filter {one}" in shown
-    as_json = part.folder.monarch("show_backup", said["name"], "--json").json
+    as_json = part.folder.monarch("show_backup", report["name"], "--json").json
     assert as_json["query_filters"] == FILTERS
-    manifest = (part.folder.path / "backups" / f"{said['archive']}.json").read_text()
+    manifest = (part.folder.path / "backups" / f"{report['archive']}.json").read_text()
     assert FILTERS[0] in json.loads(manifest)["query_filters"]
     for value in ("Awesome", "a-secret-value", "424242"):
         assert value not in manifest
@@ -517,21 +517,21 @@ def test_a_hidden_answer_is_not_written_down(dogs: TwoEnvironments) -> None:
         self.dump_collection("dogs", {"type": prompt("Password", hide_input=True)})
     """
     define(dogs, body, above="from click import prompt")
-    said = dogs.folder.monarch("backup", "production", "-q", "Part", "-o", "password=very-hush", "--json")
-    assert said.json["query_options"] == ["password=********"]
-    manifest = (dogs.folder.path / "backups" / f"{said.json['archive']}.json").read_bytes()
+    report = dogs.folder.monarch("backup", "production", "-q", "Part", "-o", "password=very-hush", "--json")
+    assert report.json["query_options"] == ["password=********"]
+    manifest = (dogs.folder.path / "backups" / f"{report.json['archive']}.json").read_bytes()
     assert b"very-hush" not in manifest
-    assert "very-hush" not in said.output
+    assert "very-hush" not in report.output
 
 
 def test_anybody_restores_a_part_without_monarch(part: TwoEnvironments, tools: Path) -> None:
-    said = part.folder.monarch(
+    report = part.folder.monarch(
         *("backup", "production", "--engine", "native", "--codec", "gz"),
         *("-q", "Part", "-o", "account_id=42", "--json"),
     ).json
     part.target.old.drop()
     where = [f"--uri={part.server.uri}", f"--nsFrom={part.source.name}.*", f"--nsTo={part.target.name}.*"]
-    with (part.folder.path / "backups" / said["archive"]).open("rb") as file:
+    with (part.folder.path / "backups" / report["archive"]).open("rb") as file:
         command = [str(tools / "mongorestore"), *where, "--archive", "--gzip", "--drop", "--stopOnError"]
         done = subprocess.run(command, stdin=file, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
@@ -551,10 +551,10 @@ def test_a_part_of_a_replica_set_is_of_one_moment(replica_set: Server, tmp_path:
             "from monarch import QuerySet\nclass Part(QuerySet):\n"
             "    def run(self): self.dump_collection('users', {'_id': {'$lt': 9}})\n",
         )
-        said = folder.monarch("backup", "production", "--engine", "native", "-q", "Part", "--json").json
+        report = folder.monarch("backup", "production", "--engine", "native", "-q", "Part", "--json").json
         client.drop_database(source.name)
-    assert said["one_moment"] is True
-    assert {one["name"]: one["documents"] for one in said["collections"]}["users"] == 9
+    assert report["one_moment"] is True
+    assert {one["name"]: one["documents"] for one in report["collections"]}["users"] == 9
 
 
 def test_a_part_is_nobodys_newest_backup(dogs: TwoEnvironments) -> None:
@@ -562,9 +562,9 @@ def test_a_part_is_nobodys_newest_backup(dogs: TwoEnvironments) -> None:
     dogs.folder.keep_backups()
     part = dogs.folder.monarch("backup", "production", "-q", "AwesomeDogsQuerySet", "--name", "part")
     assert part.code == 0, part.output
-    ran = dogs.folder.monarch("restore", "production:dev", "--yes")
+    result = dogs.folder.monarch("restore", "production:dev", "--yes")
     assert_error(
-        ran,
+        result,
         2,
         "There is no good backup of 'production'",
         "a backup of a subset is found by its own name only",
@@ -574,8 +574,8 @@ def test_a_part_is_nobodys_newest_backup(dogs: TwoEnvironments) -> None:
     part = dogs.folder.monarch(
         "backup", "production", "-q", "AwesomeDogsQuerySet", "--name", "part", "--json"
     )
-    ran = dogs.folder.monarch("restore", "production:dev", "--yes")
-    assert f"The newest good backup of production is {whole}." in ran.err
+    result = dogs.folder.monarch("restore", "production:dev", "--yes")
+    assert f"The newest good backup of production is {whole}." in result.err
     dogs.assert_copied()
     # By its own name it can be had; and what that is, is told before.
     name = part.json["name"]
@@ -586,5 +586,5 @@ def test_a_part_is_nobodys_newest_backup(dogs: TwoEnvironments) -> None:
     # Nor is it named in the place of a broken one that was whole.
     archive = dogs.folder.path / "backups" / f"{whole}.dmp.zst"
     archive.write_bytes(archive.read_bytes()[:-9] + b"x" * 9)
-    ran = dogs.folder.monarch("restore", f"{whole}:dev", "--yes")
-    assert_error(ran, 1, "is broken", "There is no other good backup of production")
+    result = dogs.folder.monarch("restore", f"{whole}:dev", "--yes")
+    assert_error(result, 1, "is broken", "There is no other good backup of production")

@@ -24,10 +24,10 @@ patience.PATIENCE = patience._ONCE = 1.0
 """
 
 
-def assert_error(ran: CommandResult, code: int, said: str, hint: str) -> None:
-    assert ran.code == code, ran.output
-    error, hinted = ran.err.splitlines()
-    assert re.search(said, error), error
+def assert_error(result: CommandResult, code: int, message: str, hint: str) -> None:
+    assert result.code == code, result.output
+    error, hinted = result.err.splitlines()
+    assert re.search(message, error), error
     assert hint in hinted, hinted
 
 
@@ -37,24 +37,27 @@ def test_a_host_where_nothing_listens_is_not_waited_for_long(
 ) -> None:
     port = free_port()
     folder.settings(dev={"host": f"localhost:{port}", "db_name": "a", **option})
-    ran = folder.monarch("list_migrations", "dev")
-    said = rf"Cannot reach MongoDB for 'dev' \(localhost:{port}\) within {seconds} seconds:.*refused"
-    assert_error(ran, 5, said, "Check that it is running")
+    result = folder.monarch("list_migrations", "dev")
+    message = rf"Cannot reach MongoDB for 'dev' \(localhost:{port}\) within {seconds} seconds:.*refused"
+    assert_error(result, 5, message, "Check that it is running")
 
 
 def test_a_name_that_does_not_resolve(folder: Folder) -> None:
     folder.settings(dev={"host": "no-such-host.invalid:27017", "db_name": "a"})
-    ran = folder.monarch("migrate", "dev", "--yes")
+    result = folder.monarch("migrate", "dev", "--yes")
     assert_error(
-        ran, 5, r"Cannot reach MongoDB for 'dev' \(no-such-host.invalid:27017\)", "Check that it is running"
+        result,
+        5,
+        r"Cannot reach MongoDB for 'dev' \(no-such-host.invalid:27017\)",
+        "Check that it is running",
     )
 
 
 def test_an_srv_name_that_does_not_resolve(folder: Folder) -> None:
     folder.settings(dev={"uri": "mongodb+srv://me:very-hush@no-such.host.invalid/a"})
-    ran = folder.monarch("migrate", "dev", "--yes")
-    assert_error(ran, 5, r"Cannot look up mongodb\+srv://no-such.host.invalid for 'dev'", "DNS")
-    assert "very-hush" not in ran.output
+    result = folder.monarch("migrate", "dev", "--yes")
+    assert_error(result, 5, r"Cannot look up mongodb\+srv://no-such.host.invalid for 'dev'", "DNS")
+    assert "very-hush" not in result.output
 
 
 def test_a_server_that_wants_a_user(project: Folder) -> None:
@@ -68,9 +71,9 @@ def test_a_wrong_password(project: Folder) -> None:
     project.settings(
         dev={"host": project.server.host, "db_name": "a", "username": "me", "password": "wrong-and-hush"}
     )
-    ran = project.monarch("migrate", "dev")
-    assert_error(ran, 5, r"does not accept user 'me' and its password", "looked up in 'a'")
-    assert "wrong-and-hush" not in ran.output
+    result = project.monarch("migrate", "dev")
+    assert_error(result, 5, r"does not accept user 'me' and its password", "looked up in 'a'")
+    assert "wrong-and-hush" not in result.output
 
 
 def test_a_user_without_the_right(project: Folder) -> None:
@@ -87,13 +90,16 @@ def test_a_user_without_the_right(project: Folder) -> None:
     )
     project.migration("one")
     assert project.monarch("list_migrations", "dev").code == 0
-    ran = project.monarch("migrate", "dev")
+    result = project.monarch("migrate", "dev")
     assert_error(
-        ran, 5, r"refuses user 'reader': not authorized on \w+ to execute command findAndModify$", "readWrite"
+        result,
+        5,
+        r"refuses user 'reader': not authorized on \w+ to execute command findAndModify$",
+        "readWrite",
     )
     assert project.states() == {}
-    ran = project.monarch("drop_db", "dev", "--yes")
-    assert_error(ran, 5, r"refuses user 'reader': not authorized on", "dbAdmin")
+    result = project.monarch("drop_db", "dev", "--yes")
+    assert_error(result, 5, r"refuses user 'reader': not authorized on", "dbAdmin")
     with project.server.client() as client:
         client[project.db_name].command("dropUser", "reader")
 
@@ -104,12 +110,12 @@ def test_an_unescaped_character_in_a_uri_shows_no_piece_of_it(project: Folder, c
     uri = f"mongodb://me:hush{character}secret@{project.server.host}/a"
     project.settings(dev={"uri": uri})
     for command in (["check", "dev"], ["migrate", "dev"], ["migrate", "dev", "--traceback"]):
-        ran = project.monarch(*command)
-        assert ran.code == 2
-        assert "its 'uri' cannot be read" in ran.err
-        assert "%40" in ran.err
-        assert "hush" not in ran.output
-        assert "secret" not in ran.output
+        result = project.monarch(*command)
+        assert result.code == 2
+        assert "its 'uri' cannot be read" in result.err
+        assert "%40" in result.err
+        assert "hush" not in result.output
+        assert "secret" not in result.output
 
 
 def test_every_spelling_of_credentials_connects(project: Folder) -> None:
@@ -125,8 +131,8 @@ def test_every_spelling_of_credentials_connects(project: Folder) -> None:
            "password": PASSWORD},
     )  # fmt: skip
     for name in "abcd":
-        ran = project.monarch("list_migrations", name)
-        assert (ran.code, ran.err) == (0, ""), name
+        result = project.monarch("list_migrations", name)
+        assert (result.code, result.err) == (0, ""), name
 
 
 def test_no_secret_in_arguments_output_history_or_json(project: Folder) -> None:
@@ -144,7 +150,7 @@ def test_no_secret_in_arguments_output_history_or_json(project: Folder) -> None:
     ]
     attempts = repr(list(project.database.mongo_migration_journal.find()))
     assert "ValueError" in attempts
-    for text in [*(ran.output for ran in runs), attempts]:
+    for text in [*(result.output for result in runs), attempts]:
         for spelling in (PASSWORD, quote(PASSWORD, safe=""), quote(PASSWORD), repr(PASSWORD)[1:-1]):
             assert spelling not in text
         assert "p%40s" not in text
@@ -162,14 +168,14 @@ def test_tls(folder: Folder, tls_server: Server) -> None:
         absent={"uri": uri, "tlsCAFile": "/nowhere/ca.pem"},
     )
     for name in ("new", "inside", "original"):
-        ran = folder.monarch("list_migrations", name)
-        assert (ran.code, ran.err) == (0, ""), name
-    ran = folder.monarch("list_migrations", "untrusted")
-    assert_error(ran, 5, "certificate verify failed", "tlsCAFile")
-    ran = folder.monarch("list_migrations", "plain")
-    assert_error(ran, 5, "Cannot reach MongoDB", "'tls': True")
-    ran = folder.monarch("list_migrations", "absent")
-    assert_error(ran, 2, "its 'tlsCAFile': .*'/nowhere/ca.pem'", "Check its keys")
+        result = folder.monarch("list_migrations", name)
+        assert (result.code, result.err) == (0, ""), name
+    result = folder.monarch("list_migrations", "untrusted")
+    assert_error(result, 5, "certificate verify failed", "tlsCAFile")
+    result = folder.monarch("list_migrations", "plain")
+    assert_error(result, 5, "Cannot reach MongoDB", "'tls': True")
+    result = folder.monarch("list_migrations", "absent")
+    assert_error(result, 2, "its 'tlsCAFile': .*'/nowhere/ca.pem'", "Check its keys")
 
 
 def test_a_client_certificate_whose_key_has_a_password(folder: Folder, tmp_path: Path) -> None:
@@ -186,8 +192,8 @@ def test_a_client_certificate_whose_key_has_a_password(folder: Folder, tmp_path:
             none=entry,
             without={key: value for key, value in entry.items() if key != "tlsCertificateKeyFile"},
         )
-        ran = folder.monarch("list_migrations", "good")
-        assert (ran.code, ran.err) == (0, "")
+        result = folder.monarch("list_migrations", "good")
+        assert (result.code, result.err) == (0, "")
         wrong = folder.monarch("list_migrations", "wrong", "--traceback")
         assert wrong.code in (2, 5)
         assert "not-that-hush" not in wrong.output
@@ -199,15 +205,15 @@ def test_a_client_certificate_whose_key_has_a_password(folder: Folder, tmp_path:
 def test_an_option_value_that_is_none(project: Folder) -> None:
     assert project.server is not None
     project.settings(dev={"uri": project.server.uri, "db_name": "a", "readPreference": "whatever"})
-    ran = project.monarch("list_migrations", "dev")
-    assert_error(ran, 2, "whatever", "Check its keys")
+    result = project.monarch("list_migrations", "dev")
+    assert_error(result, 2, "whatever", "Check its keys")
 
 
 def test_the_wrong_replica_set(project: Folder) -> None:
     assert project.server is not None
     project.settings(dev={"uri": project.server.uri, "db_name": "a", "replicaSet": "rs0"})
-    ran = project.monarch("list_migrations", "dev")
-    assert_error(ran, 5, "Cannot reach MongoDB", "replicaSet")
+    result = project.monarch("list_migrations", "dev")
+    assert_error(result, 5, "Cannot reach MongoDB", "replicaSet")
 
 
 def test_a_server_that_goes_away_in_the_middle(folder: Folder) -> None:
@@ -215,13 +221,13 @@ def test_a_server_that_goes_away_in_the_middle(folder: Folder) -> None:
         folder.settings(dev={"host": f"localhost:{port}", "db_name": "a"})
         key = folder.migration("cut", f"{IMPATIENT}os.kill({mongod.pid}, {int(signal.SIGKILL)})")
         folder.migration("later")
-        ran = folder.monarch("migrate", "dev")
-        assert ran.code == 5
-        assert len(ran.err.splitlines()) == 2
+        result = folder.monarch("migrate", "dev")
+        assert result.code == 5
+        assert len(result.err.splitlines()) == 2
         # The migration itself went through; what could not be written is not claimed.
-        assert "done" not in ran.out
-        assert key in ran.out
-        assert "later" not in ran.out.replace("2 migrations", "")
+        assert "done" not in result.out
+        assert key in result.out
+        assert "later" not in result.out.replace("2 migrations", "")
 
 
 def test_a_failure_that_cannot_be_recorded_says_so(folder: Folder) -> None:
@@ -230,11 +236,11 @@ def test_a_failure_that_cannot_be_recorded_says_so(folder: Folder) -> None:
         key = folder.migration(
             "cut", f"{IMPATIENT}os.kill({mongod.pid}, {int(signal.SIGKILL)})\nraise ValueError('cut')"
         )
-        ran = folder.monarch("migrate", "dev")
-        assert ran.code == 1
-        assert f"{key} failed: ValueError: cut" in ran.err
-        assert "could not be recorded" in ran.err
-        assert "left in Processing" in ran.err
+        result = folder.monarch("migrate", "dev")
+        assert result.code == 1
+        assert f"{key} failed: ValueError: cut" in result.err
+        assert "could not be recorded" in result.err
+        assert "left in Processing" in result.err
 
 
 def test_output_that_cannot_be_written_is_no_success(project: Folder) -> None:
@@ -263,7 +269,7 @@ def test_a_password_that_no_server_can_have(project: Folder) -> None:
     project.settings(
         dev={"host": project.server.host, "db_name": "a", "username": "me", "password": "very-hush\n"}
     )
-    ran = project.monarch("list_migrations", "dev")
-    assert ran.code == 5
-    assert "defect" not in ran.err
-    assert "hush" not in ran.output
+    result = project.monarch("list_migrations", "dev")
+    assert result.code == 5
+    assert "defect" not in result.err
+    assert "hush" not in result.output

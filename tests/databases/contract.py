@@ -140,8 +140,8 @@ class DatabaseContract(ABC):
             MigrationState.NEW,
         ]
         assert [records[key].repeats for key in "abc"] == ["1234", None, None]
-        said = [entry.action for entry in other.history.entries()]
-        assert said == [Action.RUN, Action.MARK, Action.MARK, Action.ACCEPT, Action.MARK]
+        actions = [entry.action for entry in other.history.entries()]
+        assert actions == [Action.RUN, Action.MARK, Action.MARK, Action.ACCEPT, Action.MARK]
 
     def test_work_counts_what_is_written(self, database: Database) -> None:
         with database.work() as work:

@@ -109,8 +109,8 @@ def test_its_migrations_run_and_are_rolled_back(toys: Folder) -> None:
     planned = toys.invoke("migrate", "toys", "--plan", "--json").json
     assert [step["key"] for step in planned] == [first, second]
     assert toys.invoke("check", "toys").code == 3
-    ran = toys.invoke("migrate", "toys")
-    assert (ran.code, "2 migrations done" in ran.out) == (0, True), ran.output
+    result = toys.invoke("migrate", "toys")
+    assert (result.code, "2 migrations done" in result.out) == (0, True), result.output
     assert read_blocks(toys) == ["red", "blue"]
     assert states(toys) == ["Completed", "Completed"]
     assert toys.invoke("check", "toys").code == 0
@@ -127,9 +127,9 @@ def test_its_migrations_run_and_are_rolled_back(toys: Folder) -> None:
 def test_one_that_fails_is_recorded_and_retried(toys: Folder) -> None:
     write_migration(toys, "table", TABLE)
     key = write_migration(toys, "blocks", f"{BLOCKS}\nraise ValueError('no more')")
-    ran = toys.invoke("migrate", "toys")
-    assert ran.code == 1
-    assert f"{key} failed on 'toys'" in ran.err
+    result = toys.invoke("migrate", "toys")
+    assert result.code == 1
+    assert f"{key} failed on 'toys'" in result.err
     assert states(toys) == ["Completed", "Failed"]
     assert toys.invoke("check", "toys").code == 6
     path = toys.path / "migrations" / f"{key}.py"
@@ -155,9 +155,11 @@ def test_a_transaction_is_all_or_nothing(toys: Folder) -> None:
 def test_a_migration_of_another_kind_is_refused_before_anything_runs(toys: Folder) -> None:
     write_migration(toys, "table", TABLE)
     toys.migration("foreign", stamp="209901010000")
-    ran = toys.invoke("migrate", "toys")
-    assert ran.code == 2, ran.output
-    assert "is a migration of a MongoDB database, but 'toys' is a Toy database. Nothing has run." in ran.err
+    result = toys.invoke("migrate", "toys")
+    assert result.code == 2, result.output
+    assert (
+        "is a migration of a MongoDB database, but 'toys' is a Toy database. Nothing has run." in result.err
+    )
     assert set(states(toys)) == {"New"}
 
 
@@ -205,9 +207,9 @@ def test_what_it_cannot_do_is_an_error_in_words(mixed: Folder, command: tuple[st
     )
     (mixed.path / "migrations/_201405290000_other_migration.py").unlink()
     before = keep_mongo_backup(mixed) and mixed.files()
-    ran = mixed.invoke(*(word.replace("BACKUP", "app__2014_05_29") for word in command))
-    assert ran.code == 2, ran.output
-    error, hint = (line for line in ran.err.splitlines() if line.startswith(("Error", "Hint")))
+    result = mixed.invoke(*(word.replace("BACKUP", "app__2014_05_29") for word in command))
+    assert result.code == 2, result.output
+    error, hint = (line for line in result.err.splitlines() if line.startswith(("Error", "Hint")))
     assert error.startswith("Error: 'toys' is a Toy database: monarch cannot copy, back up or restore those.")
     assert hint == "Hint: Use the tools of Toy."
     after = mixed.files()
@@ -218,9 +220,11 @@ def test_what_it_cannot_do_is_an_error_in_words(mixed: Folder, command: tuple[st
 
 def test_there_is_no_copy_between_kinds(mixed: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.support.databases.toy.ToyKind.transfers", True)
-    ran = mixed.invoke("copy_db", "dev:toys", "--yes")
-    assert ran.code == 2, ran.output
-    assert "'dev' is MongoDB and 'toys' is Toy: monarch copies only between databases of one kind." in ran.err
+    result = mixed.invoke("copy_db", "dev:toys", "--yes")
+    assert result.code == 2, result.output
+    assert (
+        "'dev' is MongoDB and 'toys' is Toy: monarch copies only between databases of one kind." in result.err
+    )
 
 
 def test_a_backup_of_one_kind_is_not_restored_into_another(
@@ -229,7 +233,7 @@ def test_a_backup_of_one_kind_is_not_restored_into_another(
     monkeypatch.setattr("tests.support.databases.toy.ToyKind.transfers", True)
     name = keep_mongo_backup(mixed)
     before = mixed.files()
-    ran = mixed.invoke("restore", f"{name}:toys", "--yes")
-    assert ran.code == 2, ran.output
-    assert f"'{name}' is MongoDB and 'toys' is Toy: monarch copies only between" in ran.err
+    result = mixed.invoke("restore", f"{name}:toys", "--yes")
+    assert result.code == 2, result.output
+    assert f"'{name}' is MongoDB and 'toys' is Toy: monarch copies only between" in result.err
     assert mixed.files() == before

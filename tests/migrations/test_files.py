@@ -77,9 +77,9 @@ def test_a_folder_or_another_spelling_is_not_passed_over_either(folder: Folder) 
 
 def test_a_pipe_is_not_waited_for(folder: Folder) -> None:
     folder.write("migrations/__init__.py", "")
-    for name, said in (("fifo.py", "is not a file"), ("_201405290038_a_migration.py", "looks like")):
+    for name, message in (("fifo.py", "is not a file"), ("_201405290038_a_migration.py", "looks like")):
         os.mkfifo(folder.path / "migrations" / name)
-        with pytest.raises(ProjectError, match=said):
+        with pytest.raises(ProjectError, match=message):
             find_migrations(folder.path)
         (folder.path / "migrations" / name).unlink()
 
@@ -100,7 +100,7 @@ def test_no_folder(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ("", "defines no migration"),
         ("from monarch import MongoBackedMigration", "defines no migration"),
@@ -119,10 +119,10 @@ def test_no_folder(folder: Folder) -> None:
         ("1/0", "ZeroDivisionError: division by zero (.*line 1)"),
     ],
 )
-def test_a_file_that_cannot_be_used(folder: Folder, source: str, said: str) -> None:
+def test_a_file_that_cannot_be_used(folder: Folder, source: str, message: str) -> None:
     folder.write("migrations/_201405290038_a_migration.py", source)
     (file,) = find_migrations(folder.path)
-    with pytest.raises(ProjectError, match=said.replace("(", r"\(").replace(")", r"\)")):
+    with pytest.raises(ProjectError, match=message.replace("(", r"\(").replace(")", r"\)")):
         load_migration(file, folder.path)
 
 
@@ -156,11 +156,11 @@ def test_what_may_not_be_read(folder: Folder, what: str, mode: int, plain_rights
     folder.write("migrations/odd.py", "")
     (folder.path / what).chmod(mode)
     try:
-        ran = folder.monarch("generate", "x", prefix=plain_rights)
+        result = folder.monarch("generate", "x", prefix=plain_rights)
     finally:
         (folder.path / what).chmod(0o700)
-    assert ran.code == 2
-    assert "cannot be read: Permission denied." in ran.err
+    assert result.code == 2
+    assert "cannot be read: Permission denied." in result.err
     assert set(folder.files()) == {"migrations/odd.py"}
 
 

@@ -326,9 +326,9 @@ def test_a_transaction_on_a_standalone_server_is_an_error_before_anything_ran(
     key = folder.migration("all_or_nothing")
     want_transaction(folder, key)
     for command in (["migrate", "dev"], ["migrate_one", key, "dev"]):
-        ran = folder.invoke(*command)
-        assert ran.code == 1
-        assert f"{key} needs a transaction" in ran.err
+        result = folder.invoke(*command)
+        assert result.code == 1
+        assert f"{key} needs a transaction" in result.err
         assert folder.database.list_collection_names() == []
 
 

@@ -105,7 +105,7 @@ def test_options_are_there_before_it_runs_and_are_told(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said", "hint"),
+    ("given", "message", "hint"),
     [
         ({}, "Dogs asks “account id”, and there is no terminal", "-o account_id=VALUE"),
         ({"account_id": "x"}, "-o account_id=x: 'x' is not of type int", "another"),
@@ -115,11 +115,11 @@ def test_options_are_there_before_it_runs_and_are_told(folder: Folder) -> None:
     ],
 )
 def test_options_that_are_missing_wrong_or_unknown(
-    folder: Folder, given: dict[str, str], said: str, hint: str
+    folder: Folder, given: dict[str, str], message: str, hint: str
 ) -> None:
     with pytest.raises(UsageError) as raised:
         asked(folder, OPTIONS, **given)
-    assert said in raised.value.message
+    assert message in raised.value.message
     assert hint in (raised.value.hint or "")
 
 
@@ -130,7 +130,7 @@ def test_an_option_that_nothing_takes(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (
             "def run(self):\n    x = 1\n    x / 0",
@@ -146,11 +146,11 @@ def test_an_option_that_nothing_takes(folder: Folder) -> None:
         ("def run(self): raise NotImplementedError", "NotImplementedError (querysets/dogs.py, line 4)"),
     ],
 )
-def test_one_that_fails_is_told_in_one_line(folder: Folder, body: str, said: str) -> None:
+def test_one_that_fails_is_told_in_one_line(folder: Folder, body: str, message: str) -> None:
     with pytest.raises(MonarchError) as raised:
         asked(folder, body)
     assert raised.value.message.startswith("Dogs failed: ")
-    assert said in raised.value.message
+    assert message in raised.value.message
     assert "\n" not in raised.value.message
     assert raised.value.exit_code == 1
     assert raised.value.hint == "Nothing was changed. Fix it and try again."
@@ -207,8 +207,8 @@ def test_what_is_asked_for_while_values_come_is_answered(folder: Folder) -> None
     """
     heard = asked(folder, body, above="from click import prompt", account_id="3")
     assert heard.selection.queries[0].query == {"_id": {"$in": [3]}}
-    for bad, said in (("exit(0)", "SystemExit: 0"), ("1 / 0", "ZeroDivisionError")):
-        with pytest.raises(MonarchError, match=f"{said}.*line ") as raised:
+    for bad, message in (("exit(0)", "SystemExit: 0"), ("1 / 0", "ZeroDivisionError")):
+        with pytest.raises(MonarchError, match=f"{message}.*line ") as raised:
             asked(folder, body.replace('prompt("Account id", type=int)', bad), above="")
         assert raised.value.exit_code == 1
 

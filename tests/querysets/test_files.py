@@ -114,26 +114,26 @@ def test_two_of_one_name(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ("x = (\n", "querysets/a.py, line 1 is not valid Python: '(' was never closed."),
         ("x = 1\n  y = 2\n", "querysets/a.py, line 2 is not valid Python: unexpected indent."),
         ("x = '\0'\n", "querysets/a.py is not valid Python: source code string cannot contain null bytes."),
     ],
 )
-def test_a_file_that_is_no_python(folder: Folder, source: str, said: str) -> None:
+def test_a_file_that_is_no_python(folder: Folder, source: str, message: str) -> None:
     folder.write("querysets/a.py", source)
     with pytest.raises(ProjectError) as raised:
         find_query_sets(folder.path)
     assert (
         raised.value.message.replace(", line 1 is not valid Python: source", " is not valid Python: source")
-        == said
+        == message
     )
     assert raised.value.hint == "Fix that first."
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         (
             f"{PLAIN}1 / 0\nclass A(QuerySet):\n{RUN}",
@@ -152,11 +152,11 @@ def test_a_file_that_is_no_python(folder: Folder, source: str, said: str) -> Non
         (f"{PLAIN}class A(QuerySet):\n{RUN}del A", "A in querysets/a.py is not a query set."),
     ],
 )
-def test_a_class_that_cannot_be_used(folder: Folder, source: str, said: str) -> None:
+def test_a_class_that_cannot_be_used(folder: Folder, source: str, message: str) -> None:
     folder.write("querysets/a.py", source)
     with pytest.raises(ProjectError) as raised:
         load(folder, "A")
-    assert said in raised.value.message
+    assert message in raised.value.message
     assert raised.value.hint
 
 
@@ -171,11 +171,11 @@ def test_what_may_not_be_read(folder: Folder, what: str, mode: int, plain_rights
     folder.write("querysets/a.py", "")
     (folder.path / what).chmod(mode)
     try:
-        ran = folder.monarch("list_query_sets", prefix=plain_rights)
+        result = folder.monarch("list_query_sets", prefix=plain_rights)
     finally:
         (folder.path / what).chmod(0o700)
-    assert ran.code == 2
-    assert f"{what} cannot be read: Permission denied.".replace("sets cannot", "sets/ cannot") in ran.err
+    assert result.code == 2
+    assert f"{what} cannot be read: Permission denied.".replace("sets cannot", "sets/ cannot") in result.err
 
 
 def test_a_pipe_is_not_waited_for(folder: Folder) -> None:

@@ -76,7 +76,7 @@ def test_a_text_becomes_a_value_of_the_type(kind: Any, text: str, value: Any) ->
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "said", "hint"),
+    ("kind", "text", "message", "hint"),
     [
         (int, "x", "-o n=x: 'x' is not of type int.", "Use another value."),
         (int, "", "-o n=: '' is not of type int.", "Use another value."),
@@ -92,10 +92,10 @@ def test_a_text_becomes_a_value_of_the_type(kind: Any, text: str, value: Any) ->
         (int | bool, "x", "is not of type int | bool", "Use another value."),
     ],
 )
-def test_a_text_that_is_no_such_value(kind: Any, text: str, said: str, hint: str) -> None:
+def test_a_text_that_is_no_such_value(kind: Any, text: str, message: str, hint: str) -> None:
     with pytest.raises(UsageError) as raised:
         QuerySetOption("n", kind).convert(text)
-    assert said in raised.value.message
+    assert message in raised.value.message
     assert hint in (raised.value.hint or "")
     assert raised.value.exit_code == 2
 
@@ -157,7 +157,7 @@ def test_options_are_parsed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("texts", "said", "hint"),
+    ("texts", "message", "hint"),
     [
         (("account_id",), "-o account_id: that is not NAME=VALUE.", "Like: -o account_id=42"),
         (("=42",), "-o =42: that is not NAME=VALUE.", "Like: -o account_id=42"),
@@ -166,10 +166,10 @@ def test_options_are_parsed() -> None:
         (("a-b=1", "a_b=2"), "-o a_b= is given twice.", "Give it once."),
     ],
 )
-def test_options_that_are_none(texts: tuple[str, ...], said: str, hint: str) -> None:
+def test_options_that_are_none(texts: tuple[str, ...], message: str, hint: str) -> None:
     with pytest.raises(UsageError) as raised:
         parse_options(texts)
-    assert said in raised.value.message
+    assert message in raised.value.message
     assert raised.value.hint == hint
 
 

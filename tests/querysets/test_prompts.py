@@ -55,9 +55,9 @@ def heard(given: dict[str, str], ask: Callable[[], Any]) -> tuple[Any, dict[str,
     ],
 )
 def test_a_prompt_is_answered_by_its_type(more: dict[str, Any], text: str, value: Any) -> None:
-    found, said = heard({"account_id": text}, lambda: click.prompt("Enter account id", **more))
+    found, output = heard({"account_id": text}, lambda: click.prompt("Enter account id", **more))
     assert (found, type(found)) == (value, type(value))
-    assert said == {"account_id": text}
+    assert output == {"account_id": text}
 
 
 def test_arguments_may_stand_in_their_places() -> None:
@@ -81,7 +81,7 @@ def refuse(text: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         ({"type": int}, "-o account_id=…: 'x' is not a valid integer"),
         ({"type": click.Choice(["a", "b"])}, "-o account_id=…: 'x' is not one of 'a', 'b'"),
@@ -89,10 +89,10 @@ def refuse(text: str) -> Any:
         ({"value_proc": refuse}, "-o account_id=…: x is not mine"),
     ],
 )
-def test_an_answer_that_is_none(more: dict[str, Any], said: str) -> None:
+def test_an_answer_that_is_none(more: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as raised:
         heard({"account_id": "x"}, lambda: click.prompt("Enter account id", **more))
-    assert said in raised.value.message
+    assert message in raised.value.message
     assert raised.value.hint == "It answers: Enter account id"
 
 

@@ -57,7 +57,7 @@ def test_a_collection_of_pymongo_is_its_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("say", "kind", "said"),
+    ("say", "kind", "message"),
     [
         (lambda it: it.dump_collection(""), TypeError, "'' is not the name of a collection"),
         (lambda it: it.dump_collection(7), TypeError, "7 is not the name of a collection"),
@@ -89,11 +89,11 @@ def test_a_collection_of_pymongo_is_its_name() -> None:
         (lambda it: it.follow(None, "users._id"), ValueError, "None is not a collection"),
     ],
 )
-def test_what_cannot_be_said(say: Callable[[Any], None], kind: type[Exception], said: str) -> None:
+def test_what_cannot_be_said(say: Callable[[Any], None], kind: type[Exception], message: str) -> None:
     query_set = QuerySet()
     with pytest.raises(kind) as raised:
         say(query_set)
-    assert said in str(raised.value)
+    assert message in str(raised.value)
     assert (query_set._queries, query_set._references) == ([], [])
 
 

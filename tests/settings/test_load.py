@@ -99,16 +99,16 @@ def _assert_refused(folder: Folder, command: str, source: str | None, message: s
     if source is not None:
         folder.write("migrations/settings.py", source)
     before = folder.files()
-    ran = folder.invoke(command)
-    assert ran.code == 2
-    assert ran.out == ""
-    lines = ran.err.splitlines()
+    result = folder.invoke(command)
+    assert result.code == 2
+    assert result.out == ""
+    lines = result.err.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("Error: ")
     assert message in lines[0]
     assert lines[1].startswith("Hint: ")
     assert hint in lines[1]
-    assert "hush" not in ran.err
+    assert "hush" not in result.err
     assert folder.files() == before
 
 
@@ -118,12 +118,12 @@ def test_what_may_not_be_read_is_told(folder: Folder, unreadable: str, plain_rig
     path: Path = folder.path / unreadable
     path.chmod(0)
     try:
-        ran = folder.monarch("list_environments", prefix=plain_rights)
+        result = folder.monarch("list_environments", prefix=plain_rights)
     finally:
         path.chmod(0o700)
-    assert ran.code == 2
-    assert "cannot be read: Permission denied." in ran.err
-    assert "Hint: Make it a file that you may read." in ran.err
+    assert result.code == 2
+    assert "cannot be read: Permission denied." in result.err
+    assert "Hint: Make it a file that you may read." in result.err
 
 
 @pytest.mark.parametrize(
@@ -141,10 +141,10 @@ def test_settings_that_fail_tell_no_secret_of_theirs(
     folder: Folder, source: str, traceback: list[str]
 ) -> None:
     folder.write("migrations/settings.py", source)
-    ran = folder.monarch("list_environments", *traceback, variables={"DB_PASSWORD": "very-hush"})
-    assert ran.code == 2
-    assert "migrations/settings.py, line" in ran.err
-    assert "hush" not in ran.output
+    result = folder.monarch("list_environments", *traceback, variables={"DB_PASSWORD": "very-hush"})
+    assert result.code == 2
+    assert "migrations/settings.py, line" in result.err
+    assert "hush" not in result.output
 
 
 @pytest.mark.parametrize("password", ["'very-hush'\n ('x')", "'a' is 'b' or 'very-hush'"])
@@ -156,6 +156,6 @@ def test_a_warning_of_python_shows_no_line_of_the_settings(folder: Folder, passw
 
 def test_what_settings_print_is_not_part_of_the_output(folder: Folder) -> None:
     folder.write("migrations/settings.py", f"print('loading')\n{GOOD}")
-    ran = folder.monarch("list_environments", "--json")
-    assert ran.json[0]["name"] == "dev"
-    assert ran.err == "loading\n"
+    result = folder.monarch("list_environments", "--json")
+    assert result.json[0]["name"] == "dev"
+    assert result.err == "loading\n"

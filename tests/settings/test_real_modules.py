@@ -16,9 +16,9 @@ ENTRY = "ENVIRONMENTS = {'dev': {'host': HOST, 'db_name': 'a'}}"
 def server_of(folder: Folder, *, within: str = ".") -> str:
     """The server that ``dev`` has, as ``list_environments`` prints it."""
     below = Folder(folder.path / within)
-    ran = below.monarch("list_environments", "--json")
-    assert ran.code == 0, ran.err
-    return str(ran.json[0]["server"])
+    result = below.monarch("list_environments", "--json")
+    assert result.code == 0, result.err
+    return str(result.json[0]["server"])
 
 
 @pytest.mark.parametrize(
@@ -86,10 +86,10 @@ def test_an_installed_package_called_migrations_does_not_win(folder: Folder) -> 
 
 def test_a_missing_module_names_the_interpreter(folder: Folder) -> None:
     folder.write("migrations/settings.py", "import our_company_config")
-    ran = folder.monarch("list_environments")
-    assert ran.code == 2
-    assert "/python" in ran.err
-    assert "has no module 'our_company_config'" in ran.err
+    result = folder.monarch("list_environments")
+    assert result.code == 2
+    assert "/python" in result.err
+    assert "has no module 'our_company_config'" in result.err
 
 
 SECRETS = {
@@ -116,10 +116,10 @@ def test_no_secret_is_printed_however_it_came(folder: Folder, how: str, tracebac
     folder.write("db.ini", "[db]\npassword = hunter2\n")
     folder.write("db.json", '{"password": "hunter2"}')
     folder.write("migrations/settings.py", textwrap.dedent(SECRETS[how]) + "\n")
-    ran = folder.monarch("check", "dev", *traceback)
-    assert ran.code == 2
-    assert "Error: " in ran.err
-    assert "hunter2" not in ran.out + ran.err
+    result = folder.monarch("check", "dev", *traceback)
+    assert result.code == 2
+    assert "Error: " in result.err
+    assert "hunter2" not in result.out + result.err
 
 
 BROKEN = {
@@ -138,8 +138,8 @@ def test_one_broken_environment_does_not_break_the_others(project: Folder, how: 
     entry = {"uri": project.server.uri, "db_name": project.db_name}
     project.write("migrations/settings.py", f"ENVIRONMENTS = {{'bad': {BROKEN[how]!r}, 'dev': {entry!r}}}\n")
     project.migration("one")
-    ran = project.invoke("migrate", "dev")
-    assert ran.code == 0, ran.err
+    result = project.invoke("migrate", "dev")
+    assert result.code == 0, result.err
     refused = project.invoke("migrate", "bad")
     assert refused.code == 2
     assert "Error: Environment 'bad'" in refused.err
@@ -182,7 +182,7 @@ def test_a_long_key_that_looks_like_a_path_is_a_secret(folder: Folder) -> None:
     key = "/" + "k" * 5_000
     folder.variables["SECRET_KEY"] = key
     folder.write("migrations/settings.py", "import os\nraise ValueError(os.environ['SECRET_KEY'])")
-    ran = folder.monarch("check", "dev")
-    assert ran.code == 2
-    assert "settings.py, line 2: ValueError" in ran.err
-    assert "kkkk" not in ran.err
+    result = folder.monarch("check", "dev")
+    assert result.code == 2
+    assert "settings.py, line 2: ValueError" in result.err
+    assert "kkkk" not in result.err

@@ -40,34 +40,34 @@ def rights(folder: Path, mode: int) -> Iterator[None]:
 
 
 def states(project: Folder) -> dict[str, str]:
-    ran = project.invoke("list_backups", "--json")
-    assert ran.code == 0, ran.err
-    return {row["archive"]: row["state"] for row in ran.json}
+    result = project.invoke("list_backups", "--json")
+    assert result.code == 0, result.err
+    return {row["archive"]: row["state"] for row in result.json}
 
 
-def assert_refused(ran: CommandResult, *says: str) -> None:
+def assert_refused(result: CommandResult, *says: str) -> None:
     """Exit code 5, one line that says what is wrong and one that says what to do."""
-    assert ran.code == 5, ran.output
+    assert result.code == 5, result.output
     for text in says:
-        assert text in ran.err
-    assert "Traceback" not in ran.err
-    assert "Hint: " in ran.err
+        assert text in result.err
+    assert "Traceback" not in result.err
+    assert "Hint: " in result.err
 
 
 def test_a_folder_that_is_missing_is_made_and_that_is_said(project: Folder, backups: Path) -> None:
-    ran = project.invoke("list_backups")
-    assert (ran.code, ran.out) == (0, "There are no backups in backups.\n")
+    result = project.invoke("list_backups")
+    assert (result.code, result.out) == (0, "There are no backups in backups.\n")
     assert not backups.exists()
-    ran = project.monarch("backup", "dev", prefix=NO_UMASK)
-    assert ran.code == 0, ran.err
-    assert "the folder backups was created for backups" in ran.err
+    result = project.monarch("backup", "dev", prefix=NO_UMASK)
+    assert result.code == 0, result.err
+    assert "the folder backups was created for backups" in result.err
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in backups.iterdir()}
     assert sorted(name.partition(".")[2] for name in modes) == ["dmp.zst", "dmp.zst.json", "gitignore"]
     assert set(modes.values()) == {0o600}
     assert stat.S_IMODE(backups.stat().st_mode) == 0o700
-    ran = project.invoke("backup", "dev")
-    assert ran.code == 0, ran.err
-    assert "was created" not in ran.output
+    result = project.invoke("backup", "dev")
+    assert result.code == 0, result.err
+    assert "was created" not in result.output
     assert list(states(project).values()) == ["good", "good"]
 
 
@@ -83,11 +83,11 @@ def test_a_folder_that_may_only_be_read(project: Folder, backups: Path, plain_ri
     before = project.files()
     with rights(backups, 0o500):
         for command in (["backup", "dev"], ["delete_backup", taken, "--yes"]):
-            ran = project.monarch(*command, prefix=plain_rights)
-            assert_refused(ran, f"{backups} cannot be written to: Permission denied.")
+            result = project.monarch(*command, prefix=plain_rights)
+            assert_refused(result, f"{backups} cannot be written to: Permission denied.")
         for command in (["list_backups"], ["verify_backup", taken], ["restore", f"{taken}:dev", "--yes"]):
-            ran = project.monarch(*command, prefix=plain_rights)
-            assert ran.code == 0, ran.err
+            result = project.monarch(*command, prefix=plain_rights)
+            assert result.code == 0, result.err
     assert project.files() == before
 
 
@@ -96,17 +96,17 @@ def test_a_folder_that_may_not_be_read(project: Folder, backups: Path, plain_rig
     write(LocalStore(backups), ARCHIVE, b"data")
     for mode in (0o300, 0o400, 0):
         with rights(backups, mode):
-            ran = project.monarch("list_backups", prefix=plain_rights)
-            assert_refused(ran, f"{backups} cannot be read: Permission denied.")
-            ran = project.monarch("backup", "dev", prefix=plain_rights)
-            assert_refused(ran, f"{backups} cannot be ", ": Permission denied.")
+            result = project.monarch("list_backups", prefix=plain_rights)
+            assert_refused(result, f"{backups} cannot be read: Permission denied.")
+            result = project.monarch("backup", "dev", prefix=plain_rights)
+            assert_refused(result, f"{backups} cannot be ", ": Permission denied.")
         assert there(backups) == [ARCHIVE]
 
 
 def test_a_folder_that_may_not_be_made(project: Folder, backups: Path, plain_rights: list[str]) -> None:
     with rights(project.path, 0o500):
-        ran = project.monarch("backup", "dev", prefix=plain_rights)
-    assert_refused(ran, f"{backups} cannot be created: Permission denied.")
+        result = project.monarch("backup", "dev", prefix=plain_rights)
+    assert_refused(result, f"{backups} cannot be created: Permission denied.")
     assert not backups.exists()
 
 
@@ -114,13 +114,13 @@ def test_a_backup_that_may_not_be_read(project: Folder, backups: Path, plain_rig
     taken = [project.invoke("backup", "dev", "--json").json["name"] for _ in range(2)]
     (backups / f"{taken[0]}.dmp.zst.json").chmod(0)
     (backups / f"{taken[1]}.dmp.zst").chmod(0)
-    ran = project.monarch("list_backups", "--json", prefix=plain_rights)
-    assert ran.code == 0, ran.err
-    found = {row["name"]: row for row in ran.json}
+    result = project.monarch("list_backups", "--json", prefix=plain_rights)
+    assert result.code == 0, result.err
+    found = {row["name"]: row for row in result.json}
     assert found[taken[0]]["state"] == "unreadable"
     assert "cannot be read: Permission denied" in found[taken[0]]["why"]
-    ran = project.monarch("verify_backup", taken[1], prefix=plain_rights)
-    assert_refused(ran, f"{taken[1]}.dmp.zst cannot be read: Permission denied.")
+    result = project.monarch("verify_backup", taken[1], prefix=plain_rights)
+    assert_refused(result, f"{taken[1]}.dmp.zst cannot be read: Permission denied.")
 
 
 def test_what_is_not_ours_is_not_shown_and_left_alone(project: Folder, backups: Path) -> None:
@@ -148,8 +148,8 @@ def test_a_full_disk_is_no_success(project: Folder, backups: Path, small_disk: P
     backups.symlink_to(small_disk / "backups")
     (small_disk / "backups").mkdir()
     for codec in ("zst", "gz"):
-        ran = project.invoke("backup", "dev", "--codec", codec)
-        assert_refused(ran, "There is no room left in", "None of it was kept. Make room")
+        result = project.invoke("backup", "dev", "--codec", codec)
+        assert_refused(result, "There is no room left in", "None of it was kept. Make room")
         assert there(backups) == []
     project.database.users.delete_many({"_id": {"$type": "objectId"}})
     assert project.invoke("backup", "dev").code == 0
@@ -194,13 +194,13 @@ def test_a_backup_is_shown_and_kept_while_its_writer_lives_and_not_after(
     backups.mkdir()
     with writing(LocalStore(backups), [ARCHIVE]):
         assert states(project) == {ARCHIVE: "running"}
-        ran = project.invoke("delete_backup", ARCHIVE, "--yes")
-        assert ran.code == 4
-        assert "is being written by another process" in ran.err
+        result = project.invoke("delete_backup", ARCHIVE, "--yes")
+        assert result.code == 4
+        assert "is being written by another process" in result.err
         assert project.invoke("restore", f"{ARCHIVE}:dev", "--yes").code == 4
     assert states(project) == {ARCHIVE: "unfinished"}
-    ran = project.invoke("list_backups")
-    assert "it was cut off while it was written. To remove it: monarch delete_backup" in ran.err
+    result = project.invoke("list_backups")
+    assert "it was cut off while it was written. To remove it: monarch delete_backup" in result.err
     assert project.invoke("restore", f"{ARCHIVE}:dev", "--yes").code == 1
     assert project.invoke("delete_backup", ARCHIVE.partition(".")[0], "--yes").code == 0
     assert there(backups) == []
@@ -222,8 +222,8 @@ def test_an_address_or_a_variable_is_no_folder(project: Folder, folder: str) -> 
     project.keep_backups(folder)
     before = sorted(project.path.rglob("*"))
     for command in (["backup", "dev"], ["list_backups"], ["verify_backup", "--all"]):
-        ran = project.invoke(*command)
-        assert ran.code == 2, ran.output
-        assert "'backup_dir'" in ran.err
-        assert "Hint: Use " in ran.err
+        result = project.invoke(*command)
+        assert result.code == 2, result.output
+        assert "'backup_dir'" in result.err
+        assert "Hint: Use " in result.err
         assert sorted(path for path in project.path.rglob("*") if "__pycache__" not in path.parts) == before

@@ -49,14 +49,14 @@ def spoil() -> None:
 
 def test_a_dirty_shell_is_cleaned(tmp_path: Path) -> None:
     environment = {"CI": "true", "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
-    ran = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", REPORT, str(tmp_path)],
         env={**DIRTY, **environment},
         preexec_fn=spoil,
         capture_output=True,
         check=True,
     )
-    ignored, blocked, variables, umask, options, shown = json.loads(ran.stdout)
+    ignored, blocked, variables, umask, options, shown = json.loads(result.stdout)
     assert (ignored, blocked, umask, options) == ([], [], 0o022, [])
     fresh = subprocess.run([sys.executable, "-c", SHOWN], env=environment, capture_output=True, check=True)
     assert sorted(shown) == sorted(json.loads(fresh.stdout))

@@ -20,8 +20,8 @@ def commit_of(project: Folder) -> object:
     below.db_name = project.db_name
     (project.path / "migrations").rename(project.path / "app" / "migrations")
     key = below.migration("one")
-    ran = below.monarch("migrate_one", key, "dev", "--yes")
-    assert ran.code == 0, ran.err
+    result = below.monarch("migrate_one", key, "dev", "--yes")
+    assert result.code == 0, result.err
     entry = project.database.mongo_migration_journal.find_one({"key": key})
     assert entry is not None
     return entry.get("commit")
@@ -87,8 +87,8 @@ def test_without_proc_a_process_of_another_machine_is_not_dead(project: Folder) 
         project.database.monarch_lease.update_many(
             {}, {"$set": {"holder.pid": ended.pid, "holder.pid_space": "another machine"}}
         )
-        ran = project.monarch("migrate", "dev", "--no-wait", prefix=HIDE_PROC)
-        assert ran.code == 4, ran.err
+        result = project.monarch("migrate", "dev", "--no-wait", prefix=HIDE_PROC)
+        assert result.code == 4, result.err
         project.database.monarch_lease.update_many({}, {"$unset": {"holder.pid_space": 1}})
         assert project.monarch("migrate", "dev", "--no-wait", prefix=HIDE_PROC).code == 4
     finally:
@@ -100,5 +100,5 @@ def test_without_proc_everything_works(project: Folder) -> None:
     if not can_hide_proc():
         pytest.skip("hiding /proc needs the right to mount: run the tests as root")
     project.migration("one", "self.database.c.insert_one({})")
-    ran = project.monarch("migrate", "dev", prefix=HIDE_PROC)
-    assert ran.code == 0, ran.err
+    result = project.monarch("migrate", "dev", prefix=HIDE_PROC)
+    assert result.code == 0, result.err

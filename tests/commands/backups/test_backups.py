@@ -35,11 +35,11 @@ def flat(text: str) -> list[str]:
 
 
 def test_a_backup_says_what_it_did(two: TwoEnvironments, kept: Path) -> None:
-    ran = two.folder.invoke("backup", "production", "--engine", "native")
+    result = two.folder.invoke("backup", "production", "--engine", "native")
     name = today(two.source.name)
-    assert ran.code == 0
-    assert flat(ran.err) == ["Note: the folder backups was created for backups."]
-    lines = flat(ran.out)
+    assert result.code == 0
+    assert flat(result.err) == ["Note: the folder backups was created for backups."]
+    lines = flat(result.out)
     assert lines[0] == "COLLECTION DOCUMENTS SIZE INDEXES TIME"
     assert re.fullmatch(r"users 200 \d\.\d kB 2 \d\.\d s", lines[2])
     assert re.fullmatch(
@@ -79,13 +79,13 @@ def test_names(two: TwoEnvironments, kept: Path) -> None:
         f"{first}_3.dmp.zip",
         f"{first}_4.dmp.zst",
     }
-    said = two.folder.invoke("backup", "production", "--name", "of: 10 ü", "--json").json
-    assert said["name"] == today("of: 10 ü")
-    assert two.folder.invoke("verify_backup", said["name"]).code == 0
+    report = two.folder.invoke("backup", "production", "--name", "of: 10 ü", "--json").json
+    assert report["name"] == today("of: 10 ü")
+    assert two.folder.invoke("verify_backup", report["name"]).code == 0
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said", "hint"),
+    ("arguments", "message", "hint"),
     [
         (["--name", "../up"], "No backup can be called '../up': the name begins with '.'", "--name OTHER"),
         (["--name", "a/b"], "the name has '/' in it", "--name OTHER"),
@@ -98,23 +98,23 @@ def test_names(two: TwoEnvironments, kept: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_told_before_anything(
-    two: TwoEnvironments, kept: Path, arguments: list[str], said: str, hint: str
+    two: TwoEnvironments, kept: Path, arguments: list[str], message: str, hint: str
 ) -> None:
-    assert_error(two.folder.invoke("backup", "production", *arguments), 2, said, hint)
+    assert_error(two.folder.invoke("backup", "production", *arguments), 2, message, hint)
     assert not kept.exists()
 
 
 def test_a_settings_file_without_backups(two: TwoEnvironments) -> None:
     for command in (["backup", "production"], ["list_backups"], ["restore", "a:dev", "--yes"]):
-        ran = two.folder.invoke(*command)
-        assert_error(ran, 2, "There is no BACKUPS in migrations/settings.py", "'LOCAL'")
+        result = two.folder.invoke(*command)
+        assert_error(result, 2, "There is no BACKUPS in migrations/settings.py", "'LOCAL'")
 
 
 def test_a_source_that_holds_nothing_is_an_error(two: TwoEnvironments, kept: Path) -> None:
     two.folder.settings(production=entry(two.server, "no_such_database"))
     two.folder.keep_backups()
-    ran = two.folder.invoke("backup", "production")
-    assert_error(ran, 1, "'production' holds no collections: there is nothing to back up", "--allow-empty")
+    result = two.folder.invoke("backup", "production")
+    assert_error(result, 1, "'production' holds no collections: there is nothing to back up", "--allow-empty")
     assert not kept.exists()
     assert two.folder.invoke("backup", "production", "--allow-empty").code == 0
     assert two.folder.invoke("verify_backup", "--all").code == 0
@@ -124,9 +124,9 @@ def test_a_server_that_is_not_there(two: TwoEnvironments, kept: Path) -> None:
     gone = {"host": "localhost:1", "db_name": "app", "serverSelectionTimeoutMS": 300}
     two.folder.settings(production=gone)
     two.folder.keep_backups()
-    ran = two.folder.invoke("backup", "production")
-    assert ran.code == 5
-    assert "Error: " in ran.err
+    result = two.folder.invoke("backup", "production")
+    assert result.code == 5
+    assert "Error: " in result.err
     assert not kept.exists()
 
 
@@ -139,21 +139,21 @@ def test_a_reader_may_take_one_and_nobody_sees_the_password(
     two.folder.settings(production={**host, "db_name": two.source.name})
     two.folder.keep_backups()
     with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
-    said = ""
+    output = ""
     for engine in ("native", "tools"):
-        ran = two.folder.monarch(
+        result = two.folder.monarch(
             "backup", "production", "--engine", engine, "--traceback", variables=with_tools
         )
-        assert ran.code == 0, ran.output
-        said += ran.output
+        assert result.code == 0, result.output
+        output += result.output
     with two.server.client() as client:
         client.admin.command("dropUser", "looker")
     failed = two.folder.monarch(
         "backup", "production", "--engine", "tools", "--traceback", variables=with_tools
     )
     assert failed.code == 5
-    said += failed.output + two.folder.invoke("show_backup", today(two.source.name), "--json").output
-    assert PASSWORD not in said
+    output += failed.output + two.folder.invoke("show_backup", today(two.source.name), "--json").output
+    assert PASSWORD not in output
     for path in kept.iterdir():
         assert PASSWORD.encode() not in path.read_bytes()
     names = {path.name for path in kept.iterdir()}
@@ -163,18 +163,18 @@ def test_a_reader_may_take_one_and_nobody_sees_the_password(
 
 
 def test_json_and_what_the_manifest_says(two: TwoEnvironments, kept: Path) -> None:
-    ran = two.folder.invoke("backup", "production", "--engine", "native", "--json")
-    said = ran.json
+    result = two.folder.invoke("backup", "production", "--engine", "native", "--json")
+    report = result.json
     name = today(two.source.name)
-    assert (said["name"], said["place"], said["environment"]) == (name, "backups", "production")
-    assert {row["name"]: row["documents"] for row in said["collections"]} == {
+    assert (report["name"], report["place"], report["environment"]) == (name, "backups", "production")
+    assert {row["name"]: row["documents"] for row in report["collections"]} == {
         "mongo_migration_history": 1,
         "users": DOCUMENTS,
         "young": 0,
     }
     written = json.loads((kept / f"{name}.dmp.zst.json").read_text())
-    assert written["size"] == (kept / f"{name}.dmp.zst").stat().st_size == said["size"]
-    assert written["sha256"] == said["sha256"]
+    assert written["size"] == (kept / f"{name}.dmp.zst").stat().st_size == report["size"]
+    assert written["sha256"] == report["sha256"]
     (listed,) = two.folder.invoke("list_backups", "--json").json
     assert listed == {
         "name": name,
@@ -261,11 +261,11 @@ def test_what_is_not_whole_is_told(two: TwoEnvironments, kept: Path) -> None:
     assert "Note: lost is incomplete: it has no manifest" in listed.err
     assert "monarch delete_backup cut" in listed.err
     for name, state in (("lost", "incomplete"), ("cut", "unfinished"), (today("app"), "broken")):
-        ran = two.folder.invoke("verify_backup", name)
-        assert ran.code == 1
-        assert f"Backup '{name}' is {state}" in ran.out
-        ran = two.folder.invoke("restore", f"{name}:dev", "--yes")
-        assert_error(ran, 1, f"Backup '{name}' is {state}", "Its environment is unknown")
+        result = two.folder.invoke("verify_backup", name)
+        assert result.code == 1
+        assert f"Backup '{name}' is {state}" in result.out
+        result = two.folder.invoke("restore", f"{name}:dev", "--yes")
+        assert_error(result, 1, f"Backup '{name}' is {state}", "Its environment is unknown")
         assert two.folder.invoke("delete_backup", name, "--yes").code == 0
     assert {path.name for path in kept.iterdir()} == {".gitignore", "notes.txt", "old.dmp.zip"}
 
@@ -274,8 +274,8 @@ def test_two_endings_of_one_name(two: TwoEnvironments, kept: Path) -> None:
     kept.mkdir()
     for ending in ("zip", "gz"):
         (kept / f"app.dmp.{ending}").write_bytes(b"")
-    ran = two.folder.invoke("show_backup", "app")
-    assert_error(ran, 2, "'app' may be 'app.dmp.gz' and 'app.dmp.zip'", "with its ending")
+    result = two.folder.invoke("show_backup", "app")
+    assert_error(result, 2, "'app' may be 'app.dmp.gz' and 'app.dmp.zip'", "with its ending")
     assert two.folder.invoke("delete_backup", "app.dmp.gz", "--yes").code == 0
     assert [path.name for path in kept.iterdir()] == ["app.dmp.zip"]
 
@@ -297,9 +297,9 @@ def test_backups_complete(folder: Folder) -> None:
 @pytest.mark.parametrize("columns", [30, 100])
 def test_the_bar_of_a_backup(two: TwoEnvironments, kept: Path, columns: int) -> None:
     terminal = two.folder.terminal("backup", "production", "--engine", "native", columns=columns)
-    code, said = end(terminal)
+    code, output = end(terminal)
     assert code == 0
-    drawn = [part for part in said.replace("\r\n", "\n").split("\r") if "\n" not in part and part]
+    drawn = [part for part in output.replace("\r\n", "\n").split("\r") if "\n" not in part and part]
     assert any(part.startswith("dumping [") for part in drawn)
     assert all(len(part) < columns for part in drawn)
     assert kept.exists()
@@ -307,7 +307,7 @@ def test_the_bar_of_a_backup(two: TwoEnvironments, kept: Path, columns: int) -> 
 
 def test_by_the_tools(two: TwoEnvironments, kept: Path, tools: Path, server: Server) -> None:
     with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
-    said = two.folder.monarch("backup", "production", "--json", variables=with_tools).json
-    assert said["engine"] == "tools"
-    assert [version.split()[0] for version in said["versions"]] == ["mongodump", "mongorestore"]
-    assert two.folder.invoke("verify_backup", said["name"]).code == 0
+    report = two.folder.monarch("backup", "production", "--json", variables=with_tools).json
+    assert report["engine"] == "tools"
+    assert [version.split()[0] for version in report["versions"]] == ["mongodump", "mongorestore"]
+    assert two.folder.invoke("verify_backup", report["name"]).code == 0

@@ -103,8 +103,8 @@ def test_an_upload_that_was_left_is_shown_and_removed(two: TwoEnvironments, s3: 
     noted = two.folder.monarch("list_backups").err
     assert f"Note: {name} is begun: it is being written, or was cut off less than 15 minutes ago." in noted
     assert f"If it was cut off, remove it: monarch delete_backup {name}" in noted
-    ran = two.folder.monarch("restore", f"{name}:dev", "--yes")
-    assert_error(ran, 4, f"Backup '{name}' is not complete yet", "Wait")
+    result = two.folder.monarch("restore", f"{name}:dev", "--yes")
+    assert_error(result, 4, f"Backup '{name}' is not complete yet", "Wait")
     # It may be at work: a nightly look at all of them says nothing of it.
     assert "There are no backups" in two.folder.monarch("verify_backup", "--all").err
     # Its name is not taken from it.
@@ -124,8 +124,8 @@ def test_a_backup_that_cannot_be_kept_leaves_nothing(
 ) -> None:
     keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
     proxy.add("refuse", r"^PUT .*partNumber=", times=1000)
-    ran = two.folder.monarch("backup", "production", "--engine", "native")
-    assert_error(ran, 5, "cannot be reached", "endpoint_url")
+    result = two.folder.monarch("backup", "production", "--engine", "native")
+    assert_error(result, 5, "cannot be reached", "endpoint_url")
     proxy.clear()
     assert two.folder.monarch("list_backups", "--json").json == []
     # Cut off at the manifest, the archive goes too.
@@ -141,15 +141,17 @@ def test_bytes_that_change_on_the_way_are_found(
     two: TwoEnvironments, s3: S3Server, kept: str, proxy: FaultyProxy, read_before: int
 ) -> None:
     """The archive in the bucket is right, but what arrives of it is not."""
-    said = two.folder.monarch("backup", "production", "--engine", "native", "--json").json
+    report = two.folder.monarch("backup", "production", "--engine", "native", "--json").json
     keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
     # It is small, so it is read by one request each time.
     proxy.add("stall", r"^GET [^?]*\.zst$", times=read_before)
     proxy.add("flip answer", r"^GET [^?]*\.zst$", at=1000)
-    ran = two.folder.monarch("restore", f"{said['name']}:dev", "--yes", "--engine", "native")
-    assert_error(ran, 1, f"Backup '{said['name']}' is broken: .* 'dev' is as it was", "no other good backup")
+    result = two.folder.monarch("restore", f"{report['name']}:dev", "--yes", "--engine", "native")
+    assert_error(
+        result, 1, f"Backup '{report['name']}' is broken: .* 'dev' is as it was", "no other good backup"
+    )
     two.assert_unchanged()
-    assert two.folder.monarch("restore", f"{said['name']}:dev", "--yes", "--engine", "native").code == 0
+    assert two.folder.monarch("restore", f"{report['name']}:dev", "--yes", "--engine", "native").code == 0
     two.assert_copied()
 
 
@@ -170,7 +172,7 @@ def test_a_connection_that_breaks_goes_on(
 
 
 @pytest.mark.parametrize(
-    ("change", "said", "hint"),
+    ("change", "message", "hint"),
     [
         ({"bucket_name": "no-such-bucket"}, "There is no bucket 'no-such-bucket' at http", "s3 mb s3://no"),
         ({"aws_access_key_id": "NOBODYSKEY"}, "does not know this access key", "BACKUPS"),
@@ -194,13 +196,13 @@ def test_a_connection_that_breaks_goes_on(
     ],
 )
 def test_refusals(
-    two: TwoEnvironments, s3: S3Server, kept: str, change: dict[str, Any], said: str, hint: str
+    two: TwoEnvironments, s3: S3Server, kept: str, change: dict[str, Any], message: str, hint: str
 ) -> None:
     keep_in(two.folder, {**s3.settings(kept, prefix="app"), **change})
     alone = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "none", "HOME": str(two.folder.path)}
-    ran = two.folder.monarch("backup", "production", "--engine", "native", variables=alone)
-    assert_error(ran, 5, said, hint)
-    assert "hush" not in ran.output
+    result = two.folder.monarch("backup", "production", "--engine", "native", variables=alone)
+    assert_error(result, 5, message, hint)
+    assert "hush" not in result.output
     assert (
         two.folder.monarch("backup", "production", "--traceback", variables=alone).output.count("hush") == 0
     )
@@ -208,18 +210,18 @@ def test_refusals(
 
 def test_credentials_are_found_where_aws_has_them(two: TwoEnvironments, s3: S3Server, kept: str) -> None:
     keep_in(two.folder, {**s3.settings(kept, prefix="app"), **NO_KEYS})
-    ran = two.folder.monarch(
+    result = two.folder.monarch(
         "backup", "production", variables={"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
     )
-    assert ran.code == 0, ran.output
+    assert result.code == 0, result.output
     profile = two.folder.write(
         "aws/credentials", f"[work]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n"
     )
     keep_in(two.folder, {**s3.settings(kept, prefix="app"), **NO_KEYS, "profile": "work"})
-    ran = two.folder.monarch(
+    result = two.folder.monarch(
         "verify_backup", "--all", variables={"AWS_SHARED_CREDENTIALS_FILE": str(profile)}
     )
-    assert ran.code == 0, ran.output
+    assert result.code == 0, result.output
 
 
 def test_a_role_is_taken(two: TwoEnvironments, s3: S3Server, kept: str) -> None:
@@ -228,8 +230,8 @@ def test_a_role_is_taken(two: TwoEnvironments, s3: S3Server, kept: str) -> None:
     mine = {"aws_access_key_id": "NOBODYSKEY", "aws_secret_access_key": "hush/nobodys"}
     keep_in(two.folder, {**s3.settings(kept, prefix="app"), **mine, "role_arn": role})
     with run_sts() as (url, asked):
-        ran = two.folder.monarch("backup", "production", variables={"AWS_ENDPOINT_URL_STS": url})
-    assert ran.code == 0, ran.output
+        result = two.folder.monarch("backup", "production", variables={"AWS_ENDPOINT_URL_STS": url})
+    assert result.code == 0, result.output
     (request,) = asked
     assert request["RoleArn"] == [role]
     assert request["RoleSessionName"] == ["monarch"]
@@ -240,13 +242,13 @@ def test_nobody_sees_a_secret(two: TwoEnvironments, s3: S3Server, kept: str) -> 
     """Not even in botocore's own log, for those who turn it on."""
     settings = two.folder.path / "migrations/settings.py"
     settings.write_text("import logging\nlogging.basicConfig(level=logging.DEBUG)\n" + settings.read_text())
-    said = ""
+    output = ""
     for command in (["backup", "production", "--json"], ["list_backups"], ["verify_backup", "--all"]):
-        ran = two.folder.monarch(*command, "--traceback")
-        assert ran.code == 0, ran.output
-        said += ran.output
-    assert "GET /" in said  # what is logged is seen
-    assert SECRET not in said
+        result = two.folder.monarch(*command, "--traceback")
+        assert result.code == 0, result.output
+        output += result.output
+    assert "GET /" in output  # what is logged is seen
+    assert SECRET not in output
     client = s3.client()
     for key in objects(s3, kept):
         assert SECRET.encode() not in client.get_object(Bucket=kept, Key=key)["Body"].read()
@@ -257,8 +259,8 @@ def test_without_boto3(two: TwoEnvironments, s3: S3Server, kept: str, tmp_path: 
     blocked.mkdir()
     (blocked / "boto3.py").write_text("raise ModuleNotFoundError('no boto3')\n")
     path = os.pathsep.join([str(blocked), os.environ.get("PYTHONPATH", "")])
-    ran = two.folder.monarch("list_backups", variables={"PYTHONPATH": path})
-    assert_error(ran, 5, "Backups in S3 need boto3", "pip install boto3")
+    result = two.folder.monarch("list_backups", variables={"PYTHONPATH": path})
+    assert_error(result, 5, "Backups in S3 need boto3", "pip install boto3")
 
 
 # The requests of a backup and of a restore, and what may happen to them, once or for good.
@@ -290,17 +292,17 @@ def test_whatever_the_network_does(
     keep_in(two.folder, through)
     for request, command in product(REQUESTS, commands):
         proxy.add(**FAULTS[fault], which=request, times=times)
-        ran = two.folder.invoke(*command, "--engine", "native")
+        result = two.folder.invoke(*command, "--engine", "native")
         met = proxy.faults[0].times < times
         proxy.clear()
-        assert ran.code in (0, 1, 5), ran.output
-        assert ran.code == 0 or re.fullmatch("Error: .+\nHint: .+\n", ran.err), ran.err
-        if command[0] == "restore" and ran.code == 0:
+        assert result.code in (0, 1, 5), result.output
+        assert result.code == 0 or re.fullmatch("Error: .+\nHint: .+\n", result.err), result.err
+        if command[0] == "restore" and result.code == 0:
             two.assert_copied()
             two.reset_target()
         two.assert_unchanged()
         if met:
-            ended.append(ran.code)
+            ended.append(result.code)
     assert len(ended) >= 7
     assert set(ended) <= {0, 1} if times == 1 else 5 in ended
     for listed in two.folder.invoke("list_backups", "--json").json:
@@ -338,22 +340,24 @@ def test_a_session_that_has_expired_breaks_no_backup(
     names = [two.folder.monarch("backup", "production", "--json").json["name"] for _ in range(2)]
     keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
     proxy.add("status", r"^GET [^?]*\.json$", times=1000, code=(400, "ExpiredToken"))
-    ran = two.folder.monarch("verify_backup", "--all")
-    assert_error(ran, 5, "2 of 2 backups could not be read: .* The session has expired", "not mean that they")
-    assert ran.out.count("unread ") == 2
-    assert "BROKEN" not in ran.output
+    result = two.folder.monarch("verify_backup", "--all")
+    assert_error(
+        result, 5, "2 of 2 backups could not be read: .* The session has expired", "not mean that they"
+    )
+    assert result.out.count("unread ") == 2
+    assert "BROKEN" not in result.output
     rows = two.folder.monarch("verify_backup", "--all", "--json").json
     assert [row["good"] for row in rows] == [None, None]
     assert_error(
         two.folder.monarch("restore", f"{names[0]}:dev", "--yes"), 5, "session has expired", "Log in"
     )
-    ran = two.folder.monarch("restore", "production:dev", "--yes")
-    assert_error(ran, 1, f"'{names[1]}' may be the newest backup of 'production'", "Fix that")
+    result = two.folder.monarch("restore", "production:dev", "--yes")
+    assert_error(result, 1, f"'{names[1]}' may be the newest backup of 'production'", "Fix that")
     # One that can be read is not the newest for that.
     proxy.clear()
     proxy.add("status", rf"^GET [^?]*{names[1]}\.dmp\.zst\.json$", times=1000, code=(403, "AccessDenied"))
-    ran = two.folder.monarch("restore", "production:dev", "--yes")
-    assert_error(ran, 1, f"'{names[1]}' may be the newest backup of 'production'", repr(names[0]))
+    result = two.folder.monarch("restore", "production:dev", "--yes")
+    assert_error(result, 1, f"'{names[1]}' may be the newest backup of 'production'", repr(names[0]))
     two.assert_unchanged()
     assert two.folder.monarch("restore", f"{names[0]}:dev", "--yes").code == 0
 
@@ -366,8 +370,8 @@ def test_what_cannot_be_removed_is_told(
     keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
     proxy.add("status", "^DELETE ", times=1000, code=(403, "AccessDenied"))
     proxy.add("status", "^PUT .*partNumber=", times=1, code=(403, "AccessDenied"))
-    ran = two.folder.monarch("backup", "production", "--engine", "native")
-    assert_error(ran, 5, "S3 denies s3:PutObject", f"Files of '{name}' may be left")
+    result = two.folder.monarch("backup", "production", "--engine", "native")
+    assert_error(result, 5, "S3 denies s3:PutObject", f"Files of '{name}' may be left")
     assert two.folder.monarch("list_backups", "--json").json[0]["state"] == "begun"
 
 
@@ -382,8 +386,8 @@ def test_an_object_of_somebody_else_is_never_deleted(
         r"^PUT [^?]*json\?.*partNumber",
         do=lambda: client.put_object(Bucket=kept, Key=name, Body=b"mine"),
     )
-    ran = two.folder.monarch("backup", "production", "--engine", "native")
-    assert ran.code == 5, ran.output
+    result = two.folder.monarch("backup", "production", "--engine", "native")
+    assert result.code == 5, result.output
     assert objects(s3, kept) == {name}
     assert client.get_object(Bucket=kept, Key=name)["Body"].read() == b"mine"
 
@@ -392,8 +396,8 @@ def test_a_role_without_anybody_to_take_it(two: TwoEnvironments, s3: S3Server, k
     role = {"role_arn": "arn:aws:iam::123456789012:role/backups"}
     keep_in(two.folder, {**s3.settings(kept), **NO_KEYS, **role})
     alone = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "none", "HOME": str(two.folder.path)}
-    ran = two.folder.monarch("list_backups", variables=alone)
-    assert_error(ran, 5, "'aws_access_key_id' in BACKUPS is empty", "variable")
+    result = two.folder.monarch("list_backups", variables=alone)
+    assert_error(result, 5, "'aws_access_key_id' in BACKUPS is empty", "variable")
 
 
 def test_one_that_is_finished_while_it_is_deleted_stays(
@@ -415,9 +419,9 @@ def test_one_that_is_finished_while_it_is_deleted_stays(
         client.complete_multipart_upload(**which, MultipartUpload={"Parts": parts})
 
     proxy.add("do", f"^GET .*uploads&prefix=.*{name}.dmp.zst.json", do=finish)
-    ran = two.folder.monarch("delete_backup", name, "--yes")
-    assert ran.code == 1
-    assert f"Error: '{name}' is another backup by now: good" in ran.err
-    assert "Hint: It was not deleted" in ran.err
+    result = two.folder.monarch("delete_backup", name, "--yes")
+    assert result.code == 1
+    assert f"Error: '{name}' is another backup by now: good" in result.err
+    assert "Hint: It was not deleted" in result.err
     assert objects(s3, kept) == set(keys)
     assert two.folder.monarch("verify_backup", name).code == 0

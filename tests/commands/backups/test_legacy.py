@@ -45,9 +45,9 @@ def kept(two: TwoEnvironments) -> Path:
 
 def test_it_is_listed(two: TwoEnvironments, kept: Path) -> None:
     (kept / "notes.zip").write_bytes(b"mine")
-    ran = two.folder.invoke("list_backups")
-    assert (ran.code, ran.err) == (0, "")
-    row = flat(ran.out)[-1]
+    result = two.folder.invoke("list_backups")
+    assert (result.code, result.err) == (0, "")
+    row = flat(result.out)[-1]
     assert re.fullmatch(rf"{BACKUP} - 2014-05-29 00:38 \d\.\d kB - legacy", row), row
     size = (kept / NAME).stat().st_size
     assert two.folder.invoke("list_backups", "--json").json == [
@@ -66,9 +66,9 @@ def test_it_is_listed(two: TwoEnvironments, kept: Path) -> None:
 
 
 def test_it_is_shown(two: TwoEnvironments, kept: Path) -> None:
-    ran = two.folder.invoke("show_backup", BACKUP)
-    assert (ran.code, ran.err) == (0, "")
-    name, state, archive, written = flat(ran.out)
+    result = two.folder.invoke("show_backup", BACKUP)
+    assert (result.code, result.err) == (0, "")
+    name, state, archive, written = flat(result.out)
     assert (name, state) == (f"Name {BACKUP}", "State legacy")
     assert re.fullmatch(rf"Archive {re.escape(NAME)}, \d\.\d kB", archive)
     assert written == "Written 2014-05-29 00:38 UTC"
@@ -77,9 +77,9 @@ def test_it_is_shown(two: TwoEnvironments, kept: Path) -> None:
 
 
 def test_it_is_verified(two: TwoEnvironments, kept: Path) -> None:
-    ran = two.folder.invoke("verify_backup", BACKUP)
-    assert (ran.code, ran.err) == (0, "")
-    assert re.fullmatch(rf"good {BACKUP}: 2 collections, 201 documents, \d+\.\d kB, read in .*\n", ran.out)
+    result = two.folder.invoke("verify_backup", BACKUP)
+    assert (result.code, result.err) == (0, "")
+    assert re.fullmatch(rf"good {BACKUP}: 2 collections, 201 documents, \d+\.\d kB, read in .*\n", result.out)
     assert two.folder.invoke("verify_backup", "--all", "--json").json == [
         {"name": BACKUP, "archive": NAME, "good": True, "why": None}
     ]
@@ -90,11 +90,11 @@ def test_it_is_restored(two: TwoEnvironments, kept: Path, tmp_path: Path, name: 
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     before = two.folder.files()
-    ran = two.folder.invoke(
+    result = two.folder.invoke(
         *("restore", f"{name}:dev", "--yes", "--engine", "native"), variables={"TMPDIR": str(temporary)}
     )
-    assert (ran.code, ran.err) == (0, "")
-    assert flat(ran.out)[-1].startswith(f"Restored {BACKUP} to dev: 2 collections, 201 documents, ")
+    assert (result.code, result.err) == (0, "")
+    assert flat(result.out)[-1].startswith(f"Restored {BACKUP} to dev: 2 collections, 201 documents, ")
     two.assert_copied()
     assert two.folder.files() == before
     assert list(temporary.iterdir()) == []
@@ -102,9 +102,9 @@ def test_it_is_restored(two: TwoEnvironments, kept: Path, tmp_path: Path, name: 
 
 def test_before_it_is_restored_one_is_asked(two: TwoEnvironments, kept: Path) -> None:
     asked = f"by {BACKUP}, taken 2014-05-29 00:38 UTC: are you SURE"
-    ran = two.folder.invoke("restore", f"{BACKUP}:dev")
-    assert ran.code == 2
-    assert asked in ran.err
+    result = two.folder.invoke("restore", f"{BACKUP}:dev")
+    assert result.code == 2
+    assert asked in result.err
     terminal = two.folder.terminal("restore", f"{BACKUP}:dev", columns=300)
     terminal.expect_exact(asked)
     terminal.sendline("n")
@@ -119,18 +119,18 @@ def test_before_it_is_restored_one_is_asked(two: TwoEnvironments, kept: Path) ->
 
 def test_it_is_of_no_environment(two: TwoEnvironments, kept: Path) -> None:
     """Nothing says of which; so it is never the newest one of any."""
-    ran = two.folder.invoke("restore", "production:dev", "--yes")
-    assert_error(ran, 2, "There is no good backup of 'production'", "monarch backup production")
+    result = two.folder.invoke("restore", "production:dev", "--yes")
+    assert_error(result, 2, "There is no good backup of 'production'", "monarch backup production")
     two.assert_unchanged()
 
 
 def test_it_is_deleted(two: TwoEnvironments, kept: Path) -> None:
-    ran = two.folder.invoke("delete_backup", BACKUP)
-    assert ran.code == 2
-    assert re.fullmatch(rf" {re.escape(NAME)}: 2014-05-29 00:38 UTC, \d\.\d kB", " " + flat(ran.err)[0])
+    result = two.folder.invoke("delete_backup", BACKUP)
+    assert result.code == 2
+    assert re.fullmatch(rf" {re.escape(NAME)}: 2014-05-29 00:38 UTC, \d\.\d kB", " " + flat(result.err)[0])
     assert (kept / NAME).exists()
-    ran = two.folder.invoke("delete_backup", BACKUP, "--yes")
-    assert (ran.code, ran.out) == (0, f"Deleted {NAME}.\n")
+    result = two.folder.invoke("delete_backup", BACKUP, "--yes")
+    assert (result.code, result.out) == (0, f"Deleted {NAME}.\n")
     assert list(kept.iterdir()) == []
 
 
@@ -139,20 +139,23 @@ def test_a_damaged_one_is_told_and_changes_nothing(two: TwoEnvironments, kept: P
     data[data.index(b"users.bson") + 500] ^= 1
     (kept / NAME).write_bytes(data)
     why = f"Backup '{BACKUP}' is broken: The file 'users.bson' in its zip is damaged"
-    ran = two.folder.invoke("restore", f"{BACKUP}:dev", "--yes")
+    result = two.folder.invoke("restore", f"{BACKUP}:dev", "--yes")
     assert_error(
-        ran, 1, f"{why} .* 'dev' is as it was\\.$", "Its environment is unknown. Run `monarch list_backups`"
+        result,
+        1,
+        f"{why} .* 'dev' is as it was\\.$",
+        "Its environment is unknown. Run `monarch list_backups`",
     )
     two.assert_unchanged()
-    ran = two.folder.invoke("verify_backup", BACKUP)
-    said = f"1 of 1 backup cannot be restored: {BACKUP}\\.$"
-    assert_error(ran, 1, said, "None of these is good")
-    assert ran.out.startswith(f"BROKEN {BACKUP}: {why}")
-    assert len(ran.out.splitlines()) == 1
+    result = two.folder.invoke("verify_backup", BACKUP)
+    message = f"1 of 1 backup cannot be restored: {BACKUP}\\.$"
+    assert_error(result, 1, message, "None of these is good")
+    assert result.out.startswith(f"BROKEN {BACKUP}: {why}")
+    assert len(result.out.splitlines()) == 1
     assert two.folder.invoke("backup", "production", "--name", "app").code == 0
-    ran = two.folder.invoke("restore", f"{BACKUP}:dev", "--yes")
-    assert_error(ran, 1, why, "Its environment is unknown")
-    assert today("app") not in ran.err
+    result = two.folder.invoke("restore", f"{BACKUP}:dev", "--yes")
+    assert_error(result, 1, why, "Its environment is unknown")
+    assert today("app") not in result.err
     two.assert_unchanged()
     assert two.folder.invoke("delete_backup", BACKUP, "--yes").code == 0
 
@@ -161,9 +164,11 @@ def test_what_could_do_harm_is_refused(two: TwoEnvironments, kept: Path) -> None
     outside = two.folder.path.parent / "outside.bson"
     for name in ("../../outside.bson", str(outside)):
         (kept / NAME).write_bytes(packed({**legacy(two), name: b""}))
-        said = f"monarch refuses it: {re.escape(repr(name))} in its zip has a name that leads out of the zip"
+        message = (
+            f"monarch refuses it: {re.escape(repr(name))} in its zip has a name that leads out of the zip"
+        )
         assert_error(
-            two.folder.invoke("restore", f"{BACKUP}:dev", "--yes"), 1, said, "Its environment is unknown"
+            two.folder.invoke("restore", f"{BACKUP}:dev", "--yes"), 1, message, "Its environment is unknown"
         )
         two.assert_unchanged()
         assert not outside.exists()
@@ -172,6 +177,6 @@ def test_what_could_do_harm_is_refused(two: TwoEnvironments, kept: Path) -> None
 def test_what_the_server_refuses_changes_nothing(two: TwoEnvironments, kept: Path) -> None:
     twice = b"".join(map(bson.encode, [*two.source.users.find(), {"_id": "another", "name": "user 7"}]))
     (kept / NAME).write_bytes(packed({**legacy(two), "users.bson": twice}))
-    ran = two.folder.invoke("restore", f"{BACKUP}:dev", "--yes", "--engine", "native")
-    assert_error(ran, 5, "refused a document of 'users': E11000 duplicate key", "")
+    result = two.folder.invoke("restore", f"{BACKUP}:dev", "--yes", "--engine", "native")
+    assert_error(result, 5, "refused a document of 'users': E11000 duplicate key", "")
     two.assert_unchanged()

@@ -33,9 +33,9 @@ def test_every_command_for_backups_works_on_a_new_store(shelved: TwoEnvironments
     two = shelved
 
     def run(*arguments: str) -> str:
-        ran = two.folder.invoke(*arguments)
-        assert ran.code == 0, ran.output
-        return ran.out
+        result = two.folder.invoke(*arguments)
+        assert result.code == 0, result.output
+        return result.out
 
     assert f"the shelf {two.source.name}" in run("backup", "production")
     (row,) = json.loads(run("list_backups", "--json"))
@@ -69,13 +69,13 @@ def test_damage_in_a_new_store_is_found_and_changes_nothing(shelved: TwoEnvironm
     middle = len(data) // 2
     files[row["archive"]] = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :], finished
     assert two.folder.invoke("verify_backup", row["name"]).code == 1
-    ran = two.folder.invoke("restore", f"{row['name']}:dev", "--yes")
-    assert_error(ran, 1, f"Backup '{row['name']}' is broken", "no other good backup of production")
+    result = two.folder.invoke("restore", f"{row['name']}:dev", "--yes")
+    assert_error(result, 1, f"Backup '{row['name']}' is broken", "no other good backup of production")
     two.assert_unchanged()
     del files[f"{row['archive']}.json"]
     assert two.folder.invoke("list_backups", "--json").json[0]["state"] == "incomplete"
-    ran = two.folder.invoke("restore", f"{row['name']}:dev", "--yes")
-    assert_error(ran, 1, f"Backup '{row['name']}' is incomplete", "Its environment is unknown")
+    result = two.folder.invoke("restore", f"{row['name']}:dev", "--yes")
+    assert_error(result, 1, f"Backup '{row['name']}' is incomplete", "Its environment is unknown")
     two.assert_unchanged()
 
 
@@ -97,10 +97,10 @@ def test_an_error_of_a_new_store_is_shown_in_its_words(
         ("delete_backup", "app", "--yes"),
         ("migrate", "production", "--backup", "--yes"),
     ):
-        ran = two.folder.invoke(*command)
-        assert ran.code == 5, (command, ran.output)
+        result = two.folder.invoke(*command)
+        assert result.code == 5, (command, result.output)
         expected = f"Error: The shelf {two.source.name} is locked.\nHint: Ask for its key.\n"
-        assert ran.err.endswith(expected), (command, ran.err)
+        assert result.err.endswith(expected), (command, result.err)
     two.assert_unchanged()
     assert SHELVES[two.source.name] == {}
     rows = {

@@ -22,16 +22,16 @@ pytestmark = pytest.mark.server
 def kept(two: TwoEnvironments) -> Path:
     """The folder with one backup of the full database, called after today and ``app``."""
     folder = two.folder.keep_backups()
-    ran = two.folder.invoke("backup", "production", "--name", "app", "--engine", "native")
-    assert ran.code == 0, ran.output
+    result = two.folder.invoke("backup", "production", "--name", "app", "--engine", "native")
+    assert result.code == 0, result.output
     return folder
 
 
 def test_a_restore_says_what_it_did(two: TwoEnvironments, kept: Path) -> None:
-    ran = two.folder.invoke("restore", f"{today('app')}:dev", "--yes", "--engine", "native")
-    assert (ran.code, ran.err) == (0, "")
+    result = two.folder.invoke("restore", f"{today('app')}:dev", "--yes", "--engine", "native")
+    assert (result.code, result.err) == (0, "")
     two.assert_copied()
-    assert flat(ran.out)[-1].startswith(f"Restored {today('app')} to dev: 2 collections, 201 documents, ")
+    assert flat(result.out)[-1].startswith(f"Restored {today('app')} to dev: 2 collections, 201 documents, ")
     assert {path.name for path in kept.iterdir()} == {
         ".gitignore",
         f"{today('app')}.dmp.zst",
@@ -40,10 +40,14 @@ def test_a_restore_says_what_it_did(two: TwoEnvironments, kept: Path) -> None:
 
 
 def test_json(two: TwoEnvironments, kept: Path) -> None:
-    ran = two.folder.invoke("restore", f"{today('app')}.dmp.zst:dev", "--yes", "--json")
-    said = ran.json
-    assert (said["backup"], said["archive"], said["to"]) == (today("app"), f"{today('app')}.dmp.zst", "dev")
-    assert {row["name"]: row["documents"] for row in said["collections"]}["users"] == DOCUMENTS
+    result = two.folder.invoke("restore", f"{today('app')}.dmp.zst:dev", "--yes", "--json")
+    report = result.json
+    assert (report["backup"], report["archive"], report["to"]) == (
+        today("app"),
+        f"{today('app')}.dmp.zst",
+        "dev",
+    )
+    assert {row["name"]: row["documents"] for row in report["collections"]}["users"] == DOCUMENTS
     two.assert_copied()
 
 
@@ -61,35 +65,35 @@ def test_the_newest_good_one_of_an_environment(two: TwoEnvironments, kept: Path)
     assert two.folder.invoke("backup", "production", "--name", "app").code == 0
     assert two.folder.invoke("backup", "dev", "--name", "app").code == 0
     newest = today("app") + "_2"
-    ran = two.folder.invoke("restore", "production:dev", "--yes")
-    assert (ran.code, ran.err) == (0, f"The newest good backup of production is {newest}.\n")
+    result = two.folder.invoke("restore", "production:dev", "--yes")
+    assert (result.code, result.err) == (0, f"The newest good backup of production is {newest}.\n")
     two.assert_copied()
     # One that is known to be broken is not taken.
     (kept / f"{newest}.dmp.zst").write_bytes(b"")
-    ran = two.folder.invoke("restore", "production:dev", "--yes")
-    assert ran.err == f"The newest good backup of production is {today('app')}.\n"
+    result = two.folder.invoke("restore", "production:dev", "--yes")
+    assert result.err == f"The newest good backup of production is {today('app')}.\n"
     assert two.target.users.count_documents({}) == DOCUMENTS
     # A backup of that name comes first.
     for end_of_name in (".dmp.zst", ".dmp.zst.json"):
         shutil.copy(kept / (today("app") + end_of_name), kept / f"production{end_of_name}")
-    ran = two.folder.invoke("restore", "production:dev", "--yes")
-    assert (ran.code, ran.err) == (0, "")
-    assert ran.out.splitlines()[-1].startswith("Restored production to dev")
+    result = two.folder.invoke("restore", "production:dev", "--yes")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.splitlines()[-1].startswith("Restored production to dev")
 
 
 def test_an_environment_without_a_backup(two: TwoEnvironments, kept: Path) -> None:
-    ran = two.folder.invoke("restore", "dev:production", "--yes")
-    assert_error(ran, 2, "There is no good backup of 'dev'", "Run `monarch backup dev`")
+    result = two.folder.invoke("restore", "dev:production", "--yes")
+    assert_error(result, 2, "There is no good backup of 'dev'", "Run `monarch backup dev`")
 
 
 def test_a_name_with_colons(two: TwoEnvironments, kept: Path) -> None:
-    said = two.folder.invoke("backup", "production", "--name", "before: v2", "--json").json
-    assert two.folder.invoke("restore", f"{said['name']}:dev", "--yes").code == 0
+    report = two.folder.invoke("backup", "production", "--name", "before: v2", "--json").json
+    assert two.folder.invoke("restore", f"{report['name']}:dev", "--yes").code == 0
     two.assert_copied()
 
 
 @pytest.mark.parametrize(
-    ("pair", "said", "hint"),
+    ("pair", "message", "hint"),
     [
         ("app", "'app' names no environment", "For example: monarch restore production:development"),
         (":dev", "has no backup before the colon", "For example: monarch restore"),
@@ -98,8 +102,8 @@ def test_a_name_with_colons(two: TwoEnvironments, kept: Path) -> None:
         ("app:deev", "There is no environment 'deev'", "Did you mean 'dev'?"),
     ],
 )
-def test_pairs_that_are_none(two: TwoEnvironments, kept: Path, pair: str, said: str, hint: str) -> None:
-    assert_error(two.folder.invoke("restore", pair, "--yes"), 2, said, hint)
+def test_pairs_that_are_none(two: TwoEnvironments, kept: Path, pair: str, message: str, hint: str) -> None:
+    assert_error(two.folder.invoke("restore", pair, "--yes"), 2, message, hint)
     two.assert_unchanged()
 
 
@@ -111,16 +115,16 @@ def test_a_person_is_asked_and_a_hazardous_target_wants_a_sum(two: TwoEnvironmen
     two.assert_unchanged()
     terminal = two.folder.terminal("restore", f"{name}:production")
     solve(terminal, offset=1)
-    code, said = end(terminal)
+    code, output = end(terminal)
     assert code == 1
-    assert "Nothing was changed" in said
+    assert "Nothing was changed" in output
     terminal = two.folder.terminal("restore", f"{name}:dev")
     terminal.expect("are you SURE")
     terminal.sendline("y")
-    code, said = end(terminal)
+    code, output = end(terminal)
     assert code == 0
-    assert "verifying [" in said
-    assert "restoring [" in said
+    assert "verifying [" in output
+    assert "restoring [" in output
     two.assert_copied()
 
 
@@ -132,9 +136,9 @@ def test_a_broken_backup_is_named_and_so_is_a_good_one(two: TwoEnvironments, kep
     data[-20] ^= 0xFF
     archive.write_bytes(data)
     for more in ([], ["--in-place"]):
-        ran = two.folder.invoke("restore", f"{broken}:dev", "--yes", *more)
+        result = two.folder.invoke("restore", f"{broken}:dev", "--yes", *more)
         assert_error(
-            ran, 1, f"Backup '{broken}' is broken: .* 'dev' is as it was", f"other good backup is '{good}'"
+            result, 1, f"Backup '{broken}' is broken: .* 'dev' is as it was", f"other good backup is '{good}'"
         )
         two.assert_unchanged()
 
@@ -143,8 +147,8 @@ def test_a_target_that_is_held(two: TwoEnvironments, kept: Path) -> None:
     from monarch import Project
 
     with Project(two.folder.path).open("dev") as database, database.lease("something long"):
-        ran = two.folder.invoke("restore", f"{today('app')}:dev", "--yes")
-        assert_error(ran, 4, "'dev' is held by .*something long", "Wait")
+        result = two.folder.invoke("restore", f"{today('app')}:dev", "--yes")
+        assert_error(result, 4, "'dev' is held by .*something long", "Wait")
     two.assert_unchanged()
 
 
@@ -154,9 +158,9 @@ def test_a_target_whose_user_may_only_read(two: TwoEnvironments, kept: Path) -> 
     host = {"host": two.server.host, "username": "looker2", "password": "looker-hush", "authSource": "admin"}
     two.folder.settings(production=entry(two.server, "any"), dev={**host, "db_name": two.target.name})
     two.folder.keep_backups()
-    ran = two.folder.invoke("restore", f"{today('app')}:dev", "--yes")
-    assert ran.code == 5
-    assert "not authorized" in ran.err or "may not" in ran.err
+    result = two.folder.invoke("restore", f"{today('app')}:dev", "--yes")
+    assert result.code == 5
+    assert "not authorized" in result.err or "may not" in result.err
     two.assert_unchanged()
     with two.server.client() as client:
         client.admin.command("dropUser", "looker2")
@@ -168,8 +172,8 @@ def test_anybody_restores_one_without_monarch(
 ) -> None:
     """By the lines of docs/recovery.rst, but for where the server is."""
     two.target.old.drop()
-    said = two.folder.invoke("backup", "production", "--codec", codec, "--engine", "native", "--json").json
-    archive = kept / said["archive"]
+    report = two.folder.invoke("backup", "production", "--codec", codec, "--engine", "native", "--json").json
+    archive = kept / report["archive"]
     where = [f"--uri={two.server.uri}", f"--nsFrom={two.source.name}.*", f"--nsTo={two.target.name}.*"]
     restore = [str(tools / "mongorestore"), *where, "--archive", "--drop", "--stopOnError"]
     if codec == "gz":
@@ -198,6 +202,6 @@ def unpack(archive: Path) -> list[str]:
 
 def test_by_the_tools(two: TwoEnvironments, kept: Path, tools: Path) -> None:
     with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
-    said = two.folder.invoke("restore", f"{today('app')}:dev", "--yes", "--json", variables=with_tools).json
-    assert said["engine"] == "tools"
+    report = two.folder.invoke("restore", f"{today('app')}:dev", "--yes", "--json", variables=with_tools).json
+    assert report["engine"] == "tools"
     two.assert_copied()

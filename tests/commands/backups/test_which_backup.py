@@ -35,14 +35,14 @@ def test_the_newest_is_of_the_database_that_the_settings_name(two: TwoEnvironmen
     both = {"production": entry(two.server, two.source.name), "dev": entry(two.server, two.target.name)}
     two.folder.settings(**both)
     two.folder.keep_backups()
-    ran = two.folder.invoke("restore", "production:dev", "--yes")
-    assert (ran.code, ran.err) == (0, f"The newest good backup of production is {today('app')}.\n")
+    result = two.folder.invoke("restore", "production:dev", "--yes")
+    assert (result.code, result.err) == (0, f"The newest good backup of production is {today('app')}.\n")
     two.assert_copied()
     two.folder.settings(**{**both, "production": entry(two.server, "another")})
     two.folder.keep_backups()
-    ran = two.folder.invoke("restore", "production:dev", "--yes")
+    result = two.folder.invoke("restore", "production:dev", "--yes")
     assert_error(
-        ran, 2, r"There is no good backup of 'production' \(another\)", "`monarch backup production`"
+        result, 2, r"There is no good backup of 'production' \(another\)", "`monarch backup production`"
     )
 
 
@@ -61,9 +61,9 @@ def test_one_that_cannot_be_judged_may_be_the_newest(
     listed = two.folder.monarch("list_backups", prefix=plain_rights)
     assert f"Note: {newest} is unreadable: " in listed.err
     assert "delete_backup" not in listed.err
-    ran = two.folder.monarch("restore", "production:dev", "--yes", prefix=plain_rights)
+    result = two.folder.monarch("restore", "production:dev", "--yes", prefix=plain_rights)
     hint = f"use the name of the newest good backup of production: '{today('app')}'"
-    assert_error(ran, 1, f"'{newest}' may be the newest backup of 'production'", hint)
+    assert_error(result, 1, f"'{newest}' may be the newest backup of 'production'", hint)
     two.assert_unchanged()
     assert two.folder.invoke("restore", f"{today('app')}:dev", "--yes", prefix=plain_rights).code == 0
 
@@ -72,9 +72,9 @@ def test_without_a_good_one_no_name_is_suggested(two: TwoEnvironments, kept: Pat
     manifest = kept / f"{today('app')}.dmp.zst.json"
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "monarch_backup": 3}))
     assert two.folder.invoke("backup", "dev", "--name", "other").code == 0
-    ran = two.folder.invoke("restore", "production:dev", "--yes")
-    assert_error(ran, 1, f"'{today('app')}' may be the newest backup of 'production'", "Fix that.")
-    assert ran.err.endswith("Fix that.\n")
+    result = two.folder.invoke("restore", "production:dev", "--yes")
+    assert_error(result, 1, f"'{today('app')}' may be the newest backup of 'production'", "Fix that.")
+    assert result.err.endswith("Fix that.\n")
 
 
 def test_the_backup_suggested_is_one_of_the_same_environment(two: TwoEnvironments, kept: Path) -> None:
@@ -84,18 +84,20 @@ def test_the_backup_suggested_is_one_of_the_same_environment(two: TwoEnvironment
     archive.write_bytes(data)
     broken = f"Backup '{today('app')}' is broken"
     assert two.folder.invoke("backup", "dev", "--name", "other").code == 0
-    ran = two.folder.invoke("restore", f"{today('app')}:dev", "--yes")
-    assert_error(ran, 1, broken, "There is no other good backup of production")
+    result = two.folder.invoke("restore", f"{today('app')}:dev", "--yes")
+    assert_error(result, 1, broken, "There is no other good backup of production")
     assert two.folder.invoke("backup", "production", "--name", "good").code == 0
     assert two.folder.invoke("backup", "dev", "--name", "other").code == 0
-    ran = two.folder.invoke("restore", f"{today('app')}:dev", "--yes")
-    assert_error(ran, 1, broken, f"The newest other good backup is '{today('good')}' of production, taken ")
+    result = two.folder.invoke("restore", f"{today('app')}:dev", "--yes")
+    assert_error(
+        result, 1, broken, f"The newest other good backup is '{today('good')}' of production, taken "
+    )
     # Without its manifest nobody knows whose it is.
     Path(f"{archive}.json").unlink()
-    ran = two.folder.invoke("restore", f"{today('app')}:dev", "--yes")
-    assert_error(ran, 1, f"Backup '{today('app')}' is incomplete", "Its environment is unknown")
-    assert today("good") not in ran.err
-    assert today("other") not in ran.err
+    result = two.folder.invoke("restore", f"{today('app')}:dev", "--yes")
+    assert_error(result, 1, f"Backup '{today('app')}' is incomplete", "Its environment is unknown")
+    assert today("good") not in result.err
+    assert today("other") not in result.err
     two.assert_unchanged()
 
 
@@ -107,9 +109,9 @@ def test_what_is_deleted_is_what_was_confirmed(two: TwoEnvironments, kept: Path)
     part.unlink()
     assert two.folder.invoke("backup", "production", "--name", "app").code == 0
     terminal.sendline("y")
-    code, said = end(terminal)
+    code, output = end(terminal)
     assert code == 1
-    assert "is another backup by now: good" in " ".join(said.split())
+    assert "is another backup by now: good" in " ".join(output.split())
     assert two.folder.invoke("verify_backup", f"{today('app')}_2").code == 0
 
 
@@ -137,10 +139,10 @@ def test_a_renamed_backup_is_called_what_it_is_called_now(two: TwoEnvironments, 
 
 @pytest.mark.parametrize("name", ["$(id)", "`id`", "a;b", "it's", "a b"])
 def test_names_can_be_pasted_into_a_shell(two: TwoEnvironments, kept: Path, name: str) -> None:
-    ran = two.folder.invoke("backup", "production", "--name", name)
-    assert ran.code == 0
+    result = two.folder.invoke("backup", "production", "--name", name)
+    assert result.code == 0
     quoted = today(name).replace("'", "'\"'\"'")
-    assert f"monarch restore '{quoted}':ENVIRONMENT" in ran.out
+    assert f"monarch restore '{quoted}':ENVIRONMENT" in result.out
     (kept / f"{today(name)}.dmp.zst").unlink()
     assert f"monarch delete_backup '{quoted}'" in two.folder.invoke("list_backups").err
 
@@ -153,14 +155,14 @@ def test_a_file_from_far_away_times(two: TwoEnvironments, kept: Path) -> None:
 
 def test_an_unknown_home_folder(two: TwoEnvironments) -> None:
     two.folder.keep_backups("~nosuchuser/b")
-    ran = two.folder.invoke("list_backups")
-    assert_error(ran, 2, "The home folder in 'backup_dir' (.~nosuchuser/b.) is not known", "whole path")
+    result = two.folder.invoke("list_backups")
+    assert_error(result, 2, "The home folder in 'backup_dir' (.~nosuchuser/b.) is not known", "whole path")
 
 
 def test_a_folder_without_a_name(two: TwoEnvironments) -> None:
     two.folder.keep_backups("")
-    ran = two.folder.invoke("list_backups")
-    assert_error(ran, 2, "has no 'backup_dir'", "Set 'backup_dir'")
+    result = two.folder.invoke("list_backups")
+    assert_error(result, 2, "has no 'backup_dir'", "Set 'backup_dir'")
 
 
 def test_a_zip_has_no_manifest_whatever_lies_beside_it(two: TwoEnvironments, kept: Path) -> None:
@@ -178,6 +180,6 @@ def test_a_document_that_is_there_twice(two: TwoEnvironments, kept: Path) -> Non
     with zipfile.ZipFile(kept / "twice.dmp.zip", "w") as archive:
         archive.writestr("users.bson", bson.encode({"_id": 1}) * 2)
         archive.writestr("users.metadata.json", '{"indexes":[{"v":2,"key":{"_id":1},"name":"_id_"}]}')
-    ran = two.folder.invoke("restore", "twice:dev", "--yes", "--engine", "native")
-    assert_error(ran, 5, "E11000", "Recovering by hand")
+    result = two.folder.invoke("restore", "twice:dev", "--yes", "--engine", "native")
+    assert_error(result, 5, "E11000", "Recovering by hand")
     two.assert_unchanged()

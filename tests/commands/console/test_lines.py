@@ -96,10 +96,10 @@ def test_names_from_a_database_are_harmless_everywhere(project: Folder, variable
         ["mark", "dev", EVIL, "--as", "new"],
         ["restore", f"{EVIL}:dev"],
     ):
-        ran = project.monarch(*command, variables=variables)
+        result = project.monarch(*command, variables=variables)
         ours = ("::error", "##vso[task.logissue type=error;")  # which `annotate` means
-        shown = [line.removeprefix(ours[0]).removeprefix(ours[1]) for line in ran.err.splitlines()]
-        assert_harmless("\n".join([ran.out, *(line.removeprefix("::") for line in shown)]))
+        shown = [line.removeprefix(ours[0]).removeprefix(ours[1]) for line in result.err.splitlines()]
+        assert_harmless("\n".join([result.out, *(line.removeprefix("::") for line in shown)]))
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ def solve(terminal: pexpect.spawn[str], offset: int = 0) -> None:
 
 
 def end(terminal: pexpect.spawn[str]) -> tuple[int | None, str]:
-    said = terminal.read()
+    output = terminal.read()
     terminal.wait()
-    return terminal.exitstatus, said
+    return terminal.exitstatus, output
 
 
 @pytest.mark.parametrize("command", [["migrate", "production"], ["migrate_one", "one", "production"]])
@@ -29,9 +29,9 @@ def test_a_hazardous_migration_wants_a_sum(project: Folder, command: list[str]) 
     project.migration("one", INSERT)
     terminal = project.terminal(*command)
     solve(terminal, offset=1)
-    code, said = end(terminal)
+    code, output = end(terminal)
     assert code == 1
-    assert "Nothing was changed." in said
+    assert "Nothing was changed." in output
     assert project.database.list_collection_names() == []
     terminal = project.terminal(*command)
     solve(terminal)
@@ -45,9 +45,9 @@ def test_a_hazardous_migration_wants_a_sum(project: Folder, command: list[str]) 
 def test_without_a_terminal_it_is_an_error_that_names_the_flag(project: Folder, command: list[str]) -> None:
     project.migration("one", INSERT)
     project.database.kept.insert_one({})
-    ran = project.monarch(*command)
-    assert ran.code == 2
-    error, hint = ran.err.splitlines()
+    result = project.monarch(*command)
+    assert result.code == 2
+    error, hint = result.err.splitlines()
     assert error == "Error: 'production' is hazardous: it is called production."
     assert "--yes" in hint
     assert project.database.list_collection_names() == ["kept"]
@@ -71,24 +71,24 @@ def test_drop_db_asks_twice(project: Folder) -> None:
     solve(terminal)
     terminal.expect("are you SURE")
     terminal.sendline("y")
-    code, said = end(terminal)
+    code, output = end(terminal)
     assert code == 0
-    assert f"Dropped {project.db_name} on production: 1 collection, 2 documents." in said
+    assert f"Dropped {project.db_name} on production: 1 collection, 2 documents." in output
     assert project.database.list_collection_names() == []
 
 
 def test_drop_db_of_nothing_says_so(project: Folder) -> None:
-    ran = project.monarch("drop_db", "dev", "--yes")
-    assert ran.code == 0
-    assert "was empty: nothing to drop" in ran.out
+    result = project.monarch("drop_db", "dev", "--yes")
+    assert result.code == 0
+    assert "was empty: nothing to drop" in result.out
 
 
 def test_drop_db_without_a_terminal_asks_for_yes_anywhere(project: Folder) -> None:
     project.database.kept.insert_one({})
-    ran = project.monarch("drop_db", "dev")
-    assert ran.code == 2
-    assert "are you SURE" in ran.err
-    assert "--yes" in ran.err
+    result = project.monarch("drop_db", "dev")
+    assert result.code == 2
+    assert "are you SURE" in result.err
+    assert "--yes" in result.err
     assert project.database.list_collection_names() == ["kept"]
 
 
@@ -97,15 +97,15 @@ def test_ctrl_c_at_a_question_changes_nothing(project: Folder) -> None:
     terminal = project.terminal("migrate", "production")
     terminal.expect("what is")
     terminal.sendintr()
-    code, said = end(terminal)
+    code, output = end(terminal)
     assert code == 130
-    assert said.splitlines()[-1].endswith("Interrupted. Nothing was changed.")
+    assert output.splitlines()[-1].endswith("Interrupted. Nothing was changed.")
     assert project.database.list_collection_names() == []
 
 
 def test_an_unknown_environment_is_told_before_any_question(project: Folder) -> None:
     for command in (["migrate", "prodution"], ["drop_db", "prodution"], ["list_migrations", "prodution"]):
-        ran = project.monarch(*command)
-        assert ran.code == 2
-        assert "There is no environment 'prodution'" in ran.err
-        assert "Did you mean 'production'?" in ran.err
+        result = project.monarch(*command)
+        assert result.code == 2
+        assert "There is no environment 'prodution'" in result.err
+        assert "Did you mean 'production'?" in result.err

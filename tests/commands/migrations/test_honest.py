@@ -30,8 +30,8 @@ for document in self.{how}:
 def test_a_scan_ends_if_the_migration_inserts(project: Folder, how: str) -> None:
     project.database.c.insert_many({"n": n} for n in range(10))
     project.migration("one", INSERTS.format(how=how))
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 0, ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 0, result.err
     assert project.database.c.count_documents({}) == 20
 
 
@@ -50,8 +50,8 @@ def test_a_scan_that_was_cut_off_ends_where_it_would_have(project: Folder) -> No
     project.database.c.insert_one({"_id": 1000})
     project.database.seen.delete_many({"_id": {"$gte": 4}})
     project.database.c.delete_many({"_id": {"$gte": 104, "$lt": 1000}})
-    ran = project.monarch("migrate", "dev", "--retry")
-    assert ran.code == 0, ran.err
+    result = project.monarch("migrate", "dev", "--retry")
+    assert result.code == 0, result.err
     assert sorted(one["_id"] for one in project.database.seen.find()) == list(range(10))
 
 
@@ -62,8 +62,8 @@ def test_batches_of_large_documents_are_bounded(project: Folder) -> None:
         "one",
         "for documents in self.batches('c'):\n    self.database.sizes.insert_one({'n': len(documents)})",
     )
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 0, ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 0, result.err
     assert [one["n"] for one in project.database.sizes.find()] == [1, 1, 1, 1]
 
 
@@ -76,9 +76,9 @@ def test_more_scans_than_an_entry_of_the_journal_holds(project: Folder) -> None:
     raise ValueError('at the end')
     """
     project.migration("one", body)
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 1
-    assert "ValueError: at the end" in ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 1
+    assert "ValueError: at the end" in result.err
     assert project.database.mongo_migration_journal.find_one()["outcome"] == "Failed"  # type: ignore[index]
 
 
@@ -103,11 +103,11 @@ def test_no_clean_verdict_of_what_cannot_be_seen(project: Folder, body: str, mes
     project.database.users.insert_one({"n": 0})
     project.database.client[other].users.insert_one({"n": 0})
     project.migration("one", body.format(other=other, uri=project.server.uri, name=project.db_name))
-    ran = project.monarch("verify_migration", "one", "dev", "--engine", "native")
+    result = project.monarch("verify_migration", "one", "dev", "--engine", "native")
     project.database.client.drop_database(other)
-    assert ran.code == 1, ran.out
-    assert message in ran.out
-    assert "it can be run again" not in ran.out
+    assert result.code == 1, result.out
+    assert message in result.out
+    assert "it can be run again" not in result.out
 
 
 def test_reading_elsewhere_is_no_reason_for_doubt(project: Folder) -> None:
@@ -116,9 +116,9 @@ def test_reading_elsewhere_is_no_reason_for_doubt(project: Folder) -> None:
         "one",
         "self.client['other'].users.find_one()\nself.database.users.update_many({}, {'$set': {'n': 1}})",
     )
-    ran = project.monarch("verify_migration", "one", "dev", "--engine", "native")
-    assert ran.code == 0, ran.out + ran.err
-    assert "it can be run again" in ran.out
+    result = project.monarch("verify_migration", "one", "dev", "--engine", "native")
+    assert result.code == 0, result.out + result.err
+    assert "it can be run again" in result.out
 
 
 TRANSACTION = """
@@ -140,9 +140,9 @@ def test_a_transaction_counts_what_the_migration_wrote(on_replicas: Folder) -> N
     on_replicas.database.c.insert_many({"n": n} for n in range(4))
     update = "self.database.c.update_many({}, {'$set': {'a': 1}}, session=self.session)"
     on_replicas.write("migrations/_201405290038_one_migration.py", TRANSACTION.format(body=update))
-    ran = on_replicas.monarch("migrate", "dev")
-    assert ran.code == 0, ran.err
-    assert "4 documents written" in ran.out
+    result = on_replicas.monarch("migrate", "dev")
+    assert result.code == 0, result.err
+    assert "4 documents written" in result.out
     assert on_replicas.monarch("rollback", "dev").code == 0
     (row,) = on_replicas.monarch("list_migrations", "dev", "--json").json
     assert (row["state"], row["processed_at"]) == ("New", None)

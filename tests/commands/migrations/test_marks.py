@@ -35,30 +35,30 @@ def test_check_says_by_its_code_how_it_is(project: Folder) -> None:
 
     assert check() == 0
     one, two = project.migration("one", INSERT), project.migration("two", INSERT)
-    ran = project.invoke("check", "dev")
-    assert (ran.code, ran.out) == (3, f"Pending on dev: {one}, {two} (monarch migrate dev)\n")
+    result = project.invoke("check", "dev")
+    assert (result.code, result.out) == (3, f"Pending on dev: {one}, {two} (monarch migrate dev)\n")
     project.invoke("migrate", "dev")
-    ran = project.invoke("check", "dev")
-    assert (ran.code, ran.out) == (0, "dev is up to date: 2 migrations.\n")
+    result = project.invoke("check", "dev")
+    assert (result.code, result.out) == (0, "dev is up to date: 2 migrations.\n")
     edit(project, one, "insert_one", "insert_many")
-    ran = project.invoke("check", "dev", "--json")
-    assert (ran.code, ran.json["edited"], ran.json["exit_code"]) == (7, [one], 7)
+    result = project.invoke("check", "dev", "--json")
+    assert (result.code, result.json["edited"], result.json["exit_code"]) == (7, [one], 7)
     edit(project, one, "insert_many", "insert_one")
     assert check() == 0
     three = project.migration("three", "raise ValueError")
     project.invoke("migrate", "dev")
-    ran = project.invoke("check", "dev")
-    assert ran.code == 6
-    assert f"Failed or interrupted on dev: {three}" in ran.out
+    result = project.invoke("check", "dev")
+    assert result.code == 6
+    assert f"Failed or interrupted on dev: {three}" in result.out
     edit(project, three, "raise ValueError", "pass")
     project.invoke("migrate", "dev", "--retry")
     (project.path / "migrations" / f"{three}.py").unlink()
-    ran = project.invoke("check", "dev")
-    assert (ran.code, ran.out.count(three)) == (8, 1)
+    result = project.invoke("check", "dev")
+    assert (result.code, result.out.count(three)) == (8, 1)
     (project.path / "migrations" / f"{one}.py").unlink()
-    ran = project.invoke("check", "dev")
-    assert ran.code == 7
-    assert f"Have run, but their files are gone: {one}" in ran.out
+    result = project.invoke("check", "dev")
+    assert result.code == 7
+    assert f"Have run, but their files are gone: {one}" in result.out
     project.settings(dev={"host": "127.0.0.1:9", "db_name": "x", "serverSelectionTimeoutMS": 200})
     assert check() == 5
 
@@ -96,9 +96,9 @@ def test_an_edit_is_told_until_it_is_accepted(project: Folder) -> None:
     listed = project.invoke("list_migrations", "dev").out
     assert re.search(rf"{one} +Completed, edited", listed)
     assert re.search(rf"{two} +Completed, file missing", listed)
-    ran = project.invoke("mark", "dev", "one", two, "--accept-edit")
-    assert ran.code == 0, ran.output
-    assert "2 migrations accepted as it is now. Nothing was run." in ran.out
+    result = project.invoke("mark", "dev", "one", two, "--accept-edit")
+    assert result.code == 0, result.output
+    assert "2 migrations accepted as it is now. Nothing was run." in result.out
     listed = project.invoke("list_migrations", "dev").out
     assert "edited" not in listed
     assert "file missing" not in listed
@@ -106,24 +106,24 @@ def test_an_edit_is_told_until_it_is_accepted(project: Folder) -> None:
     last = project.invoke("history", "dev", "--json").json[-1]
     assert (last["key"], last["action"], last["user"] is not None) == (two, "accept", True)
     new = project.migration("new")
-    ran = project.invoke("mark", "dev", "new", "--accept-edit")
-    assert ran.code == 1
-    assert f"{new} is New on 'dev': there is no edit to accept." in ran.err
+    result = project.invoke("mark", "dev", "new", "--accept-edit")
+    assert result.code == 1
+    assert f"{new} is New on 'dev': there is no edit to accept." in result.err
 
 
 def test_a_database_that_was_there_before_begins_with_a_mark(project: Folder) -> None:
     keys = [project.migration(name, INSERT) for name in ("one", "two")]
-    ran = project.invoke("mark", "dev", "--all", "--as", "completed")
-    assert ran.code == 0
-    assert f"{keys[0]}: marked as Completed on dev, was New" in ran.out
+    result = project.invoke("mark", "dev", "--all", "--as", "completed")
+    assert result.code == 0
+    assert f"{keys[0]}: marked as Completed on dev, was New" in result.out
     assert project.invoke("migrate", "dev").out.startswith("Nothing to do")
     assert ran_by(project) == []
     assert project.states() == dict.fromkeys(keys, "Completed")
     assert project.invoke("mark", "dev", "one", "--as", "new").code == 0
     assert project.invoke("migrate", "dev").code == 0
     assert ran_by(project) == ["One"]
-    said = [(row["action"], row["outcome"]) for row in project.invoke("history", "dev", "--json").json]
-    assert said == [("mark", "Completed"), ("mark", "Completed"), ("mark", "New"), ("run", "Completed")]
+    entries = [(row["action"], row["outcome"]) for row in project.invoke("history", "dev", "--json").json]
+    assert entries == [("mark", "Completed"), ("mark", "Completed"), ("mark", "New"), ("run", "Completed")]
 
 
 @pytest.mark.parametrize(
@@ -140,9 +140,9 @@ def test_a_database_that_was_there_before_begins_with_a_mark(project: Folder) ->
 )
 def test_a_mark_that_is_not_clear_is_refused(project: Folder, words: list[str]) -> None:
     project.migration("one")
-    ran = project.invoke("mark", "dev", *words)
-    assert ran.code == 2
-    assert ran.err.count("\n") == 2
+    result = project.invoke("mark", "dev", *words)
+    assert result.code == 2
+    assert result.err.count("\n") == 2
     assert project.database.list_collection_names() in ([], ["monarch_lease"])
 
 
@@ -150,9 +150,9 @@ def test_mark_and_rollback_and_unlock_ask_where_it_is_hazardous(project: Folder)
     with_rollback(project, "one")
     project.invoke("migrate", "production", "--yes")
     for command in (["mark", "production", "one", "--as", "new"], ["rollback", "production"]):
-        ran = project.invoke(*command)
-        assert ran.code == 2
-        assert "add --yes" in ran.err
+        result = project.invoke(*command)
+        assert result.code == 2
+        assert "add --yes" in result.err
     assert set(project.states().values()) == {"Completed"}
 
 
@@ -167,9 +167,9 @@ def test_a_failed_one_is_mended_by_a_mark(project: Folder) -> None:
 def test_rollback_undoes_the_newest_and_is_recorded(project: Folder) -> None:
     one, two = with_rollback(project, "one"), with_rollback(project, "two")
     project.invoke("migrate", "dev")
-    ran = project.invoke("rollback", "dev")
-    assert ran.code == 0, ran.output
-    assert f"{two} is rolled back on dev, and is New there." in ran.out
+    result = project.invoke("rollback", "dev")
+    assert result.code == 0, result.output
+    assert f"{two} is rolled back on dev, and is New there." in result.out
     assert project.states() == {one: "Completed", two: "New"}
     assert ran_by(project) == []
     last = project.invoke("history", "dev", "--json").json[-1]
@@ -187,34 +187,34 @@ def test_rollback_undoes_the_newest_and_is_recorded(project: Folder) -> None:
 
 
 def test_rollback_refuses_where_there_is_no_way_back(project: Folder) -> None:
-    ran = project.invoke("rollback", "dev")
-    assert ran.code == 1
-    assert "Nothing has run on 'dev'" in ran.err
+    result = project.invoke("rollback", "dev")
+    assert result.code == 1
+    assert "Nothing has run on 'dev'" in result.err
     key = project.migration("one", INSERT)
-    ran = project.invoke("rollback", "dev", "one")
-    assert f"{key} has not run on 'dev'" in ran.err
+    result = project.invoke("rollback", "dev", "one")
+    assert f"{key} has not run on 'dev'" in result.err
     project.invoke("migrate", "dev")
-    ran = project.invoke("rollback", "dev")
-    assert ran.code == 1
-    assert f"{key} has no rollback()" in ran.err
+    result = project.invoke("rollback", "dev")
+    assert result.code == 1
+    assert f"{key} has no rollback()" in result.err
     assert project.states() == {key: "Completed"}
     project.migration("two")
     (project.path / "migrations" / f"{key}.py").unlink()
-    ran = project.invoke("rollback", "dev")
-    assert ran.code == 1
-    assert f"{key} is the newest on 'dev', and its file is not here." in ran.err
+    result = project.invoke("rollback", "dev")
+    assert result.code == 1
+    assert f"{key} is the newest on 'dev', and its file is not here." in result.err
 
 
 def test_a_rollback_that_fails_can_be_tried_again_and_nothing_goes_past_it(project: Folder) -> None:
     key = with_rollback(project, "one", "raise ValueError('no')")
     project.invoke("migrate", "dev")
-    ran = project.invoke("rollback", "dev")
-    assert ran.code == 1
-    assert f"`monarch rollback dev {key}`" in ran.err
+    result = project.invoke("rollback", "dev")
+    assert result.code == 1
+    assert f"`monarch rollback dev {key}`" in result.err
     assert project.states() == {key: "Failed"}
-    ran = project.invoke("migrate", "dev")
-    assert ran.code == 1
-    assert f"`monarch rollback dev {key}`" in ran.err
+    result = project.invoke("migrate", "dev")
+    assert result.code == 1
+    assert f"`monarch rollback dev {key}`" in result.err
     edit(project, key, "raise ValueError('no')", "self.database.ran.drop()")
     assert project.invoke("rollback", "dev").code == 0
     assert project.states() == {key: "New"}
@@ -224,9 +224,9 @@ def test_rollback_does_not_go_past_what_failed(project: Folder) -> None:
     one = with_rollback(project, "one")
     two = project.migration("two", "raise ValueError('no')")
     project.invoke("migrate", "dev")
-    ran = project.invoke("rollback", "dev")
-    assert ran.code == 1
-    assert f"{two} failed on 'dev'" in ran.err
+    result = project.invoke("rollback", "dev")
+    assert result.code == 1
+    assert f"{two} failed on 'dev'" in result.err
     assert project.states() == {one: "Completed", two: "Failed"}
 
 
@@ -240,20 +240,20 @@ def held(project: Folder) -> subprocess.Popen[str]:
 
 
 def test_unlock_names_the_holder_and_asks(project: Folder, held: subprocess.Popen[str]) -> None:
-    ran = project.invoke("unlock", "dev")
-    assert ran.code == 2
-    assert f"dev is held by process {held.pid} of " in ran.err
-    assert "which is on this machine and STILL RUNS: migrate dev, for " in ran.err
-    assert "add --yes" in ran.err
+    result = project.invoke("unlock", "dev")
+    assert result.code == 2
+    assert f"dev is held by process {held.pid} of " in result.err
+    assert "which is on this machine and STILL RUNS: migrate dev, for " in result.err
+    assert "add --yes" in result.err
     project.database.monarch_lease.update_one({}, {"$set": {"holder.link": "https://ci.example.com/jobs/7"}})
     terminal = project.terminal("unlock", "dev")
     terminal.expect("https://ci.example.com/jobs/7")
     terminal.expect("are you SURE")
     terminal.sendline("n")
     terminal.expect("Nothing was changed")
-    ran = project.invoke("unlock", "dev", "--yes")
-    assert ran.code == 0
-    assert "Unlocked dev." in ran.out
+    result = project.invoke("unlock", "dev", "--yes")
+    assert result.code == 0
+    assert "Unlocked dev." in result.out
     assert project.invoke("unlock", "dev").out == "Nobody holds dev.\n"
     held.kill()
     held.communicate()
@@ -273,10 +273,10 @@ def test_a_holder_elsewhere_that_was_unlocked_lets_the_next_one_name_what_it_lef
     assert project.invoke("unlock", "dev", "--yes").code == 0
     (row,) = project.invoke("list_migrations", "dev", "--json").json
     assert row["state"] == "Interrupted"
-    ran = project.invoke("migrate", "dev", "--no-wait")
-    assert ran.code == 1
-    assert f"by process {os.getpid()} of " in ran.err
-    assert " on elsewhere" in ran.err
+    result = project.invoke("migrate", "dev", "--no-wait")
+    assert result.code == 1
+    assert f"by process {os.getpid()} of " in result.err
+    assert " on elsewhere" in result.err
 
 
 def test_history_of_one_shows_all_that_is_known(project: Folder) -> None:
@@ -284,11 +284,11 @@ def test_history_of_one_shows_all_that_is_known(project: Folder) -> None:
     project.invoke("migrate", "dev")
     edit(project, key, "raise ValueError('no')", "pass")
     project.invoke("migrate", "dev", "--retry")
-    ran = project.invoke("history", "dev", "one")
-    assert ran.code == 0
-    assert ran.out.index("run of") < ran.out.index("retry of")
+    result = project.invoke("history", "dev", "one")
+    assert result.code == 0
+    assert result.out.index("run of") < result.out.index("retry of")
     for part in ("error: ValueError: no", "Traceback (most recent call last)", "before it broke", "sha256 "):
-        assert part in ran.out
+        assert part in result.out
     table = project.invoke("history", "dev").out.splitlines()
     assert len(table) == 3
     assert len(project.invoke("history", "dev", "--last", "1").out.splitlines()) == 2
@@ -305,20 +305,20 @@ def test_all_environments_stand_in_one_table(project: Folder) -> None:
     )
     one = project.migration("one")
     project.invoke("migrate", "dev")
-    ran = project.invoke("list_migrations", "--all")
-    assert ran.code == 0, ran.output
-    heading, row = ran.out.splitlines()
+    result = project.invoke("list_migrations", "--all")
+    assert result.code == 0, result.output
+    heading, row = result.out.splitlines()
     assert heading.split() == ["MIGRATION", "dev", "other", "laptop"]
     assert row.split() == [one, "Completed", "New", "?"]
-    assert "laptop could not be read: Environment 'laptop' has no 'uri'" in ran.err
+    assert "laptop could not be read: Environment 'laptop' has no 'uri'" in result.err
     dev, other, laptop = project.invoke("list_migrations", "--all", "--json").json
     assert (dev["migrations"], other["migrations"]) == ({one: "Completed"}, {one: "New"})
     assert laptop["error"] is not None
     project.settings(dev=entry, gone={"host": "127.0.0.1:9", "db_name": "x", "serverSelectionTimeoutMS": 200})
-    ran = project.invoke("list_migrations", "--all")
-    assert ran.code == 5
-    assert "Not all environments could be read: gone." in ran.err
-    assert "Completed" in ran.out
+    result = project.invoke("list_migrations", "--all")
+    assert result.code == 5
+    assert "Not all environments could be read: gone." in result.err
+    assert "Completed" in result.out
     for words in ([], ["dev", "--all"]):
         assert project.invoke("list_migrations", *words).code == 2
 
@@ -332,22 +332,22 @@ def test_verify_migration_tells_what_a_second_run_changes(project: Folder) -> No
     project.migration("index", "self.database.users.create_index('n')")
     project.migration("once", "self.database.create_collection('new')")
     before = set(project.server.client().list_database_names()) if project.server else set()
-    ran = project.invoke("verify_migration", "same", "dev")
-    assert ran.code == 0, ran.output
-    assert "The second run changed nothing" in ran.out
-    assert "wrote 3 documents" in ran.out
-    ran = project.invoke("verify_migration", "more", "dev")
-    assert ran.code == 1
-    assert "The second run changed users" in ran.out
+    result = project.invoke("verify_migration", "same", "dev")
+    assert result.code == 0, result.output
+    assert "The second run changed nothing" in result.out
+    assert "wrote 3 documents" in result.out
+    result = project.invoke("verify_migration", "more", "dev")
+    assert result.code == 1
+    assert "The second run changed users" in result.out
     assert project.invoke("verify_migration", "index", "dev").code == 0
-    ran = project.invoke("verify_migration", "once", "dev", "--json")
-    assert (ran.code, ran.json["idempotent"], ran.json["changed"]) == (1, False, [])
-    assert "CollectionInvalid" in ran.json["error"]
+    result = project.invoke("verify_migration", "once", "dev", "--json")
+    assert (result.code, result.json["idempotent"], result.json["changed"]) == (1, False, [])
+    assert "CollectionInvalid" in result.json["error"]
     assert "it had run there before" not in project.invoke("verify_migration", "index", "dev").out
     project.migration("broken", "raise ValueError('no')")
-    ran = project.invoke("verify_migration", "broken", "dev")
-    assert ran.code == 1
-    assert "On a scratch copy of 'dev': " in ran.err
+    result = project.invoke("verify_migration", "broken", "dev")
+    assert result.code == 1
+    assert "On a scratch copy of 'dev': " in result.err
     assert project.server is not None
     assert set(project.server.client().list_database_names()) == before
     assert project.database.users.find_one() == {"_id": 0, "name": "Ann"}
@@ -374,15 +374,15 @@ def test_a_team_tests_its_migrations_with_pytest(project: Folder, tmp_path: Path
     )
     project.write("pytest.ini", "[pytest]\nmonarch_environment = dev\n")
     pytest_ = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    ran = subprocess.run(pytest_, cwd=project.path, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stdout
-    assert "2 passed" in ran.stdout
+    result = subprocess.run(pytest_, cwd=project.path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+    assert "2 passed" in result.stdout
     assert project.database.list_collection_names() == []
     project.write("pytest.ini", "[pytest]\nmonarch_environment = devv\n")
-    ran = subprocess.run(pytest_, cwd=project.path, capture_output=True, text=True, check=False)
-    assert "There is no environment 'devv' in migrations/settings.py. Did you mean 'dev'?" in ran.stdout
-    assert "monarch.errors" not in ran.stdout
+    result = subprocess.run(pytest_, cwd=project.path, capture_output=True, text=True, check=False)
+    assert "There is no environment 'devv' in migrations/settings.py. Did you mean 'dev'?" in result.stdout
+    assert "monarch.errors" not in result.stdout
     project.write("pytest.ini", "[pytest]\nmonarch_environment = production\n")
-    ran = subprocess.run(pytest_, cwd=project.path, capture_output=True, text=True, check=False)
-    assert ran.returncode == 1
-    assert "'production' is hazardous, and must not be used for tests" in ran.stdout
+    result = subprocess.run(pytest_, cwd=project.path, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "'production' is hazardous, and must not be used for tests" in result.stdout

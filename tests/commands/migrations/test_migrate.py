@@ -30,10 +30,10 @@ def await_line(process: subprocess.Popen[str], text: str) -> None:
 
 def test_pending_migrations_run_once_and_in_order(project: Folder) -> None:
     keys = [project.migration(name, INSERT) for name in ("one", "two", "three")]
-    ran = project.monarch("migrate", "dev")
-    assert (ran.code, ran.err) == (0, "")
-    assert [line[3:] for line in ran.out.splitlines() if line.startswith("-> ")] == keys
-    assert "3 migrations done" in ran.out
+    result = project.monarch("migrate", "dev")
+    assert (result.code, result.err) == (0, "")
+    assert [line[3:] for line in result.out.splitlines() if line.startswith("-> ")] == keys
+    assert "3 migrations done" in result.out
     again = project.monarch("migrate", "dev")
     assert again.code == 0
     assert "Nothing to do: dev has run everything (3 migrations)." in again.out
@@ -84,9 +84,9 @@ def test_what_a_migration_finds_on_itself(project: Folder) -> None:
                 echo('tick')
         """,
     )
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 0, ran.output
-    assert ran.out.count("tick") == 2
+    result = project.monarch("migrate", "dev")
+    assert result.code == 0, result.output
+    assert result.out.count("tick") == 2
     seen = project.database.seen.find_one()
     assert seen is not None
     assert (seen["database"], seen["uri"]) == (project.db_name, project.db_name)
@@ -98,14 +98,14 @@ def test_a_failure_is_one_line_with_file_and_line_and_the_way_on(project: Folder
     first = project.migration("first", INSERT)
     broken = project.migration("broken", "x = 1\nraise ValueError('no such\\nthing')")
     later = project.migration("later", INSERT)
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 1
-    error, hint = ran.err.splitlines()
+    result = project.monarch("migrate", "dev")
+    assert result.code == 1
+    error, hint = result.err.splitlines()
     assert error == (
         f"Error: {broken} failed on 'dev': ValueError: no such thing (migrations/{broken}.py, line 7)"
     )
     assert f"monarch migrate_one {broken} dev" in hint
-    assert "Traceback" not in ran.output
+    assert "Traceback" not in result.output
     assert project.states() == {first: "Completed", broken: "Failed"}
     assert ran_by(project) == ["FirstMigration"]
     # Nothing goes past it …
@@ -124,38 +124,38 @@ def test_a_failure_is_one_line_with_file_and_line_and_the_way_on(project: Folder
 def test_traceback_shows_the_whole_story(project: Folder) -> None:
     project.migration("broken", "raise ValueError('no')")
     for arguments in (("--traceback", "migrate", "dev"), ("migrate", "dev", "--retry", "--traceback")):
-        ran = project.monarch(*arguments)
-        assert ran.code == 1
-        assert "Traceback (most recent call last)" in ran.err
-        assert "raise ValueError('no')" in ran.err
+        result = project.monarch(*arguments)
+        assert result.code == 1
+        assert "Traceback (most recent call last)" in result.err
+        assert "raise ValueError('no')" in result.err
 
 
 @pytest.mark.parametrize("body", ["raise SystemExit(0)", "import sys\nsys.exit()", "exit(0)"])
 def test_a_migration_that_exits_is_not_a_success(project: Folder, body: str) -> None:
     key = project.migration("leaves", body)
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 1
-    assert "SystemExit" in ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 1
+    assert "SystemExit" in result.err
     assert project.states() == {key: "Failed"}
 
 
 def test_a_template_that_nobody_filled_in_is_refused(project: Folder) -> None:
     project.monarch("generate", "todo")
     for command in (["migrate", "dev"], ["migrate_one", "todo", "dev"]):
-        ran = project.monarch(*command)
-        assert ran.code == 2
-        assert "is as `monarch generate` wrote it" in ran.err
-        assert "Hint: Write the migration in run(), or delete the file. Nothing has run." in ran.err
+        result = project.monarch(*command)
+        assert result.code == 2
+        assert "is as `monarch generate` wrote it" in result.err
+        assert "Hint: Write the migration in run(), or delete the file. Nothing has run." in result.err
     assert project.database.list_collection_names() == []
 
 
 def test_a_broken_file_stops_the_run_before_it_begins(project: Folder) -> None:
     project.migration("first", INSERT)
     project.write("migrations/_209901010000_second_migration.py", "import nothing_of_the_kind")
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 2
+    result = project.monarch("migrate", "dev")
+    assert result.code == 2
     assert "No module named 'nothing_of_the_kind' (migrations/_209901010000_second_migration.py, line 1)" in (
-        ran.err
+        result.err
     )
     assert project.database.list_collection_names() == []
 
@@ -168,9 +168,9 @@ def test_a_file_that_looks_like_a_migration_is_told_and_no_success(
 ) -> None:
     project.migration("one")
     project.write("migrations/201405290038_two.py", "")
-    ran = project.monarch(*command)
-    assert ran.code == 2
-    assert "migrations/201405290038_two.py looks like a migration" in ran.err
+    result = project.monarch(*command)
+    assert result.code == 2
+    assert "migrations/201405290038_two.py looks like a migration" in result.err
     assert project.database.list_collection_names() == []
 
 
@@ -179,15 +179,15 @@ def test_migrate_one_runs_whatever_the_state_is(project: Folder) -> None:
     for wanted in (key, f"migrations/{key}.py", "one"):
         assert project.monarch("migrate_one", wanted, "dev").code == 0
     assert len(ran_by(project)) == 3
-    ran = project.monarch("migrate_one", "onne", "dev")
-    assert ran.code == 2
-    assert "Did you mean 'one'?" in ran.err
+    result = project.monarch("migrate_one", "onne", "dev")
+    assert result.code == 2
+    assert "Did you mean 'one'?" in result.err
 
 
 def test_no_migrations_yet_is_said(project: Folder) -> None:
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 0
-    assert "there are no migrations yet" in ran.out
+    result = project.monarch("migrate", "dev")
+    assert result.code == 0
+    assert "there are no migrations yet" in result.out
     assert "No migrations yet" in project.monarch("list_migrations", "dev").out
 
 
@@ -195,9 +195,9 @@ def test_the_wrong_folder_is_not_green(project: Folder) -> None:
     key = project.migration("one")
     project.monarch("migrate", "dev")
     (project.path / "migrations" / f"{key}.py").unlink()
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 1
-    assert "There are no migrations here, but 'dev' has run 1." in ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 1
+    assert "There are no migrations here, but 'dev' has run 1." in result.err
 
 
 def test_a_migration_that_only_the_database_knows_is_told(project: Folder) -> None:
@@ -205,9 +205,9 @@ def test_a_migration_that_only_the_database_knows_is_told(project: Folder) -> No
     project.migration("two")
     project.monarch("migrate", "dev")
     (project.path / "migrations" / f"{key}.py").unlink()
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 0
-    assert f"Note: dev has run {key}, which is not in this checkout." in ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 0
+    assert f"Note: dev has run {key}, which is not in this checkout." in result.err
     assert re.search(rf"{key} +Completed, file missing", project.monarch("list_migrations", "dev").out)
 
 
@@ -215,12 +215,12 @@ def test_list_migrations(project: Folder) -> None:
     one, two = project.migration("one"), project.migration("two", "raise ValueError")
     three = project.migration("three")
     project.monarch("migrate", "dev")
-    ran = project.monarch("list_migrations", "dev")
-    assert ran.code == 0
-    heading, *rows = ran.out.splitlines()
+    result = project.monarch("list_migrations", "dev")
+    assert result.code == 0
+    heading, *rows = result.out.splitlines()
     assert heading.split() == ["MIGRATION", "STATE", "PROCESSED", "AT", "(UTC)"]
     assert [row.split()[:2] for row in rows] == [[one, "Completed"], [two, "Failed"], [three, "New"]]
-    assert "\x1b" not in ran.out
+    assert "\x1b" not in result.out
     listed = project.monarch("list_migrations", "dev", "--json").json
     assert [row["state"] for row in listed] == ["Completed", "Failed", "New"]
     assert datetime.fromisoformat(listed[0]["processed_at"]).tzinfo is not None
@@ -262,9 +262,9 @@ def test_an_upgrade_reads_the_history_of_the_original(project: Folder) -> None:
 def test_a_state_that_nobody_knows_stops_everything(project: Folder) -> None:
     key = project.migration("one", INSERT)
     project.database.mongo_migration_history.insert_one({"key": key, "state": "Squashed"})
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 5
-    assert f"says 'Squashed' of {key}" in ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 5
+    assert f"says 'Squashed' of {key}" in result.err
     assert ran_by(project) == []
 
 
@@ -295,14 +295,16 @@ def test_a_killed_run_leaves_processing_and_nothing_goes_past_it(project: Folder
     process.kill()
     process.communicate()
     assert project.states() == {key: "Processing"}
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 1
-    assert f"{key} is Interrupted: it was left in Processing on 'dev' by process {process.pid} of " in ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 1
+    assert (
+        f"{key} is Interrupted: it was left in Processing on 'dev' by process {process.pid} of " in result.err
+    )
     assert [row["state"] for row in project.monarch("list_migrations", "dev", "--json").json] == [
         "Interrupted",
         "New",
     ]
-    assert f"monarch migrate_one {key} dev" in ran.err
+    assert f"monarch migrate_one {key} dev" in result.err
     assert ran_by(project) == []
     project.migration("slow", INSERT, stamp=key[1:13])
     assert project.monarch("migrate", "dev", "--retry").code == 0
@@ -323,16 +325,16 @@ def test_of_many_runs_at_once_each_migration_runs_in_one(project: Folder) -> Non
 
 def test_a_migration_that_drops_its_own_history_is_not_called_done(project: Folder) -> None:
     project.migration("drops", "self.client.drop_database(self.database.name)")
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 5
-    assert "monarch_lease, with which this run held 'dev', has vanished from it." in ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 5
+    assert "monarch_lease, with which this run held 'dev', has vanished from it." in result.err
 
 
 def test_a_migration_that_drops_the_history_alone_is_not_called_done(project: Folder) -> None:
     project.migration("drops", "self.database.mongo_migration_history.drop()")
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 5
-    assert "has vanished from mongo_migration_history, or was changed" in ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 5
+    assert "has vanished from mongo_migration_history, or was changed" in result.err
 
 
 def test_an_error_that_cannot_say_itself_is_recorded(project: Folder) -> None:
@@ -395,8 +397,8 @@ def test_a_run_whose_output_goes_nowhere_stops_between_migrations(project: Folde
 
 def test_a_traceback_that_no_database_would_take_is_recorded(project: Folder) -> None:
     key = project.migration("odd", "raise ValueError('\\ud800' + 'x' * 20_000_000)")
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 1
+    result = project.monarch("migrate", "dev")
+    assert result.code == 1
     assert project.states() == {key: "Failed"}
     attempt = project.database.mongo_migration_journal.find_one()
     assert attempt is not None
@@ -414,9 +416,9 @@ def test_what_another_run_is_at_is_left_alone(project: Folder) -> None:
         ["migrate_one", "slow", "dev"],
         ["drop_db", "dev", "--yes"],
     ):
-        ran = project.monarch(*command)
-        assert ran.code == 4, ran.output
-        assert f"{key} is being run on 'dev' by process {process.pid} of " in ran.err
+        result = project.monarch(*command)
+        assert result.code == 4, result.output
+        assert f"{key} is being run on 'dev' by process {process.pid} of " in result.err
     process.terminate()
     process.communicate()
     assert ran_by(project) == ["SlowMigration"]
@@ -428,18 +430,18 @@ def test_what_another_run_is_at_is_left_alone(project: Folder) -> None:
     assert project.monarch("migrate", "dev").code == 1
     # And what another machine does cannot be seen from here: it is said, and not touched unasked.
     project.database.mongo_migration_journal.update_many({}, {"$set": {"host": "far-away", "user": "ann"}})
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 1
-    assert f"by process {os.getpid()} of ann on far-away" in ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 1
+    assert f"by process {os.getpid()} of ann on far-away" in result.err
 
 
 def test_a_class_without_run_is_found_before_anything_runs(project: Folder) -> None:
     project.migration("first", INSERT)
     source = "from monarch import Migration\nclass A(Migration):\n    def runn(self): ..."
     project.write("migrations/_209901010000_a_migration.py", source)
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 2
-    assert "class A has no run()" in ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 2
+    assert "class A has no run()" in result.err
     assert ran_by(project) == []
 
 
@@ -475,15 +477,15 @@ def test_of_two_that_retry_the_same_dead_run_one_does(project: Folder) -> None:
 
 def test_a_migration_that_closes_its_client_disturbs_nobody(project: Folder) -> None:
     key = project.migration("closes", INSERT + "\nself.client.close()")
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 0
+    result = project.monarch("migrate", "dev")
+    assert result.code == 0
     assert project.states() == {key: "Completed"}
 
 
 def test_a_migration_that_ran_and_could_not_be_recorded_says_that_it_ran(project: Folder) -> None:
     body = INSERT + "\nself.database.command('collMod', 'mongo_migration_history', validator={'no': 1})"
     key = project.migration("forbids", body)
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 5
-    assert f"{key} has run to its end on 'dev', but that could not be recorded" in ran.err
-    assert "before you run it a second time" in ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 5
+    assert f"{key} has run to its end on 'dev', but that could not be recorded" in result.err
+    assert "before you run it a second time" in result.err

@@ -24,8 +24,8 @@ def ran_by(project: Folder) -> list[str]:
     return [row["by"].removesuffix("Migration") for row in project.database.ran.find(sort=[("_id", 1)])]
 
 
-def events(ran: CommandResult) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in ran.out.splitlines()]
+def events(result: CommandResult) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in result.out.splitlines()]
 
 
 def test_to_and_only_and_the_plan_of_both(project: Folder) -> None:
@@ -67,9 +67,9 @@ def test_a_plan_needs_rights_to_read_and_nothing_else(project: Folder) -> None:
         ["list_migrations", "dev", "--json"],
         ["list_migrations", "--all"],
     ):
-        ran = project.invoke(*command)
-        assert ran.code == (3 if command[0] == "check" else 0), ran.output
-        assert "_migration" in ran.out
+        result = project.invoke(*command)
+        assert result.code == (3 if command[0] == "check" else 0), result.output
+        assert "_migration" in result.out
     assert list(project.database.mongo_migration_journal.find()) == before
     refused = project.invoke("migrate", "dev")
     assert refused.code == 5
@@ -84,9 +84,9 @@ def test_a_late_one_is_shown_runs_and_is_refused_by_strict_order(project: Folder
     assert re.search(rf"{late} +New, late", project.invoke("list_migrations", "dev").out)
     assert re.search(rf"{late} +late: older", project.invoke("migrate", "dev", "--plan").out)
     for plan in ((), ("--plan",)):
-        ran = project.invoke("migrate", "dev", "--strict-order", *plan)
-        assert ran.code == 1
-        assert f"the order is strict: {late}" in ran.err
+        result = project.invoke("migrate", "dev", "--strict-order", *plan)
+        assert result.code == 1
+        assert f"the order is strict: {late}" in result.err
     assert ran_by(project) == ["New"]
     assert project.invoke("migrate", "dev").code == 0
     assert ran_by(project) == ["New", "Late"]
@@ -110,29 +110,29 @@ def test_a_deadline_stops_between_two(project: Folder, monkeypatch: pytest.Monke
         project.migration(name, INSERT)
     with monkeypatch.context() as patched:
         patched.setattr("monarch.migrations.executor.time", LateClock(project))
-        ran = project.invoke("migrate", "dev", "--deadline", "10m", "--json")
-    assert ran.code == 9
-    assert "The deadline was reached: " in ran.err
-    assert "monarch migrate dev" in ran.err
-    summary = events(ran)[-1]
+        result = project.invoke("migrate", "dev", "--deadline", "10m", "--json")
+    assert result.code == 9
+    assert "The deadline was reached: " in result.err
+    assert "monarch migrate dev" in result.err
+    summary = events(result)[-1]
     assert (summary["event"], summary["ok"], summary["exit_code"]) == ("summary", False, 9)
     assert (len(summary["done"]), len(summary["not_reached"])) == (1, 2)
     assert set(project.states().values()) == {"Completed"}
     assert project.invoke("migrate", "dev", "--deadline", "10m").code == 0
     assert ran_by(project) == ["One", "Two", "Three"]
     for wrong in ("soon", "10x", "-1", ""):
-        ran = project.invoke("migrate", "dev", "--deadline", wrong)
-        assert ran.code == 2
-        assert "Traceback" not in ran.err
+        result = project.invoke("migrate", "dev", "--deadline", wrong)
+        assert result.code == 2
+        assert "Traceback" not in result.err
 
 
 def test_json_tells_event_by_event_and_ends_with_a_summary(project: Folder) -> None:
     one = project.migration("one", "echo('hello')\nprint('from one')\n" + INSERT)
     two = project.migration("two", "echo('half')\nraise ValueError('no')")
     three = project.migration("three", INSERT)
-    ran = project.invoke("migrate", "dev", "--json")
-    assert ran.code == 1
-    told = events(ran)
+    result = project.invoke("migrate", "dev", "--json")
+    assert result.code == 1
+    told = events(result)
     assert [event["event"] for event in told] == [
         *("planned", "started", "finished", "started", "failed", "summary")
     ]
@@ -143,7 +143,7 @@ def test_json_tells_event_by_event_and_ends_with_a_summary(project: Folder) -> N
     assert (summary["done"], summary["failed"], summary["not_reached"]) == ([one], two, [three])
     assert f"{two}.py, line 7" in summary["error"]
     assert "--retry" in summary["hint"]
-    assert "hello" in ran.err
+    assert "hello" in result.err
 
 
 def test_json_ends_with_a_summary_whatever_is_wrong(project: Folder, tmp_path: Path) -> None:
@@ -152,9 +152,9 @@ def test_json_ends_with_a_summary_whatever_is_wrong(project: Folder, tmp_path: P
     assert nothing[0]["ok"]
     project.migration("one")
     for command, code in ((["nowhere"], 2), (["dev", "--to", "two"], 2)):
-        ran = project.invoke("migrate", *command, "--json")
-        assert ran.code == code
-        assert events(ran)[-1]["exit_code"] == code
+        result = project.invoke("migrate", *command, "--json")
+        assert result.code == code
+        assert events(result)[-1]["exit_code"] == code
     unwritable = project.invoke("migrate", "dev", "--junit", str(tmp_path / "none" / "x.xml"))
     assert unwritable.code == 2
     assert "cannot be written" in unwritable.err
@@ -167,10 +167,10 @@ def test_json_ends_with_a_summary_whatever_is_wrong(project: Folder, tmp_path: P
 def test_json_ends_with_a_summary_whatever_a_hook_raises(project: Folder, raised: str, code: int) -> None:
     project.migration("one")
     hooks(project, f"\ndef before_migrate(_): raise {raised}\n")
-    ran = project.invoke("migrate", "dev", "--json")
-    assert ran.code == code
-    assert "Traceback" not in ran.err
-    summary = events(ran)[-1]
+    result = project.invoke("migrate", "dev", "--json")
+    assert result.code == code
+    assert "Traceback" not in result.err
+    summary = events(result)[-1]
     assert (summary["event"], summary["ok"], summary["exit_code"]) == ("summary", False, code)
     assert project.states() == {}
 
@@ -201,16 +201,17 @@ def test_ci_gets_annotations_and_a_summary(project: Folder) -> None:
     project.migration("one", INSERT)
     two = project.migration("two", "raise ValueError('100 % no')")
     github = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(project.path / "summary.md")}
-    ran = project.monarch("migrate", "dev", variables=github)
+    result = project.monarch("migrate", "dev", variables=github)
     assert (
-        f"::error file=migrations/{two}.py,line=6::{two} failed on 'dev': ValueError: 100 %25 no" in ran.err
+        f"::error file=migrations/{two}.py,line=6::{two} failed on 'dev': ValueError: 100 %25 no"
+        in result.err
     )
     summary = (project.path / "summary.md").read_text()
     assert "### monarch migrate dev" in summary
     assert f"| {two} | **failed** |" in summary
     above = {**github, "GITHUB_WORKSPACE": str(project.path.parent)}
-    ran = project.monarch("migrate", "dev", "--retry", variables=above)
-    assert f"::error file={project.path.name}/migrations/{two}.py,line=6::" in ran.err
+    result = project.monarch("migrate", "dev", "--retry", variables=above)
+    assert f"::error file={project.path.name}/migrations/{two}.py,line=6::" in result.err
     azure = project.monarch("migrate", "dev", "--retry", variables={"TF_BUILD": "True"})
     assert f"##vso[task.logissue type=error;sourcepath=migrations/{two}.py;linenumber=6;]" in azure.err
     assert "::error" not in project.invoke("migrate", "dev", "--retry").err
@@ -252,12 +253,12 @@ def test_a_backup_is_taken_verified_and_named_where_it_fails(project: Folder) ->
     project.keep_backups()
     project.database.users.insert_one({"_id": 1})
     key = project.migration("wrecks", "self.database.users.drop()\nraise ValueError('no')")
-    ran = project.invoke("migrate", "dev", "--backup")
-    assert ran.code == 1
+    result = project.invoke("migrate", "dev", "--backup")
+    assert result.code == 1
     (backup,) = project.invoke("list_backups", "--json").json
     way_back = f"monarch restore {backup['name']}:dev"
-    assert f"backed up as {backup['name']}, and verified" in ran.err
-    assert way_back in ran.err
+    assert f"backed up as {backup['name']}, and verified" in result.err
+    assert way_back in result.err
     # Also for whoever comes later, and in the history.
     assert way_back in project.invoke("migrate", "dev").err
     assert project.invoke("history", "dev", "--json").json[0]["backup"] == backup["name"]
@@ -272,9 +273,9 @@ def test_a_backup_is_taken_verified_and_named_where_it_fails(project: Folder) ->
 
 def test_without_a_store_a_backup_is_refused_before_anything(project: Folder) -> None:
     project.migration("one", INSERT)
-    ran = project.invoke("migrate", "dev", "--backup")
-    assert ran.code == 2
-    assert "BACKUPS" in ran.err
+    result = project.invoke("migrate", "dev", "--backup")
+    assert result.code == 2
+    assert "BACKUPS" in result.err
     assert project.states() == {}
 
 
@@ -283,8 +284,8 @@ def test_a_backup_that_fails_lets_nothing_run(project: Folder) -> None:
     project.write("backups", "a file in the way")
     project.database.users.insert_one({"_id": 1})
     project.migration("one", INSERT)
-    ran = project.invoke("migrate", "dev", "--backup")
-    assert ran.code in (2, 5), ran.output
+    result = project.invoke("migrate", "dev", "--backup")
+    assert result.code in (2, 5), result.output
     assert project.states() == {}
 
 
@@ -297,9 +298,9 @@ def test_a_transaction_needs_a_server_that_has_them(project: Folder) -> None:
     key = project.migration("all", INSERT)
     path = project.path / "migrations" / f"{key}.py"
     path.write_text(path.read_text().replace("    def run", "    transaction = True\n    def run"))
-    ran = project.invoke("migrate", "dev")
-    assert ran.code == 1
-    assert f"{key} needs a transaction, but the server of 'dev' has none" in ran.err
+    result = project.invoke("migrate", "dev")
+    assert result.code == 1
+    assert f"{key} needs a transaction, but the server of 'dev' has none" in result.err
     assert project.states() == {}
     assert ran_by(project) == []
 
@@ -335,9 +336,9 @@ def test_what_conflicts_at_the_end_of_a_transaction_is_told_as_nothing_done(repl
     key = replicated.migration("all", body)
     path = replicated.path / "migrations" / f"{key}.py"
     path.write_text(path.read_text().replace("    def run", "    transaction = True\n    def run"))
-    ran = replicated.invoke("migrate", "dev")
-    assert ran.code == 1
-    assert f"{key} could not be committed on 'dev', and was undone" in ran.err
+    result = replicated.invoke("migrate", "dev")
+    assert result.code == 1
+    assert f"{key} could not be committed on 'dev', and was undone" in result.err
     assert replicated.database.ran.count_documents({}) == 0
     assert replicated.states() == {key: "Failed"}
 
@@ -371,9 +372,9 @@ def test_each_goes_on_where_it_was_cut_off(project: Folder) -> None:
     """
     project.migration("walk", body)
     assert project.invoke("migrate", "dev").code == 1
-    ran = project.invoke("migrate", "dev", "--retry")
-    assert ran.code == 0
-    assert "docs: continuing after the first 10 documents" in ran.err
+    result = project.invoke("migrate", "dev", "--retry")
+    assert result.code == 0
+    assert "docs: continuing after the first 10 documents" in result.err
     seen = [doc["seen"] for doc in project.database.docs.find(sort=[("_id", 1)])]
     assert seen == [1] * 10 + [2] * 7 + [1] * 8
 
@@ -395,9 +396,9 @@ def test_each_begins_anew_where_the_file_is_another(project: Folder) -> None:
 
 def test_each_of_a_silly_batch_is_an_error(project: Folder) -> None:
     project.migration("walk", "list(self.each('docs', batch=0))")
-    ran = project.invoke("migrate", "dev")
-    assert ran.code == 1
-    assert "batch=0 is not a number of documents" in ran.err
+    result = project.invoke("migrate", "dev")
+    assert result.code == 1
+    assert "batch=0 is not a number of documents" in result.err
 
 
 HOOKS = """
@@ -447,9 +448,9 @@ def test_hooks_are_called_around_a_run(project: Folder) -> None:
 def test_a_hook_that_raises_stops_the_run_before_it_begins(project: Folder) -> None:
     hooks(project, "\ndef before_migrate(context):\n    raise RuntimeError('workers run on')\n")
     project.migration("one", INSERT)
-    ran = project.invoke("migrate", "dev")
-    assert ran.code == 1
-    assert "before_migrate() failed: RuntimeError: workers run on. Nothing has run." in ran.err
+    result = project.invoke("migrate", "dev")
+    assert result.code == 1
+    assert "before_migrate() failed: RuntimeError: workers run on. Nothing has run." in result.err
     assert project.states() == {}
     assert hooked(project)[0].startswith("failure before_migrate() failed")
 
@@ -458,18 +459,20 @@ def test_a_hook_that_raises_at_the_end_is_told_with_what_is_done(project: Folder
     hooks(project, "\ndef after_migrate(*_):\n    raise RuntimeError('no chat')\n")
     hooks(project, "\ndef after_migrate(*_):\n    1/0\ndef on_failure(*_):\n    raise KeyError('x')\n")
     key = project.migration("one", INSERT)
-    ran = project.invoke("migrate", "dev")
-    assert ran.code == 1
-    assert "after_migrate() failed: ZeroDivisionError: division by zero. All migrations are done" in ran.err
-    assert "Note: on_failure() failed: KeyError: 'x'" in ran.err
+    result = project.invoke("migrate", "dev")
+    assert result.code == 1
+    assert (
+        "after_migrate() failed: ZeroDivisionError: division by zero. All migrations are done" in result.err
+    )
+    assert "Note: on_failure() failed: KeyError: 'x'" in result.err
     assert project.states() == {key: "Completed"}
 
 
 def test_a_hook_that_is_none_is_refused(project: Folder) -> None:
     hooks(project, "\nbefore_migrate = 'me'\n")
-    ran = project.invoke("migrate", "dev")
-    assert ran.code == 2
-    assert "before_migrate in migrations/settings.py is not a function." in ran.err
+    result = project.invoke("migrate", "dev")
+    assert result.code == 2
+    assert "before_migrate in migrations/settings.py is not a function." in result.err
 
 
 def test_a_bar_shows_how_far_a_walk_is(project: Folder) -> None:
@@ -485,10 +488,10 @@ def test_an_empty_database_is_named_with_those_that_are_not(project: Folder) -> 
     project.database.users.insert_one({})
     project.settings(dev={"uri": project.server.uri, "db_name": project.db_name + "x"})
     project.migration("one")
-    ran = project.monarch("migrate", "dev")
+    result = project.monarch("migrate", "dev")
     try:
-        assert ran.code == 0
-        assert f"Note: the database {project.db_name}x of dev is empty. Its server also has: " in ran.err
+        assert result.code == 0
+        assert f"Note: the database {project.db_name}x of dev is empty. Its server also has: " in result.err
         assert project.monarch("migrate", "dev").err == ""
     finally:
         project.database.client.drop_database(project.db_name + "x")
@@ -511,8 +514,8 @@ def test_a_long_history_is_read_where_a_sort_gets_little_memory(project: Folder)
         little = {"internalQueryMaxBlockingSortMemoryUsageBytes": 200_000}
         admin.command({"setParameter": 1, "allowDiskUseByDefault": False, **little})
         for command in (["list_migrations", "dev"], ["check", "dev"], ["history", "dev"]):
-            ran = project.invoke(*command)
-            assert "memory" not in ran.err
-            assert ran.code != 5
+            result = project.invoke(*command)
+            assert "memory" not in result.err
+            assert result.code != 5
     finally:
         admin.command({"setParameter": 1, **before})

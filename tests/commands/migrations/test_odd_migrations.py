@@ -91,9 +91,9 @@ def test_a_transaction_that_the_migration_ends_itself_is_not_called_done(
     key = transactional(
         replicated, f"self.database.x.insert_one({{}}, session=self.session)\nself.session.{end}()"
     )
-    ran = replicated.invoke("migrate", "dev")
-    assert ran.code == 1
-    assert "it has ended its transaction itself" in ran.err
+    result = replicated.invoke("migrate", "dev")
+    assert result.code == 1
+    assert "it has ended its transaction itself" in result.err
     assert replicated.states() == {key: "Failed"}
 
 
@@ -106,8 +106,8 @@ def test_collections_and_indexes_can_be_made_in_a_transaction(replicated: Folder
         self.database.made.insert_one({'n': 1}, session=self.session)
         """,
     )
-    ran = replicated.invoke("migrate", "dev")
-    assert ran.code == 0, ran.output
+    result = replicated.invoke("migrate", "dev")
+    assert result.code == 0, result.output
     assert replicated.database.made.index_information().keys() == {"_id_", "n_1"}
 
 
@@ -176,16 +176,16 @@ def test_what_has_no_order_of_its_own_cannot_be_walked_through(project: Folder, 
     how: dict[str, Any] = {"viewOn": "orders"} if kind == "view" else {"timeseries": {"timeField": "at"}}
     project.database.create_collection("v", **how)
     project.migration("walk", "for _ in self.each('v'): pass")
-    ran = project.invoke("migrate", "dev")
-    assert ran.code == 1
-    assert f"'v' is a {kind}, and each() goes by the _id" in ran.err
+    result = project.invoke("migrate", "dev")
+    assert result.code == 1
+    assert f"'v' is a {kind}, and each() goes by the _id" in result.err
 
 
 def test_a_collection_that_does_not_exist_is_noted(project: Folder) -> None:
     project.migration("walk", "assert list(self.each('usres')) == []")
-    ran = project.invoke("migrate", "dev")
-    assert ran.code == 0
-    assert "usres: there is no such collection" in ran.err
+    result = project.invoke("migrate", "dev")
+    assert result.code == 0
+    assert "usres: there is no such collection" in result.err
 
 
 # Order and names
@@ -196,11 +196,11 @@ def test_a_renamed_one_does_not_run_a_second_time(project: Folder) -> None:
     project.invoke("migrate", "dev")
     new = old.replace("0000_one", "0500_one")
     (project.path / "migrations" / f"{old}.py").rename(project.path / "migrations" / f"{new}.py")
-    ran = project.invoke("migrate", "dev")
-    assert ran.code == 2
-    assert f"{new} has the name of {old}, which has run on 'dev' and is not here" in ran.err
+    result = project.invoke("migrate", "dev")
+    assert result.code == 2
+    assert f"{new} has the name of {old}, which has run on 'dev' and is not here" in result.err
     command = f"mark dev {new} --as completed"
-    assert f"`monarch {command}`" in ran.err
+    assert f"`monarch {command}`" in result.err
     assert project.invoke(*command.split()).code == 0
     assert project.invoke("migrate", "dev").code == 0
     assert ran_by(project) == ["One"]
@@ -211,9 +211,9 @@ def test_a_late_one_that_failed_is_still_late(project: Folder) -> None:
     project.invoke("migrate", "dev")
     project.migration("late", "raise ValueError", stamp="201401010000")
     project.invoke("migrate", "dev")
-    ran = project.invoke("migrate", "dev", "--retry", "--strict-order")
-    assert ran.code == 1
-    assert "the order is strict" in ran.err
+    result = project.invoke("migrate", "dev", "--retry", "--strict-order")
+    assert result.code == 1
+    assert "the order is strict" in result.err
 
 
 def test_the_way_back_is_to_the_backup_from_before_the_first_attempt(project: Folder) -> None:
@@ -224,9 +224,9 @@ def test_the_way_back_is_to_the_backup_from_before_the_first_attempt(project: Fo
     (backup,) = project.invoke("list_backups", "--json").json
     assert events(first)[-1]["backup"] == backup["name"]
     for words in (["migrate", "dev", "--retry", "--backup"], ["migrate_one", "half", "dev"]):
-        ran = project.invoke(*words)
-        assert ran.code == 1
-        assert f"monarch restore {backup['name']}:dev" in ran.err
+        result = project.invoke(*words)
+        assert result.code == 1
+        assert f"monarch restore {backup['name']}:dev" in result.err
     assert project.invoke("restore", f"{backup['name']}:dev", "--yes").code == 0
     assert project.database.x.find_one() == {"_id": 1, "n": 0}
 
@@ -235,9 +235,9 @@ def test_a_deadline_bounds_the_waiting_too(project: Folder) -> None:
     project.migration("slow", "echo('working')\nimport time\ntime.sleep(600)")
     process = project.start("migrate", "dev")
     await_line(process, "working")
-    ran = project.invoke("migrate", "dev", "--deadline", "1s")
-    assert ran.code == 9
-    assert "The deadline was reached: 'dev' is held by process" in ran.err
+    result = project.invoke("migrate", "dev", "--deadline", "1s")
+    assert result.code == 9
+    assert "The deadline was reached: 'dev' is held by process" in result.err
     process.kill()
     process.communicate()
 
@@ -254,10 +254,10 @@ def test_what_was_half_rolled_back_is_rolled_back_before_anything_else(project: 
     project.invoke("migrate", "dev")
     assert project.invoke("rollback", "dev").code == 1
     for words in (["rollback", "dev", "one"], ["migrate", "dev"], ["migrate", "dev", "--retry"]):
-        ran = project.invoke(*words)
-        assert ran.code == 1
-        assert f"{keys[1]} failed on 'dev'" in ran.err
-        assert f"`monarch rollback dev {keys[1]}`" in ran.err
+        result = project.invoke(*words)
+        assert result.code == 1
+        assert f"{keys[1]} failed on 'dev'" in result.err
+        assert f"`monarch rollback dev {keys[1]}`" in result.err
     assert ran_by(project) == ["One", "Two"]
 
 
@@ -267,13 +267,13 @@ def test_one_that_failed_and_is_gone_for_good_can_be_forgotten(project: Folder) 
     (project.path / "migrations" / f"{key}.py").unlink()
     project.migration("two", INSERT, stamp="201501010000")
     for words in (["migrate", "dev"], ["migrate", "dev", "--only", "two"], ["rollback", "dev"]):
-        ran = project.invoke(*words)
-        assert ran.code == 1
-        assert f"`monarch mark dev {key} --as new`" in ran.err
+        result = project.invoke(*words)
+        assert result.code == 1
+        assert f"`monarch mark dev {key} --as new`" in result.err
     # Also by the name that it was given.
     assert project.invoke("mark", "dev", "one", "--as", "new").code == 0
-    ran = project.invoke("migrate", "dev")
-    assert (ran.code, ran.err) == (0, "")
+    result = project.invoke("migrate", "dev")
+    assert (result.code, result.err) == (0, "")
     assert key not in project.invoke("list_migrations", "dev").out
     assert ran_by(project) == ["Two"]
 
@@ -287,8 +287,8 @@ def test_check_tells_of_edits_beside_what_failed_and_accepts_all_of_them(project
     project.invoke("migrate", "dev")
     verdict = project.invoke("check", "dev", "--json").json
     assert (verdict["exit_code"], verdict["edited"], verdict["gone"]) == (6, [one], [gone])
-    ran = project.invoke("mark", "dev", "--accept-edit", "--all")
-    assert ran.code == 0, ran.output
+    result = project.invoke("mark", "dev", "--accept-edit", "--all")
+    assert result.code == 0, result.output
     verdict = project.invoke("check", "dev", "--json").json
     assert (verdict["edited"], verdict["gone"]) == ([], [])
 
@@ -307,9 +307,9 @@ def test_a_fork_does_not_go_on_as_monarch(project: Folder) -> None:
 
 def test_a_migration_that_raises_as_if_it_were_locked_out_has_failed(project: Folder) -> None:
     key = project.migration("nested", "from monarch.errors import LockedError\nraise LockedError('by me')")
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 1
-    assert "by me" in ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 1
+    assert "by me" in result.err
     assert project.states() == {key: "Failed"}
 
 
@@ -318,10 +318,10 @@ def test_no_secret_that_is_printed_gets_into_a_file_for_ci(project: Folder) -> N
     project.migration(
         "tells", "echo('-' * 19_990)\necho(self.uri)\necho('-' * 50_000)\necho(self.uri)\nprint('x')"
     )
-    ran = project.monarch("migrate", "dev", "--junit", "out.xml", "--json")
-    assert ran.code == 0
+    result = project.monarch("migrate", "dev", "--junit", "out.xml", "--json")
+    assert result.code == 0
     (attempt,) = project.database.mongo_migration_journal.find()
-    kept = (project.path / "out.xml").read_text() + ran.out + json.dumps(attempt["echoed"])
+    kept = (project.path / "out.xml").read_text() + result.out + json.dumps(attempt["echoed"])
     secret = project.server.uri.partition("//")[2].partition("@")[0].partition(":")[2]
     for piece in (secret, secret[:8], secret[-8:]):
         assert piece not in kept
@@ -333,10 +333,10 @@ def test_standard_output_has_nothing_but_json(project: Folder) -> None:
     key = project.migration("prints", body)
     change(project, key, "from monarch", "print('when it is loaded')\nfrom monarch")
     assert len(project.monarch("migrate", "dev", "--plan", "--json").json) == 1
-    ran = project.monarch("migrate", "dev", "--json")
-    assert [event["event"] for event in events(ran)] == ["planned", "started", "finished", "summary"]
+    result = project.monarch("migrate", "dev", "--json")
+    assert [event["event"] for event in events(result)] == ["planned", "started", "finished", "summary"]
     for text in ("raw", "from a program", "hello", "when it is loaded"):
-        assert text in ran.err
+        assert text in result.err
     assert project.monarch("verify_migration", "prints", "dev", "--json").json["idempotent"]
 
 
@@ -346,13 +346,13 @@ def test_an_error_that_no_terminal_can_show_is_told_all_the_same(project: Folder
     summary = project.path / "summary.md"
     how = {"PYTHONIOENCODING": encoding, "GITHUB_STEP_SUMMARY": str(summary)}
     for words in (["migrate", "dev", "--json"], ["migrate", "dev", "--retry"]):
-        ran = project.monarch(*words, variables=how)
-        assert ran.code == 1
-        assert "failed on 'dev': ValueError: caf" in ran.err
-        assert "defect" not in ran.err
-        assert "\x1b" not in ran.err
+        result = project.monarch(*words, variables=how)
+        assert result.code == 1
+        assert "failed on 'dev': ValueError: caf" in result.err
+        assert "defect" not in result.err
+        assert "\x1b" not in result.err
         if "--json" in words:
-            assert events(ran)[-1]["exit_code"] == 1
+            assert events(result)[-1]["exit_code"] == 1
     assert "caf\u00e9" in summary.read_text()
 
 
@@ -365,18 +365,18 @@ def test_a_migration_that_goes_elsewhere_takes_no_file_along(project: Folder) ->
 def test_a_junit_file_that_cannot_be_written_in_the_end_is_no_success(project: Folder) -> None:
     (project.path / "sub").mkdir()
     key = project.migration("removes", "import shutil\nshutil.rmtree('sub')")
-    ran = project.monarch("migrate", "dev", "--junit", "sub/out.xml", "--json")
-    assert ran.code == 1
-    assert "out.xml cannot be written" in ran.err
-    assert (events(ran)[-1]["ok"], events(ran)[-1]["done"]) == (False, [key])
+    result = project.monarch("migrate", "dev", "--junit", "sub/out.xml", "--json")
+    assert result.code == 1
+    assert "out.xml cannot be written" in result.err
+    assert (events(result)[-1]["ok"], events(result)[-1]["done"]) == (False, [key])
     assert project.states() == {key: "Completed"}
 
 
 def test_a_closed_standard_output_is_the_migration_s_own(project: Folder) -> None:
     project.migration("closes", "import sys\nsys.stdout.close()")
     project.migration("behind", INSERT)
-    ran = project.monarch("migrate", "dev")
-    assert (ran.code, ran.err) == (0, "")
+    result = project.monarch("migrate", "dev")
+    assert (result.code, result.err) == (0, "")
     assert ran_by(project) == ["Behind"]
 
 
@@ -423,9 +423,9 @@ def test_threads_that_are_left_behind_are_named(project: Folder) -> None:
     target = "threading.main_thread().join"
     body = f"import threading\nthreading.Thread(target={target}, name='left behind').start()"
     project.migration("threads", body)
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 0
-    assert "Waiting for threads that still run: left behind" in ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 0
+    assert "Waiting for threads that still run: left behind" in result.err
 
 
 # Documents that somebody has damaged by hand
@@ -455,8 +455,8 @@ def test_a_damaged_journal_keeps_nobody_from_going_on(project: Folder, damage: d
     project.invoke("migrate", "dev")
     project.database.mongo_migration_journal.update_one({}, {"$set": damage})
     for words in (["history", "dev"], ["history", "dev", "--json"], ["list_migrations", "dev", "--json"]):
-        ran = project.invoke(*words)
-        assert ran.code == 0, ran.output
+        result = project.invoke(*words)
+        assert result.code == 0, result.output
     assert project.invoke("check", "dev").code == 6
     assert project.invoke("mark", "dev", "one", "--as", "completed").code == 0
     assert project.invoke("check", "dev").code == 0
@@ -471,8 +471,8 @@ def test_a_date_that_python_has_not_keeps_nobody_from_reading(project: Folder) -
         updates=[{"q": {}, "u": [{"$set": {"started_at": {"$toDate": 10**17}}}]}],
     )
     for words in (["history", "dev"], ["list_migrations", "dev"]):
-        ran = project.invoke(*words)
-        assert ran.code == 0, ran.output
+        result = project.invoke(*words)
+        assert result.code == 0, result.output
 
 
 @pytest.mark.parametrize(
@@ -502,10 +502,10 @@ def test_a_damaged_lease_can_be_unlocked(project: Folder, damage: dict[str, Any]
     project.database.monarch_lease.update_one({}, damage)
     if damage != {"$set": {"holder": "bob"}}:  # who is not named as a run holds nothing
         assert project.invoke("migrate", "dev", "--no-wait").code == 4
-        ran = project.invoke("unlock", "dev", "--yes")
-        assert (ran.code, "Unlocked dev." in ran.out) == (0, True), ran.output
-    ran = project.invoke("migrate", "dev", "--no-wait")
-    assert ran.code == 0, ran.output
+        result = project.invoke("unlock", "dev", "--yes")
+        assert (result.code, "Unlocked dev." in result.out) == (0, True), result.output
+    result = project.invoke("migrate", "dev", "--no-wait")
+    assert result.code == 0, result.output
     assert project.invoke("unlock", "dev").out == "Nobody holds dev.\n"
 
 
@@ -516,9 +516,9 @@ def test_a_dead_holder_without_a_number_is_no_defect(project: Folder) -> None:
     holder = {"host": socket.gethostname(), "user": "ann", "pid": process.pid, "run": "x"}
     lease = {"_id": "lease", "holder": holder, "expires_at": datetime(2099, 1, 1)}
     project.database.monarch_lease.insert_one(lease)
-    ran = project.invoke("migrate", "dev", "--no-wait")
-    assert ran.code == 4
-    assert "monarch unlock dev" in ran.err
+    result = project.invoke("migrate", "dev", "--no-wait")
+    assert result.code == 4
+    assert "monarch unlock dev" in result.err
     assert project.invoke("unlock", "dev", "--yes").code == 0
     assert project.invoke("migrate", "dev").code == 0
 

@@ -59,11 +59,11 @@ def write(project: Folder, name: str, source: str) -> None:
 @pytest.mark.parametrize("how", POOLS)
 def test_a_pool_with_an_item_that_fails_ends(project: Folder, how: str) -> None:
     write(project, "pool", POOL.format(body=POOLS[how]))
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 1
-    assert "pool_migration failed on 'dev': ValueError: no 3" in ran.err
-    assert "Traceback" not in ran.err
-    assert "KeyboardInterrupt" not in ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 1
+    assert "pool_migration failed on 'dev': ValueError: no 3" in result.err
+    assert "Traceback" not in result.err
+    assert "KeyboardInterrupt" not in result.err
     assert project.invoke("unlock", "dev", "--yes").err.count("nobody") <= 1
 
 
@@ -74,18 +74,18 @@ def test_a_pool_works_and_prints_nothing_of_its_own(project: Folder, method: str
         "            print(sum(pool.map(double, range(9))))"
     )
     write(project, "pool", POOL.format(body=body))
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 0, ran.err
-    assert "72" in ran.out
-    assert ran.err == ""
+    result = project.monarch("migrate", "dev")
+    assert result.code == 0, result.err
+    assert "72" in result.out
+    assert result.err == ""
 
 
 def test_a_fork_that_comes_back_is_no_second_monarch(project: Folder) -> None:
     fork = "if os.fork() == 0:\n            raise SystemExit({code})\n        os.wait()"
     write(project, "pool", POOL.format(body=fork.format(code=0)))
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 0, ran.err
-    assert ran.out.count("1 migration done") == 1
+    result = project.monarch("migrate", "dev")
+    assert result.code == 0, result.err
+    assert result.out.count("1 migration done") == 1
     assert len(project.states()) == 1
 
 
@@ -96,8 +96,8 @@ def test_a_hook_that_forks_is_no_second_monarch(project: Folder, hook: str) -> N
     with (project.path / "migrations/settings.py").open("a") as settings:
         settings.write(f"import os\ndef {hook}:\n    if os.fork() == 0:\n        return\n    os.wait()\n")
     project.migration("one", "print('once')" + ("\nraise ValueError" if "on_failure" in hook else ""))
-    ran = project.monarch("migrate", "dev")
-    assert ran.out.count("once") == 1, ran.out + ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.out.count("once") == 1, result.out + result.err
 
 
 STREAMS = {
@@ -138,11 +138,11 @@ def test_a_log_handler_of_an_earlier_migration_still_arrives(project: Folder) ->
         "one", "import logging, sys\nlogging.basicConfig(stream=sys.stdout)\nlogging.warning('first')"
     )
     project.migration("two", "import logging\nlogging.warning('second')")
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 0
-    assert "WARNING:root:first" in ran.out
-    assert "WARNING:root:second" in ran.out
-    assert "Logging error" not in ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 0
+    assert "WARNING:root:first" in result.out
+    assert "WARNING:root:second" in result.out
+    assert "Logging error" not in result.err
 
 
 def test_a_reader_that_goes_away_stops_the_run_after_the_migration(project: Folder) -> None:
@@ -180,8 +180,8 @@ class FutureMigration(MongoBackedMigration):
 
 def test_the_file_decides_about_annotations(project: Folder) -> None:
     write(project, "future", FUTURE)
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 0, ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 0, result.err
     assert [one["age"] for one in project.database.users.find()] == [41]
 
 
@@ -207,8 +207,8 @@ class FirstMigration(_Step):
 
 def test_a_base_class_in_the_file_does_not_run(project: Folder) -> None:
     write(project, "first", BASES)
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 0, ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 0, result.err
     assert [one["by"] for one in project.database.c.find()] == ["first"]
 
 
@@ -221,8 +221,8 @@ def test_a_base_class_of_the_team_may_be_in_a_helper(project: Folder, imports: s
         "migrations/steps.py", BASES.replace("class _Step", "class Step").partition("class First")[0]
     )
     write(project, "first", f"{imports}\nclass FirstMigration({base}):\n    def step(self): return 'first'\n")
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 0, ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 0, result.err
 
 
 @pytest.mark.parametrize(
@@ -238,15 +238,15 @@ def test_files_whose_names_begin_with_a_dot_are_not_looked_at(project: Folder, n
 @pytest.mark.parametrize("command", [["check", "dev"], ["migrate", "dev"], ["list_migrations", "dev"]])
 def test_a_migration_in_a_folder_is_not_passed_over(project: Folder, command: list[str]) -> None:
     project.write("migrations/2026/q1/_201405290038_x_migration.py", "")
-    ran = project.invoke(*command)
-    assert ran.code == 2
-    assert "migrations/2026/q1/_201405290038_x_migration.py is a migration in a folder" in ran.err
+    result = project.invoke(*command)
+    assert result.code == 2
+    assert "migrations/2026/q1/_201405290038_x_migration.py is a migration in a folder" in result.err
 
 
 def test_a_migration_runs_by_the_same_interpreter(project: Folder) -> None:
     project.migration("one", "import sys\nprint(sys.executable, __name__)")
-    ran = project.monarch("migrate", "dev")
-    assert f"{sys.executable} migrations._20140529" in ran.out
+    result = project.monarch("migrate", "dev")
+    assert f"{sys.executable} migrations._20140529" in result.out
 
 
 def test_what_an_index_refuses_is_named_and_nobody_s_value_is(project: Folder) -> None:
@@ -258,9 +258,9 @@ def test_what_an_index_refuses_is_named_and_nobody_s_value_is(project: Folder) -
         self.database.users.insert_many(rows, ordered=False)
         """,
     )
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 1
-    told = [ran.err, project.monarch("list_migrations", "dev", "--json").out]
+    result = project.monarch("migrate", "dev")
+    assert result.code == 1
+    told = [result.err, project.monarch("list_migrations", "dev", "--json").out]
     for text in told:
         assert "E11000 duplicate key error" in text
         assert "email_1" in text
@@ -277,12 +277,12 @@ def test_what_a_validator_misses_is_named(project: Folder) -> None:
         self.database.users.insert_one({'age': 'forty-one secret'})
         """,
     )
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 1
-    assert "Document failed validation" in ran.err
-    assert "email" in ran.err
-    assert "age" in ran.err
-    assert "forty-one" not in ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 1
+    assert "Document failed validation" in result.err
+    assert "email" in result.err
+    assert "age" in result.err
+    assert "forty-one" not in result.err
 
 
 def test_a_migration_knows_its_key_and_its_name(project: Folder) -> None:

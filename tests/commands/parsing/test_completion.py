@@ -9,15 +9,15 @@ from tests.support.runs.shell import Folder
 
 def complete(folder: Folder, line: str) -> set[str]:
     words = line.split(" ")
-    ran = folder.monarch(
+    result = folder.monarch(
         variables={
             "_MONARCH_COMPLETE": "bash_complete",
             "COMP_WORDS": line,
             "COMP_CWORD": str(len(words) - 1),
         }
     )
-    assert (ran.code, ran.err) == (0, "")
-    return {row.split(",", 1)[1] for row in ran.out.splitlines() if row}
+    assert (result.code, result.err) == (0, "")
+    return {row.split(",", 1)[1] for row in result.out.splitlines() if row}
 
 
 def test_environments_and_migrations_complete(folder: Folder) -> None:
@@ -41,6 +41,6 @@ def test_completion_never_fails(folder: Folder, settings: str | None) -> None:
 
 
 def test_the_script_for_the_shell(folder: Folder) -> None:
-    ran = folder.monarch(variables={"_MONARCH_COMPLETE": "bash_source"})
-    assert ran.code == 0
-    assert "_MONARCH_COMPLETE=bash_complete" in ran.out
+    result = folder.monarch(variables={"_MONARCH_COMPLETE": "bash_source"})
+    assert result.code == 0
+    assert "_MONARCH_COMPLETE=bash_complete" in result.out

@@ -180,8 +180,8 @@ def test_the_scripts_know_words_that_go_on(folder: Folder) -> None:
 def test_a_normal_start_does_not_load_completion() -> None:
     completion = "monarch.commands.parsing.completion"
     code = f"import sys, monarch.commands.parsing.pairs; print({completion!r} in sys.modules)"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout == "False\n"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n"
 
 
 def installed(folder: Folder) -> str:
@@ -279,11 +279,11 @@ def test_pairs_complete_in_fish(environments: Folder) -> None:
 
     def complete(line: str) -> list[str]:
         script = f"_MONARCH_COMPLETE=fish_source monarch | source; complete -C {shlex.quote(line)}"
-        ran = subprocess.run(
+        result = subprocess.run(
             ["fish", "-c", script], env=variables, capture_output=True, text=True, check=True
         )
-        assert ran.stderr == ""
-        return ran.stdout.split()
+        assert result.stderr == ""
+        return result.stdout.split()
 
     assert complete("monarch copy_db prod") == ["production:"]
     assert complete("monarch copy_db production:") == ["production:development", "production:staging"]

@@ -17,9 +17,9 @@ ALL = [name for rows in COMMANDS.values() for name in rows]
 def wrong(folder: Folder, *arguments: str) -> str:
     """Run a command line that must be refused, and return its hint."""
     before = folder.files()
-    ran = folder.invoke(*arguments)
-    assert (ran.code, ran.out) == (2, ""), ran.err
-    error, hint = ran.err.splitlines()
+    result = folder.invoke(*arguments)
+    assert (result.code, result.out) == (2, ""), result.err
+    error, hint = result.err.splitlines()
     assert error.startswith("Error: ")
     assert folder.files() == before
     return hint.removeprefix("Hint: ")
@@ -88,9 +88,9 @@ def test_a_plan_has_the_names_of_other_tools(project: Folder, command: list[str]
         settings.write_text(
             settings.read_text() + "ENVIRONMENTS['dev'] = {**ENVIRONMENTS['dev'], 'db_name': 'x'}\n"
         )
-    ran = project.invoke(*command, option)
-    assert ran.code in (0, 1), ran.err
-    assert "would" in ran.out or "empty" in ran.err
+    result = project.invoke(*command, option)
+    assert result.code in (0, 1), result.err
+    assert "would" in result.out or "empty" in result.err
     assert project.database.list_collection_names() == []
 
 
@@ -117,7 +117,7 @@ def test_a_hint_names_what_there_is(ready: Folder, arguments: list[str], hint: s
 
 def test_what_was_interrupted_is_not_to_be_fixed(project: Folder) -> None:
     project.migration("one", "raise KeyboardInterrupt")
-    ran = project.monarch("migrate", "dev")
-    assert ran.code == 130
-    assert "Fix" not in ran.err
-    assert "To continue: monarch migrate dev --retry" in ran.err
+    result = project.monarch("migrate", "dev")
+    assert result.code == 130
+    assert "Fix" not in result.err
+    assert "To continue: monarch migrate dev --retry" in result.err

@@ -101,10 +101,10 @@ def test_commands_name_the_target_of_a_redirect(folder: Folder, bucket: str, pro
     with (folder.path / "migrations" / "settings.py").open("a") as file:
         file.write(f"\nBACKUPS = {{'S3': {S3Server(proxy.url).settings(bucket)!r}}}\n")
     for command in (["list_backups"], ["verify_backup", "--all"], ["delete_backup", "x", "--yes"]):
-        ran = folder.monarch(*command)
-        assert ran.code == 5, ran.output
-        assert f"redirects to https://s3.example.com/{bucket}, and monarch does not follow." in ran.err
-        assert "Hint: Set 'endpoint_url': 'https://s3.example.com' in BACKUPS." in ran.err
+        result = folder.monarch(*command)
+        assert result.code == 5, result.output
+        assert f"redirects to https://s3.example.com/{bucket}, and monarch does not follow." in result.err
+        assert "Hint: Set 'endpoint_url': 'https://s3.example.com' in BACKUPS." in result.err
 
 
 def test_a_redirect_to_somewhere_else_or_nowhere(bucket: str, proxy: FaultyProxy) -> None:

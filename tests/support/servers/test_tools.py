@@ -87,10 +87,10 @@ def hashes(database: Database[dict[str, Any]]) -> dict[str, str]:
 
 def test_they_say_their_version(tools: Path) -> None:
     for name in ("mongodump", "mongorestore"):
-        ran = subprocess.run([tools / name, "--version"], capture_output=True, text=True, check=True)
-        assert ran.stdout.startswith(f"{name} version: 100.")
-        assert "\r" not in ran.stdout
-        assert ran.stderr == ""
+        result = subprocess.run([tools / name, "--version"], capture_output=True, text=True, check=True)
+        assert result.stdout.startswith(f"{name} version: 100.")
+        assert "\r" not in result.stdout
+        assert result.stderr == ""
 
 
 def test_a_dump_and_a_restore_through_pipes(
@@ -135,10 +135,10 @@ def test_several_at_once(tools: Path) -> None:
 
 @pytest.mark.parametrize(("argument", "code"), [("--nonsense", 1), ("-v=nonsense", 255)])
 def test_exit_codes(tools: Path, argument: str, code: int) -> None:
-    ran = subprocess.run([tools / "mongodump", argument], capture_output=True, check=False)
-    assert ran.returncode == code
-    assert ran.stderr
-    assert b"\r" not in ran.stderr
+    result = subprocess.run([tools / "mongodump", argument], capture_output=True, check=False)
+    assert result.returncode == code
+    assert result.stderr
+    assert b"\r" not in result.stderr
 
 
 @pytest.mark.parametrize("whole_group", [False, True])

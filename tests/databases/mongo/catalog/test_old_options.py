@@ -29,9 +29,9 @@ def options(text: str, **expected: Any) -> Aged:
 
 def index(text: str, **expected: Any) -> Aged:
     """One index called ``i``, of ``a`` if nothing else is said."""
-    said = text if '"key"' in text else f'"key":{{"a":1}}{"," if text else ""}{text}'
+    definition = text if '"key"' in text else f'"key":{{"a":1}}{"," if text else ""}{text}'
     made = {"key": {"a": 1}, **expected}
-    return Aged(indexed(f'{{"v":1,{said},"ns":"app.x","name":"i"}}'), {}, {"i": made})
+    return Aged(indexed(f'{{"v":1,{definition},"ns":"app.x","name":"i"}}'), {}, {"i": made})
 
 
 GERMAN = (

@@ -57,9 +57,9 @@ def test_an_index_that_takes_longer_than_the_socket_timeout(
         to = {"uri": f"{proxy.uri}&authSource=admin", "username": USER, "password": PASSWORD}
         from_ = {"uri": server.uri, "db_name": source.name}
         folder.settings(a=from_, b={**to, "db_name": target.name, **SHORT})
-        ran = folder.monarch("copy_db", "a:b", "--yes", "--engine", "native")
+        result = folder.monarch("copy_db", "a:b", "--yes", "--engine", "native")
     assert "createIndexes" in proxy.names
-    assert ran.code == 0, ran.err
+    assert result.code == 0, result.err
     assert names(target) == ["people"]
     assert target["people"].count_documents({}) == 2_000
     assert "name_1" in target["people"].index_information()
@@ -74,9 +74,9 @@ def test_a_write_concern_of_an_application(
     options: dict[str, Any],
 ) -> None:
     folder = project(tmp_path, server, options, a=source, b=target)
-    ran = folder.monarch("copy_db", "a:b", "--yes")
-    assert ran.code == 0, ran.err
+    result = folder.monarch("copy_db", "a:b", "--yes")
+    assert result.code == 0, result.err
     assert names(target) == ["people"]
-    ran = folder.monarch("drop_db", "b", "--yes")
-    assert ran.code == 0, ran.err
+    result = folder.monarch("drop_db", "b", "--yes")
+    assert result.code == 0, result.err
     assert names(target) == []

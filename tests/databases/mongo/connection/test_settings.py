@@ -64,7 +64,7 @@ def test_an_embedded_environment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "said", "hint"),
+    ("entry", "message", "hint"),
     [
         ({"host": "h", "db_name": "a", "port": 27017}, "'port' is not a key", "'host': 'db:27017'"),
         ({"host": "h", "dbname": "a"}, "unknown key 'dbname'", "'db_name'"),
@@ -91,10 +91,10 @@ def test_an_embedded_environment() -> None:
         ({"uri": "mongodb://u:hu@sh@h/a"}, "more than one @", "%40"),
     ],
 )
-def test_what_is_wrong_is_named(entry: dict[str, Any], said: str, hint: str) -> None:
+def test_what_is_wrong_is_named(entry: dict[str, Any], message: str, hint: str) -> None:
     with pytest.raises(SettingsError) as caught:
         parse(**entry).require()
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert hint in (caught.value.hint or "")
     assert caught.value.message.startswith("Environment 'dev'")
     assert "hush" not in f"{caught.value.message}{caught.value.hint}"

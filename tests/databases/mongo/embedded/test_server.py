@@ -67,8 +67,8 @@ def count(folder: Folder) -> int:
 
 def test_it_runs_while_a_command_does_and_keeps_its_data(embedded_project: Folder) -> None:
     embedded_project.migration("one", INSERT)
-    ran = embedded_project.monarch("migrate", "dev")
-    assert (ran.code, ran.err) == (0, "")
+    result = embedded_project.monarch("migrate", "dev")
+    assert (result.code, result.err) == (0, "")
     assert mongods(embedded_project) == []
     assert "Completed" in embedded_project.monarch("list_migrations", "dev").out
     assert mongods(embedded_project) == []
@@ -142,9 +142,9 @@ def test_a_killed_command_leaves_nothing_that_the_next_does_not_clean_up(embedde
         command.kill()
         command.communicate()
         with Project(embedded_project.path).open("dev") as database:
-            ran = database.handles()["database"].ran  # type: ignore[attr-defined]
-            assert ran.count_documents({}) == count_before
-            ran.insert_one({})
+            result = database.handles()["database"].ran  # type: ignore[attr-defined]
+            assert result.count_documents({}) == count_before
+            result.insert_one({})
             count_before += 1
             assert len(mongods(embedded_project)) == 1
         assert mongods(embedded_project) == []
@@ -175,9 +175,9 @@ def test_a_server_that_does_not_start_says_why(embedded_project: Folder) -> None
     embedded_project.monarch("list_migrations", "dev")
     data = embedded_project.path / ".monarch" / "dev" / "data"
     (data / "WiredTiger.turtle").write_text("not a turtle")
-    ran = embedded_project.monarch("list_migrations", "dev")
-    assert ran.code == 5
-    error, hint = ran.err.splitlines()
+    result = embedded_project.monarch("list_migrations", "dev")
+    assert result.code == 5
+    error, hint = result.err.splitlines()
     assert "The embedded MongoDB server ended with exit code" in error
     assert ".monarch/dev/log" in hint
     assert (data / "WiredTiger.turtle").exists()
@@ -208,9 +208,9 @@ def test_a_mongod_on_the_path_comes_first(embedded_project: Folder) -> None:
     binary.mkdir()
     embedded_project.write("bin/mongod", "#!/bin/sh\necho 'mongod: no such luck' >&2\nexit 3\n").chmod(0o755)
     embedded_project.variables["PATH"] = f"{binary}:{os.environ['PATH']}"
-    ran = embedded_project.monarch("list_migrations", "dev")
-    assert ran.code == 5
-    assert "ended with exit code 3. Its last error: mongod: no such luck" in ran.err
+    result = embedded_project.monarch("list_migrations", "dev")
+    assert result.code == 5
+    assert "ended with exit code 3. Its last error: mongod: no such luck" in result.err
 
 
 def test_the_package_s_mongod_is_made_executable(tmp_path: Path) -> None:
@@ -240,9 +240,9 @@ def test_a_disk_that_is_full_at_the_first_start_is_told_and_got_over(
     embedded_project: Folder, small_disk: Path
 ) -> None:
     (embedded_project.path / ".monarch").symlink_to(small_disk)
-    ran = embedded_project.monarch("list_migrations", "dev")
-    assert ran.code == 5
-    error, hint = ran.err.splitlines()
+    result = embedded_project.monarch("list_migrations", "dev")
+    assert result.code == 5
+    error, hint = result.err.splitlines()
     assert error.startswith("Error: The embedded MongoDB server")
     assert len(error) < 700
     assert "log" in hint
@@ -276,10 +276,10 @@ def test_a_lock_file_that_is_a_link_is_refused(embedded_project: Folder, name: s
     folder = embedded_project.path / ".monarch/dev"
     folder.mkdir(parents=True)
     (folder / name).symlink_to(embedded_project.path / "elsewhere")
-    ran = embedded_project.monarch("list_migrations", "dev")
-    assert ran.code == 5, ran.output
-    assert f"{name} cannot be used" in ran.err
-    assert "Hint: monarch creates that file itself" in ran.err
+    result = embedded_project.monarch("list_migrations", "dev")
+    assert result.code == 5, result.output
+    assert f"{name} cannot be used" in result.err
+    assert "Hint: monarch creates that file itself" in result.err
     assert not (embedded_project.path / "elsewhere").exists()
 
 
@@ -288,6 +288,6 @@ def test_a_lock_file_that_is_a_link_is_refused(embedded_project: Folder, name: s
 def test_a_folder_of_another_user_is_refused(embedded_project: Folder, name: str) -> None:
     (embedded_project.path / ".monarch/dev").mkdir(parents=True)
     os.chown(embedded_project.path / name, 12345, -1)
-    ran = embedded_project.monarch("list_migrations", "dev")
-    assert ran.code == 5, ran.output
-    assert f"{name} belongs to another user" in ran.err
+    result = embedded_project.monarch("list_migrations", "dev")
+    assert result.code == 5, result.output
+    assert f"{name} belongs to another user" in result.err

@@ -262,14 +262,14 @@ LYING = {
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("mongodump", "mongodump of 'one' succeeded, but did not dump dogs"),
         ("mongorestore", "mongorestore into 'other' failed: 3000 document.s. restored successfully. 0"),
     ],
 )
 def test_an_exit_code_of_0_is_not_believed(
-    tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Small, name: str, said: str
+    tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Small, name: str, message: str
 ) -> None:
     """The real tools, told to leave something out."""
     for each in LYING:
@@ -278,7 +278,7 @@ def test_an_exit_code_of_0_is_not_believed(
         script.write_text("#!/bin/sh\n" + line.replace("{tool}", str(tools / each)))
         script.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with pytest.raises(ServerError, match=said):
+    with pytest.raises(ServerError, match=message):
         small.copy(("tools", "tools"))
     small.assert_old()
 

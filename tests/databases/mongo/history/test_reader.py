@@ -79,6 +79,6 @@ def test_a_history_too_long_for_the_memory_of_the_server_is_read(project: Folder
         {"key": key, "state": "Failed", "processed_at": now} for key in keys
     )
     for command in (["list_migrations", "dev"], ["check", "dev"], ["history", "dev"]):
-        ran = project.invoke(*command)
-        assert "memory limit" not in ran.output
-        assert ran.code in (0, 6), ran.output
+        result = project.invoke(*command)
+        assert "memory limit" not in result.output
+        assert result.code in (0, 6), result.output

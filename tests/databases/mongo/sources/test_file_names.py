@@ -76,13 +76,13 @@ def test_the_documents_are_those_of_the_file(case: str) -> None:
 
 
 def test_two_files_of_one_collection() -> None:
-    said = refused({**of("a%2Fb", WITHOUT_NS), **of("other", '{"collectionName":"a/b"}')})
-    assert said == "It holds 'a/b' twice: in the files 'a%2Fb.metadata.json' and 'other.metadata.json'."
+    message = refused({**of("a%2Fb", WITHOUT_NS), **of("other", '{"collectionName":"a/b"}')})
+    assert message == "It holds 'a/b' twice: in the files 'a%2Fb.metadata.json' and 'other.metadata.json'."
 
 
 def test_indexes_of_two_collections() -> None:
-    said = refused(of("a%2Fb", of_collection("a/b", "a%2Fb")))
-    assert said == (
+    message = refused(of("a%2Fb", of_collection("a/b", "a%2Fb")))
+    assert message == (
         "'a%2Fb.metadata.json' is not valid metadata: "
         "its indexes are those of 'a%2Fb' and of 'a/b', so it may be either."
     )
@@ -109,8 +109,8 @@ def test_they_are_restored_shown_and_verified(kept: Kept) -> None:
     assert verified.code == 0
     assert f": {len(expected)} collections, {len(expected)} documents, " in verified.out
     assert folder.invoke("show_backup", NAME, "--json").json["state"] == "legacy"
-    ran = folder.invoke("restore", f"{NAME}:dev", "--yes", "--engine", "native", "--json")
-    assert {one["name"] for one in ran.json["collections"]} == expected
+    result = folder.invoke("restore", f"{NAME}:dev", "--yes", "--engine", "native", "--json")
+    assert {one["name"] for one in result.json["collections"]} == expected
     for name in expected:
         assert kept.target[name].find_one() == {"_id": name}
 
@@ -121,9 +121,9 @@ def test_empty_metadata_is_passed_over(kept: Kept) -> None:
     note = "users.metadata.json is empty: no options or indexes of it are known"
     folder = Folder(kept.folder)
     for command in (["verify_backup", NAME], ["restore", f"{NAME}:dev", "--yes", "--engine", "native"]):
-        ran = folder.invoke(*command)
-        assert ran.code == 0, ran.output
-        assert f"Note: {note}" in ran.err
+        result = folder.invoke(*command)
+        assert result.code == 0, result.output
+        assert f"Note: {note}" in result.err
     assert kept.target["users"].find_one() == {"_id": 1}
     assert kept.target["cafés"].find_one() == {"_id": 2}
     assert kept.indexes("users") == {}

@@ -116,8 +116,8 @@ def test_a_time_series_in_its_buckets(kept: Kept, server: Server) -> None:
         source.create_collection("weather", timeseries={"timeField": "at", "metaField": "where"})
         source["weather"].insert_many([{"_id": n, "at": DAY, "where": n % 3} for n in range(50)])
         buckets = [bytes(one.raw) for one in source["system.buckets.weather"].with_options(RAW).find()]
-        said = next(one for one in source.list_collections() if one["name"] == "weather")
-        metadata = {"options": said["options"], "indexes": [], "type": "timeseries"}
+        entry = next(one for one in source.list_collections() if one["name"] == "weather")
+        metadata = {"options": entry["options"], "indexes": [], "type": "timeseries"}
         files: Files = {
             "weather.metadata.json": json_util.dumps(metadata, json_options=json_util.CANONICAL_JSON_OPTIONS),
             "system.buckets.weather.bson": b"".join(buckets),
@@ -244,14 +244,14 @@ NONSENSE = {
 
 @pytest.mark.parametrize("metadata", NONSENSE, ids=lambda text: text[:30])
 def test_metadata_of_nonsense(metadata: str) -> None:
-    said = refused(of("users", metadata, {"_id": 1}))
-    assert said.startswith("'users.metadata.json' is not valid metadata: ")
-    assert NONSENSE[metadata] in said
+    message = refused(of("users", metadata, {"_id": 1}))
+    assert message.startswith("'users.metadata.json' is not valid metadata: ")
+    assert NONSENSE[metadata] in message
 
 
 def test_metadata_that_is_no_text() -> None:
-    said = refused({"users.bson": b"", "users.metadata.json": b'{"options":{"a":"\xff"}}'})
-    assert said.startswith("'users.metadata.json' is not valid metadata: 'utf-8' codec can't decode")
+    message = refused({"users.bson": b"", "users.metadata.json": b'{"options":{"a":"\xff"}}'})
+    assert message.startswith("'users.metadata.json' is not valid metadata: 'utf-8' codec can't decode")
 
 
 @pytest.mark.parametrize(
@@ -274,14 +274,14 @@ def test_documents_that_are_none(content: bytes, what: str) -> None:
 
 def test_documents_that_are_cut_off() -> None:
     for cut in range(1, len(ONE)):
-        said = refused({"users.bson": ONE + ONE[:cut], "users.metadata.json": indexed()})
-        assert said == "'users.bson' is cut off: it was truncated, or never finished."
+        message = refused({"users.bson": ONE + ONE[:cut], "users.metadata.json": indexed()})
+        assert message == "'users.bson' is cut off: it was truncated, or never finished."
 
 
 @pytest.mark.parametrize("content", [ONE[:-1], b"\x0d\0\0\0\x99key\0\0\0\0\0"], ids=["cut off", "none"])
 def test_a_servers_own_list_of_indexes_that_cannot_be_read(content: bytes) -> None:
-    said = refused({"users.bson": ONE, "system.indexes.bson": content})
-    assert said.startswith("'system.indexes.bson' is ")
+    message = refused({"users.bson": ONE, "system.indexes.bson": content})
+    assert message.startswith("'system.indexes.bson' is ")
 
 
 def test_nothing_of_mongodump() -> None:
@@ -292,28 +292,28 @@ def test_nothing_of_mongodump() -> None:
 
 def test_documents_that_are_missing() -> None:
     """Every mongodump writes a file of documents, even an empty one: if there is none, it was lost."""
-    said = refused({"users.metadata.json": indexed(), "dogs.bson": b""})
-    assert said == "'users.bson' is missing, with the documents of 'users'."
+    message = refused({"users.metadata.json": indexed(), "dogs.bson": b""})
+    assert message == "'users.bson' is missing, with the documents of 'users'."
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "collection_name"),
     [
         *((name, None) for name in ("", "$cmd", "a$b", ".a")),
         *((None, name) for name in (".a", "a$", "a\\u0000b", "system.users", "monarch_lease", "\\ud800")),
     ],
 )  # fmt: skip
-def test_a_name_that_no_collection_can_have(name: str | None, said: str | None) -> None:
+def test_a_name_that_no_collection_can_have(name: str | None, collection_name: str | None) -> None:
     """A server would refuse the name during the swap, or the collection would overwrite another."""
-    metadata = f'{{"collectionName":"{said}"}}' if said else "{}"
+    metadata = f'{{"collectionName":"{collection_name}"}}' if collection_name else "{}"
     said_of_it = refused(of("users" if name is None else name, metadata))
     assert re.search(r"holds '.*', which is not a valid name of a collection\.$", said_of_it)
 
 
 def test_two_collections_of_one_name() -> None:
     files = {**of("a", '{"collectionName":"c"}'), **of("b", '{"collectionName":"c"}')}
-    said = "It holds 'c' twice: in the files 'a.metadata.json' and 'b.metadata.json'."
-    assert refused(files) == said
+    message = "It holds 'c' twice: in the files 'a.metadata.json' and 'b.metadata.json'."
+    assert refused(files) == message
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not re.search(r"/|^\\|^C:", name)])
@@ -356,7 +356,7 @@ def test_nothing_is_changed_by_what_is_damaged(kept: Kept) -> None:
     good = of("users", indexed(), {"_id": 1}, {"_id": 2})
     spoiled = bytearray(packed(good, method=zipfile.ZIP_STORED))
     spoiled[spoiled.index(bson.encode({"_id": 1})) + 9] ^= 1
-    for what, said in (
+    for what, expected in (
         ({**good, "dogs.metadata.json": "{"}, "'dogs.metadata.json' is not valid metadata: "),
         ({**good, "zebras.bson": ONE + ONE[:9]}, "'zebras.bson' is cut off"),
         ({**good, "dogs.metadata.json": "{}"}, "'dogs.bson' is missing, with the documents of 'dogs'."),
@@ -366,7 +366,7 @@ def test_nothing_is_changed_by_what_is_damaged(kept: Kept) -> None:
         (b"", "It is not a zip file, or a damaged one (File is not a zip file)."),
     ):
         message = kept.refused(what, BrokenBackup)
-        assert message.startswith(f"Backup 'app__2014_05_29' is broken: {said}")
+        assert message.startswith(f"Backup 'app__2014_05_29' is broken: {expected}")
         assert message.endswith(" 'dev' is as it was.")
 
 
@@ -374,7 +374,7 @@ def test_nothing_is_changed_by_what_the_server_refuses(kept: Kept) -> None:
     twice = {"_id": 1, "a": 1}, {"_id": 2, "a": 1}
     unique = '{"v":1,"key":{"a":1},"name":"i","unique":true}'
     haystack = '{"v":1,"key":{"at":"geoHaystack","kind":1},"bucketSize":1,"name":"i"}'
-    for files, said in (
+    for files, expected in (
         (of("a", '{"options":{"capped":true}}'), "does not accept the collection 'a': .*'size'"),
         (of("a", '{"options":{"validator":{"$no":1}}}'), "does not accept the collection 'a': .*\\$no"),
         (
@@ -389,7 +389,7 @@ def test_nothing_is_changed_by_what_the_server_refuses(kept: Kept) -> None:
         ({"a.bson": b"\x0d\0\0\0\x99key\0\0\0\0\0"}, "Unrecognized BSON type 153"),
     ):
         message = kept.refused(files, ServerError)
-        assert re.search(said, message), message
+        assert re.search(expected, message), message
 
 
 @pytest.mark.parametrize(

@@ -514,7 +514,7 @@ def test_a_time_series(source: DatabaseHandle) -> None:
 
 
 @pytest.mark.parametrize(
-    ("selection", "said", "hint"),
+    ("selection", "message", "hint"),
     [
         (
             Selection((CollectionQuery("dogz"),)),
@@ -605,12 +605,14 @@ def test_a_time_series(source: DatabaseHandle) -> None:
         ),
     ],
 )
-def test_what_cannot_be_selected(source: DatabaseHandle, selection: Selection, said: str, hint: str) -> None:
+def test_what_cannot_be_selected(
+    source: DatabaseHandle, selection: Selection, message: str, hint: str
+) -> None:
     fill(source.database)
     source.database["houses"].create_index("dog_id", unique=True)
     with pytest.raises(MonarchError) as raised:
         read(source, selection)
-    assert said in raised.value.message
+    assert message in raised.value.message
     assert hint in (raised.value.hint or "")
     assert "\n" not in raised.value.message
 

@@ -76,10 +76,10 @@ def test_ctrl_c_while_a_time_series_is_filled_leaves_no_duplicates(
         time.sleep(0.01)
     time.sleep(delay)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode in (0, 130), said
+    _, output = process.communicate(timeout=60)
+    assert process.returncode in (0, 130), output
     # At its very beginning the swap can still be undone.
-    undone = "'other' is as it was" in said
+    undone = "'other' is as it was" in output
     assert small.target.weather.count_documents({}) == (0 if undone else 30_000)
     assert small.target.monarch_swap.find_one() is None
 
@@ -148,8 +148,8 @@ def test_empty_timestamps_in_time_series(small: Small, plain_users: Folder, righ
     if rights == "root":
         small.copy()
     else:
-        ran = plain_users.monarch("copy_db", "one:other", "--yes")
-        assert ran.code == 0, ran.output
+        result = plain_users.monarch("copy_db", "one:other", "--yes")
+        assert result.code == 0, result.output
     assert_equal(describe(small.source, buckets=False), describe(small.target, buckets=False))
     assert small.target.weather.count_documents({"where": EMPTY, "v": EMPTY}) == 1
 
@@ -157,9 +157,9 @@ def test_empty_timestamps_in_time_series(small: Small, plain_users: Folder, righ
 def test_a_copy_fails_if_a_validator_refuses_an_empty_timestamp(small: Small, plain_users: Folder) -> None:
     keep(small.source, "strict", {"_id": 1, "at": EMPTY})
     small.source.command("collMod", "strict", validator={"at": {"$gt": EMPTY}})
-    ran = plain_users.monarch("copy_db", "one:other", "--yes", "--engine", "native")
-    assert ran.code == 5
-    assert "refused the empty timestamp 'at' of a document of 'strict'" in ran.err
+    result = plain_users.monarch("copy_db", "one:other", "--yes", "--engine", "native")
+    assert result.code == 5
+    assert "refused the empty timestamp 'at' of a document of 'strict'" in result.err
     small.assert_old()
 
 
@@ -312,10 +312,10 @@ def test_a_swap_that_cannot_be_finished_is_replaced_by_another_copy(small: Small
         Swap(endpoint, lease).begin(plan_steps(endpoint, staging), "copy_db one:other")
         small.target[staging.names["users"]].drop()
     for _ in range(2):
-        ran = folder.monarch("list_migrations", "other")
-        assert ran.code == 5
-        assert "The swap of 'other' is unfinished." in ran.err
-        assert "Copy or restore into it again, or drop it: monarch drop_db other" in ran.err
+        result = folder.monarch("list_migrations", "other")
+        assert result.code == 5
+        assert "The swap of 'other' is unfinished." in result.err
+        assert "Copy or restore into it again, or drop it: monarch drop_db other" in result.err
     assert (
         "'other' is in the middle of `copy_db one:other`"
         in folder.monarch("copy_db", "one:other", "--plan").err

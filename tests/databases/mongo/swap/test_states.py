@@ -161,8 +161,8 @@ def folder(
     made.keep_backups()
     made.migration("one")
     client[names["source"]].users.insert_one({"_id": "new"})
-    ran = made.invoke("backup", "source", *NATIVE)
-    assert ran.code == 0, ran.output
+    result = made.invoke("backup", "source", *NATIVE)
+    assert result.code == 0, result.output
     yield made
     for db_name in names.values():
         client.drop_database(db_name)
@@ -199,11 +199,13 @@ def test_a_command_in_a_state(
 ) -> None:
     target.enter(state)
     before, users = target.everything(), target.users()
-    ran = run(folder, command)
+    result = run(folder, command)
     codes = {"refuses": 1, "undoes": 1, "fails": 5}
-    assert ran.code == codes.get(outcome, WORKED.get(column, 0)), ran.output
-    assert REPORTS[outcome] in ran.err
-    reports = [word for word, report in REPORTS.items() if report.startswith("Note: ") and report in ran.err]
+    assert result.code == codes.get(outcome, WORKED.get(column, 0)), result.output
+    assert REPORTS[outcome] in result.err
+    reports = [
+        word for word, report in REPORTS.items() if report.startswith("Note: ") and report in result.err
+    ]
     assert reports == ([outcome] if outcome in reports else [])
     if outcome in ("refuses", "fails") or (outcome == "works" and column not in ("INTO", "migrate")):
         assert target.everything() == before
@@ -292,15 +294,15 @@ def test_a_swap_of_a_newer_monarch_is_left_to_it(folder: Folder, target: Target,
     as_a_newer_monarch(target, what)
     before = target.everything()
     for command in (*COMMANDS["list_migrations"], *COMMANDS["migrate"], *COMMANDS["FROM"]):
-        ran = run(folder, command)
-        assert ran.code in (1, 5), ran.output
+        result = run(folder, command)
+        assert result.code in (1, 5), result.output
         # The one that reads only sees that a swap is unfinished, and leads to the one that finishes it.
-        assert "Hint: A newer monarch wrote it" in ran.err or "run `monarch list_migrations" in ran.err
-        assert "defect" not in ran.output
+        assert "Hint: A newer monarch wrote it" in result.err or "run `monarch list_migrations" in result.err
+        assert "defect" not in result.output
         assert target.everything() == before
     assert "Hint: A newer monarch wrote it" in run(folder, COMMANDS["list_migrations"][0]).err
-    ran = run(folder, COMMANDS["INTO"][0])
-    assert ran.code == 0, ran.output
+    result = run(folder, COMMANDS["INTO"][0])
+    assert result.code == 0, result.output
     assert target.users() == ["new"]
     assert SWAP not in target.everything()
 
