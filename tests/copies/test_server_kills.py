@@ -126,10 +126,10 @@ def test_buckets_without_their_series_do_not_hide_a_collection(scenario_without_
     """The server treats a collection as a time series while buckets of its name exist."""
     target, source = scenario_without_kills.target, scenario_without_kills.other
     copy = Copy(scenario_without_kills.folder.path, source)
-    # At this point all collections that change their kind are dropped, and none is replaced yet.
-    moved = [command.name for command in scenario_without_kills.runs[source].commands].index(
-        "renameCollection"
-    ) + 1
+    # At this point all collections that change their kind are dropped, and none is replaced yet. The renames
+    # before the swap begins only tried whether it may rename.
+    run = scenario_without_kills.runs[source]
+    moved = [command.name for command in run.commands].index("renameCollection", run.begins) + 1
     scenario_without_kills.proxy.at(moved, copy.kill)
     copy.start()
     assert copy.end() == -signal.SIGKILL

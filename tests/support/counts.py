@@ -79,6 +79,11 @@ def configure(counts: Counts) -> None:
     _current = counts
 
 
+def is_reduced() -> bool:
+    """Whether this run is one with reduced counts."""
+    return _current.mode == "reduced"
+
+
 def sample(cases: Sequence[Case], reduced: int) -> list[Case]:
     """Return all ``cases`` in full mode, ``reduced`` of them in reduced mode.
 
