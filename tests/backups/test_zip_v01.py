@@ -20,7 +20,7 @@ from monarch.errors import DamagedError
 from monarch.stores.base import NotStored
 from monarch.stores.local.store import LocalStore
 from tests.support import counts
-from tests.support.samples.zips import CENTRAL, END, LOCAL, NAME, contents, opened, packed, poked
+from tests.support.samples.zips import CENTRAL, END, LOCAL, NAME, make_zip, open_zip, patch_header, read_files
 from tests.support.stores.memory import MemoryStore
 
 FILES: dict[str, bytes | str] = {
@@ -35,7 +35,7 @@ CONTENTS = {name: text.encode() if isinstance(text, str) else text for name, tex
 def refused(data: bytes) -> str:
     """The message of the error, which is one line."""
     with pytest.raises(DamagedError) as raised:
-        contents(opened(data))
+        read_files(open_zip(data))
     assert "\n" not in raised.value.message
     return raised.value.message
 
@@ -43,13 +43,13 @@ def refused(data: bytes) -> str:
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 @pytest.mark.parametrize("folder", ["", "app", "dump/app", "."])
 def test_at_the_root_or_in_one_folder(folder: str, method: int) -> None:
-    files = opened(packed(FILES, folder, method))
+    files = open_zip(make_zip(FILES, folder, method))
     assert files.sizes() == {name: len(content) for name, content in CONTENTS.items()}
-    assert contents(files) == CONTENTS
+    assert read_files(files) == CONTENTS
 
 
 def test_an_empty_one() -> None:
-    assert opened(packed({})).sizes() == {}
+    assert open_zip(make_zip({})).sizes() == {}
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_an_empty_one() -> None:
 )
 def test_names_that_do_not_say_in_which_code_they_are(raw: bytes, name: str) -> None:
     """Python 2 wrote the bytes of a name unchanged, usually UTF-8; the format prescribes cp437."""
-    data = packed({"x" * len(raw) + ".bson": b"1"}).replace(b"x" * len(raw), raw)
-    assert contents(opened(data)) == {name + ".bson": b"1"}
+    data = make_zip({"x" * len(raw) + ".bson": b"1"}).replace(b"x" * len(raw), raw)
+    assert read_files(open_zip(data)) == {name + ".bson": b"1"}
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_names_that_do_not_say_in_which_code_they_are(raw: bytes, name: str) -> 
     ],
 )
 def test_a_name_that_leads_out(name: str) -> None:
-    message = refused(packed({"a.bson": b"", name: b""}))
+    message = refused(make_zip({"a.bson": b"", name: b""}))
     assert message == f"monarch refuses it: {name!r} in its zip has a name that leads out of the zip."
 
 
@@ -78,12 +78,13 @@ def test_a_name_that_leads_out(name: str) -> None:
     "name", ["a:b.bson", "back\\slash.bson", "..a.bson", "a...bson", "C:.bson", "~.bson"]
 )
 def test_a_name_that_only_looks_like_it(name: str) -> None:
-    assert contents(opened(packed({name: b"1"}))) == {name: b"1"}
+    assert read_files(open_zip(make_zip({name: b"1"}))) == {name: b"1"}
 
 
 def test_a_member_without_a_name() -> None:
     assert (
-        refused(packed({"@": b"1"}).replace(b"@", b"\0")) == "monarch refuses it: '' in its zip has no name."
+        refused(make_zip({"@": b"1"}).replace(b"@", b"\0"))
+        == "monarch refuses it: '' in its zip has no name."
     )
 
 
@@ -94,7 +95,7 @@ def test_a_link_or_another_thing(kind: int) -> None:
     def mark(zipped: zipfile.ZipFile) -> None:
         zipped.getinfo("users.bson").external_attr = (kind | 0o777) << 16
 
-    message = refused(packed({"users.bson": "/etc/passwd"}, change=mark))
+    message = refused(make_zip({"users.bson": "/etc/passwd"}, change=mark))
     assert (
         message == "monarch refuses it: 'users.bson' in its zip is not a file, but a link or something else."
     )
@@ -105,30 +106,32 @@ def test_a_plain_file_as_many_programs_write_it(attributes: int) -> None:
     def mark(zipped: zipfile.ZipFile) -> None:
         zipped.getinfo("users.bson").external_attr = attributes
 
-    assert contents(opened(packed(FILES, change=mark))) == CONTENTS
+    assert read_files(open_zip(make_zip(FILES, change=mark))) == CONTENTS
 
 
 @pytest.mark.parametrize("flag", [0x1, 0x1 | 0x40])
 def test_an_encrypted_member(flag: int) -> None:
-    data = poked(poked(packed(FILES), LOCAL, 6, "<H", flag), CENTRAL, 8, "<H", flag)
+    data = patch_header(patch_header(make_zip(FILES), LOCAL, 6, "<H", flag), CENTRAL, 8, "<H", flag)
     assert refused(data) == "monarch refuses it: 'users.bson' in its zip is encrypted."
 
 
 @pytest.mark.parametrize("flag", [0x20, 0x40])
 def test_other_things_that_nobody_can_read(flag: int) -> None:
-    assert "'users.bson' in its zip is damaged" in refused(poked(packed(FILES), CENTRAL, 8, "<H", flag))
+    assert "'users.bson' in its zip is damaged" in refused(
+        patch_header(make_zip(FILES), CENTRAL, 8, "<H", flag)
+    )
 
 
 @pytest.mark.parametrize("method", [1, 9, 93, 98, 99])
 def test_an_unknown_compression(method: int) -> None:
-    message = refused(poked(packed(FILES), CENTRAL, 10, "<H", method))
+    message = refused(patch_header(make_zip(FILES), CENTRAL, 10, "<H", method))
     assert message == f"monarch refuses it: 'users.bson' in its zip has an unknown compression ({method})."
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_compression_of_which_a_few_bytes_are_gigabytes(method: int) -> None:
     """monarch 0.1 never wrote these: zipfile decompresses all that it has read at once, of any size."""
-    message = refused(packed({"users.bson": bytes(1 << 20)}, method=method))
+    message = refused(make_zip({"users.bson": bytes(1 << 20)}, method=method))
     assert message == f"monarch refuses it: 'users.bson' in its zip has an unknown compression ({method})."
 
 
@@ -136,20 +139,20 @@ def test_a_compression_of_which_a_few_bytes_are_gigabytes(method: int) -> None:
     "names", [("a/x.bson", "b/x.bson"), ("x.bson", "a/y.bson"), ("a/x.bson", "a/b/y.bson")]
 )
 def test_files_in_several_folders(names: tuple[str, str]) -> None:
-    message = refused(packed(dict.fromkeys(names, b"")))
+    message = refused(make_zip(dict.fromkeys(names, b"")))
     assert message == "The files in its zip are in several folders, not in one."
 
 
 def test_two_files_of_one_name() -> None:
     with pytest.warns(UserWarning, match="Duplicate name"):
-        data = packed({"a.bson": b"1"}, change=lambda zipped: zipped.writestr("a.bson", b"2"))
+        data = make_zip({"a.bson": b"1"}, change=lambda zipped: zipped.writestr("a.bson", b"2"))
     assert refused(data) == "Its zip has two files with the same name."
 
 
 def test_a_bomb() -> None:
     """Zeros, in one file or in many."""
     for files in ({"a.bson": bytes(65 << 20)}, {f"{number}.bson": bytes(7 << 20) for number in range(10)}):
-        data = packed(files)
+        data = make_zip(files)
         message = refused(data)
         assert message.startswith(
             f"monarch refuses it: {len(data):,} bytes of zip would become {sum(map(len, files.values())):,}"
@@ -190,7 +193,7 @@ def test_a_bomb_of_members_at_one_place() -> None:
         for member in zipped.infolist():
             member.header_offset = 0
 
-    data = packed({f"{number}.bson": b"abc" for number in range(9)}, change=stack)
+    data = make_zip({f"{number}.bson": b"abc" for number in range(9)}, change=stack)
     assert refused(data).endswith("as in a zip bomb.")
 
 
@@ -203,7 +206,7 @@ def test_no_zip_at_all(data: bytes) -> None:
 
 
 def test_every_cut_is_found() -> None:
-    data = packed(FILES)
+    data = make_zip(FILES)
     for cut in range(len(data)):
         assert refused(data[:cut]).startswith("It is not a zip file, or a damaged one (")
 
@@ -211,7 +214,7 @@ def test_every_cut_is_found() -> None:
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_bytes_that_were_changed_are_found_or_do_no_harm(method: int) -> None:
     """Some bytes of a zip mean nothing, such as times. Changes of the others must not change a file."""
-    data = packed(FILES, "app", method)
+    data = make_zip(FILES, "app", method)
     generator = random.Random(method)
     harmless = 0
     places = [*generator.sample(range(len(data)), 200), *range(len(data) - 400, len(data))]
@@ -220,7 +223,7 @@ def test_bytes_that_were_changed_are_found_or_do_no_harm(method: int) -> None:
             changed = bytearray(data)
             changed[place] = value
             try:
-                assert contents(opened(bytes(changed))) == CONTENTS, (place, value)
+                assert read_files(open_zip(bytes(changed))) == CONTENTS, (place, value)
             except DamagedError:
                 continue
             harmless += 1
@@ -229,13 +232,13 @@ def test_bytes_that_were_changed_are_found_or_do_no_harm(method: int) -> None:
 
 @pytest.mark.parametrize("times", [2, 50])
 def test_bytes_that_are_there_twice_or_not_at_all(times: int) -> None:
-    data = packed(FILES)
+    data = make_zip(FILES)
     generator = random.Random(times)
     for _ in range(300):
         place, size = generator.randrange(len(data)), generator.randrange(1, 50)
         middle = data[place : place + size] * generator.choice((0, times))
         try:
-            assert contents(opened(data[:place] + middle + data[place + size :])) == CONTENTS
+            assert read_files(open_zip(data[:place] + middle + data[place + size :])) == CONTENTS
         except DamagedError:
             continue
 
@@ -256,10 +259,10 @@ def test_a_directory_that_lies(what: str, by: int) -> None:
         member = zipped.getinfo("users.bson")
         setattr(member, what, getattr(member, what) + by)
 
-    data = packed(FILES, change=lie)
+    data = make_zip(FILES, change=lie)
     tracemalloc.start()
     try:
-        assert contents(opened(data)) == CONTENTS
+        assert read_files(open_zip(data)) == CONTENTS
         assert (what, abs(by)) == ("compress_size", 1)  # one byte too many, or the last one, says nothing
     except DamagedError as error:
         assert re.search("'users.bson'|bomb", error.message)  # noqa: PT017 - or it is right in spite of it
@@ -270,22 +273,22 @@ def test_a_directory_that_lies(what: str, by: int) -> None:
 
 def test_a_member_that_swallows_others() -> None:
     """A member whose comment claims to include the members after it."""
-    data = packed(FILES)
+    data = make_zip(FILES)
     rest = data.index(END) - data.index(CENTRAL) - 46 - len("users.bson")
-    message = refused(poked(data, CENTRAL, 32, "<H", rest))
+    message = refused(patch_header(data, CENTRAL, 32, "<H", rest))
     assert message == "It is a damaged zip file: its end gives another number of members."
 
 
 def test_an_end_that_looks_like_two() -> None:
     """The directory claims to begin at the signature of the end."""
-    message = refused(poked(packed(FILES), END, 16, "4s", END))
+    message = refused(patch_header(make_zip(FILES), END, 16, "4s", END))
     assert message.startswith("It is not a zip file, or a damaged one (")
 
 
 def test_a_file_that_became_a_folder() -> None:
     """By one byte of its name in the directory."""
     for name in (b"users.bson", "né.bson".encode()):
-        data = packed(FILES)
+        data = make_zip(FILES)
         at = data.rindex(name) + len(name) - 1
         message = refused(data[:at] + b"/" + data[at + 1 :])
         assert message.startswith(
@@ -294,7 +297,7 @@ def test_a_file_that_became_a_folder() -> None:
 
 
 def test_a_folder_that_has_bytes() -> None:
-    data = packed({"users.bson": b"12"}).replace(b"users.bson", b"users.bso/")
+    data = make_zip({"users.bson": b"12"}).replace(b"users.bson", b"users.bso/")
     assert refused(data) == "The folder 'users.bso/' in its zip has contents, like a file."
 
 
@@ -302,14 +305,16 @@ def test_a_comment_and_what_stands_before_or_behind() -> None:
     def comment(zipped: zipfile.ZipFile) -> None:
         zipped.comment = b"kept since 2014 " * 4000
 
-    assert contents(opened(packed(FILES, change=comment))) == CONTENTS
-    assert contents(opened(b"#!/bin/sh\n" + packed(FILES))) == CONTENTS
+    assert read_files(open_zip(make_zip(FILES, change=comment))) == CONTENTS
+    assert read_files(open_zip(b"#!/bin/sh\n" + make_zip(FILES))) == CONTENTS
 
 
 @pytest.mark.parametrize("members", [5_000, 66_000])
 def test_thousands_of_members(members: int) -> None:
     """Also more than two bytes can count."""
-    files = opened(packed({f"{number}.bson": b"" for number in range(members)}, method=zipfile.ZIP_STORED))
+    files = open_zip(
+        make_zip({f"{number}.bson": b"" for number in range(members)}, method=zipfile.ZIP_STORED)
+    )
     assert len(files.sizes()) == members
     for number in (0, members // 2, members - 1):
         with files.open(f"{number}.bson") as stream:
@@ -372,7 +377,7 @@ def test_nothing_is_written_to_the_disk(large: Path) -> None:
 def test_a_zip_that_is_deleted_while_it_is_read() -> None:
     store = MemoryStore()
     store.prepare()
-    data = packed({"a.bson": random.Random(1).randbytes(1 << 20)})
+    data = make_zip({"a.bson": random.Random(1).randbytes(1 << 20)})
     with store.create(NAME) as upload:
         upload.write(data)
         upload.finish()

@@ -1,4 +1,4 @@
-"""Migrations on a replica set of three whose primary steps down, dies and stands still meanwhile."""
+"""Migrations on a replica set of three while its primary steps down, is killed or is frozen."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from tests.support.servers.mongod import Server
 from tests.support.servers.replicas import (
     DISTURBANCES,
     SECONDS,
-    Ended,
     ReplicaProject,
     ReplicaSet,
+    RunResult,
     run_replicas,
-    want_transaction,
+    use_transaction,
 )
 
 pytestmark = pytest.mark.server
 
-# So many documents are written while something happens to the primary.
+# The number of documents that are written while the primary fails.
 MANY = 150
 WRITE = "self.database.ran.insert_one({'attempt': attempt, 'n': 0})\n"
-# Begins, lets the test do something, and goes on meanwhile to its end.
+# Pauses for the test to act, and then writes while the primary fails.
 WRITE_ALL = (
     WRITE
-    + f"""meet('middle')
+    + f"""pause_at('middle')
 for n in range(1, {MANY}):
     self.database.ran.insert_one({{'attempt': attempt, 'n': n}})
 """
 )
 TRANSACT = """self.database.ran.insert_one({'attempt': attempt, 'n': 0}, session=self.session)
 self.database.counters.update_one({'_id': 1}, {'$inc': {'n': 1}}, session=self.session)
-meet('middle')
+pause_at('middle')
 self.database.ran.insert_one({'attempt': attempt, 'n': 1}, session=self.session)
 """
-TRANSACT_AT_ONCE = TRANSACT.replace("meet('middle')", "")
+TRANSACT_AT_ONCE = TRANSACT.replace("pause_at('middle')", "")
 
 
 @pytest.fixture(scope="module")
@@ -57,152 +57,152 @@ def replicas() -> Iterator[ReplicaSet]:
 
 
 @pytest.fixture
-def site(tmp_path: Path, replicas: ReplicaSet) -> Iterator[ReplicaProject]:
+def project(tmp_path: Path, replicas: ReplicaSet) -> Iterator[ReplicaProject]:
     made = ReplicaProject(Folder(tmp_path), replicas)
     made.database.counters.insert_one({"_id": 1, "n": 0})
     yield made
     made.clear()
 
 
-def see_how_it_ended(site: ReplicaProject, ended: Ended, key: str) -> bool:
-    """Whether ``key`` has been completed; what is told and what is recorded of it must say the same."""
-    assert site.told()[key] == site.states()[key]
+def check_result(project: ReplicaProject, ended: RunResult, key: str) -> bool:
+    """Check that the reported and the recorded state agree; return whether ``key`` was completed."""
+    assert project.reported_states()[key] == project.states()[key]
     if ended.code == 0:
-        assert site.states()[key] == "Completed"
-        assert site.outcomes(key) == ["Completed"]
+        assert project.states()[key] == "Completed"
+        assert project.outcomes(key) == ["Completed"]
         return True
-    assert site.states()[key] == "Failed"
-    assert site.outcomes(key) == ["Failed"]
+    assert project.states()[key] == "Failed"
+    assert project.outcomes(key) == ["Failed"]
     assert f"{key} failed on 'dev'" in ended.message or f"{key} could not be committed" in ended.message
     assert "--retry" in ended.hint
     return False
 
 
 @pytest.fixture
-def impatient(tmp_path: Path, site: ReplicaProject) -> Iterator[ReplicaProject]:
-    """Where a server is looked for no longer than an election takes, as it is by default."""
-    made = ReplicaProject(Folder(tmp_path / "impatient"), site.replicas, "&serverSelectionTimeoutMS=300")
+def impatient_project(tmp_path: Path, project: ReplicaProject) -> Iterator[ReplicaProject]:
+    """A project whose driver searches for a primary for less time than an election takes."""
+    made = ReplicaProject(Folder(tmp_path / "impatient"), project.replicas, "&serverSelectionTimeoutMS=300")
     made.database.counters.insert_one({"_id": 1, "n": 0})
     yield made
     made.clear()
 
 
 @pytest.mark.parametrize("disturbance", counts.sample(list(DISTURBANCES), 1))
-def test_a_failover_while_a_migration_writes(site: ReplicaProject, disturbance: str) -> None:
-    before = site.migration("before", WRITE)
-    key = site.migration("writes", WRITE_ALL)
-    behind = site.migration("behind", WRITE)
-    run = site.run()
-    run.reaches("middle")
+def test_a_failover_while_a_migration_writes(project: ReplicaProject, disturbance: str) -> None:
+    before = project.migration("before", WRITE)
+    key = project.migration("writes", WRITE_ALL)
+    later = project.migration("behind", WRITE)
+    run = project.run()
+    run.await_pause("middle")
     run.go_on()
-    DISTURBANCES[disturbance](site.replicas)
+    DISTURBANCES[disturbance](project.replicas)
     ended = run.end()
-    site.replicas.settle()
-    # It was acknowledged before, and is not forgotten.
-    assert site.states()[before] == "Completed"
-    first, written, *_ = site.parts().values()
+    project.replicas.settle()
+    # The write was acknowledged before the failover, so it must not be lost.
+    assert project.states()[before] == "Completed"
+    first, written, *_ = project.parts().values()
     assert first == [0]
-    if see_how_it_ended(site, ended, key):
-        assert ended.done == (before, key, behind)
-        assert list(site.parts().values()) == [[0], list(range(MANY)), [0]]
-        assert site.run(retry=True).end().done == ()
+    if check_result(project, ended, key):
+        assert ended.done == (before, key, later)
+        assert list(project.parts().values()) == [[0], list(range(MANY)), [0]]
+        assert project.run(retry=True).end().done == ()
         return
     assert written == list(range(len(written)))
-    assert site.states() == {before: "Completed", key: "Failed"}
-    rest = site.run(retry=True)
-    rest.reaches("middle")
+    assert project.states() == {before: "Completed", key: "Failed"}
+    rest = project.run(retry=True)
+    rest.await_pause("middle")
     rest.go_on()
-    assert rest.end().done == (key, behind)
-    assert site.outcomes(key) == ["Failed", "Completed"]
-    assert list(site.parts().values()) == [[0], written, list(range(MANY)), [0]]
+    assert rest.end().done == (key, later)
+    assert project.outcomes(key) == ["Failed", "Completed"]
+    assert list(project.parts().values()) == [[0], written, list(range(MANY)), [0]]
 
 
 @pytest.mark.parametrize("moment", counts.sample(["started", "finished"], 1))
-def test_a_failover_between_two_migrations_is_survived(site: ReplicaProject, moment: str) -> None:
-    """Before the beginning is recorded, and behind the end."""
-    keys = tuple(site.migration(f"number_{number}", WRITE) for number in range(len(DISTURBANCES)))
-    run = site.run(stops={moment})
+def test_a_run_survives_a_failover_between_two_migrations(project: ReplicaProject, moment: str) -> None:
+    """The failover comes before the beginning is recorded, and after the end."""
+    keys = tuple(project.migration(f"number_{number}", WRITE) for number in range(len(DISTURBANCES)))
+    run = project.run(stops={moment})
     for number, disturb in enumerate(DISTURBANCES.values()):
-        run.reaches(moment)
-        site.replicas.settle()
+        run.await_pause(moment)
+        project.replicas.settle()
         done = number + (moment == "finished")
-        assert site.states() == dict.fromkeys(keys[:done], "Completed")
+        assert project.states() == dict.fromkeys(keys[:done], "Completed")
         run.go_on()
-        disturb(site.replicas)
+        disturb(project.replicas)
     ended = run.end()
-    site.replicas.settle()
+    project.replicas.settle()
     assert (ended.code, ended.done) == (0, keys)
-    assert site.states() == dict.fromkeys(keys, "Completed")
-    assert [site.outcomes(key) for key in keys] == [["Completed"]] * len(keys)
-    assert list(site.parts().values()) == [[0]] * len(keys)
+    assert project.states() == dict.fromkeys(keys, "Completed")
+    assert [project.outcomes(key) for key in keys] == [["Completed"]] * len(keys)
+    assert list(project.parts().values()) == [[0]] * len(keys)
 
 
-def test_a_migration_that_steps_the_primary_down_at_its_end_is_recorded(site: ReplicaProject) -> None:
-    keys = tuple(site.migration(name, f"{WRITE}\nstep_down(self.client)") for name in ("one", "two"))
-    ended = site.run().end()
+def test_a_migration_that_steps_the_primary_down_at_its_end_is_recorded(project: ReplicaProject) -> None:
+    keys = tuple(project.migration(name, f"{WRITE}\nstep_down(self.client)") for name in ("one", "two"))
+    ended = project.run().end()
     assert (ended.code, ended.done) == (0, keys)
-    assert [site.outcomes(key) for key in keys] == [["Completed"]] * len(keys)
-    assert list(site.parts().values()) == [[0]] * len(keys)
+    assert [project.outcomes(key) for key in keys] == [["Completed"]] * len(keys)
+    assert list(project.parts().values()) == [[0]] * len(keys)
 
 
-def test_no_primary_for_longer_than_a_server_is_looked_for(impatient: ReplicaProject) -> None:
-    keys = tuple(impatient.migration(name, WRITE) for name in ("one", "two"))
-    run = impatient.run(stops={"finished"})
-    run.reaches("finished")
-    impatient.replicas.leave_without_primary()
+def test_no_primary_for_longer_than_the_server_selection_timeout(impatient_project: ReplicaProject) -> None:
+    keys = tuple(impatient_project.migration(name, WRITE) for name in ("one", "two"))
+    run = impatient_project.run(stops={"finished"})
+    run.await_pause("finished")
+    impatient_project.replicas.leave_without_primary()
     run.go_on()
-    impatient.replicas.settle()
-    run.reaches("finished")
+    impatient_project.replicas.settle()
+    run.await_pause("finished")
     run.go_on()
-    assert run.end() == Ended(0, keys)
+    assert run.end() == RunResult(0, keys)
 
 
-def test_two_runs_across_a_failover(site: ReplicaProject) -> None:
-    """The one that waits may not begin, and goes on waiting."""
-    keys = (site.migration("long", WRITE_ALL), site.migration("behind", WRITE))
-    first = site.run()
-    first.reaches("middle")
-    second = site.run(stops={"waiting"})
-    second.reaches("waiting")
+def test_two_runs_across_a_failover(project: ReplicaProject) -> None:
+    """The run that waits must not begin, and continues to wait."""
+    keys = (project.migration("long", WRITE_ALL), project.migration("behind", WRITE))
+    first = project.run()
+    first.await_pause("middle")
+    second = project.run(stops={"waiting"})
+    second.await_pause("waiting")
     second.go_on()
-    site.replicas.kill()
-    site.replicas.settle()
-    lease = site.database.monarch_lease.find_one()
+    project.replicas.kill()
+    project.replicas.settle()
+    lease = project.database.monarch_lease.find_one()
     assert lease is not None
     first.go_on()
-    assert first.end() == Ended(0, keys)
-    assert second.end() == Ended(0, ())
-    assert list(site.parts().values()) == [list(range(MANY)), [0]]
-    journal = list(site.database.mongo_migration_journal.find())
+    assert first.end() == RunResult(0, keys)
+    assert second.end() == RunResult(0, ())
+    assert list(project.parts().values()) == [list(range(MANY)), [0]]
+    journal = list(project.database.mongo_migration_journal.find())
     assert [entry["run"] for entry in journal] == [lease["holder"]["run"]] * len(keys)
 
 
-def test_who_waits_goes_on_waiting_while_there_is_no_primary(impatient: ReplicaProject) -> None:
-    key = impatient.migration("long", WRITE_ALL)
-    first = impatient.run()
-    first.reaches("middle")
-    second = impatient.run(stops={"waiting"})
-    second.reaches("waiting")
+def test_a_waiting_run_continues_to_wait_without_a_primary(impatient_project: ReplicaProject) -> None:
+    key = impatient_project.migration("long", WRITE_ALL)
+    first = impatient_project.run()
+    first.await_pause("middle")
+    second = impatient_project.run(stops={"waiting"})
+    second.await_pause("waiting")
     second.go_on()
-    impatient.replicas.leave_without_primary()
-    impatient.replicas.settle()
+    impatient_project.replicas.leave_without_primary()
+    impatient_project.replicas.settle()
     first.go_on()
-    assert first.end() == Ended(0, (key,))
-    assert second.end() == Ended(0, ())
+    assert first.end() == RunResult(0, (key,))
+    assert second.end() == RunResult(0, ())
 
 
-class Taking(threading.Thread):
-    """Takes the lease when it is told to, and holds it until it is told to leave."""
+class LeaseHolder(threading.Thread):
+    """Takes the lease when ``take`` is set, and holds it until ``leave`` is set."""
 
-    def __init__(self, site: ReplicaProject) -> None:
+    def __init__(self, project: ReplicaProject) -> None:
         super().__init__(daemon=True)
-        self._root = site.folder.path
+        self._root = project.folder.path
         self.ready, self.take, self.leave = threading.Event(), threading.Event(), threading.Event()
         self.taken = Future[str]()
 
     def run(self) -> None:
         with Project(self._root).open("dev") as database:
-            database.holder()  # it is connected
+            database.holder()  # connects
             self.ready.set()
             assert self.take.wait(SECONDS)
             try:
@@ -213,118 +213,122 @@ class Taking(threading.Thread):
                 self.taken.set_exception(error)
 
 
-def test_a_lease_that_only_a_primary_without_others_knows_of_is_none(site: ReplicaProject) -> None:
-    """The others elect another primary, who gives it to somebody else."""
-    taking = Taking(site)
-    taking.start()
-    assert taking.ready.wait(SECONDS)
-    site.replicas.lose_what_is_written_now(taking.take.set)
+def test_a_lease_that_only_an_isolated_primary_has_is_not_taken(project: ReplicaProject) -> None:
+    """The other members elect another primary, which would give the lease to another run."""
+    holder = LeaseHolder(project)
+    holder.start()
+    assert holder.ready.wait(SECONDS)
+    project.replicas.lose_writes(holder.take.set)
     try:
-        with suppress(MonarchError):  # to be told that it has not got it is right too
-            run = taking.taken.result(SECONDS)
-            lease = site.database.monarch_lease.find_one()
+        with suppress(MonarchError):  # an error is correct as well
+            run = holder.taken.result(SECONDS)
+            lease = project.database.monarch_lease.find_one()
             assert lease is not None
             assert lease["holder"]["run"] == run
     finally:
-        taking.leave.set()
-        taking.join(SECONDS)
+        holder.leave.set()
+        holder.join(SECONDS)
 
 
-def counted(site: ReplicaProject) -> int:
-    """How often a migration in a transaction has happened."""
-    document = site.database.counters.find_one({"_id": 1})
+def counted(project: ReplicaProject) -> int:
+    """Return how often a migration in a transaction was committed."""
+    document = project.database.counters.find_one({"_id": 1})
     assert document is not None
     return int(document["n"])
 
 
-def test_an_exception_undoes_a_transaction(site: ReplicaProject) -> None:
-    body = TRANSACT.replace("meet('middle')", "raise ValueError('no')")
-    key = site.migration("all_or_nothing", body, transaction=True)
-    ended = site.run().end()
-    assert (ended.code, see_how_it_ended(site, ended, key)) == (1, False)
+def test_an_exception_undoes_a_transaction(project: ReplicaProject) -> None:
+    body = TRANSACT.replace("pause_at('middle')", "raise ValueError('no')")
+    key = project.migration("all_or_nothing", body, transaction=True)
+    ended = project.run().end()
+    assert (ended.code, check_result(project, ended, key)) == (1, False)
     assert "ValueError: no" in ended.message
-    assert (counted(site), site.parts()) == (0, {})
+    assert (counted(project), project.parts()) == (0, {})
 
 
-def test_a_kill_undoes_a_transaction_and_it_can_be_run_again_at_once(site: ReplicaProject) -> None:
-    key = site.migration("all_or_nothing", TRANSACT, transaction=True)
-    run = site.run()
-    run.reaches("middle")
+def test_a_kill_undoes_a_transaction_and_the_migration_can_be_retried_at_once(
+    project: ReplicaProject,
+) -> None:
+    key = project.migration("all_or_nothing", TRANSACT, transaction=True)
+    run = project.run()
+    run.await_pause("middle")
     run.kill()
-    assert site.told() == {key: "Interrupted"}
-    assert (counted(site), site.parts()) == (0, {})
-    refused = site.run().end()
+    assert project.reported_states() == {key: "Interrupted"}
+    assert (counted(project), project.parts()) == (0, {})
+    refused = project.run().end()
     assert (refused.code, "--retry" in refused.hint) == (1, True)
-    again = site.run(retry=True)
-    again.reaches("middle")
+    again = project.run(retry=True)
+    again.await_pause("middle")
     again.go_on()
-    assert again.end() == Ended(0, (key,))
-    assert (counted(site), list(site.parts().values())) == (1, [[0, 1]])
-    assert site.outcomes(key) == ["Interrupted", "Completed"]
+    assert again.end() == RunResult(0, (key,))
+    assert (counted(project), list(project.parts().values())) == (1, [[0, 1]])
+    assert project.outcomes(key) == ["Interrupted", "Completed"]
 
 
 @pytest.mark.parametrize(
     ("moment", "disturbance"), counts.sample(list(product(["middle", "committing"], DISTURBANCES)), 2)
 )
-def test_a_failover_in_a_transaction(site: ReplicaProject, moment: str, disturbance: str) -> None:
+def test_a_failover_in_a_transaction(project: ReplicaProject, moment: str, disturbance: str) -> None:
     body = TRANSACT if moment == "middle" else TRANSACT_AT_ONCE
-    key = site.migration("all_or_nothing", body, transaction=True)
-    run = site.run(stops={moment})
-    run.reaches(moment)
+    key = project.migration("all_or_nothing", body, transaction=True)
+    run = project.run(stops={moment})
+    run.await_pause(moment)
     run.go_on()
-    DISTURBANCES[disturbance](site.replicas)
+    DISTURBANCES[disturbance](project.replicas)
     ended = run.end()
-    site.replicas.settle()
-    completed = see_how_it_ended(site, ended, key)
-    assert (counted(site), list(site.parts().values())) == ((1, [[0, 1]]) if completed else (0, []))
+    project.replicas.settle()
+    completed = check_result(project, ended, key)
+    assert (counted(project), list(project.parts().values())) == ((1, [[0, 1]]) if completed else (0, []))
     if not completed:
-        again = site.run(retry=True, stops={moment})
-        again.reaches(moment)
+        again = project.run(retry=True, stops={moment})
+        again.await_pause(moment)
         again.go_on()
-        assert again.end() == Ended(0, (key,))
-    assert site.run(retry=True).end() == Ended(0, ())
-    assert (counted(site), list(site.parts().values())) == (1, [[0, 1]])
+        assert again.end() == RunResult(0, (key,))
+    assert project.run(retry=True).end() == RunResult(0, ())
+    assert (counted(project), list(project.parts().values())) == (1, [[0, 1]])
 
 
-def test_who_is_killed_right_after_the_commit_has_completed(site: ReplicaProject) -> None:
-    key = site.migration("all_or_nothing", TRANSACT_AT_ONCE, transaction=True)
-    run = site.run(stops={"committed"})
-    run.reaches("committed")
+def test_a_run_killed_right_after_the_commit_has_completed(project: ReplicaProject) -> None:
+    key = project.migration("all_or_nothing", TRANSACT_AT_ONCE, transaction=True)
+    run = project.run(stops={"committed"})
+    run.await_pause("committed")
     run.kill()
-    assert site.states() == site.told() == {key: "Completed"}
-    assert site.run(retry=True).end() == Ended(0, ())
-    assert (counted(site), list(site.parts().values())) == (1, [[0, 1]])
+    assert project.states() == project.reported_states() == {key: "Completed"}
+    assert project.run(retry=True).end() == RunResult(0, ())
+    assert (counted(project), list(project.parts().values())) == (1, [[0, 1]])
 
 
-def test_a_commit_is_not_told_as_a_failure_because_the_server_is_gone_then(impatient: ReplicaProject) -> None:
-    """For longer than monarch asks again; then it is back."""
-    key = impatient.migration("all_or_nothing", TRANSACT_AT_ONCE, transaction=True)
-    run = impatient.run(stops={"committed", "failing"}, patience=0.5)
-    run.reaches("committed")
-    impatient.replicas.leave_without_primary()
+def test_a_commit_is_not_reported_as_failed_if_the_server_disappears_afterwards(
+    impatient_project: ReplicaProject,
+) -> None:
+    """The server is unreachable for longer than monarch retries, and then returns."""
+    key = impatient_project.migration("all_or_nothing", TRANSACT_AT_ONCE, transaction=True)
+    run = impatient_project.run(stops={"committed", "failing"}, patience=0.5)
+    run.await_pause("committed")
+    impatient_project.replicas.leave_without_primary()
     run.go_on()
-    told = run.next()
-    impatient.replicas.settle()
-    if told == "failing":  # so it takes it for a failure, and finds the server to say so
+    reported = run.next()
+    impatient_project.replicas.settle()
+    if reported == "failing":  # monarch treats it as a failure, and records that on the server
         run.go_on()
-        told = run.next()
-    assert impatient.states() == impatient.told() == {key: "Completed"}
-    assert (counted(impatient), list(impatient.parts().values())) == (1, [[0, 1]])
-    assert isinstance(told, Ended)
-    assert impatient.outcomes(key) in (["Completed"], [None])
-    assert f"{key} failed" not in told.message
-    assert "was undone" not in told.message
-    assert impatient.run(retry=True).end() == Ended(0, ())
+        reported = run.next()
+    assert impatient_project.states() == impatient_project.reported_states() == {key: "Completed"}
+    assert (counted(impatient_project), list(impatient_project.parts().values())) == (1, [[0, 1]])
+    assert isinstance(reported, RunResult)
+    assert impatient_project.outcomes(key) in (["Completed"], [None])
+    assert f"{key} failed" not in reported.message
+    assert "was undone" not in reported.message
+    assert impatient_project.run(retry=True).end() == RunResult(0, ())
 
 
-def test_a_transaction_on_a_standalone_server_is_an_error_before_anything_ran(
+def test_a_transaction_on_a_standalone_server_is_an_error_before_any_migration_runs(
     tmp_path: Path, server: Server
 ) -> None:
     folder = Folder(tmp_path, server)
     folder.settings(dev={"uri": server.uri, "db_name": folder.db_name})
     folder.migration("first", "self.database.ran.insert_one({})")
     key = folder.migration("all_or_nothing")
-    want_transaction(folder, key)
+    use_transaction(folder, key)
     for command in (["migrate", "dev"], ["migrate_one", key, "dev"]):
         result = folder.invoke(*command)
         assert result.code == 1
@@ -344,88 +348,88 @@ IDS: list[Any] = [
     b"bytes",
     None,
 ]
-SCAN = """for number, document in enumerate(self.each('docs', {'wanted': True}, batch=10)):
+SCAN = """for number, document in enumerate(self.each('docs', {'selected': True}, batch=10)):
     self.database.seen.insert_one({'id': [document['_id']], 'attempt': attempt, 'n': number})
     if number == 95:
-        meet('middle')
+        pause_at('middle')
 """
 
 
 @pytest.fixture
-def ids(site: ReplicaProject) -> list[Any]:
-    """The _ids of what is wanted in ``docs``, in MongoDB's order."""
-    docs = site.database.docs
-    docs.insert_many([{"_id": _id, "wanted": True} for _id in reversed(IDS)])
-    docs.insert_many([{"wanted": False} for _ in range(30)])
-    return [document["_id"] for document in docs.find({"wanted": True}).sort("_id")]
+def ids(project: ReplicaProject) -> list[Any]:
+    """The _ids of the selected documents in ``docs``, in MongoDB's order."""
+    docs = project.database.docs
+    docs.insert_many([{"_id": _id, "selected": True} for _id in reversed(IDS)])
+    docs.insert_many([{"selected": False} for _ in range(30)])
+    return [document["_id"] for document in docs.find({"selected": True}).sort("_id")]
 
 
-def seen(site: ReplicaProject) -> dict[ObjectId, list[Any]]:
-    """The _ids that the attempts have gone over, each in its order."""
+def seen(project: ReplicaProject) -> dict[ObjectId, list[Any]]:
+    """Return the _ids that each attempt has scanned, in their order."""
     found: dict[ObjectId, list[Any]] = {}
-    for document in site.database.seen.find(sort=[("attempt", 1), ("n", 1)]):
+    for document in project.database.seen.find(sort=[("attempt", 1), ("n", 1)]):
         found.setdefault(document["attempt"], []).append(document["id"][0])
     return found
 
 
-def test_a_scan_visits_ids_of_all_types_once(site: ReplicaProject, ids: list[Any]) -> None:
-    site.migration("scan", SCAN.replace("meet('middle')", "pass"))
-    assert site.run().end().code == 0
-    assert list(seen(site).values()) == [ids]
+def test_a_scan_visits_ids_of_all_types_once(project: ReplicaProject, ids: list[Any]) -> None:
+    project.migration("scan", SCAN.replace("pause_at('middle')", "pass"))
+    assert project.run().end().code == 0
+    assert list(seen(project).values()) == [ids]
     assert len(ids) == len(IDS)
 
 
-def test_a_batch_is_found_by_the_index_of_ids(site: ReplicaProject, ids: list[Any]) -> None:
-    site.migration("scan", SCAN.replace("meet('middle')", "pass"))
-    site.database.command("profile", 1, filter={"op": "query", "ns": f"{site.database.name}.docs"})
-    assert site.run().end().code == 0
-    site.database.command("profile", 0)
-    batches = list(site.database["system.profile"].find(sort=[("ts", 1)]))
-    # One asks for the greatest id, and one finds that there are no more.
+def test_a_batch_uses_the_index_of_ids(project: ReplicaProject, ids: list[Any]) -> None:
+    project.migration("scan", SCAN.replace("pause_at('middle')", "pass"))
+    project.database.command("profile", 1, filter={"op": "query", "ns": f"{project.database.name}.docs"})
+    assert project.run().end().code == 0
+    project.database.command("profile", 0)
+    batches = list(project.database["system.profile"].find(sort=[("ts", 1)]))
+    # One query asks for the greatest id, and the last one finds no more documents.
     assert len(batches) == len(ids) // 10 + 3
     for batch in batches:
         assert batch["planSummary"] == "IXSCAN { _id: 1 }"
-    # None begins at the beginning again; those that are not wanted lie between.
+    # No query starts again from the beginning. Documents that are not selected are in between.
     assert max(batch["keysExamined"] for batch in batches) <= 10 + 30 + 1
     assert sum(batch["keysExamined"] for batch in batches) <= len(ids) + 30 + len(batches)
 
 
-def test_a_scan_across_a_failover_goes_on_or_is_resumed(site: ReplicaProject, ids: list[Any]) -> None:
-    key = site.migration("scan", SCAN)
-    run = site.run()
-    run.reaches("middle")
+def test_a_scan_across_a_failover_continues_or_is_resumed(project: ReplicaProject, ids: list[Any]) -> None:
+    key = project.migration("scan", SCAN)
+    run = project.run()
+    run.await_pause("middle")
     run.go_on()
-    site.replicas.step_down()
+    project.replicas.step_down()
     ended = run.end()
-    site.replicas.settle()
-    if see_how_it_ended(site, ended, key):
-        assert list(seen(site).values()) == [ids]
+    project.replicas.settle()
+    if check_result(project, ended, key):
+        assert list(seen(project).values()) == [ids]
         return
-    see_that_it_is_resumed(site, key, ids)
+    check_resumed(project, key, ids)
 
 
-def see_that_it_is_resumed(site: ReplicaProject, key: str, ids: list[Any]) -> None:
-    (first,) = seen(site).values()
+def check_resumed(project: ReplicaProject, key: str, ids: list[Any]) -> None:
+    (first,) = seen(project).values()
     assert first == ids[: len(first)]
-    again = site.run(retry=True)
+    again = project.run(retry=True)
     rest = len(ids) - len(first) // 10 * 10
     if rest > 95:
-        again.reaches("middle")
+        again.await_pause("middle")
         again.go_on()
-    assert again.end() == Ended(0, (key,))
-    first, second = seen(site).values()
-    # Of no more than one batch some are seen twice.
+    assert again.end() == RunResult(0, (key,))
+    first, second = seen(project).values()
+    # At most one batch is scanned twice.
     assert second == ids[-len(second) :]
     assert len(ids) <= len(first) + len(second) <= len(ids) + 10
 
 
-def test_a_scan_that_is_killed_is_resumed(site: ReplicaProject, ids: list[Any]) -> None:
-    key = site.migration("scan", SCAN)
-    run = site.run()
-    run.reaches("middle")
+def test_a_scan_that_is_killed_is_resumed(project: ReplicaProject, ids: list[Any]) -> None:
+    key = project.migration("scan", SCAN)
+    run = project.run()
+    run.await_pause("middle")
     run.kill()
-    # What was remembered is not forgotten with the primary.
-    site.replicas.kill()
-    site.replicas.settle()
-    assert site.told() == {key: "Interrupted"}
-    see_that_it_is_resumed(site, key, ids)
+    # The stored position survives the loss of the primary.
+    project.replicas.kill()
+    project.replicas.settle()
+    assert project.reported_states() == {key: "Interrupted"}
+    check_resumed(project, key, ids)

@@ -36,7 +36,7 @@ DOCUMENTS, BYTES = 300, 10_000
 class TestToldNothing(StoreContract):
     @pytest.fixture
     def memory(self) -> Memory:
-        return Memory(made=True)
+        return Memory(exists=True)
 
     @pytest.fixture
     def store(self, memory: Memory) -> Store:
@@ -79,22 +79,22 @@ def test_a_call_fails_by_its_number(faulty: Faulty) -> None:
         upload.write(b"three")
         upload.finish()
     assert read(faulty, "a") == b"onethree"
-    assert faulty.struck == ["write"]
+    assert faulty.failed == ["write"]
 
 
 def test_calls_fail_for_good_until_that_is_mended(faulty: Faulty) -> None:
-    faulty.fail("list", at=2, for_good=True)
+    faulty.fail("list", at=2, permanent=True)
     assert names(faulty) == []
     for _ in range(2):
         with pytest.raises(StoreError):
             names(faulty)
-    faulty.mend()
+    faulty.clear_faults()
     assert names(faulty) == []
 
 
 def test_everything_fails_once_it_breaks_down(faulty: Faulty) -> None:
     write(faulty, "a", b"data")
-    faulty.break_down(at=3)
+    faulty.fail_all(at=3)
     with pytest.raises(StoreError):
         write(faulty, "b", b"data")
     for call in (
@@ -105,7 +105,7 @@ def test_everything_fails_once_it_breaks_down(faulty: Faulty) -> None:
     ):
         with pytest.raises(StoreError):
             call()
-    faulty.mend()
+    faulty.clear_faults()
     assert {found.name: found.unfinished for found in faulty.list()} == {"a": False, "b": True}
 
 
@@ -214,13 +214,13 @@ def test_whatever_call_fails_nothing_is_kept(
         try:
             take()
         except raises:
-            assert store.struck == [kind]
+            assert store.failed == [kind]
         except KeyboardInterrupt:  # before there is anything to undo
             assert kind == "prepare"
         else:  # there are no more calls of that kind
             break
-        store.mend()
-        store.struck.clear()
+        store.clear_faults()
+        store.failed.clear()
         assert names(store.store) == [], f"after {kind} number {number}"
     assert number > LEAST[kind]
     assert states(store) == {BackupState.GOOD}
@@ -244,7 +244,7 @@ def test_an_archive_that_cannot_be_removed_is_incomplete(
     take()
     last = store.calls.count(kind)
     store.fail(kind, at=last)
-    store.fail("delete", for_good=True)
+    store.fail("delete", permanent=True)
     with pytest.raises(StoreError, match=kind):
         take()
     assert sorted(backup.state.value for backup in BackupCatalog(store.store).list()) == [
@@ -257,18 +257,18 @@ def test_a_store_that_breaks_down_at_any_call_keeps_nothing_good(
     store: Faulty, take: Callable[[], BackupResult]
 ) -> None:
     for number in count(1):
-        store.break_down(at=number)
+        store.fail_all(at=number)
         try:
             taken = take()
         except MonarchError:
-            assert store.struck
+            assert store.failed
         else:
             break
-        store.mend()
-        store.struck.clear()
+        store.clear_faults()
+        store.failed.clear()
         assert states(store) <= {BackupState.RUNNING, BackupState.UNFINISHED, BackupState.INCOMPLETE}
     assert number > 10
-    store.mend()
+    store.clear_faults()
     assert {backup.name for backup in BackupCatalog(store).list() if backup.restorable} == {taken.name}
     # What was left does not harm the next backup.
     assert take().name != taken.name
@@ -322,12 +322,12 @@ def test_a_backup_that_is_cut_in_reading_is_an_error(store: Faulty, take: Callab
         store.cut("read", after=room)
         with pytest.raises(StoreError):
             verify(catalog, backup)
-    store.mend()
+    store.clear_faults()
     for kind in ("open", "read"):
         store.fail(kind, at=2)
         with pytest.raises(StoreError):
             verify(catalog, backup)
-    store.mend()
+    store.clear_faults()
     verify(catalog, backup)
 
 

@@ -16,7 +16,7 @@ from monarch.errors import LockedError, StoreError
 from monarch.stores.base import NameTaken, NotStored, Store, Upload
 from monarch.stores.local.store import LocalStore
 from tests.stores.contract import HALF, Names, StoreContract, names, read, stored, write
-from tests.support.stores.folders import there, writing
+from tests.support.stores.folders import file_names, writing
 
 
 class TestLocalStore(StoreContract):
@@ -132,7 +132,7 @@ def test_a_folder_that_is_none(tmp_path: Path, what: str) -> None:
             call()
         assert not isinstance(raised.value, NameTaken)
         assert raised.value.hint
-    assert there(tmp_path) == ["backups"]
+    assert file_names(tmp_path) == ["backups"]
     assert what == "dangling link" or path.read_text() == "PRECIOUS"
 
 
@@ -149,13 +149,13 @@ def test_what_is_no_file_is_not_listed_and_left_alone(folder: Path, store: Local
     (folder / "to a file").symlink_to(folder / "a")
     with socket.socket(socket.AF_UNIX) as one:
         one.bind(str(folder / "socket"))
-    before = there(folder)
+    before = file_names(folder)
     assert sorted(names(store)) == ["a", "to a file"]
     for name in before:
         with pytest.raises(NameTaken):
             store.create(name.removesuffix(".part"))
     store.delete("a")
-    assert sorted([*there(folder), "a"]) == before
+    assert sorted([*file_names(folder), "a"]) == before
 
 
 def test_a_link_is_not_followed_by_who_writes(folder: Path, store: LocalStore) -> None:
@@ -164,7 +164,7 @@ def test_a_link_is_not_followed_by_who_writes(folder: Path, store: LocalStore) -
     for name in ("a", "b"):
         with pytest.raises(NameTaken):
             store.create(name)
-    assert there(folder) == ["a", "b.part"]
+    assert file_names(folder) == ["a", "b.part"]
 
 
 def test_a_killed_writer_leaves_its_part(folder: Path, store: LocalStore) -> None:
@@ -173,12 +173,12 @@ def test_a_killed_writer_leaves_its_part(folder: Path, store: LocalStore) -> Non
         assert (found.unfinished, found.busy, found.bytes) == (True, True, len(HALF))
         with pytest.raises(LockedError, match=r"a\.part is being written by another process"):
             store.delete("a")
-        assert there(folder) == ["a.part"]
+        assert file_names(folder) == ["a.part"]
     found = stored(store, "a")
     assert (found.unfinished, found.busy, found.bytes) == (True, False, len(HALF))
-    assert there(folder) == ["a.part"]
+    assert file_names(folder) == ["a.part"]
     store.delete("a")
-    assert there(folder) == []
+    assert file_names(folder) == []
 
 
 def test_a_writer_whose_part_is_gone_cannot_finish(folder: Path, store: LocalStore) -> None:
@@ -187,7 +187,7 @@ def test_a_writer_whose_part_is_gone_cannot_finish(folder: Path, store: LocalSto
         (folder / "a.part").unlink()
         with pytest.raises(StoreError, match=r"a\.part was removed while it was written"):
             upload.finish()
-    assert there(folder) == []
+    assert file_names(folder) == []
 
 
 def test_a_writer_whose_part_was_replaced_leaves_the_other_one(folder: Path, store: LocalStore) -> None:
@@ -215,7 +215,7 @@ def test_a_part_that_has_its_name_already_is_the_file(folder: Path, store: Local
     with pytest.raises(NameTaken):
         store.create("a")
     store.delete("a")
-    assert there(folder) == []
+    assert file_names(folder) == []
 
 
 def test_delete_takes_nothing_from_a_writer_who_begins_meanwhile(
@@ -285,7 +285,7 @@ def test_what_cannot_be_made_to_last_is_not_kept(
     monkeypatch.setattr(os, "fsync", fsync_that_fails(where, number))
     with pytest.raises(StoreError, match=says):
         write(store, "a", b"data")
-    assert there(folder) == []
+    assert file_names(folder) == []
 
 
 def test_a_medium_that_cannot_sync_folders_is_taken_as_it_is(
@@ -331,7 +331,7 @@ def test_a_folder_that_cannot_be_made_whole_is_not_made(small_disk: Path) -> Non
     store = LocalStore(small_disk / "new" / "backups")
     with pytest.raises(StoreError, match="There is no room left"):
         store.prepare()
-    assert there(small_disk) == ["filler"]
+    assert file_names(small_disk) == ["filler"]
     filler.unlink()
     assert store.prepare()
     assert (small_disk / "new" / "backups" / ".gitignore").read_text() == "*\n"
@@ -344,7 +344,7 @@ def test_a_pipe_never_hangs(folder: Path, store: LocalStore) -> None:
     with pytest.raises(NotStored), store.open("pipe"):
         pass
     store.discard("b")
-    assert there(folder) == ["a", "pipe"]
+    assert file_names(folder) == ["a", "pipe"]
 
 
 @pytest.mark.parametrize("name", [".backups.part", ".backups..part"])

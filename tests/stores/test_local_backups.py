@@ -15,7 +15,7 @@ from monarch.errors import StoreError
 from monarch.stores.local.store import LocalStore
 from tests.stores.contract import write
 from tests.support.runs.shell import CommandResult, Folder
-from tests.support.stores.folders import there, writing
+from tests.support.stores.folders import file_names, writing
 
 NO_UMASK = ["sh", "-c", 'umask 0; exec "$@"', "sh"]
 ARCHIVE = "app__2014_05_29.dmp.zst"
@@ -100,7 +100,7 @@ def test_a_folder_that_may_not_be_read(project: Folder, backups: Path, plain_rig
             assert_refused(result, f"{backups} cannot be read: Permission denied.")
             result = project.monarch("backup", "dev", prefix=plain_rights)
             assert_refused(result, f"{backups} cannot be ", ": Permission denied.")
-        assert there(backups) == [ARCHIVE]
+        assert file_names(backups) == [ARCHIVE]
 
 
 def test_a_folder_that_may_not_be_made(project: Folder, backups: Path, plain_rights: list[str]) -> None:
@@ -150,7 +150,7 @@ def test_a_full_disk_is_no_success(project: Folder, backups: Path, small_disk: P
     for codec in ("zst", "gz"):
         result = project.invoke("backup", "dev", "--codec", codec)
         assert_refused(result, "There is no room left in", "None of it was kept. Make room")
-        assert there(backups) == []
+        assert file_names(backups) == []
     project.database.users.delete_many({"_id": {"$type": "objectId"}})
     assert project.invoke("backup", "dev").code == 0
     assert list(states(project).values()) == ["good"]
@@ -170,7 +170,7 @@ def test_a_disk_that_is_full_at_any_page_keeps_all_or_nothing(
             kept.append(python.backup("dev", engine="native").name)
         except StoreError:
             assert not kept
-            assert there(backups) == []
+            assert file_names(backups) == []
         else:
             assert [(backup.name, backup.state.value) for backup in python.backups.list()] == [
                 (kept[-1], "good")
@@ -203,7 +203,7 @@ def test_a_backup_is_shown_and_kept_while_its_writer_lives_and_not_after(
     assert "it was cut off while it was written. To remove it: monarch delete_backup" in result.err
     assert project.invoke("restore", f"{ARCHIVE}:dev", "--yes").code == 1
     assert project.invoke("delete_backup", ARCHIVE.partition(".")[0], "--yes").code == 0
-    assert there(backups) == []
+    assert file_names(backups) == []
 
 
 def test_backups_at_one_moment_get_names_of_their_own(project: Folder, backups: Path) -> None:

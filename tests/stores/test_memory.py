@@ -12,7 +12,7 @@ from tests.support.stores.memory import Memory, MemoryStore
 class TestMemoryStore(StoreContract):
     @pytest.fixture
     def memory(self) -> Memory:
-        return Memory(made=True)
+        return Memory(exists=True)
 
     @pytest.fixture
     def store(self, memory: Memory) -> Store:
@@ -38,7 +38,7 @@ class TestMemoryStore(StoreContract):
 class TestWhereNobodyCanTellWhoIsAlive(TestMemoryStore):
     @pytest.fixture
     def memory(self) -> Memory:
-        return Memory(made=True, tells=False)
+        return Memory(exists=True, tracks_writers=False)
 
 
 def die_writing(store: MemoryStore, names: Names) -> None:

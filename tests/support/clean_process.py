@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-# What a test, or a command that it starts, needs of its surroundings. With `CI` a skipped test fails.
+# The variables that a test, or a command that it starts, needs. With `CI` a skipped test fails.
 KEPT = frozenset(("CI", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "PYTHONPATH", "TMPDIR", "USER", "VIRTUAL_ENV"))
 KEPT_PREFIXES = ("COVERAGE_", "COV_", "HYPOTHESIS_", "PYTEST_", "TOX_")
 
@@ -33,7 +33,7 @@ def clean(home: Path) -> None:
 def restore_signals() -> None:
     """Handle the signals that a parent ignored or blocked, as a shell does with Ctrl-C in the background.
 
-    Children inherit that and monarch respects it, so the tests could not interrupt what they start.
+    Children inherit this and monarch respects it, so the tests could not interrupt the commands they start.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
         if signal.getsignal(number) is signal.SIG_IGN:
@@ -45,7 +45,7 @@ def restore_signals() -> None:
 def restore_warnings() -> None:
     """Show the warnings that Python shows without PYTHONWARNINGS and -W, which it read when it started.
 
-    Where they say "error", a client that a test does not close fails the test that runs when it is collected.
+    With "error", a client that a test does not close would fail the test that runs when it is collected.
     """
     sys.warnoptions.clear()
     warnings.resetwarnings()
@@ -56,7 +56,7 @@ def restore_warnings() -> None:
 
 
 def kept_variables(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return those of the ``variables`` that the tests keep."""
+    """Return the ``variables`` that the tests keep."""
     return {
         name: value for name, value in variables.items() if name in KEPT or name.startswith(KEPT_PREFIXES)
     }

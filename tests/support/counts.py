@@ -2,7 +2,7 @@
 
 Kills, races, replicas and corruptions have hundreds of cases that take minutes and rarely break. `tox` runs
 a sample of them, `tox -e full` runs all. Such tests draw from their cases by `sample`, and of the tests in
-the modules `LONG` a share runs. `tests/conftest.py` reads the options ``--counts`` and
+the modules `LONG` only a part runs. `tests/conftest.py` reads the options ``--counts`` and
 ``--counts-seed`` and calls `configure`; nothing else reads them.
 """
 
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, TypeVar, get_args
 
-# Of the tests in these modules below `tests/` one in so many runs. Most cause dangers, or repeat a test with
-# every engine, server and fault; the others take long for what changes rarely.
+# In reduced mode these modules below `tests/` run one test in N. Most of them cause failures, or repeat tests
+# with every engine, server and fault. The others take long and test what changes rarely.
 LONG = {
     "backups/test_corruption.py": 8,
     "backups/test_equal.py": 8,
@@ -55,7 +55,7 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 
 @dataclass(frozen=True)
 class Counts:
-    """Which counts a run uses, and the seed of its samples."""
+    """The mode of a run, and the seed of its samples."""
 
     mode: Mode
     seed: int
@@ -98,10 +98,10 @@ def sample(cases: Sequence[Case], reduced: int) -> list[Case]:
 
 
 def sample_of_long(tests: Sequence[Case], one_in: int) -> list[Case]:
-    """Return those of the ``tests`` of a module that run: one in ``one_in``, at least one."""
+    """Return the ``tests`` of a module that run: one in ``one_in``, at least one."""
     return sample(tests, max(1, len(tests) // one_in))
 
 
 def number(*, reduced: int, full: int) -> int:
-    """Return how often to repeat something, for loops without a list of cases."""
+    """Return the number for the current mode, for loops without a list of cases."""
     return full if _current.mode == "full" else reduced

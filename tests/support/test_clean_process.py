@@ -1,4 +1,4 @@
-"""The tests run the same from every shell."""
+"""The tests run the same way from every shell."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DIRTY = {
 }
 
 
-def spoil() -> None:
+def set_dirty_signals() -> None:
     """Ignore and block signals, as nohup, a background job and some supervisors do."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -52,7 +52,7 @@ def test_a_dirty_shell_is_cleaned(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-c", REPORT, str(tmp_path)],
         env={**DIRTY, **environment},
-        preexec_fn=spoil,
+        preexec_fn=set_dirty_signals,
         capture_output=True,
         check=True,
     )

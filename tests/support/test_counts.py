@@ -24,7 +24,7 @@ def test_full_mode_runs_every_case() -> None:
     assert number(reduced=2, full=9) == 9
 
 
-def test_a_sample_has_one_case_of_each_part() -> None:
+def test_a_sample_has_one_case_from_each_part() -> None:
     for seed in range(50):
         counts.configure(Counts("reduced", seed))
         chosen = sample(range(120), reduced=10)
@@ -54,7 +54,7 @@ def test_few_cases_all_run() -> None:
     assert sample([], reduced=3) == []
 
 
-def test_of_a_long_module_some_tests_run() -> None:
+def test_a_long_module_runs_some_of_its_tests() -> None:
     counts.configure(Counts("reduced", 1))
     assert [len(sample_of_long(range(length), 8)) for length in (1, 2, 16, 40)] == [1, 1, 2, 5]
     counts.configure(Counts("full", 1))

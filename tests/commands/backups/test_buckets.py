@@ -291,7 +291,7 @@ def test_whatever_the_network_does(
     ended = []
     keep_in(two.folder, through)
     for request, command in product(REQUESTS, commands):
-        proxy.add(**FAULTS[fault], which=request, times=times)
+        proxy.add(**FAULTS[fault], pattern=request, times=times)
         result = two.folder.invoke(*command, "--engine", "native")
         met = proxy.faults[0].times < times
         proxy.clear()

@@ -12,7 +12,7 @@ import pytest
 from tests.commands.backups.test_backups import flat, today
 from tests.commands.console.test_questions import end
 from tests.support.runs.two_environments import TwoEnvironments, assert_error
-from tests.support.samples.zips import ID, NAME, packed
+from tests.support.samples.zips import ID, NAME, make_zip
 
 pytestmark = pytest.mark.server
 
@@ -38,7 +38,7 @@ def kept(two: TwoEnvironments) -> Path:
     """The folder of the backups, with one zip in it."""
     folder = two.folder.keep_backups()
     folder.mkdir()
-    (folder / NAME).write_bytes(packed(legacy(two)))
+    (folder / NAME).write_bytes(make_zip(legacy(two)))
     os.utime(folder / NAME, (WRITTEN, WRITTEN))
     return folder
 
@@ -163,7 +163,7 @@ def test_a_damaged_one_is_told_and_changes_nothing(two: TwoEnvironments, kept: P
 def test_what_could_do_harm_is_refused(two: TwoEnvironments, kept: Path) -> None:
     outside = two.folder.path.parent / "outside.bson"
     for name in ("../../outside.bson", str(outside)):
-        (kept / NAME).write_bytes(packed({**legacy(two), name: b""}))
+        (kept / NAME).write_bytes(make_zip({**legacy(two), name: b""}))
         message = (
             f"monarch refuses it: {re.escape(repr(name))} in its zip has a name that leads out of the zip"
         )
@@ -176,7 +176,7 @@ def test_what_could_do_harm_is_refused(two: TwoEnvironments, kept: Path) -> None
 
 def test_what_the_server_refuses_changes_nothing(two: TwoEnvironments, kept: Path) -> None:
     twice = b"".join(map(bson.encode, [*two.source.users.find(), {"_id": "another", "name": "user 7"}]))
-    (kept / NAME).write_bytes(packed({**legacy(two), "users.bson": twice}))
+    (kept / NAME).write_bytes(make_zip({**legacy(two), "users.bson": twice}))
     result = two.folder.invoke("restore", f"{BACKUP}:dev", "--yes", "--engine", "native")
     assert_error(result, 5, "refused a document of 'users': E11000 duplicate key", "")
     two.assert_unchanged()

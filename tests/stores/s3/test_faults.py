@@ -93,7 +93,7 @@ def test_writing_is_tried_again(
 ) -> None:
     if which == "complete" and fault["what"] == "flip request":
         fault = {**fault, "at": 1}  # in the name of its first element
-    proxy.add(**fault, which=WRITES[which])
+    proxy.add(**fault, pattern=WRITES[which])
     if which == "begin" and fault["what"] in ("lose", "cut answer"):
         # An upload of an unknown owner has begun: the name is taken, and listed as unfinished.
         with pytest.raises(NameTaken):
@@ -118,7 +118,7 @@ def test_writing_that_fails_for_good_leaves_nothing(
     store: S3Store, direct: S3Store, proxy: FaultyProxy, which: str, fault: dict[str, Any]
 ) -> None:
     """But where only the answers get lost: then it may be there, and is whole; or be unfinished."""
-    proxy.add(**fault, which=WRITES[which], times=1000)
+    proxy.add(**fault, pattern=WRITES[which], times=1000)
     with suppress(StoreError):
         write(store)
     left = [(one.bytes, one.unfinished) for one in direct.list()]
@@ -215,7 +215,7 @@ def test_reading_goes_on_where_it_broke(
     store: S3Store, proxy: FaultyProxy, fault: dict[str, Any], times: int, start: int
 ) -> None:
     write(store)
-    proxy.add(**fault, which=GET, times=times)
+    proxy.add(**fault, pattern=GET, times=times)
     assert read(store, start) == DATA[start:]
     assert proxy.faults[0].times == 0
 

@@ -26,13 +26,13 @@ from tests.support.runs.copy_kills import fill
 from tests.support.runs.shell import Folder
 from tests.support.samples.equality import assert_equal, describe
 from tests.support.servers.mongod import run_mongod
-from tests.support.servers.s3 import FaultyProxy, S3Server, What, run_proxy
+from tests.support.servers.s3 import FaultKind, FaultyProxy, S3Server, run_proxy
 
 pytestmark = pytest.mark.server
 
 assert boto3, monarch.stores.s3.store
 BUCKET, PREFIX = "killed", "app/"
-SIDES: tuple[What, ...] = ("call before", "call after")
+SIDES: tuple[FaultKind, ...] = ("call before", "call after")
 # The contents of the bucket: the objects with their bytes, and the unfinished uploads.
 Content = tuple[frozenset[tuple[str, str]], int]
 
@@ -66,7 +66,7 @@ class BucketScenario:
         assert self.folder.invoke(*arguments).code == 0
         return len(self.proxy.requests)
 
-    def stop(self, side: What, number: int, *arguments: str, signal_number: int = signal.SIGKILL) -> int:
+    def stop(self, side: FaultKind, number: int, *arguments: str, signal_number: int = signal.SIGKILL) -> int:
         """Run a command and send it a signal at the request ``number``, from 0; return its exit code."""
         command = self.command(*arguments)
         self.proxy.clear()
@@ -130,7 +130,7 @@ BACKUP = ("backup", "production", "--engine", "native")
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_a_backup_is_killed(scenario: BucketScenario, side: What) -> None:
+def test_a_backup_is_killed(scenario: BucketScenario, side: FaultKind) -> None:
     before = scenario.content()
     requests = scenario.count(*BACKUP)
     scenario.folder.invoke("delete_backup", f"{scenario.good}_2", "--yes")
@@ -148,7 +148,7 @@ def test_a_backup_is_killed(scenario: BucketScenario, side: What) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_a_backup_is_interrupted(scenario: BucketScenario, side: What) -> None:
+def test_a_backup_is_interrupted(scenario: BucketScenario, side: FaultKind) -> None:
     before = scenario.content()
     requests = scenario.count(*BACKUP)
     scenario.folder.invoke("delete_backup", f"{scenario.good}_2", "--yes")
@@ -185,7 +185,7 @@ def test_a_deletion_is_killed(scenario: BucketScenario) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_a_restore_is_killed(scenario: BucketScenario, side: What) -> None:
+def test_a_restore_is_killed(scenario: BucketScenario, side: FaultKind) -> None:
     restore = ("restore", f"{scenario.good}:target", "--yes", "--engine", "native")
     before = scenario.content()
     command = scenario.command(*restore)

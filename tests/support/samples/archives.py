@@ -1,4 +1,4 @@
-"""What the tests of the archive format have in common."""
+"""Samples for the tests of the archive format."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def batch(collection: str, *documents: bytes) -> Batch:
     return Batch(collection, b"".join(documents), len(documents))
 
 
-def written(prelude: Prelude, pieces: Iterable[Piece]) -> bytes:
+def write_archive(prelude: Prelude, pieces: Iterable[Piece]) -> bytes:
     sink = io.BytesIO()
     writer = ArchiveWriter(sink, prelude)
     for piece in pieces:
@@ -39,7 +39,7 @@ def written(prelude: Prelude, pieces: Iterable[Piece]) -> bytes:
 
 
 def documents_of(pieces: Iterable[Piece]) -> dict[str, list[bytes]]:
-    """The documents of each collection that has ended, and no others."""
+    """Return the documents of each collection; every collection must have an end."""
     found: dict[str, list[bytes]] = {}
     ended = set()
     for piece in pieces:
@@ -60,7 +60,7 @@ def read(data: bytes) -> tuple[Prelude, dict[str, list[bytes]]]:
 
 
 def small() -> tuple[Prelude, bytes]:
-    """Three collections mixed, an empty one, and a view."""
+    """Return an archive of three interleaved collections, one of them empty, and a view."""
     view = Collection("grown", "view", {"viewOn": "a", "pipeline": []}, ())
     prelude = prelude_of(plain("a"), plain("b"), plain("c"), view)
     one, two = bson.encode({"_id": 1}), bson.encode({"s": "two"})
@@ -72,7 +72,7 @@ def small() -> tuple[Prelude, bytes]:
         End("a"),
         End("b"),
     ]
-    return prelude, written(prelude, pieces)
+    return prelude, write_archive(prelude, pieces)
 
 
 def entry(**fields: Any) -> bytes:

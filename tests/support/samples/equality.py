@@ -1,9 +1,9 @@
-"""Whether two databases hold the same: everything that has to be equal after a copy, and where it differs.
+"""Compare two databases: everything that must be equal after a copy, and where they differ.
 
-What ``dbHash`` covers was tried on 6.0.5: plain, clustered and capped collections, ``system.js``,
-``system.buckets.*`` and ``system.views``; neither views, nor time series by their own name, nor
-``system.profile``, nor ``tmp.mr.*``. It is MD5 over the documents' bytes in the order of ``_id``: it sees
-types, the order of fields, and fields that are there twice, but not the natural order of a capped collection.
+Tests on 6.0.5 showed what ``dbHash`` covers: plain, clustered and capped collections, ``system.js``,
+``system.buckets.*`` and ``system.views``, but not views, time series by their own name, ``system.profile``
+and ``tmp.mr.*``. It is MD5 over the documents' bytes in the order of ``_id``: it covers types, the order of
+fields and duplicate fields, but not the natural order of a capped collection.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ LOSSLESS: CodecOptions[dict[str, Any]] = CodecOptions(
     uuid_representation=UuidRepresentation.UNSPECIFIED,
     datetime_conversion=DatetimeConversion.DATETIME_MS,
 )
-# The ids in system.views hold the database's name, so views are compared by what listCollections says.
+# The ids in system.views contain the database's name, so views are compared by listCollections.
 LEFT_OUT = ("system.views", "system.profile")
 
 Description = Mapping[str, Mapping[str, Any]]
 
 
 def describe(database: Database[Any], *, buckets: bool = True) -> Description:
-    """Everything that must be equal after a copy, by collection; what is monarch's own is left out.
+    """Return everything that must be equal after a copy, by collection, without monarch's own collections.
 
-    Without ``buckets`` a time series is what it gives, not how the server has packed it, which it does anew
-    where documents are inserted one by one.
+    Without ``buckets``, time series are described by their documents only: the server packs them into new
+    buckets when documents are inserted one by one.
     """
     database = database.with_options(LOSSLESS)
     entries = {entry["name"]: entry for entry in _all_of(database, "listCollections", 1)}
@@ -53,7 +53,7 @@ def describe(database: Database[Any], *, buckets: bool = True) -> Description:
 
 
 def assert_equal(one: Description, other: Description) -> None:
-    """Compare two descriptions; what differs is named, collection by collection."""
+    """Compare two descriptions; the error names every difference by collection."""
     found = [f"{name!r} is only in the first" for name in sorted(one.keys() - other.keys())]
     found += [f"{name!r} is only in the second" for name in sorted(other.keys() - one.keys())]
     for name in sorted(one.keys() & other.keys()):
@@ -74,7 +74,7 @@ def _shape(database: Database[Any], entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _all_of(database: Database[Any], command: str, value: object) -> list[Mapping[str, Any]]:
-    """What a command lists. pymongo's own methods decode by options of their own, and dates get lost."""
+    """Return the entries that a command lists. pymongo's own methods decode differently and lose dates."""
     reply = database.command(command, value, cursor={"batchSize": 10_000}, codec_options=LOSSLESS)
     assert reply["cursor"]["id"] == 0
     found: list[Mapping[str, Any]] = reply["cursor"]["firstBatch"]
@@ -82,7 +82,7 @@ def _all_of(database: Database[Any], command: str, value: object) -> list[Mappin
 
 
 def _root(entries: Mapping[str, Mapping[str, Any]], name: str) -> str | None:
-    """The kind of collection to which a view leads at last, if there is one."""
+    """Return the kind of the collection on which a view is finally based, or None if it is missing."""
     while name in entries:
         if entries[name]["type"] != "view":
             return str(entries[name]["type"])
@@ -91,10 +91,9 @@ def _root(entries: Mapping[str, Mapping[str, Any]], name: str) -> str | None:
 
 
 def _documents(database: Database[Any], name: str, *, unordered: bool = False) -> Iterator[bytes]:
-    """The documents as bytes, in natural order.
+    """Yield the documents as bytes, in natural order.
 
-    A time series does not keep the order of a document's fields, not even the same of equal ones. Fields that
-    are ``unordered`` come sorted.
+    A time series does not keep the order of a document's fields. With ``unordered`` the fields are sorted.
     """
     raw = CodecOptions(RawBSONDocument, uuid_representation=UuidRepresentation.UNSPECIFIED)
     for document in database[name].with_options(raw).find():
@@ -103,7 +102,7 @@ def _documents(database: Database[Any], name: str, *, unordered: bool = False) -
 
 
 def _text(value: Any) -> str:
-    """As text, in which 1, 1.0 and a long 1 are three things, and so are two orders of fields."""
+    """Return a text that distinguishes 1, 1.0 and a long 1, and orders of fields."""
     return json_util.dumps(value, json_options=json_util.CANONICAL_JSON_OPTIONS, ensure_ascii=False)
 
 

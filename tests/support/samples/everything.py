@@ -1,7 +1,7 @@
-"""A database that holds everything MongoDB 6.0 can hold: what a backup or a copy has to bring through.
+"""A database with everything MongoDB 6.0 supports, for tests of copies and backups.
 
-Nothing in it is random and nothing depends on the clock. Two filled databases whose names are equally long
-are equal, but for the ``_id`` of the time-series buckets, which the server makes up.
+Nothing in it is random or depends on the clock. Two filled databases with names of equal length are equal,
+except for the ``_id`` of the time-series buckets, which the server generates.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from tests.support.samples.values import (
     wrapped,
 )
 
-# What the server stores at most, tried on 6.0.5.
+# The limits of the server, measured on 6.0.5.
 LARGEST = 16 * 1024 * 1024
 DEEPEST = 180  # documents below the top one
 NAMESPACE = 255  # bytes of a database's name, a dot, and a collection's name
 
 
 def fill(database: Database[Any], *, large: bool = True, namespace: int = NAMESPACE) -> None:
-    """Make everything in the empty ``database``; the largest document only if ``large``.
+    """Fill the empty ``database``, with the largest document only if ``large``.
 
-    The longest name takes ``namespace`` bytes with the database's: less, where it is to fit into a database
-    of a longer name.
+    The longest collection name has ``namespace`` bytes together with the database's name. Pass less if it has
+    to fit into a database with a longer name.
     """
     durable, database = database, database.with_options(CodecOptions[Any](), write_concern=WriteConcern(1))
     _types(database)
@@ -60,22 +60,23 @@ def fill(database: Database[Any], *, large: bool = True, namespace: int = NAMESP
     _views(database)
     _files(database)
     _names(database, namespace)
-    # The last write waits for a majority, and so for all before it; each alone would take ten times as long.
+    # The last write waits for a majority, and so for all writes before it, which is ten times faster than
+    # waiting for each.
     _histories(durable)
 
 
-def keep(database: Database[Any], name: str, document: Any) -> None:
-    """Insert ``document`` with its empty timestamps.
+def upsert_raw(database: Database[Any], name: str, document: Any) -> None:
+    """Insert ``document`` and keep its empty timestamps.
 
-    The server writes its time into those at the top of a document that is inserted, or that replaces one;
-    an update by pipeline leaves them alone.
+    On insert and replace the server sets top-level empty timestamps to its time; an update with a pipeline
+    keeps them.
     """
     update = [{"$replaceWith": {"$literal": document}}]
     database[name].update_one({"_id": document["_id"]}, update, upsert=True)
 
 
 def _types(database: Database[Any]) -> None:
-    """Every type at the top, in a document and in an array, each in a document of its own."""
+    """Insert a document for every type, with the type at the top, in a document and in an array."""
     for name, kind in KINDS.items():
         made = document(
             field("_id", name),
@@ -84,10 +85,10 @@ def _types(database: Database[Any]) -> None:
             element(b"list", 0x04, wrapped(element(b"0", *kind) + element(b"1", *kind))),
         )
         if name == "empty timestamp":
-            keep(database, "types", made)
+            upsert_raw(database, "types", made)
         else:
             database["types"].insert_one(made)
-    # Raw, for pymongo 4.9 cannot encode the subtypes above 127. The old subtype 2 says its length twice.
+    # Raw, because pymongo 4.9 cannot encode the subtypes above 127. The old subtype 2 has its length twice.
     data = b"16 bytes of data"
     binaries = [
         document(
@@ -109,7 +110,7 @@ def _names_of_fields(database: Database[Any]) -> None:
     fields.insert_many([{"_id": "odd", **odd}, {"_id": "long", "n" * 100_000: 1}])
     fields.insert_one(document(field("_id", "twice"), *(field("a", value) for value in (1, "two", [3]))))
     fields.insert_one({"_id": "none"})
-    keep(database, "names_of_fields", {"_id": "empty timestamps", **dict.fromkeys(FIELD_NAMES, EMPTY)})
+    upsert_raw(database, "names_of_fields", {"_id": "empty timestamps", **dict.fromkeys(FIELD_NAMES, EMPTY)})
 
 
 def _sizes(database: Database[Any], large: bool) -> None:
@@ -121,14 +122,14 @@ def _sizes(database: Database[Any], large: bool) -> None:
     many = [{"_id": number, "text": f"number {number}", "square": number * number} for number in range(5000)]
     database["many"].insert_many(many)
     if large:
-        # Text that compresses, but not to nothing, and that has no byte over which a tool takes long.
+        # Text that compresses moderately, and has no bytes that are slow for a tool.
         text = "".join(f"{number:x} bottles, " for number in range(LARGEST // 10))
         bare = len(bson.encode({"_id": "largest", "text": ""}))
         database["large"].insert_one({"_id": "largest", "text": text[: LARGEST - bare]})
 
 
 def _identities(database: Database[Any]) -> None:
-    # The server makes no _id of these, and only one of numbers that are equal.
+    # The server refuses these as _id, and treats equal numbers as one _id.
     refused = {"array", "empty array", "regex", "document", "reference to elsewhere"}
     refused |= {
         "double",
@@ -143,7 +144,7 @@ def _identities(database: Database[Any]) -> None:
     ids += [{"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a.b": EMPTY}, Binary(b"\1" * 16, 4), "x" * 5000]
     database["identities"].insert_many([{"_id": value, "at": place} for place, value in enumerate(ids)])
     database["identities"].insert_one(document(field("_id", 7), field("at", "first")))
-    keep(database, "empty_identity", {"_id": EMPTY, "value": EMPTY})
+    upsert_raw(database, "empty_identity", {"_id": EMPTY, "value": EMPTY})
 
 
 def _indexes(database: Database[Any]) -> None:
@@ -164,7 +165,7 @@ def _indexes(database: Database[Any]) -> None:
 
 
 def _capped(database: Database[Any]) -> None:
-    """Collections of which the old documents are gone, in another order than that of their ``_id``."""
+    """Create collections that have discarded old documents, and whose order differs from that of ``_id``."""
     for name, size, limit in (("capped", 4096, {}), ("capped_max", 1 << 20, {"max": 20})):
         database.command({"create": name, "capped": True, "size": size, **limit})
         database[name].create_index("text")
@@ -172,10 +173,10 @@ def _capped(database: Database[Any]) -> None:
         database[name].insert_many(texts)
         database[name].insert_one({"_id": -1})
     database.create_collection("capped_empty", capped=True, size=8192, max=5)
-    # Apart from the others: what treats such a document on its own loses its place among them.
+    # In a separate collection: code that handles such a document on its own loses its place in the order.
     database.create_collection("capped_timestamps", capped=True, size=8192)
     for number in range(5):
-        keep(database, "capped_timestamps", {"_id": -number, "value": Timestamp(number % 2, 0)})
+        upsert_raw(database, "capped_timestamps", {"_id": -number, "value": Timestamp(number % 2, 0)})
 
 
 def _validators(database: Database[Any]) -> None:
@@ -233,7 +234,7 @@ def _time_series(database: Database[Any]) -> None:
         for number in range(300)
     )
     database.create_collection("no_weather", timeseries=hourly)
-    # Without a field for what is measured, and with times that a bucket's _id cannot hold.
+    # Without a meta field, and with times that a bucket's _id cannot represent.
     database.create_collection("old_weather", timeseries={"timeField": "at"}, collation={"locale": "de"})
     years = (1, 1969, 1970, 2038, 2106, 9999)
     database["old_weather"].insert_many({"_id": year, "at": datetime(year, 1, 1)} for year in years)
@@ -252,7 +253,7 @@ def _views(database: Database[Any]) -> None:
 
 
 def _files(database: Database[Any]) -> None:
-    """Two files, with the times and the ids that would be random fixed."""
+    """Create two GridFS files with fixed times and ids."""
     bucket = GridFSBucket(database, chunk_size_bytes=100_000)
     bucket.upload_from_stream_with_id(
         ObjectId(b"\1" * 12), "letters", b"ten letter" * 45_000, metadata={"a": 1}
@@ -265,10 +266,10 @@ def _files(database: Database[Any]) -> None:
 
 
 def _names(database: Database[Any], namespace: int) -> None:
-    """Collections called like patterns, paths, options and each other."""
+    """Create collections with names like patterns, paths, options and each other."""
     longest = "n" * (namespace - len(f"{database.name}.".encode()))
     for number, name in enumerate([*NAMES, longest]):
-        # On an empty collection an index is made at once; building one takes a tenth of a second.
+        # Creating an index on an empty collection is immediate; building one later takes 0.1 s.
         database[name].create_index("called")
         database[name].insert_one({"_id": number, "called": name})
 

@@ -1,4 +1,4 @@
-"""A project that keeps zips of monarch 0.1, for the tests of what is in them."""
+"""A project with zip backups of monarch 0.1."""
 
 from __future__ import annotations
 
@@ -18,70 +18,70 @@ from monarch.errors import MonarchError
 from tests.databases.mongo.engines.test_pairs import scratch
 from tests.support.runs.shell import Folder
 from tests.support.samples.equality import assert_equal, describe
-from tests.support.samples.zips import ID, NAME, packed
+from tests.support.samples.zips import ID, NAME, make_zip
 from tests.support.servers.mongod import Server
 
 Files = dict[str, bytes | str]
 
 
-def documents(*those: Mapping[str, Any]) -> bytes:
-    return b"".join(map(bson.encode, those))
+def encode_documents(*documents: Mapping[str, Any]) -> bytes:
+    return b"".join(map(bson.encode, documents))
 
 
-def of(name: str, metadata: str, *those: Mapping[str, Any]) -> Files:
-    """The two files of a collection."""
-    return {f"{name}.bson": documents(*those), f"{name}.metadata.json": metadata}
+def collection_files(name: str, metadata: str, *documents: Mapping[str, Any]) -> Files:
+    """Return the two files of a collection."""
+    return {f"{name}.bson": encode_documents(*documents), f"{name}.metadata.json": metadata}
 
 
 def indexed(*indexes: str, options: str = "{}") -> str:
-    """Metadata with that of ``_id`` and these."""
+    """Return metadata with the ``indexes`` and that of ``_id``."""
     return f'{{"options":{options},"indexes":[{",".join((ID, *indexes))}]}}'
 
 
 @dataclass
-class Kept:
-    """A project that keeps zips of monarch 0.1, and the database of its ``dev``, with something old in it."""
+class LegacyProject:
+    """A project with zip backups of monarch 0.1, and ``target``, the database of its ``dev``."""
 
     folder: Path
     target: Database[dict[str, Any]]
 
     def restore(self, files: Mapping[str, bytes | str] | bytes, engine: str = "native") -> TransferResult:
-        data = files if isinstance(files, bytes) else packed(files)
+        data = files if isinstance(files, bytes) else make_zip(files)
         (self.folder / "backups" / NAME).write_bytes(data)
         return Project(self.folder).restore(NAME, "dev", engine=engine)
 
-    def refused(self, files: Mapping[str, bytes | str] | bytes, kind: type[MonarchError]) -> str:
-        """What is said of it, in one line, once it is clear that nothing was changed."""
+    def restore_error(self, files: Mapping[str, bytes | str] | bytes, kind: type[MonarchError]) -> str:
+        """Check that a restore of ``files`` fails and changes nothing; return its one-line message."""
         before = describe(self.target)
         with pytest.raises(kind) as raised:
             self.restore(files)
         assert_equal(before, describe(self.target))
-        left = {name for name in self.target.list_collection_names() if name.startswith("monarch_")}
-        assert left <= {"monarch_lease"}
+        leftovers = {name for name in self.target.list_collection_names() if name.startswith("monarch_")}
+        assert leftovers <= {"monarch_lease"}
         assert "\n" not in raised.value.message
         return raised.value.message
 
     def options(self, name: str) -> dict[str, Any]:
-        (found,) = self._listed("listCollections", 1, filter={"name": name})
+        (found,) = self._list("listCollections", 1, filter={"name": name})
         options: dict[str, Any] = found["options"]
         return options
 
     def indexes(self, name: str) -> dict[str, dict[str, Any]]:
-        """Those but of ``_id``, without what all have."""
-        found = {one.pop("name"): one for one in self._listed("listIndexes", name)}
+        """Return all indexes except ``_id``, by name, without the version that all have."""
+        found = {index.pop("name"): index for index in self._list("listIndexes", name)}
         assert found.pop("_id_")["key"] == {"_id": 1}
-        assert {one.pop("v") for one in found.values()} <= {2}
+        assert {index.pop("v") for index in found.values()} <= {2}
         return found
 
-    def _listed(self, command: str, value: object, **more: Any) -> list[dict[str, Any]]:
+    def _list(self, command: str, value: object, **more: Any) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.target.command(command, value, **more)["cursor"]["firstBatch"]
         return found
 
 
 @contextmanager
-def kept_on(server: Server, path: Path) -> Iterator[Kept]:
+def legacy_project(server: Server, path: Path) -> Iterator[LegacyProject]:
     with scratch(server) as target:
         folder = Folder(path)
         folder.settings(dev={"uri": server.uri, "db_name": target.name})
         folder.keep_backups().mkdir()
-        yield Kept(path, target)
+        yield LegacyProject(path, target)

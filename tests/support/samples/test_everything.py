@@ -1,4 +1,4 @@
-"""The full database holds what it says, the same each time, and a comparison notices what differs."""
+"""The full database has the promised contents every time, and a comparison finds every difference."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def full(pair: tuple[Data, Data]) -> Data:
 
 @pytest.fixture
 def small(server: Server) -> Iterator[Data]:
-    """A database with something of each kind that a test changes."""
+    """A database with one of everything that a test changes."""
     with server.client() as client:
         database = client[f"t_{ObjectId()}"]
         database["plain"].insert_many([{"_id": 1, "a": 1}, {"_id": 2, "a": 2}])
@@ -53,12 +53,12 @@ def small(server: Server) -> Iterator[Data]:
 
 
 def raw(database: Data, name: str) -> dict[Any, bytes]:
-    """The documents of a collection as bytes, by their ``_id``."""
+    """Return the documents of a collection as bytes, by ``_id``."""
     collection = database[name].with_options(LOSSLESS.with_options(document_class=RawBSONDocument))
     return {found["_id"]: bytes(found.raw) for found in collection.find()}
 
 
-def test_two_are_equal(pair: tuple[Data, Data]) -> None:
+def test_two_full_databases_are_equal(pair: tuple[Data, Data]) -> None:
     one, other = pair
     assert_equal(describe(one, buckets=False), describe(other, buckets=False))
 
@@ -74,7 +74,7 @@ def test_only_the_ids_of_buckets_differ(pair: tuple[Data, Data]) -> None:
     }
 
 
-def test_every_type_is_there_as_it_was_made(full: Data) -> None:
+def test_every_type_is_stored_unchanged(full: Data) -> None:
     found = raw(full, "types")
     assert found.keys() == KINDS.keys()
     for name, (kind, payload) in KINDS.items():
@@ -96,8 +96,8 @@ def test_empty_timestamps_are_still_empty(full: Data) -> None:
     assert set(list(of_names.values())[1:]) == {EMPTY}
 
 
-def test_the_server_replaces_them_on_insert(small: Data) -> None:
-    """If it did not, there would be no need for all this."""
+def test_the_server_replaces_empty_timestamps_on_insert(small: Data) -> None:
+    """It is why `upsert_raw` exists."""
     small["plain"].insert_one({"_id": 3, "top": EMPTY, "nested": {"below": EMPTY}})
     found = small["plain"].find_one({"_id": 3})
     assert found is not None
@@ -119,7 +119,7 @@ def test_the_sizes_are_the_limits(full: Data, small: Data) -> None:
     assert longest == 255
 
 
-def test_every_kind_of_collection_is_there(full: Data) -> None:
+def test_every_kind_of_collection_exists(full: Data) -> None:
     entries = {entry["name"]: entry for entry in full.list_collections()}
     assert {entry["type"] for entry in entries.values()} == {"collection", "view", "timeseries"}
     options = {key for entry in entries.values() for key in entry["options"]}
@@ -134,14 +134,14 @@ def test_every_kind_of_collection_is_there(full: Data) -> None:
     }
 
 
-def test_what_is_in_them_is_special(full: Data) -> None:
+def test_the_collections_have_special_contents(full: Data) -> None:
     for name in ("capped", "capped_max"):
         ids = [found["_id"] for found in full[name].find()]
         assert 20 <= len(ids) < 100
         assert sorted(ids) != ids
     rule = full["validated"].options()["validator"]
     assert full["validated"].distinct("_id", {"$nor": [rule]}) == ["bad"]
-    # Some packed more tightly than others, which the server does where one is full.
+    # Some buckets are compressed: the server does that when a bucket is full.
     assert full["system.buckets.weather"].distinct("control.version") == [1, 2]
     assert full["weather"].count_documents({}) == 300
     assert full["view_of_view"].count_documents({}) == 18
@@ -184,7 +184,7 @@ def test_a_difference_is_noticed(small: Data, difference: str) -> None:
         assert_equal(before, describe(small))
 
 
-def test_what_is_of_monarch_alone_is_left_out(small: Data) -> None:
+def test_monarchs_own_collections_are_left_out(small: Data) -> None:
     before = describe(small)
     small["monarch_staging"].insert_one({"_id": 1})
     assert_equal(before, describe(small))

@@ -1,4 +1,4 @@
-"""Every value that BSON knows, made of bytes where pymongo cannot make it; odd names; every kind of index."""
+"""Every BSON value, as bytes if pymongo cannot create it; unusual names; every kind of index."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from bson.raw_bson import RawBSONDocument
 
 EMPTY = Timestamp(0, 0)
 DAY = datetime(2030, 1, 1, tzinfo=UTC)
-# In seconds: so late that nothing vanishes during a test, and still less than the server allows.
+# In seconds: late enough that nothing expires during a test, and less than the server's limit.
 LATER = 1_500_000_000
 
 FIELD_NAMES = ("", ".", "a.b", ".a", "a.", "$", "$set", "a$b", "0", "日本", '"', "with space", "new\nline")
-# Of collections: like patterns, paths, options and each other.
+# Names of collections that resemble patterns, paths, options and each other.
 _NAMES = r"""a.b.c Case case é star* * a*.* back\slash \* sl/ash C:\path a/./b percent%20 ? a:b <b> null
 --drop -dash -- systems.js buckets.weather monarch 'quoted' "twice" `thrice`"""
 NAMES = [*_NAMES.split(), "e\u0301", "with space", " around ", "new\nline", "tab\t", "日本 😀"]
 
-# Those that pymongo makes, by the name under which they are stored.
+# The values that pymongo can create, by the name under which they are stored.
 VALUES: dict[str, Any] = {
     "double": 1.5,
     "double that is whole": 3.0,
@@ -71,7 +71,7 @@ VALUES: dict[str, Any] = {
 
 
 def element(name: bytes, kind: int, payload: bytes = b"") -> bytes:
-    """A field as BSON, for what pymongo does not make."""
+    """Return a field as BSON, for values that pymongo cannot create."""
     return bytes([kind]) + name + b"\0" + payload
 
 
@@ -88,7 +88,7 @@ def text(value: bytes) -> bytes:
 
 
 def as_bytes(value: Any) -> tuple[int, bytes]:
-    """The kind of ``value`` in BSON, and its bytes."""
+    """Return the BSON type of ``value``, and its bytes."""
     encoded = bson.encode({"": value})
     return encoded[4], encoded[6:-1]
 
@@ -97,7 +97,7 @@ def field(name: str, value: Any) -> bytes:
     return element(name.encode(), *as_bytes(value))
 
 
-# All of them, as their kind and their bytes.
+# All values, as their BSON type and their bytes.
 KINDS: dict[str, tuple[int, bytes]] = {
     **{name: as_bytes(value) for name, value in VALUES.items()},
     "NaN with a payload": (0x01, b"\1\0\0\0\0\0\xf8\xff"),
@@ -107,8 +107,8 @@ KINDS: dict[str, tuple[int, bytes]] = {
     "array with odd keys": (0x04, wrapped(element(b"7", 0x0A) + element(b"x", 0x0A))),
 }
 
-# Fields that the server stores and that no driver reads: text that is not UTF-8, and a binary of the old kind
-# that does not repeat its length.
+# Fields that the server stores but no driver reads: text that is not UTF-8, and an old binary that does not
+# repeat its length.
 UNREADABLE = (
     element(b"\xff", 0x02, text(b"\xc3(\xfe")),
     element(b"old", 0x05, struct.pack("<iB", 4, 2) + b"abcd"),

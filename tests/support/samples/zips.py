@@ -1,4 +1,4 @@
-"""What the tests of monarch 0.1's zip files have in common."""
+"""Samples for the tests of monarch 0.1's zip files."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tests.support.stores.memory import MemoryStore
 
 NAME = "app__2014_05_29.dmp.zip"
 ID = '{"v":1,"key":{"_id":1},"ns":"app.users","name":"_id_"}'
-# Where the headers of members begin: those in front of their bytes, and those in the directory at the end.
+# The signatures of a member's local header, its header in the central directory, and the directory's end.
 LOCAL, CENTRAL, END = b"PK\3\4", b"PK\1\2", b"PK\5\6"
 
 
-def packed(
+def make_zip(
     files: Mapping[str, bytes | str],
     folder: str = "",
     method: int = zipfile.ZIP_DEFLATED,
     change: Callable[[zipfile.ZipFile], object] = lambda _: None,
 ) -> bytes:
-    """A zip of ``files``. What ``change`` does to its members is said of them only in the directory."""
+    """Return a zip of ``files``. Changes of its members by ``change`` affect only the central directory."""
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", method) as zipped:
         if folder:
@@ -34,7 +34,7 @@ def packed(
     return sink.getvalue()
 
 
-def opened(data: bytes) -> FileSet:
+def open_zip(data: bytes) -> FileSet:
     store = MemoryStore()
     store.prepare()
     with store.create(NAME) as upload:
@@ -43,8 +43,8 @@ def opened(data: bytes) -> FileSet:
     return ZippedFiles(store, NAME, len(data))
 
 
-def contents(files: FileSet) -> dict[str, bytes]:
-    """All that is in them, read in small pieces."""
+def read_files(files: FileSet) -> dict[str, bytes]:
+    """Return the contents of all ``files``, read in small parts."""
     found = {}
     for name, size in files.sizes().items():
         content = bytearray()
@@ -56,8 +56,8 @@ def contents(files: FileSet) -> dict[str, bytes]:
     return found
 
 
-def poked(data: bytes, sign: bytes, offset: int, form: str, value: int | bytes) -> bytes:
-    """``data`` with ``value`` as the number at ``offset`` of the first header that has this ``sign``."""
+def patch_header(data: bytes, signature: bytes, offset: int, form: str, value: int | bytes) -> bytes:
+    """Return ``data`` with ``value`` at ``offset`` of the first header with this ``signature``."""
     changed = bytearray(data)
-    struct.pack_into(form, changed, data.index(sign) + offset, value)
+    struct.pack_into(form, changed, data.index(signature) + offset, value)
     return bytes(changed)

@@ -18,7 +18,7 @@ from pymongo import MongoClient
 
 from monarch.databases.mongo.embedded.program import find_mongod
 
-# Every character with a meaning in a URI, a shell, Python, JSON or YAML, and one that takes two bytes.
+# Every character that is special in a URI, a shell, Python, JSON or YAML, and one that takes two bytes.
 PASSWORD = "p@s:s/w?o#r%d&[x]{y} 'q\"b\\$é!;=+,"
 USER = "ro:ot@us/er"
 
@@ -60,7 +60,7 @@ class Mongod:
     """A mongod with ``arguments`` that runs while the context lasts.
 
     It listens on a free port and uses a temporary folder, or the folder ``data``, which is kept. It can be
-    killed and started again on both.
+    killed, and started again with the same port and folder.
     """
 
     def __init__(self, *arguments: str, data: Path | None = None, log: str = "16MB") -> None:
@@ -69,7 +69,7 @@ class Mongod:
         self._command = [str(find_mongod()), "--dbpath", str(data or self._folder), "--port", str(self.port)]
         self._command += ["--bind_ip", "127.0.0.1", "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25"]
         self._command += ["--wiredTigerEngineConfigString", f"log=(prealloc=false,file_max={log})"]
-        # Nobody reads the diagnostics of a server that lives for a test.
+        # The diagnostics of a test server are not needed.
         self._command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
         self._command += arguments
 

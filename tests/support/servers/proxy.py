@@ -1,4 +1,4 @@
-"""A proxy between monarch and a mongod that counts commands and fails at the chosen one.
+"""A proxy between monarch and a mongod that counts commands and fails at a chosen one.
 
 It reads uncompressed messages of type OP_MSG of MongoDB's wire protocol. A driver that discovers the
 members of a replica set bypasses it, so connect with ``directConnection=true``.
@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple, Self
 
 from bson.raw_bson import RawBSONDocument
 
-# A driver sends these by itself at any time. If they were counted, no two runs would have the same numbers.
+# A driver sends these on its own at any time. Counting them would give each run different numbers.
 HANDSHAKE = frozenset({"hello", "isMaster", "ismaster", "ping", "saslStart", "saslContinue", "endSessions"})
 
 _HEADER = struct.Struct("<iiii")  # length, request, the request it answers, kind
@@ -30,7 +30,7 @@ Side = Literal["server", "client"]
 
 
 class Command(NamedTuple):
-    """A command that passed: its name, its database, and the value of its first field if that is a string."""
+    """A forwarded command: its name, its database, and the value of its first field if that is a string."""
 
     name: str
     database: str
@@ -39,9 +39,9 @@ class Command(NamedTuple):
 
 @dataclass
 class _Trap:
-    """What happens at a command, and how many commands are ``left`` until that one."""
+    """An action at a command, which is ``remaining`` commands away."""
 
-    left: int
+    remaining: int
     act: Callable[[], object]
     moment: Moment
     then: Then
@@ -49,16 +49,16 @@ class _Trap:
 
     def springs(self, command: Command) -> bool:
         if self.only in (None, command.name):
-            self.left -= 1
-            return self.left == 0
+            self.remaining -= 1
+            return self.remaining == 0
         return False
 
 
 class Proxy:
-    """A proxy for the mongod on ``server``, a port; it listens on ``port`` while it is entered.
+    """A proxy for the mongod at the port ``server``; it listens on ``port`` while it is entered.
 
-    ``commands`` are those that came, in order. Commands with a name in ``ignored``, or with a name and a
-    target in ``uncounted``, pass without being counted.
+    ``commands`` has the counted commands in order. Commands with a name in ``ignored``, or with a name and a
+    target in ``uncounted``, are forwarded without being counted.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Proxy:
         self._server = server
         self._ignored = ignored
         self._uncounted = uncounted
-        # One command at a time is counted and acted on: nothing passes while a trap before one springs.
+        # One command at a time is counted and acted on: nothing is forwarded while an action runs.
         self._lock = threading.RLock()
         self._flowing = threading.Event()
         self._listener: socket.socket | None = None
@@ -89,7 +89,7 @@ class Proxy:
 
     @property
     def names(self) -> list[str]:
-        """The names of the commands that passed."""
+        """The names of the counted commands."""
         return [command.name for command in self.commands]
 
     def at(
@@ -136,11 +136,11 @@ class Proxy:
             self._links.clear()
 
     def stall(self) -> None:
-        """Pass nothing on in either direction, but keep the connections open."""
+        """Stop forwarding in both directions, but keep the connections open."""
         self._flowing.clear()
 
     def resume(self) -> None:
-        """Pass on what has been held back, and everything that follows."""
+        """Forward everything that was held back, and continue."""
         self._flowing.set()
 
     def cut(self, after: int, towards: Side = "client") -> None:
@@ -189,7 +189,7 @@ class Proxy:
                 self._start(self._forward, link, server, client, "client")
 
     def _forward(self, link: _Link, source: socket.socket, target: socket.socket, side: Side) -> None:
-        """Pass on messages until one end closes."""
+        """Forward messages until one end closes."""
         passes = self._asked if side == "server" else self._answered
         with suppress(OSError, EOFError):
             while True:
@@ -208,7 +208,7 @@ class Proxy:
         return message
 
     def _asked(self, link: _Link, message: memoryview) -> bool:
-        """Count a command; return whether to pass it on."""
+        """Count a command; return whether to forward it."""
         command = _command(message)
         if command is None or command.name in self._ignored or command[::2] in self._uncounted:
             return True

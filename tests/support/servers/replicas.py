@@ -1,6 +1,6 @@
-"""A replica set of three members, and what can happen to its primary.
+"""A replica set of three members, and failures of its primary.
 
-Runs of migrations on it are processes of their own that stop where a test wants to act.
+Runs of migrations are separate processes that pause where a test has to act.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from tests.support.runs.copy_kills import KillableProcess
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import Mongod
 
-# An election takes twelve seconds otherwise, and that a server is frozen is noticed after fifteen.
+# With the defaults an election takes twelve seconds, and a frozen server is detected after fifteen.
 SETTINGS = {"electionTimeoutMillis": 1000, "heartbeatIntervalMillis": 200, "heartbeatTimeoutSecs": 1}
 OPTIONS = "replicaSet=rs&heartbeatFrequencyMS=500&connectTimeoutMS=1000"
-# Far more than anything takes here, also on a machine that is busy.
+# Far longer than anything here takes, even on a busy machine.
 SECONDS = 90
 
 Document = dict[str, Any]
 
 
 class ReplicaSet:
-    """Three members, of which two are enough."""
+    """Three members, two of which are a majority."""
 
     def __init__(self, members: tuple[Mongod, ...]) -> None:
         self._members = members
@@ -60,34 +60,34 @@ class ReplicaSet:
         self.settle()
 
     def step_down(self) -> None:
-        """The primary gives its place to another one, as for maintenance."""
+        """Step the primary down, as for maintenance."""
         step_down(self.client)
 
     def kill(self) -> None:
-        """The primary dies. Comes back with `settle`."""
+        """Kill the primary. `settle` starts it again."""
         self._primary().kill()
 
     def freeze(self) -> None:
-        """The primary stands still until the others have elected another one."""
+        """Stop the process of the primary until the others have elected another one."""
         frozen = self._primary()
         frozen.process.send_signal(signal.SIGSTOP)
-        # Not for longer: the third one reads from it, and so nothing would be acknowledged by most.
+        # Not for longer: the third member replicates from it, so no write would get a majority.
         others = [member for member in self._members if member is not frozen]
         await_true(lambda: any(is_primary(member) for member in others))
         frozen.process.send_signal(signal.SIGCONT)
 
     def leave_without_primary(self) -> None:
-        """Two of three die, so that the third one may not be primary any more. `settle` brings them back."""
+        """Kill both secondaries, so that the primary has to step down. `settle` starts them again."""
         primary = self._primary()
         for member in self._members:
             if member is not primary:
                 member.kill()
         await_true(lambda: not is_primary(primary))
 
-    def lose_what_is_written_now(self, write: Callable[[], None]) -> None:
-        """Call ``write`` while the others are dead and the primary does not know it yet; then it dies too.
+    def lose_writes(self, write: Callable[[], None]) -> None:
+        """Call ``write`` when the secondaries are dead and the primary has not noticed; then kill it as well.
 
-        The others go on without what it had.
+        The secondaries are started again without those writes.
         """
         primary = self._primary()
         others = [member for member in self._members if member is not primary]
@@ -102,7 +102,7 @@ class ReplicaSet:
         self.settle()
 
     def settle(self) -> None:
-        """Start who was killed, and wait until there is one primary, and the others have what it has."""
+        """Start killed members, and wait for one primary and secondaries that are up to date."""
         for member in self._members:
             if member.process.poll() is not None:
                 member.start()
@@ -123,7 +123,7 @@ class ReplicaSet:
         return states == ["PRIMARY", "SECONDARY", "SECONDARY"] and len(have) == 1
 
 
-# What can happen to a primary.
+# Failures of a primary.
 DISTURBANCES: dict[str, Callable[[ReplicaSet], None]] = {
     "stepped down": ReplicaSet.step_down,
     "killed": ReplicaSet.kill,
@@ -142,7 +142,7 @@ def run_replicas() -> Iterator[ReplicaSet]:
 
 
 def step_down(client: MongoClient[Document]) -> None:
-    """Let the primary be another one. Who was it a moment ago is not elected again at once."""
+    """Step the primary down; it cannot be elected again at once."""
     client.admin.command("replSetStepDown", 2, secondaryCatchUpPeriodSecs=2)
 
 
@@ -156,16 +156,16 @@ def is_primary(member: Mongod) -> bool:
         return False
 
 
-def await_true(true: Callable[[], bool]) -> None:
+def await_true(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + SECONDS
-    while not true():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a run ended: what it has done, or what it said."""
+class RunResult:
+    """The exit code of a run, the keys of the completed migrations, or its error."""
 
     code: int
     done: tuple[str, ...] = ()
@@ -174,11 +174,11 @@ class Ended:
 
 
 class Run:
-    """``migrate dev`` of the project in ``root``, in a process of its own.
+    """``migrate dev`` of the project in ``root``, in a separate process.
 
-    It stops at the ``stops``, which are "started" and "finished" of a migration, "waiting" for another run,
-    "committing", "committed" and "failing"; and where a migration says `meet`. With ``patience`` it asks for
-    so many seconds a server that is away.
+    It pauses at the ``stops``: "started" and "finished" of a migration, "waiting" for another run,
+    "committing", "committed" and "failing"; and where a migration calls `pause_at`. ``patience`` is how long
+    it retries an unreachable server, in seconds.
     """
 
     def __init__(
@@ -187,41 +187,41 @@ class Run:
         self._pipe, theirs = Pipe()
         self._process = KillableProcess(_migrate, str(root), theirs, retry, frozenset(stops), patience)
         self._process.start()
-        self._there = True
-        # Or its end would not be heard.
+        self._running = True
+        # Otherwise this process would not notice the end of the other one.
         theirs.close()
 
-    def reaches(self, where: str) -> None:
-        """Wait until it stops there."""
+    def await_pause(self, where: str) -> None:
+        """Wait until the run pauses at ``where``."""
         assert self.next() == where
 
     def go_on(self) -> None:
         self._pipe.send(None)
 
     def kill(self) -> None:
-        """SIGKILL."""
-        self._there = False
+        """Send SIGKILL and wait for the end."""
+        self._running = False
         self._process.kill()
         assert self._process.end() == -signal.SIGKILL
 
     def abandon(self) -> None:
-        """Leave nothing of it, wherever it is: a test that fails does not wait for its end."""
-        if self._there:
-            self._there = False
-            with suppress(ProcessLookupError):  # it has ended by itself, and nobody has asked how
+        """Kill the run if a failed test has not waited for its end."""
+        if self._running:
+            self._running = False
+            with suppress(ProcessLookupError):  # it has ended already
                 self._process.kill()
             self._process.end()
 
-    def end(self) -> Ended:
-        """Wait until it has ended by itself."""
-        ended = self.next()
-        assert isinstance(ended, Ended), ended
-        self._there = False
+    def end(self) -> RunResult:
+        """Wait for the end of the run."""
+        result = self.next()
+        assert isinstance(result, RunResult), result
+        self._running = False
         assert self._process.end() == 0
-        return ended
+        return result
 
     def next(self) -> object:
-        """Where it stops next, or how it ends."""
+        """Where the run pauses next, or its result."""
         assert self._pipe.poll(SECONDS)
         return self._pipe.recv()
 
@@ -229,59 +229,59 @@ class Run:
 _pipe: Connection | None = None
 
 
-def meet(where: str) -> None:
-    """In a run: tell the test that it has come so far, and wait until that lets it go on."""
+def pause_at(where: str) -> None:
+    """In a run: report to the test that it has reached ``where``, and wait for `Run.go_on`."""
     assert _pipe is not None
     _pipe.send(where)
     _pipe.recv()
 
 
-class _Stopping(Progress):
+class _PausingProgress(Progress):
     def __init__(self, stops: Collection[str]) -> None:
         self._stops = stops
 
     def started(self, key: str) -> None:
-        self._stop("started")
+        self._pause("started")
 
     def finished(self, key: str, seconds: float, documents: int, echoed: str) -> None:
-        self._stop("finished")
+        self._pause("finished")
 
     def waiting(self, why: str) -> None:
-        self._stop("waiting")
+        self._pause("waiting")
 
-    def _stop(self, where: str) -> None:
+    def _pause(self, where: str) -> None:
         if where in self._stops:
-            meet(where)
+            pause_at(where)
 
 
 def _migrate(root: str, pipe: Connection, retry: bool, stops: Collection[str], patient: float) -> None:
     global _pipe
     _pipe = pipe
     patience.PATIENCE, patience._ONCE = patient, min(patient, patience._ONCE)
-    _stop_around_the_commit(stops)
+    _pause_around_commits(stops)
     try:
-        migrated = Project(root).migrate("dev", retry=retry, progress=_Stopping(stops))
+        migrated = Project(root).migrate("dev", retry=retry, progress=_PausingProgress(stops))
     except MonarchError as error:
         sys.stderr.write(f"{error.message}\n")  # pytest shows it where a test fails
-        pipe.send(Ended(error.exit_code, (), error.message, error.hint or ""))
+        pipe.send(RunResult(error.exit_code, (), error.message, error.hint or ""))
     else:
-        pipe.send(Ended(0, tuple(done.key for done in migrated.done)))
+        pipe.send(RunResult(0, tuple(done.key for done in migrated.done)))
 
 
-def _stop_around_the_commit(stops: Collection[str]) -> None:
-    """The only moments that neither a migration nor what is told of it can be at."""
+def _pause_around_commits(stops: Collection[str]) -> None:
+    """Pause where neither a migration nor a `Progress` is called."""
     commit, fail = ClientSession.commit_transaction, MongoOpenAttempt.fail
 
     def committing(session: ClientSession) -> None:
         if "committing" in stops:
-            meet("committing")
+            pause_at("committing")
         commit(session)
         if "committed" in stops:
-            meet("committed")
+            pause_at("committed")
 
     def failing(attempt: MongoOpenAttempt, *arguments: Any) -> None:
         if "failing" in stops:
-            meet("failing")
+            pause_at("failing")
         fail(attempt, *arguments)
 
     ClientSession.commit_transaction = committing  # type: ignore[method-assign,assignment]
@@ -290,20 +290,20 @@ def _stop_around_the_commit(stops: Collection[str]) -> None:
 
 START = (
     "from bson import ObjectId\n"
-    "from tests.support.servers.replicas import meet, step_down\n"
+    "from tests.support.servers.replicas import pause_at, step_down\n"
     "attempt = ObjectId()\n"
 )
 
 
-def want_transaction(folder: Folder, key: str) -> None:
-    """Let a migration that is written say ``transaction = True``."""
+def use_transaction(folder: Folder, key: str) -> None:
+    """Set ``transaction = True`` in an existing migration."""
     path = folder.path / "migrations" / f"{key}.py"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("    def run", "    transaction = True\n\n    def run"), encoding="utf-8")
 
 
 class ReplicaProject:
-    """A project whose ``dev`` is a database of its own on the replica set."""
+    """A project whose ``dev`` is a separate database on the replica set."""
 
     def __init__(self, folder: Folder, replicas: ReplicaSet, options: str = "") -> None:
         self.folder = folder
@@ -313,10 +313,10 @@ class ReplicaProject:
         folder.settings(dev={"uri": f"{replicas.uri}{options}", "db_name": folder.db_name})
 
     def migration(self, name: str, body: str, *, transaction: bool = False) -> str:
-        """Write a migration; its key. ``body`` may say `meet`, and ``attempt``, which is new each time."""
+        """Write a migration and return its key. ``body`` may use `pause_at`, and ``attempt``, a new id."""
         key = self.folder.migration(name, START + body)
         if transaction:
-            want_transaction(self.folder, key)
+            use_transaction(self.folder, key)
         return key
 
     def run(self, *, retry: bool = False, stops: Collection[str] = (), patience: float = 30) -> Run:
@@ -325,30 +325,30 @@ class ReplicaProject:
         return run
 
     def clear(self) -> None:
-        """Leave nothing of it on the replica set, which is whole afterwards."""
+        """Kill the runs, repair the replica set and drop the database."""
         for run in self._runs:
             run.abandon()
         self.replicas.settle()
-        # A transaction that was left open lasts for a minute, and nothing is dropped meanwhile.
+        # An abandoned transaction stays open for a minute, and would block the drop.
         self.replicas.client.admin.command("killAllSessions", [])
         self.replicas.client.drop_database(self.database)
 
     def states(self) -> dict[str, str]:
-        """What the history says as it stands there, by key."""
+        """The states in the history, by key."""
         return {row["key"]: row["state"] for row in self.database.mongo_migration_history.find()}
 
-    def told(self) -> dict[str, str]:
-        """The state of each migration as monarch tells it."""
+    def reported_states(self) -> dict[str, str]:
+        """The states that monarch reports, by key."""
         statuses = Project(self.folder.path).list_migrations("dev")
         return {status.key: status.state.value for status in statuses}
 
     def outcomes(self, key: str) -> list[str | None]:
-        """How the attempts at a migration have ended, by the journal, the first one first."""
+        """The outcomes of the attempts at a migration in the journal, oldest first."""
         entries = self.database.mongo_migration_journal.find({"key": key}, sort=[("started_at", 1)])
         return [entry.get("outcome") for entry in entries]
 
     def parts(self) -> dict[ObjectId, list[int]]:
-        """What the attempts have written, each in its order."""
+        """The numbers that each attempt has written, in their order."""
         parts: dict[ObjectId, list[int]] = {}
         for document in self.database.ran.find(sort=[("attempt", 1), ("n", 1)]):
             parts.setdefault(document["attempt"], []).append(document["n"])

@@ -1,4 +1,4 @@
-"""A real S3 server, SeaweedFS, and a proxy that fails as networks do."""
+"""A real S3 server, SeaweedFS, and a proxy that simulates network failures."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def free_ports(number: int) -> list[int]:
 
 @contextmanager
 def run_s3(folder: Path) -> Iterator[S3Server]:
-    """Run a SeaweedFS with its data in ``folder``, with one user for everything and one who may only read."""
+    """Run a SeaweedFS with its data in ``folder``; one user may do everything, the other may only read."""
     identities = [
         _identity("all", KEY, SECRET, ["Admin", "Read", "Write", "List", "Tagging"]),
         _identity("reader", READERS_KEY, READERS_SECRET, ["Read", "List"]),
@@ -98,7 +98,7 @@ def run_s3(folder: Path) -> Iterator[S3Server]:
 
 
 def _weed() -> Path:
-    """The program, which its package installs next to Python."""
+    """The program, which the package installs next to Python."""
     return Path(sys.executable).with_name("weed")
 
 
@@ -115,7 +115,7 @@ def _wait(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None
             time.sleep(0.1)
 
 
-What = Literal[
+FaultKind = Literal[
     "refuse",
     "status",
     "cut request",
@@ -135,20 +135,20 @@ What = Literal[
 
 @dataclass
 class Fault:
-    """What happens to the next ``times`` requests that match ``which``, a pattern of ``METHOD path?query``.
+    """A fault of the next ``times`` requests that match ``pattern``, a regex for ``METHOD path?query``.
 
     - "status" answers with ``code`` and ``headers``, and "answer" with 200 and ``body``.
     - The cuts and flips are at byte ``at`` of the body; "change answer" replaces ``old`` by ``new``.
     - "lose" lets the server do the work and drops the answer; "stall" waits for ``seconds`` first.
-    - "call before" and "call after" call ``do`` before or after the server's work and answer nothing; "do"
-      calls it and goes on.
+    - "call before" and "call after" call ``do`` before or after the server's work and send no answer; "do"
+      calls it and continues.
     - "exact uploads" lists only the uploads whose key equals the prefix, as MinIO does.
 
-    The first ``skip`` matching requests pass unharmed.
+    The first ``skip`` matching requests pass without a fault.
     """
 
-    what: What
-    which: str = ""
+    what: FaultKind
+    pattern: str = ""
     times: int = 1
     at: int = 0
     code: tuple[int, str] = (500, "InternalError")
@@ -170,10 +170,10 @@ class FaultyProxy:
     faults: list[Fault] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, what: What, which: str = "", **more: Any) -> None:
-        """Add a fault for the requests from now on."""
+    def add(self, what: FaultKind, pattern: str = "", **more: Any) -> None:
+        """Add a fault for the next requests."""
         with self.lock:
-            self.faults.append(Fault(what, which, **more))
+            self.faults.append(Fault(what, pattern, **more))
 
     def clear(self) -> None:
         with self.lock:
@@ -185,7 +185,7 @@ class FaultyProxy:
         with self.lock:
             self.requests.append(request)
             for fault in self.faults:
-                if fault.times == 0 or not re.search(fault.which, request):
+                if fault.times == 0 or not re.search(fault.pattern, request):
                     continue
                 if fault.skip == 0:
                     fault.times -= 1
@@ -198,11 +198,11 @@ class FaultyProxy:
 def run_proxy(
     server: S3Server, *, prefix: str = "", tls: ssl.SSLContext | None = None
 ) -> Iterator[FaultyProxy]:
-    """Run a proxy in front of ``server``, below the path ``prefix``, which speaks TLS with a context."""
-    behind, below = server.url.removeprefix("http://"), prefix
+    """Run a proxy for ``server`` below the path ``prefix``; it uses TLS if given a context."""
+    server_address, path_prefix = server.url.removeprefix("http://"), prefix
 
     class Handler(_Handler):
-        address, prefix = behind, below
+        address, prefix = server_address, path_prefix
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
         listening.daemon_threads = True
@@ -223,7 +223,7 @@ def run_proxy(
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # or each answer waits 40 ms for an acknowledgement
+    disable_nagle_algorithm = True  # otherwise each answer waits 40 ms for an acknowledgement
     address: str
     prefix: str
     proxy: FaultyProxy
@@ -277,7 +277,7 @@ class _Handler(BaseHTTPRequestHandler):
         connection = http.client.HTTPConnection(self.address, timeout=SECONDS)
         try:
             headers = {name: value for name, value in self.headers.items() if name.lower() != "expect"}
-            if self.prefix:  # as servers below a path do, SeaweedFS checks the signature of the whole one
+            if self.prefix:  # SeaweedFS checks the signature of the whole path, as servers below a path do
                 headers["X-Forwarded-Prefix"] = self.prefix
             connection.request(self.command, self.path.removeprefix(self.prefix), body, headers)
             response = connection.getresponse()
@@ -313,14 +313,14 @@ def run_sts() -> Iterator[tuple[str, list[dict[str, list[str]]]]]:
 
     SeaweedFS's own service assumes no role without a web identity.
     """
-    asked: list[dict[str, list[str]]] = []
+    requests: list[dict[str, list[str]]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *_: Any) -> None:
             """Log nothing."""
 
         def do_POST(self) -> None:
-            asked.append(parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+            requests.append(parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()))
             body = _ROLE.encode()
             self.send_response_only(200)
             self.send_header("Content-Length", str(len(body)))
@@ -331,7 +331,7 @@ def run_sts() -> Iterator[tuple[str, list[dict[str, list[str]]]]]:
         thread = threading.Thread(target=listening.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{listening.server_address[1]}", asked
+            yield f"http://127.0.0.1:{listening.server_address[1]}", requests
         finally:
             listening.shutdown()
             thread.join()

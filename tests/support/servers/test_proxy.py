@@ -1,4 +1,4 @@
-"""The proxy: what it counts, and that it fails exactly where it is told to."""
+"""The proxy: what it counts, and that it fails exactly at the chosen command."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LARGE = "x" * 1_000_000
 
 @pytest.fixture
 def direct(server: Server) -> Iterator[Collection[dict[str, Any]]]:
-    """A collection of its own, as the server has it."""
+    """A separate collection, with a direct connection to the server."""
     with server.client() as client:
         name = f"t_{ObjectId()}"
         yield client[name]["things"]
@@ -39,7 +39,7 @@ def proxy(server: Server, direct: Collection[dict[str, Any]]) -> Iterator[Proxy]
 def things(
     proxy: Proxy, server: Server, direct: Collection[dict[str, Any]]
 ) -> Iterator[Collection[dict[str, Any]]]:
-    """The same collection, through the proxy, of a client that tries nothing twice."""
+    """The same collection, through the proxy, with a client that does not retry."""
     with MongoClient[dict[str, Any]](
         proxy.uri,
         username=server.user,
@@ -115,7 +115,7 @@ def test_only_commands_of_a_name_count(proxy: Proxy, things: Collection[dict[str
 
 
 @pytest.mark.parametrize(("moment", "stored"), [("before", 2), ("after", 3)])
-def test_a_process_is_killed_there(
+def test_a_process_is_killed_at_the_chosen_command(
     proxy: Proxy, server: Server, direct: Collection[dict[str, Any]], moment: Moment, stored: int
 ) -> None:
     code = (
@@ -138,19 +138,19 @@ def test_a_process_is_killed_there(
     assert proxy.names == ["insert"] * 3
 
 
-def ask(proxy: Proxy) -> None:
+def send_command(proxy: Proxy) -> None:
     with MongoClient[dict[str, Any]](proxy.uri, retryReads=False) as client, suppress(AutoReconnect):
         client.server_info()
 
 
-def test_what_the_act_raises_comes_out(server: Server) -> None:
+def test_the_proxy_raises_the_error_of_the_action(server: Server) -> None:
     def fail() -> None:
         raise LookupError("here")
 
     proxy = Proxy(server.port)
     proxy.at(1, fail)
     with pytest.raises(LookupError, match="here"), proxy:
-        ask(proxy)
+        send_command(proxy)
 
 
 def test_an_answer_is_cut(
@@ -194,7 +194,7 @@ def test_it_refuses_and_accepts(proxy: Proxy, things: Collection[dict[str, Any]]
     assert ids(things) == [1, 3]
 
 
-def test_without_a_server_it_drops_who_comes() -> None:
+def test_without_a_server_it_drops_connections() -> None:
     with Proxy(1) as proxy, MongoClient[dict[str, Any]](proxy.uri, serverSelectionTimeoutMS=300) as client:
         with pytest.raises(ServerSelectionTimeoutError):
             client.server_info()

@@ -1,4 +1,4 @@
-"""The tools that the other tests run: real ones, which take their caller's pipes and signals."""
+"""The real tools that the other tests run: they use their caller's pipes and signals."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.support.servers import wine
 from tests.support.servers.mongod import PASSWORD, Server
 from tests.support.servers.tools import find_tools, why_none
 
-BYTES = 20_000_000  # of a dump: more than all the buffers on its way hold
+BYTES = 20_000_000  # of a dump: more than all buffers between the tool and the test
 
 
 @pytest.fixture(scope="module")
 def database(server: Server) -> Iterator[Database[dict[str, Any]]]:
-    """A database that takes a moment to dump, and much longer if nobody reads the dump."""
+    """A database whose dump takes a short time, and much longer if nobody reads it."""
     with server.client() as client:
         made = client[f"t_{ObjectId()}"]
         blobs = [{"_id": number, "é": os.urandom(10_000)} for number in range(BYTES // 10_000)]
@@ -42,7 +42,7 @@ def database(server: Server) -> Iterator[Database[dict[str, Any]]]:
 def start(
     tools: Path, server: Server, name: str, *arguments: str, options: str = ""
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A tool that reads the server's URI from a pipe, as the only way that shows it to nobody."""
+    """Run a tool that reads the server's URI from a pipe, the only way to keep it secret."""
     readable, writable = os.pipe()
     os.write(writable, json.dumps({"uri": server.uri + options}).encode())
     os.close(writable)
@@ -70,7 +70,7 @@ def run(
 
 
 def command_lines() -> dict[int, bytes]:
-    """What everybody may read of every process."""
+    """Return the arguments of every process, which all users may read."""
     lines = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -85,7 +85,7 @@ def hashes(database: Database[dict[str, Any]]) -> dict[str, str]:
     return collections
 
 
-def test_they_say_their_version(tools: Path) -> None:
+def test_they_print_their_version(tools: Path) -> None:
     for name in ("mongodump", "mongorestore"):
         result = subprocess.run([tools / name, "--version"], capture_output=True, text=True, check=True)
         assert result.stdout.startswith(f"{name} version: 100.")
@@ -143,10 +143,10 @@ def test_exit_codes(tools: Path, argument: str, code: int) -> None:
 
 @pytest.mark.parametrize("whole_group", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_dump_says_so(
+def test_an_interrupted_dump_reports_it(
     tools: Path, server: Server, database: Database[dict[str, Any]], number: signal.Signals, whole_group: bool
 ) -> None:
-    # It may have done all before it hears of the signal; then it is asked once more.
+    # The dump may be complete before the tool receives the signal; then the test tries again.
     for _ in range(5):
         with start(tools, server, "mongodump", f"--db={database.name}", "--archive") as process:
             assert process.stdout
@@ -161,13 +161,13 @@ def test_an_interrupted_dump_says_so(
     assert process.returncode == 1
     assert len(out) < BYTES
     assert b"received; attempting to shut down" in err
-    # Once, or the tool would have given up at once and left its archive open.
+    # One signal only: with a second one the tool ends at once and leaves its archive incomplete.
     assert b"forcefully" not in err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_before_it_listens(tools: Path, number: signal.Signals) -> None:
-    readable, writable = os.pipe()  # which never says anything
+    readable, writable = os.pipe()  # nothing is written to it
     command = [str(tools / "mongodump"), f"--config=/dev/fd/{readable}", "--archive"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=[readable]) as process:
         time.sleep(0.5)
@@ -177,14 +177,16 @@ def test_interrupted_before_it_listens(tools: Path, number: signal.Signals) -> N
     os.close(writable)
 
 
-def test_a_killed_one_leaves_nothing(tools: Path, server: Server, database: Database[dict[str, Any]]) -> None:
+def test_a_killed_tool_leaves_no_process(
+    tools: Path, server: Server, database: Database[dict[str, Any]]
+) -> None:
     with start(tools, server, "mongodump", f"--db={database.name}", "--archive") as process:
         assert process.stdout
         process.stdout.read(1)
         assert running(database.name)
         process.kill()
         assert process.wait(60) == -signal.SIGKILL
-        # Its pipes are still open here: it does not end by these.
+        # Its pipes are still open here, so a closed pipe is not why it ends.
         deadline = time.monotonic() + 60
         while running(database.name):
             assert time.monotonic() < deadline
@@ -214,14 +216,14 @@ def running(word: str) -> Sequence[int]:
     return [number for number, line in command_lines().items() if word.encode() in line]
 
 
-def test_those_on_the_path_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tools_on_the_path_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("mongodump", "mongorestore"):
         (tmp_path / name).touch(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     assert find_tools(tmp_path / "cache", tmp_path / "scripts") == tmp_path
 
 
-def test_where_there_are_none_it_says_how_to_have_them(
+def test_missing_tools_are_reported_with_how_to_install_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -247,5 +249,5 @@ def test_where_there_are_none_it_says_how_to_have_them(
         ("folder/a=/b", "folder/a=/b"),
     ],
 )
-def test_wine_gets_the_names_of_files_as_it_knows_them(argument: str, translated: str) -> None:
+def test_file_names_are_translated_for_wine(argument: str, translated: str) -> None:
     assert list(wine.translated([argument], 7)) == [translated]

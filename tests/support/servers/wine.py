@@ -1,7 +1,7 @@
-"""Runs one of MongoDB's Windows tools under Wine so that its caller takes it for the Linux one.
+"""Runs one of MongoDB's Windows tools under Wine in a way that looks like the Linux tool to its caller.
 
-A script and no module: ``python -IS wine.py WINE FOLDER PROGRAM.exe ARGUMENT…``; `tools` beside it writes the
-``mongodump`` and the ``mongorestore`` that call it. It imports little, for it is started hundreds of times.
+A script, not a module: ``python -IS wine.py WINE FOLDER PROGRAM.exe ARGUMENT…``; `tools` beside it writes the
+``mongodump`` and the ``mongorestore`` that call it. It is started hundreds of times, so it imports little.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 PR_SET_PDEATHSIG = 1
-# What is left of Windows' STATUS_CONTROL_C_EXIT: interrupted before the tool asked to be told.
+# The low byte of Windows' STATUS_CONTROL_C_EXIT: interrupted before the tool handled signals.
 INTERRUPTED = 0x3A
 
 
@@ -39,8 +39,8 @@ def environment_in(folder: str) -> dict[str, str]:
     return {
         **os.environ,
         "HOME": f"{folder}/run",  # where Wine makes folders for menus
-        "LC_ALL": "C.UTF-8",  # or an argument's é is lost on its way
-        "TMPDIR": f"{folder}/run",  # where Wine's processes meet: for every caller the same place
+        "LC_ALL": "C.UTF-8",  # otherwise é in an argument is lost
+        "TMPDIR": f"{folder}/run",  # Wine's processes meet there, so it must be the same for every caller
         "WINEDEBUG": "-all",
         "WINEDLLOVERRIDES": "mscoree,mshtml=",
         "WINEPREFIX": f"{folder}/prefix",
@@ -48,23 +48,23 @@ def environment_in(folder: str) -> dict[str, str]:
 
 
 def _pass_on(child: int) -> int:
-    """Pass on the signals that come until ``child`` ends, which is not reaped here; return the last, or 0.
+    """Forward signals until ``child`` ends, without reaping it; return the last signal, or 0.
 
-    A Windows program that is still being loaded would end with 0 by a signal, or hang. The Linux one does not
-    listen for signals there yet either, and ends by the first.
+    A Windows program that is still being loaded would exit with 0 on a signal, or hang. The Linux one does
+    not handle signals at that point either, and ends by the first.
     """
     received = 0
     while os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         number = signal.sigwait((*SIGNALS, signal.SIGCHLD))
         if number in SIGNALS:
             received = number
-            # The only signal that Wine tells a program of instead of ending it. The tools take all alike.
+            # The only signal that Wine forwards instead of ending the program. The tools treat all alike.
             os.kill(child, signal.SIGINT if _listens(child) else signal.SIGKILL)
     return received
 
 
 def _listens(child: int) -> bool:
-    """Whether the tool has a socket beside the one to Wine's server: it listens before it connects."""
+    """Whether the tool handles signals: it does so before it opens its second socket, next to Wine's own."""
     sockets = 0
     with os.scandir(f"/proc/{child}/fd") as entries:
         for entry in entries:
@@ -74,7 +74,7 @@ def _listens(child: int) -> bool:
 
 
 def translated(arguments: Sequence[str], pid: int) -> Iterator[str]:
-    """The ``arguments`` with every file as Windows names it. The ``/dev/fd`` in them is that of ``pid``."""
+    """The ``arguments`` with Windows file names. ``/dev/fd`` in them refers to the process ``pid``."""
     for argument in arguments:
         option, equals, value = argument.partition("=")
         if option.startswith("-") and equals and option not in ("--password", "-p"):
@@ -84,22 +84,22 @@ def translated(arguments: Sequence[str], pid: int) -> Iterator[str]:
 
 
 def _windows(value: str, pid: int) -> str:
-    """``value``, or what Wine calls it if it is a file's full name: nothing else begins with a slash."""
+    """``value``, or Wine's name of it if it is an absolute path: nothing else begins with a slash."""
     if not value.startswith("/"):
         return value
     for own in ("/dev/fd/", "/proc/self/fd/"):
         if value.startswith(own):
-            # It is Wine's server that opens files. By this name it comes to the caller's pipe all the same,
-            # and what is in that, a password as a rule, is never copied.
+            # Wine's server opens files. With this name it opens the caller's pipe, so its contents, usually
+            # a password, are never copied.
             value = f"/proc/{pid}/fd/{value.removeprefix(own)}"
     return "Z:" + value.replace("/", "\\")
 
 
 def _wake(wine: str, folder: str, program: str, environment: Mapping[str, str]) -> None:
-    """Have Wine's server run, and go on for a while: without it a tool starts in 0.5 s, with it in 0.1.
+    """Start Wine's server and keep it running: without it a tool starts in 0.5 s, with it in 0.1 s.
 
-    What the server starts in turn keeps the output of the first program open as long as it lives, and the
-    caller would wait for the end of it: so the first program is one that nobody listens to.
+    Processes of the server keep the output of the first program open, and a caller that reads it would wait
+    for their end. So the first program is one whose output nobody reads.
     """
     server = f"{wine.rpartition('/')[0]}/wineserver"
     with open(f"{folder}/lock", "w") as lock:  # noqa: PTH123 - pathlib takes longer to import
@@ -107,7 +107,7 @@ def _wake(wine: str, folder: str, program: str, environment: Mapping[str, str]) 
         for command in ([server, "-p15"], [wine, program, "--version"]):
             child = _start(command, environment, quiet=True)
             if os.waitpid(child, 0)[1] != 0:
-                return  # one that runs already
+                return  # a server runs already
 
 
 def _start(command: list[str], environment: Mapping[str, str], *, quiet: bool = False) -> int:
@@ -117,18 +117,18 @@ def _start(command: list[str], environment: Mapping[str, str], *, quiet: bool = 
     if child:
         return child
     try:
-        # A Ctrl-C goes to the whole group, and would reach the tool twice: with the second it drops its work.
+        # Ctrl-C reaches the whole process group, so the tool would get it twice, and end at the second.
         os.setsid()
         if quiet:
             nothing = os.open(os.devnull, os.O_RDWR)
             for descriptor in range(3):
                 os.dup2(nothing, descriptor)
         else:
-            # Who kills us means the tool, too.
+            # SIGKILL of this process must also end the tool.
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != parent:
                 os._exit(1)
-        # What outlives the tool would keep the caller's pipes open.
+        # Processes that outlive the tool would keep the caller's pipes open.
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*SIGNALS, signal.SIGCHLD))
         os.execve(command[0], command, environment)

@@ -33,12 +33,12 @@ class Stall:
 
     def wait(self) -> None:
         self.reached.set()
-        assert self._goes_on.wait(SECONDS), "Nobody let the call go on."
+        assert self._goes_on.wait(SECONDS), "`go_on` was not called in time."
 
 
 @dataclass(frozen=True)
 class _Fault:
-    """What happens to the calls of a kind, or of any kind for None, from number ``first`` to ``last``."""
+    """A fault of the calls of a kind, or of all calls for None, from number ``first`` to ``last``."""
 
     kind: str | None
     first: int
@@ -49,12 +49,12 @@ class _Fault:
 
 
 class Faulty(Store):
-    """``store`` with faults. ``calls`` has the kinds of all calls, ``struck`` of those with a fault."""
+    """``store`` with faults. ``calls`` has the kinds of all calls, ``failed`` those of calls with a fault."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.calls: list[str] = []
-        self.struck: list[str] = []
+        self.failed: list[str] = []
         self._counts: Counter[str | None] = Counter()
         self._faults: list[_Fault] = []
         self._room: dict[str, int] = {}
@@ -67,17 +67,17 @@ class Faulty(Store):
         *,
         error: BaseException | None = None,
         lost: bool = False,
-        for_good: bool = False,
+        permanent: bool = False,
     ) -> None:
-        """Let the call ``at`` of this ``kind`` fail, counted from now; with ``for_good`` all later ones too.
+        """Let the call ``at`` of this ``kind`` fail, counted from now; with ``permanent`` all later ones too.
 
         It raises ``error``, or a `StoreError`. With ``lost`` the work is done, and only the answer fails.
         """
         first = self._counts[kind] + at
-        self._faults.append(_Fault(kind, first, FOREVER if for_good else first, error, lost))
+        self._faults.append(_Fault(kind, first, FOREVER if permanent else first, error, lost))
 
-    def break_down(self, at: int = 1) -> None:
-        """Let all calls of every kind fail, beginning with number ``at``, counted from now."""
+    def fail_all(self, at: int = 1) -> None:
+        """Let all calls of every kind fail from number ``at`` on, counted from now."""
         self._faults.append(_Fault(None, self._counts[None] + at, FOREVER))
 
     def cut(self, kind: str, after: int) -> None:
@@ -90,8 +90,8 @@ class Faulty(Store):
         self._faults.append(_Fault(kind, number, number, stall=stall))
         return stall
 
-    def mend(self) -> None:
-        """No more faults."""
+    def clear_faults(self) -> None:
+        """Remove all faults."""
         self._faults.clear()
         self._room.clear()
 
@@ -135,36 +135,36 @@ class Faulty(Store):
         with self._lock:
             self.calls.append(kind)
             self._counts.update((kind, None))
-            met = [
+            faults = [
                 fault
                 for fault in self._faults
                 if fault.kind in (kind, None) and fault.first <= self._counts[fault.kind] <= fault.last
             ]
-            self.struck += [kind] * bool(met)
-        for fault in met:
+            self.failed += [kind] * bool(faults)
+        for fault in faults:
             if fault.stall:
                 fault.stall.wait()
-        failing = next((fault for fault in met if not fault.stall), None)
+        failing = next((fault for fault in faults if not fault.stall), None)
         if failing and not failing.lost:
             raise failing.error or self._failed(kind)
         yield
         if failing:
             raise failing.error or self._failed(kind)
 
-    def _left(self, kind: str, wanted: int) -> int:
-        """Return how much of ``wanted`` may pass before the cut.
+    def _left(self, kind: str, requested: int) -> int:
+        """Return how much of ``requested`` may pass before the cut.
 
         :raises StoreError: if nothing may pass.
         """
-        left = min(wanted, self._room.get(kind, wanted))
-        if wanted and not left:
-            self.struck.append(kind)
+        left = min(requested, self._room.get(kind, requested))
+        if requested and not left:
+            self.failed.append(kind)
             raise self._failed(kind)
         return left
 
-    def _passed(self, kind: str, much: int) -> None:
+    def _passed(self, kind: str, amount: int) -> None:
         if kind in self._room:
-            self._room[kind] -= much
+            self._room[kind] -= amount
 
     def _failed(self, kind: str) -> StoreError:
         return StoreError(f"{self.place} has failed in {kind}, as the test requires.", "Add no fault.")
@@ -196,7 +196,7 @@ class _FaultyUpload(Upload):
         if self._answered:
             return
         with suppress(StoreError), self._faulty._called("give_up"):
-            if self._finished:  # and the answer was lost
+            if self._finished:  # but the answer was lost
                 self._faulty.store.delete(self._name)
             self._upload.give_up()
 

@@ -25,14 +25,14 @@ sys.stdin.read()
 """
 
 
-def there(folder: Path) -> list[str]:
-    """The names of everything in ``folder``."""
+def file_names(folder: Path) -> list[str]:
+    """The names of all entries of ``folder``."""
     return sorted(path.name for path in folder.iterdir())
 
 
 @contextmanager
 def writing(store: Store, names: Iterable[str]) -> Iterator[None]:
-    """Run a process that has begun files of ``store`` and keeps them open; kill it at the end."""
+    """Run a process that keeps unfinished files of ``store`` open; kill it at the end."""
     command = [sys.executable, "-c", _WRITER, store.place, HALF.decode()]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"

@@ -1,4 +1,4 @@
-"""The smallest store that keeps backups: what a newcomer writes. Its files are in memory."""
+"""A minimal store, as an example for the first version of a new one. Its files are in memory."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ToyUpload(Upload):
         self.files[self.name] = (self.data, datetime.now(UTC))
 
     def give_up(self) -> None:
-        """Nothing is in the store before the end."""
+        """The store has nothing before `finish`."""
 
 
 class ToyStore(Store):

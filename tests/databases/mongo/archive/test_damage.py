@@ -26,7 +26,7 @@ from tests.support.samples.archives import (
     prelude_of,
     read,
     small,
-    written,
+    write_archive,
 )
 
 
@@ -90,7 +90,7 @@ def test_of_random_bytes_nothing_else_comes() -> None:
 @pytest.mark.parametrize("where", ["header", "entry", "block", "document"])
 def test_a_wrong_length_reserves_nothing(length: int, where: str) -> None:
     prelude = prelude_of(plain("a"))
-    whole = written(prelude, [batch("a", bson.encode({"_id": "here"})), End("a")])
+    whole = write_archive(prelude, [batch("a", bson.encode({"_id": "here"})), End("a")])
     header = MAGIC + bson.encode({"concurrent_collections": 4})
     block = bson.encode({"db": "app", "collection": "a", "EOF": False, "CRC": Int64(0)})
     beginning = {
@@ -177,7 +177,7 @@ def test_the_longest_document() -> None:
     longest = bson.encode({"a": bytes(LONGEST - len(longest))})
     assert len(longest) == LONGEST
     pieces: list[Piece] = [batch("a", *EMPTY, longest, *EMPTY), End("a")]
-    assert read(written(prelude_of(plain("a")), pieces))[1] == documents_of(pieces)
+    assert read(write_archive(prelude_of(plain("a")), pieces))[1] == documents_of(pieces)
     with pytest.raises(ArchiveError, match=f"a document of {LONGEST + 1} bytes"):
         read(prelude_of(plain("a")).to_bytes() + blocks((A, (bson.encode({"a": bytes(LONGEST - 12)}),))))
 

@@ -33,7 +33,7 @@ from tests.support.samples.archives import (
     prelude_of,
     read,
     small,
-    written,
+    write_archive,
 )
 
 # Made by mongodump 100.3.1 of a server 6.0.5: of one database that has some of everything, of one that does
@@ -89,7 +89,7 @@ def test_what_is_written_is_read(pieces: list[Piece], seed: int, largest: int) -
     names = sorted({piece.collection for piece in pieces})
     prelude = prelude_of(*map(plain, names))
     sizes = random.Random(seed)
-    stream = Chunks(written(prelude, pieces), lambda: sizes.randint(1, largest))
+    stream = Chunks(write_archive(prelude, pieces), lambda: sizes.randint(1, largest))
     reader = ArchiveReader(cast(BinaryIO, stream))
     assert reader.prelude == prelude
     assert documents_of(reader) == documents_of(pieces)
@@ -98,7 +98,7 @@ def test_what_is_written_is_read(pieces: list[Piece], seed: int, largest: int) -
 def test_an_archive_looks_so() -> None:
     document = bson.encode({"_id": 1})
     prelude = prelude_of(plain("a"))
-    blocks = written(prelude, [batch("a", document), End("a")]).removeprefix(prelude.to_bytes())
+    blocks = write_archive(prelude, [batch("a", document), End("a")]).removeprefix(prelude.to_bytes())
     first = bson.encode({"db": "app", "collection": "a", "EOF": False, "CRC": Int64(0)})
     checksum = Int64(-870776635769202178)
     last = bson.encode({"db": "app", "collection": "a", "EOF": True, "CRC": checksum})
@@ -128,7 +128,7 @@ def test_catalogs_lose_nothing() -> None:
         "reference": {"$ref": "a", "$id": 1},
     }
     collection = Collection("größe €", "collection", options, (ID, {**ID, "name": "x"}), uuid=b"u" * 16)
-    found, _ = read(written(prelude_of(collection), [End("größe €")]))
+    found, _ = read(write_archive(prelude_of(collection), [End("größe €")]))
     assert encoded(found.collections[0].options) == encoded(options)
     assert found.collections[0] == collection
 
@@ -155,7 +155,7 @@ def test_what_the_format_cannot_say_is_refused(options: dict[str, Any]) -> None:
 def test_time_series(server: str, as_documents: bool, block: str, kind: str) -> None:
     options = {"timeseries": {"timeField": "t"}}
     series = Collection("series", "timeseries", options, (), as_documents=as_documents)
-    data = written(
+    data = write_archive(
         prelude_of(series, server=server), [batch(series.data_name, bson.encode({})), End(series.data_name)]
     )
     assert data.count(b"collection\0" + bytes([len(block) + 1, 0, 0, 0]) + block.encode()) >= 2
@@ -198,7 +198,7 @@ def test_what_mongodump_writes() -> None:
 def test_what_mongodump_writes_is_written_again() -> None:
     found, documents = read((DATA / "everything.archive").read_bytes())
     pieces = [piece for name, those in documents.items() for piece in (batch(name, *those), End(name))]
-    assert read(written(found, pieces)) == (found, documents)
+    assert read(write_archive(found, pieces)) == (found, documents)
 
 
 def test_of_a_database_that_does_not_exist() -> None:

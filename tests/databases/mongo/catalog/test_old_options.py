@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 from bson import Binary, MinKey, ObjectId, Regex, Timestamp
 
-from tests.support.samples.legacy_projects import Files, Kept, indexed, kept_on, of
+from tests.support.samples.legacy_projects import (
+    Files,
+    LegacyProject,
+    collection_files,
+    indexed,
+    legacy_project,
+)
 from tests.support.samples.zips import ID
 from tests.support.servers.mongod import Server
 
@@ -212,18 +218,18 @@ AGED = {
 
 
 @pytest.fixture(scope="module")
-def aged(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+def aged(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LegacyProject]:
     """All of them, restored at once, with a document each."""
-    with kept_on(server, tmp_path_factory.mktemp("aged")) as kept:
+    with legacy_project(server, tmp_path_factory.mktemp("aged")) as kept:
         files: Files = {}
         for name, one in AGED.items():
-            files |= of(name, one.metadata, {"_id": 1, "name": "Ann", "kind": "c"})
+            files |= collection_files(name, one.metadata, {"_id": 1, "name": "Ann", "kind": "c"})
         kept.restore(files)
         yield kept
 
 
 @pytest.mark.parametrize("name", AGED)
-def test_metadata_as_it_was_written(aged: Kept, name: str) -> None:
+def test_metadata_as_it_was_written(aged: LegacyProject, name: str) -> None:
     assert aged.options(name) == AGED[name].options
     found = aged.indexes(name)
     assert found == AGED[name].indexes

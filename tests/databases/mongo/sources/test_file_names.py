@@ -15,15 +15,21 @@ from monarch.databases.mongo.sources.file_names import collection_of
 from tests.databases.mongo.engines.test_pairs import environment, old, scratch
 from tests.databases.mongo.sources.test_folder import read, refused
 from tests.support.runs.shell import Folder
-from tests.support.samples.legacy_projects import Files, Kept, indexed, kept_on, of
+from tests.support.samples.legacy_projects import (
+    Files,
+    LegacyProject,
+    collection_files,
+    indexed,
+    legacy_project,
+)
 from tests.support.samples.values import NAMES
-from tests.support.samples.zips import NAME, packed
+from tests.support.samples.zips import NAME, make_zip
 from tests.support.servers.mongod import Server
 
 
 @pytest.fixture
-def kept(tmp_path: Path, server: Server) -> Iterator[Kept]:
-    with kept_on(server, tmp_path) as made:
+def kept(tmp_path: Path, server: Server) -> Iterator[LegacyProject]:
+    with legacy_project(server, tmp_path) as made:
         old(made.target)
         yield made
 
@@ -71,17 +77,19 @@ def test_the_collection_of_a_file(case: str) -> None:
 @pytest.mark.parametrize("case", [case for case in CASES if case != "a view"])
 def test_the_documents_are_those_of_the_file(case: str) -> None:
     file, metadata, name = CASES[case]
-    ((collection,), found) = read(packed(of(file, metadata, {"_id": 1})))
+    ((collection,), found) = read(make_zip(collection_files(file, metadata, {"_id": 1})))
     assert (collection.name, list(found)) == (name, [name])
 
 
 def test_two_files_of_one_collection() -> None:
-    message = refused({**of("a%2Fb", WITHOUT_NS), **of("other", '{"collectionName":"a/b"}')})
+    message = refused(
+        {**collection_files("a%2Fb", WITHOUT_NS), **collection_files("other", '{"collectionName":"a/b"}')}
+    )
     assert message == "It holds 'a/b' twice: in the files 'a%2Fb.metadata.json' and 'other.metadata.json'."
 
 
 def test_indexes_of_two_collections() -> None:
-    message = refused(of("a%2Fb", of_collection("a/b", "a%2Fb")))
+    message = refused(collection_files("a%2Fb", of_collection("a/b", "a%2Fb")))
     assert message == (
         "'a%2Fb.metadata.json' is not valid metadata: "
         "its indexes are those of 'a%2Fb' and of 'a/b', so it may be either."
@@ -89,21 +97,21 @@ def test_indexes_of_two_collections() -> None:
 
 
 def test_a_name_that_becomes_one_that_no_collection_can_have() -> None:
-    assert refused(of("%24cmd", WITHOUT_NS)) == (
+    assert refused(collection_files("%24cmd", WITHOUT_NS)) == (
         "'%24cmd' holds '$cmd', which is not a valid name of a collection."
     )
 
 
-def test_they_are_restored_shown_and_verified(kept: Kept) -> None:
+def test_they_are_restored_shown_and_verified(kept: LegacyProject) -> None:
     """As a person does it."""
     files: Files = {}
     expected = {"users"}
     for file, metadata, name in CASES.values():
         if name not in expected and f"{file}.bson" not in files and "viewOn" not in metadata:
-            files |= of(file, metadata, {"_id": name})
+            files |= collection_files(file, metadata, {"_id": name})
             expected.add(name)
-    files |= of("users", indexed(), {"_id": "users"})
-    (kept.folder / "backups" / NAME).write_bytes(packed(files))
+    files |= collection_files("users", indexed(), {"_id": "users"})
+    (kept.folder / "backups" / NAME).write_bytes(make_zip(files))
     folder = Folder(kept.folder)
     verified = folder.invoke("verify_backup", NAME)
     assert verified.code == 0
@@ -115,9 +123,12 @@ def test_they_are_restored_shown_and_verified(kept: Kept) -> None:
         assert kept.target[name].find_one() == {"_id": name}
 
 
-def test_empty_metadata_is_passed_over(kept: Kept) -> None:
-    files: Files = {**of("users", "", {"_id": 1}), **of("caf%C3%A9s", "", {"_id": 2})}
-    (kept.folder / "backups" / NAME).write_bytes(packed(files))
+def test_empty_metadata_is_passed_over(kept: LegacyProject) -> None:
+    files: Files = {
+        **collection_files("users", "", {"_id": 1}),
+        **collection_files("caf%C3%A9s", "", {"_id": 2}),
+    }
+    (kept.folder / "backups" / NAME).write_bytes(make_zip(files))
     note = "users.metadata.json is empty: no options or indexes of it are known"
     folder = Folder(kept.folder)
     for command in (["verify_backup", NAME], ["restore", f"{NAME}:dev", "--yes", "--engine", "native"]):
@@ -129,19 +140,21 @@ def test_empty_metadata_is_passed_over(kept: Kept) -> None:
     assert kept.indexes("users") == {}
 
 
-def test_of_empty_metadata_the_servers_own_list_has_the_indexes(kept: Kept) -> None:
-    listed = of("system.indexes", "", {"v": 1, "key": {"a": 1}, "ns": "app.users", "name": "a_1"})
+def test_of_empty_metadata_the_servers_own_list_has_the_indexes(kept: LegacyProject) -> None:
+    listed = collection_files(
+        "system.indexes", "", {"v": 1, "key": {"a": 1}, "ns": "app.users", "name": "a_1"}
+    )
     del listed["system.indexes.metadata.json"]
-    kept.restore({**of("users", "", {"_id": 1}), **listed})
+    kept.restore({**collection_files("users", "", {"_id": 1}), **listed})
     assert kept.indexes("users") == {"a_1": {"key": {"a": 1}}}
 
 
-def test_metadata_that_only_seems_to_be_empty(kept: Kept) -> None:
+def test_metadata_that_only_seems_to_be_empty(kept: LegacyProject) -> None:
     """The directory of the zip says so, and the bytes do not."""
-    data = packed(of("users", indexed(), {"_id": 1}))
+    data = make_zip(collection_files("users", indexed(), {"_id": 1}))
     place = data.rindex(b"users.metadata.json") - 46 + 24
     changed = data[:place] + bytes(4) + data[place + 4 :]
-    assert "users.metadata.json' in its zip is damaged" in kept.refused(changed, BrokenBackup)
+    assert "users.metadata.json' in its zip is damaged" in kept.restore_error(changed, BrokenBackup)
 
 
 @pytest.fixture
@@ -162,5 +175,5 @@ def test_the_real_mongodump_escapes_like_this(
     subprocess.run(command, check=True, capture_output=True)
     files: Files = {path.name: path.read_bytes() for path in (tmp_path / odd.name).glob("*.bson")}
     files |= {name.replace(".bson", ".metadata.json"): WITHOUT_NS for name in files}
-    _, found = read(packed(files))
+    _, found = read(make_zip(files))
     assert set(found) == set(odd.list_collection_names())

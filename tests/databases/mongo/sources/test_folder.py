@@ -30,9 +30,16 @@ from tests.databases.mongo.engines.test_pairs import with_tools as with_tools  #
 from tests.support import counts
 from tests.support.samples import everything
 from tests.support.samples.equality import Description, assert_equal, describe
-from tests.support.samples.legacy_projects import Files, Kept, documents, indexed, kept_on, of
+from tests.support.samples.legacy_projects import (
+    Files,
+    LegacyProject,
+    collection_files,
+    encode_documents,
+    indexed,
+    legacy_project,
+)
 from tests.support.samples.values import NAMES
-from tests.support.samples.zips import ID, opened, packed
+from tests.support.samples.zips import ID, make_zip, open_zip
 from tests.support.servers.mongod import Server
 
 DAY = datetime(2014, 5, 29, tzinfo=UTC)
@@ -42,7 +49,7 @@ ONE = bson.encode({"_id": 1, "name": "Ann"})
 
 def read(zipped: bytes) -> tuple[tuple[Collection, ...], dict[str, bytes]]:
     """All that it holds, after it was verified."""
-    archive = open_files("mongo", opened(zipped))
+    archive = open_files("mongo", open_zip(zipped))
     assert isinstance(archive, MongoFolderSource)
     archive.read_through(SILENT)
     found: dict[str, bytes] = {}
@@ -56,15 +63,15 @@ def read(zipped: bytes) -> tuple[tuple[Collection, ...], dict[str, bytes]]:
 def refused(files: Mapping[str, bytes | str]) -> str:
     """Return the message with which they are refused."""
     with pytest.raises(DamagedError) as raised:
-        read(packed(files))
+        read(make_zip(files))
     assert "\n" not in raised.value.message
     assert len(raised.value.message) < 200
     return raised.value.message
 
 
 @pytest.fixture
-def kept(tmp_path: Path, server: Server) -> Iterator[Kept]:
-    with kept_on(server, tmp_path) as made:
+def kept(tmp_path: Path, server: Server) -> Iterator[LegacyProject]:
+    with legacy_project(server, tmp_path) as made:
         old(made.target)
         yield made
 
@@ -94,7 +101,7 @@ def dumped(
     ],
 )
 def test_everything_is_equal_afterwards(
-    kept: Kept,
+    kept: LegacyProject,
     with_tools: None,
     dumped: tuple[Description, Files],
     folder: str,
@@ -102,7 +109,7 @@ def test_everything_is_equal_afterwards(
     engine: str,
 ) -> None:
     source, files = dumped
-    restored = kept.restore(packed(files, folder, method), engine)
+    restored = kept.restore(make_zip(files, folder, method), engine)
     # mongodump 100.3 loses the order inside options and indexes.
     assert_equal(sorted_inside(source), sorted_inside(describe(kept.target, buckets=False)))
     counts = {one.name: one.documents for one in restored.collections if one.kind != "view"}
@@ -110,7 +117,7 @@ def test_everything_is_equal_afterwards(
     assert counts["capped_empty"] == 0
 
 
-def test_a_time_series_in_its_buckets(kept: Kept, server: Server) -> None:
+def test_a_time_series_in_its_buckets(kept: LegacyProject, server: Server) -> None:
     """mongodump 100.4 and newer name the file of the buckets differently from their metadata."""
     with scratch(server) as source:
         source.create_collection("weather", timeseries={"timeField": "at", "metaField": "where"})
@@ -126,7 +133,7 @@ def test_a_time_series_in_its_buckets(kept: Kept, server: Server) -> None:
         # A server makes an index of its own for one.
         assert_equal(without_indexes(describe(source)), without_indexes(describe(kept.target)))
         del files["weather.metadata.json"]
-        message = kept.refused(files, BrokenBackup)
+        message = kept.restore_error(files, BrokenBackup)
     assert "'system.buckets.weather.bson' belongs to a time series whose other files are missing" in message
 
 
@@ -137,15 +144,19 @@ def without_indexes(described: Description) -> Description:
     }
 
 
-def test_what_belongs_to_the_server_is_left_out(kept: Kept) -> None:
-    files = of("users", indexed(), {"_id": 1})
-    files |= of("system.js", indexed(), {"_id": "f", "value": Code("function () { return 1; }")})
-    files |= of("system.profile", '{"options":{"create":"x","capped":true,"size":1}}', {"op": "query"})
+def test_what_belongs_to_the_server_is_left_out(kept: LegacyProject) -> None:
+    files = collection_files("users", indexed(), {"_id": 1})
+    files |= collection_files(
+        "system.js", indexed(), {"_id": "f", "value": Code("function () { return 1; }")}
+    )
+    files |= collection_files(
+        "system.profile", '{"options":{"create":"x","capped":true,"size":1}}', {"op": "query"}
+    )
     files |= {
-        "system.indexes.bson": documents({"v": 1, "key": {"a": 1}, "ns": "app.users", "name": "a_1"}),
-        "system.users.bson": documents({"user": "admin", "pwd": "secret"}),
+        "system.indexes.bson": encode_documents({"v": 1, "key": {"a": 1}, "ns": "app.users", "name": "a_1"}),
+        "system.users.bson": encode_documents({"user": "admin", "pwd": "secret"}),
         "system.namespaces.bson": b"",
-        **of("monarch_lease", indexed(), {"_id": 1, "holder": "me"}),
+        **collection_files("monarch_lease", indexed(), {"_id": 1, "holder": "me"}),
         "prelude.json": "{}",
         ".DS_Store": b"\0",
         "README": "mine",
@@ -159,7 +170,7 @@ def test_what_belongs_to_the_server_is_left_out(kept: Kept) -> None:
     assert kept.target["system.js"].find_one() == {"_id": "f", "value": Code("function () { return 1; }")}
 
 
-def test_documents_without_metadata(kept: Kept) -> None:
+def test_documents_without_metadata(kept: LegacyProject) -> None:
     """Before 2.2 the indexes were only in a collection of the server."""
     listed = [
         {"v": 1, "key": {"_id": 1}, "ns": "app.users", "name": "_id_"},
@@ -169,9 +180,9 @@ def test_documents_without_metadata(kept: Kept) -> None:
     ]
     kept.restore(
         {
-            "system.indexes.bson": documents(*listed),
-            "users.bson": documents({"_id": 1, "name": "Ann"}),
-            "a.b.c.bson": documents({"_id": 1}),
+            "system.indexes.bson": encode_documents(*listed),
+            "users.bson": encode_documents({"_id": 1, "name": "Ann"}),
+            "a.b.c.bson": encode_documents({"_id": 1}),
             "bare.bson": b"",
         }
     )
@@ -183,10 +194,10 @@ def test_documents_without_metadata(kept: Kept) -> None:
     assert names == {"a.b.c", "bare", "users", "monarch_lease"}
 
 
-def test_views(kept: Kept) -> None:
+def test_views(kept: LegacyProject) -> None:
     """Views of 3.4: they have no documents, and no order."""
     pipeline = '[{"$match":{"n":{"$gt":{"$numberLong":"1"}},"t":{"$in":[{"$regex":"^b","$options":"i"}]}}}]'
-    files = of("users", indexed(), {"_id": 1, "n": 1, "t": "B"}, {"_id": 2, "n": 2, "t": "B"})
+    files = collection_files("users", indexed(), {"_id": 1, "n": 1, "t": "B"}, {"_id": 2, "n": 2, "t": "B"})
     files |= {
         "a_view.metadata.json": '{"options":{"viewOn":"view","pipeline":[]},"indexes":[]}',
         "view.metadata.json": f'{{"options":{{"viewOn":"users","pipeline":{pipeline}}},"indexes":[]}}',
@@ -202,21 +213,21 @@ def test_views(kept: Kept) -> None:
     assert [one["_id"] for one in kept.target["a_view"].find()] == [2]
 
 
-def test_a_capped_collection_keeps_its_order_and_its_limits(kept: Kept) -> None:
+def test_a_capped_collection_keeps_its_order_and_its_limits(kept: LegacyProject) -> None:
     """Also a collection without an index of ``_id``, whose documents need no ``_id``."""
     those = [{"n": n} if n % 2 else {"_id": -n, "n": n} for n in range(20)]
     metadata = '{"options":{"create":"log","capped":true,"size":4096,"max":20,"autoIndexId":false}}'
-    kept.restore(of("log", metadata, *those))
+    kept.restore(collection_files("log", metadata, *those))
     assert [one["n"] for one in kept.target["log"].find()] == list(range(20))
     assert kept.options("log") == {"capped": True, "size": 4096, "max": 20}
     kept.target["log"].insert_one({"n": 20})
     assert [one["n"] for one in kept.target["log"].find()] == list(range(1, 21))
 
 
-def test_a_history_of_monarch_comes_along(kept: Kept) -> None:
+def test_a_history_of_monarch_comes_along(kept: LegacyProject) -> None:
     key = "_201405290038_add_indexes_migration"
     record = {"_id": ObjectId(), "key": key, "state": "Completed", "processed_at": datetime(2014, 5, 29)}
-    kept.restore(of("mongo_migration_history", indexed(), record))
+    kept.restore(collection_files("mongo_migration_history", indexed(), record))
     assert kept.target["mongo_migration_history"].find_one() == record
 
 
@@ -244,7 +255,7 @@ NONSENSE = {
 
 @pytest.mark.parametrize("metadata", NONSENSE, ids=lambda text: text[:30])
 def test_metadata_of_nonsense(metadata: str) -> None:
-    message = refused(of("users", metadata, {"_id": 1}))
+    message = refused(collection_files("users", metadata, {"_id": 1}))
     assert message.startswith("'users.metadata.json' is not valid metadata: ")
     assert NONSENSE[metadata] in message
 
@@ -306,12 +317,15 @@ def test_documents_that_are_missing() -> None:
 def test_a_name_that_no_collection_can_have(name: str | None, collection_name: str | None) -> None:
     """A server would refuse the name during the swap, or the collection would overwrite another."""
     metadata = f'{{"collectionName":"{collection_name}"}}' if collection_name else "{}"
-    said_of_it = refused(of("users" if name is None else name, metadata))
+    said_of_it = refused(collection_files("users" if name is None else name, metadata))
     assert re.search(r"holds '.*', which is not a valid name of a collection\.$", said_of_it)
 
 
 def test_two_collections_of_one_name() -> None:
-    files = {**of("a", '{"collectionName":"c"}'), **of("b", '{"collectionName":"c"}')}
+    files = {
+        **collection_files("a", '{"collectionName":"c"}'),
+        **collection_files("b", '{"collectionName":"c"}'),
+    }
     message = "It holds 'c' twice: in the files 'a.metadata.json' and 'b.metadata.json'."
     assert refused(files) == message
 
@@ -319,17 +333,17 @@ def test_two_collections_of_one_name() -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if not re.search(r"/|^\\|^C:", name)])
 def test_names_of_files_as_they_were(name: str) -> None:
     """Until 4.2 a file had the name of its collection; since then the metadata may have another one."""
-    ((collection,), found) = read(packed(of(name, indexed(), {"_id": 1})))
+    ((collection,), found) = read(make_zip(collection_files(name, indexed(), {"_id": 1})))
     assert (collection.name, list(found)) == (name, [name])
-    ((collection,), found) = read(packed(of("%24", '{"collectionName":"a/b%"}', {"_id": 1})))
+    ((collection,), found) = read(make_zip(collection_files("%24", '{"collectionName":"a/b%"}', {"_id": 1})))
     assert (collection.name, list(found)) == ("a/b%", ["a/b%"])
 
 
 def test_bytes_of_a_zip_that_were_changed() -> None:
     """A change is found, or has no effect: no collection, option or index is lost or different."""
-    files = of("users", indexed('{"v":1,"key":{"a":1},"name":"a_1"}'), {"_id": 1}, {"_id": 2})
+    files = collection_files("users", indexed('{"v":1,"key":{"a":1},"name":"a_1"}'), {"_id": 1}, {"_id": 2})
     files |= {"bare.bson": b"", "né.bson": ONE, "system.users.bson": ONE, "né.metadata.json": indexed()}
-    data = packed(files)
+    data = make_zip(files)
     whole = read(data)
     generator = random.Random(7)
     places = [*generator.sample(range(len(data)), 200), *range(data.index(b"PK\1\2"), len(data))]
@@ -346,49 +360,61 @@ def test_bytes_of_a_zip_that_were_changed() -> None:
 def test_thousands_of_collections() -> None:
     files: Files = {}
     for number in range(3000):
-        files |= of(f"c{number}", indexed(), {"_id": number})
-    collections, found = read(packed(files))
+        files |= collection_files(f"c{number}", indexed(), {"_id": number})
+    collections, found = read(make_zip(files))
     assert len(collections) == 3000
-    assert found["c77"] == documents({"_id": 77})
+    assert found["c77"] == encode_documents({"_id": 77})
 
 
-def test_nothing_is_changed_by_what_is_damaged(kept: Kept) -> None:
-    good = of("users", indexed(), {"_id": 1}, {"_id": 2})
-    spoiled = bytearray(packed(good, method=zipfile.ZIP_STORED))
+def test_nothing_is_changed_by_what_is_damaged(kept: LegacyProject) -> None:
+    good = collection_files("users", indexed(), {"_id": 1}, {"_id": 2})
+    spoiled = bytearray(make_zip(good, method=zipfile.ZIP_STORED))
     spoiled[spoiled.index(bson.encode({"_id": 1})) + 9] ^= 1
     for what, expected in (
         ({**good, "dogs.metadata.json": "{"}, "'dogs.metadata.json' is not valid metadata: "),
         ({**good, "zebras.bson": ONE + ONE[:9]}, "'zebras.bson' is cut off"),
         ({**good, "dogs.metadata.json": "{}"}, "'dogs.bson' is missing, with the documents of 'dogs'."),
-        (packed(good)[:-1], "It is not a zip file, or a damaged one (File is not a zip file)."),
+        (make_zip(good)[:-1], "It is not a zip file, or a damaged one (File is not a zip file)."),
         (bytes(spoiled), "The file 'users.bson' in its zip is damaged (Bad CRC-32 for file 'users.bson')."),
         ({"../a.bson": b"", **good}, "monarch refuses it: '../a.bson' in its zip has a name that leads out"),
         (b"", "It is not a zip file, or a damaged one (File is not a zip file)."),
     ):
-        message = kept.refused(what, BrokenBackup)
+        message = kept.restore_error(what, BrokenBackup)
         assert message.startswith(f"Backup 'app__2014_05_29' is broken: {expected}")
         assert message.endswith(" 'dev' is as it was.")
 
 
-def test_nothing_is_changed_by_what_the_server_refuses(kept: Kept) -> None:
+def test_nothing_is_changed_by_what_the_server_refuses(kept: LegacyProject) -> None:
     twice = {"_id": 1, "a": 1}, {"_id": 2, "a": 1}
     unique = '{"v":1,"key":{"a":1},"name":"i","unique":true}'
     haystack = '{"v":1,"key":{"at":"geoHaystack","kind":1},"bucketSize":1,"name":"i"}'
     for files, expected in (
-        (of("a", '{"options":{"capped":true}}'), "does not accept the collection 'a': .*'size'"),
-        (of("a", '{"options":{"validator":{"$no":1}}}'), "does not accept the collection 'a': .*\\$no"),
+        (
+            collection_files("a", '{"options":{"capped":true}}'),
+            "does not accept the collection 'a': .*'size'",
+        ),
+        (
+            collection_files("a", '{"options":{"validator":{"$no":1}}}'),
+            "does not accept the collection 'a': .*\\$no",
+        ),
         (
             {"v.metadata.json": '{"options":{"viewOn":"a","pipeline":[{"$no":1}]}}'},
             "does not accept the view 'v': .*\\$no",
         ),
-        (of("a", indexed(unique), *twice), "refused a document of 'a': E11000"),
-        (of("a", indexed('{"v":1,"key":{"a..b":1},"name":"i"}')), "the indexes of 'a': .*an empty field"),
-        (of("a", indexed(haystack)), "the indexes of 'a': .*GeoHaystack indexes cannot be created"),
-        (of("a", indexed(), {"_id": [1]}), "refused a document of 'a': .* type array"),
-        (of("n" * 250, indexed()), "is too long a name for 'dev'"),
+        (collection_files("a", indexed(unique), *twice), "refused a document of 'a': E11000"),
+        (
+            collection_files("a", indexed('{"v":1,"key":{"a..b":1},"name":"i"}')),
+            "the indexes of 'a': .*an empty field",
+        ),
+        (
+            collection_files("a", indexed(haystack)),
+            "the indexes of 'a': .*GeoHaystack indexes cannot be created",
+        ),
+        (collection_files("a", indexed(), {"_id": [1]}), "refused a document of 'a': .* type array"),
+        (collection_files("n" * 250, indexed()), "is too long a name for 'dev'"),
         ({"a.bson": b"\x0d\0\0\0\x99key\0\0\0\0\0"}, "Unrecognized BSON type 153"),
     ):
-        message = kept.refused(files, ServerError)
+        message = kept.restore_error(files, ServerError)
         assert re.search(expected, message), message
 
 
@@ -398,12 +424,12 @@ def test_nothing_is_changed_by_what_the_server_refuses(kept: Kept) -> None:
         {"v.metadata.json": '{"options":{"viewOn":7,"pipeline":[]}}'},
         {"v.metadata.json": '{"options":{"viewOn":null,"pipeline":[]}}'},
         {"system.js.metadata.json": '{"options":{"viewOn":"a","pipeline":[]}}'},
-        of("system.js", '{"options":{"timeseries":{"timeField":"at"}}}'),
+        collection_files("system.js", '{"options":{"timeseries":{"timeField":"at"}}}'),
         {"s.metadata.json": '{"type":"timeseries"}', "system.buckets.s.bson": b""},
-        of("a", '{"collectionName":"monarch_swap"}', {"_id": "head"}),
+        collection_files("a", '{"collectionName":"monarch_swap"}', {"_id": "head"}),
     ],
     ids=str,
 )
-def test_what_a_server_would_refuse_in_the_middle_of_a_swap(kept: Kept, files: Files) -> None:
+def test_what_a_server_would_refuse_in_the_middle_of_a_swap(kept: LegacyProject, files: Files) -> None:
     """The swap could not be finished, so this is found before it begins."""
-    kept.refused(files, BrokenBackup)
+    kept.restore_error(files, BrokenBackup)

@@ -31,7 +31,7 @@ from tests.databases.mongo.engines.test_pairs import Meddling, Small, environmen
 from tests.support import counts
 from tests.support.runs.shell import Folder
 from tests.support.samples.equality import assert_equal, describe
-from tests.support.samples.everything import keep
+from tests.support.samples.everything import upsert_raw
 from tests.support.servers.mongod import Server, run_mongod
 
 EMPTY = Timestamp(0, 0)
@@ -155,7 +155,7 @@ def test_empty_timestamps_in_time_series(small: Small, plain_users: Folder, righ
 
 
 def test_a_copy_fails_if_a_validator_refuses_an_empty_timestamp(small: Small, plain_users: Folder) -> None:
-    keep(small.source, "strict", {"_id": 1, "at": EMPTY})
+    upsert_raw(small.source, "strict", {"_id": 1, "at": EMPTY})
     small.source.command("collMod", "strict", validator={"at": {"$gt": EMPTY}})
     result = plain_users.monarch("copy_db", "one:other", "--yes", "--engine", "native")
     assert result.code == 5

@@ -1,4 +1,4 @@
-"""A small kind of database that has migrations and no transfers: a file of SQLite. What a newcomer writes."""
+"""A small kind of database with migrations and no transfers, as an example for new kinds: an SQLite file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections to a file of SQLite, their errors, and the tables of monarch in it."""
+"""Connections to an SQLite file, their errors, and monarch's tables in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from monarch.errors import ServerError
 
-# Seconds that a write waits for another one.
+# How long a write waits for another one, in seconds.
 _PATIENCE = 5
 _TABLES = """
 CREATE TABLE IF NOT EXISTS monarch_lease (
@@ -21,7 +21,7 @@ INSERT OR IGNORE INTO monarch_lease (id, fence) VALUES (1, 0);
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raise errors of SQLite as errors for people."""
+    """Raise errors of SQLite as `ServerError`."""
     try:
         yield
     except sqlite3.Error as error:
@@ -38,14 +38,14 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
-    """Create the tables of monarch, if they are missing."""
+    """Create monarch's tables if they are missing."""
     with explained():
-        connection.execute("PRAGMA journal_mode = WAL")  # who reads does not wait for who writes
+        connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for writers
         connection.executescript(_TABLES)
 
 
 def tables(connection: sqlite3.Connection) -> tuple[str, ...]:
-    """The names of all tables, also those of monarch."""
+    """Return the names of all tables, including monarch's."""
     with explained():
         return tuple(
             name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
@@ -54,7 +54,7 @@ def tables(connection: sqlite3.Connection) -> tuple[str, ...]:
 
 @contextmanager
 def writing(connection: sqlite3.Connection) -> Iterator[None]:
-    """A transaction, which keeps other writers out until it ends."""
+    """Run a transaction, which locks out other writers until it ends."""
     with explained():
         connection.execute("BEGIN IMMEDIATE")
         try:

@@ -1,4 +1,4 @@
-"""A database of the toy kind: a file of SQLite."""
+"""A database of the toy kind: an SQLite file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ToyDatabase(Database):
     def drop(self) -> None:
         with writing(self._connection):
             for name in tables(self._connection):
-                if name != "monarch_lease":  # its fence must not fall
+                if name != "monarch_lease":  # its fence must not decrease
                     self._connection.execute(f'DROP TABLE "{name}"')
 
     def is_same_as(self, other: Database) -> bool:
@@ -59,7 +59,7 @@ class ToyDatabase(Database):
             yield ToyMigrationClient(connection)
 
     def require_transactions(self) -> None:
-        """SQLite has them."""
+        """Do nothing: SQLite has transactions."""
 
     def lease(self, purpose: str, origin: Origin = UNKNOWN_ORIGIN) -> AbstractContextManager[Lease]:
         return ToyLease(self._environment.name, self._connection, purpose, origin)

@@ -1,4 +1,4 @@
-"""The history: a journal of which every state is derived. Each entry is JSON in a row."""
+"""The history: a journal from which every state is derived. Each entry is JSON in a row."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class ToyHistoryReader(HistoryReader):
 
 
 class ToyHistoryWriter(HistoryWriter):
-    """Writes for the holder of ``lease``, and only while that has it."""
+    """Writes the history while ``lease`` is held."""
 
     def __init__(self, connection: sqlite3.Connection, lease: ToyLease) -> None:
         self.connection = connection
@@ -117,7 +117,7 @@ class ToyHistoryWriter(HistoryWriter):
         self.write(lambda connection: _add(connection, ended))
 
     def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
-        """Call ``change`` in a transaction in which this run has the lease."""
+        """Call ``change`` in a transaction that checks this run's lease."""
         with writing(self.connection):
             self.lease.check_in(self.connection)
             return change(self.connection)
@@ -148,7 +148,7 @@ class ToyOpenAttempt(OpenAttempt):
 
     def fail(self, failure: Failure, stats: AttemptStats) -> None:
         if self._transaction is not None:
-            self._transaction.undo()  # it keeps other writers out
+            self._transaction.undo()  # it locks out other writers
         outcome = MigrationState.INTERRUPTED if failure.interrupted else MigrationState.FAILED
         why = {"error": failure.error, "traceback": failure.traceback, "outcome": outcome.value}
         self._entry |= {**vars(stats), **why, "finished_at": _now()}
@@ -165,7 +165,7 @@ class ToyOpenAttempt(OpenAttempt):
 
 
 def store(connection: sqlite3.Connection, identity: int, entry: Entry) -> None:
-    """Replace the entry of the journal with this ``identity``."""
+    """Replace the journal's entry with this ``identity``."""
     connection.execute("UPDATE monarch_journal SET entry = ? WHERE id = ?", (json.dumps(entry), identity))
 
 
@@ -196,7 +196,7 @@ def _outcome(entry: Entry) -> MigrationState:
 
 
 def _record(entry: Entry, before: Record) -> Record:
-    """The record of a migration after ``entry``, with ``before`` as it was before that."""
+    """Return the record of a migration after ``entry``; ``before`` is the record before it."""
     outcome, action = _outcome(entry), Action(entry["action"])
     repeats = before.repeats
     if outcome is MigrationState.COMPLETED and entry["repeatable"] is not None:

@@ -1,4 +1,4 @@
-"""The lease: one row of the database. It ends with its process: a file has no other machines."""
+"""The lease: one row of the database. It ends with its process, because a file is used by one machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.databases.toy.connection import create_tables, explained, tab
 
 
 class ToyLease(Lease, AbstractContextManager["ToyLease"]):
-    """One run's hold on the database that people call ``name``, while its context lasts."""
+    """The lease of one run on the environment ``name``, held while its context lasts."""
 
     def __init__(self, name: str, connection: sqlite3.Connection, purpose: str, origin: Origin) -> None:
         self._name = name
@@ -63,14 +63,14 @@ class ToyLease(Lease, AbstractContextManager["ToyLease"]):
         self.check_in(self._connection)
 
     def check_in(self, connection: sqlite3.Connection) -> None:
-        """Check it through ``connection``: in a transaction, it stays as it is until that ends."""
+        """Check the lease through ``connection``: in a transaction, it cannot change until the end."""
         with explained():
             if connection.execute("SELECT run FROM monarch_lease").fetchone() != (self._run,):
                 raise LeaseLost(f"This run has lost the lease of {self._name!r}, and stopped.")
 
 
 def find_holder(connection: sqlite3.Connection) -> Holder | None:
-    """Return the holder of the lease, also if its process has ended; None if there is none."""
+    """Return the holder of the lease, even if its process has ended; None if there is none."""
     if "monarch_lease" not in tables(connection):
         return None
     with explained():
@@ -86,7 +86,7 @@ def find_holder(connection: sqlite3.Connection) -> Holder | None:
 
 
 def free(connection: sqlite3.Connection, run: str | None) -> bool:
-    """Take the lease away from ``run``; return False if it no longer held it."""
+    """Free the lease of ``run``; return False if ``run`` does not hold it."""
     with explained():
         freed = connection.execute("UPDATE monarch_lease SET run = NULL, holder = NULL WHERE run = ?", (run,))
         return freed.rowcount == 1

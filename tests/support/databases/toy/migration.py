@@ -14,13 +14,13 @@ from tests.support.databases.toy.connection import explained, tables
 
 
 class ToyMigration(Migration):
-    """A migration of a toy database. ``connection`` is that of SQLite."""
+    """A migration of a toy database. ``connection`` is the SQLite connection."""
 
     database_kind = "toy"
     connection: sqlite3.Connection
 
     def rows(self, table: str, *, batch: int = 100) -> Iterator[Sequence[Any]]:
-        """Scan the rows of ``table``, ``batch`` at a time; a later attempt continues there."""
+        """Scan the rows of ``table``, ``batch`` at a time; a later attempt resumes at the last position."""
         return self._scans.scan(table, {}, batch, table)
 
 
