@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
 import pytest
+from bson import Int64
 
-from tests.support.runs.shell import CommandResult, Folder
-from tests.support.runs.two_environments import DOCUMENTS, TwoEnvironments, assert_error, fill
+from monarch import Project
+from monarch.databases.mongo.catalog.read import list_entries
+from monarch.databases.mongo.connection.client import connect
+from monarch.databases.mongo.connection.handle import DatabaseHandle
+from tests.support.runs.clusters import Sharded, limited, through
+from tests.support.runs.two_environments import DOCUMENTS, assert_error
 from tests.support.servers.mongod import Server
-from tests.support.servers.mongos import Document, Mongos, refuse, run_cluster, shard
+from tests.support.servers.mongos import Document, Mongos, refuse, run_cluster
 
 pytestmark = pytest.mark.server
 
@@ -21,69 +21,18 @@ USE = "Percona Backup for MongoDB, mongosync, or mongorestore into empty sharded
 UNREADABLE = "its user may not read"
 
 
-@dataclass
-class Sharded(TwoEnvironments):
-    """Two environments on one mongod; `reach_through` decides which of them is reached through ``mongos``."""
-
-    mongos: Mongos
-
-    def reach_through(self, *names: str, **more: Any) -> None:
-        """Let the environments ``names`` be reached through the mongos, and the others directly."""
-        databases = {"production": self.source.name, "dev": self.target.name}
-        self.folder.settings(
-            **{
-                name: through(self.mongos, database, **more)
-                if name in names
-                else {"uri": self.server.uri, "db_name": database}
-                for name, database in databases.items()
-            }
-        )
-
-    def shard(self, database: Any, name: str, **more: Any) -> None:
-        shard(database.client, database.name, name, **more)
-
-    def run(self, *arguments: str) -> CommandResult:
-        return self.folder.invoke(*arguments)
-
-
-def through(mongos: Mongos, database: str, **more: Any) -> dict[str, Any]:
-    """The entry of an environment that is reached through ``mongos``."""
-    where = {"host": f"localhost:{mongos.port}"} if "username" in more else {"uri": mongos.uri}
-    return {**where, "db_name": database, **more}
-
-
-@pytest.fixture
-def sharded(tmp_path: Path, replica_set: Server) -> Iterator[Sharded]:
-    folder = Folder(tmp_path, replica_set)
-    with replica_set.client() as client, run_cluster(replica_set) as mongos:
-        made = Sharded(
-            folder, replica_set, client[f"{folder.db_name}_a"], client[f"{folder.db_name}_b"], mongos
-        )
-        fill(made.source)
-        made.reset_target()
-        yield made
-        for database in (made.source, made.target):
-            client.drop_database(database.name)
-
-
-def limited(two: Sharded, database: Any, *roles: Any) -> dict[str, Any]:
-    """A user of one database, who may not read the config database."""
-    database.command("createUser", "limited", pwd="limited-hush", roles=list(roles))
-    return {"username": "limited", "password": "limited-hush", "authSource": database.name}
-
-
 # Copies and backups from a cluster
 
 
 def test_a_copy_from_a_cluster_names_what_is_lost(sharded: Sharded) -> None:
     sharded.reach_through("production")
     sharded.shard(sharded.source, "users")
-    sharded.shard(sharded.source, "gone", dropped=True)
+    sharded.shard(sharded.source, "mongo_migration_history", dropped=True)
     sharded.shard(sharded.target, "users")
     plan = sharded.run("copy_db", "production:dev", "--plan", "--engine", "native")
     assert plan.code == 0, plan.output
     assert LOSES in plan.err
-    assert "gone" not in plan.output
+    assert "mongo_migration_history" not in plan.err
     sharded.assert_unchanged()
     result = sharded.run("copy_db", "production:dev", "--yes", "--engine", "native")
     assert result.code == 0, result.output
@@ -137,6 +86,22 @@ def test_a_backup_of_a_cluster(sharded: Sharded) -> None:
     restored = sharded.run("restore", "production:dev", "--yes", "--engine", "native")
     assert restored.code == 0, restored.output
     sharded.assert_copied()
+
+
+def test_a_mongos_that_was_just_started_knows_the_time_a_moment_later(sharded: Sharded) -> None:
+    pings: list[Document] = []
+
+    def timeless(command: Document, reply: Document) -> Document | None:
+        if "ping" not in command or pings:
+            return None
+        pings.append(command)
+        return {name: value for name, value in reply.items() if name != "operationTime"}
+
+    sharded.mongos.changes.append(timeless)
+    sharded.reach_through("production")
+    sharded.folder.keep_backups()
+    assert sharded.run("backup", "production", "--engine", "native", "--json").json["one_moment"] is True
+    assert pings
 
 
 def test_the_snapshot_of_a_mongos_that_knows_none(sharded: Sharded) -> None:
@@ -193,6 +158,41 @@ def test_a_user_who_may_not_read_the_config_database(sharded: Sharded) -> None:
     assert LOSES in result.err
     assert "its user may not read config.collections" in result.err
     sharded.source.command("dropUser", "limited")
+
+
+def test_a_catalog_in_several_replies_is_read_from_one_mongos(sharded: Sharded) -> None:
+    """The others do not know the cursor."""
+    with Mongos(sharded.server) as other:
+        for number, mongos in enumerate((sharded.mongos, other), 1):
+            rest: list[Document] = []
+
+            def first(
+                command: Document, reply: Document, rest: list[Document] = rest, cursor: int = number
+            ) -> Document | None:
+                if "listCollections" not in command:
+                    return None
+                batch = reply["cursor"]["firstBatch"]
+                rest[:] = batch[1:]
+                return {**reply, "cursor": {**reply["cursor"], "id": Int64(cursor), "firstBatch": batch[:1]}}
+
+            def more(command: Document, rest: list[Document] = rest, cursor: int = number) -> Document | None:
+                if "getMore" not in command:
+                    return None
+                if command["getMore"] != cursor:
+                    return {"ok": 0.0, "code": 43, "errmsg": "cursor not found"}
+                space = f"{sharded.source.name}.$cmd.listCollections"
+                return {"ok": 1.0, "cursor": {"id": Int64(0), "ns": space, "nextBatch": rest}}
+
+            mongos.changes.append(first)
+            mongos.refusals.append(more)
+        uri = sharded.mongos.uri.replace("/?", f",localhost:{other.port}/?")
+        sharded.folder.settings(production={"uri": uri, "db_name": sharded.source.name})
+        environment = Project(sharded.folder.path).environment("production")
+        with connect(environment) as client:
+            handle = DatabaseHandle(environment, client[sharded.source.name])
+            for _ in range(30):
+                names = {entry["name"] for entry in list_entries(handle)}
+                assert {"users", "young", "mongo_migration_history"} <= names
 
 
 def test_an_index_that_a_shard_still_builds_does_not_count(sharded: Sharded) -> None:

@@ -14,9 +14,9 @@ from monarch.databases.environment import Environment
 from monarch.databases.history import HistoryWriter
 from monarch.databases.lease import Holder, Lease
 from monarch.databases.mongo import lease as leases
-from monarch.databases.mongo.collection_names import is_ours
+from monarch.databases.mongo.collection_names import HISTORY, JOURNAL, LEASE, is_ours
 from monarch.databases.mongo.connection.client import Client, explained, full_uri
-from monarch.databases.mongo.connection.cluster import is_mongos, read_cluster_id
+from monarch.databases.mongo.connection.cluster import is_mongos, list_names, read_cluster_id, read_placement
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.history.reader import MongoHistoryReader
 from monarch.databases.mongo.swap_state import read_head, unfinished
@@ -29,7 +29,7 @@ from monarch.databases.transfer import (
     Source,
     TransferDatabase,
 )
-from monarch.errors import NoTransactions
+from monarch.errors import NoTransactions, UsageError
 from monarch.progress import Progress
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 
@@ -133,7 +133,24 @@ class MongoDatabase(TransferDatabase):
         from monarch.databases.mongo.history.writer import MongoHistoryWriter
 
         assert isinstance(lease, leases.MongoLease)
+        self._require_unsharded_history()
         return MongoHistoryWriter(self._environment, self._database, lease)
+
+    def _require_unsharded_history(self) -> None:
+        """Check that the collections of monarch have no shard key.
+
+        mongos refuses most writes to them then, because they do not name the key.
+        """
+        own = (HISTORY, JOURNAL, LEASE)
+        placement = read_placement(self._endpoint, own)
+        sharded = [name for name in own if placement is not None and name in placement.sharded]
+        if sharded:
+            raise UsageError(
+                f"The history in {self._environment.name!r} cannot be written: {list_names(sharded)} is "
+                "sharded.",
+                "Nothing was run. Copy its documents into a collection without a shard key, which then "
+                "replaces it.",
+            )
 
     def work(self) -> AbstractContextManager[MigrationClient]:
         from monarch.databases.mongo.history.migration_client import open_work

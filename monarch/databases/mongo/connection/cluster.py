@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pymongo import MongoClient
+from pymongo import MongoClient, ReadPreference
+from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from monarch.databases.mongo.connection.handle import DatabaseHandle
@@ -61,7 +62,7 @@ def read_cluster_id(client: MongoClient[Any]) -> object | None:
     Exceptions of pymongo are not translated.
     """
     try:
-        version = client["config"]["version"].find_one({"_id": 1})
+        version = _config(client, "version").find_one({"_id": 1})
     except OperationFailure as error:
         if error.code != _UNAUTHORIZED:
             raise
@@ -69,15 +70,16 @@ def read_cluster_id(client: MongoClient[Any]) -> object | None:
     return (version or {}).get("clusterId")
 
 
-def read_placement(endpoint: DatabaseHandle) -> Placement | None:
+def read_placement(endpoint: DatabaseHandle, names: Iterable[str] | None = None) -> Placement | None:
     """Return where the collections of ``endpoint`` are; None if it is not reached through mongos.
 
+    :param names: the only collections that matter, if statistics are read; None for all.
     :raises ServerError: if the server cannot be asked.
     """
     if not is_cluster(endpoint):
         return None
     database = endpoint.environment.db_name
-    entries = endpoint.database.client["config"]["collections"]
+    entries = _config(endpoint.database.client, "collections")
     # All names that begin with the database and a dot: in ASCII, "/" follows ".".
     query = {"_id": {"$gte": f"{database}.", "$lt": f"{database}/"}, "dropped": {"$ne": True}}
     with endpoint.explained():
@@ -86,18 +88,25 @@ def read_placement(endpoint: DatabaseHandle) -> Placement | None:
         except OperationFailure as error:
             if error.code != _UNAUTHORIZED:
                 raise
-            return Placement(_find_sharded(endpoint), (), is_known=False)
-    names: dict[bool, set[str]] = {True: set(), False: set()}
+            return Placement(_find_sharded(endpoint, names), (), is_known=False)
+    placed: dict[bool, set[str]] = {True: set(), False: set()}
     for entry in found:
         name = str(entry["_id"]).removeprefix(f"{database}.").removeprefix(_BUCKETS)
-        names[bool(entry.get("unsplittable"))].add(name)
-    return Placement(tuple(sorted(names[False])), tuple(sorted(names[True])))
+        placed[bool(entry.get("unsplittable"))].add(name)
+    return Placement(tuple(sorted(placed[False])), tuple(sorted(placed[True])))
 
 
-def _find_sharded(endpoint: DatabaseHandle) -> tuple[str, ...]:
+def _config(client: MongoClient[Any], name: str) -> Collection[Any]:
+    # From the primary, whatever the settings prefer: what is refused depends on it.
+    return client["config"].get_collection(name, read_preference=ReadPreference.PRIMARY)
+
+
+def _find_sharded(endpoint: DatabaseHandle, names: Iterable[str] | None) -> tuple[str, ...]:
     """Return the sharded collections by the statistics of each, which need the role ``read`` only."""
     found: list[str] = []
-    for name in endpoint.database.list_collection_names(filter={"type": {"$ne": "view"}}):
+    if names is None:
+        names = endpoint.database.list_collection_names(filter={"type": {"$ne": "view"}})
+    for name in names:
         try:
             statistics = endpoint.database.command("collStats", name)
         except OperationFailure as error:

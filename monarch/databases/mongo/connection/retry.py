@@ -17,8 +17,9 @@ PATIENCE = 30.0
 # Seconds to wait for one answer: a frozen server gives none.
 _ONCE = 10.0
 _PAUSE = 0.25
-# Not primary, shutting down, or elected away: MongoDB's specification "Retryable Writes" lists them.
-_AWAY = frozenset({6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
+# Not primary, shutting down, or elected away: MongoDB's specification "Retryable Writes" lists them. And what
+# mongos reports while a shard has no primary.
+_AWAY = frozenset({6, 7, 89, 91, 133, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
 
 _Result = TypeVar("_Result")
 

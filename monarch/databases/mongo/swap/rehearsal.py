@@ -43,9 +43,9 @@ def rehearse(target: DatabaseHandle, lease: Lease, collections: tuple[Collection
 
 def _rename(target: DatabaseHandle, staged: str, uuid: bytes, place: str) -> None:
     """Rename ``staged``, and check that its UUID is as before, by which a swap knows what it has renamed."""
-    renamed = rename_collection(target, staged, uuid, place, replace=True)
+    rename_collection(target, staged, uuid, place, replace=True)
     entry = find(target, place) or {}
-    if not renamed or bytes(entry.get("info", {}).get("uuid", b"")) != uuid:
+    if bytes(entry.get("info", {}).get("uuid", b"")) != uuid:
         raise ServerError(
             f"The server of {target.name!r} does not rename a collection by its UUID, so a swap is not safe.",
             "Nothing was changed. If a proxy or mongos is in between, connect to the server itself.",
