@@ -135,6 +135,34 @@ def test_a_stale_history_of_chunks_ends_the_snapshot(sharded: Sharded) -> None:
     assert len(probed) > 1
 
 
+@pytest.mark.parametrize("is_unique", [True, False])
+def test_a_snapshot_that_ends_while_a_sharded_collection_is_read(sharded: Sharded, is_unique: bool) -> None:
+    """What was read is left out in the second reading, by an ``_id`` that two shards may have."""
+
+    def half(command: Document, reply: Document) -> Document | None:
+        if command.get("find") != "users" or command.get("limit"):
+            return None
+        batch = reply["cursor"]["firstBatch"]
+        if "atClusterTime" in command.get("readConcern", {}):
+            return {**reply, "cursor": {**reply["cursor"], "id": Int64(7), "firstBatch": batch[:100]}}
+        batch = batch if is_unique else [*batch, {**batch[0], "name": "another"}]
+        return {**reply, "cursor": {**reply["cursor"], "firstBatch": batch}}
+
+    sharded.mongos.changes.append(half)
+    sharded.mongos.refusals.append(refuse("getMore", 246, "snapshot unavailable"))
+    sharded.reach_through("production")
+    folder = sharded.folder.keep_backups()
+    folder.mkdir()
+    result = sharded.run("backup", "production", "--engine", "native", "--json")
+    if is_unique:
+        assert result.json["one_moment"] is False
+        assert {one["name"]: one["documents"] for one in result.json["collections"]}["users"] == DOCUMENTS
+    else:
+        words = "'users' of 'production' has documents with one _id on two shards"
+        assert_error(result, 5, words, "minSnapshotHistoryWindowInSeconds")
+        assert not list(folder.glob("*.json"))
+
+
 @pytest.mark.parametrize("direct", [False, True])
 def test_a_mongos_is_not_asked_for_places_in_a_scan(sharded: Sharded, direct: bool) -> None:
     """Also with directConnection, where a driver takes it for a single server."""

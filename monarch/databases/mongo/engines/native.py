@@ -19,10 +19,12 @@ from pymongo.errors import OperationFailure
 
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.catalog.query import Find, Query
+from monarch.databases.mongo.connection.cluster import is_connected_to_mongos
 from monarch.databases.mongo.connection.handle import QUICK, DatabaseHandle
 from monarch.databases.mongo.engines.base import Destination, MongoEngine, Rights, Writer
 from monarch.databases.mongo.engines.byte_queue import ByteQueue, Stopped, gather, start_workers
 from monarch.databases.mongo.engines.cursor_bytes import can_read_on, read_raw_batches
+from monarch.databases.mongo.engines.sent_documents import NotUnique, SentDocuments
 from monarch.databases.mongo.stream.batches import Batch, End, Piece, split
 from monarch.databases.mongo.stream.snapshot import (
     SNAPSHOT_ENDED,
@@ -31,7 +33,6 @@ from monarch.databases.mongo.stream.snapshot import (
     supports_snapshots,
     take_snapshot,
 )
-from monarch.databases.mongo.subset.chunks import key_of
 from monarch.databases.mongo.subset.reader import refused_query
 from monarch.errors import DuplicateKey, ServerError
 
@@ -189,7 +190,12 @@ class _CollectionReader:
         documents = source.database[collection.data_name]
         # A scan continues where it was. A query is repeated, without the documents that it had found.
         repeats = collection.query is not None or not can_read_on(documents)
-        self._sent: set[bytes] | None = set() if snapshot is not None and repeats else None
+        self._sent: SentDocuments | None = None
+        if snapshot is not None and repeats:
+            self._sent = SentDocuments(
+                is_series=collection.as_documents,
+                is_sharded=is_connected_to_mongos(documents.database.client),
+            )
 
     def read(self) -> None:
         """Put all documents into the channel, and the end of the collection."""
@@ -207,6 +213,8 @@ class _CollectionReader:
 
     def _read_found(self, find: Find) -> None:
         collection, source = self._collection, self._source
+        if self._sent is not None and self._snapshot is None:
+            self._sent.begin_again()
         average = max(1, collection.bytes // max(1, collection.documents))
         size = max(2, min(100_000, _BATCH // average))
         documents: PyMongoCollection[Any] = source.database[collection.data_name]
@@ -230,11 +238,17 @@ class _CollectionReader:
                 raise
 
     def _put(self, payload: bytes, count: int) -> None:
-        if self._sent is not None:
-            new = {key_of(RawBSONDocument(one).get("_id")): one for one in split(payload)}
-            if self._snapshot is None:
-                new = {key: one for key, one in new.items() if key not in self._sent}
-                payload, count = b"".join(new.values()), len(new)
-            self._sent |= new.keys()
+        if self._sent is not None and self._snapshot is None:
+            try:
+                payload, count = self._sent.rest(payload)
+            except NotUnique as error:
+                raise ServerError(
+                    f"{self._collection.name!r} of {self._source.name!r} has documents with one _id on two "
+                    "shards, and cannot be read on after its snapshot has ended.",
+                    "Nothing was changed. Let the server keep snapshots for longer: "
+                    "minSnapshotHistoryWindowInSeconds.",
+                ) from error
+        elif self._sent is not None:
+            self._sent.add(payload)
         if count:
             self._channel.put(Batch(self._collection.data_name, payload, count), len(payload))
