@@ -1,4 +1,4 @@
-"""Compressing and decompressing: equal, in little memory, and never silently different."""
+"""Compression and decompression: lossless, in little memory, and without silent corruption."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def unpack(name: str, data: bytes, size: int = 1 << 16) -> bytes:
     return bytes(plain)
 
 
-class Drops(Stream):
+class SmallReads(Stream):
     """A stream that returns a few bytes at a time."""
 
     def __init__(self, data: bytes, chance: random.Random) -> None:
@@ -53,7 +53,7 @@ class Drops(Stream):
 
 @pytest.mark.parametrize("name", NAMES)
 @given(parts=st.lists(st.binary(max_size=3000), max_size=12), size=st.integers(1, 5000))
-def test_there_and_back(name: str, parts: list[bytes], size: int) -> None:
+def test_round_trip(name: str, parts: list[bytes], size: int) -> None:
     assert unpack(name, pack(name, parts), size) == b"".join(parts)
 
 
@@ -66,19 +66,19 @@ def test_at_every_level(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_bytes_that_come_in_drops(name: str) -> None:
+def test_bytes_that_arrive_a_few_at_a_time(name: str) -> None:
     data = random.Random(5).randbytes(20_000) + bytes(100_000)
-    stream = CODECS[name].decompress(Drops(pack(name, [data]), random.Random(6)))
+    stream = CODECS[name].decompress(SmallReads(pack(name, [data]), random.Random(6)))
     assert b"".join(iter(lambda: stream.read(777), b"")) == data
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_several_streams_one_behind_another_are_one(name: str) -> None:
+def test_concatenated_streams_are_one_stream(name: str) -> None:
     assert unpack(name, pack(name, [b"one "]) + pack(name, []) + pack(name, [b"two"])) == b"one two"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_cut_off_is_found(name: str) -> None:
+def test_truncation_is_detected(name: str) -> None:
     packed = pack(name, [random.Random(7).randbytes(3000)])
     for length in range(0, len(packed), 7):
         with pytest.raises(DamagedError):
@@ -86,8 +86,8 @@ def test_what_is_cut_off_is_found(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_changed_is_found_or_nothing_at_all(name: str) -> None:
-    """Each has a checksum of its own; what it does not cover does not change what comes out."""
+def test_a_change_is_detected_or_has_no_effect(name: str) -> None:
+    """Each format has a checksum; changes that it does not cover do not change the output."""
     data = random.Random(8).randbytes(500) + bytes(20_000)
     packed = pack(name, [data])
     for place in range(len(packed)):
@@ -99,12 +99,12 @@ def test_what_is_changed_is_found_or_nothing_at_all(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("more", [b"more", bytes(20)])
-def test_what_lies_behind_it_is_found(name: str, more: bytes) -> None:
+def test_trailing_bytes_are_detected(name: str, more: bytes) -> None:
     with pytest.raises(DamagedError):
         unpack(name, pack(name, [b"data"]) + more)
 
 
-def test_gzip_is_that_of_everybody() -> None:
+def test_standard_gzip_reads_the_output() -> None:
     data = random.Random(9).randbytes(9000) + bytes(90_000)
     assert gzip.decompress(pack("gz", [data])) == data
     assert unpack("gz", gzip.compress(data)) == data
@@ -140,7 +140,7 @@ print([line for line in open("/proc/self/status") if line.startswith("VmHWM")][0
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks the kernel for its peak memory")
 @pytest.mark.parametrize("name", NAMES)
-def test_memory_does_not_grow_with_what_is_packed(name: str) -> None:
+def test_memory_does_not_grow_with_the_size(name: str) -> None:
     peaks = []
     for size in (8 << 20, 200 << 20):
         command = [sys.executable, "-c", PEAK, name, str(size)]

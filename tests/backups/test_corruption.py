@@ -1,7 +1,7 @@
-"""Backups whose bytes have changed: detected, reported, and the target stays untouched.
+"""Backups whose bytes have changed: detected, reported, and without effect on the target.
 
-Flipped, cut, repeated and swapped at up to 200 places of an archive and of its manifest. The places are the
-same each time, and an error names the place.
+Bytes are flipped, cut, repeated and swapped at up to 200 places of an archive and of its manifest. The places
+are the same in every run, and an error names the place.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from tests.support.servers.mongod import Server
 NAMES = sorted(CODECS)
 PLACES = 200
 SEED = 5
-LONGEST = 40  # of what is cut, repeated or swapped
+LONGEST = 40  # bytes that are cut, repeated or swapped
 Change = Callable[[bytes, random.Random], bytes]
 
 
@@ -55,13 +55,13 @@ def flip(data: bytes, chance: random.Random) -> bytes:
 
 
 def cut(data: bytes, chance: random.Random) -> bytes:
-    """Remove some bytes in the middle, or all from there on."""
+    """Remove some bytes in the middle, or all to the end."""
     place = chance.randrange(len(data))
     return data[:place] + (data[place + chance.randint(1, LONGEST) :] if chance.random() < 0.7 else b"")
 
 
 def repeat(data: bytes, chance: random.Random) -> bytes:
-    """Repeat some bytes, inserted or written over the following ones."""
+    """Repeat some bytes: insert them, or overwrite the following ones."""
     place, length = chance.randrange(len(data)), chance.randint(1, LONGEST)
     some = data[place : place + length]
     over = data[: place + len(some)] + some + data[place + 2 * len(some) :]
@@ -69,7 +69,7 @@ def repeat(data: bytes, chance: random.Random) -> bytes:
 
 
 def swap(data: bytes, chance: random.Random) -> bytes:
-    """Some bytes with as many others."""
+    """Swap some bytes with the same number of others."""
     length = chance.randint(1, LONGEST)
     one, other = sorted(chance.sample(range(0, len(data) - length, length), 2))
     return (
@@ -85,24 +85,24 @@ CHANGES: dict[str, Change] = {change.__name__: change for change in (flip, cut, 
 
 
 def changed(data: bytes, kind: str, number: int) -> bytes:
-    """Return ``data`` with that change at the offset that belongs to ``number``."""
+    """Return ``data`` with a change of this ``kind`` at the offset for ``number``."""
     chance = random.Random(f"{SEED} {kind} {number}")
     while (other := CHANGES[kind](data, chance)) == data:
-        pass  # a swap of equal bytes, say
+        pass  # for example a swap of equal bytes
     return other
 
 
 @dataclass(repr=False)
 class Case:
-    """A store with two backups of ``one`` for each codec and a newer one; the newest of all is of ``other``.
+    """A store with two backups of ``one`` for each codec and a newer one, and a newest one of ``other``.
 
-    ``target`` is what ``other`` is.
+    ``target`` is the database of ``other``.
     """
 
     folder: Folder
     store: Path
     target: Database[dict[str, Any]]
-    # Of the same documents but one, which is as long.
+    # Both have the same documents except one, which has the same length.
     first: dict[str, str]
     second: dict[str, str]
     newest: str
@@ -127,13 +127,13 @@ class Case:
         archive = self.archive(codec, second=second)
         return archive.with_name(archive.name + ".json")
 
-    def written(self, codec: str, *, second: bool = False) -> Manifest:
+    def read_manifest(self, codec: str, *, second: bool = False) -> Manifest:
         return Manifest.from_bytes(self.manifest(codec, second=second).read_bytes())
 
     @contextmanager
-    def instead(self, path: Path, content: bytes, what: str) -> Iterator[None]:
-        """Give the file that ``content`` while the context lasts; errors in it name ``what`` that is."""
-        kept = path.read_bytes()
+    def replaced(self, path: Path, content: bytes, what: str) -> Iterator[None]:
+        """Replace the file's content while the context lasts; add ``what`` to errors."""
+        original = path.read_bytes()
         path.write_bytes(content)
         try:
             yield
@@ -141,49 +141,51 @@ class Case:
             error.add_note(f"{path.name} was changed: {what}.")
             raise
         finally:
-            path.write_bytes(kept)
+            path.write_bytes(original)
 
     def assert_found(
         self, codec: str, *, state: str = "broken", manifest: bool = False, listed: Backup | None = None
     ) -> None:
         """Check that the first backup is reported as broken, with the backup to use instead.
 
-        ``listed`` as it was before, it has to be found in reading. Whose ``manifest`` cannot be read, nobody
-        knows of which environment it is.
+        If it was ``listed`` before the change, only reading can detect it. If the ``manifest`` cannot be
+        read, its environment is unknown.
         """
         with pytest.raises(BrokenBackup) as raised:
             verify(self.catalog, listed or self.catalog.get(self.first[codec]))
-        self._assert_told(raised.value, codec, manifest and listed is None, state)
+        self._assert_error(raised.value, codec, manifest and listed is None, state)
 
     def assert_refused(self, codec: str, *, in_place: bool, manifest: bool = False) -> None:
-        """Check that a restore is refused, and the target is as it was."""
+        """Check that a restore is refused and the target is unchanged."""
         with pytest.raises(BrokenBackup) as raised:
             self.project.restore(self.first[codec], "other", engine="native", in_place=in_place)
-        self._assert_told(raised.value, codec, manifest)
+        self._assert_error(raised.value, codec, manifest)
         self.assert_untouched()
 
     def assert_found_in_time(self, codec: str, content: bytes) -> None:
         """Check that a restore is refused if the archive becomes ``content`` after it was verified."""
         project = self.project
-        project.backups = BackupCatalog(Changing(LocalStore(self.store), self.archive(codec).name, content))
+        project.backups = BackupCatalog(
+            ChangingStore(LocalStore(self.store), self.archive(codec).name, content)
+        )
         with pytest.raises(BrokenBackup) as raised:
             project.restore(self.first[codec], "other", engine="native")
-        self._assert_told(raised.value, codec)
+        self._assert_error(raised.value, codec)
         assert raised.value.message.endswith("'other' is as it was.")
         self.assert_untouched()
 
-    def _assert_told(
+    def _assert_error(
         self, error: BrokenBackup, codec: str, manifest: bool = False, state: str = "broken"
     ) -> None:
         expected = f"Backup '{self.first[codec]}' is {state}: .*[^.][.]$"
         assert re.match(expected, error.message), error.message
         assert error.hint is not None
-        # Only the manifest says of which environment it is.
+        # Only the manifest has the environment.
         expected = "Its environment is unknown" if manifest else repr(self.newest)
         assert expected in error.hint, error.hint
 
     def assert_untouched(self) -> None:
-        """Check that the target is as it was, without staging collections."""
+        """Check that the target is unchanged and has no staging collections."""
         assert_equal(self.held, describe(self.target))
         names = set(self.target.list_collection_names())
         assert names - {"monarch_lease", "system.views"} == set(self.held)
@@ -221,34 +223,34 @@ def case(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterator[C
 
 @pytest.fixture(scope="module")
 def large_case(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterator[Case]:
-    """One whose archives have to be read several times until they have ended."""
+    """A case whose archives need several reads."""
     with case_of(Folder(tmp_path_factory.mktemp("project"), server), server, size=40_000) as made:
         yield made
 
 
-def test_all_are_good_to_begin_with(case: Case) -> None:
+def test_all_are_good_before_any_change(case: Case) -> None:
     for backup in case.catalog.list():
         verify(case.catalog, backup)
 
 
 @pytest.mark.parametrize("kind", CHANGES)
 @pytest.mark.parametrize("codec", NAMES)
-def test_a_changed_archive_is_found(case: Case, codec: str, kind: str) -> None:
+def test_a_changed_archive_is_detected(case: Case, codec: str, kind: str) -> None:
     data = case.archive(codec).read_bytes()
     before = case.catalog.get(case.first[codec])
     for number in counts.sample(range(PLACES), 30):
-        with case.instead(case.archive(codec), changed(data, kind, number), f"{kind} {number}"):
-            # Not only by its size: every second one was listed before it had another.
+        with case.replaced(case.archive(codec), changed(data, kind, number), f"{kind} {number}"):
+            # Not only by its size: half of them were listed before the change.
             case.assert_found(codec, listed=before if number % 2 else None)
 
 
 @pytest.mark.parametrize("kind", CHANGES)
-def test_a_changed_manifest_is_found(case: Case, kind: str) -> None:
+def test_a_changed_manifest_is_detected(case: Case, kind: str) -> None:
     codec = NAMES[0]
     data = case.manifest(codec).read_bytes()
     before = case.catalog.get(case.first[codec])
     for number in counts.sample(range(PLACES), 30):
-        with case.instead(case.manifest(codec), changed(data, kind, number), f"{kind} {number}"):
+        with case.replaced(case.manifest(codec), changed(data, kind, number), f"{kind} {number}"):
             (listed,) = (found for found in case.catalog.list() if found.name == case.first[codec])
             assert listed.state is BackupState.BROKEN
             assert (listed.why or "").startswith("Its manifest is")
@@ -257,39 +259,39 @@ def test_a_changed_manifest_is_found(case: Case, kind: str) -> None:
 
 @pytest.mark.parametrize("in_place", [False, True])
 @pytest.mark.parametrize("codec", NAMES)
-def test_what_is_changed_is_not_restored(large_case: Case, codec: str, in_place: bool) -> None:
+def test_a_changed_backup_is_not_restored(large_case: Case, codec: str, in_place: bool) -> None:
     for path in (large_case.archive(codec), large_case.manifest(codec)):
         data = path.read_bytes()
         for kind in CHANGES:
             for number in counts.sample(range(PLACES, PLACES + 4), 1):
-                with large_case.instead(path, changed(data, kind, number), f"{kind} {number}"):
+                with large_case.replaced(path, changed(data, kind, number), f"{kind} {number}"):
                     large_case.assert_refused(codec, in_place=in_place, manifest=path.suffix == ".json")
 
 
 @pytest.mark.parametrize("codec", NAMES)
-def test_an_archive_exchanged_for_another_is_found(case: Case, codec: str) -> None:
-    """Its documents are as many and as long, and it is whole: only its SHA-256 tells, and its size may."""
-    written, other = case.written(codec), case.archive(codec, second=True).read_bytes()
-    assert written.collections == case.written(codec, second=True).collections
-    with case.instead(case.archive(codec), other, "another"):
+def test_an_archive_replaced_by_another_is_detected(case: Case, codec: str) -> None:
+    """The other archive is valid, and its documents have equal number and length. Only the SHA-256 differs."""
+    written, other = case.read_manifest(codec), case.archive(codec, second=True).read_bytes()
+    assert written.collections == case.read_manifest(codec, second=True).collections
+    with case.replaced(case.archive(codec), other, "another"):
         case.assert_found(codec)
         manifest = replace(written, size=len(other)).to_bytes()
-        with case.instead(case.manifest(codec), manifest, "as large as the other"):
+        with case.replaced(case.manifest(codec), manifest, "as large as the other"):
             case.assert_found(codec)
             case.assert_refused(codec, in_place=True)
 
 
 @pytest.mark.parametrize("codec", NAMES)
-def test_a_manifest_exchanged_for_another_is_found(case: Case, codec: str) -> None:
-    other = case.written(codec, second=True)
-    for manifest in (other, replace(other, size=case.written(codec).size)):
-        with case.instead(case.manifest(codec), manifest.to_bytes(), f"another, of size {manifest.size}"):
+def test_a_manifest_replaced_by_another_is_detected(case: Case, codec: str) -> None:
+    other = case.read_manifest(codec, second=True)
+    for manifest in (other, replace(other, size=case.read_manifest(codec).size)):
+        with case.replaced(case.manifest(codec), manifest.to_bytes(), f"another, of size {manifest.size}"):
             case.assert_found(codec)
             case.assert_refused(codec, in_place=True)
 
 
 def frames(codec: str, parts: list[bytes]) -> list[bytes]:
-    """Each part packed on its own: one behind another, they are what all parts are."""
+    """Compress each part separately; concatenated, they decompress to all parts."""
     found = []
     for part in parts:
         sink = BytesIO()
@@ -300,7 +302,7 @@ def frames(codec: str, parts: list[bytes]) -> list[bytes]:
     return found
 
 
-def unpacked(codec: str, data: bytes) -> bytes:
+def decompressed(codec: str, data: bytes) -> bytes:
     stream = CODECS[codec].decompress(BytesIO(data))
     return b"".join(iter(lambda: stream.read(1 << 16), b""))
 
@@ -311,51 +313,51 @@ def fitting(written: Manifest, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("codec", NAMES)
-def test_an_archive_cut_off_between_frames_is_found(case: Case, codec: str) -> None:
-    """Even by itself, where the manifest says that it is to be so short."""
-    written, plain = case.written(codec), unpacked(codec, case.archive(codec).read_bytes())
-    # Where blocks of a collection end, too.
+def test_an_archive_truncated_between_frames_is_detected(case: Case, codec: str) -> None:
+    """Truncation is detected even if the manifest has the size of the truncated archive."""
+    written, plain = case.read_manifest(codec), decompressed(codec, case.archive(codec).read_bytes())
+    # At the ends of a collection's blocks, too.
     ends = {place + 4 for place in range(len(plain) - 4) if plain.startswith(TERMINATOR, place)}
     some = random.Random(SEED).sample(range(1, len(plain)), counts.number(reduced=5, full=20))
     places = [0, *sorted(ends | set(some)), len(plain)]
     packed = frames(codec, [plain[one:other] for one, other in pairwise(places)])
     whole = b"".join(packed)
     with (
-        case.instead(case.archive(codec), whole, "frames"),
-        case.instead(case.manifest(codec), fitting(written, whole), "of that"),
+        case.replaced(case.archive(codec), whole, "frames"),
+        case.replaced(case.manifest(codec), fitting(written, whole), "of that"),
     ):
         listed = case.catalog.get(case.first[codec])
         verify(case.catalog, listed)
         for number in range(len(packed)):
             short = b"".join(packed[:number])
-            with case.instead(case.archive(codec), short, f"{number} frames"):
+            with case.replaced(case.archive(codec), short, f"{number} frames"):
                 case.assert_found(codec)
                 case.assert_found(codec, listed=listed)
-                with case.instead(case.manifest(codec), fitting(written, short), "of that"):
+                with case.replaced(case.manifest(codec), fitting(written, short), "of that"):
                     case.assert_found(codec)
 
 
 @pytest.mark.parametrize("codec", NAMES)
-def test_bytes_behind_an_archive_are_found(case: Case, codec: str) -> None:
-    data, written = case.archive(codec).read_bytes(), case.written(codec)
+def test_bytes_after_an_archive_are_detected(case: Case, codec: str) -> None:
+    data, written = case.archive(codec).read_bytes(), case.read_manifest(codec)
     listed = case.catalog.get(case.first[codec])
     empty, block = frames(codec, [b"", TERMINATOR])
     more = {"itself": data, "a frame": block, "zeros": bytes(1000), "a zero": b"\0", "an empty frame": empty}
-    for what, behind in more.items():
-        longer = data + behind
-        with case.instead(case.archive(codec), longer, f"with {what} behind it"):
+    for what, trailing in more.items():
+        longer = data + trailing
+        with case.replaced(case.archive(codec), longer, f"with {what} trailing it"):
             case.assert_found(codec)
             case.assert_found(codec, listed=listed)
             case.assert_refused(codec, in_place=True)
-            with case.instead(case.manifest(codec), fitting(written, longer), "of that"):
-                if behind is empty:  # nothing, and it is meant
+            with case.replaced(case.manifest(codec), fitting(written, longer), "of that"):
+                if trailing is empty:  # this change adds nothing
                     verify(case.catalog, case.catalog.get(case.first[codec]))
                 else:
                     case.assert_found(codec)
 
 
-class Changing(Store):
-    """A store whose file ``name`` has other ``content`` when it is read a second time."""
+class ChangingStore(Store):
+    """A store whose file ``name`` has different ``content`` at the second read."""
 
     def __init__(self, store: Store, name: str, content: bytes) -> None:
         self._store = store
@@ -390,7 +392,7 @@ class Changing(Store):
 
 
 def others(case: Case, codec: str) -> dict[str, bytes]:
-    """What an archive may have become since it was verified."""
+    """Return contents to which an archive may change after it was verified."""
     data = case.archive(codec).read_bytes()
     (empty,) = frames(codec, [b""])
     return {
@@ -403,19 +405,19 @@ def others(case: Case, codec: str) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("codec", NAMES)
-def test_an_archive_that_changes_after_it_was_verified_is_found(large_case: Case, codec: str) -> None:
+def test_an_archive_that_changes_after_verification_is_detected(large_case: Case, codec: str) -> None:
     for what, content in others(large_case, codec).items():
-        with large_case.instead(large_case.archive(codec), large_case.archive(codec).read_bytes(), what):
+        with large_case.replaced(large_case.archive(codec), large_case.archive(codec).read_bytes(), what):
             large_case.assert_found_in_time(codec, content)
 
 
 @pytest.mark.parametrize("codec", NAMES)
-def test_in_place_there_is_no_way_back_then(large_case: Case, codec: str) -> None:
-    """By then the target is empty. The error says so, and the partial data does not pass for a database."""
+def test_a_restore_in_place_leaves_an_incomplete_target(large_case: Case, codec: str) -> None:
+    """The target is already emptied. The error reports that, and the partial data is marked as incomplete."""
     content = others(large_case, codec)["another that is whole"]
     project = large_case.project
     project.backups = BackupCatalog(
-        Changing(LocalStore(large_case.store), large_case.archive(codec).name, content)
+        ChangingStore(LocalStore(large_case.store), large_case.archive(codec).name, content)
     )
     with pytest.raises(BrokenBackup, match="'other' is empty now: it was to be replaced in place"):
         project.restore(large_case.first[codec], "other", engine="native", in_place=True)
@@ -440,14 +442,14 @@ WRONG: dict[str, Callable[[CollectionSummary], tuple[CollectionSummary, ...]]] =
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_numbers_that_do_not_fit_are_found_though_the_checksum_does(case: Case, what: str) -> None:
+def test_wrong_numbers_are_detected_despite_a_correct_checksum(case: Case, what: str) -> None:
     codec = NAMES[0]
-    written = case.written(codec)
+    written = case.read_manifest(codec)
     for number, held in enumerate(written.collections):
         before, after = written.collections[:number], written.collections[number + 1 :]
         if (wrong := WRONG[what](held)) != (held,):
             manifest = replace(written, collections=(*before, *wrong, *after))
-            with case.instead(case.manifest(codec), manifest.to_bytes(), f"{what}: {held.name!r}"):
+            with case.replaced(case.manifest(codec), manifest.to_bytes(), f"{what}: {held.name!r}"):
                 case.assert_found(codec)
 
 
@@ -456,7 +458,7 @@ def text(members: dict[str, Any]) -> bytes:
 
 
 def signed(members: dict[str, Any]) -> bytes:
-    """Return a manifest with these members and the right checksum."""
+    """Return a manifest with these members and the correct checksum."""
     checksum = hashlib.sha256(text({**members, "checksum": ""})).hexdigest()
     return text({**members, "checksum": checksum})
 
@@ -470,22 +472,22 @@ def signed(members: dict[str, Any]) -> bytes:
         *(("kind", kind) for kind in ("", "sql")),
     ],
 )
-def test_what_says_how_to_read_it_is_found_to_be_wrong(case: Case, name: str, wrong: object) -> None:
+def test_wrong_format_information_is_detected(case: Case, name: str, wrong: object) -> None:
     codec = NAMES[0]
     members = json.loads(case.manifest(codec).read_bytes())
     assert signed(members) == case.manifest(codec).read_bytes()
     other = {**members, name: wrong}
-    # A codec or a kind of database that is not known may be one of a newer monarch.
+    # An unknown codec or kind of database may come from a newer monarch.
     newer = wrong in ("", "zip", "sql") and name in ("codec", "kind")
-    with case.instead(case.manifest(codec), signed(other), "with a checksum that fits"):
+    with case.replaced(case.manifest(codec), signed(other), "with a checksum that fits"):
         case.assert_found(codec, state="unreadable" if newer else "broken", manifest=newer)
-    with case.instead(case.manifest(codec), text(other), "without"):
+    with case.replaced(case.manifest(codec), text(other), "without"):
         case.assert_found(codec, manifest=True)
 
 
 @settings(derandomize=True)
 @given(st.binary(max_size=2000))
-def test_any_bytes_are_no_manifest(data: bytes) -> None:
+def test_random_bytes_are_not_a_manifest(data: bytes) -> None:
     with pytest.raises(DamagedError, match=r"^Its manifest is"):
         Manifest.from_bytes(data)
 
@@ -513,8 +515,8 @@ HELD = [one.name for one in fields(CollectionSummary)]
 @example("collections bytes", 10**400)
 @example("collections documents", True)
 @given(st.sampled_from([*FIELDS, *(f"collections {name}" for name in HELD)]), VALUES)
-def test_a_manifest_of_any_values_is_an_error_at_most(case: Case, name: str, value: object) -> None:
-    """A manifest written by hand, with a right checksum, gives an error and never a traceback."""
+def test_a_manifest_with_random_values_is_at_most_an_error(case: Case, name: str, value: object) -> None:
+    """A handwritten manifest with a correct checksum gives an error, never a traceback."""
     codec = NAMES[0]
     members = json.loads(case.manifest(codec).read_bytes())
     outer, _, inner = name.partition(" ")
@@ -522,7 +524,7 @@ def test_a_manifest_of_any_values_is_an_error_at_most(case: Case, name: str, val
         members[outer][1][inner] = value
     else:
         members[outer] = value
-    with case.instead(case.manifest(codec), signed(members), name):
+    with case.replaced(case.manifest(codec), signed(members), name):
         for command in ("list_backups", "show_backup NAME", "verify_backup NAME"):
             result = case.folder.invoke(*command.replace("NAME", case.first[codec]).split())
             assert result.code in (0, 1), result.output

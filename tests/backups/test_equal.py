@@ -1,4 +1,4 @@
-"""A database of everything, backed up and restored by every pair of engines and with each codec."""
+"""A database with everything is backed up and restored by every pair of engines and with each codec."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DAY = datetime(2014, 5, 29, tzinfo=UTC)
 def project(
     path: Path, server: Server, source: Database[Any], target: Database[Any], **more: Any
 ) -> Iterator[Project]:
-    """A project with ``one`` to back up and ``other`` to restore into, with ``more`` said of both."""
+    """A project with ``one`` to back up and ``other`` to restore into; both have the keys ``more``."""
     folder = Folder(path)
     tls = {"tlsCAFile": server.ca} if server.ca else {}
     common = {"uri": server.uri, **tls, **more}
@@ -68,7 +68,7 @@ def test_from_other_servers(
 
 @contextmanager
 def plain_user(server: Server, *databases: Database[Any]) -> Iterator[dict[str, Any]]:
-    """Somebody who may read and write these, and neither see nor write the buckets of a time series."""
+    """A user who may read and write the databases, but not the buckets of a time series."""
     with server.client() as client:
         roles = [{"role": "readWrite", "db": database.name} for database in databases]
         client.admin.command("createUser", "plain", pwd=PASSWORD, roles=roles)
@@ -76,8 +76,8 @@ def plain_user(server: Server, *databases: Database[Any]) -> Iterator[dict[str, 
         client.admin.command("dropUser", "plain")
 
 
-def test_a_time_series_of_somebody_without_the_role_backup(tmp_path: Path, server: Server) -> None:
-    """It travels as documents, and back."""
+def test_a_time_series_without_the_role_backup(tmp_path: Path, server: Server) -> None:
+    """It is copied as documents."""
     with scratch(server) as source, scratch(server) as target, plain_user(server, source, target) as user:
         fill_series(source)
         folder = Folder(tmp_path)

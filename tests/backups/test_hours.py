@@ -1,4 +1,4 @@
-"""Copies and backups that take longer than the server keeps a snapshot end well, and say so."""
+"""Copies and backups that take longer than the server keeps a snapshot succeed, and report it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Part(QuerySet):
 
 
 class SlowLink(Progress):
-    """Waits at the first documents until the server no longer keeps what it had then."""
+    """Waits at the first documents until the server has discarded the snapshot."""
 
     def __init__(self, database: Database[Any]) -> None:
         self.database = database
@@ -62,7 +62,7 @@ class SlowLink(Progress):
 @pytest.fixture
 def source(replica_set: Server) -> Iterator[Database[Any]]:
     with scratch(replica_set) as database:
-        # More than what readers and writers hold in their queues.
+        # More than readers and writers hold in their queues.
         database["large"].insert_many({"_id": n, "n": n, "pad": "x" * 10_000} for n in range(MANY))
         database["later"].insert_many({"_id": n} for n in range(100))
         clustered = {"key": {"_id": 1}, "unique": True}
@@ -124,8 +124,8 @@ def test_a_subset(project: Project, source: Database[Any], target: Database[Any]
     assert sorted(one["_id"] for one in target["large"].find({}, {"_id": 1})) == expected
 
 
-def test_whoever_writes_meanwhile(project: Project, source: Database[Any], target: Database[Any]) -> None:
-    """What changes after the snapshot has ended is as of its own time; no document is there twice."""
+def test_concurrent_writes(project: Project, source: Database[Any], target: Database[Any]) -> None:
+    """Changes after the end of the snapshot may be included; no document is included twice."""
 
     class Busy(SlowLink):
         def transferred(self, documents: int, bytes: int) -> None:
@@ -142,10 +142,10 @@ def test_whoever_writes_meanwhile(project: Project, source: Database[Any], targe
     assert set(range(MANY - 100)) <= set(found)
 
 
-def test_the_place_of_the_scan_is_deleted_meanwhile(
+def test_the_document_at_the_position_is_deleted_meanwhile(
     project: Project, source: Database[Any], target: Database[Any]
 ) -> None:
-    """The scan cannot continue after a document that is gone; it continues after an earlier one."""
+    """The scan cannot continue after a deleted document, so it continues after an earlier one."""
 
     class Busy(SlowLink):
         def transferred(self, documents: int, bytes: int) -> None:

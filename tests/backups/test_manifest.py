@@ -1,4 +1,4 @@
-"""The manifest: it is read as it was written, or refused."""
+"""The manifest: read as it was written, or refused."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def written(members: Mapping[str, Any]) -> bytes:
 
 
 @BOTH
-def test_manifests_are_those_of_monarch_1_0_byte_by_byte(manifest: Manifest, file: str) -> None:
-    """So each can read those of the other."""
+def test_manifests_equal_those_of_monarch_1_0_byte_for_byte(manifest: Manifest, file: str) -> None:
+    """Each version can read the manifests of the other."""
     released = (RELEASED / file).read_bytes()
     assert Manifest.from_bytes(released) == manifest
     assert manifest.to_bytes() == released
@@ -86,7 +86,7 @@ def test_the_schema_describes_manifests(manifest: Manifest, file: str) -> None:
 
 
 @pytest.mark.parametrize("member", list(json.loads(MANIFEST.to_bytes())))
-def test_what_the_schema_requires_the_reader_requires(member: str) -> None:
+def test_the_reader_requires_what_the_schema_requires(member: str) -> None:
     members = json.loads(MANIFEST.to_bytes())
     del members[member]
     with pytest.raises(jsonschema.ValidationError):
@@ -96,7 +96,7 @@ def test_what_the_schema_requires_the_reader_requires(member: str) -> None:
         Manifest.from_bytes(text)
 
 
-def test_members_that_are_not_known_are_passed_over() -> None:
+def test_unknown_members_are_ignored() -> None:
     members = json.loads(MANIFEST.to_bytes())
     members |= {"monarch_backup": 2, "masked": ["users.name"], "requires": []}
     members["collections"][0]["checksum"] = "of its own"
@@ -113,7 +113,9 @@ def test_members_that_are_not_known_are_passed_over() -> None:
         ({"codec": "br"}, "compressed with 'br', which this monarch does not know"),
     ],
 )
-def test_what_only_a_newer_monarch_can_read_is_not_called_damaged(more: dict[str, Any], why: str) -> None:
+def test_a_manifest_that_needs_a_newer_monarch_is_not_reported_as_damaged(
+    more: dict[str, Any], why: str
+) -> None:
     with pytest.raises(NewerFormat, match=why) as raised:
         Manifest.from_bytes(written({**json.loads(MANIFEST.to_bytes()), **more}))
     assert "damaged" not in raised.value.message
@@ -132,14 +134,14 @@ def test_only_the_manifest_of_a_subset_has_its_options_and_filters() -> None:
     assert Manifest.from_bytes(PART.to_bytes()) == PART
 
 
-def test_there_and_back() -> None:
+def test_round_trip() -> None:
     text = MANIFEST.to_bytes()
     assert Manifest.from_bytes(text) == MANIFEST
     assert (MANIFEST.documents, MANIFEST.plain_bytes) == (3, 149)
     assert json.loads(text)["collections"][0]["documents"] == 3
 
 
-def test_every_changed_byte_is_found() -> None:
+def test_every_changed_byte_is_detected() -> None:
     text = MANIFEST.to_bytes()
     for place in range(len(text)):
         for other in (text[place] ^ 1, text[place] ^ 0x20, 0, 0xFF):
@@ -150,19 +152,19 @@ def test_every_changed_byte_is_found() -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"[]", b"null", b"\xff", b"[" * 100_000, b"9" * 10_000])
-def test_what_is_no_manifest(text: bytes) -> None:
+def test_a_text_that_is_not_a_manifest(text: bytes) -> None:
     with pytest.raises(DamagedError, match="Its manifest is damaged"):
         Manifest.from_bytes(text)
 
 
-def test_the_same_members_in_other_bytes_are_damage() -> None:
-    """No change in it is unnoticed, not even a space."""
+def test_the_same_members_in_different_bytes_are_damage() -> None:
+    """Every change is detected, even of a space."""
     with pytest.raises(DamagedError):
         Manifest.from_bytes(json.dumps(json.loads(MANIFEST.to_bytes())).encode())
 
 
-def test_the_checksum_can_be_made_by_hand() -> None:
-    """As the module says."""
+def test_the_checksum_can_be_computed_by_hand() -> None:
+    """The documentation of the module explains how."""
     text = MANIFEST.to_bytes()
     checksum = json.loads(text)["checksum"]
     assert hashlib.sha256(text.replace(checksum.encode(), b"")).hexdigest() == checksum

@@ -1,4 +1,4 @@
-"""A folder with ten thousand backups, as the real command lists it."""
+"""The real command lists a folder with ten thousand backups."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FEW, MANY = 10, 10_000
 MB = 1_000_000
 DAY = datetime(2014, 5, 29, tzinfo=UTC)
 ARCHIVE = b"tiny"
-# The memory of a parent counts for its child at first, so the parent is a small process.
+# A child's peak memory includes its parent's at the fork, so the parent is a small process.
 MEASURED = """
 import os, subprocess, sys
 process = subprocess.Popen(sys.argv[2:])
@@ -37,7 +37,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 @dataclass(frozen=True)
 class Listed:
-    """Return what a command printed, and the most bytes of memory it used."""
+    """The output of a command, and its peak memory in bytes."""
 
     out: str
     memory: int
@@ -55,7 +55,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
 
 
 def fill(folder: Path, many: int) -> None:
-    """Create that number of backups, each of another day."""
+    """Create ``many`` backups, each from a different day."""
     folder.mkdir()
     (folder / "tiny").write_bytes(ARCHIVE)
     held = tuple(CollectionSummary(f"collection_{number}", "collection", 10, 1000, 2) for number in range(5))

@@ -1,4 +1,4 @@
-"""Backups of databases that are written to meanwhile: whole, as of one moment, and restorable."""
+"""Backups of databases with concurrent writes: complete, from one snapshot, and restorable."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MANY = 30_000
 
 @contextmanager
 def meanwhile(act: Callable[[], None]) -> Iterator[None]:
-    """Do ``act`` again and again."""
+    """Repeat ``act`` in a thread while the context lasts."""
     done = threading.Event()
 
     def work() -> None:
@@ -59,7 +59,7 @@ def source(replica_set: Server) -> Iterator[Database[Any]]:
 def test_documents_that_move_while_they_are_read(
     tmp_path: Path, replica_set: Server, source: Database[Any]
 ) -> None:
-    """Deleted and put back, each would be read twice; a unique value that wanders would be in two of them."""
+    """Without a snapshot, documents that are deleted and inserted again would be read twice."""
     moving, turn = source["moving"], [0]
 
     def move() -> None:
@@ -79,8 +79,10 @@ def test_documents_that_move_while_they_are_read(
             assert target["moving"].count_documents({}) in (MANY - 1, MANY)
 
 
-def test_collections_are_of_one_moment(tmp_path: Path, replica_set: Server, source: Database[Any]) -> None:
-    """Two that count up in step, one before the other, are in step in the backup."""
+def test_collections_are_from_one_snapshot(
+    tmp_path: Path, replica_set: Server, source: Database[Any]
+) -> None:
+    """Two counters that are incremented together, one first, are also in step in the backup."""
     client = source.client
 
     def count() -> None:
@@ -102,7 +104,7 @@ def test_collections_are_of_one_moment(tmp_path: Path, replica_set: Server, sour
         assert len(seen) == 1
 
 
-def test_what_was_written_just_before_is_in_it(
+def test_the_latest_writes_are_in_the_backup(
     tmp_path: Path, replica_set: Server, source: Database[Any]
 ) -> None:
     two = project(tmp_path, replica_set, one=source)
@@ -114,10 +116,10 @@ def test_what_was_written_just_before_is_in_it(
         assert counts["fresh"] == n + 1
 
 
-def test_what_has_no_moments_is_read_all_the_same(
+def test_collections_without_snapshots_are_read_too(
     tmp_path: Path, server: Server, replica_set: Server, source: Database[Any]
 ) -> None:
-    """A capped collection; a server that is no replica set; the tools."""
+    """A capped collection, a standalone server, and the tools."""
     source.create_collection("log", capped=True, size=4096)
     source["log"].insert_many({"_id": n} for n in range(3))
     taken = project(tmp_path, replica_set, one=source).backup("one", engine="native")
@@ -130,7 +132,7 @@ def test_what_has_no_moments_is_read_all_the_same(
 
 @pytest.mark.server
 @pytest.mark.parametrize("kind", counts.sample(["replica_set", "server"], 1))
-def test_an_index_that_is_being_built_is_none_yet(
+def test_an_index_build_in_progress_is_not_in_the_backup(
     request: pytest.FixtureRequest, tmp_path: Path, kind: str
 ) -> None:
     server: Server = request.getfixturevalue(kind)
@@ -158,31 +160,31 @@ def test_an_index_that_is_being_built_is_none_yet(
 def _quietly(act: Callable[[], None]) -> None:
     try:
         act()
-    except Exception:  # it cannot be built, which is what was wanted
+    except Exception:  # the build cannot succeed, which is intended
         return
 
 
-def test_a_collection_that_is_away_for_a_moment(tmp_path: Path, server: Server) -> None:
-    """One that is not there is an empty one to read; and it is what it was before and afterwards."""
+def test_a_collection_that_disappears_temporarily(tmp_path: Path, server: Server) -> None:
+    """A missing collection reads as an empty one, although it exists before and afterwards."""
     with scratch(server) as source:
         source["large"].insert_many({"_id": n, "pad": "x" * 1000} for n in range(20_000))
         source["small"].insert_many({"_id": n} for n in range(100))
 
-        def away() -> None:
+        def rename_back_and_forth() -> None:
             source["small"].rename("elsewhere")
             source["elsewhere"].rename("small")
 
         two = project(tmp_path, server, one=source)
-        with meanwhile(away):
+        with meanwhile(rename_back_and_forth):
             for _ in range(12):
-                with suppress(ServerError):  # that it was away is as good an answer
+                with suppress(ServerError):  # an error is correct as well
                     taken = two.backup("one", engine="native")
                     counts = sorted(held.documents for held in taken.manifest.collections)
-                    # Between its two names it may have neither, or both, of a listing.
+                    # During the rename a listing may have neither or both of its names.
                     assert counts in ([20_000], [100, 20_000])
 
 
-def test_an_embedded_server_knows_moments_from_its_first_command_on(embedded_project: Folder) -> None:
+def test_an_embedded_server_has_snapshots_from_its_first_command_on(embedded_project: Folder) -> None:
     embedded_project.keep_backups()
     with Project(embedded_project.path).open("dev") as database:
         database.handles()["database"]["dogs"].insert_one({"_id": 1})  # type: ignore[index]

@@ -38,7 +38,7 @@ def test_stems(stem: str) -> None:
     "stem",
     ["", " ", ".a", "-a", "a/b", "a\\b", "a\0", "a\n", "a*", "\u202ea", "n" * 201, "ü" * 101, "\ud800"],
 )
-def test_stems_that_are_none(stem: str) -> None:
+def test_invalid_stems(stem: str) -> None:
     with pytest.raises(UsageError, match="No backup can be called") as raised:
         check_stem(stem)
     raised.value.message.encode("utf-8", "strict")

@@ -1,4 +1,4 @@
-"""An archive may be a stranger's: what it describes is checked before anything of the target is touched."""
+"""Untrusted archives: their contents are checked before the target is changed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def store(project: Folder) -> Path:
 
 
 def forge(store: Path, entries: list[dict[str, Any]], *, repeat: int = 1) -> str:
-    """Replace the backup by one whose prelude has ``entries``, with a manifest that fits; return its name."""
+    """Replace the backup by one with ``entries`` in its prelude and a matching manifest; return its name."""
     (written,) = store.glob("*.json")
     data = MAGIC + bson.encode(HEADER) + b"".join(map(bson.encode, entries)) * repeat + TERMINATOR
     for one in entries:
@@ -79,7 +79,7 @@ FORGED = {
 
 
 @pytest.mark.parametrize("how", FORGED)
-def test_a_forged_archive_is_refused_before_anything_is_touched(
+def test_a_forged_archive_is_refused_before_the_target_is_changed(
     project: Folder, store: Path, how: str
 ) -> None:
     name = forge(store, sorted([entry("users"), FORGED[how]], key=lambda one: str(one["collection"])))
@@ -104,8 +104,10 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("how", OPTIONS)
-def test_a_stranger_s_options_reach_no_parameter(project: Folder, store: Path, how: str) -> None:
-    """Servers before 3.4 stored some of them: they are left out."""
+def test_untrusted_options_do_not_reach_the_server_as_parameters(
+    project: Folder, store: Path, how: str
+) -> None:
+    """Servers before 3.4 stored some of these options, so they are left out without an error."""
     name = forge(store, [OPTIONS[how], entry("users")])
     result = project.monarch("restore", f"{name}:dev", "--yes", "--engine", "native")
     assert result.code == 0, result.err
@@ -113,15 +115,15 @@ def test_a_stranger_s_options_reach_no_parameter(project: Folder, store: Path, h
     assert "b" not in project.database.list_collection_names()
 
 
-def test_an_honest_forgery_restores(project: Folder, store: Path) -> None:
-    """The tests above can fail."""
+def test_a_valid_forged_archive_is_restored(project: Folder, store: Path) -> None:
+    """Proves that the tests above can fail."""
     name = forge(store, [entry("accounts"), entry("users")])
     result = project.monarch("restore", f"{name}:dev", "--yes", "--engine", "native")
     assert result.code == 0, result.err
     assert {"users", "accounts"} <= set(project.database.list_collection_names())
 
 
-def test_few_bytes_do_not_take_all_memory(project: Folder, store: Path) -> None:
+def test_a_small_archive_does_not_exhaust_memory(project: Folder, store: Path) -> None:
     long = entry("a", f'{{"indexes":[{ID}],"pad":"{"x" * 1_000_000}"}}')
     name = forge(store, [long], repeat=300)
     (archive,) = store.glob("*.zst")
@@ -148,7 +150,7 @@ def test_options_of_indexes_of_old_servers_are_left_out(project: Folder, store: 
 
 
 @pytest.mark.parametrize("seconds", ['{"$numberDouble":"NaN"}', '{"$numberDouble":"3600.5"}'])
-def test_odd_seconds_of_an_index_are_no_difference(project: Folder, store: Path, seconds: str) -> None:
+def test_unusual_seconds_of_an_index_are_not_a_difference(project: Folder, store: Path, seconds: str) -> None:
     number = '{"$numberInt":"1"}'
     ttl = f'{{"v":{number},"key":{{"at":{number}}},"name":"at_1","expireAfterSeconds":{seconds}}}'
     name = forge(store, [entry("sessions", f'{{"indexes":[{ID},{ttl}]}}')])

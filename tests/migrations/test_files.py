@@ -11,7 +11,7 @@ from monarch.system.tracebacks import describe_error_in
 from tests.support.runs.shell import Folder
 
 
-def test_found_by_file_name_and_ordered_by_it(folder: Folder) -> None:
+def test_migrations_are_found_and_ordered_by_file_name(folder: Folder) -> None:
     later = folder.migration("later", stamp="201501010000")
     first = folder.migration("first", stamp="201401010000")
     folder.write("migrations/__init__.py", "")
@@ -23,7 +23,7 @@ def test_found_by_file_name_and_ordered_by_it(folder: Folder) -> None:
     assert [file.name for file in files] == ["first", "later"]
 
 
-def test_one_is_found_by_key_file_path_or_name(folder: Folder) -> None:
+def test_a_migration_is_found_by_key_file_path_or_name(folder: Folder) -> None:
     key = folder.migration("add_users")
     files = find_migrations(folder.path)
     for wanted in (key, f"{key}.py", f"migrations/{key}.py", "add_users", "add_users_migration"):
@@ -55,15 +55,13 @@ def test_one_is_found_by_key_file_path_or_name(folder: Folder) -> None:
         ),
     ],
 )
-def test_a_file_that_looks_like_a_migration_is_not_passed_over(
-    folder: Folder, name: str, source: str
-) -> None:
+def test_a_file_that_looks_like_a_migration_is_not_ignored(folder: Folder, name: str, source: str) -> None:
     folder.write(f"migrations/{name}", source)
     with pytest.raises(ProjectError, match="looks like a migration"):
         find_migrations(folder.path)
 
 
-def test_a_folder_or_another_spelling_is_not_passed_over_either(folder: Folder) -> None:
+def test_a_folder_or_another_spelling_is_not_ignored(folder: Folder) -> None:
     folder.write("migrations/helpers/__init__.py", "")
     assert find_migrations(folder.path) == ()
     for name in ("_201405290038_a_migration/__init__.py", "_201405290038_a_migration.PY"):
@@ -75,7 +73,7 @@ def test_a_folder_or_another_spelling_is_not_passed_over_either(folder: Folder) 
             path.parent.rmdir()
 
 
-def test_a_pipe_is_not_waited_for(folder: Folder) -> None:
+def test_a_pipe_does_not_block(folder: Folder) -> None:
     folder.write("migrations/__init__.py", "")
     for name, message in (("fifo.py", "is not a file"), ("_201405290038_a_migration.py", "looks like")):
         os.mkfifo(folder.path / "migrations" / name)
@@ -84,7 +82,7 @@ def test_a_pipe_is_not_waited_for(folder: Folder) -> None:
         (folder.path / "migrations" / name).unlink()
 
 
-def test_of_two_names_the_exact_one_is_meant(folder: Folder) -> None:
+def test_the_exact_one_of_two_names_is_selected(folder: Folder) -> None:
     folder.migration("users_x")
     wanted = folder.migration("users_x_migration")
     files = find_migrations(folder.path)
@@ -152,7 +150,7 @@ def test_a_migration_may_import_the_project_and_its_neighbours(folder: Folder) -
 
 
 @pytest.mark.parametrize(("what", "mode"), [("migrations", 0o300), ("migrations/odd.py", 0)])
-def test_what_may_not_be_read(folder: Folder, what: str, mode: int, plain_rights: list[str]) -> None:
+def test_an_unreadable_file_or_folder(folder: Folder, what: str, mode: int, plain_rights: list[str]) -> None:
     folder.write("migrations/odd.py", "")
     (folder.path / what).chmod(mode)
     try:
@@ -164,7 +162,7 @@ def test_what_may_not_be_read(folder: Folder, what: str, mode: int, plain_rights
     assert set(folder.files()) == {"migrations/odd.py"}
 
 
-def test_a_message_is_freed_of_secrets_before_it_is_cut_or_squeezed(folder: Folder) -> None:
+def test_secrets_are_removed_from_a_message_before_it_is_shortened(folder: Folder) -> None:
     folder.migration("a")
     (file,) = find_migrations(folder.path)
     Secret("hunter2secret two  spaces")

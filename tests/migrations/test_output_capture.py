@@ -1,4 +1,4 @@
-"""What a migration prints is heard, and printed all the same."""
+"""The output of a migration is captured, and still printed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from monarch.migrations.output_capture import capture_output
 
 
-def test_it_is_printed_and_kept() -> None:
+def test_output_is_printed_and_captured() -> None:
     with redirect_stdout(io.StringIO()) as out, capture_output() as echo:
         sys.stdout.write("one 2\n")
         click.echo("three")
@@ -25,7 +25,7 @@ def test_it_is_printed_and_kept() -> None:
     assert echo.text.endswith("five\nsix\n")
 
 
-def test_of_a_lot_the_beginning_and_the_end_are_kept() -> None:
+def test_the_beginning_and_the_end_of_long_output_are_kept() -> None:
     with redirect_stdout(io.StringIO()) as out, capture_output() as echo:
         for number in range(20_000):
             sys.stdout.write(f"{number}\n")
@@ -36,7 +36,7 @@ def test_of_a_lot_the_beginning_and_the_end_are_kept() -> None:
     assert "\n[…]\n" in echo.text
 
 
-def test_standard_output_is_given_back_also_after_an_error() -> None:
+def test_standard_output_is_restored_after_an_error() -> None:
     with redirect_stdout(io.StringIO()) as out:
         try:
             with capture_output():

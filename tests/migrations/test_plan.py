@@ -17,7 +17,7 @@ WHEN = datetime(2014, 5, 29, 0, 38)
 
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[MigrationFile, ...]:
-    """The files a, b and c."""
+    """The files of the migrations a, b and c."""
     made = tuple(MigrationFile(tmp_path / f"_2014{n}_{n}_migration.py", f"2014{n}", n) for n in "abc")
     for file in made:
         file.path.write_text(file.name)
@@ -35,12 +35,14 @@ def records(**states: MigrationState) -> dict[str, Record]:
 def names(
     files: tuple[MigrationFile, ...],
     known: dict[str, Record],
-    wanted: RunSelection = RunSelection(),  # noqa: B008
+    selection: RunSelection = RunSelection(),  # noqa: B008
 ) -> str:
-    return "".join(step.file.name for step in pending(files, known, "dev", wanted))
+    return "".join(step.file.name for step in pending(files, known, "dev", selection))
 
 
-def test_what_is_not_completed_is_pending_also_what_was_merged_late(files: tuple[MigrationFile, ...]) -> None:
+def test_migrations_that_are_not_completed_are_pending_including_late_ones(
+    files: tuple[MigrationFile, ...],
+) -> None:
     assert names(files, records(b=MigrationState.COMPLETED)) == "ac"
     assert names(files, records(a=MigrationState.NEW)) == "abc"
     assert (
@@ -52,7 +54,7 @@ def test_what_is_not_completed_is_pending_also_what_was_merged_late(files: tuple
     assert pending((), {}, "dev", RunSelection()) == ()
 
 
-def test_late_ones_are_called_so_and_refused_where_the_order_is_strict(
+def test_late_migrations_are_named_and_refused_in_strict_order(
     files: tuple[MigrationFile, ...],
 ) -> None:
     known = records(b=MigrationState.COMPLETED)
@@ -64,27 +66,27 @@ def test_late_ones_are_called_so_and_refused_where_the_order_is_strict(
 
 
 @pytest.mark.parametrize("state", [MigrationState.FAILED, MigrationState.INTERRUPTED])
-def test_nothing_goes_past_what_did_not_finish(
+def test_an_unfinished_migration_blocks_later_ones(
     state: MigrationState, files: tuple[MigrationFile, ...]
 ) -> None:
     known = records(a=MigrationState.COMPLETED, b=state)
-    for wanted in (
+    for selection in (
         RunSelection(),
         RunSelection(only=("c",)),
         RunSelection(only=("c",), retry=True),
         RunSelection(to="b"),
     ):
         with pytest.raises(MigrationError, match=key("b")) as caught:
-            pending(files, known, "dev", wanted)
+            pending(files, known, "dev", selection)
         assert f"monarch migrate_one {key('b')} dev" in str(caught.value.hint)
         assert "monarch migrate dev --retry" in str(caught.value.hint)
     assert names(files, known, RunSelection(retry=True)) == "bc"
     assert names(files, known, RunSelection(retry=True, only=("b",))) == "b"
-    # What comes before it does not go past it.
+    # Earlier migrations are not blocked.
     assert names(files, records(b=state), RunSelection(to="a")) == "a"
 
 
-def test_the_way_back_is_named_where_a_backup_was_taken(files: tuple[MigrationFile, ...]) -> None:
+def test_the_error_names_the_backup_to_restore(files: tuple[MigrationFile, ...]) -> None:
     known = records(a=MigrationState.FAILED)
     known[key("a")] = replace(known[key("a")], attempt=Attempt("ann", backup="app__2014_05_29"))
     with pytest.raises(MigrationError) as caught:
@@ -96,13 +98,13 @@ def test_the_way_back_is_named_where_a_backup_was_taken(files: tuple[MigrationFi
     assert f"monarch rollback dev {key('a')}" in str(caught.value.hint)
 
 
-def test_what_somebody_runs_just_now_is_left_alone(files: tuple[MigrationFile, ...]) -> None:
+def test_a_running_migration_is_not_retried(files: tuple[MigrationFile, ...]) -> None:
     running = Record(key("b"), MigrationState.PROCESSING, WHEN, Attempt("process 7 of ann on ci", alive=True))
     with pytest.raises(AlreadyRunning, match="by process 7 of ann on ci"):
         pending(files, {running.key: running}, "dev", RunSelection(retry=True))
 
 
-def test_what_did_not_finish_and_is_not_here_blocks_a_retry_too(
+def test_an_unfinished_migration_without_a_file_also_blocks_a_retry(
     files: tuple[MigrationFile, ...],
 ) -> None:
     a, _, c = files
@@ -119,7 +121,7 @@ def test_to_and_only(files: tuple[MigrationFile, ...]) -> None:
         pending(files, {}, "dev", RunSelection(to="d"))
 
 
-def test_a_repeatable_one_runs_again_when_its_file_has_changed_and_after_the_others(
+def test_a_repeatable_migration_runs_again_after_a_change_and_after_the_others(
     files: tuple[MigrationFile, ...],
 ) -> None:
     known = records(a=MigrationState.COMPLETED, b=MigrationState.COMPLETED)
@@ -133,7 +135,7 @@ def test_a_repeatable_one_runs_again_when_its_file_has_changed_and_after_the_oth
     assert judge("dev", list_status(files, known, {})).pending == (key("a"), key("c"))
 
 
-def test_the_ends_of_lines_are_no_change(files: tuple[MigrationFile, ...]) -> None:
+def test_line_endings_are_not_a_change(files: tuple[MigrationFile, ...]) -> None:
     files[0].path.write_bytes(b"one\ntwo\n")
     before = checksum(files[0])
     files[0].path.write_bytes(b"one\r\ntwo\r\n")
@@ -145,7 +147,7 @@ def test_a_history_without_any_file_is_the_wrong_folder() -> None:
         pending((), records(a=MigrationState.COMPLETED), "dev", RunSelection())
 
 
-def test_list_status_shows_both_sides(files: tuple[MigrationFile, ...]) -> None:
+def test_list_status_shows_files_and_history(files: tuple[MigrationFile, ...]) -> None:
     a, b, c = files
     rows = list_status((a, c), records(a=MigrationState.COMPLETED, b=MigrationState.COMPLETED), {})
     assert [(row.key, row.state, row.file, row.gone) for row in rows] == [
@@ -155,14 +157,14 @@ def test_list_status_shows_both_sides(files: tuple[MigrationFile, ...]) -> None:
     ]
 
 
-def test_an_edit_is_one_until_it_is_accepted(files: tuple[MigrationFile, ...]) -> None:
+def test_an_edited_migration_is_reported_until_the_edit_is_accepted(files: tuple[MigrationFile, ...]) -> None:
     known = records(a=MigrationState.COMPLETED, b=MigrationState.COMPLETED)
     a, b, _ = files
     rows = list_status((a,), known, {a.key: "before", b.key: checksum(b)})
     assert [(row.edited, row.gone) for row in rows] == [(True, False), (False, True)]
     rows = list_status((a,), known, {a.key: checksum(a), b.key: None})
     assert not any(row.edited or row.gone for row in rows)
-    # What monarch 0.1 ran, nobody knows the file of.
+    # The files that monarch 0.1 ran are unknown.
     assert not any(row.edited for row in list_status((a, b), known, {}))
 
 
@@ -181,7 +183,7 @@ def test_the_verdict(files: tuple[MigrationFile, ...]) -> None:
     )
 
 
-def test_two_of_one_name_may_both_have_run_but_neither_may_be_pending(
+def test_two_migrations_with_one_name_may_both_have_run_but_none_may_be_pending(
     files: tuple[MigrationFile, ...],
 ) -> None:
     a = files[0]
