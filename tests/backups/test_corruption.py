@@ -270,7 +270,7 @@ def test_a_changed_backup_is_not_restored(large_case: Case, codec: str, in_place
 
 @pytest.mark.parametrize("codec", NAMES)
 def test_an_archive_replaced_by_another_is_detected(case: Case, codec: str) -> None:
-    """The other archive is valid, and its documents have equal number and length. Only the SHA-256 differs."""
+    """The other archive is valid, with documents of equal number and length: only the SHA-256 differs."""
     written, other = case.read_manifest(codec), case.archive(codec, second=True).read_bytes()
     assert written.collections == case.read_manifest(codec, second=True).collections
     with case.replaced(case.archive(codec), other, "another"):
