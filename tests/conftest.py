@@ -1,4 +1,4 @@
-"""Fixtures: a real server that asks for a password, and a project that uses it."""
+"""Fixtures: a real server that requires a password, and a project that uses it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     elif config.option.counts_seed is None:
         config.option.counts_seed = random.randrange(10_000)
     counts.configure(_counts(config))
-    # A test with `max_examples` of its own takes the number from `counts` itself.
+    # Tests with their own `max_examples` use `counts` directly.
     hypothesis.settings.register_profile("counts", max_examples=counts.number(reduced=30, full=100))
     hypothesis.settings.load_profile("counts")
 
@@ -64,7 +64,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs a server, or a command line, by what it asks for; leave a sample of the long tests."""
+    """Mark tests that need a server or a command by their fixtures; select a sample of the long tests."""
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if SERVER_FIXTURES & fixtures:
@@ -87,7 +87,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
-    """End with which counts ran, and how many tests were left out for want of a tool."""
+    """Report the counts, and how many tests were skipped because a tool is missing."""
     yield
     terminalreporter.write_line(_counts(terminalreporter.config).describe())
     skipped = terminalreporter.stats.get("skipped", [])
@@ -99,7 +99,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Genera
 @pytest.fixture(scope="session")
 def tools(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder to put first on the PATH, with the real mongodump and mongorestore."""
-    # pytest's own cache is another one in every environment of tox, and this takes 0.7 GB.
+    # pytest's cache differs in every environment of tox, and this needs 0.7 GB.
     cache = pytestconfig.rootpath / ".pytest_cache" / "wine"
     cache.mkdir(parents=True, exist_ok=True)
     found = find_tools(cache, tmp_path_factory.mktemp("tools"))
@@ -126,7 +126,7 @@ def replica_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A mongod that speaks TLS only."""
+    """A mongod that accepts only TLS."""
     with run_tls_server(tmp_path_factory.mktemp("tls")) as running:
         yield running
 
@@ -140,19 +140,19 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """botocore waits before it tries again, but not here."""
+    """Retry in botocore without waiting."""
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.01)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    """An empty folder, and no server."""
+    """An empty folder without a server."""
     return Folder(tmp_path)
 
 
 @pytest.fixture
 def project(tmp_path: Path, server: Server) -> Iterator[Folder]:
-    """A project whose ``dev`` and ``production`` are one database of its own on the server."""
+    """A project whose ``dev`` and ``production`` are the same new database on the server."""
     made = Folder(tmp_path, server)
     entry = {"uri": server.uri, "db_name": made.db_name}
     made.settings(dev=entry, production=entry)
@@ -171,7 +171,7 @@ def embedded_project(tmp_path: Path) -> Folder:
 
 @pytest.fixture
 def plain_rights() -> list[str]:
-    """A prefix for commands under which a file's rights count, also for root."""
+    """A prefix for commands that makes file permissions apply to root, too."""
     if os.geteuid() != 0:
         return []
     without = "-dac_override,-dac_read_search"

@@ -1,8 +1,8 @@
-"""Check that what is built works when it is installed alone, as far as the README's first commands go.
+"""Check that the built packages work without development dependencies, with the README's first commands.
 
 ``tox -e smoke`` runs it. It builds the sdist and the wheel from a copy of the tree, and installs the wheel
-with what it requires into an empty environment, without a development dependency. There it runs commands;
-then the sdist, and the copy itself in editable mode, take the wheel's place, which requires the same.
+with its requirements into an empty environment. There it runs commands. Then it replaces the wheel by the
+sdist, and by the copy itself in editable mode, which need the same, and runs commands again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LEFT_OUT = shutil.ignore_patterns(
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """Return what ``command`` prints. If it fails, show that and end the smoke test."""
+    """Return the output of ``command``. If it fails, show the output and end the smoke test."""
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{command} ended with {done.returncode}\n{done.stdout}{done.stderr}")
@@ -37,7 +37,7 @@ def install(programs: Path, *what: str) -> None:
 
 
 def replace_by(programs: Path, *what: str) -> None:
-    """Install ``what`` in place of the monarch that is there."""
+    """Install ``what`` in place of the installed monarch."""
     run(programs / "pip", "uninstall", "--quiet", "--yes", "monarch", cwd=programs)
     assert not any(programs.parent.glob("lib/*/site-packages/monarch"))
     install(programs, "--no-deps", *what)
@@ -56,7 +56,7 @@ def drive(programs: Path, folder: Path) -> None:
 
 
 def look_into(wheel: Path, sdist: Path) -> None:
-    """Check that the wheel holds monarch alone, and the sdist what builds the manual and runs the tests."""
+    """Check that the wheel has only monarch, and the sdist also the manual and the tests."""
     with zipfile.ZipFile(wheel) as opened:
         tops = {name.split("/")[0] for name in opened.namelist()}
     unexpected = {top for top in tops if top != "monarch" and not top.endswith((".dist-info", ".data"))}

@@ -1,4 +1,4 @@
-"""Imports go downward only, and what costs much is not imported before it is needed."""
+"""Imports go downward only, and expensive modules are imported on demand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from docs.drawing import imported_modules
 
 ROOT = Path(monarch.__file__).parent
 
-# From the ground up: a module may import from its own layer and from those above it in this list.
+# From the bottom up: a module may import from its own layer and from those above it in this list.
 LAYERS = (
     ("errors", "version", "progress", "system"),
     # Each store and each kind of database reads its own keys, which is why the settings are above them.
@@ -29,7 +29,7 @@ LAYERS = (
     ("commands",),
     ("", "__main__"),
 )
-# The same for the rooms of databases/mongo; "ground" are the modules that are in no room.
+# The same for the rooms of databases/mongo; "ground" are the modules outside of rooms.
 ROOMS = (
     "connection",
     "ground",
@@ -66,23 +66,23 @@ def test_no_arrow_goes_up(path: Path) -> None:
 
 
 def name_of(path: Path) -> str:
-    """The name of a module as others import it."""
+    """Return the name by which a module is imported."""
     return ".".join(("monarch", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
 
 
 def graph() -> dict[str, set[str]]:
-    """Which modules of monarch each module imports; a package only where something of its own is imported."""
+    """Return the monarch modules that each module imports; a package only if a name is imported from it."""
     modules = {name_of(path): path for path in MODULES}
     found: dict[str, set[str]] = {}
     for name, path in modules.items():
         imported = {one if one in modules else one.rpartition(".")[0] for one in imported_modules(path)}
-        # Its own package is no import: Python has it already.
+        # Its own package does not count: Python has imported it already.
         found[name] = {one for one in imported & modules.keys() if not name.startswith(f"{one}.")}
     return found
 
 
 def room(module: str) -> str | None:
-    """The room of databases/mongo that a module is in."""
+    """Return the room of databases/mongo in which a module is."""
     inside = module.removeprefix("monarch.databases.mongo").lstrip(".").partition(".")[0]
     if not module.startswith("monarch.databases.mongo"):
         return None
@@ -102,7 +102,7 @@ def test_no_arrow_goes_up_between_the_rooms_of_mongodb() -> None:
 
 
 def test_no_modules_import_each_other() -> None:
-    """Not two of them, and not more of them in a circle; imports in functions count too."""
+    """There is no cycle of any length; imports in functions count, too."""
     arrows = graph()
     finished: set[str] = set()
 
@@ -132,7 +132,7 @@ def test_migrations_know_no_database() -> None:
             assert not any(name in imported.split(".") for name in MIGRATIONS_KNOW_NOT), (path, imported)
 
 
-def test_migrations_have_no_word_of_a_kind_of_database() -> None:
+def test_migrations_do_not_mention_a_kind_of_database() -> None:
     for path in (ROOT / "migrations").glob("*.py"):
         text = path.read_text(encoding="utf-8").lower()
         assert not any(word in text for word in ("mongo", "bson")), path
@@ -162,7 +162,7 @@ def test_importing_monarch_costs_nothing() -> None:
     assert not loaded & {"click", "pymongo", "bson", "boto3", "botocore"}
 
 
-def test_migrating_needs_nothing_of_what_copies_and_backs_up() -> None:
+def test_migrating_does_not_import_copies_and_backups() -> None:
     loaded = loaded_by("import monarch.project")
     others = {
         f"monarch.{name}"
@@ -186,7 +186,7 @@ def test_the_command_line_imports_click_and_itself() -> None:
     shown = loaded_by("\n".join(help_shown))
     # An older click asks shutil how wide the terminal is.
     assert not {"pathlib", "urllib.parse", "json", "difflib"} & (shown - before)
-    # What gettext loads to translate click's own words is not ours to choose.
+    # gettext loads modules to translate Click's texts; monarch cannot change that.
     assert after - before - ours - {"monarch", "locale", "_locale"} == set()
 
 

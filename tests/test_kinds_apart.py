@@ -1,4 +1,4 @@
-"""What belongs to one kind of database is in its package, and what belongs to one store in its own."""
+"""Everything about one kind of database is in its package, and everything about one store in its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OF_MONGO = re.compile(
     r"mongo|bson|E11000|(?<![\w.])_id\b|\bnative\b|queryFile|numInsertionWorkers", re.IGNORECASE
 )
 OF_STORES = re.compile(r"['\"`](LOCAL|S3)['\"`]|boto|bucket_name|backup_dir|LocalSettings|S3Settings")
-# Where words of MongoDB may be, and why.
+# The modules that may mention MongoDB, and why.
 MONGO_ALLOWED = {
     "__init__.py": "the public names, one of which is the base class of migrations of MongoDB",
     "databases/__init__.py": "the registry of kinds",
@@ -34,12 +34,12 @@ def modules(*but: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("path", modules("databases/mongo/", "demo/"), ids=str)
-def test_no_word_of_mongodb_is_outside_its_package(path: Path) -> None:
+def test_mongodb_is_mentioned_only_in_its_package(path: Path) -> None:
     found = [line for line in (ROOT / path).read_text().splitlines() if OF_MONGO.search(line)]
     assert bool(found) <= (str(path) in MONGO_ALLOWED), found
 
 
-def test_every_exception_is_needed() -> None:
+def test_every_exception_is_necessary() -> None:
     needed = {
         str(path)
         for path in modules("databases/mongo/", "demo/")

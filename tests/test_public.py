@@ -21,7 +21,7 @@ def test_another_name_is_an_attribute_error() -> None:
         monarch.nonsense  # noqa: B018
 
 
-def test_every_kind_of_database_brings_a_base_class_of_migrations() -> None:
+def test_every_kind_of_database_has_a_base_class_for_migrations() -> None:
     for name in KINDS:
         kind = find_kind(name)
         assert issubclass(kind.migration_class(), monarch.Migration)

@@ -1,4 +1,4 @@
-"""The code blocks of the manual's pages, with what stands in a comment before them."""
+"""The code blocks of the manual's pages, with the directives in comments before them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MARKER = re.compile(r"\.\. (not run|file): ((?:.+\n)+)\n\Z")
 
 @dataclass(frozen=True)
 class Block:
-    """A code block: ``not_run`` is the reason why it is not run, ``file`` where its text belongs."""
+    """A code block: ``not_run`` is the reason why it is not run, ``file`` the path for its text."""
 
     line: int
     language: str
@@ -28,7 +28,7 @@ class Block:
 
     @property
     def commands(self) -> str:
-        """The shell script in it: a block with prompts has commands and, below them, their output."""
+        """The shell script of the block. A block with prompts has commands, and their output below them."""
         if self.language != "console":
             return self.text
         lines = [line.removeprefix("$ ") for line in self.text.splitlines() if line.startswith("$ ")]

@@ -1,4 +1,4 @@
-"""Every shell block of the manual runs, in order, in a project with real servers; or says why not."""
+"""Every shell block of the manual runs, in order, in a project with real servers, or has a reason not to."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.servers.s3 import S3Server
 RUN = [
     page for page in PAGES if any(block.language in SHELLS and not block.not_run for block in blocks(page))
 ]
-# These begin with an empty folder, as a newcomer does.
+# These pages begin with an empty folder, as a new user does.
 FROM_NOTHING = ("README.rst", "start.rst")
 WITH_S3 = ("stores.rst",)
 _SUM = r"what is (\d+) \+ (\d+)[^\n]*: ?"
@@ -34,7 +34,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class Reader:
-    """Somebody who types what a page says, and answers what is asked."""
+    """Types the commands of a page into a terminal, and answers questions."""
 
     def __init__(self, folder: Path, home: Path, variables: Mapping[str, str]) -> None:
         self.folder = folder
@@ -50,9 +50,9 @@ class Reader:
         path = f"{programs}{os.pathsep}{os.environ['PATH']}"
         self.variables = {**kept, "PATH": path, "HOME": str(home), "TERM": "xterm", **variables}
 
-    def types(self, script: str) -> str:
-        """Run ``script`` in a terminal; what it showed. The test fails unless it ends with 0."""
-        # The folder that the last block has gone to is where the next one begins.
+    def run_script(self, script: str) -> str:
+        """Run ``script`` in a terminal and return its output. The test fails unless it exits with 0."""
+        # The next block begins in the folder in which the last one ended.
         where = self.folder.parent / "where"
         shell = pexpect.spawn(
             "bash",
@@ -79,8 +79,8 @@ class Reader:
         self.folder = Path(where.read_text().strip())
         return shown
 
-    def saves(self, block: Block) -> None:
-        """Write the file that a block shows; a ``*`` in its name means the one that is there."""
+    def save_file(self, block: Block) -> None:
+        """Write the file that a block shows; a ``*`` in its name matches an existing file."""
         assert block.file is not None
         if "*" in block.file:
             (path,) = self.folder.glob(block.file)
@@ -91,13 +91,13 @@ class Reader:
 
 
 def assert_shown(expected: str, shown: str) -> None:
-    """Whether a line of the page was in the output. ``…`` stands for any text, and spaces for any spaces."""
+    """Check that a line of the page is in the output. ``…`` matches any text, and spaces any spaces."""
     pieces = [r"\s+".join(map(re.escape, piece.split())) for piece in expected.strip().split("…")]
     assert re.search(".*".join(pieces), _ESCAPES.sub("", shown)), f"{expected!r} is not in\n{shown}"
 
 
 def fill(server: Server) -> None:
-    """The shop that the pages speak of."""
+    """Insert the sample data that the pages use."""
     with server.client() as client:
         database = client.app
         database.users.insert_many([{"_id": n, "email": f"Ann{n}@Example.com"} for n in range(5)])
@@ -110,7 +110,7 @@ def fill(server: Server) -> None:
 
 
 def avoid_midnight() -> None:
-    """The names of backups have the date: let no page begin on one day and end on the next."""
+    """Wait until after midnight if it is near: the names of backups contain the date."""
     left = timedelta(days=1) - (datetime.now(UTC) - datetime.now(UTC).replace(hour=0, minute=0, second=0))
     if left < timedelta(seconds=100):
         time.sleep(left.total_seconds() + 1)
@@ -118,7 +118,7 @@ def avoid_midnight() -> None:
 
 @pytest.fixture
 def production(replica_set: Server) -> Iterator[Server]:
-    """A server whose database ``app`` is the page's own."""
+    """A server with a new database ``app`` for each page."""
     fill(replica_set)
     yield replica_set
     with replica_set.client() as client:
@@ -126,7 +126,7 @@ def production(replica_set: Server) -> Iterator[Server]:
 
 
 def set_up(folder: Path, page: Path, request: pytest.FixtureRequest) -> None:
-    """What a page takes for granted: settings, a store, a migration or two, a backup."""
+    """Create what a page assumes: settings, a store, migrations, a backup."""
     project = Project(folder)
     project.init()
     if page.name in WITH_S3:
@@ -174,22 +174,22 @@ def test_the_shell_blocks_of(
         running = False
         for block in blocks(page):
             if not running and has_embedded_server(reader.folder):
-                # One server for all commands of the page, instead of one for each.
+                # Keep one server for all commands of the page, instead of starting one for each.
                 server.enter_context(Project(reader.folder).open("development"))
                 running = True
             if block.file is not None:
-                reader.saves(block)
+                reader.save_file(block)
             elif block.language in SHELLS and block.not_run is None:
-                shown = reader.types(block.commands)
+                shown = reader.run_script(block.commands)
                 for line in block.output:
                     assert_shown(line, shown)
 
 
 def test_the_reader_notices_a_failure_and_a_missing_line(tmp_path: Path) -> None:
-    """The tests above can fail."""
+    """Proves that the tests above can fail."""
     reader = Reader(tmp_path, tmp_path / "home", {})
     with pytest.raises(AssertionError, match="ended with 2"):
-        reader.types("monarch migrate nowhere")
+        reader.run_script("monarch migrate nowhere")
     with pytest.raises(AssertionError, match="is not in"):
         assert_shown("Wrote migrations/…_b.py", "Wrote migrations/_2_a.py")
     assert_shown("Wrote migrations/…_a.py", "\x1b[1mWrote   migrations/_2_a.py")

@@ -1,4 +1,4 @@
-"""The manual keeps up with the commands and with itself."""
+"""The manual is consistent with the commands and with itself."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def as_a_line(found: re.Match[str]) -> str:
 
 
 def section(name: str) -> str:
-    """The section about a command, up to the next heading: its title has the name in it."""
+    """Return the section about a command, up to the next heading; its title contains the name."""
     heading = rf"^[^\n]*``{name}``\n[-~]{{4,}}\n"
     for page in sorted(DOCS.glob("*.rst")):
         text = page.read_text(encoding="utf-8")
@@ -66,8 +66,8 @@ def test_the_readme_is_short() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_block_says_what_it_is(page: Path) -> None:
-    """A literal block without a language would run in no test and say no reason."""
+def test_every_block_has_a_language(page: Path) -> None:
+    """A literal block without a language would be in no test and have no reason for that."""
     for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
         assert line.lstrip().startswith("..") or not line.endswith("::"), f"{page.name}:{number}: {line}"
 
@@ -82,7 +82,7 @@ def test_python_is_python(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_in_blocks_exist(page: Path) -> None:
-    """Also where a block is not run: in recipes of CI, which need one."""
+    """Blocks that are not run are checked as well, such as recipes for CI."""
     for block in blocks(page):
         text = LIST.sub(as_a_line, re.sub(r"\$\(.*?\)", "", block.text))
         for name, rest in re.findall(r"\bmonarch ([a-z_]+)((?: +[^\s|&;)#]+)*)", text):
@@ -93,7 +93,7 @@ def test_commands_in_blocks_exist(page: Path) -> None:
             assert used <= known, f"{page.name}:{block.line}: monarch {name} has no {used - known}"
 
 
-def test_links_of_the_readme_lead_somewhere() -> None:
+def test_links_of_the_readme_have_targets() -> None:
     links = re.findall(r"<((?:docs/)?[\w-]+\.\w+)>`_", README.read_text(encoding="utf-8"))
     assert len(links) >= 12
     for link in links:

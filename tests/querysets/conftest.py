@@ -1,4 +1,4 @@
-"""What the tests of query sets need."""
+"""Fixtures for the tests of query sets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _no_modules_left() -> Iterator[None]:
-    """Each project has its own ``querysets``, and Python but one."""
+    """Remove imported ``querysets`` modules: each project has its own, but Python keeps one."""
     yield
     for name in [name for name in sys.modules if name.partition(".")[0] == "querysets"]:
         del sys.modules[name]

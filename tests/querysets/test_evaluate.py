@@ -13,15 +13,15 @@ from tests.support.runs.shell import Folder
 ENVIRONMENT = parse_environment("production", {"host": "localhost", "db_name": "dogs"})
 
 
-def asked(folder: Folder, body: str, *, above: str = "", **given: str) -> EvaluatedQuerySet:
-    """What the query set ``Dogs`` wants, a class with this ``body``."""
+def evaluate_body(folder: Folder, body: str, *, above: str = "", **given: str) -> EvaluatedQuerySet:
+    """Evaluate the query set ``Dogs``, a class with this ``body``."""
     source = f"from monarch import QuerySet\n{dedent(above)}\nclass Dogs(QuerySet):\n"
     folder.write("querysets/dogs.py", source + indent(dedent(body).strip(), "    ") + "\n")
     return evaluate(folder.path, "Dogs", given, ENVIRONMENT, {"database": {"dogs": 3}, "client": "theirs"})
 
 
-def test_what_it_wants(folder: Folder) -> None:
-    found = asked(
+def test_the_evaluated_queries(folder: Folder) -> None:
+    found = evaluate_body(
         folder,
         """
         def run(self):
@@ -40,40 +40,40 @@ def test_what_it_wants(folder: Folder) -> None:
     assert (found.selection.only, found.selection.exclude) == (("a", "b"), ("c",))
 
 
-def test_without_a_run_of_its_own(folder: Folder) -> None:
-    found = asked(folder, "def exclude(self): return ['logs']")
+def test_a_query_set_without_run(folder: Folder) -> None:
+    found = evaluate_body(folder, "def exclude(self): return ['logs']")
     assert (found.selection.queries, found.selection.only, found.selection.exclude) == ((), None, ("logs",))
 
 
-def test_names_may_come_one_by_one(folder: Folder) -> None:
-    found = asked(folder, "def exclude(self): return (name for name in ('a', 'b'))")
+def test_only_may_be_a_generator(folder: Folder) -> None:
+    found = evaluate_body(folder, "def exclude(self): return (name for name in ('a', 'b'))")
     assert found.selection.exclude == ("a", "b")
 
 
-def test_only_may_look_at_what_run_has_found(folder: Folder) -> None:
+def test_only_may_use_results_of_run(folder: Folder) -> None:
     body = """
     def run(self):
         self.found = ["a"]
     def only(self):
         return self.found
     """
-    assert asked(folder, body).selection.only == ("a",)
+    assert evaluate_body(folder, body).selection.only == ("a",)
 
 
 @pytest.mark.parametrize(
     "above",
     ["import click\nprompt = click.prompt", "from click import prompt", "from click.termui import prompt"],
 )
-def test_a_prompt_taken_from_click_in_any_way_is_answered(folder: Folder, above: str) -> None:
+def test_a_prompt_imported_in_any_way_is_answered(folder: Folder, above: str) -> None:
     body = """
     def run(self):
         self.dump_collection("dogs", {"_id": prompt("Please enter a dog id", type=int)})
     """
-    found = asked(folder, body, above=above, dog_id="42")
+    found = evaluate_body(folder, body, above=above, dog_id="42")
     assert found.selection.queries == (CollectionQuery("dogs", {"_id": 42}),)
     assert found.options == {"dog_id": "42"}
     with pytest.raises(UsageError, match="Dogs asks “Please enter a dog id”"):
-        asked(folder, body, above=above)
+        evaluate_body(folder, body, above=above)
 
 
 def test_a_prompt_in_a_helper_and_in_only(folder: Folder) -> None:
@@ -83,7 +83,7 @@ def test_a_prompt_in_a_helper_and_in_only(folder: Folder) -> None:
     def only(self):
         return [ask()]
     """
-    found = asked(folder, body, above="from querysets.asks import ask", dog_name="x")
+    found = evaluate_body(folder, body, above="from querysets.asks import ask", dog_name="x")
     assert found.selection.only == ("x",)
 
 
@@ -95,11 +95,11 @@ OPTIONS = """
 """
 
 
-def test_options_are_there_before_it_runs_and_are_told(folder: Folder) -> None:
-    found = asked(folder, OPTIONS, account_id="42")
+def test_options_are_set_before_run_and_reported(folder: Folder) -> None:
+    found = evaluate_body(folder, OPTIONS, account_id="42")
     assert found.selection.queries[0].query == {"a": 42, "s": "ever"}
     assert found.options == {"account_id": "42"}
-    found = asked(folder, OPTIONS, account_id="42", since="2014")
+    found = evaluate_body(folder, OPTIONS, account_id="42", since="2014")
     assert found.options == {"account_id": "42", "since": "2014"}
     assert found.selection.queries[0].query == {"a": 42, "s": "2014"}
 
@@ -118,14 +118,14 @@ def test_options_that_are_missing_wrong_or_unknown(
     folder: Folder, given: dict[str, str], message: str, hint: str
 ) -> None:
     with pytest.raises(UsageError) as raised:
-        asked(folder, OPTIONS, **given)
+        evaluate_body(folder, OPTIONS, **given)
     assert message in raised.value.message
     assert hint in (raised.value.hint or "")
 
 
-def test_an_option_that_nothing_takes(folder: Folder) -> None:
+def test_an_option_that_the_query_set_does_not_use(folder: Folder) -> None:
     with pytest.raises(UsageError, match="Dogs has no option 'a'") as raised:
-        asked(folder, "def run(self): ...", a="1")
+        evaluate_body(folder, "def run(self): ...", a="1")
     assert raised.value.hint == "Dogs has no options."
 
 
@@ -146,9 +146,9 @@ def test_an_option_that_nothing_takes(folder: Folder) -> None:
         ("def run(self): raise NotImplementedError", "NotImplementedError (querysets/dogs.py, line 4)"),
     ],
 )
-def test_one_that_fails_is_told_in_one_line(folder: Folder, body: str, message: str) -> None:
+def test_a_failing_query_set_is_reported_in_one_line(folder: Folder, body: str, message: str) -> None:
     with pytest.raises(MonarchError) as raised:
-        asked(folder, body)
+        evaluate_body(folder, body)
     assert raised.value.message.startswith("Dogs failed: ")
     assert message in raised.value.message
     assert "\n" not in raised.value.message
@@ -156,13 +156,13 @@ def test_one_that_fails_is_told_in_one_line(folder: Folder, body: str, message: 
     assert raised.value.hint == "Nothing was changed. Fix it and try again."
 
 
-def test_one_that_cannot_be_made_is_told_too(folder: Folder) -> None:
+def test_a_query_set_that_cannot_be_created_is_reported(folder: Folder) -> None:
     with pytest.raises(MonarchError, match=r"Dogs failed: TypeError: .*nothing_of_that") as raised:
-        asked(folder, "def __init__(self, nothing_of_that): ...\ndef run(self): ...")
+        evaluate_body(folder, "def __init__(self, nothing_of_that): ...\ndef run(self): ...")
     assert raised.value.exit_code == 1
 
 
-def test_one_with_an_init_of_its_own(folder: Folder) -> None:
+def test_a_query_set_with_its_own_init(folder: Folder) -> None:
     body = """
     def __init__(self):
         super().__init__()
@@ -170,11 +170,11 @@ def test_one_with_an_init_of_its_own(folder: Folder) -> None:
     def run(self):
         self.dump_collection(self.mine)
     """
-    assert asked(folder, body).selection.queries == (CollectionQuery("dogs"),)
+    assert evaluate_body(folder, body).selection.queries == (CollectionQuery("dogs"),)
 
 
-def test_a_helper_asks_for_each_query_set_anew(folder: Folder) -> None:
-    """It has taken click's function while an earlier one was asked."""
+def test_a_helper_asks_again_for_each_query_set(folder: Folder) -> None:
+    """The helper imported Click's function while an earlier query set was evaluated."""
     folder.write(
         "asking_helpers.py",
         "from click import prompt\ndef ask(): return prompt('Account id', type=int)\n",
@@ -184,7 +184,7 @@ def test_a_helper_asks_for_each_query_set_anew(folder: Folder) -> None:
         self.dump_collection("a", {"_id": ask()})
     """
     for number in ("1", "2"):
-        heard = asked(folder, body, above="from asking_helpers import ask", account_id=number)
+        heard = evaluate_body(folder, body, above="from asking_helpers import ask", account_id=number)
         assert heard.selection.queries[0].query == {"_id": int(number)}
 
 
@@ -197,43 +197,45 @@ def test_a_prompt_without_an_answer_cannot_be_swallowed(folder: Folder) -> None:
             pass
     """
     with pytest.raises(UsageError, match="asks “Account id”"):
-        asked(folder, body, above="from click import prompt")
+        evaluate_body(folder, body, above="from click import prompt")
 
 
-def test_what_is_asked_for_while_values_come_is_answered(folder: Folder) -> None:
+def test_a_prompt_in_a_generator_of_values_is_answered(folder: Folder) -> None:
     body = """
     def run(self):
         self.dump_collection("a", {"_id": {"$in": (prompt("Account id", type=int) for _ in [1])}})
     """
-    heard = asked(folder, body, above="from click import prompt", account_id="3")
+    heard = evaluate_body(folder, body, above="from click import prompt", account_id="3")
     assert heard.selection.queries[0].query == {"_id": {"$in": [3]}}
     for bad, message in (("exit(0)", "SystemExit: 0"), ("1 / 0", "ZeroDivisionError")):
         with pytest.raises(MonarchError, match=f"{message}.*line ") as raised:
-            asked(folder, body.replace('prompt("Account id", type=int)', bad), above="")
+            evaluate_body(folder, body.replace('prompt("Account id", type=int)', bad), above="")
         assert raised.value.exit_code == 1
 
 
-def test_a_confirmation_that_is_denied_ends_it(folder: Folder) -> None:
+def test_a_denied_confirmation_aborts(folder: Folder) -> None:
     body = """
     def run(self):
         confirm("Are you sure?", abort=True)
     """
-    assert asked(folder, body, above="from click import confirm", sure="yes").options == {"sure": "yes"}
+    assert evaluate_body(folder, body, above="from click import confirm", sure="yes").options == {
+        "sure": "yes"
+    }
     with pytest.raises(Declined, match="Nothing was changed"):
-        asked(folder, body, above="from click import confirm", sure="no")
+        evaluate_body(folder, body, above="from click import confirm", sure="no")
 
 
-def test_an_error_of_monarchs_own_goes_through(folder: Folder) -> None:
+def test_an_error_of_monarch_is_not_wrapped(folder: Folder) -> None:
     body = """
     def run(self):
         raise MonarchError("Not on Fridays.")
     """
     with pytest.raises(MonarchError) as raised:
-        asked(folder, body, above="from monarch import MonarchError")
+        evaluate_body(folder, body, above="from monarch import MonarchError")
     assert raised.value.message == "Not on Fridays."
 
 
-def test_a_broken_neighbour_is_told(folder: Folder) -> None:
+def test_a_broken_file_in_the_folder_is_reported(folder: Folder) -> None:
     folder.write("querysets/other.py", "x = (")
     with pytest.raises(ProjectError, match=r"querysets/other\.py, line 1 is not valid Python"):
-        asked(folder, "def run(self): ...")
+        evaluate_body(folder, "def run(self): ...")

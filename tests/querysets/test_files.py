@@ -21,7 +21,7 @@ def load(folder: Folder, name: str) -> type[QuerySet]:
     return load_query_set(find_query_set(folder.path, name), folder.path)
 
 
-def test_a_query_set_is_called_as_its_class_in_whichever_file(folder: Folder) -> None:
+def test_a_query_set_has_the_name_of_its_class_in_any_file(folder: Folder) -> None:
     folder.write("querysets/__init__.py", "")
     folder.write("querysets/two.py", f"{PLAIN}class Zebras(QuerySet):\n{RUN}class Ants(QuerySet):\n{RUN}")
     folder.write("querysets/_odd name.py", f"import monarch\nclass Bees(monarch.QuerySet):\n{RUN}")
@@ -39,13 +39,13 @@ def test_a_query_set_is_called_as_its_class_in_whichever_file(folder: Folder) ->
         assert load(folder, name).__name__ == name
 
 
-def test_nothing_is_imported_to_find_them(folder: Folder) -> None:
+def test_listing_imports_nothing(folder: Folder) -> None:
     folder.write("querysets/a.py", f"1 / 0\n{PLAIN}class A(QuerySet):\n    '''Of\n    it.'''\n{RUN}")
     (file,) = find_query_sets(folder.path)
     assert (file.summary, file.shown_path) == ("Of", "querysets/a.py")
 
 
-def test_without_a_folder_there_are_none(folder: Folder) -> None:
+def test_no_folder_means_no_query_sets(folder: Folder) -> None:
     assert find_query_sets(folder.path) == ()
     with pytest.raises(ProjectError, match=r"There is no query set 'A' in querysets/\.") as raised:
         find_query_set(folder.path, "A")
@@ -71,7 +71,7 @@ def test_a_class_may_derive_from_one_of_the_application(folder: Folder) -> None:
         "querysets/a.py",
         "from application_of_cats import Mine, MyQuerySet\nclass A(Mine): ...\nclass B(MyQuerySet): ...\n",
     )
-    # Nothing is imported to list them, so only what a name tells is known.
+    # Listing imports nothing, so it only knows what the names of base classes reveal.
     assert [name for name, _ in names(folder)] == ["B"]
     assert load(folder, "A").__name__ == "A"
     assert load(folder, "B").__name__ == "B"
@@ -86,7 +86,7 @@ def test_the_projects_own_modules_can_be_imported(folder: Folder) -> None:
     assert load(folder, "A").kind == "Awesome"  # type: ignore[attr-defined]
 
 
-def test_the_nearest_name_is_told(folder: Folder) -> None:
+def test_the_error_suggests_the_nearest_name(folder: Folder) -> None:
     folder.write(
         "querysets/a.py", f"{PLAIN}class AccountQuerySet(QuerySet):\n{RUN}class Dogs(QuerySet):\n{RUN}"
     )
@@ -100,13 +100,13 @@ def test_the_nearest_name_is_told(folder: Folder) -> None:
         assert hint in (raised.value.hint or "")
 
 
-def test_two_of_one_name(folder: Folder) -> None:
+def test_two_query_sets_with_one_name(folder: Folder) -> None:
     for name in ("a", "b"):
         folder.write(
             f"querysets/{name}.py", f"{PLAIN}class Same(QuerySet):\n{RUN}class {name}(QuerySet):\n{RUN}"
         )
     assert len(names(folder)) == 4
-    assert load(folder, "a").__name__ == "a"  # which nobody confuses
+    assert load(folder, "a").__name__ == "a"  # a distinct name, because case differs
     with pytest.raises(ProjectError) as raised:
         load(folder, "Same")
     assert raised.value.message == ("Two query sets are called Same: in querysets/a.py and querysets/b.py.")
@@ -121,7 +121,7 @@ def test_two_of_one_name(folder: Folder) -> None:
         ("x = '\0'\n", "querysets/a.py is not valid Python: source code string cannot contain null bytes."),
     ],
 )
-def test_a_file_that_is_no_python(folder: Folder, source: str, message: str) -> None:
+def test_a_file_that_is_not_python(folder: Folder, source: str, message: str) -> None:
     folder.write("querysets/a.py", source)
     with pytest.raises(ProjectError) as raised:
         find_query_sets(folder.path)
@@ -167,7 +167,7 @@ def test_only_and_exclude_alone_are_enough(folder: Folder, method: str) -> None:
 
 
 @pytest.mark.parametrize(("what", "mode"), [("querysets", 0o300), ("querysets/a.py", 0)])
-def test_what_may_not_be_read(folder: Folder, what: str, mode: int, plain_rights: list[str]) -> None:
+def test_an_unreadable_file_or_folder(folder: Folder, what: str, mode: int, plain_rights: list[str]) -> None:
     folder.write("querysets/a.py", "")
     (folder.path / what).chmod(mode)
     try:
@@ -178,7 +178,7 @@ def test_what_may_not_be_read(folder: Folder, what: str, mode: int, plain_rights
     assert f"{what} cannot be read: Permission denied.".replace("sets cannot", "sets/ cannot") in result.err
 
 
-def test_a_pipe_is_not_waited_for(folder: Folder) -> None:
+def test_a_pipe_does_not_block(folder: Folder) -> None:
     folder.write("querysets/__init__.py", "")
     os.mkfifo(folder.path / "querysets" / "fifo.py")
     with pytest.raises(ProjectError, match=r"querysets/fifo\.py is not a file"):

@@ -21,7 +21,7 @@ class Colour(Enum):
 
 
 class Odd:
-    """A class of somebody's own: takes a text, and refuses some in its own way."""
+    """A custom class: it accepts a text, and refuses some with its own error."""
 
     def __init__(self, text: str) -> None:
         if text == "even":
@@ -92,7 +92,7 @@ def test_a_text_becomes_a_value_of_the_type(kind: Any, text: str, value: Any) ->
         (int | bool, "x", "is not of type int | bool", "Use another value."),
     ],
 )
-def test_a_text_that_is_no_such_value(kind: Any, text: str, message: str, hint: str) -> None:
+def test_a_text_that_is_not_a_valid_value(kind: Any, text: str, message: str, hint: str) -> None:
     with pytest.raises(UsageError) as raised:
         QuerySetOption("n", kind).convert(text)
     assert message in raised.value.message
@@ -107,7 +107,7 @@ class Base(QuerySet):
 
 
 class Derived(Base):
-    since: date = date(2015, 1, 1)  # said anew
+    since: date = date(2015, 1, 1)  # overrides the inherited one
     perhaps: Optional[int] = None  # noqa: UP045 - the older spelling
     or_not: ObjectId | None
     limits: ClassVar[list[int]] = [1]
@@ -115,7 +115,7 @@ class Derived(Base):
     _private: int
 
 
-def test_what_the_class_annotates_and_what_it_inherits() -> None:
+def test_annotated_and_inherited_options() -> None:
     options = options_of(Derived)
     assert [(one.name, one.kind, one.required) for one in options] == [
         ("account_id", int, True),
@@ -126,7 +126,7 @@ def test_what_the_class_annotates_and_what_it_inherits() -> None:
     assert options_of(QuerySet) == ()
 
 
-def test_values_are_those_given_and_the_defaults() -> None:
+def test_values_are_given_or_defaults() -> None:
     options = options_of(Derived)
     given = {"account_id": "42", "perhaps": "7", "asked_by_a_prompt": "x"}
     assert values_of(options, given) == {"account_id": 42, "perhaps": 7, "since": date(2015, 1, 1)}
@@ -135,7 +135,7 @@ def test_values_are_those_given_and_the_defaults() -> None:
         values_of(options, {"since": "soon"})
 
 
-def test_an_annotation_that_names_nothing() -> None:
+def test_an_annotation_with_an_unknown_name() -> None:
     kind: type[QuerySet] = type("Broken", (QuerySet,), {"__annotations__": {"a": "Nowhere"}})
     with pytest.raises(
         ProjectError, match=r"An annotation of Broken cannot be understood: .*Nowhere"
@@ -166,14 +166,14 @@ def test_options_are_parsed() -> None:
         (("a-b=1", "a_b=2"), "-o a_b= is given twice.", "Give it once."),
     ],
 )
-def test_options_that_are_none(texts: tuple[str, ...], message: str, hint: str) -> None:
+def test_invalid_options(texts: tuple[str, ...], message: str, hint: str) -> None:
     with pytest.raises(UsageError) as raised:
         parse_options(texts)
     assert message in raised.value.message
     assert raised.value.hint == hint
 
 
-def test_types_are_told_in_words() -> None:
+def test_types_are_described_in_words() -> None:
     assert QuerySetOption("n", int).type_name == "int"
     assert QuerySetOption("n", ObjectId).type_name == "ObjectId"
     assert typing.get_origin(QuerySetOption("n", list[int]).kind) is list

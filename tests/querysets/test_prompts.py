@@ -21,18 +21,18 @@ from monarch.querysets.prompts import Answers, answer_prompts, name_of
         ("Account", "account"),
         ("How many?", "many"),
         ("Are you sure?", "sure"),
-        ("What do you want?", "what_do_you_want"),  # of small words only: all of them
+        ("What do you want?", "what_do_you_want"),  # only stop words, so all are used
         ("Größe", "größe"),
         ("?!", "answer"),
         ("", "answer"),
     ],
 )
-def test_a_prompt_is_called_by_the_words_that_matter(question: str, name: str) -> None:
+def test_the_name_of_a_prompt_has_its_significant_words(question: str, name: str) -> None:
     assert name_of(question) == name
 
 
-def heard(given: dict[str, str], ask: Callable[[], Any]) -> tuple[Any, dict[str, str]]:
-    """What ``ask`` returns, and what was heard, with the answers ``given``."""
+def evaluate_prompts(given: dict[str, str], ask: Callable[[], Any]) -> tuple[Any, dict[str, str]]:
+    """Return the result of ``ask``, and the recorded options, with the answers ``given``."""
     answers = Answers("Dogs", given)
     with answer_prompts(answers):
         found = ask()
@@ -48,30 +48,32 @@ def heard(given: dict[str, str], ask: Callable[[], Any]) -> tuple[Any, dict[str,
         ({"type": bool}, "yes", True),
         ({"type": click.Choice(["a", "b"])}, "b", "b"),
         ({"type": click.IntRange(1, 5)}, "5", 5),
-        ({"default": 7}, "42", 42),  # click takes the type of the default
+        ({"default": 7}, "42", 42),  # Click uses the type of the default
         ({"type": int, "default": 7}, "42", 42),
         ({"value_proc": lambda text: text.upper()}, "x", "X"),
         ({"type": int, "value_proc": lambda text: [text]}, "x", ["x"]),
     ],
 )
 def test_a_prompt_is_answered_by_its_type(more: dict[str, Any], text: str, value: Any) -> None:
-    found, output = heard({"account_id": text}, lambda: click.prompt("Enter account id", **more))
+    found, output = evaluate_prompts({"account_id": text}, lambda: click.prompt("Enter account id", **more))
     assert (found, type(found)) == (value, type(value))
     assert output == {"account_id": text}
 
 
-def test_arguments_may_stand_in_their_places() -> None:
-    found, _ = heard({"account_id": "42"}, lambda: click.prompt("Account id", None, False, False, int))
+def test_arguments_may_be_positional() -> None:
+    found, _ = evaluate_prompts(
+        {"account_id": "42"}, lambda: click.prompt("Account id", None, False, False, int)
+    )
     assert found == 42
-    assert heard({"account_id": "42"}, lambda: click.prompt(text="Account id", type=int))[0] == 42
+    assert evaluate_prompts({"account_id": "42"}, lambda: click.prompt(text="Account id", type=int))[0] == 42
 
 
-def test_a_hidden_answer_shows_nowhere() -> None:
+def test_a_hidden_answer_is_not_shown() -> None:
     ask: Callable[[], Any] = lambda: click.prompt("Password", hide_input=True)  # noqa: E731
-    assert heard({"password": "hush"}, ask) == ("hush", {"password": "********"})
+    assert evaluate_prompts({"password": "hush"}, ask) == ("hush", {"password": "********"})
     ask = lambda: click.prompt("PIN", hide_input=True, type=int)  # noqa: E731
     with pytest.raises(UsageError) as raised:
-        heard({"pin": "hush"}, ask)
+        evaluate_prompts({"pin": "hush"}, ask)
     assert "hush" not in f"{raised.value.message} {raised.value.hint}"
     assert "-o pin=…" in raised.value.message
 
@@ -89,21 +91,24 @@ def refuse(text: str) -> Any:
         ({"value_proc": refuse}, "-o account_id=…: x is not mine"),
     ],
 )
-def test_an_answer_that_is_none(more: dict[str, Any], message: str) -> None:
+def test_an_invalid_answer(more: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as raised:
-        heard({"account_id": "x"}, lambda: click.prompt("Enter account id", **more))
+        evaluate_prompts({"account_id": "x"}, lambda: click.prompt("Enter account id", **more))
     assert message in raised.value.message
     assert raised.value.hint == "It answers: Enter account id"
 
 
 def test_confirm() -> None:
-    assert heard({"sure": "yes"}, lambda: click.confirm("Are you sure?")) == (True, {"sure": "yes"})
-    assert heard({"sure": "n"}, lambda: click.confirm("Are you sure?", default=True))[0] is False
-    assert heard({"sure": "y"}, lambda: click.confirm("Are you sure?", abort=True))[0] is True
+    assert evaluate_prompts({"sure": "yes"}, lambda: click.confirm("Are you sure?")) == (
+        True,
+        {"sure": "yes"},
+    )
+    assert evaluate_prompts({"sure": "n"}, lambda: click.confirm("Are you sure?", default=True))[0] is False
+    assert evaluate_prompts({"sure": "y"}, lambda: click.confirm("Are you sure?", abort=True))[0] is True
     with pytest.raises(Declined):
-        heard({"sure": "no"}, lambda: click.confirm("Are you sure?", abort=True))
+        evaluate_prompts({"sure": "no"}, lambda: click.confirm("Are you sure?", abort=True))
     with pytest.raises(UsageError, match="-o sure=…: 'perhaps' is not a valid boolean"):
-        heard({"sure": "perhaps"}, lambda: click.confirm("Are you sure?"))
+        evaluate_prompts({"sure": "perhaps"}, lambda: click.confirm("Are you sure?"))
 
 
 @pytest.mark.parametrize(
@@ -117,14 +122,14 @@ def test_confirm() -> None:
 )
 def test_without_a_terminal_it_is_an_error_that_names_the_option(ask: Callable[[], Any]) -> None:
     with pytest.raises(UsageError) as raised:
-        heard({"account": "42"}, ask)
+        evaluate_prompts({"account": "42"}, ask)
     assert raised.value.message == (
         "Dogs asks “Please enter a account id”, and there is no terminal to answer in."
     )
     assert raised.value.hint == "Answer it with: -o account_id=VALUE"
 
 
-def test_click_is_its_own_again_afterwards() -> None:
+def test_click_is_restored_afterwards() -> None:
     before = click.prompt, click.confirm, termui.prompt, termui.confirm
     with suppress(ZeroDivisionError), answer_prompts(Answers("Dogs", {})):
         assert click.prompt is not before[0]

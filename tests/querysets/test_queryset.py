@@ -10,14 +10,14 @@ from monarch.databases.selection import CollectionQuery, Reference
 from monarch.querysets.queryset import QuerySet
 
 
-def wanted(name: Any, *arguments: Any, **more: Any) -> CollectionQuery:
+def query_for(name: Any, *arguments: Any, **more: Any) -> CollectionQuery:
     query_set = QuerySet()
     query_set.dump_collection(name, *arguments, **more)
     (one,) = query_set._queries
     return one
 
 
-def test_what_is_said_is_recorded_in_order() -> None:
+def test_calls_are_recorded_in_order() -> None:
     query_set = QuerySet()
     query_set.dump_collection("dogs")
     query_set.dump_collection("dogs", {"a": 1})
@@ -28,13 +28,13 @@ def test_what_is_said_is_recorded_in_order() -> None:
     assert (query_set.only(), query_set.exclude()) == (None, None)
 
 
-def test_everything_that_can_be_said_of_a_collection() -> None:
-    assert wanted("dogs", {"a": 1}, projection=["a"], sort="a", limit=3, missing_ok=True) == CollectionQuery(
-        "dogs", {"a": 1}, ["a"], (("a", 1),), 3, missing_ok=True
-    )
-    assert wanted("dogs", sample=10, seed=1) == CollectionQuery("dogs", sample=10, seed=1)
-    # As pymongo's find takes them: what is empty is as good as nothing.
-    assert wanted("dogs", {}, projection=[], sort=None, limit=0) == CollectionQuery("dogs")
+def test_all_arguments_of_dump_collection() -> None:
+    assert query_for(
+        "dogs", {"a": 1}, projection=["a"], sort="a", limit=3, missing_ok=True
+    ) == CollectionQuery("dogs", {"a": 1}, ["a"], (("a", 1),), 3, missing_ok=True)
+    assert query_for("dogs", sample=10, seed=1) == CollectionQuery("dogs", sample=10, seed=1)
+    # As in pymongo's find, empty values have no effect.
+    assert query_for("dogs", {}, projection=[], sort=None, limit=0) == CollectionQuery("dogs")
 
 
 @pytest.mark.parametrize(
@@ -48,16 +48,16 @@ def test_everything_that_can_be_said_of_a_collection() -> None:
     ],
 )
 def test_every_spelling_of_a_sort(sort: Any, pairs: Any) -> None:
-    assert wanted("dogs", sort=sort).sort == pairs
+    assert query_for("dogs", sort=sort).sort == pairs
 
 
-def test_a_collection_of_pymongo_is_its_name() -> None:
+def test_a_pymongo_collection_stands_for_its_name() -> None:
     with MongoClient[dict[str, Any]](connect=False) as client:
-        assert wanted(client["db"]["dogs"]["old"]).collection == "dogs.old"
+        assert query_for(client["db"]["dogs"]["old"]).collection == "dogs.old"
 
 
 @pytest.mark.parametrize(
-    ("say", "kind", "message"),
+    ("call", "kind", "message"),
     [
         (lambda it: it.dump_collection(""), TypeError, "'' is not the name of a collection"),
         (lambda it: it.dump_collection(7), TypeError, "7 is not the name of a collection"),
@@ -89,31 +89,31 @@ def test_a_collection_of_pymongo_is_its_name() -> None:
         (lambda it: it.follow(None, "users._id"), ValueError, "None is not a collection"),
     ],
 )
-def test_what_cannot_be_said(say: Callable[[Any], None], kind: type[Exception], message: str) -> None:
+def test_invalid_calls(call: Callable[[Any], None], kind: type[Exception], message: str) -> None:
     query_set = QuerySet()
     with pytest.raises(kind) as raised:
-        say(query_set)
+        call(query_set)
     assert message in str(raised.value)
     assert (query_set._queries, query_set._references) == ([], [])
 
 
 def test_a_whole_sample_is_a_fraction_and_one_document_a_number() -> None:
-    assert (type(wanted("a", sample=1.0).sample), type(wanted("a", sample=1).sample)) == (float, int)
+    assert (type(query_for("a", sample=1.0).sample), type(query_for("a", sample=1).sample)) == (float, int)
 
 
-def test_run_is_for_subclasses_to_write() -> None:
+def test_run_must_be_implemented_by_subclasses() -> None:
     with pytest.raises(NotImplementedError):
         QuerySet().run()
 
 
-def test_what_is_done_to_a_query_later_does_not_count() -> None:
+def test_later_changes_of_a_query_have_no_effect() -> None:
     query_set, some = QuerySet(), [1]
     query: dict[str, object] = {"in": {"$in": some}}
     for number in (1, 2):
         query["_id"] = number
         query_set.dump_collection("a", query)
         some.clear()
-    assert [wanted.query for wanted in query_set._queries] == [
+    assert [query_for.query for query_for in query_set._queries] == [
         {"in": {"$in": [1]}, "_id": 1},
         {"in": {"$in": []}, "_id": 2},
     ]
@@ -129,6 +129,6 @@ def test_what_is_done_to_a_query_later_does_not_count() -> None:
         {"limit": 1 << 70},
     ],
 )
-def test_arguments_that_mean_nothing(arguments: dict[str, Any]) -> None:
+def test_arguments_without_a_meaning(arguments: dict[str, Any]) -> None:
     with pytest.raises((TypeError, ValueError), match="'a'"):
         QuerySet().dump_collection("a", **arguments)

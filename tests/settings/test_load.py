@@ -1,4 +1,4 @@
-"""Settings, read as the commands read them: by running one that needs nothing else."""
+"""Settings as the commands load them, tested with a command that needs nothing else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.runs.shell import Folder
 GOOD = "ENVIRONMENTS = {'dev': {'host': 'localhost', 'db_name': 'a'}}\n"
 
 
-def test_settings_leave_the_path_as_it_was(folder: Folder) -> None:
+def test_settings_do_not_change_the_path(folder: Folder) -> None:
     folder.write("myapp_config.py", "HOST = 'from.the.project'")
     folder.write(
         "migrations/settings.py",
@@ -41,7 +41,7 @@ def test_backups(folder: Folder) -> None:
     assert "very-hush" not in repr(store)
 
 
-def test_no_settings_says_where_there_are_some(folder: Folder) -> None:
+def test_missing_settings_are_reported_with_where_they_exist(folder: Folder) -> None:
     folder.write("migrations/settings.py", GOOD)
     below = folder.path / "src" / "deep"
     below.mkdir(parents=True)
@@ -66,7 +66,7 @@ def test_no_settings_says_where_there_are_some(folder: Folder) -> None:
         ("ENVIRONMENTS = ['dev']", "not a dict with at least one environment", "Write it like"),
     ],
 )
-def test_what_is_wrong_is_told_in_a_line_and_a_hint(
+def test_an_error_is_reported_in_one_line_with_a_hint(
     folder: Folder, source: str | None, message: str, hint: str
 ) -> None:
     _assert_refused(folder, "list_environments", source, message, hint)
@@ -113,7 +113,7 @@ def _assert_refused(folder: Folder, command: str, source: str | None, message: s
 
 
 @pytest.mark.parametrize("unreadable", ["migrations/settings.py", "migrations"])
-def test_what_may_not_be_read_is_told(folder: Folder, unreadable: str, plain_rights: list[str]) -> None:
+def test_an_unreadable_file_is_reported(folder: Folder, unreadable: str, plain_rights: list[str]) -> None:
     folder.write("migrations/settings.py", GOOD)
     path: Path = folder.path / unreadable
     path.chmod(0)
@@ -137,9 +137,7 @@ def test_what_may_not_be_read_is_told(folder: Folder, unreadable: str, plain_rig
     ],
 )
 @pytest.mark.parametrize("traceback", [[], ["--traceback"]])
-def test_settings_that_fail_tell_no_secret_of_theirs(
-    folder: Folder, source: str, traceback: list[str]
-) -> None:
+def test_an_error_in_the_settings_shows_no_secret(folder: Folder, source: str, traceback: list[str]) -> None:
     folder.write("migrations/settings.py", source)
     result = folder.monarch("list_environments", *traceback, variables={"DB_PASSWORD": "very-hush"})
     assert result.code == 2
@@ -148,13 +146,13 @@ def test_settings_that_fail_tell_no_secret_of_theirs(
 
 
 @pytest.mark.parametrize("password", ["'very-hush'\n ('x')", "'a' is 'b' or 'very-hush'"])
-def test_a_warning_of_python_shows_no_line_of_the_settings(folder: Folder, password: str) -> None:
+def test_a_python_warning_shows_no_line_of_the_settings(folder: Folder, password: str) -> None:
     entry = f"'host': 'h', 'db_name': 'a', 'username': 'me', 'password': {password}"
     folder.write("migrations/settings.py", f"ENVIRONMENTS = {{'d': {{{entry}}}}}")
     assert "hush" not in folder.monarch("list_environments").output
 
 
-def test_what_settings_print_is_not_part_of_the_output(folder: Folder) -> None:
+def test_output_of_the_settings_is_not_part_of_the_commands_output(folder: Folder) -> None:
     folder.write("migrations/settings.py", f"print('loading')\n{GOOD}")
     result = folder.monarch("list_environments", "--json")
     assert result.json[0]["name"] == "dev"

@@ -1,4 +1,4 @@
-"""``settings.py`` is what ``import migrations.settings`` would make of it, also for libraries."""
+"""``settings.py`` works as if imported as ``migrations.settings``, also for libraries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ENTRY = "ENVIRONMENTS = {'dev': {'host': HOST, 'db_name': 'a'}}"
 
 
 def server_of(folder: Folder, *, within: str = ".") -> str:
-    """The server that ``dev`` has, as ``list_environments`` prints it."""
+    """Return the server of ``dev`` as ``list_environments`` prints it."""
     below = Folder(folder.path / within)
     result = below.monarch("list_environments", "--json")
     assert result.code == 0, result.err
@@ -44,7 +44,7 @@ def test_libraries_find_the_file_of_variables_of_the_project(
     folder: Folder, library: str, source: str
 ) -> None:
     importlib.import_module(library)
-    # One above that belongs to somebody else: a library that searches from monarch's own files finds that.
+    # A foreign file in the parent folder: a library that searches from monarch's own files would find it.
     folder.write(".env", "THE_HOST=wrong.example.com\nDB_PASSWORD=hush-hush\n")
     folder.write("app/.env", "THE_HOST=right.example.com\nDB_PASSWORD=hush-hush\n")
     folder.write("app/migrations/settings.py", f"{source}\n{ENTRY}\n")
@@ -67,13 +67,13 @@ def test_libraries_find_the_file_of_variables_of_the_project(
         "HOST = 'h7' if typing.get_type_hints(T) == {'a': int} else 0",
     ],
 )
-def test_it_is_a_module_as_any_other(folder: Folder, source: str) -> None:
+def test_settings_are_a_regular_module(folder: Folder, source: str) -> None:
     folder.write("migrations/hosts.py", "HOST = 'h7'")
     folder.write("migrations/settings.py", f"{source}\n{ENTRY}\n")
     assert server_of(folder) == "h7"
 
 
-def test_an_installed_package_called_migrations_does_not_win(folder: Folder) -> None:
+def test_an_installed_package_called_migrations_is_not_used(folder: Folder) -> None:
     folder.write("elsewhere/migrations/__init__.py", "")
     folder.write("elsewhere/migrations/hosts.py", "HOST = 'wrong'")
     folder.write("app/migrations/hosts.py", "HOST = 'right'")
@@ -110,7 +110,7 @@ SECRETS = {
 
 @pytest.mark.parametrize("how", SECRETS)
 @pytest.mark.parametrize("traceback", [[], ["--traceback"]])
-def test_no_secret_is_printed_however_it_came(folder: Folder, how: str, traceback: list[str]) -> None:
+def test_no_secret_is_printed_wherever_it_comes_from(folder: Folder, how: str, traceback: list[str]) -> None:
     folder.write(".env", "DB_PASSWORD=hunter2\n")
     folder.write("secrets/db", "hunter2\n")
     folder.write("db.ini", "[db]\npassword = hunter2\n")
@@ -167,12 +167,12 @@ ODD = {
 
 
 @pytest.mark.parametrize("how", ODD)
-def test_whatever_the_settings_bind_they_can_be_used(folder: Folder, how: str) -> None:
+def test_settings_may_bind_any_value(folder: Folder, how: str) -> None:
     folder.write("migrations/settings.py", f"{ODD[how]}\nHOST = 'h7'\n{ENTRY}\n")
     assert server_of(folder) == "h7"
 
 
-def test_a_large_file_of_the_settings_takes_no_time(folder: Folder) -> None:
+def test_a_large_settings_file_loads_quickly(folder: Folder) -> None:
     folder.write("large.txt", "a=" + " " * 250_000 + "x")
     folder.write("migrations/settings.py", f"open('large.txt').read()\nHOST = 'h7'\n{ENTRY}\n")
     assert server_of(folder) == "h7"

@@ -1,7 +1,7 @@
 """The contract suite of stores. Subclass it and define how to open an empty store.
 
-Nothing here takes files for granted: a store may have no way to rename, keep what is unfinished as parts of
-uploads, and list a thousand names at a time.
+The suite does not assume files: a store may be unable to rename, may keep unfinished files as parts of
+uploads, and may list a thousand names at a time.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from monarch.stores.base import NameTaken, NotStored, Store, StoredFile
 from tests.support import counts
 
 MiB = 1 << 20
-# More than one page in stores that list a thousand names a page.
+# More than one page in stores that list a thousand names per page.
 MANY = 1_250
 HALF = b"half of it"
-# Characters that names of backups may contain, with those that are special in shells, URLs and patterns.
+# Characters that names of backups may contain, including those special in shells, URLs and patterns.
 ODD_NAMES = (
     "with spaces  in it",
     " before and behind ",
@@ -60,7 +60,7 @@ _numbers = count(1)
 class StoreContract(ABC):
     """The contract; ``store`` and ``again`` are two objects for one place, which is empty and prepared.
 
-    ``many`` names need more than one page; so many ``rounds`` show who of several at once gets a name.
+    ``many`` names need more than one page; ``rounds`` is how often the tests of concurrent writers repeat.
     """
 
     many = MANY
@@ -85,17 +85,17 @@ class StoreContract(ABC):
 
     @abstractmethod
     def intrude(self, store: Store, name: str, data: bytes) -> None:
-        """Let a program that ignores the contract put a file there."""
+        """Put a file into the store as a program that ignores the contract."""
 
-    def test_a_place_has_a_name_for_people(self, store: Store, again: Store) -> None:
+    def test_a_place_has_a_readable_name(self, store: Store, again: Store) -> None:
         assert store.place.strip()
         assert store.place == again.place
 
-    def test_a_place_that_is_there_is_left_as_it_is(self, store: Store) -> None:
+    def test_an_existing_place_is_not_changed(self, store: Store) -> None:
         assert store.prepare() is None
         assert list(store.list()) == []
 
-    def test_a_place_that_does_not_exist_yet_holds_nothing(self, nowhere: Store) -> None:
+    def test_a_place_that_does_not_exist_is_empty(self, nowhere: Store) -> None:
         assert list(nowhere.list()) == []
         assert list(nowhere.list("a")) == []
         with pytest.raises(NotStored), nowhere.open("a"):
@@ -117,7 +117,7 @@ class StoreContract(ABC):
         where=st.floats(0, 1),
         size=st.integers(1, 400),
     )
-    def test_what_is_read_is_what_was_written(
+    def test_a_file_is_read_as_it_was_written(
         self, store: Store, again: Store, parts: list[bytes], where: float, size: int
     ) -> None:
         name, data = f"file {next(_numbers)}", b"".join(parts)
@@ -133,7 +133,7 @@ class StoreContract(ABC):
         assert read(again, "a") == b"".join(parts)
 
     def test_a_large_file(self, store: Store, again: Store) -> None:
-        """Of more parts than one, however a store cuts it, and the last one is a short one."""
+        """A file of several parts in every store, the last of which is shorter."""
         size, source, written = 18 * MiB + 12_345, random.Random(1), hashlib.sha256()
         with store.create("a") as upload:
             left = size
@@ -156,7 +156,7 @@ class StoreContract(ABC):
             assert read(store, name) == b""
             assert stored(store, name).bytes == 0
 
-    def test_a_stream_ends_for_good_and_gives_no_more_than_it_is_asked_for(self, store: Store) -> None:
+    def test_a_stream_stays_at_its_end_and_returns_at_most_the_requested_size(self, store: Store) -> None:
         write(store, "a", b"0123456789")
         with store.open("a", 3) as stream:
             data = b""
@@ -166,26 +166,26 @@ class StoreContract(ABC):
             assert data == b"3456789"
             assert stream.read(4) == b""
 
-    def test_a_file_is_read_by_many_at_once(self, store: Store, again: Store) -> None:
+    def test_a_file_has_many_concurrent_readers(self, store: Store, again: Store) -> None:
         data = random.Random(2).randbytes(300_000)
         write(store, "a", data)
         with store.open("a") as one, again.open("a", 100_000) as two, store.open("a", 200_000) as three:
             for stream, start in ((two, 100_000), (one, 0), (three, 200_000)):
                 assert stream.read(1) == data[start : start + 1]
 
-    def test_who_fails_in_reading_fails_of_that(self, store: Store) -> None:
+    def test_an_error_of_the_reader_is_raised_unchanged(self, store: Store) -> None:
         write(store, "a", b"data")
         with pytest.raises(ZeroDivisionError), store.open("a"):
             raise ZeroDivisionError
 
-    def test_what_is_finished_is_listed(self, store: Store, again: Store) -> None:
+    def test_a_finished_file_is_listed(self, store: Store, again: Store) -> None:
         write(store, "a", b"data")
         found = stored(again, "a")
         assert (found.bytes, found.unfinished, found.busy) == (4, False, False)
         assert found.modified.utcoffset() == timedelta(0)
         assert abs(datetime.now(UTC) - found.modified) < timedelta(minutes=5)
 
-    def test_what_is_unfinished_is_listed_as_such(self, store: Store, again: Store) -> None:
+    def test_an_unfinished_file_is_listed_as_unfinished(self, store: Store, again: Store) -> None:
         with store.create("a") as upload:
             for data in (b"", b"some", bytes(100_000)):
                 upload.write(data)
@@ -197,7 +197,7 @@ class StoreContract(ABC):
             assert not stored(again, "a").unfinished
         assert not stored(again, "a").unfinished
 
-    def test_what_is_unfinished_cannot_be_opened(self, store: Store, again: Store) -> None:
+    def test_an_unfinished_file_cannot_be_opened(self, store: Store, again: Store) -> None:
         with store.create("a") as upload:
             upload.write(bytes(100_000))
             for one in (store, again):
@@ -206,7 +206,9 @@ class StoreContract(ABC):
             upload.finish()
         assert read(again, "a") == bytes(100_000)
 
-    def test_what_is_unfinished_keeps_its_name_and_is_not_disturbed(self, store: Store, again: Store) -> None:
+    def test_an_unfinished_file_reserves_its_name_and_is_not_disturbed(
+        self, store: Store, again: Store
+    ) -> None:
         with store.create("a") as upload:
             upload.write(b"mine, ")
             for one in (store, again):
@@ -217,7 +219,7 @@ class StoreContract(ABC):
             upload.finish()
         assert read(again, "a") == b"mine, all of it"
 
-    def test_what_is_finished_keeps_its_name_and_stays(self, store: Store, again: Store) -> None:
+    def test_a_finished_file_reserves_its_name_and_is_not_replaced(self, store: Store, again: Store) -> None:
         write(store, "a", b"the first")
         for one in (store, again):
             with pytest.raises(NameTaken):
@@ -225,7 +227,7 @@ class StoreContract(ABC):
             assert [found.unfinished for found in one.list()] == [False]
         assert read(again, "a") == b"the first"
 
-    def test_what_a_dead_writer_left_is_unfinished(self, store: Store, again: Store) -> None:
+    def test_a_file_of_a_dead_writer_is_unfinished(self, store: Store, again: Store) -> None:
         self.die_writing(store, ["a"])
         found = stored(again, "a")
         assert found.unfinished
@@ -237,7 +239,7 @@ class StoreContract(ABC):
                 one.create("a")
         assert stored(again, "a").unfinished
 
-    def test_what_a_dead_writer_left_can_be_deleted(self, store: Store, again: Store) -> None:
+    def test_a_file_of_a_dead_writer_can_be_deleted(self, store: Store, again: Store) -> None:
         self.die_writing(store, ["a"])
         again.delete("a")
         assert list(store.list()) == []
@@ -246,7 +248,7 @@ class StoreContract(ABC):
         write(store, "a", b"whole")
         assert read(again, "a") == b"whole"
 
-    def test_of_two_who_want_a_name_one_gets_it(self, store: Store, again: Store) -> None:
+    def test_one_of_two_concurrent_writers_gets_a_name(self, store: Store, again: Store) -> None:
         for number in range(self.rounds):
             name = f"file {number}"
             got = at_once(partial(begin_and_finish, (store, again), name), 6)
@@ -254,7 +256,7 @@ class StoreContract(ABC):
             assert read(again, name) == bytes([winner]) * 1000
         assert [found.unfinished for found in store.list()] == [False] * self.rounds
 
-    def test_many_write_at_once(self, store: Store, again: Store) -> None:
+    def test_many_concurrent_writers(self, store: Store, again: Store) -> None:
         def work(who: int) -> None:
             for number in range(10):
                 write((store, again)[who % 2], f"{who}-{number}", bytes([who, number]) * 500)
@@ -265,7 +267,7 @@ class StoreContract(ABC):
             assert read(again, f"{who}-{number}") == bytes([who, number]) * 500
 
     @pytest.mark.parametrize("size", [0, 1, 12 * MiB])
-    def test_who_gives_up_leaves_nothing(self, store: Store, again: Store, size: int) -> None:
+    def test_an_upload_that_is_given_up_leaves_nothing(self, store: Store, again: Store, size: int) -> None:
         upload = store.create("by a call")
         upload.write(bytes(size))
         upload.give_up()
@@ -276,25 +278,25 @@ class StoreContract(ABC):
                 write_and_fail(store, f"by {error.__name__}", bytes(size), error)
         assert list(again.list()) == []
 
-    def test_a_name_that_was_given_up_is_free(self, store: Store, again: Store) -> None:
+    def test_the_name_of_an_upload_that_was_given_up_is_free(self, store: Store, again: Store) -> None:
         upload = store.create("a")
         upload.write(b"the first")
         upload.give_up()
         with again.create("a") as second:
             second.write(b"the second")
-            upload.give_up()  # once more, which must not touch what is another's now
+            upload.give_up()  # a second call must not affect the new owner of the name
             assert stored(store, "a").unfinished
             second.finish()
         assert read(store, "a") == b"the second"
 
-    def test_what_is_finished_is_not_given_up(self, store: Store, again: Store) -> None:
+    def test_a_finished_file_is_not_given_up(self, store: Store, again: Store) -> None:
         with store.create("a") as upload:
             upload.write(b"data")
             upload.finish()
             upload.give_up()
         assert read(again, "a") == b"data"
 
-    def test_no_file_takes_the_place_of_one_that_came_meanwhile(self, store: Store, again: Store) -> None:
+    def test_a_file_does_not_replace_one_that_was_created_meanwhile(self, store: Store, again: Store) -> None:
         with store.create("a") as upload:
             upload.write(b"ours")
             self.intrude(store, "a", b"theirs")
@@ -303,14 +305,14 @@ class StoreContract(ABC):
         assert [found.unfinished for found in again.list()] == [False]
         assert read(again, "a") == b"theirs"
 
-    def test_files_of_others_keep_their_names(self, store: Store) -> None:
+    def test_files_of_other_programs_keep_their_names(self, store: Store) -> None:
         self.intrude(store, "a", b"theirs")
         with pytest.raises(NameTaken):
             store.create("a")
         assert [found.unfinished for found in store.list()] == [False]
         assert read(store, "a") == b"theirs"
 
-    def test_a_prefix_is_taken_by_its_letters(self, store: Store, again: Store) -> None:
+    def test_a_prefix_is_taken_literally(self, store: Store, again: Store) -> None:
         for name in ("app", "app%", "app__1", "app__1.json", "apple", "b*", "bb"):
             write(store, name, b"data")
         assert set(names(again, "app__")) == {"app__1", "app__1.json"}
@@ -320,7 +322,7 @@ class StoreContract(ABC):
         assert names(again, "application") == names(again, "APP") == []
         assert len(names(again)) == 7
 
-    def test_a_prefix_finds_what_is_unfinished_by_its_name_only(self, store: Store, again: Store) -> None:
+    def test_a_prefix_finds_an_unfinished_file_by_its_name_only(self, store: Store, again: Store) -> None:
         with store.create("app__1") as upload:
             upload.write(b"data")
             assert names(again, "app_") == names(again, "app__1") == ["app__1"]
@@ -348,7 +350,7 @@ class StoreContract(ABC):
         assert Counter(one.name for one in found) == Counter([*expected, "whole"])
         assert [one.name for one in found if not one.unfinished] == ["whole"]
 
-    def test_delete_takes_one_and_leaves_the_others(self, store: Store, again: Store) -> None:
+    def test_delete_removes_one_file_only(self, store: Store, again: Store) -> None:
         for name in ("a", "a.json", "ab", "b"):
             write(store, name, name.encode())
         again.delete("a")
@@ -368,7 +370,7 @@ class StoreContract(ABC):
             again.delete("a")
         assert list(store.list()) == []
 
-    def test_what_is_not_there_is_not_stored(self, store: Store) -> None:
+    def test_a_missing_file_is_not_stored(self, store: Store) -> None:
         write(store, "ab", b"data")
         for name in ("a", "abc", "b"):
             with pytest.raises(NotStored, match=name), store.open(name):
@@ -376,7 +378,7 @@ class StoreContract(ABC):
             with pytest.raises(NotStored, match=name):
                 store.delete(name)
 
-    def test_discard_takes_what_is_unfinished_and_nothing_else(self, store: Store, again: Store) -> None:
+    def test_discard_removes_only_an_unfinished_file(self, store: Store, again: Store) -> None:
         write(store, "whole", b"data")
         self.die_writing(store, ["cut"])
         again.discard("cut")
@@ -386,7 +388,7 @@ class StoreContract(ABC):
         assert read(again, "whole") == b"data"
         assert names(again) == ["whole"]
 
-    def test_what_is_being_written_is_not_deleted_where_that_can_be_told(
+    def test_a_file_is_not_deleted_while_its_writer_is_known_to_be_alive(
         self, store: Store, again: Store
     ) -> None:
         with store.create("a") as upload:
@@ -399,7 +401,7 @@ class StoreContract(ABC):
                 return
             again.delete("a")
             assert list(again.list()) == []
-            # Its writer cannot finish any more, and does not touch the upload of another writer.
+            # Its writer can no longer finish, and does not affect the upload of another writer.
             with again.create("a") as second:
                 second.write(b"the second")
                 with pytest.raises(StoreError):
@@ -408,7 +410,7 @@ class StoreContract(ABC):
                 second.finish()
         assert read(again, "a") == b"the second"
 
-    def test_odd_names_are_names(self, store: Store, again: Store) -> None:
+    def test_unusual_names(self, store: Store, again: Store) -> None:
         for name in ODD_NAMES:
             write(store, name, b"of ", name.encode())
         assert Counter(names(again)) == Counter(ODD_NAMES)
@@ -421,7 +423,7 @@ class StoreContract(ABC):
             again.delete(name)
             assert len(names(store)) == len(ODD_NAMES) - number
 
-    def test_odd_names_of_what_is_unfinished(self, store: Store, again: Store) -> None:
+    def test_unusual_names_of_unfinished_files(self, store: Store, again: Store) -> None:
         self.die_writing(store, ODD_NAMES)
         assert {found.name: found.unfinished for found in again.list()} == dict.fromkeys(ODD_NAMES, True)
         for name in ODD_NAMES:
@@ -477,7 +479,7 @@ def begin_and_finish(handles: tuple[Store, Store], name: str, who: int) -> int |
 
 
 def at_once(work: Callable[[int], T], many: int) -> list[T]:
-    """Return the results of threads that begin at the same moment."""
+    """Return the results of ``many`` threads that start at the same time."""
     barrier = threading.Barrier(many)
 
     def begin(who: int) -> T:

@@ -1,4 +1,4 @@
-"""The faulty store, and backups into it: after any failure nothing is kept, and nothing looks good."""
+"""The faulty store, and backups into it: a failed backup is not kept, or is not listed as good."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.support.stores.memory import Memory, MemoryStore
 DOCUMENTS, BYTES = 300, 10_000
 
 
-class TestToldNothing(StoreContract):
+class TestWithoutFaults(StoreContract):
     @pytest.fixture
     def memory(self) -> Memory:
         return Memory(exists=True)
@@ -82,7 +82,7 @@ def test_a_call_fails_by_its_number(faulty: Faulty) -> None:
     assert faulty.failed == ["write"]
 
 
-def test_calls_fail_for_good_until_that_is_mended(faulty: Faulty) -> None:
+def test_permanent_faults_last_until_they_are_cleared(faulty: Faulty) -> None:
     faulty.fail("list", at=2, permanent=True)
     assert names(faulty) == []
     for _ in range(2):
@@ -92,7 +92,7 @@ def test_calls_fail_for_good_until_that_is_mended(faulty: Faulty) -> None:
     assert names(faulty) == []
 
 
-def test_everything_fails_once_it_breaks_down(faulty: Faulty) -> None:
+def test_all_calls_fail_from_a_number_on(faulty: Faulty) -> None:
     write(faulty, "a", b"data")
     faulty.fail_all(at=3)
     with pytest.raises(StoreError):
@@ -109,7 +109,7 @@ def test_everything_fails_once_it_breaks_down(faulty: Faulty) -> None:
     assert {found.name: found.unfinished for found in faulty.list()} == {"a": False, "b": True}
 
 
-def test_what_is_written_is_cut(faulty: Faulty) -> None:
+def test_writes_are_cut(faulty: Faulty) -> None:
     faulty.cut("write", after=5)
     with faulty.create("a") as upload:
         upload.write(b"012")
@@ -120,7 +120,7 @@ def test_what_is_written_is_cut(faulty: Faulty) -> None:
     assert read(faulty, "a") == b"01234"
 
 
-def test_what_is_read_and_listed_is_cut(faulty: Faulty) -> None:
+def test_reads_and_lists_are_cut(faulty: Faulty) -> None:
     write(faulty, "a", b"0123456789")
     write(faulty, "b")
     faulty.cut("read", after=5)
@@ -172,8 +172,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Faulty:
 
 
 @pytest.fixture
-def take(project: Folder, store: Faulty) -> Iterator[Callable[[], BackupResult]]:
-    """Backs up a database of enough random bytes that the archive is written in several pieces."""
+def take_backups(project: Folder, store: Faulty) -> Iterator[Callable[[], BackupResult]]:
+    """Backs up a database of enough random bytes that the archive needs several writes."""
     source = random.Random(3)
     project.database.users.insert_many({"_id": n, "pad": source.randbytes(BYTES)} for n in range(DOCUMENTS))
     with Project(project.path).open("dev") as database:
@@ -192,7 +192,7 @@ def states(store: Faulty) -> set[BackupState]:
     return {backup.state for backup in BackupCatalog(store.store).list()}
 
 
-# The calls of a backup, each with its least number.
+# The calls of a backup, each with its minimum number.
 LEAST = {"prepare": 1, "list": 2, "create": 2, "write": 5, "finish": 2}
 
 
@@ -202,9 +202,9 @@ LEAST = {"prepare": 1, "list": 2, "create": 2, "write": 5, "finish": 2}
     [(StoreError("it fails"), StoreError), (KeyboardInterrupt(), RunInterrupted)],
     ids=["it fails", "Ctrl-C"],
 )
-def test_whatever_call_fails_nothing_is_kept(
+def test_a_backup_with_a_failed_call_is_not_kept(
     store: Faulty,
-    take: Callable[[], BackupResult],
+    take_backups: Callable[[], BackupResult],
     kind: str,
     error: BaseException,
     raises: type[MonarchError],
@@ -212,12 +212,12 @@ def test_whatever_call_fails_nothing_is_kept(
     for number in count(1):
         store.fail(kind, at=number, error=error)
         try:
-            take()
+            take_backups()
         except raises:
             assert store.failed == [kind]
-        except KeyboardInterrupt:  # before there is anything to undo
+        except KeyboardInterrupt:  # there was nothing to undo yet
             assert kind == "prepare"
-        else:  # there are no more calls of that kind
+        else:  # there are no more calls of this kind
             break
         store.clear_faults()
         store.failed.clear()
@@ -228,38 +228,38 @@ def test_whatever_call_fails_nothing_is_kept(
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_backup_whose_last_answer_is_lost_is_not_kept(
-    store: Faulty, take: Callable[[], BackupResult], number: int
+    store: Faulty, take_backups: Callable[[], BackupResult], number: int
 ) -> None:
     store.fail("finish", at=number, lost=True)
     with pytest.raises(StoreError):
-        take()
+        take_backups()
     assert names(store.store) == []
 
 
 @pytest.mark.parametrize("kind", ["write", "finish"])
 def test_an_archive_that_cannot_be_removed_is_incomplete(
-    store: Faulty, take: Callable[[], BackupResult], kind: str
+    store: Faulty, take_backups: Callable[[], BackupResult], kind: str
 ) -> None:
-    """Writing the manifest fails, and then so does deleting it."""
-    take()
+    """Writing the manifest fails, and then deleting the archive fails, too."""
+    take_backups()
     last = store.calls.count(kind)
     store.fail(kind, at=last)
     store.fail("delete", permanent=True)
     with pytest.raises(StoreError, match=kind):
-        take()
+        take_backups()
     assert sorted(backup.state.value for backup in BackupCatalog(store.store).list()) == [
         "good",
         "incomplete",
     ]
 
 
-def test_a_store_that_breaks_down_at_any_call_keeps_nothing_good(
-    store: Faulty, take: Callable[[], BackupResult]
+def test_a_backup_is_not_good_if_all_calls_fail_from_any_call_on(
+    store: Faulty, take_backups: Callable[[], BackupResult]
 ) -> None:
     for number in count(1):
         store.fail_all(at=number)
         try:
-            taken = take()
+            taken = take_backups()
         except MonarchError:
             assert store.failed
         else:
@@ -270,14 +270,14 @@ def test_a_store_that_breaks_down_at_any_call_keeps_nothing_good(
     assert number > 10
     store.clear_faults()
     assert {backup.name for backup in BackupCatalog(store).list() if backup.restorable} == {taken.name}
-    # What was left does not harm the next backup.
-    assert take().name != taken.name
+    # The leftovers do not affect the next backup.
+    assert take_backups().name != taken.name
 
 
-def test_a_store_that_is_full_at_any_byte_keeps_nothing(
-    store: Faulty, take: Callable[[], BackupResult]
+def test_a_store_that_becomes_full_at_any_byte_keeps_nothing(
+    store: Faulty, take_backups: Callable[[], BackupResult]
 ) -> None:
-    size = take().manifest.size
+    size = take_backups().manifest.size
     (good,) = BackupCatalog(store.store).list()
     (manifest,) = (found.bytes for found in store.list() if found.name.endswith(".json"))
     source = random.Random(4)
@@ -285,23 +285,23 @@ def test_a_store_that_is_full_at_any_byte_keeps_nothing(
     for room in (0, 1, *inside, size - 1, size, size + 1, size + manifest - 1):
         store.cut("write", after=room)
         with pytest.raises(StoreError):
-            take()
+            take_backups()
         assert BackupCatalog(store.store).list() == (good,)
         assert len(names(store.store)) == 2
 
 
 @pytest.mark.parametrize("kind", ["write", "finish"])
-def test_two_backups_at_one_moment_get_two_names(
-    store: Faulty, take: Callable[[], BackupResult], kind: str
+def test_two_backups_at_one_time_get_two_names(
+    store: Faulty, take_backups: Callable[[], BackupResult], kind: str
 ) -> None:
-    """One waits at its first call of a kind; before it creates anything, it has seen which names are free."""
+    """One waits at its first call of a kind; it has checked which names are free before it creates files."""
     stall = store.stall(kind)
     first_is = {BackupState.RUNNING} if kind != "create" else set()
     with ThreadPoolExecutor(1) as threads:
-        first = threads.submit(take)
+        first = threads.submit(take_backups)
         assert stall.reached.wait(20)
         assert states(store) == first_is
-        second = take()
+        second = take_backups()
         assert states(store) == {BackupState.GOOD} | first_is
         stall.go_on()
         taken = [first.result(20), second]
@@ -313,8 +313,10 @@ def test_two_backups_at_one_moment_get_two_names(
         verify(catalog, backup)
 
 
-def test_a_backup_that_is_cut_in_reading_is_an_error(store: Faulty, take: Callable[[], BackupResult]) -> None:
-    take()
+def test_a_truncated_read_of_a_backup_is_an_error(
+    store: Faulty, take_backups: Callable[[], BackupResult]
+) -> None:
+    take_backups()
     catalog = BackupCatalog(store)
     (backup,) = catalog.list()
     (manifest,) = (found.bytes for found in store.list() if found.name.endswith(".json"))
@@ -333,10 +335,10 @@ def test_a_backup_that_is_cut_in_reading_is_an_error(store: Faulty, take: Callab
 
 @pytest.mark.parametrize("lost", [False, True])
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_backup_that_is_deleted_halfway_is_incomplete(
-    store: Faulty, take: Callable[[], BackupResult], number: int, lost: bool
+def test_a_half_deleted_backup_is_incomplete(
+    store: Faulty, take_backups: Callable[[], BackupResult], number: int, lost: bool
 ) -> None:
-    take()
+    take_backups()
     catalog = BackupCatalog(store)
     store.fail("delete", at=number, lost=lost)
     with pytest.raises(StoreError):

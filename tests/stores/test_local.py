@@ -1,4 +1,4 @@
-"""The contract for folders, and failures that only folders have."""
+"""The contract for folders, and failures that are specific to folders."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class TestWithoutLinks(TestLocalStore):
 
 
 class TestWithoutLocks(TestLocalStore):
-    """The contract on a file system without locks, such as some network ones."""
+    """The contract on a file system without locks, such as some network file systems."""
 
     @pytest.fixture(autouse=True)
     def no_locks(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +58,7 @@ class TestWithoutLocks(TestLocalStore):
 
 
 class refusal:
-    """What a system call does instead."""
+    """Raises an OSError in place of a system call."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -91,7 +91,7 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.usefixtures("umask")
-def test_only_their_owner_reads_what_is_made(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_new_files_and_folders(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "backups"
     store = LocalStore(folder)
     assert store.prepare() == f"the folder {folder} was created for backups"
@@ -103,14 +103,14 @@ def test_only_their_owner_reads_what_is_made(tmp_path: Path) -> None:
     assert (folder / ".gitignore").read_text() == "*\n"
 
 
-def test_a_folder_that_is_there_stays_as_it_is(folder: Path, store: LocalStore) -> None:
+def test_an_existing_folder_is_not_changed(folder: Path, store: LocalStore) -> None:
     folder.chmod(0o755)
     assert store.prepare() is None
     assert mode(folder) == 0o755
     assert list(folder.iterdir()) == []
 
 
-def test_what_is_made_is_made_once_by_many(tmp_path: Path) -> None:
+def test_one_of_many_concurrent_calls_creates_the_folder(tmp_path: Path) -> None:
     one, other = LocalStore(tmp_path / "backups"), LocalStore(tmp_path / "backups")
     assert one.prepare()
     assert other.prepare() is None
@@ -120,7 +120,7 @@ def test_what_is_made_is_made_once_by_many(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["file", "below a file", "dangling link"])
-def test_a_folder_that_is_none(tmp_path: Path, what: str) -> None:
+def test_a_path_that_is_not_a_folder(tmp_path: Path, what: str) -> None:
     path = tmp_path / "backups"
     if what == "dangling link":
         path.symlink_to(tmp_path / "nowhere")
@@ -136,7 +136,7 @@ def test_a_folder_that_is_none(tmp_path: Path, what: str) -> None:
     assert what == "dangling link" or path.read_text() == "PRECIOUS"
 
 
-def test_what_is_no_file_is_not_listed_and_left_alone(folder: Path, store: LocalStore) -> None:
+def test_entries_that_are_not_files_are_not_listed_or_changed(folder: Path, store: LocalStore) -> None:
     write(store, "a", b"ours")
     (folder / "folder").mkdir()
     (folder / "folder.part").mkdir()
@@ -158,7 +158,7 @@ def test_what_is_no_file_is_not_listed_and_left_alone(folder: Path, store: Local
     assert sorted([*file_names(folder), "a"]) == before
 
 
-def test_a_link_is_not_followed_by_who_writes(folder: Path, store: LocalStore) -> None:
+def test_a_writer_does_not_follow_a_link(folder: Path, store: LocalStore) -> None:
     (folder / "a").symlink_to(folder / "elsewhere")
     (folder / "b.part").symlink_to(folder / "elsewhere")
     for name in ("a", "b"):
@@ -181,7 +181,7 @@ def test_a_killed_writer_leaves_its_part(folder: Path, store: LocalStore) -> Non
     assert file_names(folder) == []
 
 
-def test_a_writer_whose_part_is_gone_cannot_finish(folder: Path, store: LocalStore) -> None:
+def test_a_writer_whose_part_was_removed_cannot_finish(folder: Path, store: LocalStore) -> None:
     with store.create("a") as upload:
         upload.write(b"data")
         (folder / "a.part").unlink()
@@ -190,7 +190,9 @@ def test_a_writer_whose_part_is_gone_cannot_finish(folder: Path, store: LocalSto
     assert file_names(folder) == []
 
 
-def test_a_writer_whose_part_was_replaced_leaves_the_other_one(folder: Path, store: LocalStore) -> None:
+def test_a_writer_whose_part_was_replaced_does_not_remove_the_new_one(
+    folder: Path, store: LocalStore
+) -> None:
     with store.create("a") as first:
         first.write(b"the first")
         (folder / "a.part").unlink()
@@ -204,8 +206,8 @@ def test_a_writer_whose_part_was_replaced_leaves_the_other_one(folder: Path, sto
     assert read(store, "a") == b"the second"
 
 
-def test_a_part_that_has_its_name_already_is_the_file(folder: Path, store: LocalStore) -> None:
-    """The state that a kill leaves at the moment of finishing."""
+def test_a_part_that_already_has_its_final_name_is_the_file(folder: Path, store: LocalStore) -> None:
+    """A kill while the upload finishes leaves this state."""
     with writing(store, ["a"]):
         pass
     os.link(folder / "a.part", folder / "a")
@@ -218,7 +220,7 @@ def test_a_part_that_has_its_name_already_is_the_file(folder: Path, store: Local
     assert file_names(folder) == []
 
 
-def test_delete_takes_nothing_from_a_writer_who_begins_meanwhile(
+def test_delete_does_not_affect_a_writer_that_begins_meanwhile(
     store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(store, "a", b"old")
@@ -238,7 +240,7 @@ def test_delete_takes_nothing_from_a_writer_who_begins_meanwhile(
     assert read(store, "a") == b"new"
 
 
-def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_before_it_is_said(
+def test_bytes_are_synced_before_the_name_and_the_name_before_finish_returns(
     folder: Path, store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
@@ -271,7 +273,7 @@ def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_before_it_is_sai
 @pytest.mark.parametrize(
     ("number", "says"), [(errno.EIO, "Input/output error"), (errno.ENOSPC, "There is no room left")]
 )
-def test_what_cannot_be_made_to_last_is_not_kept(
+def test_a_file_that_cannot_be_synced_is_not_kept(
     folder: Path,
     store: LocalStore,
     monkeypatch: pytest.MonkeyPatch,
@@ -288,10 +290,10 @@ def test_what_cannot_be_made_to_last_is_not_kept(
     assert file_names(folder) == []
 
 
-def test_a_medium_that_cannot_sync_folders_is_taken_as_it_is(
+def test_a_file_system_that_cannot_sync_folders_is_accepted(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some network file systems are like this: no more can be promised there."""
+    """Some network file systems cannot; nothing more can be guaranteed there."""
     monkeypatch.setattr(os, "fsync", fsync_that_fails("folder", errno.EINVAL))
     store = LocalStore(folder / "new")
     assert store.prepare()
@@ -302,7 +304,7 @@ def test_a_medium_that_cannot_sync_folders_is_taken_as_it_is(
 
 
 class fsync_that_fails:
-    """Of files, or of folders."""
+    """Raises an OSError for files, or for folders."""
 
     def __init__(self, where: str, number: int) -> None:
         self.folders = where == "folder"
@@ -313,7 +315,7 @@ class fsync_that_fails:
             raise OSError(self.number, os.strerror(self.number))
 
 
-def test_a_full_disk_keeps_nothing_of_what_does_not_fit(small_disk: Path) -> None:
+def test_a_file_that_does_not_fit_on_the_disk_is_not_kept(small_disk: Path) -> None:
     store = LocalStore(small_disk / "backups")
     store.prepare()
     write(store, "fits", bytes(100_000))
@@ -324,8 +326,8 @@ def test_a_full_disk_keeps_nothing_of_what_does_not_fit(small_disk: Path) -> Non
     write(store, "a", bytes(400_000))
 
 
-def test_a_folder_that_cannot_be_made_whole_is_not_made(small_disk: Path) -> None:
-    """A folder without its .gitignore would stay like that, because an existing folder is not changed."""
+def test_a_folder_without_space_for_its_gitignore_is_not_created(small_disk: Path) -> None:
+    """A folder without its .gitignore would stay incomplete, because existing folders are not changed."""
     filler = small_disk / "filler"
     filler.write_bytes(bytes(os.statvfs(small_disk).f_bfree * 4096))
     store = LocalStore(small_disk / "new" / "backups")
@@ -348,7 +350,7 @@ def test_a_pipe_never_hangs(folder: Path, store: LocalStore) -> None:
 
 
 @pytest.mark.parametrize("name", [".backups.part", ".backups..part"])
-def test_a_folder_that_somebody_has_prepared_is_not_taken(tmp_path: Path, name: str) -> None:
+def test_a_folder_prepared_by_another_user_is_not_used(tmp_path: Path, name: str) -> None:
     theirs = tmp_path / name
     theirs.mkdir(mode=0o777)
     (tmp_path / "precious").write_text("PRECIOUS")

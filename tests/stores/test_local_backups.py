@@ -1,4 +1,4 @@
-"""Backups in a folder through the real commands, and everything that may be wrong with the folder."""
+"""Backups in a folder through the real commands, and every problem with the folder."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ def states(project: Folder) -> dict[str, str]:
     return {row["archive"]: row["state"] for row in result.json}
 
 
-def assert_refused(result: CommandResult, *says: str) -> None:
-    """Exit code 5, one line that says what is wrong and one that says what to do."""
+def assert_refused(result: CommandResult, *fragments: str) -> None:
+    """Check exit code 5, an error that contains the ``fragments``, and a hint."""
     assert result.code == 5, result.output
-    for text in says:
+    for text in fragments:
         assert text in result.err
     assert "Traceback" not in result.err
     assert "Hint: " in result.err
 
 
-def test_a_folder_that_is_missing_is_made_and_that_is_said(project: Folder, backups: Path) -> None:
+def test_a_missing_folder_is_created_and_reported(project: Folder, backups: Path) -> None:
     result = project.invoke("list_backups")
     assert (result.code, result.out) == (0, "There are no backups in backups.\n")
     assert not backups.exists()
@@ -78,7 +78,7 @@ def test_a_folder_that_is_a_file(project: Folder, backups: Path) -> None:
     assert backups.read_text() == "PRECIOUS"
 
 
-def test_a_folder_that_may_only_be_read(project: Folder, backups: Path, plain_rights: list[str]) -> None:
+def test_a_read_only_folder(project: Folder, backups: Path, plain_rights: list[str]) -> None:
     taken = project.invoke("backup", "dev", "--json").json["name"]
     before = project.files()
     with rights(backups, 0o500):
@@ -91,7 +91,7 @@ def test_a_folder_that_may_only_be_read(project: Folder, backups: Path, plain_ri
     assert project.files() == before
 
 
-def test_a_folder_that_may_not_be_read(project: Folder, backups: Path, plain_rights: list[str]) -> None:
+def test_an_unreadable_folder(project: Folder, backups: Path, plain_rights: list[str]) -> None:
     backups.mkdir()
     write(LocalStore(backups), ARCHIVE, b"data")
     for mode in (0o300, 0o400, 0):
@@ -103,14 +103,14 @@ def test_a_folder_that_may_not_be_read(project: Folder, backups: Path, plain_rig
         assert file_names(backups) == [ARCHIVE]
 
 
-def test_a_folder_that_may_not_be_made(project: Folder, backups: Path, plain_rights: list[str]) -> None:
+def test_a_folder_that_cannot_be_created(project: Folder, backups: Path, plain_rights: list[str]) -> None:
     with rights(project.path, 0o500):
         result = project.monarch("backup", "dev", prefix=plain_rights)
     assert_refused(result, f"{backups} cannot be created: Permission denied.")
     assert not backups.exists()
 
 
-def test_a_backup_that_may_not_be_read(project: Folder, backups: Path, plain_rights: list[str]) -> None:
+def test_an_unreadable_backup(project: Folder, backups: Path, plain_rights: list[str]) -> None:
     taken = [project.invoke("backup", "dev", "--json").json["name"] for _ in range(2)]
     (backups / f"{taken[0]}.dmp.zst.json").chmod(0)
     (backups / f"{taken[1]}.dmp.zst").chmod(0)
@@ -123,7 +123,7 @@ def test_a_backup_that_may_not_be_read(project: Folder, backups: Path, plain_rig
     assert_refused(result, f"{taken[1]}.dmp.zst cannot be read: Permission denied.")
 
 
-def test_what_is_not_ours_is_not_shown_and_left_alone(project: Folder, backups: Path) -> None:
+def test_files_of_other_programs_are_not_listed_or_changed(project: Folder, backups: Path) -> None:
     backups.mkdir()
     for name in ("notes.txt", ".hidden", "movie.part", "x.json", ".dmp.zst", "dump.zst", "x.dmp.zst.bak"):
         (backups / name).write_text("theirs")
@@ -143,7 +143,7 @@ def test_what_is_not_ours_is_not_shown_and_left_alone(project: Folder, backups: 
     assert (backups / "notes.txt").read_text() == (backups / "movie.part").read_text() == "theirs"
 
 
-def test_a_full_disk_is_no_success(project: Folder, backups: Path, small_disk: Path) -> None:
+def test_a_full_disk_is_an_error(project: Folder, backups: Path, small_disk: Path) -> None:
     project.database.users.insert_many({"pad": os.urandom(2_000)} for _ in range(500))
     backups.symlink_to(small_disk / "backups")
     (small_disk / "backups").mkdir()
@@ -159,7 +159,7 @@ def test_a_full_disk_is_no_success(project: Folder, backups: Path, small_disk: P
 def test_a_disk_that_is_full_at_any_page_keeps_all_or_nothing(
     project: Folder, backups: Path, small_disk: Path
 ) -> None:
-    """The last of the pages is for the manifest."""
+    """The last page is for the manifest."""
     project.database.users.delete_many({"_id": {"$gt": 20}})
     backups.symlink_to(small_disk / "backups")
     (small_disk / "backups").mkdir()
@@ -180,7 +180,7 @@ def test_a_disk_that_is_full_at_any_page_keeps_all_or_nothing(
 
 
 def leave_room(disk: Path, pages: int) -> None:
-    """Fill ``disk`` except for that number of pages."""
+    """Fill ``disk`` except for this number of ``pages``."""
     filler = disk / "filler"
     filler.unlink(missing_ok=True)
     free = os.statvfs(disk).f_bfree
@@ -188,9 +188,7 @@ def leave_room(disk: Path, pages: int) -> None:
     assert os.statvfs(disk).f_bfree == pages
 
 
-def test_a_backup_is_shown_and_kept_while_its_writer_lives_and_not_after(
-    project: Folder, backups: Path
-) -> None:
+def test_a_backup_cannot_be_deleted_while_its_writer_is_alive(project: Folder, backups: Path) -> None:
     backups.mkdir()
     with writing(LocalStore(backups), [ARCHIVE]):
         assert states(project) == {ARCHIVE: "running"}
@@ -206,7 +204,7 @@ def test_a_backup_is_shown_and_kept_while_its_writer_lives_and_not_after(
     assert file_names(backups) == []
 
 
-def test_backups_at_one_moment_get_names_of_their_own(project: Folder, backups: Path) -> None:
+def test_backups_at_one_time_get_different_names(project: Folder, backups: Path) -> None:
     runs = [project.start("backup", "dev", "--json", "--codec", codec) for codec in ("zst", "zst", "gz")]
     for run in runs:
         out, err = run.communicate(timeout=60)
@@ -218,7 +216,7 @@ def test_backups_at_one_moment_get_names_of_their_own(project: Folder, backups: 
 
 
 @pytest.mark.parametrize("folder", ["s3://our-backups/app", "file:///var/b", "$HOME/b", "C:\\b"])
-def test_an_address_or_a_variable_is_no_folder(project: Folder, folder: str) -> None:
+def test_an_address_or_a_variable_is_not_a_folder(project: Folder, folder: str) -> None:
     project.keep_backups(folder)
     before = sorted(project.path.rglob("*"))
     for command in (["backup", "dev"], ["list_backups"], ["verify_backup", "--all"]):

@@ -35,14 +35,14 @@ class TestMemoryStore(StoreContract):
         store.memory.files[name] = (data, datetime.now(UTC))
 
 
-class TestWhereNobodyCanTellWhoIsAlive(TestMemoryStore):
+class TestUnknownWriters(TestMemoryStore):
     @pytest.fixture
     def memory(self) -> Memory:
         return Memory(exists=True, tracks_writers=False)
 
 
 def die_writing(store: MemoryStore, names: Names) -> None:
-    """Begin files whose writers are not alive."""
+    """Begin files whose writers are dead."""
     for name in names:
         upload = store.create(name)
         upload.write(HALF)

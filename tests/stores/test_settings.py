@@ -22,7 +22,7 @@ def s3(**settings: Any) -> S3Settings:
     return parsed
 
 
-def test_what_is_needed() -> None:
+def test_required_keys() -> None:
     assert parse_store(None) is None
     assert parse_store({}) is None
     assert parse_store({"LOCAL": {"backup_dir": "b"}}) == LocalSettings("b")
@@ -34,7 +34,7 @@ def test_what_is_needed() -> None:
     assert "hush" not in repr(old)
 
 
-def test_a_variable_that_is_not_set_counts_as_not_given() -> None:
+def test_an_unset_variable_counts_as_a_missing_key() -> None:
     nothing = s3(aws_access_key_id=None, aws_secret_access_key="", prefix=None)
     assert nothing.empty == {"aws_access_key_id", "aws_secret_access_key", "prefix"}
     assert replace(nothing, empty=frozenset()) == s3()
@@ -55,7 +55,7 @@ def test_prefixes(value: str, prefix: str) -> None:
     assert s3(prefix=value).prefix == prefix
 
 
-def test_all_of_it() -> None:
+def test_all_keys() -> None:
     settings = s3(
         prefix="/the team/app/",
         region="eu-central-1",
@@ -138,7 +138,7 @@ def test_sizes(size: object, bytes_: int) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_an_error(settings: dict[str, Any], message: str, hint: str) -> None:
+def test_wrong_settings(settings: dict[str, Any], message: str, hint: str) -> None:
     with pytest.raises(SettingsError) as raised:
         s3(**settings)
     assert message in raised.value.message
@@ -165,7 +165,7 @@ def test_what_is_wrong_is_an_error(settings: dict[str, Any], message: str, hint:
         ("a\0b", "a newline or a similar", "Remove it"),
     ],
 )
-def test_what_is_no_folder_is_not_created_as_one(folder: str, message: str, hint: str) -> None:
+def test_values_that_are_not_folders_are_not_created(folder: str, message: str, hint: str) -> None:
     with pytest.raises(SettingsError) as caught:
         parse_store({"LOCAL": {"backup_dir": folder}})
     assert message in caught.value.message
@@ -182,5 +182,5 @@ def test_a_path_of_windows_is_refused_on_other_systems(folder: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("folder", ["b", "~/b", "/a b/c", "./a:b", "cost$", "100%", "a%b"])
-def test_other_folders_are_taken_as_they_are(folder: str) -> None:
+def test_other_folders_are_used_unchanged(folder: str) -> None:
     assert parse_store({"LOCAL": {"backup_dir": folder}}) == LocalSettings(folder)

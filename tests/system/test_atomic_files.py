@@ -1,4 +1,4 @@
-"""Files with predictable names, in folders in which others may prepare something of that name."""
+"""Files with predictable names, in folders where other users may prepare a file with that name."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_lock_file_of_another_user_is_refused(tmp_path: Path) -> None:
         open_own(tmp_path / "lock")
 
 
-def test_what_is_written_atomically_replaces_a_link_and_not_its_target(tmp_path: Path) -> None:
+def test_an_atomic_write_replaces_a_link_and_not_its_target(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("PRECIOUS")
     (tmp_path / "file").symlink_to("precious")
     write_atomically(tmp_path / "file", "new")
@@ -51,7 +51,7 @@ def test_what_is_written_atomically_replaces_a_link_and_not_its_target(tmp_path:
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_an_old_version_takes_a_name_that_nothing_has(tmp_path: Path) -> None:
+def test_an_old_version_gets_an_unused_name(tmp_path: Path) -> None:
     (tmp_path / "settings.py").write_text("old")
     (tmp_path / "settings.py.1.old").symlink_to(tmp_path / "nowhere")
     assert keep_old_version(tmp_path / "settings.py").name == "settings.py.2.old"

@@ -1,4 +1,4 @@
-"""Where a run comes from, as far as it can be told."""
+"""The origin of a run, as far as it is known."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from monarch.system.ci import UNKNOWN_ORIGIN, Origin, find_origin
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A folder below the top of a real repository with one commit."""
+    """A subfolder of a real repository with one commit."""
     git(tmp_path, "init", "-q")
     git(tmp_path, "commit", "-q", "--allow-empty", "-m", "first")
     (tmp_path / "app").mkdir()
@@ -27,7 +27,7 @@ def git(folder: Path, *words: str) -> str:
     ).stdout.strip()
 
 
-def test_the_commit_is_that_of_git(repository: Path) -> None:
+def test_the_commit_equals_that_of_git(repository: Path) -> None:
     commit = git(repository, "rev-parse", "HEAD")
     assert find_origin(repository, {}) == Origin(commit)
     git(repository, "pack-refs", "--all")
@@ -36,7 +36,7 @@ def test_the_commit_is_that_of_git(repository: Path) -> None:
     assert find_origin(repository, {}).commit == commit
 
 
-def test_a_worktree_has_a_commit_of_its_own(repository: Path, tmp_path: Path) -> None:
+def test_a_worktree_has_its_own_commit(repository: Path, tmp_path: Path) -> None:
     git(repository, "worktree", "add", "-q", "-b", "other", str(tmp_path / "beside"))
     git(tmp_path / "beside", "commit", "-q", "--allow-empty", "-m", "second")
     commit = git(tmp_path / "beside", "rev-parse", "HEAD")
@@ -44,7 +44,7 @@ def test_a_worktree_has_a_commit_of_its_own(repository: Path, tmp_path: Path) ->
     assert find_origin(tmp_path / "beside", {}).commit == commit
 
 
-def test_what_is_no_repository_or_a_broken_one_has_no_commit(tmp_path: Path) -> None:
+def test_a_missing_or_broken_repository_has_no_commit(tmp_path: Path) -> None:
     folder = tmp_path / "none"
     (folder / ".git").mkdir(parents=True)
     for head in (None, "", "nonsense", "ref: refs/heads/gone"):
@@ -71,7 +71,7 @@ SECRET = "password=hush"
         "a" * 41,
     ],
 )
-def test_what_is_no_commit_is_never_taken_for_one(tmp_path: Path, head: str) -> None:
+def test_a_text_that_is_not_a_commit_is_ignored(tmp_path: Path, head: str) -> None:
     git = tmp_path / ".git"
     (git / "refs" / "heads").mkdir(parents=True)
     (tmp_path / "secret").write_text(SECRET)
@@ -88,7 +88,7 @@ def test_what_is_no_commit_is_never_taken_for_one(tmp_path: Path, head: str) -> 
 
 @pytest.mark.parametrize("name", [".git", "HEAD", "commondir", "packed-refs"])
 @pytest.mark.parametrize("kind", ["pipe", "loop", "folder"])
-def test_what_is_no_regular_file_neither_hangs_nor_fails(
+def test_a_special_file_neither_blocks_nor_fails(
     repository: Path, tmp_path: Path, name: str, kind: str
 ) -> None:
     git(repository, "pack-refs", "--all")
@@ -106,7 +106,7 @@ def test_what_is_no_regular_file_neither_hangs_nor_fails(
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give files to another user")
 @pytest.mark.parametrize("name", [".git", ".git/HEAD", ".git/refs/heads/main"])
-def test_a_repository_of_another_user_is_not_believed(repository: Path, tmp_path: Path, name: str) -> None:
+def test_a_repository_of_another_user_is_not_trusted(repository: Path, tmp_path: Path, name: str) -> None:
     git(repository, "branch", "-M", "main")
     assert find_origin(repository, {}).commit
     os.chown(tmp_path / name, 12345, -1)
@@ -150,6 +150,8 @@ def test_a_repository_of_another_user_is_not_believed(repository: Path, tmp_path
         ({"CI": "true"}, None, None),
     ],
 )
-def test_the_job_is_what_ci_says(tmp_path: Path, variables: dict[str, str], job: str, link: str) -> None:
+def test_the_job_comes_from_the_variables_of_ci(
+    tmp_path: Path, variables: dict[str, str], job: str, link: str
+) -> None:
     origin = find_origin(tmp_path, variables)
     assert (origin.job, origin.link) == (job, link)

@@ -16,7 +16,7 @@ from monarch.system.process_identity import identity, is_alive, is_local
 
 @pytest.fixture
 def no_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A system without /proc, as macOS is: only psutil knows its processes."""
+    """A system without /proc, such as macOS: only psutil can find its processes."""
     monkeypatch.setattr(process_identity, "_PROC", tmp_path / "none")
 
 
@@ -52,7 +52,7 @@ def test_a_process_of_this_machine_lives_until_it_ends(child: subprocess.Popen[b
 
 
 @pytest.mark.usefixtures("no_proc")
-def test_so_it_is_without_proc(child: subprocess.Popen[bytes]) -> None:
+def test_a_process_without_proc_lives_until_it_ends(child: subprocess.Popen[bytes]) -> None:
     living_and_ended(child)
 
 
@@ -69,7 +69,7 @@ def test_a_zombie_is_not_alive_without_proc(child: subprocess.Popen[bytes]) -> N
 
 @pytest.mark.usefixtures("no_proc")
 @pytest.mark.parametrize("space", [None, "boot 1", "another container"])
-def test_another_machine_of_this_name_is_elsewhere(space: str | None) -> None:
+def test_another_machine_with_this_name_is_elsewhere(space: str | None) -> None:
     recorded = {**identity(), "pid": 2**22 + 1, "pid_space": space}
     assert not is_local(recorded)
     assert not is_alive(recorded)

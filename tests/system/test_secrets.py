@@ -12,7 +12,7 @@ from monarch.system.secrets import MASK, Secret, redact
 from tests.support.servers.mongod import PASSWORD
 
 
-def test_a_secret_shows_nowhere_but_where_it_is_revealed() -> None:
+def test_a_secret_is_hidden_unless_it_is_revealed() -> None:
     secret = Secret(PASSWORD)
     for text in (str(secret), repr(secret), f"{secret}", f"{secret!r:>20}", str([secret])):
         assert PASSWORD not in text
@@ -37,7 +37,7 @@ SPELLINGS: list[Callable[[str], str]] = [
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_redact_knows_every_spelling_of_a_secret(spelling: Callable[[str], str]) -> None:
+def test_redact_masks_every_spelling_of_a_secret(spelling: Callable[[str], str]) -> None:
     password = PASSWORD + "  two  spaces"
     Secret(password)
     written = spelling(password)
@@ -57,17 +57,17 @@ def test_redact_masks_the_credentials_of_any_uri(uri: str) -> None:
         assert piece not in text
 
 
-def test_a_value_too_short_to_be_found_again_leaves_texts_readable() -> None:
+def test_a_very_short_value_is_not_masked_in_texts() -> None:
     Secret("a")
     assert redact("a banana") == "a banana"
 
 
-def test_a_secret_of_bytes_that_are_no_text() -> None:
+def test_a_secret_of_bytes_that_are_not_text() -> None:
     Secret(b"pass\xe9word".decode("utf-8", "surrogateescape"))
     assert redact("pass%E9word") == MASK
 
 
-def test_a_word_of_millions_of_letters_takes_no_time() -> None:
-    """A search that is quadratic would run into pytest's limit."""
+def test_a_word_of_millions_of_letters_is_redacted_quickly() -> None:
+    """A quadratic search would exceed pytest's timeout."""
     word = "x" * 20_000_000
     assert redact(f"{word}://me:hush@host") == f"{word}://********@host"

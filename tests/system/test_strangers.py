@@ -1,4 +1,4 @@
-"""What is found in a parent folder, or without /proc, is not believed."""
+"""Files in a parent folder are not trusted, and nothing relies on /proc."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def test_no_other_file_is_quoted(project: Folder, git: Path, head: str) -> None:
     assert commit_of(project) is None
 
 
-def test_what_is_no_commit_is_not_recorded(project: Folder, git: Path) -> None:
+def test_a_text_that_is_not_a_commit_is_not_recorded(project: Folder, git: Path) -> None:
     (git / "refs" / "heads" / "main").write_text("somebody's secret\n")
     assert commit_of(project) is None
 
 
 @pytest.mark.parametrize("name", ["HEAD", "refs/heads/main"])
-def test_a_pipe_hangs_nobody(project: Folder, git: Path, name: str) -> None:
+def test_a_pipe_does_not_block(project: Folder, git: Path, name: str) -> None:
     (git / name).unlink()
     os.mkfifo(git / name)
     assert commit_of(project) is None
@@ -73,8 +73,8 @@ def can_hide_proc() -> bool:
     return subprocess.run([*HIDE_PROC, "true"], check=False, capture_output=True).returncode == 0
 
 
-def test_without_proc_a_process_of_another_machine_is_not_dead(project: Folder) -> None:
-    """Two machines may have one host name."""
+def test_without_proc_a_process_of_another_machine_is_not_reported_as_dead(project: Folder) -> None:
+    """Two machines may have the same host name."""
     if not can_hide_proc():
         pytest.skip("hiding /proc needs the right to mount: run the tests as root")
     project.migration("one", "import time\nself.database.began.insert_one({})\ntime.sleep(600)")

@@ -1,4 +1,4 @@
-"""The errors of servers and of botocore, and what they become for people."""
+"""The errors of servers and of botocore, and the messages and hints for users."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ REFUSALS = [
     REFUSALS,
     ids=[f"{type(error).__name__} {error}"[:60] for error, _, _ in REFUSALS],
 )
-def test_a_refusal_is_a_line_and_what_to_do(error: Exception, message: str, hint: str) -> None:
+def test_a_refusal_has_a_message_and_a_hint(error: Exception, message: str, hint: str) -> None:
     explained = explain(error, SETTINGS, "upload_part", "a")
     assert message in explained.message
     assert hint in (explained.hint or "")
@@ -119,7 +119,7 @@ def test_a_refusal_is_a_line_and_what_to_do(error: Exception, message: str, hint
     assert explained.exit_code == 5
 
 
-def test_who_has_no_credentials_hears_what_to_set() -> None:
+def test_missing_credentials_are_reported_with_what_to_set() -> None:
     nothing = replace(SETTINGS, profile=None)
     explained = explain(exceptions.NoCredentialsError(), nothing, "upload_part", "a")
     assert "There are no credentials for S3 on this machine" in explained.message
@@ -133,31 +133,31 @@ def test_who_has_no_credentials_hears_what_to_set() -> None:
     assert "BACKUPS" in (explain(refused("SignatureDoesNotMatch"), own, "upload_part", "a").hint or "")
 
 
-def test_a_bucket_of_ones_own_is_made_there() -> None:
+def test_the_hint_for_a_missing_bucket_names_the_server() -> None:
     own = replace(SETTINGS, endpoint_url="http://minio:9000")
     explained = explain(refused("NoSuchBucket"), own, "list_objects_v2", None)
     assert "aws --endpoint-url http://minio:9000 s3 mb s3://our-backups" in (explained.hint or "")
 
 
-def test_a_lock_that_the_bucket_does_not_know() -> None:
+def test_a_lock_that_the_bucket_does_not_support() -> None:
     locked = replace(SETTINGS, object_lock=ObjectLock("GOVERNANCE", 1))
     explained = explain(refused("InvalidRequest"), locked, "create_multipart_upload", "a")
     assert "created with object lock" in (explained.hint or "")
 
 
-def test_what_is_not_there() -> None:
+def test_a_missing_object() -> None:
     for code in ("NoSuchKey", "404"):
         assert isinstance(explain(refused(code), SETTINGS, "get_object", "a"), NotStored)
     assert isinstance(explain(refused("NoSuchUpload"), SETTINGS, "abort_multipart_upload", "a"), NotStored)
     assert not isinstance(explain(refused("404"), SETTINGS, "list_objects_v2", None), NotStored)
 
 
-def test_a_lock_may_be_why_nothing_is_deleted() -> None:
+def test_a_failed_deletion_mentions_object_locks() -> None:
     explained = explain(refused("AccessDenied"), SETTINGS, "delete_object", "a")
     assert "An object lock may forbid it" in explained.message
 
 
-def test_what_a_server_says_is_redacted() -> None:
+def test_messages_of_a_server_are_redacted() -> None:
     Secret("very-hush-secret")
     explained = explain(refused("Odd", "your key very-hush-secret\nis odd"), SETTINGS, "get_object", "a")
     assert "very-hush-secret" not in explained.message

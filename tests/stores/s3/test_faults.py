@@ -1,6 +1,6 @@
 """Faults of the network between monarch and a bucket: a retry succeeds, or the run fails cleanly.
 
-Sizes are small: the parts that S3 takes are 5 MiB at least.
+Sizes are small, because the smallest part that S3 accepts has 5 MiB.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.support.servers.s3 import FaultyProxy, S3Server, run_proxy
 MiB = 1 << 20
 DATA = random.Random(1).randbytes(12 * MiB)
 NAME = "app__2014_05_29.dmp.zst"
-# The beginnings of requests, by their purpose.
+# Patterns of requests, by their purpose.
 BEGIN, PART, COMPLETE = r"^POST .*\?uploads", r"^PUT .*partNumber=", r"^POST .*\?uploadId="
 ABORT, LIST, HEAD, GET = (
     r"^DELETE .*\?uploadId=",
@@ -88,20 +88,20 @@ WRITES = {"begin": BEGIN, "part": PART, "complete": COMPLETE}
 
 
 @pytest.mark.parametrize(("fault", "which"), counts.sample(list(product(FAULTS, WRITES)), 7), ids=name_of)
-def test_writing_is_tried_again(
+def test_writes_are_retried(
     store: S3Store, direct: S3Store, proxy: FaultyProxy, which: str, fault: dict[str, Any]
 ) -> None:
     if which == "complete" and fault["what"] == "flip request":
-        fault = {**fault, "at": 1}  # in the name of its first element
+        fault = {**fault, "at": 1}  # in the name of the first XML element
     proxy.add(**fault, pattern=WRITES[which])
     if which == "begin" and fault["what"] in ("lose", "cut answer"):
-        # An upload of an unknown owner has begun: the name is taken, and listed as unfinished.
+        # An upload of an unknown owner exists: the name is taken, and listed as unfinished.
         with pytest.raises(NameTaken):
             write(store)
         assert [one.unfinished for one in direct.list()] == [True]
         return
     if which == "complete" and fault["what"] == "flip request":
-        # The list of the parts is damaged: this is not repeated.
+        # The list of parts is damaged: the request is not retried.
         with pytest.raises(StoreError):
             write(store)
         assert list(direct.list()) == []
@@ -114,10 +114,10 @@ def test_writing_is_tried_again(
 
 @pytest.mark.parametrize("which", WRITES)
 @pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[-1]], ids=lambda fault: str(fault["what"]))
-def test_writing_that_fails_for_good_leaves_nothing(
+def test_a_write_that_fails_permanently_leaves_nothing(
     store: S3Store, direct: S3Store, proxy: FaultyProxy, which: str, fault: dict[str, Any]
 ) -> None:
-    """But where only the answers get lost: then it may be there, and is whole; or be unfinished."""
+    """If only the answers are lost, the file may exist completely, or be unfinished."""
     proxy.add(**fault, pattern=WRITES[which], times=1000)
     with suppress(StoreError):
         write(store)
@@ -132,7 +132,7 @@ def test_writing_that_fails_for_good_leaves_nothing(
 
 
 @pytest.mark.parametrize(("size", "parts"), [("5MiB", 3), ("8MiB", 2), (None, 1)])
-def test_parts_have_the_size_that_was_said(
+def test_parts_have_the_configured_size(
     s3: S3Server, bucket: str, proxy: FaultyProxy, size: str | None, parts: int
 ) -> None:
     through = store_in(replace(s3, url=proxy.url), bucket, part_size=size)
@@ -142,10 +142,10 @@ def test_parts_have_the_size_that_was_said(
 
 
 @pytest.mark.parametrize("at", counts.sample([*range(65, 465, 40), 177, 263], 3))
-def test_a_list_of_parts_that_is_changed_on_the_way_makes_no_other_file(
+def test_a_list_of_parts_that_is_changed_in_transit_does_not_create_a_wrong_file(
     store: S3Store, direct: S3Store, proxy: FaultyProxy, at: int
 ) -> None:
-    """The server accepts it at two of these places, as some do over plain http: a part twice, or none."""
+    """The server accepts two of these changes, as some servers do over plain HTTP: a part twice, or none."""
     proxy.add("flip request", COMPLETE, at=at)
     try:
         write(store)
@@ -155,27 +155,27 @@ def test_a_list_of_parts_that_is_changed_on_the_way_makes_no_other_file(
         assert read(direct) == DATA
 
 
-def test_busy_for_good(store: S3Store, direct: S3Store, proxy: FaultyProxy) -> None:
+def test_a_server_that_stays_busy(store: S3Store, direct: S3Store, proxy: FaultyProxy) -> None:
     proxy.add("status", PART, code=(503, "SlowDown"), times=1000)
     with pytest.raises(StoreError, match=r"S3 is busy \(SlowDown\), also after"):
         write(store)
     assert list(direct.list()) == []
 
 
-def test_a_part_that_is_changed_on_the_way_is_sent_again(store: S3Store, proxy: FaultyProxy) -> None:
+def test_a_part_that_is_changed_in_transit_is_sent_again(store: S3Store, proxy: FaultyProxy) -> None:
     proxy.add("flip request", PART, at=4 * MiB)
     write(store)
     assert read(store) == DATA
 
 
-def test_an_answer_that_is_lost_at_the_end(store: S3Store, proxy: FaultyProxy) -> None:
-    """It is asked once more, and S3 says that there is such an object: ours."""
+def test_a_lost_answer_to_the_last_request(store: S3Store, proxy: FaultyProxy) -> None:
+    """The retry reports that the object exists, and it is the one just written."""
     proxy.add("lose", COMPLETE)
     write(store)
     assert [stored.unfinished for stored in store.list()] == [False]
 
 
-def test_a_name_that_others_take_meanwhile(store: S3Store, direct: S3Store) -> None:
+def test_a_name_that_another_writer_takes_meanwhile(store: S3Store, direct: S3Store) -> None:
     place = direct._bucket
     with store.create(NAME) as upload:
         upload.write(b"ours")
@@ -186,7 +186,7 @@ def test_a_name_that_others_take_meanwhile(store: S3Store, direct: S3Store) -> N
 
 
 @pytest.mark.parametrize("which", counts.sample([PART, COMPLETE, GET, LIST], 2))
-def test_a_server_that_is_silent_is_asked_again(
+def test_a_silent_server_is_asked_again(
     proxy: FaultyProxy, s3: S3Server, direct: S3Store, bucket: str, which: str
 ) -> None:
     through = store_in(replace(s3, url=proxy.url), bucket, patience=2, part_size="5MiB")
@@ -211,7 +211,7 @@ READS: list[dict[str, Any]] = [
     counts.sample([(fault, *tries) for fault in READS for tries in ((1, 0), (2, 5 * MiB + 1))], 4),
     ids=name_of,
 )
-def test_reading_goes_on_where_it_broke(
+def test_reading_resumes_after_a_broken_connection(
     store: S3Store, proxy: FaultyProxy, fault: dict[str, Any], times: int, start: int
 ) -> None:
     write(store)
@@ -220,7 +220,7 @@ def test_reading_goes_on_where_it_broke(
     assert proxy.faults[0].times == 0
 
 
-def test_reading_ends_where_it_breaks_for_good(store: S3Store, proxy: FaultyProxy) -> None:
+def test_reading_fails_if_the_connection_stays_broken(store: S3Store, proxy: FaultyProxy) -> None:
     write(store)
     with store.open(NAME) as stream:
         assert stream.read(1000) == DATA[:1000]
@@ -229,7 +229,7 @@ def test_reading_ends_where_it_breaks_for_good(store: S3Store, proxy: FaultyProx
             b"".join(iter(lambda: stream.read(MiB), b""))
 
 
-def test_an_object_that_is_replaced_while_it_is_read(store: S3Store, direct: S3Store) -> None:
+def test_an_object_replaced_while_it_is_read(store: S3Store, direct: S3Store) -> None:
     write(store)
     place = direct._bucket
     with store.open(NAME) as stream:
@@ -248,7 +248,7 @@ def test_an_object_that_is_replaced_while_it_is_read(store: S3Store, direct: S3S
     ],
     ids=["list", "prepare", "delete"],
 )
-def test_the_rest_is_tried_again(
+def test_other_requests_are_retried(
     store: S3Store, proxy: FaultyProxy, do: Callable[[S3Store], object], which: str
 ) -> None:
     write(store, b"some")
@@ -257,21 +257,19 @@ def test_the_rest_is_tried_again(
     assert proxy.faults[0].times == 0
 
 
-def test_giving_up_does_not_wait_for_a_server_that_is_silent(
-    proxy: FaultyProxy, s3: S3Server, bucket: str
-) -> None:
-    """The error adds that files may be left."""
+def test_giving_up_does_not_wait_for_a_silent_server(proxy: FaultyProxy, s3: S3Server, bucket: str) -> None:
+    """The error adds that files may remain."""
     through = store_in(replace(s3, url=proxy.url), bucket, part_size="5MiB")
     upload = through.create(NAME)
     proxy.add("stall", PART, times=10, seconds=600)
     proxy.add("stall", ABORT, times=10, seconds=600)
     upload.write(DATA)
-    # It ends: pytest ends a test that waits for the server.
+    # The test ends in time: pytest would end a test that waits for the server.
     upload.give_up()
     assert upload.left_over
 
 
-def test_what_is_given_up_and_gone_is_not_left_over(store: S3Store) -> None:
+def test_giving_up_an_upload_that_is_gone_reports_no_leftovers(store: S3Store) -> None:
     upload = store.create(NAME)
     upload.write(DATA)
     upload.give_up()
@@ -279,8 +277,8 @@ def test_what_is_given_up_and_gone_is_not_left_over(store: S3Store) -> None:
     assert list(store.list()) == []
 
 
-def test_a_server_that_does_not_list_what_has_begun(store: S3Store, proxy: FaultyProxy) -> None:
-    """The error names it, and there is no endless loop."""
+def test_a_server_that_does_not_list_uploads_in_progress(store: S3Store, proxy: FaultyProxy) -> None:
+    """The error names the problem, and there is no endless loop."""
     proxy.add("change answer", r"^GET .*uploads", times=10_000, old=b"Upload>", new=b"Nothing>")
     with pytest.raises(StoreError, match="does not list an upload that has just begun"):
         store.create(NAME)
@@ -288,10 +286,10 @@ def test_a_server_that_does_not_list_what_has_begun(store: S3Store, proxy: Fault
     assert list(store.list()) == []
 
 
-def test_a_server_that_takes_the_prefix_for_a_whole_name(
+def test_a_server_that_treats_the_prefix_as_a_complete_name(
     store: S3Store, direct: S3Store, proxy: FaultyProxy
 ) -> None:
-    """MinIO lists uploads only so, or all that there are."""
+    """MinIO lists the uploads of one exact name, or all uploads."""
     direct.create(NAME)
     proxy.add("exact uploads", r"^GET .*\?uploads", times=10_000)
     assert [one.name for one in store.list("app__2014")] == [NAME]
@@ -301,16 +299,14 @@ def test_a_server_that_takes_the_prefix_for_a_whole_name(
 
 
 @pytest.mark.parametrize("body", [b"<html>Welcome</html>", b""], ids=["html", "empty"])
-def test_what_is_no_s3_is_not_taken_for_an_empty_bucket(
-    store: S3Store, proxy: FaultyProxy, body: bytes
-) -> None:
+def test_a_server_without_s3_is_not_an_empty_bucket(store: S3Store, proxy: FaultyProxy, body: bytes) -> None:
     proxy.add("answer", times=10_000, body=body)
     for do in (store.prepare, lambda: list(store.list()), lambda: store.create(NAME)):
         with pytest.raises(StoreError):
             do()
 
 
-def test_a_deletion_takes_no_upload_that_begins_meanwhile(
+def test_a_deletion_does_not_remove_an_upload_that_begins_meanwhile(
     store: S3Store, direct: S3Store, proxy: FaultyProxy
 ) -> None:
     write(store)
@@ -322,7 +318,7 @@ def test_a_deletion_takes_no_upload_that_begins_meanwhile(
     assert read(direct) == DATA
 
 
-def test_what_ends_while_it_is_listed_is_not_missed(
+def test_an_upload_that_finishes_during_a_listing_is_listed(
     store: S3Store, direct: S3Store, proxy: FaultyProxy
 ) -> None:
     upload = direct.create(NAME)

@@ -1,4 +1,4 @@
-"""Servers that are not AWS: below a path, without an operation, with redirects, with a private authority."""
+"""Servers other than AWS: below a path, without an operation, with redirects, with a private authority."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_redirect_to_somewhere_else_or_nowhere(bucket: str, proxy: FaultyProxy
     assert len(proxy.requests) == 1
 
 
-def test_an_authority_of_ones_own(s3: S3Server, bucket: str, tmp_path: Path) -> None:
+def test_a_private_authority(s3: S3Server, bucket: str, tmp_path: Path) -> None:
     authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))

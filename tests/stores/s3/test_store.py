@@ -36,7 +36,7 @@ def store_in(s3: S3Server, bucket: str, page: int = 1_000, patience: float = 60,
 
 def test_no_token_is_logged(s3: S3Server, bucket: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    with suppress(StoreError):  # it is of nobody
+    with suppress(StoreError):  # the server does not know the token
         list(store_in(s3, bucket, aws_session_token="hush/token").list())
     assert "GET /" in caplog.text
     assert "hush/token" not in caplog.text
@@ -46,7 +46,7 @@ def test_no_token_is_logged(s3: S3Server, bucket: str, caplog: pytest.LogCapture
     ("smallest", "grows", "most"),
     [(16 << 20, True, 13 * 10**12), (5 << 20, True, 5 * 10**12), (64 << 20, False, 6 * 10**11)],
 )
-def test_there_is_room_for_the_largest_backups(smallest: int, grows: bool, most: int) -> None:
+def test_part_sizes_allow_the_largest_backups(smallest: int, grows: bool, most: int) -> None:
     sizes = [size_of_part(number, smallest, grows=grows) for number in range(1, MOST_PARTS + 1)]
     assert sum(sizes) > most
     assert max(sizes) <= 5 << 30
@@ -68,7 +68,7 @@ class TestS3Store(StoreContract):
 
     @pytest.fixture
     def nowhere(self, s3: S3Server, bucket: str) -> Store:
-        """No more than a prefix that nothing has."""
+        """Return a store with a prefix that no object has."""
         return store_in(s3, bucket, prefix="nothing/yet")
 
     def die_writing(self, store: Store, names: Names) -> None:
