@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
-from bson import Int64
+from bson import Int64, Timestamp
 
 from monarch import Project
 from monarch.databases.mongo.catalog.read import list_entries
@@ -58,6 +61,31 @@ def test_what_is_not_read_is_not_lost(sharded: Sharded) -> None:
     sharded.shard(sharded.source, "orders")
     result = sharded.run("copy_db", "production:dev", "--yes", "--engine", "native", "--exclude", "orders")
     assert (result.code, result.err) == (0, ""), result.output
+
+
+def test_a_part_of_a_cluster(sharded: Sharded) -> None:
+    sharded.reach_through("production")
+    sharded.source.orders.insert_many({"_id": n, "user": n % 7} for n in range(50))
+    sharded.shard(sharded.source, "orders")
+    sharded.shard(sharded.source, "users")
+    sharded.folder.write(
+        "querysets/part.py",
+        """\
+        from monarch import QuerySet
+
+
+        class Part(QuerySet):
+            def run(self):
+                self.dump_collection("orders", {"user": 3}, sample=4, seed=1)
+                self.follow("orders.user", "users._id")
+        """,
+    )
+    for more in (["--plan"], ["--yes"]):
+        result = sharded.run("copy_db", "production:dev", "--query-set", "Part", *more)
+        assert result.code == 0, result.output
+        assert "'orders', 'users' of 'production' are sharded" in result.err
+    assert sharded.target.orders.count_documents({}) == 4
+    assert [one["_id"] for one in sharded.target.users.find()] == [3]
 
 
 def test_time_series_and_moved_collections_are_named(sharded: Sharded) -> None:
@@ -388,6 +416,25 @@ def test_a_swap_waits_for_another_operation_of_the_cluster(sharded: Sharded) -> 
     assert result.code == 0, result.output
     assert renames[0] > 1
     sharded.assert_copied()
+
+
+def test_the_tools_in_both_directions(sharded: Sharded, tools: Path) -> None:
+    with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
+    for name in ("production", "dev"):
+        sharded.reset_target()
+        sharded.reach_through(name)
+        result = sharded.copy("--yes", "--engine", "tools", variables=with_tools)
+        assert (result.code, result.err) == (0, ""), result.output
+        sharded.assert_copied()
+
+
+def test_empty_timestamps(sharded: Sharded) -> None:
+    """The server fills them in on insert, so they are written by an update, which mongos passes on."""
+    sharded.source.command("insert", "stamps", documents=[{"_id": 1, "at": Timestamp(1, 1)}])
+    sharded.source.stamps.update_one({"_id": 1}, [{"$set": {"at": Timestamp(0, 0)}}])
+    sharded.reach_through("dev")
+    assert sharded.run("copy_db", "production:dev", "--yes", "--engine", "native").code == 0
+    assert sharded.target.stamps.find_one() == {"_id": 1, "at": Timestamp(0, 0)}
 
 
 # The same database
