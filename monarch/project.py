@@ -508,9 +508,11 @@ class Project:
 
         def back_up() -> str:
             # An empty database too: the first deployment begins with one.
-            name = self.backup(environment, allow_empty=True, progress=progress).name
-            verify(catalog, catalog.get(name), progress)
-            return name
+            taken = self.backup(environment, allow_empty=True, progress=progress)
+            for loss in taken.transfer.not_carried:
+                progress.message(loss)
+            verify(catalog, catalog.get(taken.name), progress)
+            return taken.name
 
         return back_up
 

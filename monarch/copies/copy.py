@@ -99,6 +99,9 @@ class Copy:
         self._require_source()
         source = self.source.read(self.engine, self.selection)
         self._require_contents(source.summaries)
+        carried = source.without(self.exclusions)
+        # Before the lease, so that nothing at all is written.
+        self.target.require_replaceable(carried.summaries)
         sink = DatabaseSink(
             self.target,
             name,
@@ -109,7 +112,6 @@ class Copy:
             in_place=in_place,
         )
         opened = nullcontext(source)
-        not_carried = source.without(self.exclusions).not_carried
         return Transfer(
             lambda: opened,
             sink,
@@ -118,7 +120,7 @@ class Copy:
             began,
             self.transforms,
             self.exclusions,
-            not_carried,
+            carried.not_carried,
         )
 
     def _require_source(self) -> None:

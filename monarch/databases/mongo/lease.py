@@ -1,8 +1,9 @@
 """The lease in MongoDB: the only document of ``monarch_lease`` in the environment's own database.
 
 It is taken, renewed and given back by single atomic commands that compare and set times of the server's
-clock (``$$NOW``); the clocks of the runs do not matter. The document stays when nobody holds the lease,
-so that the fencing number never falls.
+clock (``$$NOW``); the clocks of the runs do not matter. On a sharded cluster it is the clock of the mongos: a
+lease is trusted for half of its time, so the clocks of all mongos may differ by the other half. The document
+stays when nobody holds the lease, so that the fencing number never falls.
 """
 
 from __future__ import annotations

@@ -131,3 +131,13 @@ def test_drop_db(sharded: Sharded) -> None:
     sharded.shard(sharded.target, "users")
     assert sharded.run("drop_db", "dev", "--yes").code == 0
     assert sharded.target.list_collection_names() == []
+
+
+def test_a_backup_before_migrations_names_what_it_does_not_carry(sharded: Sharded) -> None:
+    sharded.reach_through("dev")
+    sharded.folder.keep_backups()
+    sharded.shard(sharded.target, "users")
+    sharded.folder.migration("one")
+    result = sharded.run("migrate", "dev", "--yes", "--backup")
+    assert result.code == 0, result.output
+    assert "'users' of 'dev' is sharded. Its shard key, zones and chunks are not carried." in result.output

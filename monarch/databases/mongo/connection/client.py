@@ -285,5 +285,5 @@ def _unreachable_hint(reason: str, environment: Environment) -> str:
     if "connection closed" in lower or "reset by peer" in lower:
         return "The server closed the connection. If it requires TLS, set 'tls': True."
     if ("no replica set members" in lower or "replicaset" in lower) and "refused" not in lower:
-        return "Check that 'replicaSet' is the name of this replica set."
+        return "Check that 'replicaSet' is the name of this replica set; remove it for a mongos."
     return f"Check that it is running, and the host of {environment.name!r} in migrations/settings.py."

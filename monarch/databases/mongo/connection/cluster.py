@@ -20,6 +20,8 @@ _UNAUTHORIZED, _NAMESPACE_NOT_FOUND, _IS_A_VIEW = 13, 26, 166
 # Time series are sharded by their buckets.
 _BUCKETS = "system.buckets."
 _MOST_NAMES = 10
+# How pymongo calls what leads to shards.
+_ROUTERS = ("Mongos", "LoadBalancer")
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def is_mongos(hello: Mapping[str, Any]) -> bool:
 def is_connected_to_mongos(client: MongoClient[Any]) -> bool:
     """Whether ``client``, which has sent a command, knows that it is connected to mongos; asks nothing."""
     servers = client.topology_description.server_descriptions().values()
-    return any(server.server_type_name == "Mongos" for server in servers)
+    return any(server.server_type_name in _ROUTERS for server in servers)
 
 
 def is_cluster(endpoint: DatabaseHandle) -> bool:
