@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
+from monarch.backups.foreign.recognition import find_foreign
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import MANIFEST, split_archive_name
-from monarch.backups.state import Backup, BackupState, judge_backup, read_manifest
+from monarch.backups.state import (
+    Backup,
+    BackupState,
+    foreign_backup,
+    judge_backup,
+    read_manifest,
+)
 from monarch.errors import DamagedError, MonarchError, UsageError
 from monarch.stores.base import NotStored, Store, StoredFile
 from monarch.system.spelling import one_edit_away
@@ -60,10 +67,29 @@ class BackupCatalog:
         hint = f"Did you mean {near!r}?" if near else "Run `monarch list_backups` to see all of them."
         raise UsageError(f"There is no backup {name!r} in {self.store.place}.", hint)
 
+    def named(self, name: str) -> Backup:
+        """Return the backup called ``name``; for a foreign archive, this has to be the name of its file.
+
+        :raises UsageError: if there is none, or it is a foreign archive whose file has another name.
+        """
+        backup = self.get(name)
+        if backup.state is BackupState.FOREIGN and name.rpartition("/")[2] != backup.archive:
+            raise UsageError(
+                f"{name!r} may be the file {backup.archive!r}, which is no backup of monarch: {backup.why}.",
+                "It was not deleted. To delete it without a question, use the whole name of the file.",
+            )
+        return backup
+
     def names(self) -> tuple[str, ...]:
-        """Return the names that backups may have, without reading any of them."""
-        files = (stored.name for stored in self.store.list() if not stored.unfinished)
-        return tuple(sorted({parted[0] for file in files if (parted := split_archive_name(file))}))
+        """Return the names that backups may have, without reading any manifest.
+
+        Those of foreign archives are left out: they are never proposed.
+        """
+        files = {stored.name for stored in self.store.list() if not stored.unfinished}
+        archives = {file for file in files if split_archive_name(file)}
+        alone = [archive for archive in archives if archive + MANIFEST not in files]
+        archives -= {name for name, _ in find_foreign(self.store, alone)}
+        return tuple(sorted({parted[0] for archive in archives if (parted := split_archive_name(archive))}))
 
     def newest(self, environment: str, database: str) -> Backup | None:
         """Return the newest good backup of ``database`` of ``environment``; None if there is none.
@@ -109,9 +135,10 @@ class BackupCatalog:
 
         All names are looked up before the first is deleted.
 
-        :raises UsageError: if there is no backup of one of the names.
+        :raises UsageError: if there is no backup of one of the names, or it is a foreign archive whose file
+            has another name.
         """
-        selected = [self.get(one) if isinstance(one, str) else one for one in backups]
+        selected = [self.named(one) if isinstance(one, str) else one for one in backups]
         for backup in selected:
             self.delete(backup)
             report(backup)
@@ -131,6 +158,8 @@ class BackupCatalog:
             BackupState.INCOMPLETE,
         ):
             gone = self._discard(backup)
+        elif backup.state is BackupState.FOREIGN:
+            gone = _remove(self.store.delete, backup.archive)
         else:
             removed = [_remove(self.store.delete, backup.archive + end) for end in (MANIFEST, "")]
             gone = any(removed)
@@ -155,10 +184,17 @@ class BackupCatalog:
         """Yield the backups whose files begin with ``prefix``, in no order."""
         files: dict[str, StoredFile] = {}
         begun: dict[str, StoredFile] = {}
+        others: dict[str, StoredFile] = {}
         for stored in self.store.list(prefix):
             if split_archive_name(stored.name.removesuffix(MANIFEST)) is not None:
                 (begun if stored.unfinished else files)[stored.name] = stored
+            elif not stored.unfinished:
+                others[stored.name] = stored
         archives = {name.removesuffix(MANIFEST) for name in (*files, *begun)}
+        alone = {name for name in archives if not {name + MANIFEST} & (files.keys() | begun.keys())}
+        for name, kind in find_foreign(self.store, [*others, *(alone & files.keys())]):
+            archives.discard(name)
+            yield foreign_backup(others.get(name) or files[name], kind)
         written = {
             archive + MANIFEST for archive in archives if {archive, archive + MANIFEST} <= files.keys()
         }

@@ -9,11 +9,13 @@ from functools import partial
 
 from monarch.backups.catalog import BackupCatalog
 from monarch.backups.codecs import CODECS
+from monarch.backups.foreign.opening import open_folders, open_foreign
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import LEGACY
 from monarch.backups.state import Backup, BackupState
-from monarch.backups.zip_v01 import ZippedFiles
+from monarch.backups.zip_v01 import SeveralFolders, ZippedFiles
 from monarch.databases import LEGACY_KIND, open_archive, open_files
+from monarch.databases.foreign import ForeignSource
 from monarch.databases.transfer import ArchiveSource, CopiedCollection
 from monarch.errors import DamagedError, LockedError, MonarchError, StoreError
 from monarch.progress import SILENT, Progress
@@ -43,6 +45,10 @@ class BrokenBackup(DamagedError):
         self._hint = hint
 
 
+class NoManifest(BrokenBackup):
+    """A backup that lacks its manifest, and whose archive is intact."""
+
+
 @contextmanager
 def open_backup(catalog: BackupCatalog, backup: Backup) -> Iterator[ArchiveSource]:
     """Open the archive of ``backup`` for as long as the context lasts.
@@ -52,11 +58,17 @@ def open_backup(catalog: BackupCatalog, backup: Backup) -> Iterator[ArchiveSourc
 
     :raises BrokenBackup: if it is not complete, or while it is read, if its bytes have changed.
     :raises LockedError: if it is being written.
+    :raises UsageError: if it is foreign, and not an archive of one database.
     """
     require_restorable(catalog, backup)
+    with _reporting_damage(catalog, backup), _opened(catalog, backup) as archive:
+        yield archive.restorable() if isinstance(archive, ForeignSource) else archive
+
+
+@contextmanager
+def _reporting_damage(catalog: BackupCatalog, backup: Backup) -> Iterator[None]:
     try:
-        with _opened(catalog, backup) as archive:
-            yield archive
+        yield
     except DamagedError as error:
         message = f"Backup {backup.name!r} is broken: {error.message}"
         raise BrokenBackup(message, partial(_another, catalog, backup)) from error
@@ -69,23 +81,35 @@ def require_restorable(catalog: BackupCatalog, backup: Backup) -> None:
     :raises StoreError: if the store does not let it be read.
     :raises LockedError: if it is being written, or may be.
     """
+    _require_readable(backup)
+    if not backup.restorable:
+        raise BrokenBackup(_state_of(backup), partial(_another, catalog, backup))
+
+
+def _require_readable(backup: Backup) -> None:
     if backup.busy:
         message = f"Backup {backup.name!r} is not complete yet: {backup.why}."
         raise LockedError(message, "Wait until it is complete.")
     if backup.refusal is not None:
         message = f"Backup {backup.name!r} cannot be read: {backup.refusal.message}"
         raise StoreError(message, backup.refusal.hint)
-    if not backup.restorable:
-        why = f": {backup.why}" if backup.why else ""
-        message = f"Backup {backup.name!r} is {backup.state.value}{why}."
-        raise BrokenBackup(message, partial(_another, catalog, backup))
+
+
+def _state_of(backup: Backup) -> str:
+    why = f": {backup.why}" if backup.why else ""
+    return f"Backup {backup.name!r} is {backup.state.value}{why}."
 
 
 @contextmanager
-def _opened(catalog: BackupCatalog, backup: Backup) -> Iterator[ArchiveSource]:
+def _opened(catalog: BackupCatalog, backup: Backup) -> Iterator[ArchiveSource | ForeignSource]:
     try:
+        if backup.state in (BackupState.FOREIGN, BackupState.INCOMPLETE):
+            kind = backup.kind or LEGACY_KIND
+            with open_foreign(catalog.store, backup.archive, backup.bytes, kind) as found:
+                yield found
+            return
         if backup.codec == LEGACY:
-            yield open_files(LEGACY_KIND, ZippedFiles(catalog.store, backup.archive, backup.bytes))
+            yield _open_zip(catalog, backup)
             return
         manifest = catalog.manifest(backup)
         if manifest.taken_at != backup.taken_at:
@@ -94,6 +118,13 @@ def _opened(catalog: BackupCatalog, backup: Backup) -> Iterator[ArchiveSource]:
             yield _open_archive(stream, manifest)
     except NotStored:
         raise DamagedError("It has just been deleted.") from None
+
+
+def _open_zip(catalog: BackupCatalog, backup: Backup) -> ArchiveSource | ForeignSource:
+    try:
+        return open_files(LEGACY_KIND, ZippedFiles(catalog.store, backup.archive, backup.bytes))
+    except SeveralFolders as found:
+        return open_folders(found.folders, backup.archive, LEGACY_KIND)
 
 
 def _open_archive(stream: Stream, manifest: Manifest) -> ArchiveSource:
@@ -151,12 +182,24 @@ def verify(
 ) -> tuple[CopiedCollection, ...]:
     """Read all of ``backup``, and return its collections.
 
+    Of a foreign archive, nothing tells whether it is complete.
+
+    :raises NoManifest: if it has no manifest of monarch's and is intact.
     :raises BrokenBackup: if anything in it has changed since it was written.
     :raises StoreError: if it cannot be read now.
     :raises LockedError: if it is being written.
+    :raises Uncheckable: if it is foreign, in a format that monarch does not read.
     """
-    with open_backup(catalog, backup) as archive:
-        return archive.read_through(progress)
+    if backup.state is not BackupState.INCOMPLETE:
+        require_restorable(catalog, backup)
+    _require_readable(backup)
+    with _reporting_damage(catalog, backup), _opened(catalog, backup) as archive:
+        collections = archive.read_through(progress)
+    if backup.state is BackupState.INCOMPLETE:
+        documents = sum(one.documents for one in collections)
+        message = f"{_state_of(backup)} Its archive is intact, with {documents:,} documents."
+        raise NoManifest(message, partial(_another, catalog, backup))
+    return collections
 
 
 class _Checked(Stream):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
+from monarch.backups.foreign.recognition import describe
 from monarch.backups.manifest import Manifest, NewerFormat
 from monarch.backups.names import LEGACY, MANIFEST, split_archive_name
 from monarch.errors import DamagedError, StoreError
@@ -17,10 +18,11 @@ _RECENT = 15
 
 
 class BackupState(Enum):
-    """The state of a backup. Only good and legacy backups can be restored."""
+    """The state of a backup. Only good, legacy and foreign backups can be restored."""
 
     GOOD = "good"
     LEGACY = "legacy"
+    FOREIGN = "foreign"
     RUNNING = "running"
     BEGUN = "begun"
     UNFINISHED = "unfinished"
@@ -66,7 +68,7 @@ class Backup:
     @property
     def restorable(self) -> bool:
         """Whether it can be restored, as far as a listing can tell."""
-        return self.state in (BackupState.GOOD, BackupState.LEGACY)
+        return self.state in (BackupState.GOOD, BackupState.LEGACY, BackupState.FOREIGN)
 
 
 def judge_backup(
@@ -119,6 +121,22 @@ def _judge_files(
     if archive + MANIFEST not in files:
         return BackupState.INCOMPLETE, "it has no manifest: it was cut off, or another program wrote it"
     return BackupState.GOOD, None
+
+
+def foreign_backup(stored: StoredFile, kind: str) -> Backup:
+    """Return the foreign archive in the file ``stored``, which the tools of ``kind`` wrote."""
+    name, codec = split_archive_name(stored.name) or (stored.name, "")
+    return Backup(
+        name,
+        stored.name,
+        codec,
+        BackupState.FOREIGN,
+        stored.bytes,
+        stored.modified,
+        stored.modified,
+        kind,
+        why=describe(kind),
+    )
 
 
 def _judge_manifest(backup: Backup, text: bytes | StoreError) -> Backup:

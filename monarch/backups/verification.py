@@ -5,29 +5,54 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import Enum
 
 from monarch.backups.catalog import BackupCatalog
-from monarch.backups.reader import BrokenBackup, require_restorable, verify
-from monarch.backups.state import Backup
+from monarch.backups.foreign.opening import Uncheckable
+from monarch.backups.reader import BrokenBackup, NoManifest, open_backup, require_restorable, verify
+from monarch.backups.state import Backup, BackupState
 from monarch.databases.environment import Environment
 from monarch.databases.transfer import CopiedCollection
 from monarch.errors import StoreError, UsageError
 from monarch.progress import Progress
 
 
+class Finding(Enum):
+    """What verifying a backup has found; the last two say nothing about its contents."""
+
+    GOOD = "good"
+    # It is foreign: nothing tells whether it is complete.
+    INTACT = "intact"
+    # It lacks its manifest, and its archive is intact.
+    INCOMPLETE = "incomplete"
+    BROKEN = "broken"
+    # The store does not let it be read.
+    UNREAD = "unread"
+    # It is foreign, and monarch does not read its format.
+    UNCHECKED = "unchecked"
+
+
+_GOOD = {Finding.GOOD: True, Finding.INTACT: True, Finding.INCOMPLETE: False, Finding.BROKEN: False}
+
+
 @dataclass(frozen=True)
 class VerifiedBackup:
-    """The result of verifying ``backup``: ``good``, or ``why`` not.
+    """The result of verifying ``backup``, and ``why``; if there is something to do, a ``hint``.
 
-    ``good`` is None if the backup could not be read, which says nothing about its contents. ``collections``
-    are those in it, if it is good. ``seconds`` is how long reading it took.
+    ``collections`` are those in it, if it is good or intact. ``seconds`` is how long reading it took.
     """
 
     backup: Backup
-    good: bool | None
+    finding: Finding
     why: str | None
     collections: tuple[CopiedCollection, ...]
     seconds: float
+    hint: str | None = None
+
+    @property
+    def good(self) -> bool | None:
+        """Whether it is as it was written; None if that is not known."""
+        return _GOOD.get(self.finding)
 
 
 def verify_all(
@@ -49,23 +74,29 @@ def verify_all(
 
 def _verify(catalog: BackupCatalog, backup: Backup, progress: Progress) -> VerifiedBackup:
     began = time.monotonic()
-    good: bool | None = True
-    why = None
+    finding = Finding.INTACT if backup.state is BackupState.FOREIGN else Finding.GOOD
+    why, hint = backup.why, None
     collections: tuple[CopiedCollection, ...] = ()
     try:
         collections = verify(catalog, backup, progress)
-    except BrokenBackup as error:
-        good, why = False, error.message
+    except NoManifest as error:
+        finding, why = Finding.INCOMPLETE, error.message
+    except BrokenBackup as error:  # its hint searches another backup, which nobody has asked for
+        finding, why = Finding.BROKEN, error.message
+    except Uncheckable as error:
+        finding, why, hint = Finding.UNCHECKED, error.message, error.hint
     except StoreError as error:
-        good, why = None, error.message
-    return VerifiedBackup(backup, good, why, collections, time.monotonic() - began)
+        finding, why = Finding.UNREAD, error.message
+    return VerifiedBackup(backup, finding, why, collections, time.monotonic() - began, hint)
 
 
 def find_restorable(catalog: BackupCatalog, name: str, environments: tuple[Environment, ...]) -> Backup:
     """Return the backup called ``name``, or else the newest good one of the environment of that name.
 
+    A foreign archive is opened, to see whether it can be restored before anybody is asked.
+
     :raises BrokenBackup: if the listing already shows that it is not whole.
-    :raises UsageError: if there is none.
+    :raises UsageError: if there is none, or it is foreign and not an archive of one database.
     """
     backup = catalog.find(name)
     database = next((one.db_name for one in environments if one.name == name), None)
@@ -79,4 +110,7 @@ def find_restorable(catalog: BackupCatalog, name: str, environments: tuple[Envir
             )
     backup = backup or catalog.get(name, [environment.name for environment in environments])
     require_restorable(catalog, backup)
+    if backup.state is BackupState.FOREIGN:
+        with open_backup(catalog, backup):
+            pass
     return backup

@@ -1,4 +1,4 @@
-"""The backups of monarch 0.1: a zip of the folder that a tool of the database wrote.
+"""Zips of folders that a tool of the database wrote. Those of one folder are the backups of monarch 0.1.
 
 A zip may come from anywhere, so dangerous ones are refused before any file is read: names that lead out of
 the zip, links, and bombs (a few bytes that decompress to very many). Nothing is ever written to the disk.
@@ -12,8 +12,8 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from typing import IO, Any, cast
 
@@ -45,8 +45,16 @@ _DAMAGE = (
 )
 
 
-class ZippedFiles(FileSet):
-    """The files in the zip ``name`` of ``store``, at its root or in its only folder.
+class SeveralFolders(DamagedError):
+    """A zip with files in several ``folders``, which monarch 0.1 did not write."""
+
+    def __init__(self, folders: Mapping[str, FileSet]) -> None:
+        super().__init__("The files in its zip are in several folders, not in one.")
+        self.folders = folders
+
+
+class ZippedFolders:
+    """The files in the zip ``name`` of ``store``: a set for each of its ``folders``, by path.
 
     :raises DamagedError: if it is not a zip, is damaged, or is dangerous.
     """
@@ -66,10 +74,29 @@ class ZippedFiles(FileSet):
             _refuse_dangerous(member)
         files = [member for member in members if not member.filename.endswith("/")]
         _refuse_bomb(files, size)
-        self._members = _by_name(files)
+        self.folders: dict[str, FileSet] = {
+            path: _Folder(self._zip, found) for path, found in _by_folder(files).items()
+        }
         for member in members:
             if member.filename.endswith("/"):
                 self._require_folder(member)
+
+    def _require_folder(self, member: zipfile.ZipInfo) -> None:
+        """Check that its second header, before its contents, also marks it as a folder."""
+        try:
+            self._zip.open(member).close()
+        except _DAMAGE as error:
+            raise _damaged(member.filename, error) from error
+        if member.file_size:
+            raise DamagedError(f"The folder {member.filename!r} in its zip has contents, like a file.")
+
+
+class _Folder(FileSet):
+    """The files of one folder, by their names without folders."""
+
+    def __init__(self, zipped: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> None:
+        self._zip = zipped
+        self._members = members
 
     def sizes(self) -> dict[str, int]:
         return {name: member.file_size for name, member in self._members.items()}
@@ -84,14 +111,26 @@ class ZippedFiles(FileSet):
         with file:
             yield _Member(file, name, member.file_size)
 
-    def _require_folder(self, member: zipfile.ZipInfo) -> None:
-        """Check that its second header, before its contents, also marks it as a folder."""
-        try:
-            self._zip.open(member).close()
-        except _DAMAGE as error:
-            raise _damaged(member.filename, error) from error
-        if member.file_size:
-            raise DamagedError(f"The folder {member.filename!r} in its zip has contents, like a file.")
+
+class ZippedFiles(FileSet):
+    """The files in the zip ``name`` of ``store``, at its root or in its only folder.
+
+    :raises SeveralFolders: if it has more than one folder with files.
+    :raises DamagedError: as `ZippedFolders` does.
+    """
+
+    def __init__(self, store: Store, name: str, size: int) -> None:
+        folders = ZippedFolders(store, name, size).folders
+        if len(folders) > 1:
+            raise SeveralFolders(folders)
+        self._files = next(iter(folders.values()), None)
+
+    def sizes(self) -> dict[str, int]:
+        return self._files.sizes() if self._files else {}
+
+    def open(self, name: str) -> AbstractContextManager[Stream]:
+        assert self._files is not None
+        return self._files.open(name)
 
 
 class _Member(Stream):
@@ -163,13 +202,12 @@ def _refuse_bomb(members: list[zipfile.ZipInfo], size: int) -> None:
         )
 
 
-def _by_name(members: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
-    names = [_name(member) for member in members]
-    if len({name.rpartition("/")[0] for name in names}) > 1:
-        raise DamagedError("The files in its zip are in several folders, not in one.")
-    found = {name.rpartition("/")[2]: member for name, member in zip(names, members, strict=True)}
-    if len(found) != len(members):
-        raise DamagedError("Its zip has two files with the same name.")
+def _by_folder(members: list[zipfile.ZipInfo]) -> dict[str, dict[str, zipfile.ZipInfo]]:
+    found: dict[str, dict[str, zipfile.ZipInfo]] = {}
+    for member in members:
+        folder, _, name = _name(member).rpartition("/")
+        if found.setdefault(folder, {}).setdefault(name, member) is not member:
+            raise DamagedError("Its zip has two files with the same name.")
     return found
 
 

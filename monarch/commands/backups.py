@@ -91,7 +91,8 @@ def _show_taken(taken: BackupResult, as_json: bool) -> None:
 def list_backups(as_json: bool) -> None:
     """List the backups, the oldest first.
 
-    Only good backups, and legacy ones of monarch 0.1, can be restored.
+    Only good backups, and legacy ones of monarch 0.1, can be restored; and foreign ones, which monarch did
+    not make, if they hold one database.
 
     \b
     Examples:
@@ -148,7 +149,8 @@ def show_backup(name: str, as_json: bool) -> None:
 def delete_backup(names: tuple[str, ...], yes: bool) -> None:
     """Delete backups, whole or not.
 
-    This cannot be undone.
+    This cannot be undone. A file that monarch did not make is deleted with --yes only if NAME is the whole
+    name of the file.
 
     \b
     Examples:
@@ -156,10 +158,13 @@ def delete_backup(names: tuple[str, ...], yes: bool) -> None:
       monarch delete_backup app__2026_11_26 app__2026_11_27 --yes
     """
     project = this_project()
-    backups = [project.backups.get(name) for name in dict.fromkeys(names)]
+    find = project.backups.named if yes else project.backups.get
+    backups = [find(name) for name in dict.fromkeys(names)]
     for backup in backups:
         of = f"of {backup.environment}, " if backup.environment else ""
         state = "" if backup.restorable else f", {backup.state.value}"
+        if backup.state is backup.state.FOREIGN:
+            state = f", {backup.state.value}: {printable(backup.why or '')}"
         show(f"  {backup.archive}: {of}{_time(backup.taken_at)} UTC, {size(backup.bytes)}{state}", err=True)
     confirm(f"Delete {count(len(backups), 'backup')} from {project.backups.store.place}: are you SURE?", yes)
     project.delete_backups(*backups, report=lambda backup: show(f"Deleted {backup.archive}."))
@@ -171,6 +176,8 @@ def _advice(backup: Backup) -> str:
         return f"{backup.why}."
     if backup.state is backup.state.BEGUN:
         return f"{backup.why}. If it was cut off, remove it: monarch delete_backup {shell(backup.name)}"
+    if backup.state is backup.state.FOREIGN:
+        return f"{backup.why}. To check it: monarch verify_backup {shell(backup.archive)}"
     perhaps = ""
     if backup.state is backup.state.INCOMPLETE or backup.has_manifest:
         perhaps = " Its archive may still be whole: see the manual, Recovering by hand."

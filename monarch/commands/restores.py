@@ -53,6 +53,8 @@ def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) ->
 
 
 def _description(backup: Backup) -> str:
+    if backup.state is backup.state.FOREIGN:
+        return f"{backup.archive}, written {backup.taken_at:%Y-%m-%d %H:%M} UTC ({backup.why})"
     of = f" of {backup.environment}" if backup.environment else ""
     if backup.query_set:
         of = f", the subset {backup.query_set}{of}"

@@ -26,7 +26,8 @@ def verify_backup(names: tuple[str, ...], all_of_them: bool, as_json: bool) -> N
     """Read backups to their end, and check every byte.
 
     Compares the SHA-256 of the archive, every document's frame, every collection's checksum, and the
-    numbers in the manifest. Touches no database.
+    numbers in the manifest; of an archive that monarch did not make, what is there of these. Touches no
+    database.
 
     \b
     Examples:
@@ -42,25 +43,28 @@ def verify_backup(names: tuple[str, ...], all_of_them: bool, as_json: bool) -> N
         verified = project.verify_backups(*names, progress=bar, report=report)
     if as_json:
         print_json([_as_json(one) for one in verified])
-    _require_good(verified)
+    _require_good(verified, named=bool(names))
     if not verified:
         place = project.backups.store.place
         raise MonarchError(f"There are no backups in {place}.", "Check BACKUPS in migrations/settings.py.")
     if not as_json and all_of_them:
-        show(f"{count(len(verified), 'backup')}, all of them good.")
+        show(_total(verified))
 
 
 def _show(bar: ProgressBar, as_json: bool, verified: VerifiedBackup) -> None:
     if as_json:
         return
     bar.clear()
-    name = printable(verified.backup.name)
+    name, why = printable(verified.backup.name), printable(verified.why or "")
     if verified.good:
         contents = f"{summary(verified.collections)}, read in {duration(verified.seconds)}"
-        show(("good", "green"), f" {name}: {contents}")
+        remark = f". It was {why}, so nothing tells whether it is complete" if why else ""
+        show((verified.finding.value, "green"), f" {name}: {contents}{remark}")
         return
-    verdict, colour = ("unread", "yellow") if verified.good is None else ("BROKEN", "red")
-    show((verdict, colour), f" {name}: {verified.why or ''}")
+    broken = verified.finding is verified.finding.BROKEN
+    show(("BROKEN", "red") if broken else (verified.finding.value, "yellow"), f" {name}: {why}")
+    if verified.hint:
+        show(f"  {printable(verified.hint)}")
 
 
 def _as_json(verified: VerifiedBackup) -> dict[str, Any]:
@@ -68,23 +72,37 @@ def _as_json(verified: VerifiedBackup) -> dict[str, Any]:
     return {"name": backup.name, "archive": backup.archive, "good": verified.good, "why": verified.why}
 
 
-def _require_good(verified: tuple[VerifiedBackup, ...]) -> None:
+def _total(verified: tuple[VerifiedBackup, ...]) -> str:
+    """Count the findings, when none of them is an error."""
+    findings = [one.finding.value for one in verified]
+    if set(findings) == {"good"}:
+        return f"{count(len(verified), 'backup')}, all of them good."
+    parts = [f"{findings.count(finding)} {finding}" for finding in dict.fromkeys(findings)]
+    return f"{count(len(verified), 'backup')}: {', '.join(parts)}."
+
+
+def _require_good(verified: tuple[VerifiedBackup, ...], *, named: bool) -> None:
     """Check that all backups are good.
 
+    :param named: whether they were named, so that it is an error if one is unchecked.
     :raises DamagedError: if one cannot be restored.
     :raises StoreError: if one could not be read.
+    :raises MonarchError: if monarch does not read the format of a named one.
     """
-    good, broken, unread = (
-        [printable(one.backup.name) for one in verified if one.good is verdict]
-        for verdict in (True, False, None)
+    good, broken, unread, unchecked = (
+        [printable(one.backup.name) for one in verified if one.finding.value in findings]
+        for findings in (("good",), ("broken", "incomplete"), ("unread",), ("unchecked",))
     )
     of = count(len(verified), "backup")
     if broken:
         hint = f"The newest good one of these is {good[-1]!r}." if good else "None of these is good."
         raise DamagedError(f"{len(broken)} of {of} cannot be restored: {', '.join(broken)}.", hint)
     if unread:
-        why = next(printable(one.why or "") for one in verified if one.good is None)
+        why = next(printable(one.why or "") for one in verified if one.finding.value == "unread")
         raise StoreError(
             f"{len(unread)} of {of} could not be read: {', '.join(unread)}. {why}",
             "This does not mean that they are damaged. Fix the cause and run it again.",
         )
+    if unchecked and named:
+        hint = next(one.hint for one in verified if one.hint)
+        raise MonarchError(f"{len(unchecked)} of {of} could not be checked: {', '.join(unchecked)}.", hint)

@@ -16,6 +16,7 @@ from monarch.progress import SILENT, Progress
 if TYPE_CHECKING:
     from monarch.databases.base import Database
     from monarch.databases.environment import Environment
+    from monarch.databases.foreign import ForeignFormats
     from monarch.databases.kinds import DatabaseKind
     from monarch.databases.transfer import ArchiveSource, CollectionSummary, FileSet
     from monarch.system.streams import Stream
@@ -95,3 +96,9 @@ def open_files(kind: str, files: FileSet) -> ArchiveSource:
     :raises DamagedError: now or while they are read, if they are something else.
     """
     return find_kind(kind).open_files(files)
+
+
+def foreign_formats() -> dict[str, ForeignFormats]:
+    """Return the formats of foreign archives, by the kind whose tools write them."""
+    found = {name: find_kind(name).foreign_formats() for name in KINDS}
+    return {name: formats for name, formats in found.items() if formats is not None}

@@ -13,6 +13,7 @@ from monarch.errors import UsageError
 
 if TYPE_CHECKING:
     from monarch.databases.base import Database
+    from monarch.databases.foreign import ForeignFormats
     from monarch.databases.migration import Migration
     from monarch.databases.selection import CursorValues
     from monarch.databases.transfer import ArchiveSource, CollectionSummary, FileSet
@@ -96,3 +97,7 @@ class DatabaseKind(ABC):
         :raises UsageError: if this kind has no such files.
         """
         raise UsageError(f"monarch cannot restore files of a {self.title} database.")
+
+    def foreign_formats(self) -> ForeignFormats | None:
+        """Return the formats of files that its own tools write; None if monarch knows none."""
+        return None

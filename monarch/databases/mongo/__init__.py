@@ -13,6 +13,7 @@ from monarch.errors import ServerError
 
 if TYPE_CHECKING:
     from monarch.databases.base import Database
+    from monarch.databases.foreign import ForeignFormats
     from monarch.databases.selection import CursorValues
     from monarch.databases.transfer import ArchiveSource, CollectionSummary, FileSet
     from monarch.progress import Progress
@@ -74,6 +75,11 @@ class MongoKind(DatabaseKind):
         from monarch.databases.mongo.sources.folder import MongoFolderSource
 
         return MongoFolderSource(files)
+
+    def foreign_formats(self) -> ForeignFormats:
+        from monarch.databases.mongo.sources.foreign_formats import MongodumpFormats
+
+        return MongodumpFormats()
 
 
 KIND = MongoKind()

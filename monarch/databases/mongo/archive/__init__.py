@@ -43,6 +43,9 @@ from monarch.errors import DamagedError
 
 MAGIC = b"\x6d\xe2\x99\x81"
 TERMINATOR = b"\xff\xff\xff\xff"
+# The version of mongodump that monarch's archives state, because mongorestore requires a number. Unlike
+# monarch, that version writes no ``type``.
+TOOL_VERSION = "100.3.1"
 
 
 class ArchiveError(DamagedError):

@@ -68,7 +68,7 @@ class Prelude:
         header = decode(next(rest, b""))
         entries = [decode(document) for document in rest]
         concurrent = header.get("concurrent_collections")
-        databases = sorted({_text(entry, "db") for entry in entries})
+        databases = sorted({text_of(entry, "db") for entry in entries})
         if len(databases) > 1:
             raise ArchiveError(
                 f"The archive holds more than one database: {', '.join(map(repr, databases))}.",
@@ -98,7 +98,11 @@ def decode(document: bytes) -> dict[str, Any]:
         raise ArchiveError(f"The archive is damaged: {shorten_error(error)}.") from error
 
 
-def _text(document: Mapping[str, Any], key: str) -> str:
+def text_of(document: Mapping[str, Any], key: str) -> str:
+    """Return the text ``key`` of a document of the prelude.
+
+    :raises ArchiveError: if it has none.
+    """
     value = document.get(key)
     if type(value) is not str:  # bson's Code is a str too, and cannot be hashed
         raise ArchiveError(f"The archive is damaged: an entry of its prelude has no {key!r}.")
@@ -129,7 +133,7 @@ def _to_entry(database: str, collection: Collection) -> bytes:
 
 
 def _from_entry(entry: Mapping[str, Any]) -> Collection:
-    name, text = _text(entry, "collection"), entry.get("metadata") or "{}"
+    name, text = text_of(entry, "collection"), entry.get("metadata") or "{}"
     require_name(name)
     try:
         return read_metadata(name, text, entry.get("type"))

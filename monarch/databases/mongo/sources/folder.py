@@ -15,15 +15,15 @@ from dataclasses import replace
 from bson import json_util
 
 from monarch.databases.mongo.archive import ArchiveError
-from monarch.databases.mongo.archive.metadata import read_metadata, shorten_error
+from monarch.databases.mongo.archive.metadata import shorten_error
 from monarch.databases.mongo.archive.prelude import decode
 from monarch.databases.mongo.archive.source import CHUNK, ArchiveInput
 from monarch.databases.mongo.catalog.model import BUCKETS, Collection
-from monarch.databases.mongo.catalog.old_options import modern_indexes, modern_options, unwrapped
 from monarch.databases.mongo.catalog.read import is_copied
 from monarch.databases.mongo.sources.archive import read_through, refuse_series_as_documents
 from monarch.databases.mongo.sources.base import MongoSource
 from monarch.databases.mongo.sources.file_names import collection_of, require_one_file_each
+from monarch.databases.mongo.sources.old_metadata import read_old_metadata
 from monarch.databases.mongo.stream.batches import Batch, End, Piece, split
 from monarch.databases.transfer import ArchiveSource, CopiedCollection, FileSet
 from monarch.progress import Progress
@@ -108,17 +108,9 @@ class MongoFolderSource(MongoSource, ArchiveSource):
     def _collection(self, name: str, text: str) -> tuple[Collection, str]:
         """Return the collection ``name``, whose metadata is ``text``, and the file of its documents."""
         try:
-            collection = read_metadata(collection_of(name, text), text, None)
-            options, indexes = dict(collection.options), list(collection.indexes)
-            if "$numberInt" not in text:  # version 2 writes every number like this, and every index has one
-                options, indexes = unwrapped(options), unwrapped(indexes)
-            options = modern_options(options)
-            if collection.kind == "timeseries" and not isinstance(options.get("timeseries"), dict):
-                raise ArchiveError("a time series without its fields")
-            modern = modern_indexes(indexes, options) if collection.kind != "view" else ()
-        except Exception as error:  # json_util raises all kinds of errors for malformed Extended JSON
-            why = error.message if isinstance(error, ArchiveError) else shorten_error(error)
-            raise ArchiveError(f"{name + _METADATA!r} is not valid metadata: {why}.") from error
+            collection = read_old_metadata(collection_of(name, text), text)
+        except ArchiveError as error:
+            raise ArchiveError(f"{name + _METADATA!r} is not valid metadata: {error.message}.") from error
         if not _is_valid_name(collection.name, collection.kind):
             raise ArchiveError(
                 f"{name!r} holds {collection.name!r}, which is not a valid name of a collection."
@@ -128,7 +120,7 @@ class MongoFolderSource(MongoSource, ArchiveSource):
             raise ArchiveError(f"{file!r} is missing, with the documents of {collection.name!r}.")
         size = self._sizes.get(file, 0)
         documents = size // _BYTES_OF_A_DOCUMENT
-        return replace(collection, options=options, indexes=modern, documents=documents, bytes=size), file
+        return replace(collection, documents=documents, bytes=size), file
 
     def _texts(self, names: list[str]) -> dict[str, str]:
         """Return the metadata of each of ``names``; made from ``system.indexes`` if it has none.

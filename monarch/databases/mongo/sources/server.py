@@ -12,6 +12,7 @@ from typing import Any
 from bson import Timestamp
 from pymongo.errors import OperationFailure
 
+from monarch.databases.mongo.archive import TOOL_VERSION
 from monarch.databases.mongo.archive.prelude import Prelude
 from monarch.databases.mongo.archive.writer import ArchiveWriter
 from monarch.databases.mongo.catalog.model import Collection
@@ -38,8 +39,6 @@ from monarch.errors import ServerError
 from monarch.progress import Progress
 from monarch.system.streams import Sink
 
-# The version of mongodump whose archives ours are like. mongorestore requires a number.
-_TOOL_VERSION = "100.3.1"
 _NAMESPACE_NOT_FOUND = 26
 _ATTEMPTS, _RETRY_SECONDS = 5, 0.01
 
@@ -149,7 +148,7 @@ class MongoServerSource(MongoSource, LiveSource):
         counts = self.begin_phase("dumping", progress)
         database = self._source.environment.db_name
         writer = ArchiveWriter(
-            sink, Prelude(database, self.collections, self._server_version(), _TOOL_VERSION)
+            sink, Prelude(database, self.collections, self._server_version(), TOOL_VERSION)
         )
         with self.pieces(unwatched) as pieces:
             for piece in pieces:

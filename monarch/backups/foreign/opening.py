@@ -1,0 +1,84 @@
+"""Opening a foreign archive, to verify or to restore it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from monarch.backups.codecs import CODECS
+from monarch.backups.foreign.packing import Whole, is_tar, packing_of, read_head
+from monarch.backups.zip_v01 import ZippedFolders
+from monarch.databases import find_kind
+from monarch.databases.foreign import ForeignFile, ForeignFormats, ForeignSource
+from monarch.databases.transfer import FileSet
+from monarch.errors import DamagedError, MonarchError
+from monarch.stores.base import Store
+from monarch.system.streams import Stream
+
+_GZIPPED = ".gz"
+
+
+class Uncheckable(MonarchError):
+    """A foreign archive in a format that monarch does not read. This shows no damage."""
+
+
+@contextmanager
+def open_foreign(store: Store, name: str, size: int, kind: str) -> Iterator[ForeignSource]:
+    """Open the foreign archive ``name`` of ``size`` bytes, which the tools of ``kind`` wrote.
+
+    :raises DamagedError: now or while it is read, if it is damaged or something else.
+    :raises Uncheckable: if monarch does not read its format.
+    """
+    formats = find_kind(kind).foreign_formats()
+    assert formats is not None
+    with store.open(name) as stream:
+        head = read_head(stream)
+        if not head:
+            raise DamagedError("It is empty: it has 0 bytes.")
+        packing = packing_of(head)
+        if packing != "zip":
+            yield _open_stream(formats, ForeignFile(name, packing), Whole(head, stream))
+            return
+    yield open_folders(ZippedFolders(store, name, size).folders, name, kind)
+
+
+def open_folders(folders: Mapping[str, FileSet], name: str, kind: str) -> ForeignSource:
+    """Return what is in the ``folders`` of the zip ``name``, which the tools of ``kind`` wrote.
+
+    :raises DamagedError: now or while it is read, if it is damaged or something else.
+    """
+    formats = find_kind(kind).foreign_formats()
+    assert formats is not None
+    unpacked = {path: _Unpacked(files) for path, files in folders.items()}
+    return formats.open_folders(unpacked, ForeignFile(name, "zip"))
+
+
+def _open_stream(formats: ForeignFormats, file: ForeignFile, stream: Stream) -> ForeignSource:
+    codec = CODECS.get(file.packing)
+    if codec is not None:
+        stream = codec.decompress(stream)
+    head = read_head(stream)
+    if is_tar(head):
+        hint = formats.how_to_check(ForeignFile(file.name, "tar"))
+        raise Uncheckable(f"monarch does not read a tar, so it cannot check {file.name!r}.", hint)
+    return formats.open_stream(Whole(head, stream), head, file)
+
+
+class _Unpacked(FileSet):
+    """``files`` without the gzip compression that single ones may have."""
+
+    def __init__(self, files: FileSet) -> None:
+        self._files = files
+        self._names = {name.removesuffix(_GZIPPED): name for name in files.sizes()}
+        if len(self._names) != len(files.sizes()):
+            raise DamagedError("It holds a file twice, with and without compression.")
+
+    def sizes(self) -> dict[str, int]:
+        sizes = self._files.sizes()
+        return {name: sizes[packed] for name, packed in self._names.items()}
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[Stream]:
+        packed = self._names[name]
+        with self._files.open(packed) as stream:
+            yield CODECS["gz"].decompress(stream) if packed != name else stream

@@ -1,0 +1,79 @@
+"""The contract of foreign archives: files that the tools of a kind of database wrote, without monarch.
+
+No manifest describes them, so nothing tells whether they are complete: a tool that was interrupted may have
+closed its file properly. This part of the contract is optional, like transfers.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from monarch.databases.transfer import ArchiveSource, CopiedCollection, FileSet
+from monarch.progress import Progress
+from monarch.system.streams import Stream
+
+
+@dataclass(frozen=True)
+class ForeignFile:
+    """The file ``name`` in a store. ``packing`` is "gz", "zst", "zip", "tar" or, of none of these, empty."""
+
+    name: str
+    packing: str
+
+
+class ForeignSource(ABC):
+    """What a foreign archive holds. It is read once, by one of the two methods."""
+
+    @abstractmethod
+    def read_through(self, progress: Progress) -> tuple[CopiedCollection, ...]:
+        """Read all of it, and return its collections; of several databases, with their databases.
+
+        :raises DamagedError: if anything in it is not as it was written.
+        """
+
+    @abstractmethod
+    def restorable(self) -> ArchiveSource:
+        """Return what it holds of one database, without what belongs to the server.
+
+        :raises UsageError: if it does not hold exactly one, with a hint how to restore it without monarch.
+        :raises DamagedError: if it is damaged, or describes what no database can have.
+        """
+
+
+class ForeignFormats(ABC):
+    """The formats of a kind's ``tool``. ``suffixes`` are those that only its files have, before any packing.
+
+    A module that defines one must be cheap to import.
+    """
+
+    tool: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def recognizes(self, head: bytes) -> bool:
+        """Whether a file that begins with ``head``, unpacked, was written by the tool and not by monarch."""
+
+    @abstractmethod
+    def has_written(self, paths: Iterable[str]) -> bool:
+        """Whether these are names of files that the tool writes into a folder."""
+
+    @abstractmethod
+    def open_stream(self, stream: Stream, head: bytes, file: ForeignFile) -> ForeignSource:
+        """Read ``stream``, which is ``file`` unpacked and begins with ``head``.
+
+        :raises DamagedError: now or while it is read, if it is damaged or something else.
+        """
+
+    @abstractmethod
+    def open_folders(self, folders: Mapping[str, FileSet], file: ForeignFile) -> ForeignSource:
+        """Read the files of all ``folders``, which are those in ``file``, by their paths.
+
+        :raises DamagedError: now or while they are read, if they are damaged or something else.
+        """
+
+    @abstractmethod
+    def how_to_check(self, file: ForeignFile) -> str:
+        """Return a hint how to check ``file``, which monarch cannot read, with the kind's tools."""

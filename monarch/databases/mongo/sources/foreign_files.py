@@ -1,0 +1,109 @@
+"""Files of mongodump without a manifest of monarch: the folders of a whole dump, or one file of documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+from monarch.databases.foreign import ForeignFile, ForeignSource
+from monarch.databases.mongo.archive import ArchiveError
+from monarch.databases.mongo.sources.folder import MongoFolderSource
+from monarch.databases.mongo.sources.foreign_hints import OPLOG, documents_only, only_database
+from monarch.databases.transfer import ArchiveSource, CopiedCollection, FileSet
+from monarch.errors import UsageError
+from monarch.progress import Progress
+from monarch.system.streams import Stream
+
+_CHUNK = 1 << 20
+_OPLOG = "oplog.bson"
+_ENDINGS = (".bson", ".metadata.json")
+
+
+class ForeignFolders(ForeignSource):
+    """The ``folders`` in ``file``, by their paths: one for each database, and files that are in none.
+
+    :raises ArchiveError: if there is no file of mongodump, or one where mongodump writes none.
+    """
+
+    def __init__(self, folders: Mapping[str, FileSet], file: ForeignFile) -> None:
+        self._folders = folders
+        self._file = file
+        unnamed = file.name.partition(".")[0]
+        paths = [path for path in folders if self._is_database(path)]
+        self._databases = {path: path.rpartition("/")[2] or unnamed for path in paths}
+        if not self._databases:
+            raise ArchiveError("It holds no .bson files of mongodump.")
+        for path in folders.keys() - self._databases.keys():
+            for name in folders[path].sizes():
+                if name.endswith(_ENDINGS) and name != _OPLOG:
+                    raise ArchiveError(
+                        f"It holds {name!r} beside folders, where mongodump writes no such file."
+                    )
+
+    def read_through(self, progress: Progress) -> tuple[CopiedCollection, ...]:
+        found: list[CopiedCollection] = []
+        for path, files in self._folders.items():
+            if path not in self._databases:
+                _read_bytes(files)
+                continue
+            for one in MongoFolderSource(files).read_through(progress):
+                name = f"{self._databases[path]}.{one.name}" if len(self._databases) > 1 else one.name
+                found.append(replace(one, name=name))
+        return tuple(sorted(found, key=lambda one: one.name))
+
+    def restorable(self) -> ArchiveSource:
+        names = list(self._databases.values())
+        if any(_OPLOG in files.sizes() for files in self._folders.values()):
+            names.append(OPLOG)
+        chosen = only_database(names, self._file)
+        paths = [path for path, name in self._databases.items() if name == chosen]
+        if len(paths) > 1:
+            raise UsageError(
+                f"{self._file.name!r} holds the database {chosen!r} in {len(paths)} folders.",
+                "Unpack it, and restore one of the folders with mongorestore.",
+            )
+        return MongoFolderSource(self._folders[paths[0]])
+
+    def _is_database(self, path: str) -> bool:
+        """Whether it has documents and no folders; the folder of a whole dump may have an oplog."""
+        beginning = f"{path}/" if path else ""
+        is_above = any(other.startswith(beginning) for other in self._folders if other != path)
+        return not is_above and any(name.endswith(_ENDINGS) for name in self._folders[path].sizes())
+
+
+class ForeignDocuments(ForeignSource):
+    """The documents of ``collection`` in ``stream``, which is ``file`` unpacked."""
+
+    def __init__(self, stream: Stream, file: ForeignFile, collection: str) -> None:
+        self._stream = stream
+        self._file = file
+        self._collection = collection
+
+    def read_through(self, progress: Progress) -> tuple[CopiedCollection, ...]:
+        files = _OneFile(f"{self._collection}.bson", self._stream)
+        return MongoFolderSource(files).read_through(progress)
+
+    def restorable(self) -> ArchiveSource:
+        raise documents_only(self._file, self._collection)
+
+
+class _OneFile(FileSet):
+    def __init__(self, name: str, stream: Stream) -> None:
+        self._name = name
+        self._stream = stream
+
+    def sizes(self) -> dict[str, int]:
+        return {self._name: 0}
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[Stream]:
+        yield self._stream
+
+
+def _read_bytes(files: FileSet) -> None:
+    """Read all of ``files``, for their checksums."""
+    for name in files.sizes():
+        with files.open(name) as stream:
+            while stream.read(_CHUNK):
+                pass

@@ -1,0 +1,471 @@
+"""Foreign archives as a person meets them: what mongodump wrote into a folder of backups, or a bucket."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import re
+import subprocess
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bson
+import pytest
+
+from monarch.databases.mongo.connection.client import tool_uri
+from tests.commands.backups.test_backups import flat, today
+from tests.commands.backups.test_buckets import keep_in, objects
+from tests.commands.console.test_questions import end
+from tests.commands.parsing.test_completion import complete
+from tests.databases.mongo.engines.test_pairs import environment
+from tests.stores.s3.test_store import bucket as bucket  # a fixture
+from tests.support.runs.two_environments import TwoEnvironments, assert_error
+from tests.support.samples.equality import describe
+from tests.support.servers.mongod import PASSWORD, Server
+from tests.support.servers.s3 import S3Server
+
+pytestmark = pytest.mark.server
+MADE = "made by mongodump, not by monarch: it has no manifest of monarch"
+NOBODY_KNOWS = "nothing tells whether it is complete"
+
+
+@dataclass(frozen=True)
+class Dumps:
+    """What the real mongodump made: of ``production``, of the whole server, and of it as a folder."""
+
+    one: bytes
+    whole: bytes
+    folder: Path
+
+    def zipped(self, path: str = "dump") -> bytes:
+        sink = io.BytesIO()
+        with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in sorted(self.folder.rglob("*")):
+                archive.write(file, f"{path}/{file.relative_to(self.folder)}")
+        return sink.getvalue()
+
+
+def dump(tools: Path, server: Server, *arguments: str) -> bytes:
+    uri = tool_uri(environment("any", server, "any"))
+    command = [str(tools / "mongodump"), f"--uri={uri}", *arguments]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+@pytest.fixture
+def dumps(two: TwoEnvironments, tools: Path, server: Server, tmp_path: Path) -> Dumps:
+    folder = tmp_path / "dump"
+    dump(tools, server, "--gzip", f"--out={folder}")
+    for other in set(folder.iterdir()) - {folder / "admin", folder / two.source.name}:
+        if other.is_dir():  # of other tests that run on this server
+            for file in other.iterdir():
+                file.unlink()
+            other.rmdir()
+    return Dumps(
+        dump(tools, server, "--archive", f"--db={two.source.name}"),
+        dump(tools, server, "--archive"),
+        folder,
+    )
+
+
+@pytest.fixture
+def kept(two: TwoEnvironments) -> Path:
+    folder = two.folder.keep_backups()
+    folder.mkdir()
+    return folder
+
+
+def state_of(two: TwoEnvironments, name: str) -> dict[str, Any]:
+    (row,) = two.folder.invoke("list_backups", "--json").json
+    assert row["archive"] == name
+    found: dict[str, Any] = row
+    return found
+
+
+PACKED = {
+    "x.archive": False,
+    "x.archive.gz": True,
+    "x.agz": True,
+    "x.gz": True,
+    "x.dump": False,
+    "x.BAK": True,
+    "nightly": True,
+    "x.dmp.gz": True,
+    "y.dmp.gz": False,
+    "app__2026_11_25.dmp.gz": True,
+    "renamed.archive": True,
+    "plain.gz": False,
+}
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_the_commands_are_of_one_mind(two: TwoEnvironments, kept: Path, dumps: Dumps, name: str) -> None:
+    (kept / name).write_bytes(gzip.compress(dumps.one) if PACKED[name] else dumps.one)
+    row = state_of(two, name)
+    assert (row["state"], row["environment"], row["documents"]) == ("foreign", None, None)
+    assert row["why"].startswith("made by mongodump, ")
+    listed = two.folder.invoke("list_backups")
+    assert f"Note: {row['name']} is foreign: {row['why']}. To check it: monarch verify_backup {name}" in (
+        listed.err
+    )
+    assert "delete_backup" not in listed.err
+    shown = two.folder.invoke("show_backup", name)
+    assert flat(shown.out)[1] == f"State foreign: {row['why']}"
+    verified = two.folder.invoke("verify_backup", name)
+    assert verified.code == 0, verified.output
+    assert re.match(
+        rf"intact {re.escape(row['name'])}: 2 collections, 201 documents, .* read in", verified.out
+    )
+    assert verified.out.endswith(f"It was {row['why']}, so {NOBODY_KNOWS}\n")
+    assert two.folder.invoke("verify_backup", "--all", "--json").json == [
+        {"name": row["name"], "archive": name, "good": True, "why": row["why"]}
+    ]
+    assert two.folder.invoke("verify_backup", "--all").out.endswith("1 backup: 1 intact.\n")
+    # Nothing says of which environment it is.
+    assert_error(two.folder.invoke("restore", "production:dev", "--yes"), 2, "There is no good backup", "")
+    two.assert_unchanged()
+    asked = two.folder.invoke("restore", f"{name}:dev")
+    assert asked.code == 2
+    assert f"by {name}, written " in asked.err
+    assert row["why"] in asked.err
+    result = two.folder.invoke("restore", f"{name}:dev", "--yes", "--engine", "native")
+    assert result.code == 0, result.output
+    assert two.target.users.count_documents({}) == 200
+    assert "name_1" in two.target.users.index_information()
+    assert two.target.young.count_documents({}) == 10
+    asked = two.folder.invoke("delete_backup", name)
+    assert asked.code == 2
+    assert f"foreign: {row['why']}" in asked.err
+    assert (kept / name).exists()
+    gone = two.folder.invoke("delete_backup", name, "--yes")
+    assert (gone.code, gone.out) == (0, f"Deleted {name}.\n")
+    assert not (kept / name).exists()
+
+
+def test_by_the_tools_too(two: TwoEnvironments, kept: Path, dumps: Dumps, tools: Path) -> None:
+    (kept / "x.archive.gz").write_bytes(gzip.compress(dumps.one))
+    path = {"PATH": f"{tools}:{os.environ['PATH']}"}
+    result = two.folder.monarch("restore", "x.archive.gz:dev", "--yes", "--engine", "tools", variables=path)
+    assert result.code == 0, result.output
+    assert two.target.users.count_documents({}) == 200
+
+
+def test_a_whole_server(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
+    """With admin, and with the databases of other tests."""
+    (kept / "x.archive.gz").write_bytes(gzip.compress(dumps.whole))
+    verified = two.folder.invoke("verify_backup", "x.archive.gz")
+    assert verified.code == 0, verified.output
+    assert verified.out.startswith("intact x.archive.gz: ")
+    before = describe(two.target)
+    for more in ([], ["--in-place"]):
+        result = two.folder.invoke("restore", "x.archive.gz:dev", "--yes", *more)
+        assert result.code == 2, result.output
+        error, hint = result.err.splitlines()
+        assert re.search(r"'x\.archive\.gz' holds \d+ databases \('", error)
+        assert 'mongorestore --uri "$URI" --drop --stopOnError --gzip --archive=x.archive.gz' in hint
+        assert re.search(r"--nsInclude '?\S+\.\*'? --nsFrom '?\S+\.\*'? --nsTo 'NAME\.\*'", hint)
+        assert PASSWORD not in result.output
+    assert describe(two.target) == before
+
+
+def test_the_hint_is_what_mongorestore_understands(
+    two: TwoEnvironments, kept: Path, dumps: Dumps, tools: Path, server: Server
+) -> None:
+    (kept / "x.archive.gz").write_bytes(gzip.compress(dumps.whole))
+    hint = two.folder.invoke("restore", "x.archive.gz:dev", "--yes").err.splitlines()[1]
+    command = hint.partition(": ")[2].partition(": ")[2]
+    first = re.search(r"--nsFrom '?(\S+?)\.\*'?", command)
+    assert first
+    command = command.replace(first[1], two.source.name).replace("NAME", two.target.name)
+    uri = tool_uri(environment("any", server, "any"))
+    subprocess.run(
+        ["sh", "-ec", command],
+        cwd=kept,
+        check=True,
+        capture_output=True,
+        env={"URI": uri, "PATH": f"{tools}:/usr/bin:/bin"},
+    )
+    assert two.target.users.count_documents({}) == 200
+
+
+@pytest.fixture
+def alone(replica_set: Server, tools: Path, two: TwoEnvironments) -> Iterator[bytes]:
+    """A whole server with one database, which monarch has used, and with users."""
+    with replica_set.client() as client:
+        database = client[two.source.name]
+        database.users.insert_one({"_id": "alone"})
+        database.monarch_lease.insert_one({"_id": "lease"})
+        others = set(client.list_database_names()) - {"admin", "config", "local", database.name}
+        assert not others
+        yield dump(tools, replica_set, "--archive")
+        client.drop_database(database.name)
+
+
+def test_a_server_with_one_database(two: TwoEnvironments, kept: Path, alone: bytes) -> None:
+    (kept / "x.archive").write_bytes(alone)
+    result = two.folder.invoke("restore", "x.archive:dev", "--yes", "--engine", "native")
+    assert result.code == 0, result.output
+    assert "Note: admin and config of the archive were left out" in result.err
+    assert two.target.users.find_one() == {"_id": "alone"}
+    assert two.target.monarch_lease.find_one({"_id": "lease", "holder": {"$exists": True}}) is None
+
+
+def test_a_dump_with_an_oplog(two: TwoEnvironments, kept: Path, replica_set: Server, tools: Path) -> None:
+    with replica_set.client() as client:
+        client[two.source.name].users.insert_one({"_id": "alone"})
+        (kept / "x.archive").write_bytes(dump(tools, replica_set, "--archive", "--oplog"))
+        client.drop_database(two.source.name)
+    assert two.folder.invoke("verify_backup", "x.archive").code == 0
+    result = two.folder.invoke("restore", "x.archive:dev", "--yes")
+    assert_error(result, 2, "was dumped with --oplog", "--oplogReplay")
+    two.assert_unchanged()
+
+
+def test_users_of_a_database_are_left_out(
+    two: TwoEnvironments, kept: Path, tools: Path, server: Server
+) -> None:
+    more = ("--archive", f"--db={two.source.name}", "--dumpDbUsersAndRoles")
+    (kept / "x.archive").write_bytes(dump(tools, server, *more))
+    assert two.folder.invoke("verify_backup", "x.archive").code == 0
+    result = two.folder.invoke("restore", "x.archive:dev", "--yes", "--engine", "native")
+    assert result.code == 0, result.output
+    assert two.target.users.count_documents({}) == 200
+
+
+def test_a_database_that_did_not_exist(two: TwoEnvironments, kept: Path, tools: Path, server: Server) -> None:
+    """mongodump makes an archive of nothing, and ends with 0."""
+    (kept / "x.archive").write_bytes(dump(tools, server, "--archive", "--db=no_such_database"))
+    assert two.folder.invoke("verify_backup", "x.archive").out.startswith("intact x.archive: 0 collections")
+    result = two.folder.invoke("restore", "x.archive:dev", "--yes")
+    assert_error(
+        result, 2, "'x.archive' holds no collections of a database", "monarch verify_backup x.archive"
+    )
+    two.assert_unchanged()
+
+
+def damaged(dumps: Dumps) -> dict[str, tuple[bytes, str]]:
+    """Damaged archives, and what is said of them."""
+    place = dumps.one.index(b"user 77")
+    return {
+        "cut.archive": (dumps.one[: len(dumps.one) // 2], "is cut off"),
+        "cut.gz": (gzip.compress(dumps.one)[:-100], "compressed data is cut off"),
+        "late.archive": (dumps.one[:-40], "cut off"),
+        "bit.archive.gz": (
+            gzip.compress(dumps.one[:place] + b"user 78" + dumps.one[place + 7 :]),
+            "the checksum of '.*users' does not match",
+        ),
+        "empty.archive": (b"", "It is empty: it has 0 bytes"),
+        "empty.agz": (gzip.compress(b""), "not a mongodump archive"),
+        "other.archive": (b"something else", "not a mongodump archive"),
+        "cut.dmp.gz": (gzip.compress(dumps.one)[:-100], "compressed data is cut off"),
+        "whole.archive": (dumps.whole[:-1], "cut off"),
+    }
+
+
+def test_damage_is_told_once_it_is_read(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
+    cases = damaged(dumps)
+    for name, (data, _) in cases.items():
+        (kept / name).write_bytes(data)
+    rows = {row["archive"]: row["state"] for row in two.folder.invoke("list_backups", "--json").json}
+    assert rows == dict.fromkeys(cases, "foreign")
+    for name, (_, said) in cases.items():
+        verified = two.folder.invoke("verify_backup", name)
+        assert verified.code == 1, verified.output
+        assert re.match(rf"BROKEN .*: Backup '.*' is broken: .*{said}", verified.out), verified.out
+        result = two.folder.invoke("restore", f"{name}:dev", "--yes", "--engine", "native")
+        assert result.code in (1, 2), result.output
+        two.assert_unchanged()
+    result = two.folder.invoke("verify_backup", "--all")
+    assert result.code == 1
+    assert f"{len(cases)} of {len(cases)} backups cannot be restored" in result.err
+
+
+def test_it_is_never_the_one_that_is_proposed(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
+    """Not to restore instead of another, nor by completion, nor by likeness."""
+    assert two.folder.invoke("backup", "production", "--name", "app").code == 0
+    (kept / "app.archive").write_bytes(dumps.one)
+    (kept / "apq.dmp.gz").write_bytes(gzip.compress(dumps.one))
+    assert complete(two.folder, "monarch restore ap") == {f"{today('app')}:"}
+    assert complete(two.folder, "monarch delete_backup ap") == {today("app")}
+    for wrong in ("app.archivf", "apr"):
+        result = two.folder.invoke("delete_backup", wrong, "--yes")
+        assert_error(result, 2, f"There is no backup '{wrong}'", "list_backups")
+    archive = kept / f"{today('app')}.dmp.zst"
+    archive.write_bytes(archive.read_bytes()[:-1])
+    for command in (["verify_backup", "--all"], ["restore", f"{today('app')}:dev", "--yes"]):
+        result = two.folder.invoke(*command)
+        assert result.code == 1
+        assert "ap.archive" not in result.err
+        assert "apq" not in result.err
+    two.assert_unchanged()
+
+
+def test_without_a_question_only_the_whole_name_deletes(
+    two: TwoEnvironments, kept: Path, dumps: Dumps
+) -> None:
+    (kept / "x.dmp.gz").write_bytes(gzip.compress(dumps.one))
+    result = two.folder.invoke("delete_backup", "x", "--yes")
+    assert_error(result, 2, "'x' may be the file 'x.dmp.gz'", "use the whole name of the file")
+    assert (kept / "x.dmp.gz").exists()
+    terminal = two.folder.terminal("delete_backup", "x", columns=300)
+    terminal.expect_exact("foreign: made by mongodump")
+    terminal.expect_exact("are you SURE")
+    terminal.sendline("n")
+    assert end(terminal)[0] == 1
+    assert (kept / "x.dmp.gz").exists()
+    assert two.folder.invoke("delete_backup", "backups/x.dmp.gz", "--yes").code == 0
+    assert not (kept / "x.dmp.gz").exists()
+
+
+def test_what_lies_beside_it_is_not_deleted(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
+    (kept / "x.archive").write_bytes(dumps.one)
+    beside = {"x.archive.json", "x.archive.sha256", "x.archive.gz.json.part"}
+    for name in beside:
+        (kept / name).write_bytes(b"mine")
+    assert two.folder.invoke("delete_backup", "x.archive", "--yes").code == 0
+    assert {path.name for path in kept.iterdir()} == beside
+
+
+@pytest.mark.parametrize("name", ["users.bson.gz", "users.bson"])
+def test_the_documents_of_one_collection(two: TwoEnvironments, kept: Path, name: str) -> None:
+    data = b"".join(map(bson.encode, two.source.users.find()))
+    (kept / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    assert state_of(two, name)["state"] == "foreign"
+    verified = two.folder.invoke("verify_backup", name)
+    assert verified.code == 0, verified.output
+    assert verified.out.startswith(f"intact {name}: 1 collection, 200 documents, ")
+    result = two.folder.invoke("restore", f"{name}:dev", "--yes")
+    assert_error(
+        result, 2, f"'{name}' holds the documents of one collection", f"--db=NAME --collection=users {name}"
+    )
+    two.assert_unchanged()
+    (kept / name).write_bytes((kept / name).read_bytes()[:-9])
+    verified = two.folder.invoke("verify_backup", name)
+    assert verified.code == 1
+    assert "cut off" in verified.out
+
+
+@pytest.mark.parametrize("name", ["dump.zip", "app.dmp.zip"])
+def test_a_zip_of_a_whole_dump(two: TwoEnvironments, kept: Path, dumps: Dumps, name: str) -> None:
+    """With ``admin/``, and its files compressed by mongodump."""
+    (kept / name).write_bytes(dumps.zipped())
+    assert state_of(two, name)["state"] == ("foreign" if name == "dump.zip" else "legacy")
+    verified = two.folder.invoke("verify_backup", name)
+    assert verified.code == 0, verified.output
+    assert ": 2 collections, 201 documents, " in verified.out
+    result = two.folder.invoke("restore", f"{name}:dev", "--yes", "--engine", "native")
+    assert result.code == 0, result.output
+    assert two.target.users.count_documents({}) == 200
+    assert "system.users" not in two.target.list_collection_names()
+
+
+@pytest.mark.parametrize("name", ["dump.zip", "app.dmp.zip"])
+def test_a_zip_of_two_databases(two: TwoEnvironments, kept: Path, dumps: Dumps, name: str) -> None:
+    (dumps.folder / "other").mkdir()
+    (dumps.folder / "other/things.bson").write_bytes(bson.encode({"_id": 1}))
+    (kept / name).write_bytes(dumps.zipped())
+    assert two.folder.invoke("verify_backup", name).code == 0
+    result = two.folder.invoke("restore", f"{name}:dev", "--yes")
+    assert_error(result, 2, f"'{name}' holds 2 databases", f"unzip {name} -d FOLDER && mongorestore")
+    assert "--nsFrom 'other.*' --nsTo 'NAME.*'" in result.err
+    two.assert_unchanged()
+
+
+def test_a_damaged_zip_of_a_whole_dump(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
+    (kept / "dump.zip").write_bytes(dumps.zipped()[:-1])
+    assert state_of(two, "dump.zip")["state"] == "foreign"
+    verified = two.folder.invoke("verify_backup", "dump.zip")
+    assert verified.code == 1
+    assert "is broken: It is not a zip file, or a damaged one" in verified.out
+
+
+def test_a_tar_is_not_checked(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
+    """And it does not make those fail that are checked."""
+    with tarfile.open(kept / "dump.tar.gz", "w:gz") as archive:
+        archive.add(dumps.folder, "dump")
+    assert state_of(two, "dump.tar.gz")["state"] == "foreign"
+    result = two.folder.invoke("verify_backup", "dump.tar.gz")
+    assert_error(result, 1, "1 of 1 backup could not be checked: dump.tar.gz", "tar -xf dump.tar.gz")
+    assert result.out.startswith("unchecked dump.tar.gz: monarch does not read a tar")
+    assert 'mongorestore --uri "$URI" --dryRun' in result.out
+    result = two.folder.invoke("restore", "dump.tar.gz:dev", "--yes")
+    assert_error(result, 1, "monarch does not read a tar", "mongorestore")
+    two.assert_unchanged()
+    assert two.folder.invoke("backup", "production", "--name", "app").code == 0
+    result = two.folder.invoke("verify_backup", "--all")
+    assert result.code == 0, result.output
+    assert result.out.endswith("2 backups: 1 unchecked, 1 good.\n")
+    rows = two.folder.invoke("verify_backup", "--all", "--json").json
+    assert [row["good"] for row in rows] == [None, True]
+
+
+def test_other_files_are_not_shown(two: TwoEnvironments, kept: Path) -> None:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        archive.writestr("notes.txt", "mine")
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w:gz") as packed:
+        packed.addfile(tarfile.TarInfo("notes.txt"))
+    others = {
+        "notes.zip": sink.getvalue(),
+        "notes.tar.gz": tar.getvalue(),
+        "notes.gz": gzip.compress(b"mine"),
+        "cut.gz": gzip.compress(b"mine")[:7],
+        "README": b"mine",
+        "empty": b"",
+        "empty.gz": b"",
+        "notes.txt": b"\x6d\xe2\x99\x81",
+        ".archive": b"",
+    }
+    for name, data in others.items():
+        (kept / name).write_bytes(data)
+    assert two.folder.invoke("list_backups", "--json").json == []
+    assert two.folder.invoke("delete_backup", "notes.gz", "--yes").code == 2
+
+
+def test_a_lost_manifest_is_no_damage(two: TwoEnvironments, kept: Path) -> None:
+    """monarch wrote it, and nobody else writes files of this name: what is there of it is read."""
+    assert two.folder.invoke("backup", "production", "--name", "app").code == 0
+    archive = kept / f"{today('app')}.dmp.zst"
+    Path(f"{archive}.json").unlink()
+    result = two.folder.invoke("verify_backup", today("app"))
+    assert result.code == 1
+    assert result.out.startswith(f"incomplete {today('app')}: Backup '{today('app')}' is incomplete: ")
+    assert "Its archive is intact, with 201 documents." in result.out
+    assert "BROKEN" not in result.out
+    archive.write_bytes(archive.read_bytes()[:-1])
+    result = two.folder.invoke("verify_backup", today("app"))
+    assert result.out.startswith(f"BROKEN {today('app')}: ")
+    assert "cut off" in result.out
+
+
+def test_in_a_bucket(two: TwoEnvironments, s3: S3Server, bucket: str, dumps: Dumps) -> None:
+    keep_in(two.folder, s3.settings(bucket, prefix="app"))
+    client = s3.client()
+    files = {
+        "x.archive.gz": gzip.compress(dumps.one),
+        "x.gz": gzip.compress(dumps.one),
+        "cut.archive": dumps.one[:-9],
+        "dump.zip": dumps.zipped(),
+        "notes.gz": gzip.compress(b"mine"),
+    }
+    for name, data in files.items():
+        client.put_object(Bucket=bucket, Key=f"app/{name}", Body=data)
+    rows = two.folder.monarch("list_backups", "--json").json
+    assert {row["name"] for row in rows} == files.keys() - {"notes.gz"}
+    assert {row["state"] for row in rows} == {"foreign"}
+    result = two.folder.monarch("verify_backup", "--all")
+    assert result.code == 1
+    assert "1 of 4 backups cannot be restored: cut.archive." in result.err
+    assert len(re.findall("^intact ", result.out, re.MULTILINE)) == 3
+    for name in ("x.gz", "dump.zip"):
+        two.reset_target()
+        restored = two.folder.monarch("restore", f"{name}:dev", "--yes", "--engine", "native")
+        assert restored.code == 0, restored.output
+        assert two.target.users.count_documents({}) == 200
+    assert two.folder.monarch("delete_backup", "x.archive.gz", "x.gz", "cut.archive", "--yes").code == 0
+    assert objects(s3, bucket) == {"app/dump.zip", "app/notes.gz"}
