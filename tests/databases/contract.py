@@ -1,4 +1,4 @@
-"""What every kind of database promises. Subclass it and say how to open one that is empty."""
+"""The contract of every kind of database. Subclass it and define how to open an empty one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class DatabaseContract(ABC):
 
     @abstractmethod
     def write_three(self, work: MigrationClient) -> None:
-        """Write three documents into the collection "written", each in a way of its own."""
+        """Write three documents into the collection "written", each in a different way."""
 
     def test_a_new_history_is_empty(self, database: Database) -> None:
         assert database.history.read() == {}
@@ -47,7 +47,7 @@ class DatabaseContract(ABC):
         assert database.history.entries() == ()
         assert database.history.checksums() == {}
 
-    def test_from_start_to_end(self, database: Database, other: Database) -> None:
+    def test_an_attempt_from_start_to_end(self, database: Database, other: Database) -> None:
         with database.lease("a test") as lease:
             recorder = database.recorder(lease)
             attempt = recorder.begin(BEGUN)
@@ -74,7 +74,7 @@ class DatabaseContract(ABC):
         assert [entry.key for entry in other.history.entries("b")] == ["b"]
         assert [entry.key for entry in other.history.entries(last=2)] == ["c", "a"]
 
-    def test_what_was_not_ended_is_interrupted_once_the_lease_is_free(
+    def test_an_open_attempt_is_interrupted_when_the_lease_is_free(
         self, database: Database, other: Database
     ) -> None:
         with database.lease("a test") as lease:
@@ -82,7 +82,7 @@ class DatabaseContract(ABC):
             attempt.remember("scan", ScanPosition("there", 7))
             record = other.history.read()["a"]
             assert record.state is MigrationState.PROCESSING
-        # This process still lives, and could be at it.
+        # This process is alive, and could still run the attempt.
         assert other.history.read()["a"].state is MigrationState.PROCESSING
         with database.lease("the next") as lease:
             database.recorder(lease).begin(replace(BEGUN, action=Action.RETRY)).complete(EFFORT)
@@ -91,7 +91,7 @@ class DatabaseContract(ABC):
             MigrationState.COMPLETED,
         ]
 
-    def test_a_position_is_found_by_the_next_attempt(self, database: Database) -> None:
+    def test_the_next_attempt_gets_the_stored_position(self, database: Database) -> None:
         with database.lease("a test") as lease:
             attempt = database.recorder(lease).begin(BEGUN)
             attempt.remember("scan", ScanPosition("there", 7))
@@ -101,7 +101,7 @@ class DatabaseContract(ABC):
         assert found.positions == {"scan": ScanPosition("there", 7)}
         assert found.checksum == "1234"
 
-    def test_nothing_is_written_after_the_lease_was_lost(self, database: Database, other: Database) -> None:
+    def test_nothing_is_written_without_the_lease(self, database: Database, other: Database) -> None:
         with database.lease("a test") as lease:
             recorder = database.recorder(lease)
             attempt = recorder.begin(BEGUN)
@@ -143,7 +143,7 @@ class DatabaseContract(ABC):
         actions = [entry.action for entry in other.history.entries()]
         assert actions == [Action.RUN, Action.MARK, Action.MARK, Action.ACCEPT, Action.MARK]
 
-    def test_work_counts_what_is_written(self, database: Database) -> None:
+    def test_the_client_counts_written_documents(self, database: Database) -> None:
         with database.work() as work:
             assert work.written == 0
             self.write_three(work)
@@ -154,7 +154,7 @@ class DatabaseContract(ABC):
             (rest,) = work.batches("written", {}, 2, places[0], None)
             assert len(rest[0]) == 1
 
-    def test_drop_takes_everything(self, database: Database, other: Database) -> None:
+    def test_drop_removes_everything(self, database: Database, other: Database) -> None:
         with database.lease("a test") as lease:
             database.recorder(lease).begin(BEGUN).complete(EFFORT)
             with database.work() as work:
@@ -164,7 +164,7 @@ class DatabaseContract(ABC):
         assert database.history.read() == {}
         assert database.contents() == Contents(0, 0)
 
-    def test_one_holds_the_lease_and_the_other_learns_who(self, database: Database, other: Database) -> None:
+    def test_a_second_run_is_refused_and_learns_the_holder(self, database: Database, other: Database) -> None:
         with (
             database.lease("the first thing") as lease,
             pytest.raises(LockedError, match=rf"process {os.getpid()} of .* \(the first thing, since"),
@@ -178,7 +178,7 @@ class DatabaseContract(ABC):
             with pytest.raises(LockedError, match="lost the lease"):
                 lease.renew()
 
-    def test_the_lease_tells_one_database_from_another(self, database: Database, other: Database) -> None:
+    def test_the_lease_identifies_a_database(self, database: Database, other: Database) -> None:
         with database.lease("a thing") as lease:
             assert other.sees(lease)
         assert not other.sees(lease)

@@ -1,4 +1,4 @@
-"""A kind of database is one module and one line; what it does not have is an error in words."""
+"""A new kind of database needs one package and one line; missing capabilities are clear errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def mixed(folder: Folder) -> Folder:
-    """A project with an environment of MongoDB and two of the toy kind."""
+    """A project with one environment of MongoDB and two of the toy kind."""
     folder.settings(
         dev={"host": "localhost:1", "db_name": "app"},
         toys={"kind": "toy", "box": "blocks"},
@@ -42,7 +42,7 @@ def test_the_scheme_or_the_key_chooses_the_kind() -> None:
     assert parse_environment("a", {"host": "h", "db_name": "a"}).kind == "mongo"
 
 
-def test_its_keys_are_named_as_those_of_any_kind() -> None:
+def test_errors_name_its_keys() -> None:
     with pytest.raises(SettingsError, match="Environment 'a': unknown key 'boxx'") as caught:
         parse_environment("a", {"kind": "toy", "boxx": "b"}).require()
     assert "'box'" in str(caught.value.hint)
@@ -95,7 +95,7 @@ def test_generate_derives_from_the_base_class_of_the_kind(toys: Folder) -> None:
     assert "class FirstMigration(ToyMigration):" in path.read_text()
 
 
-def test_generate_takes_the_default_kind_where_nothing_tells(mixed: Folder) -> None:
+def test_generate_uses_the_default_kind_without_other_information(mixed: Folder) -> None:
     for name in ("mixed", "broken"):
         assert mixed.invoke("generate", name).code == 0
         (path,) = (mixed.path / "migrations").glob(f"*_{name}_migration.py")
@@ -124,7 +124,7 @@ def test_its_migrations_run_and_are_rolled_back(toys: Folder) -> None:
     assert [entry["documents"] for entry in entries[:2]] == [0, 2]
 
 
-def test_one_that_fails_is_recorded_and_retried(toys: Folder) -> None:
+def test_a_failed_migration_is_recorded_and_retried(toys: Folder) -> None:
     write_migration(toys, "table", TABLE)
     key = write_migration(toys, "blocks", f"{BLOCKS}\nraise ValueError('no more')")
     result = toys.invoke("migrate", "toys")
@@ -172,7 +172,7 @@ def test_its_database_is_dropped(toys: Folder) -> None:
 
 
 def keep_mongo_backup(folder: Folder) -> str:
-    """Put a backup of a MongoDB database into the store, as far as a listing tells; return its name."""
+    """Put files that are listed as a backup of a MongoDB database into the store; return their name."""
     manifest = (DATA / "whole.json").read_bytes()
     members = json.loads(manifest)
     (folder.path / "backups").mkdir()
@@ -198,7 +198,7 @@ def keep_mongo_backup(folder: Folder) -> str:
     ],
     ids=" ".join,
 )
-def test_what_it_cannot_do_is_an_error_in_words(mixed: Folder, command: tuple[str, ...]) -> None:
+def test_unsupported_commands_are_clear_errors(mixed: Folder, command: tuple[str, ...]) -> None:
     mixed.migration("other")
     path = mixed.path / "migrations/_201501010000_table_migration.py"
     base = "tests.support.databases.toy.migration"

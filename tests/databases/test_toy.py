@@ -1,4 +1,4 @@
-"""The small kind of the tests keeps the contract of migrations."""
+"""The toy kind of the tests fulfils the contract of database kinds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every kind of database that can be transferred promises. Subclass it, and say how to open two."""
+"""The contract of database kinds that support transfers. Subclass it and define how to open two databases."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from monarch.errors import MonarchError, UsageError
 from monarch.progress import SILENT
 
 
-class Refused(MonarchError):
-    """What a transform raises in these tests."""
+class TransformError(MonarchError):
+    """The error of a transform in these tests."""
 
 
 class TransferContract:
@@ -31,11 +31,11 @@ class TransferContract:
 
     @abstractmethod
     def fill(self, database: TransferDatabase, word: str) -> None:
-        """Write some documents that contain ``word`` into the collection that is called ``word``."""
+        """Write documents that contain ``word`` into the collection ``word``."""
 
     @abstractmethod
     def words(self, database: TransferDatabase) -> set[str]:
-        """The words of all documents of ``database``."""
+        """Return the words of all documents of ``database``."""
 
     def replace(self, target: TransferDatabase, source: TransferDatabase, **changes: object) -> None:
         engine = target.choose_engine("auto")
@@ -43,7 +43,7 @@ class TransferContract:
         with target.lease("a test") as lease:
             target.replace(contents, engine, lease, "a test", progress=SILENT)
 
-    def test_there_is_nothing_to_recover_in_a_whole_database(self, target: TransferDatabase) -> None:
+    def test_a_complete_database_needs_no_recovery(self, target: TransferDatabase) -> None:
         target.require_whole()
         with target.lease("a test") as lease:
             assert target.recover(lease) is None
@@ -52,7 +52,7 @@ class TransferContract:
         with pytest.raises(UsageError):
             target.choose_engine("nonsense")
 
-    def test_the_target_holds_what_the_source_holds_and_nothing_else(
+    def test_the_target_has_exactly_the_contents_of_the_source(
         self, source: TransferDatabase, target: TransferDatabase
     ) -> None:
         self.fill(source, "new")
@@ -62,7 +62,7 @@ class TransferContract:
         summaries = [database.read(database.choose_engine("auto")).summaries for database in (source, target)]
         assert summaries[0] == summaries[1]
 
-    def test_a_fingerprint_differs_once_something_differs(self, source: TransferDatabase) -> None:
+    def test_a_change_alters_the_fingerprint(self, source: TransferDatabase) -> None:
         self.fill(source, "one")
         before = dict(source.fingerprint())
         assert dict(source.fingerprint()) == before
@@ -101,12 +101,12 @@ class TransferContract:
         assert self.words(source) == {"new"}
 
     @pytest.mark.parametrize("fault", ["raises", "loses documents"])
-    def test_a_transform_that_fails_leaves_the_target_as_it_was(
+    def test_a_failing_transform_does_not_change_the_target(
         self, source: TransferDatabase, target: TransferDatabase, fault: str
     ) -> None:
         def fail(_: str, documents: bytes) -> bytes:
             if fault == "raises":
-                raise Refused("no")
+                raise TransformError("no")
             return b""
 
         self.fill(source, "new")

@@ -1,4 +1,4 @@
-"""The lease by the server's clock: dead holders, holders elsewhere, holders that slept too long."""
+"""The lease by the server's clock: dead holders, holders elsewhere, holders that were suspended too long."""
 
 from __future__ import annotations
 
@@ -86,17 +86,17 @@ def test_a_process_that_was_killed_is_replaced_at_once(
         try:
             with database.lease("the next") as lease:
                 assert lease.fence == 2
-                # By the server's clock, before the time of the killed one was over.
+                # By the server's clock, before the lease of the killed process expired.
                 assert (leases.find_one() or {})["taken_at"] < over
                 break
         except LockedError:
-            continue  # the system has not ended it yet
-    # Not reaped by anybody: to the system it still has its number.
+            continue  # the process has not ended yet
+    # The process was not reaped: its process id still exists.
     assert holder.returncode is None
 
 
 @pytest.mark.parametrize("where", [{"holder.host": "elsewhere"}, {"holder.pid_space": "another container"}])
-def test_of_a_process_elsewhere_nobody_knows_before_its_time_is_over(
+def test_the_lease_of_a_process_elsewhere_is_held_until_it_expires(
     database: Database, leases: Leases, holder: subprocess.Popen[str], where: dict[str, str]
 ) -> None:
     leases.update_one({}, {"$set": where})
@@ -109,15 +109,15 @@ def test_of_a_process_elsewhere_nobody_knows_before_its_time_is_over(
         assert lease.fence == 2
 
 
-def test_whoever_slept_too_long_finds_out_before_it_goes_on(
+def test_a_holder_that_was_suspended_too_long_notices_before_it_continues(
     database: Database, leases: Leases, holder: subprocess.Popen[str]
 ) -> None:
     os.kill(holder.pid, signal.SIGSTOP)
-    # As the server's clock would have it after 30 seconds; here nobody waits for that.
+    # The state after 30 seconds by the server's clock, without waiting for it.
     leases.update_one({}, [{"$set": {"expires_at": "$$NOW"}}])
     with database.lease("the next"):
         os.kill(holder.pid, signal.SIGCONT)
-        # By its own clock it has renewed a moment ago; it finds out by what it asks the server.
+        # By its own clock it has renewed the lease recently; only the server's answer shows the loss.
         assert holder.stdin is not None
         holder.communicate("\n", timeout=30)
         found = leases.find_one()
@@ -131,14 +131,14 @@ def test_a_lease_that_was_not_renewed_lately_asks_the_server(
     with database.lease("sleeping") as lease:
         assert isinstance(lease, MongoLease)
         leases.update_one({}, {"$set": {"fence": 7}})
-        lease.check()  # costs nothing, so it cannot know yet
+        lease.check()  # does not ask the server, so it cannot notice yet
         late = time.clock_gettime(time.CLOCK_BOOTTIME) + 20
         monkeypatch.setattr("monarch.databases.mongo.lease._now", lambda: late)
         with pytest.raises(LockedError, match="lost the lease of 'dev'"):
             lease.check()
 
 
-def test_it_is_renewed_and_given_back(
+def test_it_is_renewed_and_released(
     database: Database, leases: Leases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("monarch.databases.mongo.lease._RENEW_EVERY", 0.05)
@@ -160,7 +160,7 @@ def test_it_is_renewed_and_given_back(
         assert lease.fence == 2
 
 
-def test_of_many_at_the_same_moment_one_gets_it(environment: Environment) -> None:
+def test_one_of_many_concurrent_runs_gets_it(environment: Environment) -> None:
     got: list[int] = []
     told: list[str] = []
     start = threading.Barrier(8)

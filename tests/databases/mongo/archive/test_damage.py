@@ -1,4 +1,4 @@
-"""Damaged archives: whatever happened to the bytes, it is said, in one line, and costs no memory."""
+"""Damaged archives: every damage is reported in one line, without using much memory."""
 
 from __future__ import annotations
 
@@ -43,23 +43,23 @@ from tests.support.samples.archives import (
     ],
     ids=lambda text: text[:20],
 )  # fmt: skip
-def test_a_prelude_of_nonsense(metadata: str) -> None:
+def test_an_invalid_prelude(metadata: str) -> None:
     with pytest.raises(ArchiveError, match=r"(?s)invalid metadata for 'a'.{3,140}$"):
         Prelude.from_documents([bson.encode({}), entry(metadata=metadata)])
 
 
-def test_every_cut_is_an_error() -> None:
+def test_every_truncation_is_an_error() -> None:
     _, data = small()
     for cut in range(len(data)):
         with pytest.raises(ArchiveError):
             read(data[:cut])
 
 
-def test_every_flipped_bit_is_an_error_or_does_no_harm() -> None:
-    # Of the prelude no more than that it raises nothing else: it has no checksum, so a changed name of an
-    # option or of a database is as good as another. Behind it no bit may change a document, or lose one.
-    # What passes is the CRC of headers that are not the last of their collection, where nobody reads it, an
-    # EOF there that is called otherwise but still not there, and the end of a view.
+def test_every_flipped_bit_is_an_error_or_harmless() -> None:
+    # The prelude has no checksum, so a changed name of an option or a database is valid; the test only checks
+    # that it raises no other error. After the prelude no bit may change or lose a document. Harmless are the
+    # CRC of headers that are not the last of their collection, where it is not read, a renamed EOF there, and
+    # the end of a view.
     prelude, data = small()
     intact = read(data)[1]
     start = len(prelude.to_bytes())
@@ -74,13 +74,13 @@ def test_every_flipped_bit_is_an_error_or_does_no_harm() -> None:
         assert found == intact or bit // 8 < start
 
 
-def test_of_random_bytes_nothing_else_comes() -> None:
+def test_random_bytes_raise_no_other_error() -> None:
     prelude, data = small()
     randomly = random.Random(1)
     beginnings = [b"", MAGIC, MAGIC + bson.encode({}), prelude.to_bytes(), data]
     for number in range(3000):
         garbage = randomly.randbytes(randomly.randint(1, 60))
-        if number % 2:  # lengths that documents could have
+        if number % 2:  # plausible lengths of documents
             garbage = randomly.randint(0, 70).to_bytes(4, "little") + garbage + b"\0"
         with pytest.raises(ArchiveError):
             read(beginnings[number % 5] + garbage)
@@ -88,7 +88,7 @@ def test_of_random_bytes_nothing_else_comes() -> None:
 
 @pytest.mark.parametrize("length", [2**31 - 1, LONGEST + 1, LONGEST, 4, 0, -2, -(2**31)])
 @pytest.mark.parametrize("where", ["header", "entry", "block", "document"])
-def test_a_wrong_length_reserves_nothing(length: int, where: str) -> None:
+def test_a_wrong_length_allocates_no_memory(length: int, where: str) -> None:
     prelude = prelude_of(plain("a"))
     whole = write_archive(prelude, [batch("a", bson.encode({"_id": "here"})), End("a")])
     header = MAGIC + bson.encode({"concurrent_collections": 4})
@@ -137,13 +137,13 @@ EMPTY = (bson.encode({}),)
         (blocks((A, (b"\x05\0\0\0\1",))), "a document does not end where it should"),
     ],
 )
-def test_what_is_wrong_is_said(data: bytes, message: str) -> None:
+def test_errors_are_reported(data: bytes, message: str) -> None:
     view = Collection("view", "view", {"viewOn": "a", "pipeline": []}, ())
     with pytest.raises(ArchiveError, match=message):
         read(prelude_of(plain("a"), view).to_bytes() + data)
 
 
-def test_no_archive_and_a_name_twice() -> None:
+def test_bytes_that_are_not_an_archive_and_a_duplicate_name() -> None:
     with pytest.raises(ArchiveError, match="not a mongodump archive"):
         read(b"PK\x03\x04 and more")
     with pytest.raises(ArchiveError, match="cut off"):
@@ -154,13 +154,13 @@ def test_no_archive_and_a_name_twice() -> None:
         read(prelude_of(plain("a"), plain("a")).to_bytes())
 
 
-def test_unknown_fields_and_late_views_do_no_harm() -> None:
+def test_unknown_fields_and_late_views_are_accepted() -> None:
     data = blocks((A | {"new": 1}, ()), (A_END, ()), (VIEW, ()), (VIEW | {"EOF": True}, ()))
     view = Collection("view", "view", {"viewOn": "a", "pipeline": []}, ())
     assert read(prelude_of(plain("a"), view).to_bytes() + data)[1] == {"a": []}
 
 
-def test_the_writer_wants_each_end_once() -> None:
+def test_the_writer_requires_each_end_once() -> None:
     writer = ArchiveWriter(io.BytesIO(), prelude_of(plain("a"), plain("b")))
     with pytest.raises(ArchiveError, match="'c' has already ended in the archive, or is not in its prelude"):
         writer.write(batch("c", *EMPTY))
@@ -183,7 +183,7 @@ def test_the_longest_document() -> None:
 
 
 class Big(io.RawIOBase):
-    """An archive of 200 MB that is cut off, and has never been anywhere as a whole."""
+    """A truncated archive of 200 MB, generated while it is read."""
 
     def __init__(self) -> None:
         self._first = prelude_of(plain("a")).to_bytes() + blocks((A, ())).removesuffix(TERMINATOR)

@@ -1,4 +1,4 @@
-"""The archive format: what is written is read, and what mongodump wrote too."""
+"""The archive format: archives of monarch and of mongodump are read."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from tests.support.samples.archives import (
     write_archive,
 )
 
-# Made by mongodump 100.3.1 of a server 6.0.5: of one database that has some of everything, of one that does
-# not exist, and of a whole server.
+# Written by mongodump 100.3.1 from a server 6.0.5: one database with some of everything, one that does not
+# exist, and a complete server.
 DATA = Path(__file__).parents[3] / "data"
 
 
 class Chunks(io.RawIOBase):
-    """A stream that gives as much as ``size`` says each time, and less than it is asked for."""
+    """A stream whose reads return ``size`` bytes, or less if less is requested."""
 
     def __init__(self, data: bytes, size: Callable[[], int]) -> None:
         self._stream, self._size = io.BytesIO(data), size
@@ -55,7 +55,7 @@ SCALARS = st.one_of(
     st.none(), st.booleans(), st.text(), st.binary(), st.floats(), st.integers(-(2**63), 2**63 - 1)
 )
 KEYS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
-# Those that a collection can have.
+# The names that a collection can have.
 NAMES = KEYS.filter(
     lambda name: name and not name.startswith((".", "system.", "monarch_")) and "$" not in name
 )
@@ -66,7 +66,7 @@ DOCUMENTS = st.dictionaries(
 
 @st.composite
 def contents(draw: st.DrawFn) -> list[Piece]:
-    """Pieces of up to six collections, cut and mixed anyhow."""
+    """Pieces of up to six collections, split and interleaved at random."""
     names = draw(st.lists(NAMES, min_size=1, max_size=6, unique=True))
     queues: list[list[Piece]] = []
     for name in names:
@@ -85,7 +85,7 @@ def contents(draw: st.DrawFn) -> list[Piece]:
 
 @given(contents(), st.integers(0), st.integers(1, 5000))
 @settings(max_examples=counts.number(reduced=20, full=40), deadline=None)
-def test_what_is_written_is_read(pieces: list[Piece], seed: int, largest: int) -> None:
+def test_a_written_archive_is_read(pieces: list[Piece], seed: int, largest: int) -> None:
     names = sorted({piece.collection for piece in pieces})
     prelude = prelude_of(*map(plain, names))
     sizes = random.Random(seed)
@@ -95,7 +95,7 @@ def test_what_is_written_is_read(pieces: list[Piece], seed: int, largest: int) -
     assert documents_of(reader) == documents_of(pieces)
 
 
-def test_an_archive_looks_so() -> None:
+def test_the_bytes_of_an_archive() -> None:
     document = bson.encode({"_id": 1})
     prelude = prelude_of(plain("a"))
     blocks = write_archive(prelude, [batch("a", document), End("a")]).removeprefix(prelude.to_bytes())
@@ -113,13 +113,13 @@ def test_an_archive_looks_so() -> None:
 
 
 def test_a_view_has_an_end() -> None:
-    # Without one mongorestore does not create it.
+    # Without an end mongorestore does not create the view.
     prelude, data = small()
     header = {"db": "app", "collection": "grown", "EOF": True, "CRC": Int64(0)}
     assert data.startswith(prelude.to_bytes() + bson.encode(header) + TERMINATOR)
 
 
-def test_catalogs_lose_nothing() -> None:
+def test_catalogs_are_lossless() -> None:
     options = {
         "validator": {"a": {"$regex": "^a", "$options": "i", "$ne": "ab", "$type": "string"}},
         "pipeline": [{"$match": {"when": DatetimeMS(2**60), "then": {"$gt": DatetimeMS(-5)}}}],
@@ -138,7 +138,7 @@ def encoded(document: Mapping[str, Any]) -> bytes:
 
 
 @pytest.mark.parametrize("options", [{"a": {"$numberInt": "5"}}, {"a": object()}, {"a": "\ud800"}])
-def test_what_the_format_cannot_say_is_refused(options: dict[str, Any]) -> None:
+def test_options_that_the_format_cannot_represent_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ArchiveError, match="in an archive: "):
         ArchiveWriter(io.BytesIO(), prelude_of(plain("a", **options)))
 
@@ -165,7 +165,7 @@ def test_time_series(server: str, as_documents: bool, block: str, kind: str) -> 
     assert documents == {series.data_name: [bson.encode({})]}
 
 
-def test_what_mongodump_writes() -> None:
+def test_an_archive_of_mongodump_is_read() -> None:
     found, documents = read((DATA / "everything.archive").read_bytes())
     assert (found.database, found.server_version, found.tool_version) == ("app", "6.0.5", "100.3.1")
     known = {collection.name: collection for collection in found.collections}
@@ -195,13 +195,13 @@ def test_what_mongodump_writes() -> None:
     assert bson.decode(documents["users"][4])["name"] == "Ä4"
 
 
-def test_what_mongodump_writes_is_written_again() -> None:
+def test_an_archive_of_mongodump_is_written_again() -> None:
     found, documents = read((DATA / "everything.archive").read_bytes())
     pieces = [piece for name, those in documents.items() for piece in (batch(name, *those), End(name))]
     assert read(write_archive(found, pieces)) == (found, documents)
 
 
-def test_of_a_database_that_does_not_exist() -> None:
+def test_an_archive_of_a_missing_database() -> None:
     found, documents = read((DATA / "nothing.archive").read_bytes())
     assert (found.database, found.collections, documents) == ("", (), {})
 
@@ -220,19 +220,19 @@ def test_only_one_database() -> None:
             {"metadata": '{"indexes":[{"v":2,"name":"b","key":{"b":1},"ns":"app.a"}]}'},
             Collection("a", "collection", {}, ({"v": 2, "name": "b", "key": {"b": 1}},)),
         ),
-        # --viewsAsCollections says so of what is none any more
+        # --viewsAsCollections keeps this for what is no longer a view
         ({"metadata": '{"indexes":[]}', "type": "view"}, Collection("a", "collection", {}, ())),
         ({"metadata": '{"options":{"viewOn":"b"}}'}, Collection("a", "view", {"viewOn": "b"}, ())),
     ],
 )  # fmt: skip
-def test_a_prelude_may_say_little(fields: dict[str, Any], expected: Collection) -> None:
+def test_a_minimal_prelude(fields: dict[str, Any], expected: Collection) -> None:
     assert Prelude.from_documents([bson.encode({}), entry(**fields)]).collections == (expected,)
 
 
 @pytest.mark.parametrize(
     "payload", [b"\0", b"\5\0\0\0", b"\5\0\0\0\0\5", b"\6\0\0\0\0", b"\5\0\0\0\1", b"\xff" * 9]
 )
-def test_splitting_what_does_not_fit(payload: bytes) -> None:
+def test_splitting_an_invalid_payload(payload: bytes) -> None:
     with pytest.raises(ValueError, match="no whole document"):
         split(payload)
 

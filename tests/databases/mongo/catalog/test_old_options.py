@@ -1,4 +1,4 @@
-"""Options and indexes as the tools and servers of 2012 to 2017 wrote them, and what comes of them today."""
+"""Options and indexes as the tools and servers of 2012 to 2017 wrote them, and how they are restored."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from tests.support.servers.mongod import Server
 
 
 @dataclass(frozen=True)
-class Aged:
+class Metadata:
     metadata: str
     options: Mapping[str, Any]
     indexes: Mapping[str, Mapping[str, Any]]
 
 
-def options(text: str, **expected: Any) -> Aged:
-    return Aged(indexed(options=text), expected, {})
+def options(text: str, **expected: Any) -> Metadata:
+    return Metadata(indexed(options=text), expected, {})
 
 
-def index(text: str, **expected: Any) -> Aged:
-    """One index called ``i``, of ``a`` if nothing else is said."""
+def index(text: str, **expected: Any) -> Metadata:
+    """One index called ``i``, by default on ``a``."""
     definition = text if '"key"' in text else f'"key":{{"a":1}}{"," if text else ""}{text}'
     made = {"key": {"a": 1}, **expected}
-    return Aged(indexed(f'{{"v":1,{definition},"ns":"app.x","name":"i"}}'), {}, {"i": made})
+    return Metadata(indexed(f'{{"v":1,{definition},"ns":"app.x","name":"i"}}'), {}, {"i": made})
 
 
 GERMAN = (
@@ -47,7 +47,7 @@ GERMAN = (
 ENGLISH = {"default_language": "english", "language_override": "language"}
 AGED = {
     # mongodump 2.4 and 2.6, in C++
-    "of 2.4": Aged(
+    "of 2.4": Metadata(
         """{ "options" : { "create" : "of 2.4", "capped" : true, "size" : 100096, "max" : 100 }, "indexes" : [
             { "v" : 1, "key" : { "_id" : 1 }, "ns" : "app.of 2.4", "name" : "_id_" },
             { "v" : 1, "key" : { "name" : 1, "at" : -1 }, "unique" : true, "ns" : "app.of 2.4",
@@ -55,17 +55,17 @@ AGED = {
         {"capped": True, "size": 100096, "max": 100},
         {"name_1_at_-1": {"key": {"name": 1, "at": -1}, "unique": True, "background": True}},
     ),
-    "of 2.4, plain": Aged('{ "indexes" : [ ' + ID + " ] }", {}, {}),
+    "of 2.4, plain": Metadata('{ "indexes" : [ ' + ID + " ] }", {}, {}),
     "of 2.6, temporary": options('{ "create" : "x", "temp" : true, "flags" : 1, "$nExtents" : 3 }'),
     # mongodump 3.0 to 3.4, in Go
-    "of 3.2": Aged(
+    "of 3.2": Metadata(
         '{"options":{"capped":true,"size":{"$numberLong":"1048576"},"max":{"$numberLong":"500"}},"indexes":'
         '[{"v":1,"key":{"_id":1},"name":"_id_","ns":"app.x"},{"v":1,"key":{"a":1.0,"b":-1.0},"name":"a_b",'
         '"ns":"app.x","background":true,"safe":null,"sparse":true}]}',
         {"capped": True, "size": 1 << 20, "max": 500},
         {"a_b": {"key": {"a": 1.0, "b": -1.0}, "background": True, "sparse": True}},
     ),
-    "of 3.4": Aged(
+    "of 3.4": Metadata(
         '{"options":{"collation":' + GERMAN + '},"indexes":[{"v":2,"key":{"_id":1},"name":"_id_",'
         '"collation":' + GERMAN + '},{"v":2,"key":{"a":1},"name":"simple","ns":"app.x"}]}',
         {
@@ -73,14 +73,14 @@ AGED = {
         },
         {"simple": {"key": {"a": 1}}},
     ),
-    "of 3.6": Aged('{"options":{},"indexes":[' + ID + '],"uuid":"' + "0a" * 16 + '"}', {}, {}),
-    "nothing": Aged("{}", {}, {}),
-    "no indexes": Aged('{"options":{"create":"x"}}', {}, {}),
-    "nulls": Aged('{"options":null,"indexes":null}', {}, {}),
+    "of 3.6": Metadata('{"options":{},"indexes":[' + ID + '],"uuid":"' + "0a" * 16 + '"}', {}, {}),
+    "nothing": Metadata("{}", {}, {}),
+    "no indexes": Metadata('{"options":{"create":"x"}}', {}, {}),
+    "nulls": Metadata('{"options":null,"indexes":null}', {}, {}),
     # options
     "size of the first file": options('{"create":"x","size":1000}'),
     "not capped": options('{"capped":false,"size":0,"max":0}'),
-    "nothing said of capped": options('{"capped":null,"size":null,"max":null}'),
+    "null for capped": options('{"capped":null,"size":null,"max":null}'),
     "capped by a number": options('{"capped":1.0,"size":4096.0}', capped=True, size=4096),
     "no limit": options('{"capped":true,"size":4096,"max":null}', capped=True, size=4096),
     "limit beyond all": options(
@@ -133,8 +133,8 @@ AGED = {
     "unique by a text": index('"unique":"true"', unique=True),
     "not unique": index('"unique":false,"sparse":false,"background":false'),
     "not unique by a number": index('"unique":0,"sparse":0.0,"background":{"$numberLong":"0"}'),
-    "nothing said of unique": index('"unique":null,"sparse":null,"background":null,"dropDups":null'),
-    "nothing said": index('"bits":null,"default_language":null,"2dsphereIndexVersion":null,"weights":null'),
+    "null for unique": index('"unique":null,"sparse":null,"background":null,"dropDups":null'),
+    "nulls of an index": index('"bits":null,"default_language":null,"2dsphereIndexVersion":null,"weights":null'),
     "unknown words": index('"safe":true,"w":1,"writeConcern":{},"o":"p","ensureIndex":"x","async":false'),
     "expiring": index('"expireAfterSeconds":{"$numberLong":"60"}', expireAfterSeconds=60),
     "expiring after 1.5": index('"expireAfterSeconds":1.5', expireAfterSeconds=1),
@@ -184,9 +184,9 @@ AGED = {
             "at": {"$lt": datetime(1969, 12, 31, 23, 59, 59, 999000)},
         },
     ),
-    "version 0": Aged(indexed('{"name":"i","ns":"app.x","key":{"a":1},"v":0}'), {}, {"i": {"key": {"a": 1}}}),
-    "no version": Aged(indexed('{"name":"i","ns":"app.x","key":{"a":1}}'), {}, {"i": {"key": {"a": 1}}}),
-    "only once": Aged(
+    "version 0": Metadata(indexed('{"name":"i","ns":"app.x","key":{"a":1},"v":0}'), {}, {"i": {"key": {"a": 1}}}),
+    "no version": Metadata(indexed('{"name":"i","ns":"app.x","key":{"a":1}}'), {}, {"i": {"key": {"a": 1}}}),
+    "only once": Metadata(
         indexed(
             '{"v":1,"key":{"a":1},"name":"a_1","ns":"app.x","background":true}',
             '{"v":1,"key":{"a":true},"name":"a_true","ns":"app.x"}',
@@ -200,14 +200,14 @@ AGED = {
             "b_1_a_1": {"key": {"b": 1, "a": 1}},
         },
     ),
-    "odd _id": Aged(
+    "odd _id": Metadata(
         '{"indexes":[{"v":0,"key":{"_id":{"$oid":"' + "00" * 12 + '"}},"name":"_id_","unique":true},'
         '{"v":1,"key":{"_id":1.0},"name":"_id_1","ns":"app.x"},{"v":1,"key":{"_id":-1},"name":"_id_-1"}]}',
         {},
         {},
     ),
-    # What 100.3 still writes in the words of its own time.
-    "of today": Aged(
+    # What 100.3 still writes in the old format.
+    "of today": Metadata(
         '{"options":{},"indexes":[{"v":{"$numberInt":"2"},"key":{"_id":{"$numberInt":"1"}},"name":"_id_"},'
         '{"v":{"$numberInt":"2"},"key":{"a":{"$numberInt":"-1"}},"name":"i","hidden":true,"unique":true}],'
         '"uuid":"' + "0a" * 16 + '","collectionName":"of today"}',
@@ -218,21 +218,21 @@ AGED = {
 
 
 @pytest.fixture(scope="module")
-def aged(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LegacyProject]:
-    """All of them, restored at once, with a document each."""
-    with legacy_project(server, tmp_path_factory.mktemp("aged")) as kept:
+def old_metadata(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LegacyProject]:
+    """All cases, restored together, with one document each."""
+    with legacy_project(server, tmp_path_factory.mktemp("old_metadata")) as legacy:
         files: Files = {}
         for name, one in AGED.items():
             files |= collection_files(name, one.metadata, {"_id": 1, "name": "Ann", "kind": "c"})
-        kept.restore(files)
-        yield kept
+        legacy.restore(files)
+        yield legacy
 
 
 @pytest.mark.parametrize("name", AGED)
-def test_metadata_as_it_was_written(aged: LegacyProject, name: str) -> None:
-    assert aged.options(name) == AGED[name].options
-    found = aged.indexes(name)
+def test_metadata_as_it_was_written(old_metadata: LegacyProject, name: str) -> None:
+    assert old_metadata.options(name) == AGED[name].options
+    found = old_metadata.indexes(name)
     assert found == AGED[name].indexes
     keys = {key: list(one["key"].items()) for key, one in AGED[name].indexes.items()}
     assert {key: list(one["key"].items()) for key, one in found.items()} == keys
-    assert aged.target[name].find_one() == {"_id": 1, "name": "Ann", "kind": "c"}
+    assert old_metadata.target[name].find_one() == {"_id": 1, "name": "Ann", "kind": "c"}

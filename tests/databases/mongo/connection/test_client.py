@@ -29,7 +29,7 @@ from monarch.settings.environments import parse_environment
         ),
     ],
 )
-def test_full_uri_is_what_another_driver_needs(entry: dict[str, Any], uri: str) -> None:
+def test_the_full_uri_has_everything_that_another_driver_needs(entry: dict[str, Any], uri: str) -> None:
     assert full_uri(parse_environment("dev", entry)) == uri
 
 
@@ -50,12 +50,14 @@ def test_full_uri_is_what_another_driver_needs(entry: dict[str, Any], uri: str) 
         ),
     ],
 )
-def test_tool_uri_names_no_database_and_only_what_the_tools_know(entry: dict[str, Any], uri: str) -> None:
+def test_the_tool_uri_has_no_database_and_only_options_that_the_tools_support(
+    entry: dict[str, Any], uri: str
+) -> None:
     assert tool_uri(parse_environment("dev", entry)) == uri
 
 
 @pytest.mark.parametrize("option", ["tlsAllowInvalidHostnames", "tlsCRLFile"])
-def test_what_would_mean_something_else_to_the_tools_is_refused(option: str) -> None:
+def test_options_that_the_tools_interpret_differently_are_refused(option: str) -> None:
     environment = parse_environment("dev", {"uri": f"mongodb://h/a?tls=true&{option}=true"})
     with pytest.raises(UsageError, match=f"'dev' has '{option}'") as error:
         tool_uri(environment)

@@ -1,4 +1,4 @@
-"""Options that an application sets for its short requests do not end what takes longer."""
+"""Options that an application sets for short requests do not interrupt longer operations."""
 
 from __future__ import annotations
 

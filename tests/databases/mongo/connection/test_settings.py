@@ -26,13 +26,13 @@ def test_the_keys_of_the_original() -> None:
     assert "hush!" not in repr(environment)
 
 
-def test_a_uri_with_the_database_in_it_and_options_beside_it_that_win() -> None:
+def test_keys_override_the_database_and_options_of_a_uri() -> None:
     environment = parse(uri="mongodb://h/app?replicaSet=a&w=2", replicaSet="b", retryWrites=False)
     assert environment.db_name == "app"
     assert dict(address_of(environment).options) == {"replicaSet": "b", "w": "2", "retryWrites": "false"}
 
 
-def test_a_password_beside_a_uri() -> None:
+def test_a_password_next_to_a_uri() -> None:
     environment = parse(uri="mongodb://me@h/app", password="hush!")
     assert (environment.username, address_of(environment).password) == ("me", Secret("hush!"))
 
@@ -45,9 +45,7 @@ def test_secret_options_are_secrets() -> None:
 
 @pytest.mark.parametrize("empty", [None, ""])
 @pytest.mark.parametrize("key", ["uri", "host", "password", "username", "tlsCAFile", "db_name"])
-def test_an_empty_value_is_an_error_when_the_environment_is_used_and_not_before(
-    key: str, empty: str | None
-) -> None:
+def test_an_empty_value_is_an_error_only_when_the_environment_is_used(key: str, empty: str | None) -> None:
     entry = {"host": "h", "db_name": "app", "username": "me", "password": "x", key: empty}
     if key == "uri":
         del entry["host"]
@@ -91,7 +89,7 @@ def test_an_embedded_environment() -> None:
         ({"uri": "mongodb://u:hu@sh@h/a"}, "more than one @", "%40"),
     ],
 )
-def test_what_is_wrong_is_named(entry: dict[str, Any], message: str, hint: str) -> None:
+def test_wrong_settings(entry: dict[str, Any], message: str, hint: str) -> None:
     with pytest.raises(SettingsError) as caught:
         parse(**entry).require()
     assert message in caught.value.message

@@ -12,7 +12,7 @@ from monarch.system.secrets import Secret
 from tests.support.servers.mongod import PASSWORD, USER
 
 
-def test_every_part_is_read_and_written_again() -> None:
+def test_every_part_is_parsed_and_formatted() -> None:
     text = (
         f"mongodb://{quote(USER, safe='')}:{quote(PASSWORD, safe='')}@h1:27017,h2:27018/app"
         "?authSource=admin&replicaset=rs0&tlsCAFile=%2Ftmp%2Fa%20b.pem"
@@ -104,7 +104,7 @@ def test_the_application_name_that_azure_writes() -> None:
         ("mongodb://h/app?ssl_ca_certs=a.pem", "'ssl_ca_certs'", "'tlsCAFile'"),
     ],
 )
-def test_what_others_write_is_named(text: str, message: str, hint: str) -> None:
+def test_uris_of_other_databases_are_named(text: str, message: str, hint: str) -> None:
     with pytest.raises(SettingsError) as caught:
         parse(text)
     assert message in caught.value.message
@@ -113,6 +113,6 @@ def test_what_others_write_is_named(text: str, message: str, hint: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["::1", "/tmp/mongodb-27017.sock"])
-def test_a_host_that_must_be_written_otherwise(host: str) -> None:
+def test_a_host_that_must_be_escaped(host: str) -> None:
     with pytest.raises(SettingsError, match=r"IPv6|socket"):
         parse_hosts(host)

@@ -1,4 +1,4 @@
-"""An embedded server: started, shared, stopped, and cleaned up after commands that were killed."""
+"""An embedded server: started, shared, stopped, and cleaned up after killed commands."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KILLS = counts.number(reduced=5, full=25)
 
 
 def mongods(folder: Folder) -> list[int]:
-    """The mongods that have the folder's data open, or had it a moment ago and are ending."""
+    """The mongods that have the folder's data open, including those that are shutting down."""
     deadline = time.monotonic() + 60
     while len(found := _mongods(folder)) > 0 and not _alive(folder) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -111,7 +111,7 @@ def test_two_commands_share_it(embedded_project: Folder) -> None:
     assert mongods(embedded_project) == []
 
 
-def test_it_stays_for_the_second_when_the_first_is_done(embedded_project: Folder) -> None:
+def test_it_keeps_running_for_the_second_command_when_the_first_ends(embedded_project: Folder) -> None:
     with Project(embedded_project.path).open("dev") as database:
         assert embedded_project.monarch("list_migrations", "dev").code == 0
         assert len(mongods(embedded_project)) == 1
@@ -128,13 +128,13 @@ def test_many_commands_at_once(embedded_project: Folder) -> None:
     assert mongods(embedded_project) == []
 
 
-def test_a_killed_command_leaves_nothing_that_the_next_does_not_clean_up(embedded_project: Folder) -> None:
-    """Killed at moments spread over the first start, later starts, work and stop."""
+def test_the_next_command_cleans_up_after_a_killed_one(embedded_project: Folder) -> None:
+    """The kills are spread over the first start, later starts, work and stop."""
     embedded_project.monarch("list_migrations", "dev")
     count_before = 0
     dice = random.Random(4)
     for number in range(KILLS):
-        if number % 5 == 4:  # the very first start, when nothing is set up
+        if number % 5 == 4:  # the first start, before the setup
             shutil.rmtree(embedded_project.path / ".monarch")
             count_before = 0
         command = embedded_project.start("list_migrations", "dev")
@@ -150,7 +150,7 @@ def test_a_killed_command_leaves_nothing_that_the_next_does_not_clean_up(embedde
         assert mongods(embedded_project) == []
 
 
-def test_a_server_that_dies_under_its_users_is_started_again(embedded_project: Folder) -> None:
+def test_a_server_that_dies_while_in_use_is_started_again(embedded_project: Folder) -> None:
     with Project(embedded_project.path).open("dev"):
         (pid,) = mongods(embedded_project)
         os.kill(pid, signal.SIGKILL)
@@ -158,7 +158,7 @@ def test_a_server_that_dies_under_its_users_is_started_again(embedded_project: F
     assert mongods(embedded_project) == []
 
 
-def test_it_moves_when_somebody_has_taken_its_port(embedded_project: Folder) -> None:
+def test_it_uses_another_port_if_its_port_is_taken(embedded_project: Folder) -> None:
     import json
     import socket
 
@@ -171,7 +171,7 @@ def test_it_moves_when_somebody_has_taken_its_port(embedded_project: Folder) -> 
         assert count(embedded_project) == 1
 
 
-def test_a_server_that_does_not_start_says_why(embedded_project: Folder) -> None:
+def test_the_reason_of_a_failed_start_is_reported(embedded_project: Folder) -> None:
     embedded_project.monarch("list_migrations", "dev")
     data = embedded_project.path / ".monarch" / "dev" / "data"
     (data / "WiredTiger.turtle").write_text("not a turtle")
@@ -183,7 +183,7 @@ def test_a_server_that_does_not_start_says_why(embedded_project: Folder) -> None
     assert (data / "WiredTiger.turtle").exists()
 
 
-def test_no_server_to_be_found_says_what_to_install(embedded_project: Folder) -> None:
+def test_a_missing_mongod_is_reported_with_what_to_install(embedded_project: Folder) -> None:
     nowhere = embedded_project.path / "nowhere"
     nowhere.mkdir()
     code = (
@@ -223,7 +223,7 @@ def test_the_package_s_mongod_is_made_executable(tmp_path: Path) -> None:
     assert os.access(find_mongod(), os.X_OK)
 
 
-def test_where_there_are_no_such_locks_it_is_told(embedded_project: Folder) -> None:
+def test_a_file_system_without_locks_is_reported(embedded_project: Folder) -> None:
     code = "import sys; sys.modules['fcntl'] = None; from monarch.commands import main; main()"
     run = subprocess.run(
         [sys.executable, "-c", code, "list_migrations", "dev"],
@@ -236,7 +236,7 @@ def test_where_there_are_no_such_locks_it_is_told(embedded_project: Folder) -> N
     assert "which needs Linux or macOS" in run.stderr
 
 
-def test_a_disk_that_is_full_at_the_first_start_is_told_and_got_over(
+def test_a_full_disk_at_the_first_start_is_reported_and_recovered_from(
     embedded_project: Folder, small_disk: Path
 ) -> None:
     (embedded_project.path / ".monarch").symlink_to(small_disk)
@@ -251,12 +251,12 @@ def test_a_disk_that_is_full_at_the_first_start_is_told_and_got_over(
 
 
 @pytest.mark.parametrize("damaged", ["", "[]", '{"port": "x"}', '{"port": 0}', '{"port": 1e400}'])
-def test_a_damaged_state_file_is_got_over(embedded_project: Folder, damaged: str) -> None:
+def test_a_damaged_state_file_is_replaced(embedded_project: Folder, damaged: str) -> None:
     embedded_project.write(".monarch/dev/server.json", damaged)
     assert embedded_project.monarch("list_migrations", "dev").code == 0
 
 
-def test_a_project_that_moved_stops_the_server_it_left_behind(embedded_project: Folder) -> None:
+def test_a_moved_project_stops_its_old_server(embedded_project: Folder) -> None:
     embedded_project.migration("slow", "echo('working')\nimport time\ntime.sleep(600)")
     command = embedded_project.start("migrate", "dev")
     assert command.stdout is not None

@@ -1,4 +1,4 @@
-"""Archives between us and the real tools: each restores what the other has written."""
+"""Archives exchanged with the real tools: each restores archives of the other."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from tests.support.samples.equality import Description, assert_equal, describe
 from tests.support.servers.mongod import Server
 
 
-class Archived(MongoSource):
-    """What an archive holds, whoever wrote it, as something to be read once into a database."""
+class ArchiveBytes(MongoSource):
+    """The contents of an archive, as a source that can be read once."""
 
     phase = "restoring"
 
@@ -53,7 +53,7 @@ class Archived(MongoSource):
 
 
 def write_archive(server: Server, database: PyMongoDatabase[dict[str, Any]]) -> bytes:
-    """What the native engine reads of ``database``, as an archive."""
+    """Return an archive of ``database`` by the native engine."""
     sink = io.BytesIO()
     with open_database(environment("one", server, database.name), Path()) as opened:
         database_read = as_transfer_database(opened)
@@ -75,7 +75,7 @@ def restore_natively(archive: bytes, server: Server, database: PyMongoDatabase[d
     ):
         target = as_transfer_database(opened)
         engine = target.choose_engine("native")
-        target.replace(Archived(archive), engine, lease, "a test", progress=SILENT)
+        target.replace(ArchiveBytes(archive), engine, lease, "a test", progress=SILENT)
 
 
 def run_tool(tools: Path, server: Server, name: str, *arguments: str, data: bytes = b"") -> bytes:
@@ -93,10 +93,10 @@ def run_tool(tools: Path, server: Server, name: str, *arguments: str, data: byte
 
 @pytest.fixture
 def filled(server: Server) -> Iterator[PyMongoDatabase[dict[str, Any]]]:
-    """Everything that tools as old as 100.3 can restore."""
+    """A database with everything that tools as old as 100.3 can restore."""
     with scratch(server) as database:
         everything.fill(database, large=False)
-        # mongorestore 100.3 lets the server fill these in, and does not find the last one by a pattern.
+        # mongorestore 100.3 lets the server set these timestamps, and cannot select the last collection.
         for name in ("capped_timestamps", "empty_identity", "new\nline"):
             database.drop_collection(name)
         database["types"].delete_one({"_id": "empty timestamp"})
@@ -104,7 +104,7 @@ def filled(server: Server) -> Iterator[PyMongoDatabase[dict[str, Any]]]:
         yield database
 
 
-def test_the_real_mongorestore_restores_what_native_has_written(
+def test_the_real_mongorestore_restores_a_native_archive(
     tools: Path, server: Server, filled: PyMongoDatabase[dict[str, Any]]
 ) -> None:
     archive = write_archive(server, filled)
@@ -123,14 +123,14 @@ def test_the_real_mongorestore_restores_what_native_has_written(
         assert_equal(sorted_inside(one), sorted_inside(other))
 
 
-def test_native_restores_what_the_real_mongodump_has_written(
+def test_native_restores_an_archive_of_the_real_mongodump(
     tools: Path, server: Server, filled: PyMongoDatabase[dict[str, Any]]
 ) -> None:
     archive = run_tool(tools, server, "mongodump", f"--db={filled.name}")
     with scratch(server) as target:
         restore_natively(archive, server, target)
         one, other = describe(filled, buckets=False), describe(target, buckets=False)
-        # mongodump 100.3 loses the order inside options and indexes; for a copy, we ask the server.
+        # mongodump 100.3 loses the order inside options and indexes; a copy asks the server for it.
         assert_equal(sorted_inside(one), sorted_inside(other))
 
 
@@ -148,9 +148,7 @@ def sorted_inside(described: Description) -> Description:
     }
 
 
-def test_native_restores_what_native_has_written(
-    server: Server, filled: PyMongoDatabase[dict[str, Any]]
-) -> None:
+def test_native_restores_a_native_archive(server: Server, filled: PyMongoDatabase[dict[str, Any]]) -> None:
     with scratch(server) as target:
         restore_natively(write_archive(server, filled), server, target)
         assert_equal(describe(filled, buckets=False), describe(target, buckets=False))

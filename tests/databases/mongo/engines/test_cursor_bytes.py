@@ -1,4 +1,4 @@
-"""Replies taken apart here are those that pymongo takes apart."""
+"""Raw replies are parsed to the same documents as by pymongo."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def test_every_document_comes_once_in_order(documents: Documents, number: int) -
     secondary = documents.with_options(read_preference=ReadPreference.SECONDARY_PREFERRED)
     for size in (2, 10, 100, 100_000):
         assert found(documents, find, size) == expected
-        assert found(secondary, find, size) == expected  # by pymongo's own way
+        assert found(secondary, find, size) == expected  # with pymongo's own cursor
     some = {"_id": {"$gte": 5}}
     assert found(documents, Find(some, limit=7), 3) == list(documents.find(some, limit=7))
     assert found(documents, Find(), 100, {"_id": 1}) == list(documents.find({}, {"_id": 1}))
 
 
 @pytest.mark.server
-def test_who_stops_leaves_no_cursor_open(documents: Documents) -> None:
+def test_stopping_early_leaves_no_open_cursor(documents: Documents) -> None:
     documents.insert_many({"_id": n} for n in range(1000))
     admin = documents.database.client.admin
 
@@ -71,14 +71,14 @@ def test_who_stops_leaves_no_cursor_open(documents: Documents) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1, 10, 11, 100, 1000, 1001])
-def test_an_array_is_taken_apart(number: int) -> None:
+def test_an_array_is_split(number: int) -> None:
     documents = [{"_id": n, "of": [n, {"0": "\0"}]} for n in range(number)]
     raw = bson.encode({str(n): document for n, document in enumerate(documents)})
     assert unwrap(raw) == (b"".join(map(bson.encode, documents)), number)
 
 
 @pytest.mark.parametrize("cursor", [{}, {"id": Int64(0)}, {"firstBatch": []}, {"id": 0, "nextBatch": []}])
-def test_what_is_no_reply_is_not_taken_for_an_empty_one(cursor: dict[str, Any]) -> None:
+def test_an_invalid_reply_is_not_an_empty_one(cursor: dict[str, Any]) -> None:
     answer = {"cursor": RawBSONDocument(bson.encode(cursor))}
     with pytest.raises(ServerError, match="not a list of documents"):
         _Reply.of(answer)
@@ -89,6 +89,6 @@ def test_what_is_no_reply_is_not_taken_for_an_empty_one(cursor: dict[str, Any]) 
 @pytest.mark.parametrize(
     "array", [bson.encode({"0": 1, "1": 2.0}), bson.encode({"0": {}})[:-1] + b"x\0", bson.encode({"00": {}})]
 )
-def test_what_is_no_array_of_documents(array: bytes) -> None:
+def test_a_value_that_is_not_an_array_of_documents(array: bytes) -> None:
     with pytest.raises(ServerError, match="not a list of documents"):
         unwrap(array)

@@ -1,4 +1,4 @@
-"""What every engine promises, of every pair of them: a copy is equal, or it is not made."""
+"""The promise of every pair of engines: the copy is equal, or it fails."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.servers.mongod import Server
 
 PAIRS = [(one, other) for one in ("tools", "native") for other in ("tools", "native")]
 SERVERS = ("server", "replica_set", "tls_server")
-# As long as the longest name that the fixture makes allows the target's to be.
+# As long as the longest collection name of the fixture permits.
 LONGEST_NAME = 24
 
 
@@ -39,7 +39,7 @@ def environment(name: str, server: Server, db_name: str, **more: Any) -> Environ
 
 @contextmanager
 def scratch(server: Server) -> Iterator[PyMongoDatabase[dict[str, Any]]]:
-    """A database of its own on ``server``, dropped afterwards."""
+    """A new database on ``server``, dropped afterwards."""
     with server.client() as client:
         database = client[f"t{str(ObjectId())[1 - LONGEST_NAME :]}"]
         yield database
@@ -48,7 +48,7 @@ def scratch(server: Server) -> Iterator[PyMongoDatabase[dict[str, Any]]]:
 
 @pytest.fixture(scope="module")
 def sources() -> Iterator[dict[str, PyMongoDatabase[dict[str, Any]]]]:
-    """The databases of everything, by server, once they have been asked for."""
+    """The full databases, by server, created on demand."""
     with ExitStack() as stack:
         yield Sources(stack)
 
@@ -87,7 +87,7 @@ def copy_open(
 
 @dataclass
 class Small:
-    """A small database on ``server``, and an old one on ``other`` that is to become equal."""
+    """A small source on ``server``, and a target on ``other`` with old contents."""
 
     server: Server
     other: Server
@@ -123,8 +123,8 @@ def small(server: Server) -> Iterator[Small]:
         yield made
 
 
-class Meddling(Progress):
-    """Does something of somebody else's when a copy enters a phase."""
+class ActAtPhase(Progress):
+    """Simulates another client's action when a copy enters a phase."""
 
     def __init__(self, phase: str, act: Callable[[], object]) -> None:
         self._phase, self._act = phase, act
@@ -140,7 +140,7 @@ def with_tools(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def joined(value: str | tuple[str, str]) -> str:
-    """A pair of engines, or another value, in the name of a test."""
+    """Return the test id of a pair of engines or another value."""
     return value if isinstance(value, str) else "-".join(value)
 
 
@@ -167,7 +167,7 @@ def test_everything_is_equal_afterwards(
 
 
 def old(target: PyMongoDatabase[dict[str, Any]]) -> None:
-    """What the target holds before: something of each kind, under names that come and names that do not."""
+    """Fill the target with old contents of each kind, under names that the source has or lacks."""
     target["plain"].insert_one({"old": True})
     target["old only"].insert_one({"old": True})
     target["system.js"].insert_one({"_id": "old", "value": 1})
@@ -181,7 +181,7 @@ def old(target: PyMongoDatabase[dict[str, Any]]) -> None:
 
 @pytest.mark.parametrize("engine", ["tools", "native"])
 def test_between_two_servers(with_tools: None, tls_server: Server, replica_set: Server, engine: str) -> None:
-    """One that speaks TLS and knows no users, and a replica set that wants a password."""
+    """A server with TLS and without users, and a replica set that requires a password."""
     for one, other in ((tls_server, replica_set), (replica_set, tls_server)):
         with small_between(one, other) as small:
             small.copy((engine, engine))
@@ -189,10 +189,10 @@ def test_between_two_servers(with_tools: None, tls_server: Server, replica_set: 
 
 
 @pytest.mark.parametrize("engines", PAIRS, ids="-".join)
-def test_an_index_that_the_documents_do_not_allow(
+def test_an_index_that_the_documents_violate(
     with_tools: None, small: Small, engines: tuple[str, str]
 ) -> None:
-    """As where somebody writes to the source while it is read."""
+    """Happens if a client writes to the source while it is read."""
 
     def demand(dump: MongoSource) -> None:
         indexes = ({"v": 2, "key": {"name": 1}, "name": "name_1", "unique": True},)
@@ -209,32 +209,32 @@ def test_an_index_that_the_documents_do_not_allow(
 def test_a_capped_collection_keeps_its_order(
     with_tools: None, small: Small, engines: tuple[str, str]
 ) -> None:
-    """Through many batches, which several writers would mix."""
+    """The order is kept across batches, which several writers would mix."""
     small.source.create_collection("log", capped=True, size=20_000_000)
     small.source.log.insert_many({"_id": -n, "text": "x" * 100} for n in range(60_000))
     small.copy(engines)
     assert [one["_id"] for one in small.target.log.find({}, {"_id": 1})] == [-n for n in range(60_000)]
 
 
-def test_documents_that_do_not_arrive_are_found_missing(small: Small) -> None:
+def test_missing_documents_are_detected(small: Small) -> None:
     def steal() -> None:
         names = small.target.list_collection_names()
         staged = next(name for name in names if name.startswith("monarch_staging.") and name.endswith(".0"))
         small.target[staged].delete_one({})
 
     with pytest.raises(ServerError, match=r"The copy of 'dogs' has 9 documents instead of 10"):
-        small.copy(progress=Meddling("comparing", steal))
+        small.copy(progress=ActAtPhase("comparing", steal))
     small.assert_old()
 
 
-def test_an_index_that_nobody_asked_for(small: Small) -> None:
+def test_an_unexpected_index_in_the_staging(small: Small) -> None:
     def build() -> None:
         for name in small.target.list_collection_names():
             if name.startswith("monarch_staging."):
                 small.target[name].create_index("else")
 
     with pytest.raises(ServerError, match="The copy of 'dogs' has other indexes: else_1"):
-        small.copy(progress=Meddling("indexing", build))
+        small.copy(progress=ActAtPhase("indexing", build))
     small.assert_old()
 
 
@@ -246,12 +246,12 @@ def test_a_source_that_is_replaced_while_it_is_read(with_tools: None, small: Sma
         small.source.dogs.insert_one({})
 
     with pytest.raises(ServerError, match="'dogs' of 'one' was dropped, renamed or replaced while it was"):
-        small.copy((engine, engine), progress=Meddling("copying", exchange))
+        small.copy((engine, engine), progress=ActAtPhase("copying", exchange))
     small.assert_old()
 
 
-def test_a_source_that_is_written_to_is_copied_as_it_was_read(small: Small) -> None:
-    small.copy(progress=Meddling("comparing", lambda: small.source.users.insert_one({"_id": "late"})))
+def test_a_source_with_concurrent_writes_is_copied_as_it_was_read(small: Small) -> None:
+    small.copy(progress=ActAtPhase("comparing", lambda: small.source.users.insert_one({"_id": "late"})))
     assert small.target.users.count_documents({}) == 3000
 
 
@@ -268,10 +268,10 @@ LYING = {
         ("mongorestore", "mongorestore into 'other' failed: 3000 document.s. restored successfully. 0"),
     ],
 )
-def test_an_exit_code_of_0_is_not_believed(
+def test_an_exit_code_of_0_is_not_trusted(
     tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Small, name: str, message: str
 ) -> None:
-    """The real tools, told to leave something out."""
+    """The real tools are called with an option to leave something out."""
     for each in LYING:
         script = tmp_path / each
         line = LYING[each] if each == name else 'exec "{tool}" "$@"'
@@ -291,7 +291,7 @@ def test_an_exit_code_of_0_is_not_believed(
         "done dumping app.users (1 document)",
     ],
 )
-def test_what_old_and_new_tools_say_they_have_dumped(line: str) -> None:
+def test_counts_in_messages_of_old_and_new_tools(line: str) -> None:
     found = DUMPED.search(line)
     assert found is not None
     assert found["name"] == "app.users"

@@ -1,4 +1,4 @@
-"""What the history costs the server, counted by pymongo's own monitoring."""
+"""The commands that reading the history needs, counted by pymongo's monitoring."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.servers.mongod import Server
 
 
 class Commands(monitoring.CommandListener):
-    """The names of the commands sent while it is `on`."""
+    """Records the names of the commands while it is `on`."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -55,7 +55,7 @@ def test_nothing_pending_is_one_query(project: Folder, completed: int, sent: lis
 
 @pytest.fixture
 def little_memory(server: Server) -> Iterator[None]:
-    """A server that sorts a little in memory, and more on disk only on request, as one before 6.0 does."""
+    """A server with little memory for sorts that uses the disk only on request, as servers before 6.0."""
     little = {"allowDiskUseByDefault": False, "internalQueryMaxBlockingSortMemoryUsageBytes": 100_000}
     with server.client() as client:
         before = {name: client.admin.command({"getParameter": 1, name: 1})[name] for name in little}
@@ -67,7 +67,7 @@ def little_memory(server: Server) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("little_memory")
-def test_a_history_too_long_for_the_memory_of_the_server_is_read(project: Folder) -> None:
+def test_a_history_larger_than_the_memory_for_sorts_is_read(project: Folder) -> None:
     keys = [project.migration(f"m{number}", "raise ValueError") for number in range(3)]
     attempt = {"action": "run", "outcome": "Failed", "error": "x" * 500, "checksum": "0" * 64}
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Every pair of a state and a last attempt: how it is read, and what the next writer makes of it."""
+"""Every pair of a state and a last attempt: how it is read, and what the next writer stores."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from tests.support.servers.mongod import Server
 
 WHEN = datetime(2014, 5, 29, 12)
 SECOND = timedelta(seconds=1)
-# A process that is gone, on the machine of the tests.
+# A process on the machine of the tests that has ended.
 DEAD = {**process_identity.identity(), "pid_began": 1}
 LIVING = process_identity.identity()
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A ``state`` of ``WHEN`` beside an attempt, or none: what is read of it, and what is settled.
+    """A ``state`` of ``WHEN`` with an attempt or without one.
 
     ``begun`` and ``ended`` are in seconds after the state. ``read`` is the state and the outcome that readers
-    return; ``written`` is what the next writer leaves of both.
+    return; ``written`` is both after the next writer.
     """
 
     state: str | None
@@ -63,7 +63,7 @@ BOTH_WRITTEN = [
     Pair("Failed", "run", "Interrupted", ("Interrupted", "Interrupted"), ("Failed", "Interrupted"), ended=0),
     Pair("Failed", "rollback", "Failed", ("Failed", "Failed"), ("Failed", "Failed"), ended=0),
 ]
-# Killed after the journal, at the beginning of an attempt: it never began.
+# Killed after the write to the journal at the beginning of an attempt: the attempt never began.
 BEFORE_PROCESSING = [
     Pair(None, "run", None, ("New", "Interrupted"), (None, "Interrupted")),
     Pair("New", "run", None, ("New", "Interrupted"), ("New", "Interrupted"), begun=1),
@@ -77,14 +77,14 @@ IN_PROCESSING = [
     Pair("Processing", "run", None, ("Processing", "Processing"), ("Processing", "Interrupted"), living=True),
     Pair("Processing", "run", None, ("Interrupted", "Interrupted"), ("Processing", "Interrupted")),
     Pair("Processing", "rollback", None, ("Interrupted", "Interrupted"), ("Processing", "Interrupted")),
-    # Killed after the journal, at the end of an attempt: the journal is right.
+    # Killed after the write to the journal at the end of an attempt: the journal is correct.
     Pair("Processing", "run", "Completed", ("Completed", "Completed"), ("Completed", "Completed")),
     Pair("Processing", "retry", "Completed", ("Completed", "Completed"), ("Completed", "Completed"), ended=0),
     Pair("Processing", "rollback", "Completed", ("New", "Completed"), ("New", "Completed")),
     Pair("Processing", "run", "Failed", ("Failed", "Failed"), ("Failed", "Failed")),
     Pair("Processing", "rollback", "Failed", ("Failed", "Failed"), ("Failed", "Failed")),
     Pair("Processing", "run", "Interrupted", ("Interrupted", "Interrupted"), ("Processing", "Interrupted")),
-    # What ended before is not what put it into Processing.
+    # An attempt that ended earlier did not set the state Processing.
     Pair("Processing", "run", "Completed", ("Interrupted", "Completed"), ("Processing", "Completed"), -2, -1),
     Pair(
         "Processing",
@@ -95,12 +95,12 @@ IN_PROCESSING = [
         -2,
         -1,
     ),
-    # Marks are no attempts.
+    # Marks are not attempts.
     Pair("Processing", "mark", "Completed", ("Interrupted", "Completed"), ("Processing", "Completed")),
     Pair("Failed", "mark", "Completed", ("Failed", "Completed"), ("Failed", "Completed")),
     Pair("New", "mark", "Completed", ("New", "Completed"), ("New", "Completed")),
 ]
-# As a 1.0 before its release left it, which wrote the state first when an attempt completed.
+# As left by a pre-release of 1.0, which wrote the state first when an attempt completed.
 STATE_FIRST = [
     Pair("Completed", "run", None, ("Completed", "Completed"), ("Completed", "Completed")),
     Pair("Completed", "retry", None, ("Completed", "Completed"), ("Completed", "Completed"), begun=0),
@@ -111,7 +111,7 @@ PAIRS = [*BOTH_WRITTEN, *BEFORE_PROCESSING, *IN_PROCESSING, *STATE_FIRST]
 
 @dataclass(frozen=True)
 class Place:
-    """A database whose history a test writes by hand."""
+    """A database with a handwritten history."""
 
     database: Database
     raw: Any
@@ -163,7 +163,7 @@ def test_a_pair_is_read_and_settled(place: Place, pair: Pair) -> None:
     assert settled is None or settled.settled == (pair.written[0] == pair.state)
     place.settle()
     assert place.stored() == pair.written
-    # Nothing else is made of it after that.
+    # It does not change after that.
     if not pair.living:
         assert place.read() == pair.read
     place.settle()
@@ -171,7 +171,7 @@ def test_a_pair_is_read_and_settled(place: Place, pair: Pair) -> None:
 
 
 def test_every_pair_is_tried() -> None:
-    """Each state beside each outcome of each kind of attempt, if monarch can leave it."""
+    """Each state with each outcome of each kind of attempt, if monarch can leave that pair."""
     tried = {(pair.state, pair.outcome) for pair in PAIRS if pair.action not in (None, "mark")}
     can_be: set[tuple[str | None, str | None]] = {(state, None) for state in (None, *STATES)}
     can_be |= {("Processing", outcome) for outcome in ("Completed", "Failed", "Interrupted")}
@@ -180,15 +180,15 @@ def test_every_pair_is_tried() -> None:
     assert tried == can_be
 
 
-def test_a_state_that_is_settled_has_the_time_of_the_attempt(place: Place) -> None:
+def test_a_settled_state_has_the_time_of_the_attempt(place: Place) -> None:
     place.write(Pair("Processing", "run", "Completed", ("", None), (None, None)))
     seen = place.database.history.read()["a"].processed_at
     place.settle()
     assert seen == place.database.history.read()["a"].processed_at == WHEN + SECOND
 
 
-def test_a_repeatable_one_that_was_killed_before_it_began_again_is_still_due(place: Place) -> None:
-    """Its file changed, and only the journal has its second attempt."""
+def test_a_repeatable_migration_killed_before_its_second_run_is_still_pending(place: Place) -> None:
+    """Its file has changed, and only the journal has its second attempt."""
     place.write(Pair("Completed", "run", "Completed", ("", None), (None, None), ended=0), repeatable=True)
     place.raw[JOURNAL].insert_one(
         {
@@ -209,7 +209,7 @@ def test_a_repeatable_one_that_was_killed_before_it_began_again_is_still_due(pla
     ]
 
 
-def test_what_monarch_0_1_began_again_has_no_attempt_of_before(place: Place) -> None:
+def test_a_migration_restarted_by_monarch_0_1_has_no_earlier_attempt(place: Place) -> None:
     place.write(Pair("Processing", "run", "Completed", ("", None), (None, None), -2, -1), places={"x": {}})
     record = place.database.history.read()["a"]
     assert (record.state, record.attempt) == (MigrationState.INTERRUPTED, None)
@@ -226,7 +226,7 @@ def test_a_writer_that_lost_the_lease_settles_nothing(place: Place) -> None:
     assert place.stored() == before
 
 
-def test_the_next_attempt_settles_first(place: Place) -> None:
+def test_the_next_attempt_settles_the_last_one_first(place: Place) -> None:
     place.write(Pair("Processing", "run", "Completed", ("", None), (None, None)))
     with place.database.lease("a test") as lease:
         begun = AttemptStart("b", Action.RUN, "1234", Origin())

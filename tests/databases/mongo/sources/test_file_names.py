@@ -1,4 +1,4 @@
-"""The names of collections, in zips of tools that escaped file names and wrote the names nowhere else."""
+"""The names of collections in zips of tools that escaped file names and stored the names nowhere else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from monarch.backups.reader import BrokenBackup
 from monarch.databases.mongo.connection.client import tool_uri
 from monarch.databases.mongo.sources.file_names import collection_of
 from tests.databases.mongo.engines.test_pairs import environment, old, scratch
-from tests.databases.mongo.sources.test_folder import read, refused
+from tests.databases.mongo.sources.test_folder import read, read_error
 from tests.support.runs.shell import Folder
 from tests.support.samples.legacy_projects import (
     Files,
@@ -28,20 +28,20 @@ from tests.support.servers.mongod import Server
 
 
 @pytest.fixture
-def kept(tmp_path: Path, server: Server) -> Iterator[LegacyProject]:
+def legacy(tmp_path: Path, server: Server) -> Iterator[LegacyProject]:
     with legacy_project(server, tmp_path) as made:
         old(made.target)
         yield made
 
 
 def of_collection(*names: str) -> str:
-    """Metadata of a server before 4.4, whose indexes are of ``names``."""
+    """Return metadata of a server before 4.4, with indexes of the collections ``names``."""
     indexes = (f'{{"v":1,"key":{{"_id":1}},"name":"_id_","ns":"app.{name}"}}' for name in names)
     return f'{{"options":{{}},"indexes":[{",".join(indexes)}]}}'
 
 
 WITHOUT_NS = '{"options":{},"indexes":[{"v":2,"key":{"_id":1},"name":"_id_"}]}'
-# The file, its metadata, the collection.
+# The file, its metadata, and the name of the collection.
 CASES = {
     "escaped, with ns": ("caf%C3%A9s", of_collection("cafés"), "cafés"),
     "escaped, without ns": ("caf%C3%A9s", WITHOUT_NS, "cafés"),
@@ -81,29 +81,29 @@ def test_the_documents_are_those_of_the_file(case: str) -> None:
     assert (collection.name, list(found)) == (name, [name])
 
 
-def test_two_files_of_one_collection() -> None:
-    message = refused(
+def test_two_files_with_one_collection() -> None:
+    message = read_error(
         {**collection_files("a%2Fb", WITHOUT_NS), **collection_files("other", '{"collectionName":"a/b"}')}
     )
     assert message == "It holds 'a/b' twice: in the files 'a%2Fb.metadata.json' and 'other.metadata.json'."
 
 
 def test_indexes_of_two_collections() -> None:
-    message = refused(collection_files("a%2Fb", of_collection("a/b", "a%2Fb")))
+    message = read_error(collection_files("a%2Fb", of_collection("a/b", "a%2Fb")))
     assert message == (
         "'a%2Fb.metadata.json' is not valid metadata: "
         "its indexes are those of 'a%2Fb' and of 'a/b', so it may be either."
     )
 
 
-def test_a_name_that_becomes_one_that_no_collection_can_have() -> None:
-    assert refused(collection_files("%24cmd", WITHOUT_NS)) == (
+def test_a_file_name_that_decodes_to_an_invalid_name() -> None:
+    assert read_error(collection_files("%24cmd", WITHOUT_NS)) == (
         "'%24cmd' holds '$cmd', which is not a valid name of a collection."
     )
 
 
-def test_they_are_restored_shown_and_verified(kept: LegacyProject) -> None:
-    """As a person does it."""
+def test_they_are_restored_shown_and_verified(legacy: LegacyProject) -> None:
+    """The commands are those of a user."""
     files: Files = {}
     expected = {"users"}
     for file, metadata, name in CASES.values():
@@ -111,8 +111,8 @@ def test_they_are_restored_shown_and_verified(kept: LegacyProject) -> None:
             files |= collection_files(file, metadata, {"_id": name})
             expected.add(name)
     files |= collection_files("users", indexed(), {"_id": "users"})
-    (kept.folder / "backups" / NAME).write_bytes(make_zip(files))
-    folder = Folder(kept.folder)
+    (legacy.folder / "backups" / NAME).write_bytes(make_zip(files))
+    folder = Folder(legacy.folder)
     verified = folder.invoke("verify_backup", NAME)
     assert verified.code == 0
     assert f": {len(expected)} collections, {len(expected)} documents, " in verified.out
@@ -120,48 +120,48 @@ def test_they_are_restored_shown_and_verified(kept: LegacyProject) -> None:
     result = folder.invoke("restore", f"{NAME}:dev", "--yes", "--engine", "native", "--json")
     assert {one["name"] for one in result.json["collections"]} == expected
     for name in expected:
-        assert kept.target[name].find_one() == {"_id": name}
+        assert legacy.target[name].find_one() == {"_id": name}
 
 
-def test_empty_metadata_is_passed_over(kept: LegacyProject) -> None:
+def test_empty_metadata_is_reported_and_ignored(legacy: LegacyProject) -> None:
     files: Files = {
         **collection_files("users", "", {"_id": 1}),
         **collection_files("caf%C3%A9s", "", {"_id": 2}),
     }
-    (kept.folder / "backups" / NAME).write_bytes(make_zip(files))
+    (legacy.folder / "backups" / NAME).write_bytes(make_zip(files))
     note = "users.metadata.json is empty: no options or indexes of it are known"
-    folder = Folder(kept.folder)
+    folder = Folder(legacy.folder)
     for command in (["verify_backup", NAME], ["restore", f"{NAME}:dev", "--yes", "--engine", "native"]):
         result = folder.invoke(*command)
         assert result.code == 0, result.output
         assert f"Note: {note}" in result.err
-    assert kept.target["users"].find_one() == {"_id": 1}
-    assert kept.target["cafés"].find_one() == {"_id": 2}
-    assert kept.indexes("users") == {}
+    assert legacy.target["users"].find_one() == {"_id": 1}
+    assert legacy.target["cafés"].find_one() == {"_id": 2}
+    assert legacy.indexes("users") == {}
 
 
-def test_of_empty_metadata_the_servers_own_list_has_the_indexes(kept: LegacyProject) -> None:
+def test_indexes_for_empty_metadata_come_from_the_servers_own_list(legacy: LegacyProject) -> None:
     listed = collection_files(
         "system.indexes", "", {"v": 1, "key": {"a": 1}, "ns": "app.users", "name": "a_1"}
     )
     del listed["system.indexes.metadata.json"]
-    kept.restore({**collection_files("users", "", {"_id": 1}), **listed})
-    assert kept.indexes("users") == {"a_1": {"key": {"a": 1}}}
+    legacy.restore({**collection_files("users", "", {"_id": 1}), **listed})
+    assert legacy.indexes("users") == {"a_1": {"key": {"a": 1}}}
 
 
-def test_metadata_that_only_seems_to_be_empty(kept: LegacyProject) -> None:
-    """The directory of the zip says so, and the bytes do not."""
+def test_metadata_with_a_false_size_of_zero(legacy: LegacyProject) -> None:
+    """The directory of the zip has the size 0, but there are bytes."""
     data = make_zip(collection_files("users", indexed(), {"_id": 1}))
     place = data.rindex(b"users.metadata.json") - 46 + 24
     changed = data[:place] + bytes(4) + data[place + 4 :]
-    assert "users.metadata.json' in its zip is damaged" in kept.restore_error(changed, BrokenBackup)
+    assert "users.metadata.json' in its zip is damaged" in legacy.restore_error(changed, BrokenBackup)
 
 
 @pytest.fixture
 def odd(server: Server) -> Iterator[Database[dict[str, object]]]:
     with scratch(server) as source:
         for name in NAMES:
-            if name != "Case":  # for Windows, its file is that of "case"
+            if name != "Case":  # on Windows, it has the same file name as "case"
                 source[name].insert_one({"_id": name})
         yield source
 
@@ -169,7 +169,7 @@ def odd(server: Server) -> Iterator[Database[dict[str, object]]]:
 def test_the_real_mongodump_escapes_like_this(
     odd: Database[dict[str, object]], tools: Path, server: Server, tmp_path: Path
 ) -> None:
-    """Its files with what the tools of 2019 wrote into them, which is no ``collectionName``."""
+    """Reads its files with the metadata of the tools of 2019, without ``collectionName``."""
     uri = tool_uri(environment("any", server, "any"))
     command = [str(tools / "mongodump"), f"--uri={uri}", f"--db={odd.name}", f"--out={tmp_path}"]
     subprocess.run(command, check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""Folders of mongodump, zipped as monarch 0.1 did: they are restored, or refused in words."""
+"""Zipped folders of mongodump, as monarch 0.1 wrote them: restored, or refused with a message."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ ONE = bson.encode({"_id": 1, "name": "Ann"})
 
 
 def read(zipped: bytes) -> tuple[tuple[Collection, ...], dict[str, bytes]]:
-    """All that it holds, after it was verified."""
+    """Verify the zip; return all its contents."""
     archive = open_files("mongo", open_zip(zipped))
     assert isinstance(archive, MongoFolderSource)
     archive.read_through(SILENT)
@@ -60,8 +60,8 @@ def read(zipped: bytes) -> tuple[tuple[Collection, ...], dict[str, bytes]]:
     return archive.collections, found
 
 
-def refused(files: Mapping[str, bytes | str]) -> str:
-    """Return the message with which they are refused."""
+def read_error(files: Mapping[str, bytes | str]) -> str:
+    """Check that the files are refused; return the message."""
     with pytest.raises(DamagedError) as raised:
         read(make_zip(files))
     assert "\n" not in raised.value.message
@@ -70,7 +70,7 @@ def refused(files: Mapping[str, bytes | str]) -> str:
 
 
 @pytest.fixture
-def kept(tmp_path: Path, server: Server) -> Iterator[LegacyProject]:
+def legacy(tmp_path: Path, server: Server) -> Iterator[LegacyProject]:
     with legacy_project(server, tmp_path) as made:
         old(made.target)
         yield made
@@ -80,11 +80,11 @@ def kept(tmp_path: Path, server: Server) -> Iterator[LegacyProject]:
 def dumped(
     tools: Path, server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Description, Files]]:
-    """A database of everything, and the files that the real mongodump makes of it."""
+    """A full database, and the files of the real mongodump for it."""
     folder = tmp_path_factory.mktemp("dumped")
     with scratch(server) as source:
         everything.fill(source, large=False)
-        source.drop_collection("Case")  # for Windows, its file is that of "case"
+        source.drop_collection("Case")  # on Windows, it has the same file name as "case"
         uri = tool_uri(environment("any", server, "any"))
         command = [str(tools / "mongodump"), f"--uri={uri}", f"--db={source.name}", f"--out={folder}"]
         subprocess.run(command, check=True, capture_output=True)
@@ -101,7 +101,7 @@ def dumped(
     ],
 )
 def test_everything_is_equal_afterwards(
-    kept: LegacyProject,
+    legacy: LegacyProject,
     with_tools: None,
     dumped: tuple[Description, Files],
     folder: str,
@@ -109,15 +109,15 @@ def test_everything_is_equal_afterwards(
     engine: str,
 ) -> None:
     source, files = dumped
-    restored = kept.restore(make_zip(files, folder, method), engine)
+    restored = legacy.restore(make_zip(files, folder, method), engine)
     # mongodump 100.3 loses the order inside options and indexes.
-    assert_equal(sorted_inside(source), sorted_inside(describe(kept.target, buckets=False)))
+    assert_equal(sorted_inside(source), sorted_inside(describe(legacy.target, buckets=False)))
     counts = {one.name: one.documents for one in restored.collections if one.kind != "view"}
     assert counts["many"] == 5000
     assert counts["capped_empty"] == 0
 
 
-def test_a_time_series_in_its_buckets(kept: LegacyProject, server: Server) -> None:
+def test_a_time_series_in_its_buckets(legacy: LegacyProject, server: Server) -> None:
     """mongodump 100.4 and newer name the file of the buckets differently from their metadata."""
     with scratch(server) as source:
         source.create_collection("weather", timeseries={"timeField": "at", "metaField": "where"})
@@ -129,11 +129,11 @@ def test_a_time_series_in_its_buckets(kept: LegacyProject, server: Server) -> No
             "weather.metadata.json": json_util.dumps(metadata, json_options=json_util.CANONICAL_JSON_OPTIONS),
             "system.buckets.weather.bson": b"".join(buckets),
         }
-        kept.restore(files)
-        # A server makes an index of its own for one.
-        assert_equal(without_indexes(describe(source)), without_indexes(describe(kept.target)))
+        legacy.restore(files)
+        # The server creates an index on its own.
+        assert_equal(without_indexes(describe(source)), without_indexes(describe(legacy.target)))
         del files["weather.metadata.json"]
-        message = kept.restore_error(files, BrokenBackup)
+        message = legacy.restore_error(files, BrokenBackup)
     assert "'system.buckets.weather.bson' belongs to a time series whose other files are missing" in message
 
 
@@ -144,7 +144,7 @@ def without_indexes(described: Description) -> Description:
     }
 
 
-def test_what_belongs_to_the_server_is_left_out(kept: LegacyProject) -> None:
+def test_collections_of_the_server_are_left_out(legacy: LegacyProject) -> None:
     files = collection_files("users", indexed(), {"_id": 1})
     files |= collection_files(
         "system.js", indexed(), {"_id": "f", "value": Code("function () { return 1; }")}
@@ -161,24 +161,24 @@ def test_what_belongs_to_the_server_is_left_out(kept: LegacyProject) -> None:
         ".DS_Store": b"\0",
         "README": "mine",
     }
-    restored = kept.restore(files)
+    restored = legacy.restore(files)
     assert [one.name for one in restored.collections] == ["system.js", "users"]
-    names = set(kept.target.list_collection_names())
+    names = set(legacy.target.list_collection_names())
     assert names - {"system.views"} == {"monarch_lease", "system.js", "users"}
-    # There is metadata, so what the server's own collection says of it is nothing new.
-    assert kept.indexes("users") == {}
-    assert kept.target["system.js"].find_one() == {"_id": "f", "value": Code("function () { return 1; }")}
+    # There is metadata, so the server's own collection of indexes is redundant.
+    assert legacy.indexes("users") == {}
+    assert legacy.target["system.js"].find_one() == {"_id": "f", "value": Code("function () { return 1; }")}
 
 
-def test_documents_without_metadata(kept: LegacyProject) -> None:
-    """Before 2.2 the indexes were only in a collection of the server."""
+def test_documents_without_metadata(legacy: LegacyProject) -> None:
+    """Before mongodump 2.2 the indexes were only in a collection of the server."""
     listed = [
         {"v": 1, "key": {"_id": 1}, "ns": "app.users", "name": "_id_"},
         {"v": 1, "key": {"name": True}, "ns": "app.users", "name": "name_true", "unique": True},
         {"v": 1, "key": {"n": 1}, "ns": "app.a.b.c", "name": "n_1", "background": 1},
         {"v": 1, "key": {"n": 1}, "ns": "app.gone", "name": "n_1"},
     ]
-    kept.restore(
+    legacy.restore(
         {
             "system.indexes.bson": encode_documents(*listed),
             "users.bson": encode_documents({"_id": 1, "name": "Ann"}),
@@ -186,49 +186,49 @@ def test_documents_without_metadata(kept: LegacyProject) -> None:
             "bare.bson": b"",
         }
     )
-    assert kept.indexes("users") == {"name_true": {"key": {"name": 1}, "unique": True}}
-    assert kept.indexes("a.b.c") == {"n_1": {"key": {"n": 1}, "background": True}}
-    assert kept.indexes("bare") == {}
-    assert kept.target["users"].find_one() == {"_id": 1, "name": "Ann"}
-    names = {name for name in kept.target.list_collection_names() if not name.startswith("system.")}
+    assert legacy.indexes("users") == {"name_true": {"key": {"name": 1}, "unique": True}}
+    assert legacy.indexes("a.b.c") == {"n_1": {"key": {"n": 1}, "background": True}}
+    assert legacy.indexes("bare") == {}
+    assert legacy.target["users"].find_one() == {"_id": 1, "name": "Ann"}
+    names = {name for name in legacy.target.list_collection_names() if not name.startswith("system.")}
     assert names == {"a.b.c", "bare", "users", "monarch_lease"}
 
 
-def test_views(kept: LegacyProject) -> None:
-    """Views of 3.4: they have no documents, and no order."""
+def test_views(legacy: LegacyProject) -> None:
+    """Views of 3.4 have no documents, and no order."""
     pipeline = '[{"$match":{"n":{"$gt":{"$numberLong":"1"}},"t":{"$in":[{"$regex":"^b","$options":"i"}]}}}]'
     files = collection_files("users", indexed(), {"_id": 1, "n": 1, "t": "B"}, {"_id": 2, "n": 2, "t": "B"})
     files |= {
         "a_view.metadata.json": '{"options":{"viewOn":"view","pipeline":[]},"indexes":[]}',
         "view.metadata.json": f'{{"options":{{"viewOn":"users","pipeline":{pipeline}}},"indexes":[]}}',
     }
-    restored = kept.restore(files)
+    restored = legacy.restore(files)
     assert [(one.name, one.kind) for one in restored.collections] == [
         *(("a_view", "view"), ("users", "collection"), ("view", "view"))
     ]
-    assert kept.options("view") == {
+    assert legacy.options("view") == {
         "viewOn": "users",
         "pipeline": [{"$match": {"n": {"$gt": Int64(1)}, "t": {"$in": [Regex("^b", "i")]}}}],
     }
-    assert [one["_id"] for one in kept.target["a_view"].find()] == [2]
+    assert [one["_id"] for one in legacy.target["a_view"].find()] == [2]
 
 
-def test_a_capped_collection_keeps_its_order_and_its_limits(kept: LegacyProject) -> None:
-    """Also a collection without an index of ``_id``, whose documents need no ``_id``."""
+def test_a_capped_collection_keeps_its_order_and_its_limits(legacy: LegacyProject) -> None:
+    """One of them has no index on ``_id``, so its documents need no ``_id``."""
     those = [{"n": n} if n % 2 else {"_id": -n, "n": n} for n in range(20)]
     metadata = '{"options":{"create":"log","capped":true,"size":4096,"max":20,"autoIndexId":false}}'
-    kept.restore(collection_files("log", metadata, *those))
-    assert [one["n"] for one in kept.target["log"].find()] == list(range(20))
-    assert kept.options("log") == {"capped": True, "size": 4096, "max": 20}
-    kept.target["log"].insert_one({"n": 20})
-    assert [one["n"] for one in kept.target["log"].find()] == list(range(1, 21))
+    legacy.restore(collection_files("log", metadata, *those))
+    assert [one["n"] for one in legacy.target["log"].find()] == list(range(20))
+    assert legacy.options("log") == {"capped": True, "size": 4096, "max": 20}
+    legacy.target["log"].insert_one({"n": 20})
+    assert [one["n"] for one in legacy.target["log"].find()] == list(range(1, 21))
 
 
-def test_a_history_of_monarch_comes_along(kept: LegacyProject) -> None:
+def test_a_history_of_monarch_is_restored(legacy: LegacyProject) -> None:
     key = "_201405290038_add_indexes_migration"
     record = {"_id": ObjectId(), "key": key, "state": "Completed", "processed_at": datetime(2014, 5, 29)}
-    kept.restore(collection_files("mongo_migration_history", indexed(), record))
-    assert kept.target["mongo_migration_history"].find_one() == record
+    legacy.restore(collection_files("mongo_migration_history", indexed(), record))
+    assert legacy.target["mongo_migration_history"].find_one() == record
 
 
 NONSENSE = {
@@ -254,14 +254,14 @@ NONSENSE = {
 
 
 @pytest.mark.parametrize("metadata", NONSENSE, ids=lambda text: text[:30])
-def test_metadata_of_nonsense(metadata: str) -> None:
-    message = refused(collection_files("users", metadata, {"_id": 1}))
+def test_invalid_metadata(metadata: str) -> None:
+    message = read_error(collection_files("users", metadata, {"_id": 1}))
     assert message.startswith("'users.metadata.json' is not valid metadata: ")
     assert NONSENSE[metadata] in message
 
 
-def test_metadata_that_is_no_text() -> None:
-    message = refused({"users.bson": b"", "users.metadata.json": b'{"options":{"a":"\xff"}}'})
+def test_metadata_that_is_not_text() -> None:
+    message = read_error({"users.bson": b"", "users.metadata.json": b'{"options":{"a":"\xff"}}'})
     assert message.startswith("'users.metadata.json' is not valid metadata: 'utf-8' codec can't decode")
 
 
@@ -279,31 +279,31 @@ def test_metadata_that_is_no_text() -> None:
     ],
     ids=range(8),
 )
-def test_documents_that_are_none(content: bytes, what: str) -> None:
-    assert refused({"users.bson": content, "users.metadata.json": indexed()}) == f"'users.bson' {what}"
+def test_invalid_documents(content: bytes, what: str) -> None:
+    assert read_error({"users.bson": content, "users.metadata.json": indexed()}) == f"'users.bson' {what}"
 
 
-def test_documents_that_are_cut_off() -> None:
+def test_truncated_documents() -> None:
     for cut in range(1, len(ONE)):
-        message = refused({"users.bson": ONE + ONE[:cut], "users.metadata.json": indexed()})
+        message = read_error({"users.bson": ONE + ONE[:cut], "users.metadata.json": indexed()})
         assert message == "'users.bson' is cut off: it was truncated, or never finished."
 
 
 @pytest.mark.parametrize("content", [ONE[:-1], b"\x0d\0\0\0\x99key\0\0\0\0\0"], ids=["cut off", "none"])
-def test_a_servers_own_list_of_indexes_that_cannot_be_read(content: bytes) -> None:
-    message = refused({"users.bson": ONE, "system.indexes.bson": content})
+def test_an_unreadable_list_of_indexes_of_the_server(content: bytes) -> None:
+    message = read_error({"users.bson": ONE, "system.indexes.bson": content})
     assert message.startswith("'system.indexes.bson' is ")
 
 
-def test_nothing_of_mongodump() -> None:
+def test_a_zip_without_files_of_mongodump() -> None:
     others: Files = {"a.json": b"", "users.bson.gz": b"", "b": b""}
     for files in ({}, others):
-        assert refused(files) == "It holds no .bson files of mongodump."
+        assert read_error(files) == "It holds no .bson files of mongodump."
 
 
-def test_documents_that_are_missing() -> None:
-    """Every mongodump writes a file of documents, even an empty one: if there is none, it was lost."""
-    message = refused({"users.metadata.json": indexed(), "dogs.bson": b""})
+def test_missing_documents() -> None:
+    """Every mongodump writes a file of documents, even an empty one, so a missing file was lost."""
+    message = read_error({"users.metadata.json": indexed(), "dogs.bson": b""})
     assert message == "'users.bson' is missing, with the documents of 'users'."
 
 
@@ -314,24 +314,24 @@ def test_documents_that_are_missing() -> None:
         *((None, name) for name in (".a", "a$", "a\\u0000b", "system.users", "monarch_lease", "\\ud800")),
     ],
 )  # fmt: skip
-def test_a_name_that_no_collection_can_have(name: str | None, collection_name: str | None) -> None:
-    """A server would refuse the name during the swap, or the collection would overwrite another."""
+def test_invalid_names_of_collections(name: str | None, collection_name: str | None) -> None:
+    """The server would refuse the name during the swap, or the collection would overwrite another."""
     metadata = f'{{"collectionName":"{collection_name}"}}' if collection_name else "{}"
-    said_of_it = refused(collection_files("users" if name is None else name, metadata))
-    assert re.search(r"holds '.*', which is not a valid name of a collection\.$", said_of_it)
+    message = read_error(collection_files("users" if name is None else name, metadata))
+    assert re.search(r"holds '.*', which is not a valid name of a collection\.$", message)
 
 
-def test_two_collections_of_one_name() -> None:
+def test_two_collections_with_one_name() -> None:
     files = {
         **collection_files("a", '{"collectionName":"c"}'),
         **collection_files("b", '{"collectionName":"c"}'),
     }
     message = "It holds 'c' twice: in the files 'a.metadata.json' and 'b.metadata.json'."
-    assert refused(files) == message
+    assert read_error(files) == message
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not re.search(r"/|^\\|^C:", name)])
-def test_names_of_files_as_they_were(name: str) -> None:
+def test_file_names_of_all_versions(name: str) -> None:
     """Until 4.2 a file had the name of its collection; since then the metadata may have another one."""
     ((collection,), found) = read(make_zip(collection_files(name, indexed(), {"_id": 1})))
     assert (collection.name, list(found)) == (name, [name])
@@ -339,8 +339,8 @@ def test_names_of_files_as_they_were(name: str) -> None:
     assert (collection.name, list(found)) == ("a/b%", ["a/b%"])
 
 
-def test_bytes_of_a_zip_that_were_changed() -> None:
-    """A change is found, or has no effect: no collection, option or index is lost or different."""
+def test_changed_bytes_of_a_zip() -> None:
+    """A change is detected, or has no effect: no collection, option or index is lost or different."""
     files = collection_files("users", indexed('{"v":1,"key":{"a":1},"name":"a_1"}'), {"_id": 1}, {"_id": 2})
     files |= {"bare.bson": b"", "né.bson": ONE, "system.users.bson": ONE, "né.metadata.json": indexed()}
     data = make_zip(files)
@@ -366,7 +366,7 @@ def test_thousands_of_collections() -> None:
     assert found["c77"] == encode_documents({"_id": 77})
 
 
-def test_nothing_is_changed_by_what_is_damaged(kept: LegacyProject) -> None:
+def test_a_damaged_backup_changes_nothing(legacy: LegacyProject) -> None:
     good = collection_files("users", indexed(), {"_id": 1}, {"_id": 2})
     spoiled = bytearray(make_zip(good, method=zipfile.ZIP_STORED))
     spoiled[spoiled.index(bson.encode({"_id": 1})) + 9] ^= 1
@@ -379,12 +379,12 @@ def test_nothing_is_changed_by_what_is_damaged(kept: LegacyProject) -> None:
         ({"../a.bson": b"", **good}, "monarch refuses it: '../a.bson' in its zip has a name that leads out"),
         (b"", "It is not a zip file, or a damaged one (File is not a zip file)."),
     ):
-        message = kept.restore_error(what, BrokenBackup)
+        message = legacy.restore_error(what, BrokenBackup)
         assert message.startswith(f"Backup 'app__2014_05_29' is broken: {expected}")
         assert message.endswith(" 'dev' is as it was.")
 
 
-def test_nothing_is_changed_by_what_the_server_refuses(kept: LegacyProject) -> None:
+def test_a_backup_that_the_server_refuses_changes_nothing(legacy: LegacyProject) -> None:
     twice = {"_id": 1, "a": 1}, {"_id": 2, "a": 1}
     unique = '{"v":1,"key":{"a":1},"name":"i","unique":true}'
     haystack = '{"v":1,"key":{"at":"geoHaystack","kind":1},"bucketSize":1,"name":"i"}'
@@ -414,7 +414,7 @@ def test_nothing_is_changed_by_what_the_server_refuses(kept: LegacyProject) -> N
         (collection_files("n" * 250, indexed()), "is too long a name for 'dev'"),
         ({"a.bson": b"\x0d\0\0\0\x99key\0\0\0\0\0"}, "Unrecognized BSON type 153"),
     ):
-        message = kept.restore_error(files, ServerError)
+        message = legacy.restore_error(files, ServerError)
         assert re.search(expected, message), message
 
 
@@ -430,6 +430,6 @@ def test_nothing_is_changed_by_what_the_server_refuses(kept: LegacyProject) -> N
     ],
     ids=str,
 )
-def test_what_a_server_would_refuse_in_the_middle_of_a_swap(kept: LegacyProject, files: Files) -> None:
-    """The swap could not be finished, so this is found before it begins."""
-    kept.restore_error(files, BrokenBackup)
+def test_contents_that_the_server_would_refuse_during_the_swap(legacy: LegacyProject, files: Files) -> None:
+    """The swap could not be finished, so this is detected before it begins."""
+    legacy.restore_error(files, BrokenBackup)

@@ -1,4 +1,4 @@
-"""Empty timestamps: found wherever one may be, and nothing else taken for one."""
+"""Empty timestamps: all are found, and nothing else is mistaken for one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DOCUMENTS = st.dictionaries(NAMES, VALUES, max_size=6).map(
 
 
 @given(st.lists(DOCUMENTS, min_size=1, max_size=4))
-def test_all_of_a_top_level_are_masked_and_nothing_else(documents: list[dict[str, Any]]) -> None:
+def test_all_top_level_empty_timestamps_are_masked_and_nothing_else(documents: list[dict[str, Any]]) -> None:
     raw = [bson.encode(document) for document in documents]
     masked = ZeroTimestamps().mask(Batch("c", b"".join(raw), len(raw)))
     assert masked.count == len(raw)
@@ -52,19 +52,19 @@ def test_all_of_a_top_level_are_masked_and_nothing_else(documents: list[dict[str
 
 
 @given(DOCUMENTS)
-@example({"": 1, "_id": 2})  # which bson writes the other way round
-def test_the_elements_are_those_that_bson_sees(document: dict[str, Any]) -> None:
+@example({"": 1, "_id": 2})  # bson writes these in reverse order
+def test_the_elements_equal_those_of_bson(document: dict[str, Any]) -> None:
     encoded = bson.encode(document)
     assert [name.decode() for _, name, _ in elements(encoded)] == list(bson.decode(encoded))
 
 
-def test_what_holds_none_is_passed_on_as_it_is() -> None:
+def test_documents_without_empty_timestamps_are_unchanged() -> None:
     batch = Batch("c", bson.encode({"a": 0.0, "b": 17}), 1)
     assert ZeroTimestamps().mask(batch) is batch
 
 
 @pytest.mark.parametrize("names", [(b"t", b"t"), (b"", b"a", b"a"), (b"\xff",)])
-def test_one_that_could_not_be_put_back_is_an_error(names: tuple[bytes, ...]) -> None:
+def test_an_empty_timestamp_that_could_not_be_restored_is_an_error(names: tuple[bytes, ...]) -> None:
     fields = b"".join(b"\x11" + name + b"\0" + bytes(8) for name in names)
     document = (len(fields) + 5).to_bytes(4, "little") + fields + b"\0"
     with pytest.raises(ServerError, match="no server accepts"):

@@ -1,4 +1,4 @@
-"""A part of a database: what is read of it is what pymongo's own find finds, and nothing twice."""
+"""A subset of a database: it has the documents that pymongo's find returns, each once."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def source(server: Server) -> Iterator[DatabaseHandle]:
 
 
 class endpoint:
-    """A database of its own on a server."""
+    """A new database on a server."""
 
     def __init__(self, server: Server) -> None:
         self._client = server.client()
@@ -60,7 +60,7 @@ class endpoint:
 
 
 def read(source: DatabaseHandle, selection: Selection, engine: MongoEngine | None = None) -> Found:
-    """What comes of each collection, in the order in which it comes."""
+    """Return the documents of each collection, in the order in which they are read."""
     return documents_of(MongoServerSource(source, engine or NativeEngine(), selection))
 
 
@@ -81,7 +81,7 @@ def ids(documents: Sequence[Document]) -> list[Any]:
 
 
 def fill(database: Database[Any]) -> None:
-    """Dogs, their houses, and an owner for each three."""
+    """Insert dogs, their houses, and an owner for every three dogs."""
     database["dogs"].insert_many(
         {"_id": n, "age": n % 7, "owner_id": n // 3, "name": f"d{n}"} for n in range(30)
     )
@@ -142,9 +142,9 @@ wishes = st.builds(
 plain_wishes = st.builds(lambda query: CollectionQuery("some", query), queries)
 
 
-def expected(database: Database[Any], wanted: Sequence[CollectionQuery]) -> list[Document]:
+def expected(database: Database[Any], queries: Sequence[CollectionQuery]) -> list[Document]:
     found: dict[Any, Document] = {}
-    for one in wanted:
+    for one in queries:
         cursor = database["some"].find(one.query, sort=list(one.sort) or None, limit=one.limit or 0)
         found |= {document["_id"]: document for document in cursor}
     return [found[key] for key in sorted(found)]
@@ -152,12 +152,12 @@ def expected(database: Database[Any], wanted: Sequence[CollectionQuery]) -> list
 
 @pytest.fixture(scope="module")
 def again(server: Server) -> Iterator[DatabaseHandle]:
-    """The same for all examples."""
+    """One database for all examples."""
     with endpoint(server) as made:
         yield made
 
 
-# The fixture serves all examples of a test.
+# The fixture is used by all examples of a test.
 ANY = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -167,31 +167,35 @@ class TestAgainstFind:
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(data=st.lists(documents, min_size=1, max_size=40), wanted=st.lists(wishes, min_size=1, max_size=3))
-    def test_native(self, again: DatabaseHandle, data: list[Document], wanted: list[CollectionQuery]) -> None:
-        self._compare(again, data, wanted, NativeEngine())
+    @given(
+        data=st.lists(documents, min_size=1, max_size=40), queries=st.lists(wishes, min_size=1, max_size=3)
+    )
+    def test_native(
+        self, again: DatabaseHandle, data: list[Document], queries: list[CollectionQuery]
+    ) -> None:
+        self._compare(again, data, queries, NativeEngine())
 
     @settings(
         max_examples=counts.number(reduced=5, full=15), deadline=None, suppress_health_check=list(HealthCheck)
     )
     @given(
         data=st.lists(documents, min_size=1, max_size=40),
-        wanted=st.lists(plain_wishes, min_size=1, max_size=2),
+        queries=st.lists(plain_wishes, min_size=1, max_size=2),
     )
     def test_tools(
-        self, again: DatabaseHandle, data: list[Document], wanted: list[CollectionQuery], tools: Path
+        self, again: DatabaseHandle, data: list[Document], queries: list[CollectionQuery], tools: Path
     ) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PATH", str(tools), prepend=":")
-            self._compare(again, data, wanted, ToolsEngine())
+            self._compare(again, data, queries, ToolsEngine())
 
     def _compare(
-        self, again: DatabaseHandle, data: list[Document], wanted: list[CollectionQuery], engine: MongoEngine
+        self, again: DatabaseHandle, data: list[Document], queries: list[CollectionQuery], engine: MongoEngine
     ) -> None:
         again.database["some"].delete_many({})
         again.database["some"].insert_many({"_id": number, **one} for number, one in enumerate(data))
-        came = read(again, Selection(tuple(wanted)), engine)["some"]
-        assert sorted(came, key=lambda one: one["_id"]) == expected(again.database, wanted)
+        came = read(again, Selection(tuple(queries)), engine)["some"]
+        assert sorted(came, key=lambda one: one["_id"]) == expected(again.database, queries)
 
 
 REFERENCES = st.lists(
@@ -217,7 +221,7 @@ class TestReferences:
         ),
         start=st.integers(0, 15),
     )
-    def test_what_is_referred_to_comes_until_nothing_new_does(
+    def test_references_are_followed_until_nothing_new_is_found(
         self, again: DatabaseHandle, graph: list[Any], rules: list[tuple[str, str]], start: int
     ) -> None:
         held: dict[str, dict[int, Document]] = {}
@@ -234,7 +238,7 @@ class TestReferences:
 
         mentioned = {there(rule[1]) for rule in rules} | {"c0"}
         sources = {there(rule[0]) for rule in rules}
-        # What is only followed from, and of which nothing else was said, comes whole.
+        # A collection that is only the origin of references, without queries, is complete.
         chosen = {name: set() if name in mentioned else set(held[name]) for name in held}
         chosen["c0"] |= {start} & set(held["c0"])
         reached = {"c0"} | (sources - mentioned)
@@ -261,13 +265,13 @@ class TestReferences:
             if chosen == before:
                 break
         came = read(again, selection)
-        # Beside them lies what other tests compare.
+        # Other tests compare the rest.
         assert {name: sorted(ids(came[name])) for name in held} == {
             name: sorted(some) for name, some in chosen.items()
         }
 
 
-def test_what_nothing_is_said_of_comes_whole(source: DatabaseHandle) -> None:
+def test_collections_without_queries_are_complete(source: DatabaseHandle) -> None:
     fill(source.database)
     source.database["system.js"].insert_one({"_id": "f", "value": 1})
     came = read(source, Selection((CollectionQuery("dogs", {"age": 1}),)))
@@ -288,7 +292,7 @@ def test_only_and_exclude(source: DatabaseHandle) -> None:
     assert names(only=("dogs", "young")) == {"dogs", "young", history}
     assert names(exclude=("dogs", history)) == {"houses", "owners", "young"}
     assert names(only=("dogs",), exclude=("dogs",)) == {history}
-    # What run() says counts, whatever else is said.
+    # Queries of run() win over everything else.
     assert names(only=("dogs",), queries=(CollectionQuery("owners", {"_id": 1}),)) == {
         "dogs",
         "owners",
@@ -306,8 +310,8 @@ def test_only_and_exclude(source: DatabaseHandle) -> None:
 
 def test_limits_sorts_and_projections(source: DatabaseHandle) -> None:
     fill(source.database)
-    wanted = CollectionQuery("dogs", {"age": {"$gt": 2}}, ["name"], (("_id", -1),), 3)
-    assert read(source, Selection((wanted,)))["dogs"] == [
+    queries = CollectionQuery("dogs", {"age": {"$gt": 2}}, ["name"], (("_id", -1),), 3)
+    assert read(source, Selection((queries,)))["dogs"] == [
         {"_id": 27, "name": "d27"},
         {"_id": 26, "name": "d26"},
         {"_id": 25, "name": "d25"},
@@ -316,9 +320,9 @@ def test_limits_sorts_and_projections(source: DatabaseHandle) -> None:
     assert read(source, Selection((without,)))["dogs"] == [{"_id": 3, "owner_id": 1}]
     whole = CollectionQuery("dogs", projection={"age": 1})
     assert read(source, Selection((whole,)))["dogs"][8] == {"_id": 8, "age": 1}
-    # A limited one that is followed, and wanted in another way as well.
+    # A limited query that is also the target of a reference.
     selection = Selection(
-        (wanted, CollectionQuery("dogs", {"_id": 0}, ["name"])), (Reference("dogs._id", "houses.dog_id"),)
+        (queries, CollectionQuery("dogs", {"_id": 0}, ["name"])), (Reference("dogs._id", "houses.dog_id"),)
     )
     came = read(source, selection)
     assert sorted(ids(came["dogs"])) == [0, 25, 26, 27]
@@ -340,25 +344,25 @@ def test_samples(source: DatabaseHandle) -> None:
     assert sample(sample=99) == list(range(30))
     assert set(sample(sample=2, query={"age": 1})) < {1, 8, 15, 22, 29}
     assert len(sample(sample=1.0)) == 30
-    # The houses of just those that were drawn.
+    # The houses of the sampled dogs only.
     selection = Selection((CollectionQuery("dogs", sample=4),), (Reference("dogs._id", "houses.dog_id"),))
     came = read(source, selection)
     assert sorted(f"h{one}" for one in ids(came["dogs"])) == sorted(ids(came["houses"]))
 
 
-def wanted_of(name: str, query: Any) -> CollectionQuery:
-    """What a query set makes of ``query``."""
+def query_for(name: str, query: Any) -> CollectionQuery:
+    """Return the collection query for ``query``, as a query set creates it."""
     query_set = QuerySet()
     query_set.dump_collection(name, query)
-    (wanted,) = query_set._queries
-    return wanted
+    (collection_query,) = query_set._queries
+    return collection_query
 
 
-def test_a_cursor_stands_for_its_ids(source: DatabaseHandle) -> None:
+def test_a_cursor_selects_its_ids(source: DatabaseHandle) -> None:
     fill(source.database)
     dogs = source.database["dogs"]
     cursor = dogs.find({"age": 1})
-    next(cursor)  # as somebody has looked at it before
+    next(cursor)  # it may be partly consumed already
     for query in (
         {"dog_id": cursor},
         {"dog_id": {"$eq": cursor}},
@@ -369,17 +373,17 @@ def test_a_cursor_stands_for_its_ids(source: DatabaseHandle) -> None:
         {"dog_id": {"$in": {1: 0, 8: 0, 15: 0, 22: 0, 29: 0}.keys()}},
         {"dog_id": {"$not": {"$ne": cursor}}},
     ):
-        came = read(source, Selection((wanted_of("houses", query),)))["houses"]
+        came = read(source, Selection((query_for("houses", query),)))["houses"]
         assert ids(came) == ["h1", "h8", "h15", "h22", "h29"], query
-    rest = read(source, Selection((wanted_of("houses", {"dog_id": {"$ne": cursor}}),)))["houses"]
+    rest = read(source, Selection((query_for("houses", {"dog_id": {"$ne": cursor}}),)))["houses"]
     assert len(rest) == 25
     with pytest.raises(ValueError, match="\\$gt does not accept a cursor"):
-        wanted_of("houses", {"dog_id": {"$gt": cursor}})
+        query_for("houses", {"dog_id": {"$gt": cursor}})
     with pytest.raises(ValueError, match="needs the _id"):
-        wanted_of("houses", {"dog_id": dogs.find({}, {"_id": 0})})
+        query_for("houses", {"dog_id": dogs.find({}, {"_id": 0})})
 
 
-def test_what_can_be_read_once_may_be_said_twice(source: DatabaseHandle) -> None:
+def test_an_iterator_may_be_used_in_two_queries(source: DatabaseHandle) -> None:
     fill(source.database)
     once = source.database["dogs"].aggregate([{"$match": {"age": 1}}])
     numbers = (number for number in (1, 8))
@@ -405,7 +409,7 @@ def test_dates_beyond_pythons_years(source: DatabaseHandle) -> None:
     assert documents.count_documents({"at": {"$gt": late}}) == 1
 
 
-def test_what_looks_for_something_is_no_reference(source: DatabaseHandle) -> None:
+def test_a_query_operator_is_not_a_reference(source: DatabaseHandle) -> None:
     database = source.database
     database["names"].insert_many({"_id": n, "name": f"u{n}"} for n in range(20))
     database["a"].insert_many(
@@ -423,7 +427,7 @@ def test_a_dbref_refers_to_its_own_collection(source: DatabaseHandle) -> None:
     assert ids(came) == [1, 3]
 
 
-def test_one_that_is_away_for_a_moment_is_not_taken_for_empty(source: DatabaseHandle) -> None:
+def test_a_temporarily_missing_collection_is_not_an_empty_one(source: DatabaseHandle) -> None:
     fill(source.database)
     dump = MongoServerSource(source, NativeEngine(), Selection((CollectionQuery("dogs", {"age": 1}),)))
     source.database["dogs"].rename("away")
@@ -443,7 +447,7 @@ def test_references_in_lists_documents_and_dbrefs(source: DatabaseHandle) -> Non
         assert sorted(ids(came["b.c"])) == found, field
 
 
-def test_ten_thousand_ids_and_more_than_a_command_takes(source: DatabaseHandle) -> None:
+def test_ten_thousand_ids_and_more_than_fit_in_a_command(source: DatabaseHandle) -> None:
     database = source.database
     database["a"].insert_many({"_id": f"{n:05}" + "x" * 995, "n": n} for n in range(20_000))
     all_of_them = [document["_id"] for document in database["a"].find({}, {"_id": 1})]
@@ -472,7 +476,7 @@ def test_ten_thousand_ids_and_more_than_a_command_takes(source: DatabaseHandle) 
 
 
 def test_references_of_different_types_that_mean_one_document(source: DatabaseHandle) -> None:
-    """More of them than go into one question: 5 and 5.0 are in two."""
+    """There are more than fit in one query: 5 and 5.0 are in different ones."""
     documents = source.database["a"]
     documents.insert_many({"_id": n, "to": n} for n in range(2500))
     documents.insert_many({"_id": f"{n}", "to": f"{n}{'x' * 1000}"} for n in range(2500))
@@ -486,11 +490,11 @@ def test_a_capped_collection_keeps_its_order(source: DatabaseHandle) -> None:
     database = source.database
     database.create_collection("capped", capped=True, size=100_000)
     database["capped"].insert_many({"_id": -n, "n": n % 4} for n in range(50))
-    for wanted in (
+    for queries in (
         (CollectionQuery("capped", {"n": 1}),),
         (CollectionQuery("capped", {"n": 1}, limit=3), CollectionQuery("capped", {"_id": -2})),
     ):
-        came = read(source, Selection(wanted))["capped"]
+        came = read(source, Selection(queries))["capped"]
         assert ids(came) == sorted(ids(came), reverse=True)
 
 
@@ -504,7 +508,7 @@ def test_a_time_series(source: DatabaseHandle) -> None:
     )
     came = read(source, Selection((CollectionQuery("weather", {"city": "a", "n": {"$gt": 20}}),)))["weather"]
     assert sorted((one["city"], one["n"]) for one in came) == [("a", n) for n in range(21, 30)]
-    # Whole, as it lies there.
+    # Complete, as stored in its buckets.
     assert "control" in read(source, Selection())["weather"][0]
     both = (CollectionQuery("weather", {"n": 1}, limit=1), CollectionQuery("weather", {"n": 2}))
     with pytest.raises(UsageError, match="is a time series: its documents have no"):
@@ -605,9 +609,7 @@ def test_a_time_series(source: DatabaseHandle) -> None:
         ),
     ],
 )
-def test_what_cannot_be_selected(
-    source: DatabaseHandle, selection: Selection, message: str, hint: str
-) -> None:
+def test_invalid_selections(source: DatabaseHandle, selection: Selection, message: str, hint: str) -> None:
     fill(source.database)
     source.database["houses"].create_index("dog_id", unique=True)
     with pytest.raises(MonarchError) as raised:
@@ -628,12 +630,12 @@ def test_missing_ok(source: DatabaseHandle) -> None:
 
 def test_an_estimate_before_it_is_read(source: DatabaseHandle) -> None:
     fill(source.database)
-    wanted = (
+    queries = (
         CollectionQuery("dogs", {"age": 1}),
         CollectionQuery("owners", {}, limit=3),
         CollectionQuery("houses", {"dog_id": -1}),
     )
-    dump = MongoServerSource(source, NativeEngine(), Selection(wanted))
+    dump = MongoServerSource(source, NativeEngine(), Selection(queries))
     assert {held.name: held.documents for held in dump.summaries} == {
         "dogs": 5,
         "owners": 3,
@@ -644,15 +646,15 @@ def test_an_estimate_before_it_is_read(source: DatabaseHandle) -> None:
     assert dump.summaries[0].bytes == round(sizes["dogs"] / 6)
 
 
-def test_all_of_it_is_of_one_moment(replica_set: Server) -> None:
+def test_a_subset_is_from_one_snapshot(replica_set: Server) -> None:
     with endpoint(replica_set) as source:
         fill(source.database)
-        wanted = (
+        queries = (
             CollectionQuery("dogs", {"age": 1}),
             CollectionQuery("owners", {}, None, (("_id", 1),), 3),
             CollectionQuery("houses", sample=0.5),
         )
-        selection = Selection(wanted, (Reference("owners._id", "owners.boss_id"),))
+        selection = Selection(queries, (Reference("owners._id", "owners.boss_id"),))
         dump = MongoServerSource(source, NativeEngine(), selection)
         source.database["dogs"].update_many({}, {"$set": {"age": 1}})
         source.database["owners"].delete_many({"_id": {"$gt": 0}})
@@ -665,14 +667,14 @@ def test_all_of_it_is_of_one_moment(replica_set: Server) -> None:
         assert all(isinstance(one["_id"], str) for one in came["houses"])
 
 
-def test_without_moments_it_says_so(source: DatabaseHandle) -> None:
+def test_a_subset_without_a_snapshot_is_reported(source: DatabaseHandle) -> None:
     fill(source.database)
     dump = MongoServerSource(source, NativeEngine(), Selection((CollectionQuery("dogs", {"age": 1}),)))
     documents_of(dump)
     assert not dump.one_snapshot
 
 
-def test_a_selected_collection_that_goes_away(source: DatabaseHandle) -> None:
+def test_a_selected_collection_that_disappears(source: DatabaseHandle) -> None:
     fill(source.database)
     dump = MongoServerSource(source, NativeEngine(), Selection((CollectionQuery("dogs", {"age": -1}),)))
     source.database["dogs"].drop()
@@ -680,7 +682,7 @@ def test_a_selected_collection_that_goes_away(source: DatabaseHandle) -> None:
         documents_of(dump)
 
 
-def test_a_query_that_fails_at_work_is_told_with_its_collection(source: DatabaseHandle) -> None:
+def test_a_failing_query_is_reported_with_its_collection(source: DatabaseHandle) -> None:
     fill(source.database)
     by_zero = {"$expr": {"$gt": [{"$divide": [1, {"$subtract": ["$age", "$age"]}]}, 1]}}
     with pytest.raises(MonarchError, match=r"'production' rejected the query of 'dogs': .*divide by zero"):
@@ -689,13 +691,13 @@ def test_a_query_that_fails_at_work_is_told_with_its_collection(source: Database
 
 def test_filters_are_shown_without_values(source: DatabaseHandle) -> None:
     fill(source.database)
-    wanted = (
+    queries = (
         CollectionQuery(
             "dogs", {"name": {"$in": ["secret", "hush"]}, "$or": [{"age": 1}, {"b": {"$gt": MOMENT}}]}
         ),
         CollectionQuery("owners", {"_id": 1}, None, (("_id", -1),), 2),
     )
-    filters = MongoServerSource(source, NativeEngine(), Selection(wanted)).filters
+    filters = MongoServerSource(source, NativeEngine(), Selection(queries)).filters
     assert filters == (
         'dogs: {"name": {"$in": ["?"]}, "$or": [{"age": "?"}, {"b": {"$gt": "?"}}]}',
         'owners: {"_id": "?"} sort {"_id": -1} limit 2',

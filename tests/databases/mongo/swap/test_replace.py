@@ -1,4 +1,4 @@
-"""Cases in which a copy once lost data, or could have, as they were found."""
+"""Regressions: cases in which a copy lost data, or could have."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from monarch.databases.mongo.swap.plan import plan_steps
 from monarch.databases.mongo.swap.staging import Staging
 from monarch.databases.mongo.swap.steps import Series
 from monarch.errors import LockedError, ServerError
-from tests.databases.mongo.engines.test_pairs import Meddling, Small, environment, small_between
+from tests.databases.mongo.engines.test_pairs import ActAtPhase, Small, environment, small_between
 from tests.support import counts
 from tests.support.runs.shell import Folder
 from tests.support.samples.equality import assert_equal, describe
@@ -45,7 +45,7 @@ def small(server: Server) -> Iterator[Small]:
 
 @pytest.fixture
 def plain_users(small: Small, tmp_path: Path) -> Iterator[Folder]:
-    """A project whose users may just read the source and just write the target."""
+    """A project whose users may only read the source and only write the target."""
     small.source.command("createUser", "reader", pwd="reader-hush", roles=["read"])
     small.target.command("createUser", "writer", pwd="writer-hush", roles=["readWrite"])
     folder = Folder(tmp_path, small.server)
@@ -78,7 +78,7 @@ def test_ctrl_c_while_a_time_series_is_filled_leaves_no_duplicates(
     process.send_signal(signal.SIGINT)
     _, output = process.communicate(timeout=60)
     assert process.returncode in (0, 130), output
-    # At its very beginning the swap can still be undone.
+    # At its beginning the swap can still be undone.
     undone = "'other' is as it was" in output
     assert small.target.weather.count_documents({}) == (0 if undone else 30_000)
     assert small.target.monarch_swap.find_one() is None
@@ -93,7 +93,7 @@ def held(small: Small) -> Iterator[tuple[DatabaseHandle, MongoLease]]:
 
 
 def staged(small: Small, endpoint: DatabaseHandle, lease: MongoLease) -> Staging:
-    """The source's collections, staged without their documents but those of ``weather``."""
+    """Stage the source's collections without documents, except those of ``weather``."""
     with small.server.client() as client:
         source = DatabaseHandle(
             environment("one", small.server, small.source.name), client[small.source.name]
@@ -110,7 +110,7 @@ def series(small: Small, endpoint: DatabaseHandle, lease: MongoLease) -> Series:
     return step
 
 
-def test_a_late_insert_of_a_run_that_was_cut_off_is_found_and_the_series_filled_again(small: Small) -> None:
+def test_a_delayed_insert_of_an_interrupted_run_is_detected_and_the_series_refilled(small: Small) -> None:
     make_series(small, 100)
     with held(small) as (endpoint, lease):
         step = series(small, endpoint, lease)
@@ -118,7 +118,7 @@ def test_a_late_insert_of_a_run_that_was_cut_off_is_found_and_the_series_filled_
 
         def late() -> None:
             checks.append(None)
-            if len(checks) == 3:  # after it was dropped, and after it was made
+            if len(checks) == 3:  # after the series was dropped and created
                 small.target.weather.insert_one({"t": datetime(2014, 5, 29), "m": 1})
 
         with pytest.raises(ServerError, match="'weather' of 'other' has 101 documents instead of 100"):
@@ -171,7 +171,7 @@ def test_a_copy_fails_if_a_time_series_is_replaced_while_it_is_read(small: Small
         small.source.create_collection("weather", timeseries={"timeField": "t", "metaField": "m"})
 
     with pytest.raises(ServerError, match="'weather' of 'one' was dropped, renamed or replaced"):
-        small.copy(progress=Meddling("copying", exchange))
+        small.copy(progress=ActAtPhase("copying", exchange))
     small.assert_old()
 
 
@@ -180,7 +180,7 @@ def test_a_copy_fails_if_its_source_is_swapped_while_it_is_read(small: Small) ->
         small.source.monarch_swap.insert_one({"_id": "head", "state": "swapping", "purpose": "copy_db a:one"})
 
     with pytest.raises(Exception, match="'one' is in the middle of `copy_db a:one`"):
-        small.copy(progress=Meddling("copying", begin))
+        small.copy(progress=ActAtPhase("copying", begin))
     small.source.monarch_swap.drop()
     small.assert_old()
 
@@ -194,8 +194,8 @@ def test_views_that_reversed_their_order(small: Small) -> None:
     assert_equal(describe(small.source), describe(small.target))
 
 
-def test_views_of_another_collation(small: Small) -> None:
-    # Of three users: each joined with all of them would be nine million documents.
+def test_views_with_another_collation(small: Small) -> None:
+    # With three users only: joining each with all would give nine million documents.
     few = {"$match": {"_id": {"$lt": 3}}}
     lookup = [few, {"$lookup": {"from": "v2", "as": "x", "localField": "_id", "foreignField": "_id"}}]
     small.source.create_collection("v2", viewOn="users", pipeline=[])
@@ -230,14 +230,14 @@ def test_options_with_dates_that_python_cannot_represent(small: Small, tmp_path:
     assert folder.monarch("drop_db", "other", "--yes").code == 0
 
 
-def test_a_copy_fails_if_a_document_comes_twice(small: Small) -> None:
+def test_a_copy_fails_if_a_document_arrives_twice(small: Small) -> None:
     def insert() -> None:
         names = small.target.list_collection_names()
         name = next(name for name in names if name.startswith("monarch_staging.") and name.endswith(".1"))
         small.target[name].insert_one({"_id": 17})
 
     with pytest.raises(ServerError, match=r"refused a document of 'users': .*E11000") as error:
-        small.copy(progress=Meddling("copying", insert))
+        small.copy(progress=ActAtPhase("copying", insert))
     assert error.value.hint == "If the source was written to while it was read, try again when it is not."
     small.assert_old()
 
@@ -267,27 +267,27 @@ def drop_staged(small: Small) -> None:
 
 def test_a_lost_lease_leaves_no_staging(small: Small) -> None:
     with pytest.raises(LockedError, match="lost the lease of 'other'"):
-        small.copy(progress=Meddling("swapping", lambda: steal_lease(small)))
+        small.copy(progress=ActAtPhase("swapping", lambda: steal_lease(small)))
     small.assert_old()
     small.target.monarch_lease.drop()
 
 
 @pytest.mark.parametrize("phase", ["comparing", "indexing"])
 def test_a_run_whose_staging_the_next_holder_dropped_has_lost_its_lease(small: Small, phase: str) -> None:
-    """The lease was checked a moment ago, so it is not checked again before the staging is missing."""
+    """The lease was checked recently, so it is not checked again before the missing staging is noticed."""
 
     def take_over() -> None:
         steal_lease(small)
         drop_staged(small)
 
     with pytest.raises(LockedError, match="lost the lease of 'other'") as caught:
-        small.copy(progress=Meddling(phase, take_over))
+        small.copy(progress=ActAtPhase(phase, take_over))
     assert caught.value.exit_code == 4
     small.assert_old()
     small.target.monarch_lease.drop()
 
 
-def test_a_staged_collection_that_somebody_dropped_is_an_error_in_words(small: Small) -> None:
+def test_a_staged_collection_dropped_by_another_client_is_a_clear_error(small: Small) -> None:
     with held(small) as (endpoint, lease):
         staging = staged(small, endpoint, lease)
         drop_staged(small)
@@ -301,7 +301,7 @@ def test_an_option_of_old_servers_is_ignored(small: Small) -> None:
     assert "aged" in small.target.list_collection_names()
 
 
-def test_a_swap_that_cannot_be_finished_is_replaced_by_another_copy(small: Small, tmp_path: Path) -> None:
+def test_another_copy_replaces_a_swap_that_cannot_be_finished(small: Small, tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     folder.settings(
         one={"uri": small.server.uri, "db_name": small.source.name},
@@ -346,7 +346,7 @@ def test_the_swap_waits_for_an_index_build_on_the_target(server: Server) -> None
                 releasing.start()
 
             try:
-                small.copy(progress=Meddling("swapping", build))
+                small.copy(progress=ActAtPhase("swapping", build))
             finally:
                 hang("off")
                 building.join()

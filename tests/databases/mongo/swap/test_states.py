@@ -1,4 +1,4 @@
-"""Every cell of the swap's table, on a real server. The table is the docstring of the room ``swap``."""
+"""Every cell of the swap's table, on a real server. The table is in the docstring of the package ``swap``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "drop_db": (("drop_db", "target", "--yes"),),
 }
-# A migration is pending, and `check` says so.
+# A migration is pending, and `check` reports it.
 WORKED = {"check": 3}
 REPORTS = {
     "works": "",
@@ -52,7 +52,7 @@ REPORTS = {
 
 
 def tables() -> list[list[dict[str, str]]]:
-    """The simple tables of the docstring, each row by the titles of its columns."""
+    """Return the simple tables of the docstring, with each row by column title."""
     assert swap.__doc__ is not None
     found: list[list[dict[str, str]]] = []
     rules: list[int] = []
@@ -83,13 +83,13 @@ CELLS = [
 
 
 class Target:
-    """A database that is brought into a state by writing the documents that a swap writes."""
+    """A database that is put into a state by writing the documents that a swap writes."""
 
     def __init__(self, database: Database[Any]) -> None:
         self.database = database
 
     def enter(self, state: str, run: str | None = None) -> None:
-        """Drop the database and write ``state`` into it, as left by ``run``."""
+        """Drop the database and create ``state`` in it, as left by ``run``."""
         run = run or str(ObjectId())
         self.database.client.drop_database(self.database.name)
         if "emptied" not in state:
@@ -116,7 +116,7 @@ class Target:
         if state != "staged":
             self.database[SWAP].insert_one(head)
         if state == "blocked":
-            self.database[staged].drop()  # somebody dropped what is to be renamed
+            self.database[staged].drop()  # another client dropped the collection to rename
         assert self.state() == state
 
     def state(self) -> str:
@@ -140,7 +140,7 @@ class Target:
         return [user["_id"] for user in self.database.users.find()]
 
     def everything(self) -> dict[str, list[Any]]:
-        """All documents but those of the lease."""
+        """All documents except those of the lease."""
         names = self.database.list_collection_names()
         return {name: list(self.database[name].find()) for name in names if name != LEASE}
 
@@ -241,7 +241,7 @@ def begin(swap: Swap, target: Target) -> None:
 
 
 @pytest.mark.parametrize("row", WRITES, ids=lambda row: f"{row['write']} {row['from']}")
-def test_a_write_moves_the_state(
+def test_a_write_changes_the_state(
     folder: Folder, server: Server, client: MongoClient[dict[str, Any]], target: Target, row: dict[str, str]
 ) -> None:
     env = environment("target", server, target.database.name)
@@ -266,7 +266,7 @@ def test_a_write_moves_the_state(
 
 
 def as_a_newer_monarch(target: Target, what: str) -> None:
-    """Leave a swap as a newer monarch may write it."""
+    """Create a swap log as a newer monarch may write it."""
     target.enter("swapping")
     log = target.database[SWAP]
     step = log.find_one({"_id": 0})
@@ -290,13 +290,13 @@ def as_a_newer_monarch(target: Target, what: str) -> None:
 @pytest.mark.parametrize(
     "what", ["step", "later step", "detail", "details", "state", "steps", "run", "purpose"]
 )
-def test_a_swap_of_a_newer_monarch_is_left_to_it(folder: Folder, target: Target, what: str) -> None:
+def test_a_swap_of_a_newer_monarch_is_not_changed(folder: Folder, target: Target, what: str) -> None:
     as_a_newer_monarch(target, what)
     before = target.everything()
     for command in (*COMMANDS["list_migrations"], *COMMANDS["migrate"], *COMMANDS["FROM"]):
         result = run(folder, command)
         assert result.code in (1, 5), result.output
-        # The one that reads only sees that a swap is unfinished, and leads to the one that finishes it.
+        # A command that only reads reports the unfinished swap and names the command that finishes it.
         assert "Hint: A newer monarch wrote it" in result.err or "run `monarch list_migrations" in result.err
         assert "defect" not in result.output
         assert target.everything() == before
@@ -307,7 +307,7 @@ def test_a_swap_of_a_newer_monarch_is_left_to_it(folder: Folder, target: Target,
     assert SWAP not in target.everything()
 
 
-def test_one_of_a_newer_monarch_can_be_dropped(folder: Folder, target: Target) -> None:
+def test_a_target_with_a_swap_of_a_newer_monarch_can_be_dropped(folder: Folder, target: Target) -> None:
     as_a_newer_monarch(target, "step")
     assert run(folder, COMMANDS["drop_db"][0]).code == 0
     assert target.everything() == {}
