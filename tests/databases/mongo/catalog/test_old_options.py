@@ -134,7 +134,7 @@ AGED = {
     "not unique": index('"unique":false,"sparse":false,"background":false'),
     "not unique by a number": index('"unique":0,"sparse":0.0,"background":{"$numberLong":"0"}'),
     "null for unique": index('"unique":null,"sparse":null,"background":null,"dropDups":null'),
-    "nulls of an index": index('"bits":null,"default_language":null,"2dsphereIndexVersion":null,"weights":null'),
+    "index nulls": index('"bits":null,"default_language":null,"2dsphereIndexVersion":null,"weights":null'),
     "unknown words": index('"safe":true,"w":1,"writeConcern":{},"o":"p","ensureIndex":"x","async":false'),
     "expiring": index('"expireAfterSeconds":{"$numberLong":"60"}', expireAfterSeconds=60),
     "expiring after 1.5": index('"expireAfterSeconds":1.5', expireAfterSeconds=1),
@@ -184,7 +184,7 @@ AGED = {
             "at": {"$lt": datetime(1969, 12, 31, 23, 59, 59, 999000)},
         },
     ),
-    "version 0": Metadata(indexed('{"name":"i","ns":"app.x","key":{"a":1},"v":0}'), {}, {"i": {"key": {"a": 1}}}),
+    "v 0": Metadata(indexed('{"name":"i","ns":"app.x","key":{"a":1},"v":0}'), {}, {"i": {"key": {"a": 1}}}),
     "no version": Metadata(indexed('{"name":"i","ns":"app.x","key":{"a":1}}'), {}, {"i": {"key": {"a": 1}}}),
     "only once": Metadata(
         indexed(
