@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bson import Int64, Timestamp
+from pymongo import MongoClient
 
 from monarch import Project
 from monarch.databases.mongo.catalog.read import list_entries
@@ -503,3 +506,52 @@ def test_the_name_of_a_replica_set_does_not_fit_a_mongos(sharded: Sharded) -> No
     sharded.reach_through("dev", replicaSet="rs", serverSelectionTimeoutMS=500)
     result = sharded.run("list_migrations", "dev")
     assert_error(result, 5, "Cannot reach MongoDB for 'dev'", "remove it for a mongos")
+
+
+@pytest.fixture
+def shard_identity(sharded: Sharded) -> Iterator[None]:
+    """Let the mongod be one shard, as its own collection of versions says."""
+    admin = sharded.source.client["admin"]
+    admin.command("createUser", "shard", pwd="shard-hush", roles=["__system"])
+    user: dict[str, Any] = {"username": "shard", "password": "shard-hush", "authSource": "admin"}
+    with MongoClient[Document]("localhost", sharded.server.port, **user) as client:
+        versions = client["admin"]["system.version"]
+        versions.insert_one({"_id": "shardIdentity", "shardName": "one"})
+        yield
+        versions.delete_one({"_id": "shardIdentity"})
+    admin.command("dropUser", "shard")
+
+
+@pytest.mark.usefixtures("shard_identity")
+def test_a_shard_without_its_mongos(sharded: Sharded) -> None:
+    sharded.reach_through()
+    sharded.folder.keep_backups()
+    part = "The server of 'production' is one shard of a cluster, reached without mongos. Of sharded"
+    assert part in sharded.run("backup", "production", "--engine", "native").err
+    refusal = "The server of 'dev' is one shard of a cluster, reached without mongos"
+    for more in (["--plan"], ["--yes"]):
+        result = sharded.run("copy_db", "production:dev", "--engine", "native", *more)
+        assert_error(result, 2, refusal, "to a mongos")
+    restored = sharded.run("restore", "production:dev", "--yes")
+    assert (restored.code, refusal in restored.err) == (2, True)
+    sharded.folder.migration("one", "self.database.ran.insert_one({})")
+    assert_error(sharded.run("migrate", "dev", "--yes"), 2, refusal, "to a mongos")
+    sharded.assert_unchanged()
+
+
+@pytest.mark.usefixtures("shard_identity")
+def test_a_shard_is_reached_through_its_mongos(sharded: Sharded) -> None:
+    sharded.reach_through("production", "dev")
+    result = sharded.run("copy_db", "production:dev", "--yes", "--engine", "native")
+    assert (result.code, result.err) == (0, ""), result.output
+    sharded.assert_copied()
+
+
+@pytest.mark.usefixtures("shard_identity")
+def test_a_user_who_may_not_read_what_the_server_is(sharded: Sharded) -> None:
+    user = limited(sharded, sharded.source, "read")
+    entries = {"host": sharded.server.host, "db_name": sharded.source.name, **user}
+    sharded.folder.settings(production=entries, dev=through(sharded.mongos, sharded.target.name))
+    result = sharded.run("copy_db", "production:dev", "--yes", "--engine", "native")
+    assert (result.code, result.err) == (0, ""), result.output
+    sharded.source.command("dropUser", "limited")

@@ -16,7 +16,13 @@ from monarch.databases.lease import Holder, Lease
 from monarch.databases.mongo import lease as leases
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL, LEASE, is_ours
 from monarch.databases.mongo.connection.client import Client, explained, full_uri
-from monarch.databases.mongo.connection.cluster import is_mongos, list_names, read_cluster_id, read_placement
+from monarch.databases.mongo.connection.cluster import (
+    is_mongos,
+    list_names,
+    read_cluster_id,
+    read_placement,
+    refuse_shard,
+)
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.history.reader import MongoHistoryReader
 from monarch.databases.mongo.swap_state import read_head, unfinished
@@ -137,13 +143,16 @@ class MongoDatabase(TransferDatabase):
         return MongoHistoryWriter(self._environment, self._database, lease)
 
     def _require_unsharded_history(self) -> None:
-        """Check that the collections of monarch have no shard key.
+        """Check that the collections of monarch have no shard key, and that this is not one shard.
 
         mongos refuses most writes to them then, because they do not name the key.
         """
         own = (HISTORY, JOURNAL, LEASE)
         placement = read_placement(self._endpoint, own)
-        sharded = [name for name in own if placement is not None and name in placement.sharded]
+        if placement is None:
+            refuse_shard(self._endpoint)
+            return
+        sharded = [name for name in own if name in placement.sharded]
         if sharded:
             raise UsageError(
                 f"The history in {self._environment.name!r} cannot be written: {list_names(sharded)} is "

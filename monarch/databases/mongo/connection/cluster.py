@@ -15,6 +15,7 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from monarch.databases.mongo.connection.handle import DatabaseHandle
+from monarch.errors import UsageError
 
 _UNAUTHORIZED, _NAMESPACE_NOT_FOUND, _IS_A_VIEW = 13, 26, 166
 # Time series are sharded by their buckets.
@@ -56,6 +57,35 @@ def is_cluster(endpoint: DatabaseHandle) -> bool:
     """
     with endpoint.explained():
         return is_mongos(endpoint.database.client.admin.command("hello"))
+
+
+def is_shard(endpoint: DatabaseHandle) -> bool:
+    """Whether ``endpoint`` is a member of a shard, reached without mongos; False if this user may not know.
+
+    :raises ServerError: if the server cannot be asked.
+    """
+    versions = endpoint.database.client["admin"].get_collection(
+        "system.version", read_preference=ReadPreference.PRIMARY
+    )
+    with endpoint.explained():
+        try:
+            return versions.find_one({"_id": "shardIdentity"}, {"_id": 1}) is not None
+        except OperationFailure as error:
+            if error.code != _UNAUTHORIZED:
+                raise
+            return False
+
+
+def refuse_shard(endpoint: DatabaseHandle) -> None:
+    """Check that ``endpoint``, which is not reached through mongos, is not one shard of a cluster.
+
+    :raises UsageError: if it is: what is written to a shard directly, the cluster does not know.
+    """
+    if is_shard(endpoint):
+        raise UsageError(
+            f"The server of {endpoint.name!r} is one shard of a cluster, reached without mongos.",
+            "Nothing was changed. In migrations/settings.py, set its 'uri' or 'host' to a mongos.",
+        )
 
 
 def read_cluster_id(client: MongoClient[Any]) -> object | None:

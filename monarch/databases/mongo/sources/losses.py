@@ -31,5 +31,13 @@ def describe_losses(placement: Placement, name: str, collections: Iterable[Colle
         )
 
 
+def describe_shard(name: str) -> str:
+    """Return what is not carried of the environment ``name``, a shard that is reached without mongos."""
+    return (
+        f"The server of {name!r} is one shard of a cluster, reached without mongos. Of sharded collections "
+        "only the part on this shard is carried, and documents that it no longer owns may be in it."
+    )
+
+
 def _be(names: list[str], one: str, many: str) -> str:
     return one if len(names) == 1 else many

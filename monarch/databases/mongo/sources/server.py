@@ -18,11 +18,11 @@ from monarch.databases.mongo.archive.writer import ArchiveWriter
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.catalog.query import redact_values
 from monarch.databases.mongo.catalog.read import list_entries, read_catalog, uuid_of
-from monarch.databases.mongo.connection.cluster import read_placement
+from monarch.databases.mongo.connection.cluster import is_shard, read_placement
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.engines.base import MongoEngine
 from monarch.databases.mongo.sources.base import MongoSource, unwatched
-from monarch.databases.mongo.sources.losses import describe_losses
+from monarch.databases.mongo.sources.losses import describe_losses, describe_shard
 from monarch.databases.mongo.stream.batches import Batch, End, Piece
 from monarch.databases.mongo.stream.snapshot import (
     SNAPSHOT_ENDED,
@@ -67,6 +67,7 @@ class MongoServerSource(MongoSource, LiveSource):
                 self.collections = Subset(reading, self.collections, selection).collections()
             self._snapshot = reading.snapshot
         self._placement = read_placement(source)
+        self._is_shard = self._placement is None and is_shard(source)
         self._partial = selection is not None
         self._counts: Counter[str] = Counter()
         self._snapshots: set[Timestamp | None] = set()
@@ -96,6 +97,8 @@ class MongoServerSource(MongoSource, LiveSource):
 
     @property
     def not_carried(self) -> tuple[str, ...]:
+        if self._is_shard:
+            return (describe_shard(self._source.name),)
         if self._placement is None:
             return ()
         return tuple(describe_losses(self._placement, self._source.name, self.collections))

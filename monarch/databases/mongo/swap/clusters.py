@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from monarch.databases.mongo.catalog.read import JAVASCRIPT, list_entries
-from monarch.databases.mongo.connection.cluster import Placement, list_names, read_placement
+from monarch.databases.mongo.connection.cluster import Placement, list_names, read_placement, refuse_shard
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.errors import UsageError
 
@@ -23,12 +23,13 @@ _ELSEWHERE = (
 def require_replaceable(target: DatabaseHandle, comes: Iterable[str]) -> None:
     """Check that a swap can replace ``target`` by collections called ``comes``. Writes nothing.
 
-    Only databases of clusters may fail this.
+    Only databases of clusters may fail this, and those of a shard that is reached without mongos.
 
     :raises UsageError: naming the collections that forbid it, and saying what to use instead.
     """
     placement = read_placement(target)
     if placement is None:
+        refuse_shard(target)
         return
     if not placement.is_known:
         raise UsageError(
