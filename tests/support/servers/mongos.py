@@ -132,17 +132,11 @@ def shard(client: MongoClient[Document], database: str, name: str, **more: Any) 
     client["config"]["collections"].insert_one(entry)
 
 
-def refuse(
-    name: str, code: int, words: str, *, times: int = 1_000_000
-) -> Callable[[Document], Document | None]:
-    """Return a refusal of the commands called ``name``, of the first ``times`` of them."""
-    left = [times]
+def refuse(name: str, code: int, words: str) -> Callable[[Document], Document | None]:
+    """Return a refusal of the commands called ``name``."""
 
     def reply(command: Document) -> Document | None:
-        if next(iter(command)) != name or not left[0]:
-            return None
-        left[0] -= 1
-        return {"ok": 0.0, "code": code, "errmsg": words}
+        return {"ok": 0.0, "code": code, "errmsg": words} if next(iter(command)) == name else None
 
     return reply
 

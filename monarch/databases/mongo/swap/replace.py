@@ -68,8 +68,6 @@ class Replacement:
                 swap.empty(self.purpose)
             with _blaming_lost_lease(swap):
                 copied = self._build(source, staging)
-                # A copy may take hours, in which somebody may have sharded a collection.
-                require_replaceable(self.target, ())
                 steps = plan_steps(self.target, staging)
             interrupted = self._begin(swap, steps)
         except MonarchError as error:
@@ -95,6 +93,8 @@ class Replacement:
         self.progress.phase("indexing")
         staging.build_indexes(counts.add_seconds)
         staging.compare_indexes()
+        # A copy may take hours, in which somebody may have sharded a collection of the target.
+        require_replaceable(self.target, ())
         for name in staging.adapted:
             self.progress.message(f"old options of indexes of {name} that this server refuses were left out")
         return counts.copied()
