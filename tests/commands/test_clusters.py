@@ -254,6 +254,17 @@ def test_a_catalog_in_several_replies_is_read_from_one_mongos(sharded: Sharded) 
                 assert {"users", "young", "mongo_migration_history"} <= names
 
 
+def test_what_is_sharded_is_asked_of_the_primary(sharded: Sharded) -> None:
+    """Whatever the settings prefer: another member may not know it yet."""
+    sharded.reach_through("production", "dev", readPreference="secondaryPreferred")
+    sharded.mongos.asked.clear()
+    assert sharded.run("copy_db", "production:dev", "--plan").code == 0
+    asked = [one for one in sharded.mongos.asked if one["$db"] == "config" and "find" in one]
+    assert {one["find"] for one in asked} == {"collections"}
+    modes = {one.get("$readPreference", {}).get("mode", "primary") for one in asked}
+    assert modes == {"primary"}
+
+
 def test_an_index_that_a_shard_still_builds_does_not_count(sharded: Sharded) -> None:
     def building(command: Document, reply: Document) -> Document | None:
         if command.get("collStats") != "users":
