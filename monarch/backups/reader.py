@@ -9,7 +9,7 @@ from functools import partial
 
 from monarch.backups.catalog import BackupCatalog
 from monarch.backups.codecs import CODECS
-from monarch.backups.foreign.opening import open_folders, open_foreign
+from monarch.backups.foreign.opening import UnpackedFiles, open_folders, open_foreign
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import LEGACY
 from monarch.backups.state import Backup, BackupState
@@ -122,7 +122,8 @@ def _opened(catalog: BackupCatalog, backup: Backup) -> Iterator[ArchiveSource | 
 
 def _open_zip(catalog: BackupCatalog, backup: Backup) -> ArchiveSource | ForeignSource:
     try:
-        return open_files(LEGACY_KIND, ZippedFiles(catalog.store, backup.archive, backup.bytes))
+        files = ZippedFiles(catalog.store, backup.archive, backup.bytes)
+        return open_files(LEGACY_KIND, UnpackedFiles(files))
     except SeveralFolders as found:
         return open_folders(found.folders, backup.archive, LEGACY_KIND)
 

@@ -49,7 +49,7 @@ def open_folders(folders: Mapping[str, FileSet], name: str, kind: str) -> Foreig
     """
     formats = find_kind(kind).foreign_formats()
     assert formats is not None
-    unpacked = {path: _Unpacked(files) for path, files in folders.items()}
+    unpacked = {path: UnpackedFiles(files) for path, files in folders.items()}
     return formats.open_folders(unpacked, ForeignFile(name, "zip"))
 
 
@@ -64,14 +64,17 @@ def _open_stream(formats: ForeignFormats, file: ForeignFile, stream: Stream) -> 
     return formats.open_stream(Whole(head, stream), head, file)
 
 
-class _Unpacked(FileSet):
-    """``files`` without the gzip compression that single ones may have."""
+class UnpackedFiles(FileSet):
+    """``files``, those that are called ``NAME.gz`` as ``NAME``, without their compression."""
 
     def __init__(self, files: FileSet) -> None:
         self._files = files
-        self._names = {name.removesuffix(_GZIPPED): name for name in files.sizes()}
-        if len(self._names) != len(files.sizes()):
-            raise DamagedError("It holds a file twice, with and without compression.")
+        names = files.sizes().keys()
+        self._names = {name: name for name in names}
+        for name in names:
+            plain = name.removesuffix(_GZIPPED)
+            if plain not in names:
+                self._names[plain] = self._names.pop(name)
 
     def sizes(self) -> dict[str, int]:
         sizes = self._files.sizes()

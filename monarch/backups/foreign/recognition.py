@@ -6,12 +6,10 @@ Names alone tell some of them. Of the rest, those that may be one are looked at:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cache
 
 from monarch.backups.foreign.packing import HEAD, names_in, unpack_head
 from monarch.backups.names import LEGACY, split_archive_name
 from monarch.databases import foreign_formats
-from monarch.databases.foreign import ForeignFormats
 from monarch.stores.base import Store
 
 _PACKED = ("", ".gz", ".zst")
@@ -19,16 +17,11 @@ _PACKED = ("", ".gz", ".zst")
 _PERHAPS = (".gz", ".gzip", ".tgz", ".tar", ".zst", ".zip", ".dump", ".dmp", ".bak", ".backup", ".bin")
 
 
-@cache
-def _formats() -> dict[str, ForeignFormats]:
-    return foreign_formats()
-
-
 def kind_of_name(name: str) -> str | None:
     """Return the kind of database whose tools alone write files of this name."""
     if name.startswith("."):
         return None
-    for kind, formats in _formats().items():
+    for kind, formats in foreign_formats().items():
         for packing in _PACKED:
             ending = tuple(suffix + packing for suffix in formats.suffixes)
             if name.lower().endswith(ending):
@@ -65,7 +58,7 @@ def find_foreign(store: Store, names: Iterable[str]) -> Iterator[tuple[str, str]
 def _kind_of_head(head: bytes) -> str | None:
     plain = unpack_head(head)
     names = names_in(head, plain)
-    for kind, formats in _formats().items():
+    for kind, formats in foreign_formats().items():
         if formats.recognizes(plain) or formats.has_written(names):
             return kind
     return None
@@ -73,4 +66,4 @@ def _kind_of_head(head: bytes) -> str | None:
 
 def describe(kind: str) -> str:
     """Return what a foreign archive of that ``kind`` is, for people."""
-    return f"made by {_formats()[kind].tool}, not by monarch: it has no manifest of monarch"
+    return f"made by {foreign_formats()[kind].tool}, not by monarch: it has no manifest of monarch"

@@ -18,6 +18,7 @@ import bson
 import pytest
 
 from monarch.databases.mongo.connection.client import tool_uri
+from tests.backups.foreign.test_packing import compressed
 from tests.commands.backups.test_backups import flat, today
 from tests.commands.backups.test_buckets import keep_in, objects
 from tests.commands.console.test_questions import end
@@ -166,7 +167,7 @@ def test_a_whole_server(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
         assert result.code == 2, result.output
         error, hint = result.err.splitlines()
         assert re.search(r"'x\.archive\.gz' holds \d+ databases \('", error)
-        assert 'mongorestore --uri "$URI" --drop --stopOnError --gzip --archive=x.archive.gz' in hint
+        assert 'mongorestore --uri "$URI" --stopOnError --gzip --archive=x.archive.gz' in hint
         assert re.search(r"--nsInclude '?\S+\.\*'? --nsFrom '?\S+\.\*'? --nsTo 'NAME\.\*'", hint)
         assert PASSWORD not in result.output
     assert describe(two.target) == before
@@ -182,6 +183,7 @@ def test_the_hint_is_what_mongorestore_understands(
     assert first
     command = command.replace(first[1], two.source.name).replace("NAME", two.target.name)
     uri = tool_uri(environment("any", server, "any"))
+    two.target.client.drop_database(two.target.name)
     subprocess.run(
         ["sh", "-ec", command],
         cwd=kept,
@@ -361,6 +363,29 @@ def test_a_zip_of_a_whole_dump(two: TwoEnvironments, kept: Path, dumps: Dumps, n
     assert result.code == 0, result.output
     assert two.target.users.count_documents({}) == 200
     assert "system.users" not in two.target.list_collection_names()
+
+
+def test_a_zip_of_one_compressed_folder(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
+    """As monarch 0.1 made them, but with the files that ``mongodump --gzip`` writes."""
+    with zipfile.ZipFile(kept / "app.dmp.zip", "w") as archive:
+        for file in (dumps.folder / two.source.name).iterdir():
+            archive.write(file, file.name)
+    verified = two.folder.invoke("verify_backup", "app")
+    assert verified.code == 0, verified.output
+    result = two.folder.invoke("restore", "app:dev", "--yes", "--engine", "native")
+    assert result.code == 0, result.output
+    assert two.target.users.count_documents({}) == 200
+
+
+def test_compressed_with_another_program(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
+    """``mongodump --archive | zstd``, under a name that monarch uses too."""
+    for name in ("x.dmp.zst", "x.archive.zst"):
+        (kept / name).write_bytes(compressed("zst", dumps.one))
+        assert state_of(two, name)["state"] == "foreign"
+        assert two.folder.invoke("verify_backup", name).out.startswith("intact ")
+        result = two.folder.invoke("restore", f"{name}:dev", "--yes", "--engine", "native")
+        assert result.code == 0, result.output
+        assert two.folder.invoke("delete_backup", name, "--yes").code == 0
 
 
 @pytest.mark.parametrize("name", ["dump.zip", "app.dmp.zip"])

@@ -63,6 +63,10 @@ class ArchiveSurvey:
                 yield Batch(collection.name, block.payload, block.count)
             elif not collection.is_view:
                 yield End(collection.name)
+        # No manifest tells that a view is missing.
+        for collection in self._states.values():
+            if not collection.ended:
+                raise ArchiveError(f"The archive is incomplete: it has no end of {collection.name!r}.")
 
 
 def is_of_monarch(head: bytes) -> bool:

@@ -12,7 +12,7 @@ from monarch.errors import UsageError
 OPLOG = ""
 OF_SERVERS = frozenset(("admin", "config", "local", OPLOG))
 _MOST_NAMED = 5
-_RESTORE = 'mongorestore --uri "$URI" --drop --stopOnError'
+_RESTORE = 'mongorestore --uri "$URI" --stopOnError'
 
 
 def only_database(databases: Iterable[str], file: ForeignFile) -> str:
@@ -30,14 +30,14 @@ def only_database(databases: Iterable[str], file: ForeignFile) -> str:
     if OPLOG in found:
         raise UsageError(
             f"{file.name!r} was dumped with --oplog: monarch does not replay an oplog.",
-            f"Restore it under its own names: {_command(file)} --oplogReplay",
+            f"Restore it into an empty server: {_command(file)} --oplogReplay",
         )
     if len(names) > 1:
         more = ", …" if len(names) > _MOST_NAMED else ""
         named = ", ".join(map(repr, names[:_MOST_NAMED])) + more
         raise UsageError(
             f"{file.name!r} holds {len(names)} databases ({named}): monarch restores an archive of one.",
-            f"Restore one of them into another database, called NAME: {_renaming(file, names[0])}",
+            f"Restore one of them into a new database, called NAME: {_renaming(file, names[0])}",
         )
     return names[0]
 
@@ -47,15 +47,18 @@ def documents_only(file: ForeignFile, collection: str) -> UsageError:
     packed = " --gzip" if file.packing == "gz" else ""
     return UsageError(
         f"{file.name!r} holds the documents of one collection, not a database: monarch does not restore it.",
-        f"Restore it into the database NAME: {_RESTORE}{packed} --db=NAME --collection={quote(collection)} "
-        f"{quote(file.name)}",
+        f"Restore it into a database, called NAME: {_RESTORE}{packed} --db=NAME "
+        f"--collection={quote(collection)} {quote(file.name)}",
     )
 
 
 def check_hint(file: ForeignFile) -> str:
     """Return how to check ``file``, which holds a folder of mongodump's files."""
     unpack = f"`tar -xf {quote(file.name)} -C FOLDER`" if file.packing == "tar" else "into FOLDER"
-    return f'Unpack it ({unpack}), and run `mongorestore --uri "$URI" --dryRun -v FOLDER`.'
+    return (
+        f'Unpack it ({unpack}), and run `mongorestore --uri "$URI" --dryRun -v FOLDER`. '
+        "To restore a database: use --nsInclude 'app.*' --nsFrom 'app.*' --nsTo 'NAME.*' instead of --dryRun."
+    )
 
 
 def _renaming(file: ForeignFile, database: str) -> str:
