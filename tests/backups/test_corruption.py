@@ -345,7 +345,7 @@ def test_bytes_after_an_archive_are_detected(case: Case, codec: str) -> None:
     more = {"itself": data, "a frame": block, "zeros": bytes(1000), "a zero": b"\0", "an empty frame": empty}
     for what, trailing in more.items():
         longer = data + trailing
-        with case.replaced(case.archive(codec), longer, f"with {what} trailing it"):
+        with case.replaced(case.archive(codec), longer, f"with {what} after it"):
             case.assert_found(codec)
             case.assert_found(codec, listed=listed)
             case.assert_refused(codec, in_place=True)

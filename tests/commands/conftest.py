@@ -1,4 +1,4 @@
-"""Fixtures of those commands that need two environments."""
+"""Fixtures for commands that need two environments."""
 
 from __future__ import annotations
 

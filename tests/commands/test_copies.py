@@ -1,4 +1,4 @@
-"""``copy_db`` as a person runs it: what it asks, says, refuses, and leaves."""
+"""``copy_db``: its questions, output, errors and effects."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.servers.mongod import PASSWORD, Server, run_mongod
 pytestmark = pytest.mark.server
 
 
-def test_a_copy_says_what_it_did(two: TwoEnvironments) -> None:
+def test_a_copy_reports_its_result(two: TwoEnvironments) -> None:
     result = two.copy("--yes", "--engine", "native")
     assert (result.code, result.err) == (0, "")
     two.assert_copied()
@@ -49,7 +49,7 @@ def test_json(two: TwoEnvironments) -> None:
     assert set(report["collections"][0]) == {"name", "kind", "documents", "bytes", "indexes", "seconds"}
 
 
-def test_the_history_goes_with_the_data_and_monarchs_own_does_not(two: TwoEnvironments) -> None:
+def test_the_history_is_copied_and_monarchs_other_collections_are_not(two: TwoEnvironments) -> None:
     two.source.monarch_lease.insert_one({"_id": "lease", "fence": 77})
     two.source["monarch_staging.x.0"].insert_one({})
     two.source.monarch_butterflies.insert_one({})
@@ -71,7 +71,7 @@ def test_without_yes_it_is_an_error_that_names_the_flag(two: TwoEnvironments) ->
     two.assert_unchanged()
 
 
-def test_a_person_is_asked_and_a_hazardous_target_wants_a_sum(two: TwoEnvironments) -> None:
+def test_copy_db_asks_and_requires_a_sum_for_a_hazardous_target(two: TwoEnvironments) -> None:
     terminal = two.folder.terminal("copy_db", "production:dev")
     terminal.expect("are you SURE")
     terminal.sendline("n")
@@ -90,7 +90,7 @@ def test_a_person_is_asked_and_a_hazardous_target_wants_a_sum(two: TwoEnvironmen
 
 
 @pytest.mark.parametrize("columns", [30, 60, 100])
-def test_the_bar_fits_into_the_terminal_and_goes_away(two: TwoEnvironments, columns: int) -> None:
+def test_the_progress_bar_fits_into_the_terminal_and_is_removed(two: TwoEnvironments, columns: int) -> None:
     terminal = two.folder.terminal(
         "copy_db", "production:dev", "--yes", "--engine", "native", columns=columns
     )
@@ -104,31 +104,31 @@ def test_the_bar_fits_into_the_terminal_and_goes_away(two: TwoEnvironments, colu
     assert "\r" not in two.copy("--yes").output
 
 
-def test_names_of_collections_do_not_steer_the_terminal(two: TwoEnvironments) -> None:
+def test_names_of_collections_do_not_control_the_terminal(two: TwoEnvironments) -> None:
     two.source["red\x1b[31m and\ttabs"].insert_one({})
     two.source["名前のコレクション"].insert_one({})
     output = two.copy("--yes", "--engine", "native").out
     assert "\x1b" not in output
     assert "red\\x1b[31m and\\ttabs" in output
     rows = [line for line in output.splitlines() if line.endswith(" s")]
-    # Whatever the width of its letters, the time ends in one column.
+    # The times are aligned, whatever the width of the letters before them.
     wide = next(row for row in rows if "名前" in row)
     assert len(wide) + 9 == len(rows[0])
 
 
-def test_the_question_says_that_there_is_no_way_back(two: TwoEnvironments) -> None:
+def test_the_question_warns_that_the_copy_cannot_be_undone(two: TwoEnvironments) -> None:
     result = two.copy("--in-place")
     assert result.code == 2
     assert "dropping all of it first, with no way back: are you SURE" in result.err
     assert "no way back" not in two.copy().err
 
 
-def test_a_pair_that_is_none_is_told_before_any_question(two: TwoEnvironments) -> None:
+def test_an_invalid_pair_is_reported_before_any_question(two: TwoEnvironments) -> None:
     result = two.folder.monarch("copy_db", "production:production")
     assert_error(result, 2, "is both the source and the target", "Name two")
 
 
-def test_the_plan_changes_nothing_and_reads_only(two: TwoEnvironments) -> None:
+def test_the_plan_only_reads(two: TwoEnvironments) -> None:
     with two.server.client() as client:
         client.admin.command("createUser", "looker", pwd="looker-hush", roles=["readAnyDatabase"])
     host = {"host": two.server.host, "username": "looker", "password": "looker-hush", "authSource": "admin"}
@@ -153,7 +153,7 @@ def test_the_plan_changes_nothing_and_reads_only(two: TwoEnvironments) -> None:
         client.admin.command("dropUser", "looker")
 
 
-def test_auto_takes_the_tools_where_both_are(two: TwoEnvironments, tools: Path) -> None:
+def test_auto_uses_the_tools_if_both_are_installed(two: TwoEnvironments, tools: Path) -> None:
     with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
     result = two.copy("--yes", "--json", variables=with_tools)
     assert result.json["engine"] == "tools"
@@ -162,7 +162,7 @@ def test_auto_takes_the_tools_where_both_are(two: TwoEnvironments, tools: Path) 
 
 
 def no_tools(folder: Path, *some: str) -> dict[str, str]:
-    """A PATH with only these of the tools on it, which say a version."""
+    """Return a PATH with only ``some`` of the tools, which print a version."""
     programs = folder / "programs"
     programs.mkdir(exist_ok=True)
     for name in some:
@@ -179,9 +179,7 @@ def no_tools(folder: Path, *some: str) -> dict[str, str]:
         (("mongodump", "mongorestore"), "mongodump 4.2.0 is too old: 100.3 or newer is needed"),
     ],
 )
-def test_tools_that_are_not_there(
-    two: TwoEnvironments, tmp_path: Path, some: tuple[str, ...], message: str
-) -> None:
+def test_missing_tools(two: TwoEnvironments, tmp_path: Path, some: tuple[str, ...], message: str) -> None:
     variables = no_tools(tmp_path, *some)
     assert_error(
         two.copy("--yes", "--engine", "tools", variables=variables), 2, message, "use --engine native"
@@ -202,12 +200,12 @@ def test_tools_that_are_not_there(
         ("production:production", "is both the source and the target", "Name two environments"),
     ],
 )
-def test_pairs_that_are_none(two: TwoEnvironments, pair: str, message: str, hint: str) -> None:
+def test_invalid_pairs(two: TwoEnvironments, pair: str, message: str, hint: str) -> None:
     assert_error(two.folder.monarch("copy_db", pair, "--yes"), 2, message, hint)
     two.assert_unchanged()
 
 
-def test_the_same_database_by_another_spelling_is_refused(two: TwoEnvironments, replica_set: Server) -> None:
+def test_the_same_database_at_another_address_is_refused(two: TwoEnvironments, replica_set: Server) -> None:
     server = two.server
     other = entry(server, two.target.name)
     other["uri"] = server.uri.replace("localhost", "127.0.0.1")
@@ -225,8 +223,8 @@ def test_the_same_database_by_another_spelling_is_refused(two: TwoEnvironments, 
     assert_error(two.copy("--yes", "--allow-empty"), 2, "are the same database", "Nothing was changed")
 
 
-def test_the_lease_itself_tells_the_same_database(two: TwoEnvironments) -> None:
-    """Where nothing else does: servers before 4.4, two routers of one cluster."""
+def test_the_lease_identifies_the_same_database(two: TwoEnvironments) -> None:
+    """It is the only way for servers before 4.4, and for two routers of one cluster."""
     from monarch import Project
 
     project = Project(two.folder.path)
@@ -236,7 +234,7 @@ def test_the_lease_itself_tells_the_same_database(two: TwoEnvironments) -> None:
             assert not third.sees(lease)
 
 
-def test_a_source_that_holds_nothing_is_an_error(two: TwoEnvironments) -> None:
+def test_an_empty_source_is_an_error(two: TwoEnvironments) -> None:
     two.folder.settings(
         production=entry(two.server, "no_such_database"), dev=entry(two.server, two.target.name)
     )
@@ -248,11 +246,11 @@ def test_a_source_that_holds_nothing_is_an_error(two: TwoEnvironments) -> None:
     assert two.target.list_collection_names() == ["monarch_lease"]
 
 
-def test_nobody_sees_a_secret(two: TwoEnvironments, tools: Path) -> None:
+def test_no_secret_is_shown(two: TwoEnvironments, tools: Path) -> None:
     seen: set[str] = set()
     done = threading.Event()
 
-    # Other tests run beside this one, and what people type without monarch has its URI in the arguments.
+    # Other tests run at the same time, and some run tools with a URI among their arguments.
     mark = f"TEST_OF_SECRETS={two.target.name}"
 
     def watch() -> None:
@@ -289,7 +287,7 @@ def test_nobody_sees_a_secret(two: TwoEnvironments, tools: Path) -> None:
             assert spelling not in text
 
 
-def test_rights_that_are_missing(two: TwoEnvironments) -> None:
+def test_missing_rights(two: TwoEnvironments) -> None:
     users = {"reader": (two.target, ["read"]), "stranger": (two.source, [])}
     for name, (database, roles) in users.items():
         database.command("createUser", name, pwd=f"{name}-hush", roles=roles)
@@ -308,7 +306,7 @@ def test_rights_that_are_missing(two: TwoEnvironments) -> None:
 
 
 def test_read_and_readwrite_are_enough(two: TwoEnvironments) -> None:
-    """Then time series travel as documents, and a validator's refusal is an error."""
+    """With these rights time series are copied as documents, and a refusal by a validator is an error."""
     two.source.command("createUser", "reader", pwd="reader-hush", roles=["read"])
     two.target.command("createUser", "writer", pwd="writer-hush", roles=["readWrite"])
     two.source.create_collection("weather", timeseries={"timeField": "t", "metaField": "m"})
@@ -339,9 +337,7 @@ def test_read_and_readwrite_are_enough(two: TwoEnvironments) -> None:
     two.target.command("dropUser", "writer")
 
 
-def test_a_document_that_is_refused_is_no_success_of_the_tools_either(
-    two: TwoEnvironments, tools: Path
-) -> None:
+def test_a_refused_document_is_an_error_of_the_tools_too(two: TwoEnvironments, tools: Path) -> None:
     two.target.command("createUser", "writer", pwd="writer-hush", roles=["readWrite"])
     two.source.create_collection("strict", validator={"a": {"$type": "int"}})
     two.source.command("insert", "strict", documents=[{"a": "x"}], bypassDocumentValidation=True)
@@ -373,7 +369,7 @@ def test_a_target_too_old_for_a_kind_of_collection(two: TwoEnvironments) -> None
             assert set(client.app.list_collection_names()) == {"kept", "monarch_lease"}
 
 
-def test_a_target_that_takes_no_writes(two: TwoEnvironments, tmp_path: Path) -> None:
+def test_a_target_that_refuses_writes(two: TwoEnvironments, tmp_path: Path) -> None:
     with run_mongod("--replSet", "rs") as (port, _):
         only = Server(port, 0)
         with MongoClient[dict[str, Any]]("localhost", port, directConnection=True) as client:
@@ -390,13 +386,13 @@ def test_a_target_that_takes_no_writes(two: TwoEnvironments, tmp_path: Path) -> 
         assert len(result.err.splitlines()) == 2
 
 
-def test_the_place_of_a_copy_in_place(two: TwoEnvironments) -> None:
+def test_the_result_of_a_copy_in_place(two: TwoEnvironments) -> None:
     assert two.copy("--yes", "--in-place").code == 0
     two.assert_copied()
     assert "monarch_swap" not in two.target.list_collection_names()
 
 
-def test_a_copy_in_place_that_fails_is_told_by_every_command_until_it_is_mended(two: TwoEnvironments) -> None:
+def test_every_command_reports_a_failed_copy_in_place_until_it_is_repaired(two: TwoEnvironments) -> None:
     two.folder.migration("one")
     two.source.create_collection("strict", validator={"a": {"$type": "int"}})
     two.source.command("insert", "strict", documents=[{"a": "x"}], bypassDocumentValidation=True)
@@ -423,7 +419,7 @@ def test_a_copy_in_place_that_fails_is_told_by_every_command_until_it_is_mended(
 
 
 def test_a_full_disk(two: TwoEnvironments, tmp_path: Path) -> None:
-    """mongod ends with it; what it has written before is still there."""
+    """mongod stops, but keeps what it has written before."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -453,7 +449,7 @@ def test_a_full_disk(two: TwoEnvironments, tmp_path: Path) -> None:
                 assert client.app.kept.find_one() == {"_id": "old"}
                 result = two.copy("--yes", "--engine", "native")
                 assert result.code == 0, result.output
-                # A server that died at once has lost the first writes of the copy: nothing is left of it.
+                # A server that stopped at once has lost the first writes of the copy, so nothing is left.
                 assert (
                     result.err == "" or "a copy into 'dev' was cut off; it had changed nothing" in result.err
                 )
@@ -462,7 +458,7 @@ def test_a_full_disk(two: TwoEnvironments, tmp_path: Path) -> None:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-def test_documents_that_expire_meanwhile_are_no_failure(two: TwoEnvironments) -> None:
+def test_documents_that_expire_meanwhile_are_not_an_error(two: TwoEnvironments) -> None:
     with run_mongod("--setParameter", "ttlMonitorSleepSecs=1") as (port, _):
         other = Server(port, 0)
         two.source.client.admin.command("setParameter", 1, ttlMonitorEnabled=False)
@@ -474,7 +470,7 @@ def test_documents_that_expire_meanwhile_are_no_failure(two: TwoEnvironments) ->
         assert (result.code, result.err) == (0, "")
 
 
-def test_migrate_and_copy_do_not_meet(two: TwoEnvironments) -> None:
+def test_migrate_and_copy_exclude_each_other(two: TwoEnvironments) -> None:
     two.folder.migration("slow", "import time\nself.database.began.insert_one({})\ntime.sleep(600)")
     migrating = two.folder.start("migrate", "dev")
     try:
@@ -488,7 +484,7 @@ def test_migrate_and_copy_do_not_meet(two: TwoEnvironments) -> None:
     finally:
         migrating.kill()
         migrating.communicate()
-    # Nobody has to wait for the lease of a process that is gone.
+    # The lease of a dead process does not block.
     assert two.copy("--yes").code == 0
     assert (two.target.monarch_lease.find_one() or {})["taken_at"] < held["expires_at"]
     two.assert_copied()

@@ -1,4 +1,4 @@
-"""The demo: the README's story, by the real commands."""
+"""The demo: the README's story with the real commands."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def test_the_story(folder: Folder) -> None:
     project = Folder(folder.path / "shop window")
     assert "Backed up production as shelter__" in result.out
     assert "Restored shelter__" in result.out
-    # It has been restored from the backup, which was taken before.
+    # It was restored from the backup, which was created before.
     assert project.monarch("list_migrations", "development").out.count("New") == 2
     assert project.monarch("list_migrations", "production").out.count("Completed") == 2
 
 
-def test_a_folder_that_is_there_is_left_alone(folder: Folder) -> None:
+def test_an_existing_folder_is_not_changed(folder: Folder) -> None:
     folder.write("monarch_demo/mine", "mine")
     result = folder.monarch("demo")
     assert result.code == 2
@@ -37,7 +37,7 @@ def test_a_folder_that_is_there_is_left_alone(folder: Folder) -> None:
     assert set(folder.files()) == {"monarch_demo/mine"}
 
 
-def test_without_a_server_nothing_is_left_in_the_way(folder: Folder) -> None:
+def test_without_a_server_no_folder_is_left(folder: Folder) -> None:
     folder.write("bin/mongod", "#!/bin/sh\nexit 3\n").chmod(0o755)
     folder.variables["PATH"] = f"{folder.path / 'bin'}:{os.environ['PATH']}"
     result = folder.monarch("demo")

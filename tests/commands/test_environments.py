@@ -1,4 +1,4 @@
-"""``list_environments``, in a pipe, a terminal, and a narrow one."""
+"""``list_environments`` in a pipe, in a terminal, and in a narrow terminal."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_terminal_too_narrow_for_the_table_gets_blocks(folder: Folder) -> None
     assert "server" in narrow
 
 
-def test_no_colour_where_none_is_wanted(folder: Folder) -> None:
+def test_no_colour_if_it_is_disabled(folder: Folder) -> None:
     folder.settings(**ENTRIES)
     assert "\x1b[" in folder.terminal("list_environments", columns=200).read()
     folder.variables["NO_COLOR"] = "1"

@@ -1,4 +1,4 @@
-"""What a target cannot have is left out on request, and named."""
+"""Contents that a target does not support are left out on request, and reported."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def two(project: Folder, server: Server) -> Iterator[Folder]:
 
 
 def names_in(database: Database[Any]) -> list[str]:
-    """The collections in it, without monarch's own."""
+    """Return the names of the collections, without monarch's own."""
     return [name for name in database.list_collection_names() if not name.startswith("monarch_")]
 
 
 def run(two: Folder, command: str, *more: str) -> dict[str, object]:
-    """Copy, or back up and restore, with ``more`` options; return the JSON that is printed."""
+    """Copy, or back up and restore, with ``more`` options; return the JSON output."""
     if command == "restore":
         assert two.monarch("backup", "production", "--engine", "native").code == 0
     pair = "production:dev"
@@ -67,7 +67,7 @@ def test_collections_views_series_and_indexes_are_left_out(two: Folder, command:
         (["--exclude", "mongo_migration_history"], "cannot be excluded", "monarch mark"),
     ],
 )
-def test_a_name_that_is_not_there_changes_nothing(
+def test_an_unknown_name_changes_nothing(
     two: Folder, command: str, more: list[str], message: str, hint: str
 ) -> None:
     two.migration("one")
@@ -81,6 +81,6 @@ def test_a_name_that_is_not_there_changes_nothing(
     assert names_in(two.database.client[two.db_name + "_dev"]) == []
 
 
-def test_a_plan_shows_what_is_left(two: Folder) -> None:
+def test_a_plan_shows_the_remaining_collections(two: Folder) -> None:
     result = two.monarch("copy_db", "production:dev", "--plan", "--json", "--exclude", "logs")
     assert "logs" not in [one["name"] for one in result.json["copied"]]

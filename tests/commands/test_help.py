@@ -1,4 +1,4 @@
-"""The help keeps up with the commands. That the manual does, tests/docs checks."""
+"""The help is consistent with the commands. tests/docs checks that the manual is."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_help_needs_no_project(folder: Folder) -> None:
         assert (result.code, result.err) == (0, "")
 
 
-def test_dashes_and_aliases_are_understood() -> None:
+def test_dashes_and_aliases_are_accepted() -> None:
     assert isinstance(cli, Group)
     assert get_command("list-migrations") is get_command("list_migrations")
     assert get_command("create") is get_command("generate")
@@ -134,7 +134,7 @@ def in_a_shell(folder: Folder, line: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_are_no_defect(folder: Folder, closed: str) -> None:
+def test_closed_streams_are_not_a_defect(folder: Folder, closed: str) -> None:
     folder.settings(production={"host": "localhost", "db_name": "a"})
     for command, code in (("list_environments", 0), ("drop_db production", 2)):
         shell = f'"{MONARCH[0]}" -m monarch {command} {closed}'
@@ -146,7 +146,7 @@ def test_closed_streams_are_no_defect(folder: Folder, closed: str) -> None:
         assert "Traceback" not in run.stderr
 
 
-def test_a_folder_that_is_gone(folder: Folder) -> None:
+def test_a_deleted_working_directory(folder: Folder) -> None:
     gone = "mkdir gone && cd gone && rmdir ../gone"
     run = in_a_shell(folder, f'{gone} && "{MONARCH[0]}" -m monarch list_environments')
     assert run.returncode == 2
@@ -156,7 +156,7 @@ def test_a_folder_that_is_gone(folder: Folder) -> None:
     ]
 
 
-def test_monarch_alone_shows_the_help_and_is_no_success(folder: Folder) -> None:
+def test_monarch_without_a_command_shows_the_help_and_fails(folder: Folder) -> None:
     result = folder.monarch()
     assert result.code == 2
     assert result.out == folder.monarch("--help").out

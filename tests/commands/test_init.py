@@ -12,7 +12,7 @@ import pytest
 from tests.support.runs.shell import Folder
 
 
-def test_init_writes_settings_that_explain_themselves_and_work(folder: Folder) -> None:
+def test_init_writes_commented_settings_that_work(folder: Folder) -> None:
     result = folder.monarch("init")
     assert (result.code, result.err) == (0, "")
     assert set(folder.files()) == {"migrations/__init__.py", "migrations/settings.py"}
@@ -35,7 +35,9 @@ def test_init_without_a_terminal_does_not_overwrite(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize(("answer", "code"), [("n", 1), ("y", 0)])
-def test_init_asks_before_it_overwrites_and_keeps_the_old(folder: Folder, answer: str, code: int) -> None:
+def test_init_asks_before_it_overwrites_and_keeps_the_old_file(
+    folder: Folder, answer: str, code: int
+) -> None:
     folder.write("migrations/settings.py", "MINE = 1")
     terminal = folder.terminal("init")
     terminal.expect("Replace it with a new one")
@@ -94,7 +96,7 @@ def test_a_template_of_the_project_is_used(folder: Folder) -> None:
         ("costs $ 5", "placeholder"),
     ],
 )
-def test_a_broken_template_is_told(folder: Folder, template: str, message: str) -> None:
+def test_a_broken_template_is_reported(folder: Folder, template: str, message: str) -> None:
     folder.write("migrations/__init__.py", "")
     folder.write("migrations/migration.py.tmpl", template)
     before = folder.files()
@@ -121,7 +123,7 @@ def test_a_broken_template_is_told(folder: Folder, template: str, message: str) 
         ("2024_fix", "monarch generate fix"),
     ],
 )
-def test_names_that_migrations_cannot_have(folder: Folder, name: str, hint: str) -> None:
+def test_invalid_names_of_migrations(folder: Folder, name: str, hint: str) -> None:
     folder.write("migrations/__init__.py", "")
     before = folder.files()
     result = folder.invoke("generate", name)
@@ -150,7 +152,7 @@ def test_generate_outside_a_project(folder: Folder) -> None:
     assert "monarch init" in result.err
 
 
-def test_a_folder_that_may_not_be_written(folder: Folder, plain_rights: list[str]) -> None:
+def test_a_read_only_folder(folder: Folder, plain_rights: list[str]) -> None:
     folder.path.chmod(0o500)
     try:
         result = folder.monarch("init", prefix=plain_rights)
@@ -161,7 +163,7 @@ def test_a_folder_that_may_not_be_written(folder: Folder, plain_rights: list[str
     assert folder.files() == {}
 
 
-def test_init_again_and_again_keeps_every_old_file(folder: Folder) -> None:
+def test_repeated_init_keeps_every_old_file(folder: Folder) -> None:
     folder.write("migrations/settings.py", "PRECIOUS = 1")
     runs = [folder.start("init", "--yes") for _ in range(6)]
     for run in runs:
@@ -173,7 +175,9 @@ def test_init_again_and_again_keeps_every_old_file(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize("command", [["init", "--yes"], ["generate", "x"]])
-def test_a_full_disk_leaves_what_was_there(folder: Folder, small_disk: Path, command: list[str]) -> None:
+def test_a_full_disk_does_not_change_existing_files(
+    folder: Folder, small_disk: Path, command: list[str]
+) -> None:
     (folder.path / "migrations").symlink_to(small_disk)
     folder.write("migrations/settings.py", "PRECIOUS = 1")
     with (small_disk / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):

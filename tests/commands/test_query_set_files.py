@@ -1,4 +1,4 @@
-"""``generate_query_set`` and ``list_query_sets``, which need no server."""
+"""``generate_query_set`` and ``list_query_sets`` need no server."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_generate(made: Folder) -> None:
     assert [row["name"] for row in made.monarch("list_query_sets", "--json").json] == ["AwesomeDogsQuerySet"]
 
 
-def test_generate_leaves_what_is_there(made: Folder) -> None:
+def test_generate_does_not_overwrite(made: Folder) -> None:
     made.write("querysets/__init__.py", "MINE = 1")
     assert made.monarch("generate-query-set", "dogs").code == 0
     assert made.files()["querysets/__init__.py"] == b"MINE = 1"
@@ -78,7 +78,7 @@ def test_a_name_that_is_taken(made: Folder, file: str, source: str, message: str
         ("!", "For example: monarch generate_query_set add_indexes"),
     ],
 )
-def test_a_name_that_is_none(made: Folder, name: str, hint: str) -> None:
+def test_an_invalid_name(made: Folder, name: str, hint: str) -> None:
     result = made.monarch("generate_query_set", name)
     assert_error(result, 2, "cannot be the name of a query set", hint)
     assert set(made.files()) == {"migrations/settings.py"}
@@ -110,7 +110,7 @@ def test_list(made: Folder) -> None:
     ]
 
 
-def test_list_of_none(made: Folder) -> None:
+def test_an_empty_list(made: Folder) -> None:
     result = made.monarch("list_query_sets")
     assert (result.code, result.out) == (
         0,
@@ -119,14 +119,14 @@ def test_list_of_none(made: Folder) -> None:
     assert made.monarch("list_query_sets", "--json").json == []
 
 
-def test_a_file_that_is_no_python(made: Folder) -> None:
+def test_a_file_that_is_not_python(made: Folder) -> None:
     made.write("querysets/broken.py", "x = (")
     for command in (("list_query_sets",), ("generate_query_set", "dogs")):
         result = made.monarch(*command)
         assert_error(result, 2, "querysets/broken.py, line 1 is not valid Python", "Fix that first.")
 
 
-def test_the_name_completes(made: Folder) -> None:
+def test_completion_of_names(made: Folder) -> None:
     made.write(
         "querysets/pets.py",
         f"from monarch import QuerySet\nclass Dogs(QuerySet):\n{RUN}class Cats(QuerySet):\n{RUN}",

@@ -1,4 +1,4 @@
-"""Partial copies and backups, by the real commands."""
+"""Partial copies and backups through the real commands."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def ids(two: TwoEnvironments, name: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("engine", ["native", "tools"])
-def test_the_seeds_first(dogs: TwoEnvironments, engine: str, tools: Path) -> None:
+def test_the_first_example(dogs: TwoEnvironments, engine: str, tools: Path) -> None:
     result = dogs.copy(
         "--yes",
         "--engine",
@@ -89,13 +89,13 @@ def test_the_seeds_first(dogs: TwoEnvironments, engine: str, tools: Path) -> Non
     assert ids(dogs, "dogs") == [0, 3, 6, 9]
     assert ids(dogs, "dog_houses") == ["h0", "h3", "h6", "h9"]
     assert "type_1" in dogs.target.dogs.index_information()
-    # What nothing was said about comes whole.
+    # Collections without queries are complete.
     assert dogs.target.users.count_documents({}) == DOCUMENTS
     assert dogs.target.young.count_documents({}) == 10
     assert dogs.target.mongo_migration_history.count_documents({}) == 1
 
 
-def test_the_seeds_second(dogs: TwoEnvironments) -> None:
+def test_the_second_example(dogs: TwoEnvironments) -> None:
     result = dogs.copy("--yes", "--engine", "native", "--query-set", "AccountQuerySet", "-o", "account_id=42")
     assert result.code == 0, result.output
     assert ids(dogs, "account") == [42]
@@ -117,7 +117,7 @@ def copy(two: TwoEnvironments, *arguments: str, **more: Any) -> CommandResult:
     return two.copy("--yes", "--engine", "native", "-q", "Part", *arguments, **more)
 
 
-def test_the_plan_says_what_would_come_and_changes_nothing(dogs: TwoEnvironments) -> None:
+def test_the_plan_shows_the_documents_and_changes_nothing(dogs: TwoEnvironments) -> None:
     define(dogs, "def run(self):\n    self.dump_collection('dogs', {'type': 'Awesome'})")
     plan = ("production:dev", "--plan", "--engine", "native")
     result = dogs.folder.monarch("copy_db", *plan, "-q", "Part")
@@ -169,7 +169,7 @@ def test_with_json_only_json_is_on_stdout(dogs: TwoEnvironments) -> None:
     ],
 )
 @pytest.mark.parametrize("command", ["copy_db", "backup"])
-def test_what_is_said_wrongly(
+def test_wrong_arguments(
     dogs: TwoEnvironments, command: str, arguments: tuple[str, ...], message: str, hint: str
 ) -> None:
     kept = dogs.folder.keep_backups()
@@ -211,7 +211,7 @@ def test_what_is_said_wrongly(
         ),
     ],
 )
-def test_what_cannot_be_selected_changes_nothing(
+def test_an_invalid_selection_changes_nothing(
     dogs: TwoEnvironments, body: str, code: int, message: str, hint: str
 ) -> None:
     define(dogs, body)
@@ -220,11 +220,11 @@ def test_what_cannot_be_selected_changes_nothing(
     if code == 1:
         kept = dogs.folder.keep_backups()
         assert_error(dogs.folder.monarch("backup", "production", "-q", "Part"), code, message, hint)
-        # The folder may be there, and nothing in it.
+        # The folder may exist, but is empty.
         assert list(kept.glob("*")) == []
 
 
-def test_everything_that_can_be_said(dogs: TwoEnvironments) -> None:
+def test_all_features_of_query_sets(dogs: TwoEnvironments) -> None:
     source = dogs.source
     source.create_collection("notes", validator={"n": {"$exists": True}})
     source.notes.insert_many({"n": n, "text": "x", "_id": n} for n in range(20))
@@ -256,7 +256,7 @@ def test_everything_that_can_be_said(dogs: TwoEnvironments) -> None:
     assert names == {"notes", "dogs", "dog_houses", "account", "accounts", "campaigns", history}
     (notes,) = dogs.target.list_collections(filter={"name": "notes"})
     assert notes["options"]["validator"] == {"n": {"$exists": True}}
-    # The same dogs again, for the same seed.
+    # The same seed selects the same dogs.
     before = ids(dogs, "dogs")
     assert copy(dogs).code == 0
     assert ids(dogs, "dogs") == before
@@ -270,7 +270,7 @@ def run(self):
 """
 
 
-def test_a_person_answers_in_a_terminal(dogs: TwoEnvironments) -> None:
+def test_prompts_are_answered_in_a_terminal(dogs: TwoEnvironments) -> None:
     define(dogs, "kind: str\n" + ASKS, above="from click import prompt")
     terminal = dogs.folder.terminal("copy_db", "production:dev", "--engine", "native", "-q", "Part")
     terminal.expect("are you SURE")
@@ -288,7 +288,7 @@ def test_a_person_answers_in_a_terminal(dogs: TwoEnvironments) -> None:
 
 
 def interrupt(terminal: pexpect.spawn[str]) -> tuple[int | None, str]:
-    """Press Ctrl-C until it ends: Python's input() misses one that comes just before it waits."""
+    """Press Ctrl-C until the process ends: Python's input() misses one that comes just before it waits."""
     output = ""
     for _ in range(20):
         terminal.sendintr()
@@ -314,7 +314,7 @@ def test_ctrl_c_at_a_prompt_changes_nothing(dogs: TwoEnvironments, above: str, a
 
 
 @pytest.mark.parametrize("command", [("copy_db", "production:dev", "--yes"), ("backup", "production")])
-def test_ctrl_c_counts_also_where_a_query_set_swallows_it(
+def test_ctrl_c_has_an_effect_even_if_a_query_set_catches_it(
     dogs: TwoEnvironments, command: tuple[str, ...]
 ) -> None:
     kept = dogs.folder.keep_backups()
@@ -334,7 +334,7 @@ def test_ctrl_c_counts_also_where_a_query_set_swallows_it(
     assert not kept.exists()
 
 
-def test_with_json_a_terminal_is_asked_on_stderr(dogs: TwoEnvironments, tmp_path: Path) -> None:
+def test_with_json_prompts_are_on_stderr(dogs: TwoEnvironments, tmp_path: Path) -> None:
     define(dogs, ASKS, above="from click import prompt")
     out = tmp_path / "out.json"
     line = f"{shlex.join(MONARCH)} copy_db production:dev --plan --engine native -q Part --json > {out}"
@@ -348,7 +348,7 @@ def test_with_json_a_terminal_is_asked_on_stderr(dogs: TwoEnvironments, tmp_path
 
 @pytest.fixture
 def watched(tools: Path, tmp_path: Path) -> Path:
-    """A folder with the tools, which write down their arguments before they do what they do."""
+    """A folder with tools that record their arguments before they do their work."""
     folder = tmp_path / "watched"
     folder.mkdir()
     for name in ("mongodump", "mongorestore"):
@@ -360,13 +360,13 @@ def watched(tools: Path, tmp_path: Path) -> Path:
 
 
 def calls(watched: Path, name: str) -> list[list[str]]:
-    """The arguments of each time it was started to work."""
+    """Return the arguments of each call of the tool ``name``, except for its version."""
     text = (watched.parent / f"{name}.log").read_text()
     found = [call.splitlines() for call in text.split("--\n")]
     return [call for call in found if call and call != ["--version"]]
 
 
-def test_by_the_tools_a_query_is_no_argument(dogs: TwoEnvironments, watched: Path) -> None:
+def test_the_tools_get_no_query_as_an_argument(dogs: TwoEnvironments, watched: Path) -> None:
     dogs.source.kinds.insert_many({"_id": n, **kinds(n)} for n in range(6))
     dogs.source.many.insert_many({"_id": f"id{n:05}"} for n in range(12_000))
     define(
@@ -396,7 +396,7 @@ def test_by_the_tools_a_query_is_no_argument(dogs: TwoEnvironments, watched: Pat
     dumps = calls(watched, "mongodump")
     chosen = [one for call in dumps for one in call if one.startswith("--collection=")]
     assert sorted(chosen) == ["--collection=dogs", "--collection=kinds", "--collection=many"]
-    assert len(dumps) == 4  # and one for all the rest
+    assert len(dumps) == 4  # including one for all the rest
     assert len(calls(watched, "mongorestore")) == 1
     for call in dumps:
         queries = [one for one in call if "uery" in one]
@@ -416,8 +416,8 @@ def kinds(number: int) -> dict[str, Any]:
     return found
 
 
-def test_by_the_tools_one_that_fails_changes_nothing(dogs: TwoEnvironments, watched: Path) -> None:
-    """A mongodump of one collection fails while those of others run."""
+def test_a_failure_of_one_tool_changes_nothing(dogs: TwoEnvironments, watched: Path) -> None:
+    """The mongodump of one collection fails while those of others run."""
     real = (watched / "mongodump").read_text().splitlines()
     fails = 'case "$*" in *--collection=campaigns*) echo "Failed: out of luck" >&2; exit 3;; esac'
     (watched / "mongodump").write_text("\n".join([real[0], fails, *real[1:]]) + "\n")
@@ -453,7 +453,7 @@ FILTERS = [
 
 @pytest.fixture
 def part(dogs: TwoEnvironments) -> TwoEnvironments:
-    """Two environments and the query set ``Part``, whose part ``reduce`` leaves of the source."""
+    """Two environments and the query set ``Part``; `reduce` leaves only its subset in the source."""
     dogs.source.create_collection("things", collation={"locale": "de"}, validator={"n": {"$gte": 0}})
     dogs.source.things.create_index([("n", -1)], unique=True, expireAfterSeconds=10**9, name="my n")
     dogs.source.things.insert_many({"_id": n, "n": n} for n in range(20))
@@ -463,7 +463,7 @@ def part(dogs: TwoEnvironments) -> TwoEnvironments:
 
 
 def reduce(two: TwoEnvironments) -> None:
-    """Leave in the source what the query set wants of it."""
+    """Delete everything from the source that the query set does not select."""
     two.source.dogs.delete_many({"type": {"$ne": "Awesome"}})
     two.source.campaigns.delete_many({"account_id": {"$ne": 42}})
     two.source.things.delete_many({"n": {"$gte": 5}})
@@ -471,13 +471,15 @@ def reduce(two: TwoEnvironments) -> None:
 
 
 @pytest.mark.parametrize("engine", ["native", "tools"])
-def test_a_backup_of_a_part_is_restored_as_any_other(part: TwoEnvironments, engine: str, tools: Path) -> None:
+def test_a_backup_of_a_subset_is_restored_like_any_other(
+    part: TwoEnvironments, engine: str, tools: Path
+) -> None:
     with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
     arguments = ("backup", "production", "--engine", engine, "-q", "Part", "-o", "account_id=42")
     report = part.folder.monarch(*arguments, "--json", variables=with_tools).json
     assert (report["query_set"], report["query_options"]) == ("Part", ["account_id=42"])
     assert report["query_filters"] == FILTERS
-    assert report["one_moment"] is False  # of no replica set
+    assert report["one_moment"] is False  # not a replica set
     assert part.folder.monarch("verify_backup", report["name"]).code == 0
     result = part.folder.monarch("restore", f"{report['name']}:dev", "--yes", "--engine", "native")
     assert result.code == 0, result.output
@@ -485,7 +487,7 @@ def test_a_backup_of_a_part_is_restored_as_any_other(part: TwoEnvironments, engi
     part.assert_copied()
 
 
-def test_what_is_written_down_of_a_part(part: TwoEnvironments) -> None:
+def test_the_manifest_of_a_subset(part: TwoEnvironments) -> None:
     whole = part.folder.monarch("backup", "production", "--name", "whole", "--json").json
     assert (whole["query_set"], whole["query_options"], whole["query_filters"]) == (None, [], [])
     report = part.folder.monarch("backup", "production", "-q", "Part", "-o", "account_id=42", "--json").json
@@ -510,7 +512,7 @@ def test_what_is_written_down_of_a_part(part: TwoEnvironments) -> None:
         assert value not in manifest
 
 
-def test_a_hidden_answer_is_not_written_down(dogs: TwoEnvironments) -> None:
+def test_a_hidden_answer_is_not_stored(dogs: TwoEnvironments) -> None:
     dogs.folder.keep_backups()
     body = """
     def run(self):
@@ -524,7 +526,7 @@ def test_a_hidden_answer_is_not_written_down(dogs: TwoEnvironments) -> None:
     assert "very-hush" not in report.output
 
 
-def test_anybody_restores_a_part_without_monarch(part: TwoEnvironments, tools: Path) -> None:
+def test_a_backup_of_a_subset_is_restored_without_monarch(part: TwoEnvironments, tools: Path) -> None:
     report = part.folder.monarch(
         *("backup", "production", "--engine", "native", "--codec", "gz"),
         *("-q", "Part", "-o", "account_id=42", "--json"),
@@ -539,7 +541,7 @@ def test_anybody_restores_a_part_without_monarch(part: TwoEnvironments, tools: P
     assert_equal(describe(part.source), describe(part.target))
 
 
-def test_a_part_of_a_replica_set_is_of_one_moment(replica_set: Server, tmp_path: Path) -> None:
+def test_a_subset_of_a_replica_set_is_from_one_snapshot(replica_set: Server, tmp_path: Path) -> None:
     folder = Folder(tmp_path, replica_set)
     with replica_set.client() as client:
         source = client[folder.db_name]
@@ -557,8 +559,8 @@ def test_a_part_of_a_replica_set_is_of_one_moment(replica_set: Server, tmp_path:
     assert {one["name"]: one["documents"] for one in report["collections"]}["users"] == 9
 
 
-def test_a_part_is_nobodys_newest_backup(dogs: TwoEnvironments) -> None:
-    """Restored by the name of its environment, all else would be gone."""
+def test_a_backup_of_a_subset_is_never_the_newest(dogs: TwoEnvironments) -> None:
+    """Restoring it by the name of its environment would delete everything else."""
     dogs.folder.keep_backups()
     part = dogs.folder.monarch("backup", "production", "-q", "AwesomeDogsQuerySet", "--name", "part")
     assert part.code == 0, part.output
@@ -577,13 +579,13 @@ def test_a_part_is_nobodys_newest_backup(dogs: TwoEnvironments) -> None:
     result = dogs.folder.monarch("restore", "production:dev", "--yes")
     assert f"The newest good backup of production is {whole}." in result.err
     dogs.assert_copied()
-    # By its own name it can be had; and what that is, is told before.
+    # It can be restored by its own name, and the question says that it is a subset.
     name = part.json["name"]
     terminal = dogs.folder.terminal("restore", f"{name}:dev", columns=200)
     terminal.expect("the subset AwesomeDogsQuerySet of production")
     terminal.sendintr()
     terminal.expect(pexpect.EOF)
-    # Nor is it named in the place of a broken one that was whole.
+    # It is not suggested in place of a broken complete backup either.
     archive = dogs.folder.path / "backups" / f"{whole}.dmp.zst"
     archive.write_bytes(archive.read_bytes()[:-9] + b"x" * 9)
     result = dogs.folder.monarch("restore", f"{whole}:dev", "--yes")

@@ -1,4 +1,4 @@
-"""Servers that are not there, refuse, or go away; and that nothing tells the password."""
+"""Servers that are unreachable, refuse, or disappear; and no output contains the password."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.servers.mongod import PASSWORD, Server, free_port, run_mongod
 
 pytestmark = pytest.mark.server
 
-# In place of the half minute in which a server is asked again.
+# Instead of half a minute of retries.
 IMPATIENT = """
 import os
 from monarch.databases.mongo.connection import retry as patience
@@ -32,9 +32,7 @@ def assert_error(result: CommandResult, code: int, message: str, hint: str) -> N
 
 
 @pytest.mark.parametrize(("option", "seconds"), [({}, "5"), ({"serverSelectionTimeoutMS": 700}, "0.7")])
-def test_a_host_where_nothing_listens_is_not_waited_for_long(
-    folder: Folder, option: dict[str, int], seconds: str
-) -> None:
+def test_a_host_without_a_server_fails_quickly(folder: Folder, option: dict[str, int], seconds: str) -> None:
     port = free_port()
     folder.settings(dev={"host": f"localhost:{port}", "db_name": "a", **option})
     result = folder.monarch("list_migrations", "dev")
@@ -60,7 +58,7 @@ def test_an_srv_name_that_does_not_resolve(folder: Folder) -> None:
     assert "very-hush" not in result.output
 
 
-def test_a_server_that_wants_a_user(project: Folder) -> None:
+def test_a_server_that_requires_a_user(project: Folder) -> None:
     assert project.server is not None
     project.settings(dev={"host": project.server.host, "db_name": "a"})
     assert_error(project.monarch("migrate", "dev"), 5, "the environment has no 'username'", "'password'")
@@ -105,7 +103,7 @@ def test_a_user_without_the_right(project: Folder) -> None:
 
 
 @pytest.mark.parametrize("character", list("@:/?#%["))
-def test_an_unescaped_character_in_a_uri_shows_no_piece_of_it(project: Folder, character: str) -> None:
+def test_an_unescaped_character_in_a_uri_shows_no_part_of_it(project: Folder, character: str) -> None:
     assert project.server is not None
     uri = f"mongodb://me:hush{character}secret@{project.server.host}/a"
     project.settings(dev={"uri": uri})
@@ -198,11 +196,11 @@ def test_a_client_certificate_whose_key_has_a_password(folder: Folder, tmp_path:
         assert wrong.code in (2, 5)
         assert "not-that-hush" not in wrong.output
         assert folder.monarch("list_migrations", "without").code == 5
-        # No question of OpenSSL's for the password that is missing, which nobody would answer.
+        # OpenSSL must not ask for the missing password, because nobody would answer.
         assert_error(folder.monarch("list_migrations", "none"), 2, "cannot be used", "Check its keys")
 
 
-def test_an_option_value_that_is_none(project: Folder) -> None:
+def test_an_invalid_option_value(project: Folder) -> None:
     assert project.server is not None
     project.settings(dev={"uri": project.server.uri, "db_name": "a", "readPreference": "whatever"})
     result = project.monarch("list_migrations", "dev")
@@ -216,7 +214,7 @@ def test_the_wrong_replica_set(project: Folder) -> None:
     assert_error(result, 5, "Cannot reach MongoDB", "replicaSet")
 
 
-def test_a_server_that_goes_away_in_the_middle(folder: Folder) -> None:
+def test_a_server_that_disappears_during_a_run(folder: Folder) -> None:
     with run_mongod() as (port, mongod):
         folder.settings(dev={"host": f"localhost:{port}", "db_name": "a"})
         key = folder.migration("cut", f"{IMPATIENT}os.kill({mongod.pid}, {int(signal.SIGKILL)})")
@@ -224,13 +222,13 @@ def test_a_server_that_goes_away_in_the_middle(folder: Folder) -> None:
         result = folder.monarch("migrate", "dev")
         assert result.code == 5
         assert len(result.err.splitlines()) == 2
-        # The migration itself went through; what could not be written is not claimed.
+        # The migration itself succeeded, but its state could not be written and is not reported as completed.
         assert "done" not in result.out
         assert key in result.out
         assert "later" not in result.out.replace("2 migrations", "")
 
 
-def test_a_failure_that_cannot_be_recorded_says_so(folder: Folder) -> None:
+def test_a_failure_that_cannot_be_recorded_is_reported_as_such(folder: Folder) -> None:
     with run_mongod() as (port, mongod):
         folder.settings(dev={"host": f"localhost:{port}", "db_name": "a"})
         key = folder.migration(
@@ -243,7 +241,7 @@ def test_a_failure_that_cannot_be_recorded_says_so(folder: Folder) -> None:
         assert "left in Processing" in result.err
 
 
-def test_output_that_cannot_be_written_is_no_success(project: Folder) -> None:
+def test_output_that_cannot_be_written_is_an_error(project: Folder) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full to write to")
     project.migration("one")
@@ -264,7 +262,7 @@ def test_output_that_cannot_be_written_is_no_success(project: Folder) -> None:
         assert "No space left" in error
 
 
-def test_a_password_that_no_server_can_have(project: Folder) -> None:
+def test_an_impossible_password(project: Folder) -> None:
     assert project.server is not None
     project.settings(
         dev={"host": project.server.host, "db_name": "a", "username": "me", "password": "very-hush\n"}

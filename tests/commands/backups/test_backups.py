@@ -1,4 +1,4 @@
-"""``backup`` and what is done with backups, as a person runs it: what it says, refuses, and leaves."""
+"""``backup`` and the other commands for backups: their output, errors and effects."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.server
 
 
 @pytest.fixture
-def kept(two: TwoEnvironments) -> Path:
-    """Where the backups of ``two`` are kept, which is not there yet."""
+def store_folder(two: TwoEnvironments) -> Path:
+    """The folder for the backups of ``two``, which does not exist yet."""
     return two.folder.keep_backups()
 
 
@@ -34,7 +34,7 @@ def flat(text: str) -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines()]
 
 
-def test_a_backup_says_what_it_did(two: TwoEnvironments, kept: Path) -> None:
+def test_a_backup_reports_its_result(two: TwoEnvironments, store_folder: Path) -> None:
     result = two.folder.invoke("backup", "production", "--engine", "native")
     name = today(two.source.name)
     assert result.code == 0
@@ -48,31 +48,31 @@ def test_a_backup_says_what_it_did(two: TwoEnvironments, kept: Path) -> None:
         lines[4],
     )
     assert lines[5] == f"It is in backups. To restore it: monarch restore {name}:ENVIRONMENT"
-    assert {path.name for path in kept.iterdir()} == {
+    assert {path.name for path in store_folder.iterdir()} == {
         ".gitignore",
         f"{name}.dmp.zst",
         f"{name}.dmp.zst.json",
     }
 
 
-def test_files_are_for_nobody_else(two: TwoEnvironments, kept: Path) -> None:
+def test_files_are_private(two: TwoEnvironments, store_folder: Path) -> None:
     before = os.umask(0)
     try:
         assert two.folder.invoke("backup", "production").code == 0
     finally:
         os.umask(before)
-    assert kept.stat().st_mode & 0o777 == 0o700
-    assert {path.stat().st_mode & 0o777 for path in kept.iterdir()} == {0o600}
+    assert store_folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in store_folder.iterdir()} == {0o600}
 
 
-def test_names(two: TwoEnvironments, kept: Path) -> None:
-    """The next free one of the day, whatever ends how."""
+def test_names(two: TwoEnvironments, store_folder: Path) -> None:
+    """A backup gets the next free name of the day, whatever the file endings of the others."""
     first = today("app")
-    kept.mkdir()
-    (kept / f"{first}_3.dmp.zip").write_bytes(b"of monarch 0.1")
+    store_folder.mkdir()
+    (store_folder / f"{first}_3.dmp.zip").write_bytes(b"of monarch 0.1")
     for codec in ("zst", "gz", "zst"):
         assert two.folder.invoke("backup", "production", "--name", "app", "--codec", codec).code == 0
-    names = {path.name for path in kept.iterdir() if not path.name.endswith(".json")}
+    names = {path.name for path in store_folder.iterdir() if not path.name.endswith(".json")}
     assert names == {
         f"{first}.dmp.zst",
         f"{first}_2.dmp.gz",
@@ -97,11 +97,11 @@ def test_names(two: TwoEnvironments, kept: Path) -> None:
         (["--codec", "gz", "--level", "9"], "gz has no level 9", "--level 1 to 3"),
     ],
 )
-def test_what_is_wrong_is_told_before_anything(
-    two: TwoEnvironments, kept: Path, arguments: list[str], message: str, hint: str
+def test_wrong_arguments_are_reported_first(
+    two: TwoEnvironments, store_folder: Path, arguments: list[str], message: str, hint: str
 ) -> None:
     assert_error(two.folder.invoke("backup", "production", *arguments), 2, message, hint)
-    assert not kept.exists()
+    assert not store_folder.exists()
 
 
 def test_a_settings_file_without_backups(two: TwoEnvironments) -> None:
@@ -110,28 +110,28 @@ def test_a_settings_file_without_backups(two: TwoEnvironments) -> None:
         assert_error(result, 2, "There is no BACKUPS in migrations/settings.py", "'LOCAL'")
 
 
-def test_a_source_that_holds_nothing_is_an_error(two: TwoEnvironments, kept: Path) -> None:
+def test_an_empty_source_is_an_error(two: TwoEnvironments, store_folder: Path) -> None:
     two.folder.settings(production=entry(two.server, "no_such_database"))
     two.folder.keep_backups()
     result = two.folder.invoke("backup", "production")
     assert_error(result, 1, "'production' holds no collections: there is nothing to back up", "--allow-empty")
-    assert not kept.exists()
+    assert not store_folder.exists()
     assert two.folder.invoke("backup", "production", "--allow-empty").code == 0
     assert two.folder.invoke("verify_backup", "--all").code == 0
 
 
-def test_a_server_that_is_not_there(two: TwoEnvironments, kept: Path) -> None:
+def test_an_unreachable_server(two: TwoEnvironments, store_folder: Path) -> None:
     gone = {"host": "localhost:1", "db_name": "app", "serverSelectionTimeoutMS": 300}
     two.folder.settings(production=gone)
     two.folder.keep_backups()
     result = two.folder.invoke("backup", "production")
     assert result.code == 5
     assert "Error: " in result.err
-    assert not kept.exists()
+    assert not store_folder.exists()
 
 
-def test_a_reader_may_take_one_and_nobody_sees_the_password(
-    two: TwoEnvironments, kept: Path, tools: Path
+def test_a_user_with_read_rights_suffices_and_the_password_is_not_shown(
+    two: TwoEnvironments, store_folder: Path, tools: Path
 ) -> None:
     with two.server.client() as client:
         client.admin.command("createUser", "looker", pwd=PASSWORD, roles=["readAnyDatabase"])
@@ -154,15 +154,15 @@ def test_a_reader_may_take_one_and_nobody_sees_the_password(
     assert failed.code == 5
     output += failed.output + two.folder.invoke("show_backup", today(two.source.name), "--json").output
     assert PASSWORD not in output
-    for path in kept.iterdir():
+    for path in store_folder.iterdir():
         assert PASSWORD.encode() not in path.read_bytes()
-    names = {path.name for path in kept.iterdir()}
+    names = {path.name for path in store_folder.iterdir()}
     assert not any(name.endswith(".part") for name in names)
     assert len(names) == 5
     assert two.folder.invoke("verify_backup", "--all").code == 0
 
 
-def test_json_and_what_the_manifest_says(two: TwoEnvironments, kept: Path) -> None:
+def test_json_and_the_manifest(two: TwoEnvironments, store_folder: Path) -> None:
     result = two.folder.invoke("backup", "production", "--engine", "native", "--json")
     report = result.json
     name = today(two.source.name)
@@ -172,8 +172,8 @@ def test_json_and_what_the_manifest_says(two: TwoEnvironments, kept: Path) -> No
         "users": DOCUMENTS,
         "young": 0,
     }
-    written = json.loads((kept / f"{name}.dmp.zst.json").read_text())
-    assert written["size"] == (kept / f"{name}.dmp.zst").stat().st_size == report["size"]
+    written = json.loads((store_folder / f"{name}.dmp.zst.json").read_text())
+    assert written["size"] == (store_folder / f"{name}.dmp.zst").stat().st_size == report["size"]
     assert written["sha256"] == report["sha256"]
     (listed,) = two.folder.invoke("list_backups", "--json").json
     assert listed == {
@@ -192,10 +192,10 @@ def test_json_and_what_the_manifest_says(two: TwoEnvironments, kept: Path) -> No
     assert shown["server"].startswith("MongoDB ")
 
 
-def test_list_show_verify_and_delete(two: TwoEnvironments, kept: Path) -> None:
+def test_list_show_verify_and_delete(two: TwoEnvironments, store_folder: Path) -> None:
     listed = two.folder.invoke("list_backups")
     assert (listed.code, listed.out) == (0, "There are no backups in backups.\n")
-    assert not kept.exists()
+    assert not store_folder.exists()
     for _ in range(2):
         assert two.folder.invoke("backup", "production", "--name", "app").code == 0
     first, second = today("app"), today("app") + "_2"
@@ -208,7 +208,7 @@ def test_list_show_verify_and_delete(two: TwoEnvironments, kept: Path) -> None:
     assert [line.split(":")[0] for line in verified.out.splitlines()] == [f"good {first}", f"good {second}"]
     assert two.folder.invoke("verify_backup", "--all").out.endswith("2 backups, all of them good.\n")
 
-    archive = kept / f"{first}.dmp.zst"
+    archive = store_folder / f"{first}.dmp.zst"
     data = bytearray(archive.read_bytes())
     data[len(data) // 2] ^= 1
     archive.write_bytes(data)
@@ -226,29 +226,29 @@ def test_list_show_verify_and_delete(two: TwoEnvironments, kept: Path) -> None:
     assert archive.exists()
     gone = two.folder.invoke("delete_backup", first, "--yes")
     assert (gone.code, gone.out) == (0, f"Deleted {first}.dmp.zst.\n")
-    assert {path.name for path in kept.iterdir()} == {
+    assert {path.name for path in store_folder.iterdir()} == {
         ".gitignore",
         f"{second}.dmp.zst",
         f"{second}.dmp.zst.json",
     }
 
 
-def test_a_person_is_asked_before_a_backup_goes(two: TwoEnvironments, kept: Path) -> None:
+def test_delete_backup_asks_in_a_terminal(two: TwoEnvironments, store_folder: Path) -> None:
     assert two.folder.invoke("backup", "production", "--name", "app").code == 0
     for answer, code in (("n", 1), ("y", 0)):
         terminal = two.folder.terminal("delete_backup", today("app"))
         terminal.expect("are you SURE")
         terminal.sendline(answer)
         assert end(terminal)[0] == code
-        assert (kept / f"{today('app')}.dmp.zst").exists() == (code == 1)
+        assert (store_folder / f"{today('app')}.dmp.zst").exists() == (code == 1)
 
 
-def test_what_is_not_whole_is_told(two: TwoEnvironments, kept: Path) -> None:
+def test_incomplete_backups_are_reported(two: TwoEnvironments, store_folder: Path) -> None:
     assert two.folder.invoke("backup", "production", "--name", "app").code == 0
-    (kept / f"{today('app')}.dmp.zst").rename(kept / "lost.dmp.zst")
-    (kept / "cut.dmp.gz.part").write_bytes(b"half")
-    (kept / "old.dmp.zip").write_bytes(b"zip")
-    (kept / "notes.txt").write_text("mine")
+    (store_folder / f"{today('app')}.dmp.zst").rename(store_folder / "lost.dmp.zst")
+    (store_folder / "cut.dmp.gz.part").write_bytes(b"half")
+    (store_folder / "old.dmp.zip").write_bytes(b"zip")
+    (store_folder / "notes.txt").write_text("mine")
     rows = {row["name"]: row for row in two.folder.invoke("list_backups", "--json").json}
     assert {name: row["state"] for name, row in rows.items()} == {
         today("app"): "broken",
@@ -267,26 +267,26 @@ def test_what_is_not_whole_is_told(two: TwoEnvironments, kept: Path) -> None:
         result = two.folder.invoke("restore", f"{name}:dev", "--yes")
         assert_error(result, 1, f"Backup '{name}' is {state}", "Its environment is unknown")
         assert two.folder.invoke("delete_backup", name, "--yes").code == 0
-    assert {path.name for path in kept.iterdir()} == {".gitignore", "notes.txt", "old.dmp.zip"}
+    assert {path.name for path in store_folder.iterdir()} == {".gitignore", "notes.txt", "old.dmp.zip"}
 
 
-def test_two_endings_of_one_name(two: TwoEnvironments, kept: Path) -> None:
-    kept.mkdir()
+def test_two_archives_with_one_name(two: TwoEnvironments, store_folder: Path) -> None:
+    store_folder.mkdir()
     for ending in ("zip", "gz"):
-        (kept / f"app.dmp.{ending}").write_bytes(b"")
+        (store_folder / f"app.dmp.{ending}").write_bytes(b"")
     result = two.folder.invoke("show_backup", "app")
     assert_error(result, 2, "'app' may be 'app.dmp.gz' and 'app.dmp.zip'", "with its ending")
     assert two.folder.invoke("delete_backup", "app.dmp.gz", "--yes").code == 0
-    assert [path.name for path in kept.iterdir()] == ["app.dmp.zip"]
+    assert [path.name for path in store_folder.iterdir()] == ["app.dmp.zip"]
 
 
-def test_backups_complete(folder: Folder) -> None:
+def test_completion_of_backups(folder: Folder) -> None:
     folder.settings(development={"embedded": True, "db_name": "a"}, production={"host": "h", "db_name": "a"})
-    kept = folder.keep_backups()
+    store_folder = folder.keep_backups()
     assert complete(folder, "monarch show_backup ") == set()
-    kept.mkdir()
+    store_folder.mkdir()
     for name in ("app__2014_05_29.dmp.zst", "app__2014_05_30.dmp.zip", "other.txt", "a.dmp.gz.part"):
-        (kept / name).write_bytes(b"")
+        (store_folder / name).write_bytes(b"")
     both = {"app__2014_05_29", "app__2014_05_30"}
     assert complete(folder, "monarch show_backup a") == both
     assert complete(folder, "monarch verify_backup app__2014_05_29 a") == both
@@ -295,17 +295,17 @@ def test_backups_complete(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize("columns", [30, 100])
-def test_the_bar_of_a_backup(two: TwoEnvironments, kept: Path, columns: int) -> None:
+def test_the_progress_bar_of_a_backup(two: TwoEnvironments, store_folder: Path, columns: int) -> None:
     terminal = two.folder.terminal("backup", "production", "--engine", "native", columns=columns)
     code, output = end(terminal)
     assert code == 0
     drawn = [part for part in output.replace("\r\n", "\n").split("\r") if "\n" not in part and part]
     assert any(part.startswith("dumping [") for part in drawn)
     assert all(len(part) < columns for part in drawn)
-    assert kept.exists()
+    assert store_folder.exists()
 
 
-def test_by_the_tools(two: TwoEnvironments, kept: Path, tools: Path, server: Server) -> None:
+def test_with_the_tools(two: TwoEnvironments, store_folder: Path, tools: Path, server: Server) -> None:
     with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
     report = two.folder.monarch("backup", "production", "--json", variables=with_tools).json
     assert report["engine"] == "tools"

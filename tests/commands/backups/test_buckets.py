@@ -1,4 +1,4 @@
-"""Backups in a bucket, by the real commands, on a real server."""
+"""Backups in a bucket through the real commands, on a real server."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ NO_KEYS = {"aws_access_key_id": None, "aws_secret_access_key": None}
 
 
 def keep_in(folder: Folder, settings: dict[str, Any]) -> None:
-    """Say in the settings that backups are kept there, and nowhere else."""
+    """Set this bucket as the only store in the settings."""
     path = folder.path / "migrations/settings.py"
     lines = [line for line in path.read_text().splitlines() if not line.startswith("BACKUPS")]
     path.write_text("\n".join([*lines, f"BACKUPS = {{'S3': {settings!r}}}", ""]))
 
 
 @pytest.fixture
-def kept(two: TwoEnvironments, s3: S3Server, bucket: str) -> str:
-    """The bucket in which the backups of ``two`` are kept."""
+def store_bucket(two: TwoEnvironments, s3: S3Server, bucket: str) -> str:
+    """The bucket for the backups of ``two``."""
     keep_in(two.folder, s3.settings(bucket, prefix="app"))
     return bucket
 
@@ -53,12 +53,12 @@ def objects(s3: S3Server, bucket: str) -> set[str]:
     return {entry["Key"] for entry in s3.client().list_objects_v2(Bucket=bucket).get("Contents", ())}
 
 
-def test_the_story(two: TwoEnvironments, s3: S3Server, kept: str) -> None:
+def test_the_story(two: TwoEnvironments, s3: S3Server, store_bucket: str) -> None:
     name = today(two.source.name)
     taken = two.folder.monarch("backup", "production", "--engine", "native")
     assert (taken.code, taken.err) == (0, "")
-    assert f"It is in s3://{kept}/app. To restore it: monarch restore {name}:ENVIRONMENT" in taken.out
-    assert objects(s3, kept) == {f"app/{name}.dmp.zst", f"app/{name}.dmp.zst.json"}
+    assert f"It is in s3://{store_bucket}/app. To restore it: monarch restore {name}:ENVIRONMENT" in taken.out
+    assert objects(s3, store_bucket) == {f"app/{name}.dmp.zst", f"app/{name}.dmp.zst.json"}
     (listed,) = two.folder.monarch("list_backups", "--json").json
     assert (listed["name"], listed["state"], listed["documents"]) == (name, "good", DOCUMENTS + 1)
     assert f"Name         {name}" in two.folder.monarch("show_backup", name).out
@@ -67,37 +67,39 @@ def test_the_story(two: TwoEnvironments, s3: S3Server, kept: str) -> None:
     assert restored.code == 0, restored.output
     two.assert_copied()
     assert two.folder.monarch("backup", "production", "--codec", "gz").code == 0
-    assert len(objects(s3, kept)) == 4
+    assert len(objects(s3, store_bucket)) == 4
     assert two.folder.monarch("delete_backup", name, f"{name}_2", "--yes").code == 0
-    assert objects(s3, kept) == set()
+    assert objects(s3, store_bucket) == set()
 
 
-def test_what_is_foreign_is_left_alone_and_what_is_old_restores(
-    two: TwoEnvironments, s3: S3Server, kept: str, tmp_path: Path
+def test_foreign_objects_are_not_changed_and_old_backups_are_restored(
+    two: TwoEnvironments, s3: S3Server, store_bucket: str, tmp_path: Path
 ) -> None:
     client = s3.client()
     for key in ("notes.txt", "app/notes.txt", "app/deeper/x.dmp.zst", "other.dmp.zst"):
-        client.put_object(Bucket=kept, Key=key, Body=b"mine")
+        client.put_object(Bucket=store_bucket, Key=key, Body=b"mine")
     old = tmp_path / "old.dmp.zip"
     with zipfile.ZipFile(old, "w") as archive:
         archive.writestr("users.bson", (22).to_bytes(4, "little") + b"\x07_id\0" + bytes(12) + b"\0")
         archive.writestr(
             "users.metadata.json", '{"options":{},"indexes":[{"v":1,"key":{"_id":1},"name":"_id_"}]}'
         )
-    client.put_object(Bucket=kept, Key="app/old.dmp.zip", Body=old.read_bytes())
+    client.put_object(Bucket=store_bucket, Key="app/old.dmp.zip", Body=old.read_bytes())
     (listed,) = two.folder.monarch("list_backups", "--json").json
     assert (listed["name"], listed["state"]) == ("old", "legacy")
     restored = two.folder.monarch("restore", "old:dev", "--yes")
     assert restored.code == 0, restored.output
     assert two.target.users.count_documents({}) == 1
     assert two.folder.monarch("delete_backup", "old", "--yes").code == 0
-    assert len(objects(s3, kept)) == 4
+    assert len(objects(s3, store_bucket)) == 4
 
 
-def test_an_upload_that_was_left_is_shown_and_removed(two: TwoEnvironments, s3: S3Server, kept: str) -> None:
+def test_an_abandoned_upload_is_shown_and_removed(
+    two: TwoEnvironments, s3: S3Server, store_bucket: str
+) -> None:
     name = today(two.source.name)
     client = s3.client()
-    client.create_multipart_upload(Bucket=kept, Key=f"app/{name}.dmp.zst")
+    client.create_multipart_upload(Bucket=store_bucket, Key=f"app/{name}.dmp.zst")
     (listed,) = two.folder.monarch("list_backups", "--json").json
     assert (listed["name"], listed["state"]) == (name, "begun")
     noted = two.folder.monarch("list_backups").err
@@ -105,12 +107,12 @@ def test_an_upload_that_was_left_is_shown_and_removed(two: TwoEnvironments, s3: 
     assert f"If it was cut off, remove it: monarch delete_backup {name}" in noted
     result = two.folder.monarch("restore", f"{name}:dev", "--yes")
     assert_error(result, 4, f"Backup '{name}' is not complete yet", "Wait")
-    # It may be at work: a nightly look at all of them says nothing of it.
+    # It may be in progress, so a nightly `verify_backup --all` does not report it.
     assert "There are no backups" in two.folder.monarch("verify_backup", "--all").err
-    # Its name is not taken from it.
+    # Its name stays reserved.
     assert two.folder.monarch("backup", "production", "--json").json["name"] == f"{name}_2"
     assert two.folder.monarch("delete_backup", name, "--yes").code == 0
-    assert not client.list_multipart_uploads(Bucket=kept).get("Uploads")
+    assert not client.list_multipart_uploads(Bucket=store_bucket).get("Uploads")
 
 
 @pytest.fixture
@@ -120,30 +122,30 @@ def proxy(s3: S3Server) -> Iterator[FaultyProxy]:
 
 
 def test_a_backup_that_cannot_be_kept_leaves_nothing(
-    two: TwoEnvironments, s3: S3Server, kept: str, proxy: FaultyProxy
+    two: TwoEnvironments, s3: S3Server, store_bucket: str, proxy: FaultyProxy
 ) -> None:
-    keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
+    keep_in(two.folder, replace(s3, url=proxy.url).settings(store_bucket, prefix="app"))
     proxy.add("refuse", r"^PUT .*partNumber=", times=1000)
     result = two.folder.monarch("backup", "production", "--engine", "native")
     assert_error(result, 5, "cannot be reached", "endpoint_url")
     proxy.clear()
     assert two.folder.monarch("list_backups", "--json").json == []
-    # Cut off at the manifest, the archive goes too.
+    # If the manifest fails, the archive is removed, too.
     proxy.add("refuse", r"^PUT .*json\?.*partNumber=", times=1000)
     assert two.folder.monarch("backup", "production", "--engine", "native").code == 5
     proxy.clear()
     assert two.folder.monarch("list_backups", "--json").json == []
-    assert objects(s3, kept) == set()
+    assert objects(s3, store_bucket) == set()
 
 
 @pytest.mark.parametrize("read_before", [0, 1], ids=["when it is verified", "when it is used"])
-def test_bytes_that_change_on_the_way_are_found(
-    two: TwoEnvironments, s3: S3Server, kept: str, proxy: FaultyProxy, read_before: int
+def test_bytes_that_change_in_transit_are_detected(
+    two: TwoEnvironments, s3: S3Server, store_bucket: str, proxy: FaultyProxy, read_before: int
 ) -> None:
-    """The archive in the bucket is right, but what arrives of it is not."""
+    """The archive in the bucket is correct, but the received bytes are not."""
     report = two.folder.monarch("backup", "production", "--engine", "native", "--json").json
-    keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
-    # It is small, so it is read by one request each time.
+    keep_in(two.folder, replace(s3, url=proxy.url).settings(store_bucket, prefix="app"))
+    # It is small, so each read is one request.
     proxy.add("stall", r"^GET [^?]*\.zst$", times=read_before)
     proxy.add("flip answer", r"^GET [^?]*\.zst$", at=1000)
     result = two.folder.monarch("restore", f"{report['name']}:dev", "--yes", "--engine", "native")
@@ -155,11 +157,11 @@ def test_bytes_that_change_on_the_way_are_found(
     two.assert_copied()
 
 
-def test_a_connection_that_breaks_goes_on(
-    two: TwoEnvironments, s3: S3Server, kept: str, proxy: FaultyProxy
+def test_a_broken_connection_is_resumed(
+    two: TwoEnvironments, s3: S3Server, store_bucket: str, proxy: FaultyProxy
 ) -> None:
     two.source.more.insert_many({"_id": n, "text": f"{n * 7919 % 10007:x}" * 40} for n in range(20_000))
-    keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
+    keep_in(two.folder, replace(s3, url=proxy.url).settings(store_bucket, prefix="app"))
     proxy.add("cut request", r"^PUT .*partNumber=", at=10_000)
     proxy.add("status", r"^POST ", code=(503, "SlowDown"))
     proxy.add("cut answer", r"^GET [^?]*\.zst$", at=10_000, times=2)
@@ -196,9 +198,9 @@ def test_a_connection_that_breaks_goes_on(
     ],
 )
 def test_refusals(
-    two: TwoEnvironments, s3: S3Server, kept: str, change: dict[str, Any], message: str, hint: str
+    two: TwoEnvironments, s3: S3Server, store_bucket: str, change: dict[str, Any], message: str, hint: str
 ) -> None:
-    keep_in(two.folder, {**s3.settings(kept, prefix="app"), **change})
+    keep_in(two.folder, {**s3.settings(store_bucket, prefix="app"), **change})
     alone = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "none", "HOME": str(two.folder.path)}
     result = two.folder.monarch("backup", "production", "--engine", "native", variables=alone)
     assert_error(result, 5, message, hint)
@@ -208,8 +210,10 @@ def test_refusals(
     )
 
 
-def test_credentials_are_found_where_aws_has_them(two: TwoEnvironments, s3: S3Server, kept: str) -> None:
-    keep_in(two.folder, {**s3.settings(kept, prefix="app"), **NO_KEYS})
+def test_credentials_are_found_in_the_places_of_aws(
+    two: TwoEnvironments, s3: S3Server, store_bucket: str
+) -> None:
+    keep_in(two.folder, {**s3.settings(store_bucket, prefix="app"), **NO_KEYS})
     result = two.folder.monarch(
         "backup", "production", variables={"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
     )
@@ -217,29 +221,29 @@ def test_credentials_are_found_where_aws_has_them(two: TwoEnvironments, s3: S3Se
     profile = two.folder.write(
         "aws/credentials", f"[work]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n"
     )
-    keep_in(two.folder, {**s3.settings(kept, prefix="app"), **NO_KEYS, "profile": "work"})
+    keep_in(two.folder, {**s3.settings(store_bucket, prefix="app"), **NO_KEYS, "profile": "work"})
     result = two.folder.monarch(
         "verify_backup", "--all", variables={"AWS_SHARED_CREDENTIALS_FILE": str(profile)}
     )
     assert result.code == 0, result.output
 
 
-def test_a_role_is_taken(two: TwoEnvironments, s3: S3Server, kept: str) -> None:
-    """With credentials that may do nothing else; those of the role are the ones that S3 sees."""
+def test_a_role_is_assumed(two: TwoEnvironments, s3: S3Server, store_bucket: str) -> None:
+    """The credentials may only assume the role; S3 receives the credentials of the role."""
     role = "arn:aws:iam::123456789012:role/backups"
     mine = {"aws_access_key_id": "NOBODYSKEY", "aws_secret_access_key": "hush/nobodys"}
-    keep_in(two.folder, {**s3.settings(kept, prefix="app"), **mine, "role_arn": role})
+    keep_in(two.folder, {**s3.settings(store_bucket, prefix="app"), **mine, "role_arn": role})
     with run_sts() as (url, asked):
         result = two.folder.monarch("backup", "production", variables={"AWS_ENDPOINT_URL_STS": url})
     assert result.code == 0, result.output
     (request,) = asked
     assert request["RoleArn"] == [role]
     assert request["RoleSessionName"] == ["monarch"]
-    assert len(objects(s3, kept)) == 2
+    assert len(objects(s3, store_bucket)) == 2
 
 
-def test_nobody_sees_a_secret(two: TwoEnvironments, s3: S3Server, kept: str) -> None:
-    """Not even in botocore's own log, for those who turn it on."""
+def test_no_secret_is_shown(two: TwoEnvironments, s3: S3Server, store_bucket: str) -> None:
+    """It is not even in botocore's own log, if that is enabled."""
     settings = two.folder.path / "migrations/settings.py"
     settings.write_text("import logging\nlogging.basicConfig(level=logging.DEBUG)\n" + settings.read_text())
     output = ""
@@ -247,14 +251,14 @@ def test_nobody_sees_a_secret(two: TwoEnvironments, s3: S3Server, kept: str) -> 
         result = two.folder.monarch(*command, "--traceback")
         assert result.code == 0, result.output
         output += result.output
-    assert "GET /" in output  # what is logged is seen
+    assert "GET /" in output  # proves that the log is captured
     assert SECRET not in output
     client = s3.client()
-    for key in objects(s3, kept):
-        assert SECRET.encode() not in client.get_object(Bucket=kept, Key=key)["Body"].read()
+    for key in objects(s3, store_bucket):
+        assert SECRET.encode() not in client.get_object(Bucket=store_bucket, Key=key)["Body"].read()
 
 
-def test_without_boto3(two: TwoEnvironments, s3: S3Server, kept: str, tmp_path: Path) -> None:
+def test_without_boto3(two: TwoEnvironments, s3: S3Server, store_bucket: str, tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
     blocked.mkdir()
     (blocked / "boto3.py").write_text("raise ModuleNotFoundError('no boto3')\n")
@@ -263,7 +267,7 @@ def test_without_boto3(two: TwoEnvironments, s3: S3Server, kept: str, tmp_path: 
     assert_error(result, 5, "Backups in S3 need boto3", "pip install boto3")
 
 
-# The requests of a backup and of a restore, and what may happen to them, once or for good.
+# The requests of a backup and of a restore, and their faults, temporary or permanent.
 REQUESTS = (
     *(r"^GET [^?]*\?.*list-type", r"^POST .*\?uploads", "^PUT .*partNumber=", "^POST .*uploadId="),
     r"^GET [^?]*\.zst($|\?)",
@@ -281,12 +285,12 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize(("fault", "times"), counts.sample(list(product(FAULTS, (1, 1000))), 2))
-def test_whatever_the_network_does(
-    two: TwoEnvironments, s3: S3Server, kept: str, proxy: FaultyProxy, fault: str, times: int
+def test_any_fault_of_the_network(
+    two: TwoEnvironments, s3: S3Server, store_bucket: str, proxy: FaultyProxy, fault: str, times: int
 ) -> None:
-    """A backup and a restore go well or fail cleanly, and nothing is called good that is not."""
+    """A backup and a restore succeed or fail cleanly, and no broken backup is listed as good."""
     good = two.folder.invoke("backup", "production", "--engine", "native", "--json").json["name"]
-    through = replace(s3, url=proxy.url).settings(kept, prefix="app")
+    through = replace(s3, url=proxy.url).settings(store_bucket, prefix="app")
     commands = (("backup", "production"), ("restore", f"{good}:dev", "--yes"))
     ended = []
     keep_in(two.folder, through)
@@ -310,8 +314,8 @@ def test_whatever_the_network_does(
         assert listed["state"] == "begun" or two.folder.invoke("verify_backup", listed["name"]).code == 0
 
 
-def test_a_thousand_keys_are_a_request(
-    two: TwoEnvironments, s3: S3Server, kept: str, proxy: FaultyProxy, tmp_path: Path
+def test_a_thousand_keys_take_one_request(
+    two: TwoEnvironments, s3: S3Server, store_bucket: str, proxy: FaultyProxy, tmp_path: Path
 ) -> None:
     backups = 600
     fill_folder(tmp_path / "many", backups)
@@ -319,26 +323,26 @@ def test_a_thousand_keys_are_a_request(
     client = s3.client()
 
     def put(path: Path) -> None:
-        client.put_object(Bucket=kept, Key=f"app/{path.name}", Body=path.read_bytes())
+        client.put_object(Bucket=store_bucket, Key=f"app/{path.name}", Body=path.read_bytes())
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(put, (tmp_path / "many").iterdir()))
-    keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
+    keep_in(two.folder, replace(s3, url=proxy.url).settings(store_bucket, prefix="app"))
     listed = two.folder.monarch("list_backups", "--json").json
     assert [one["state"] for one in listed] == ["good"] * backups
     assert len({one["name"] for one in listed}) == backups
     pages = [request for request in proxy.requests if "list-type=2" in request]
     assert len(pages) == 2
-    # Besides: the uploads that have begun, asked for in two ways, and each manifest once.
+    # The other requests: unfinished uploads, in two ways, and each manifest once.
     assert len(proxy.requests) == 2 + 2 + backups
 
 
-def test_a_session_that_has_expired_breaks_no_backup(
-    two: TwoEnvironments, s3: S3Server, kept: str, proxy: FaultyProxy
+def test_an_expired_session_does_not_make_backups_broken(
+    two: TwoEnvironments, s3: S3Server, store_bucket: str, proxy: FaultyProxy
 ) -> None:
-    """What cannot be read is not called broken, or somebody would delete it."""
+    """An unreadable backup is not reported as broken, or a user might delete it."""
     names = [two.folder.monarch("backup", "production", "--json").json["name"] for _ in range(2)]
-    keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
+    keep_in(two.folder, replace(s3, url=proxy.url).settings(store_bucket, prefix="app"))
     proxy.add("status", r"^GET [^?]*\.json$", times=1000, code=(400, "ExpiredToken"))
     result = two.folder.monarch("verify_backup", "--all")
     assert_error(
@@ -353,7 +357,7 @@ def test_a_session_that_has_expired_breaks_no_backup(
     )
     result = two.folder.monarch("restore", "production:dev", "--yes")
     assert_error(result, 1, f"'{names[1]}' may be the newest backup of 'production'", "Fix that")
-    # One that can be read is not the newest for that.
+    # An older backup that can be read is not used as the newest.
     proxy.clear()
     proxy.add("status", rf"^GET [^?]*{names[1]}\.dmp\.zst\.json$", times=1000, code=(403, "AccessDenied"))
     result = two.folder.monarch("restore", "production:dev", "--yes")
@@ -362,12 +366,12 @@ def test_a_session_that_has_expired_breaks_no_backup(
     assert two.folder.monarch("restore", f"{names[0]}:dev", "--yes").code == 0
 
 
-def test_what_cannot_be_removed_is_told(
-    two: TwoEnvironments, s3: S3Server, kept: str, proxy: FaultyProxy
+def test_leftovers_that_cannot_be_removed_are_reported(
+    two: TwoEnvironments, s3: S3Server, store_bucket: str, proxy: FaultyProxy
 ) -> None:
-    """By somebody who may write and not delete, as some CI jobs."""
+    """The user may write but not delete, as in some CI jobs."""
     name = today(two.source.name)
-    keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
+    keep_in(two.folder, replace(s3, url=proxy.url).settings(store_bucket, prefix="app"))
     proxy.add("status", "^DELETE ", times=1000, code=(403, "AccessDenied"))
     proxy.add("status", "^PUT .*partNumber=", times=1, code=(403, "AccessDenied"))
     result = two.folder.monarch("backup", "production", "--engine", "native")
@@ -375,45 +379,45 @@ def test_what_cannot_be_removed_is_told(
     assert two.folder.monarch("list_backups", "--json").json[0]["state"] == "begun"
 
 
-def test_an_object_of_somebody_else_is_never_deleted(
-    two: TwoEnvironments, s3: S3Server, kept: str, proxy: FaultyProxy
+def test_an_object_of_another_program_is_never_deleted(
+    two: TwoEnvironments, s3: S3Server, store_bucket: str, proxy: FaultyProxy
 ) -> None:
     name = f"app/{today(two.source.name)}.dmp.zst.json"
-    keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
+    keep_in(two.folder, replace(s3, url=proxy.url).settings(store_bucket, prefix="app"))
     client = s3.client()
     proxy.add(
         "do",
         r"^PUT [^?]*json\?.*partNumber",
-        do=lambda: client.put_object(Bucket=kept, Key=name, Body=b"mine"),
+        do=lambda: client.put_object(Bucket=store_bucket, Key=name, Body=b"mine"),
     )
     result = two.folder.monarch("backup", "production", "--engine", "native")
     assert result.code == 5, result.output
-    assert objects(s3, kept) == {name}
-    assert client.get_object(Bucket=kept, Key=name)["Body"].read() == b"mine"
+    assert objects(s3, store_bucket) == {name}
+    assert client.get_object(Bucket=store_bucket, Key=name)["Body"].read() == b"mine"
 
 
-def test_a_role_without_anybody_to_take_it(two: TwoEnvironments, s3: S3Server, kept: str) -> None:
+def test_a_role_without_credentials(two: TwoEnvironments, s3: S3Server, store_bucket: str) -> None:
     role = {"role_arn": "arn:aws:iam::123456789012:role/backups"}
-    keep_in(two.folder, {**s3.settings(kept), **NO_KEYS, **role})
+    keep_in(two.folder, {**s3.settings(store_bucket), **NO_KEYS, **role})
     alone = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "none", "HOME": str(two.folder.path)}
     result = two.folder.monarch("list_backups", variables=alone)
     assert_error(result, 5, "'aws_access_key_id' in BACKUPS is empty", "variable")
 
 
-def test_one_that_is_finished_while_it_is_deleted_stays(
-    two: TwoEnvironments, s3: S3Server, kept: str, proxy: FaultyProxy
+def test_a_backup_that_finishes_while_it_is_deleted_stays(
+    two: TwoEnvironments, s3: S3Server, store_bucket: str, proxy: FaultyProxy
 ) -> None:
-    """Somebody takes a slow backup for one that was cut off."""
+    """A user mistakes a slow backup for an interrupted one."""
     name = two.folder.monarch("backup", "production", "--json").json["name"]
     client = s3.client()
     keys = [f"app/{name}.dmp.zst{end}" for end in ("", ".json")]
-    bodies = [client.get_object(Bucket=kept, Key=key)["Body"].read() for key in keys]
-    client.delete_object(Bucket=kept, Key=keys[1])
-    begun = client.create_multipart_upload(Bucket=kept, Key=keys[1])["UploadId"]
-    keep_in(two.folder, replace(s3, url=proxy.url).settings(kept, prefix="app"))
+    bodies = [client.get_object(Bucket=store_bucket, Key=key)["Body"].read() for key in keys]
+    client.delete_object(Bucket=store_bucket, Key=keys[1])
+    begun = client.create_multipart_upload(Bucket=store_bucket, Key=keys[1])["UploadId"]
+    keep_in(two.folder, replace(s3, url=proxy.url).settings(store_bucket, prefix="app"))
 
     def finish() -> None:
-        which: dict[str, Any] = {"Bucket": kept, "Key": keys[1], "UploadId": begun}
+        which: dict[str, Any] = {"Bucket": store_bucket, "Key": keys[1], "UploadId": begun}
         part = client.upload_part(**which, PartNumber=1, Body=bodies[1])
         parts = [{"PartNumber": 1, "ETag": part["ETag"]}]
         client.complete_multipart_upload(**which, MultipartUpload={"Parts": parts})
@@ -423,5 +427,5 @@ def test_one_that_is_finished_while_it_is_deleted_stays(
     assert result.code == 1
     assert f"Error: '{name}' is another backup by now: good" in result.err
     assert "Hint: It was not deleted" in result.err
-    assert objects(s3, kept) == set(keys)
+    assert objects(s3, store_bucket) == set(keys)
     assert two.folder.monarch("verify_backup", name).code == 0

@@ -1,4 +1,4 @@
-"""Backups of monarch 0.1 as a person meets them: listed, shown, verified, restored, deleted, and refused."""
+"""Backups of monarch 0.1 in the commands: listed, shown, verified, restored, deleted, and refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WRITTEN = 1_401_323_880  # 2014-05-29 00:38
 
 
 def legacy(two: TwoEnvironments) -> dict[str, bytes | str]:
-    """What mongodump 3.4 would have made of the full database."""
+    """Return the files that mongodump 3.4 would have written for the full database."""
     files: dict[str, bytes | str] = {
         "users.metadata.json": '{"options":{},"indexes":[' + ID + ',{"v":1,"key":{"name":1},"name":"name_1",'
         '"unique":true,"ns":"app.users","background":null,"safe":null}]}',
@@ -34,7 +34,7 @@ def legacy(two: TwoEnvironments) -> dict[str, bytes | str]:
 
 
 @pytest.fixture
-def kept(two: TwoEnvironments) -> Path:
+def store_folder(two: TwoEnvironments) -> Path:
     """The folder of the backups, with one zip in it."""
     folder = two.folder.keep_backups()
     folder.mkdir()
@@ -43,13 +43,13 @@ def kept(two: TwoEnvironments) -> Path:
     return folder
 
 
-def test_it_is_listed(two: TwoEnvironments, kept: Path) -> None:
-    (kept / "notes.zip").write_bytes(b"mine")
+def test_it_is_listed(two: TwoEnvironments, store_folder: Path) -> None:
+    (store_folder / "notes.zip").write_bytes(b"mine")
     result = two.folder.invoke("list_backups")
     assert (result.code, result.err) == (0, "")
     row = flat(result.out)[-1]
     assert re.fullmatch(rf"{BACKUP} - 2014-05-29 00:38 \d\.\d kB - legacy", row), row
-    size = (kept / NAME).stat().st_size
+    size = (store_folder / NAME).stat().st_size
     assert two.folder.invoke("list_backups", "--json").json == [
         {
             "name": BACKUP,
@@ -65,7 +65,7 @@ def test_it_is_listed(two: TwoEnvironments, kept: Path) -> None:
     ]
 
 
-def test_it_is_shown(two: TwoEnvironments, kept: Path) -> None:
+def test_it_is_shown(two: TwoEnvironments, store_folder: Path) -> None:
     result = two.folder.invoke("show_backup", BACKUP)
     assert (result.code, result.err) == (0, "")
     name, state, archive, written = flat(result.out)
@@ -76,7 +76,7 @@ def test_it_is_shown(two: TwoEnvironments, kept: Path) -> None:
     assert (shown["state"], shown["collections"]) == ("legacy", None)
 
 
-def test_it_is_verified(two: TwoEnvironments, kept: Path) -> None:
+def test_it_is_verified(two: TwoEnvironments, store_folder: Path) -> None:
     result = two.folder.invoke("verify_backup", BACKUP)
     assert (result.code, result.err) == (0, "")
     assert re.fullmatch(rf"good {BACKUP}: 2 collections, 201 documents, \d+\.\d kB, read in .*\n", result.out)
@@ -86,7 +86,7 @@ def test_it_is_verified(two: TwoEnvironments, kept: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [BACKUP, NAME])
-def test_it_is_restored(two: TwoEnvironments, kept: Path, tmp_path: Path, name: str) -> None:
+def test_it_is_restored(two: TwoEnvironments, store_folder: Path, tmp_path: Path, name: str) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     before = two.folder.files()
@@ -100,7 +100,7 @@ def test_it_is_restored(two: TwoEnvironments, kept: Path, tmp_path: Path, name: 
     assert list(temporary.iterdir()) == []
 
 
-def test_before_it_is_restored_one_is_asked(two: TwoEnvironments, kept: Path) -> None:
+def test_restore_asks_in_a_terminal(two: TwoEnvironments, store_folder: Path) -> None:
     asked = f"by {BACKUP}, taken 2014-05-29 00:38 UTC: are you SURE"
     result = two.folder.invoke("restore", f"{BACKUP}:dev")
     assert result.code == 2
@@ -117,27 +117,27 @@ def test_before_it_is_restored_one_is_asked(two: TwoEnvironments, kept: Path) ->
     two.assert_copied()
 
 
-def test_it_is_of_no_environment(two: TwoEnvironments, kept: Path) -> None:
-    """Nothing says of which; so it is never the newest one of any."""
+def test_its_environment_is_unknown(two: TwoEnvironments, store_folder: Path) -> None:
+    """So it is never the newest backup of an environment."""
     result = two.folder.invoke("restore", "production:dev", "--yes")
     assert_error(result, 2, "There is no good backup of 'production'", "monarch backup production")
     two.assert_unchanged()
 
 
-def test_it_is_deleted(two: TwoEnvironments, kept: Path) -> None:
+def test_it_is_deleted(two: TwoEnvironments, store_folder: Path) -> None:
     result = two.folder.invoke("delete_backup", BACKUP)
     assert result.code == 2
     assert re.fullmatch(rf" {re.escape(NAME)}: 2014-05-29 00:38 UTC, \d\.\d kB", " " + flat(result.err)[0])
-    assert (kept / NAME).exists()
+    assert (store_folder / NAME).exists()
     result = two.folder.invoke("delete_backup", BACKUP, "--yes")
     assert (result.code, result.out) == (0, f"Deleted {NAME}.\n")
-    assert list(kept.iterdir()) == []
+    assert list(store_folder.iterdir()) == []
 
 
-def test_a_damaged_one_is_told_and_changes_nothing(two: TwoEnvironments, kept: Path) -> None:
-    data = bytearray((kept / NAME).read_bytes())
+def test_a_damaged_backup_is_reported_and_changes_nothing(two: TwoEnvironments, store_folder: Path) -> None:
+    data = bytearray((store_folder / NAME).read_bytes())
     data[data.index(b"users.bson") + 500] ^= 1
-    (kept / NAME).write_bytes(data)
+    (store_folder / NAME).write_bytes(data)
     why = f"Backup '{BACKUP}' is broken: The file 'users.bson' in its zip is damaged"
     result = two.folder.invoke("restore", f"{BACKUP}:dev", "--yes")
     assert_error(
@@ -160,10 +160,10 @@ def test_a_damaged_one_is_told_and_changes_nothing(two: TwoEnvironments, kept: P
     assert two.folder.invoke("delete_backup", BACKUP, "--yes").code == 0
 
 
-def test_what_could_do_harm_is_refused(two: TwoEnvironments, kept: Path) -> None:
+def test_dangerous_contents_are_refused(two: TwoEnvironments, store_folder: Path) -> None:
     outside = two.folder.path.parent / "outside.bson"
     for name in ("../../outside.bson", str(outside)):
-        (kept / NAME).write_bytes(make_zip({**legacy(two), name: b""}))
+        (store_folder / NAME).write_bytes(make_zip({**legacy(two), name: b""}))
         message = (
             f"monarch refuses it: {re.escape(repr(name))} in its zip has a name that leads out of the zip"
         )
@@ -174,9 +174,9 @@ def test_what_could_do_harm_is_refused(two: TwoEnvironments, kept: Path) -> None
         assert not outside.exists()
 
 
-def test_what_the_server_refuses_changes_nothing(two: TwoEnvironments, kept: Path) -> None:
+def test_contents_that_the_server_refuses_change_nothing(two: TwoEnvironments, store_folder: Path) -> None:
     twice = b"".join(map(bson.encode, [*two.source.users.find(), {"_id": "another", "name": "user 7"}]))
-    (kept / NAME).write_bytes(make_zip({**legacy(two), "users.bson": twice}))
+    (store_folder / NAME).write_bytes(make_zip({**legacy(two), "users.bson": twice}))
     result = two.folder.invoke("restore", f"{BACKUP}:dev", "--yes", "--engine", "native")
     assert_error(result, 5, "refused a document of 'users': E11000 duplicate key", "")
     two.assert_unchanged()

@@ -1,4 +1,4 @@
-"""A store is one module and one line: every command for backups works on it."""
+"""A new store needs one package and one line; every command for backups works on it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def shelved(two: TwoEnvironments) -> TwoEnvironments:
-    """Two environments, whose backups are on a shelf called after the source's database."""
+    """Two environments with backups in the toy store, on a shelf with the name of the source's database."""
     with (two.folder.path / "migrations/settings.py").open("a", encoding="utf-8") as settings:
         settings.write(f"BACKUPS = {{'TOY': {{'shelf': {two.source.name!r}}}}}\n")
     return two
@@ -61,7 +61,7 @@ def test_every_command_for_backups_works_on_a_new_store(shelved: TwoEnvironments
 
 
 @pytest.mark.server
-def test_damage_in_a_new_store_is_found_and_changes_nothing(shelved: TwoEnvironments) -> None:
+def test_damage_in_a_new_store_is_detected_and_changes_nothing(shelved: TwoEnvironments) -> None:
     two, files = shelved, SHELVES.setdefault(shelved.source.name, {})
     assert two.folder.invoke("backup", "production", "--name", "app").code == 0
     (row,) = two.folder.invoke("list_backups", "--json").json
@@ -80,7 +80,7 @@ def test_damage_in_a_new_store_is_found_and_changes_nothing(shelved: TwoEnvironm
 
 
 @pytest.mark.server
-def test_an_error_of_a_new_store_is_shown_in_its_words(
+def test_an_error_of_a_new_store_is_shown_unchanged(
     shelved: TwoEnvironments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two = shelved
@@ -121,7 +121,7 @@ def test_an_error_of_a_new_store_is_shown_in_its_words(
         ([], "BACKUPS in migrations/settings.py is not a dict.", "'TOY'"),
     ],
 )
-def test_its_keys_are_named_as_those_of_any_store(backups: Any, message: str, hint: str) -> None:
+def test_errors_name_its_keys(backups: Any, message: str, hint: str) -> None:
     with pytest.raises(SettingsError) as caught:
         parse_store(backups)
     assert caught.value.message == message

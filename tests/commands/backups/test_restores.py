@@ -1,4 +1,4 @@
-"""``restore`` as a person runs it, and what others can do with a backup without monarch."""
+"""``restore``: its output, errors and effects; and restoring a backup without monarch."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ pytestmark = pytest.mark.server
 
 
 @pytest.fixture
-def kept(two: TwoEnvironments) -> Path:
-    """The folder with one backup of the full database, called after today and ``app``."""
+def store_folder(two: TwoEnvironments) -> Path:
+    """The folder of the store with one backup of today of the full database, called ``app``."""
     folder = two.folder.keep_backups()
     result = two.folder.invoke("backup", "production", "--name", "app", "--engine", "native")
     assert result.code == 0, result.output
     return folder
 
 
-def test_a_restore_says_what_it_did(two: TwoEnvironments, kept: Path) -> None:
+def test_a_restore_reports_its_result(two: TwoEnvironments, store_folder: Path) -> None:
     result = two.folder.invoke("restore", f"{today('app')}:dev", "--yes", "--engine", "native")
     assert (result.code, result.err) == (0, "")
     two.assert_copied()
     assert flat(result.out)[-1].startswith(f"Restored {today('app')} to dev: 2 collections, 201 documents, ")
-    assert {path.name for path in kept.iterdir()} == {
+    assert {path.name for path in store_folder.iterdir()} == {
         ".gitignore",
         f"{today('app')}.dmp.zst",
         f"{today('app')}.dmp.zst.json",
     }
 
 
-def test_json(two: TwoEnvironments, kept: Path) -> None:
+def test_json(two: TwoEnvironments, store_folder: Path) -> None:
     result = two.folder.invoke("restore", f"{today('app')}.dmp.zst:dev", "--yes", "--json")
     report = result.json
     assert (report["backup"], report["archive"], report["to"]) == (
@@ -51,7 +51,7 @@ def test_json(two: TwoEnvironments, kept: Path) -> None:
     two.assert_copied()
 
 
-def test_in_place(two: TwoEnvironments, kept: Path) -> None:
+def test_in_place(two: TwoEnvironments, store_folder: Path) -> None:
     asked = two.folder.invoke("restore", f"{today('app')}:dev", "--in-place")
     assert asked.code == 2
     assert "dropping all of it first, with no way back: are you SURE" in asked.err
@@ -60,7 +60,7 @@ def test_in_place(two: TwoEnvironments, kept: Path) -> None:
     two.assert_copied()
 
 
-def test_the_newest_good_one_of_an_environment(two: TwoEnvironments, kept: Path) -> None:
+def test_the_newest_good_one_of_an_environment(two: TwoEnvironments, store_folder: Path) -> None:
     two.source.users.insert_one({"_id": "later", "name": "later"})
     assert two.folder.invoke("backup", "production", "--name", "app").code == 0
     assert two.folder.invoke("backup", "dev", "--name", "app").code == 0
@@ -68,25 +68,25 @@ def test_the_newest_good_one_of_an_environment(two: TwoEnvironments, kept: Path)
     result = two.folder.invoke("restore", "production:dev", "--yes")
     assert (result.code, result.err) == (0, f"The newest good backup of production is {newest}.\n")
     two.assert_copied()
-    # One that is known to be broken is not taken.
-    (kept / f"{newest}.dmp.zst").write_bytes(b"")
+    # A broken backup is not used.
+    (store_folder / f"{newest}.dmp.zst").write_bytes(b"")
     result = two.folder.invoke("restore", "production:dev", "--yes")
     assert result.err == f"The newest good backup of production is {today('app')}.\n"
     assert two.target.users.count_documents({}) == DOCUMENTS
-    # A backup of that name comes first.
+    # A backup with that name has priority.
     for end_of_name in (".dmp.zst", ".dmp.zst.json"):
-        shutil.copy(kept / (today("app") + end_of_name), kept / f"production{end_of_name}")
+        shutil.copy(store_folder / (today("app") + end_of_name), store_folder / f"production{end_of_name}")
     result = two.folder.invoke("restore", "production:dev", "--yes")
     assert (result.code, result.err) == (0, "")
     assert result.out.splitlines()[-1].startswith("Restored production to dev")
 
 
-def test_an_environment_without_a_backup(two: TwoEnvironments, kept: Path) -> None:
+def test_an_environment_without_a_backup(two: TwoEnvironments, store_folder: Path) -> None:
     result = two.folder.invoke("restore", "dev:production", "--yes")
     assert_error(result, 2, "There is no good backup of 'dev'", "Run `monarch backup dev`")
 
 
-def test_a_name_with_colons(two: TwoEnvironments, kept: Path) -> None:
+def test_a_name_with_colons(two: TwoEnvironments, store_folder: Path) -> None:
     report = two.folder.invoke("backup", "production", "--name", "before: v2", "--json").json
     assert two.folder.invoke("restore", f"{report['name']}:dev", "--yes").code == 0
     two.assert_copied()
@@ -102,12 +102,14 @@ def test_a_name_with_colons(two: TwoEnvironments, kept: Path) -> None:
         ("app:deev", "There is no environment 'deev'", "Did you mean 'dev'?"),
     ],
 )
-def test_pairs_that_are_none(two: TwoEnvironments, kept: Path, pair: str, message: str, hint: str) -> None:
+def test_invalid_pairs(two: TwoEnvironments, store_folder: Path, pair: str, message: str, hint: str) -> None:
     assert_error(two.folder.invoke("restore", pair, "--yes"), 2, message, hint)
     two.assert_unchanged()
 
 
-def test_a_person_is_asked_and_a_hazardous_target_wants_a_sum(two: TwoEnvironments, kept: Path) -> None:
+def test_restore_asks_and_requires_a_sum_for_a_hazardous_target(
+    two: TwoEnvironments, store_folder: Path
+) -> None:
     name = today("app")
     without = two.folder.invoke("restore", f"{name}:dev")
     assert without.code == 2
@@ -128,10 +130,10 @@ def test_a_person_is_asked_and_a_hazardous_target_wants_a_sum(two: TwoEnvironmen
     two.assert_copied()
 
 
-def test_a_broken_backup_is_named_and_so_is_a_good_one(two: TwoEnvironments, kept: Path) -> None:
+def test_a_broken_backup_is_reported_with_a_good_one(two: TwoEnvironments, store_folder: Path) -> None:
     assert two.folder.invoke("backup", "production", "--name", "app").code == 0
     broken, good = today("app") + "_2", today("app")
-    archive = kept / f"{broken}.dmp.zst"
+    archive = store_folder / f"{broken}.dmp.zst"
     data = bytearray(archive.read_bytes())
     data[-20] ^= 0xFF
     archive.write_bytes(data)
@@ -143,7 +145,7 @@ def test_a_broken_backup_is_named_and_so_is_a_good_one(two: TwoEnvironments, kep
         two.assert_unchanged()
 
 
-def test_a_target_that_is_held(two: TwoEnvironments, kept: Path) -> None:
+def test_a_target_with_a_held_lease(two: TwoEnvironments, store_folder: Path) -> None:
     from monarch import Project
 
     with Project(two.folder.path).open("dev") as database, database.lease("something long"):
@@ -152,7 +154,7 @@ def test_a_target_that_is_held(two: TwoEnvironments, kept: Path) -> None:
     two.assert_unchanged()
 
 
-def test_a_target_whose_user_may_only_read(two: TwoEnvironments, kept: Path) -> None:
+def test_a_target_whose_user_may_only_read(two: TwoEnvironments, store_folder: Path) -> None:
     with two.server.client() as client:
         client.admin.command("createUser", "looker2", pwd="looker-hush", roles=["readAnyDatabase"])
     host = {"host": two.server.host, "username": "looker2", "password": "looker-hush", "authSource": "admin"}
@@ -167,13 +169,13 @@ def test_a_target_whose_user_may_only_read(two: TwoEnvironments, kept: Path) -> 
 
 
 @pytest.mark.parametrize("codec", ["zst", "gz"])
-def test_anybody_restores_one_without_monarch(
-    two: TwoEnvironments, kept: Path, tools: Path, codec: str
+def test_a_backup_is_restored_without_monarch(
+    two: TwoEnvironments, store_folder: Path, tools: Path, codec: str
 ) -> None:
-    """By the lines of docs/recovery.rst, but for where the server is."""
+    """The commands are those of docs/recovery.rst, except for the address of the server."""
     two.target.old.drop()
     report = two.folder.invoke("backup", "production", "--codec", codec, "--engine", "native", "--json").json
-    archive = kept / report["archive"]
+    archive = store_folder / report["archive"]
     where = [f"--uri={two.server.uri}", f"--nsFrom={two.source.name}.*", f"--nsTo={two.target.name}.*"]
     restore = [str(tools / "mongorestore"), *where, "--archive", "--drop", "--stopOnError"]
     if codec == "gz":
@@ -187,7 +189,7 @@ def test_anybody_restores_one_without_monarch(
 
 
 def unpack(archive: Path) -> list[str]:
-    """``zstd -dc``, or what does the same where that is not installed."""
+    """Return ``zstd -dc``, or an equivalent command if it is not installed."""
     if shutil.which("zstd"):
         return ["zstd", "-dc", str(archive)]
     module = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
@@ -200,7 +202,7 @@ def unpack(archive: Path) -> list[str]:
     ]
 
 
-def test_by_the_tools(two: TwoEnvironments, kept: Path, tools: Path) -> None:
+def test_with_the_tools(two: TwoEnvironments, store_folder: Path, tools: Path) -> None:
     with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
     report = two.folder.invoke("restore", f"{today('app')}:dev", "--yes", "--json", variables=with_tools).json
     assert report["engine"] == "tools"

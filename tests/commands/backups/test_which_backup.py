@@ -1,4 +1,4 @@
-"""Which backup is meant, restored and deleted: never another than the person thinks."""
+"""The backup that a name or an environment selects is the one that is restored or deleted."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ pytestmark = pytest.mark.server
 
 
 @pytest.fixture
-def kept(two: TwoEnvironments) -> Path:
-    """The folder with one backup, called after today and ``app``."""
+def store_folder(two: TwoEnvironments) -> Path:
+    """The folder of the store with one backup of today, called ``app``."""
     folder = two.folder.keep_backups()
     assert two.folder.invoke("backup", "production", "--name", "app").code == 0
     return folder
 
 
-def test_the_newest_is_of_the_database_that_the_settings_name(two: TwoEnvironments, kept: Path) -> None:
-    """A folder may be shared by projects that call their environments alike."""
+def test_the_newest_backup_is_of_the_database_in_the_settings(
+    two: TwoEnvironments, store_folder: Path
+) -> None:
+    """Projects with the same names of environments may share a folder."""
     two.folder.settings(production=entry(two.server, two.target.name))
     two.folder.keep_backups()
     assert two.folder.invoke("backup", "production", "--name", "other").code == 0
@@ -47,12 +49,12 @@ def test_the_newest_is_of_the_database_that_the_settings_name(two: TwoEnvironmen
 
 
 @pytest.mark.parametrize("how", ["a newer monarch", "no right to read"])
-def test_one_that_cannot_be_judged_may_be_the_newest(
-    two: TwoEnvironments, kept: Path, plain_rights: list[str], how: str
+def test_a_backup_with_an_unknown_state_may_be_the_newest(
+    two: TwoEnvironments, store_folder: Path, plain_rights: list[str], how: str
 ) -> None:
     assert two.folder.invoke("backup", "production", "--name", "app").code == 0
     newest = today("app") + "_2"
-    manifest = kept / f"{newest}.dmp.zst.json"
+    manifest = store_folder / f"{newest}.dmp.zst.json"
     if how == "a newer monarch":
         members = {**json.loads(manifest.read_text()), "monarch_backup": 3}
         manifest.write_text(json.dumps(members))
@@ -68,8 +70,8 @@ def test_one_that_cannot_be_judged_may_be_the_newest(
     assert two.folder.invoke("restore", f"{today('app')}:dev", "--yes", prefix=plain_rights).code == 0
 
 
-def test_without_a_good_one_no_name_is_suggested(two: TwoEnvironments, kept: Path) -> None:
-    manifest = kept / f"{today('app')}.dmp.zst.json"
+def test_without_a_good_one_no_name_is_suggested(two: TwoEnvironments, store_folder: Path) -> None:
+    manifest = store_folder / f"{today('app')}.dmp.zst.json"
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "monarch_backup": 3}))
     assert two.folder.invoke("backup", "dev", "--name", "other").code == 0
     result = two.folder.invoke("restore", "production:dev", "--yes")
@@ -77,8 +79,8 @@ def test_without_a_good_one_no_name_is_suggested(two: TwoEnvironments, kept: Pat
     assert result.err.endswith("Fix that.\n")
 
 
-def test_the_backup_suggested_is_one_of_the_same_environment(two: TwoEnvironments, kept: Path) -> None:
-    archive = kept / f"{today('app')}.dmp.zst"
+def test_the_suggested_backup_is_of_the_same_environment(two: TwoEnvironments, store_folder: Path) -> None:
+    archive = store_folder / f"{today('app')}.dmp.zst"
     data = bytearray(archive.read_bytes())
     data[len(data) // 2] ^= 1
     archive.write_bytes(data)
@@ -92,7 +94,7 @@ def test_the_backup_suggested_is_one_of_the_same_environment(two: TwoEnvironment
     assert_error(
         result, 1, broken, f"The newest other good backup is '{today('good')}' of production, taken "
     )
-    # Without its manifest nobody knows whose it is.
+    # Without its manifest its environment is unknown.
     Path(f"{archive}.json").unlink()
     result = two.folder.invoke("restore", f"{today('app')}:dev", "--yes")
     assert_error(result, 1, f"Backup '{today('app')}' is incomplete", "Its environment is unknown")
@@ -101,8 +103,8 @@ def test_the_backup_suggested_is_one_of_the_same_environment(two: TwoEnvironment
     two.assert_unchanged()
 
 
-def test_what_is_deleted_is_what_was_confirmed(two: TwoEnvironments, kept: Path) -> None:
-    part = kept / f"{today('app')}_2.dmp.zst.part"
+def test_only_the_confirmed_backup_is_deleted(two: TwoEnvironments, store_folder: Path) -> None:
+    part = store_folder / f"{today('app')}_2.dmp.zst.part"
     part.write_bytes(b"left")
     terminal = two.folder.terminal("delete_backup", f"{today('app')}_2")
     terminal.expect("are you SURE")
@@ -115,11 +117,11 @@ def test_what_is_deleted_is_what_was_confirmed(two: TwoEnvironments, kept: Path)
     assert two.folder.invoke("verify_backup", f"{today('app')}_2").code == 0
 
 
-def test_what_is_restored_is_what_was_found(two: TwoEnvironments, kept: Path) -> None:
-    """Deleted, and its name taken by another, while somebody thinks about it."""
+def test_only_the_confirmed_backup_is_restored(two: TwoEnvironments, store_folder: Path) -> None:
+    """The backup is deleted and its name reused while the question waits for an answer."""
     project = Project(two.folder.path)
     found = project.find_backup(today("app"))
-    for file in kept.glob("app*"):
+    for file in store_folder.glob("app*"):
         file.unlink()
     assert two.folder.invoke("backup", "dev", "--name", "app").code == 0
     with pytest.raises(
@@ -129,27 +131,27 @@ def test_what_is_restored_is_what_was_found(two: TwoEnvironments, kept: Path) ->
     two.assert_unchanged()
 
 
-def test_a_renamed_backup_is_called_what_it_is_called_now(two: TwoEnvironments, kept: Path) -> None:
-    for path in sorted(kept.glob("app*")):
-        path.rename(kept / path.name.replace(today("app"), "kept for good"))
+def test_a_renamed_backup_has_its_new_name(two: TwoEnvironments, store_folder: Path) -> None:
+    for path in sorted(store_folder.glob("app*")):
+        path.rename(store_folder / path.name.replace(today("app"), "kept for good"))
     shown = two.folder.invoke("show_backup", "kept for good", "--json").json
     assert (shown["name"], shown["archive"]) == ("kept for good", "kept for good.dmp.zst")
     assert two.folder.invoke("verify_backup", "--all").code == 0
 
 
 @pytest.mark.parametrize("name", ["$(id)", "`id`", "a;b", "it's", "a b"])
-def test_names_can_be_pasted_into_a_shell(two: TwoEnvironments, kept: Path, name: str) -> None:
+def test_names_can_be_pasted_into_a_shell(two: TwoEnvironments, store_folder: Path, name: str) -> None:
     result = two.folder.invoke("backup", "production", "--name", name)
     assert result.code == 0
     quoted = today(name).replace("'", "'\"'\"'")
     assert f"monarch restore '{quoted}':ENVIRONMENT" in result.out
-    (kept / f"{today(name)}.dmp.zst").unlink()
+    (store_folder / f"{today(name)}.dmp.zst").unlink()
     assert f"monarch delete_backup '{quoted}'" in two.folder.invoke("list_backups").err
 
 
-def test_a_file_from_far_away_times(two: TwoEnvironments, kept: Path) -> None:
+def test_a_file_with_an_extreme_time(two: TwoEnvironments, store_folder: Path) -> None:
     for seconds in (-(10**10), 10**11):
-        os.utime(kept / f"{today('app')}.dmp.zst", (seconds, seconds))
+        os.utime(store_folder / f"{today('app')}.dmp.zst", (seconds, seconds))
         assert two.folder.invoke("list_backups", "--json").json[0]["state"] == "good"
 
 
@@ -165,19 +167,19 @@ def test_a_folder_without_a_name(two: TwoEnvironments) -> None:
     assert_error(result, 2, "has no 'backup_dir'", "Set 'backup_dir'")
 
 
-def test_a_zip_has_no_manifest_whatever_lies_beside_it(two: TwoEnvironments, kept: Path) -> None:
-    manifest = kept / f"{today('app')}.dmp.zst.json"
+def test_a_zip_has_no_manifest_whatever_other_files_exist(two: TwoEnvironments, store_folder: Path) -> None:
+    manifest = store_folder / f"{today('app')}.dmp.zst.json"
     assert Manifest.from_bytes(manifest.read_bytes()).environment == "production"
-    (kept / f"{today('app')}.dmp.zst").rename(kept / "old.dmp.zip")
-    manifest.rename(kept / "old.dmp.zip.json")
+    (store_folder / f"{today('app')}.dmp.zst").rename(store_folder / "old.dmp.zip")
+    manifest.rename(store_folder / "old.dmp.zip.json")
     (listed,) = two.folder.invoke("list_backups", "--json").json
     assert listed["state"] == "legacy"
     assert_error(two.folder.invoke("restore", "old:dev", "--yes"), 1, "It is not a zip file", "")
 
 
-def test_a_document_that_is_there_twice(two: TwoEnvironments, kept: Path) -> None:
-    """As a backup may have it of a server that cannot say how it was at one moment."""
-    with zipfile.ZipFile(kept / "twice.dmp.zip", "w") as archive:
+def test_a_duplicate_document(two: TwoEnvironments, store_folder: Path) -> None:
+    """A backup from a server without snapshots may contain one."""
+    with zipfile.ZipFile(store_folder / "twice.dmp.zip", "w") as archive:
         archive.writestr("users.bson", bson.encode({"_id": 1}) * 2)
         archive.writestr("users.metadata.json", '{"indexes":[{"v":2,"key":{"_id":1},"name":"_id_"}]}')
     result = two.folder.invoke("restore", "twice:dev", "--yes", "--engine", "native")

@@ -1,4 +1,4 @@
-"""What is printed cannot control a terminal or a CI system, whatever it is called."""
+"""No output can control a terminal or a CI system, whatever names it contains."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.runs.shell import Folder
 
 EVIL = "x\x1b[2J\r\n::set-output name=a::b\n##vso[task.setvariable]c ##[error]d ##teamcity[e '\u202eevil"
 COMMANDS = Path(monarch.commands.__file__).parent
-# What prints something else than lines: JSON, the help, a progress bar, annotations of CI systems.
+# The modules that print something other than lines: JSON, help, a progress bar, annotations of CI systems.
 PRINT = {
     "__init__.py",
     "console/boundary.py",
@@ -42,18 +42,18 @@ def test_a_text_becomes_harmless(text: str) -> None:
     assert len(harmless(text).splitlines()) == 1
 
 
-def test_a_name_of_every_language_stays_as_it_is() -> None:
+def test_names_in_any_language_are_unchanged() -> None:
     for name in ("naïve café", "日本語", "C++::std", "a: b", "#1 ## x", "🎉"):
         assert harmless(name) == name
 
 
-def test_json_is_harmless_and_says_the_same() -> None:
+def test_json_is_harmless_and_unchanged_in_meaning() -> None:
     text = as_json({"name": EVIL, EVIL: [1, None]})
     assert_harmless(text)
     assert json.loads(text) == {"name": EVIL, EVIL: [1, None]}
 
 
-def test_only_few_modules_print_by_themselves() -> None:
+def test_only_few_modules_print_directly() -> None:
     """The others use `show` and `note`."""
     for path in COMMANDS.rglob("*.py"):
         if path.relative_to(COMMANDS).as_posix() in PRINT:
@@ -97,7 +97,7 @@ def test_names_from_a_database_are_harmless_everywhere(project: Folder, variable
         ["restore", f"{EVIL}:dev"],
     ):
         result = project.monarch(*command, variables=variables)
-        ours = ("::error", "##vso[task.logissue type=error;")  # which `annotate` means
+        ours = ("::error", "##vso[task.logissue type=error;")  # which `annotate` prints
         shown = [line.removeprefix(ours[0]).removeprefix(ours[1]) for line in result.err.splitlines()]
         assert_harmless("\n".join([result.out, *(line.removeprefix("::") for line in shown)]))
 
@@ -125,7 +125,7 @@ def test_colours_in_a_pipe(folder: Folder) -> None:
     assert "\x1b[1m" in folder.monarch("list_environments", variables={"FORCE_COLOR": "1"}).out
 
 
-def test_a_hint_breaks_between_words_and_not_in_a_command(folder: Folder) -> None:
+def test_a_hint_wraps_between_words_and_not_in_a_command(folder: Folder) -> None:
     terminal = folder.terminal("migrate", "dev", columns=50)
     terminal.expect(pexpect.EOF)
     lines = str(terminal.before).splitlines()

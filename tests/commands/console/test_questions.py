@@ -1,4 +1,4 @@
-"""The breath-o-lizer and the other questions, in a terminal and without one."""
+"""The breath-o-lizer and the other questions, with and without a terminal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def end(terminal: pexpect.spawn[str]) -> tuple[int | None, str]:
 
 
 @pytest.mark.parametrize("command", [["migrate", "production"], ["migrate_one", "one", "production"]])
-def test_a_hazardous_migration_wants_a_sum(project: Folder, command: list[str]) -> None:
+def test_a_hazardous_migration_requires_a_sum(project: Folder, command: list[str]) -> None:
     project.migration("one", INSERT)
     terminal = project.terminal(*command)
     solve(terminal, offset=1)
@@ -54,7 +54,7 @@ def test_without_a_terminal_it_is_an_error_that_names_the_flag(project: Folder, 
     assert project.monarch(*command, "--yes").code == 0
 
 
-def test_what_is_not_hazardous_runs_without_a_question(project: Folder) -> None:
+def test_a_migration_that_is_not_hazardous_runs_without_a_question(project: Folder) -> None:
     project.migration("one", INSERT)
     assert project.monarch("migrate", "dev").code == 0
 
@@ -77,13 +77,13 @@ def test_drop_db_asks_twice(project: Folder) -> None:
     assert project.database.list_collection_names() == []
 
 
-def test_drop_db_of_nothing_says_so(project: Folder) -> None:
+def test_drop_db_reports_an_empty_database(project: Folder) -> None:
     result = project.monarch("drop_db", "dev", "--yes")
     assert result.code == 0
     assert "was empty: nothing to drop" in result.out
 
 
-def test_drop_db_without_a_terminal_asks_for_yes_anywhere(project: Folder) -> None:
+def test_drop_db_without_a_terminal_always_requires_yes(project: Folder) -> None:
     project.database.kept.insert_one({})
     result = project.monarch("drop_db", "dev")
     assert result.code == 2
@@ -103,7 +103,7 @@ def test_ctrl_c_at_a_question_changes_nothing(project: Folder) -> None:
     assert project.database.list_collection_names() == []
 
 
-def test_an_unknown_environment_is_told_before_any_question(project: Folder) -> None:
+def test_an_unknown_environment_is_reported_before_any_question(project: Folder) -> None:
     for command in (["migrate", "prodution"], ["drop_db", "prodution"], ["list_migrations", "prodution"]):
         result = project.monarch(*command)
         assert result.code == 2

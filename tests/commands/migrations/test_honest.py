@@ -1,4 +1,4 @@
-"""Scans end, verdicts are honest, and transactions count and retry as people expect."""
+"""Scans end, verdicts are true, and transactions count and retry as users expect."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_scan_ends_if_the_migration_inserts(project: Folder, how: str) -> None
     assert project.database.c.count_documents({}) == 20
 
 
-def test_a_scan_that_was_cut_off_ends_where_it_would_have(project: Folder) -> None:
+def test_an_interrupted_scan_ends_at_its_original_end(project: Folder) -> None:
     project.database.c.insert_many({"_id": n} for n in range(10))
     body = """
     for documents in self.batches('c', batch=4):
@@ -97,7 +97,7 @@ def test_more_scans_than_an_entry_of_the_journal_holds(project: Folder) -> None:
         ("self.client['{name}'].users.insert_one({{}})", "It wrote to other databases"),
     ],
 )
-def test_no_clean_verdict_of_what_cannot_be_seen(project: Folder, body: str, message: str) -> None:
+def test_no_clean_verdict_for_invisible_effects(project: Folder, body: str, message: str) -> None:
     assert project.server is not None
     other = f"{project.db_name}_other"
     project.database.users.insert_one({"n": 0})
@@ -110,7 +110,7 @@ def test_no_clean_verdict_of_what_cannot_be_seen(project: Folder, body: str, mes
     assert "it can be run again" not in result.out
 
 
-def test_reading_elsewhere_is_no_reason_for_doubt(project: Folder) -> None:
+def test_reading_elsewhere_does_not_affect_the_verdict(project: Folder) -> None:
     project.database.users.insert_one({"n": 0})
     project.migration(
         "one",
@@ -148,7 +148,7 @@ def test_a_transaction_counts_what_the_migration_wrote(on_replicas: Folder) -> N
     assert (row["state"], row["processed_at"]) == ("New", None)
 
 
-def test_a_conflict_with_another_transaction_is_tried_again(on_replicas: Folder) -> None:
+def test_a_conflict_with_another_transaction_is_retried(on_replicas: Folder) -> None:
     database = on_replicas.database
     database.c.insert_one({"_id": 1})
     update = "self.database.c.update_one({'_id': 1}, {'$set': {'a': 1}}, session=self.session)"
@@ -165,5 +165,5 @@ def test_a_conflict_with_another_transaction_is_tried_again(on_replicas: Folder)
     if process.returncode == 0:
         assert "trying it again" in err
         assert database.c.find_one() == {"_id": 1, "b": 1, "a": 1}
-    else:  # the other one took longer than all tries
+    else:  # the other transaction took longer than all attempts
         assert err.count("trying it again") == 3, out + err

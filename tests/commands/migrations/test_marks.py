@@ -1,4 +1,4 @@
-"""What a person says of migrations, and what can be asked of them: mark, rollback, unlock, check, history."""
+"""The commands about migrations besides migrate: mark, rollback, unlock, check, history."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def with_rollback(project: Folder, name: str, undo: str = "self.database.ran.del
     return key
 
 
-def test_check_says_by_its_code_how_it_is(project: Folder) -> None:
+def test_the_exit_code_of_check(project: Folder) -> None:
     def check() -> int:
         return project.invoke("check", "dev").code
 
@@ -88,7 +88,7 @@ def test_check_asks_the_server_twice_at_most(project: Folder) -> None:
     assert [name for name in sent if name not in ("saslContinue", "endSessions")] == ["aggregate"] * 2
 
 
-def test_an_edit_is_told_until_it_is_accepted(project: Folder) -> None:
+def test_an_edit_is_reported_until_it_is_accepted(project: Folder) -> None:
     one, two = project.migration("one"), project.migration("two")
     project.invoke("migrate", "dev")
     edit(project, one, "pass", "...")
@@ -111,7 +111,7 @@ def test_an_edit_is_told_until_it_is_accepted(project: Folder) -> None:
     assert f"{new} is New on 'dev': there is no edit to accept." in result.err
 
 
-def test_a_database_that_was_there_before_begins_with_a_mark(project: Folder) -> None:
+def test_an_existing_database_starts_with_a_mark(project: Folder) -> None:
     keys = [project.migration(name, INSERT) for name in ("one", "two")]
     result = project.invoke("mark", "dev", "--all", "--as", "completed")
     assert result.code == 0
@@ -138,7 +138,7 @@ def test_a_database_that_was_there_before_begins_with_a_mark(project: Folder) ->
         ["onne", "--as", "new"],
     ],
 )
-def test_a_mark_that_is_not_clear_is_refused(project: Folder, words: list[str]) -> None:
+def test_an_ambiguous_mark_is_refused(project: Folder, words: list[str]) -> None:
     project.migration("one")
     result = project.invoke("mark", "dev", *words)
     assert result.code == 2
@@ -146,7 +146,7 @@ def test_a_mark_that_is_not_clear_is_refused(project: Folder, words: list[str]) 
     assert project.database.list_collection_names() in ([], ["monarch_lease"])
 
 
-def test_mark_and_rollback_and_unlock_ask_where_it_is_hazardous(project: Folder) -> None:
+def test_mark_rollback_and_unlock_ask_for_hazardous_environments(project: Folder) -> None:
     with_rollback(project, "one")
     project.invoke("migrate", "production", "--yes")
     for command in (["mark", "production", "one", "--as", "new"], ["rollback", "production"]):
@@ -156,7 +156,7 @@ def test_mark_and_rollback_and_unlock_ask_where_it_is_hazardous(project: Folder)
     assert set(project.states().values()) == {"Completed"}
 
 
-def test_a_failed_one_is_mended_by_a_mark(project: Folder) -> None:
+def test_a_mark_resolves_a_failed_migration(project: Folder) -> None:
     key = project.migration("one", INSERT + "\nraise ValueError")
     project.invoke("migrate", "dev")
     assert "was Failed" in project.invoke("mark", "dev", "one", "--as", "completed").out
@@ -164,7 +164,7 @@ def test_a_failed_one_is_mended_by_a_mark(project: Folder) -> None:
     assert project.states() == {key: "Completed"}
 
 
-def test_rollback_undoes_the_newest_and_is_recorded(project: Folder) -> None:
+def test_rollback_undoes_the_newest_migration_and_is_recorded(project: Folder) -> None:
     one, two = with_rollback(project, "one"), with_rollback(project, "two")
     project.invoke("migrate", "dev")
     result = project.invoke("rollback", "dev")
@@ -186,7 +186,7 @@ def test_rollback_undoes_the_newest_and_is_recorded(project: Folder) -> None:
     assert project.states() == {one: "New", two: "Completed"}
 
 
-def test_rollback_refuses_where_there_is_no_way_back(project: Folder) -> None:
+def test_rollback_refuses_what_cannot_be_rolled_back(project: Folder) -> None:
     result = project.invoke("rollback", "dev")
     assert result.code == 1
     assert "Nothing has run on 'dev'" in result.err
@@ -205,7 +205,7 @@ def test_rollback_refuses_where_there_is_no_way_back(project: Folder) -> None:
     assert f"{key} is the newest on 'dev', and its file is not here." in result.err
 
 
-def test_a_rollback_that_fails_can_be_tried_again_and_nothing_goes_past_it(project: Folder) -> None:
+def test_a_failed_rollback_can_be_retried_and_blocks_everything_else(project: Folder) -> None:
     key = with_rollback(project, "one", "raise ValueError('no')")
     project.invoke("migrate", "dev")
     result = project.invoke("rollback", "dev")
@@ -220,7 +220,7 @@ def test_a_rollback_that_fails_can_be_tried_again_and_nothing_goes_past_it(proje
     assert project.states() == {key: "New"}
 
 
-def test_rollback_does_not_go_past_what_failed(project: Folder) -> None:
+def test_a_failed_migration_blocks_the_rollback_of_earlier_ones(project: Folder) -> None:
     one = with_rollback(project, "one")
     two = project.migration("two", "raise ValueError('no')")
     project.invoke("migrate", "dev")
@@ -232,7 +232,7 @@ def test_rollback_does_not_go_past_what_failed(project: Folder) -> None:
 
 @pytest.fixture
 def held(project: Folder) -> subprocess.Popen[str]:
-    """A run that holds the database until it is killed."""
+    """A run that holds the lease until it is killed."""
     project.migration("slow", "echo('working')\nimport time\ntime.sleep(600)")
     process = project.start("migrate", "dev")
     await_line(process, "working")
@@ -259,7 +259,7 @@ def test_unlock_names_the_holder_and_asks(project: Folder, held: subprocess.Pope
     held.communicate()
 
 
-def test_a_holder_elsewhere_that_was_unlocked_lets_the_next_one_name_what_it_left(
+def test_the_next_run_names_the_migration_of_an_unlocked_holder_elsewhere(
     project: Folder, held: subprocess.Popen[str]
 ) -> None:
     held.kill()
@@ -279,7 +279,7 @@ def test_a_holder_elsewhere_that_was_unlocked_lets_the_next_one_name_what_it_lef
     assert " on elsewhere" in result.err
 
 
-def test_history_of_one_shows_all_that_is_known(project: Folder) -> None:
+def test_the_history_of_one_migration_shows_everything(project: Folder) -> None:
     key = project.migration("one", "echo('before it broke')\nraise ValueError('no')")
     project.invoke("migrate", "dev")
     edit(project, key, "raise ValueError('no')", "pass")
@@ -295,7 +295,7 @@ def test_history_of_one_shows_all_that_is_known(project: Folder) -> None:
     assert project.invoke("history", "dev", "other").code == 2
 
 
-def test_all_environments_stand_in_one_table(project: Folder) -> None:
+def test_all_environments_are_in_one_table(project: Folder) -> None:
     assert project.server is not None
     entry = {"uri": project.server.uri, "db_name": project.db_name}
     project.settings(
@@ -323,7 +323,7 @@ def test_all_environments_stand_in_one_table(project: Folder) -> None:
         assert project.invoke("list_migrations", *words).code == 2
 
 
-def test_verify_migration_tells_what_a_second_run_changes(project: Folder) -> None:
+def test_verify_migration_reports_the_changes_of_a_second_run(project: Folder) -> None:
     project.database.users.insert_many([{"_id": n, "name": "Ann"} for n in range(3)])
     project.database.users.create_index("name")
     with_rollback(project, "earlier")

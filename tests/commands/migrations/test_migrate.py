@@ -41,7 +41,7 @@ def test_pending_migrations_run_once_and_in_order(project: Folder) -> None:
     assert project.states() == dict.fromkeys(keys, "Completed")
 
 
-def test_the_history_is_the_original_s_and_its_times_are_now(project: Folder) -> None:
+def test_the_history_has_the_original_format_and_current_times(project: Folder) -> None:
     key = project.migration("one")
     project.monarch("migrate", "dev")
     (document,) = project.database.mongo_migration_history.find()
@@ -50,7 +50,7 @@ def test_the_history_is_the_original_s_and_its_times_are_now(project: Folder) ->
     assert abs((datetime.now(UTC).replace(tzinfo=None) - document["processed_at"]).total_seconds()) < 60
 
 
-def test_every_attempt_stands_in_the_journal(project: Folder) -> None:
+def test_every_attempt_is_in_the_journal(project: Folder) -> None:
     key = project.migration("one", "raise ValueError('not yet')")
     project.monarch("migrate", "dev")
     project.migration("one", "pass", stamp=key[1:13])
@@ -66,7 +66,7 @@ def test_every_attempt_stands_in_the_journal(project: Folder) -> None:
         assert {"host", "user", "pid", "monarch"} <= set(attempt)
 
 
-def test_what_a_migration_finds_on_itself(project: Folder) -> None:
+def test_the_attributes_of_a_migration(project: Folder) -> None:
     assert project.server is not None
     project.migration(
         "look",
@@ -94,7 +94,7 @@ def test_what_a_migration_finds_on_itself(project: Folder) -> None:
     assert seen["users"]["authenticatedUsers"][0]["user"] == project.server.user
 
 
-def test_a_failure_is_one_line_with_file_and_line_and_the_way_on(project: Folder) -> None:
+def test_a_failure_is_one_line_with_file_and_line_and_a_hint(project: Folder) -> None:
     first = project.migration("first", INSERT)
     broken = project.migration("broken", "x = 1\nraise ValueError('no such\\nthing')")
     later = project.migration("later", INSERT)
@@ -108,20 +108,20 @@ def test_a_failure_is_one_line_with_file_and_line_and_the_way_on(project: Folder
     assert "Traceback" not in result.output
     assert project.states() == {first: "Completed", broken: "Failed"}
     assert ran_by(project) == ["FirstMigration"]
-    # Nothing goes past it …
+    # It blocks later migrations …
     again = project.monarch("migrate", "dev")
     assert again.code == 1
     assert f"{broken} failed on 'dev'" in again.err
     assert f"ValueError: no such thing (migrations/{broken}.py, line 7)" in again.err
     assert "monarch migrate dev --retry" in again.err
     assert later not in project.states()
-    # … until it is mended, in either of the two ways that the hint names.
+    # … until it is resolved, in either of the two ways that the hint names.
     project.migration("broken", INSERT, stamp=broken[1:13])
     assert project.monarch("migrate", "dev", "--retry").code == 0
     assert project.states() == dict.fromkeys((first, broken, later), "Completed")
 
 
-def test_traceback_shows_the_whole_story(project: Folder) -> None:
+def test_traceback_shows_the_complete_traceback(project: Folder) -> None:
     project.migration("broken", "raise ValueError('no')")
     for arguments in (("--traceback", "migrate", "dev"), ("migrate", "dev", "--retry", "--traceback")):
         result = project.monarch(*arguments)
@@ -139,7 +139,7 @@ def test_a_migration_that_exits_is_not_a_success(project: Folder, body: str) -> 
     assert project.states() == {key: "Failed"}
 
 
-def test_a_template_that_nobody_filled_in_is_refused(project: Folder) -> None:
+def test_an_unchanged_template_is_refused(project: Folder) -> None:
     project.monarch("generate", "todo")
     for command in (["migrate", "dev"], ["migrate_one", "todo", "dev"]):
         result = project.monarch(*command)
@@ -163,7 +163,7 @@ def test_a_broken_file_stops_the_run_before_it_begins(project: Folder) -> None:
 @pytest.mark.parametrize(
     "command", [["migrate", "dev"], ["migrate_one", "one", "dev"], ["list_migrations", "dev"]]
 )
-def test_a_file_that_looks_like_a_migration_is_told_and_no_success(
+def test_a_file_that_looks_like_a_migration_is_reported_as_an_error(
     project: Folder, command: list[str]
 ) -> None:
     project.migration("one")
@@ -174,7 +174,7 @@ def test_a_file_that_looks_like_a_migration_is_told_and_no_success(
     assert project.database.list_collection_names() == []
 
 
-def test_migrate_one_runs_whatever_the_state_is(project: Folder) -> None:
+def test_migrate_one_runs_a_migration_in_any_state(project: Folder) -> None:
     key = project.migration("one", INSERT)
     for wanted in (key, f"migrations/{key}.py", "one"):
         assert project.monarch("migrate_one", wanted, "dev").code == 0
@@ -184,14 +184,14 @@ def test_migrate_one_runs_whatever_the_state_is(project: Folder) -> None:
     assert "Did you mean 'one'?" in result.err
 
 
-def test_no_migrations_yet_is_said(project: Folder) -> None:
+def test_a_project_without_migrations_is_reported(project: Folder) -> None:
     result = project.monarch("migrate", "dev")
     assert result.code == 0
     assert "there are no migrations yet" in result.out
     assert "No migrations yet" in project.monarch("list_migrations", "dev").out
 
 
-def test_the_wrong_folder_is_not_green(project: Folder) -> None:
+def test_the_wrong_folder_is_an_error(project: Folder) -> None:
     key = project.migration("one")
     project.monarch("migrate", "dev")
     (project.path / "migrations" / f"{key}.py").unlink()
@@ -200,7 +200,7 @@ def test_the_wrong_folder_is_not_green(project: Folder) -> None:
     assert "There are no migrations here, but 'dev' has run 1." in result.err
 
 
-def test_a_migration_that_only_the_database_knows_is_told(project: Folder) -> None:
+def test_a_migration_that_is_only_in_the_database_is_reported(project: Folder) -> None:
     key = project.migration("one")
     project.migration("two")
     project.monarch("migrate", "dev")
@@ -238,7 +238,7 @@ def test_list_migrations(project: Folder) -> None:
 
 
 def test_an_upgrade_reads_the_history_of_the_original(project: Folder) -> None:
-    """As the original's mongoengine document wrote it; two of a key where two runs raced."""
+    """The history is as the original's mongoengine document wrote it, with two records if two runs raced."""
     done, failed, new = (project.migration(name, INSERT) for name in ("done", "failed", "new"))
     when = datetime(2014, 5, 29, 0, 38, 1, 123000)
     before: list[dict[str, Any]] = [
@@ -259,7 +259,7 @@ def test_an_upgrade_reads_the_history_of_the_original(project: Folder) -> None:
     assert project.monarch("migrate", "dev").out.startswith("Nothing to do")
 
 
-def test_a_state_that_nobody_knows_stops_everything(project: Folder) -> None:
+def test_an_unknown_state_stops_everything(project: Folder) -> None:
     key = project.migration("one", INSERT)
     project.database.mongo_migration_history.insert_one({"key": key, "state": "Squashed"})
     result = project.monarch("migrate", "dev")
@@ -287,7 +287,7 @@ def test_a_signal_is_recorded_and_ends_with_130(project: Folder, number: signal.
     assert later not in project.states()
 
 
-def test_a_killed_run_leaves_processing_and_nothing_goes_past_it(project: Folder) -> None:
+def test_a_killed_run_leaves_processing_and_blocks_later_migrations(project: Folder) -> None:
     key = project.migration("slow", "echo('working')\nimport time\ntime.sleep(600)")
     project.migration("later", INSERT)
     process = project.start("migrate", "dev")
@@ -311,7 +311,7 @@ def test_a_killed_run_leaves_processing_and_nothing_goes_past_it(project: Folder
     assert ran_by(project) == ["SlowMigration", "LaterMigration"]
 
 
-def test_of_many_runs_at_once_each_migration_runs_in_one(project: Folder) -> None:
+def test_each_migration_runs_in_one_of_many_concurrent_runs(project: Folder) -> None:
     for number in range(5):
         project.migration(f"m{number}", INSERT + "\nimport time\ntime.sleep(0.05)")
     processes = [project.start("migrate", "dev") for _ in range(6)]
@@ -323,21 +323,21 @@ def test_of_many_runs_at_once_each_migration_runs_in_one(project: Folder) -> Non
     assert 0 in [code for _, _, code in ends]
 
 
-def test_a_migration_that_drops_its_own_history_is_not_called_done(project: Folder) -> None:
+def test_a_migration_that_drops_its_database_is_not_completed(project: Folder) -> None:
     project.migration("drops", "self.client.drop_database(self.database.name)")
     result = project.monarch("migrate", "dev")
     assert result.code == 5
     assert "monarch_lease, with which this run held 'dev', has vanished from it." in result.err
 
 
-def test_a_migration_that_drops_the_history_alone_is_not_called_done(project: Folder) -> None:
+def test_a_migration_that_drops_only_the_history_is_not_completed(project: Folder) -> None:
     project.migration("drops", "self.database.mongo_migration_history.drop()")
     result = project.monarch("migrate", "dev")
     assert result.code == 5
     assert "has vanished from mongo_migration_history, or was changed" in result.err
 
 
-def test_an_error_that_cannot_say_itself_is_recorded(project: Folder) -> None:
+def test_an_error_whose_text_fails_is_recorded(project: Folder) -> None:
     key = project.migration(
         "odd",
         """
@@ -364,7 +364,7 @@ def test_the_file_is_loaded_once_and_only_if_it_runs(project: Folder) -> None:
     assert project.monarch("migrate", "dev").out.count("imported") == 1
 
 
-def test_a_reader_that_goes_away_is_no_error(project: Folder) -> None:
+def test_a_closed_pipe_is_not_an_error(project: Folder) -> None:
     for number in range(50):
         project.migration(f"m{number}")
     process = project.start("list_migrations", "dev")
@@ -375,9 +375,9 @@ def test_a_reader_that_goes_away_is_no_error(project: Folder) -> None:
     process.wait()
 
 
-def test_a_run_whose_output_goes_nowhere_stops_between_migrations(project: Folder) -> None:
+def test_a_run_whose_output_nobody_reads_stops_between_migrations(project: Folder) -> None:
     keys = [project.migration(f"m{number}", INSERT) for number in range(5)]
-    # The third ends when nobody reads any more.
+    # The third one ends after the pipe is closed.
     wait = "while self.database.closed.find_one() is None: time.sleep(0.02)"
     project.migration("m2", f"{INSERT}\nimport time\n{wait}", stamp=keys[2][1:13])
     process = project.start("migrate", "dev")
@@ -395,7 +395,7 @@ def test_a_run_whose_output_goes_nowhere_stops_between_migrations(project: Folde
     assert set(states.values()) == {"Completed"}
 
 
-def test_a_traceback_that_no_database_would_take_is_recorded(project: Folder) -> None:
+def test_a_traceback_that_the_database_would_refuse_is_recorded(project: Folder) -> None:
     key = project.migration("odd", "raise ValueError('\\ud800' + 'x' * 20_000_000)")
     result = project.monarch("migrate", "dev")
     assert result.code == 1
@@ -406,7 +406,7 @@ def test_a_traceback_that_no_database_would_take_is_recorded(project: Folder) ->
     assert attempt["outcome"] == "Failed"
 
 
-def test_what_another_run_is_at_is_left_alone(project: Folder) -> None:
+def test_a_migration_of_another_run_is_not_touched(project: Folder) -> None:
     key = project.migration("slow", INSERT + "\necho('working')\nimport time\ntime.sleep(600)")
     process = project.start("migrate", "dev")
     await_line(process, "working")
@@ -422,20 +422,20 @@ def test_what_another_run_is_at_is_left_alone(project: Folder) -> None:
     process.terminate()
     process.communicate()
     assert ran_by(project) == ["SlowMigration"]
-    # A number that is used again by another process does not keep the migration locked.
+    # A process id that is reused by another process does not block the migration.
     project.database.mongo_migration_history.update_one({"key": key}, {"$set": {"state": "Processing"}})
     project.database.mongo_migration_journal.update_many(
         {}, {"$set": {"pid": os.getpid(), "pid_began": 1}, "$unset": {"outcome": 1}}
     )
     assert project.monarch("migrate", "dev").code == 1
-    # And what another machine does cannot be seen from here: it is said, and not touched unasked.
+    # Processes of other machines are invisible from here: the migration is reported, and retried on request.
     project.database.mongo_migration_journal.update_many({}, {"$set": {"host": "far-away", "user": "ann"}})
     result = project.monarch("migrate", "dev")
     assert result.code == 1
     assert f"by process {os.getpid()} of ann on far-away" in result.err
 
 
-def test_a_class_without_run_is_found_before_anything_runs(project: Folder) -> None:
+def test_a_class_without_run_is_detected_before_anything_runs(project: Folder) -> None:
     project.migration("first", INSERT)
     source = "from monarch import Migration\nclass A(Migration):\n    def runn(self): ..."
     project.write("migrations/_209901010000_a_migration.py", source)
@@ -446,7 +446,7 @@ def test_a_class_without_run_is_found_before_anything_runs(project: Folder) -> N
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_that_the_migration_swallows_still_ends_the_run(
+def test_a_signal_that_the_migration_catches_still_ends_the_run(
     project: Folder, number: signal.Signals
 ) -> None:
     body = (
@@ -463,7 +463,7 @@ def test_a_signal_that_the_migration_swallows_still_ends_the_run(
     assert ran_by(project) == []
 
 
-def test_of_two_that_retry_the_same_dead_run_one_does(project: Folder) -> None:
+def test_one_of_two_concurrent_retries_of_a_dead_run_runs(project: Folder) -> None:
     key = project.migration("slow", INSERT + "\nimport time\ntime.sleep(1)")
     project.database.mongo_migration_history.insert_one(
         {"key": key, "state": "Processing", "processed_at": datetime(2014, 5, 29)}
@@ -475,14 +475,14 @@ def test_of_two_that_retry_the_same_dead_run_one_does(project: Folder) -> None:
     assert ran_by(project) == ["SlowMigration"]
 
 
-def test_a_migration_that_closes_its_client_disturbs_nobody(project: Folder) -> None:
+def test_a_migration_may_close_its_client(project: Folder) -> None:
     key = project.migration("closes", INSERT + "\nself.client.close()")
     result = project.monarch("migrate", "dev")
     assert result.code == 0
     assert project.states() == {key: "Completed"}
 
 
-def test_a_migration_that_ran_and_could_not_be_recorded_says_that_it_ran(project: Folder) -> None:
+def test_a_migration_that_ran_but_could_not_be_recorded_is_reported_as_such(project: Folder) -> None:
     body = INSERT + "\nself.database.command('collMod', 'mongo_migration_history', validator={'no': 1})"
     key = project.migration("forbids", body)
     result = project.monarch("migrate", "dev")

@@ -1,4 +1,4 @@
-"""What ``migrate`` takes besides an environment: what runs, how long, and how it is told."""
+"""The options of ``migrate``: what runs, how long, and how it is reported."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_to_and_only_and_the_plan_of_both(project: Folder) -> None:
     assert "There is no migration 'for'" in wrong.err
 
 
-def test_a_plan_needs_rights_to_read_and_nothing_else(project: Folder) -> None:
+def test_a_plan_needs_only_read_rights(project: Folder) -> None:
     assert project.server is not None
     project.migration("one", INSERT)
     project.invoke("migrate", "dev")
@@ -77,7 +77,7 @@ def test_a_plan_needs_rights_to_read_and_nothing_else(project: Folder) -> None:
     project.database.command("dropUser", "reader")
 
 
-def test_a_late_one_is_shown_runs_and_is_refused_by_strict_order(project: Folder) -> None:
+def test_a_late_migration_is_shown_runs_and_is_refused_by_strict_order(project: Folder) -> None:
     project.migration("new", INSERT, stamp="201502020000")
     project.invoke("migrate", "dev")
     late = project.migration("late", INSERT, stamp="201401010000")
@@ -93,7 +93,7 @@ def test_a_late_one_is_shown_runs_and_is_refused_by_strict_order(project: Folder
 
 
 class LateClock:
-    """The module ``time`` as the executor uses it: an hour has passed once a migration has run."""
+    """The module ``time`` for the executor: each migration takes an hour."""
 
     def __init__(self, project: Folder) -> None:
         self._project = project
@@ -105,7 +105,7 @@ class LateClock:
         return getattr(time, name)
 
 
-def test_a_deadline_stops_between_two(project: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deadline_stops_between_two_migrations(project: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("one", "two", "three"):
         project.migration(name, INSERT)
     with monkeypatch.context() as patched:
@@ -126,7 +126,7 @@ def test_a_deadline_stops_between_two(project: Folder, monkeypatch: pytest.Monke
         assert "Traceback" not in result.err
 
 
-def test_json_tells_event_by_event_and_ends_with_a_summary(project: Folder) -> None:
+def test_json_has_one_line_per_event_and_a_summary(project: Folder) -> None:
     one = project.migration("one", "echo('hello')\nprint('from one')\n" + INSERT)
     two = project.migration("two", "echo('half')\nraise ValueError('no')")
     three = project.migration("three", INSERT)
@@ -146,7 +146,7 @@ def test_json_tells_event_by_event_and_ends_with_a_summary(project: Folder) -> N
     assert "hello" in result.err
 
 
-def test_json_ends_with_a_summary_whatever_is_wrong(project: Folder, tmp_path: Path) -> None:
+def test_json_ends_with_a_summary_after_any_error(project: Folder, tmp_path: Path) -> None:
     nothing = events(project.invoke("migrate", "dev", "--json"))
     assert [event["event"] for event in nothing] == ["summary"]
     assert nothing[0]["ok"]
@@ -164,7 +164,7 @@ def test_json_ends_with_a_summary_whatever_is_wrong(project: Folder, tmp_path: P
 @pytest.mark.parametrize(
     ("raised", "code"), [("RuntimeError('odd')", 1), ("SystemExit(0)", 1), ("KeyboardInterrupt()", 130)]
 )
-def test_json_ends_with_a_summary_whatever_a_hook_raises(project: Folder, raised: str, code: int) -> None:
+def test_json_ends_with_a_summary_after_any_error_of_a_hook(project: Folder, raised: str, code: int) -> None:
     project.migration("one")
     hooks(project, f"\ndef before_migrate(_): raise {raised}\n")
     result = project.invoke("migrate", "dev", "--json")
@@ -175,7 +175,7 @@ def test_json_ends_with_a_summary_whatever_a_hook_raises(project: Folder, raised
     assert project.states() == {}
 
 
-def test_junit_has_a_case_for_each(project: Folder) -> None:
+def test_junit_has_a_case_for_each_migration(project: Folder) -> None:
     one = project.migration("one", "echo('hello \\x07 there')")
     two = project.migration("two", "raise ValueError('<no> & no')")
     three = project.migration("three")
@@ -217,7 +217,7 @@ def test_ci_gets_annotations_and_a_summary(project: Folder) -> None:
     assert "::error" not in project.invoke("migrate", "dev", "--retry").err
 
 
-def test_where_it_comes_from_is_kept(project: Folder) -> None:
+def test_the_origin_is_recorded(project: Folder) -> None:
     commit = "c0ffee" * 6 + "c0ff"
     project.write(".git/HEAD", "ref: refs/heads/main\n")
     project.write(".git/refs/heads/main", f"{commit}\n")
@@ -240,7 +240,7 @@ def test_where_it_comes_from_is_kept(project: Folder) -> None:
     assert "    hello" in shown
 
 
-def test_a_secret_that_a_migration_echoes_is_not_kept(project: Folder) -> None:
+def test_a_secret_that_a_migration_echoes_is_not_recorded(project: Folder) -> None:
     assert project.server is not None
     project.migration("tells", "echo(self.uri)")
     assert project.invoke("migrate", "dev").code == 0
@@ -249,7 +249,7 @@ def test_a_secret_that_a_migration_echoes_is_not_kept(project: Folder) -> None:
     assert str(project.server.password) not in str(attempt)
 
 
-def test_a_backup_is_taken_verified_and_named_where_it_fails(project: Folder) -> None:
+def test_a_backup_is_created_verified_and_named_on_failure(project: Folder) -> None:
     project.keep_backups()
     project.database.users.insert_one({"_id": 1})
     key = project.migration("wrecks", "self.database.users.drop()\nraise ValueError('no')")
@@ -259,7 +259,7 @@ def test_a_backup_is_taken_verified_and_named_where_it_fails(project: Folder) ->
     way_back = f"monarch restore {backup['name']}:dev"
     assert f"backed up as {backup['name']}, and verified" in result.err
     assert way_back in result.err
-    # Also for whoever comes later, and in the history.
+    # Later runs and the history name it, too.
     assert way_back in project.invoke("migrate", "dev").err
     assert project.invoke("history", "dev", "--json").json[0]["backup"] == backup["name"]
     assert project.invoke(*way_back.split()[1:], "--yes").code == 0
@@ -271,7 +271,7 @@ def test_a_backup_is_taken_verified_and_named_where_it_fails(project: Folder) ->
     assert len(project.invoke("list_backups", "--json").json) == 1
 
 
-def test_without_a_store_a_backup_is_refused_before_anything(project: Folder) -> None:
+def test_a_backup_without_a_store_is_refused_first(project: Folder) -> None:
     project.migration("one", INSERT)
     result = project.invoke("migrate", "dev", "--backup")
     assert result.code == 2
@@ -279,7 +279,7 @@ def test_without_a_store_a_backup_is_refused_before_anything(project: Folder) ->
     assert project.states() == {}
 
 
-def test_a_backup_that_fails_lets_nothing_run(project: Folder) -> None:
+def test_a_failed_backup_stops_the_run(project: Folder) -> None:
     project.keep_backups()
     project.write("backups", "a file in the way")
     project.database.users.insert_one({"_id": 1})
@@ -289,7 +289,7 @@ def test_a_backup_that_fails_lets_nothing_run(project: Folder) -> None:
     assert project.states() == {}
 
 
-def test_a_wait_that_contradicts_itself_is_refused(project: Folder) -> None:
+def test_contradictory_options_for_waiting_are_refused(project: Folder) -> None:
     assert project.invoke("migrate", "dev", "--wait", "1s", "--no-wait").code == 2
 
 
@@ -327,8 +327,8 @@ def test_a_transaction_is_all_or_nothing(replicated: Folder) -> None:
     assert replicated.states() == {key: "Completed"}
 
 
-def test_what_conflicts_at_the_end_of_a_transaction_is_told_as_nothing_done(replicated: Folder) -> None:
-    """Somebody else takes the key's record in the middle, as a run that has taken over would."""
+def test_a_conflict_at_the_commit_is_reported_as_nothing_done(replicated: Folder) -> None:
+    """Another client changes the record during the transaction, as a run that has taken over would."""
     body = """
     self.database.ran.insert_one({'by': 'All'}, session=self.session)
     self.database.mongo_migration_history.update_one({}, {'$currentDate': {'processed_at': True}})
@@ -343,7 +343,7 @@ def test_what_conflicts_at_the_end_of_a_transaction_is_told_as_nothing_done(repl
     assert replicated.states() == {key: "Failed"}
 
 
-def test_a_repeatable_one_runs_again_when_it_has_changed_behind_the_others(project: Folder) -> None:
+def test_a_changed_repeatable_migration_runs_again_after_the_others(project: Folder) -> None:
     views = project.migration("views", INSERT)
     path = project.path / "migrations" / f"{views}.py"
     path.write_text(path.read_text().replace("    def run", "    repeatable = True\n    def run"))
@@ -361,7 +361,7 @@ def test_a_repeatable_one_runs_again_when_it_has_changed_behind_the_others(proje
     assert project.invoke("check", "dev").code == 0
 
 
-def test_each_goes_on_where_it_was_cut_off(project: Folder) -> None:
+def test_each_resumes_where_it_was_interrupted(project: Folder) -> None:
     project.database.docs.insert_many([{"_id": n, "seen": 0} for n in range(25)])
     body = """
     for doc in self.each('docs', {'seen': {'$lt': 9}}, batch=10):
@@ -379,7 +379,7 @@ def test_each_goes_on_where_it_was_cut_off(project: Folder) -> None:
     assert seen == [1] * 10 + [2] * 7 + [1] * 8
 
 
-def test_each_begins_anew_where_the_file_is_another(project: Folder) -> None:
+def test_each_starts_again_if_the_file_has_changed(project: Folder) -> None:
     project.database.docs.insert_many([{"_id": n} for n in range(25)])
     body = """
     for doc in self.each('docs', batch=10):
@@ -394,7 +394,7 @@ def test_each_begins_anew_where_the_file_is_another(project: Folder) -> None:
     assert project.database.seen.count_documents({}) == 18 + 25
 
 
-def test_each_of_a_silly_batch_is_an_error(project: Folder) -> None:
+def test_each_with_an_invalid_batch_is_an_error(project: Folder) -> None:
     project.migration("walk", "list(self.each('docs', batch=0))")
     result = project.invoke("migrate", "dev")
     assert result.code == 1
@@ -455,7 +455,7 @@ def test_a_hook_that_raises_stops_the_run_before_it_begins(project: Folder) -> N
     assert hooked(project)[0].startswith("failure before_migrate() failed")
 
 
-def test_a_hook_that_raises_at_the_end_is_told_with_what_is_done(project: Folder) -> None:
+def test_an_error_of_the_last_hook_is_reported_with_the_completed_migrations(project: Folder) -> None:
     hooks(project, "\ndef after_migrate(*_):\n    raise RuntimeError('no chat')\n")
     hooks(project, "\ndef after_migrate(*_):\n    1/0\ndef on_failure(*_):\n    raise KeyError('x')\n")
     key = project.migration("one", INSERT)
@@ -468,14 +468,14 @@ def test_a_hook_that_raises_at_the_end_is_told_with_what_is_done(project: Folder
     assert project.states() == {key: "Completed"}
 
 
-def test_a_hook_that_is_none_is_refused(project: Folder) -> None:
+def test_an_invalid_hook_is_refused(project: Folder) -> None:
     hooks(project, "\nbefore_migrate = 'me'\n")
     result = project.invoke("migrate", "dev")
     assert result.code == 2
     assert "before_migrate in migrations/settings.py is not a function." in result.err
 
 
-def test_a_bar_shows_how_far_a_walk_is(project: Folder) -> None:
+def test_a_bar_shows_the_progress_of_a_scan(project: Folder) -> None:
     project.database.docs.insert_many([{"_id": n} for n in range(30)])
     project.migration("walk", "import time\nfor doc in self.each('docs', batch=5): time.sleep(0.05)")
     terminal = project.terminal("migrate", "dev", columns=60)
@@ -483,7 +483,7 @@ def test_a_bar_shows_how_far_a_walk_is(project: Folder) -> None:
     terminal.expect("That felt natural")
 
 
-def test_an_empty_database_is_named_with_those_that_are_not(project: Folder) -> None:
+def test_an_empty_database_is_reported_with_databases_that_are_not_empty(project: Folder) -> None:
     assert project.server is not None
     project.database.users.insert_one({})
     project.settings(dev={"uri": project.server.uri, "db_name": project.db_name + "x"})
@@ -497,8 +497,8 @@ def test_an_empty_database_is_named_with_those_that_are_not(project: Folder) -> 
         project.database.client.drop_database(project.db_name + "x")
 
 
-def test_a_long_history_is_read_where_a_sort_gets_little_memory(project: Folder) -> None:
-    """As on servers before 6.0, which do not sort on disk by themselves."""
+def test_a_long_history_is_read_with_little_memory_for_sorts(project: Folder) -> None:
+    """Servers before 6.0 do not use the disk for sorts by default."""
     project.migration("one")
     rows = [{"key": f"_2014052900{n:04}_m_migration", "state": "Completed"} for n in range(3000)]
     project.database.mongo_migration_history.insert_many(rows)

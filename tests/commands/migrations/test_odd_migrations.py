@@ -1,4 +1,4 @@
-"""What a migration may do that nobody would have thought of, and what may be written into its history."""
+"""Unusual things that a migration may do, and unusual contents of its history."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def transactional(project: Folder, body: str) -> str:
     return key
 
 
-# Repeatable ones
+# Repeatable migrations
 
 
-def test_one_that_is_repeatable_no_more_runs_once_more_and_then_never(project: Folder) -> None:
+def test_a_migration_that_stops_being_repeatable_runs_once_more(project: Folder) -> None:
     key = project.migration("views", INSERT)
     repeatable(project, key)
     project.invoke("migrate", "dev")
@@ -66,7 +66,7 @@ def test_one_that_is_repeatable_no_more_runs_once_more_and_then_never(project: F
 
 @pytest.mark.parametrize("how", ["repeatable = True", "repeatable: bool = True"])
 @pytest.mark.parametrize("words", [["--accept-edit"], ["--as", "completed"]])
-def test_one_that_becomes_repeatable_runs_again_from_when_that_is_accepted(
+def test_a_migration_that_becomes_repeatable_runs_again_after_the_edit_is_accepted(
     project: Folder, words: list[str], how: str
 ) -> None:
     key = project.migration("views", INSERT)
@@ -85,9 +85,7 @@ def test_one_that_becomes_repeatable_runs_again_from_when_that_is_accepted(
 
 
 @pytest.mark.parametrize("end", ["abort_transaction", "commit_transaction", "end_session"])
-def test_a_transaction_that_the_migration_ends_itself_is_not_called_done(
-    replicated: Folder, end: str
-) -> None:
+def test_a_transaction_that_the_migration_ends_itself_is_not_completed(replicated: Folder, end: str) -> None:
     key = transactional(
         replicated, f"self.database.x.insert_one({{}}, session=self.session)\nself.session.{end}()"
     )
@@ -97,7 +95,7 @@ def test_a_transaction_that_the_migration_ends_itself_is_not_called_done(
     assert replicated.states() == {key: "Failed"}
 
 
-def test_collections_and_indexes_can_be_made_in_a_transaction(replicated: Folder) -> None:
+def test_collections_and_indexes_can_be_created_in_a_transaction(replicated: Folder) -> None:
     transactional(
         replicated,
         """
@@ -111,10 +109,10 @@ def test_collections_and_indexes_can_be_made_in_a_transaction(replicated: Folder
     assert replicated.database.made.index_information().keys() == {"_id_", "n_1"}
 
 
-# Walks
+# Scans
 
 
-def test_two_walks_through_one_collection_are_told_apart(project: Folder) -> None:
+def test_two_scans_of_one_collection_are_distinguished(project: Folder) -> None:
     project.database.users.insert_many([{"_id": n} for n in range(40)])
     body = f"""
     if not self.database.crashed.find_one():
@@ -131,7 +129,7 @@ def test_two_walks_through_one_collection_are_told_apart(project: Folder) -> Non
     assert project.database.users.count_documents({"a": 1, "b": 1}) == 40
 
 
-def test_a_walk_within_a_walk_begins_anew(project: Folder) -> None:
+def test_a_scan_within_a_scan_starts_again(project: Folder) -> None:
     project.database.users.insert_many([{"_id": n} for n in range(30)])
     project.database.tags.insert_many([{"_id": n} for n in range(3)])
     body = """
@@ -152,7 +150,7 @@ def test_a_walk_within_a_walk_begins_anew(project: Folder) -> None:
     assert project.database.pairs.count_documents({}) == 90
 
 
-def test_batches_are_for_whoever_writes_many_at_once(project: Folder) -> None:
+def test_batches_for_bulk_writes(project: Folder) -> None:
     project.database.docs.insert_many([{"_id": n} for n in range(25)])
     body = (
         """
@@ -172,7 +170,7 @@ def test_batches_are_for_whoever_writes_many_at_once(project: Folder) -> None:
 
 
 @pytest.mark.parametrize("kind", ["view", "timeseries"])
-def test_what_has_no_order_of_its_own_cannot_be_walked_through(project: Folder, kind: str) -> None:
+def test_a_collection_without_an_order_cannot_be_scanned(project: Folder, kind: str) -> None:
     how: dict[str, Any] = {"viewOn": "orders"} if kind == "view" else {"timeseries": {"timeField": "at"}}
     project.database.create_collection("v", **how)
     project.migration("walk", "for _ in self.each('v'): pass")
@@ -181,7 +179,7 @@ def test_what_has_no_order_of_its_own_cannot_be_walked_through(project: Folder, 
     assert f"'v' is a {kind}, and each() goes by the _id" in result.err
 
 
-def test_a_collection_that_does_not_exist_is_noted(project: Folder) -> None:
+def test_a_missing_collection_is_reported(project: Folder) -> None:
     project.migration("walk", "assert list(self.each('usres')) == []")
     result = project.invoke("migrate", "dev")
     assert result.code == 0
@@ -191,7 +189,7 @@ def test_a_collection_that_does_not_exist_is_noted(project: Folder) -> None:
 # Order and names
 
 
-def test_a_renamed_one_does_not_run_a_second_time(project: Folder) -> None:
+def test_a_renamed_migration_does_not_run_again(project: Folder) -> None:
     old = project.migration("one", INSERT)
     project.invoke("migrate", "dev")
     new = old.replace("0000_one", "0500_one")
@@ -206,7 +204,7 @@ def test_a_renamed_one_does_not_run_a_second_time(project: Folder) -> None:
     assert ran_by(project) == ["One"]
 
 
-def test_a_late_one_that_failed_is_still_late(project: Folder) -> None:
+def test_a_late_migration_that_failed_is_still_late(project: Folder) -> None:
     project.migration("new", INSERT, stamp="201502020000")
     project.invoke("migrate", "dev")
     project.migration("late", "raise ValueError", stamp="201401010000")
@@ -216,7 +214,7 @@ def test_a_late_one_that_failed_is_still_late(project: Folder) -> None:
     assert "the order is strict" in result.err
 
 
-def test_the_way_back_is_to_the_backup_from_before_the_first_attempt(project: Folder) -> None:
+def test_the_suggested_backup_is_from_before_the_first_attempt(project: Folder) -> None:
     project.keep_backups()
     project.database.x.insert_one({"_id": 1, "n": 0})
     project.migration("half", "self.database.x.update_one({}, {'$inc': {'n': 1}})\nraise ValueError('no')")
@@ -231,7 +229,7 @@ def test_the_way_back_is_to_the_backup_from_before_the_first_attempt(project: Fo
     assert project.database.x.find_one() == {"_id": 1, "n": 0}
 
 
-def test_a_deadline_bounds_the_waiting_too(project: Folder) -> None:
+def test_a_deadline_also_limits_the_wait(project: Folder) -> None:
     project.migration("slow", "echo('working')\nimport time\ntime.sleep(600)")
     process = project.start("migrate", "dev")
     await_line(process, "working")
@@ -242,10 +240,10 @@ def test_a_deadline_bounds_the_waiting_too(project: Folder) -> None:
     process.communicate()
 
 
-# Going back
+# Rollbacks
 
 
-def test_what_was_half_rolled_back_is_rolled_back_before_anything_else(project: Folder) -> None:
+def test_an_unfinished_rollback_must_be_finished_first(project: Folder) -> None:
     keys = []
     for name in ("one", "two"):
         keys.append(project.migration(name, INSERT))
@@ -261,7 +259,7 @@ def test_what_was_half_rolled_back_is_rolled_back_before_anything_else(project: 
     assert ran_by(project) == ["One", "Two"]
 
 
-def test_one_that_failed_and_is_gone_for_good_can_be_forgotten(project: Folder) -> None:
+def test_a_failed_migration_whose_file_is_gone_can_be_marked(project: Folder) -> None:
     key = project.migration("one", "raise ValueError('no')")
     project.invoke("migrate", "dev")
     (project.path / "migrations" / f"{key}.py").unlink()
@@ -270,7 +268,7 @@ def test_one_that_failed_and_is_gone_for_good_can_be_forgotten(project: Folder) 
         result = project.invoke(*words)
         assert result.code == 1
         assert f"`monarch mark dev {key} --as new`" in result.err
-    # Also by the name that it was given.
+    # By its name, too.
     assert project.invoke("mark", "dev", "one", "--as", "new").code == 0
     result = project.invoke("migrate", "dev")
     assert (result.code, result.err) == (0, "")
@@ -278,7 +276,7 @@ def test_one_that_failed_and_is_gone_for_good_can_be_forgotten(project: Folder) 
     assert ran_by(project) == ["Two"]
 
 
-def test_check_tells_of_edits_beside_what_failed_and_accepts_all_of_them(project: Folder) -> None:
+def test_check_reports_edits_next_to_a_failure_and_accepts_all_of_them(project: Folder) -> None:
     one, gone = project.migration("one", INSERT), project.migration("gone")
     project.invoke("migrate", "dev")
     change(project, one, "insert_one", "insert_many")
@@ -293,10 +291,10 @@ def test_check_tells_of_edits_beside_what_failed_and_accepts_all_of_them(project
     assert (verdict["edited"], verdict["gone"]) == ([], [])
 
 
-# Processes, streams and the like
+# Processes and streams
 
 
-def test_a_fork_does_not_go_on_as_monarch(project: Folder) -> None:
+def test_a_fork_does_not_continue_as_monarch(project: Folder) -> None:
     project.migration("forks", "import os\nif os.fork() == 0:\n    self.client.close()")
     project.migration("behind", INSERT)
     assert project.monarch("migrate", "dev").code == 0
@@ -305,7 +303,7 @@ def test_a_fork_does_not_go_on_as_monarch(project: Folder) -> None:
     assert attempts == 2
 
 
-def test_a_migration_that_raises_as_if_it_were_locked_out_has_failed(project: Folder) -> None:
+def test_a_migration_that_raises_an_error_of_the_lease_has_failed(project: Folder) -> None:
     key = project.migration("nested", "from monarch.errors import LockedError\nraise LockedError('by me')")
     result = project.monarch("migrate", "dev")
     assert result.code == 1
@@ -313,7 +311,7 @@ def test_a_migration_that_raises_as_if_it_were_locked_out_has_failed(project: Fo
     assert project.states() == {key: "Failed"}
 
 
-def test_no_secret_that_is_printed_gets_into_a_file_for_ci(project: Folder) -> None:
+def test_printed_secrets_are_not_in_files_for_ci(project: Folder) -> None:
     assert project.server is not None
     project.migration(
         "tells", "echo('-' * 19_990)\necho(self.uri)\necho('-' * 50_000)\necho(self.uri)\nprint('x')"
@@ -327,7 +325,7 @@ def test_no_secret_that_is_printed_gets_into_a_file_for_ci(project: Folder) -> N
         assert piece not in kept
 
 
-def test_standard_output_has_nothing_but_json(project: Folder) -> None:
+def test_standard_output_has_only_json(project: Folder) -> None:
     body = "import os, subprocess\nos.write(1, b'raw')\nsubprocess.run(['echo', 'from a program'])\n"
     body += "echo('hello')"
     key = project.migration("prints", body)
@@ -341,7 +339,7 @@ def test_standard_output_has_nothing_but_json(project: Folder) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8:strict"])
-def test_an_error_that_no_terminal_can_show_is_told_all_the_same(project: Folder, encoding: str) -> None:
+def test_an_error_that_the_terminal_cannot_encode_is_reported(project: Folder, encoding: str) -> None:
     project.migration("odd", "raise ValueError('caf\\u00e9 \\udcff \\x1b]0;title\\x07')")
     summary = project.path / "summary.md"
     how = {"PYTHONIOENCODING": encoding, "GITHUB_STEP_SUMMARY": str(summary)}
@@ -356,13 +354,13 @@ def test_an_error_that_no_terminal_can_show_is_told_all_the_same(project: Folder
     assert "caf\u00e9" in summary.read_text()
 
 
-def test_a_migration_that_goes_elsewhere_takes_no_file_along(project: Folder) -> None:
+def test_a_migration_that_changes_the_directory_does_not_move_output_files(project: Folder) -> None:
     project.migration("goes", "import os\nos.mkdir('sub')\nos.chdir('sub')")
     assert project.monarch("migrate", "dev", "--junit", "out.xml").code == 0
     assert "<testcase" in (project.path / "out.xml").read_text()
 
 
-def test_a_junit_file_that_cannot_be_written_in_the_end_is_no_success(project: Folder) -> None:
+def test_a_junit_file_that_cannot_be_written_is_an_error(project: Folder) -> None:
     (project.path / "sub").mkdir()
     key = project.migration("removes", "import shutil\nshutil.rmtree('sub')")
     result = project.monarch("migrate", "dev", "--junit", "sub/out.xml", "--json")
@@ -372,7 +370,7 @@ def test_a_junit_file_that_cannot_be_written_in_the_end_is_no_success(project: F
     assert project.states() == {key: "Completed"}
 
 
-def test_a_closed_standard_output_is_the_migration_s_own(project: Folder) -> None:
+def test_a_migration_may_close_its_standard_output(project: Folder) -> None:
     project.migration("closes", "import sys\nsys.stdout.close()")
     project.migration("behind", INSERT)
     result = project.monarch("migrate", "dev")
@@ -380,7 +378,7 @@ def test_a_closed_standard_output_is_the_migration_s_own(project: Folder) -> Non
     assert ran_by(project) == ["Behind"]
 
 
-def test_a_reader_that_goes_away_stops_the_run_between_two_migrations(project: Folder) -> None:
+def test_a_closed_pipe_stops_the_run_between_two_migrations(project: Folder) -> None:
     project.database.docs.insert_many([{"_id": n} for n in range(40)])
     body = """
 import time
@@ -401,7 +399,7 @@ for document in self.each('docs', batch=2):
     assert ran_by(project) == []
 
 
-def test_a_signal_that_a_hook_swallows_lets_nothing_run(project: Folder) -> None:
+def test_a_signal_that_a_hook_catches_stops_the_run(project: Folder) -> None:
     hooks(
         project,
         """
@@ -419,7 +417,7 @@ def before_migrate(context):
     assert project.states() == {}
 
 
-def test_threads_that_are_left_behind_are_named(project: Folder) -> None:
+def test_threads_that_still_run_are_named(project: Folder) -> None:
     target = "threading.main_thread().join"
     body = f"import threading\nthreading.Thread(target={target}, name='left behind').start()"
     project.migration("threads", body)
@@ -428,7 +426,7 @@ def test_threads_that_are_left_behind_are_named(project: Folder) -> None:
     assert "Waiting for threads that still run: left behind" in result.err
 
 
-# Documents that somebody has damaged by hand
+# Damaged documents
 
 
 @pytest.mark.parametrize(
@@ -450,7 +448,7 @@ def test_threads_that_are_left_behind_are_named(project: Folder) -> None:
     ),
     ids=str,
 )
-def test_a_damaged_journal_keeps_nobody_from_going_on(project: Folder, damage: dict[str, Any]) -> None:
+def test_a_damaged_journal_does_not_block_migrations(project: Folder, damage: dict[str, Any]) -> None:
     project.migration("one", "raise ValueError('no')")
     project.invoke("migrate", "dev")
     project.database.mongo_migration_journal.update_one({}, {"$set": damage})
@@ -462,7 +460,7 @@ def test_a_damaged_journal_keeps_nobody_from_going_on(project: Folder, damage: d
     assert project.invoke("check", "dev").code == 0
 
 
-def test_a_date_that_python_has_not_keeps_nobody_from_reading(project: Folder) -> None:
+def test_a_date_outside_of_pythons_range_does_not_block_reading(project: Folder) -> None:
     project.migration("one", "raise ValueError('no')")
     project.invoke("migrate", "dev")
     project.database.command(
@@ -500,7 +498,7 @@ def test_a_damaged_lease_can_be_unlocked(project: Folder, damage: dict[str, Any]
     lease = {"_id": "lease", "holder": holder, "fence": 5, "taken_at": later, "expires_at": later}
     project.database.monarch_lease.insert_one(lease)
     project.database.monarch_lease.update_one({}, damage)
-    if damage != {"$set": {"holder": "bob"}}:  # who is not named as a run holds nothing
+    if damage != {"$set": {"holder": "bob"}}:  # a holder without a run holds nothing
         assert project.invoke("migrate", "dev", "--no-wait").code == 4
         result = project.invoke("unlock", "dev", "--yes")
         assert (result.code, "Unlocked dev." in result.out) == (0, True), result.output
@@ -509,7 +507,7 @@ def test_a_damaged_lease_can_be_unlocked(project: Folder, damage: dict[str, Any]
     assert project.invoke("unlock", "dev").out == "Nobody holds dev.\n"
 
 
-def test_a_dead_holder_without_a_number_is_no_defect(project: Folder) -> None:
+def test_a_dead_holder_without_a_fence_is_not_a_defect(project: Folder) -> None:
     process = subprocess.Popen(["true"])
     process.wait()
     project.migration("one", INSERT)
@@ -531,7 +529,7 @@ def test_a_lease_without_a_holder_is_free(project: Folder) -> None:
     assert project.invoke("migrate", "dev", "--no-wait").code == 0
 
 
-def test_a_copy_made_in_the_middle_of_a_migration_is_run_by_nobody(project: Folder, server: Server) -> None:
+def test_a_copy_made_during_a_migration_has_no_running_migration(project: Folder, server: Server) -> None:
     other = {"uri": server.uri, "db_name": f"{project.db_name}_other"}
     project.settings(dev={"uri": server.uri, "db_name": project.db_name}, other=other)
     key = project.migration("slow", "echo('working')\nimport time\ntime.sleep(600)")

@@ -1,4 +1,4 @@
-"""Migrations are Python as a team writes it: processes, threads, streams, base classes, helpers."""
+"""Migrations with typical Python code of a team: processes, threads, streams, base classes, helpers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PoolMigration(MongoBackedMigration):
     def run(self):
         {body}
 """
-# What a pool in plain Python does: it ends, with the error of the item.
+# A pool in plain Python ends with the error of the item.
 POOLS = {
     f"{method} {how}": f"with {pool} as pool:\n            {use}"
     for method in ("fork", "spawn", "forkserver")
@@ -57,7 +57,7 @@ def write(project: Folder, name: str, source: str) -> None:
 
 
 @pytest.mark.parametrize("how", POOLS)
-def test_a_pool_with_an_item_that_fails_ends(project: Folder, how: str) -> None:
+def test_a_pool_with_a_failing_item_ends(project: Folder, how: str) -> None:
     write(project, "pool", POOL.format(body=POOLS[how]))
     result = project.monarch("migrate", "dev")
     assert result.code == 1
@@ -68,7 +68,7 @@ def test_a_pool_with_an_item_that_fails_ends(project: Folder, how: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_a_pool_works_and_prints_nothing_of_its_own(project: Folder, method: str) -> None:
+def test_a_pool_works_without_additional_output(project: Folder, method: str) -> None:
     body = (
         f"with multiprocessing.get_context('{method}').Pool(2) as pool:\n"
         "            print(sum(pool.map(double, range(9))))"
@@ -80,7 +80,7 @@ def test_a_pool_works_and_prints_nothing_of_its_own(project: Folder, method: str
     assert result.err == ""
 
 
-def test_a_fork_that_comes_back_is_no_second_monarch(project: Folder) -> None:
+def test_a_fork_that_returns_is_not_a_second_monarch(project: Folder) -> None:
     fork = "if os.fork() == 0:\n            raise SystemExit({code})\n        os.wait()"
     write(project, "pool", POOL.format(body=fork.format(code=0)))
     result = project.monarch("migrate", "dev")
@@ -92,7 +92,7 @@ def test_a_fork_that_comes_back_is_no_second_monarch(project: Folder) -> None:
 @pytest.mark.parametrize(
     "hook", ["before_migrate(context)", "after_migrate(context, result)", "on_failure(context, error)"]
 )
-def test_a_hook_that_forks_is_no_second_monarch(project: Folder, hook: str) -> None:
+def test_a_fork_in_a_hook_is_not_a_second_monarch(project: Folder, hook: str) -> None:
     with (project.path / "migrations/settings.py").open("a") as settings:
         settings.write(f"import os\ndef {hook}:\n    if os.fork() == 0:\n        return\n    os.wait()\n")
     project.migration("one", "print('once')" + ("\nraise ValueError" if "on_failure" in hook else ""))
@@ -120,7 +120,7 @@ STREAMS = {
 
 @pytest.mark.parametrize("how", STREAMS)
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_what_a_migration_does_to_the_streams_fails_nobody(
+def test_changes_of_the_streams_by_a_migration_cause_no_failure(
     project: Folder, how: str, options: list[str]
 ) -> None:
     project.migration("one", "import sys\n" + STREAMS[how])
@@ -145,7 +145,7 @@ def test_a_log_handler_of_an_earlier_migration_still_arrives(project: Folder) ->
     assert "Logging error" not in result.err
 
 
-def test_a_reader_that_goes_away_stops_the_run_after_the_migration(project: Folder) -> None:
+def test_a_closed_pipe_stops_the_run_after_the_migration(project: Folder) -> None:
     lines = "for n in range(50000):\n    print('x' * 80)\nself.database.c.insert_one({})"
     project.migration("one", lines)
     project.migration("two", "self.database.c.insert_one({})")
@@ -178,7 +178,7 @@ class FutureMigration(MongoBackedMigration):
 """
 
 
-def test_the_file_decides_about_annotations(project: Folder) -> None:
+def test_annotations_follow_the_imports_of_the_file(project: Folder) -> None:
     write(project, "future", FUTURE)
     result = project.monarch("migrate", "dev")
     assert result.code == 0, result.err
@@ -228,7 +228,7 @@ def test_a_base_class_of_the_team_may_be_in_a_helper(project: Folder, imports: s
 @pytest.mark.parametrize(
     "name", ["._x_migration.py", ".#_201405290038_x_migration.py", "._settings.py", ".x/a.py"]
 )
-def test_files_whose_names_begin_with_a_dot_are_not_looked_at(project: Folder, name: str) -> None:
+def test_files_with_a_leading_dot_are_ignored(project: Folder, name: str) -> None:
     project.write(f"migrations/{name}", "\0 Mac OS X")
     project.migration("one")
     assert project.invoke("check", "dev").code == 3
@@ -236,20 +236,20 @@ def test_files_whose_names_begin_with_a_dot_are_not_looked_at(project: Folder, n
 
 
 @pytest.mark.parametrize("command", [["check", "dev"], ["migrate", "dev"], ["list_migrations", "dev"]])
-def test_a_migration_in_a_folder_is_not_passed_over(project: Folder, command: list[str]) -> None:
+def test_a_migration_in_a_subfolder_is_not_ignored(project: Folder, command: list[str]) -> None:
     project.write("migrations/2026/q1/_201405290038_x_migration.py", "")
     result = project.invoke(*command)
     assert result.code == 2
     assert "migrations/2026/q1/_201405290038_x_migration.py is a migration in a folder" in result.err
 
 
-def test_a_migration_runs_by_the_same_interpreter(project: Folder) -> None:
+def test_a_migration_runs_in_the_same_interpreter(project: Folder) -> None:
     project.migration("one", "import sys\nprint(sys.executable, __name__)")
     result = project.monarch("migrate", "dev")
     assert f"{sys.executable} migrations._20140529" in result.out
 
 
-def test_what_an_index_refuses_is_named_and_nobody_s_value_is(project: Folder) -> None:
+def test_an_index_violation_is_reported_without_values(project: Folder) -> None:
     project.migration(
         "one",
         """
@@ -268,7 +268,7 @@ def test_what_an_index_refuses_is_named_and_nobody_s_value_is(project: Folder) -
         assert "ann@example.com" not in text
 
 
-def test_what_a_validator_misses_is_named(project: Folder) -> None:
+def test_a_validator_violation_is_reported(project: Folder) -> None:
     project.migration(
         "one",
         """

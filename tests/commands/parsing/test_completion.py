@@ -1,4 +1,4 @@
-"""Shell completion, asked as bash asks it."""
+"""Shell completion, requested as bash requests it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def complete(folder: Folder, line: str) -> set[str]:
     return {row.split(",", 1)[1] for row in result.out.splitlines() if row}
 
 
-def test_environments_and_migrations_complete(folder: Folder) -> None:
+def test_completion_of_environments_and_migrations(folder: Folder) -> None:
     folder.settings(development={"embedded": True, "db_name": "a"}, production={"host": "h", "db_name": "a"})
     key = folder.migration("add_users")
     assert complete(folder, "monarch migrate dev") == {"development"}

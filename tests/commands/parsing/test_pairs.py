@@ -1,4 +1,4 @@
-"""``FROM:TO``: what it is read as, and how it completes in real shells."""
+"""``FROM:TO``: how it is parsed, and how it completes in real shells."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from monarch.commands.parsing.pairs import ENVIRONMENTS, Pair, PairType
 from monarch.errors import UsageError
 from tests.support.runs.shell import MONARCH, Folder
 
-# As `restore` will have it.
+# As in `restore`.
 BACKUP = PairType(
     "backup:to",
     ProjectName("backup", lambda: ["2014-05-29T00:38", "development"]),
@@ -44,7 +44,7 @@ def copy(pair: Pair) -> None:
 
 @pytest.fixture
 def environments(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> Folder:
-    """A project with three environments, and us in its folder."""
+    """A project with three environments, whose folder is the working directory."""
     names = ("development", "production", "staging")
     folder.settings(**{name: {"host": "h", "db_name": "a"} for name in names})
     monkeypatch.chdir(folder.path)
@@ -56,18 +56,18 @@ def offered(pair: PairType, begun: str) -> list[str]:
     return [item.value for item in pair.shell_complete(click.Context(copy), param, begun)]
 
 
-def test_a_pair_is_taken_apart() -> None:
+def test_a_pair_is_parsed() -> None:
     pair = ENVIRONMENTS.convert("production:development", None, None)
     assert pair == Pair(source="production", target="development")
     assert ENVIRONMENTS.convert(pair, None, None) is pair
 
 
-def test_the_last_colon_counts_where_a_source_may_have_colons() -> None:
+def test_the_last_colon_separates_if_a_source_may_have_colons() -> None:
     assert BACKUP.convert("2014-05-29T00:38:dev", None, None) == ("2014-05-29T00:38", "dev")
     assert BACKUP.convert("s3://bucket/a:dev", None, None) == ("s3://bucket/a", "dev")
 
 
-def test_what_is_missing_is_called_by_its_name() -> None:
+def test_the_missing_part_is_named() -> None:
     with pytest.raises(UsageError, match="'2014' names no environment"):
         BACKUP.convert("2014", None, None)
     with pytest.raises(UsageError, match="':dev' has no backup before the colon"):
@@ -86,7 +86,7 @@ def test_what_is_missing_is_called_by_its_name() -> None:
         (":", "':' has no environment before the colon."),
     ],
 )
-def test_what_is_no_pair_is_told_with_an_example(value: str, message: str) -> None:
+def test_an_invalid_pair_is_reported_with_an_example(value: str, message: str) -> None:
     context = click.Context(copy, info_name="copy_db", parent=click.Context(tiny, info_name="monarch"))
     with pytest.raises(UsageError) as caught:
         ENVIRONMENTS.convert(value, None, context)
@@ -108,7 +108,7 @@ def test_what_is_no_pair_is_told_with_an_example(value: str, message: str) -> No
         ("production:development:", []),
     ],
 )
-def test_both_sides_complete(environments: Folder, begun: str, expected: list[str]) -> None:
+def test_completion_of_both_sides(environments: Folder, begun: str, expected: list[str]) -> None:
     assert offered(ENVIRONMENTS, begun) == expected
 
 
@@ -121,7 +121,7 @@ def test_both_sides_complete(environments: Folder, begun: str, expected: list[st
         ("development:dev", ["development:development"]),
     ],
 )
-def test_a_source_with_colons_completes(environments: Folder, begun: str, expected: list[str]) -> None:
+def test_completion_of_a_source_with_colons(environments: Folder, begun: str, expected: list[str]) -> None:
     assert offered(BACKUP, begun) == expected
 
 
@@ -134,15 +134,15 @@ def test_completion_of_settings_that_fail_offers_nothing(environments: Folder) -
     ("words", "current", "expected"),
     [
         (["prod"], 2, ["production:"]),
-        # As a bash that breaks at colons has them: answered is what stands behind the last.
+        # A bash that splits words at colons: the completion is for the part after the last colon.
         (["production", ":"], 3, ["development", "staging"]),
         (["production", ":", "dev"], 4, ["development"]),
         (["production", ":", "dev", "--traceback"], 4, ["development"]),
-        # As one does that has been told not to, or where a quote is open.
+        # A bash that is configured not to split at colons, or with an open quote.
         (["production:"], 2, ["production:development", "production:staging"]),
         (["production:dev"], 2, ["production:development"]),
         (["'production:dev"], 2, ["production:development"]),
-        # A word that is over, whole or not, is not gone on with.
+        # A finished word is not completed.
         (["production", ":", "dev", ""], 5, []),
         (["production", ":", ""], 4, []),
         (["--traceback", "production", ":", "dev"], 5, ["development"]),
@@ -161,14 +161,14 @@ def test_bash_gets_the_part_that_it_replaces(
     assert [line.removeprefix("plain,") for line in answer.splitlines()] == expected
 
 
-def test_zsh_gets_words_whole(environments: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zsh_gets_complete_words(environments: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMP_WORDS", "monarch copy_db production:dev")
     monkeypatch.setenv("COMP_CWORD", "2")
     assert Zsh(tiny, {}, "monarch", "_MONARCH_COMPLETE").complete() == "plain\nproduction:development\n_"
 
 
-def test_the_scripts_know_words_that_go_on(folder: Folder) -> None:
-    """Fails where a later click words its own script differently, and ours must follow."""
+def test_the_scripts_support_words_that_continue(folder: Folder) -> None:
+    """A failure means that a newer Click has changed its script, and monarch's must follow."""
     bash = folder.monarch(variables={"_MONARCH_COMPLETE": "bash_source"})
     assert (bash.code, bash.err) == (0, "")
     assert "compopt -o nospace" in bash.out
@@ -185,7 +185,7 @@ def test_a_normal_start_does_not_load_completion() -> None:
 
 
 def installed(folder: Folder) -> str:
-    """A PATH with this monarch on it, in a home of its own below the folder."""
+    """Return a PATH with this monarch, in a separate home below the folder."""
     program = folder.write("home/bin/monarch", f'#!/bin/sh\nexec {shlex.join(MONARCH)} "$@"\n')
     program.chmod(0o755)
     return f"{program.parent}{os.pathsep}{os.environ['PATH']}"
@@ -203,7 +203,7 @@ class Interactive:
             "zsh": """show() { zle -I; print -r -- "<$BUFFER>" }; zle -N show; bindkey '^xl' show""",
         }
         lines = [
-            f"PATH={shlex.quote(path)}",  # again, whatever a system's own start file made of it
+            f"PATH={shlex.quote(path)}",  # again, because the system's start file may have changed it
             "HISTFILE=",
             "autoload -Uz compinit && compinit -u -D" if shell == "zsh" else "",
             *setup,
@@ -233,7 +233,7 @@ class Interactive:
         self._terminal.close(force=True)
 
     def typed(self, keys: str) -> str:
-        """The line as it stands after these keys."""
+        """Return the command line after these ``keys``."""
         self._terminal.send("\x15" + keys + "\x18l")
         self._terminal.expect(r"<(monarch[^\r\n]*)>")
         match = self._terminal.match
@@ -242,7 +242,7 @@ class Interactive:
 
 
 def is_local(shell: str) -> bool:
-    """Whether there is a ``shell`` that can complete: macOS's own bash is too old, for click as well."""
+    """Whether there is a ``shell`` that can complete: macOS's own bash is too old, also for Click."""
     if shutil.which(shell) is None:
         return False
     new_enough = '[ -z "$BASH_VERSION" ] || (( BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404 ))'

@@ -1,4 +1,4 @@
-"""A hint about a wrong command line is true, and what it proposes does no harm."""
+"""Hints about wrong command lines are true, and the commands they suggest are safe."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ALL = [name for rows in COMMANDS.values() for name in rows]
 
 
 def wrong(folder: Folder, *arguments: str) -> str:
-    """Run a command line that must be refused, and return its hint."""
+    """Run a wrong command line and return its hint."""
     before = folder.files()
     result = folder.invoke(*arguments)
     assert (result.code, result.out) == (2, ""), result.err
@@ -49,7 +49,7 @@ def ready(folder: Folder) -> Folder:
         (["restore", "prod:dev"], "Did you mean"),
     ],
 )
-def test_likeness_alone_proposes_nothing_that_changes_data(
+def test_similarity_alone_suggests_no_command_that_changes_data(
     ready: Folder, arguments: list[str], never: str
 ) -> None:
     ready.keep_backups()
@@ -58,7 +58,7 @@ def test_likeness_alone_proposes_nothing_that_changes_data(
     assert not hint.startswith("Did you mean '--")
 
 
-def test_no_word_is_answered_with_a_command_that_changes_data_by_likeness() -> None:
+def test_a_similar_word_never_suggests_a_command_that_changes_data() -> None:
     for name in sorted(CHANGE):
         for word in (name[:-2], name[2:], name + "xx", name.replace("_", "__x")):
             if word not in ALL:
@@ -72,7 +72,7 @@ showmigrations makemigrations current load import drop verify help version list
 
 
 @pytest.mark.parametrize("word", OTHER_TOOLS.split())
-def test_words_of_other_tools_lead_to_ours(ready: Folder, word: str) -> None:
+def test_commands_of_other_tools_lead_to_those_of_monarch(ready: Folder, word: str) -> None:
     hint = wrong(ready, word)
     assert "`monarch" in hint
     for command in re.findall(r"`monarch ([a-z_]+)", hint):
@@ -81,7 +81,9 @@ def test_words_of_other_tools_lead_to_ours(ready: Folder, word: str) -> None:
 
 @pytest.mark.parametrize("option", ["--plan", "--dry-run", "-n"])
 @pytest.mark.parametrize("command", [["migrate", "dev"], ["copy_db", "production:dev"]])
-def test_a_plan_has_the_names_of_other_tools(project: Folder, command: list[str], option: str) -> None:
+def test_a_plan_is_available_under_the_names_of_other_tools(
+    project: Folder, command: list[str], option: str
+) -> None:
     project.migration("one", "self.database.c.insert_one({})")
     if command[0] == "copy_db":
         settings = Path(project.path / "migrations/settings.py")
@@ -111,11 +113,11 @@ def test_a_plan_has_the_names_of_other_tools(project: Folder, command: list[str]
         (["migrate", "dve"], "Did you mean 'dev'?"),
     ],
 )
-def test_a_hint_names_what_there_is(ready: Folder, arguments: list[str], hint: str) -> None:
+def test_a_hint_names_what_exists(ready: Folder, arguments: list[str], hint: str) -> None:
     assert hint in wrong(ready, *arguments)
 
 
-def test_what_was_interrupted_is_not_to_be_fixed(project: Folder) -> None:
+def test_an_interrupt_has_no_hint_to_fix_something(project: Folder) -> None:
     project.migration("one", "raise KeyboardInterrupt")
     result = project.monarch("migrate", "dev")
     assert result.code == 130
