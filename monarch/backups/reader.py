@@ -70,8 +70,10 @@ def _reporting_damage(catalog: BackupCatalog, backup: Backup) -> Iterator[None]:
     try:
         yield
     except DamagedError as error:
-        message = f"Backup {backup.name!r} is broken: {error.message}"
-        raise BrokenBackup(message, partial(_another, catalog, backup)) from error
+        why = f"{error.message} {backup.perhaps_unfinished}" if backup.perhaps_unfinished else error.message
+        raise BrokenBackup(
+            f"Backup {backup.name!r} is broken: {why}", partial(_another, catalog, backup)
+        ) from error
 
 
 def require_restorable(catalog: BackupCatalog, backup: Backup) -> None:

@@ -61,6 +61,13 @@ class Backup:
         return self.state in (BackupState.RUNNING, BackupState.BEGUN)
 
     @property
+    def perhaps_unfinished(self) -> str | None:
+        """Why it may not be finished, if it is foreign: nothing marks one that is being written."""
+        if self.state is not BackupState.FOREIGN or not _is_recent(self):
+            return None
+        return f"It was written to less than {_RECENT} minutes ago, so it may not be finished."
+
+    @property
     def has_manifest(self) -> bool:
         """Whether it has a manifest that can be read."""
         return self.environment is not None
@@ -165,8 +172,8 @@ def _judge_manifest(backup: Backup, text: bytes | StoreError) -> Backup:
     )
 
 
-def _is_recent(stored: StoredFile) -> bool:
-    return datetime.now(UTC) - stored.modified < timedelta(minutes=_RECENT)
+def _is_recent(file: StoredFile | Backup) -> bool:
+    return datetime.now(UTC) - file.modified < timedelta(minutes=_RECENT)
 
 
 def read_manifest(text: bytes | StoreError) -> Manifest:

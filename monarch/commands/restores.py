@@ -41,7 +41,7 @@ def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) ->
     project = this_project()
     target = project.environment(pair.target)
     backup = project.find_backup(pair.source)
-    if pair.source not in (backup.name, backup.archive):
+    if pair.source.rpartition("/")[2] not in (backup.name, backup.archive):
         show(f"The newest good backup of {pair.source} is {backup.name}.", err=True)
     breathe(target, f"replace {'(in place) ' if in_place else ''}the contents of", yes)
     where = f"{target.db_name} on {pair.target} ({target.server})"

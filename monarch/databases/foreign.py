@@ -18,10 +18,14 @@ from monarch.system.streams import Stream
 
 @dataclass(frozen=True)
 class ForeignFile:
-    """The file ``name`` in a store. ``packing`` is "gz", "zst", "zip", "tar" or, of none of these, empty."""
+    """The file ``name`` in a store. ``packing`` is "gz", "zst", "zip", "tar" or, of none of these, empty.
+
+    ``bytes`` is an estimate of its size when it is unpacked.
+    """
 
     name: str
     packing: str
+    bytes: int = 0
 
 
 class ForeignSource(ABC):

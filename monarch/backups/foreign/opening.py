@@ -16,6 +16,8 @@ from monarch.stores.base import Store
 from monarch.system.streams import Stream
 
 _GZIPPED = ".gz"
+# By which factor documents are usually compressed.
+_RATIO = 3
 
 
 class Uncheckable(MonarchError):
@@ -37,7 +39,8 @@ def open_foreign(store: Store, name: str, size: int, kind: str) -> Iterator[Fore
             raise DamagedError("It is empty: it has 0 bytes.")
         packing = packing_of(head)
         if packing != "zip":
-            yield _open_stream(formats, ForeignFile(name, packing), Whole(head, stream))
+            unpacked = size * _RATIO if packing else size
+            yield _open_stream(formats, ForeignFile(name, packing, unpacked), Whole(head, stream))
             return
     yield open_folders(ZippedFolders(store, name, size).folders, name, kind)
 

@@ -286,6 +286,22 @@ def test_damage_is_told_once_it_is_read(two: TwoEnvironments, kept: Path, dumps:
     assert f"{len(cases)} of {len(cases)} backups cannot be restored" in result.err
 
 
+def test_one_that_may_still_be_written_is_told_apart(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
+    """Nothing marks what mongodump has not finished, except its time."""
+    (kept / "x.archive").write_bytes(dumps.one[:-9])
+    recent = "It was written to less than 15 minutes ago, so it may not be finished."
+    assert recent in two.folder.invoke("verify_backup", "x.archive").out
+    os.utime(kept / "x.archive", (1_401_323_880, 1_401_323_880))
+    assert recent not in two.folder.invoke("verify_backup", "x.archive").out
+
+
+def test_a_path_is_a_name_too(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
+    (kept / "x.archive").write_bytes(dumps.one)
+    result = two.folder.invoke("restore", "backups/x.archive:dev", "--yes", "--engine", "native")
+    assert result.code == 0, result.output
+    assert "newest" not in result.err
+
+
 def test_it_is_never_the_one_that_is_proposed(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
     """Not to restore instead of another, nor by completion, nor by likeness."""
     assert two.folder.invoke("backup", "production", "--name", "app").code == 0

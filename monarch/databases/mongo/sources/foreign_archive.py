@@ -17,6 +17,7 @@ from monarch.databases.mongo.sources.base import MongoSource
 from monarch.databases.mongo.sources.foreign_hints import OF_SERVERS, only_database
 from monarch.databases.mongo.sources.old_metadata import read_old_metadata
 from monarch.databases.mongo.stream.batches import Batch, Piece
+from monarch.databases.mongo.stream.counts import Counts
 from monarch.databases.transfer import ArchiveSource, CopiedCollection
 from monarch.progress import Progress
 from monarch.system.streams import Stream
@@ -34,7 +35,7 @@ class ForeignMongoArchive(ForeignSource):
 
     def read_through(self, progress: Progress) -> tuple[CopiedCollection, ...]:
         progress.phase("verifying")
-        progress.estimated(0, 0)
+        progress.estimated(0, self._file.bytes)
         counts = {one.data_namespace: (0, 0) for one in self._survey.collections}
         for piece in self._survey:
             if isinstance(piece, Batch):
@@ -47,23 +48,31 @@ class ForeignMongoArchive(ForeignSource):
 
     def restorable(self) -> ArchiveSource:
         database = only_database((one.database for one in self._survey.collections), self._file)
-        return OneDatabaseSource(self._survey, database)
+        return OneDatabaseSource(self._survey, database, self._file.bytes)
 
 
 class OneDatabaseSource(MongoSource, ArchiveSource):
     """The ``database`` of ``survey``, without the collections of the server and of monarch.
+
+    ``size`` is an estimate of the bytes of the whole archive, which has no numbers of its collections.
 
     :raises ArchiveError: if it describes what no server accepts.
     """
 
     phase = "restoring"
 
-    def __init__(self, survey: ArchiveSurvey, database: str) -> None:
+    def __init__(self, survey: ArchiveSurvey, database: str, size: int) -> None:
         self._survey = survey
+        self._size = size
         self._of_server = sorted({one.database for one in survey.collections} & OF_SERVERS)
         chosen = [one for one in survey.collections if one.database == database and _is_taken(one)]
         self.collections = tuple(sorted(map(_modern, chosen), key=lambda one: one.name))
         self._names = {one.data_namespace: one.collection.data_name for one in chosen}
+
+    def begin_phase(self, phase: str, progress: Progress) -> Counts:
+        counts = super().begin_phase(phase, progress)
+        progress.estimated(0, self._size)
+        return counts
 
     def take_series_as_documents(self) -> None:
         refuse_series_as_documents(self.collections)

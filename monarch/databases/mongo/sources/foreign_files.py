@@ -81,7 +81,7 @@ class ForeignDocuments(ForeignSource):
         self._collection = collection
 
     def read_through(self, progress: Progress) -> tuple[CopiedCollection, ...]:
-        files = _OneFile(f"{self._collection}.bson", self._stream)
+        files = _OneFile(f"{self._collection}.bson", self._file.bytes, self._stream)
         return MongoFolderSource(files).read_through(progress)
 
     def restorable(self) -> ArchiveSource:
@@ -89,12 +89,13 @@ class ForeignDocuments(ForeignSource):
 
 
 class _OneFile(FileSet):
-    def __init__(self, name: str, stream: Stream) -> None:
+    def __init__(self, name: str, size: int, stream: Stream) -> None:
         self._name = name
+        self._size = size
         self._stream = stream
 
     def sizes(self) -> dict[str, int]:
-        return {self._name: 0}
+        return {self._name: self._size}
 
     @contextmanager
     def open(self, name: str) -> Iterator[Stream]:

@@ -19,7 +19,7 @@ from monarch.databases.foreign import ForeignFile
 from monarch.databases.mongo.archive import MAGIC, TERMINATOR
 from monarch.databases.mongo.connection.client import tool_uri
 from monarch.errors import DamagedError, UsageError
-from monarch.progress import SILENT
+from monarch.progress import SILENT, Progress
 from tests.databases.mongo.engines.test_archives import sorted_inside
 from tests.databases.mongo.engines.test_pairs import environment, old, scratch
 from tests.databases.mongo.engines.test_pairs import with_tools as with_tools  # a fixture
@@ -178,6 +178,27 @@ def test_every_change_of_a_byte_is_found() -> None:
     for cut in range(len(data)):
         with pytest.raises(DamagedError):
             read(data[:cut])
+
+
+def test_the_progress_ends_near_its_estimate(tmp_path: Path) -> None:
+    class Seen(Progress):
+        all_bytes = done = 0
+
+        def estimated(self, documents: int, bytes: int) -> None:
+            self.all_bytes = bytes
+
+        def transferred(self, documents: int, bytes: int) -> None:
+            self.done += bytes
+
+    data = archive(("app", "a", INDEXED))
+    file = ForeignFile("x.archive", "", len(data))
+    for source in (
+        FORMATS.open_stream(io.BytesIO(data), data[:1000], file),
+        FORMATS.open_stream(io.BytesIO(data), data[:1000], file).restorable(),
+    ):
+        progress = Seen()
+        source.read_through(progress)
+        assert 0 < progress.done < progress.all_bytes == len(data)
 
 
 def test_who_wrote_it() -> None:
