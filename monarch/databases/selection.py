@@ -31,11 +31,13 @@ class CollectionQuery:
 class Reference:
     """Selects the documents of ``target`` that have a value of the selected ``source``.
 
-    Each is a collection, a dot and a field.
+    Each is a collection, a dot and a field. Without ``onward``, no reference is followed from the documents
+    that only this one selects.
     """
 
     source: str
     target: str
+    onward: bool = True
 
 
 @dataclass(frozen=True)

@@ -83,18 +83,19 @@ class QuerySet:
         )
         self._queries.append(selected)
 
-    def follow(self, source: str, target: str) -> None:
+    def follow(self, source: str, target: str, *, onward: bool = True) -> None:
         """Include the documents whose ``target`` has a value that included documents have in ``source``.
 
         Both are a collection, a dot and a field: ``follow('orders.user_id', 'users._id')`` includes the users
         of the included orders, ``follow('users._id', 'orders.user_id')`` the orders of the included users.
         Documents that are included this way are followed in turn, in any order of the calls, until nothing
-        new is found.
+        new is found. With ``onward=False``, no reference is followed from the documents that only this call
+        includes: the authors of messages, for example, without everything else that they have written.
         """
         for path in (source, target):
             if not isinstance(path, str) or "." not in path.strip("."):
                 raise ValueError(f"{path!r} is not a collection, a dot and a field, as in 'users._id'")
-        self._references.append(Reference(source, target))
+        self._references.append(Reference(source, target, bool(onward)))
 
 
 def _check(name: object, query: object, sort: object, limit: object, sample: object, seed: object) -> None:

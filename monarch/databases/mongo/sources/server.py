@@ -57,15 +57,18 @@ class MongoServerSource(MongoSource, LiveSource):
         self._source = source
         self._engine = engine
         self._snapshot: Snapshot | None = None
+        self._notes: tuple[str, ...] = ()
         self.collections = read_catalog(source)
         if selection is not None:
             reading = SubsetReader(source, engine.take_snapshot(source, self.collections))
+            subset = Subset(reading, self.collections, selection)
             try:
-                self.collections = Subset(reading, self.collections, selection).collections()
+                self.collections = subset.collections()
             except SnapshotEnded:
                 reading = SubsetReader(source, None)
-                self.collections = Subset(reading, self.collections, selection).collections()
-            self._snapshot = reading.snapshot
+                subset = Subset(reading, self.collections, selection)
+                self.collections = subset.collections()
+            self._snapshot, self._notes = reading.snapshot, subset.notes
         self._placement = read_placement(source)
         self._is_shard = self._placement is None and is_shard(source)
         self._partial = selection is not None
@@ -100,8 +103,8 @@ class MongoServerSource(MongoSource, LiveSource):
         if self._is_shard:
             return (describe_shard(self._source.name),)
         if self._placement is None:
-            return ()
-        return tuple(describe_losses(self._placement, self._source.name, self.collections))
+            return self._notes
+        return self._notes + tuple(describe_losses(self._placement, self._source.name, self.collections))
 
     @contextmanager
     def _pieces(self, alive: Callable[[], None]) -> Iterator[Iterator[Piece]]:

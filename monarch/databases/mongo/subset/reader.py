@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pymongo.collection import Collection as PyMongoCollection
@@ -113,6 +113,11 @@ class SubsetReader:
                 if self.snapshot is not None and error.code in SNAPSHOT_ENDED:
                     raise SnapshotEnded from error
                 raise refused_query(self.source, name, error) from error
+
+
+def with_documents(collection: Collection) -> Collection:
+    """Return ``collection`` such that a time series is read as documents, not as buckets."""
+    return replace(collection, as_documents=True) if collection.kind == "timeseries" else collection
 
 
 def refused_query(source: DatabaseHandle, name: str, error: OperationFailure) -> MonarchError:

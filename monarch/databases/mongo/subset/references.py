@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
 from bson.dbref import DBRef
 from bson.regex import Regex
+
+from monarch.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,36 @@ class FieldPath:
 
     collection: str
     field: str
+
+
+@dataclass(frozen=True)
+class FollowRule:
+    """A `Reference` of the collections that there are."""
+
+    source: FieldPath
+    target: FieldPath
+    onward: bool
+
+    def __str__(self) -> str:
+        source, target = self.source, self.target
+        return f"follow('{source.collection}.{source.field}', '{target.collection}.{target.field}')"
+
+
+def require_start(rules: Sequence[FollowRule], reached: set[str]) -> None:
+    """Check that each of the ``rules`` starts at one of the collections ``reached``, or is led to by others.
+
+    :raises UsageError: if nothing leads to one, as in a circle.
+    """
+    onward = [rule for rule in rules if rule.onward]
+    while more := {rule.target.collection for rule in onward if rule.source.collection in reached} - reached:
+        reached = reached | more
+    for rule in rules:
+        source, target = rule.source.collection, rule.target.collection
+        if source not in reached:
+            raise UsageError(
+                f"follow() goes from {source!r} to {target!r}, but starts at no document.",
+                f"Select some: self.dump_collection({source!r}, …)",
+            )
 
 
 def find_path(text: str, collections: Collection[str]) -> FieldPath | None:

@@ -15,9 +15,17 @@ from monarch.databases.mongo.collection_names import HISTORY
 from monarch.databases.mongo.subset.chunks import chunks, key_of
 from monarch.databases.mongo.subset.filters import encode_filter
 from monarch.databases.mongo.subset.projection import check_projection
-from monarch.databases.mongo.subset.reader import SubsetReader
-from monarch.databases.mongo.subset.references import FieldPath, find_path, projection_for, reference_values
-from monarch.databases.selection import CollectionQuery, Selection
+from monarch.databases.mongo.subset.reader import SubsetReader, with_documents
+from monarch.databases.mongo.subset.references import (
+    FieldPath,
+    FollowRule,
+    find_path,
+    projection_for,
+    reference_values,
+    require_start,
+)
+from monarch.databases.mongo.subset.unmatched import describe_unmatched
+from monarch.databases.selection import CollectionQuery, Reference, Selection
 from monarch.errors import MonarchError, UsageError
 from monarch.system.spelling import suggest
 
@@ -35,7 +43,12 @@ class ResolvedCollection:
 
 
 class Subset:
-    """The part of ``catalog`` that ``selection`` selects; ``reading`` reads what that depends on."""
+    """The part of ``catalog`` that ``selection`` selects; ``reading`` reads what that depends on.
+
+    ``notes`` name the references that found less than somebody may expect, once `collections` has returned.
+    """
+
+    notes: tuple[str, ...] = ()
 
     def __init__(self, reading: SubsetReader, catalog: tuple[Collection, ...], selection: Selection) -> None:
         self._reading = reading
@@ -97,11 +110,11 @@ class Subset:
         chosen = self._chosen.setdefault(collection.name, ResolvedCollection(projection=projection))
         if chosen.projection != projection:
             raise UsageError(
-                f"{collection.name!r} is selected with two projections.",
-                "Use the same projection in each call.",
+                f"{collection.name!r} is selected several times, with different projections or once without.",
+                "Use the same projection in each call of dump_collection().",
             )
         for find in self._short_enough(collection, whole):
-            self._reading.check(_with_documents(collection), find, projection)
+            self._reading.check(with_documents(collection), find, projection)
             chosen.finds += self._sampled(collection, find, selected) if selected.sample else [find]
 
     def _short_enough(self, collection: Collection, find: Find) -> Iterator[Find]:
@@ -140,11 +153,12 @@ class Subset:
 
     def _follow(self) -> None:
         """Select what the references refer to, until that adds no document."""
-        rules = [self._rule(one.source, one.target) for one in self._selection.references]
-        seen: list[set[bytes]] = [set() for _ in rules]
-        targets = {target.collection for _, target in rules}
+        rules = [self._rule(one) for one in self._selection.references]
+        sought: list[dict[bytes, Any]] = [{} for _ in rules]
+        followed: dict[FieldPath, set[bytes]] = defaultdict(set)
+        targets = {rule.target.collection for rule in rules}
         todo: deque[tuple[str, Find]] = deque()
-        for name in dict.fromkeys(source.collection for source, _ in rules):
+        for name in dict.fromkeys(rule.source.collection for rule in rules):
             chosen = self._chosen.get(name)
             if chosen is not None:
                 chosen.finds = self._fixed(self._catalog[name], chosen.finds)
@@ -152,31 +166,33 @@ class Subset:
             elif name not in targets:
                 self._require_copied(name)
                 todo.append((name, Find()))
-        _require_start(rules, {name for name, _ in todo})
+        require_start(rules, {name for name, _ in todo})
         for name in targets:
             self._chosen.setdefault(name, ResolvedCollection())
         while todo:
             name, find = todo.popleft()
-            for number, (source, target) in enumerate(rules):
-                if source.collection != name:
+            for rule, values in zip(rules, sought, strict=True):
+                if rule.source.collection != name:
                     continue
-                new = {
-                    key: value
-                    for value in self._values(source, target, find)
-                    if (key := key_of(value)) not in seen[number]
-                }
-                seen[number] |= new.keys()
-                known = self._chosen[target.collection].values[target.field]
-                fresh = {key: value for key, value in new.items() if key not in known}
-                known |= fresh
+                found = {key_of(value): value for value in self._values(rule, find)}
+                new = {key: value for key, value in found.items() if key not in values}
+                values |= new
+                target = self._chosen[rule.target.collection]
+                target.values[rule.target.field] |= new
                 # All documents of a whole collection have been followed already.
-                if not any(one.is_all for one in self._chosen[target.collection].finds):
-                    for chunk in chunks(fresh.values()):
-                        todo.append((target.collection, Find({target.field: {"$in": chunk}})))
+                if rule.onward and not any(one.is_all for one in target.finds):
+                    known = followed[rule.target]
+                    fresh = [value for key, value in new.items() if key not in known]
+                    known |= new.keys()
+                    for chunk in chunks(fresh):
+                        todo.append((rule.target.collection, Find({rule.target.field: {"$in": chunk}})))
+        for rule, values in zip(rules, sought, strict=True):
+            note = describe_unmatched(self._reading, self._catalog[rule.target.collection], rule, values)
+            self.notes += (note,) if note else ()
 
-    def _rule(self, source: str, target: str) -> tuple[FieldPath, FieldPath]:
+    def _rule(self, reference: Reference) -> FollowRule:
         found = []
-        for text in (source, target):
+        for text in (reference.source, reference.target):
             path = find_path(text, self._catalog)
             if path is None or path.collection.startswith("system."):
                 raise UsageError(
@@ -188,7 +204,7 @@ class Subset:
                     f"follow() names {text!r}, which is a view.", "Use the collection that the view reads."
                 )
             found.append(path)
-        return found[0], found[1]
+        return FollowRule(found[0], found[1], reference.onward)
 
     def _require_copied(self, name: str) -> None:
         if name not in self._rest():
@@ -203,10 +219,11 @@ class Subset:
             return finds
         return list(self._by_ids(collection, finds))
 
-    def _values(self, path: FieldPath, target: FieldPath, find: Find) -> Iterator[Any]:
+    def _values(self, rule: FollowRule, find: Find) -> Iterator[Any]:
+        path = rule.source
         projection = projection_for(path.field)
-        for document in self._reading.read(_with_documents(self._catalog[path.collection]), find, projection):
-            yield from reference_values(document, path.field, target.collection)
+        for document in self._reading.read(with_documents(self._catalog[path.collection]), find, projection):
+            yield from reference_values(document, path.field, rule.target.collection)
 
     def _selected(self, collection: Collection) -> Collection:
         """Return ``collection`` with its query and the number of documents that match it."""
@@ -219,11 +236,11 @@ class Subset:
         else:
             for name, values in chosen.values.items():
                 finds += [Find({name: {"$in": chunk}}) for chunk in chunks(values.values())]
-        disjoint = self._disjoint(_with_documents(collection), finds, chosen.projection)
+        disjoint = self._disjoint(with_documents(collection), finds, chosen.projection)
         if collection.options.get("capped"):  # its order is part of its data
             disjoint = tuple(replace(find, sort=find.sort or (("$natural", 1),)) for find in disjoint)
         query = Query(disjoint, chosen.projection)
-        return self._counted(_with_documents(collection), query)
+        return self._counted(with_documents(collection), query)
 
     def _disjoint(
         self, collection: Collection, finds: list[Find], projection: Mapping[str, Any] | None
@@ -248,7 +265,7 @@ class Subset:
 
     def _ids(self, collection: Collection, finds: Iterable[Find]) -> Iterator[Any]:
         for find in finds:
-            for document in self._reading.read(_with_documents(collection), find, {"_id": 1}):
+            for document in self._reading.read(with_documents(collection), find, {"_id": 1}):
                 if "_id" in document:
                     yield document["_id"]
 
@@ -266,24 +283,6 @@ class Subset:
 
     def _names(self) -> list[str]:
         return [known for known in self._catalog if not known.startswith("system.")]
-
-
-def _with_documents(collection: Collection) -> Collection:
-    """Return ``collection`` such that a time series is read as documents, not as buckets."""
-    return replace(collection, as_documents=True) if collection.kind == "timeseries" else collection
-
-
-def _require_start(rules: list[tuple[FieldPath, FieldPath]], reached: set[str]) -> None:
-    """Refuse references that nothing leads to, such as a circle."""
-    while more := {target.collection for source, target in rules if source.collection in reached} - reached:
-        reached = reached | more
-    for source, target in rules:
-        if source.collection not in reached:
-            raise UsageError(
-                f"follow() goes from {source.collection!r} to {target.collection!r}, "
-                "but starts at no document.",
-                f"Select some: self.dump_collection({source.collection!r}, …)",
-            )
 
 
 def _require_ids(collection: Collection) -> None:
