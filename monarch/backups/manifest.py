@@ -74,6 +74,11 @@ class Manifest:
         return sum(one.documents for one in self.collections if one.kind == "collection")
 
     @property
+    def buckets(self) -> int:
+        """The number of buckets of time series in it."""
+        return sum(one.documents for one in self.collections if one.kind == "timeseries")
+
+    @property
     def plain_bytes(self) -> int:
         """The bytes of all its documents before compression."""
         return sum(one.bytes for one in self.collections)

@@ -35,6 +35,7 @@ class BackupState(Enum):
 class Backup:
     """A backup as a listing shows it. Without a readable manifest, the fields that it would give are None.
 
+    ``buckets`` are those of time series, whose documents are not counted.
     ``bytes`` is the size of the file ``archive`` in the store, and ``modified`` is when that was last written
     by the store's clock. ``why`` is what is wrong with the backup, if anything. ``refusal`` is the error of
     the store, if the manifest cannot be read.
@@ -51,6 +52,7 @@ class Backup:
     environment: str | None = None
     database: str | None = None
     documents: int | None = None
+    buckets: int = 0
     query_set: str | None = None
     why: str | None = None
     refusal: StoreError | None = field(default=None, compare=False)
@@ -167,6 +169,7 @@ def _judge_manifest(backup: Backup, text: bytes | StoreError) -> Backup:
         environment=manifest.environment,
         database=manifest.database,
         documents=manifest.documents,
+        buckets=manifest.buckets,
         query_set=manifest.query_set,
         why=sizes if differs else None,
     )

@@ -203,12 +203,13 @@ def _row(backup: Backup) -> dict[str, Any]:
 
 
 def _cells(backup: Backup) -> tuple[str, ...]:
+    buckets = f" + {count(backup.buckets, 'bucket')}" if backup.buckets else ""
     return (
         backup.name,
         backup.environment or "-",
         _time(backup.taken_at),
         size(backup.bytes),
-        "-" if backup.documents is None else f"{backup.documents:,}",
+        "-" if backup.documents is None else f"{backup.documents:,}{buckets}",
         backup.state.value,
     )
 

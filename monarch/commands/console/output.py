@@ -57,11 +57,15 @@ def print_copied(collections: Sequence[CopiedCollection]) -> None:
 
 
 def summary(collections: Sequence[CollectionSummary]) -> str:
-    """The total of ``collections``. Like drop_db, it leaves out views, and buckets are not documents."""
+    """The total of ``collections``. Like drop_db, it leaves out views; buckets are counted apart."""
     with_documents = [collection for collection in collections if collection.kind != "view"]
     documents = sum(one.documents for one in with_documents if one.kind == "collection")
+    buckets = sum(one.documents for one in with_documents if one.kind == "timeseries")
+    contents = count(documents, "document")
+    if buckets:  # without them, a database of time series would look empty
+        contents += f" and {count(buckets, 'bucket')} of time series"
     total = size(sum(one.bytes for one in with_documents))
-    return f"{count(len(with_documents), 'collection')}, {count(documents, 'document')}, {total}"
+    return f"{count(len(with_documents), 'collection')}, {contents}, {total}"
 
 
 def _cells(collection: CollectionSummary) -> tuple[str, ...]:

@@ -311,3 +311,14 @@ def test_with_the_tools(two: TwoEnvironments, store_folder: Path, tools: Path, s
     assert report["engine"] == "tools"
     assert [version.split()[0] for version in report["versions"]] == ["mongodump", "mongorestore"]
     assert two.folder.invoke("verify_backup", report["name"]).code == 0
+
+
+def test_a_time_series_is_not_nothing(two: TwoEnvironments) -> None:
+    two.source.client.drop_database(two.source.name)
+    two.source.create_collection("visits", timeseries={"timeField": "at"})
+    two.source.visits.insert_many({"at": datetime(2014, 5, 29, 1, minute)} for minute in range(9))
+    two.folder.keep_backups()
+    result = two.folder.monarch("backup", "production")
+    assert "1 collection, 0 documents and 1 bucket of time series, " in result.out
+    assert "  0 + 1 bucket  good" in two.folder.monarch("list_backups").out
+    assert "1 collection, 0 documents and 1 bucket of time series, " in two.copy("--yes").out
