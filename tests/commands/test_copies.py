@@ -471,7 +471,9 @@ def test_documents_that_expire_meanwhile_are_not_an_error(two: TwoEnvironments) 
 
 
 def test_migrate_and_copy_exclude_each_other(two: TwoEnvironments) -> None:
-    two.folder.migration("slow", "import time\nself.database.began.insert_one({})\ntime.sleep(600)")
+    two.folder.migration(
+        "slow", "import time\nself.database.began.insert_one({})\nwhile True: time.sleep(0.1)"
+    )
     migrating = two.folder.start("migrate", "dev")
     try:
         while two.target.began.find_one() is None:

@@ -230,7 +230,7 @@ def test_the_suggested_backup_is_from_before_the_first_attempt(project: Folder) 
 
 
 def test_a_deadline_also_limits_the_wait(project: Folder) -> None:
-    project.migration("slow", "echo('working')\nimport time\ntime.sleep(600)")
+    project.migration("slow", "echo('working')\nimport time\nwhile True: time.sleep(0.1)")
     process = project.start("migrate", "dev")
     await_line(process, "working")
     result = project.invoke("migrate", "dev", "--deadline", "1s")
@@ -532,7 +532,7 @@ def test_a_lease_without_a_holder_is_free(project: Folder) -> None:
 def test_a_copy_made_during_a_migration_has_no_running_migration(project: Folder, server: Server) -> None:
     other = {"uri": server.uri, "db_name": f"{project.db_name}_other"}
     project.settings(dev={"uri": server.uri, "db_name": project.db_name}, other=other)
-    key = project.migration("slow", "echo('working')\nimport time\ntime.sleep(600)")
+    key = project.migration("slow", "echo('working')\nimport time\nwhile True: time.sleep(0.1)")
     process = project.start("migrate", "dev")
     await_line(process, "working")
     assert project.invoke("copy_db", "dev:other", "--yes", "--engine", "native").code == 0
