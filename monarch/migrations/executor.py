@@ -81,10 +81,13 @@ class RunContext:
 
 
 class MigrationFailed(MigrationError):
-    """A migration raised an exception: in which ``file``, and in which ``line`` of it."""
+    """A migration did not complete, for a ``reason``: in which ``file``, and in which ``line`` of it."""
 
-    def __init__(self, message: str, hint: str | None, file: MigrationFile, line: int | None) -> None:
+    def __init__(
+        self, message: str, hint: str | None, reason: str, file: MigrationFile, line: int | None
+    ) -> None:
         super().__init__(message, hint)
+        self.reason = reason
         self.file = file
         self.line = line
 
@@ -168,8 +171,10 @@ class Executor:
             except BaseException as error:
                 # SystemExit too: a migration that calls `exit(0)` half way has not completed.
                 one.record_failure(error)
-                message = f"{file.key} failed on {name!r}: {one.reason(error)}"
-                raise MigrationFailed(message, one.ways_on(), file, error_line(file.path, error)) from error
+                reason = one.reason(error)
+                message = f"{file.key} failed on {name!r}: {reason}"
+                line = error_line(file.path, error)
+                raise MigrationFailed(message, one.ways_on(), reason, file, line) from error
             result, signalled = one.complete()
         progress.finished(result.key, result.seconds, result.documents, result.echoed)
         if signalled:
@@ -237,7 +242,7 @@ class _Execution:
             if isinstance(error, NotCommitted):
                 self.record_failure(error)
                 message = f"{key} could not be committed on {name!r}, and was undone: {error.message}"
-                raise MigrationFailed(message, self.ways_on(), self.file, None) from error
+                raise MigrationFailed(message, self.ways_on(), error.message, self.file, None) from error
             raise type(error)(
                 f"{key} has run to its end on {name!r}, but that could not be recorded: {error.message}",
                 f"Check what it did before you run it a second time, and what is recorded: "

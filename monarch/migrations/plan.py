@@ -134,16 +134,16 @@ def _refuse_to_pass(
     selection: RunSelection,
 ) -> None:
     """Refuse to run anything after a migration that did not finish."""
-    here = {file.key for file in files}
+    here = {file.key: file for file in files}
     chosen = {step.key for step in steps}
     for record in sorted(records.values(), key=lambda record: record.key):
         if record.state not in UNFINISHED:
             continue
         if record.key in chosen:
             if not selection.retry or is_half_rolled_back(record):
-                raise blocked_by(record, environment)
+                raise blocked_by(record, environment, here[record.key])
         elif any(key > record.key for key in chosen) or (not selection.only and selection.to is None):
-            raise blocked_by(record, environment, here=record.key in here)
+            raise blocked_by(record, environment, here.get(record.key))
 
 
 def _refuse_renamed(
@@ -201,7 +201,8 @@ def refuse_if_running(record: Record, environment: str) -> None:
     if record.state is MigrationState.PROCESSING and record.attempt is not None:
         raise AlreadyRunning(
             f"{record.key} is being run on {environment!r} by {record.attempt.who}{_since(record)}.",
-            "Wait until it is done, and try again.",
+            "Wait until it is done, and try again. If it hangs, end that process, and see "
+            f"`monarch list_migrations {environment}`.",
         )
 
 
@@ -219,12 +220,12 @@ def choose_rollback(
     half_done = [r for r in records.values() if r.state in UNFINISHED and is_half_rolled_back(r)]
     for record in sorted(records.values(), key=lambda record: record.key):
         if record.state in UNFINISHED and record not in half_done:
-            raise blocked_by(record, environment, here=record.key in here)
+            raise blocked_by(record, environment, here.get(record.key))
     candidates = half_done or [r for r in records.values() if r.state is MigrationState.COMPLETED]
     keys = {record.key for record in candidates}
     if selected is not None:
         if selected.key not in keys and half_done:
-            raise blocked_by(half_done[0], environment)
+            raise blocked_by(half_done[0], environment, here.get(half_done[0].key))
         if selected.key not in keys:
             raise MigrationError(
                 f"{selected.key} has not run on {environment!r}: there is nothing to roll back."
@@ -246,12 +247,12 @@ def is_half_rolled_back(record: Record) -> bool:
     return record.attempt is not None and record.attempt.action is Action.ROLLBACK
 
 
-def blocked_by(record: Record, environment: str, *, here: bool = True) -> MigrationError:
-    """The error that a migration that did not finish blocks the rest; ``here`` if its file exists."""
+def blocked_by(record: Record, environment: str, file: MigrationFile | None) -> MigrationError:
+    """The error that a migration that did not finish blocks the rest; None as ``file`` if that is gone."""
     attempt = record.attempt
     since = _since(record)
     ways = ways_on(record.key, environment, record)
-    if not here:
+    if file is None:
         return MigrationError(
             f"{record.key} did not finish on {environment!r}{since}, and its file is not here.",
             "Check out the version that has it, and finish it there. If the file is gone for good, run "
@@ -259,6 +260,9 @@ def blocked_by(record: Record, environment: str, *, here: bool = True) -> Migrat
         )
     if record.state is MigrationState.FAILED:
         why = f": {attempt.error}" if attempt and attempt.error else "."
+        if attempt is not None and attempt.checksum not in (None, checksum(file)):
+            # The error names a line, and somebody who has fixed it would look in vain.
+            why += " (The file has changed since.)"
         return MigrationError(
             f"{record.key} failed on {environment!r}{since}, and blocks later migrations{why}", ways
         )

@@ -17,7 +17,7 @@ from monarch.databases.environment import Environment
 from monarch.databases.history import MigrationState
 from monarch.databases.transfer import TransferDatabase, as_transfer_database
 from monarch.errors import MigrationError, MonarchError
-from monarch.migrations.executor import MigrationResult
+from monarch.migrations.executor import MigrationFailed, MigrationResult
 from monarch.migrations.files import MigrationFile, find_migration
 from monarch.migrations.migrate import MigrationRun, RunResult
 from monarch.migrations.plan import RunSelection
@@ -153,6 +153,11 @@ def _run_twice(
         if before:
             scratch.migrate(only=before)
         first = scratch.migrate_one(file.key)
+    except MigrationFailed as error:
+        raise MigrationError(
+            f"{error.file.key} failed on a scratch copy of {name!r}: {error.reason}",
+            f"Nothing else was changed, and {name!r} was only read.",
+        ) from error
     except MigrationError as error:
         raise MigrationError(
             f"On a scratch copy of {name!r}: {error.message}", "Nothing else was changed."
@@ -167,6 +172,8 @@ def _again(scratch: TrialDatabase, file: MigrationFile, first: MigrationResult) 
     second, failed = None, None
     try:
         second = scratch.migrate_one(file.key)
+    except MigrationFailed as error:
+        failed = error.reason
     except MigrationError as error:
         failed = error.message
     after = database.fingerprint()

@@ -16,7 +16,7 @@ from monarch.querysets.prompts import Answers, answer_prompts, require_terminal
 from monarch.querysets.queryset import QuerySet
 from monarch.system.forks import only_this_process
 from monarch.system.modules import importable
-from monarch.system.spelling import suggest
+from monarch.system.spelling import nearest, suggest
 from monarch.system.tracebacks import describe_error_in
 
 
@@ -75,6 +75,11 @@ def _set_options(
 ) -> dict[str, str]:
     """Set the options on ``query_set``, prompting for missing ones; return their values as texts."""
     values = values_of(options, given)
+    missing = [option.name for option in options if option.name not in values]
+    for name in given.keys() - {option.name for option in options}:
+        # Prompts of `run` may use it. But somebody who has mistyped an option is not prompted for it.
+        if missing and nearest(name, missing) is not None:
+            raise UsageError(f"{type(query_set).__name__} has no option {name!r}.", suggest(name, missing))
     texts = {option.name: given[option.name] for option in options if option.name in given}
     for option in options:
         if option.name not in values:

@@ -138,6 +138,18 @@ def test_the_plan_shows_the_documents_and_changes_nothing(dogs: TwoEnvironments)
     dogs.assert_unchanged()
 
 
+@pytest.mark.parametrize("command", [("copy_db", "production:dev", "--yes"), ("backup", "production")])
+def test_references_that_find_nothing_are_noted(dogs: TwoEnvironments, command: tuple[str, ...]) -> None:
+    dogs.folder.keep_backups()
+    define(dogs, "def run(self): self.follow('dogs.owner', 'accounts._id')")
+    for more in ((), ("--plan",)) if command[0] == "copy_db" else ((),):
+        result = dogs.folder.monarch(*command, "-q", "Part", *more)
+        assert result.code == 0, result.err
+        assert "Note: follow('dogs.owner', 'accounts._id'): no included document has a value" in result.output
+    printed = dogs.folder.monarch(*command, "-q", "Part", "--json").json
+    assert len(printed["not_carried"]) == 1
+
+
 def test_with_json_only_json_is_on_stdout(dogs: TwoEnvironments) -> None:
     define(
         dogs,
@@ -164,6 +176,7 @@ def test_with_json_only_json_is_on_stdout(dogs: TwoEnvironments) -> None:
         (("-q", "Part"), "Part asks “account id”, and there is no terminal", "-o account_id=VALUE"),
         (("-q", "Part", "-o", "account_id=x"), "'x' is not of type int", "Use another value."),
         (("-q", "Part", "-o", "account_id"), "-o account_id: that is not NAME=VALUE.", "account_id=42"),
+        (("-q", "Part", "-o", "accountid=1"), "Part has no option 'accountid'", "Did you mean 'account_id'"),
         (("-q", "Part", "-o", "account_id=1", "-o", "accout_id=1"), "Part has no option 'accout_id'", "mean"),
         (("-o", "account_id=1"), "-o is for a query set, but no query set is named.", "Name one: -q NAME"),
     ],

@@ -228,6 +228,17 @@ def test_a_server_that_disappears_during_a_run(folder: Folder) -> None:
         assert "later" not in result.out.replace("2 migrations", "")
 
 
+def test_a_server_without_a_journal(folder: Folder) -> None:
+    with run_mongod("--nojournal") as (port, _):
+        folder.settings(dev={"host": f"localhost:{port}", "db_name": "app"})
+        folder.migration("one")
+        result = folder.monarch("migrate", "dev")
+        assert result.code == 5
+        assert "'dev' (localhost:" in result.err
+        assert "runs without a journal" in result.err
+        assert "Hint: Start mongod without --nojournal. Nothing was changed." in result.err
+
+
 def test_a_failure_that_cannot_be_recorded_is_reported_as_such(folder: Folder) -> None:
     with run_mongod() as (port, mongod):
         folder.settings(dev={"host": f"localhost:{port}", "db_name": "a"})

@@ -185,3 +185,20 @@ def test_a_duplicate_document(two: TwoEnvironments, store_folder: Path) -> None:
     result = two.folder.invoke("restore", "twice:dev", "--yes", "--engine", "native")
     assert_error(result, 5, "E11000", "Recovering by hand")
     two.assert_unchanged()
+
+
+def test_a_unique_index_that_its_documents_break(two: TwoEnvironments, kept: Path) -> None:
+    """No document is there twice, so nobody is told so."""
+    with zipfile.ZipFile(kept / "two.dmp.zip", "w") as archive:
+        archive.writestr(
+            "users.bson", b"".join(bson.encode({"_id": n, "email": "somebody@example.com"}) for n in range(2))
+        )
+        index = '{"v":2,"unique":true,"key":{"email":1},"name":"email_1"}'
+        archive.writestr("users.metadata.json", f'{{"indexes":[{index}]}}')
+    result = two.folder.invoke("restore", "two:dev", "--yes", "--engine", "native")
+    assert_error(result, 5, "E11000.* index: email_1", "--exclude-index COLLECTION.email_1")
+    assert "twice" not in result.err
+    assert "somebody" not in result.err
+    two.assert_unchanged()
+    two.folder.invoke("restore", "two:dev", "--yes", "--engine", "native", "--exclude-index", "users.email_1")
+    assert two.target.users.count_documents({}) == 2

@@ -233,7 +233,7 @@ def test_a_failed_migration_blocks_the_rollback_of_earlier_ones(project: Folder)
 @pytest.fixture
 def held(project: Folder) -> subprocess.Popen[str]:
     """A run that holds the lease until it is killed."""
-    project.migration("slow", "echo('working')\nimport time\ntime.sleep(600)")
+    project.migration("slow", "echo('working')\nimport time\nwhile True: time.sleep(0.1)")
     process = project.start("migrate", "dev")
     await_line(process, "working")
     return process
@@ -347,7 +347,8 @@ def test_verify_migration_reports_the_changes_of_a_second_run(project: Folder) -
     project.migration("broken", "raise ValueError('no')")
     result = project.invoke("verify_migration", "broken", "dev")
     assert result.code == 1
-    assert "On a scratch copy of 'dev': " in result.err
+    assert "broken_migration failed on a scratch copy of 'dev': ValueError: no" in result.err
+    assert "failed on 'dev'" not in result.err
     assert project.server is not None
     assert set(project.server.client().list_database_names()) == before
     assert project.database.users.find_one() == {"_id": 0, "name": "Ann"}

@@ -270,7 +270,8 @@ def test_an_unknown_state_stops_everything(project: Folder) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_is_recorded_and_ends_with_130(project: Folder, number: signal.Signals) -> None:
-    key = project.migration("slow", "echo('working')\nimport time\ntime.sleep(600)")
+    # Python may miss a signal that comes when a long sleep is about to begin.
+    key = project.migration("slow", "echo('working')\nimport time\nwhile True: time.sleep(0.1)")
     later = project.migration("later", INSERT)
     process = project.start("migrate", "dev")
     await_line(process, "working")
@@ -288,7 +289,7 @@ def test_a_signal_is_recorded_and_ends_with_130(project: Folder, number: signal.
 
 
 def test_a_killed_run_leaves_processing_and_blocks_later_migrations(project: Folder) -> None:
-    key = project.migration("slow", "echo('working')\nimport time\ntime.sleep(600)")
+    key = project.migration("slow", "echo('working')\nimport time\nwhile True: time.sleep(0.1)")
     project.migration("later", INSERT)
     process = project.start("migrate", "dev")
     await_line(process, "working")
@@ -407,7 +408,7 @@ def test_a_traceback_that_the_database_would_refuse_is_recorded(project: Folder)
 
 
 def test_a_migration_of_another_run_is_not_touched(project: Folder) -> None:
-    key = project.migration("slow", INSERT + "\necho('working')\nimport time\ntime.sleep(600)")
+    key = project.migration("slow", INSERT + "\necho('working')\nimport time\nwhile True: time.sleep(0.1)")
     process = project.start("migrate", "dev")
     await_line(process, "working")
     for command in (
@@ -419,6 +420,7 @@ def test_a_migration_of_another_run_is_not_touched(project: Folder) -> None:
         result = project.monarch(*command)
         assert result.code == 4, result.output
         assert f"{key} is being run on 'dev' by process {process.pid} of " in result.err
+        assert command[0] == "drop_db" or "If it hangs, end that process" in result.err
     process.terminate()
     process.communicate()
     assert ran_by(project) == ["SlowMigration"]
@@ -433,6 +435,19 @@ def test_a_migration_of_another_run_is_not_touched(project: Folder) -> None:
     result = project.monarch("migrate", "dev")
     assert result.code == 1
     assert f"by process {os.getpid()} of ann on far-away" in result.err
+
+
+def test_a_file_that_has_changed_since_is_named(project: Folder) -> None:
+    key = project.migration("broken", "raise ValueError('no')")
+    assert project.monarch("migrate", "dev").code == 1
+    result = project.monarch("migrate", "dev")
+    assert "line 6)" in result.err
+    assert "has changed" not in result.err
+    path = project.path / f"migrations/{key}.py"
+    path.write_text(f"# fixed\n{path.read_text()}")
+    result = project.monarch("migrate", "dev")
+    assert result.code == 1
+    assert "line 6) (The file has changed since.)" in result.err
 
 
 def test_a_class_without_run_is_detected_before_anything_runs(project: Folder) -> None:

@@ -256,6 +256,11 @@ def explain(environment: Environment, error: PyMongoError) -> MonarchError:
         return ServerError(
             f"Lost the connection to {where}: {_one_line(error)}", "Try again when it is available."
         )
+    if "journaling enabled" in str(error):
+        return ServerError(
+            f"MongoDB of {where} runs without a journal, and could lose what it has confirmed.",
+            "Start mongod without --nojournal. Nothing was changed.",
+        )
     return ServerError(
         f"MongoDB of {where} failed: {_message(error)}",
         "This message is the server's. Fix the cause and run the command again.",

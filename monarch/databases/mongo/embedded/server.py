@@ -149,6 +149,9 @@ class Server:
                 text = base64.b64encode(secrets.token_bytes(48)) if name == "key" else _password()
                 _write_private(self._folder / name, text)
             self._data.mkdir(mode=0o700)
+        # The server refuses a key that others may read, which copies of a folder and some mounts make of it.
+        with suppress(FileNotFoundError):  # the server's own message names it
+            (self._folder / "key").chmod(0o600)
 
     def last_port(self) -> int | None:
         """The port the server last listened on, if it is known."""

@@ -6,6 +6,7 @@ never decoded. Readers and writers are threads, connected by queues whose size i
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing
@@ -43,6 +44,7 @@ _WAITING = 6 * 1024 * 1024
 _MOST_DOCUMENTS = 10_000
 # Documents whose ids are kept in memory, some 100 bytes each.
 _MOST_REMEMBERED = 1_000_000
+_INDEX = re.compile(r" index: (\S+) dup key:")
 # Why a server refuses a document, apart from duplicate keys.
 _FIX = (
     "Fix that document at its source, or the rule that it breaks. To write what a validator refuses, "
@@ -150,11 +152,22 @@ def refuse_write_errors(target: DatabaseHandle, collection: str, reply: Mapping[
 
 
 def refusal(message: str, words: str, hint: str) -> ServerError:
-    """Return the error ``message`` of a server that refused a document with these ``words``."""
-    if "E11000" in words:
-        again = "If the source was written to while it was read, try again when it is not."
+    """Return the error ``message`` of a server that refused a document with these ``words``.
+
+    The values of a duplicate key are left out of the message: they are somebody's.
+    """
+    message = message.partition(" dup key:")[0]
+    if "E11000" not in words:
+        return ServerError(message, hint)
+    again = "If the source was written to while it was read, try again when it is not."
+    index = _INDEX.search(words)
+    if index is None or index[1] == "_id_":
         return DuplicateKey(message, again)
-    return ServerError(message, hint)
+    return ServerError(
+        message,
+        f"{again} Or fix the documents at their source, or leave the index out: "
+        f"--exclude-index COLLECTION.{index[1]}",
+    )
 
 
 def _read_one(

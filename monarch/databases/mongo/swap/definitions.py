@@ -16,7 +16,7 @@ from monarch.databases.mongo.catalog.model import BUCKETS, Collection
 from monarch.databases.mongo.catalog.old_options import modern_indexes
 from monarch.databases.mongo.catalog.read import list_entries
 from monarch.databases.mongo.connection.handle import QUICK, DatabaseHandle
-from monarch.errors import DuplicateKey, MonarchError, ServerError
+from monarch.errors import MonarchError, ServerError
 
 # Fields of every command, which are no options of a collection.
 _OF_COMMANDS = frozenset(
@@ -71,7 +71,6 @@ def create_indexes(target: DatabaseHandle, collection: Collection, name: str) ->
     Options of old servers that this one refuses are left out, as mongorestore does.
 
     :return: the collection as it was built.
-    :raises DuplicateKey: if the documents have duplicate keys.
     :raises ServerError: if they cannot be built; it names the collection and quotes the server.
     """
     try:
@@ -100,8 +99,8 @@ def _build_indexes(target: DatabaseHandle, collection: Collection, name: str) ->
             target.database.command("createIndexes", name, indexes=indexes, writeConcern=QUICK)
         except OperationFailure as error:
             words = " ".join(str(error).partition(", full error:")[0].replace(name, collection.name).split())
-            kind = DuplicateKey if "E11000" in words else ServerError
-            raise kind(
+            words = words.partition(" dup key:")[0]  # what follows are values of documents
+            raise ServerError(
                 f"MongoDB of {target.name!r} cannot build the indexes of {collection.name!r}: {words[:500]}",
                 "Fix the documents or the index at their source. To leave an index out, add "
                 "--exclude-index COLLECTION.INDEX.",

