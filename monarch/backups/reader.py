@@ -187,7 +187,7 @@ def verify(
 
     Of a foreign archive, nothing tells whether it is complete.
 
-    :raises NoManifest: if it has no manifest of monarch's and is intact.
+    :raises NoManifest: if it lacks its manifest and is intact.
     :raises BrokenBackup: if anything in it has changed since it was written.
     :raises StoreError: if it cannot be read now.
     :raises LockedError: if it is being written.

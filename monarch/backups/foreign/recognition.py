@@ -66,4 +66,4 @@ def _kind_of_head(head: bytes) -> str | None:
 
 def describe(kind: str) -> str:
     """Return what a foreign archive of that ``kind`` is, for people."""
-    return f"made by {foreign_formats()[kind].tool}, not by monarch: it has no manifest of monarch"
+    return f"made by {foreign_formats()[kind].tool}, not by monarch, and without a manifest"
