@@ -20,7 +20,7 @@ from monarch.databases.history import IncompleteDatabase, JournalEntry, Migratio
 from monarch.databases.lease import Holder
 from monarch.databases.transfer import Exclusions
 from monarch.errors import MonarchError, UnknownEnvironment
-from monarch.migrations.executor import MigrationResult
+from monarch.migrations.execution import MigrationResult
 from monarch.migrations.files import MigrationFile, find_migration, find_migrations
 from monarch.migrations.mark import Marker, MarkResult
 from monarch.migrations.migrate import MigrationRun, RunResult

@@ -16,7 +16,8 @@ from monarch.databases.history import UNFINISHED, Action, MigrationState, Record
 from monarch.databases.lease import Lease
 from monarch.databases.migration import Migration
 from monarch.errors import MigrationError, MonarchError, NoTransactions, ProjectError
-from monarch.migrations.executor import Executor, MigrationResult, RunContext
+from monarch.migrations.execution import MigrationResult, RunContext
+from monarch.migrations.executor import Executor
 from monarch.migrations.files import Loaded, MigrationFile, find_migration, load_all
 from monarch.migrations.plan import (
     AlreadyRunning,

@@ -17,7 +17,7 @@ from monarch.databases.environment import Environment
 from monarch.databases.history import MigrationState
 from monarch.databases.transfer import TransferDatabase, as_transfer_database
 from monarch.errors import MigrationError, MonarchError
-from monarch.migrations.executor import MigrationFailed, MigrationResult
+from monarch.migrations.execution import MigrationFailed, MigrationResult
 from monarch.migrations.files import MigrationFile, find_migration
 from monarch.migrations.migrate import MigrationRun, RunResult
 from monarch.migrations.plan import RunSelection
