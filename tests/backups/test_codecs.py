@@ -90,9 +90,9 @@ def test_a_change_is_detected_or_has_no_effect(name: str) -> None:
     """Each format has a checksum; changes that it does not cover do not change the output."""
     data = random.Random(8).randbytes(500) + bytes(20_000)
     packed = pack(name, [data])
-    for place in range(len(packed)):
+    for offset in range(len(packed)):
         changed = bytearray(packed)
-        changed[place] ^= 0x55
+        changed[offset] ^= 0x55
         with suppress(DamagedError):
             assert unpack(name, bytes(changed)) == data
 

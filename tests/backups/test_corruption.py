@@ -50,22 +50,22 @@ Change = Callable[[bytes, random.Random], bytes]
 
 
 def flip(data: bytes, chance: random.Random) -> bytes:
-    place = chance.randrange(len(data))
-    return data[:place] + bytes([data[place] ^ 1 << chance.randrange(8)]) + data[place + 1 :]
+    offset = chance.randrange(len(data))
+    return data[:offset] + bytes([data[offset] ^ 1 << chance.randrange(8)]) + data[offset + 1 :]
 
 
 def cut(data: bytes, chance: random.Random) -> bytes:
     """Remove some bytes in the middle, or all to the end."""
-    place = chance.randrange(len(data))
-    return data[:place] + (data[place + chance.randint(1, LONGEST) :] if chance.random() < 0.7 else b"")
+    offset = chance.randrange(len(data))
+    return data[:offset] + (data[offset + chance.randint(1, LONGEST) :] if chance.random() < 0.7 else b"")
 
 
 def repeat(data: bytes, chance: random.Random) -> bytes:
     """Repeat some bytes: insert them, or overwrite the following ones."""
-    place, length = chance.randrange(len(data)), chance.randint(1, LONGEST)
-    some = data[place : place + length]
-    over = data[: place + len(some)] + some + data[place + 2 * len(some) :]
-    return over if len(over) == len(data) and over != data else data[:place] + some + data[place:]
+    offset, length = chance.randrange(len(data)), chance.randint(1, LONGEST)
+    some = data[offset : offset + length]
+    over = data[: offset + len(some)] + some + data[offset + 2 * len(some) :]
+    return over if len(over) == len(data) and over != data else data[:offset] + some + data[offset:]
 
 
 def swap(data: bytes, chance: random.Random) -> bytes:
@@ -317,7 +317,7 @@ def test_an_archive_truncated_between_frames_is_detected(case: Case, codec: str)
     """Truncation is detected even if the manifest has the size of the truncated archive."""
     written, plain = case.read_manifest(codec), decompressed(codec, case.archive(codec).read_bytes())
     # At the ends of a collection's blocks, too.
-    ends = {place + 4 for place in range(len(plain) - 4) if plain.startswith(TERMINATOR, place)}
+    ends = {offset + 4 for offset in range(len(plain) - 4) if plain.startswith(TERMINATOR, offset)}
     some = random.Random(SEED).sample(range(1, len(plain)), counts.number(reduced=5, full=20))
     places = [0, *sorted(ends | set(some)), len(plain)]
     packed = frames(codec, [plain[one:other] for one, other in pairwise(places)])

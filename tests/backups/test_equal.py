@@ -46,11 +46,11 @@ def test_everything_is_equal_afterwards(
     source = sources.on(server)
     with scratch(server) as target, project(tmp_path, server, source, target) as two:
         old(target)
-        taken = two.backup("one", engine=engines[0], codec=codec)
-        restored = two.restore(taken.name, "other", engine=engines[1])
+        created = two.backup("one", engine=engines[0], codec=codec)
+        restored = two.restore(created.name, "other", engine=engines[1])
         assert_equal(describe(source), describe(target))
         assert [(one.name, one.documents) for one in restored.collections] == [
-            (held.name, held.documents) for held in taken.manifest.collections
+            (held.name, held.documents) for held in created.manifest.collections
         ]
 
 
@@ -84,9 +84,9 @@ def test_a_time_series_without_the_role_backup(tmp_path: Path, server: Server) -
         folder.settings(one={**user, "db_name": source.name}, other={**user, "db_name": target.name})
         folder.keep_backups()
         two = Project(tmp_path)
-        taken = two.backup("one", engine="native")
-        assert [held.documents for held in taken.manifest.collections] == [30]
-        two.restore(taken.name, "other", engine="native")
+        created = two.backup("one", engine="native")
+        assert [held.documents for held in created.manifest.collections] == [30]
+        two.restore(created.name, "other", engine="native")
         assert_equal(describe(source, buckets=False), describe(target, buckets=False))
 
 

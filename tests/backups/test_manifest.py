@@ -51,7 +51,7 @@ PART = replace(
     query_filters=('dogs: {"_id": "?"}',),
     one_moment=False,
 )
-# What monarch 1.0 wrote for these two.
+# The bytes that monarch 1.0 wrote for these two.
 RELEASED = Path(__file__).parents[1] / "data/manifests"
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/manifest.schema.json").read_text())
 BOTH = pytest.mark.parametrize(
@@ -143,11 +143,11 @@ def test_round_trip() -> None:
 
 def test_every_changed_byte_is_detected() -> None:
     text = MANIFEST.to_bytes()
-    for place in range(len(text)):
-        for other in (text[place] ^ 1, text[place] ^ 0x20, 0, 0xFF):
-            if other != text[place]:
+    for offset in range(len(text)):
+        for other in (text[offset] ^ 1, text[offset] ^ 0x20, 0, 0xFF):
+            if other != text[offset]:
                 with pytest.raises(DamagedError, match=r"^Its manifest is") as raised:
-                    Manifest.from_bytes(text[:place] + bytes([other]) + text[place + 1 :])
+                    Manifest.from_bytes(text[:offset] + bytes([other]) + text[offset + 1 :])
                 assert "\n" not in raised.value.message
 
 

@@ -106,8 +106,8 @@ def test_ten_thousand_backups_are_listed_in_little_memory(project: Folder, as_js
         assert len(json.loads(few.out)) == FEW
         assert len({row["archive"] for row in rows}) == len(rows) == MANY
         assert {(row["state"], row["documents"]) for row in rows} == {("good", 50)}
-        taken = [row["taken_at"] for row in rows]
-        assert taken == sorted(taken)
+        times = [row["taken_at"] for row in rows]
+        assert times == sorted(times)
     else:
         assert len(few.out.splitlines()) == FEW + 1
         assert len(many.out.splitlines()) == MANY + 1

@@ -72,8 +72,8 @@ def test_documents_that_move_while_they_are_read(
     with scratch(replica_set) as target:
         two = project(tmp_path, replica_set, one=source, other=target)
         with meanwhile(move):
-            taken = [two.backup("one", engine="native") for _ in range(3)]
-        for backup in taken:
+            created = [two.backup("one", engine="native") for _ in range(3)]
+        for backup in created:
             assert backup.manifest.one_moment
             two.restore(backup.name, "other", engine="native")
             assert target["moving"].count_documents({}) in (MANY - 1, MANY)
@@ -96,9 +96,9 @@ def test_collections_are_from_one_snapshot(
     with scratch(replica_set) as target:
         two = project(tmp_path, replica_set, one=source, other=target)
         with meanwhile(count):
-            taken = two.backup("one", engine="native")
-        assert taken.manifest.one_moment
-        two.restore(taken.name, "other", engine="native")
+            created = two.backup("one", engine="native")
+        assert created.manifest.one_moment
+        two.restore(created.name, "other", engine="native")
         seen = {row["n"] for n in range(2) for row in target[f"alone_{n}"].find()}
         seen |= {row["n"] for row in target["paired"].find()}
         assert len(seen) == 1
@@ -122,8 +122,8 @@ def test_collections_without_snapshots_are_read_too(
     """A capped collection, a standalone server, and the tools."""
     source.create_collection("log", capped=True, size=4096)
     source["log"].insert_many({"_id": n} for n in range(3))
-    taken = project(tmp_path, replica_set, one=source).backup("one", engine="native")
-    assert not taken.manifest.one_moment
+    created = project(tmp_path, replica_set, one=source).backup("one", engine="native")
+    assert not created.manifest.one_moment
     with scratch(server) as alone:
         alone["a"].insert_one({})
         two = project(tmp_path, server, one=alone)
@@ -150,11 +150,11 @@ def test_an_index_build_in_progress_is_not_in_the_backup(
         thread.start()
         while len(list(source["dogs"].list_indexes())) < 2 and thread.is_alive():
             pass
-        taken = project(tmp_path, server, one=source).backup("one", engine="native")
+        created = project(tmp_path, server, one=source).backup("one", engine="native")
         building = thread.is_alive()
         thread.join()
         assert building
-        assert [held.indexes for held in taken.manifest.collections] == [1]
+        assert [held.indexes for held in created.manifest.collections] == [1]
 
 
 def _quietly(act: Callable[[], None]) -> None:
@@ -178,8 +178,8 @@ def test_a_collection_that_disappears_temporarily(tmp_path: Path, server: Server
         with meanwhile(rename_back_and_forth):
             for _ in range(12):
                 with suppress(ServerError):  # an error is correct as well
-                    taken = two.backup("one", engine="native")
-                    counts = sorted(held.documents for held in taken.manifest.collections)
+                    created = two.backup("one", engine="native")
+                    counts = sorted(held.documents for held in created.manifest.collections)
                     # During the rename a listing may have neither or both of its names.
                     assert counts in ([20_000], [100, 20_000])
 
@@ -188,5 +188,5 @@ def test_an_embedded_server_has_snapshots_from_its_first_command_on(embedded_pro
     embedded_project.keep_backups()
     with Project(embedded_project.path).open("dev") as database:
         database.handles()["database"]["dogs"].insert_one({"_id": 1})  # type: ignore[index]
-    taken = Project(embedded_project.path).backup("dev", engine="native")
-    assert taken.manifest.one_moment
+    created = Project(embedded_project.path).backup("dev", engine="native")
+    assert created.manifest.one_moment

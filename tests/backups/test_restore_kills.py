@@ -56,7 +56,7 @@ def moments(run: Run) -> list[tuple[int, Moment]]:
         *range(run.begins, run.ends, (run.ends - run.begins) // 20),
         *range(run.ends, len(run.commands) + 1),
     ]
-    return [(number, MOMENTS[place % 3]) for place, number in enumerate(numbers)]
+    return [(number, MOMENTS[index % 3]) for index, number in enumerate(numbers)]
 
 
 def kills(run: Run) -> list[tuple[int, Moment]]:
@@ -76,8 +76,8 @@ def test_there_are_many_moments(scenario: CopyScenario) -> None:
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_the_next_command_recovers_from_a_kill(scenario: CopyScenario, chunk: int) -> None:
-    for place, (number, moment) in enumerate(kills(scenario.runs["first"])[chunk::CHUNKS]):
-        scenario.kill(number, moment, NEXT_COMMANDS[(place + chunk) % len(NEXT_COMMANDS)])
+    for index, (number, moment) in enumerate(kills(scenario.runs["first"])[chunk::CHUNKS]):
+        scenario.kill(number, moment, NEXT_COMMANDS[(index + chunk) % len(NEXT_COMMANDS)])
 
 
 def restore(scenario: CopyScenario, source: str, trap: Trap | None = None) -> Command:

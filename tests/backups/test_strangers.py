@@ -30,10 +30,10 @@ def entry(name: str, metadata: str = f'{{"indexes":[{ID}]}}') -> dict[str, Any]:
 def store(project: Folder) -> Path:
     """A store with one backup of a database with one document."""
     project.database.users.insert_one({"_id": 1})
-    kept = project.keep_backups()
+    before = project.keep_backups()
     result = project.monarch("backup", "dev", "--engine", "native", "--name", "a")
     assert result.code == 0, result.err
-    return kept
+    return before
 
 
 def forge(store: Path, entries: list[dict[str, Any]], *, repeat: int = 1) -> str:

@@ -218,12 +218,12 @@ def test_changed_bytes_are_detected_or_harmless(method: int) -> None:
     generator = random.Random(method)
     harmless = 0
     places = [*generator.sample(range(len(data)), 200), *range(len(data) - 400, len(data))]
-    for place in counts.sample(places, 120):
-        for value in {*(data[place] ^ 1 << bit for bit in range(8)), 0, 0xFF, ord("/")} - {data[place]}:
+    for offset in counts.sample(places, 120):
+        for value in {*(data[offset] ^ 1 << bit for bit in range(8)), 0, 0xFF, ord("/")} - {data[offset]}:
             changed = bytearray(data)
-            changed[place] = value
+            changed[offset] = value
             try:
-                assert read_files(open_zip(bytes(changed))) == CONTENTS, (place, value)
+                assert read_files(open_zip(bytes(changed))) == CONTENTS, (offset, value)
             except DamagedError:
                 continue
             harmless += 1
@@ -235,10 +235,10 @@ def test_duplicated_or_removed_bytes(times: int) -> None:
     data = make_zip(FILES)
     generator = random.Random(times)
     for _ in range(300):
-        place, size = generator.randrange(len(data)), generator.randrange(1, 50)
-        middle = data[place : place + size] * generator.choice((0, times))
+        offset, size = generator.randrange(len(data)), generator.randrange(1, 50)
+        middle = data[offset : offset + size] * generator.choice((0, times))
         try:
-            assert read_files(open_zip(data[:place] + middle + data[place + size :])) == CONTENTS
+            assert read_files(open_zip(data[:offset] + middle + data[offset + size :])) == CONTENTS
         except DamagedError:
             continue
 

@@ -161,26 +161,28 @@ def test_auto_uses_the_tools_if_both_are_installed(two: TwoEnvironments, tools: 
     two.assert_copied()
 
 
-def no_tools(folder: Path, *some: str) -> dict[str, str]:
+def no_tools(folder: Path, *installed: str) -> dict[str, str]:
     """Return a PATH with only ``some`` of the tools, which print a version."""
     programs = folder / "programs"
     programs.mkdir(exist_ok=True)
-    for name in some:
+    for name in installed:
         (programs / name).write_text(f"#!/bin/sh\necho {name} version: 4.2.0\n")
         (programs / name).chmod(0o755)
     return {"PATH": f"{programs}:/usr/bin:/bin"}
 
 
 @pytest.mark.parametrize(
-    ("some", "message"),
+    ("installed", "message"),
     [
         ((), "mongodump and mongorestore cannot be found"),
         (("mongodump",), "mongorestore cannot be found"),
         (("mongodump", "mongorestore"), "mongodump 4.2.0 is too old: 100.3 or newer is needed"),
     ],
 )
-def test_missing_tools(two: TwoEnvironments, tmp_path: Path, some: tuple[str, ...], message: str) -> None:
-    variables = no_tools(tmp_path, *some)
+def test_missing_tools(
+    two: TwoEnvironments, tmp_path: Path, installed: tuple[str, ...], message: str
+) -> None:
+    variables = no_tools(tmp_path, *installed)
     assert_error(
         two.copy("--yes", "--engine", "tools", variables=variables), 2, message, "use --engine native"
     )

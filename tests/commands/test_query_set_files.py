@@ -21,17 +21,17 @@ RUN = "    def run(self): ...\n"
 
 
 @pytest.fixture
-def made(folder: Folder) -> Folder:
+def project(folder: Folder) -> Folder:
     """A project without a query set."""
     folder.settings(production={"host": "localhost", "db_name": "app"})
     return folder
 
 
-def test_generate(made: Folder) -> None:
-    result = made.monarch("generate_query_set", "awesome_dogs")
+def test_generate(project: Folder) -> None:
+    result = project.monarch("generate_query_set", "awesome_dogs")
     assert (result.code, result.err) == (0, "")
     assert result.out == "Wrote querysets/awesome_dogs_queryset.py\n"
-    files = made.files()
+    files = project.files()
     assert set(files) == {
         "migrations/settings.py",
         "querysets/__init__.py",
@@ -41,13 +41,15 @@ def test_generate(made: Folder) -> None:
     assert source.startswith(GENERATED.lstrip())
     assert "$" not in source
     compile(source, "generated", "exec")
-    assert [row["name"] for row in made.monarch("list_query_sets", "--json").json] == ["AwesomeDogsQuerySet"]
+    assert [row["name"] for row in project.monarch("list_query_sets", "--json").json] == [
+        "AwesomeDogsQuerySet"
+    ]
 
 
-def test_generate_does_not_overwrite(made: Folder) -> None:
-    made.write("querysets/__init__.py", "MINE = 1")
-    assert made.monarch("generate-query-set", "dogs").code == 0
-    assert made.files()["querysets/__init__.py"] == b"MINE = 1"
+def test_generate_does_not_overwrite(project: Folder) -> None:
+    project.write("querysets/__init__.py", "MINE = 1")
+    assert project.monarch("generate-query-set", "dogs").code == 0
+    assert project.files()["querysets/__init__.py"] == b"MINE = 1"
 
 
 @pytest.mark.parametrize(
@@ -61,11 +63,11 @@ def test_generate_does_not_overwrite(made: Folder) -> None:
         ),
     ],
 )
-def test_a_name_that_is_taken(made: Folder, file: str, source: str, message: str) -> None:
-    made.write(f"querysets/{file}", source)
-    before = made.files()
-    assert_error(made.monarch("generate_query_set", "dogs"), 2, message, "Choose another name.")
-    assert made.files() == before
+def test_a_name_that_is_taken(project: Folder, file: str, source: str, message: str) -> None:
+    project.write(f"querysets/{file}", source)
+    before = project.files()
+    assert_error(project.monarch("generate_query_set", "dogs"), 2, message, "Choose another name.")
+    assert project.files() == before
 
 
 @pytest.mark.parametrize(
@@ -78,10 +80,10 @@ def test_a_name_that_is_taken(made: Folder, file: str, source: str, message: str
         ("!", "For example: monarch generate_query_set add_indexes"),
     ],
 )
-def test_an_invalid_name(made: Folder, name: str, hint: str) -> None:
-    result = made.monarch("generate_query_set", name)
+def test_an_invalid_name(project: Folder, name: str, hint: str) -> None:
+    result = project.monarch("generate_query_set", name)
     assert_error(result, 2, "cannot be the name of a query set", hint)
-    assert set(made.files()) == {"migrations/settings.py"}
+    assert set(project.files()) == {"migrations/settings.py"}
 
 
 def test_outside_a_project(folder: Folder) -> None:
@@ -91,47 +93,47 @@ def test_outside_a_project(folder: Folder) -> None:
     assert folder.files() == {}
 
 
-def test_list(made: Folder) -> None:
-    made.write(
+def test_list(project: Folder) -> None:
+    project.write(
         "querysets/pets.py",
         "from monarch import QuerySet\n1 / 0\n"
         f"class Dogs(QuerySet):\n    '''Only good ones.\n\n    More.'''\n{RUN}class Cats(QuerySet):\n{RUN}",
     )
-    result = made.monarch("list_query_sets")
+    result = project.monarch("list_query_sets")
     assert (result.code, result.err) == (0, "")
     assert [" ".join(line.split()) for line in result.out.splitlines()] == [
         "QUERY SET FILE OPTIONS SUMMARY",
         "Cats querysets/pets.py",
         "Dogs querysets/pets.py Only good ones.",
     ]
-    assert made.monarch("list_query_sets", "--json").json == [
+    assert project.monarch("list_query_sets", "--json").json == [
         {"name": "Cats", "file": "querysets/pets.py", "summary": "", "options": []},
         {"name": "Dogs", "file": "querysets/pets.py", "summary": "Only good ones.", "options": []},
     ]
 
 
-def test_an_empty_list(made: Folder) -> None:
-    result = made.monarch("list_query_sets")
+def test_an_empty_list(project: Folder) -> None:
+    result = project.monarch("list_query_sets")
     assert (result.code, result.out) == (
         0,
         "There are no query sets. Make one: monarch generate_query_set NAME\n",
     )
-    assert made.monarch("list_query_sets", "--json").json == []
+    assert project.monarch("list_query_sets", "--json").json == []
 
 
-def test_a_file_that_is_not_python(made: Folder) -> None:
-    made.write("querysets/broken.py", "x = (")
+def test_a_file_that_is_not_python(project: Folder) -> None:
+    project.write("querysets/broken.py", "x = (")
     for command in (("list_query_sets",), ("generate_query_set", "dogs")):
-        result = made.monarch(*command)
+        result = project.monarch(*command)
         assert_error(result, 2, "querysets/broken.py, line 1 is not valid Python", "Fix that first.")
 
 
-def test_completion_of_names(made: Folder) -> None:
-    made.write(
+def test_completion_of_names(project: Folder) -> None:
+    project.write(
         "querysets/pets.py",
         f"from monarch import QuerySet\nclass Dogs(QuerySet):\n{RUN}class Cats(QuerySet):\n{RUN}",
     )
-    assert complete(made, "monarch backup production -q ") == {"Cats", "Dogs"}
-    assert complete(made, "monarch copy_db production:dev --query-set D") == {"Dogs"}
-    made.write("querysets/broken.py", "x = (")
-    assert complete(made, "monarch backup production -q ") == set()
+    assert complete(project, "monarch backup production -q ") == {"Cats", "Dogs"}
+    assert complete(project, "monarch copy_db production:dev --query-set D") == {"Dogs"}
+    project.write("querysets/broken.py", "x = (")
+    assert complete(project, "monarch backup production -q ") == set()

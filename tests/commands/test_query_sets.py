@@ -185,12 +185,12 @@ def test_with_json_only_json_is_on_stdout(dogs: TwoEnvironments) -> None:
 def test_wrong_arguments(
     dogs: TwoEnvironments, command: str, arguments: tuple[str, ...], message: str, hint: str
 ) -> None:
-    kept = dogs.folder.keep_backups()
+    store_folder = dogs.folder.keep_backups()
     define(dogs, "account_id: int\ndef run(self): ...")
     first = ("copy_db", "production:dev", "--yes") if command == "copy_db" else ("backup", "production")
     assert_error(dogs.folder.monarch(*first, *arguments), 2, re.escape(message), hint)
     dogs.assert_unchanged()
-    assert not kept.exists()
+    assert not store_folder.exists()
 
 
 @pytest.mark.parametrize(
@@ -231,10 +231,10 @@ def test_an_invalid_selection_changes_nothing(
     assert_error(copy(dogs), code, message, hint)
     dogs.assert_unchanged()
     if code == 1:
-        kept = dogs.folder.keep_backups()
+        store_folder = dogs.folder.keep_backups()
         assert_error(dogs.folder.monarch("backup", "production", "-q", "Part"), code, message, hint)
         # The folder may exist, but is empty.
-        assert list(kept.glob("*")) == []
+        assert list(store_folder.glob("*")) == []
 
 
 def test_all_features_of_query_sets(dogs: TwoEnvironments) -> None:
@@ -330,7 +330,7 @@ def test_ctrl_c_at_a_prompt_changes_nothing(dogs: TwoEnvironments, above: str, a
 def test_ctrl_c_has_an_effect_even_if_a_query_set_catches_it(
     dogs: TwoEnvironments, command: tuple[str, ...]
 ) -> None:
-    kept = dogs.folder.keep_backups()
+    store_folder = dogs.folder.keep_backups()
     body = """
     def run(self):
         try:
@@ -344,7 +344,7 @@ def test_ctrl_c_has_an_effect_even_if_a_query_set_catches_it(
     code, output = interrupt(terminal)
     assert code == 130, output
     dogs.assert_unchanged()
-    assert not kept.exists()
+    assert not store_folder.exists()
 
 
 def test_with_json_prompts_are_on_stderr(dogs: TwoEnvironments, tmp_path: Path) -> None:
@@ -393,7 +393,7 @@ def test_the_tools_get_no_query_as_an_argument(dogs: TwoEnvironments, watched: P
                 {"a": datetime(2014, 5, 29, tzinfo=UTC)}, {"a": ObjectId("5" * 24)}, {"a": Decimal128("1.5")},
                 {"a": Int64(3)}, {"a": re.compile("^hush", re.I)},
             ]})
-            # What mongodump cannot be told.
+            # mongodump has no option for this.
             self.dump_collection("account", sort="_id", limit=2)
         """,
         above="import re\nfrom datetime import UTC, datetime\nfrom bson import Decimal128, Int64, ObjectId",

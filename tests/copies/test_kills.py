@@ -91,8 +91,8 @@ def test_there_are_many_moments(scenario: CopyScenario) -> None:
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_the_next_command_recovers_from_a_kill(scenario: CopyScenario, chunk: int) -> None:
-    for place, (number, moment) in enumerate(kills(scenario.runs["first"])[chunk::CHUNKS]):
-        scenario.kill(number, moment, NEXT_COMMANDS[(place + chunk) % len(NEXT_COMMANDS)])
+    for index, (number, moment) in enumerate(kills(scenario.runs["first"])[chunk::CHUNKS]):
+        scenario.kill(number, moment, NEXT_COMMANDS[(index + chunk) % len(NEXT_COMMANDS)])
 
 
 def test_a_killed_copy_in_place(scenario: CopyScenario) -> None:

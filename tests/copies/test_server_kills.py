@@ -102,10 +102,10 @@ def test_the_next_command_recovers_from_the_death_of_the_server(
     run = scenario.runs["first"]
     # Not at the last commands: a copy that has sent them before its server dies reports no error.
     ends = run.ends - 5
-    numbers = [run.begins * place // BEFORE for place in range(1, BEFORE)]
-    numbers += [run.begins + (ends - run.begins) * place // (BETWEEN - 1) for place in range(BETWEEN)]
-    for place, number in counts.sample(list(enumerate(numbers)), 3):
-        kill(scenario, mongod, number, MOMENTS[place % 3], NEXT_COMMANDS[place % len(NEXT_COMMANDS)])
+    numbers = [run.begins * index // BEFORE for index in range(1, BEFORE)]
+    numbers += [run.begins + (ends - run.begins) * index // (BETWEEN - 1) for index in range(BETWEEN)]
+    for index, number in counts.sample(list(enumerate(numbers)), 3):
+        kill(scenario, mongod, number, MOMENTS[index % 3], NEXT_COMMANDS[index % len(NEXT_COMMANDS)])
 
 
 def leave_buckets(database: Database[dict[str, Any]], name: str) -> None:

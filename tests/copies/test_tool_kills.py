@@ -90,7 +90,7 @@ def await_end_of_tools(scenario: CopyScenario) -> None:
 
 
 def spread(first: int, last: int, count: int) -> list[int]:
-    return [first + (last - first) * place // (count - 1) for place in range(count)]
+    return [first + (last - first) * index // (count - 1) for index in range(count)]
 
 
 def inserts(run: Run) -> list[int]:
@@ -161,10 +161,10 @@ def test_monarch_is_interrupted(
     """monarch cleans up, or finishes the swap if it has begun."""
     run = scenario.runs["first"] if engine == "native" else complete_run
     early = spread(3, run.begins - 12, counts.number(reduced=2, full=4))
-    for place in (*early, run.begins, (run.begins + run.ends) // 2):
+    for index in (*early, run.begins, (run.begins + run.ends) // 2):
         reset_to_small(scenario)
         process = start(scenario, engine)
-        scenario.proxy.at(place, partial(process.send_signal, number), then="go on")
+        scenario.proxy.at(index, partial(process.send_signal, number), then="go on")
         result = end(process)
         assert result.code == 130, result.err
         assert not running(scenario)
@@ -172,10 +172,10 @@ def test_monarch_is_interrupted(
         swapped = "the swap was finished" in error
         assert swapped or "'target' is as it was" in error
         # Near the beginning of the swap both are possible; the message must be true.
-        assert swapped or place <= run.begins + 12
-        assert not swapped or place > run.begins - 12
+        assert swapped or index <= run.begins + 12
+        assert not swapped or index > run.begins - 12
         scenario.current = "first" if swapped else "second"
-        if place == run.begins and scenario.leftovers() == [SWAP]:
+        if index == run.begins and scenario.leftovers() == [SWAP]:
             # The command that would have begun the swap has arrived after the cleanup, and begins nothing;
             # or it is still in transit, and the swap log is empty.
             scenario.run("migrate", "first")

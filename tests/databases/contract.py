@@ -108,8 +108,8 @@ class DatabaseContract(ABC):
             holder = other.holder()
             assert holder is not None
             assert other.unlock(holder)
-            with other.lease("the next") as taken:
-                assert taken.fence > lease.fence
+            with other.lease("the next") as next_lease:
+                assert next_lease.fence > lease.fence
                 before = other.history.read(), other.history.entries()
                 for late in (
                     lambda: attempt.complete(EFFORT),
@@ -149,9 +149,9 @@ class DatabaseContract(ABC):
             self.write_three(work)
             assert work.written == 3
             assert work.count("written", {}) == 3
-            places = [place for _, place in work.batches("written", {}, 2, None, None)]
-            assert [place.documents for place in places] == [2, 3]
-            (rest,) = work.batches("written", {}, 2, places[0], None)
+            positions = [position for _, position in work.batches("written", {}, 2, None, None)]
+            assert [position.documents for position in positions] == [2, 3]
+            (rest,) = work.batches("written", {}, 2, positions[0], None)
             assert len(rest[0]) == 1
 
     def test_drop_removes_everything(self, database: Database, other: Database) -> None:

@@ -26,8 +26,8 @@ def test_migrations_are_found_and_ordered_by_file_name(folder: Folder) -> None:
 def test_a_migration_is_found_by_key_file_path_or_name(folder: Folder) -> None:
     key = folder.migration("add_users")
     files = find_migrations(folder.path)
-    for wanted in (key, f"{key}.py", f"migrations/{key}.py", "add_users", "add_users_migration"):
-        assert find_migration(files, wanted).key == key
+    for word in (key, f"{key}.py", f"migrations/{key}.py", "add_users", "add_users_migration"):
+        assert find_migration(files, word).key == key
     with pytest.raises(ProjectError, match="no migration 'add_user'") as caught:
         find_migration(files, "add_user")
     assert caught.value.hint == "Did you mean 'add_users'?"
@@ -84,9 +84,9 @@ def test_a_pipe_does_not_block(folder: Folder) -> None:
 
 def test_the_exact_one_of_two_names_is_selected(folder: Folder) -> None:
     folder.migration("users_x")
-    wanted = folder.migration("users_x_migration")
+    word = folder.migration("users_x_migration")
     files = find_migrations(folder.path)
-    assert find_migration(files, "users_x_migration").key == wanted
+    assert find_migration(files, "users_x_migration").key == word
     folder.migration("users_x", stamp="201501010000")
     with pytest.raises(ProjectError, match="is the name of 2 migrations"):
         find_migration(find_migrations(folder.path), "users_x")

@@ -91,12 +91,12 @@ def test_the_error_suggests_the_nearest_name(folder: Folder) -> None:
         "querysets/a.py", f"{PLAIN}class AccountQuerySet(QuerySet):\n{RUN}class Dogs(QuerySet):\n{RUN}"
     )
     assert find_query_set(folder.path, "Dogs").name == "Dogs"
-    for wanted, hint in (
+    for name, hint in (
         ("AcountQuerySet", "Did you mean 'AccountQuerySet'?"),
         ("X", "AccountQuerySet, Dogs"),
     ):
-        with pytest.raises(ProjectError, match=f"There is no query set '{wanted}'") as raised:
-            find_query_set(folder.path, wanted)
+        with pytest.raises(ProjectError, match=f"There is no query set '{name}'") as raised:
+            find_query_set(folder.path, name)
         assert hint in (raised.value.hint or "")
 
 

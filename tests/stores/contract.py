@@ -252,19 +252,19 @@ class StoreContract(ABC):
         for number in range(self.rounds):
             name = f"file {number}"
             got = at_once(partial(begin_and_finish, (store, again), name), 6)
-            (winner,) = (who for who in got if who is not None)
+            (winner,) = (writer for writer in got if writer is not None)
             assert read(again, name) == bytes([winner]) * 1000
         assert [found.unfinished for found in store.list()] == [False] * self.rounds
 
     def test_many_concurrent_writers(self, store: Store, again: Store) -> None:
-        def work(who: int) -> None:
+        def work(writer: int) -> None:
             for number in range(10):
-                write((store, again)[who % 2], f"{who}-{number}", bytes([who, number]) * 500)
+                write((store, again)[writer % 2], f"{writer}-{number}", bytes([writer, number]) * 500)
 
         at_once(work, 6)
         assert len(names(store)) == 60
-        for who, number in ((0, 0), (3, 7), (5, 9)):
-            assert read(again, f"{who}-{number}") == bytes([who, number]) * 500
+        for writer, number in ((0, 0), (3, 7), (5, 9)):
+            assert read(again, f"{writer}-{number}") == bytes([writer, number]) * 500
 
     @pytest.mark.parametrize("size", [0, 1, 12 * MiB])
     def test_an_upload_that_is_given_up_leaves_nothing(self, store: Store, again: Store, size: int) -> None:
@@ -466,25 +466,25 @@ def write_and_fail(store: Store, name: str, data: bytes, error: type[BaseExcepti
         raise error
 
 
-def begin_and_finish(handles: tuple[Store, Store], name: str, who: int) -> int | None:
+def begin_and_finish(handles: tuple[Store, Store], name: str, writer: int) -> int | None:
     """Write a file; return ``who``, or None if another writer got the name."""
     try:
-        upload = handles[who % 2].create(name)
+        upload = handles[writer % 2].create(name)
     except NameTaken:
         return None
     with upload:
-        upload.write(bytes([who]) * 1000)
+        upload.write(bytes([writer]) * 1000)
         upload.finish()
-    return who
+    return writer
 
 
 def at_once(work: Callable[[int], T], many: int) -> list[T]:
     """Return the results of ``many`` threads that start at the same time."""
     barrier = threading.Barrier(many)
 
-    def begin(who: int) -> T:
+    def begin(writer: int) -> T:
         barrier.wait(20)
-        return work(who)
+        return work(writer)
 
     with ThreadPoolExecutor(many) as threads:
         return list(threads.map(begin, range(many)))

@@ -259,7 +259,7 @@ def test_a_backup_is_not_good_if_all_calls_fail_from_any_call_on(
     for number in count(1):
         store.fail_all(at=number)
         try:
-            taken = take_backups()
+            created = take_backups()
         except MonarchError:
             assert store.failed
         else:
@@ -269,9 +269,9 @@ def test_a_backup_is_not_good_if_all_calls_fail_from_any_call_on(
         assert states(store) <= {BackupState.RUNNING, BackupState.UNFINISHED, BackupState.INCOMPLETE}
     assert number > 10
     store.clear_faults()
-    assert {backup.name for backup in BackupCatalog(store).list() if backup.restorable} == {taken.name}
+    assert {backup.name for backup in BackupCatalog(store).list() if backup.restorable} == {created.name}
     # The leftovers do not affect the next backup.
-    assert take_backups().name != taken.name
+    assert take_backups().name != created.name
 
 
 def test_a_store_that_becomes_full_at_any_byte_keeps_nothing(
@@ -304,11 +304,11 @@ def test_two_backups_at_one_time_get_two_names(
         second = take_backups()
         assert states(store) == {BackupState.GOOD} | first_is
         stall.go_on()
-        taken = [first.result(20), second]
-    one, two = taken if first_is else reversed(taken)
+        created = [first.result(20), second]
+    one, two = created if first_is else reversed(created)
     assert two.name == one.name + "_2"
     catalog = BackupCatalog(store.store)
-    assert {backup.name for backup in catalog.list()} == {one.name for one in taken}
+    assert {backup.name for backup in catalog.list()} == {one.name for one in created}
     for backup in catalog.list():
         verify(catalog, backup)
 

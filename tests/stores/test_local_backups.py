@@ -79,13 +79,13 @@ def test_a_folder_that_is_a_file(project: Folder, backups: Path) -> None:
 
 
 def test_a_read_only_folder(project: Folder, backups: Path, plain_rights: list[str]) -> None:
-    taken = project.invoke("backup", "dev", "--json").json["name"]
+    created = project.invoke("backup", "dev", "--json").json["name"]
     before = project.files()
     with rights(backups, 0o500):
-        for command in (["backup", "dev"], ["delete_backup", taken, "--yes"]):
+        for command in (["backup", "dev"], ["delete_backup", created, "--yes"]):
             result = project.monarch(*command, prefix=plain_rights)
             assert_refused(result, f"{backups} cannot be written to: Permission denied.")
-        for command in (["list_backups"], ["verify_backup", taken], ["restore", f"{taken}:dev", "--yes"]):
+        for command in (["list_backups"], ["verify_backup", created], ["restore", f"{created}:dev", "--yes"]):
             result = project.monarch(*command, prefix=plain_rights)
             assert result.code == 0, result.err
     assert project.files() == before
@@ -111,16 +111,16 @@ def test_a_folder_that_cannot_be_created(project: Folder, backups: Path, plain_r
 
 
 def test_an_unreadable_backup(project: Folder, backups: Path, plain_rights: list[str]) -> None:
-    taken = [project.invoke("backup", "dev", "--json").json["name"] for _ in range(2)]
-    (backups / f"{taken[0]}.dmp.zst.json").chmod(0)
-    (backups / f"{taken[1]}.dmp.zst").chmod(0)
+    created = [project.invoke("backup", "dev", "--json").json["name"] for _ in range(2)]
+    (backups / f"{created[0]}.dmp.zst.json").chmod(0)
+    (backups / f"{created[1]}.dmp.zst").chmod(0)
     result = project.monarch("list_backups", "--json", prefix=plain_rights)
     assert result.code == 0, result.err
     found = {row["name"]: row for row in result.json}
-    assert found[taken[0]]["state"] == "unreadable"
-    assert "cannot be read: Permission denied" in found[taken[0]]["why"]
-    result = project.monarch("verify_backup", taken[1], prefix=plain_rights)
-    assert_refused(result, f"{taken[1]}.dmp.zst cannot be read: Permission denied.")
+    assert found[created[0]]["state"] == "unreadable"
+    assert "cannot be read: Permission denied" in found[created[0]]["why"]
+    result = project.monarch("verify_backup", created[1], prefix=plain_rights)
+    assert_refused(result, f"{created[1]}.dmp.zst cannot be read: Permission denied.")
 
 
 def test_files_of_other_programs_are_not_listed_or_changed(project: Folder, backups: Path) -> None:
@@ -135,10 +135,10 @@ def test_files_of_other_programs_are_not_listed_or_changed(project: Folder, back
     os.mkfifo(backups / "pipe.dmp.zst")
     before = sorted(backups.rglob("*"))
     assert states(project) == {}
-    taken = project.invoke("backup", "dev", "--json").json
-    assert states(project) == {taken["archive"]: "good"}
+    created = project.invoke("backup", "dev", "--json").json
+    assert states(project) == {created["archive"]: "good"}
     assert "1 backup, all of them good." in project.invoke("verify_backup", "--all").out
-    assert project.invoke("delete_backup", taken["name"], "--yes").code == 0
+    assert project.invoke("delete_backup", created["name"], "--yes").code == 0
     assert sorted(backups.rglob("*")) == before
     assert (backups / "notes.txt").read_text() == (backups / "movie.part").read_text() == "theirs"
 

@@ -55,9 +55,11 @@ def objects(s3: S3Server, bucket: str) -> set[str]:
 
 def test_the_story(two: TwoEnvironments, s3: S3Server, store_bucket: str) -> None:
     name = today(two.source.name)
-    taken = two.folder.monarch("backup", "production", "--engine", "native")
-    assert (taken.code, taken.err) == (0, "")
-    assert f"It is in s3://{store_bucket}/app. To restore it: monarch restore {name}:ENVIRONMENT" in taken.out
+    created = two.folder.monarch("backup", "production", "--engine", "native")
+    assert (created.code, created.err) == (0, "")
+    assert (
+        f"It is in s3://{store_bucket}/app. To restore it: monarch restore {name}:ENVIRONMENT" in created.out
+    )
     assert objects(s3, store_bucket) == {f"app/{name}.dmp.zst", f"app/{name}.dmp.zst.json"}
     (listed,) = two.folder.monarch("list_backups", "--json").json
     assert (listed["name"], listed["state"], listed["documents"]) == (name, "good", DOCUMENTS + 1)
@@ -165,8 +167,8 @@ def test_a_broken_connection_is_resumed(
     proxy.add("cut request", r"^PUT .*partNumber=", at=10_000)
     proxy.add("status", r"^POST ", code=(503, "SlowDown"))
     proxy.add("cut answer", r"^GET [^?]*\.zst$", at=10_000, times=2)
-    taken = two.folder.monarch("backup", "production", "--engine", "native")
-    assert taken.code == 0, taken.output
+    created = two.folder.monarch("backup", "production", "--engine", "native")
+    assert created.code == 0, created.output
     restored = two.folder.monarch("restore", "production:dev", "--yes", "--engine", "native")
     assert restored.code == 0, restored.output
     two.assert_copied()

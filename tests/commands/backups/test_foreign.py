@@ -74,7 +74,7 @@ def dumps(two: TwoEnvironments, tools: Path, server: Server, tmp_path: Path) -> 
 
 
 @pytest.fixture
-def kept(two: TwoEnvironments) -> Path:
+def store_folder(two: TwoEnvironments) -> Path:
     folder = two.folder.keep_backups()
     folder.mkdir()
     return folder
@@ -104,8 +104,10 @@ PACKED = {
 
 
 @pytest.mark.parametrize("name", PACKED)
-def test_the_commands_are_of_one_mind(two: TwoEnvironments, kept: Path, dumps: Dumps, name: str) -> None:
-    (kept / name).write_bytes(gzip.compress(dumps.one) if PACKED[name] else dumps.one)
+def test_the_commands_are_of_one_mind(
+    two: TwoEnvironments, store_folder: Path, dumps: Dumps, name: str
+) -> None:
+    (store_folder / name).write_bytes(gzip.compress(dumps.one) if PACKED[name] else dumps.one)
     row = state_of(two, name)
     assert (row["state"], row["environment"], row["documents"]) == ("foreign", None, None)
     assert row["why"] == MADE
@@ -141,23 +143,23 @@ def test_the_commands_are_of_one_mind(two: TwoEnvironments, kept: Path, dumps: D
     asked = two.folder.invoke("delete_backup", name)
     assert asked.code == 2
     assert f"foreign: {row['why']}" in asked.err
-    assert (kept / name).exists()
+    assert (store_folder / name).exists()
     gone = two.folder.invoke("delete_backup", name, "--yes")
     assert (gone.code, gone.out) == (0, f"Deleted {name}.\n")
-    assert not (kept / name).exists()
+    assert not (store_folder / name).exists()
 
 
-def test_by_the_tools_too(two: TwoEnvironments, kept: Path, dumps: Dumps, tools: Path) -> None:
-    (kept / "x.archive.gz").write_bytes(gzip.compress(dumps.one))
+def test_by_the_tools_too(two: TwoEnvironments, store_folder: Path, dumps: Dumps, tools: Path) -> None:
+    (store_folder / "x.archive.gz").write_bytes(gzip.compress(dumps.one))
     path = {"PATH": f"{tools}:{os.environ['PATH']}"}
     result = two.folder.monarch("restore", "x.archive.gz:dev", "--yes", "--engine", "tools", variables=path)
     assert result.code == 0, result.output
     assert two.target.users.count_documents({}) == 200
 
 
-def test_a_whole_server(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
+def test_a_whole_server(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
     """With admin, and with the databases of other tests."""
-    (kept / "x.archive.gz").write_bytes(gzip.compress(dumps.whole))
+    (store_folder / "x.archive.gz").write_bytes(gzip.compress(dumps.whole))
     verified = two.folder.invoke("verify_backup", "x.archive.gz")
     assert verified.code == 0, verified.output
     assert verified.out.startswith("intact x.archive.gz: ")
@@ -174,9 +176,9 @@ def test_a_whole_server(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
 
 
 def test_the_hint_is_what_mongorestore_understands(
-    two: TwoEnvironments, kept: Path, dumps: Dumps, tools: Path, server: Server
+    two: TwoEnvironments, store_folder: Path, dumps: Dumps, tools: Path, server: Server
 ) -> None:
-    (kept / "x.archive.gz").write_bytes(gzip.compress(dumps.whole))
+    (store_folder / "x.archive.gz").write_bytes(gzip.compress(dumps.whole))
     hint = two.folder.invoke("restore", "x.archive.gz:dev", "--yes").err.splitlines()[1]
     command = hint.partition(": ")[2].partition(": ")[2]
     first = re.search(r"--nsFrom '?(\S+?)\.\*'?", command)
@@ -186,7 +188,7 @@ def test_the_hint_is_what_mongorestore_understands(
     two.target.client.drop_database(two.target.name)
     subprocess.run(
         ["sh", "-ec", command],
-        cwd=kept,
+        cwd=store_folder,
         check=True,
         capture_output=True,
         env={"URI": uri, "PATH": f"{tools}:/usr/bin:/bin"},
@@ -207,8 +209,8 @@ def alone(replica_set: Server, tools: Path, two: TwoEnvironments) -> Iterator[by
         client.drop_database(database.name)
 
 
-def test_a_server_with_one_database(two: TwoEnvironments, kept: Path, alone: bytes) -> None:
-    (kept / "x.archive").write_bytes(alone)
+def test_a_server_with_one_database(two: TwoEnvironments, store_folder: Path, alone: bytes) -> None:
+    (store_folder / "x.archive").write_bytes(alone)
     result = two.folder.invoke("restore", "x.archive:dev", "--yes", "--engine", "native")
     assert result.code == 0, result.output
     assert "Note: admin and config of the archive were left out" in result.err
@@ -216,10 +218,12 @@ def test_a_server_with_one_database(two: TwoEnvironments, kept: Path, alone: byt
     assert two.target.monarch_lease.find_one({"_id": "lease", "holder": {"$exists": True}}) is None
 
 
-def test_a_dump_with_an_oplog(two: TwoEnvironments, kept: Path, replica_set: Server, tools: Path) -> None:
+def test_a_dump_with_an_oplog(
+    two: TwoEnvironments, store_folder: Path, replica_set: Server, tools: Path
+) -> None:
     with replica_set.client() as client:
         client[two.source.name].users.insert_one({"_id": "alone"})
-        (kept / "x.archive").write_bytes(dump(tools, replica_set, "--archive", "--oplog"))
+        (store_folder / "x.archive").write_bytes(dump(tools, replica_set, "--archive", "--oplog"))
         client.drop_database(two.source.name)
     assert two.folder.invoke("verify_backup", "x.archive").code == 0
     result = two.folder.invoke("restore", "x.archive:dev", "--yes")
@@ -228,19 +232,21 @@ def test_a_dump_with_an_oplog(two: TwoEnvironments, kept: Path, replica_set: Ser
 
 
 def test_users_of_a_database_are_left_out(
-    two: TwoEnvironments, kept: Path, tools: Path, server: Server
+    two: TwoEnvironments, store_folder: Path, tools: Path, server: Server
 ) -> None:
     more = ("--archive", f"--db={two.source.name}", "--dumpDbUsersAndRoles")
-    (kept / "x.archive").write_bytes(dump(tools, server, *more))
+    (store_folder / "x.archive").write_bytes(dump(tools, server, *more))
     assert two.folder.invoke("verify_backup", "x.archive").code == 0
     result = two.folder.invoke("restore", "x.archive:dev", "--yes", "--engine", "native")
     assert result.code == 0, result.output
     assert two.target.users.count_documents({}) == 200
 
 
-def test_a_database_that_did_not_exist(two: TwoEnvironments, kept: Path, tools: Path, server: Server) -> None:
+def test_a_database_that_did_not_exist(
+    two: TwoEnvironments, store_folder: Path, tools: Path, server: Server
+) -> None:
     """mongodump makes an archive of nothing, and ends with 0."""
-    (kept / "x.archive").write_bytes(dump(tools, server, "--archive", "--db=no_such_database"))
+    (store_folder / "x.archive").write_bytes(dump(tools, server, "--archive", "--db=no_such_database"))
     assert two.folder.invoke("verify_backup", "x.archive").out.startswith("intact x.archive: 0 collections")
     result = two.folder.invoke("restore", "x.archive:dev", "--yes")
     assert_error(
@@ -268,10 +274,10 @@ def damaged(dumps: Dumps) -> dict[str, tuple[bytes, str]]:
     }
 
 
-def test_damage_is_told_once_it_is_read(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
+def test_damage_is_told_once_it_is_read(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
     cases = damaged(dumps)
     for name, (data, _) in cases.items():
-        (kept / name).write_bytes(data)
+        (store_folder / name).write_bytes(data)
     rows = {row["archive"]: row["state"] for row in two.folder.invoke("list_backups", "--json").json}
     assert rows == dict.fromkeys(cases, "foreign")
     for name, (_, said) in cases.items():
@@ -286,33 +292,35 @@ def test_damage_is_told_once_it_is_read(two: TwoEnvironments, kept: Path, dumps:
     assert f"{len(cases)} of {len(cases)} backups cannot be restored" in result.err
 
 
-def test_one_that_may_still_be_written_is_told_apart(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
+def test_one_that_may_still_be_written_is_told_apart(
+    two: TwoEnvironments, store_folder: Path, dumps: Dumps
+) -> None:
     """Nothing marks what mongodump has not finished, except its time."""
-    (kept / "x.archive").write_bytes(dumps.one[:-9])
+    (store_folder / "x.archive").write_bytes(dumps.one[:-9])
     recent = "It was written to less than 15 minutes ago, so it may not be finished."
     assert recent in two.folder.invoke("verify_backup", "x.archive").out
-    os.utime(kept / "x.archive", (1_401_323_880, 1_401_323_880))
+    os.utime(store_folder / "x.archive", (1_401_323_880, 1_401_323_880))
     assert recent not in two.folder.invoke("verify_backup", "x.archive").out
 
 
-def test_a_path_is_a_name_too(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
-    (kept / "x.archive").write_bytes(dumps.one)
+def test_a_path_is_a_name_too(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
+    (store_folder / "x.archive").write_bytes(dumps.one)
     result = two.folder.invoke("restore", "backups/x.archive:dev", "--yes", "--engine", "native")
     assert result.code == 0, result.output
     assert "newest" not in result.err
 
 
-def test_it_is_never_the_one_that_is_proposed(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
+def test_it_is_never_the_one_that_is_proposed(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
     """Not to restore instead of another, nor by completion, nor by likeness."""
     assert two.folder.invoke("backup", "production", "--name", "app").code == 0
-    (kept / "app.archive").write_bytes(dumps.one)
-    (kept / "apq.dmp.gz").write_bytes(gzip.compress(dumps.one))
+    (store_folder / "app.archive").write_bytes(dumps.one)
+    (store_folder / "apq.dmp.gz").write_bytes(gzip.compress(dumps.one))
     assert complete(two.folder, "monarch restore ap") == {f"{today('app')}:"}
     assert complete(two.folder, "monarch delete_backup ap") == {today("app")}
     for wrong in ("app.archivf", "apr"):
         result = two.folder.invoke("delete_backup", wrong, "--yes")
         assert_error(result, 2, f"There is no backup '{wrong}'", "list_backups")
-    archive = kept / f"{today('app')}.dmp.zst"
+    archive = store_folder / f"{today('app')}.dmp.zst"
     archive.write_bytes(archive.read_bytes()[:-1])
     for command in (["verify_backup", "--all"], ["restore", f"{today('app')}:dev", "--yes"]):
         result = two.folder.invoke(*command)
@@ -323,35 +331,35 @@ def test_it_is_never_the_one_that_is_proposed(two: TwoEnvironments, kept: Path, 
 
 
 def test_without_a_question_only_the_whole_name_deletes(
-    two: TwoEnvironments, kept: Path, dumps: Dumps
+    two: TwoEnvironments, store_folder: Path, dumps: Dumps
 ) -> None:
-    (kept / "x.dmp.gz").write_bytes(gzip.compress(dumps.one))
+    (store_folder / "x.dmp.gz").write_bytes(gzip.compress(dumps.one))
     result = two.folder.invoke("delete_backup", "x", "--yes")
     assert_error(result, 2, "'x' may be the file 'x.dmp.gz'", "use the whole name of the file")
-    assert (kept / "x.dmp.gz").exists()
+    assert (store_folder / "x.dmp.gz").exists()
     terminal = two.folder.terminal("delete_backup", "x", columns=300)
     terminal.expect_exact("foreign: made by mongodump")
     terminal.expect_exact("are you SURE")
     terminal.sendline("n")
     assert end(terminal)[0] == 1
-    assert (kept / "x.dmp.gz").exists()
+    assert (store_folder / "x.dmp.gz").exists()
     assert two.folder.invoke("delete_backup", "backups/x.dmp.gz", "--yes").code == 0
-    assert not (kept / "x.dmp.gz").exists()
+    assert not (store_folder / "x.dmp.gz").exists()
 
 
-def test_what_lies_beside_it_is_not_deleted(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
-    (kept / "x.archive").write_bytes(dumps.one)
+def test_what_lies_beside_it_is_not_deleted(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
+    (store_folder / "x.archive").write_bytes(dumps.one)
     beside = {"x.archive.json", "x.archive.sha256", "x.archive.gz.json.part"}
     for name in beside:
-        (kept / name).write_bytes(b"mine")
+        (store_folder / name).write_bytes(b"mine")
     assert two.folder.invoke("delete_backup", "x.archive", "--yes").code == 0
-    assert {path.name for path in kept.iterdir()} == beside
+    assert {path.name for path in store_folder.iterdir()} == beside
 
 
 @pytest.mark.parametrize("name", ["users.bson.gz", "users.bson"])
-def test_the_documents_of_one_collection(two: TwoEnvironments, kept: Path, name: str) -> None:
+def test_the_documents_of_one_collection(two: TwoEnvironments, store_folder: Path, name: str) -> None:
     data = b"".join(map(bson.encode, two.source.users.find()))
-    (kept / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    (store_folder / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
     assert state_of(two, name)["state"] == "foreign"
     verified = two.folder.invoke("verify_backup", name)
     assert verified.code == 0, verified.output
@@ -361,16 +369,16 @@ def test_the_documents_of_one_collection(two: TwoEnvironments, kept: Path, name:
         result, 2, f"'{name}' holds the documents of one collection", f"--db=NAME --collection=users {name}"
     )
     two.assert_unchanged()
-    (kept / name).write_bytes((kept / name).read_bytes()[:-9])
+    (store_folder / name).write_bytes((store_folder / name).read_bytes()[:-9])
     verified = two.folder.invoke("verify_backup", name)
     assert verified.code == 1
     assert "cut off" in verified.out
 
 
 @pytest.mark.parametrize("name", ["dump.zip", "app.dmp.zip"])
-def test_a_zip_of_a_whole_dump(two: TwoEnvironments, kept: Path, dumps: Dumps, name: str) -> None:
+def test_a_zip_of_a_whole_dump(two: TwoEnvironments, store_folder: Path, dumps: Dumps, name: str) -> None:
     """With ``admin/``, and its files compressed by mongodump."""
-    (kept / name).write_bytes(dumps.zipped())
+    (store_folder / name).write_bytes(dumps.zipped())
     assert state_of(two, name)["state"] == ("foreign" if name == "dump.zip" else "legacy")
     verified = two.folder.invoke("verify_backup", name)
     assert verified.code == 0, verified.output
@@ -381,9 +389,9 @@ def test_a_zip_of_a_whole_dump(two: TwoEnvironments, kept: Path, dumps: Dumps, n
     assert "system.users" not in two.target.list_collection_names()
 
 
-def test_a_zip_of_one_compressed_folder(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
+def test_a_zip_of_one_compressed_folder(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
     """As monarch 0.1 made them, but with the files that ``mongodump --gzip`` writes."""
-    with zipfile.ZipFile(kept / "app.dmp.zip", "w") as archive:
+    with zipfile.ZipFile(store_folder / "app.dmp.zip", "w") as archive:
         for file in (dumps.folder / two.source.name).iterdir():
             archive.write(file, file.name)
     verified = two.folder.invoke("verify_backup", "app")
@@ -393,10 +401,10 @@ def test_a_zip_of_one_compressed_folder(two: TwoEnvironments, kept: Path, dumps:
     assert two.target.users.count_documents({}) == 200
 
 
-def test_compressed_with_another_program(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
+def test_compressed_with_another_program(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
     """``mongodump --archive | zstd``, under a name that monarch uses too."""
     for name in ("x.dmp.zst", "x.archive.zst"):
-        (kept / name).write_bytes(compressed("zst", dumps.one))
+        (store_folder / name).write_bytes(compressed("zst", dumps.one))
         assert state_of(two, name)["state"] == "foreign"
         assert two.folder.invoke("verify_backup", name).out.startswith("intact ")
         result = two.folder.invoke("restore", f"{name}:dev", "--yes", "--engine", "native")
@@ -405,10 +413,10 @@ def test_compressed_with_another_program(two: TwoEnvironments, kept: Path, dumps
 
 
 @pytest.mark.parametrize("name", ["dump.zip", "app.dmp.zip"])
-def test_a_zip_of_two_databases(two: TwoEnvironments, kept: Path, dumps: Dumps, name: str) -> None:
+def test_a_zip_of_two_databases(two: TwoEnvironments, store_folder: Path, dumps: Dumps, name: str) -> None:
     (dumps.folder / "other").mkdir()
     (dumps.folder / "other/things.bson").write_bytes(bson.encode({"_id": 1}))
-    (kept / name).write_bytes(dumps.zipped())
+    (store_folder / name).write_bytes(dumps.zipped())
     assert two.folder.invoke("verify_backup", name).code == 0
     result = two.folder.invoke("restore", f"{name}:dev", "--yes")
     assert_error(result, 2, f"'{name}' holds 2 databases", f"unzip {name} -d FOLDER && mongorestore")
@@ -416,17 +424,17 @@ def test_a_zip_of_two_databases(two: TwoEnvironments, kept: Path, dumps: Dumps, 
     two.assert_unchanged()
 
 
-def test_a_damaged_zip_of_a_whole_dump(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
-    (kept / "dump.zip").write_bytes(dumps.zipped()[:-1])
+def test_a_damaged_zip_of_a_whole_dump(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
+    (store_folder / "dump.zip").write_bytes(dumps.zipped()[:-1])
     assert state_of(two, "dump.zip")["state"] == "foreign"
     verified = two.folder.invoke("verify_backup", "dump.zip")
     assert verified.code == 1
     assert "is broken: It is not a zip file, or a damaged one" in verified.out
 
 
-def test_a_tar_is_not_checked(two: TwoEnvironments, kept: Path, dumps: Dumps) -> None:
+def test_a_tar_is_not_checked(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
     """And it does not make those fail that are checked."""
-    with tarfile.open(kept / "dump.tar.gz", "w:gz") as archive:
+    with tarfile.open(store_folder / "dump.tar.gz", "w:gz") as archive:
         archive.add(dumps.folder, "dump")
     assert state_of(two, "dump.tar.gz")["state"] == "foreign"
     result = two.folder.invoke("verify_backup", "dump.tar.gz")
@@ -444,7 +452,7 @@ def test_a_tar_is_not_checked(two: TwoEnvironments, kept: Path, dumps: Dumps) ->
     assert [row["good"] for row in rows] == [None, True]
 
 
-def test_other_files_are_not_shown(two: TwoEnvironments, kept: Path) -> None:
+def test_other_files_are_not_shown(two: TwoEnvironments, store_folder: Path) -> None:
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w") as archive:
         archive.writestr("notes.txt", "mine")
@@ -463,15 +471,15 @@ def test_other_files_are_not_shown(two: TwoEnvironments, kept: Path) -> None:
         ".archive": b"",
     }
     for name, data in others.items():
-        (kept / name).write_bytes(data)
+        (store_folder / name).write_bytes(data)
     assert two.folder.invoke("list_backups", "--json").json == []
     assert two.folder.invoke("delete_backup", "notes.gz", "--yes").code == 2
 
 
-def test_a_lost_manifest_is_no_damage(two: TwoEnvironments, kept: Path) -> None:
+def test_a_lost_manifest_is_no_damage(two: TwoEnvironments, store_folder: Path) -> None:
     """monarch wrote it, and nobody else writes files of this name: what is there of it is read."""
     assert two.folder.invoke("backup", "production", "--name", "app").code == 0
-    archive = kept / f"{today('app')}.dmp.zst"
+    archive = store_folder / f"{today('app')}.dmp.zst"
     Path(f"{archive}.json").unlink()
     result = two.folder.invoke("verify_backup", today("app"))
     assert result.code == 1

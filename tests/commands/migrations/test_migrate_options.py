@@ -132,14 +132,14 @@ def test_json_has_one_line_per_event_and_a_summary(project: Folder) -> None:
     three = project.migration("three", INSERT)
     result = project.invoke("migrate", "dev", "--json")
     assert result.code == 1
-    told = events(result)
-    assert [event["event"] for event in told] == [
+    reported = events(result)
+    assert [event["event"] for event in reported] == [
         *("planned", "started", "finished", "started", "failed", "summary")
     ]
-    assert told[0]["migrations"] == [one, two, three]
-    assert told[2]["echoed"] == "hello\nfrom one\n"
-    assert told[2]["documents"] == 1
-    summary = told[-1]
+    assert reported[0]["migrations"] == [one, two, three]
+    assert reported[2]["echoed"] == "hello\nfrom one\n"
+    assert reported[2]["documents"] == 1
+    summary = reported[-1]
     assert (summary["done"], summary["failed"], summary["not_reached"]) == ([one], two, [three])
     assert f"{two}.py, line 7" in summary["error"]
     assert "--retry" in summary["hint"]

@@ -260,8 +260,8 @@ def test_an_index_violation_is_reported_without_values(project: Folder) -> None:
     )
     result = project.monarch("migrate", "dev")
     assert result.code == 1
-    told = [result.err, project.monarch("list_migrations", "dev", "--json").out]
-    for text in told:
+    outputs = [result.err, project.monarch("list_migrations", "dev", "--json").out]
+    for text in outputs:
         assert "E11000 duplicate key error" in text
         assert "email_1" in text
         assert "2 writes of the batch failed" in text

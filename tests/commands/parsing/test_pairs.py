@@ -51,9 +51,9 @@ def environments(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> Folder:
     return folder
 
 
-def offered(pair: PairType, begun: str) -> list[str]:
+def offered(pair: PairType, typed: str) -> list[str]:
     (param,) = (param for param in copy.params if param.name == "pair")
-    return [item.value for item in pair.shell_complete(click.Context(copy), param, begun)]
+    return [item.value for item in pair.shell_complete(click.Context(copy), param, typed)]
 
 
 def test_a_pair_is_parsed() -> None:
@@ -96,7 +96,7 @@ def test_an_invalid_pair_is_reported_with_an_example(value: str, message: str) -
 
 
 @pytest.mark.parametrize(
-    ("begun", "expected"),
+    ("typed", "expected"),
     [
         ("prod", ["production:"]),
         ("", ["development:", "production:", "staging:"]),
@@ -108,12 +108,12 @@ def test_an_invalid_pair_is_reported_with_an_example(value: str, message: str) -
         ("production:development:", []),
     ],
 )
-def test_completion_of_both_sides(environments: Folder, begun: str, expected: list[str]) -> None:
-    assert offered(ENVIRONMENTS, begun) == expected
+def test_completion_of_both_sides(environments: Folder, typed: str, expected: list[str]) -> None:
+    assert offered(ENVIRONMENTS, typed) == expected
 
 
 @pytest.mark.parametrize(
-    ("begun", "expected"),
+    ("typed", "expected"),
     [
         ("20", ["2014-05-29T00:38:"]),
         ("2014-05-29T00:", ["2014-05-29T00:38:"]),
@@ -121,8 +121,8 @@ def test_completion_of_both_sides(environments: Folder, begun: str, expected: li
         ("development:dev", ["development:development"]),
     ],
 )
-def test_completion_of_a_source_with_colons(environments: Folder, begun: str, expected: list[str]) -> None:
-    assert offered(BACKUP, begun) == expected
+def test_completion_of_a_source_with_colons(environments: Folder, typed: str, expected: list[str]) -> None:
+    assert offered(BACKUP, typed) == expected
 
 
 def test_completion_of_settings_that_fail_offers_nothing(environments: Folder) -> None:

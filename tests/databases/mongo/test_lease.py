@@ -162,7 +162,7 @@ def test_it_is_renewed_and_released(
 
 def test_one_of_many_concurrent_runs_gets_it(environment: Environment) -> None:
     got: list[int] = []
-    told: list[str] = []
+    messages: list[str] = []
     start = threading.Barrier(8)
     done = threading.Barrier(8)
 
@@ -174,7 +174,7 @@ def test_one_of_many_concurrent_runs_gets_it(environment: Environment) -> None:
                     got.append(lease.fence)
                     done.wait()
             except LockedError as error:
-                told.append(error.message)
+                messages.append(error.message)
                 done.wait()
 
     threads = [threading.Thread(target=take) for _ in range(8)]
@@ -183,4 +183,4 @@ def test_one_of_many_concurrent_runs_gets_it(environment: Environment) -> None:
     for thread in threads:
         thread.join()
     assert got == [1]
-    assert len(told) == 7
+    assert len(messages) == 7

@@ -176,21 +176,21 @@ def test_a_lost_answer_to_the_last_request(store: S3Store, proxy: FaultyProxy) -
 
 
 def test_a_name_that_another_writer_takes_meanwhile(store: S3Store, direct: S3Store) -> None:
-    place = direct._bucket
+    s3_place = direct._bucket
     with store.create(NAME) as upload:
         upload.write(b"ours")
-        place.client.put_object(Bucket=place.bucket, Key=place.key(NAME), Body=b"theirs")
+        s3_place.client.put_object(Bucket=s3_place.bucket, Key=s3_place.key(NAME), Body=b"theirs")
         with pytest.raises(NameTaken):
             upload.finish()
     assert [(stored.unfinished, stored.bytes) for stored in store.list()] == [(False, 6)]
 
 
-@pytest.mark.parametrize("which", counts.sample([PART, COMPLETE, GET, LIST], 2))
+@pytest.mark.parametrize("pattern", counts.sample([PART, COMPLETE, GET, LIST], 2))
 def test_a_silent_server_is_asked_again(
-    proxy: FaultyProxy, s3: S3Server, direct: S3Store, bucket: str, which: str
+    proxy: FaultyProxy, s3: S3Server, direct: S3Store, bucket: str, pattern: str
 ) -> None:
     through = store_in(replace(s3, url=proxy.url), bucket, patience=2, part_size="5MiB")
-    proxy.add("stall", which, seconds=6)
+    proxy.add("stall", pattern, seconds=6)
     write(through)
     assert read(through) == DATA
     assert [(one.name, one.unfinished) for one in through.list()] == [(NAME, False)]
@@ -231,16 +231,16 @@ def test_reading_fails_if_the_connection_stays_broken(store: S3Store, proxy: Fau
 
 def test_an_object_replaced_while_it_is_read(store: S3Store, direct: S3Store) -> None:
     write(store)
-    place = direct._bucket
+    s3_place = direct._bucket
     with store.open(NAME) as stream:
         stream.read(10)
-        place.client.put_object(Bucket=place.bucket, Key=place.key(NAME), Body=bytes(12 * MiB))
+        s3_place.client.put_object(Bucket=s3_place.bucket, Key=s3_place.key(NAME), Body=bytes(12 * MiB))
         with pytest.raises(StoreError, match="was replaced while it was read"):
             b"".join(iter(lambda: stream.read(MiB), b""))
 
 
 @pytest.mark.parametrize(
-    ("do", "which"),
+    ("do", "pattern"),
     [
         (lambda store: list(store.list()), LIST),
         (lambda store: store.prepare(), LIST),
@@ -249,10 +249,10 @@ def test_an_object_replaced_while_it_is_read(store: S3Store, direct: S3Store) ->
     ids=["list", "prepare", "delete"],
 )
 def test_other_requests_are_retried(
-    store: S3Store, proxy: FaultyProxy, do: Callable[[S3Store], object], which: str
+    store: S3Store, proxy: FaultyProxy, do: Callable[[S3Store], object], pattern: str
 ) -> None:
     write(store, b"some")
-    proxy.add("status", which, code=(503, "SlowDown"), times=2)
+    proxy.add("status", pattern, code=(503, "SlowDown"), times=2)
     do(store)
     assert proxy.faults[0].times == 0
 

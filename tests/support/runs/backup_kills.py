@@ -1,7 +1,7 @@
-"""Backup commands that are killed or interrupted in a process of their own, and what must be true afterwards.
+"""Backup commands in processes that tests kill or interrupt, and checks of the store afterwards.
 
 A command is stopped before or after one of its store's calls on files, counted from 1. The profiler counts
-them, because it sees every call; Python's audit events leave out writes and syncs.
+them, because it sees every call; Python's audit events do not include writes and syncs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A project with two environments on one server, which may be reached through a mongos."""
+"""A project with two environments on one server, with an optional connection through a mongos."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.support.servers.mongos import Mongos, shard
 
 @dataclass
 class Sharded(TwoEnvironments):
-    """Two environments on one mongod; `reach_through` decides which of them is reached through ``mongos``."""
+    """Two environments on one mongod; `reach_through` selects those that connect through ``mongos``."""
 
     mongos: Mongos
 
     def reach_through(self, *names: str, **more: Any) -> None:
-        """Let the environments ``names`` be reached through the mongos, and the others directly."""
+        """Connect the environments ``names`` through the mongos, and the others directly."""
         databases = {"production": self.source.name, "dev": self.target.name}
         self.folder.settings(
             **{
@@ -36,12 +36,12 @@ class Sharded(TwoEnvironments):
 
 
 def through(mongos: Mongos, database: str, **more: Any) -> dict[str, Any]:
-    """The entry of an environment that is reached through ``mongos``."""
+    """Return the settings of an environment that connects through ``mongos``."""
     where = {"host": f"localhost:{mongos.port}"} if "username" in more else {"uri": mongos.uri}
     return {**where, "db_name": database, **more}
 
 
 def limited(two: Sharded, database: Any, *roles: Any) -> dict[str, Any]:
-    """A user of one database, who may not read the config database."""
+    """Create a user of one database who may not read the config database; return the settings."""
     database.command("createUser", "limited", pwd="limited-hush", roles=list(roles))
     return {"username": "limited", "password": "limited-hush", "authSource": database.name}

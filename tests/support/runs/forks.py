@@ -1,11 +1,11 @@
-"""Command lines that start in a tenth of the time: forks of a process that has imported what they import.
+"""Run commands as forks of a process that has imported monarch, which start in a tenth of the time.
 
-Starting Python and importing monarch takes most of the time of a short command, and the tests start hundreds.
+Starting Python and importing monarch takes most of the time of a short command, and the tests run hundreds.
 `Forks` sends each command line to one process that has imported monarch and nothing of a project. That
 process forks, and the child runs ``monarch`` as ``python -m monarch`` does: as ``__main__``, in the
 folder and with the variables and output of its caller, to the end of its own interpreter.
 
-This file is also the program of that process; so it imports nothing of the tests.
+This file is also the program of that process, so it imports nothing from the tests.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
-# What most commands import when they are used. A command that needs more imports it itself.
+# The modules that most commands import on demand. A command imports further modules itself.
 _PRELOADED = (
     "monarch.commands.console.boundary",
     "monarch.databases.mongo.database",
@@ -35,12 +35,12 @@ _PRELOADED = (
     "monarch.stores.local.store",
 )
 _LIMIT = 1 << 20  # bytes of a request
-# What Python or the C library reads when a process starts.
+# Variables that Python or the C library reads when a process starts.
 _READ_AT_START = ("COVERAGE_", "LANG", "LC_", "LD_", "PYTHON", "TZ")
 
 
 def can_replace(variables: Mapping[str, str]) -> bool:
-    """Whether a fork behaves as a process that starts with these ``variables``."""
+    """Whether a fork behaves like a process that starts with these ``variables``."""
     changed = {name for name, value in variables.items() if os.environ.get(name) != value}
     changed |= os.environ.keys() - variables.keys()
     changed.discard("PYTHONDONTWRITEBYTECODE")
@@ -100,7 +100,7 @@ def _text(file: BinaryIO) -> str:
 
 
 def _serve(requests: socket.socket) -> dict[str, object] | None:
-    """Fork for each request. Return the request in the child, and nothing when there are no more."""
+    """Fork for each request. Return the request in the child, and None when there are no more."""
     running: dict[int, tuple[int, socket.socket]] = {}
     poll = select.poll()
     poll.register(requests, select.POLLIN)
@@ -133,7 +133,7 @@ def _serve(requests: socket.socket) -> dict[str, object] | None:
 
 
 def _become(arguments: list[str], folder: str, variables: dict[str, str]) -> None:
-    """Be as a process that has just been started by the caller of `Forks.run`."""
+    """Make this process look as if the caller of `Forks.run` had just started it."""
     os.environ.clear()
     os.environ.update(variables)
     os.chdir(folder)
@@ -143,10 +143,10 @@ def _become(arguments: list[str], folder: str, variables: dict[str, str]) -> Non
 
 
 if __name__ == "__main__":
-    del sys.path[0]  # where this file is
+    del sys.path[0]  # the folder of this file
     for _name in _PRELOADED:
         importlib.import_module(_name)
-    sys.path.insert(0, "")  # where `python -m` has the caller's folder
+    sys.path.insert(0, "")  # `python -m` puts the working directory here
     gc.freeze()
     _request = _serve(socket.socket(fileno=int(sys.argv[1])))
     if _request is not None:

@@ -1,4 +1,4 @@
-"""A fork answers as a process that Python has just started."""
+"""A fork behaves like a new Python process."""
 
 from __future__ import annotations
 
@@ -58,23 +58,23 @@ def test_a_fork_is_like_a_process(forks: Forks, folder: Folder, arguments: tuple
     assert (ran.returncode, ran.stdout, ran.stderr) == (expected.returncode, expected.stdout, expected.stderr)
 
 
-def test_a_fork_is_killed_after_its_time(forks: Forks, folder: Folder) -> None:
+def test_a_fork_is_killed_after_its_timeout(forks: Forks, folder: Folder) -> None:
     folder.write("migrations/settings.py", "import time\ntime.sleep(600)\n")
     with pytest.raises(subprocess.TimeoutExpired):
         forks.run(("list_environments",), folder.path, os.environ, 1)
     assert forks.run(("--version",), folder.path, os.environ, 60).returncode == 0
 
 
-def test_the_code_of_a_killed_fork_is_its_signal(forks: Forks, folder: Folder) -> None:
+def test_the_exit_code_of_a_killed_fork_is_its_signal(forks: Forks, folder: Folder) -> None:
     folder.write("migrations/settings.py", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
     assert forks.run(("list_environments",), folder.path, os.environ, 60).returncode == -9
 
 
 @pytest.mark.parametrize("name", ["PYTHONPATH", "LC_ALL", "TZ", "LD_PRELOAD", "COVERAGE_PROCESS_CONFIG"])
-def test_what_is_read_at_the_start_needs_a_process(name: str) -> None:
+def test_a_variable_that_is_read_at_the_start_needs_a_new_process(name: str) -> None:
     assert not can_replace({**os.environ, name: "other"})
 
 
-def test_a_missing_variable_counts() -> None:
+def test_a_missing_variable_is_a_change() -> None:
     assert not can_replace({name: value for name, value in os.environ.items() if name != "LANG"})
     assert can_replace({name: value for name, value in os.environ.items() if name != "HOME"})

@@ -132,7 +132,7 @@ def run_replica_set(folder: Path) -> Iterator[Server]:
 
 @contextmanager
 def run_tls_server(folder: Path, *, ask_clients: bool = False) -> Iterator[Server]:
-    """Run a server that accepts TLS only, with certificates of an authority of its own.
+    """Run a server that accepts TLS only, with certificates of a private authority.
 
     With ``ask_clients`` it requires a client certificate: ``client.pem`` in ``folder``, whose key is
     encrypted with `PASSWORD`.

@@ -1,7 +1,7 @@
 """A proxy in front of a mongod that looks to clients like the mongos of a sharded cluster.
 
-There is one shard, the mongod. The config database is that of the mongod, where a test writes what a cluster
-would have there. What a mongos refuses is refused here; how it answers is from MongoDB's manual and source.
+There is one shard, the mongod. Its config database is that of the cluster, and tests write entries into it.
+The proxy refuses what a mongos refuses; its replies follow MongoDB's manual and source.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Document = dict[str, Any]
 CLUSTER = ObjectId("5a5a5a5a5a5a5a5a5a5a5a5a")
 _OP_REPLY, _OP_QUERY, _OP_MSG = 1, 2004, 2013
 _HELLO = frozenset({"hello", "isMaster", "ismaster"})
-# What a member of a replica set says of itself.
+# The fields that a member of a replica set reports about itself.
 _OF_MEMBERS = frozenset(
     (
         *(
@@ -41,7 +41,7 @@ _OF_MEMBERS = frozenset(
         *("secondary", "tags", "topologyVersion"),
     )
 )
-# Commands of mongod that mongos does not have, in small letters.
+# Commands of mongod that mongos does not have, in lower case.
 _UNKNOWN = frozenset(("dbhash", "replsetgetstatus", "replsetgetconfig", "applyops", "oplog"))
 _ANY: CodecOptions[Document] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
 _FLAGS = struct.Struct("<I")
@@ -51,9 +51,9 @@ _REPLY = struct.Struct("<iqii")
 class Mongos(Proxy):
     """A mongos on a free port; see the module.
 
-    ``refusals`` return the reply to a command instead of the server's, ``changes`` change the server's. Each
-    gets the command, and returns None if it is not about that one. ``asked`` are all commands, in order. If
-    it is a balancer, each connection leads to another process.
+    ``refusals`` reply to a command in place of the server, and ``changes`` replace the server's reply. They
+    are called with the command, and return None to leave it alone. ``asked`` has all commands, in order. With
+    ``is_balancer``, each connection leads to a different process.
     """
 
     def __init__(self, server: Server) -> None:
@@ -68,7 +68,7 @@ class Mongos(Proxy):
 
     @property
     def uri(self) -> str:
-        """As an environment has it: a mongos is found out, not named."""
+        """The URI for an environment: nothing in it names a mongos, so monarch has to detect it."""
         userinfo, separator, _ = self._server_with_users.uri.rpartition("@")
         options = "?authSource=admin" if separator else ""
         return f"{userinfo or 'mongodb:/'}{separator or '/'}localhost:{self.port}/{options}"
@@ -105,7 +105,7 @@ class Mongos(Proxy):
     def _hello(self, command: Document, reply: Document) -> Document:
         reply = {name: value for name, value in reply.items() if name not in _OF_MEMBERS}
         reply |= {"ismaster": True, "isWritablePrimary": True, "msg": "isdbgrid"}
-        # Not for the monitor of a driver, which would ask the mongod to report changes of another process.
+        # Not for a driver's monitor, which would ask the mongod to report changes of a different process.
         if "lsid" in command:
             process = ObjectId() if self.is_balancer else self._process
             reply["topologyVersion"] = {"processId": process, "counter": Int64(0)}
@@ -114,7 +114,7 @@ class Mongos(Proxy):
 
 @contextmanager
 def run_cluster(server: Server, *, cluster: ObjectId | None = CLUSTER) -> Iterator[Mongos]:
-    """Run a mongos before ``server``, whose config database has the id of the ``cluster`` meanwhile."""
+    """Run a mongos for ``server``, whose config database has the id of the ``cluster`` meanwhile."""
     with server.client() as client, Mongos(server) as mongos:
         config = client["config"]
         if cluster is not None:
@@ -127,7 +127,7 @@ def run_cluster(server: Server, *, cluster: ObjectId | None = CLUSTER) -> Iterat
 
 
 def shard(client: MongoClient[Document], database: str, name: str, **more: Any) -> None:
-    """Let the config database of ``client`` have an entry for a sharded collection, with ``more`` in it."""
+    """Add an entry for a sharded collection, with the fields ``more``, to the config database."""
     entry = {"_id": f"{database}.{name}", "key": {"user": 1}, "unique": False, **more}
     client["config"]["collections"].insert_one(entry)
 
@@ -153,18 +153,18 @@ def _refuse_what_mongod_has(command: Document) -> Document | None:
 
 
 def _body(message: memoryview) -> Document | None:
-    """Return the command or reply in ``message``; None if it holds neither."""
+    """Return the command or reply in ``message``; None if there is none."""
     kind = _HEADER.unpack_from(message)[3]
     if kind == _OP_QUERY:
-        place = bytes(message).index(0, _HEADER.size + 4) + 1 + 8
+        offset = bytes(message).index(0, _HEADER.size + 4) + 1 + 8
     elif kind == _OP_REPLY:
-        place = _HEADER.size + _REPLY.size
+        offset = _HEADER.size + _REPLY.size
     elif kind == _OP_MSG and message[_HEADER.size + 4] == 0:
-        place = _HEADER.size + 5
+        offset = _HEADER.size + 5
     else:
         return None
-    (size,) = struct.unpack_from("<i", message, place)
-    return bson.decode(bytes(message[place : place + size]), _ANY)
+    (size,) = struct.unpack_from("<i", message, offset)
+    return bson.decode(bytes(message[offset : offset + size]), _ANY)
 
 
 def _with_body(message: memoryview, change: Callable[[Document], Mapping[str, Any]]) -> memoryview:

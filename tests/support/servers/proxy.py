@@ -257,7 +257,7 @@ class _Link:
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.ends = (client, server)
-        # What happens when the answer to a request arrives, by the number of the request.
+        # The traps that wait for the answer to a request, by the id of the request.
         self.awaited: dict[int, _Trap] = {}
         for end in self.ends:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -298,13 +298,13 @@ def _command(message: memoryview) -> Command | None:
     if kind != _MESSAGE:
         return None
     (flags,) = struct.unpack_from("<I", message, _HEADER.size)
-    place, end = _HEADER.size + 4, length - (4 if flags & _CHECKSUM else 0)
-    while place < end:
-        (size,) = struct.unpack_from("<i", message, place + 1)
-        if message[place] == 0:
-            body = RawBSONDocument(bytes(message[place + 1 : place + 1 + size]))
+    offset, end = _HEADER.size + 4, length - (4 if flags & _CHECKSUM else 0)
+    while offset < end:
+        (size,) = struct.unpack_from("<i", message, offset + 1)
+        if message[offset] == 0:
+            body = RawBSONDocument(bytes(message[offset + 1 : offset + 1 + size]))
             name = next(iter(body))
             target = body[name]
             return Command(name, body["$db"], target if isinstance(target, str) else None)
-        place += 1 + size
+        offset += 1 + size
     return None

@@ -172,7 +172,7 @@ def test_interrupted_before_it_listens(tools: Path, number: signal.Signals) -> N
     with subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=[readable]) as process:
         time.sleep(0.5)
         process.send_signal(number)
-        assert process.wait(60) in (-number, 2)  # what Go makes of it
+        assert process.wait(60) in (-number, 2)  # depends on Go's runtime
     os.close(readable)
     os.close(writable)
 

@@ -111,7 +111,7 @@ def _wake(wine: str, folder: str, program: str, environment: Mapping[str, str]) 
 
 
 def _start(command: list[str], environment: Mapping[str, str], *, quiet: bool = False) -> int:
-    """Start ``command`` in a session of its own; return its process id."""
+    """Start ``command`` in a new session; return its process id."""
     parent = os.getpid()
     child = os.fork()
     if child:

@@ -169,7 +169,7 @@ def test_an_archive_of_mongodump_is_read() -> None:
     found, documents = read((DATA / "everything.archive").read_bytes())
     assert (found.database, found.server_version, found.tool_version) == ("app", "6.0.5", "100.3.1")
     known = {collection.name: collection for collection in found.collections}
-    assert {name: len(those) for name, those in documents.items()} == {
+    assert {name: len(raw) for name, raw in documents.items()} == {
         "clustered": 3,
         "größe €": 2,
         "leer": 0,
@@ -197,7 +197,7 @@ def test_an_archive_of_mongodump_is_read() -> None:
 
 def test_an_archive_of_mongodump_is_written_again() -> None:
     found, documents = read((DATA / "everything.archive").read_bytes())
-    pieces = [piece for name, those in documents.items() for piece in (batch(name, *those), End(name))]
+    pieces = [piece for name, raw in documents.items() for piece in (batch(name, *raw), End(name))]
     assert read(write_archive(found, pieces)) == (found, documents)
 
 
@@ -220,7 +220,7 @@ def test_only_one_database() -> None:
             {"metadata": '{"indexes":[{"v":2,"name":"b","key":{"b":1},"ns":"app.a"}]}'},
             Collection("a", "collection", {}, ({"v": 2, "name": "b", "key": {"b": 1}},)),
         ),
-        # --viewsAsCollections keeps this for what is no longer a view
+        # --viewsAsCollections keeps this for a former view
         ({"metadata": '{"indexes":[]}', "type": "view"}, Collection("a", "collection", {}, ())),
         ({"metadata": '{"options":{"viewOn":"b"}}'}, Collection("a", "view", {"viewOn": "b"}, ())),
     ],

@@ -206,7 +206,7 @@ AGED = {
         {},
         {},
     ),
-    # What 100.3 still writes in the old format.
+    # Metadata that 100.3 still writes in the old format.
     "of today": Metadata(
         '{"options":{},"indexes":[{"v":{"$numberInt":"2"},"key":{"_id":{"$numberInt":"1"}},"name":"_id_"},'
         '{"v":{"$numberInt":"2"},"key":{"a":{"$numberInt":"-1"}},"name":"i","hidden":true,"unique":true}],'

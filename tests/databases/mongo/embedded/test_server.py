@@ -165,9 +165,9 @@ def test_it_uses_another_port_if_its_port_is_taken(embedded_project: Folder) -> 
     with Project(embedded_project.path).open("dev") as database:
         database.handles()["database"].ran.insert_one({})  # type: ignore[attr-defined]
     state = json.loads((embedded_project.path / ".monarch/dev/server.json").read_text())
-    with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind(("127.0.0.1", state["port"]))
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", state["port"]))
         assert count(embedded_project) == 1
 
 

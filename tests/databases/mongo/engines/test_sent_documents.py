@@ -1,4 +1,4 @@
-"""What is left out when a collection is read a second time."""
+"""Documents that are left out when a collection is read again."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def ids(payload: bytes) -> list[Any]:
 
 
 @pytest.mark.parametrize("is_sharded", [False, True])
-def test_what_was_sent_is_left_out(is_sharded: bool) -> None:
+def test_sent_documents_are_left_out(is_sharded: bool) -> None:
     sent = SentDocuments(is_series=False, is_sharded=is_sharded)
     sent.add(encode({"_id": 1}, {"_id": 2}))
     sent.begin_again()
     payload, count = sent.rest(encode({"_id": 2, "changed": True}, {"_id": 3}, {"_id": 1}))
     assert (ids(payload), count) == ([3], 1)
-    sent.begin_again()  # another find, which matches a document that was changed since
+    sent.begin_again()  # another find, which also returns a document that has changed since
     payload, count = sent.rest(encode({"_id": 3}, {"_id": 4}, {"_id": 1}))
     assert (ids(payload), count) == ([4], 1)
 
 
-def test_a_document_that_is_read_twice_is_sent_once() -> None:
+def test_a_document_read_twice_is_sent_once() -> None:
     sent = SentDocuments(is_series=False, is_sharded=False)
     sent.begin_again()
     assert sent.rest(encode({"_id": 1}, {"_id": 2}, {"_id": 1}))[1] == 2
@@ -39,7 +39,7 @@ def test_a_document_that_is_read_twice_is_sent_once() -> None:
 
 @pytest.mark.parametrize("first", [[{"_id": 1}, {"_id": 1, "other": True}], [{"_id": 1}], []])
 def test_one_id_on_two_shards_is_an_error(first: list[dict[str, Any]]) -> None:
-    """One of the two would be left out in place of the other."""
+    """Otherwise one of the two documents would be left out."""
     sent = SentDocuments(is_series=False, is_sharded=True)
     sent.add(encode(*first))
     sent.begin_again()

@@ -215,9 +215,9 @@ def test_views(legacy: LegacyProject) -> None:
 
 def test_a_capped_collection_keeps_its_order_and_its_limits(legacy: LegacyProject) -> None:
     """One of them has no index on ``_id``, so its documents need no ``_id``."""
-    those = [{"n": n} if n % 2 else {"_id": -n, "n": n} for n in range(20)]
+    documents = [{"n": n} if n % 2 else {"_id": -n, "n": n} for n in range(20)]
     metadata = '{"options":{"create":"log","capped":true,"size":4096,"max":20,"autoIndexId":false}}'
-    legacy.restore(collection_files("log", metadata, *those))
+    legacy.restore(collection_files("log", metadata, *documents))
     assert [one["n"] for one in legacy.target["log"].find()] == list(range(20))
     assert legacy.options("log") == {"capped": True, "size": 4096, "max": 20}
     legacy.target["log"].insert_one({"n": 20})
@@ -347,12 +347,12 @@ def test_changed_bytes_of_a_zip() -> None:
     whole = read(data)
     generator = random.Random(7)
     places = [*generator.sample(range(len(data)), 200), *range(data.index(b"PK\1\2"), len(data))]
-    for place in counts.sample(places, 100):
-        for value in {data[place] ^ 1, data[place] ^ 0x80, 0, ord("/")} - {data[place]}:
+    for offset in counts.sample(places, 100):
+        for value in {data[offset] ^ 1, data[offset] ^ 0x80, 0, ord("/")} - {data[offset]}:
             changed = bytearray(data)
-            changed[place] = value
+            changed[offset] = value
             try:
-                assert read(bytes(changed)) == whole, (place, value)
+                assert read(bytes(changed)) == whole, (offset, value)
             except DamagedError:
                 continue
 

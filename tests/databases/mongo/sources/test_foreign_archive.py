@@ -68,7 +68,7 @@ def restorable(data: bytes) -> list[str]:
 
 
 @pytest.fixture
-def kept(tmp_path: Path, server: Server) -> Iterator[LegacyProject]:
+def legacy(tmp_path: Path, server: Server) -> Iterator[LegacyProject]:
     with legacy_project(server, tmp_path) as made:
         old(made.target)
         yield made
@@ -87,26 +87,28 @@ def dumped(tools: Path, server: Server) -> Iterator[tuple[Description, bytes]]:
 
 @pytest.mark.parametrize("engine", ["native", "tools"])
 def test_everything_is_equal_afterwards(
-    kept: LegacyProject, with_tools: None, dumped: tuple[Description, bytes], engine: str
+    legacy: LegacyProject, with_tools: None, dumped: tuple[Description, bytes], engine: str
 ) -> None:
     source, data = dumped
-    (kept.folder / "backups" / "x.archive").write_bytes(data)
-    Project(kept.folder).restore("x.archive", "dev", engine=engine)
+    (legacy.folder / "backups" / "x.archive").write_bytes(data)
+    Project(legacy.folder).restore("x.archive", "dev", engine=engine)
     # mongodump 100.3 loses the order inside options and indexes.
-    assert_equal(sorted_inside(source), sorted_inside(describe(kept.target, buckets=False)))
+    assert_equal(sorted_inside(source), sorted_inside(describe(legacy.target, buckets=False)))
 
 
-def test_metadata_of_old_servers(kept: LegacyProject) -> None:
+def test_metadata_of_old_servers(legacy: LegacyProject) -> None:
     """As mongodump 3.4 wrote it, whose numbers are those of JSON."""
     index = '{"v":1,"key":{"a":1.0},"name":"a_1","ns":"app.users","background":true}'
     metadata = f'{{"options":{{"create":"users","capped":true,"size":4096}},"indexes":[{index}]}}'
-    (kept.folder / "backups" / "x.archive").write_bytes(archive(("app", "users", metadata), version="r3.4.2"))
-    Project(kept.folder).restore("x.archive", "dev", engine="native")
-    assert kept.options("users") == {"capped": True, "size": 4096}
-    assert "a_1" in kept.target["users"].index_information()
+    (legacy.folder / "backups" / "x.archive").write_bytes(
+        archive(("app", "users", metadata), version="r3.4.2")
+    )
+    Project(legacy.folder).restore("x.archive", "dev", engine="native")
+    assert legacy.options("users") == {"capped": True, "size": 4096}
+    assert "a_1" in legacy.target["users"].index_information()
 
 
-def test_a_time_series_in_its_buckets(kept: LegacyProject, server: Server) -> None:
+def test_a_time_series_in_its_buckets(legacy: LegacyProject, server: Server) -> None:
     """mongodump 100.4 and newer write blocks of the buckets, and from server 8.3 on under the plain name."""
     options = '{"options":{"timeseries":{"timeField":"at","granularity":"seconds","bucketMaxSpanSeconds":'
     options += '{"$numberInt":"3600"}}},"indexes":[]}'
@@ -123,9 +125,9 @@ def test_a_time_series_in_its_buckets(kept: LegacyProject, server: Server) -> No
         data += bson.encode(entry) + TERMINATOR
         data += bson.encode({**block, "EOF": False, "CRC": Int64(0)}) + bucket + TERMINATOR
         data += bson.encode(end) + TERMINATOR
-        (kept.folder / "backups" / "x.archive").write_bytes(data)
-        Project(kept.folder).restore("x.archive", "dev", engine="native")
-        assert [one["n"] for one in kept.target["series"].find()] == [1]
+        (legacy.folder / "backups" / "x.archive").write_bytes(data)
+        Project(legacy.folder).restore("x.archive", "dev", engine="native")
+        assert [one["n"] for one in legacy.target["series"].find()] == [1]
 
 
 def test_several_databases_are_read() -> None:
@@ -168,11 +170,11 @@ def test_every_change_of_a_byte_is_found() -> None:
     data = archive(("app", "a", INDEXED), ("app", "v", '{"options":{"viewOn":"a","pipeline":[]}}'))
     start = data.index(TERMINATOR)
     expected = read(data)
-    for place in counts.sample(range(start, len(data)), 200):
-        for value in {data[place] ^ 1, data[place] ^ 0x80, 0} - {data[place]}:
-            changed = data[:place] + bytes((value,)) + data[place + 1 :]
+    for offset in counts.sample(range(start, len(data)), 200):
+        for value in {data[offset] ^ 1, data[offset] ^ 0x80, 0} - {data[offset]}:
+            changed = data[:offset] + bytes((value,)) + data[offset + 1 :]
             try:
-                assert read(changed) == expected, (place, value)
+                assert read(changed) == expected, (offset, value)
             except DamagedError:
                 continue
     for cut in range(len(data)):

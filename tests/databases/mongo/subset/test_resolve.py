@@ -194,8 +194,8 @@ class TestAgainstFind:
     ) -> None:
         again.database["some"].delete_many({})
         again.database["some"].insert_many({"_id": number, **one} for number, one in enumerate(data))
-        came = read(again, Selection(tuple(queries)), engine)["some"]
-        assert sorted(came, key=lambda one: one["_id"]) == expected(again.database, queries)
+        result = read(again, Selection(tuple(queries)), engine)["some"]
+        assert sorted(result, key=lambda one: one["_id"]) == expected(again.database, queries)
 
 
 REFERENCES = st.lists(
@@ -264,9 +264,9 @@ class TestReferences:
                 }
             if chosen == before:
                 break
-        came = read(again, selection)
+        result = read(again, selection)
         # Other tests compare the rest.
-        assert {name: sorted(ids(came[name])) for name in held} == {
+        assert {name: sorted(ids(result[name])) for name in held} == {
             name: sorted(some) for name, some in chosen.items()
         }
 
@@ -274,9 +274,9 @@ class TestReferences:
 def test_collections_without_queries_are_complete(source: DatabaseHandle) -> None:
     fill(source.database)
     source.database["system.js"].insert_one({"_id": "f", "value": 1})
-    came = read(source, Selection((CollectionQuery("dogs", {"age": 1}),)))
-    assert ids(came["dogs"]) == [1, 8, 15, 22, 29]
-    assert {name: len(some) for name, some in came.items()} == {"dogs": 5, "houses": 30, "owners": 20}
+    result = read(source, Selection((CollectionQuery("dogs", {"age": 1}),)))
+    assert ids(result["dogs"]) == [1, 8, 15, 22, 29]
+    assert {name: len(some) for name, some in result.items()} == {"dogs": 5, "houses": 30, "owners": 20}
 
 
 def test_only_and_exclude(source: DatabaseHandle) -> None:
@@ -324,9 +324,9 @@ def test_limits_sorts_and_projections(source: DatabaseHandle) -> None:
     selection = Selection(
         (queries, CollectionQuery("dogs", {"_id": 0}, ["name"])), (Reference("dogs._id", "houses.dog_id"),)
     )
-    came = read(source, selection)
-    assert sorted(ids(came["dogs"])) == [0, 25, 26, 27]
-    assert sorted(ids(came["houses"])) == ["h0", "h25", "h26", "h27"]
+    result = read(source, selection)
+    assert sorted(ids(result["dogs"])) == [0, 25, 26, 27]
+    assert sorted(ids(result["houses"])) == ["h0", "h25", "h26", "h27"]
 
 
 def test_samples(source: DatabaseHandle) -> None:
@@ -346,8 +346,8 @@ def test_samples(source: DatabaseHandle) -> None:
     assert len(sample(sample=1.0)) == 30
     # The houses of the sampled dogs only.
     selection = Selection((CollectionQuery("dogs", sample=4),), (Reference("dogs._id", "houses.dog_id"),))
-    came = read(source, selection)
-    assert sorted(f"h{one}" for one in ids(came["dogs"])) == sorted(ids(came["houses"]))
+    result = read(source, selection)
+    assert sorted(f"h{one}" for one in ids(result["dogs"])) == sorted(ids(result["houses"]))
 
 
 def query_for(name: str, query: Any) -> CollectionQuery:
@@ -373,8 +373,8 @@ def test_a_cursor_selects_its_ids(source: DatabaseHandle) -> None:
         {"dog_id": {"$in": {1: 0, 8: 0, 15: 0, 22: 0, 29: 0}.keys()}},
         {"dog_id": {"$not": {"$ne": cursor}}},
     ):
-        came = read(source, Selection((query_for("houses", query),)))["houses"]
-        assert ids(came) == ["h1", "h8", "h15", "h22", "h29"], query
+        result = read(source, Selection((query_for("houses", query),)))["houses"]
+        assert ids(result) == ["h1", "h8", "h15", "h22", "h29"], query
     rest = read(source, Selection((query_for("houses", {"dog_id": {"$ne": cursor}}),)))["houses"]
     assert len(rest) == 25
     with pytest.raises(ValueError, match="\\$gt does not accept a cursor"):
@@ -391,9 +391,9 @@ def test_an_iterator_may_be_used_in_two_queries(source: DatabaseHandle) -> None:
     for some in (once, numbers):
         query_set.dump_collection("dogs", {"_id": {"$in": some}})
         query_set.dump_collection("houses", {"dog_id": {"$in": some}})
-    came = read(source, Selection(tuple(query_set._queries)))
-    assert sorted(ids(came["dogs"])) == [1, 8, 15, 22, 29]
-    assert sorted(ids(came["houses"])) == ["h1", "h15", "h22", "h29", "h8"]
+    result = read(source, Selection(tuple(query_set._queries)))
+    assert sorted(ids(result["dogs"])) == [1, 8, 15, 22, 29]
+    assert sorted(ids(result["houses"])) == ["h1", "h15", "h22", "h29", "h8"]
 
 
 def test_dates_beyond_pythons_years(source: DatabaseHandle) -> None:
@@ -415,16 +415,16 @@ def test_a_query_operator_is_not_a_reference(source: DatabaseHandle) -> None:
     database["a"].insert_many(
         [{"_id": 1, "to": re.compile("^u1")}, {"_id": 2, "to": "u7"}, {"_id": 3, "to": {"$gt": ""}}]
     )
-    came = read(source, Selection(references=(Reference("a.to", "names.name"),)))["names"]
-    assert ids(came) == [7]
+    result = read(source, Selection(references=(Reference("a.to", "names.name"),)))["names"]
+    assert ids(result) == [7]
 
 
 def test_a_dbref_refers_to_its_own_collection(source: DatabaseHandle) -> None:
     database = source.database
     database["names"].insert_many({"_id": n} for n in range(4))
     database["a"].insert_many([{"_id": n, "to": DBRef("names" if n % 2 else "shops", n)} for n in range(4)])
-    came = read(source, Selection(references=(Reference("a.to", "names._id"),)))["names"]
-    assert ids(came) == [1, 3]
+    result = read(source, Selection(references=(Reference("a.to", "names._id"),)))["names"]
+    assert ids(result) == [1, 3]
 
 
 def test_a_temporarily_missing_collection_is_not_an_empty_one(source: DatabaseHandle) -> None:
@@ -443,8 +443,8 @@ def test_references_in_lists_documents_and_dbrefs(source: DatabaseHandle) -> Non
     )
     database["b.c"].insert_many({"_id": n} for n in range(9))
     for field, found in (("to.x", [1, 2, 3]), ("to.0.x", [1]), ("ref", [4]), ("ref.$id", [4]), ("no", [])):
-        came = read(source, Selection(references=(Reference(f"a.{field}", "b.c._id"),)))
-        assert sorted(ids(came["b.c"])) == found, field
+        result = read(source, Selection(references=(Reference(f"a.{field}", "b.c._id"),)))
+        assert sorted(ids(result["b.c"])) == found, field
 
 
 def test_ten_thousand_ids_and_more_than_fit_in_a_command(source: DatabaseHandle) -> None:
@@ -453,12 +453,12 @@ def test_ten_thousand_ids_and_more_than_fit_in_a_command(source: DatabaseHandle)
     all_of_them = [document["_id"] for document in database["a"].find({}, {"_id": 1})]
     some = all_of_them[:10_000]
     assert len(read(source, Selection((CollectionQuery("a", {"_id": {"$in": some}}),)))["a"]) == 10_000
-    came = read(source, Selection((CollectionQuery("a", {"_id": {"$in": [*all_of_them, *some]}}),)))["a"]
-    assert sorted(ids(came)) == sorted(all_of_them)
+    result = read(source, Selection((CollectionQuery("a", {"_id": {"$in": [*all_of_them, *some]}}),)))["a"]
+    assert sorted(ids(result)) == sorted(all_of_them)
     with pytest.raises(UsageError, match=r"The query of 'a' has 20,\d+,\d+ bytes; MongoDB accepts") as raised:
         read(source, Selection((CollectionQuery("a", {"other": {"$in": all_of_them}}),)))
     assert "several times" in (raised.value.hint or "")
-    # As much as that, and as much as it is.
+    # Nearly as much as MongoDB accepts.
     almost = all_of_them[:16_500]
     assert (
         len(read(source, Selection((CollectionQuery("a", {"_id": {"$in": almost}, "n": {"$gte": 0}}),)))["a"])
@@ -466,13 +466,13 @@ def test_ten_thousand_ids_and_more_than_fit_in_a_command(source: DatabaseHandle)
     )
     with pytest.raises(MonarchError, match="'production' rejected the query of 'a': unknown operator"):
         read(source, Selection((CollectionQuery("a", {"other": {"$in": almost}, "n": {"$gtt": 0}}),)))
-    # As it says.
+    # As the hint of the error suggests.
     halves: list[Document] = [
         {"_id": {"$in": all_of_them[:9000]}, "n": {"$gte": 0}},
         {"_id": {"$in": all_of_them[8000:17_000]}},
     ]
-    came = read(source, Selection(tuple(CollectionQuery("a", half) for half in halves)))["a"]
-    assert sorted(ids(came)) == sorted(all_of_them[:17_000])
+    result = read(source, Selection(tuple(CollectionQuery("a", half) for half in halves)))["a"]
+    assert sorted(ids(result)) == sorted(all_of_them[:17_000])
 
 
 def test_references_of_different_types_that_mean_one_document(source: DatabaseHandle) -> None:
@@ -482,8 +482,8 @@ def test_references_of_different_types_that_mean_one_document(source: DatabaseHa
     documents.insert_many({"_id": f"{n}", "to": f"{n}{'x' * 1000}"} for n in range(2500))
     documents.insert_many({"_id": n, "to": float(n - 2500)} for n in range(2500, 5000))
     source.database["b"].insert_many({"_id": n} for n in range(2500))
-    came = read(source, Selection(references=(Reference("a.to", "b._id"),)))["b"]
-    assert sorted(ids(came)) == list(range(2500))
+    result = read(source, Selection(references=(Reference("a.to", "b._id"),)))["b"]
+    assert sorted(ids(result)) == list(range(2500))
 
 
 def test_a_capped_collection_keeps_its_order(source: DatabaseHandle) -> None:
@@ -494,8 +494,8 @@ def test_a_capped_collection_keeps_its_order(source: DatabaseHandle) -> None:
         (CollectionQuery("capped", {"n": 1}),),
         (CollectionQuery("capped", {"n": 1}, limit=3), CollectionQuery("capped", {"_id": -2})),
     ):
-        came = read(source, Selection(queries))["capped"]
-        assert ids(came) == sorted(ids(came), reverse=True)
+        result = read(source, Selection(queries))["capped"]
+        assert ids(result) == sorted(ids(result), reverse=True)
 
 
 def test_a_time_series(source: DatabaseHandle) -> None:
@@ -506,8 +506,10 @@ def test_a_time_series(source: DatabaseHandle) -> None:
         for day in range(1, 30)
         for city in "ab"
     )
-    came = read(source, Selection((CollectionQuery("weather", {"city": "a", "n": {"$gt": 20}}),)))["weather"]
-    assert sorted((one["city"], one["n"]) for one in came) == [("a", n) for n in range(21, 30)]
+    result = read(source, Selection((CollectionQuery("weather", {"city": "a", "n": {"$gt": 20}}),)))[
+        "weather"
+    ]
+    assert sorted((one["city"], one["n"]) for one in result) == [("a", n) for n in range(21, 30)]
     # Complete, as stored in its buckets.
     assert "control" in read(source, Selection())["weather"][0]
     both = (CollectionQuery("weather", {"n": 1}, limit=1), CollectionQuery("weather", {"n": 2}))
@@ -621,11 +623,11 @@ def test_invalid_selections(source: DatabaseHandle, selection: Selection, messag
 
 def test_missing_ok(source: DatabaseHandle) -> None:
     fill(source.database)
-    came = read(
+    result = read(
         source,
         Selection((CollectionQuery("cats", {"a": 1}, missing_ok=True), CollectionQuery("dogs", {"_id": 1}))),
     )
-    assert set(came) == {"dogs", "houses", "owners"}
+    assert set(result) == {"dogs", "houses", "owners"}
 
 
 def test_an_estimate_before_it_is_read(source: DatabaseHandle) -> None:
@@ -659,12 +661,12 @@ def test_a_subset_is_from_one_snapshot(replica_set: Server) -> None:
         source.database["dogs"].update_many({}, {"$set": {"age": 1}})
         source.database["owners"].delete_many({"_id": {"$gt": 0}})
         source.database["houses"].insert_many({"_id": -n} for n in range(50))
-        came = documents_of(dump)
+        result = documents_of(dump)
         assert dump.one_snapshot
-        assert ids(came["dogs"]) == [1, 8, 15, 22, 29]
-        assert sorted(ids(came["owners"]))[:3] == [0, 1, 2]
-        assert len(came["houses"]) == 15
-        assert all(isinstance(one["_id"], str) for one in came["houses"])
+        assert ids(result["dogs"]) == [1, 8, 15, 22, 29]
+        assert sorted(ids(result["owners"]))[:3] == [0, 1, 2]
+        assert len(result["houses"]) == 15
+        assert all(isinstance(one["_id"], str) for one in result["houses"])
 
 
 def test_a_subset_without_a_snapshot_is_reported(source: DatabaseHandle) -> None:
