@@ -96,6 +96,7 @@ def draw(screen: str) -> str:
     """Return ``screen`` as an SVG that loads nothing."""
     console = Console(record=True, width=COLUMNS + 1, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(screen.strip()))
+    console.print()  # the drawing cuts the lowest line, and with it underscores
     svg = console.export_svg(title="monarch", theme=MONOKAI, unique_id="monarch")
     without_fonts = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
     return "\n".join(line.rstrip() for line in without_fonts.splitlines()) + "\n"
