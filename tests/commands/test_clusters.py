@@ -1,4 +1,4 @@
-"""A sharded cluster, reached through a mongos: what is kept, what is refused, and what is reported."""
+"""A sharded cluster behind a mongos: what is copied, what is refused, and what is reported."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ UNREADABLE = "its user may not read"
 # Copies and backups from a cluster
 
 
-def test_a_copy_from_a_cluster_names_what_is_lost(sharded: Sharded) -> None:
+def test_a_copy_from_a_cluster_reports_its_losses(sharded: Sharded) -> None:
     sharded.reach_through("production")
     sharded.shard(sharded.source, "users")
     sharded.shard(sharded.source, "mongo_migration_history", dropped=True)
@@ -58,7 +58,7 @@ def test_a_copy_from_a_cluster_without_sharded_collections_loses_nothing(sharded
     sharded.assert_copied()
 
 
-def test_what_is_not_read_is_not_lost(sharded: Sharded) -> None:
+def test_collections_that_are_not_read_are_not_reported_as_losses(sharded: Sharded) -> None:
     sharded.reach_through("production")
     sharded.source.orders.insert_one({})
     sharded.shard(sharded.source, "orders")
@@ -66,7 +66,7 @@ def test_what_is_not_read_is_not_lost(sharded: Sharded) -> None:
     assert (result.code, result.err) == (0, ""), result.output
 
 
-def test_a_part_of_a_cluster(sharded: Sharded) -> None:
+def test_a_subset_of_a_cluster(sharded: Sharded) -> None:
     sharded.reach_through("production")
     sharded.source.orders.insert_many({"_id": n, "user": n % 7} for n in range(50))
     sharded.shard(sharded.source, "orders")
@@ -110,7 +110,7 @@ def test_a_backup_of_a_cluster(sharded: Sharded) -> None:
     assert LOSES in result.err
     printed = sharded.run("backup", "production", "--name", "app", "--engine", "native", "--json").json
     assert printed["not_carried"][0].startswith(LOSES)
-    # From one snapshot, in which all shards are as of one cluster time.
+    # The backup is from one snapshot, in which all shards have the same cluster time.
     assert printed["one_moment"] is True
     assert printed["server"].endswith(", a sharded cluster")
     assert any("atClusterTime" in command.get("readConcern", {}) for command in sharded.mongos.asked)
@@ -119,7 +119,7 @@ def test_a_backup_of_a_cluster(sharded: Sharded) -> None:
     sharded.assert_copied()
 
 
-def test_a_mongos_that_was_just_started_knows_the_time_a_moment_later(sharded: Sharded) -> None:
+def test_a_new_mongos_reports_the_cluster_time_after_a_delay(sharded: Sharded) -> None:
     pings: list[Document] = []
 
     def timeless(command: Document, reply: Document) -> Document | None:
@@ -135,7 +135,7 @@ def test_a_mongos_that_was_just_started_knows_the_time_a_moment_later(sharded: S
     assert pings
 
 
-def test_the_snapshot_of_a_mongos_that_knows_none(sharded: Sharded) -> None:
+def test_a_mongos_without_snapshots(sharded: Sharded) -> None:
     def too_old(command: Document) -> Document | None:
         if "atClusterTime" not in command.get("readConcern", {}):
             return None
@@ -148,7 +148,7 @@ def test_the_snapshot_of_a_mongos_that_knows_none(sharded: Sharded) -> None:
 
 
 def test_a_stale_history_of_chunks_ends_the_snapshot(sharded: Sharded) -> None:
-    """After the probe: then the rest is read without the snapshot, and that is reported."""
+    """It ends after the probe: the rest is read without the snapshot, and that is reported."""
     probed: list[Document] = []
 
     def stale(command: Document) -> Document | None:
@@ -168,7 +168,7 @@ def test_a_stale_history_of_chunks_ends_the_snapshot(sharded: Sharded) -> None:
 
 @pytest.mark.parametrize("is_unique", [True, False])
 def test_a_snapshot_that_ends_while_a_sharded_collection_is_read(sharded: Sharded, is_unique: bool) -> None:
-    """What was read is left out in the second reading, by an ``_id`` that two shards may have."""
+    """The second reading leaves out documents by ``_id``, which may exist on two shards."""
 
     def half(command: Document, reply: Document) -> Document | None:
         if command.get("find") != "users" or command.get("limit"):
@@ -195,8 +195,8 @@ def test_a_snapshot_that_ends_while_a_sharded_collection_is_read(sharded: Sharde
 
 
 @pytest.mark.parametrize("direct", [False, True])
-def test_a_mongos_is_not_asked_for_places_in_a_scan(sharded: Sharded, direct: bool) -> None:
-    """Also with directConnection, where a driver takes it for a single server."""
+def test_a_mongos_is_not_asked_for_resume_tokens(sharded: Sharded, direct: bool) -> None:
+    """The same holds with directConnection, which makes a driver treat it as a single server."""
     sharded.reach_through("production", directConnection=direct)
     sharded.folder.keep_backups()
     result = sharded.run("backup", "production", "--engine", "native", "--json")
@@ -220,7 +220,7 @@ def test_a_user_who_may_not_read_the_config_database(sharded: Sharded) -> None:
 
 
 def test_a_catalog_in_several_replies_is_read_from_one_mongos(sharded: Sharded) -> None:
-    """The others do not know the cursor."""
+    """Other mongos do not have the cursor."""
     with Mongos(sharded.server) as other:
         for number, mongos in enumerate((sharded.mongos, other), 1):
             rest: list[Document] = []
@@ -254,8 +254,8 @@ def test_a_catalog_in_several_replies_is_read_from_one_mongos(sharded: Sharded) 
                 assert {"users", "young", "mongo_migration_history"} <= names
 
 
-def test_what_is_sharded_is_asked_of_the_primary(sharded: Sharded) -> None:
-    """Whatever the settings prefer: another member may not know it yet."""
+def test_the_primary_is_asked_which_collections_are_sharded(sharded: Sharded) -> None:
+    """The read preference of the settings is ignored: a secondary may not have the answer yet."""
     sharded.reach_through("production", "dev", readPreference="secondaryPreferred")
     sharded.mongos.asked.clear()
     assert sharded.run("copy_db", "production:dev", "--plan").code == 0
@@ -265,7 +265,7 @@ def test_what_is_sharded_is_asked_of_the_primary(sharded: Sharded) -> None:
     assert modes == {"primary"}
 
 
-def test_an_index_that_a_shard_still_builds_does_not_count(sharded: Sharded) -> None:
+def test_an_index_that_a_shard_is_building_is_not_ready(sharded: Sharded) -> None:
     def building(command: Document, reply: Document) -> Document | None:
         if command.get("collStats") != "users":
             return None
@@ -281,7 +281,7 @@ def test_an_index_that_a_shard_still_builds_does_not_count(sharded: Sharded) -> 
 
 
 def test_each_shard_counts_its_part_of_a_collection(sharded: Sharded) -> None:
-    """The first shard has nothing of it: that does not make it empty."""
+    """The first shard has no documents of it, but the collection is not empty."""
     parts: list[Document] = []
 
     def count(command: Document, reply: Document) -> Document | None:
@@ -331,7 +331,7 @@ def test_a_restore_is_refused_before_the_backup_is_read(sharded: Sharded) -> Non
     sharded.shard(sharded.target, "users")
     assert sharded.run("backup", "production", "--name", "app", "--engine", "native").code == 0
     (archive,) = folder.glob("app*.dmp.zst")
-    archive.write_bytes(archive.read_bytes()[:-9] + b"x" * 9)  # which the verification would find
+    archive.write_bytes(archive.read_bytes()[:-9] + b"x" * 9)  # the verification would detect it
     result = sharded.run("restore", f"{archive.name}:dev", "--yes")
     assert_error(result, 2, "would lose the shard keys of 'users'", USE)
     sharded.assert_unchanged()
@@ -408,8 +408,8 @@ def test_a_mongos_that_reports_no_uuids(sharded: Sharded) -> None:
     sharded.assert_unchanged()
 
 
-def test_a_mongos_that_renames_nothing_by_its_uuid(sharded: Sharded) -> None:
-    """The rehearsal finds it out: in the swap it would be too late."""
+def test_a_mongos_that_cannot_rename_by_uuid(sharded: Sharded) -> None:
+    """The rehearsal detects it: during the swap it would be too late."""
     sharded.mongos.refusals.append(refuse("renameCollection", 361, "another UUID"))
     sharded.reach_through("dev")
     result = sharded.run("copy_db", "production:dev", "--yes", "--engine", "native")
@@ -445,7 +445,7 @@ def test_the_tools_in_both_directions(sharded: Sharded, tools: Path) -> None:
 
 
 def test_empty_timestamps(sharded: Sharded) -> None:
-    """The server fills them in on insert, so they are written by an update, which mongos passes on."""
+    """The server replaces them on insert, so an update writes them, which mongos forwards."""
     sharded.source.command("insert", "stamps", documents=[{"_id": 1, "at": Timestamp(1, 1)}])
     sharded.source.stamps.update_one({"_id": 1}, [{"$set": {"at": Timestamp(0, 0)}}])
     sharded.reach_through("dev")
@@ -468,7 +468,7 @@ def test_two_mongos_of_one_cluster_are_one_server(sharded: Sharded) -> None:
 
 
 def test_one_address_is_one_server_without_the_right_to_read_its_id(sharded: Sharded) -> None:
-    """A balancer may lead each connection to another mongos."""
+    """A balancer may forward each connection to a different mongos."""
     user = limited(sharded, sharded.target, "readWrite")
     sharded.mongos.is_balancer = True
     entries = through(sharded.mongos, sharded.target.name, **user)
@@ -478,7 +478,7 @@ def test_one_address_is_one_server_without_the_right_to_read_its_id(sharded: Sha
     sharded.target.command("dropUser", "limited")
 
 
-def test_two_mongos_of_which_one_hides_its_id_are_found_out_by_the_lease(sharded: Sharded) -> None:
+def test_the_lease_detects_two_mongos_one_of_which_hides_its_id(sharded: Sharded) -> None:
     user = limited(sharded, sharded.target, "readWrite")
     with Mongos(sharded.server) as other:
         name = sharded.target.name
@@ -513,7 +513,7 @@ def test_a_trial_is_refused_before_anything_is_copied(sharded: Sharded) -> None:
     assert not [name for name in names if "_scratch_" in name]
 
 
-def test_the_name_of_a_replica_set_does_not_fit_a_mongos(sharded: Sharded) -> None:
+def test_the_name_of_a_replica_set_is_an_error_for_a_mongos(sharded: Sharded) -> None:
     sharded.reach_through("dev", replicaSet="rs", serverSelectionTimeoutMS=500)
     result = sharded.run("list_migrations", "dev")
     assert_error(result, 5, "Cannot reach MongoDB for 'dev'", "remove it for a mongos")
@@ -521,7 +521,7 @@ def test_the_name_of_a_replica_set_does_not_fit_a_mongos(sharded: Sharded) -> No
 
 @pytest.fixture
 def shard_identity(sharded: Sharded) -> Iterator[None]:
-    """Let the mongod be one shard, as its own collection of versions says."""
+    """Mark the mongod as a shard in its own collection of versions."""
     admin = sharded.source.client["admin"]
     admin.command("createUser", "shard", pwd="shard-hush", roles=["__system"])
     user: dict[str, Any] = {"username": "shard", "password": "shard-hush", "authSource": "admin"}
@@ -559,7 +559,7 @@ def test_a_shard_is_reached_through_its_mongos(sharded: Sharded) -> None:
 
 
 @pytest.mark.usefixtures("shard_identity")
-def test_a_user_who_may_not_read_what_the_server_is(sharded: Sharded) -> None:
+def test_a_user_who_may_not_read_the_kind_of_server(sharded: Sharded) -> None:
     user = limited(sharded, sharded.source, "read")
     entries = {"host": sharded.server.host, "db_name": sharded.source.name, **user}
     sharded.folder.settings(production=entries, dev=through(sharded.mongos, sharded.target.name))

@@ -1,4 +1,4 @@
-"""Foreign archives as a person meets them: what mongodump wrote into a folder of backups, or a bucket."""
+"""Foreign archives in the commands: archives of mongodump in a folder of backups, or in a bucket."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NOBODY_KNOWS = "nothing tells whether it is complete"
 
 @dataclass(frozen=True)
 class Dumps:
-    """What the real mongodump made: of ``production``, of the whole server, and of it as a folder."""
+    """Dumps by the real mongodump: of ``production``, of the complete server, and as a folder."""
 
     one: bytes
     whole: bytes
@@ -62,7 +62,7 @@ def dumps(two: TwoEnvironments, tools: Path, server: Server, tmp_path: Path) -> 
     folder = tmp_path / "dump"
     dump(tools, server, "--gzip", f"--out={folder}")
     for other in set(folder.iterdir()) - {folder / "admin", folder / two.source.name}:
-        if other.is_dir():  # of other tests that run on this server
+        if other.is_dir():  # from other tests that run on this server
             for file in other.iterdir():
                 file.unlink()
             other.rmdir()
@@ -104,7 +104,7 @@ PACKED = {
 
 
 @pytest.mark.parametrize("name", PACKED)
-def test_the_commands_are_of_one_mind(
+def test_all_commands_report_the_same_state(
     two: TwoEnvironments, store_folder: Path, dumps: Dumps, name: str
 ) -> None:
     (store_folder / name).write_bytes(gzip.compress(dumps.one) if PACKED[name] else dumps.one)
@@ -128,7 +128,7 @@ def test_the_commands_are_of_one_mind(
         {"name": row["name"], "archive": name, "good": True, "why": row["why"]}
     ]
     assert two.folder.invoke("verify_backup", "--all").out.endswith("1 backup: 1 intact.\n")
-    # Nothing says of which environment it is.
+    # Its environment is unknown.
     assert_error(two.folder.invoke("restore", "production:dev", "--yes"), 2, "There is no good backup", "")
     two.assert_unchanged()
     asked = two.folder.invoke("restore", f"{name}:dev")
@@ -149,7 +149,7 @@ def test_the_commands_are_of_one_mind(
     assert not (store_folder / name).exists()
 
 
-def test_by_the_tools_too(two: TwoEnvironments, store_folder: Path, dumps: Dumps, tools: Path) -> None:
+def test_with_the_tools(two: TwoEnvironments, store_folder: Path, dumps: Dumps, tools: Path) -> None:
     (store_folder / "x.archive.gz").write_bytes(gzip.compress(dumps.one))
     path = {"PATH": f"{tools}:{os.environ['PATH']}"}
     result = two.folder.monarch("restore", "x.archive.gz:dev", "--yes", "--engine", "tools", variables=path)
@@ -157,8 +157,8 @@ def test_by_the_tools_too(two: TwoEnvironments, store_folder: Path, dumps: Dumps
     assert two.target.users.count_documents({}) == 200
 
 
-def test_a_whole_server(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
-    """With admin, and with the databases of other tests."""
+def test_a_complete_server(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
+    """The dump includes admin and the databases of other tests."""
     (store_folder / "x.archive.gz").write_bytes(gzip.compress(dumps.whole))
     verified = two.folder.invoke("verify_backup", "x.archive.gz")
     assert verified.code == 0, verified.output
@@ -175,7 +175,7 @@ def test_a_whole_server(two: TwoEnvironments, store_folder: Path, dumps: Dumps) 
     assert describe(two.target) == before
 
 
-def test_the_hint_is_what_mongorestore_understands(
+def test_mongorestore_accepts_the_command_in_the_hint(
     two: TwoEnvironments, store_folder: Path, dumps: Dumps, tools: Path, server: Server
 ) -> None:
     (store_folder / "x.archive.gz").write_bytes(gzip.compress(dumps.whole))
@@ -198,7 +198,7 @@ def test_the_hint_is_what_mongorestore_understands(
 
 @pytest.fixture
 def alone(replica_set: Server, tools: Path, two: TwoEnvironments) -> Iterator[bytes]:
-    """A whole server with one database, which monarch has used, and with users."""
+    """A dump of a server with users and one database, which monarch has used."""
     with replica_set.client() as client:
         database = client[two.source.name]
         database.users.insert_one({"_id": "alone"})
@@ -242,10 +242,8 @@ def test_users_of_a_database_are_left_out(
     assert two.target.users.count_documents({}) == 200
 
 
-def test_a_database_that_did_not_exist(
-    two: TwoEnvironments, store_folder: Path, tools: Path, server: Server
-) -> None:
-    """mongodump makes an archive of nothing, and ends with 0."""
+def test_a_missing_database(two: TwoEnvironments, store_folder: Path, tools: Path, server: Server) -> None:
+    """mongodump writes an empty archive, and exits with 0."""
     (store_folder / "x.archive").write_bytes(dump(tools, server, "--archive", "--db=no_such_database"))
     assert two.folder.invoke("verify_backup", "x.archive").out.startswith("intact x.archive: 0 collections")
     result = two.folder.invoke("restore", "x.archive:dev", "--yes")
@@ -256,7 +254,7 @@ def test_a_database_that_did_not_exist(
 
 
 def damaged(dumps: Dumps) -> dict[str, tuple[bytes, str]]:
-    """Damaged archives, and what is said of them."""
+    """Return damaged archives, and the message for each."""
     place = dumps.one.index(b"user 77")
     return {
         "cut.archive": (dumps.one[: len(dumps.one) // 2], "is cut off"),
@@ -274,16 +272,18 @@ def damaged(dumps: Dumps) -> dict[str, tuple[bytes, str]]:
     }
 
 
-def test_damage_is_told_once_it_is_read(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
+def test_damage_is_reported_when_the_archive_is_read(
+    two: TwoEnvironments, store_folder: Path, dumps: Dumps
+) -> None:
     cases = damaged(dumps)
     for name, (data, _) in cases.items():
         (store_folder / name).write_bytes(data)
     rows = {row["archive"]: row["state"] for row in two.folder.invoke("list_backups", "--json").json}
     assert rows == dict.fromkeys(cases, "foreign")
-    for name, (_, said) in cases.items():
+    for name, (_, message) in cases.items():
         verified = two.folder.invoke("verify_backup", name)
         assert verified.code == 1, verified.output
-        assert re.match(rf"BROKEN .*: Backup '.*' is broken: .*{said}", verified.out), verified.out
+        assert re.match(rf"BROKEN .*: Backup '.*' is broken: .*{message}", verified.out), verified.out
         result = two.folder.invoke("restore", f"{name}:dev", "--yes", "--engine", "native")
         assert result.code in (1, 2), result.output
         two.assert_unchanged()
@@ -292,10 +292,10 @@ def test_damage_is_told_once_it_is_read(two: TwoEnvironments, store_folder: Path
     assert f"{len(cases)} of {len(cases)} backups cannot be restored" in result.err
 
 
-def test_one_that_may_still_be_written_is_told_apart(
+def test_an_archive_that_may_still_be_written_is_distinguished(
     two: TwoEnvironments, store_folder: Path, dumps: Dumps
 ) -> None:
-    """Nothing marks what mongodump has not finished, except its time."""
+    """Only the time of an archive shows that mongodump may not have finished it."""
     (store_folder / "x.archive").write_bytes(dumps.one[:-9])
     recent = "It was written to less than 15 minutes ago, so it may not be finished."
     assert recent in two.folder.invoke("verify_backup", "x.archive").out
@@ -303,15 +303,15 @@ def test_one_that_may_still_be_written_is_told_apart(
     assert recent not in two.folder.invoke("verify_backup", "x.archive").out
 
 
-def test_a_path_is_a_name_too(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
+def test_a_path_is_accepted_as_a_name(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
     (store_folder / "x.archive").write_bytes(dumps.one)
     result = two.folder.invoke("restore", "backups/x.archive:dev", "--yes", "--engine", "native")
     assert result.code == 0, result.output
     assert "newest" not in result.err
 
 
-def test_it_is_never_the_one_that_is_proposed(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
-    """Not to restore instead of another, nor by completion, nor by likeness."""
+def test_a_foreign_archive_is_never_suggested(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
+    """It is not suggested in place of another backup, by completion, or for a similar name."""
     assert two.folder.invoke("backup", "production", "--name", "app").code == 0
     (store_folder / "app.archive").write_bytes(dumps.one)
     (store_folder / "apq.dmp.gz").write_bytes(gzip.compress(dumps.one))
@@ -330,7 +330,7 @@ def test_it_is_never_the_one_that_is_proposed(two: TwoEnvironments, store_folder
     two.assert_unchanged()
 
 
-def test_without_a_question_only_the_whole_name_deletes(
+def test_deletion_without_a_question_requires_the_complete_file_name(
     two: TwoEnvironments, store_folder: Path, dumps: Dumps
 ) -> None:
     (store_folder / "x.dmp.gz").write_bytes(gzip.compress(dumps.one))
@@ -347,7 +347,7 @@ def test_without_a_question_only_the_whole_name_deletes(
     assert not (store_folder / "x.dmp.gz").exists()
 
 
-def test_what_lies_beside_it_is_not_deleted(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
+def test_other_files_are_not_deleted(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
     (store_folder / "x.archive").write_bytes(dumps.one)
     beside = {"x.archive.json", "x.archive.sha256", "x.archive.gz.json.part"}
     for name in beside:
@@ -376,8 +376,8 @@ def test_the_documents_of_one_collection(two: TwoEnvironments, store_folder: Pat
 
 
 @pytest.mark.parametrize("name", ["dump.zip", "app.dmp.zip"])
-def test_a_zip_of_a_whole_dump(two: TwoEnvironments, store_folder: Path, dumps: Dumps, name: str) -> None:
-    """With ``admin/``, and its files compressed by mongodump."""
+def test_a_zip_of_a_complete_dump(two: TwoEnvironments, store_folder: Path, dumps: Dumps, name: str) -> None:
+    """The zip includes ``admin/``, and mongodump has compressed its files."""
     (store_folder / name).write_bytes(dumps.zipped())
     assert state_of(two, name)["state"] == ("foreign" if name == "dump.zip" else "legacy")
     verified = two.folder.invoke("verify_backup", name)
@@ -390,7 +390,7 @@ def test_a_zip_of_a_whole_dump(two: TwoEnvironments, store_folder: Path, dumps: 
 
 
 def test_a_zip_of_one_compressed_folder(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
-    """As monarch 0.1 made them, but with the files that ``mongodump --gzip`` writes."""
+    """The zip is like those of monarch 0.1, but has the files of ``mongodump --gzip``."""
     with zipfile.ZipFile(store_folder / "app.dmp.zip", "w") as archive:
         for file in (dumps.folder / two.source.name).iterdir():
             archive.write(file, file.name)
@@ -402,7 +402,7 @@ def test_a_zip_of_one_compressed_folder(two: TwoEnvironments, store_folder: Path
 
 
 def test_compressed_with_another_program(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
-    """``mongodump --archive | zstd``, under a name that monarch uses too."""
+    """An archive of ``mongodump --archive | zstd``, with a name that monarch also uses."""
     for name in ("x.dmp.zst", "x.archive.zst"):
         (store_folder / name).write_bytes(compressed("zst", dumps.one))
         assert state_of(two, name)["state"] == "foreign"
@@ -424,7 +424,7 @@ def test_a_zip_of_two_databases(two: TwoEnvironments, store_folder: Path, dumps:
     two.assert_unchanged()
 
 
-def test_a_damaged_zip_of_a_whole_dump(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
+def test_a_damaged_zip_of_a_complete_dump(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
     (store_folder / "dump.zip").write_bytes(dumps.zipped()[:-1])
     assert state_of(two, "dump.zip")["state"] == "foreign"
     verified = two.folder.invoke("verify_backup", "dump.zip")
@@ -433,7 +433,7 @@ def test_a_damaged_zip_of_a_whole_dump(two: TwoEnvironments, store_folder: Path,
 
 
 def test_a_tar_is_not_checked(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
-    """And it does not make those fail that are checked."""
+    """It does not affect the result of the backups that are checked."""
     with tarfile.open(store_folder / "dump.tar.gz", "w:gz") as archive:
         archive.add(dumps.folder, "dump")
     assert state_of(two, "dump.tar.gz")["state"] == "foreign"
@@ -476,8 +476,8 @@ def test_other_files_are_not_shown(two: TwoEnvironments, store_folder: Path) -> 
     assert two.folder.invoke("delete_backup", "notes.gz", "--yes").code == 2
 
 
-def test_a_lost_manifest_is_no_damage(two: TwoEnvironments, store_folder: Path) -> None:
-    """monarch wrote it, and nobody else writes files of this name: what is there of it is read."""
+def test_a_lost_manifest_is_not_damage(two: TwoEnvironments, store_folder: Path) -> None:
+    """Only monarch writes files with this name, so the archive is read without its manifest."""
     assert two.folder.invoke("backup", "production", "--name", "app").code == 0
     archive = store_folder / f"{today('app')}.dmp.zst"
     Path(f"{archive}.json").unlink()

@@ -16,7 +16,7 @@ def states(sharded: Sharded) -> dict[str, str]:
     return {row["key"]: row["state"] for row in sharded.target.mongo_migration_history.find()}
 
 
-def test_migrations_run_fail_are_repeated_and_undone(sharded: Sharded) -> None:
+def test_migrations_run_fail_are_retried_and_rolled_back(sharded: Sharded) -> None:
     sharded.reach_through("dev")
     one = sharded.folder.migration("one", "self.database.ran.insert_one({'_id': 1})")
     two = sharded.folder.migration("two", "raise RuntimeError('not yet')")
@@ -78,8 +78,8 @@ def test_the_lease_is_held_through_every_mongos(sharded: Sharded) -> None:
     assert states(sharded) == {}
 
 
-def test_a_write_without_the_lease_is_not_made(sharded: Sharded) -> None:
-    """The fence is in the pipeline that mongos passes on."""
+def test_nothing_is_written_without_the_lease(sharded: Sharded) -> None:
+    """The fence is checked in the pipeline, which mongos forwards."""
     sharded.reach_through("dev")
     take_over = "self.database.monarch_lease.update_one({}, {'$inc': {'fence': 1}})"
     key = sharded.folder.migration("one", take_over)
@@ -88,7 +88,7 @@ def test_a_write_without_the_lease_is_not_made(sharded: Sharded) -> None:
     assert states(sharded) == {key: "Processing"}
 
 
-def test_a_shard_without_a_primary_for_a_moment(sharded: Sharded) -> None:
+def test_a_shard_temporarily_without_a_primary(sharded: Sharded) -> None:
     failed: list[Document] = []
 
     def no_primary(command: Document) -> Document | None:
@@ -108,7 +108,7 @@ def test_a_shard_without_a_primary_for_a_moment(sharded: Sharded) -> None:
 
 @pytest.mark.parametrize("name", ["mongo_migration_history", "mongo_migration_journal"])
 @pytest.mark.parametrize("readable", [True, False])
-def test_a_history_that_somebody_has_sharded(sharded: Sharded, name: str, readable: bool) -> None:
+def test_a_sharded_history(sharded: Sharded, name: str, readable: bool) -> None:
     def statistics(command: Document, reply: Document) -> Document | None:
         return {**reply, "sharded": True} if command.get("collStats") == name else None
 
@@ -133,7 +133,7 @@ def test_drop_db(sharded: Sharded) -> None:
     assert sharded.target.list_collection_names() == []
 
 
-def test_a_backup_before_migrations_names_what_it_does_not_carry(sharded: Sharded) -> None:
+def test_a_backup_before_migrations_reports_its_losses(sharded: Sharded) -> None:
     sharded.reach_through("dev")
     sharded.folder.keep_backups()
     sharded.shard(sharded.target, "users")

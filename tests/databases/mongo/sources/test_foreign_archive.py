@@ -1,4 +1,4 @@
-"""Archives of mongodump without a manifest: everything in them is restored, and every change is found."""
+"""Archives of mongodump without a manifest: everything is restored, and every change is detected."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ INDEXED = f'{{"indexes":[{ID}]}}'
 
 
 def archive(*collections: tuple[str, str, str], version: str = "100.3.1", **more: object) -> bytes:
-    """Return an archive of ``collections``: database, name and metadata of each, which has one document."""
+    """Return an archive of ``collections`` (database, name, metadata), each with one document."""
     header = {"concurrent_collections": 4, "version": "0.1", "server_version": "6.0.5"}
     data = MAGIC + bson.encode({**header, "tool_version": version})
     for database, name, metadata in collections:
@@ -54,13 +54,13 @@ def archive(*collections: tuple[str, str, str], version: str = "100.3.1", **more
 
 
 def read(data: bytes) -> dict[str, int]:
-    """Return the documents of each collection, after all is read."""
+    """Read everything; return the number of documents in each collection."""
     source = FORMATS.open_stream(io.BytesIO(data), data[:1000], FILE)
     return {one.name: one.documents for one in source.read_through(SILENT)}
 
 
 def restorable(data: bytes) -> list[str]:
-    """Return the names of what would be restored."""
+    """Return the names of the collections that would be restored."""
     source = FORMATS.open_stream(io.BytesIO(data), data[:1000], FILE).restorable()
     names = [one.name for one in source.summaries]
     assert {one.name for one in source.read_through(SILENT)} == set(names)
@@ -76,7 +76,7 @@ def legacy(tmp_path: Path, server: Server) -> Iterator[LegacyProject]:
 
 @pytest.fixture(scope="module")
 def dumped(tools: Path, server: Server) -> Iterator[tuple[Description, bytes]]:
-    """A database of everything, and the archive that the real mongodump makes of it."""
+    """A full database, and an archive of it by the real mongodump."""
     with scratch(server) as source:
         everything.fill(source, large=False)
         uri = tool_uri(environment("any", server, "any"))
@@ -97,7 +97,7 @@ def test_everything_is_equal_afterwards(
 
 
 def test_metadata_of_old_servers(legacy: LegacyProject) -> None:
-    """As mongodump 3.4 wrote it, whose numbers are those of JSON."""
+    """mongodump 3.4 wrote numbers as plain JSON."""
     index = '{"v":1,"key":{"a":1.0},"name":"a_1","ns":"app.users","background":true}'
     metadata = f'{{"options":{{"create":"users","capped":true,"size":4096}},"indexes":[{index}]}}'
     (legacy.folder / "backups" / "x.archive").write_bytes(
@@ -109,7 +109,7 @@ def test_metadata_of_old_servers(legacy: LegacyProject) -> None:
 
 
 def test_a_time_series_in_its_buckets(legacy: LegacyProject, server: Server) -> None:
-    """mongodump 100.4 and newer write blocks of the buckets, and from server 8.3 on under the plain name."""
+    """mongodump 100.4 and newer write the buckets; from server 8.3 on under the name of the series."""
     options = '{"options":{"timeseries":{"timeField":"at","granularity":"seconds","bucketMaxSpanSeconds":'
     options += '{"$numberInt":"3600"}}},"indexes":[]}'
     with scratch(server) as source:
@@ -137,7 +137,7 @@ def test_several_databases_are_read() -> None:
         restorable(data)
 
 
-def test_many_databases_are_not_all_named() -> None:
+def test_only_some_of_many_databases_are_named() -> None:
     data = archive(*((f"db{number:03}", "a", INDEXED) for number in range(300)))
     with pytest.raises(UsageError) as raised:
         restorable(data)
@@ -152,21 +152,21 @@ def test_a_name_with_a_quote_is_harmless_in_the_hint() -> None:
     assert """--nsFrom 'a'"'"'$(id).*'""" in raised.value.hint
 
 
-def test_what_belongs_to_the_server_or_to_monarch_is_left_out() -> None:
+def test_collections_of_the_server_and_of_monarch_are_left_out() -> None:
     names = ("a", "system.js", "system.profile", "system.views", "monarch_lease", "$admin.system.users")
     data = archive(*(("app", name, INDEXED) for name in names), ("admin", "system.users", INDEXED))
     assert len(read(data)) == 7
     assert restorable(data) == ["a", "system.js"]
 
 
-def test_a_name_that_no_collection_can_have() -> None:
+def test_an_invalid_name_of_a_collection() -> None:
     data = archive(("app", "a$b", INDEXED))
     with pytest.raises(DamagedError, match="no collection can have that name"):
         restorable(data)
 
 
-def test_every_change_of_a_byte_is_found() -> None:
-    """Or it has no effect on what is restored, as in the version of the tool."""
+def test_every_changed_byte_is_detected() -> None:
+    """Other changes have no effect on the restored data, such as in the version of the tool."""
     data = archive(("app", "a", INDEXED), ("app", "v", '{"options":{"viewOn":"a","pipeline":[]}}'))
     start = data.index(TERMINATOR)
     expected = read(data)
@@ -203,8 +203,8 @@ def test_the_progress_ends_near_its_estimate(tmp_path: Path) -> None:
         assert 0 < progress.done < progress.all_bytes == len(data)
 
 
-def test_who_wrote_it() -> None:
-    """mongodump 100.3.1 writes no type, newer ones write another version, and monarch both of these."""
+def test_the_program_that_wrote_it() -> None:
+    """mongodump 100.3.1 writes no type, newer ones a different version, and monarch writes both."""
     collection = ("app", "a", INDEXED)
     assert FORMATS.recognizes(archive(collection))
     assert FORMATS.recognizes(archive(collection, version="100.18.0", type="collection"))
