@@ -509,8 +509,8 @@ class Project:
         def back_up() -> str:
             # An empty database too: the first deployment begins with one.
             taken = self.backup(environment, allow_empty=True, progress=progress)
-            for loss in taken.transfer.not_carried:
-                progress.message(loss)
+            for text in taken.transfer.notes:
+                progress.message(text)
             verify(catalog, catalog.get(taken.name), progress)
             return taken.name
 

@@ -74,7 +74,7 @@ class BackupCreation:
             self.interruption,
             began,
             self.transforms,
-            not_carried=source.not_carried,
+            notes=source.notes,
         )
 
     def result(self, transferred: TransferResult) -> BackupResult:

@@ -72,7 +72,7 @@ def _show_taken(taken: BackupResult, as_json: bool) -> None:
                 "place": taken.place,
                 **_members(manifest),
                 "seconds": taken.transfer.seconds,
-                "not_carried": taken.transfer.not_carried,
+                "notes": taken.transfer.notes,
                 "collections": [vars(copied) for copied in taken.transfer.collections],
             }
         )
@@ -80,8 +80,8 @@ def _show_taken(taken: BackupResult, as_json: bool) -> None:
     print_copied(taken.transfer.collections)
     what = f"{summary(taken.transfer.collections)}, compressed to {size(manifest.size)}"
     took = f"in {duration(taken.transfer.seconds)}, by {engine_label(manifest.engine, manifest.versions)}"
-    for loss in taken.transfer.not_carried:
-        note(loss)
+    for text in taken.transfer.notes:
+        note(text)
     show(f"Backed up {manifest.environment} as {taken.name}: {what}, {took}.")
     show(f"It is in {taken.place}. To restore it: monarch restore {shell(taken.name)}:ENVIRONMENT")
 

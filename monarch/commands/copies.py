@@ -81,7 +81,7 @@ def _show_plan(plan: CopyPlan, pair: Pair, as_json: bool) -> None:
                 "replaced": [vars(collection) for collection in plan.goes if collection.name in names],
                 "dropped": [vars(collection) for collection in dropped],
                 "unfinished": plan.unfinished,
-                "not_carried": plan.not_carried,
+                "notes": plan.notes,
             }
         )
         return
@@ -94,8 +94,8 @@ def _show_plan(plan: CopyPlan, pair: Pair, as_json: bool) -> None:
     if dropped:
         show("These would be dropped:")
         print_collections(dropped)
-    for loss in plan.not_carried:
-        note(loss)
+    for text in plan.notes:
+        note(text)
     show("Nothing was changed.")
 
 
@@ -109,7 +109,7 @@ def _show_result(result: TransferResult, pair: Pair, as_json: bool) -> None:
                 "versions": result.versions,
                 "seconds": result.seconds,
                 "excluded": result.excluded,
-                "not_carried": result.not_carried,
+                "notes": result.notes,
                 "collections": [vars(copied) for copied in result.collections],
             }
         )
@@ -118,6 +118,6 @@ def _show_result(result: TransferResult, pair: Pair, as_json: bool) -> None:
     took = f"in {duration(result.seconds)}, by {engine_label(result.engine, result.versions)}"
     if result.excluded:
         show(f"Left out: {', '.join(result.excluded)}.")
-    for loss in result.not_carried:
-        note(loss)
+    for text in result.notes:
+        note(text)
     show(f"Copied {pair.source} to {pair.target}: {summary(result.collections)} {took}.")

@@ -38,7 +38,7 @@ class CopyPlan:
     """What a copy would write into the target (``comes``), and what would be replaced or dropped (``goes``).
 
     ``unfinished`` describes an earlier copy into the target that was cut off; None if there is none.
-    ``not_carried`` is what the copy would leave behind, a sentence for each loss.
+    ``notes`` are those of the source, as in `Source.notes`.
     """
 
     engine: str
@@ -46,7 +46,7 @@ class CopyPlan:
     comes: tuple[CollectionSummary, ...]
     goes: tuple[CollectionSummary, ...]
     unfinished: str | None = None
-    not_carried: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Copy:
             self.target.require_whole()
         except IncompleteDatabase as error:
             unfinished = error.message
-        return CopyPlan(self.engine.name, self.engine.versions, comes, goes, unfinished, source.not_carried)
+        return CopyPlan(self.engine.name, self.engine.versions, comes, goes, unfinished, source.notes)
 
     def transfer(self, *, in_place: bool = False) -> Transfer:
         """Return the transfer that replaces the contents of ``target`` by those of ``source``.
@@ -120,7 +120,7 @@ class Copy:
             began,
             self.transforms,
             self.exclusions,
-            carried.not_carried,
+            carried.notes,
         )
 
     def _require_source(self) -> None:

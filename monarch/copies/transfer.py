@@ -35,8 +35,8 @@ class TransferResult:
     seconds: float
     # What was left out on request: collections, and indexes as COLLECTION.INDEX.
     excluded: tuple[str, ...] = ()
-    # What the source could not give, a sentence for each loss.
-    not_carried: tuple[str, ...] = ()
+    # What people should know of the source, as in `Source.notes`.
+    notes: tuple[str, ...] = ()
 
 
 class Interruption:
@@ -84,7 +84,7 @@ class TransferSink(ABC):
 class Transfer:
     """A transfer by ``engine``, which has begun at ``began`` by the clock of `time.monotonic`.
 
-    ``transforms`` are applied in order to all documents between reading and writing. ``not_carried`` is that
+    ``transforms`` are applied in order to all documents between reading and writing. ``notes`` are those
     of the source, for the result.
     """
 
@@ -95,7 +95,7 @@ class Transfer:
     began: float
     transforms: tuple[Transform, ...] = ()
     exclusions: Exclusions = NO_EXCLUSIONS
-    not_carried: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def run(self, progress: Progress) -> TransferResult:
         """Do it. Raises what the source and the sink raise."""
@@ -104,7 +104,7 @@ class Transfer:
         seconds = round(time.monotonic() - self.began, 3)
         excluded = self.exclusions.names
         return TransferResult(
-            self.engine.name, self.engine.versions, collections, seconds, excluded, self.not_carried
+            self.engine.name, self.engine.versions, collections, seconds, excluded, self.notes
         )
 
     @contextmanager

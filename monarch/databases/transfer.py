@@ -130,8 +130,8 @@ class LiveSource(Source):
         """Whether all of it was read from one snapshot."""
 
     @property
-    def not_carried(self) -> tuple[str, ...]:
-        """What reading it leaves behind, for people: a sentence for each loss."""
+    def notes(self) -> tuple[str, ...]:
+        """What people should know of it: a sentence for each loss, and for what a query set did not find."""
         return ()
 
     @abstractmethod

@@ -46,7 +46,7 @@ def test_a_copy_from_a_cluster_reports_its_losses(sharded: Sharded) -> None:
     sharded.assert_copied()
     for more in (["--plan"], ["--yes"]):
         printed = sharded.run("copy_db", "production:dev", *more, "--json").json
-        (loss,) = printed["not_carried"]
+        (loss,) = printed["notes"]
         assert loss.startswith(LOSES)
 
 
@@ -109,7 +109,7 @@ def test_a_backup_of_a_cluster(sharded: Sharded) -> None:
     assert result.code == 0, result.output
     assert LOSES in result.err
     printed = sharded.run("backup", "production", "--name", "app", "--engine", "native", "--json").json
-    assert printed["not_carried"][0].startswith(LOSES)
+    assert printed["notes"][0].startswith(LOSES)
     # The backup is from one snapshot, in which all shards have the same cluster time.
     assert printed["one_moment"] is True
     assert printed["server"].endswith(", a sharded cluster")

@@ -147,7 +147,7 @@ def test_references_that_find_nothing_are_noted(dogs: TwoEnvironments, command: 
         assert result.code == 0, result.err
         assert "Note: follow('dogs.owner', 'accounts._id'): no included document has a value" in result.output
     printed = dogs.folder.monarch(*command, "-q", "Part", "--json").json
-    assert len(printed["not_carried"]) == 1
+    assert len(printed["notes"]) == 1
 
 
 def test_with_json_only_json_is_on_stdout(dogs: TwoEnvironments) -> None:

@@ -99,7 +99,7 @@ class MongoServerSource(MongoSource, LiveSource):
         return len(self._snapshots) <= 1 and None not in self._snapshots
 
     @property
-    def not_carried(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[str, ...]:
         if self._is_shard:
             return (describe_shard(self._source.name),)
         if self._placement is None:

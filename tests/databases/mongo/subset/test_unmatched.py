@@ -24,7 +24,7 @@ def source(server: Server) -> Iterator[DatabaseHandle]:
 
 
 def notes(source: DatabaseHandle, *references: Reference, **chosen: Any) -> tuple[str, ...]:
-    return MongoServerSource(source, NativeEngine(), Selection(references=references, **chosen)).not_carried
+    return MongoServerSource(source, NativeEngine(), Selection(references=references, **chosen)).notes
 
 
 def test_strings_do_not_find_object_ids(source: DatabaseHandle) -> None:
