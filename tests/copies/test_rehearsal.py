@@ -1,4 +1,4 @@
-"""A refusal that the swap would meet is found before anything of the target is changed."""
+"""The rehearsal detects a refusal by the server before the target is changed."""
 
 from __future__ import annotations
 

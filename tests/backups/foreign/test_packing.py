@@ -1,4 +1,4 @@
-"""How a foreign archive is packed is seen by its first bytes, also if they are not whole."""
+"""The packing of a foreign archive is detected by its first bytes, even if they are truncated."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def tar(names: list[str], size: int = 0, form: int = tarfile.PAX_FORMAT) -> byte
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_head_is_unpacked_as_far_as_it_goes(codec: str) -> None:
+def test_a_truncated_head_is_unpacked_as_far_as_possible(codec: str) -> None:
     data = bytes(range(256)) * 4000
     packed = compressed(codec, data)
     assert packing_of(packed) == codec
@@ -42,7 +42,7 @@ def test_a_head_is_unpacked_as_far_as_it_goes(codec: str) -> None:
     assert unpack_head(packed[:2000] + b"nonsense" * 10)[:1000] == data[:1000]
 
 
-def test_what_is_not_packed() -> None:
+def test_files_that_are_not_packed() -> None:
     for data in (b"", b"P", b"\x1f", b"something else"):
         assert packing_of(data) == ""
         assert unpack_head(data) == data
@@ -72,14 +72,14 @@ def test_the_names_in_a_zip() -> None:
         names_in(data[:cut], data[:cut])
 
 
-def test_odd_headers_are_no_error() -> None:
+def test_unusual_headers_are_not_an_error() -> None:
     data = bytearray(tar(["a.bson"]))
-    data[124:136] = b"\x80" + bytes(10) + b"\7"  # a size in the form of GNU, for large files
+    data[124:136] = b"\x80" + bytes(10) + b"\7"  # a size in GNU's format for large files
     assert names_in(bytes(data), bytes(data)) == ["a.bson"]
     assert names_in(b"", b"") == []
 
 
-def test_a_head_that_was_read_is_read_again() -> None:
+def test_a_head_can_be_read_again() -> None:
     data = bytes(range(256)) * 1000
     stream = io.BytesIO(data)
     head = read_head(stream)

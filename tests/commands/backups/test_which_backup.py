@@ -187,9 +187,9 @@ def test_a_duplicate_document(two: TwoEnvironments, store_folder: Path) -> None:
     two.assert_unchanged()
 
 
-def test_a_unique_index_that_its_documents_break(two: TwoEnvironments, kept: Path) -> None:
-    """No document is there twice, so nobody is told so."""
-    with zipfile.ZipFile(kept / "two.dmp.zip", "w") as archive:
+def test_a_unique_index_that_the_documents_violate(two: TwoEnvironments, store_folder: Path) -> None:
+    """The error does not mention duplicate documents, because there are none."""
+    with zipfile.ZipFile(store_folder / "two.dmp.zip", "w") as archive:
         archive.writestr(
             "users.bson", b"".join(bson.encode({"_id": n, "email": "somebody@example.com"}) for n in range(2))
         )

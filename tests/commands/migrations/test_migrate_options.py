@@ -370,7 +370,7 @@ def test_each_resumes_where_it_was_interrupted(project: Folder) -> None:
             raise ValueError('a bad one')
         self.database.docs.update_one({'_id': doc['_id']}, {'$inc': {'seen': 1}})
     """
-    project.migration("walk", body)
+    project.migration("scan", body)
     assert project.invoke("migrate", "dev").code == 1
     result = project.invoke("migrate", "dev", "--retry")
     assert result.code == 0
@@ -387,15 +387,15 @@ def test_each_starts_again_if_the_file_has_changed(project: Folder) -> None:
         if doc['_id'] == 17:
             raise ValueError('a bad one')
     """
-    key = project.migration("walk", body)
+    key = project.migration("scan", body)
     assert project.invoke("migrate", "dev").code == 1
-    project.migration("walk", body.replace("== 17", "== 99"), stamp=key[1:13])
+    project.migration("scan", body.replace("== 17", "== 99"), stamp=key[1:13])
     assert project.invoke("migrate", "dev", "--retry").code == 0
     assert project.database.seen.count_documents({}) == 18 + 25
 
 
 def test_each_with_an_invalid_batch_is_an_error(project: Folder) -> None:
-    project.migration("walk", "list(self.each('docs', batch=0))")
+    project.migration("scan", "list(self.each('docs', batch=0))")
     result = project.invoke("migrate", "dev")
     assert result.code == 1
     assert "batch=0 is not a number of documents" in result.err
@@ -477,7 +477,7 @@ def test_an_invalid_hook_is_refused(project: Folder) -> None:
 
 def test_a_bar_shows_the_progress_of_a_scan(project: Folder) -> None:
     project.database.docs.insert_many([{"_id": n} for n in range(30)])
-    project.migration("walk", "import time\nfor doc in self.each('docs', batch=5): time.sleep(0.05)")
+    project.migration("scan", "import time\nfor doc in self.each('docs', batch=5): time.sleep(0.05)")
     terminal = project.terminal("migrate", "dev", columns=60)
     terminal.expect(r"\[#+-+\] +\d+%  docs: \d+ of 30 documents")
     terminal.expect("That felt natural")

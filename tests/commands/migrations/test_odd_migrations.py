@@ -123,7 +123,7 @@ def test_two_scans_of_one_collection_are_distinguished(project: Folder) -> None:
     for user in self.each('users', batch=10):
         self.database.users.update_one({{'_id': user['_id']}}, {{'$set': {{'b': 1}}}})
     """
-    project.migration("walk", body)
+    project.migration("scan", body)
     assert project.invoke("migrate", "dev").code == 1
     assert project.invoke("migrate", "dev", "--retry").code == 0
     assert project.database.users.count_documents({"a": 1, "b": 1}) == 40
@@ -141,7 +141,7 @@ def test_a_scan_within_a_scan_starts_again(project: Folder) -> None:
             self.database.crashed.insert_one({})
             raise ValueError('once')
     """
-    project.migration("walk", body)
+    project.migration("scan", body)
     assert project.invoke("migrate", "dev").code == 1
     attempt = project.database.mongo_migration_journal.find_one()
     assert attempt is not None
@@ -163,7 +163,7 @@ def test_batches_for_bulk_writes(project: Folder) -> None:
         self.database.docs.bulk_write([UpdateOne({'_id': d['_id']}, {'$inc': {'n': 1}}) for d in docs])
     """
     )
-    project.migration("walk", body)
+    project.migration("scan", body)
     assert project.invoke("migrate", "dev").code == 1
     assert project.invoke("migrate", "dev", "--retry").code == 0
     assert project.database.docs.count_documents({"n": 1}) == 25
@@ -173,14 +173,14 @@ def test_batches_for_bulk_writes(project: Folder) -> None:
 def test_a_collection_without_an_order_cannot_be_scanned(project: Folder, kind: str) -> None:
     how: dict[str, Any] = {"viewOn": "orders"} if kind == "view" else {"timeseries": {"timeField": "at"}}
     project.database.create_collection("v", **how)
-    project.migration("walk", "for _ in self.each('v'): pass")
+    project.migration("scan", "for _ in self.each('v'): pass")
     result = project.invoke("migrate", "dev")
     assert result.code == 1
     assert f"'v' is a {kind}, and each() goes by the _id" in result.err
 
 
 def test_a_missing_collection_is_reported(project: Folder) -> None:
-    project.migration("walk", "assert list(self.each('usres')) == []")
+    project.migration("scan", "assert list(self.each('usres')) == []")
     result = project.invoke("migrate", "dev")
     assert result.code == 0
     assert "usres: there is no such collection" in result.err
@@ -387,7 +387,7 @@ for document in self.each('docs', batch=2):
     while document['_id'] == 39 and self.database.closed.find_one() is None:
         time.sleep(0.02)
 """
-    walk = project.migration("walk", body)
+    key = project.migration("scan", body)
     project.migration("behind", INSERT)
     process = project.start("migrate", "dev", "--json")
     await_line(process, "walked")
@@ -395,7 +395,7 @@ for document in self.each('docs', batch=2):
     process.stdout.close()
     project.database.closed.insert_one({})
     assert process.wait(120) == 1
-    assert project.states()[walk] == "Completed"
+    assert project.states()[key] == "Completed"
     assert ran_by(project) == []
 
 

@@ -1,4 +1,4 @@
-"""References that find less than somebody may expect are noted, with numbers and types; others are not."""
+"""References that find fewer documents than expected are reported, with numbers and types."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_strings_do_not_find_object_ids(source: DatabaseHandle) -> None:
     )
 
 
-def test_a_field_that_is_misspelled(source: DatabaseHandle) -> None:
+def test_a_misspelled_field(source: DatabaseHandle) -> None:
     source.database["products"].insert_one({"_id": 1})
     source.database["orders"].insert_one({"_id": 1, "product_id": 1})
     assert notes(source, Reference("orders.productid", "products._id")) == (
@@ -63,7 +63,7 @@ def test_a_field_that_is_misspelled(source: DatabaseHandle) -> None:
         (True, True),
     ],
 )
-def test_nothing_is_noted_of_what_was_found(source: DatabaseHandle, value: object, there: object) -> None:
+def test_nothing_is_reported_if_all_are_found(source: DatabaseHandle, value: object, there: object) -> None:
     source.database["products"].insert_one({"_id": there})
     source.database["orders"].insert_one({"_id": 1, "product_id": value})
     assert notes(source, Reference("orders.product_id", "products._id")) == ()
@@ -80,8 +80,8 @@ def test_users_without_orders_are_usual(source: DatabaseHandle) -> None:
     )
 
 
-def test_no_reference_is_followed_from_what_is_brought_without_onward(source: DatabaseHandle) -> None:
-    """Authors of messages come, and not all that they have written."""
+def test_without_onward_no_reference_is_followed_from_referenced_documents(source: DatabaseHandle) -> None:
+    """The authors of messages are included, but not all their messages."""
     source.database["users"].insert_many({"_id": n} for n in range(4))
     source.database["messages"].insert_many(
         {"_id": n, "channel": n // 2, "author": author} for n, author in enumerate([0, 1, 1, 2])
@@ -100,7 +100,7 @@ def test_no_reference_is_followed_from_what_is_brought_without_onward(source: Da
     assert (ids(came["users"]), ids(came["messages"])) == ([0, 1, 2], [0, 1, 3])
 
 
-def test_one_that_leads_on_goes_on_from_what_another_has_brought(source: DatabaseHandle) -> None:
+def test_a_reference_with_onward_continues_from_documents_of_another(source: DatabaseHandle) -> None:
     source.database["a"].insert_one({"_id": 1, "stop": 1, "on": 1})
     source.database["b"].insert_one({"_id": 1, "c": 1})
     source.database["c"].insert_one({"_id": 1})
