@@ -25,6 +25,8 @@ TEST_LIBRARIES = [
     "pytest-xdist",
     "trustme",
 ]
+# What projects are made of. Some require newer versions of what monarch needs than its lowest ones.
+FRAMEWORKS = ["beanie>=2", "django", "flask", "mongoengine"]
 TEST = [
     *TEST_LIBRARIES,
     *EMBEDDED,
@@ -48,7 +50,7 @@ TYPES = [
     "types-jsonschema",
     "types-pexpect",
 ]
-DEV = [*TEST, *TYPES, *LINT, "build", "pre-commit", "tox>=4"]
+DEV = [*TEST, *FRAMEWORKS, *TYPES, *LINT, "build", "pre-commit", "tox>=4"]
 
 version: dict[str, str] = {}
 exec((HERE / "monarch" / "version.py").read_text(), version)
@@ -84,7 +86,8 @@ setup(
     ],
     extras_require={
         "embedded": EMBEDDED,
-        "test": TEST,
+        "test": [*TEST, *FRAMEWORKS],
+        "lowest": TEST,
         "docs": DOCS,
         "lint": LINT,
         "coverage": COVERAGE,

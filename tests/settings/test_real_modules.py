@@ -54,6 +54,31 @@ def test_libraries_find_the_file_of_variables_of_the_project(
 @pytest.mark.parametrize(
     "source",
     [
+        "import os, django\nfrom django.conf import settings\n"
+        "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\ndjango.setup()\n"
+        "HOST = settings.DATABASES['default']['HOST']",
+        "from flask import Flask\napp = Flask('shop')\napp.config.from_object('shop.settings')\n"
+        "HOST = app.config['DATABASES']['default']['HOST']",
+        "from flask import Flask\napp = Flask(__name__, root_path='.')\n"
+        "app.config.from_pyfile('shop/settings.py')\nHOST = app.config['DATABASES']['default']['HOST']",
+    ],
+    ids=["Django", "Flask", "Flask's file"],
+)
+def test_the_settings_of_a_framework_are_read(folder: Folder, source: str) -> None:
+    folder.write("shop/__init__.py", "")
+    folder.write(
+        "shop/settings.py",
+        "SECRET_KEY = 'hush-hush'\nINSTALLED_APPS = ['django.contrib.contenttypes', 'shop']\n"
+        "DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': 'a', 'HOST': 'h7'}}\n",
+    )
+    folder.write("shop/models.py", "from django.db import models\nclass Page(models.Model): pass\n")
+    folder.write("migrations/settings.py", f"{source}\n{ENTRY}\n")
+    assert server_of(folder) == "h7"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
         "from dataclasses import dataclass, fields\n@dataclass\nclass Config:\n    port: int\n"
         "HOST = f\"h{fields(Config)[0].type('7')}\"",
         "import pickle\nclass C: pass\nHOST = 'h7' if pickle.loads(pickle.dumps(C)) is C else 0",

@@ -249,6 +249,63 @@ def test_a_migration_runs_in_the_same_interpreter(project: Folder) -> None:
     assert f"{sys.executable} migrations._20140529" in result.out
 
 
+# Libraries with which teams define documents, and pymongo's asynchronous client.
+MAPPERS = {
+    "mongoengine": """
+        import mongoengine
+
+        class Page(mongoengine.Document):
+            title = mongoengine.StringField(required=True)
+
+        mongoengine.connect(self.database.name, host=self.uri)
+        try:
+            Page(title='a').save()
+            echo(f'{Page.objects.count()} page')
+        finally:
+            mongoengine.disconnect()
+        """,
+    "beanie": """
+        import asyncio
+        import beanie
+        from pymongo import AsyncMongoClient
+
+        class Page(beanie.Document):
+            title: str
+
+        async def work():
+            async with AsyncMongoClient(self.uri) as client:
+                await beanie.init_beanie(database=client[self.database.name], document_models=[Page])
+                await Page(title='a').insert()
+                echo(f'{await Page.count()} page')
+
+        asyncio.run(work())
+        """,
+    "asynchronous": """
+        import asyncio
+        from pymongo import AsyncMongoClient
+
+        async def work():
+            async with AsyncMongoClient(self.uri) as client:
+                await client[self.database.name].page.insert_one({'title': 'a'})
+                echo(f'{await client[self.database.name].page.count_documents({})} page')
+
+        asyncio.run(work())
+        """,
+}
+
+
+@pytest.mark.parametrize("library", MAPPERS)
+def test_a_migration_uses_the_documents_of_a_library(project: Folder, library: str) -> None:
+    project.migration("one", MAPPERS[library])
+    result = project.monarch("migrate", "dev")
+    assert result.code == 0, result.err
+    assert "1 page\n" in result.out
+    (name,) = {"page", "Page"} & set(project.database.list_collection_names())
+    assert project.database[name].count_documents({"title": "a"}) == 1
+    assert set(project.states().values()) == {"Completed"}
+    assert "Nothing to do" in project.monarch("migrate", "dev").out
+
+
 def test_an_index_violation_is_reported_without_values(project: Folder) -> None:
     project.migration(
         "one",
