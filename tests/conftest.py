@@ -7,7 +7,7 @@ import random
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 from tests.support import clean_process, counts
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import Server, run_replica_set, run_server, run_tls_server
+from tests.support.servers.old_mongods import OldProgram, install_mongod
 from tests.support.servers.s3 import S3Server, run_s3
 from tests.support.servers.tools import find_tools, why_none
 
@@ -108,6 +109,21 @@ def tools(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory)
             pytest.fail(why_none())
         pytest.skip(why_none())
     return found
+
+
+@pytest.fixture(scope="session")
+def install_old(pytestconfig: pytest.Config) -> Callable[[str], OldProgram]:
+    """Install an older mongod by its version; where that is not possible, the test is skipped."""
+
+    def install(version: str) -> OldProgram:
+        try:
+            return install_mongod(version, pytestconfig.rootpath / ".pytest_cache" / "mongods")
+        except OSError as error:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(f"MongoDB {version} cannot be installed: {error}")
+
+    return install
 
 
 @pytest.fixture(scope="session")

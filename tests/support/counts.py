@@ -32,6 +32,7 @@ LONG = {
     "commands/test_clusters.py": 3,
     "commands/test_copies.py": 3,
     "commands/test_exclusions.py": 3,
+    "commands/test_old_servers.py": 6,
     "commands/test_query_sets.py": 3,
     "commands/test_servers.py": 8,
     "copies/test_kills.py": 8,

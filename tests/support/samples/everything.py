@@ -49,6 +49,7 @@ def fill(database: Database[Any], *, large: bool = True, namespace: int = NAMESP
     """
     durable, database = database, database.with_options(CodecOptions[Any](), write_concern=WriteConcern(1))
     _types(database)
+    _binaries(database)
     _names_of_fields(database)
     _sizes(database, large)
     _identities(database)
@@ -63,6 +64,12 @@ def fill(database: Database[Any], *, large: bool = True, namespace: int = NAMESP
     # The last write waits for a majority, and so for all writes before it, which is ten times faster than
     # waiting for each.
     _histories(durable)
+
+
+def fill_with_what_is_old(database: Database[Any]) -> None:
+    """Fill the empty ``database`` with what MongoDB 4.4 supports too."""
+    for fill_some in (_types, _identities, _indexes, _capped, _validators, _views, _files, _histories):
+        fill_some(database)
 
 
 def upsert_raw(database: Database[Any], name: str, document: Any) -> None:
@@ -88,6 +95,9 @@ def _types(database: Database[Any]) -> None:
             upsert_raw(database, "types", made)
         else:
             database["types"].insert_one(made)
+
+
+def _binaries(database: Database[Any]) -> None:
     # Raw, because pymongo 4.9 cannot encode the subtypes above 127. The old subtype 2 has its length twice.
     data = b"16 bytes of data"
     binaries = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from urllib.parse import quote
 from pymongo import MongoClient
 
 from monarch.databases.mongo.embedded.program import find_mongod
+from tests.support.servers.old_mongods import OldProgram
 
 # Every character that is special in a URI, a shell, Python, JSON or YAML, and one that takes two bytes.
 PASSWORD = "p@s:s/w?o#r%d&[x]{y} 'q\"b\\$é!;=+,"
@@ -60,13 +62,17 @@ class Mongod:
     """A mongod with ``arguments`` that runs while the context lasts.
 
     It listens on a free port and uses a temporary folder, or the folder ``data``, which is kept. It can be
-    killed, and started again with the same port and folder.
+    killed, and started again with the same port and folder. ``program`` is an older one.
     """
 
-    def __init__(self, *arguments: str, data: Path | None = None, log: str = "16MB") -> None:
+    def __init__(
+        self, *arguments: str, data: Path | None = None, log: str = "16MB", program: OldProgram | None = None
+    ) -> None:
         self.port = free_port()
+        self._variables = program.variables if program else {}
         self._folder = tempfile.mkdtemp(prefix="monarch-test-mongod-")
-        self._command = [str(find_mongod()), "--dbpath", str(data or self._folder), "--port", str(self.port)]
+        path = program.path if program else find_mongod()
+        self._command = [str(path), "--dbpath", str(data or self._folder), "--port", str(self.port)]
         self._command += ["--bind_ip", "127.0.0.1", "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25"]
         self._command += ["--wiredTigerEngineConfigString", f"log=(prealloc=false,file_max={log})"]
         # The diagnostics of a test server are not needed.
@@ -75,7 +81,9 @@ class Mongod:
 
     def start(self) -> None:
         """Start the server and wait until it listens."""
-        self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            self._command, stdout=subprocess.DEVNULL, env={**os.environ, **self._variables}
+        )
         _await_port(self.process, self.port)
 
     def kill(self) -> None:
@@ -98,10 +106,10 @@ class Mongod:
 
 @contextmanager
 def run_mongod(
-    *arguments: str, data: Path | None = None, log: str = "16MB"
+    *arguments: str, data: Path | None = None, log: str = "16MB", program: OldProgram | None = None
 ) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """Run a `Mongod`; yield its port and its process."""
-    with Mongod(*arguments, data=data, log=log) as mongod:
+    with Mongod(*arguments, data=data, log=log, program=program) as mongod:
         yield mongod.port, mongod.process
 
 
