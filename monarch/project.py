@@ -308,9 +308,9 @@ class Project:
         with self.open(environment, progress) as database:
             with suppress(IncompleteDatabase):  # what a copy has left is dropped too
                 refuse_if_any_is_running(database.history.read(), environment)
-            with database.lease(f"drop_db {environment}"):
+            with database.lease(f"drop_db {environment}") as lease:
                 contents = database.contents()
-                database.drop()
+                database.drop(lease.renew)
                 return contents
 
     # Copies

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -123,8 +123,11 @@ class Database(ABC):
         return ()
 
     @abstractmethod
-    def drop(self) -> None:
-        """Remove the database with all of its contents and its history."""
+    def drop(self, check: Callable[[], None] = lambda: None) -> None:
+        """Remove the database with all of its contents and its history, its lease too.
+
+        :param check: called right before; if it raises, nothing more is removed.
+        """
 
     @abstractmethod
     def is_same_as(self, other: Database) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
 from pymongo import WriteConcern
-from pymongo.errors import PyMongoError
+from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from monarch.databases.base import Contents, Database, MigrationClient
 from monarch.databases.environment import Environment
@@ -23,7 +23,7 @@ from monarch.databases.mongo.connection.cluster import (
     read_placement,
     refuse_shard,
 )
-from monarch.databases.mongo.connection.handle import DatabaseHandle
+from monarch.databases.mongo.connection.handle import BY_NAME_MS, DatabaseHandle
 from monarch.databases.mongo.history.reader import MongoHistoryReader
 from monarch.databases.mongo.swap_state import read_head, unfinished
 from monarch.databases.selection import Selection
@@ -87,9 +87,16 @@ class MongoDatabase(TransferDatabase):
             return ()
         return tuple(sorted(name for name in names if name not in own and "_scratch_" not in name))
 
-    def drop(self) -> None:
-        with explained(self._environment):
-            self._database.command("dropDatabase")
+    def drop(self, check: Callable[[], None] = lambda: None) -> None:
+        # The server must not wait for longer than the lease lasts: another run may have filled it by then.
+        while True:
+            check()
+            with explained(self._environment):
+                try:
+                    self._database.command("dropDatabase", maxTimeMS=BY_NAME_MS)
+                    return
+                except ExecutionTimeout:
+                    continue
 
     def is_same_as(self, other: Database) -> bool:
         if not isinstance(other, MongoDatabase):

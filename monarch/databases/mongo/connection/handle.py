@@ -11,6 +11,7 @@ from pymongo import ReadPreference
 from pymongo.database import Database as PyMongoDatabase
 
 from monarch.databases.environment import Environment
+from monarch.databases.lease import SECONDS
 from monarch.databases.mongo.connection.client import explained
 
 Document = dict[str, Any]
@@ -18,6 +19,9 @@ Document = dict[str, Any]
 QUICK: Mapping[str, Any] = {"w": 1}
 # Acknowledged by a majority and on disk, together with everything that was written before.
 DURABLE: Mapping[str, Any] = {"w": "majority", "j": True, "wtimeout": 60_000}
+# How long the server may wait before it removes something by its name alone. A lease is trusted for half of
+# its time, so the command ends before another run may begin. The driver does not send it a second time.
+BY_NAME_MS = SECONDS * 1000 // 3
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pymongo.errors import OperationFailure
 from monarch.databases.mongo.catalog.model import BUCKETS, Collection
 from monarch.databases.mongo.catalog.old_options import modern_indexes
 from monarch.databases.mongo.catalog.read import list_entries
-from monarch.databases.mongo.connection.handle import QUICK, DatabaseHandle
+from monarch.databases.mongo.connection.handle import BY_NAME_MS, QUICK, DatabaseHandle
 from monarch.errors import MonarchError, ServerError
 
 # Fields of every command, which are no options of a collection.
@@ -30,6 +30,7 @@ UNAUTHORIZED, _NAMESPACE_NOT_FOUND, _OTHER_UUID = 13, 26, 361
 # Of servers that do not know `collectionUUID`, or whose feature version does not: failed to parse, invalid
 # options, unknown field.
 _UNKNOWN_FIELD = (9, 72, 40415)
+_BY_NAME = {"maxTimeMS": BY_NAME_MS}
 # Bad value, failed to parse, type mismatch, cannot create index, invalid index specification option.
 _INVALID_OPTIONS = (2, 9, 14, 67, 197)
 
@@ -143,14 +144,22 @@ def drop(target: DatabaseHandle, name: str, **arguments: Any) -> None:
         target.database.command({"drop": name, **arguments})
 
 
-def drop_collection(target: DatabaseHandle, name: str, uuid: bytes) -> None:
+def drop_collection(target: DatabaseHandle, name: str, uuid: bytes, **arguments: Any) -> None:
     """Drop the collection with ``uuid``, if it is still called ``name``; another one of that name stays.
 
     The command may arrive late, when another run has the lease. Servers before 6.0 go by the name alone: the
-    caller has looked at the UUID right before.
+    caller has looked at the UUID right before, and the server does not wait longer than the lease lasts.
     """
     with target.explained():
-        _by_uuid(lambda more: target.database.command({"drop": name, **more}), uuid)
+        _by_uuid(lambda more: target.database.command({"drop": name, **arguments, **more}), uuid)
+
+
+def drop_by_name(target: DatabaseHandle, name: str) -> None:
+    """Drop a view or time series. No server accepts a UUID for it, so look what has the name right before.
+
+    :raises ServerError: also if the server has to wait longer than the lease lasts.
+    """
+    drop(target, name, **_BY_NAME)
 
 
 def rename_collection(
@@ -174,7 +183,7 @@ def rename_collection(
         return _by_uuid(lambda more: admin.command({**command, **more}), uuid)
 
 
-def _by_uuid(send: Callable[[dict[str, Any]], object], uuid: bytes) -> bool:
+def _by_uuid(send: Callable[[Mapping[str, Any]], object], uuid: bytes) -> bool:
     """Send a command about the collection with ``uuid``; return False if it is gone or has another name."""
     try:
         send({"collectionUUID": Binary(uuid, UUID_SUBTYPE)})
@@ -183,7 +192,10 @@ def _by_uuid(send: Callable[[dict[str, Any]], object], uuid: bytes) -> bool:
             return False
         if error.code not in _UNKNOWN_FIELD:
             raise
-        send({})
+        with _suppress_missing():
+            send(_BY_NAME)
+            return True
+        return False
     return True
 
 

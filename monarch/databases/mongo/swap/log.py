@@ -19,10 +19,16 @@ from monarch.databases.lease import Lease
 from monarch.databases.mongo.catalog.model import CODEC
 from monarch.databases.mongo.collection_names import HEAD, STAGING, SWAP
 from monarch.databases.mongo.connection.handle import DURABLE, DatabaseHandle, Document
-from monarch.databases.mongo.swap.definitions import drop, drop_all
+from monarch.databases.mongo.swap.definitions import drop_all, drop_collection
+from monarch.databases.mongo.swap.lookup import find_uuid
 from monarch.databases.mongo.swap.plan import plan_steps
 from monarch.databases.mongo.swap.staging import Staging
-from monarch.databases.mongo.swap.steps import SwapStep, Unequal, from_document, to_document
+from monarch.databases.mongo.swap.steps import (
+    SwapStep,
+    Unequal,
+    from_document,
+    to_document,
+)
 from monarch.databases.mongo.swap_state import (
     EMPTIED,
     STUCK,
@@ -36,9 +42,10 @@ from monarch.errors import LockedError, MonarchError, RunInterrupted, ServerErro
 from monarch.system.signals import defer_signals
 
 # Another operation runs on the collection: an index build, or on a cluster one that has locked its name or
-# conflicts with this one. It ends by itself.
-_CONFLICTS = (12586, 12587, 46, 117)
-_WAIT_SECONDS, _RETRY_SECONDS = 60.0, 0.3
+# conflicts with this one, or one for which a step has waited as long as it may (50). It ends by itself.
+_CONFLICTS = (12586, 12587, 46, 117, 50)
+# More than a server lets a transaction live.
+_WAIT_SECONDS, _RETRY_SECONDS = 90.0, 0.3
 _TRIES = 3
 _DROP_ROUNDS = 20
 
@@ -70,8 +77,11 @@ class Swap:
         """
         run = self._lease.run
         documents = [{"_id": number, "run": run, **to_document(step)} for number, step in enumerate(steps)]
+        self._drop_log()
         with self._target.explained():
-            self._log.delete_many({"_id": {"$ne": HEAD}})
+            runs = self._log.distinct("run", {"_id": {"$ne": HEAD}})
+            if runs:  # by name, because this may arrive when a later run has written its own steps
+                self._log.delete_many({"_id": {"$ne": HEAD}, "run": {"$in": runs}})
             self._lease.check()
             if documents:
                 self._log.insert_many(documents)
@@ -80,6 +90,7 @@ class Swap:
 
     def empty(self, purpose: str) -> None:
         """Write into the log that the target is emptied for a copy in place, then empty it."""
+        self._drop_log()
         self._write_head(EMPTIED, purpose, 0, before=EMPTIED)
         nothing = Staging(self._target, self._lease, ())
         for step in plan_steps(self._target, nothing):
@@ -145,7 +156,7 @@ class Swap:
             self._log.delete_many({"_id": {"$ne": HEAD}, "run": self._lease.run})
         head = self.head()
         if head is None:
-            drop(self._target, SWAP)
+            self._drop_log()
         elif self.is_void(head):
             self.clear_head(head)
 
@@ -160,7 +171,7 @@ class Swap:
     def clear_head(self, head: Document) -> Document | None:
         """Delete a void ``head``, or write back the state before it; return the head that is left."""
         if not head.get("before"):
-            drop(self._target, SWAP, writeConcern=DURABLE)
+            self._drop_log(head)
             return None
         self._write_head(head["before"], head["purpose"], 0)
         return self.head()
@@ -178,8 +189,7 @@ class Swap:
                 break
             # A tool whose monarch was killed may still finish an insert, which creates its collection again.
             time.sleep(_RETRY_SECONDS)
-        if self.head() is None:
-            drop(self._target, SWAP)
+        self._drop_log()
         return dropped
 
     def has_begun(self) -> bool:
@@ -217,8 +227,19 @@ class Swap:
                 writeConcern=DURABLE,
             )
         self._lease.renew()
-        drop(self._target, SWAP, writeConcern=DURABLE)
+        self._drop_log()
         self._lease.renew()
+
+    def _drop_log(self, void: Document | None = None) -> None:
+        """Drop the log if it has no head but ``void``.
+
+        It is dropped by its UUID, and every run does that before it writes the first document of a log. So a
+        drop that arrives late, when another run has the lease, does not remove the log of that run.
+        """
+        uuid = find_uuid(self._target, SWAP)  # before the head, which is then that of this collection
+        head = self.head()
+        if uuid is not None and (head is None or head == void):
+            drop_collection(self._target, SWAP, uuid, writeConcern=DURABLE)
 
     def _write_head(self, state: str, purpose: str, steps: int, **more: object) -> None:
         lease = self._lease

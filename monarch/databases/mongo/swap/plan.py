@@ -9,8 +9,18 @@ from __future__ import annotations
 from monarch.databases.mongo.catalog.model import BUCKETS, Collection
 from monarch.databases.mongo.catalog.read import JAVASCRIPT, is_copied, list_entries
 from monarch.databases.mongo.connection.handle import DatabaseHandle, Document
+from monarch.databases.mongo.swap.lookup import identify, view_identity
 from monarch.databases.mongo.swap.staging import Staging
-from monarch.databases.mongo.swap.steps import Clear, Discard, Drop, Move, Series, SetAside, SwapStep, View
+from monarch.databases.mongo.swap.steps import (
+    Clear,
+    Discard,
+    Drop,
+    Move,
+    Series,
+    SetAside,
+    SwapStep,
+    View,
+)
 
 
 def plan_steps(target: DatabaseHandle, staging: Staging) -> list[SwapStep]:
@@ -42,14 +52,16 @@ def plan_steps(target: DatabaseHandle, staging: Staging) -> list[SwapStep]:
         if name == JAVASCRIPT:
             clears.append(SetAside(name, bytes(entry["info"]["uuid"]), staging.aside))
         elif entry["type"] == "view":
-            # All of them, also those that the copy has: a new view may not fit an old one that it reads.
-            if name not in staged_collections or staged_collections[name].kind == "view":
-                drops.append(Discard(name, "view"))
+            # Also those that the copy changes: a new view may not fit an old one that it reads.
+            old = view_identity(entry["options"])
+            new = staged_collections.get(name)
+            if new is None or (new.kind == "view" and view_identity(new.options) != old):
+                drops.append(Discard(name, "view", old))
         elif name not in staged_collections:
-            is_series = entry["type"] == "timeseries"
-            drops.append(
-                Discard(name, "timeseries") if is_series else Drop(name, bytes(entry["info"]["uuid"]))
-            )
+            if entry["type"] == "timeseries":
+                drops.append(Discard(name, "timeseries", identify(target, name)))
+            else:
+                drops.append(Drop(name, bytes(entry["info"]["uuid"])))
     rebuilds.sort(key=lambda step: isinstance(step, View))
     return [*clears, *moves, *drops, *rebuilds]
 

@@ -14,7 +14,7 @@ from monarch.databases.mongo.catalog.read import list_entries
 from monarch.databases.mongo.collection_names import STAGING
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.swap.definitions import UNAUTHORIZED, create, drop, rename_collection
-from monarch.databases.mongo.swap.steps import find
+from monarch.databases.mongo.swap.lookup import find
 from monarch.errors import MonarchError, ServerError
 
 # Unauthorized, and illegal operation, which is what renaming an encrypted collection is for most users.

@@ -68,8 +68,7 @@ class Replacement:
                 swap.empty(self.purpose)
             with _blaming_lost_lease(swap):
                 copied = self._build(source, staging)
-                steps = plan_steps(self.target, staging)
-            interrupted = self._begin(swap, steps)
+                interrupted = self._begin(swap, plan_steps(self.target, staging))
         except MonarchError as error:
             self._give_up(swap, staging)
             if in_place:

@@ -2,6 +2,15 @@
 
 Every step can be applied again, however often a swap is cut off: it looks at the target first, and does only
 what is left to do.
+
+A command of a step may arrive late, when another run has the lease. Then it must remove nothing of that run:
+
+- *move*, *set aside* and *drop* name the UUID of the collection, which servers accept from 6.0 on.
+- *clear*, *discard*, *series* and *view* drop views and time series, for which no server accepts a UUID. They
+  look at what has the name right before, and send no drop if nothing is there or a view is already as it
+  should be. The server gives the drop up after a third of the time of a lease.
+- That leaves a drop of a view or time series, or any step on a server before 6.0, that is sent while the
+  lease is held and that the network delivers after the lease was lost: it drops what then has the name.
 """
 
 from __future__ import annotations
@@ -17,7 +26,6 @@ from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
 from monarch.databases.mongo.catalog.model import BUCKETS, CODEC, Collection
-from monarch.databases.mongo.catalog.read import list_entries
 from monarch.databases.mongo.connection.handle import QUICK, DatabaseHandle, Document
 from monarch.databases.mongo.engines.native import refuse_write_errors
 from monarch.databases.mongo.stream.batches import Batch, measure_documents, split
@@ -25,9 +33,17 @@ from monarch.databases.mongo.stream.zero_timestamps import TimestampTarget, Zero
 from monarch.databases.mongo.swap.definitions import (
     create,
     create_indexes,
-    drop,
+    drop_by_name,
     drop_collection,
     rename_collection,
+)
+from monarch.databases.mongo.swap.lookup import (
+    find,
+    find_kind,
+    find_uuid,
+    identify,
+    remove,
+    view_identity,
 )
 from monarch.databases.mongo.swap_state import BY_NEWER, UnknownStep
 from monarch.errors import ServerError
@@ -60,12 +76,10 @@ class Clear(SwapStep):
     name: str
 
     def apply(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
-        entry = find(target, self.name)
-        # Without an entry there may be buckets, if the server died while it dropped a time series. They
-        # would hide the collection that gets its name.
-        if entry is None or entry.get("type") in ("view", "timeseries"):
-            check()
-            drop(target, self.name)
+        check()
+        # Buckets that are left would hide the collection that gets the name.
+        if find_kind(target, self.name) in ("view", "timeseries"):
+            drop_by_name(target, self.name)
 
 
 @dataclass(frozen=True)
@@ -78,7 +92,7 @@ class SetAside(SwapStep):
     aside: str
 
     def apply(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
-        if _uuid(target, self.name) == self.uuid:
+        if find_uuid(target, self.name) == self.uuid:
             check()
             rename_collection(target, self.name, self.uuid, self.aside, replace=False)
 
@@ -94,11 +108,11 @@ class Move(SwapStep):
     replace: bool
 
     def apply(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
-        if _uuid(target, self.staged) == self.uuid:
+        if find_uuid(target, self.staged) == self.uuid:
             check()
             if rename_collection(target, self.staged, self.uuid, self.name, replace=self.replace):
                 return
-        if _uuid(target, self.name) != self.uuid:
+        if find_uuid(target, self.name) != self.uuid:
             raise ServerError(
                 f"The staged copy of {self.name!r} in {target.name!r} was dropped during the swap.",
                 f"Copy again, or drop the database: monarch drop_db {target.name}",
@@ -114,25 +128,28 @@ class Drop(SwapStep):
     uuid: bytes
 
     def apply(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
-        if _uuid(target, self.name) == self.uuid:
+        if find_uuid(target, self.name) == self.uuid:
             check()
             drop_collection(target, self.name, self.uuid)
 
 
 @dataclass(frozen=True)
 class Discard(SwapStep):
-    """Drop a view or time series of the target. ``was`` is which; anything else of its name stays."""
+    """Drop a view or time series of the target. ``was`` is which; anything else of its name stays.
+
+    ``identity`` is that of `identify`; None, in logs of earlier versions, stands for any.
+    """
 
     kind = "discard"
     name: str
     was: str
+    identity: bytes | None = None
 
     def apply(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
-        entry = find(target, self.name)
-        # Without an entry too: only the buckets of a time series may be left.
-        if entry is None or entry.get("type") == self.was:
-            check()
-            drop(target, self.name)
+        check()
+        same = self.identity is None or identify(target, self.name) == self.identity
+        if same and find_kind(target, self.name) == self.was:
+            drop_by_name(target, self.name)
 
 
 @dataclass(frozen=True)
@@ -151,7 +168,7 @@ class Series(SwapStep):
         if find(target, self.staged) is None:
             return  # the staging is dropped after all steps have been applied
         check()
-        drop(target, self.name)
+        remove(target, self.name)
         series = Collection(
             self.name, "timeseries", self.options, self.indexes, as_documents=self.as_documents
         )
@@ -188,7 +205,7 @@ class Series(SwapStep):
 
 @dataclass(frozen=True)
 class View(SwapStep):
-    """Create a view, and replace the one that has its name now."""
+    """Create a view, and replace the one that has its name now, unless that is equal."""
 
     kind = "view"
     name: str
@@ -196,7 +213,9 @@ class View(SwapStep):
 
     def apply(self, target: DatabaseHandle, check: Callable[[], None]) -> None:
         check()
-        drop(target, self.name)
+        if identify(target, self.name) == view_identity(self.options):
+            return
+        remove(target, self.name)
         check()
         create(target, Collection(self.name, "view", self.options, ()), self.name)
 
@@ -232,11 +251,6 @@ def from_document(document: Mapping[str, Any]) -> SwapStep:
         ) from error
 
 
-def find(target: DatabaseHandle, name: str) -> Document | None:
-    """Return the listCollections entry of ``name``; None if there is none."""
-    return next(iter(list_entries(target, name)), None)
-
-
 def insert_raw(target: DatabaseHandle, batch: Batch) -> None:
     """Insert the documents of ``batch`` in their order."""
     documents = [RawBSONDocument(document) for document in split(batch.payload)]
@@ -245,9 +259,3 @@ def insert_raw(target: DatabaseHandle, batch: Batch) -> None:
             "insert", batch.collection, documents=documents, ordered=True, writeConcern=QUICK
         )
         refuse_write_errors(target, batch.collection, reply, len(documents))
-
-
-def _uuid(target: DatabaseHandle, name: str) -> bytes | None:
-    entry = find(target, name)
-    uuid = entry.get("info", {}).get("uuid") if entry is not None else None
-    return bytes(uuid) if uuid is not None else None

@@ -177,7 +177,8 @@ def test_a_copy_fails_if_a_time_series_is_replaced_while_it_is_read(small: Small
 
 def test_a_copy_fails_if_its_source_is_swapped_while_it_is_read(small: Small) -> None:
     def begin() -> None:
-        small.source.monarch_swap.insert_one({"_id": "head", "state": "swapping", "purpose": "copy_db a:one"})
+        head = {"_id": "head", "state": "swapping", "purpose": "copy_db a:one", "run": "a", "steps": 1}
+        small.source.monarch_swap.insert_one(head)
 
     with pytest.raises(Exception, match="'one' is in the middle of `copy_db a:one`"):
         small.copy(progress=ActAtPhase("copying", begin))

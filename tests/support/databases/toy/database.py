@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -40,7 +40,8 @@ class ToyDatabase(Database):
             rows = [self._connection.execute(f'SELECT count(*) FROM "{name}"').fetchone() for name in names]
         return Contents(len(names), sum(count for (count,) in rows))
 
-    def drop(self) -> None:
+    def drop(self, check: Callable[[], None] = lambda: None) -> None:
+        check()
         with writing(self._connection):
             for name in tables(self._connection):
                 if name != "monarch_lease":  # its fence must not decrease
