@@ -70,13 +70,13 @@ class MongoDatabase(TransferDatabase):
         }
 
     def contents(self) -> Contents:
-        database = self._endpoint.on_primary().database
+        endpoint = self._endpoint.on_primary()
         with explained(self._environment):
             # Names only: options may hold dates that Python cannot represent.
-            entries = database.list_collections(filter={"type": "collection"}, nameOnly=True)
+            entries = endpoint.database.list_collections(filter={"type": "collection"}, nameOnly=True)
             names = [entry["name"] for entry in entries]
             names = [name for name in names if not name.startswith("system.") and not is_ours(name)]
-            documents = sum(database[name].estimated_document_count() for name in names)
+            documents = sum(endpoint.collection(name).estimated_document_count() for name in names)
         return Contents(len(names), documents)
 
     def others(self) -> tuple[str, ...]:

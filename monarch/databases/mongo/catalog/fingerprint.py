@@ -32,7 +32,7 @@ def take_fingerprint(endpoint: DatabaseHandle) -> Mapping[str, object]:
                 continue
             indexes: list[object] = []
             if entry["type"] == "collection":
-                indexes = [BSON.encode(index) for index in endpoint.database[name].list_indexes()]
+                indexes = [BSON.encode(index) for index in endpoint.collection(name).list_indexes()]
             options = BSON.encode(SON(entry["options"]))
             found[name] = (entry["type"], options, tuple(indexes), hashes.get(name))
     return found

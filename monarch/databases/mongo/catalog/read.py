@@ -109,7 +109,7 @@ def _index_builds(stats: Mapping[str, Any]) -> set[str]:
 def _may_read_buckets(endpoint: DatabaseHandle, name: str) -> bool:
     with endpoint.explained():
         try:
-            endpoint.database[BUCKETS + name].find_one({}, {"_id": 1})
+            endpoint.collection(BUCKETS + name).find_one({}, {"_id": 1})
         except OperationFailure as error:
             if error.code == _UNAUTHORIZED:
                 return False

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pymongo import ReadPreference
+from pymongo.collection import Collection as PyMongoCollection
 from pymongo.database import Database as PyMongoDatabase
 
 from monarch.databases.environment import Environment
@@ -24,6 +25,18 @@ DURABLE: Mapping[str, Any] = {"w": "majority", "j": True, "wtimeout": 60_000}
 BY_NAME_MS = SECONDS * 1000 // 3
 
 
+class _AnyName(str):
+    """A name that passes pymongo's check: servers have names like ``a..b`` or ``a.``, from other drivers."""
+
+    __slots__ = ()
+
+    def __contains__(self, part: object) -> bool:
+        return False
+
+    def __getitem__(self, index: Any) -> str:
+        return "_"
+
+
 @dataclass(frozen=True)
 class DatabaseHandle:
     """An environment and its connected database. ``environment`` has the host of a running server."""
@@ -35,6 +48,10 @@ class DatabaseHandle:
     def name(self) -> str:
         """The name of the environment."""
         return self.environment.name
+
+    def collection(self, name: str) -> PyMongoCollection[Document]:
+        """Return the collection called ``name``, of any name that a server has accepted."""
+        return self.database[_AnyName(name)]
 
     def explained(self) -> AbstractContextManager[None]:
         """Turn what pymongo raises inside into errors that name the environment."""

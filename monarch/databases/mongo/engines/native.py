@@ -174,7 +174,7 @@ def _read_one(
     source: DatabaseHandle, snapshot: Snapshot | None, collection: Collection, channel: ByteQueue[Piece]
 ) -> None:
     """Read ``collection``, from ``snapshot`` if that is possible."""
-    documents = source.database[collection.data_name]
+    documents = source.collection(collection.data_name)
     if not supports_snapshots(collection):
         snapshot = None
     elif not can_read_on(documents) and collection.documents > _MOST_REMEMBERED:
@@ -200,7 +200,7 @@ class _CollectionReader:
         self._collection = collection
         self._channel = channel
         self._snapshot = snapshot
-        documents = source.database[collection.data_name]
+        documents = source.collection(collection.data_name)
         # A scan continues where it was. A query is repeated, without the documents that it had found.
         repeats = collection.query is not None or not can_read_on(documents)
         self._sent: SentDocuments | None = None
@@ -230,7 +230,7 @@ class _CollectionReader:
             self._sent.begin_again()
         average = max(1, collection.bytes // max(1, collection.documents))
         size = max(2, min(100_000, _BATCH // average))
-        documents: PyMongoCollection[Any] = source.database[collection.data_name]
+        documents: PyMongoCollection[Any] = source.collection(collection.data_name)
         if self._snapshot is not None:
             documents = documents.with_options(read_concern=self._snapshot)
         projection = collection.query.projection if collection.query else None

@@ -171,7 +171,7 @@ class MongoServerSource(MongoSource, LiveSource):
         # `_count_now` raises if it does not exist.
         if self._count_now(name) == 0 or (query is not None and not query.finds):
             return
-        documents = self._source.database[name]
+        documents = self._source.collection(name)
         if at is not None:
             documents = documents.with_options(read_concern=Snapshot(at))
         # Repeated if documents were expected, because it may be renamed again. And the quick count of a
@@ -197,7 +197,7 @@ class MongoServerSource(MongoSource, LiveSource):
         with self._source.explained():
             try:
                 # Each shard answers for its part.
-                return sum(int(one["count"]) for one in self._source.database[name].aggregate(pipeline))
+                return sum(int(one["count"]) for one in self._source.collection(name).aggregate(pipeline))
             except OperationFailure as error:
                 if error.code == _NAMESPACE_NOT_FOUND:
                     raise self._changed(self._collection(name)) from error

@@ -94,7 +94,7 @@ class SubsetReader:
                 )
 
     def _documents(self, collection: Collection) -> PyMongoCollection[Any]:
-        documents = self.source.database[collection.data_name].with_options(CODEC)
+        documents = self.source.collection(collection.data_name).with_options(CODEC)
         if self._reads_snapshot(collection):
             return documents.with_options(read_concern=self.snapshot)
         return documents

@@ -43,6 +43,8 @@ def create(target: DatabaseHandle, collection: Collection, name: str) -> None:
     # Servers before 3.4 stored the whole command; and an archive's options are a stranger's.
     options = {key: value for key, value in collection.options.items() if key not in _OF_COMMANDS}
     options.pop("autoIndexId", None)  # old, the default anyway, and not allowed beside idIndex
+    # Of what mapReduce and $out write while they run. No server accepts it from a client.
+    options.pop("temp", None)
     id_index = next((dict(index) for index in collection.indexes if index["name"] == "_id_"), None)
     if id_index is not None and collection.kind == "collection" and not options.get("clusteredIndex"):
         options["idIndex"] = id_index
@@ -101,10 +103,12 @@ def _build_indexes(target: DatabaseHandle, collection: Collection, name: str) ->
         except OperationFailure as error:
             words = " ".join(str(error).partition(", full error:")[0].replace(name, collection.name).split())
             words = words.partition(" dup key:")[0]  # what follows are values of documents
+            named = [index["name"] for index in indexes if f'name: "{index["name"]}"' in words]
+            refused = shlex.quote(f"{collection.name}.{named[0]}") if named else "COLLECTION.INDEX"
             raise ServerError(
                 f"MongoDB of {target.name!r} cannot build the indexes of {collection.name!r}: {words[:500]}",
                 "Fix the documents or the index at their source. To leave an index out, add "
-                "--exclude-index COLLECTION.INDEX.",
+                f"--exclude-index {refused}.",
             ) from error
 
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from bson import Decimal128
 from pymongo.errors import OperationFailure
 
 from monarch.databases.lease import Lease
@@ -38,7 +39,7 @@ _LONGEST_NAME = 255
 # Seconds until documents expire, as servers since 5.0.14 store what is not a number.
 _NEVER = 2**31 - 1
 _OTHER_COLLATION = 167
-_COMPARED_OPTIONS = ("unique", "sparse", "hidden", "expireAfterSeconds", "partialFilterExpression")
+_FLAGS = ("unique", "sparse", "hidden")
 
 
 class Staging:
@@ -60,7 +61,8 @@ class Staging:
         """Create all staged collections, empty, to find out what this server or this user cannot create.
 
         Small ones get their indexes now: building an index later takes a tenth of a second even for few
-        documents.
+        documents. Those of large ones are built and dropped again: a server that refuses one, such as
+        geoHaystack since 5.0, must not do so only when hours of copying are over.
 
         :raises ServerError: if one cannot be created; it names the collection and the reason.
         """
@@ -76,6 +78,9 @@ class Staging:
             create(self._target, collection, self.names[collection.name])
             if _is_small(collection):
                 self._create_indexes(collection)
+            elif collection.kind == "collection" and secondary(collection):
+                self._create_indexes(collection)
+                self._target.command("dropIndexes", self.names[collection.name], index="*")
 
     def _require_short_name(self, collection: Collection) -> None:
         """Check the length of the name before the swap, which could not be finished with a longer one.
@@ -254,15 +259,24 @@ def _shapes(indexes: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         str(index["name"]): {
             "key": list(index["key"].items()),  # in their order
             # Some servers store that an index is not unique, others store nothing.
-            **{word: _comparable(index.get(word)) for word in _COMPARED_OPTIONS},
+            **{word: _truth(index.get(word)) for word in _FLAGS},
+            "expireAfterSeconds": _whole_seconds(index.get("expireAfterSeconds")),
+            "partialFilterExpression": index.get("partialFilterExpression"),
         }
         for index in indexes
         if not index.get("clustered")
     }
 
 
-def _comparable(value: Any) -> Any:
-    """Return ``value`` as servers make it: some leave false out, and all store seconds as whole numbers."""
+def _truth(value: Any) -> bool:
+    """Return whether a flag is set; servers before 5.0 store any value, and false, 0 and null unset it."""
+    return value is not None and value != 0  # False is 0
+
+
+def _whole_seconds(value: Any) -> Any:
+    """Return ``value`` as current servers store it; those before 5.0 store fractions and NaN."""
+    if isinstance(value, Decimal128):
+        value = float(value.to_decimal())
     if isinstance(value, float):
         return _NEVER if math.isnan(value) else int(value)
-    return None if value is False else value
+    return value

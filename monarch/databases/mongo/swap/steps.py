@@ -177,7 +177,7 @@ class Series(SwapStep):
         prefix = "" if self.as_documents else BUCKETS
         staged, data = prefix + self.staged, prefix + self.name
         timestamps = ZeroTimestamps()
-        with target.explained(), target.database[staged].find_raw_batches({}) as cursor:
+        with target.explained(), target.collection(staged).find_raw_batches({}) as cursor:
             for payload in cursor:
                 check()
                 batch = Batch(data, cast(bytes, payload), measure_documents(cast(bytes, payload), 0)[1])
@@ -193,8 +193,8 @@ class Series(SwapStep):
     def _compare(self, target: DatabaseHandle, staged: str, data: str) -> None:
         """Compare the documents: a late insert of a run that was cut off may have been added."""
         with target.explained():
-            expected = target.database[staged].count_documents({})
-            found = target.database[data].count_documents({})
+            expected = target.collection(staged).count_documents({})
+            found = target.collection(data).count_documents({})
         # If documents expire, some may be gone already.
         if found > expected or (found < expected and "expireAfterSeconds" not in self.options):
             raise Unequal(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import bson
 import pytest
-from bson import Timestamp
+from bson import Decimal128, Timestamp
 from bson.datetime_ms import DatetimeMS
 from pymongo import MongoClient
 
@@ -361,3 +362,71 @@ def test_steps_are_read_as_they_were_written(server: Server) -> None:
         from monarch.databases.mongo.swap.steps import from_document, to_document
 
         assert from_document(bson.decode(bson.encode(to_document(step)))) == step
+
+
+def test_names_that_pymongo_does_not_accept(small: Small, tmp_path: Path) -> None:
+    for name in ("a..b", "a."):
+        small.source.command("insert", name, documents=[{"_id": 1}, {"_id": 2}])
+        small.source.command("createIndexes", name, indexes=[{"key": {"a": 1}, "name": "a"}])
+    small.copy()
+    found = {entry["name"] for entry in small.target.list_collections()}
+    assert {"a..b", "a."} <= found
+    assert [small.target.command("count", name)["n"] for name in ("a..b", "a.")] == [2, 2]
+    folder = Folder(tmp_path)
+    folder.settings(other={"uri": small.other.uri, "db_name": small.target.name})
+    folder.keep_backups()
+    assert folder.monarch("backup", "other").code == 0
+    assert folder.monarch("drop_db", "other", "--yes").code == 0
+
+
+def change_collection(small: Small, name: str, **changes: Any) -> Callable[[MongoSource], None]:
+    """Return what replaces fields of the collection ``name`` in a source."""
+
+    def change(source: MongoSource) -> None:
+        source.collections = tuple(
+            replace(one, **changes) if one.name == name else one for one in source.collections
+        )
+
+    small.source[name].insert_one({"_id": 1})
+    return change
+
+
+def test_a_temporary_collection_of_the_server(small: Small) -> None:
+    """The server keeps the results of $out and mapReduce in one, and lists it while they run."""
+    small.copy(change=change_collection(small, "tmp.agg_out.1", options={"temp": True}))
+    assert small.target["tmp.agg_out.1"].count_documents({}) == 1
+
+
+OF_ID = {"v": 2, "key": {"_id": 1}, "name": "_id_"}
+
+
+@pytest.mark.parametrize(
+    ("stored", "built"),
+    [
+        ({"sparse": 0}, {}),
+        ({"sparse": 1.5, "unique": 1}, {"sparse": True, "unique": True}),
+        ({"sparse": "x"}, {"sparse": True}),
+        ({"expireAfterSeconds": Decimal128("3600.5")}, {"expireAfterSeconds": 3600}),
+        ({"expireAfterSeconds": float("nan")}, {"expireAfterSeconds": 2**31 - 1}),
+    ],
+)
+def test_values_of_index_options_that_servers_before_5_stored(
+    small: Small, stored: dict[str, Any], built: dict[str, Any]
+) -> None:
+    indexes = (OF_ID, {"v": 2, "key": {"a": 1}, "name": "a", **stored})
+    small.copy(change=change_collection(small, "aged", indexes=indexes))
+    found = small.target.aged.index_information()["a"]
+    assert {word: value for word, value in found.items() if word not in ("v", "key") and value} == built
+
+
+@pytest.mark.parametrize("documents", [1, 1_000_000])
+def test_an_index_that_the_server_no_longer_has_is_refused_before_anything_is_read(
+    small: Small, documents: int
+) -> None:
+    haystack = {"v": 2, "key": {"at": "geoHaystack", "kind": 1}, "name": "near", "bucketSize": 5}
+    change = change_collection(small, "places", indexes=(OF_ID, haystack), documents=documents)
+    with pytest.raises(ServerError, match="GeoHaystack indexes cannot be created") as caught:
+        small.copy(change=change, progress=ActAtPhase("copying", lambda: pytest.fail("it was read")))
+    assert caught.value.hint is not None
+    assert caught.value.hint.endswith("add --exclude-index places.near.")
+    small.assert_old()
