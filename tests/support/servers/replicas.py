@@ -212,9 +212,10 @@ class Run:
                 self._process.kill()
             self._process.end()
 
-    def end(self) -> RunResult:
-        """Wait for the end of the run."""
-        result = self.next()
+    def end(self, *, again_at: str | None = None) -> RunResult:
+        """Wait for the end of the run. It may pause at ``again_at`` again, where it goes on at once."""
+        while (result := self.next()) == again_at and again_at is not None:
+            self.go_on()
         assert isinstance(result, RunResult), result
         self._running = False
         assert self._process.end() == 0
