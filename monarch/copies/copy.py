@@ -72,12 +72,14 @@ class Copy:
 
         :raises UsageError: if both are the same database.
         :raises MonarchError: if the source holds nothing, or is incomplete.
+        :raises ServerError: if the user of the target may not replace its contents.
         """
         self._require_source()
         source = self.source.read(self.engine, self.selection).without(self.exclusions)
         comes = source.summaries
         self._require_contents(comes)
         self.target.require_replaceable(comes)
+        self.target.require_rights(source)
         goes = self.target.read(self.engine).summaries
         unfinished = None
         try:

@@ -218,6 +218,12 @@ class TransferDatabase(Database):
         :raises UsageError: if it cannot, saying what to use instead.
         """
 
+    def require_rights(self, source: Source) -> None:
+        """Check that this user may replace it by ``source``, as far as that can be known without writing.
+
+        :raises ServerError: if the user may not; it names the role.
+        """
+
     @abstractmethod
     def recover(self, lease: Lease, *, refilling: bool = False) -> str | None:
         """Finish or undo what a transfer into it left behind when it was cut off.

@@ -49,7 +49,7 @@ write           from            to              how
 =============== =============== =============== ==============================================================
 begin           staged          swapping        inserts the steps, then writes the head
 finish          swapping        nothing         applies the steps, drops the staging, the head, then the log
-empty           nothing         emptied         writes the head, then drops the contents
+empty           staged          emptied         writes the head, then drops the contents
 abandon         blocked         stuck           writes the head; only INTO does this
 give_up         swapping        staged          deletes the steps (void), then drops the log
 clear_head      void            staged          drops the log

@@ -59,6 +59,8 @@ class Replacement:
         staging = Staging(self.target, self.lease, source.collections)
         try:
             rehearse(self.target, self.lease, source.collections)
+            # Also with ``in_place`` before anything is dropped: this finds what the server does not accept.
+            staging.prepare()
         except BaseException:
             self._give_up(swap, staging)
             raise
@@ -84,7 +86,6 @@ class Replacement:
 
     def _build(self, source: MongoSource, staging: Staging) -> tuple[CopiedCollection, ...]:
         """Build the copy in the staging, and compare it with the source."""
-        staging.prepare()
         counts = self._load(source, staging)
         source.check()
         self.progress.phase("comparing")
