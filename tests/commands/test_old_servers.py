@@ -116,6 +116,19 @@ def test_an_index_that_the_newer_server_lacks_is_named(old: OldProject) -> None:
     assert "--exclude-index" in result.err
 
 
+def test_a_time_series_that_the_older_server_lacks_is_named(old: OldProject) -> None:
+    if not old.version.startswith("4.4"):
+        pytest.skip("this server has time series")
+    old.new.create_collection("weather", timeseries={"timeField": "at"})
+    try:
+        result = old.folder.monarch("copy_db", "new:copy", "--engine", "native", "--yes")
+    finally:
+        old.new.drop_collection("weather")
+    assert result.code == 5
+    assert "does not accept the timeseries 'weather'" in result.err
+    assert "--exclude weather" in result.err
+
+
 def test_migrations_run_on_an_old_server(old: OldProject) -> None:
     old.folder.migration(
         "ages",

@@ -54,7 +54,8 @@ class Replacement:
         """
         require_replaceable(self.target, [one.name for one in source.collections])
         swap = Swap(self.target, self.lease)
-        if any(BUCKETS in one.data_name for one in source.collections) and not self._may_write_buckets():
+        series = next((one.name for one in source.collections if BUCKETS in one.data_name), None)
+        if series is not None and not self._may_write_buckets(series):
             source.take_series_as_documents()
         staging = Staging(self.target, self.lease, source.collections)
         try:
@@ -171,14 +172,17 @@ class Replacement:
         timestamps.restore(self.target, targets, bypass_validation=rights.bypass_validation)
         return counts
 
-    def _may_write_buckets(self) -> bool:
-        """Whether this user may write the buckets of a time series. Tries it with an invalid bucket."""
+    def _may_write_buckets(self, series: str) -> bool:
+        """Whether this user may write the buckets of a time series. Tries it with an invalid bucket.
+
+        :raises ServerError: if the server has no time series; it names ``series``.
+        """
         probe = f"{STAGING}{self.lease.run}.probe"
         with self.target.explained():
             try:
                 create(
                     self.target,
-                    Collection(probe, "timeseries", {"timeseries": {"timeField": "t"}}, ()),
+                    Collection(series, "timeseries", {"timeseries": {"timeField": "t"}}, ()),
                     probe,
                 )
                 self.target.database.command("insert", BUCKETS + probe, documents=[{"_id": 0}])
