@@ -38,7 +38,7 @@ class CopyPlan:
     """What a copy would write into the target (``comes``), and what would be replaced or dropped (``goes``).
 
     ``unfinished`` describes an earlier copy into the target that was cut off; None if there is none.
-    ``notes`` are those of the source, as in `Source.notes`.
+    ``notes`` are those of the source, as in `Source.notes`, and which rights the user of the target lacks.
     """
 
     engine: str
@@ -72,21 +72,23 @@ class Copy:
 
         :raises UsageError: if both are the same database.
         :raises MonarchError: if the source holds nothing, or is incomplete.
-        :raises ServerError: if the user of the target may not replace its contents.
         """
         self._require_source()
         source = self.source.read(self.engine, self.selection).without(self.exclusions)
         comes = source.summaries
         self._require_contents(comes)
         self.target.require_replaceable(comes)
-        self.target.require_rights(source)
         goes = self.target.read(self.engine).summaries
         unfinished = None
         try:
             self.target.require_whole()
         except IncompleteDatabase as error:
             unfinished = error.message
-        return CopyPlan(self.engine.name, self.engine.versions, comes, goes, unfinished, source.notes)
+        notes = list(source.notes)
+        refusal = self.target.missing_rights(source)
+        if refusal is not None:
+            notes.append(refusal)
+        return CopyPlan(self.engine.name, self.engine.versions, comes, goes, unfinished, tuple(notes))
 
     def transfer(self, *, in_place: bool = False) -> Transfer:
         """Return the transfer that replaces the contents of ``target`` by those of ``source``.

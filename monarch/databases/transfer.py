@@ -218,11 +218,12 @@ class TransferDatabase(Database):
         :raises UsageError: if it cannot, saying what to use instead.
         """
 
-    def require_rights(self, source: Source) -> None:
-        """Check that this user may replace it by ``source``, as far as that can be known without writing.
+    def missing_rights(self, source: Source) -> str | None:
+        """Return why this user may not replace it by ``source``, naming the role; None if nothing forbids it.
 
-        :raises ServerError: if the user may not; it names the role.
+        Writes nothing, so it says only what the server reports. `replace` tries it.
         """
+        return None
 
     @abstractmethod
     def recover(self, lease: Lease, *, refilling: bool = False) -> str | None:

@@ -194,11 +194,11 @@ class MongoDatabase(TransferDatabase):
 
         require_replaceable(self._endpoint.on_primary(), [one.name for one in comes])
 
-    def require_rights(self, source: Source) -> None:
+    def missing_rights(self, source: Source) -> str | None:
         from monarch.databases.mongo.sources.base import require_mongo_source
-        from monarch.databases.mongo.swap.rights import require_rights
+        from monarch.databases.mongo.swap.rights import missing_rights
 
-        require_rights(self._endpoint.on_primary(), require_mongo_source(source).collections)
+        return missing_rights(self._endpoint.on_primary(), require_mongo_source(source).collections)
 
     def recover(self, lease: Lease, *, refilling: bool = False) -> str | None:
         from monarch.databases.mongo.swap.log import recover

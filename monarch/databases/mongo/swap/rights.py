@@ -10,7 +10,6 @@ from pymongo.errors import PyMongoError
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.catalog.read import JAVASCRIPT, list_entries
 from monarch.databases.mongo.connection.handle import DatabaseHandle
-from monarch.errors import ServerError
 
 _WRITES = ("dropCollection", "find", "insert", "remove", "update")
 # A rename within a database needs its own action, on both names, or else these.
@@ -19,16 +18,14 @@ _RENAME, _INSTEAD = "renameCollectionSameDB", frozenset(("find", "insert", "crea
 _ENCRYPTED = "setUserWriteBlockMode"
 
 
-def require_rights(target: DatabaseHandle, collections: tuple[Collection, ...]) -> None:
-    """Check that this user may replace ``target`` by ``collections``, as far as the server reports rights.
+def missing_rights(target: DatabaseHandle, collections: tuple[Collection, ...]) -> str | None:
+    """Return which rights this user lacks to replace ``target`` by ``collections``, and the role with them.
 
-    `rehearsal.rehearse` tries it, but writes.
-
-    :raises ServerError: if the user may not; it names the missing rights and the role.
+    None if it lacks none, or the server does not report them. `rehearsal.rehearse` tries it, but writes.
     """
     privileges = _read_privileges(target)
     if privileges is None:
-        return
+        return None
     database = target.environment.db_name
     normal = _actions(privileges, database, "")
     missing = [action for action in _WRITES if action not in normal]
@@ -40,17 +37,18 @@ def require_rights(target: DatabaseHandle, collections: tuple[Collection, ...]) 
     if not missing and not _may_rename(normal, normal):
         missing.append(_RENAME)
     if missing:
-        raise _lacks(target, f"{', '.join(sorted(missing))} in {database!r}", "readWrite")
+        return _lacks(target, f"{', '.join(sorted(missing))} in {database!r}", "readWrite")
     entries = {str(entry["name"]): entry for entry in list_entries(target)}
     names = {one.name for one in collections}
     if (JAVASCRIPT in entries or JAVASCRIPT in names) and not _may_rename(
         normal, _actions(privileges, database, JAVASCRIPT)
     ):
-        raise _lacks(target, f"{_RENAME} on {JAVASCRIPT!r} in {database!r}", "readWrite")
+        return _lacks(target, f"{_RENAME} on {JAVASCRIPT!r} in {database!r}", "readWrite")
     options = [one.options for one in collections]
     options += [entry.get("options", {}) for name, entry in entries.items() if name in names]
     if any("encryptedFields" in one for one in options) and _ENCRYPTED not in _cluster_actions(privileges):
-        raise _lacks(target, f"{_ENCRYPTED}, to rename collections with Queryable Encryption", "restore")
+        return _lacks(target, f"{_ENCRYPTED}, to rename collections with Queryable Encryption", "restore")
+    return None
 
 
 def _read_privileges(target: DatabaseHandle) -> list[Mapping[str, Any]] | None:
@@ -86,9 +84,9 @@ def _may_rename(one: frozenset[str], other: frozenset[str]) -> bool:
     return (_RENAME in one and _RENAME in other) or (one >= _INSTEAD and other >= _INSTEAD)
 
 
-def _lacks(target: DatabaseHandle, what: str, role: str) -> ServerError:
-    return ServerError(
-        f"The user {target.environment.username!r} may not replace the contents of {target.name!r}: it lacks "
-        f"{what}.",
-        f"Nothing was changed. Give it the role `{role}`.",
+def _lacks(target: DatabaseHandle, what: str, role: str) -> str:
+    user = target.environment.username
+    return (
+        f"The copy would be refused: the user {user!r} of {target.name!r} lacks {what}. "
+        f"The role `{role}` has it."
     )
