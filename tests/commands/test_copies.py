@@ -137,7 +137,7 @@ def test_the_plan_only_reads(two: TwoEnvironments) -> None:
     )
     result = two.copy("--plan", "--engine", "native")
     assert result.code == 0
-    assert result.err.startswith("Note: The copy would be refused: the user 'looker' of 'dev' lacks dropColl")
+    assert result.err.startswith("Note: The copy would be refused: the user 'looker' of 'dev' lacks create")
     output = " ".join(result.out.split())
     assert "From production to dev, by native" in output
     assert re.search(r"users 200 \d\.\d kB 2 young view - - On dev, 1 collection of the same name", output)
