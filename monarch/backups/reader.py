@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from shlex import quote
 
 from monarch.backups.catalog import BackupCatalog
 from monarch.backups.codecs import CODECS
@@ -17,7 +18,7 @@ from monarch.backups.zip_v01 import SeveralFolders, ZippedFiles
 from monarch.databases import LEGACY_KIND, open_archive, open_files
 from monarch.databases.foreign import ForeignSource
 from monarch.databases.transfer import ArchiveSource, CopiedCollection
-from monarch.errors import DamagedError, LockedError, MonarchError, StoreError
+from monarch.errors import DamagedError, LockedError, MonarchError, StoreError, UsageError
 from monarch.progress import SILENT, Progress
 from monarch.stores.base import NotStored
 from monarch.system.streams import Stream
@@ -58,11 +59,23 @@ def open_backup(catalog: BackupCatalog, backup: Backup) -> Iterator[ArchiveSourc
 
     :raises BrokenBackup: if it is not complete, or while it is read, if its bytes have changed.
     :raises LockedError: if it is being written.
-    :raises UsageError: if it is foreign, and not an archive of one database.
+    :raises UsageError: if it is foreign, and not an archive of one database, or it has no manifest and holds
+        nothing that monarch restores.
     """
     require_restorable(catalog, backup)
     with _reporting_damage(catalog, backup), _opened(catalog, backup) as archive:
-        yield archive.restorable() if isinstance(archive, ForeignSource) else archive
+        source = archive.restorable() if isinstance(archive, ForeignSource) else archive
+        if backup.state is not BackupState.GOOD and not source.summaries:
+            # Only a manifest shows that a database was empty. Restoring this would empty the target.
+            raise UsageError(
+                f"{backup.archive!r} holds no collection that monarch restores: there is nothing to restore.",
+                f"Run `monarch verify_backup{_argument(backup.archive)}` to see what it holds.",
+            )
+        yield source
+
+
+def _argument(name: str) -> str:
+    return f"{' --' if name.startswith('-') else ''} {quote(name)}"
 
 
 @contextmanager

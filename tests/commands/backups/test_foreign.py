@@ -24,6 +24,7 @@ from tests.commands.backups.test_buckets import keep_in, objects
 from tests.commands.console.test_questions import end
 from tests.commands.parsing.test_completion import complete
 from tests.databases.mongo.engines.test_pairs import environment
+from tests.databases.mongo.sources.test_foreign_archive import archive as archive_of
 from tests.stores.s3.test_store import bucket as bucket  # a fixture
 from tests.support.runs.two_environments import TwoEnvironments, assert_error
 from tests.support.samples.equality import describe
@@ -421,6 +422,40 @@ def test_a_zip_of_two_databases(two: TwoEnvironments, store_folder: Path, dumps:
     result = two.folder.invoke("restore", f"{name}:dev", "--yes")
     assert_error(result, 2, f"'{name}' holds 2 databases", f"unzip {name} -d FOLDER && mongorestore")
     assert "--nsFrom 'other.*' --nsTo 'NAME.*'" in result.err
+    two.assert_unchanged()
+
+
+@pytest.mark.parametrize("name", ["dump.zip", "app.dmp.zip"])
+@pytest.mark.parametrize("folders", [("app",), ("dump/app", "dump/admin"), ("",)])
+def test_a_zip_without_anything_to_restore(
+    two: TwoEnvironments, store_folder: Path, name: str, folders: tuple[str, ...]
+) -> None:
+    """A restore of it would empty the target."""
+    with zipfile.ZipFile(store_folder / name, "w") as archive:
+        for folder in folders:
+            for file in ("system.users.bson", "system.profile.bson"):
+                archive.writestr(f"{folder}/{file}" if folder else file, bson.encode({"_id": 1}))
+    assert two.folder.invoke("verify_backup", name).code == 0
+    for more in ([], ["--in-place"]):
+        result = two.folder.invoke("restore", f"{name}:dev", "--yes", "--engine", "native", *more)
+        assert_error(
+            result,
+            2,
+            f"'{name}' holds no collection that monarch restores",
+            f"`monarch verify_backup {name}`",
+        )
+        two.assert_unchanged()
+
+
+def test_an_archive_without_anything_to_restore(two: TwoEnvironments, store_folder: Path) -> None:
+    (store_folder / "-x.archive").write_bytes(archive_of(("app", "system.profile", '{"indexes":[]}')))
+    result = two.folder.invoke("restore", "--yes", "--", "-x.archive:dev")
+    assert_error(
+        result,
+        2,
+        "'-x.archive' holds no collection that monarch restores",
+        "`monarch verify_backup -- -x.archive`",
+    )
     two.assert_unchanged()
 
 
