@@ -205,7 +205,8 @@ def _refuse_bomb(members: list[zipfile.ZipInfo], size: int) -> None:
 def _by_folder(members: list[zipfile.ZipInfo]) -> dict[str, dict[str, zipfile.ZipInfo]]:
     found: dict[str, dict[str, zipfile.ZipInfo]] = {}
     for member in members:
-        folder, _, name = _name(member).rpartition("/")
+        *folders, name = _name(member).split("/")
+        folder = "/".join(part for part in folders if part not in ("", "."))
         if found.setdefault(folder, {}).setdefault(name, member) is not member:
             raise DamagedError("Its zip has two files with the same name.")
     return found

@@ -11,7 +11,7 @@ from monarch.backups.zip_v01 import ZippedFolders
 from monarch.databases import find_kind
 from monarch.databases.foreign import ForeignFile, ForeignFormats, ForeignSource
 from monarch.databases.transfer import FileSet
-from monarch.errors import DamagedError, MonarchError
+from monarch.errors import MonarchError
 from monarch.stores.base import Store
 from monarch.system.streams import Stream
 
@@ -35,8 +35,6 @@ def open_foreign(store: Store, name: str, size: int, kind: str) -> Iterator[Fore
     assert formats is not None
     with store.open(name) as stream:
         head = read_head(stream)
-        if not head:
-            raise DamagedError("It is empty: it has 0 bytes.")
         packing = packing_of(head)
         if packing != "zip":
             unpacked = size * _RATIO if packing else size
@@ -75,8 +73,8 @@ class UnpackedFiles(FileSet):
         names = files.sizes().keys()
         self._names = {name: name for name in names}
         for name in names:
-            plain = name.removesuffix(_GZIPPED)
-            if plain not in names:
+            plain = name[: -len(_GZIPPED)] if name.lower().endswith(_GZIPPED) else name
+            if plain not in self._names:
                 self._names[plain] = self._names.pop(name)
 
     def sizes(self) -> dict[str, int]:

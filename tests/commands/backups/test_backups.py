@@ -111,13 +111,17 @@ def test_a_settings_file_without_backups(two: TwoEnvironments) -> None:
 
 
 def test_an_empty_source_is_an_error(two: TwoEnvironments, store_folder: Path) -> None:
-    two.folder.settings(production=entry(two.server, "no_such_database"))
+    two.folder.settings(
+        production=entry(two.server, "no_such_database"), dev=entry(two.server, two.target.name)
+    )
     two.folder.keep_backups()
     result = two.folder.invoke("backup", "production")
     assert_error(result, 1, "'production' holds no collections: there is nothing to back up", "--allow-empty")
     assert not store_folder.exists()
     assert two.folder.invoke("backup", "production", "--allow-empty").code == 0
     assert two.folder.invoke("verify_backup", "--all").code == 0
+    assert two.folder.invoke("restore", f"{today('no_such_database')}:dev", "--yes").code == 0
+    assert not set(two.target.list_collection_names()) - {"monarch_lease", "monarch_history"}
 
 
 def test_an_unreachable_server(two: TwoEnvironments, store_folder: Path) -> None:

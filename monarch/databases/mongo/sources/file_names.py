@@ -9,14 +9,56 @@ characters that not every file system accepts, as ``caf%C3%A9s.bson``, and only 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from urllib.parse import unquote_to_bytes
 
 from monarch.databases.mongo.archive import ArchiveError
 from monarch.databases.mongo.archive.metadata import stated_names
+from monarch.databases.transfer import FileSet
+from monarch.system.streams import Stream
 
+DOCUMENTS, METADATA = ".bson", ".metadata.json"
+# A Mac adds files of this prefix to a zip, with what it knows of the others. No collection's name begins so.
+_OF_MACS = "._"
+_GZIPPED = ".gz"
 # What Go's url.QueryEscape, which mongodump uses, can have written. A "+" is a space.
 _ESCAPED = re.compile(r"(?:[A-Za-z0-9_.~+-]|%[0-9A-F]{2})*")
+
+
+class FilesOfMongodump(FileSet):
+    """``files`` with the suffixes of mongodump in lower case, which some file systems change.
+
+    :raises ArchiveError: if two of them hold the same of one collection.
+    """
+
+    def __init__(self, files: FileSet) -> None:
+        self._files = files
+        self._names: dict[str, str] = {}
+        first: dict[str, str] = {}
+        for name in files.sizes():
+            self._names[_lower_suffix(name)] = name
+            packed = name.lower().endswith(_GZIPPED)
+            plain = _lower_suffix(name[: -len(_GZIPPED)] if packed else name)
+            if plain.endswith((DOCUMENTS, METADATA)):
+                other = first.setdefault(plain, name)
+                if other != name:
+                    collection = plain.removesuffix(DOCUMENTS).removesuffix(METADATA)
+                    raise _held_twice(collection, other, name)
+
+    def sizes(self) -> dict[str, int]:
+        sizes = self._files.sizes()
+        return {name: sizes[original] for name, original in self._names.items()}
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[Stream]:
+        with self._files.open(self._names[name]) as stream:
+            yield stream
+
+
+def is_of_mac(name: str) -> bool:
+    """Whether a Mac added the file of this name to a zip."""
+    return name.startswith(_OF_MACS)
 
 
 def collection_of(file: str, metadata: str) -> str:
@@ -45,7 +87,18 @@ def require_one_file_each(files: Mapping[str, str]) -> None:
     for file, collection in files.items():
         other = first.setdefault(collection, file)
         if other != file:
-            raise ArchiveError(f"It holds {collection!r} twice: in the files {other!r} and {file!r}.")
+            raise _held_twice(collection, other, file)
+
+
+def _held_twice(collection: str, one: str, other: str) -> ArchiveError:
+    return ArchiveError(f"It holds {collection!r} twice: in the files {one!r} and {other!r}.")
+
+
+def _lower_suffix(name: str) -> str:
+    for suffix in (DOCUMENTS, METADATA):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)] + suffix
+    return name
 
 
 def _unescape(file: str) -> str:

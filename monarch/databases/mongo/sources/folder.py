@@ -22,14 +22,20 @@ from monarch.databases.mongo.catalog.model import BUCKETS, Collection
 from monarch.databases.mongo.catalog.read import is_copied
 from monarch.databases.mongo.sources.archive import read_through, refuse_series_as_documents
 from monarch.databases.mongo.sources.base import MongoSource
-from monarch.databases.mongo.sources.file_names import collection_of, require_one_file_each
+from monarch.databases.mongo.sources.file_names import (
+    DOCUMENTS,
+    METADATA,
+    FilesOfMongodump,
+    collection_of,
+    is_of_mac,
+    require_one_file_each,
+)
 from monarch.databases.mongo.sources.old_metadata import read_old_metadata
 from monarch.databases.mongo.stream.batches import Batch, End, Piece, split
 from monarch.databases.transfer import ArchiveSource, CopiedCollection, FileSet
 from monarch.progress import Progress
 
-_DOCUMENTS, _METADATA = ".bson", ".metadata.json"
-_INDEXES = "system.indexes" + _DOCUMENTS
+_INDEXES = "system.indexes" + DOCUMENTS
 _LARGEST_METADATA = 64 << 20
 # An estimate, only for the progress.
 _BYTES_OF_A_DOCUMENT = 200
@@ -44,26 +50,26 @@ class MongoFolderSource(MongoSource, ArchiveSource):
     phase = "restoring"
 
     def __init__(self, files: FileSet) -> None:
-        self._files = files
-        self._sizes = files.sizes()
+        self._files = FilesOfMongodump(files)
+        self._sizes = self._files.sizes()
         names = {
             name.removesuffix(end)
-            for end in (_METADATA, _DOCUMENTS)
+            for end in (METADATA, DOCUMENTS)
             for name in self._sizes
-            if name.endswith(end)
+            if name.endswith(end) and not is_of_mac(name)
         }
         if not names:
             raise ArchiveError("It holds no .bson files of mongodump.")
-        self._empty_metadata = sorted(name for name in names if self._sizes.get(name + _METADATA) == 0)
+        self._empty_metadata = sorted(name for name in names if self._sizes.get(name + METADATA) == 0)
         texts = self._texts([name for name in sorted(names) if is_copied(name)])
         found = [self._collection(name, text) for name, text in texts.items()]
         self.collections = tuple(sorted((one for one, _ in found), key=lambda one: one.name))
         require_one_file_each(
-            {name + _METADATA: one.name for name, (one, _) in zip(texts, found, strict=True)}
+            {name + METADATA: one.name for name, (one, _) in zip(texts, found, strict=True)}
         )
         self._sources = {one.data_name: file for one, file in found if one.kind != "view"}
         # Empty metadata is read with the rest, for its checksum: damage may only make it seem empty.
-        read = {*self._sources.values(), *(name + _METADATA for name in {*texts} - {*self._empty_metadata})}
+        read = {*self._sources.values(), *(name + METADATA for name in {*texts} - {*self._empty_metadata})}
         self._left_out = [name for name in self._sizes if name not in read]
         for name in self._left_out:
             if name.startswith(BUCKETS):
@@ -88,7 +94,7 @@ class MongoFolderSource(MongoSource, ArchiveSource):
 
     def read_through(self, progress: Progress) -> tuple[CopiedCollection, ...]:
         for name in self._empty_metadata:
-            progress.message(f"{name + _METADATA} is empty: no options or indexes of it are known")
+            progress.message(f"{name + METADATA} is empty: no options or indexes of it are known")
         return read_through(self, progress)
 
     def _read_files(self) -> Iterator[Piece]:
@@ -110,12 +116,12 @@ class MongoFolderSource(MongoSource, ArchiveSource):
         try:
             collection = read_old_metadata(collection_of(name, text), text)
         except ArchiveError as error:
-            raise ArchiveError(f"{name + _METADATA!r} is not valid metadata: {error.message}.") from error
+            raise ArchiveError(f"{name + METADATA!r} is not valid metadata: {error.message}.") from error
         if not _is_valid_name(collection.name, collection.kind):
             raise ArchiveError(
                 f"{name!r} holds {collection.name!r}, which is not a valid name of a collection."
             )
-        file = (BUCKETS if collection.data_name.startswith(BUCKETS) else "") + name + _DOCUMENTS
+        file = (BUCKETS if collection.data_name.startswith(BUCKETS) else "") + name + DOCUMENTS
         if file not in self._sizes and collection.kind != "view":
             raise ArchiveError(f"{file!r} is missing, with the documents of {collection.name!r}.")
         size = self._sizes.get(file, 0)
@@ -127,7 +133,7 @@ class MongoFolderSource(MongoSource, ArchiveSource):
 
         Like mongorestore, this passes over empty metadata.
         """
-        alone = {name for name in names if not self._sizes.get(name + _METADATA)}
+        alone = {name for name in names if not self._sizes.get(name + METADATA)}
         indexes = self._listed_indexes() if alone and _INDEXES in self._sizes else {}
         return {
             name: _as_metadata(indexes.get(name, [])) if name in alone else self._metadata(name)
@@ -146,14 +152,14 @@ class MongoFolderSource(MongoSource, ArchiveSource):
 
     def _metadata(self, name: str) -> str:
         text = bytearray()
-        with self._files.open(name + _METADATA) as stream:
+        with self._files.open(name + METADATA) as stream:
             while (part := stream.read(1 << 16)) and len(text) <= _LARGEST_METADATA:
                 text += part
         try:
             return text.decode()
         except UnicodeDecodeError as error:
             raise ArchiveError(
-                f"{name + _METADATA!r} is not valid metadata: {shorten_error(error)}."
+                f"{name + METADATA!r} is not valid metadata: {shorten_error(error)}."
             ) from error
 
 

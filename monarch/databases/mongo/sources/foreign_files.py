@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from monarch.databases.foreign import ForeignFile, ForeignSource
 from monarch.databases.mongo.archive import ArchiveError
+from monarch.databases.mongo.sources.file_names import DOCUMENTS, METADATA, FilesOfMongodump, is_of_mac
 from monarch.databases.mongo.sources.folder import MongoFolderSource
 from monarch.databases.mongo.sources.foreign_hints import OPLOG, documents_only, only_database
 from monarch.databases.transfer import ArchiveSource, CopiedCollection, FileSet
@@ -17,7 +18,7 @@ from monarch.system.streams import Stream
 
 _CHUNK = 1 << 20
 _OPLOG = "oplog.bson"
-_ENDINGS = (".bson", ".metadata.json")
+_ENDINGS = (DOCUMENTS, METADATA)
 
 
 class ForeignFolders(ForeignSource):
@@ -27,16 +28,16 @@ class ForeignFolders(ForeignSource):
     """
 
     def __init__(self, folders: Mapping[str, FileSet], file: ForeignFile) -> None:
-        self._folders = folders
+        self._folders = {path: FilesOfMongodump(files) for path, files in folders.items()}
         self._file = file
         unnamed = file.name.partition(".")[0]
-        paths = [path for path in folders if self._is_database(path)]
+        paths = [path for path in self._folders if self._is_database(path)]
         self._databases = {path: path.rpartition("/")[2] or unnamed for path in paths}
         if not self._databases:
             raise ArchiveError("It holds no .bson files of mongodump.")
-        for path in folders.keys() - self._databases.keys():
-            for name in folders[path].sizes():
-                if name.endswith(_ENDINGS) and name != _OPLOG:
+        for path in self._folders.keys() - self._databases.keys():
+            for name in self._folders[path].sizes():
+                if _is_of_mongodump(name) and name != _OPLOG:
                     raise ArchiveError(
                         f"It holds {name!r} beside folders, where mongodump writes no such file."
                     )
@@ -68,8 +69,12 @@ class ForeignFolders(ForeignSource):
     def _is_database(self, path: str) -> bool:
         """Whether it has documents and no folders; the folder of a whole dump may have an oplog."""
         beginning = f"{path}/" if path else ""
-        is_above = any(other.startswith(beginning) for other in self._folders if other != path)
-        return not is_above and any(name.endswith(_ENDINGS) for name in self._folders[path].sizes())
+        is_above = any(
+            other.startswith(beginning) and not all(map(is_of_mac, files.sizes()))
+            for other, files in self._folders.items()
+            if other != path
+        )
+        return not is_above and any(map(_is_of_mongodump, self._folders[path].sizes()))
 
 
 class ForeignDocuments(ForeignSource):
@@ -100,6 +105,10 @@ class _OneFile(FileSet):
     @contextmanager
     def open(self, name: str) -> Iterator[Stream]:
         yield self._stream
+
+
+def _is_of_mongodump(name: str) -> bool:
+    return name.endswith(_ENDINGS) and not is_of_mac(name)
 
 
 def _read_bytes(files: FileSet) -> None:

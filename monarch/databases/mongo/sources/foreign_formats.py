@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from monarch.databases.foreign import ForeignFile, ForeignFormats, ForeignSource
-from monarch.databases.mongo.archive import MAGIC
+from monarch.databases.mongo.archive import MAGIC, ArchiveError
 from monarch.databases.transfer import FileSet
 
 if TYPE_CHECKING:
@@ -30,14 +30,17 @@ class MongodumpFormats(ForeignFormats):
         return not is_of_monarch(head)
 
     def has_written(self, paths: Iterable[str]) -> bool:
-        return any(path.endswith(_OF_FOLDERS) for path in paths)
+        return any(path.lower().endswith(_OF_FOLDERS) for path in paths)
 
     def open_stream(self, stream: Stream, head: bytes, file: ForeignFile) -> ForeignSource:
-        plain = file.name.removesuffix(".gz").removesuffix(".zst")
+        lower = file.name.lower()
+        if not head and not file.bytes and not lower.endswith(_DOCUMENTS):
+            raise ArchiveError("It is empty: it has 0 bytes.")
+        plain = lower.removesuffix(".gz").removesuffix(".zst")
         if plain.endswith(_DOCUMENTS) and not head.startswith(MAGIC):
             from monarch.databases.mongo.sources.foreign_files import ForeignDocuments
 
-            return ForeignDocuments(stream, file, plain.removesuffix(_DOCUMENTS))
+            return ForeignDocuments(stream, file, file.name[: len(plain) - len(_DOCUMENTS)])
         from monarch.databases.mongo.sources.foreign_archive import ForeignMongoArchive
 
         return ForeignMongoArchive(stream, file)

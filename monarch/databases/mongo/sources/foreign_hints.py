@@ -44,12 +44,27 @@ def only_database(databases: Iterable[str], file: ForeignFile) -> str:
 
 def documents_only(file: ForeignFile, collection: str) -> UsageError:
     """Return the error for a file with the documents of one collection."""
-    packed = " --gzip" if file.packing == "gz" else ""
     return UsageError(
         f"{file.name!r} holds the documents of one collection, not a database: monarch does not restore it.",
-        f"Restore it into a database, called NAME: {_RESTORE}{packed} --db=NAME "
-        f"--collection={quote(collection)} {quote(file.name)}",
+        f"Restore it into a database, called NAME: {_restore_documents(file, collection)}",
     )
+
+
+def _restore_documents(file: ForeignFile, collection: str) -> str:
+    path = _path(file)
+    options = f"--db=NAME --collection={quote(collection)}"
+    # mongorestore refuses files with other suffixes, even in other case.
+    if file.packing == "" and file.name.endswith(".bson"):
+        return f"{_RESTORE} {options} {path}"
+    if file.packing == "gz" and file.name.endswith(".bson.gz"):
+        return f"{_RESTORE} --gzip {options} {path}"
+    read = {"gz": "gzip -dc <", "zst": "zstd -dc <"}.get(file.packing, "cat")
+    return f"{read} {path} | {_RESTORE} {options} -"
+
+
+def _path(file: ForeignFile) -> str:
+    """Return the path of ``file`` for a shell: a name that begins with "-" would be an option."""
+    return quote(f"./{file.name}" if file.name.startswith("-") else file.name)
 
 
 def check_hint(file: ForeignFile) -> str:
