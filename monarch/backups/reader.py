@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from shlex import quote
 
 from monarch.backups.catalog import BackupCatalog
 from monarch.backups.codecs import CODECS
@@ -16,7 +15,7 @@ from monarch.backups.names import LEGACY
 from monarch.backups.state import Backup, BackupState
 from monarch.backups.zip_v01 import SeveralFolders, ZippedFiles
 from monarch.databases import LEGACY_KIND, open_archive, open_files
-from monarch.databases.foreign import ForeignSource
+from monarch.databases.foreign import ForeignSource, as_argument
 from monarch.databases.transfer import ArchiveSource, CopiedCollection
 from monarch.errors import DamagedError, LockedError, MonarchError, StoreError, UsageError
 from monarch.progress import SILENT, Progress
@@ -69,13 +68,9 @@ def open_backup(catalog: BackupCatalog, backup: Backup) -> Iterator[ArchiveSourc
             # Only a manifest shows that a database was empty. Restoring this would empty the target.
             raise UsageError(
                 f"{backup.archive!r} holds no collection that monarch restores: there is nothing to restore.",
-                f"Run `monarch verify_backup{_argument(backup.archive)}` to see what it holds.",
+                f"Run `monarch verify_backup {as_argument(backup.archive)}` to see what it holds.",
             )
         yield source
-
-
-def _argument(name: str) -> str:
-    return f"{' --' if name.startswith('-') else ''} {quote(name)}"
 
 
 @contextmanager

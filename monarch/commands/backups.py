@@ -17,7 +17,16 @@ from monarch.commands.console.output import (
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import confirm, yes_option
 from monarch.commands.console.streams import prints_aside
-from monarch.commands.console.text import count, duration, engine_label, printable, shell, size, timestamp
+from monarch.commands.console.text import (
+    argument,
+    count,
+    duration,
+    engine_label,
+    printable,
+    shell,
+    size,
+    timestamp,
+)
 from monarch.commands.parsing.arguments import (
     BACKUP,
     ENVIRONMENT,
@@ -175,13 +184,13 @@ def _advice(backup: Backup) -> str:
     if backup.state is backup.state.UNREADABLE:
         return f"{backup.why}."
     if backup.state is backup.state.BEGUN:
-        return f"{backup.why}. If it was cut off, remove it: monarch delete_backup {shell(backup.name)}"
+        return f"{backup.why}. If it was cut off, remove it: monarch delete_backup {argument(backup.name)}"
     if backup.state is backup.state.FOREIGN:
-        return f"{backup.why}. To check it: monarch verify_backup {shell(backup.archive)}"
+        return f"{backup.why}. To check it: monarch verify_backup {argument(backup.archive)}"
     perhaps = ""
     if backup.state is backup.state.INCOMPLETE or backup.has_manifest:
         perhaps = " Its archive may still be whole: see the manual, Recovering by hand."
-    return f"{backup.why}.{perhaps} To remove it: monarch delete_backup {shell(backup.name)}"
+    return f"{backup.why}.{perhaps} To remove it: monarch delete_backup {argument(backup.name)}"
 
 
 def _time(when: datetime) -> str:

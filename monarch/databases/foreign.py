@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import ClassVar
 
 from monarch.databases.transfer import ArchiveSource, CopiedCollection, FileSet
@@ -26,6 +27,11 @@ class ForeignFile:
     name: str
     packing: str
     bytes: int = 0
+
+
+def as_argument(name: str) -> str:
+    """Return ``name`` as the last argument of a command of monarch in a hint, quoted for a shell."""
+    return f"-- {quote(name)}" if name.startswith("-") else quote(name)
 
 
 class ForeignSource(ABC):

@@ -49,6 +49,11 @@ def shell(word: str) -> str:
     return shlex.quote(printable(word))
 
 
+def argument(name: str) -> str:
+    """``name`` as the last argument of a command, for a shell: one that begins with "-" is no option."""
+    return f"-- {shell(name)}" if name.startswith("-") else shell(name)
+
+
 def width(text: str) -> int:
     """The number of columns that ``text`` takes in a terminal."""
     if text.isascii():

@@ -449,6 +449,8 @@ def test_a_zip_without_anything_to_restore(
 
 def test_an_archive_without_anything_to_restore(two: TwoEnvironments, store_folder: Path) -> None:
     (store_folder / "-x.archive").write_bytes(archive_of(("app", "system.profile", '{"indexes":[]}')))
+    listed = two.folder.invoke("list_backups")
+    assert f"{MADE}. To check it: monarch verify_backup -- -x.archive" in listed.err
     result = two.folder.invoke("restore", "--yes", "--", "-x.archive:dev")
     assert_error(
         result,

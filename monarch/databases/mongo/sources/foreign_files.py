@@ -10,7 +10,7 @@ from monarch.databases.foreign import ForeignFile, ForeignSource
 from monarch.databases.mongo.archive import ArchiveError
 from monarch.databases.mongo.sources.file_names import DOCUMENTS, METADATA, FilesOfMongodump, is_of_mac
 from monarch.databases.mongo.sources.folder import MongoFolderSource
-from monarch.databases.mongo.sources.foreign_hints import OPLOG, documents_only, only_database
+from monarch.databases.mongo.sources.foreign_hints import OF_SERVERS, OPLOG, documents_only, only_database
 from monarch.databases.transfer import ArchiveSource, CopiedCollection, FileSet
 from monarch.errors import UsageError
 from monarch.progress import Progress
@@ -55,9 +55,10 @@ class ForeignFolders(ForeignSource):
 
     def restorable(self) -> ArchiveSource:
         names = list(self._databases.values())
-        if any(_OPLOG in files.sizes() for files in self._folders.values()):
+        oplogs = [path for path, files in self._folders.items() if _OPLOG in files.sizes()]
+        if oplogs:
             names.append(OPLOG)
-        chosen = only_database(names, self._file)
+        chosen = only_database(names, self._file, oplogs[0] if oplogs else self._folder_of_dump())
         paths = [path for path, name in self._databases.items() if name == chosen]
         if len(paths) > 1:
             raise UsageError(
@@ -65,6 +66,11 @@ class ForeignFolders(ForeignSource):
                 "Unpack it, and restore one of the folders with mongorestore.",
             )
         return MongoFolderSource(self._folders[paths[0]])
+
+    def _folder_of_dump(self) -> str:
+        """Return the path of the folder that has that of the first database."""
+        found = [(name, path) for path, name in self._databases.items() if name not in OF_SERVERS]
+        return min(found)[1].rpartition("/")[0] if found else ""
 
     def _is_database(self, path: str) -> bool:
         """Whether it has documents and no folders; the folder of a whole dump may have an oplog."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from shlex import quote
 
-from monarch.databases.foreign import ForeignFile
+from monarch.databases.foreign import ForeignFile, as_argument
 from monarch.errors import UsageError
 
 # The databases that every server has for itself; the oplog is in one without a name.
@@ -15,8 +15,10 @@ _MOST_NAMED = 5
 _RESTORE = 'mongorestore --uri "$URI" --stopOnError'
 
 
-def only_database(databases: Iterable[str], file: ForeignFile) -> str:
+def only_database(databases: Iterable[str], file: ForeignFile, folder: str = "") -> str:
     """Return the only one of ``databases`` that is not the server's own.
+
+    ``folder`` is the path of the folder of the dump in ``file``, if that is a zip.
 
     :raises UsageError: if there is none or several, or the oplog is among them.
     """
@@ -25,19 +27,19 @@ def only_database(databases: Iterable[str], file: ForeignFile) -> str:
     if not names:
         raise UsageError(
             f"{file.name!r} holds no collections of a database: there is nothing to restore.",
-            f"Run `monarch verify_backup {quote(file.name)}` to see what it holds.",
+            f"Run `monarch verify_backup {as_argument(file.name)}` to see what it holds.",
         )
     if OPLOG in found:
         raise UsageError(
             f"{file.name!r} was dumped with --oplog: monarch does not replay an oplog.",
-            f"Restore it into an empty server: {_command(file)} --oplogReplay",
+            f"Restore it into an empty server: {_command(file, folder)} --oplogReplay",
         )
     if len(names) > 1:
         more = ", …" if len(names) > _MOST_NAMED else ""
         named = ", ".join(map(repr, names[:_MOST_NAMED])) + more
         raise UsageError(
             f"{file.name!r} holds {len(names)} databases ({named}): monarch restores an archive of one.",
-            f"Restore one of them into a new database, called NAME: {_renaming(file, names[0])}",
+            f"Restore one of them into a new database, called NAME: {_renaming(file, folder, names[0])}",
         )
     return names[0]
 
@@ -69,23 +71,23 @@ def _path(file: ForeignFile) -> str:
 
 def check_hint(file: ForeignFile) -> str:
     """Return how to check ``file``, which holds a folder of mongodump's files."""
-    unpack = f"`tar -xf {quote(file.name)} -C FOLDER`" if file.packing == "tar" else "into FOLDER"
+    unpack = f"`tar -xf {_path(file)} -C FOLDER`" if file.packing == "tar" else "into FOLDER"
     return (
         f'Unpack it ({unpack}), and run `mongorestore --uri "$URI" --dryRun -v FOLDER`. '
         "To restore a database: use --nsInclude 'app.*' --nsFrom 'app.*' --nsTo 'NAME.*' instead of --dryRun."
     )
 
 
-def _renaming(file: ForeignFile, database: str) -> str:
-    pattern = quote(f"{database}.*")
-    return f"{_command(file)} --nsInclude {pattern} --nsFrom {pattern} --nsTo 'NAME.*'"
+def _renaming(file: ForeignFile, folder: str, database: str) -> str:
+    pattern = ("=" if database.startswith("-") else " ") + quote(f"{database}.*")
+    return f"{_command(file, folder)} --nsInclude{pattern} --nsFrom{pattern} --nsTo 'NAME.*'"
 
 
-def _command(file: ForeignFile) -> str:
-    name = quote(file.name)
+def _command(file: ForeignFile, folder: str) -> str:
     if file.packing == "zip":
-        return f"unzip {name} -d FOLDER && {_RESTORE} FOLDER"
+        dump = quote(f"FOLDER/{folder}") if folder else "FOLDER"
+        return f"unzip {_path(file)} -d FOLDER && {_RESTORE} {dump}"
     if file.packing == "zst":
-        return f"zstd -dc {name} | {_RESTORE} --archive"
+        return f"zstd -dc {_path(file)} | {_RESTORE} --archive"
     packed = " --gzip" if file.packing == "gz" else ""
-    return f"{_RESTORE}{packed} --archive={name}"
+    return f"{_RESTORE}{packed} --archive={quote(file.name)}"

@@ -12,7 +12,7 @@ import pytest
 
 from monarch.backups.foreign.opening import open_foreign
 from monarch.backups.foreign.recognition import find_foreign
-from monarch.errors import DamagedError
+from monarch.errors import DamagedError, UsageError
 from monarch.progress import SILENT
 from tests.support.stores.memory import MemoryStore
 
@@ -119,3 +119,51 @@ def test_a_file_without_bytes(name: str) -> None:
     with pytest.raises(DamagedError) as raised:
         read(name, b"")
     assert raised.value.message == "It is empty: it has 0 bytes."
+
+
+def hint(name: str, data: bytes) -> str:
+    """Check that ``name`` cannot be restored; return the hint."""
+    with (
+        pytest.raises(UsageError) as raised,
+        open_foreign(stored(name, data), name, len(data), "mongo") as source,
+    ):
+        source.restorable()
+    assert raised.value.hint is not None
+    return raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("prefix", "folder"),
+    [("", "FOLDER"), ("dump/", "FOLDER/dump"), ("./a b/dump/", "'FOLDER/a b/dump'")],
+)
+def test_the_hint_names_the_folder_of_the_dump(prefix: str, folder: str) -> None:
+    command = f'unzip dump.zip -d FOLDER && mongorestore --uri "$URI" --stopOnError {folder}'
+    databases = {f"{prefix}{name}/a.bson": ONE for name in ("admin", "app", "other")}
+    several = hint("dump.zip", zipped(databases))
+    assert several.endswith(f"{command} --nsInclude 'app.*' --nsFrom 'app.*' --nsTo 'NAME.*'")
+    oplog = hint("dump.zip", zipped({f"{prefix}app/a.bson": ONE, f"{prefix}oplog.bson": ONE}))
+    assert oplog.endswith(f"{command} --oplogReplay")
+
+
+def test_a_name_that_begins_with_a_dash_is_no_option_in_the_hint() -> None:
+    two_databases = zipped({"-a/a.bson": ONE, "b/a.bson": ONE})
+    several = hint("-x.zip", two_databases)
+    assert "unzip ./-x.zip -d FOLDER" in several
+    assert "--nsInclude='-a.*' --nsFrom='-a.*' --nsTo" in several
+    assert "`monarch verify_backup -- -x.zip`" in hint("-x.zip", zipped({"admin/a.bson": ONE}))
+    assert hint("-x.bson", ONE).endswith("--db=NAME --collection=-x ./-x.bson")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "command"),
+    [
+        ("a.bson", ONE, "mongorestore {} --db=NAME --collection=a a.bson"),
+        ("a.bson.gz", PACKED, "mongorestore {} --gzip --db=NAME --collection=a a.bson.gz"),
+        ("A.BSON", ONE, "cat A.BSON | mongorestore {} --db=NAME --collection=A -"),
+        ("a.Bson.gz", PACKED, "gzip -dc < a.Bson.gz | mongorestore {} --db=NAME --collection=a -"),
+    ],
+    ids=["plain", "packed", "upper case", "mixed case"],
+)
+def test_the_hint_for_a_file_of_documents(name: str, data: bytes, command: str) -> None:
+    """mongorestore accepts a file only if its suffix is in lower case."""
+    assert hint(name, data).endswith(": " + command.format('--uri "$URI" --stopOnError'))
