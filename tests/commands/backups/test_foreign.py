@@ -376,6 +376,25 @@ def test_the_documents_of_one_collection(two: TwoEnvironments, store_folder: Pat
     assert "cut off" in verified.out
 
 
+@pytest.mark.parametrize("name", ["users.bson", "users.bson.gz", "-users.BSON", "users.Bson.gz"])
+def test_mongorestore_accepts_the_command_for_documents(
+    two: TwoEnvironments, store_folder: Path, tools: Path, server: Server, name: str
+) -> None:
+    data = b"".join(map(bson.encode, two.source.users.find()))
+    (store_folder / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    hint = two.folder.invoke("restore", "--yes", "--", f"{name}:dev").err.splitlines()[1]
+    command = hint.partition("NAME: ")[2].replace("NAME", two.target.name)
+    two.target.client.drop_database(two.target.name)
+    subprocess.run(
+        ["sh", "-ec", command],
+        cwd=store_folder,
+        check=True,
+        capture_output=True,
+        env={"URI": tool_uri(environment("any", server, "any")), "PATH": f"{tools}:/usr/bin:/bin"},
+    )
+    assert two.target[name.partition(".")[0]].count_documents({}) == 200
+
+
 @pytest.mark.parametrize("name", ["dump.zip", "app.dmp.zip"])
 def test_a_zip_of_a_complete_dump(two: TwoEnvironments, store_folder: Path, dumps: Dumps, name: str) -> None:
     """The zip includes ``admin/``, and mongodump has compressed its files."""
