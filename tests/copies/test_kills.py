@@ -78,13 +78,15 @@ def kills(run: Run) -> list[tuple[int, Moment]]:
 
 def test_there_are_many_moments(scenario: CopyScenario) -> None:
     run, other = scenario.runs["first"], scenario.runs["second"]
-    # A command's number means about the same moment in both directions.
-    assert [len(run.commands), run.begins, run.ends] == [len(other.commands), other.begins, other.ends]
+    # A command's number means about the same moment in both directions. One of them tries an index first.
+    assert abs(len(run.commands) - len(other.commands)) <= 2
+    assert abs(run.begins - other.begins) <= 2
+    assert abs(run.ends - other.ends) <= 2
     found = moments(run)
     stages = [run.stage(*moment) for moment in found]
-    assert len(found) >= 140
+    assert len(found) >= 120
     assert stages.count("old") >= 20
-    assert stages.count("between") >= 100
+    assert stages.count("between") >= 80
     assert {"new", None} < set(stages)
     assert {run.stage(*moment) for moment in kills(run)} == set(stages)
 

@@ -122,6 +122,11 @@ class Run:
         ends = next(n for n, name in enumerate(names, 1) if n > begins and name in ("delete", "drop"))
         return cls(tuple(commands), begins, ends)
 
+    @property
+    def database(self) -> str:
+        """The name of the target."""
+        return next(command.database for command in self.commands if command.database != "admin")
+
     def number(self, name: str, target: str) -> int:
         """The number of the first such command in the swap."""
         numbers = enumerate(self.commands, 1)
@@ -256,7 +261,8 @@ class CopyScenario:
     def annotate_errors(self, number: int, moment: Moment, next_command: NextCommand) -> Iterator[None]:
         """Add to an error where a copy was killed."""
         source = self.other
-        command = self.runs[source].commands[number - 1]
+        commands = self.runs[source].commands
+        command = commands[min(number, len(commands)) - 1]  # the other direction may have some more
         try:
             yield
         except BaseException as error:
