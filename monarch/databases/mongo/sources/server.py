@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,15 +10,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import bson
 from bson import Timestamp
 from pymongo.errors import OperationFailure
 
 from monarch.databases.mongo.archive import TOOL_VERSION
 from monarch.databases.mongo.archive.prelude import Prelude
 from monarch.databases.mongo.archive.writer import ArchiveWriter
-from monarch.databases.mongo.catalog.model import Collection
+from monarch.databases.mongo.catalog.model import CODEC, Collection
 from monarch.databases.mongo.catalog.query import redact_values
 from monarch.databases.mongo.catalog.read import list_entries, read_catalog, uuid_of
+from monarch.databases.mongo.collection_names import HISTORY
 from monarch.databases.mongo.connection.cluster import is_shard, read_placement
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.engines.base import MongoEngine
@@ -58,6 +61,7 @@ class MongoServerSource(MongoSource, LiveSource):
         self._engine = engine
         self._snapshot: Snapshot | None = None
         self._notes: tuple[str, ...] = ()
+        self._history = b""  # its hash when the reading began
         self.collections = read_catalog(source)
         if selection is not None:
             reading = SubsetReader(source, engine.take_snapshot(source, self.collections))
@@ -113,6 +117,7 @@ class MongoServerSource(MongoSource, LiveSource):
             self._snapshot = None
         elif not self._partial:  # a subset has the snapshot in which its queries were resolved
             self._snapshot = self._engine.take_snapshot(self._source, with_documents)
+        self._history = self._hash_history()
         with self._engine.read(self._source, with_documents, self._snapshot, alive) as pieces:
             yield self._watched(pieces)
 
@@ -138,9 +143,15 @@ class MongoServerSource(MongoSource, LiveSource):
     def check(self) -> None:
         """Check that the collections are still those that were read.
 
-        :raises ServerError: if one was dropped, renamed or replaced meanwhile.
+        :raises ServerError: if one was dropped, renamed or replaced meanwhile, or if a migration ran and they
+            were not read from one snapshot: the history would name changes that some of them lack.
         :raises IncompleteDatabase: if a copy into the source is unfinished.
         """
+        if not self.one_snapshot and self._hash_history() != self._history:
+            raise ServerError(
+                f"A migration ran on {self._source.name!r} while it was read, and not from one snapshot.",
+                "Nothing was changed. Try again when no migration runs there.",
+            )
         entries = {str(entry["name"]): entry for entry in list_entries(self._source)}
         head = read_head(self._source.on_primary())
         if head is not None:
@@ -163,6 +174,15 @@ class MongoServerSource(MongoSource, LiveSource):
         writer.close()
         self.check()
         return counts.copied()
+
+    def _hash_history(self) -> bytes:
+        """Return a hash of the history as it is now."""
+        found = hashlib.sha256()
+        with self._source.explained():
+            history = self._source.on_primary().collection(HISTORY).with_options(CODEC)
+            for document in history.find(sort=[("_id", 1)]):
+                found.update(bson.encode(document, codec_options=CODEC))
+        return found.digest()
 
     def _require_empty(self, name: str, at: Timestamp | None) -> None:
         """Check that a collection without documents is empty: one that was renamed reads the same."""
