@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from monarch.errors import SettingsError
-from monarch.system.secrets import Secret
+from monarch.system.secrets import Secret, hint_for_text
 from monarch.system.spelling import suggest
 
 # The keys that every kind of database has.
@@ -78,7 +78,8 @@ def read_text(entry: Entry, key: str) -> str | None:
     """
     value = entry.get(key)
     if value is not None and not isinstance(value, str):
-        raise SettingsError(f"its {key!r} is a {type(value).__name__}, not a text", "Write it as 'text'.")
+        kind = type(value).__name__
+        raise SettingsError(f"its {key!r} is a {kind}, not a text", hint_for_text(value))
     return value or None
 
 

@@ -63,6 +63,9 @@ class CollectionScans(ResumableScans):
         total = self._client.count(collection, filter)
         if start is not None:
             self._note(f"{collection}: continuing after the first {start.documents:,} documents")
+        elif remembers and label not in self._positions and len(self._begun) <= len(self._positions):
+            # The attempt before has begun at least so many scans, and this was none of them.
+            self._note(f"{collection}: starting anew, because the line or the filter of the scan has changed")
         self._open += 1
         try:
             for documents, position in self._client.batches(

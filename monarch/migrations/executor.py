@@ -128,9 +128,10 @@ class Executor:
         self, file: MigrationFile, loaded: Loaded, action: Action, seen: Record | None
     ) -> AttemptStart:
         repeats = True if loaded.kind.repeatable else (False if seen and seen.repeats else None)
-        # For a retry, the backup from before the first attempt: a later one has its changes.
-        first = seen.attempt.backup if seen is not None and seen.attempt is not None else None
-        backup, positions = first or self._run.backup, _positions(seen, action, loaded.checksum)
+        # For a retry, the backup from before the first attempt, or none: a later one has its changes.
+        unfinished = seen.attempt if seen is not None else None
+        backup = self._run.backup if unfinished is None else unfinished.backup
+        positions = _positions(seen, action, loaded.checksum)
         return AttemptStart(file.key, action, loaded.checksum, self._run.origin, repeats, backup, positions)
 
 

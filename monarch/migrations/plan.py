@@ -269,7 +269,7 @@ def blocked_by(record: Record, environment: str, file: MigrationFile | None) -> 
     by = f" by {attempt.who}" if attempt else ""
     if attempt is not None and attempt.outcome is MigrationState.INTERRUPTED:
         message = f"{record.key} was interrupted on {environment!r}{by}{since}, and blocks later migrations."
-        return MigrationError(message, ways)
+        return MigrationError(message, ways.replace("Fix it, then run", "To continue, run", 1))
     return MigrationError(
         f"{record.key} is Interrupted: it was left in Processing on {environment!r}{by}{since}. "
         "It was cut off, unless it still runs on another machine. It blocks later migrations.",
@@ -291,7 +291,11 @@ def ways_on(key: str, environment: str, record: Record | None = None) -> str:
 
 def way_back(backup: str | None, environment: str) -> str:
     """The hint to restore ``backup``, if one was taken before."""
-    return f" To undo everything: `monarch restore {backup}:{environment}`." if backup else ""
+    if backup is None:
+        return ""
+    return (
+        f" To undo everything, also what others have written since: `monarch restore {backup}:{environment}`."
+    )
 
 
 def _since(record: Record) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from monarch.errors import SettingsError
+from monarch.system.secrets import hint_for_text
 from monarch.system.spelling import suggest
 
 # Gets what to call the value in errors, and the value; returns it checked.
@@ -41,7 +42,7 @@ def parse_keys(
 def parse_text(what: str, value: object) -> str:
     """Return ``value``, which must be a text."""
     if not isinstance(value, str):
-        raise SettingsError(f"{what} is not a text.", "Write it as 'text'.")
+        raise SettingsError(f"{what} is not a text.", hint_for_text(value))
     return value
 
 

@@ -50,6 +50,15 @@ class Secret:
         raise TypeError("a Secret is not pickled")
 
 
+def hint_for_text(value: object) -> str:
+    """Return the hint for a setting that is ``value`` but must be a text. No secret shall get into code."""
+    if hasattr(value, "get_secret_value"):
+        return "Give its text: append .get_secret_value()"
+    if isinstance(value, int | float | bytes | list | tuple | set | dict):
+        return "Write it as 'text'."
+    return "Give it as a text: str(…)"
+
+
 def redact(text: str) -> str:
     """Return ``text`` with every known secret and the credentials of every URI masked."""
     for value in sorted(_known, key=len, reverse=True):

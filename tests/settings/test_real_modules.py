@@ -147,6 +147,25 @@ def test_no_secret_is_printed_wherever_it_comes_from(folder: Folder, how: str, t
     assert "hunter2" not in result.out + result.err
 
 
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("SecretStr('hush-hush')", "append .get_secret_value()"),
+        ("MongoDsn('mongodb://me:hush-hush@h/a')", "Give it as a text: str(…)"),
+        ("7", "Write it as 'text'."),
+    ],
+)
+@pytest.mark.parametrize("key", ["password", "uri"])
+def test_no_hint_leads_to_a_secret_in_the_code(folder: Folder, key: str, value: str, hint: str) -> None:
+    entry = {"password": "'host': 'h', 'username': 'me', 'db_name': 'a', 'password'", "uri": "'uri'"}[key]
+    source = f"from pydantic import MongoDsn, SecretStr\nENVIRONMENTS = {{'dev': {{{entry}: {value}}}}}\n"
+    folder.write("migrations/settings.py", source)
+    result = folder.monarch("check", "dev")
+    assert result.code == 2
+    assert hint in result.err
+    assert "hush" not in result.err
+
+
 BROKEN = {
     "an unescaped @": {"uri": "mongodb://me:p@ss@word@h/x"},
     "a misspelt key": {"host": "h", "db_name": "a", "passwort": "hunter2"},

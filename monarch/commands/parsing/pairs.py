@@ -55,7 +55,7 @@ class PairType(click.ParamType):  # type: ignore[type-arg]
             how_many = "only one" if value else "no"
             wrong = f"{value!r} names {how_many} {self._source.name}, but {self.name.upper()} takes two."
         elif not colon:
-            wrong = f"{value!r} names no {self._target.name}."
+            wrong = f"{value!r} has no colon, and names no {self._target.name} after one."
         elif ":" in source and not self._may_have_colons:
             wrong = f"{value!r} has {value.count(':')} colons, but {self.name.upper()} has one."
         elif not source:

@@ -96,7 +96,5 @@ def _hint_for_option(error: click.NoSuchOption, path: str) -> str | None:
     if typed in ("--plan", "--dry-run", "--dry", "-n", "--simulate", "--pretend", "--check", "--noop"):
         if "--plan" in options:
             return f"Use `{path} … --plan`, which changes nothing."
-        return (
-            f"Only migrate and copy_db have --plan. Run `{path} --help` to see what this command asks first."
-        )
+        return f"`{path}` has no plan; only migrate and copy_db have --plan. Nothing was changed."
     return None

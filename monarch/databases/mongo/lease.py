@@ -85,10 +85,17 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
             # By its fence, so that only one of two runs that see the same dead holder gets it.
             found = self._take(found.get("fence"))
         if not self._is_mine(found):
+            hint = (
+                "Wait until that run is done. If its process is gone, the lease ends by itself in "
+                f"{SECONDS} seconds. To end it now: monarch unlock {self._environment.name}"
+            )
+            if owner.is_local(_holder(found)):  # and alive, because it would have been taken
+                hint = (
+                    "Wait until that run is done: its process still runs here. If it hangs, end that process."
+                )
             raise LeaseHeld(
                 f"{self._environment.name!r} is held by {_describe(found)}.",
-                "Wait until that run is done. If its process is gone, the lease ends by itself in "
-                f"{SECONDS} seconds. To end it now: monarch unlock {self._environment.name}",
+                hint,
                 str(_holder(found).get("run")),
             )
         self._fence, self.lineage = found["fence"], found["lineage"]

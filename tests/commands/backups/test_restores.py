@@ -95,7 +95,11 @@ def test_a_name_with_colons(two: TwoEnvironments, store_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("pair", "message", "hint"),
     [
-        ("app", "'app' names no environment", "For example: monarch restore production:development"),
+        (
+            "app",
+            "'app' has no colon, and names no environment",
+            "For example: monarch restore production:development",
+        ),
         (":dev", "has no backup before the colon", "For example: monarch restore"),
         ("app:", "has no environment after the colon", "For example: monarch restore"),
         ("app__2014:dev", "There is no backup 'app__2014'", "Run `monarch list_backups`"),

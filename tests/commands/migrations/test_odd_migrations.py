@@ -229,6 +229,36 @@ def test_the_suggested_backup_is_from_before_the_first_attempt(project: Folder) 
     assert project.database.x.find_one() == {"_id": 1, "n": 0}
 
 
+def test_no_backup_of_a_later_attempt_is_suggested(project: Folder) -> None:
+    """It holds what the first attempt has changed."""
+    project.keep_backups()
+    project.database.x.insert_one({"_id": 1, "n": 0})
+    project.migration("half", "self.database.x.update_one({}, {'$inc': {'n': 1}})\nraise ValueError('no')")
+    assert project.invoke("migrate", "dev").code == 1
+    result = project.invoke("migrate", "dev", "--retry", "--backup")
+    assert result.code == 1
+    assert "To undo everything" not in result.err
+    assert project.invoke("history", "dev", "--json").json[0]["backup"] is None
+
+
+def test_a_scan_whose_filter_changes_starts_anew_and_says_so(project: Folder) -> None:
+    project.database.c.insert_many({"_id": n, "at": datetime(2014, 5, 29)} for n in range(12))
+    body = """
+    from datetime import datetime
+    for documents in self.batches('c', {'at': {'$lt': datetime.now()}}, batch=4):
+        if self.database.go.find_one() is None and documents[0]['_id'] == 8:
+            raise ValueError('no')
+    for documents in self.batches('c', {'_id': 0}):
+        pass
+    """
+    project.migration("one", body)
+    assert project.invoke("migrate", "dev").code == 1
+    project.database.go.insert_one({})
+    result = project.invoke("migrate", "dev", "--retry")
+    assert result.code == 0
+    assert result.err.count("c: starting anew, because the line or the filter of the scan has changed") == 1
+
+
 def test_a_deadline_also_limits_the_wait(project: Folder) -> None:
     project.migration("slow", "echo('working')\nimport time\nwhile True: time.sleep(0.1)")
     process = project.start("migrate", "dev")

@@ -325,6 +325,28 @@ def test_an_index_violation_is_reported_without_values(project: Folder) -> None:
         assert "ann@example.com" not in text
 
 
+@pytest.mark.parametrize(
+    "work",
+    [
+        "self.database.users.create_index([('email', '2dsphere')])",
+        "list(self.database.users.aggregate([{'$project': {'x': {'$toInt': '$email'}}}]))",
+        "list(self.database.users.aggregate([{'$project': {'x': {'$toDate': '$email'}}}]))",
+        "list(self.database.users.aggregate([{'$project': {'x': {'$toObjectId': '$email'}}}]))",
+        "self.database.users.create_index([('name', 'text')], language_override='email')",
+        "self.database.users.update_one({}, {'$inc': {'email': 1}})",
+    ],
+)
+def test_no_value_of_a_document_is_in_an_error(project: Folder, work: str) -> None:
+    project.database.users.insert_one({"_id": "ann@example.com", "email": "ann@example.com", "name": "a"})
+    project.migration("one", work)
+    result = project.monarch("migrate", "dev")
+    assert result.code == 1
+    history = project.monarch("history", "dev", "--json").out
+    for text in (result.output, history, str(list(project.database.mongo_migration_journal.find()))):
+        assert "caused by" in text or "Cannot apply $inc" in text or "language override" in text
+        assert "ann@" not in text
+
+
 def test_a_validator_violation_is_reported(project: Folder) -> None:
     project.migration(
         "one",

@@ -68,7 +68,7 @@ def test_the_last_colon_separates_if_a_source_may_have_colons() -> None:
 
 
 def test_the_missing_part_is_named() -> None:
-    with pytest.raises(UsageError, match="'2014' names no environment"):
+    with pytest.raises(UsageError, match="'2014' has no colon, and names no environment"):
         BACKUP.convert("2014", None, None)
     with pytest.raises(UsageError, match="':dev' has no backup before the colon"):
         BACKUP.convert(":dev", None, None)

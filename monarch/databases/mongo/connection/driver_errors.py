@@ -10,6 +10,19 @@ from pymongo.errors import BulkWriteError, OperationFailure
 
 # A duplicate key's message ends with the values, which are somebody's.
 _DUPLICATE = re.compile(r"dup key: \{.*", re.DOTALL)
+# Other messages that quote a document or a value: of an index that cannot hold it, or of a conversion.
+_QUOTING = re.compile(
+    r"(Can't extract geo keys|Failed to (?:parse|convert) ?\w*|Error parsing date string|Could not convert"
+    r"|language override unsupported|Unknown GeoJSON type|longitude/latitude is out of bounds"
+    r"|geo element must be an array or object) ?(?:: |['\"{(]).*",
+    re.DOTALL,
+)
+_IDENTITY = re.compile(r"\{ ?_id: .*?\}", re.DOTALL)
+
+
+def without_values(words: str) -> str:
+    """Return the message of a server without the document, or the value, that it quotes."""
+    return _IDENTITY.sub("{_id: …}", _QUOTING.sub(r"\1 …", words))
 
 
 def describe_driver_error(error: BaseException) -> str | None:
@@ -41,6 +54,7 @@ def _words(found: Mapping[str, Any]) -> str:
     """Return the message in a server's answer, with the keys of an index and the rules of a validator."""
     fields = ", ".join(map(str, found.get("keyPattern") or ()))
     words = _DUPLICATE.sub(f"dup key: {fields}" if fields else "", str(found.get("errmsg"))).strip()
+    words = without_values(words)
     information = found.get("errInfo")
     details = information.get("details") if isinstance(information, Mapping) else None
     reasons = list(dict.fromkeys(_reasons(details)))

@@ -21,6 +21,7 @@ from pymongo.errors import OperationFailure
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.catalog.query import Find, Query
 from monarch.databases.mongo.connection.cluster import is_connected_to_mongos
+from monarch.databases.mongo.connection.driver_errors import without_values
 from monarch.databases.mongo.connection.handle import QUICK, DatabaseHandle
 from monarch.databases.mongo.engines.base import Destination, MongoEngine, Rights, Writer
 from monarch.databases.mongo.engines.byte_queue import ByteQueue, Stopped, gather, start_workers
@@ -156,7 +157,7 @@ def refusal(message: str, words: str, hint: str) -> ServerError:
 
     The values of a duplicate key are left out of the message: they are somebody's.
     """
-    message = message.partition(" dup key:")[0]
+    message = without_values(message.partition(" dup key:")[0])
     if "E11000" not in words:
         return ServerError(message, hint)
     again = "If the source was written to while it was read, try again when it is not."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -55,6 +55,7 @@ class Subset:
         self._catalog = {collection.name: collection for collection in catalog}
         self._selection = selection
         self._chosen: dict[str, ResolvedCollection] = {}
+        self._read: Counter[str] = Counter()  # documents whose references were followed
 
     def collections(self) -> tuple[Collection, ...]:
         """Return the selected collections. Those with queries have a new count of documents.
@@ -187,7 +188,9 @@ class Subset:
                     for chunk in chunks(fresh):
                         todo.append((rule.target.collection, Find({rule.target.field: {"$in": chunk}})))
         for rule, values in zip(rules, sought, strict=True):
-            note = describe_unmatched(self._reading, self._catalog[rule.target.collection], rule, values)
+            target_collection = self._catalog[rule.target.collection]
+            read = self._read[rule.source.collection]
+            note = describe_unmatched(self._reading, target_collection, rule, values, read)
             self.notes += (note,) if note else ()
 
     def _rule(self, reference: Reference) -> FollowRule:
@@ -223,6 +226,7 @@ class Subset:
         path = rule.source
         projection = projection_for(path.field)
         for document in self._reading.read(with_documents(self._catalog[path.collection]), find, projection):
+            self._read[path.collection] += 1
             yield from reference_values(document, path.field, rule.target.collection)
 
     def _selected(self, collection: Collection) -> Collection:

@@ -29,15 +29,17 @@ _TYPES = {
 
 
 def describe_unmatched(
-    reading: SubsetReader, target: Collection, rule: FollowRule, values: Mapping[bytes, Any]
+    reading: SubsetReader, target: Collection, rule: FollowRule, values: Mapping[bytes, Any], documents: int
 ) -> str | None:
-    """Return what to note of ``rule``, which looked for ``values`` in the collection ``target``.
+    """Return what to note of ``rule``, which looked in ``target`` for ``values`` of ``documents``.
 
     Every value should be there if they are ids. Otherwise, as with the orders of users, one is enough.
 
     :return: None if there is nothing to note.
     """
     source = f"'{rule.source.collection}.{rule.source.field}'"
+    if not documents:
+        return f"{rule}: no document of '{rule.source.collection}' is included, so nothing was followed."
     if not values:
         return f"{rule}: no included document has a value in {source}. Check how the field is spelled."
     target = with_documents(target)

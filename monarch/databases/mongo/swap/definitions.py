@@ -15,6 +15,7 @@ from pymongo.errors import OperationFailure
 from monarch.databases.mongo.catalog.model import BUCKETS, Collection
 from monarch.databases.mongo.catalog.old_options import modern_indexes
 from monarch.databases.mongo.catalog.read import list_entries
+from monarch.databases.mongo.connection.driver_errors import without_values
 from monarch.databases.mongo.connection.handle import BY_NAME_MS, QUICK, DatabaseHandle
 from monarch.errors import MonarchError, ServerError
 
@@ -102,7 +103,7 @@ def _build_indexes(target: DatabaseHandle, collection: Collection, name: str) ->
             target.database.command("createIndexes", name, indexes=indexes, writeConcern=QUICK)
         except OperationFailure as error:
             words = " ".join(str(error).partition(", full error:")[0].replace(name, collection.name).split())
-            words = words.partition(" dup key:")[0]  # what follows are values of documents
+            words = without_values(words.partition(" dup key:")[0])
             named = [index["name"] for index in indexes if f'name: "{index["name"]}"' in words]
             refused = shlex.quote(f"{collection.name}.{named[0]}") if named else "COLLECTION.INDEX"
             raise ServerError(

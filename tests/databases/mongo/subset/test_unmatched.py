@@ -52,6 +52,16 @@ def test_a_misspelled_field(source: DatabaseHandle) -> None:
     )
 
 
+def test_nothing_included_is_not_called_a_misspelling(source: DatabaseHandle) -> None:
+    source.database["accounts"].insert_one({"_id": 1})
+    source.database["orders"].insert_one({"_id": 1, "account_id": 1})
+    nothing = CollectionQuery("accounts", {"_id": 999_999})
+    assert notes(source, Reference("accounts._id", "orders.account_id"), queries=(nothing,)) == (
+        "follow('accounts._id', 'orders.account_id'): no document of 'accounts' is included, "
+        "so nothing was followed.",
+    )
+
+
 @pytest.mark.parametrize(
     ("value", "there"),
     [
