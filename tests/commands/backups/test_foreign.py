@@ -9,7 +9,6 @@ import re
 import subprocess
 import tarfile
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from tests.databases.mongo.sources.test_foreign_archive import archive as archiv
 from tests.stores.s3.test_store import bucket as bucket  # a fixture
 from tests.support.runs.two_environments import TwoEnvironments, assert_error
 from tests.support.samples.equality import describe
-from tests.support.servers.mongod import PASSWORD, Server
+from tests.support.servers.mongod import PASSWORD, Server, run_replica_set
 from tests.support.servers.s3 import S3Server
 
 pytestmark = pytest.mark.server
@@ -198,16 +197,13 @@ def test_mongorestore_accepts_the_command_in_the_hint(
 
 
 @pytest.fixture
-def alone(replica_set: Server, tools: Path, two: TwoEnvironments) -> Iterator[bytes]:
+def alone(tmp_path_factory: pytest.TempPathFactory, tools: Path) -> bytes:
     """A dump of a server with users and one database, which monarch has used."""
-    with replica_set.client() as client:
-        database = client[two.source.name]
-        database.users.insert_one({"_id": "alone"})
-        database.monarch_lease.insert_one({"_id": "lease"})
-        others = set(client.list_database_names()) - {"admin", "config", "local", database.name}
-        assert not others
-        yield dump(tools, replica_set, "--archive")
-        client.drop_database(database.name)
+    # The shared servers hold databases of other tests.
+    with run_replica_set(tmp_path_factory.mktemp("alone")) as server, server.client() as client:
+        client.app.users.insert_one({"_id": "alone"})
+        client.app.monarch_lease.insert_one({"_id": "lease"})
+        return dump(tools, server, "--archive")
 
 
 def test_a_server_with_one_database(two: TwoEnvironments, store_folder: Path, alone: bytes) -> None:
