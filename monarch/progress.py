@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+# Asks a person, and raises if the answer is no.
+Question = Callable[[], object]
+
+
+def ask_nothing() -> None:
+    """The question of a run that needs no answer."""
+
 
 class Progress:
     """Receives the events of a run. The commands print them; this class ignores them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ from monarch.migrations.status import (
     read_journal,
     read_status,
 )
-from monarch.progress import SILENT, Progress
+from monarch.progress import SILENT, Progress, Question, ask_nothing
 from monarch.settings.load import Settings, load_settings
 from monarch.settings.paths import SETTINGS
 from monarch.system.ci import find_origin
@@ -58,7 +58,11 @@ def _ignore(_: object) -> None:
 
 
 class Project:
-    """The project at ``root``. Its settings are read when they are first needed."""
+    """The project at ``root``. Its settings are read when they are first needed.
+
+    Methods that change a database take ``confirm``: a function that is called once the change is known to be
+    possible, before anything is written. What it raises ends the call.
+    """
 
     def __init__(self, root: str | Path = ".") -> None:
         self.root = Path(root).resolve()
@@ -193,6 +197,7 @@ class Project:
         deadline: float | None = None,
         backup: bool = False,
         progress: Progress = SILENT,
+        confirm: Question = ask_nothing,
     ) -> RunResult:
         """Run what is pending on ``environment``; with ``retry``, also what did not finish.
 
@@ -206,19 +211,25 @@ class Project:
         :raises DeadlineReached: if not all are done by then.
         """
         back_up = self._verified_backup(environment, progress) if backup else None
-        with self._run(environment, progress) as run:
+        with self._run(environment, progress, confirm) as run:
             selection = RunSelection(retry, to, only, strict_order)
             return run.migrate(selection, wait=wait, deadline=deadline, back_up=back_up)
 
     def migrate_one(
-        self, migration: str, environment: str, progress: Progress = SILENT, *, wait: float | None = 0
+        self,
+        migration: str,
+        environment: str,
+        progress: Progress = SILENT,
+        *,
+        wait: float | None = 0,
+        confirm: Question = ask_nothing,
     ) -> MigrationResult:
         """Run one migration, regardless of its recorded state.
 
         :raises LockedError: if it is running, or another run holds the database longer than ``wait`` seconds.
         """
         file = find_migration(self.migrations(), migration)
-        with self._run(environment, progress) as run:
+        with self._run(environment, progress, confirm) as run:
             return run.migrate_one(file, wait=wait)
 
     def rollback(
@@ -228,12 +239,13 @@ class Project:
         progress: Progress = SILENT,
         *,
         wait: float | None = 0,
+        confirm: Question = ask_nothing,
     ) -> MigrationResult:
         """Undo the newest migration that has run, or the named one, by its own ``rollback``.
 
         :raises MigrationError: if there is none, or it has no ``rollback``.
         """
-        with self._run(environment, progress) as run:
+        with self._run(environment, progress, confirm) as run:
             return run.rollback(migration, wait=wait)
 
     def scratch(self, environment: str) -> AbstractContextManager[TrialDatabase]:
@@ -246,7 +258,13 @@ class Project:
         return open_scratch(self.root, self.migrations(), self.environment(environment))
 
     def verify_migration(
-        self, migration: str, environment: str, *, engine: str = "auto", progress: Progress = SILENT
+        self,
+        migration: str,
+        environment: str,
+        *,
+        engine: str = "auto",
+        progress: Progress = SILENT,
+        confirm: Question = ask_nothing,
     ) -> TrialResult:
         """Run a migration twice on a scratch copy of ``environment``, with all that are pending before it.
 
@@ -257,34 +275,52 @@ class Project:
         from monarch.migrations.trial import verify_migration
 
         files, source = self.migrations(), self.environment(environment)
-        return verify_migration(self.root, files, source, migration, engine=engine, progress=progress)
+        return verify_migration(
+            self.root, files, source, migration, engine=engine, progress=progress, confirm=confirm
+        )
 
     # When something is stuck
 
     def mark(
-        self, environment: str, *migrations: str, state: MigrationState, progress: Progress = SILENT
+        self,
+        environment: str,
+        *migrations: str,
+        state: MigrationState,
+        progress: Progress = SILENT,
+        confirm: Question = ask_nothing,
     ) -> tuple[MarkResult, ...]:
         """Record that migrations are Completed or New, without running anything."""
-        with self._marker(environment, progress) as marker:
+        with self._marker(environment, progress, confirm) as marker:
             return marker.mark(migrations, state)
 
     def mark_all(
-        self, environment: str, *, state: MigrationState, progress: Progress = SILENT
+        self,
+        environment: str,
+        *,
+        state: MigrationState,
+        progress: Progress = SILENT,
+        confirm: Question = ask_nothing,
     ) -> tuple[MarkResult, ...]:
         """`mark` every migration of this checkout."""
-        with self._marker(environment, progress) as marker:
+        with self._marker(environment, progress, confirm) as marker:
             return marker.mark_all(state)
 
     def accept_edits(
-        self, environment: str, *migrations: str, progress: Progress = SILENT
+        self,
+        environment: str,
+        *migrations: str,
+        progress: Progress = SILENT,
+        confirm: Question = ask_nothing,
     ) -> tuple[MarkResult, ...]:
         """Record that the files of migrations that have run were edited, or deleted, on purpose."""
-        with self._marker(environment, progress) as marker:
+        with self._marker(environment, progress, confirm) as marker:
             return marker.accept(migrations)
 
-    def accept_all_edits(self, environment: str, progress: Progress = SILENT) -> tuple[MarkResult, ...]:
+    def accept_all_edits(
+        self, environment: str, progress: Progress = SILENT, *, confirm: Question = ask_nothing
+    ) -> tuple[MarkResult, ...]:
         """`accept_edits` of every migration whose file was edited, or deleted, since it ran."""
-        with self._marker(environment, progress) as marker:
+        with self._marker(environment, progress, confirm) as marker:
             return marker.accept_all()
 
     def holder(self, environment: str) -> Holder | None:
@@ -300,7 +336,9 @@ class Project:
         with self.open(environment) as database:
             return database.unlock(holder)
 
-    def drop(self, environment: str, progress: Progress = SILENT) -> Contents:
+    def drop(
+        self, environment: str, progress: Progress = SILENT, *, confirm: Question = ask_nothing
+    ) -> Contents:
         """Drop the database of ``environment``; return how much it held.
 
         :raises LockedError: if another run holds it, or a migration is running on it.
@@ -308,6 +346,7 @@ class Project:
         with self.open(environment, progress) as database:
             with suppress(IncompleteDatabase):  # what a copy has left is dropped too
                 refuse_if_any_is_running(database.history.read(), environment)
+            confirm()
             with database.lease(f"drop_db {environment}") as lease:
                 contents = database.contents()
                 database.drop(lease.renew)
@@ -359,6 +398,7 @@ class Project:
         exclude: tuple[str, ...] = (),
         exclude_index: tuple[str, ...] = (),
         progress: Progress = SILENT,
+        confirm: Question | None = None,
     ) -> TransferResult:
         """Replace the contents of the database of ``target`` with those of ``source``.
 
@@ -375,6 +415,9 @@ class Project:
             source, target, engine, allow_empty, query_set, options, Exclusions(exclude, exclude_index)
         )
         with request.open(progress) as copy:
+            if confirm is not None:
+                copy.check()
+                confirm()
             return copy.transfer(in_place=in_place).run(progress)
 
     # Backups
@@ -481,6 +524,7 @@ class Project:
         exclude: tuple[str, ...] = (),
         exclude_index: tuple[str, ...] = (),
         progress: Progress = SILENT,
+        confirm: Question | None = None,
     ) -> TransferResult:
         """Replace the contents of the database of ``environment`` with those of ``backup``; see `copy`.
 
@@ -499,6 +543,7 @@ class Project:
             in_place=in_place,
             exclusions=Exclusions(exclude, exclude_index),
             progress=progress,
+            confirm=confirm,
         )
 
     def _verified_backup(self, environment: str, progress: Progress) -> Callable[[], str]:
@@ -522,17 +567,20 @@ class Project:
         return False
 
     @contextmanager
-    def _run(self, environment: str, progress: Progress) -> Iterator[MigrationRun]:
+    def _run(
+        self, environment: str, progress: Progress, confirm: Question = ask_nothing
+    ) -> Iterator[MigrationRun]:
         files, origin = self.migrations(), find_origin(self.root)
         with self.open(environment, progress) as database:
             target, hooks = self.environment(environment), self.settings.hooks
-            yield MigrationRun(self.root, files, target, database, hooks, origin, progress)
+            once = cache(confirm)
+            yield MigrationRun(self.root, files, target, database, hooks, origin, progress, once)
 
     @contextmanager
-    def _marker(self, environment: str, progress: Progress) -> Iterator[Marker]:
+    def _marker(self, environment: str, progress: Progress, confirm: Question) -> Iterator[Marker]:
         files = self.migrations()
         with self.open(environment, progress) as database:
-            yield Marker(files, environment, database, find_origin(self.root), progress)
+            yield Marker(files, environment, database, find_origin(self.root), progress, cache(confirm))
 
     def _copy_request(
         self,

@@ -27,7 +27,7 @@ from monarch.databases.transfer import (
     as_transfer_database,
 )
 from monarch.errors import DamagedError, DuplicateKey
-from monarch.progress import SILENT, Progress
+from monarch.progress import SILENT, Progress, Question
 
 # The backup was taken while the database was written to, and without a snapshot.
 _TWICE = "The backup holds a document twice. See 'Recovering by hand' in the manual to restore it."
@@ -44,6 +44,15 @@ class Restoration:
     engine: Engine
     transforms: tuple[Transform, ...] = ()
     exclusions: Exclusions = NO_EXCLUSIONS
+
+    def check(self) -> None:
+        """Check what can be known without reading all of the backup. Writes nothing.
+
+        Raises what `run` does.
+        """
+        self.target.require_replaceable(())
+        with open_backup(self.catalog, self.backup):
+            pass
 
     def run(
         self, interruption: Interruption, *, in_place: bool = False, progress: Progress = SILENT
@@ -97,8 +106,11 @@ def restore_environment(
     in_place: bool,
     exclusions: Exclusions,
     progress: Progress,
+    confirm: Question | None,
 ) -> TransferResult:
     """Connect to ``environment`` of the project at ``root``, and restore ``backup`` into it.
+
+    ``confirm`` is called once the restore is known to be possible, before anything is written.
 
     Raises what `Restoration.run` does.
 
@@ -113,4 +125,7 @@ def restore_environment(
         target = as_transfer_database(opened)
         chosen = target.choose_engine(engine)
         restoration = Restoration(catalog, backup, target, name, chosen, exclusions=exclusions)
+        if confirm is not None:
+            restoration.check()
+            confirm()
         return restoration.run(interruption, in_place=in_place, progress=progress)

@@ -57,13 +57,17 @@ def copy_db(pair: Pair, in_place: bool, plan: bool, as_json: bool, yes: bool, **
             planned = project.plan_copy(*pair, **how)
         _show_plan(planned, pair, as_json)
         return
-    breathe(target, f"replace {'(in place) ' if in_place else ''}the contents of", yes)
     where = f"{target.db_name} on {pair.target} ({target.server})"
     first = ", dropping all of it first, with no way back" if in_place else ""
     subset = f"the subset {how['query_set']} of " if how["query_set"] else ""
-    confirm(f"Replace {where} by {subset}{source.db_name} of {pair.source}{first}: are you SURE?", yes)
+
+    def ask() -> None:
+        bar.clear()
+        breathe(target, f"replace {'(in place) ' if in_place else ''}the contents of", yes)
+        confirm(f"Replace {where} by {subset}{source.db_name} of {pair.source}{first}: are you SURE?", yes)
+
     with prints_aside(as_json), ProgressBar() as bar:
-        result = project.copy(*pair, **how, in_place=in_place, progress=bar)
+        result = project.copy(*pair, **how, in_place=in_place, progress=bar, confirm=None if yes else ask)
     _show_result(result, pair, as_json)
 
 

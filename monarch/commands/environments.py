@@ -89,9 +89,12 @@ def drop_db(environment: str, yes: bool) -> None:
     """
     project = this_project()
     target = project.environment(environment)
-    breathe(target, "drop", yes)
-    confirm(f"Drop {target.db_name} on {environment} ({target.server}): are you SURE?", yes)
-    dropped = project.drop(environment, ProgressLines())
+
+    def ask() -> None:
+        breathe(target, "drop", yes)
+        confirm(f"Drop {target.db_name} on {environment} ({target.server}): are you SURE?", yes)
+
+    dropped = project.drop(environment, ProgressLines(), confirm=ask)
     if dropped.collections:
         what = f"{count(dropped.collections, 'collection')}, {count(dropped.documents, 'document')}"
         show(f"Dropped {target.db_name} on {environment}: {what}.")

@@ -8,7 +8,7 @@ import click
 
 from monarch.commands.console.lines import show
 from monarch.commands.console.progress_lines import ProgressLines
-from monarch.commands.console.questions import breathe, confirm, yes_option
+from monarch.commands.console.questions import asking, breathe, confirm, yes_option
 from monarch.commands.console.text import count, duration
 from monarch.commands.parsing.arguments import ENVIRONMENT, MIGRATION, this_project
 from monarch.errors import UsageError
@@ -16,6 +16,7 @@ from monarch.errors import UsageError
 if TYPE_CHECKING:
     from monarch.databases.lease import Holder
     from monarch.migrations.mark import MarkResult
+    from monarch.progress import Question
     from monarch.project import Project
 
 _STATES = ("completed", "new")
@@ -59,11 +60,11 @@ def mark(
     if (state is None) != accept_edit:
         wrong = "Both --as and --accept-edit are given." if accept_edit else "No state is given."
         raise UsageError(wrong, "Use one of --as completed, --as new and --accept-edit.")
-    breathe(project.environment(environment), "change the history of", yes)
+    ask = asking(project.environment(environment), "change the history of", yes)
     if state is not None:
-        marked, recorded = _mark(project, environment, migrations, state.capitalize())
+        marked, recorded = _mark(project, environment, migrations, state.capitalize(), ask)
     else:
-        marked, recorded = _accept(project, environment, migrations)
+        marked, recorded = _accept(project, environment, migrations, ask)
     for one in marked:
         was = "" if accept_edit else f", was {one.was.value}"
         show(f"{one.key}: {recorded} on {environment}{was}")
@@ -71,28 +72,28 @@ def mark(
 
 
 def _mark(
-    project: Project, environment: str, migrations: tuple[str, ...], state: str
+    project: Project, environment: str, migrations: tuple[str, ...], state: str, ask: Question
 ) -> tuple[tuple[MarkResult, ...], str]:
     """Mark ``migrations``, or all if there are none; return them, and what was recorded, in words."""
     from monarch.databases.history import MigrationState
 
     recorded, progress = MigrationState(state), ProgressLines()
     if migrations:
-        marked = project.mark(environment, *migrations, state=recorded, progress=progress)
+        marked = project.mark(environment, *migrations, state=recorded, progress=progress, confirm=ask)
     else:
-        marked = project.mark_all(environment, state=recorded, progress=progress)
+        marked = project.mark_all(environment, state=recorded, progress=progress, confirm=ask)
     return marked, f"marked as {state}"
 
 
 def _accept(
-    project: Project, environment: str, migrations: tuple[str, ...]
+    project: Project, environment: str, migrations: tuple[str, ...], ask: Question
 ) -> tuple[tuple[MarkResult, ...], str]:
     """As `_mark`, but accept the edits of their files."""
     progress = ProgressLines()
     if migrations:
-        marked = project.accept_edits(environment, *migrations, progress=progress)
+        marked = project.accept_edits(environment, *migrations, progress=progress, confirm=ask)
     else:
-        marked = project.accept_all_edits(environment, progress)
+        marked = project.accept_all_edits(environment, progress, confirm=ask)
     return marked, "accepted as it is now"
 
 

@@ -9,7 +9,7 @@ import click
 from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_json, print_table
 from monarch.commands.console.progress_bar import ProgressBar
-from monarch.commands.console.questions import breathe, yes_option
+from monarch.commands.console.questions import asking, yes_option
 from monarch.commands.console.streams import own_stdout
 from monarch.commands.console.text import count, duration
 from monarch.commands.parsing.arguments import (
@@ -93,8 +93,8 @@ def migrate(
         how["wait"] = 0
     with reported(environment, as_json=as_json, junit=junit) as (progress, story):
         project = this_project()
-        breathe(project.environment(environment), "migrate", yes)
-        story.result = project.migrate(environment, progress=progress, **how)
+        ask = asking(project.environment(environment), "migrate", yes)
+        story.result = project.migrate(environment, progress=progress, confirm=ask, **how)
     for key in story.result.only_in_database:
         note(f"{environment} has run {key}, which is not in this checkout.")
     if not as_json:
@@ -145,9 +145,9 @@ def migrate_one(migration: str, environment: str, yes: bool) -> None:
       monarch migrate_one _201405290038_add_indexes_migration production
     """
     project = this_project()
-    breathe(project.environment(environment), f"run {migration} on", yes)
+    ask = asking(project.environment(environment), f"run {migration} on", yes)
     with ProgressBar() as bar:
-        done = project.migrate_one(migration, environment, bar)
+        done = project.migrate_one(migration, environment, bar, confirm=ask)
     show(f"{done.key} is done on {environment}.")
 
 
@@ -166,9 +166,9 @@ def rollback(environment: str, migration: str | None, yes: bool) -> None:
       monarch rollback production add_indexes
     """
     project = this_project()
-    breathe(project.environment(environment), "roll back a migration on", yes)
+    ask = asking(project.environment(environment), "roll back a migration on", yes)
     with ProgressBar() as bar:
-        done = project.rollback(environment, migration, bar)
+        done = project.rollback(environment, migration, bar, confirm=ask)
     show(f"{done.key} is rolled back on {environment}, and is New there.")
 
 
@@ -190,9 +190,9 @@ def verify_migration(migration: str, environment: str, engine: str, as_json: boo
       monarch verify_migration add_indexes staging --json
     """
     project = this_project()
-    breathe(project.environment(environment), "make a scratch copy beside", yes)
+    ask = asking(project.environment(environment), "make a scratch copy beside", yes)
     with own_stdout(), ProgressBar() as bar:
-        verified = project.verify_migration(migration, environment, engine=engine, progress=bar)
+        verified = project.verify_migration(migration, environment, engine=engine, progress=bar, confirm=ask)
     _show_verified(verified, as_json)
     if not verified.idempotent:
         click.get_current_context().exit(1)

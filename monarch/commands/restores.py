@@ -43,12 +43,19 @@ def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) ->
     backup = project.find_backup(pair.source)
     if pair.source.rpartition("/")[2] not in (backup.name, backup.archive):
         show(f"The newest good backup of {pair.source} is {backup.name}.", err=True)
-    breathe(target, f"replace {'(in place) ' if in_place else ''}the contents of", yes)
     where = f"{target.db_name} on {pair.target} ({target.server})"
     first = ", dropping all of it first, with no way back" if in_place else ""
-    confirm(f"Replace {where} by {_description(backup)}{first}: are you SURE?", yes)
+
+    def ask() -> None:
+        bar.clear()
+        breathe(target, f"replace {'(in place) ' if in_place else ''}the contents of", yes)
+        confirm(f"Replace {where} by {_description(backup)}{first}: are you SURE?", yes)
+
     with ProgressBar() as bar:
-        restored = project.restore(backup, pair.target, in_place=in_place, progress=bar, **how)
+        asking = None if yes else ask
+        restored = project.restore(
+            backup, pair.target, in_place=in_place, progress=bar, confirm=asking, **how
+        )
     _show(backup, restored, pair.target, as_json)
 
 

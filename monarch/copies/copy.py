@@ -90,6 +90,19 @@ class Copy:
             notes.append(refusal)
         return CopyPlan(self.engine.name, self.engine.versions, comes, goes, unfinished, tuple(notes))
 
+    def check(self) -> None:
+        """Check what can be known before a transfer. Writes nothing, and resolves no subset.
+
+        :raises UsageError: if both are the same database.
+        :raises MonarchError: if the source holds nothing, or is incomplete.
+        """
+        self._require_source()
+        source = self.source.read(self.engine)
+        self._require_contents(source.summaries)
+        # A subset of the collections may be replaceable where not all of them are.
+        comes = () if self.selection is not None else source.without(self.exclusions).summaries
+        self.target.require_replaceable(comes)
+
     def transfer(self, *, in_place: bool = False) -> Transfer:
         """Return the transfer that replaces the contents of ``target`` by those of ``source``.
 

@@ -14,7 +14,7 @@ from monarch.migrations.files import MigrationFile, checksum, find_migration, na
 from monarch.migrations.plan import refuse_if_running
 from monarch.migrations.status import read_status
 from monarch.migrations.waiting import hold, whole_history
-from monarch.progress import Progress
+from monarch.progress import Progress, Question, ask_nothing
 from monarch.system.ci import Origin
 
 _Records = Mapping[str, Record]
@@ -31,13 +31,17 @@ class MarkResult:
 
 @dataclass(frozen=True)
 class Marker:
-    """The migrations in ``files``, on the ``database`` that people call ``environment``."""
+    """The migrations in ``files``, on the ``database`` that people call ``environment``.
+
+    ``confirm`` is called once a marking is known to be possible, before anything is written.
+    """
 
     files: tuple[MigrationFile, ...]
     environment: str
     database: Database
     origin: Origin
     progress: Progress
+    confirm: Question = ask_nothing
 
     def mark(self, names: tuple[str, ...], state: MigrationState) -> tuple[MarkResult, ...]:
         """Record that migrations are Completed or New, without running anything.
@@ -45,13 +49,11 @@ class Marker:
         :raises ProjectError: if one is known neither here nor there.
         :raises LockedError: if another run holds the database.
         """
-        whole_history(self.database, self.environment, self.progress)
+        self._markable(names, self._history())
+        self.confirm()
         with self._hold() as lease:
             records = self.database.history.read()
-            keys = tuple(self._key(name, records) for name in names)
-            for key in keys:
-                if key in records:
-                    refuse_if_running(records[key], self.environment)
+            keys = self._markable(names, records)
             recorder = self.database.recorder(lease)
             here = {file.key: file for file in self.files}
             for key in keys:
@@ -65,17 +67,11 @@ class Marker:
 
         :raises MigrationError: if one of them has not run.
         """
-        whole_history(self.database, self.environment, self.progress)
+        self._acceptable(names, self._history())
+        self.confirm()
         with self._hold() as lease:
             records = self.database.history.read()
-            keys = tuple(self._key(name, records) for name in names)
-            for key in keys:
-                if _state(records, key) is not MigrationState.COMPLETED:
-                    raise MigrationError(
-                        f"{key} is {_state(records, key).value} on {self.environment!r}: there is no "
-                        "edit to accept.",
-                        "Nothing was recorded.",
-                    )
+            keys = self._acceptable(names, records)
             recorder = self.database.recorder(lease)
             here = {file.key: file for file in self.files}
             for key in keys:
@@ -93,6 +89,29 @@ class Marker:
         rows = read_status(self.files, self.database, self.environment, self.progress)
         completed = [row for row in rows if row.state is MigrationState.COMPLETED]
         return self.accept(tuple(row.key for row in completed if row.edited or row.gone))
+
+    def _history(self) -> _Records:
+        return whole_history(self.database, self.environment, self.progress, self.confirm)
+
+    def _markable(self, names: tuple[str, ...], records: _Records) -> tuple[str, ...]:
+        """Return the keys that ``names`` mean, none of which is running."""
+        keys = tuple(self._key(name, records) for name in names)
+        for key in keys:
+            if key in records:
+                refuse_if_running(records[key], self.environment)
+        return keys
+
+    def _acceptable(self, names: tuple[str, ...], records: _Records) -> tuple[str, ...]:
+        """Return the keys that ``names`` mean, all of which have run."""
+        keys = tuple(self._key(name, records) for name in names)
+        for key in keys:
+            if _state(records, key) is not MigrationState.COMPLETED:
+                raise MigrationError(
+                    f"{key} is {_state(records, key).value} on {self.environment!r}: there is no "
+                    "edit to accept.",
+                    "Nothing was recorded.",
+                )
+        return keys
 
     def _key(self, name: str, records: _Records) -> str:
         """The key that ``name`` means, also of a migration whose file is gone."""

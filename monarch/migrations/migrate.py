@@ -31,7 +31,7 @@ from monarch.migrations.plan import (
     refuse_if_running,
 )
 from monarch.migrations.waiting import hold, whole_history
-from monarch.progress import Progress
+from monarch.progress import Progress, Question, ask_nothing
 from monarch.settings.hooks import HookContext, Hooks
 from monarch.settings.paths import SETTINGS
 from monarch.system.ci import Origin
@@ -59,7 +59,11 @@ class RunResult:
 
 @dataclass(frozen=True)
 class MigrationRun:
-    """The migrations of the project at ``root``, its ``files``, on the ``database`` of ``environment``."""
+    """The migrations of the project at ``root``, its ``files``, on the ``database`` of ``environment``.
+
+    ``confirm`` is called once a change is known to be possible, before anything is written. It may be called
+    twice.
+    """
 
     root: Path
     files: tuple[MigrationFile, ...]
@@ -68,6 +72,7 @@ class MigrationRun:
     hooks: Hooks
     origin: Origin
     progress: Progress
+    confirm: Question = ask_nothing
 
     def plan(self, selection: RunSelection) -> tuple[PlannedMigration, ...]:
         """List what `migrate` would run now, in order. Writes nothing."""
@@ -92,9 +97,8 @@ class MigrationRun:
         :raises MigrationError: if one fails, or an earlier one that did not finish blocks the rest.
         :raises DeadlineReached: if there is no time for the next one.
         """
-        until = None if deadline is None else time.monotonic() + deadline
         name = self.environment.name
-        records = whole_history(self.database, name, self.progress)
+        records = self._history()
         loaded: dict[str, Loaded] = {}
         try:
             steps = pending(self.files, records, name, selection)
@@ -107,6 +111,8 @@ class MigrationRun:
             if steps and not records:
                 self._note_if_empty()
             self._load(steps, loaded)  # so that a file that cannot be loaded is reported before any waiting
+        self.confirm()
+        until = None if deadline is None else time.monotonic() + deadline
         with self._hold(f"migrate {name}", wait, deadline) as lease:
             # Again: another run may have run some of them until now.
             records = self.database.history.read()
@@ -121,11 +127,12 @@ class MigrationRun:
         :raises LockedError: if another run holds the database.
         """
         name = self.environment.name
-        records = whole_history(self.database, name, self.progress)
+        records = self._history()
         if file.key in records:
             refuse_if_running(records[file.key], name)
         loaded: dict[str, Loaded] = {}
         self._load((PlannedMigration(file, Reason.NEW),), loaded)
+        self.confirm()
         with self._hold(f"migrate_one {file.key} {name}", wait) as lease:
             records = self.database.history.read()
             seen = records.get(file.key)
@@ -144,22 +151,35 @@ class MigrationRun:
         """
         selected = None if migration is None else find_migration(self.files, migration)
         name = self.environment.name
-        whole_history(self.database, name, self.progress)
+        records = self._history()
+        loaded: dict[str, Loaded] = {}
+        if wait == 0:  # a run that is waited for may change the history
+            self._find_rollback(selected, records, loaded)
+        self.confirm()
         with self._hold(f"rollback {name}", wait) as lease:
             records = self.database.history.read()
-            refuse_if_any_is_running(records, name)
-            file = choose_rollback(self.files, records, name, selected)
-            loaded: dict[str, Loaded] = {}
-            self._load((PlannedMigration(file, Reason.NEW),), loaded)
-            if loaded[file.key].kind.rollback is Migration.rollback:
-                raise MigrationError(
-                    f"{file.key} has no rollback(), so it cannot be rolled back.",
-                    f"Write `def rollback(self):` in {file.shown_path}, or restore a backup.",
-                )
+            file = self._find_rollback(selected, records, loaded)
             context = RunContext(self.root, self.environment, self.origin, self.progress)
             with self.database.work() as client:
                 executor = Executor(context, self.database.recorder(lease), client)
                 return executor.run_one(file, loaded[file.key], Action.ROLLBACK, records[file.key])
+
+    def _history(self) -> _Records:
+        return whole_history(self.database, self.environment.name, self.progress, self.confirm)
+
+    def _find_rollback(
+        self, selected: MigrationFile | None, records: _Records, loaded: dict[str, Loaded]
+    ) -> MigrationFile:
+        """Return the migration to roll back, and add its class to ``loaded``."""
+        refuse_if_any_is_running(records, self.environment.name)
+        file = choose_rollback(self.files, records, self.environment.name, selected)
+        self._load((PlannedMigration(file, Reason.NEW),), loaded)
+        if loaded[file.key].kind.rollback is Migration.rollback:
+            raise MigrationError(
+                f"{file.key} has no rollback(), so it cannot be rolled back.",
+                f"Write `def rollback(self):` in {file.shown_path}, or restore a backup.",
+            )
+        return file
 
     def _run(
         self,

@@ -21,7 +21,7 @@ from monarch.migrations.execution import MigrationFailed, MigrationResult
 from monarch.migrations.files import MigrationFile, find_migration
 from monarch.migrations.migrate import MigrationRun, RunResult
 from monarch.migrations.plan import RunSelection
-from monarch.progress import SILENT, Progress
+from monarch.progress import SILENT, Progress, Question, ask_nothing
 from monarch.settings.hooks import NO_HOOKS
 from monarch.system.ci import UNKNOWN_ORIGIN
 
@@ -121,8 +121,11 @@ def verify_migration(
     *,
     engine: str,
     progress: Progress,
+    confirm: Question = ask_nothing,
 ) -> TrialResult:
     """Run a migration twice on a scratch copy of ``environment``, with all that are pending before it.
+
+    ``confirm`` is called before the copy begins.
 
     :raises MigrationError: if the first run fails, or one of those before it.
     """
@@ -132,6 +135,8 @@ def verify_migration(
         open_database(environment, root, progress) as source,
         open_scratch(root, files, environment) as scratch,
     ):
+        as_transfer_database(source).require_whole()
+        confirm()
         return _run_twice(file, as_transfer_database(source), scratch, engine, progress)
 
 

@@ -12,7 +12,7 @@ from monarch.databases.history import IncompleteDatabase, Record
 from monarch.databases.lease import Lease, LeaseHeld
 from monarch.databases.transfer import TransferDatabase
 from monarch.errors import DeadlineReached, ServerError
-from monarch.progress import Progress
+from monarch.progress import Progress, Question, ask_nothing
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 
 # How many seconds a server may be unavailable that has answered before: during an election, for example.
@@ -104,10 +104,13 @@ def hold(
         yield lease
 
 
-def whole_history(database: Database, environment: str, progress: Progress) -> Mapping[str, Record]:
-    """Read the history; if a copy into the database was cut off, finish that first."""
+def whole_history(
+    database: Database, environment: str, progress: Progress, confirm: Question = ask_nothing
+) -> Mapping[str, Record]:
+    """Read the history; if a copy into the database was cut off, ``confirm``, and finish that first."""
     try:
         return database.history.read()
     except IncompleteDatabase:
+        confirm()
         with hold(database, f"finishing what was cut off on {environment}", progress):
             return database.history.read()

@@ -286,8 +286,6 @@ def run(self):
 def test_prompts_are_answered_in_a_terminal(dogs: TwoEnvironments) -> None:
     define(dogs, "kind: str\n" + ASKS, above="from click import prompt")
     terminal = dogs.folder.terminal("copy_db", "production:dev", "--engine", "native", "-q", "Part")
-    terminal.expect("are you SURE")
-    terminal.sendline("y")
     terminal.expect(r"kind \(str\): ")
     terminal.sendline("Awesome")
     terminal.expect("Please enter a dog id: ")
@@ -295,6 +293,8 @@ def test_prompts_are_answered_in_a_terminal(dogs: TwoEnvironments) -> None:
     terminal.expect("'three' is not a valid integer")
     terminal.expect("Please enter a dog id: ")
     terminal.sendline("3")
+    terminal.expect("are you SURE")
+    terminal.sendline("y")
     code, output = end(terminal)
     assert code == 0, output
     assert ids(dogs, "dogs") == [3]

@@ -49,6 +49,11 @@ def breathe(environment: Environment, what: str, yes: bool) -> None:
         raise Declined(f"That is not {first} + {second}. Nothing was changed.", "Have a coffee, come back.")
 
 
+def asking(environment: Environment, what: str, yes: bool) -> Callable[[], None]:
+    """The breath-o-lizer as a function, to be called when nothing else can go wrong any more."""
+    return lambda: breathe(environment, what, yes)
+
+
 def confirm(question: str, yes: bool) -> None:
     """Ask a question, and go on only if the answer is yes.
 

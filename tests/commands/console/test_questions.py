@@ -8,6 +8,8 @@ import pexpect
 import pytest
 
 from tests.support.runs.shell import Folder
+from tests.support.runs.two_environments import TwoEnvironments, entry
+from tests.support.samples.zips import make_zip
 
 INSERT = "self.database.ran.insert_one({})"
 
@@ -109,3 +111,96 @@ def test_an_unknown_environment_is_reported_before_any_question(project: Folder)
         assert result.code == 2
         assert "There is no environment 'prodution'" in result.err
         assert "Did you mean 'production'?" in result.err
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["migrate", "production", "--only", "typo"], "There is no migration 'typo'."),
+        (["migrate", "production", "--to", "typo"], "There is no migration 'typo'."),
+        (["migrate", "production", "--only", "broken"], "_broken_migration cannot be loaded"),
+        (["migrate_one", "broken", "production"], "_broken_migration cannot be loaded"),
+        (["migrate_one", "typo", "production"], "There is no migration 'typo'."),
+        (["rollback", "production", "typo"], "There is no migration 'typo'."),
+        (["rollback", "production", "broken"], "has not run on 'production'"),
+        (["rollback", "production"], "_one_migration has no rollback()"),
+        (["mark", "production", "typo", "--as", "new"], "There is no migration 'typo'."),
+        (["mark", "production", "broken", "--accept-edit"], "there is no edit to accept"),
+        (["verify_migration", "typo", "production"], "There is no migration 'typo'."),
+    ],
+)
+def test_what_is_wrong_is_reported_before_any_question(
+    project: Folder, command: list[str], message: str
+) -> None:
+    project.migration("one", INSERT)
+    assert project.monarch("migrate", "dev").code == 0
+    project.migration("broken", "raise, nothing")
+    assert_refused_without_a_question(project, command, message)
+
+
+def assert_refused_without_a_question(folder: Folder, command: list[str], message: str) -> None:
+    terminal = folder.terminal(*command, columns=1000)
+    asked = terminal.expect([r"what is \d|are you SURE", pexpect.EOF])
+    assert asked == 1, terminal.before
+    terminal.wait()
+    assert message in (terminal.before or "")
+    assert terminal.exitstatus not in (0, 130)
+
+
+def test_nothing_to_do_needs_no_answer(project: Folder) -> None:
+    project.migration("one", INSERT)
+    assert project.monarch("migrate", "dev").code == 0
+    code, output = end(project.terminal("migrate", "production", columns=1000))
+    assert code == 0
+    assert "Nothing to do: production has run everything" in output
+    assert "what is" not in output
+
+
+def test_a_copy_that_was_cut_off_is_finished_after_the_question(two: TwoEnvironments) -> None:
+    head = {"_id": "head", "state": "swapping", "purpose": "copy_db a:dev", "run": "a", "steps": 0}
+    two.target.monarch_swap.insert_one(head)
+    two.folder.settings(production=entry(two.server, two.target.name))
+    two.folder.migration("one", INSERT)
+    terminal = two.folder.terminal("migrate", "production", columns=1000)
+    solve(terminal, offset=1)
+    assert end(terminal)[0] == 1
+    assert two.target.monarch_swap.find_one() == head
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        ("nothing:dev", "'nothing' holds no collections: there is nothing to copy."),
+        ("gone:dev", "Cannot reach MongoDB for 'gone'"),
+        ("dev:gone", "Cannot reach MongoDB for 'gone'"),
+        ("same:dev", "'same' and 'dev' are the same database."),
+    ],
+)
+def test_a_copy_looks_at_its_source_before_it_asks(two: TwoEnvironments, pair: str, message: str) -> None:
+    here = entry(two.server, two.target.name)
+    two.folder.settings(
+        dev=here,
+        same={**here, "protected": True},
+        nothing=entry(two.server, f"{two.target.name}_nothing"),
+        gone={"host": "localhost:1", "db_name": "app", "serverSelectionTimeoutMS": 200},
+    )
+    assert_refused_without_a_question(two.folder, ["copy_db", pair], message)
+    two.assert_unchanged()
+
+
+def test_a_query_set_that_fails_is_reported_before_the_question(two: TwoEnvironments) -> None:
+    two.folder.write(
+        "querysets/part.py", "from monarch import QuerySet\nclass Part(QuerySet):\n    run = 1/0\n"
+    )
+    command = ["copy_db", "production:dev", "-q", "Part", "-o", "n=1"]
+    assert_refused_without_a_question(two.folder, command, "ZeroDivisionError")
+    two.assert_unchanged()
+
+
+def test_a_restore_looks_at_its_backup_before_it_asks(two: TwoEnvironments) -> None:
+    store = two.folder.keep_backups()
+    store.mkdir()
+    members = {f"dump/{name}/users.bson": b"" for name in ("one", "two")}
+    (store / "app.dmp.zip").write_bytes(make_zip(members))
+    assert_refused_without_a_question(two.folder, ["restore", "app.dmp.zip:dev"], "holds 2 databases")
+    two.assert_unchanged()
