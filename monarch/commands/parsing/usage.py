@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
 
 import click
 
 from monarch.system.spelling import list_names, nearest, one_edit_away
-
-if TYPE_CHECKING:
-    pass
 
 # Commands that change data or the history: never proposed only because a word is like their name.
 CHANGE = frozenset(
@@ -49,6 +46,8 @@ _WORDS = {
     "`monarch --help` lists all commands.": ("help", "man"),
     "`monarch --version` prints it.": ("version",),
 }
+# click's message about arguments that a command does not take.
+_EXTRA = re.compile(r"unexpected extra arguments? \((.*)\)")
 # The command that is parsed, for errors of click's parser that do not know it.
 _current = "monarch"
 
@@ -82,7 +81,21 @@ def hint_for(error: click.UsageError) -> tuple[str, str]:
         names = getattr(error.param.type, "names", None)
         hint = list_names(names()) if callable(names) else None
         return error.format_message(), f"{hint} {usage}" if hint else usage
-    return error.format_message(), usage
+    return error.format_message(), _hint_for_extra(error) or usage
+
+
+def _hint_for_extra(error: click.UsageError) -> str | None:
+    """Return the hint for migrations that are given as further arguments of a command that has ``--only``."""
+    found = _EXTRA.search(error.message)
+    if found is None or error.ctx is None:
+        return None
+    only = next((param for param in error.ctx.command.params if "--only" in param.opts), None)
+    names = getattr(only and only.type, "names", None)
+    extra = found[1].split()
+    if not callable(names) or not set(extra) & set(names()):
+        return None
+    options = " ".join(f"--only {name}" for name in extra)
+    return f"To run only {'this migration' if len(extra) == 1 else 'these migrations'}, use {options}."
 
 
 def _hint_for_option(error: click.NoSuchOption, path: str) -> str | None:
