@@ -19,7 +19,7 @@ from monarch.databases.environment import Environment
 from monarch.databases.history import IncompleteDatabase, JournalEntry, MigrationState
 from monarch.databases.lease import Holder
 from monarch.databases.transfer import Exclusions
-from monarch.errors import MonarchError, UnknownEnvironment
+from monarch.errors import MonarchError, ProjectError, UnknownEnvironment
 from monarch.migrations.execution import MigrationResult
 from monarch.migrations.files import MigrationFile, find_migration, find_migrations
 from monarch.migrations.mark import Marker, MarkResult
@@ -36,7 +36,7 @@ from monarch.migrations.status import (
 )
 from monarch.progress import SILENT, Progress, Question, ask_nothing
 from monarch.settings.load import Settings, load_settings
-from monarch.settings.paths import SETTINGS
+from monarch.settings.paths import SETTINGS, where_else
 from monarch.system.ci import find_origin
 
 if TYPE_CHECKING:
@@ -135,10 +135,16 @@ class Project:
         return find_migrations(self.root)
 
     def query_sets(self) -> tuple[QuerySetFile, ...]:
-        """The query sets of this checkout, by name. Imports none of them."""
+        """The query sets of this checkout, by name. Imports none of them.
+
+        :raises ProjectError: if there are none, and no settings either: this is no project.
+        """
         from monarch.querysets.files import find_query_sets
 
-        return find_query_sets(self.root)
+        found = find_query_sets(self.root)
+        if not found and not self.has_settings():
+            raise ProjectError(f"There is no {SETTINGS} here ({self.root}).", where_else(self.root))
+        return found
 
     # What has run
 

@@ -137,3 +137,15 @@ def test_completion_of_names(project: Folder) -> None:
     assert complete(project, "monarch copy_db production:dev --query-set D") == {"Dogs"}
     project.write("querysets/broken.py", "x = (")
     assert complete(project, "monarch backup production -q ") == set()
+
+
+def test_list_query_sets_outside_a_project(folder: Folder) -> None:
+    result = folder.monarch("list_query_sets")
+    assert_error(result, 2, r"There is no migrations/settings.py here", "`monarch init`")
+    assert result.out == ""
+    folder.write("app/migrations/settings.py", "ENVIRONMENTS = {}")
+    assert Folder(folder.path / "app").monarch("list_query_sets").code == 0
+    folder.write("migrations/settings.py", "")
+    (folder.path / "below").mkdir()
+    below = Folder(folder.path / "below").monarch("list_query_sets", "--json")
+    assert_error(below, 2, r"There is no migrations/settings.py here", f"There is a project in {folder.path}")
