@@ -17,7 +17,7 @@ from types import ModuleType
 from monarch.databases.migration import Migration
 from monarch.errors import ProjectError
 from monarch.settings.paths import FOLDER, where_else
-from monarch.system.modules import import_file
+from monarch.system.modules import import_file, is_unwritten
 from monarch.system.spelling import camel_case, suggest_carefully
 
 _STAMP = "%Y%m%d%H%M"
@@ -167,7 +167,7 @@ def load_migration(file: MigrationFile, root: Path) -> type[Migration]:
         raise ProjectError(
             f"{file.shown_path}: class {classes[0].__name__} has no run().", "Define `def run(self):` in it."
         )
-    if _is_unwritten(file.path, classes[0].__name__):
+    if is_unwritten(file.path, classes[0].__name__):
         raise ProjectError(
             f"{file.shown_path} is as `monarch generate` wrote it: its run() does nothing yet.",
             "Write the migration in run(), or delete the file. Nothing has run.",
@@ -194,21 +194,6 @@ def _migration_classes(module: ModuleType) -> list[type[Migration]]:
     # A base class that only other files use.
     named = [kind for kind in leaves if not kind.__name__.startswith("_") and not isabstract(kind)]
     return named or leaves
-
-
-def _is_unwritten(path: Path, class_name: str) -> bool:
-    """Whether ``run`` of the class in ``path`` does nothing but to raise NotImplementedError."""
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.ClassDef) and node.name == class_name:
-            for method in node.body:
-                if isinstance(method, ast.FunctionDef) and method.name == "run":
-                    body = [line for line in method.body if not _is_text(line)]
-                    return len(body) == 1 and ast.unparse(body[0]).startswith("raise NotImplementedError")
-    return False
-
-
-def _is_text(line: ast.stmt) -> bool:
-    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
 
 
 def _refuse_if_like_a_migration(path: Path) -> None:

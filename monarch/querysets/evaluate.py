@@ -14,6 +14,7 @@ from monarch.querysets.files import find_query_set, load_query_set
 from monarch.querysets.options import QuerySetOption, options_of, values_of
 from monarch.querysets.prompts import Answers, answer_prompts, require_terminal
 from monarch.querysets.queryset import QuerySet
+from monarch.settings.credentials import learn
 from monarch.system.forks import only_this_process
 from monarch.system.modules import importable
 from monarch.system.spelling import nearest, suggest
@@ -62,12 +63,21 @@ def evaluate(
         except BaseException as error:
             if type(error).__name__ == "Abort":  # click raises it for Ctrl-C in a prompt
                 raise RunInterrupted("Interrupted. Nothing was changed.") from error
+            for option, value in given.items():
+                learn(option, value)
             raise MonarchError(
-                f"{name} failed: {describe_error_in(file.path, error)}",
-                "Nothing was changed. Fix it and try again.",
+                f"{name} failed: {describe_error_in(file.path, error)}", _hint_for(error, given)
             ) from error
     _refuse_unknown(name, options, answers)
     return EvaluatedQuerySet(name, {**texts, **answers.used}, selection)
+
+
+def _hint_for(error: BaseException, given: Mapping[str, str]) -> str:
+    """Return what to do about ``error`` of a query set: it may quote the value of an option."""
+    quoted = [name for name, value in given.items() if repr(value) in str(error)]
+    if len(quoted) == 1:
+        return f"Nothing was changed. Use another value for -o {quoted[0]}, or fix the query set."
+    return "Nothing was changed. Fix it and try again."
 
 
 def _set_options(

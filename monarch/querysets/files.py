@@ -10,7 +10,7 @@ from pathlib import Path
 from monarch.errors import ProjectError
 from monarch.querysets.queryset import QuerySet
 from monarch.settings.paths import QUERY_SETS
-from monarch.system.modules import import_file
+from monarch.system.modules import import_file, is_unwritten
 from monarch.system.spelling import suggest
 
 
@@ -98,6 +98,11 @@ def load_query_set(file: QuerySetFile, root: Path) -> type[QuerySet]:
         )
     if kind.run is QuerySet.run and kind.only is QuerySet.only and kind.exclude is QuerySet.exclude:
         raise ProjectError(f"{file.name} in {file.shown_path} has no run().", "Write def run(self): in it.")
+    if is_unwritten(file.path, file.name):
+        raise ProjectError(
+            f"{file.shown_path} is as `monarch generate_query_set` wrote it: its run() selects nothing yet.",
+            "Select documents in run(), or delete the file. Nothing was changed.",
+        )
     if any(test(kind.run) for test in (iscoroutinefunction, isgeneratorfunction, isasyncgenfunction)):
         raise ProjectError(
             f"run() of {file.name} in {file.shown_path} is async or a generator: a call runs nothing.",

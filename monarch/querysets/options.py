@@ -8,15 +8,24 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from types import NoneType, UnionType
 from typing import Any
 
 from monarch.errors import ProjectError, UsageError
 from monarch.querysets.queryset import QuerySet
+from monarch.settings.credentials import learn
+from monarch.system.secrets import redact
+from monarch.system.tracebacks import describe_error
 
 _TRUTHS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 _AGO = re.compile(r"(\d{1,5})([hdw])")
 _HOURS = {"h": 1, "d": 24, "w": 7 * 24}
+_EXAMPLES: dict[type, str] = {
+    int: "Use a whole number, such as 42.",
+    float: "Use a number, such as 1.5.",
+    Decimal: "Use a number, such as 1.5.",
+}
 _REQUIRED: Any = object()
 # Attributes that every query set has.
 _GIVEN = frozenset(("client", "database", "environment", "uri"))
@@ -47,10 +56,14 @@ class QuerySetOption:
         """
         try:
             return _convert(self.kind, text)
-        except Exception:  # a type may raise anything
+        except Exception as error:  # a type may raise anything
+            learn(self.name, text)
             is_choice = typing.get_origin(self.kind) is typing.Literal
             what = "one of its values" if is_choice else f"of type {self.type_name}"
-            raise UsageError(f"-o {self.name}={text}: {text!r} is not {what}.", _example(self.kind)) from None
+            hint = (
+                _example(self.kind) or f"Use another value: {self.type_name} raised {describe_error(error)}."
+            )
+            raise UsageError(redact(f"-o {self.name}={text}: {text!r} is not {what}."), hint) from None
 
 
 def options_of(kind: type[QuerySet]) -> tuple[QuerySetOption, ...]:
@@ -150,11 +163,12 @@ def _takes(kind: Any, text: str) -> bool:
     return True
 
 
-def _example(kind: Any) -> str:
+def _example(kind: Any) -> str | None:
+    """Return a hint with a value of the type ``kind``; None if there is no example."""
     if kind is bool:
         return "Use yes or no."
     if kind in (datetime, date):
         return "Like 2014-05-29, 2014-05-29T00:38+00:00, or 30d for thirty days ago (h, d or w)."
     if typing.get_origin(kind) is typing.Literal:
         return f"Use one of: {', '.join(map(str, typing.get_args(kind)))}."
-    return "Use another value."
+    return _EXAMPLES.get(kind) if isinstance(kind, type) else None

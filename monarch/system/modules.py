@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import sys
 from collections.abc import Iterator
@@ -77,6 +78,21 @@ def hint_for(error: BaseException) -> str:
             "set PYTHONPATH to that folder. Then try again."
         )
     return "Fix the file and try again."
+
+
+def is_unwritten(path: Path, class_name: str) -> bool:
+    """Whether ``run`` of the class in ``path`` does nothing but to raise NotImplementedError."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.ClassDef) and node.name == class_name:
+            for method in node.body:
+                if isinstance(method, ast.FunctionDef) and method.name == "run":
+                    body = [line for line in method.body if not _is_text(line)]
+                    return len(body) == 1 and ast.unparse(body[0]).startswith("raise NotImplementedError")
+    return False
+
+
+def _is_text(line: ast.stmt) -> bool:
+    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
 
 
 def _import_package(folder: Path) -> ModuleType:

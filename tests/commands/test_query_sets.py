@@ -174,7 +174,7 @@ def test_with_json_only_json_is_on_stdout(dogs: TwoEnvironments) -> None:
     [
         (("-q", "Prat"), "There is no query set 'Prat' in querysets/.", "Did you mean 'Part'?"),
         (("-q", "Part"), "Part asks “account id”, and there is no terminal", "-o account_id=VALUE"),
-        (("-q", "Part", "-o", "account_id=x"), "'x' is not of type int", "Use another value."),
+        (("-q", "Part", "-o", "account_id=x"), "'x' is not of type int", "Use a whole number"),
         (("-q", "Part", "-o", "account_id"), "-o account_id: that is not NAME=VALUE.", "account_id=42"),
         (("-q", "Part", "-o", "accountid=1"), "Part has no option 'accountid'", "Did you mean 'account_id'"),
         (("-q", "Part", "-o", "account_id=1", "-o", "accout_id=1"), "Part has no option 'accout_id'", "mean"),
@@ -201,6 +201,18 @@ def test_wrong_arguments(
             1,
             r"Part failed: ValueError: no such luck \(querysets/part.py, line 6\)",
             "Nothing was changed. Fix it and try again.",
+        ),
+        (
+            "def run(self): self.dump_collection('system.js')",
+            2,
+            r"dump_collection\(\) names 'system.js': no subset includes a system collection.",
+            "Only a copy or a backup without a query set includes 'system.js'.",
+        ),
+        (
+            'def run(self):\n    """Select documents here"""\n    raise NotImplementedError',
+            2,
+            "querysets/part.py is as `monarch generate_query_set` wrote it: its run.. selects nothing yet.",
+            "Select documents in run(), or delete the file. Nothing was changed.",
         ),
         (
             "def run(self): self.dump_collection('dogs', {'_id': {'$inn': [1]}})",
@@ -235,6 +247,27 @@ def test_an_invalid_selection_changes_nothing(
         assert_error(dogs.folder.monarch("backup", "production", "-q", "Part"), code, message, hint)
         # The folder may exist, but is empty.
         assert list(store_folder.glob("*")) == []
+
+
+def test_the_option_whose_value_a_query_set_rejects_is_named(dogs: TwoEnvironments) -> None:
+    body = """
+    def run(self):
+        self.dump_collection("dogs", {"_id": int(prompt("account id")), "key": int(prompt("password"))})
+    """
+    define(dogs, body, above="from click import prompt")
+    result = copy(dogs, "-o", "account_id=abc", "-o", "password=1")
+    message = r"Part failed: ValueError: invalid literal for int\(\).*'abc' \(querysets/part.py, line 5\)"
+    assert_error(result, 1, message, "Use another value for -o account_id, or fix the query set.")
+    secret = copy(dogs, "-o", "account_id=1", "-o", "password=hush-hush")
+    assert_error(secret, 1, "Part failed: ValueError", "Use another value for -o password")
+    assert "hush" not in secret.output
+
+
+def test_no_secret_is_printed_of_an_option_with_a_wrong_value(dogs: TwoEnvironments) -> None:
+    define(dogs, "password: int\ndef run(self): ...")
+    result = copy(dogs, "-o", "password=hush-hush")
+    assert_error(result, 2, "is not of type int", "Use a whole number, such as 42.")
+    assert "hush" not in result.output
 
 
 def test_all_features_of_query_sets(dogs: TwoEnvironments) -> None:

@@ -78,18 +78,18 @@ def test_a_text_becomes_a_value_of_the_type(kind: Any, text: str, value: Any) ->
 @pytest.mark.parametrize(
     ("kind", "text", "message", "hint"),
     [
-        (int, "x", "-o n=x: 'x' is not of type int.", "Use another value."),
-        (int, "", "-o n=: '' is not of type int.", "Use another value."),
-        (float, "1,5", "'1,5' is not of type float", "Use another value."),
+        (int, "x", "-o n=x: 'x' is not of type int.", "Use a whole number, such as 42."),
+        (int, "", "-o n=: '' is not of type int.", "Use a whole number, such as 42."),
+        (float, "1,5", "'1,5' is not of type float", "Use a number, such as 1.5."),
         (bool, "perhaps", "'perhaps' is not of type bool", "Use yes or no."),
         (datetime, "yesterday", "'yesterday' is not of type datetime", "Like 2014-05-29"),
         (date, "29.5.2014", "is not of type date", "Like 2014-05-29"),
         (Literal["a", 2], "b", "'b' is not one of its values.", "Use one of: a, 2."),
-        (list[int], "1,x", "'1,x' is not of type list", "Use another value."),
-        (Decimal, "much", "is not of type Decimal", "Use another value."),
-        (ObjectId, "5", "is not of type ObjectId", "Use another value."),
-        (Odd, "even", "is not of type Odd", "Use another value."),
-        (int | bool, "x", "is not of type int | bool", "Use another value."),
+        (list[int], "1,x", "'1,x' is not of type list", "list raised ValueError: invalid literal"),
+        (Decimal, "much", "is not of type Decimal", "Use a number, such as 1.5."),
+        (ObjectId, "5", "is not of type ObjectId", "24-character hex string"),
+        (Odd, "even", "is not of type Odd", "Odd raised RuntimeError: not odd."),
+        (int | bool, "x", "is not of type int | bool", "Use another value"),
     ],
 )
 def test_a_text_that_is_not_a_valid_value(kind: Any, text: str, message: str, hint: str) -> None:

@@ -24,10 +24,10 @@ from monarch.databases.mongo.subset.references import (
     reference_values,
     require_start,
 )
+from monarch.databases.mongo.subset.unknown import unknown_collection
 from monarch.databases.mongo.subset.unmatched import describe_unmatched
 from monarch.databases.selection import CollectionQuery, Reference, Selection
 from monarch.errors import MonarchError, UsageError
-from monarch.system.spelling import suggest
 
 _SHORT = LONGEST_FILTER // 2
 
@@ -198,10 +198,7 @@ class Subset:
         for text in (reference.source, reference.target):
             path = find_path(text, self._catalog)
             if path is None or path.collection.startswith("system."):
-                raise UsageError(
-                    f"follow() names {text!r}, and {self._reading.source.name!r} has no such collection.",
-                    suggest(text.rpartition(".")[0], self._names()),
-                )
+                raise self._unknown(text, "follow() names", text.rpartition(".")[0])
             if self._catalog[path.collection].kind == "view":
                 raise UsageError(
                     f"follow() names {text!r}, which is a view.", "Use the collection that the view reads."
@@ -279,14 +276,8 @@ class Subset:
         size = min(round(documents * average), collection.bytes)
         return replace(collection, query=query, documents=documents, bytes=size)
 
-    def _unknown(self, name: str, who: str) -> UsageError:
-        return UsageError(
-            f"{who} {name!r}, and {self._reading.source.name!r} has no such collection.",
-            suggest(name, self._names()),
-        )
-
-    def _names(self) -> list[str]:
-        return [known for known in self._catalog if not known.startswith("system.")]
+    def _unknown(self, name: str, who: str, meant: str | None = None) -> UsageError:
+        return unknown_collection(who, name, meant or name, self._catalog, database=self._reading.source.name)
 
 
 def _require_ids(collection: Collection) -> None:

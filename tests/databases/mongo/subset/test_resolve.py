@@ -529,8 +529,18 @@ def test_a_time_series(source: DatabaseHandle) -> None:
         ),
         (
             Selection((CollectionQuery("system.js"),)),
-            "names 'system.js', and 'production' has no such",
-            "dogs",
+            "names 'system.js': no subset includes a system collection",
+            "Only a copy or a backup without a query set includes 'system.js'.",
+        ),
+        (
+            Selection((CollectionQuery("system.buckets.weather"),)),
+            "no subset includes a system collection",
+            "Use 'weather', the time series itself.",
+        ),
+        (
+            Selection(references=(Reference("dogs._id", "system.views.viewOn"),)),
+            "follow() names 'system.views.viewOn': no subset includes",
+            "MongoDB writes it by itself",
         ),
         (Selection(only=("hauses",)), "only() names 'hauses'", "'houses'"),
         (Selection(exclude=("owner",)), "exclude() names 'owner'", "'owners'"),
