@@ -16,6 +16,8 @@ _received: list[str] = []
 # What the contexts that are open have replaced, the outermost first.
 _replaced: list[dict[int, Any]] = []
 _resets_children = False
+# The signals that each thread blocked before it began to fork, by its identifier.
+_blocked: dict[int, set[Any]] = {}
 
 
 def was_signalled() -> bool:
@@ -86,15 +88,36 @@ def _reset_children() -> None:
     import os
 
     if hasattr(os, "register_at_fork"):  # Windows does not fork
-        os.register_at_fork(after_in_child=_restore)
+        os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_restore)
     _resets_children = True
 
 
+def _hold() -> None:
+    """Hold signals back until a fork is complete.
+
+    Python discards what a new process receives before it has put its own state in order. A pool that ends
+    its workers at once would wait for such a worker forever.
+    """
+    import signal
+    import threading
+
+    handled = {number for previous in _replaced for number in previous}
+    _blocked[threading.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, handled)
+
+
+def _release() -> None:
+    import signal
+    import threading
+
+    signal.pthread_sigmask(signal.SIG_SETMASK, _blocked.pop(threading.get_ident()))
+
+
 def _restore() -> None:
-    """Put back what all open contexts have replaced."""
+    """Put back what all open contexts have replaced, then let signals through."""
     import signal
 
     with suppress(ValueError):  # forked by a thread: Python accepts handlers from the main thread only
         for previous in reversed(_replaced):
             for number, old in previous.items():
                 signal.signal(number, old)
+    _release()

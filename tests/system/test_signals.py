@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -48,6 +49,25 @@ def test_deferred_work_is_not_interrupted() -> None:
             pass
         assert signals == []
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_signal_reaches_a_process_that_was_just_forked() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    try:
+        with signals_as_interrupts():
+            for _ in range(100):
+                child = os.fork()
+                if child == 0:
+                    try:
+                        time.sleep(5)
+                    finally:
+                        os._exit(1)
+                os.kill(child, signal.SIGTERM)
+                assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+            assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == masked
     finally:
         signal.signal(signal.SIGTERM, before)
 
