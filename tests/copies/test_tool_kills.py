@@ -160,8 +160,8 @@ def test_monarch_is_interrupted(
 ) -> None:
     """monarch cleans up, or finishes the swap if it has begun."""
     run = scenario.runs["first"] if engine == "native" else complete_run
-    early = spread(3, run.begins - 12, counts.number(reduced=2, full=4))
-    for index in (*early, run.begins, (run.begins + run.ends) // 2):
+    early = spread(3, run.begins - 12, 4)
+    for index in counts.sample((*early, run.begins, (run.begins + run.ends) // 2), 2):
         reset_to_small(scenario)
         process = start(scenario, engine)
         scenario.proxy.at(index, partial(process.send_signal, number), then="go on")
