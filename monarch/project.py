@@ -21,7 +21,7 @@ from monarch.databases.lease import Holder
 from monarch.databases.transfer import Exclusions
 from monarch.errors import MonarchError, ProjectError, UnknownEnvironment
 from monarch.migrations.execution import MigrationResult
-from monarch.migrations.files import MigrationFile, find_migration, find_migrations
+from monarch.migrations.files.find import MigrationFile, find_migration, find_migrations
 from monarch.migrations.mark import Marker, MarkResult
 from monarch.migrations.migrate import MigrationRun, RunResult
 from monarch.migrations.plan import PlannedMigration, RunSelection, refuse_if_any_is_running

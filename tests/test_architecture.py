@@ -127,13 +127,13 @@ def test_rooms_are_small() -> None:
 
 
 def test_migrations_know_no_database() -> None:
-    for path in (ROOT / "migrations").glob("*.py"):
+    for path in (ROOT / "migrations").rglob("*.py"):
         for imported in imported_modules(path):
             assert not any(name in imported.split(".") for name in MIGRATIONS_KNOW_NOT), (path, imported)
 
 
 def test_migrations_do_not_mention_a_kind_of_database() -> None:
-    for path in (ROOT / "migrations").glob("*.py"):
+    for path in (ROOT / "migrations").rglob("*.py"):
         text = path.read_text(encoding="utf-8").lower()
         assert not any(word in text for word in ("mongo", "bson")), path
 

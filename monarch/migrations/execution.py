@@ -24,9 +24,9 @@ from monarch.errors import (
     RunInterrupted,
 )
 from monarch.migrations.collection_scan import CollectionScans
-from monarch.migrations.files import MigrationFile
+from monarch.migrations.files.find import MigrationFile
 from monarch.migrations.output_capture import OutputCapture
-from monarch.migrations.plan import way_back, ways_on
+from monarch.migrations.unfinished import way_back, ways_on
 from monarch.progress import Progress
 from monarch.system.ci import Origin
 from monarch.system.forks import only_this_process

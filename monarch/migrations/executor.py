@@ -20,7 +20,8 @@ from monarch.errors import (
     RunInterrupted,
 )
 from monarch.migrations.execution import Execution, MigrationFailed, MigrationResult, RunContext
-from monarch.migrations.files import Loaded, MigrationFile
+from monarch.migrations.files.classes import Loaded
+from monarch.migrations.files.find import MigrationFile
 from monarch.migrations.output_capture import capture_output
 from monarch.migrations.plan import PlannedMigration
 from monarch.system.tracebacks import error_line

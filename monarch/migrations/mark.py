@@ -10,7 +10,9 @@ from monarch.databases.base import Database
 from monarch.databases.history import MigrationState, Record
 from monarch.databases.lease import Lease
 from monarch.errors import MigrationError, ProjectError
-from monarch.migrations.files import MigrationFile, checksum, find_migration, name_of, says_repeatable
+from monarch.migrations.files.classes import says_repeatable
+from monarch.migrations.files.find import MigrationFile, checksum, find_migration
+from monarch.migrations.files.names import name_of
 from monarch.migrations.plan import refuse_if_running
 from monarch.migrations.status import read_status
 from monarch.migrations.waiting import hold, whole_history

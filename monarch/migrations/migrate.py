@@ -18,7 +18,8 @@ from monarch.databases.migration import Migration
 from monarch.errors import MigrationError, MonarchError, NoTransactions, ProjectError
 from monarch.migrations.execution import MigrationResult, RunContext
 from monarch.migrations.executor import Executor
-from monarch.migrations.files import Loaded, MigrationFile, find_migration, load_all
+from monarch.migrations.files.classes import Loaded, load_all
+from monarch.migrations.files.find import MigrationFile, find_migration
 from monarch.migrations.plan import (
     AlreadyRunning,
     PlannedMigration,

@@ -12,7 +12,7 @@ from monarch.databases.base import Database
 from monarch.databases.environment import Environment
 from monarch.databases.history import UNFINISHED, HistoryReader, JournalEntry, MigrationState, Record
 from monarch.errors import MonarchError
-from monarch.migrations.files import MigrationFile, checksum, find_migration
+from monarch.migrations.files.find import MigrationFile, checksum, find_migration
 from monarch.migrations.plan import is_due, newest_completed
 from monarch.migrations.waiting import whole_history
 from monarch.progress import Progress

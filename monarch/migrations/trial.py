@@ -18,7 +18,7 @@ from monarch.databases.history import MigrationState
 from monarch.databases.transfer import TransferDatabase, as_transfer_database
 from monarch.errors import MigrationError, MonarchError
 from monarch.migrations.execution import MigrationFailed, MigrationResult
-from monarch.migrations.files import MigrationFile, find_migration
+from monarch.migrations.files.find import MigrationFile, find_migration
 from monarch.migrations.migrate import MigrationRun, RunResult
 from monarch.migrations.plan import RunSelection
 from monarch.progress import SILENT, Progress, Question, ask_nothing

@@ -7,7 +7,8 @@ from pathlib import Path
 from monarch.databases import DEFAULT_KIND, find_kind
 from monarch.databases.kinds import DatabaseKind
 from monarch.errors import ProjectError, SettingsError
-from monarch.migrations.files import check_name, find_migrations, next_stamp
+from monarch.migrations.files.find import find_migrations
+from monarch.migrations.files.names import check_name, next_stamp
 from monarch.querysets.files import find_query_sets
 from monarch.scaffold import templates
 from monarch.settings.load import load_settings
@@ -48,7 +49,7 @@ def generate(root: Path, name: str) -> Path:
             raise ProjectError(
                 f"There is a migration {name!r} already: {file.shown_path}.", "Choose another name."
             )
-    path = root / FOLDER / f"_{next_stamp(files)}_{name}_migration.py"
+    path = root / FOLDER / f"_{next_stamp(file.stamp for file in files)}_{name}_migration.py"
     source = templates.render_migration(root / FOLDER, _find_kind(root), f"{camel_case(name)}Migration", name)
     try:
         write_atomically(path, source)

@@ -5,7 +5,8 @@ import os
 import pytest
 
 from monarch.errors import ProjectError
-from monarch.migrations.files import find_migration, find_migrations, load_migration
+from monarch.migrations.files.classes import load_migration
+from monarch.migrations.files.find import find_migration, find_migrations
 from monarch.system.secrets import Secret
 from monarch.system.tracebacks import describe_error_in
 from tests.support.runs.shell import Folder

@@ -8,7 +8,7 @@ import pytest
 
 from monarch.databases.history import Action, Attempt, MigrationState, Record
 from monarch.errors import MigrationError, ProjectError
-from monarch.migrations.files import MigrationFile, checksum
+from monarch.migrations.files.find import MigrationFile, checksum
 from monarch.migrations.plan import AlreadyRunning, Reason, RunSelection, pending
 from monarch.migrations.status import judge, list_status
 
