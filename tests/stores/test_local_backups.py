@@ -217,6 +217,7 @@ def test_backups_at_one_time_get_different_names(project: Folder, backups: Path)
 
 @pytest.mark.parametrize("folder", ["s3://our-backups/app", "file:///var/b", "$HOME/b", "C:\\b"])
 def test_an_address_or_a_variable_is_not_a_folder(project: Folder, folder: str) -> None:
+    project.database.users.insert_one({})
     project.keep_backups(folder)
     before = sorted(project.path.rglob("*"))
     for command in (["backup", "dev"], ["list_backups"], ["verify_backup", "--all"]):

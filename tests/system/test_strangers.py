@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from bson import Int64
 
 from tests.support.runs.shell import Folder
 
@@ -73,27 +76,26 @@ def can_hide_proc() -> bool:
     return subprocess.run([*HIDE_PROC, "true"], check=False, capture_output=True).returncode == 0
 
 
-def test_without_proc_a_process_of_another_machine_is_not_reported_as_dead(project: Folder) -> None:
-    """Two machines may have the same host name."""
-    if not can_hide_proc():
+@pytest.mark.parametrize("prefix", [[], HIDE_PROC], ids=["", "without /proc"])
+@pytest.mark.parametrize("space", [None, "boot 1"])
+def test_a_lease_of_another_machine_with_the_same_name_is_not_taken(
+    project: Folder, space: str | None, prefix: list[str]
+) -> None:
+    """That machine has no /proc, and its process has a number that nothing has here."""
+    if prefix and not can_hide_proc():
         pytest.skip("hiding /proc needs the right to mount: run the tests as root")
-    project.migration("one", "import time\nself.database.began.insert_one({})\nwhile True: time.sleep(0.1)")
-    running = project.start("migrate", "dev")
-    try:
-        while project.database.began.find_one() is None:
-            pass
-        ended = subprocess.Popen(["true"])
-        ended.wait()
-        project.database.monarch_lease.update_many(
-            {}, {"$set": {"holder.pid": ended.pid, "holder.pid_space": "another machine"}}
-        )
-        result = project.monarch("migrate", "dev", "--no-wait", prefix=HIDE_PROC)
-        assert result.code == 4, result.err
-        project.database.monarch_lease.update_many({}, {"$unset": {"holder.pid_space": 1}})
-        assert project.monarch("migrate", "dev", "--no-wait", prefix=HIDE_PROC).code == 4
-    finally:
-        running.kill()
-        running.communicate()
+    project.migration("one", "self.database.c.insert_one({})")
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    holder = {"host": socket.gethostname(), "user": "ann", "pid": ended.pid, "pid_space": space, "run": "x"}
+    ends = datetime(2099, 1, 1)
+    lease = {"_id": "lease", "holder": holder, "fence": Int64(3), "lineage": 1, "expires_at": ends}
+    project.database.monarch_lease.insert_one(lease)
+    result = project.monarch("migrate", "dev", "--no-wait", prefix=prefix)
+    assert result.code == 4, result.output
+    assert "'dev' is held by process" in result.err
+    assert project.database.monarch_lease.find_one() == lease
+    assert project.database.c.find_one() is None
 
 
 def test_without_proc_everything_works(project: Folder) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import pexpect
@@ -128,6 +129,8 @@ def test_colours_in_a_pipe(folder: Folder) -> None:
 def test_a_hint_wraps_between_words_and_not_in_a_command(folder: Folder) -> None:
     terminal = folder.terminal("migrate", "dev", columns=50)
     terminal.expect(pexpect.EOF)
-    lines = str(terminal.before).splitlines()
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(terminal.before)).splitlines()
+    hint = next(number for number, line in enumerate(lines) if line.startswith("Hint: "))
+    assert all(len(line) <= 50 for line in lines[hint:])
     assert any("`monarch init`" in line for line in lines)
     assert not any(line.endswith(("`monarch", "monarch")) for line in lines)

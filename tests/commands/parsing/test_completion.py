@@ -40,6 +40,21 @@ def test_completion_never_fails(folder: Folder, settings: str | None) -> None:
     assert complete(folder, "monarch migrate_one x") == set()
 
 
+@pytest.mark.parametrize(
+    "name", ["x$(touch${IFS}PWNED)", "x;id", "x`id`", "x|id", "x y", "x'y", 'x"y', "x*", "~x"]
+)
+@pytest.mark.parametrize("command", ["show_backup", "restore", "delete_backup"])
+def test_names_that_a_shell_would_execute_are_not_offered(folder: Folder, command: str, name: str) -> None:
+    """The scripts for shells do not quote, and anybody may have named a file of the store."""
+    folder.settings(dev={"host": "h", "db_name": "a"})
+    store = folder.keep_backups()
+    store.mkdir()
+    for stem in (name, "usual"):
+        (store / f"{stem}__2026_01_01.dmp.zst").touch()
+    offered = complete(folder, f"monarch {command} ")
+    assert {word.rstrip(":") for word in offered} - {"dev"} == {"usual__2026_01_01"}
+
+
 def test_the_script_for_the_shell(folder: Folder) -> None:
     result = folder.monarch(variables={"_MONARCH_COMPLETE": "bash_source"})
     assert result.code == 0
