@@ -21,12 +21,14 @@ from monarch.system.streams import Stream
 class ForeignFile:
     """The file ``name`` in a store. ``packing`` is "gz", "zst", "zip", "tar" or, of none of these, empty.
 
-    ``bytes`` is an estimate of its size when it is unpacked.
+    ``bytes`` is an estimate of its size when it is unpacked. ``members`` are the names of the files in it if
+    it is a zip, of the first ones if it is a tar.
     """
 
     name: str
     packing: str
     bytes: int = 0
+    members: tuple[str, ...] = ()
 
 
 def as_argument(name: str) -> str:

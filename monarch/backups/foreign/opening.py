@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from monarch.backups.codecs import CODECS
-from monarch.backups.foreign.packing import Whole, is_tar, packing_of, read_head
+from monarch.backups.foreign.packing import Whole, is_tar, names_in, packing_of, read_head
 from monarch.backups.zip_v01 import ZippedFolders
 from monarch.databases import find_kind
 from monarch.databases.foreign import ForeignFile, ForeignFormats, ForeignSource
@@ -51,7 +51,8 @@ def open_folders(folders: Mapping[str, FileSet], name: str, kind: str) -> Foreig
     formats = find_kind(kind).foreign_formats()
     assert formats is not None
     unpacked = {path: UnpackedFiles(files) for path, files in folders.items()}
-    return formats.open_folders(unpacked, ForeignFile(name, "zip"))
+    members = tuple(f"{path}/{file}".lstrip("/") for path, files in folders.items() for file in files.sizes())
+    return formats.open_folders(unpacked, ForeignFile(name, "zip", members=members))
 
 
 def _open_stream(formats: ForeignFormats, file: ForeignFile, stream: Stream) -> ForeignSource:
@@ -60,7 +61,8 @@ def _open_stream(formats: ForeignFormats, file: ForeignFile, stream: Stream) -> 
         stream = codec.decompress(stream)
     head = read_head(stream)
     if is_tar(head):
-        hint = formats.how_to_check(ForeignFile(file.name, "tar"))
+        tar = ForeignFile(file.name, "tar", members=tuple(names_in(head, head)))
+        hint = formats.how_to_check(tar)
         raise Uncheckable(f"monarch does not read a tar, so it cannot check {file.name!r}.", hint)
     return formats.open_stream(Whole(head, stream), head, file)
 

@@ -484,6 +484,44 @@ def test_a_damaged_zip_of_a_complete_dump(two: TwoEnvironments, store_folder: Pa
     assert "is broken: It is not a zip file, or a damaged one" in verified.out
 
 
+@pytest.mark.parametrize("name", ["dump.zip", "dump.tar.gz"])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_mongorestore_accepts_the_command_for_compressed_files(
+    two: TwoEnvironments,
+    store_folder: Path,
+    dumps: Dumps,
+    tools: Path,
+    server: Server,
+    name: str,
+    mixed: bool,
+) -> None:
+    (dumps.folder / "zz_other").mkdir()
+    other = bson.encode({"_id": 1})
+    (dumps.folder / "zz_other/things.bson.gz").write_bytes(gzip.compress(other))
+    if mixed:
+        (dumps.folder / two.source.name / "more.bson").write_bytes(other)
+    (store_folder / name).write_bytes(dumps.zipped())
+    if name == "dump.tar.gz":
+        with tarfile.open(store_folder / name, "w:gz") as archive:
+            archive.add(dumps.folder, "dump")
+    hint = two.folder.invoke("restore", f"{name}:dev", "--yes").err.splitlines()[1]
+    command = hint.partition("NAME: ")[2]
+    if name == "dump.tar.gz":
+        unpack, restore, *_ = re.findall("`(.*?)`", hint)
+        renaming = re.search("--nsInclude .* --nsTo 'NAME.*'", hint)
+        assert renaming
+        command = f"{unpack} && {restore.replace('--dryRun', renaming[0])}"
+    two.target.client.drop_database(two.target.name)
+    subprocess.run(
+        ["sh", "-ec", command.replace("NAME", two.target.name)],
+        cwd=store_folder,
+        check=True,
+        capture_output=True,
+        env={"URI": tool_uri(environment("any", server, "any")), "PATH": f"{tools}:/usr/bin:/bin"},
+    )
+    assert two.target.users.count_documents({}) == 200
+
+
 def test_a_tar_is_not_checked(two: TwoEnvironments, store_folder: Path, dumps: Dumps) -> None:
     """It does not affect the result of the backups that are checked."""
     with tarfile.open(store_folder / "dump.tar.gz", "w:gz") as archive:
@@ -492,7 +530,7 @@ def test_a_tar_is_not_checked(two: TwoEnvironments, store_folder: Path, dumps: D
     result = two.folder.invoke("verify_backup", "dump.tar.gz")
     assert_error(result, 1, "1 of 1 backup could not be checked: dump.tar.gz", "tar -xf dump.tar.gz")
     assert result.out.startswith("unchecked dump.tar.gz: monarch does not read a tar")
-    assert 'mongorestore --uri "$URI" --dryRun' in result.out
+    assert 'mongorestore --uri "$URI" --gzip --dryRun -v FOLDER/dump' in result.out
     result = two.folder.invoke("restore", "dump.tar.gz:dev", "--yes")
     assert_error(result, 1, "monarch does not read a tar", "mongorestore")
     two.assert_unchanged()

@@ -12,6 +12,7 @@ from monarch.errors import UsageError
 OPLOG = ""
 OF_SERVERS = frozenset(("admin", "config", "local", OPLOG))
 _MOST_NAMED = 5
+_FILES = (".bson", ".metadata.json")
 _RESTORE = 'mongorestore --uri "$URI" --stopOnError'
 
 
@@ -70,23 +71,54 @@ def _path(file: ForeignFile) -> str:
 
 
 def check_hint(file: ForeignFile) -> str:
-    """Return how to check ``file``, which holds a folder of mongodump's files."""
-    unpack = f"`tar -xf {_path(file)} -C FOLDER`" if file.packing == "tar" else "into FOLDER"
-    return (
-        f'Unpack it ({unpack}), and run `mongorestore --uri "$URI" --dryRun -v FOLDER`. '
-        "To restore a database: use --nsInclude 'app.*' --nsFrom 'app.*' --nsTo 'NAME.*' instead of --dryRun."
-    )
+    """Return how to check ``file``, a tar with a folder of mongodump's files."""
+    unpack = f"mkdir FOLDER && tar -xf {_path(file)} -C FOLDER"
+    folders = [name.removeprefix("./").split("/")[:-1] for name in file.members if _is_of_mongodump(name)]
+    folder = "/".join(folders[0][:-1]) if folders else ""
+    # Only the first files are known.
+    database = next((one[-1] for one in folders if one and one[-1] not in OF_SERVERS), "app")
+    pattern = _argument(f"{database}.*")
+    check = f'{_prepared(file)}mongorestore --uri "$URI"{_gzip(file)} --dryRun -v {_dump(folder)}'
+    renaming = f"--nsInclude{pattern} --nsFrom{pattern} --nsTo 'NAME.*'"
+    restore = f"To restore a database: use {renaming} instead of --dryRun."
+    return f"Unpack it (`{unpack}`), and run `{check}`. {restore}"
+
+
+def _argument(text: str) -> str:
+    """Return ``text`` as the value of an option, which it may look like."""
+    return ("=" if text.startswith("-") else " ") + quote(text)
+
+
+def _dump(folder: str) -> str:
+    return quote(f"FOLDER/{folder}") if folder else "FOLDER"
+
+
+def _is_of_mongodump(name: str) -> bool:
+    return name.lower().endswith((*_FILES, *(f"{suffix}.gz" for suffix in _FILES)))
+
+
+def _packed(file: ForeignFile) -> set[bool]:
+    """Return whether mongodump's files in ``file`` are compressed; both if some are."""
+    return {name.lower().endswith(".gz") for name in file.members if _is_of_mongodump(name)}
+
+
+def _gzip(file: ForeignFile) -> str:
+    """Return the option for compressed files; mongorestore refuses to read others with it."""
+    return " --gzip" if _packed(file) == {True} else ""
+
+
+def _prepared(file: ForeignFile) -> str:
+    return "find FOLDER -name '*.gz' -exec gzip -d {} + && " if len(_packed(file)) > 1 else ""
 
 
 def _renaming(file: ForeignFile, folder: str, database: str) -> str:
-    pattern = ("=" if database.startswith("-") else " ") + quote(f"{database}.*")
+    pattern = _argument(f"{database}.*")
     return f"{_command(file, folder)} --nsInclude{pattern} --nsFrom{pattern} --nsTo 'NAME.*'"
 
 
 def _command(file: ForeignFile, folder: str) -> str:
     if file.packing == "zip":
-        dump = quote(f"FOLDER/{folder}") if folder else "FOLDER"
-        return f"unzip {_path(file)} -d FOLDER && {_RESTORE} {dump}"
+        return f"unzip {_path(file)} -d FOLDER && {_prepared(file)}{_RESTORE}{_gzip(file)} {_dump(folder)}"
     if file.packing == "zst":
         return f"zstd -dc {_path(file)} | {_RESTORE} --archive"
     packed = " --gzip" if file.packing == "gz" else ""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import gzip
 import io
 import re
+import tarfile
 import zipfile
+from contextlib import AbstractContextManager
 
 import bson
 import pytest
 
-from monarch.backups.foreign.opening import open_foreign
+from monarch.backups.foreign.opening import Uncheckable, open_foreign
 from monarch.backups.foreign.recognition import find_foreign
+from monarch.databases.foreign import ForeignSource
 from monarch.errors import DamagedError, UsageError
 from monarch.progress import SILENT
 from tests.support.stores.memory import MemoryStore
@@ -143,6 +146,46 @@ def test_the_hint_names_the_folder_of_the_dump(prefix: str, folder: str) -> None
     assert several.endswith(f"{command} --nsInclude 'app.*' --nsFrom 'app.*' --nsTo 'NAME.*'")
     oplog = hint("dump.zip", zipped({f"{prefix}app/a.bson": ONE, f"{prefix}oplog.bson": ONE}))
     assert oplog.endswith(f"{command} --oplogReplay")
+
+
+def test_the_hint_reads_compressed_files() -> None:
+    packed = {
+        "dump/app/a.bson.gz": PACKED,
+        "dump/other/a.bson.gz": PACKED,
+        "dump/app/a.metadata.json.gz": b"",
+    }
+    restore = 'mongorestore --uri "$URI" --stopOnError'
+    assert f"-d FOLDER && {restore} --gzip FOLDER/dump --nsInclude" in hint("dump.zip", zipped(packed))
+    mixed = hint("dump.zip", zipped({**packed, "dump/other/b.bson": ONE}))
+    unpack = "find FOLDER -name '*.gz' -exec gzip -d {} +"
+    assert f"-d FOLDER && {unpack} && {restore} FOLDER/dump --nsInclude" in mixed
+
+
+@pytest.mark.parametrize(
+    ("paths", "command", "pattern"),
+    [
+        (["dump/admin/x.bson", "dump/shop/a.bson"], "--dryRun -v FOLDER/dump`", "'shop.*'"),
+        (["./my dump/shop/a.bson.gz"], "--gzip --dryRun -v 'FOLDER/my dump'`", "'shop.*'"),
+        (["shop/a.bson", "shop/a.metadata.json.gz"], "gzip -d {} + && mongorestore", "'shop.*'"),
+        (["shop/a.bson"], "--dryRun -v FOLDER`", "'shop.*'"),
+        (["dump/admin/x.bson"], "--dryRun -v FOLDER/dump`", "'app.*'"),
+    ],
+)
+def test_the_hint_for_a_tar(paths: list[str], command: str, pattern: str) -> None:
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w") as archive:
+        for path in paths:
+            archive.addfile(tarfile.TarInfo(path))
+    with pytest.raises(Uncheckable) as raised, open_tar(sink.getvalue()):
+        pass
+    text = raised.value.hint or ""
+    assert "`mkdir FOLDER && tar -xf x.tar -C FOLDER`" in text
+    assert command in text
+    assert f"--nsInclude {pattern} --nsFrom {pattern} --nsTo 'NAME.*'" in text
+
+
+def open_tar(data: bytes) -> AbstractContextManager[ForeignSource]:
+    return open_foreign(stored("x.tar", data), "x.tar", len(data), "mongo")
 
 
 def test_a_name_that_begins_with_a_dash_is_no_option_in_the_hint() -> None:
