@@ -25,10 +25,10 @@ class Environment:
 
     ``kind`` is a key of `monarch.databases.KINDS`. ``server`` is its address, for people and without
     credentials. With ``hosts_by_dns`` its hosts are found through DNS, so they are never local. ``missing``
-    is a key whose value is None or empty, for example because a variable is not set on this machine: such an
-    environment can be listed but not used, and neither can one whose entry is wrong: ``problem`` says why,
-    and ``remedy`` what to do. ``address`` holds what the kind needs to connect; it is opaque to everything
-    else.
+    is a key whose value is None or empty, for example because a variable is not set on this machine, one of
+    ``variables`` if the settings show which. Such an environment can be listed but not used, and neither can
+    one whose entry is wrong: ``problem`` says why, and ``remedy`` what to do. ``address`` holds what the kind
+    needs to connect; it is opaque to everything else.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Environment:
     embedded: bool = False
     protected: bool | None = None
     missing: str | None = None
+    variables: tuple[str, ...] = ()
     problem: str | None = None
     remedy: str | None = None
     address: object = None
@@ -53,9 +54,10 @@ class Environment:
         if self.problem is not None:
             raise SettingsError(self.problem, self.remedy)
         if self.missing is not None:
+            of = f"{' or '.join(self.variables)}, from which" if self.variables else "the variable that"
             raise SettingsError(
                 f"Environment {self.name!r} has no {self.missing!r}: its value is empty.",
-                "Set the variable that migrations/settings.py takes it from.",
+                f"Set {of} migrations/settings.py takes it{'' if self.variables else ' from'}.",
             )
         return self
 

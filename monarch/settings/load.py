@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
@@ -137,4 +137,14 @@ def _environments(module: ModuleType) -> tuple[Environment, ...]:
             f"ENVIRONMENTS in {SETTINGS} is not a dict with at least one environment.",
             "Write it like ENVIRONMENTS = {'development': {…}}.",
         )
-    return tuple(parse_environment(name, entry) for name, entry in entries.items())
+    return tuple(_with_variables(parse_environment(name, entry), module) for name, entry in entries.items())
+
+
+def _with_variables(environment: Environment, module: ModuleType) -> Environment:
+    """Return ``environment`` with the variables from which the settings take the key that it lacks."""
+    if environment.missing is None:
+        return environment
+    from monarch.settings.variables import unset_variables
+
+    path = Path(str(module.__file__))
+    return replace(environment, variables=unset_variables(path, environment.name, environment.missing))
