@@ -9,10 +9,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from shlex import quote
 from types import ModuleType
 
 from monarch.errors import ProjectError
 from monarch.system.tracebacks import describe_error_in
+
+# The packages of modules that settings often import.
+_PACKAGES = {
+    "decouple": "python-decouple",
+    "django": "Django",
+    "dotenv": "python-dotenv",
+    "dynaconf": "dynaconf",
+    "environ": "django-environ",
+    "environs": "environs",
+    "hvac": "hvac",
+    "keyring": "keyring",
+    "pydantic": "pydantic",
+    "pydantic_settings": "pydantic-settings",
+    "requests": "requests",
+    "yaml": "PyYAML",
+}
 
 
 @contextmanager
@@ -73,11 +90,20 @@ def hint_for(error: BaseException) -> str:
     """Return what to do about ``error``, which a file of the project raised while it was imported."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         return (
-            f"{sys.executable} has no module {error.name!r}. If another Python has it, install monarch there "
-            "and run `python -m monarch` with that one. If it is your own code in a folder such as src/, "
-            "set PYTHONPATH to that folder. Then try again."
+            f"{sys.executable} has no module {error.name!r}. {_how_to_install(error.name)} If another Python "
+            "has it, install monarch there and run `python -m monarch` with that one. If it is your own code "
+            "in a folder such as src/, set PYTHONPATH to that folder. Then try again."
         )
     return "Fix the file and try again."
+
+
+def _how_to_install(module: str) -> str:
+    pip = f"{quote(sys.executable)} -m pip install"
+    package = _PACKAGES.get(module.partition(".")[0].lower())
+    if package is not None:
+        return f"Install it there: `{pip} {package}`."
+    # A package that is called like the module may be a stranger's.
+    return f"If it is of a package, install that there: `{pip} PACKAGE`."
 
 
 def is_unwritten(path: Path, class_name: str) -> bool:

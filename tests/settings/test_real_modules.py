@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 import textwrap
 
 import pytest
@@ -115,6 +116,14 @@ def test_a_missing_module_names_the_interpreter(folder: Folder) -> None:
     assert result.code == 2
     assert "/python" in result.err
     assert "has no module 'our_company_config'" in result.err
+    assert f"`{sys.executable} -m pip install PACKAGE`" in result.err
+
+
+def test_the_package_of_a_missing_module_is_installed_for_the_interpreter(folder: Folder) -> None:
+    folder.write("migrations/settings.py", "import dynaconf.loaders")
+    result = folder.monarch("check", "dev")
+    assert result.code == 2
+    assert f"Install it there: `{sys.executable} -m pip install dynaconf`." in result.err
 
 
 SECRETS = {
