@@ -98,6 +98,12 @@ def open_files(kind: str, files: FileSet) -> ArchiveSource:
     return find_kind(kind).open_files(files)
 
 
+def describe_error(error: BaseException) -> str | None:
+    """Return what the error of a driver means, without values of documents; None for other errors."""
+    found = (find_kind(name).describe_error(error) for name in KINDS)
+    return next((reason for reason in found if reason is not None), None)
+
+
 def foreign_formats() -> dict[str, ForeignFormats]:
     """Return the formats of foreign archives, by the kind whose tools write them."""
     found = {name: find_kind(name).foreign_formats() for name in KINDS}

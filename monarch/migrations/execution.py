@@ -143,7 +143,7 @@ class Execution:
 
     def record_failure(self, error: BaseException, *, interrupted: bool = False) -> None:
         """Record that it ended with ``error``."""
-        story = _storable(self._story(error))
+        story = _storable(format_traceback(error, self.client.describe_error))
         reason = self.reason(error)
         stats = self._stats()
         if self.transaction is not None:  # everything was undone
@@ -160,18 +160,6 @@ class Execution:
     def reason(self, error: BaseException) -> str:
         """Return ``error`` in one line, with the line of the migration."""
         return describe_error_in(self.file.path, error, self.client.describe_error(error))
-
-    def _story(self, error: BaseException) -> str:
-        """Return the whole traceback, with the reasons that the database gives instead of documents."""
-        story, seen = format_traceback(error), set()
-        one: BaseException | None = error
-        while one is not None and id(one) not in seen:
-            seen.add(id(one))
-            reason = self.client.describe_error(one)
-            if reason is not None:
-                story = story.replace(redact(str(one)), reason)
-            one = one.__cause__ or one.__context__
-        return story
 
     def continues(self) -> str:
         """The hint after it was interrupted."""

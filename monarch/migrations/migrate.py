@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from monarch.databases import describe_error as reason_of
 from monarch.databases import find_kind
 from monarch.databases.base import Database
 from monarch.databases.environment import Environment
@@ -38,7 +39,7 @@ from monarch.settings.paths import SETTINGS
 from monarch.system.ci import Origin
 from monarch.system.forks import only_this_process
 from monarch.system.modules import importable
-from monarch.system.tracebacks import describe_error
+from monarch.system.tracebacks import describe_error, shorten_line
 
 _Records = Mapping[str, Record]
 
@@ -224,7 +225,9 @@ class MigrationRun:
             raise
         except BaseException as error:
             # SystemExit too: a hook that calls `exit(0)` has not done what the run depends on.
-            message = f"{name}() failed: {describe_error(error)}. {so_far}"
+            reason = reason_of(error)
+            reason = describe_error(error) if reason is None else shorten_line(reason)
+            message = f"{name}() failed: {reason}. {so_far}"
             raise MigrationError(message, f"Fix it in {SETTINGS}.") from error
 
     def _note_if_empty(self) -> None:

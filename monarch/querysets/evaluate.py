@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from monarch.databases import describe_error as reason_of
 from monarch.databases.environment import Environment
 from monarch.databases.selection import Selection
 from monarch.errors import MonarchError, RunInterrupted, UsageError
@@ -66,7 +67,8 @@ def evaluate(
             for option, value in given.items():
                 learn(option, value)
             raise MonarchError(
-                f"{name} failed: {describe_error_in(file.path, error)}", _hint_for(error, given)
+                f"{name} failed: {describe_error_in(file.path, error, reason_of(error))}",
+                _hint_for(error, given),
             ) from error
     _refuse_unknown(name, options, answers)
     return EvaluatedQuerySet(name, {**texts, **answers.used}, selection)

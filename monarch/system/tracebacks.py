@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import traceback
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,14 @@ def _without_hidden_line(
     return redact(text)
 
 
-def format_traceback(error: BaseException) -> str:
-    """Return the whole traceback of ``error``, with its causes."""
+def format_traceback(error: BaseException, describe: Callable[[BaseException], str | None]) -> str:
+    """Return the whole traceback of ``error``, with its causes.
+
+    :param describe: returns what to say instead of the text of an error, which quotes documents.
+    """
     story = traceback.TracebackException.from_exception(error)
     _hide(story, set())
+    _reword(story, error, describe, set())
     return redact("".join(story.format()))
 
 
@@ -55,6 +60,23 @@ def _hide(story: Any, seen: set[int]) -> None:
         story.text = None
     for other in (story.__cause__, story.__context__, *(getattr(story, "exceptions", None) or ())):
         _hide(other, seen)
+
+
+def _reword(
+    story: Any, error: BaseException | None, describe: Callable[[BaseException], str | None], seen: set[int]
+) -> None:
+    """Replace the texts of ``error`` and of its causes in ``story`` by their descriptions."""
+    if story is None or error is None or id(story) in seen:
+        return
+    seen.add(id(story))
+    reason = describe(error)
+    if reason is not None:
+        story._str = reason.removeprefix(f"{type(error).__name__}: ")
+    _reword(story.__cause__, error.__cause__, describe, seen)
+    _reword(story.__context__, error.__context__, describe, seen)
+    inner = getattr(error, "exceptions", None) or ()
+    for one, its_error in zip(getattr(story, "exceptions", None) or (), inner, strict=False):
+        _reword(one, its_error, describe, seen)
 
 
 def error_line(path: Path, error: BaseException) -> int | None:

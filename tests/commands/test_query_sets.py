@@ -263,6 +263,18 @@ def test_the_option_whose_value_a_query_set_rejects_is_named(dogs: TwoEnvironmen
     assert "hush" not in secret.output
 
 
+def test_no_value_of_a_document_is_in_the_error_of_a_query_set(dogs: TwoEnvironments) -> None:
+    dogs.source.dogs.insert_one({"_id": "a", "owner": "ann@example.com"})
+    define(
+        dogs, "def run(self): list(self.database.dogs.aggregate([{'$project': {'x': {'$toInt': '$owner'}}}]))"
+    )
+    result = copy(dogs, "--traceback")
+    assert result.code == 1
+    assert "Part failed: OperationFailure: " in result.err
+    assert "Traceback (most recent call last)" in result.err
+    assert "ann@" not in result.err
+
+
 def test_no_secret_is_printed_of_an_option_with_a_wrong_value(dogs: TwoEnvironments) -> None:
     define(dogs, "password: int\ndef run(self): ...")
     result = copy(dogs, "-o", "password=hush-hush")

@@ -16,7 +16,8 @@ NAMED = {
     "named": f"URI = {GET}\nENVIRONMENTS = {{'dev': {{'uri': URI, 'db_name': 'a'}}}}",
     "named entry": f"DEV = {{'uri': {GET}, 'db_name': 'a'}}\nENVIRONMENTS: dict = {{'dev': DEV}}",
     "another is set": "ENVIRONMENTS = {"
-    "'dev': {'uri': os.environ['EMPTY'] or os.getenv('APP_URI'), 'db_name': 'a'}, 'other': {'uri': os.environ.get('OTHER_URI')}}",
+    "'dev': {'uri': os.environ['EMPTY'] or os.getenv('APP_URI'), 'db_name': 'a'}, "
+    "'other': {'uri': os.environ.get('OTHER_URI')}}",
 }
 
 

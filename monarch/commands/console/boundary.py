@@ -57,7 +57,9 @@ def guarded(run: Callable[[], Any]) -> int:
         return _report(error, what, "Fix the cause. Everything up to here is done.", 1)
     except Exception as error:
         hint = "This is a defect of monarch. Run it again with --traceback, and report the output."
-        return _report(error, f"{type(error).__name__}: {error}", hint, 1)
+        from monarch.databases import describe_error
+
+        return _report(error, describe_error(error) or f"{type(error).__name__}: {error}", hint, 1)
     finally:
         settle_stdout()
 
@@ -68,9 +70,10 @@ def _report(error: BaseException, message: str, hint: str | None, code: int) -> 
     try:
         if _show_traceback:
             from monarch.commands.console.lines import show_block
+            from monarch.databases import describe_error
             from monarch.system.tracebacks import format_traceback
 
-            show_block(format_traceback(error), err=True)
+            show_block(format_traceback(error, describe_error), err=True)
         if code == _INTERRUPTED and sys.stderr.isatty():
             click.echo(err=True)  # the terminal has echoed ^C
         for label, shade, text in (("Error:", "red", message), ("Hint:", "cyan", hint)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -75,6 +76,13 @@ class MongoKind(DatabaseKind):
         from monarch.databases.mongo.sources.folder import MongoFolderSource
 
         return MongoFolderSource(files)
+
+    def describe_error(self, error: BaseException) -> str | None:
+        if "pymongo" not in sys.modules:
+            return None
+        from monarch.databases.mongo.connection.driver_errors import describe_driver_error
+
+        return describe_driver_error(error)
 
     def foreign_formats(self) -> ForeignFormats:
         from monarch.databases.mongo.sources.foreign_formats import MongodumpFormats

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from textwrap import dedent
 
 import pytest
 
@@ -315,8 +316,9 @@ def test_an_index_violation_is_reported_without_values(project: Folder) -> None:
         self.database.users.insert_many(rows, ordered=False)
         """,
     )
-    result = project.monarch("migrate", "dev")
+    result = project.monarch("migrate", "dev", "--traceback")
     assert result.code == 1
+    assert "pymongo.errors.BulkWriteError: E11000 duplicate key error" in result.err
     outputs = [result.err, project.monarch("list_migrations", "dev", "--json").out]
     for text in outputs:
         assert "E11000 duplicate key error" in text
@@ -334,17 +336,52 @@ def test_an_index_violation_is_reported_without_values(project: Folder) -> None:
         "list(self.database.users.aggregate([{'$project': {'x': {'$toObjectId': '$email'}}}]))",
         "self.database.users.create_index([('name', 'text')], language_override='email')",
         "self.database.users.update_one({}, {'$inc': {'email': 1}})",
+        # In a group, and as the cause of another error.
+        "try:\n    self.database.users.update_one({}, {'$inc': {'email': 1}})\n"
+        "except Exception as error:\n    raise ExceptionGroup('several', [error]) from error",
     ],
 )
 def test_no_value_of_a_document_is_in_an_error(project: Folder, work: str) -> None:
     project.database.users.insert_one({"_id": "ann@example.com", "email": "ann@example.com", "name": "a"})
     project.migration("one", work)
-    result = project.monarch("migrate", "dev")
+    result = project.monarch("migrate", "dev", "--traceback")
     assert result.code == 1
+    assert "Traceback (most recent call last)" in result.err
     history = project.monarch("history", "dev", "--json").out
     for text in (result.output, history, str(list(project.database.mongo_migration_journal.find()))):
-        assert "caused by" in text or "Cannot apply $inc" in text or "language override" in text
+        words = ("caused by", "Cannot apply $inc", "language override", "several")
+        assert any(word in text for word in words)
         assert "ann@" not in text
+
+
+def test_no_value_that_cannot_be_stored_is_in_an_error(project: Folder) -> None:
+    work = (
+        "from fractions import Fraction\nself.database.users.insert_one({'salary': Fraction(98764 + 1, 2)})"
+    )
+    project.migration("one", work)
+    result = project.monarch("migrate", "dev", "--traceback")
+    assert result.code == 1
+    history = project.monarch("history", "dev", "--json").out
+    for text in (result.err, history):
+        assert "cannot encode an object, of type: <class 'fractions.Fraction'>" in text
+        assert "Fraction(98765, 2)" not in text
+
+
+def test_no_value_of_a_document_is_in_the_error_of_a_hook(project: Folder) -> None:
+    assert project.server is not None
+    project.database.users.insert_one({"_id": "ann@example.com"})
+    hook = f"""
+    def before_migrate(context):
+        from pymongo import MongoClient
+        name = "@".join(["ann", "example.com"])
+        MongoClient({project.server.uri!r})[{project.db_name!r}].users.insert_one({{"_id": name}})
+    """
+    settings = project.path / "migrations/settings.py"
+    settings.write_text(settings.read_text() + dedent(hook))
+    project.migration("one")
+    result = project.monarch("migrate", "dev", "--traceback")
+    assert "before_migrate() failed: DuplicateKeyError: E11000 duplicate key error" in result.err
+    assert "ann@" not in result.err
 
 
 def test_a_validator_violation_is_reported(project: Folder) -> None:

@@ -28,6 +28,7 @@ from pymongo.monitoring import CommandListener
 
 from monarch.databases.environment import Environment
 from monarch.databases.mongo.connection import uri as uris
+from monarch.databases.mongo.connection.driver_errors import without_values
 from monarch.databases.mongo.connection.settings import address_of
 from monarch.errors import MonarchError, ServerError, SettingsError, UsageError
 from monarch.system.secrets import Secret, redact
@@ -270,7 +271,7 @@ def explain(environment: Environment, error: PyMongoError) -> MonarchError:
 def _message(error: PyMongoError) -> str:
     """Return the server's message, without the reply that pymongo appends and without the command's text."""
     words = " ".join(redact(str(error)).partition(", full error:")[0].split())
-    return re.sub(r"(to execute command) \{ (\w+):.*", r"\1 \2", words)
+    return without_values(re.sub(r"(to execute command) \{ (\w+):.*", r"\1 \2", words))
 
 
 def _one_line(error: Exception) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bson.errors import InvalidDocument
 from pymongo.errors import BulkWriteError, OperationFailure
 
 # A duplicate key's message ends with the values, which are somebody's.
@@ -17,16 +18,19 @@ _QUOTING = re.compile(
     r"|geo element must be an array or object) ?(?:: |['\"{(]).*",
     re.DOTALL,
 )
+# The driver's own message about a value that it cannot encode.
+_ENCODED = re.compile(r"encode object: .*(?=, of type: )", re.DOTALL)
 _IDENTITY = re.compile(r"\{ ?_id: .*?\}", re.DOTALL)
 
 
 def without_values(words: str) -> str:
     """Return the message of a server without the document, or the value, that it quotes."""
+    words = _DUPLICATE.sub("dup key", words)
     return _IDENTITY.sub("{_id: …}", _QUOTING.sub(r"\1 …", words))
 
 
 def describe_driver_error(error: BaseException) -> str | None:
-    """Return the server's reason for ``error``, without the values of documents.
+    """Return the reason that the server, or the driver, gives for ``error``, without the values of documents.
 
     :return: None if its own text says as much.
     """
@@ -36,6 +40,8 @@ def describe_driver_error(error: BaseException) -> str | None:
         details = error.details or {}
         words = _words({"errmsg": str(error).partition(", full error: ")[0], **details})
         return f"{type(error).__name__}: {words}"
+    if isinstance(error, InvalidDocument):
+        return f"{type(error).__name__}: {_ENCODED.sub(r'encode an object', str(error))}"
     return None
 
 

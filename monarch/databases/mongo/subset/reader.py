@@ -12,6 +12,7 @@ from pymongo.errors import OperationFailure
 
 from monarch.databases.mongo.catalog.model import CODEC, Collection
 from monarch.databases.mongo.catalog.query import Find, size_of
+from monarch.databases.mongo.connection.driver_errors import without_values
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.stream.snapshot import (
     SNAPSHOT_ENDED,
@@ -122,7 +123,7 @@ def with_documents(collection: Collection) -> Collection:
 
 def refused_query(source: DatabaseHandle, name: str, error: OperationFailure) -> MonarchError:
     """Return the error for a query of the collection ``name`` that the server of ``source`` rejects."""
-    reason = " ".join(str((error.details or {}).get("errmsg", error)).split())
+    reason = without_values(" ".join(str((error.details or {}).get("errmsg", error)).split()))
     return MonarchError(
         f"{source.name!r} rejected the query of {name!r}: {reason[:500]}",
         "Nothing was changed. Fix the query in the query set.",
