@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from tests.support.runs.shell import MONARCH, Folder
+from tests.support.servers.mongod import Server
 
 POOL = """\
 import concurrent.futures
@@ -382,6 +384,40 @@ def test_no_value_of_a_document_is_in_the_error_of_a_hook(project: Folder) -> No
     result = project.monarch("migrate", "dev", "--traceback")
     assert "before_migrate() failed: DuplicateKeyError: E11000 duplicate key error" in result.err
     assert "ann@" not in result.err
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("work", ["insert_one({})", "insert_many([{}, {}])", "bulk_write([InsertOne({})])"])
+@pytest.mark.parametrize(
+    ("fixture", "concern", "reason"),
+    [
+        ("server", 2, "is not replicated (this server is not a replica set: use w=1 or w='majority') (migr"),
+        (
+            "replica_set",
+            2,
+            "data-bearing nodes (it was written, but too few members can confirm it: use w='maj",
+        ),
+        (
+            "replica_set",
+            "'x'",
+            "(it was written, but too few members can confirm it: use w='majority') (migr",
+        ),
+    ],
+)
+def test_a_write_concern_that_the_server_cannot_satisfy(
+    tmp_path: Path, request: pytest.FixtureRequest, fixture: str, concern: object, reason: str, work: str
+) -> None:
+    server: Server = request.getfixturevalue(fixture)
+    project = Folder(tmp_path, server)
+    project.settings(dev={"uri": server.uri, "db_name": project.db_name})
+    users = f"self.database.get_collection('users', write_concern=WriteConcern(w={concern}))"
+    project.migration("one", f"from pymongo import InsertOne, WriteConcern\n{users}.{work}")
+    result = project.monarch("migrate", "dev")
+    assert result.code == 1
+    (error,) = [line for line in result.err.splitlines() if line.startswith("Error: ")]
+    assert reason in error
+    assert (project.database.users.find_one() is not None) == ("it was written" in reason)
+    project.database.client.drop_database(project.db_name)
 
 
 def test_a_validator_violation_is_reported(project: Folder) -> None:

@@ -20,6 +20,10 @@ _QUOTING = re.compile(
 )
 # The driver's own message about a value that it cannot encode.
 _ENCODED = re.compile(r"encode object: .*(?=, of type: )", re.DOTALL)
+# A write concern that asks for more members than there are, or for an unknown group of them; and one that was
+# not satisfied in time. The write itself is made.
+_TOO_FEW_MEMBERS, _TIMED_OUT = (79, 100), 64
+_NOT_REPLICATED = "cannot use 'w' > 1 when a host is not replicated"
 _IDENTITY = re.compile(r"\{ ?_id: .*?\}", re.DOTALL)
 
 
@@ -39,7 +43,7 @@ def describe_driver_error(error: BaseException) -> str | None:
     if isinstance(error, OperationFailure):
         details = error.details or {}
         words = _words({"errmsg": str(error).partition(", full error: ")[0], **details})
-        return f"{type(error).__name__}: {words}"
+        return f"{type(error).__name__}: {words}{_about_members(error.code, words)}"
     if isinstance(error, InvalidDocument):
         return f"{type(error).__name__}: {_ENCODED.sub(r'encode an object', str(error))}"
     return None
@@ -47,13 +51,26 @@ def describe_driver_error(error: BaseException) -> str | None:
 
 def _describe_batch(error: BulkWriteError) -> str | None:
     details: Mapping[str, Any] = error.details or {}
-    failed = details.get("writeErrors") or details.get("writeConcernErrors") or []
+    failed = details.get("writeErrors") or []
     if not failed:
-        return None
+        unconfirmed = details.get("writeConcernErrors") or []
+        if not unconfirmed:
+            return None
+        words = _words(unconfirmed[0])
+        return f"{type(error).__name__}: {words}{_about_members(unconfirmed[0].get('code'), words)}"
     first = failed[0]
     index = f", the first at index {first['index']}" if "index" in first else ""
     many = "1 write" if len(failed) == 1 else f"{len(failed)} writes"
     return f"{type(error).__name__}: {_words(first)} ({many} of the batch failed{index})"
+
+
+def _about_members(code: int | None, words: str) -> str:
+    """Return what to know about a write whose write concern asks for more members than there are."""
+    if _NOT_REPLICATED in words:
+        return " (this server is not a replica set: use w=1 or w='majority')"
+    if code in _TOO_FEW_MEMBERS:
+        return " (it was written, but too few members can confirm it: use w='majority')"
+    return " (it was written, but not confirmed in time)" if code == _TIMED_OUT else ""
 
 
 def _words(found: Mapping[str, Any]) -> str:
