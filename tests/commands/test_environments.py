@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.support.runs.shell import Folder
 
 ENTRIES: dict[str, dict[str, Any]] = {
@@ -23,6 +25,37 @@ def test_a_table_without_a_password(folder: Folder) -> None:
     assert "(password is not set)" in result.out
     assert "hush" not in result.out
     assert "\x1b" not in result.out
+
+
+@pytest.mark.parametrize(
+    ("uri", "server"),
+    [
+        ("mongodb://me:hush@h.azure.com:10255/app?ssl=true&appName=@shop@", "h.azure.com:10255"),
+        ("mongodb://[::1]:27017/app", "[::1]:27017"),
+    ],
+)
+def test_a_uri_as_it_is_issued(folder: Folder, uri: str, server: str) -> None:
+    folder.settings(dev={"uri": uri})
+    result = folder.monarch("list_environments", "--json")
+    assert (result.code, result.err) == (0, "")
+    assert [(row["server"], row["problem"]) for row in result.json] == [(server, None)]
+
+
+@pytest.mark.parametrize(
+    ("uri", "message", "hint"),
+    [
+        ("mongodb://::1/app", "an IPv6 address in it has no [ ]", "[::1]:27017"),
+        ("mongodb://me:hush@/tmp/mongodb-27017.sock", "the path of a socket that is not escaped", "%2F"),
+        ("mongodb://h/app?tz_aware=true", "'tz_aware'", "Remove it"),
+    ],
+)
+def test_a_uri_that_cannot_be_used_is_explained(folder: Folder, uri: str, message: str, hint: str) -> None:
+    folder.settings(dev={"uri": uri, "db_name": "app"})
+    result = folder.monarch("list_migrations", "dev")
+    assert result.code == 2
+    assert message in result.err
+    assert hint in result.err
+    assert "hush" not in result.err
 
 
 def test_json(folder: Folder) -> None:

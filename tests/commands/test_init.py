@@ -69,6 +69,9 @@ def test_generate(folder: Folder, command: str) -> None:
     source = (folder.path / match[1]).read_text()
     assert "class AddIndexesToUserTableMigration(MongoBackedMigration):" in source
     assert "raise NotImplementedError" in source
+    comments = [line.strip() for line in source.splitlines() if line.strip().startswith("#")]
+    for begin in ("# transaction = True", "# for users in self.batches('users'):", "# def rollback(self):"):
+        assert any(line.startswith(begin) for line in comments), begin
 
 
 def test_a_new_migration_always_runs_last(folder: Folder) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any
@@ -280,6 +281,38 @@ def test_no_secret_is_printed_of_an_option_with_a_wrong_value(dogs: TwoEnvironme
     result = copy(dogs, "-o", "password=hush-hush")
     assert_error(result, 2, "is not of type int", "Use a whole number, such as 42.")
     assert "hush" not in result.output
+
+
+def test_an_option_may_be_a_relative_time(dogs: TwoEnvironments) -> None:
+    now = datetime.now(UTC)
+    dogs.source.visits.insert_many({"_id": days, "at": now - timedelta(days=days)} for days in (1, 29, 31))
+    body = """
+    since: datetime
+    def run(self): self.dump_collection("visits", {"at": {"$gte": self.since}})
+    """
+    define(dogs, body, above="from datetime import datetime")
+    result = copy(dogs, "-o", "since=30d")
+    assert result.code == 0, result.output
+    assert ids(dogs, "visits") == [1, 29]
+
+
+def test_a_reference_need_not_lead_on(dogs: TwoEnvironments) -> None:
+    """The authors of the messages of a channel are included, but not all their messages."""
+    dogs.source.people.insert_many({"_id": n} for n in range(4))
+    dogs.source.messages.insert_many(
+        {"_id": n, "channel": n // 2, "author": author} for n, author in enumerate([0, 1, 1, 2])
+    )
+    body = """
+    def run(self):
+        self.dump_collection("messages", {"channel": 0})
+        self.dump_collection("people", {"_id": 2})
+        self.follow("messages.author", "people._id", onward=False)
+        self.follow("people._id", "messages.author")
+    """
+    define(dogs, body)
+    result = copy(dogs)
+    assert result.code == 0, result.output
+    assert (ids(dogs, "people"), ids(dogs, "messages")) == ([0, 1, 2], [0, 1, 3])
 
 
 def test_all_features_of_query_sets(dogs: TwoEnvironments) -> None:

@@ -109,3 +109,20 @@ def test_every_page_is_in_the_table_of_contents() -> None:
 def test_the_manual_page_is_current() -> None:
     written = manpage.PAGE.read_text(encoding="utf-8")
     assert written == manpage.render(), "Run `python -m docs.manpage`."
+
+
+def test_the_picture_shows_every_line_whole() -> None:
+    """The letters reach a quarter of their size below their line."""
+    picture = (DOCS / "demo.svg").read_text(encoding="utf-8")
+    clip = re.search(r'clip-terminal">\s*<rect[^>]* height="([\d.]+)"', picture)
+    size = re.search(r"font-size: (\d+)px", picture)
+    assert clip
+    assert size
+    lines = re.findall(r'<text [^>]* y="([\d.]+)"[^>]*clip-path="url\(#monarch-line[^>]*>([^<]*)<', picture)
+    lowest = max(float(place) for place, text in lines if text.strip())
+    assert lowest + int(size[1]) / 4 <= float(clip[1])
+
+
+def test_the_manual_warns_of_a_pool_that_takes_the_next_batch_early() -> None:
+    page = (DOCS / "migrations.rst").read_text(encoding="utf-8")
+    assert "pool.map(work, self.batches(" in page

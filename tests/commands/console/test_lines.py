@@ -134,3 +134,14 @@ def test_a_hint_wraps_between_words_and_not_in_a_command(folder: Folder) -> None
     assert all(len(line) <= 50 for line in lines[hint:])
     assert any("`monarch init`" in line for line in lines)
     assert not any(line.endswith(("`monarch", "monarch")) for line in lines)
+
+
+def test_an_interrupt_begins_a_new_line(project: Folder) -> None:
+    """The terminal shows ^C without a line break."""
+    project.migration("one", "import time\nprint('begun')\nwhile True: time.sleep(0.1)")
+    terminal = project.terminal("migrate", "dev")
+    terminal.expect("begun")
+    terminal.sendintr()
+    terminal.expect(pexpect.EOF)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(terminal.before)).split()
+    assert lines[:2] == ["^C", "Error:"]

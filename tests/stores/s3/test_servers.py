@@ -107,6 +107,40 @@ def test_commands_name_the_target_of_a_redirect(folder: Folder, bucket: str, pro
         assert "Hint: Set 'endpoint_url': 'https://s3.example.com' in BACKUPS." in result.err
 
 
+@pytest.mark.parametrize("kind", ["below a path", "does not list uploads", "of a private authority"])
+def test_commands_read_a_store_on_such_a_server(
+    project: Folder, s3: S3Server, bucket: str, proxy: FaultyProxy, tmp_path: Path, kind: str
+) -> None:
+    project.database.users.insert_one({})
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    settings = project.path / "migrations" / "settings.py"
+    environments = settings.read_text()
+
+    def use(url: str, **more: Any) -> None:
+        keep = {"S3": S3Server(url).settings(bucket, **more)}
+        settings.write_text(f"{environments}\nBACKUPS = {keep!r}\n")
+
+    use(s3.url)
+    assert project.monarch("backup", "dev", "--engine", "native").code == 0
+    with run_proxy(s3, prefix="/storage/v1/s3") as below, run_proxy(s3, tls=context) as private:
+        if kind == "below a path":
+            use(below.url)
+        elif kind == "does not list uploads":
+            proxy.add("status", UPLOADS, code=(501, "NotImplemented"), times=1_000)
+            use(proxy.url)
+        else:
+            use(private.url)
+            refused = project.monarch("list_backups")
+            assert refused.code == 5
+            assert "set 'ca_bundle' in BACKUPS" in refused.err
+            use(private.url, ca_bundle="ca.pem")
+        for command in (["list_backups"], ["verify_backup", "--all"]):
+            result = project.monarch(*command)
+            assert result.code == 0, result.output
+
+
 def test_a_redirect_to_somewhere_else_or_nowhere(bucket: str, proxy: FaultyProxy) -> None:
     store = store_at(proxy.url, bucket)
     proxy.add("status", code=(302, "Found"), headers={"Location": "/login"})
