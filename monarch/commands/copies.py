@@ -9,7 +9,7 @@ import click
 from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_collections, print_copied, print_json, summary
 from monarch.commands.console.progress_bar import ProgressBar
-from monarch.commands.console.questions import breathe, confirm, yes_option
+from monarch.commands.console.questions import breathe, confirm, when_possible, yes_option
 from monarch.commands.console.streams import prints_aside
 from monarch.commands.console.text import count, duration, engine_label
 from monarch.commands.parsing.arguments import (
@@ -67,7 +67,9 @@ def copy_db(pair: Pair, in_place: bool, plan: bool, as_json: bool, yes: bool, **
         confirm(f"Replace {where} by {subset}{source.db_name} of {pair.source}{first}: are you SURE?", yes)
 
     with prints_aside(as_json), ProgressBar() as bar:
-        result = project.copy(*pair, **how, in_place=in_place, progress=bar, confirm=None if yes else ask)
+        result = project.copy(
+            *pair, **how, in_place=in_place, progress=bar, confirm=None if yes else when_possible(ask)
+        )
     _show_result(result, pair, as_json)
 
 

@@ -9,7 +9,7 @@ import click
 from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_json, print_table
 from monarch.commands.console.progress_lines import ProgressLines
-from monarch.commands.console.questions import breathe, confirm, yes_option
+from monarch.commands.console.questions import breathe, confirm, when_possible, yes_option
 from monarch.commands.console.text import count
 from monarch.commands.parsing.arguments import ENVIRONMENT, json_option, this_project
 
@@ -94,7 +94,7 @@ def drop_db(environment: str, yes: bool) -> None:
         breathe(target, "drop", yes)
         confirm(f"Drop {target.db_name} on {environment} ({target.server}): are you SURE?", yes)
 
-    dropped = project.drop(environment, ProgressLines(), confirm=ask)
+    dropped = project.drop(environment, ProgressLines(), confirm=when_possible(ask))
     if dropped.collections:
         what = f"{count(dropped.collections, 'collection')}, {count(dropped.documents, 'document')}"
         show(f"Dropped {target.db_name} on {environment}: {what}.")

@@ -9,7 +9,7 @@ import click
 from monarch.commands.console.lines import show
 from monarch.commands.console.output import print_copied, print_json, summary
 from monarch.commands.console.progress_bar import ProgressBar
-from monarch.commands.console.questions import breathe, confirm, yes_option
+from monarch.commands.console.questions import breathe, confirm, when_possible, yes_option
 from monarch.commands.console.text import duration, engine_label
 from monarch.commands.parsing.arguments import engine_option, exclude_options, json_option, this_project
 from monarch.commands.parsing.pairs import BACKUP_AND_ENVIRONMENT, Pair
@@ -52,7 +52,7 @@ def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) ->
         confirm(f"Replace {where} by {_description(backup)}{first}: are you SURE?", yes)
 
     with ProgressBar() as bar:
-        asking = None if yes else ask
+        asking = None if yes else when_possible(ask)
         restored = project.restore(
             backup, pair.target, in_place=in_place, progress=bar, confirm=asking, **how
         )

@@ -50,8 +50,21 @@ def breathe(environment: Environment, what: str, yes: bool) -> None:
 
 
 def asking(environment: Environment, what: str, yes: bool) -> Callable[[], None]:
-    """The breath-o-lizer as a function, to be called when nothing else can go wrong any more."""
-    return lambda: breathe(environment, what, yes)
+    """The breath-o-lizer as a function for `when_possible`."""
+    return when_possible(lambda: breathe(environment, what, yes))
+
+
+def when_possible(ask: Callable[[], None]) -> Callable[[], None]:
+    """Return ``ask``, to be called once it is known that the change is possible.
+
+    Without a terminal nobody can answer: a script that lacks the flag is refused now, not only when there is
+    something to do.
+
+    :raises UsageError: without a terminal, if there is a question.
+    """
+    if not sys.stdin.isatty():
+        ask()
+    return ask
 
 
 def confirm(question: str, yes: bool) -> None:

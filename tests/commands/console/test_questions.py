@@ -147,6 +147,12 @@ def assert_refused_without_a_question(folder: Folder, command: list[str], messag
     assert terminal.exitstatus not in (0, 130)
 
 
+def test_a_script_without_the_flag_is_refused_even_if_there_is_nothing_to_do(project: Folder) -> None:
+    result = project.monarch("migrate", "production")
+    assert result.code == 2
+    assert "'production' is hazardous" in result.err
+
+
 def test_nothing_to_do_needs_no_answer(project: Folder) -> None:
     project.migration("one", INSERT)
     assert project.monarch("migrate", "dev").code == 0
