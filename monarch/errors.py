@@ -78,6 +78,10 @@ class ServerError(MonarchError):
     exit_code = 5
 
 
+class AccessDenied(ServerError):
+    """A server refuses what its user may not do."""
+
+
 class DuplicateKey(ServerError):
     """A server refuses a document, or an index, because a unique key occurs twice."""
 

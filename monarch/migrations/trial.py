@@ -16,7 +16,7 @@ from monarch.databases.base import Database
 from monarch.databases.environment import Environment
 from monarch.databases.history import MigrationState
 from monarch.databases.transfer import TransferDatabase, as_transfer_database
-from monarch.errors import MigrationError, MonarchError
+from monarch.errors import AccessDenied, MigrationError, MonarchError
 from monarch.migrations.execution import MigrationFailed, MigrationResult
 from monarch.migrations.files.find import MigrationFile, find_migration
 from monarch.migrations.migrate import MigrationRun, RunResult
@@ -27,6 +27,11 @@ from monarch.system.ci import UNKNOWN_ORIGIN
 
 # Bytes of the name that are kept, so that with the addition it is no longer than databases allow.
 _LONGEST = 40
+# The usual hint names rights on the environment's own database, which its user may have.
+_RIGHTS_BESIDE = (
+    "The scratch copy is another database on the server of {!r}. "
+    "Use an account that may create, change and drop databases there."
+)
 
 
 @dataclass(frozen=True)
@@ -100,15 +105,20 @@ class TrialResult:
 def open_scratch(
     root: Path, files: tuple[MigrationFile, ...], environment: Environment
 ) -> Iterator[TrialDatabase]:
-    """An empty database on the server of ``environment``, dropped when the context ends."""
+    """An empty database on the server of ``environment``, dropped when the context ends.
+
+    :raises AccessDenied: if the user of ``environment`` has no rights on another database.
+    """
     beginning = environment.db_name.encode()[:_LONGEST].decode(errors="ignore")
     beside = replace(environment, db_name=f"{beginning}_scratch_{secrets.token_hex(4)}")
     with open_database(beside, root) as database:
         try:
             yield TrialDatabase(root, files, beside, database)
-        except BaseException:
+        except BaseException as error:
             with suppress(MonarchError):  # the first error is what counts
                 database.drop()
+            if isinstance(error, AccessDenied) and beside.db_name in error.message:
+                raise AccessDenied(error.message, _RIGHTS_BESIDE.format(environment.name)) from error
             raise
         database.drop()
 

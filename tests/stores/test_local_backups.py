@@ -226,3 +226,20 @@ def test_an_address_or_a_variable_is_not_a_folder(project: Folder, folder: str) 
         assert "'backup_dir'" in result.err
         assert "Hint: Use " in result.err
         assert sorted(path for path in project.path.rglob("*") if "__pycache__" not in path.parts) == before
+
+
+@pytest.mark.parametrize("link", [".gitignore", "lock"])
+def test_a_folder_that_somebody_has_prepared_is_not_written_through(project: Folder, link: str) -> None:
+    """The name under which the folder was created before it got its own could be known beforehand."""
+    project.database.users.insert_one({})
+    store = project.keep_backups()
+    precious = project.write("precious", "PRECIOUS")
+    prepared = project.path / ".backups.part"
+    prepared.mkdir(mode=0o777)
+    (prepared / link).symlink_to(precious)
+    result = project.monarch("backup", "dev", "--engine", "native")
+    assert result.code == 0, result.err
+    assert precious.read_text() == "PRECIOUS"
+    assert prepared.is_dir()
+    assert not any(path.is_symlink() for path in store.iterdir())
+    assert store.stat().st_mode & 0o777 == 0o700

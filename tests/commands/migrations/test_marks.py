@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -49,7 +50,7 @@ def test_the_exit_code_of_check(project: Folder) -> None:
     project.invoke("migrate", "dev")
     result = project.invoke("check", "dev")
     assert result.code == 6
-    assert f"Failed or interrupted on dev: {three}" in result.out
+    assert f"Failed or interrupted on dev: {three} (see why: monarch history dev" in result.out
     edit(project, three, "raise ValueError", "pass")
     project.invoke("migrate", "dev", "--retry")
     (project.path / "migrations" / f"{three}.py").unlink()
@@ -259,6 +260,19 @@ def test_unlock_names_the_holder_and_asks(project: Folder, held: subprocess.Pope
     held.communicate()
 
 
+def test_after_an_unlock_a_run_that_hangs_is_named_with_the_way_on(
+    project: Folder, held: subprocess.Popen[str]
+) -> None:
+    held.send_signal(signal.SIGSTOP)
+    assert project.invoke("unlock", "dev", "--yes").code == 0
+    result = project.invoke("migrate", "dev", "--no-wait")
+    assert result.code == 4
+    assert f"by process {held.pid} of" in result.err
+    assert "If it hangs, end that process, and see `monarch list_migrations dev`." in result.err
+    held.kill()
+    held.communicate()
+
+
 def test_the_next_run_names_the_migration_of_an_unlocked_holder_elsewhere(
     project: Folder, held: subprocess.Popen[str]
 ) -> None:
@@ -292,6 +306,7 @@ def test_the_history_of_one_migration_shows_everything(project: Folder) -> None:
     table = project.invoke("history", "dev").out.splitlines()
     assert len(table) == 3
     assert len(project.invoke("history", "dev", "--last", "1").out.splitlines()) == 2
+    assert "'x' is not a whole number from 1." in project.invoke("history", "dev", "--last", "x").err
     assert project.invoke("history", "dev", "other").code == 2
 
 
@@ -321,6 +336,27 @@ def test_all_environments_are_in_one_table(project: Folder) -> None:
     assert "Completed" in result.out
     for words in ([], ["dev", "--all"]):
         assert project.invoke("list_migrations", *words).code == 2
+
+
+def test_verify_migration_needs_rights_on_another_database(project: Folder) -> None:
+    """The user has readWrite on its own database, so that role is not what the hint asks for."""
+    assert project.server is not None
+    key = project.migration("same", INSERT)
+    admin = project.database.client[project.db_name]
+    admin.command("createUser", "writer", pwd="hush-hush", roles=["readWrite"])
+    user = {"host": project.server.host, "username": "writer", "password": "hush-hush"}
+    project.settings(dev={**user, "db_name": project.db_name})
+    try:
+        result = project.invoke("verify_migration", key, "dev", "--engine", "native")
+    finally:
+        admin.command("dropUser", "writer")
+    assert result.code == 5, result.output
+    assert "refuses user 'writer'" in result.err
+    assert "readWrite" not in result.err
+    assert (
+        "Hint: The scratch copy is another database on the server of 'dev'. Use an account that may"
+        in result.err
+    )
 
 
 def test_verify_migration_reports_the_changes_of_a_second_run(project: Folder) -> None:

@@ -30,7 +30,7 @@ from monarch.databases.environment import Environment
 from monarch.databases.mongo.connection import uri as uris
 from monarch.databases.mongo.connection.driver_errors import without_values
 from monarch.databases.mongo.connection.settings import address_of
-from monarch.errors import MonarchError, ServerError, SettingsError, UsageError
+from monarch.errors import AccessDenied, MonarchError, ServerError, SettingsError, UsageError
 from monarch.system.secrets import Secret, redact
 
 # Milliseconds to wait for a server that cannot be reached; pymongo waits thirty seconds.
@@ -248,7 +248,7 @@ def explain(environment: Environment, error: PyMongoError) -> MonarchError:
                 f"MongoDB of {where} requires authentication, and the environment has no 'username'.",
                 "Add 'username' and 'password', or include them in its 'uri'.",
             )
-        return ServerError(
+        return AccessDenied(
             f"MongoDB of {where} refuses user {environment.username!r}: {_message(error)}",
             "Use an account with the role that this needs: read to read or copy from it, readWrite to "
             "change it, dbAdmin to drop it.",
