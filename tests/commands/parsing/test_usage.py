@@ -54,8 +54,11 @@ def test_similarity_alone_suggests_no_command_that_changes_data(
 ) -> None:
     ready.keep_backups()
     hint = wrong(ready, *arguments)
-    assert f"Did you mean {never!r}" not in hint
     assert not hint.startswith("Did you mean '--")
+    # Older versions of click propose options in the error.
+    printed = ready.invoke(*arguments).err
+    proposed = [part for part in re.split("(?=Did you mean|Possible options)", printed) if part[0] in "DP"]
+    assert not any(never in part for part in proposed)
 
 
 def test_a_similar_word_never_suggests_a_command_that_changes_data() -> None:
