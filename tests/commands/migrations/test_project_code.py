@@ -18,11 +18,13 @@ import concurrent.futures
 import multiprocessing
 import os
 import sys
+import time
 
 from monarch import MongoBackedMigration
 
 
 def work(number):
+    time.sleep(0.05)
     if number == 3:
         raise ValueError("no 3")
     return number
@@ -36,7 +38,7 @@ class PoolMigration(MongoBackedMigration):
     def run(self):
         {body}
 """
-# A pool in plain Python ends with the error of the item.
+# A pool in plain Python ends with the error of the item, and terminates processes that still work.
 POOLS = {
     f"{method} {how}": f"with {pool} as pool:\n            {use}"
     for method in ("fork", "spawn", "forkserver")
@@ -44,12 +46,12 @@ POOLS = {
         (
             "pool",
             f"multiprocessing.get_context('{method}').Pool(2)",
-            "list(pool.imap_unordered(work, range(9)))",
+            "list(pool.imap_unordered(work, range(60)))",
         ),
         (
             "executor",
             f"concurrent.futures.ProcessPoolExecutor(2, mp_context=multiprocessing.get_context('{method}'))",
-            "list(pool.map(work, range(9)))",
+            "list(pool.map(work, range(60)))",
         ),
     )
 }
