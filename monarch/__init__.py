@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from monarch.commands import cli
     from monarch.databases.migration import Migration
     from monarch.databases.mongo.migration import MongoBackedMigration
+    from monarch.databases.postgres.migration import PostgresBackedMigration
     from monarch.errors import MonarchError
     from monarch.project import Project
     from monarch.querysets.queryset import QuerySet
@@ -23,6 +24,7 @@ __all__ = [
     "Migration",
     "MonarchError",
     "MongoBackedMigration",
+    "PostgresBackedMigration",
     "Project",
     "QuerySet",
     "__version__",
@@ -35,6 +37,7 @@ _HOMES = {
     "Migration": "monarch.databases.migration",
     "MonarchError": "monarch.errors",
     "MongoBackedMigration": "monarch.databases.mongo.migration",
+    "PostgresBackedMigration": "monarch.databases.postgres.migration",
     "Project": "monarch.project",
     "QuerySet": "monarch.querysets.queryset",
     "cli": "monarch.commands",

@@ -112,14 +112,16 @@ class Project:
 
         return write.init(self.root)
 
-    def generate(self, name: str) -> Path:
+    def generate(self, name: str, kind: str | None = None) -> Path:
         """Write a new migration, to run after the existing ones, and return its file.
 
+        :param kind: the kind of database that it is for. By default that of the settings, if they have one.
         :raises ProjectError: if the name is invalid or taken, or the template is broken.
+        :raises UsageError: if the settings have several kinds and ``kind`` is None.
         """
         from monarch.scaffold import write
 
-        return write.generate(self.root, name)
+        return write.generate(self.root, name, kind)
 
     def generate_query_set(self, name: str) -> Path:
         """Write a new query set, and return its file.
@@ -133,6 +135,18 @@ class Project:
     def migrations(self) -> tuple[MigrationFile, ...]:
         """The migrations of this checkout, in order. Imports none of them."""
         return find_migrations(self.root)
+
+    def migrations_of(self, environment: str) -> tuple[MigrationFile, ...]:
+        """The migrations of this checkout that run on databases of the kind of ``environment``, in order.
+
+        Imports them if the settings have environments of several kinds.
+        """
+        kind = self.settings.environment(environment).kind
+        if all(one.kind == kind for one in self.environments() if one.problem is None):
+            return self.migrations()
+        from monarch.migrations.files.classes import keep_kind
+
+        return keep_kind(self.migrations(), kind, self.root)
 
     def query_sets(self) -> tuple[QuerySetFile, ...]:
         """The query sets of this checkout, by name. Imports none of them.
@@ -150,17 +164,18 @@ class Project:
 
     def list_migrations(self, environment: str, progress: Progress = SILENT) -> tuple[MigrationStatus, ...]:
         """List every migration with its state on ``environment``. Writes nothing."""
-        files = self.migrations()
+        files = self.migrations_of(environment)
         with self.open(environment, progress) as database:
             return read_status(files, database, environment, progress)
 
     def list_everywhere(self) -> tuple[EnvironmentStatus, ...]:
         """`list_migrations` of every environment, all at once. Writes nothing."""
-        return read_all_status(self.migrations(), self.environments(), self.root)
+        files = {one.name: self.migrations_of(one.name) for one in self.environments()}
+        return read_all_status(files, self.environments(), self.root)
 
     def check(self, environment: str) -> Verdict:
         """Check whether ``environment`` is up to date. Writes nothing; asks its server at most twice."""
-        files = self.migrations()
+        files = self.migrations_of(environment)
         with self.open(environment) as database:
             return check_status(files, database.history, environment)
 
@@ -174,7 +189,7 @@ class Project:
         :raises ProjectError: if there is no such migration.
         """
         with self.open(environment) as database:
-            return read_journal(self.migrations(), database.history, migration, last)
+            return read_journal(self.migrations_of(environment), database.history, migration, last)
 
     # Migrating
 
@@ -261,7 +276,7 @@ class Project:
         """
         from monarch.migrations.trial import open_scratch
 
-        return open_scratch(self.root, self.migrations(), self.environment(environment))
+        return open_scratch(self.root, self.migrations_of(environment), self.environment(environment))
 
     def verify_migration(
         self,
@@ -280,7 +295,7 @@ class Project:
         """
         from monarch.migrations.trial import verify_migration
 
-        files, source = self.migrations(), self.environment(environment)
+        files, source = self.migrations_of(environment), self.environment(environment)
         return verify_migration(
             self.root, files, source, migration, engine=engine, progress=progress, confirm=confirm
         )
@@ -576,7 +591,7 @@ class Project:
     def _run(
         self, environment: str, progress: Progress, confirm: Question = ask_nothing
     ) -> Iterator[MigrationRun]:
-        files, origin = self.migrations(), find_origin(self.root)
+        files, origin = self.migrations_of(environment), find_origin(self.root)
         with self.open(environment, progress) as database:
             target, hooks = self.environment(environment), self.settings.hooks
             once = cache(confirm)
@@ -584,7 +599,7 @@ class Project:
 
     @contextmanager
     def _marker(self, environment: str, progress: Progress, confirm: Question) -> Iterator[Marker]:
-        files = self.migrations()
+        files = self.migrations_of(environment)
         with self.open(environment, progress) as database:
             yield Marker(files, environment, database, find_origin(self.root), progress, cache(confirm))
 

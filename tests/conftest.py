@@ -18,12 +18,23 @@ from tests.support import clean_process, counts
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import Server, run_replica_set, run_server, run_tls_server
 from tests.support.servers.old_mongods import OldProgram, install_mongod
+from tests.support.servers.postgres import PostgresServer, run_postgres
 from tests.support.servers.s3 import S3Server, run_s3
 from tests.support.servers.tools import find_tools, why_none
 
 _HERE = Path(__file__).parent
 SERVER_FIXTURES = {
-    *("server", "replica_set", "tls_server", "project", "embedded_project", "database", "tools", "s3")
+    *(
+        "server",
+        "replica_set",
+        "tls_server",
+        "project",
+        "embedded_project",
+        "database",
+        "tools",
+        "s3",
+        "postgres",
+    )
 }
 
 
@@ -124,6 +135,12 @@ def install_old(pytestconfig: pytest.Config) -> Callable[[str], OldProgram]:
             pytest.skip(f"MongoDB {version} cannot be installed: {error}")
 
     return install
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with run_postgres() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

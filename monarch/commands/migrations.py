@@ -21,6 +21,7 @@ from monarch.commands.parsing.arguments import (
     plan_option,
     this_project,
 )
+from monarch.databases import KINDS
 from monarch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,18 +32,21 @@ if TYPE_CHECKING:
 
 @click.command("generate")
 @click.argument("name")
-def generate(name: str) -> None:
+@click.option("--kind", type=click.Choice(tuple(KINDS)), help="The kind of database that it is for.")
+def generate(name: str, kind: str | None) -> None:
     """Write a new migration called NAME.
 
     `create` is the same. If there is a migrations/migration.py.tmpl, it is used instead of monarch's.
+    Without --kind it is for the kind of database that the settings have.
 
     \b
     Examples:
       monarch generate add_indexes
       monarch create rename_users
+      monarch generate add_invoices --kind postgres
     """
     project = this_project()
-    path = project.generate(name)
+    path = project.generate(name, kind)
     show(f"Wrote {path.relative_to(project.root)}")
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # One line for each kind: its name in settings and manifests, and the module that defines it as `KIND`.
 KINDS = {
     "mongo": "monarch.databases.mongo",
+    "postgres": "monarch.databases.postgres",
 }
 # The kind of an environment that does not name one.
 DEFAULT_KIND = "mongo"

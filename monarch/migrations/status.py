@@ -163,9 +163,12 @@ class EnvironmentStatus:
 
 
 def read_all_status(
-    files: tuple[MigrationFile, ...], environments: tuple[Environment, ...], root: Path
+    files: Mapping[str, tuple[MigrationFile, ...]], environments: tuple[Environment, ...], root: Path
 ) -> tuple[EnvironmentStatus, ...]:
-    """The status of all ``environments`` of the project at ``root``, read at the same time."""
+    """The status of all ``environments`` of the project at ``root``, read at the same time.
+
+    ``files`` are the migrations of each, by its name.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     def read(environment: Environment) -> EnvironmentStatus:
@@ -173,7 +176,7 @@ def read_all_status(
         try:
             with open_database(environment, root) as database:
                 history = database.history
-                return EnvironmentStatus(name, list_status(files, history.read(), history.checksums()))
+                return EnvironmentStatus(name, list_status(files[name], history.read(), history.checksums()))
         except MonarchError as error:
             return EnvironmentStatus(name, (), error.message, incomplete=environment.missing is not None)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from monarch.databases import DEFAULT_KIND, find_kind
 from monarch.databases.kinds import DatabaseKind
-from monarch.errors import ProjectError, SettingsError
+from monarch.errors import ProjectError, SettingsError, UsageError
 from monarch.migrations.files.find import find_migrations
 from monarch.migrations.files.names import check_name, next_stamp
 from monarch.querysets.files import find_query_sets
@@ -40,7 +40,7 @@ def init(root: Path) -> tuple[Path, ...]:
     return tuple(written)
 
 
-def generate(root: Path, name: str) -> Path:
+def generate(root: Path, name: str, kind: str | None = None) -> Path:
     """See `monarch.project.Project.generate`."""
     check_name(name)
     files = find_migrations(root)
@@ -50,7 +50,9 @@ def generate(root: Path, name: str) -> Path:
                 f"There is a migration {name!r} already: {file.shown_path}.", "Choose another name."
             )
     path = root / FOLDER / f"_{next_stamp(file.stamp for file in files)}_{name}_migration.py"
-    source = templates.render_migration(root / FOLDER, _find_kind(root), f"{camel_case(name)}Migration", name)
+    source = templates.render_migration(
+        root / FOLDER, _find_kind(root, kind), f"{camel_case(name)}Migration", name
+    )
     try:
         write_atomically(path, source)
     except OSError as error:
@@ -58,13 +60,23 @@ def generate(root: Path, name: str) -> Path:
     return path
 
 
-def _find_kind(root: Path) -> DatabaseKind:
-    """The kind of all databases of the project; the default kind if they differ or nothing tells."""
+def _find_kind(root: Path, named: str | None) -> DatabaseKind:
+    """The kind called ``named``, or else that of all databases of the project.
+
+    :raises UsageError: if they are of several kinds, and none is named.
+    """
+    if named is not None:
+        return find_kind(named)
     try:
-        kinds = {environment.kind for environment in load_settings(root).environments}
+        kinds = {one.kind for one in load_settings(root).environments if one.problem is None}
     except SettingsError:  # a migration can be written before the settings are right
         kinds = set()
-    return find_kind(kinds.pop() if len(kinds) == 1 else DEFAULT_KIND)
+    if len(kinds) > 1:
+        raise UsageError(
+            "The settings have databases of several kinds.",
+            f"Name one: --kind {' or --kind '.join(sorted(kinds))}",
+        )
+    return find_kind(kinds.pop() if kinds else DEFAULT_KIND)
 
 
 def generate_query_set(root: Path, name: str) -> Path:

@@ -1,0 +1,72 @@
+"""PostgreSQL, through psycopg, which the extra ``postgres`` installs. It is imported when it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monarch.databases.environment import Entry, Environment
+from monarch.databases.kinds import DatabaseKind
+from monarch.errors import ServerError
+
+if TYPE_CHECKING:
+    from monarch.databases.base import Database
+    from monarch.progress import Progress
+
+_TEMPLATE = '''from monarch import PostgresBackedMigration
+
+
+class $class_name(PostgresBackedMigration):
+
+    def run(self):
+        """Write the code here that will migrate the database from one state to the next."""
+        # self.connection.execute("ALTER TABLE dogs ADD COLUMN born date")
+        # for dog in self.each("dogs", "born IS NULL"):
+        #     self.connection.execute("UPDATE dogs SET born = %s WHERE id = %s", [..., dog["id"]])
+        raise NotImplementedError
+
+    # def rollback(self):
+    #     """Undo what run() did, for `monarch rollback`."""
+
+    # It runs in a transaction. Some statements, such as CREATE INDEX CONCURRENTLY, need one of their own:
+    # transaction = False
+'''
+
+
+class PostgresKind(DatabaseKind):
+    """PostgreSQL, version 13 or newer."""
+
+    name = "postgres"
+    title = "PostgreSQL"
+    schemes = ("postgresql", "postgres")
+    migration_base = "monarch.PostgresBackedMigration"
+
+    def parse(self, name: str, entry: Entry) -> Environment:
+        from monarch.databases.postgres.connection.settings import parse_entry
+
+        return parse_entry(name, entry)
+
+    def migration_template(self) -> str:
+        return _TEMPLATE
+
+    @contextmanager
+    def open(self, environment: Environment, root: Path, progress: Progress) -> Iterator[Database]:
+        try:
+            import psycopg  # noqa: F401
+        except ImportError as error:
+            raise ServerError(
+                f"Environment {environment.name!r} needs psycopg, PostgreSQL's driver for Python: {error}.",
+                "Run: pip install 'monarch[postgres]'",
+            ) from error
+        from monarch.databases.postgres.connection.client import Session
+        from monarch.databases.postgres.database import PostgresDatabase
+
+        with ExitStack() as stack:
+            session = Session(environment)
+            stack.callback(session.close)
+            yield PostgresDatabase(environment, session)
+
+
+KIND = PostgresKind()

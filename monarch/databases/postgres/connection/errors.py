@@ -1,0 +1,96 @@
+"""The errors of PostgreSQL and psycopg in words for people. The codes are from its manual, "Error Codes"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import errors
+
+from monarch.databases.environment import Environment
+from monarch.errors import MonarchError, ServerError
+from monarch.system.secrets import redact
+
+
+@contextmanager
+def explained(environment: Environment) -> Iterator[None]:
+    """Turn what psycopg raises inside into a `ServerError` for people."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise explain(environment, error) from error
+
+
+def explain(environment: Environment, error: psycopg.Error) -> MonarchError:
+    """Return the error for people that ``error`` means, which came from the server of ``environment``."""
+    where = f"{environment.name!r} ({environment.server})"
+    said = one_line(error)
+    if isinstance(error, errors.InvalidPassword | errors.InvalidAuthorizationSpecification) or (
+        "authentication failed" in said or "no password supplied" in said or "no pg_hba.conf entry" in said
+    ):
+        return ServerError(
+            f"PostgreSQL of {where} does not accept user {environment.username!r}: {said}",
+            "Check 'username' and 'password', or the passfile, and pg_hba.conf on the server.",
+        )
+    if isinstance(error, errors.InvalidCatalogName) or ("database" in said and "does not exist" in said):
+        return ServerError(
+            f"The server of {where} has no database {environment.db_name!r}.",
+            f"Create it with `createdb {environment.db_name}` on that server, or correct 'db_name'.",
+        )
+    if isinstance(error, errors.InsufficientPrivilege):
+        return ServerError(
+            f"PostgreSQL of {where} refuses user {environment.username!r}: {said}",
+            "Use the owner of the database, or grant what is missing.",
+        )
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        return ServerError(
+            f"PostgreSQL of {where} can only be read: it is a replica, or read-only by its settings.",
+            "Use the address of the primary server.",
+        )
+    if isinstance(error, errors.LockNotAvailable):
+        return ServerError(
+            f"PostgreSQL of {where} did not give a lock in time: {said}",
+            "Another session holds it. Try again when that has ended.",
+        )
+    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+        return ServerError(
+            f"Cannot reach PostgreSQL for {where}: {said}", _unreachable_hint(said, environment)
+        )
+    return ServerError(
+        f"PostgreSQL of {where} failed: {said}",
+        "This message is the server's. Fix the cause and run the command again.",
+    )
+
+
+def one_line(error: psycopg.Error) -> str:
+    """Return what the server says of ``error`` in one line, without secrets and without its details.
+
+    The details of PostgreSQL's errors quote values of rows.
+    """
+    primary = error.diag.message_primary or str(error)
+    return " ".join(redact(primary).split())
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the server is unavailable for a moment, or the connection was cut off."""
+    away = (
+        errors.AdminShutdown,
+        errors.CrashShutdown,
+        errors.CannotConnectNow,
+        errors.TooManyConnections,
+        errors.ConnectionException,
+        errors.LockNotAvailable,
+    )
+    if isinstance(error, away):
+        return True
+    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and error.sqlstate is None
+
+
+def _unreachable_hint(said: str, environment: Environment) -> str:
+    lower = said.lower()
+    if "certificate" in lower or "ssl" in lower or "tls" in lower:
+        return "The TLS connection failed. Check 'sslmode', 'sslrootcert' and the host name."
+    if "definition of service" in lower or "service file" in lower:
+        return "Check 'service', and the file pg_service.conf that names it."
+    return f"Check that it is running, and the host of {environment.name!r} in migrations/settings.py."

@@ -1,0 +1,182 @@
+"""One attempt at a migration, from its beginning to its recorded end."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from monarch.databases.history import (
+    Action,
+    AttemptStart,
+    AttemptStats,
+    Failure,
+    MigrationState,
+    OpenAttempt,
+    ScanPosition,
+)
+from monarch.databases.postgres.connection.client import Cursor, Session
+from monarch.databases.postgres.lease import PostgresLease
+from monarch.databases.postgres.migration_client import PostgresTransaction
+from monarch.errors import NotCommitted, ServerError
+from monarch.system import process_identity as owner
+from monarch.system.ci import Origin
+
+# Bytes of the position of a scan: hundreds of them must fit into a row of the journal. A scan of rows with a
+# longer key begins anew.
+_LONGEST_POSITION = 20_000
+_END = """
+    UPDATE monarch.journal SET outcome = %(outcome)s, finished_at = clock_timestamp(), seconds = %(seconds)s,
+        rows = %(rows)s, echoed = %(echoed)s, error = %(error)s, traceback = %(traceback)s
+    WHERE attempt = %(attempt)s
+"""
+_SET_STATE = """
+    INSERT INTO monarch.history VALUES (%(key)s, %(state)s, CASE %(state)s WHEN 'New' THEN NULL
+        ELSE clock_timestamp() END)
+    ON CONFLICT (key) DO UPDATE SET state = excluded.state, processed_at = excluded.processed_at
+"""
+_BEGIN = """
+    INSERT INTO monarch.journal (attempt, key, action, outcome, started_at, finished_at, checksum, backup,
+        repeatable, positions, process)
+    VALUES (%(attempt)s, %(key)s, %(action)s, %(outcome)s, clock_timestamp(),
+        CASE WHEN %(outcome)s::text IS NULL THEN NULL ELSE clock_timestamp() END,
+        %(checksum)s, %(backup)s, %(repeatable)s, %(positions)s, %(process)s)
+    ON CONFLICT (attempt) DO NOTHING
+"""
+
+
+@dataclass(frozen=True)
+class JournalRow:
+    """A new row of the journal. ``outcome`` is None for an attempt that begins."""
+
+    key: str
+    action: Action
+    checksum: str | None
+    origin: Origin
+    repeatable: bool | None
+    outcome: MigrationState | None = None
+    backup: str | None = None
+
+    def insert(self, cursor: Cursor, lease: PostgresLease, attempt: str, positions: Any) -> None:
+        """Insert it with the id ``attempt``, if it is not there yet."""
+        origin = {name: value for name, value in vars(self.origin).items() if value is not None}
+        run = {"run": lease.run, "fence": lease.fence, "lineage": lease.lineage}
+        values = {
+            "attempt": attempt,
+            "key": self.key,
+            "action": self.action.value,
+            "outcome": self.outcome.value if self.outcome else None,
+            "checksum": self.checksum,
+            "backup": self.backup,
+            "repeatable": self.repeatable,
+            "positions": Jsonb(positions),
+            "process": Jsonb({**owner.identity(), **origin, **run}),
+        }
+        cursor.execute(_BEGIN, values)
+
+
+def set_state(cursor: Cursor, key: str, state: MigrationState) -> None:
+    """Write the state of ``key``, with the server's time."""
+    cursor.execute(_SET_STATE, {"key": key, "state": state.value})
+
+
+class PostgresOpenAttempt(OpenAttempt):
+    """An attempt that has begun with ``begun``, which the holder of ``lease`` records."""
+
+    def __init__(self, session: Session, lease: PostgresLease, begun: AttemptStart) -> None:
+        self._session = session
+        self._lease = lease
+        self._begun = begun
+        self._id = str(uuid.uuid4())
+        self._positions = {label: _recorded(position) for label, position in begun.positions.items()}
+
+    def record_begin(self, cursor: Cursor) -> None:
+        """Record that it begins."""
+        begun = self._begun
+        row = JournalRow(
+            begun.key, begun.action, begun.checksum, begun.origin, begun.repeatable, backup=begun.backup
+        )
+        row.insert(cursor, self._lease, self._id, self._positions)
+        set_state(cursor, begun.key, MigrationState.PROCESSING)
+
+    def complete(self, stats: AttemptStats, transaction: object = None) -> None:
+        state = MigrationState.NEW if self._begun.action is Action.ROLLBACK else MigrationState.COMPLETED
+
+        def write(cursor: Cursor) -> None:
+            self._lease.require(cursor)
+            self._end(cursor, MigrationState.COMPLETED, stats)
+            set_state(cursor, self._begun.key, state)
+
+        if transaction is None:
+            self._session.transact(write, patiently=True)
+            return
+        assert isinstance(transaction, PostgresTransaction)
+        self._lease.renew()
+        try:
+            transaction.commit(write)
+        except ServerError as error:
+            # It may have been committed, and only the answer was lost.
+            if not self._session.transact(self._has_completed, patiently=True):
+                raise NotCommitted(error.message, error.hint) from error
+
+    def fail(self, failure: Failure, stats: AttemptStats) -> None:
+        outcome = MigrationState.INTERRUPTED if failure.interrupted else MigrationState.FAILED
+
+        def write(cursor: Cursor) -> None:
+            self._lease.require(cursor)
+            self._end(cursor, outcome, stats, failure)
+            set_state(cursor, self._begun.key, MigrationState.FAILED)
+
+        self._session.transact(write, patiently=True)
+
+    def remember(self, label: str, position: ScanPosition | None) -> None:
+        recorded = None if position is None else _recorded(position)
+        if recorded is None or len(json.dumps(recorded)) > _LONGEST_POSITION:
+            self._positions.pop(label, None)
+        else:
+            self._positions[label] = recorded
+
+        def write(cursor: Cursor) -> None:
+            self._lease.require(cursor)
+            values = (Jsonb(self._positions), self._id)
+            cursor.execute("UPDATE monarch.journal SET positions = %s WHERE attempt = %s", values)
+
+        self._session.transact(write, patiently=True)
+
+    def _end(
+        self, cursor: Cursor, outcome: MigrationState, stats: AttemptStats, failure: Failure | None = None
+    ) -> None:
+        values = {
+            "attempt": self._id,
+            "outcome": outcome.value,
+            "seconds": stats.seconds,
+            "rows": stats.documents,
+            "echoed": _storable(stats.echoed),
+            "error": _storable(failure.error) if failure else None,
+            "traceback": _storable(failure.traceback) if failure else None,
+        }
+        if cursor.execute(_END, values).rowcount == 0:
+            raise ServerError(
+                f"The journal of {self._session.environment.name!r} has lost this attempt.",
+                "Check whether the migration changed the schema 'monarch'.",
+            )
+
+    def _has_completed(self, cursor: Cursor) -> bool:
+        # Waits for a commit that is still under way: that transaction has locked the row.
+        found = cursor.execute(
+            "SELECT outcome FROM monarch.journal WHERE attempt = %s FOR UPDATE", (self._id,)
+        )
+        row = found.fetchone()
+        return row is not None and row["outcome"] == MigrationState.COMPLETED.value
+
+
+def _recorded(position: ScanPosition) -> dict[str, Any]:
+    return {"after": position.after, "documents": position.documents, "until": list(position.until)}
+
+
+def _storable(text: str) -> str:
+    """``text`` as PostgreSQL accepts it, which knows no NUL."""
+    return text.replace("\0", "\\x00")

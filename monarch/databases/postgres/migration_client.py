@@ -1,0 +1,190 @@
+"""The connection of a migration, which counts what it writes, and its transaction."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg import errors
+from psycopg.rows import DictRow
+
+from monarch.databases.base import MigrationClient, Transaction
+from monarch.databases.environment import Environment
+from monarch.databases.history import ScanPosition
+from monarch.databases.postgres.connection.client import Connection, Cursor, connect, uri
+from monarch.databases.postgres.connection.errors import explained, one_line
+from monarch.databases.postgres.connection.settings import address_of
+from monarch.databases.postgres.lock_watch import LockWatch
+from monarch.databases.postgres.table_scan import ScannedTable, count_rows, find_table, read_batches
+
+_WRITES = ("INSERT", "UPDATE", "DELETE", "MERGE")
+_FROM_CLIENT = re.compile(rb"^\s*COPY\b.*\bFROM\s+STDIN\b", re.IGNORECASE | re.DOTALL)
+
+
+class WrittenRows:
+    """How many rows have been inserted, changed or removed, by the server's replies."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+
+    def cursor_class(self) -> type[psycopg.Cursor[DictRow]]:
+        """Return a class of cursors that count here."""
+        written = self
+
+        class CountingCursor(psycopg.Cursor[DictRow]):
+            def execute(self, *arguments: Any, **options: Any) -> CountingCursor:
+                super().execute(*arguments, **options)
+                self._count()
+                return self
+
+            def executemany(self, *arguments: Any, **options: Any) -> None:
+                super().executemany(*arguments, **options)
+                self._count()
+
+            @contextmanager
+            def copy(self, *arguments: Any, **options: Any) -> Iterator[psycopg.Copy]:
+                with super().copy(*arguments, **options) as copy:
+                    yield copy
+                if self._query is not None and _FROM_CLIENT.match(self._query.query):
+                    written.rows += max(self.rowcount, 0)
+
+            def _count(self) -> None:
+                if (self.statusmessage or "").startswith(_WRITES):
+                    written.rows += max(self.rowcount, 0)
+
+        return CountingCursor
+
+
+class PostgresTransaction(Transaction):
+    """The transaction of a migration. ``number`` is the server's, which another one would not have."""
+
+    def __init__(self, environment: Environment, connection: Connection) -> None:
+        self._environment = environment
+        self._connection = connection
+        with explained(environment):
+            self._number = self._read_number("SELECT pg_current_xact_id()::text AS number")
+
+    @property
+    def handles(self) -> dict[str, object]:
+        return {}
+
+    @property
+    def is_open(self) -> bool:
+        status = self._connection.info.transaction_status
+        if status == psycopg.pq.TransactionStatus.INERROR:
+            return True  # it cannot be committed, and the commit says why
+        if status != psycopg.pq.TransactionStatus.INTRANS:
+            return False
+        return self._read_number("SELECT pg_current_xact_id_if_assigned()::text AS number") == self._number
+
+    def commit(self, write: Callable[[Cursor], None]) -> None:
+        """Call ``write`` in the transaction, and commit it.
+
+        :raises ServerError: if it could not be committed, or it is unknown whether it was.
+        """
+        with explained(self._environment):
+            try:
+                with self._connection.cursor() as cursor:
+                    # What the migration has set must not keep monarch from recording it.
+                    cursor.execute("RESET ROLE")
+                    write(cursor)
+                self._connection.commit()
+            except BaseException:
+                # Its locks would keep monarch from recording that it failed.
+                with suppress(psycopg.Error):
+                    self._connection.rollback()
+                raise
+
+    def _read_number(self, query: str) -> str | None:
+        row = self._connection.execute(query).fetchone()
+        return None if row is None else row["number"]
+
+
+class PostgresMigrationClient(MigrationClient):
+    """The client of a migration: what it does to it does not disturb monarch's own."""
+
+    def __init__(self, environment: Environment, connection: Connection, written: WrittenRows) -> None:
+        self._environment = environment
+        self._connection = connection
+        self._written = written
+        self._watch = LockWatch(environment, connection)
+        self._tables: dict[str, ScannedTable | None] = {}
+
+    @property
+    def handles(self) -> dict[str, object]:
+        return {"connection": self._connection, "uri": uri(self._environment)}
+
+    @property
+    def written(self) -> int:
+        return self._written.rows
+
+    @contextmanager
+    def transaction(self) -> Iterator[PostgresTransaction]:
+        self._connection.autocommit = False
+        try:
+            yield PostgresTransaction(self._environment, self._connection)
+        finally:
+            with suppress(psycopg.Error):
+                self._connection.rollback()
+                self._connection.autocommit = True
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Watch who keeps it waiting for a lock, for as long as the context lasts."""
+        with self._watch:
+            yield
+
+    def is_transient(self, error: BaseException) -> bool:
+        return isinstance(error, errors.SerializationFailure | errors.DeadlockDetected)
+
+    def describe_error(self, error: BaseException) -> str | None:
+        if not isinstance(error, psycopg.Error):
+            return None
+        said = f"{type(error).__name__}: {one_line(error)}"
+        if isinstance(error, errors.LockNotAvailable):
+            return f"{said}{self._watch.describe_holders()}"
+        return said
+
+    def require_collection(self, name: str) -> bool:
+        return self._find(name) is not None
+
+    def count(self, collection: str, filter: Mapping[str, Any]) -> int:
+        table = self._find(collection)
+        with explained(self._environment):
+            return 0 if table is None else count_rows(self._connection, table, filter)
+
+    def batches(
+        self,
+        collection: str,
+        filter: Mapping[str, Any],
+        size: int,
+        start: ScanPosition | None,
+        transaction: Transaction | None,
+    ) -> Iterator[tuple[Sequence[Any], ScanPosition]]:
+        table = self._find(collection)
+        if table is not None:
+            yield from read_batches(self._connection, table, filter, size, start)
+
+    def _find(self, name: str) -> ScannedTable | None:
+        with explained(self._environment):
+            return find_table(self._connection, name)
+
+
+@contextmanager
+def open_work(environment: Environment) -> Iterator[PostgresMigrationClient]:
+    """Connect to ``environment`` for a migration."""
+    written = WrittenRows()
+    with explained(environment):
+        connection = connect(environment, autocommit=True, cursor_factory=written.cursor_class())
+    try:
+        with explained(environment):
+            milliseconds = round(address_of(environment).lock_timeout * 1000)
+            connection.execute("SELECT set_config('lock_timeout', %s, false)", (str(milliseconds),))
+        client = PostgresMigrationClient(environment, connection, written)
+        with client.watched():
+            yield client
+    finally:
+        connection.close()

