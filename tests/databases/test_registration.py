@@ -95,12 +95,17 @@ def test_generate_derives_from_the_base_class_of_the_kind(toys: Folder) -> None:
     assert "class FirstMigration(ToyMigration):" in path.read_text()
 
 
+def test_generate_asks_for_the_kind_if_there_are_several(mixed: Folder) -> None:
+    result = mixed.invoke("generate", "mixed")
+    assert result.code == 2
+    assert "--kind mongo or --kind toy" in result.err
+
+
 def test_generate_uses_the_default_kind_without_other_information(mixed: Folder) -> None:
-    for name in ("mixed", "broken"):
-        assert mixed.invoke("generate", name).code == 0
-        (path,) = (mixed.path / "migrations").glob(f"*_{name}_migration.py")
-        assert path.read_text().startswith("from monarch import MongoBackedMigration\n")
-        mixed.write("migrations/settings.py", "ENVIRONMENTS = missing\n")
+    mixed.write("migrations/settings.py", "ENVIRONMENTS = missing\n")
+    assert mixed.invoke("generate", "broken").code == 0
+    (path,) = (mixed.path / "migrations").glob("*_broken_migration.py")
+    assert path.read_text().startswith("from monarch import MongoBackedMigration\n")
 
 
 def test_its_migrations_run_and_are_rolled_back(toys: Folder) -> None:

@@ -19,7 +19,7 @@ def test_an_environment_has_the_default_kind_unless_configured(more: dict[str, A
     assert parse_environment("dev", {"host": "h", "db_name": "a", **more}).kind == "mongo"
 
 
-@pytest.mark.parametrize(("kind", "hint"), [("postgres", "There is: mongo."), ("mongodb", "'mongo'")])
+@pytest.mark.parametrize(("kind", "hint"), [("oracle", "There is: mongo, postgres."), ("mongodb", "'mongo'")])
 def test_an_unknown_kind_is_reported_with_the_known_kinds(kind: str, hint: str) -> None:
     with pytest.raises(SettingsError) as caught:
         parse_environment("dev", {"kind": kind, "host": "h", "db_name": "a"}).require()
@@ -29,6 +29,6 @@ def test_an_unknown_kind_is_reported_with_the_known_kinds(kind: str, hint: str) 
 
 def test_a_uri_of_an_unknown_kind_is_not_quoted_in_the_error() -> None:
     with pytest.raises(SettingsError) as caught:
-        parse_environment("dev", {"uri": "postgres://me:hush@h/a"}).require()
+        parse_environment("dev", {"uri": "mysql://me:hush@h/a"}).require()
     assert "does not begin with mongodb://" in caught.value.message
     assert "hush" not in f"{caught.value.message}{caught.value.hint}"
