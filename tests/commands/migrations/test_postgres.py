@@ -264,3 +264,46 @@ def test_drop_db_leaves_an_empty_database(billing: Billing) -> None:
         ("public",)
     ]
     assert billing.rows("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace") == [(0,)]
+
+
+def refused(billing: Billing, **entry: Any) -> str:
+    """Return the error of a run with ``entry`` added to the settings; nothing has changed."""
+    billing.folder.settings(dev={"uri": billing.postgres.uri(billing.db_name), **entry})
+    billing.migration("one", "self.connection.execute('DELETE FROM dogs')")
+    result = billing.folder.monarch("migrate", "dev")
+    assert result.code == 5, result.output
+    assert "Traceback" not in result.err
+    assert billing.rows("SELECT count(*) FROM dogs") == [(3,)]
+    return result.err
+
+
+def test_a_server_that_can_only_be_read(billing: Billing) -> None:
+    error = refused(billing, options="-c default_transaction_read_only=on")
+    assert "can only be read" in error
+    assert "primary" in error
+
+
+def test_a_server_that_is_not_there(billing: Billing) -> None:
+    assert "Cannot reach PostgreSQL for 'dev'" in refused(billing, uri="postgresql://me:hush@localhost:1/app")
+
+
+def test_a_wrong_password(billing: Billing) -> None:
+    uri = f"postgresql://me:not-the-password@localhost:{billing.postgres.port}/{billing.db_name}"
+    error = refused(billing, uri=uri)
+    assert "does not accept user 'me'" in error
+    assert "not-the-password" not in error
+
+
+def test_a_database_that_is_not_there(billing: Billing) -> None:
+    error = refused(billing, uri=billing.postgres.uri("no_such"))
+    assert "has no database 'no_such'" in error
+    assert "createdb no_such" in error
+
+
+def test_a_user_who_may_not_create_the_schema(billing: Billing) -> None:
+    with billing.postgres.connect(billing.db_name) as connection:
+        connection.execute("DROP ROLE IF EXISTS guest")
+        connection.execute("CREATE ROLE guest LOGIN PASSWORD 'guest-password'")
+    uri = f"postgresql://guest:guest-password@localhost:{billing.postgres.port}/{billing.db_name}"
+    error = refused(billing, uri=uri)
+    assert "refuses user 'guest'" in error

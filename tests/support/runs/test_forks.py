@@ -12,7 +12,10 @@ import pytest
 from tests.support.runs.forks import Forks, can_replace
 from tests.support.runs.shell import MONARCH, Folder
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are used on Linux only")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="forks are used on Linux only"),
+    pytest.mark.skipif("COVERAGE_PROCESS_CONFIG" in os.environ, reason="forks are not measured"),
+]
 
 SETTINGS = """
 import os, sys

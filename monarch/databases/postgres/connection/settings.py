@@ -105,7 +105,8 @@ def _values(entry: Entry) -> dict[str, Value]:
     given = {name: value for name, value in keys.items() if value is not None}
     twice = sorted(name for name in given.keys() & values.keys() if given[name] != values[name])
     if twice:
-        raise SettingsError(f"its {twice[0]!r} is both in 'uri' and in a key of its own", "Keep one of them.")
+        key = {"dbname": "db_name", "user": "username"}.get(twice[0], twice[0])
+        raise SettingsError(f"its {key!r} is both in 'uri' and in a key of its own", "Keep one of them.")
     return values | given
 
 
