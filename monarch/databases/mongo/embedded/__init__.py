@@ -18,20 +18,18 @@ command finds a server without users, and stops it before it starts its own.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from monarch.databases.embedded.folder import make_folder
+from monarch.databases.embedded.sharing import Users
 from monarch.databases.environment import Environment
 from monarch.databases.mongo.connection.settings import at_address
 from monarch.databases.mongo.connection.uri import Uri
 from monarch.databases.mongo.embedded.program import find_mongod
 from monarch.databases.mongo.embedded.server import PASSWORD, USER, Server
-from monarch.databases.mongo.embedded.sharing import Users
-from monarch.errors import ServerError
 from monarch.progress import Progress
-from monarch.system.atomic_files import is_own, open_new
 from monarch.system.secrets import Secret
 
 
@@ -44,7 +42,7 @@ def serve(environment: Environment, root: Path, progress: Progress) -> Iterator[
     :raises LockedError: if another command is starting or stopping the server and does not finish.
     """
     program = find_mongod()
-    folder = _make_folder(root, environment.name)
+    folder = make_folder(root, environment.name)
     server = Server(program, folder)
     with Users(folder, progress).joined(server) as port:
         address = Uri(
@@ -56,25 +54,3 @@ def serve(environment: Environment, root: Path, progress: Progress) -> Iterator[
             options=(("directConnection", "true"),),
         )
         yield at_address(environment, address)
-
-
-def _make_folder(root: Path, name: str) -> Path:
-    """Create ``.monarch/<name>``, readable by this user only and ignored by git."""
-    top = root / ".monarch"
-    folder = top / name
-    try:
-        for made in (top, folder):
-            made.mkdir(mode=0o700, exist_ok=True)
-            # A link is as good as the folder if both belong to this user.
-            if not (is_own(made.lstat()) and is_own(made.stat())):
-                raise PermissionError(None, f"{made} belongs to another user")
-        ignore = top / ".gitignore"
-        if not os.path.lexists(ignore):
-            with suppress(FileExistsError), os.fdopen(open_new(ignore), "w") as file:
-                file.write("*\n")
-    except OSError as error:
-        raise ServerError(
-            f"Cannot create {folder}: {error.strerror}.",
-            "An embedded environment keeps its data there. Fix its owner or permissions, or free disk space.",
-        ) from error
-    return folder
