@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
-from psycopg import errors
+from psycopg import errors, sql
 from psycopg.rows import DictRow
 
 from monarch.databases.base import MigrationClient, Transaction
@@ -21,7 +21,8 @@ from monarch.databases.postgres.lock_watch import LockWatch
 from monarch.databases.postgres.table_scan import ScannedTable, count_rows, find_table, read_batches
 
 _WRITES = ("INSERT", "UPDATE", "DELETE", "MERGE")
-_FROM_CLIENT = re.compile(rb"^\s*COPY\b.*\bFROM\s+STDIN\b", re.IGNORECASE | re.DOTALL)
+_WRITES_MANY = re.compile(r"\s*(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
+_FROM_CLIENT = re.compile(r"\s*COPY\b.*\bFROM\s+STDIN\b", re.IGNORECASE | re.DOTALL)
 
 
 class WrittenRows:
@@ -35,25 +36,28 @@ class WrittenRows:
         written = self
 
         class CountingCursor(psycopg.Cursor[DictRow]):
-            def execute(self, *arguments: Any, **options: Any) -> CountingCursor:
-                super().execute(*arguments, **options)
-                self._count()
-                return self
-
-            def executemany(self, *arguments: Any, **options: Any) -> None:
-                super().executemany(*arguments, **options)
-                self._count()
-
-            @contextmanager
-            def copy(self, *arguments: Any, **options: Any) -> Iterator[psycopg.Copy]:
-                with super().copy(*arguments, **options) as copy:
-                    yield copy
-                if self._query is not None and _FROM_CLIENT.match(self._query.query):
-                    written.rows += max(self.rowcount, 0)
-
-            def _count(self) -> None:
+            def execute(self, query: Any, *arguments: Any, **options: Any) -> CountingCursor:
+                super().execute(query, *arguments, **options)
                 if (self.statusmessage or "").startswith(_WRITES):
                     written.rows += max(self.rowcount, 0)
+                return self
+
+            def executemany(self, query: Any, *arguments: Any, **options: Any) -> None:
+                super().executemany(query, *arguments, **options)
+                if _WRITES_MANY.match(self._text(query)):  # the driver may keep no reply
+                    written.rows += max(self.rowcount, 0)
+
+            @contextmanager
+            def copy(self, statement: Any, *arguments: Any, **options: Any) -> Iterator[psycopg.Copy]:
+                with super().copy(statement, *arguments, **options) as copy:
+                    yield copy
+                if _FROM_CLIENT.match(self._text(statement)):
+                    written.rows += max(self.rowcount, 0)
+
+            def _text(self, query: Any) -> str:
+                if isinstance(query, sql.Composable):
+                    return query.as_string(self)
+                return query.decode(errors="replace") if isinstance(query, bytes) else str(query)
 
         return CountingCursor
 
