@@ -104,7 +104,7 @@ def scenario(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer)
 def moments() -> list[tuple[int, When]]:
     """Return parts of a thousand of a run, and whether the message arrives."""
     whens: tuple[When, ...] = get_args(When)
-    return counts.sample([(part, when) for part in range(0, 1000, 8) for when in whens], 8)
+    return counts.sample([(part, when) for part in range(0, 1000, 8) for when in whens], 3)
 
 
 def interrupt(scenario: Scenario, part: int, when: When, act: Callable[[subprocess.Popen[str]], None]) -> int:
