@@ -20,7 +20,7 @@ class PostgresBackedMigration(Migration):
     recorded, or nothing. With ``transaction = False`` each statement is committed by itself, as CREATE INDEX
     CONCURRENTLY requires.
 
-    ``connection`` is psycopg's, connected to the environment; its rows are dicts. ``uri`` is the whole
+    ``connection`` is psycopg's, connected to the environment. ``uri`` is the whole
     connection string, password included, for another library, whose work is not part of the transaction.
     ``lock_timeout`` is how many seconds a statement waits for a lock; None is the setting of the environment.
     """
@@ -28,17 +28,17 @@ class PostgresBackedMigration(Migration):
     database_kind = "postgres"
     transaction = True
     lock_timeout: ClassVar[float | None] = None
-    connection: psycopg.Connection[dict[str, Any]]
+    connection: psycopg.Connection[Any]
     uri: str
 
-    def cursor(self) -> psycopg.Cursor[dict[str, Any]]:
+    def cursor(self) -> psycopg.Cursor[Any]:
         """Return a new cursor of the connection."""
         return self.connection.cursor()
 
     def each(
         self, table: str, where: str = "true", values: Sequence[object] = (), *, batch: int = 1000
     ) -> Iterator[dict[str, Any]]:
-        """Scan the rows of ``table`` that match ``where`` in the order of the primary key.
+        """Scan the rows of ``table`` that match ``where``, as dicts, in the order of the primary key.
 
         ``where`` is a condition in SQL, and ``values`` are those of its placeholders. The rows are read
         ``batch`` at a time. Without a transaction the position is recorded after each batch: if the run is

@@ -9,12 +9,11 @@ from typing import Any
 
 import psycopg
 from psycopg import errors, sql
-from psycopg.rows import DictRow
 
 from monarch.databases.base import MigrationClient, Transaction
 from monarch.databases.environment import Environment
 from monarch.databases.history import ScanPosition
-from monarch.databases.postgres.connection.client import Connection, Cursor, connect, uri
+from monarch.databases.postgres.connection.client import Connection, Cursor, connect, rows_as_dicts, uri
 from monarch.databases.postgres.connection.errors import explained, one_line
 from monarch.databases.postgres.connection.settings import address_of
 from monarch.databases.postgres.lock_watch import LockWatch
@@ -31,11 +30,11 @@ class WrittenRows:
     def __init__(self) -> None:
         self.rows = 0
 
-    def cursor_class(self) -> type[psycopg.Cursor[DictRow]]:
+    def cursor_class(self) -> type[psycopg.Cursor[Any]]:
         """Return a class of cursors that count here."""
         written = self
 
-        class CountingCursor(psycopg.Cursor[DictRow]):
+        class CountingCursor(psycopg.Cursor[Any]):
             def execute(self, query: Any, *arguments: Any, **options: Any) -> CountingCursor:
                 super().execute(query, *arguments, **options)
                 if (self.statusmessage or "").startswith(_WRITES):
@@ -91,7 +90,7 @@ class PostgresTransaction(Transaction):
         """
         with explained(self._environment):
             try:
-                with self._connection.cursor() as cursor:
+                with rows_as_dicts(self._connection) as cursor:
                     # What the migration has set must not keep monarch from recording it.
                     cursor.execute("RESET ROLE")
                     write(cursor)
@@ -103,7 +102,7 @@ class PostgresTransaction(Transaction):
                 raise
 
     def _read_number(self, query: str) -> str | None:
-        row = self._connection.execute(query).fetchone()
+        row = rows_as_dicts(self._connection).execute(query).fetchone()
         return None if row is None else row["number"]
 
 

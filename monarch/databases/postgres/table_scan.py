@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import sql
 
 from monarch.databases.history import ScanPosition
-from monarch.databases.postgres.connection.client import Connection
+from monarch.databases.postgres.connection.client import Connection, rows_as_dicts
 from monarch.errors import UsageError
 
 # Below so many rows by the server's estimate they are counted.
@@ -47,7 +47,8 @@ def find_table(connection: Connection, name: str) -> ScannedTable | None:
 
     :raises UsageError: if it is no table, or has no primary key.
     """
-    found = connection.execute(_TABLE, (name,)).fetchone()
+    cursor = rows_as_dicts(connection)
+    found = cursor.execute(_TABLE, (name,)).fetchone()
     if found is None:
         return None
     if found["kind"] not in ("r", "p"):
@@ -55,7 +56,7 @@ def find_table(connection: Connection, name: str) -> ScannedTable | None:
             f"{name} is {_KINDS.get(found['kind'], 'no table')}, and each() goes by the key of a table.",
             "Use self.connection.execute('SELECT …') instead.",
         )
-    key = tuple((row["name"], row["type"]) for row in connection.execute(_KEY, (found["name"],)))
+    key = tuple((row["name"], row["type"]) for row in cursor.execute(_KEY, (found["name"],)))
     if not key:
         raise UsageError(
             f"{name} has no primary key, by which each() goes.",
@@ -71,7 +72,7 @@ def count_rows(connection: Connection, table: ScannedTable, filter: Mapping[str,
             return table.rows
         filter = {}
     query = sql.SQL("SELECT count(*) AS rows FROM {} WHERE {}").format(_name(table), _where(filter))
-    row = connection.execute(query, _values(filter)).fetchone()
+    row = rows_as_dicts(connection).execute(query, _values(filter)).fetchone()
     return int(row["rows"]) if row else 0
 
 
@@ -89,7 +90,11 @@ def read_batches(
     position = start or ScanPosition(None, 0)
     if not position.until:
         # What is inserted meanwhile is not scanned: a migration that inserts would never end.
-        last = connection.execute(_query(table, filter, descending=True), [*_values(filter), 1]).fetchone()
+        last = (
+            rows_as_dicts(connection)
+            .execute(_query(table, filter, descending=True), [*_values(filter), 1])
+            .fetchone()
+        )
         if last is None:
             return
         position = replace(position, until=(_position(last),))
@@ -97,7 +102,7 @@ def read_batches(
         key = position.after if position.documents else None
         query = _query(table, filter, after=key is not None, bounded=True)
         bounds = [*(key if isinstance(key, list) else ()), *_until(position)]
-        found = connection.execute(query, [*_values(filter), *bounds, size]).fetchall()
+        found = rows_as_dicts(connection).execute(query, [*_values(filter), *bounds, size]).fetchall()
         if not found:
             return
         position = replace(position, after=_position(found[-1]), documents=position.documents + len(found))

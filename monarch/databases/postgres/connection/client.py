@@ -33,7 +33,8 @@ _DEFAULTS = {
     "tcp_user_timeout": "30000",
 }
 
-Connection = psycopg.Connection[DictRow]
+Connection = psycopg.Connection[Any]
+# Of monarch's own statements, whose rows are dicts.
 Cursor = psycopg.Cursor[DictRow]
 _Result = TypeVar("_Result")
 
@@ -81,9 +82,14 @@ def connect(environment: Environment, database: str | None = None, **arguments: 
             f"Environment {environment.name!r} cannot be used: {' '.join(str(error).split())}",
             "Check its keys in migrations/settings.py.",
         ) from error
-    connection: Connection = psycopg.connect(text, row_factory=dict_row, prepare_threshold=None, **arguments)
+    connection: Connection = psycopg.connect(text, prepare_threshold=None, **arguments)
     connection.isolation_level = IsolationLevel.READ_COMMITTED
     return connection
+
+
+def rows_as_dicts(connection: Connection) -> Cursor:
+    """Return a new cursor of ``connection`` whose rows are dicts."""
+    return connection.cursor(row_factory=dict_row)
 
 
 class Session:
@@ -110,7 +116,7 @@ class Session:
         :raises psycopg.Error: if the server fails or refuses.
         """
         with self._turn:
-            return self.open().execute(sql, values).fetchall()
+            return rows_as_dicts(self.open()).execute(sql, values).fetchall()
 
     def query(self, sql: Any, values: Any = None) -> list[DictRow]:
         """Return the rows of one statement, which writes nothing.
@@ -140,7 +146,7 @@ class Session:
 
     def _transact(self, work: Callable[[Cursor], _Result]) -> _Result:
         connection = self.open()
-        with connection.transaction(), connection.cursor() as cursor:
+        with connection.transaction(), rows_as_dicts(connection) as cursor:
             # For this transaction only: a pooler gives the session to others. What it writes must be on the
             # disk when it is confirmed.
             cursor.execute(
