@@ -58,7 +58,7 @@ def serve(environment: Environment, root: Path, progress: Progress) -> Iterator[
     """
     programs = find_programs()
     folder = make_folder(root, environment.name)
-    server = Server(programs, folder)
+    server = EmbeddedServer(programs, folder)
     with Users(folder, progress).joined(server) as port:
         values: dict[str, Value] = {
             "host": "127.0.0.1",
@@ -90,7 +90,7 @@ def find_programs() -> Path:
     )
 
 
-class Server:
+class EmbeddedServer:
     """The server whose files are in ``folder``. Callers hold the gate lock."""
 
     def __init__(self, programs: Path, folder: Path) -> None:
