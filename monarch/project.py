@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from monarch.databases import open_database
+from monarch.databases import KINDS, open_database
 from monarch.databases.base import Contents, Database
 from monarch.databases.environment import Environment
 from monarch.databases.history import IncompleteDatabase, JournalEntry, MigrationState
@@ -22,6 +22,7 @@ from monarch.databases.transfer import Exclusions
 from monarch.errors import MonarchError, ProjectError, UnknownEnvironment
 from monarch.migrations.execution import MigrationResult
 from monarch.migrations.files.find import MigrationFile, find_migration, find_migrations
+from monarch.migrations.files.kinds import find_kinds, keep_kind
 from monarch.migrations.mark import Marker, MarkResult
 from monarch.migrations.migrate import MigrationRun, RunResult
 from monarch.migrations.plan import PlannedMigration, RunSelection, refuse_if_any_is_running
@@ -139,13 +140,11 @@ class Project:
     def migrations_of(self, environment: str) -> tuple[MigrationFile, ...]:
         """The migrations of this checkout that run on databases of the kind of ``environment``, in order.
 
-        Imports them if the settings have environments of several kinds.
+        Imports them if the project has databases of several kinds.
         """
-        kind = self.settings.environment(environment).kind
-        if all(one.kind == kind for one in self.environments() if one.problem is None):
+        kind = self.environment(environment).kind
+        if find_kinds(self.environments(), self.root) <= {kind}:
             return self.migrations()
-        from monarch.migrations.files.classes import keep_kind
-
         return keep_kind(self.migrations(), kind, self.root)
 
     def query_sets(self) -> tuple[QuerySetFile, ...]:
@@ -170,8 +169,10 @@ class Project:
 
     def list_everywhere(self) -> tuple[EnvironmentStatus, ...]:
         """`list_migrations` of every environment, all at once. Writes nothing."""
-        files = {one.name: self.migrations_of(one.name) for one in self.environments()}
-        return read_all_status(files, self.environments(), self.root)
+        files, environments = self.migrations(), self.environments()
+        kinds = find_kinds(environments, self.root)
+        by_kind = {kind: keep_kind(files, kind, self.root) if len(kinds) > 1 else files for kind in KINDS}
+        return read_all_status(by_kind, environments, self.root)
 
     def check(self, environment: str) -> Verdict:
         """Check whether ``environment`` is up to date. Writes nothing; asks its server at most twice."""

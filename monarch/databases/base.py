@@ -48,6 +48,10 @@ class MigrationClient(ABC):
     def written(self) -> int:
         """The number of documents inserted, changed or removed through it, as the server counts them."""
 
+    def reset(self) -> None:
+        """Forget what the migration before has set on the connection. Called before each migration."""
+        return
+
     @abstractmethod
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Open a transaction for as long as the context lasts."""

@@ -29,6 +29,8 @@ class Environment:
     ``variables`` if the settings show which. Such an environment can be listed but not used, and neither can
     one whose entry is wrong: ``problem`` says why, and ``remedy`` what to do. ``address`` holds what the kind
     needs to connect; it is opaque to everything else.
+
+    With ``kind_guessed`` nothing on this machine tells its kind, because its ``uri`` has no value.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Environment:
     problem: str | None = None
     remedy: str | None = None
     address: object = None
+    kind_guessed: bool = False
 
     def require(self) -> Environment:
         """Return this environment, which must be right, and complete on this machine.

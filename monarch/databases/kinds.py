@@ -98,9 +98,9 @@ class DatabaseKind(ABC):
         """
         raise UsageError(f"monarch cannot restore files of a {self.title} database.")
 
+    @abstractmethod
     def describe_error(self, error: BaseException) -> str | None:
         """Return what ``error`` of its driver means, without values of documents; None for other errors."""
-        return None
 
     def foreign_formats(self) -> ForeignFormats | None:
         """Return the formats of files that its own tools write; None if monarch knows none."""

@@ -109,6 +109,7 @@ class Execution:
                 setattr(migration, name, value)
             positions = self.start.positions
             migration._scans = CollectionScans(self.client, self.attempt, transaction, positions, progress)
+            migration._prepare()
             if self.start.action is Action.ROLLBACK:
                 migration.rollback()
             else:

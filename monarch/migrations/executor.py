@@ -93,6 +93,7 @@ class Executor:
     def _run_once(self, file: MigrationFile, loaded: Loaded, start: AttemptStart) -> MigrationResult:
         name, progress = self._run.environment.name, self._run.progress
         began = time.monotonic()
+        self._client.reset()
         with capture_output() as output, ExitStack() as stack:
             transaction = stack.enter_context(self._client.transaction()) if loaded.kind.transaction else None
             attempt = self._writer.begin(start, transaction)

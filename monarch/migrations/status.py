@@ -167,7 +167,7 @@ def read_all_status(
 ) -> tuple[EnvironmentStatus, ...]:
     """The status of all ``environments`` of the project at ``root``, read at the same time.
 
-    ``files`` are the migrations of each, by its name.
+    ``files`` are the migrations that run on each kind of database.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -176,7 +176,9 @@ def read_all_status(
         try:
             with open_database(environment, root) as database:
                 history = database.history
-                return EnvironmentStatus(name, list_status(files[name], history.read(), history.checksums()))
+                return EnvironmentStatus(
+                    name, list_status(files[environment.kind], history.read(), history.checksums())
+                )
         except MonarchError as error:
             return EnvironmentStatus(name, (), error.message, incomplete=environment.missing is not None)
 

@@ -8,6 +8,7 @@ from monarch.databases import DEFAULT_KIND, find_kind
 from monarch.databases.kinds import DatabaseKind
 from monarch.errors import ProjectError, SettingsError, UsageError
 from monarch.migrations.files.find import find_migrations
+from monarch.migrations.files.kinds import find_kinds
 from monarch.migrations.files.names import check_name, next_stamp
 from monarch.querysets.files import find_query_sets
 from monarch.scaffold import templates
@@ -68,15 +69,15 @@ def _find_kind(root: Path, named: str | None) -> DatabaseKind:
     if named is not None:
         return find_kind(named)
     try:
-        kinds = {one.kind for one in load_settings(root).environments if one.problem is None}
+        kinds = find_kinds(load_settings(root).environments, root)
     except SettingsError:  # a migration can be written before the settings are right
-        kinds = set()
+        kinds = frozenset()
     if len(kinds) > 1:
         raise UsageError(
             "The settings have databases of several kinds.",
             f"Name one: --kind {' or --kind '.join(sorted(kinds))}",
         )
-    return find_kind(kinds.pop() if kinds else DEFAULT_KIND)
+    return find_kind(next(iter(kinds), DEFAULT_KIND))
 
 
 def generate_query_set(root: Path, name: str) -> Path:

@@ -16,8 +16,12 @@ _received: list[str] = []
 # What the contexts that are open have replaced, the outermost first.
 _replaced: list[dict[int, Any]] = []
 _resets_children = False
-# The signals that each thread blocked before it began to fork, by its identifier.
+# What each thread that forks had blocked before, by its identifier. Exceptions are lost while it forks.
 _blocked: dict[int, set[Any]] = {}
+# The signals that came while the main thread forked.
+_late: list[int] = []
+# Seconds after which they are sent again: the fork is over then.
+_AGAIN = 0.01
 
 
 def was_signalled() -> bool:
@@ -29,9 +33,13 @@ def was_signalled() -> bool:
 def signals_as_interrupts() -> Iterator[None]:
     """Raise KeyboardInterrupt on SIGTERM and SIGHUP as on Ctrl-C, so that the stack unwinds and cleans up."""
     import signal
+    import threading
 
     def interrupt(number: int, _: Any) -> None:
         _received.append(signal.Signals(number).name)
+        if threading.get_ident() in _blocked:
+            _late.append(number)
+            return
         raise KeyboardInterrupt(signal.Signals(number).name)
 
     _received.clear()
@@ -101,23 +109,43 @@ def _hold() -> None:
     import signal
     import threading
 
+    this = threading.get_ident()
+    _blocked[this] = set()  # from now on no handler raises
     handled = {number for previous in _replaced for number in previous}
-    _blocked[threading.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, handled)
+    _blocked[this] = signal.pthread_sigmask(signal.SIG_BLOCK, handled)
 
 
 def _release() -> None:
+    """Let the signals of the parent through again, and repeat those that came meanwhile."""
     import signal
     import threading
 
-    signal.pthread_sigmask(signal.SIG_SETMASK, _blocked.pop(threading.get_ident()))
+    _unblock()
+    while _late:
+        # Sent to this thread, so that it wakes up whatever it waits for.
+        again = (threading.get_ident(), _late.pop())
+        threading.Timer(_AGAIN, signal.pthread_kill, again).start()
 
 
 def _restore() -> None:
-    """Put back what all open contexts have replaced, then let signals through."""
+    """Put back in a child what all open contexts have replaced, then let signals through."""
     import signal
 
-    with suppress(ValueError):  # forked by a thread: Python accepts handlers from the main thread only
-        for previous in reversed(_replaced):
-            for number, old in previous.items():
-                signal.signal(number, old)
-    _release()
+    _late.clear()  # they were for the parent
+    try:
+        with suppress(ValueError, TypeError):  # forked by a thread, or a handler that is not Python's
+            for previous in reversed(_replaced):
+                for number, old in previous.items():
+                    signal.signal(number, old)
+    finally:
+        _unblock()
+
+
+def _unblock() -> None:
+    import signal
+    import threading
+
+    this = threading.get_ident()
+    if this in _blocked:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _blocked[this])
+        _blocked.pop(this)

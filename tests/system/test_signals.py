@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -70,6 +72,38 @@ def test_a_signal_reaches_a_process_that_was_just_forked() -> None:
             assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == masked
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+# A hook that was registered before those of monarch runs while the signals are held back.
+SIGNAL_IN_A_FORK = """
+import os, signal, sys, time
+armed = True
+def send():
+    global armed
+    if armed:
+        armed = False
+        os.kill(os.getpid(), signal.SIGTERM)
+os.register_at_fork(before=send)
+from monarch.system.signals import signals_as_interrupts
+with signals_as_interrupts():
+    try:
+        child = os.fork()
+        if child == 0:
+            time.sleep(0.2)
+            os._exit(0)
+        time.sleep(5)
+        print("lost")
+    except KeyboardInterrupt:
+        print("interrupted")
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), signal.pthread_sigmask(signal.SIG_BLOCK, []))
+"""
+
+
+def test_a_signal_that_comes_while_a_process_forks_is_not_lost() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", SIGNAL_IN_A_FORK], capture_output=True, text=True, check=False
+    )
+    assert (run.stdout, run.stderr) == ("interrupted\n0 set()\n", "")
 
 
 def test_deferring_works_outside_the_main_thread() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -50,6 +51,13 @@ class PostgresKind(DatabaseKind):
 
     def migration_template(self) -> str:
         return _TEMPLATE
+
+    def describe_error(self, error: BaseException) -> str | None:
+        if "psycopg" not in sys.modules:
+            return None
+        from monarch.databases.postgres.connection.errors import describe_driver_error
+
+        return describe_driver_error(error)
 
     @contextmanager
     def open(self, environment: Environment, root: Path, progress: Progress) -> Iterator[Database]:

@@ -25,9 +25,9 @@ _HOLDERS = """
 class LockWatch:
     """Watches the session of ``connection`` through another one, for as long as its context lasts."""
 
-    def __init__(self, environment: Environment, connection: Connection) -> None:
+    def __init__(self, environment: Environment) -> None:
+        self.connection: Connection | None = None
         self._environment = environment
-        self._connection = connection
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="monarch lock watch", daemon=True)
         self._holders: list[dict[str, Any]] = []
@@ -57,11 +57,11 @@ class LockWatch:
         session = Session(self._environment)
         try:
             while not self._ended.wait(_EVERY):
-                if self._connection.closed or not _is_busy(self._connection):
+                connection = self.connection
+                if connection is None or connection.closed or not _is_busy(connection):
                     continue
-                # Whoever the pooler has given this number to is not the migration.
                 with suppress(MonarchError):
-                    holders = session.query(_HOLDERS, (self._connection.info.backend_pid,))
+                    holders = session.query(_HOLDERS, (connection.info.backend_pid,))
                     self._holders = holders or self._holders
         finally:
             session.close()

@@ -31,6 +31,11 @@ class PostgresBackedMigration(Migration):
     connection: psycopg.Connection[Any]
     uri: str
 
+    def _prepare(self) -> None:
+        if self.lock_timeout is not None:
+            milliseconds = str(round(self.lock_timeout * 1000))
+            self.connection.execute("SELECT set_config('lock_timeout', %s, false)", (milliseconds,))
+
     def cursor(self) -> psycopg.Cursor[Any]:
         """Return a new cursor of the connection."""
         return self.connection.cursor()

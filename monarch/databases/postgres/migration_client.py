@@ -14,7 +14,7 @@ from monarch.databases.base import MigrationClient, Transaction
 from monarch.databases.environment import Environment
 from monarch.databases.history import ScanPosition
 from monarch.databases.postgres.connection.client import Connection, Cursor, connect, rows_as_dicts, uri
-from monarch.databases.postgres.connection.errors import explained, one_line
+from monarch.databases.postgres.connection.errors import describe_driver_error, explained
 from monarch.databases.postgres.connection.settings import address_of
 from monarch.databases.postgres.lock_watch import LockWatch
 from monarch.databases.postgres.table_scan import ScannedTable, count_rows, find_table, read_batches
@@ -107,14 +107,13 @@ class PostgresTransaction(Transaction):
 
 
 class PostgresMigrationClient(MigrationClient):
-    """The client of a migration: what it does to it does not disturb monarch's own."""
+    """The client of migrations: what they do to it does not disturb monarch's own."""
 
-    def __init__(self, environment: Environment, connection: Connection, written: WrittenRows) -> None:
+    def __init__(self, environment: Environment, watch: LockWatch) -> None:
         self._environment = environment
-        self._connection = connection
-        self._written = written
-        self._watch = LockWatch(environment, connection)
-        self._tables: dict[str, ScannedTable | None] = {}
+        self._written = WrittenRows()
+        self._watch = watch
+        self._connection = self._connect()
 
     @property
     def handles(self) -> dict[str, object]:
@@ -124,29 +123,42 @@ class PostgresMigrationClient(MigrationClient):
     def written(self) -> int:
         return self._written.rows
 
+    def reset(self) -> None:
+        """Open a connection for the next migration: the one before may have set roles, paths and more."""
+        self.close()
+        self._connection = self._connect()
+
+    def close(self) -> None:
+        """Close the connection; a transaction that is open is undone."""
+        self._connection.close()
+
+    def _connect(self) -> Connection:
+        milliseconds = round(address_of(self._environment).lock_timeout * 1000)
+        with explained(self._environment):
+            connection = connect(
+                self._environment, autocommit=True, cursor_factory=self._written.cursor_class()
+            )
+            connection.execute("SELECT set_config('lock_timeout', %s, false)", (str(milliseconds),))
+        self._watch.connection = connection
+        return connection
+
     @contextmanager
     def transaction(self) -> Iterator[PostgresTransaction]:
-        self._connection.autocommit = False
+        with explained(self._environment):
+            self._connection.autocommit = False
+            transaction = PostgresTransaction(self._environment, self._connection)
         try:
-            yield PostgresTransaction(self._environment, self._connection)
+            yield transaction
         finally:
             with suppress(psycopg.Error):
                 self._connection.rollback()
                 self._connection.autocommit = True
 
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Watch who keeps it waiting for a lock, for as long as the context lasts."""
-        with self._watch:
-            yield
-
     def is_transient(self, error: BaseException) -> bool:
         return isinstance(error, errors.SerializationFailure | errors.DeadlockDetected)
 
     def describe_error(self, error: BaseException) -> str | None:
-        if not isinstance(error, psycopg.Error):
-            return None
-        said = f"{type(error).__name__}: {one_line(error)}"
+        said = describe_driver_error(error)
         if isinstance(error, errors.LockNotAvailable):
             return f"{said}{self._watch.describe_holders()}"
         return said
@@ -178,16 +190,10 @@ class PostgresMigrationClient(MigrationClient):
 
 @contextmanager
 def open_work(environment: Environment) -> Iterator[PostgresMigrationClient]:
-    """Connect to ``environment`` for a migration."""
-    written = WrittenRows()
-    with explained(environment):
-        connection = connect(environment, autocommit=True, cursor_factory=written.cursor_class())
-    try:
-        with explained(environment):
-            milliseconds = round(address_of(environment).lock_timeout * 1000)
-            connection.execute("SELECT set_config('lock_timeout', %s, false)", (str(milliseconds),))
-        client = PostgresMigrationClient(environment, connection, written)
-        with client.watched():
+    """Connect to ``environment`` for migrations."""
+    with LockWatch(environment) as watch:
+        client = PostgresMigrationClient(environment, watch)
+        try:
             yield client
-    finally:
-        connection.close()
+        finally:
+            client.close()

@@ -34,21 +34,6 @@ def load_all(files: tuple[MigrationFile, ...], root: Path) -> Mapping[str, Loade
     return {file.key: Loaded(checksum=checksum(file), kind=load_migration(file, root)) for file in files}
 
 
-def keep_kind(files: tuple[MigrationFile, ...], kind: str, root: Path) -> tuple[MigrationFile, ...]:
-    """Return those of ``files`` that run on databases of ``kind``, in their order; imports them all.
-
-    One that cannot be loaded is among them: whoever runs it learns why.
-    """
-
-    def fits(file: MigrationFile) -> bool:
-        try:
-            return load_migration(file, root).database_kind in (None, kind)
-        except ProjectError:
-            return True
-
-    return tuple(file for file in files if fits(file))
-
-
 def load_migration(file: MigrationFile, root: Path) -> type[Migration]:
     """Import ``file`` and return the one migration class that it defines.
 

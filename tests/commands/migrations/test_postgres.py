@@ -142,6 +142,8 @@ def test_an_index_that_cannot_be_built_in_a_transaction(billing: Billing) -> Non
 
 
 def test_who_holds_a_lock_is_named(billing: Billing) -> None:
+    uri = billing.postgres.uri(billing.db_name)
+    billing.folder.settings(dev={"uri": uri, "lock_timeout": 60})
     billing.migration(
         "column", "self.connection.execute('ALTER TABLE dogs ADD born date')", "lock_timeout = 2"
     )
@@ -307,3 +309,64 @@ def test_a_user_who_may_not_create_the_schema(billing: Billing) -> None:
     uri = f"postgresql://guest:guest-password@localhost:{billing.postgres.port}/{billing.db_name}"
     error = refused(billing, uri=uri)
     assert "refuses user 'guest'" in error
+
+
+def test_an_interrupt_ends_the_statement_and_is_recorded(billing: Billing) -> None:
+    key = billing.migration(
+        "slow", "self.connection.execute('DELETE FROM dogs')\nself.connection.execute('SELECT pg_sleep(60)')"
+    )
+    sleeping = (
+        "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)' AND state = 'active'"
+    )
+    run = billing.folder.start("migrate", "dev")
+    while billing.rows(sleeping) != [(1,)]:
+        assert run.poll() is None
+        time.sleep(0.05)
+    run.send_signal(signal.SIGTERM)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 130, err
+    assert "was interrupted" in err
+    assert billing.rows(sleeping) == [(0,)]
+    assert billing.rows("SELECT count(*) FROM dogs") == [(3,)]
+    assert billing.rows("SELECT key, outcome FROM monarch.journal") == [(key, "Interrupted")]
+
+
+@pytest.mark.parametrize("last", ["SET ROLE pg_monitor", "SET search_path = pg_catalog", None])
+def test_a_migration_leaves_nothing_to_the_next_one(billing: Billing, last: str | None) -> None:
+    body = f"self.connection.execute({last!r})" if last else "self.connection.close()"
+    billing.migration("one", body, "transaction = False", stamp="201405290001")
+    billing.migration("two", "self.connection.execute('DELETE FROM dogs')", stamp="201405290002")
+    result = billing.folder.monarch("migrate", "dev")
+    assert result.code == 0, result.output
+    assert billing.rows("SELECT count(*) FROM dogs") == [(0,)]
+
+
+@pytest.mark.parametrize("other", ["{'uri': None}", "{'uri': ''}", "{'uri': 'x://y'}", "{'urr': 1}"])
+def test_the_kind_of_an_environment_that_is_unknown_here(
+    billing: Billing, server: Server, other: str
+) -> None:
+    documents = {"uri": server.uri, "db_name": billing.folder.db_name}
+    billing.folder.write(
+        "migrations/settings.py", f"ENVIRONMENTS = {{'documents': {documents!r}, 'billing': {other}}}\n"
+    )
+    billing.migration("rows", "self.connection.execute('DELETE FROM dogs')")
+    assert billing.folder.monarch("check", "documents").code == 0
+    assert billing.folder.monarch("list_migrations", "documents", "--json").json == []
+    result = billing.folder.monarch("generate", "other")
+    assert result.code == 2
+    assert "--kind" in result.err
+
+
+def test_no_values_of_rows_are_shown(billing: Billing) -> None:
+    with billing.postgres.connect(billing.db_name) as connection:
+        connection.execute("CREATE UNIQUE INDEX by_name ON dogs (name)")
+    for statement in (
+        "INSERT INTO dogs SELECT 9, name FROM dogs WHERE id = 1",
+        "SELECT (name || '-the-secret-dog')::int FROM dogs",
+        "INSERT INTO dogs SELECT id, name FROM dogs WHERE id = 1",
+    ):
+        billing.migration("values", f"self.connection.execute({statement!r})")
+        result = billing.folder.monarch("migrate", "dev", "--retry", "--traceback")
+        assert result.code == 1
+        assert "Waldi" not in result.output
+    assert "Waldi" not in str(billing.rows("SELECT error, traceback, echoed FROM monarch.journal"))

@@ -12,6 +12,9 @@ from monarch.databases.environment import Environment
 from monarch.errors import MonarchError, ServerError
 from monarch.system.secrets import redact
 
+# The class of codes of values that a type does not accept.
+_DATA_EXCEPTION = "22"
+
 
 @contextmanager
 def explained(environment: Environment) -> Iterator[None]:
@@ -63,12 +66,20 @@ def explain(environment: Environment, error: psycopg.Error) -> MonarchError:
     )
 
 
+def describe_driver_error(error: BaseException) -> str | None:
+    """Return what ``error`` of psycopg means, in one line without values of rows; None for other errors."""
+    return f"{type(error).__name__}: {one_line(error)}" if isinstance(error, psycopg.Error) else None
+
+
 def one_line(error: psycopg.Error) -> str:
     """Return what the server says of ``error`` in one line, without secrets and without its details.
 
-    The details of PostgreSQL's errors quote values of rows.
+    The details of PostgreSQL's errors quote values of rows, and so do the messages of data exceptions at
+    their end.
     """
     primary = error.diag.message_primary or str(error)
+    if (error.sqlstate or "").startswith(_DATA_EXCEPTION):
+        primary = primary.partition(': "')[0]
     return " ".join(redact(primary).split())
 
 

@@ -23,6 +23,9 @@ class ToyKind(DatabaseKind):
         box = read_text(entry, "box") or "toys"
         return Environment(name, self.name, box, server=f"the box {box}", missing=find_missing(entry))
 
+    def describe_error(self, error: BaseException) -> str | None:
+        return None
+
     @contextmanager
     def open(self, environment: Environment, root: Path, progress: Progress) -> Iterator[Database]:
         from tests.support.databases.toy.connection import connect
