@@ -33,7 +33,7 @@ def parse_environment(name: object, entry: object) -> Environment:
         return _broken(name, f"Environment {name!r} is not a dict.", "See the manual: Settings.")
     try:
         protected = read_flag(entry, "protected")
-        guessed = not entry.get("kind") and "uri" in entry and not isinstance(entry["uri"], str)
+        guessed = not entry.get("kind") and "uri" in entry and not entry["uri"]
         return replace(_kind(entry).parse(name, entry), protected=protected, kind_guessed=guessed)
     except SettingsError as error:
         return _broken(name, f"Environment {name!r}: {error.message}.", error.hint)
