@@ -32,9 +32,9 @@ class PostgresBackedMigration(Migration):
     uri: str
 
     def _prepare(self) -> None:
-        if self.lock_timeout is not None:
-            milliseconds = str(round(self.lock_timeout * 1000))
-            self.connection.execute("SELECT set_config('lock_timeout', %s, false)", (milliseconds,))
+        from monarch.databases.postgres.migration_client import prepare
+
+        prepare(self.connection, self.environment, self.lock_timeout, in_transaction=self.transaction)
 
     def cursor(self) -> psycopg.Cursor[Any]:
         """Return a new cursor of the connection."""

@@ -18,6 +18,7 @@ from monarch.databases.postgres.connection.errors import describe_driver_error, 
 from monarch.databases.postgres.connection.settings import address_of
 from monarch.databases.postgres.lock_watch import LockWatch
 from monarch.databases.postgres.table_scan import ScannedTable, count_rows, find_table, read_batches
+from monarch.errors import UsageError
 
 _WRITES = ("INSERT", "UPDATE", "DELETE", "MERGE")
 _WRITES_MANY = re.compile(r"\s*(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
@@ -133,12 +134,10 @@ class PostgresMigrationClient(MigrationClient):
         self._connection.close()
 
     def _connect(self) -> Connection:
-        milliseconds = round(address_of(self._environment).lock_timeout * 1000)
         with explained(self._environment):
             connection = connect(
                 self._environment, autocommit=True, cursor_factory=self._written.cursor_class()
             )
-            connection.execute("SELECT set_config('lock_timeout', %s, false)", (str(milliseconds),))
         self._watch.connection = connection
         return connection
 
@@ -197,3 +196,29 @@ def open_work(environment: Environment) -> Iterator[PostgresMigrationClient]:
             yield client
         finally:
             client.close()
+
+
+def prepare(
+    connection: Connection, environment: Environment, lock_timeout: float | None, *, in_transaction: bool
+) -> None:
+    """Set how many seconds a migration on ``connection`` waits for a lock; None is the environment's setting.
+
+    :raises UsageError: if a pooler would give the session to others between two statements.
+    """
+    with explained(environment):
+        if not in_transaction and _is_pooled(connection):
+            raise UsageError(
+                f"{environment.name!r} is reached through a pooler, which may run each statement in another "
+                "session, so this needs a transaction.",
+                "Use the address of the server itself, or remove `transaction = False`.",
+            )
+        seconds = address_of(environment).lock_timeout if lock_timeout is None else lock_timeout
+        milliseconds = str(round(seconds * 1000))
+        # In a transaction only until its end: a pooler gives the session to others then.
+        connection.execute("SELECT set_config('lock_timeout', %s, %s)", (milliseconds, in_transaction))
+
+
+def _is_pooled(connection: Connection) -> bool:
+    """Whether the process that answers is another one than that which the connection was told of."""
+    row = rows_as_dicts(connection).execute("SELECT pg_backend_pid() AS pid").fetchone()
+    return row is not None and row["pid"] != connection.info.backend_pid
