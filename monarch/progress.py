@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
-# Asks a person, and raises if the answer is no.
+from monarch.errors import Declined
+
+# Asks a person, and raises or returns False if the answer is no.
 Question = Callable[[], object]
 
 
 def ask_nothing() -> None:
     """The question of a run that needs no answer."""
+
+
+def asked_once(question: Question) -> Question:
+    """Return ``question`` as a function that asks at its first call, and raises `Declined` on False."""
+
+    @cache
+    def ask() -> None:
+        if question() is False:
+            raise Declined("Nothing was changed.")
+
+    return ask
 
 
 class Progress:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -35,7 +35,7 @@ from monarch.migrations.status import (
     read_journal,
     read_status,
 )
-from monarch.progress import SILENT, Progress, Question, ask_nothing
+from monarch.progress import SILENT, Progress, Question, ask_nothing, asked_once
 from monarch.settings.load import Settings, load_settings
 from monarch.settings.paths import SETTINGS, where_else
 from monarch.system.ci import find_origin
@@ -62,7 +62,8 @@ class Project:
     """The project at ``root``. Its settings are read when they are first needed.
 
     Methods that change a database take ``confirm``: a function that is called once the change is known to be
-    possible, before anything is written. What it raises ends the call.
+    possible, before anything is written. If it raises, the call ends with that; if it returns False, with
+    ``Declined``.
     """
 
     def __init__(self, root: str | Path = ".") -> None:
@@ -298,7 +299,7 @@ class Project:
 
         files, source = self.migrations_of(environment), self.environment(environment)
         return verify_migration(
-            self.root, files, source, migration, engine=engine, progress=progress, confirm=confirm
+            self.root, files, source, migration, engine=engine, progress=progress, confirm=asked_once(confirm)
         )
 
     # When something is stuck
@@ -368,8 +369,10 @@ class Project:
         with self.open(environment, progress) as database:
             with suppress(IncompleteDatabase):  # what a copy has left is dropped too
                 refuse_if_any_is_running(database.history.read(), environment)
-            confirm()
+            asked_once(confirm)()
             with database.lease(f"drop_db {environment}") as lease:
+                with suppress(IncompleteDatabase):  # again: one may have begun during the question
+                    refuse_if_any_is_running(database.history.read(), environment)
                 contents = database.contents()
                 database.drop(lease.renew)
                 return contents
@@ -439,7 +442,7 @@ class Project:
         with request.open(progress) as copy:
             if confirm is not None:
                 copy.check()
-                confirm()
+                asked_once(confirm)()
             return copy.transfer(in_place=in_place).run(progress)
 
     # Backups
@@ -565,7 +568,7 @@ class Project:
             in_place=in_place,
             exclusions=Exclusions(exclude, exclude_index),
             progress=progress,
-            confirm=confirm,
+            confirm=None if confirm is None else asked_once(confirm),
         )
 
     def _verified_backup(self, environment: str, progress: Progress) -> Callable[[], str]:
@@ -595,14 +598,15 @@ class Project:
         files, origin = self.migrations_of(environment), find_origin(self.root)
         with self.open(environment, progress) as database:
             target, hooks = self.environment(environment), self.settings.hooks
-            once = cache(confirm)
-            yield MigrationRun(self.root, files, target, database, hooks, origin, progress, once)
+            ask = asked_once(confirm)
+            yield MigrationRun(self.root, files, target, database, hooks, origin, progress, ask)
 
     @contextmanager
     def _marker(self, environment: str, progress: Progress, confirm: Question) -> Iterator[Marker]:
         files = self.migrations_of(environment)
         with self.open(environment, progress) as database:
-            yield Marker(files, environment, database, find_origin(self.root), progress, cache(confirm))
+            ask = asked_once(confirm)
+            yield Marker(files, environment, database, find_origin(self.root), progress, ask)
 
     def _copy_request(
         self,

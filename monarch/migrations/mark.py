@@ -14,7 +14,7 @@ from monarch.migrations.files.classes import says_repeatable
 from monarch.migrations.files.find import MigrationFile, checksum, find_migration
 from monarch.migrations.files.names import name_of
 from monarch.migrations.plan import refuse_if_running
-from monarch.migrations.status import read_status
+from monarch.migrations.status import list_status
 from monarch.migrations.waiting import hold, whole_history
 from monarch.progress import Progress, Question, ask_nothing
 from monarch.system.ci import Origin
@@ -88,7 +88,7 @@ class Marker:
 
     def accept_all(self) -> tuple[MarkResult, ...]:
         """`accept` every migration that has run and whose file was edited since, or is gone."""
-        rows = read_status(self.files, self.database, self.environment, self.progress)
+        rows = list_status(self.files, self._history(), self.database.history.checksums())
         completed = [row for row in rows if row.state is MigrationState.COMPLETED]
         return self.accept(tuple(row.key for row in completed if row.edited or row.gone))
 
