@@ -226,8 +226,8 @@ class Project:
 
         ``to`` is the last migration to run, ``only`` are the ones to run. With ``strict_order`` nothing runs
         if a pending migration is older than what has run. ``wait`` is how many seconds to wait for another
-        run, by default without limit. No migration begins later than ``deadline`` seconds from now. With
-        ``backup``, a backup is taken and verified before the first migration.
+        run, by default without limit. No migration begins later than ``deadline`` seconds from now, without
+        those that ``confirm`` takes. With ``backup``, a backup is taken and verified before the first one.
 
         :raises MigrationError: if one fails, or an earlier one that did not finish blocks the rest.
         :raises LockedError: if another run holds the database for longer than ``wait``.

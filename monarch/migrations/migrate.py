@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -32,7 +31,7 @@ from monarch.migrations.plan import (
     refuse_if_any_is_running,
     refuse_if_running,
 )
-from monarch.migrations.waiting import hold, whole_history
+from monarch.migrations.waiting import DeadlineClock, hold, whole_history
 from monarch.progress import Progress, Question, ask_nothing
 from monarch.settings.hooks import HookContext, Hooks
 from monarch.settings.paths import SETTINGS
@@ -92,15 +91,16 @@ class MigrationRun:
         """Run what is pending of the ``selection``.
 
         Waits up to ``wait`` seconds for another run, or without limit if it is None. No migration begins
-        later than ``deadline`` seconds from now. ``back_up`` takes a backup before the first one runs, and
-        returns its name.
+        later than ``deadline`` seconds from now, without those that a person takes to answer. ``back_up``
+        takes a backup before the first one runs, and returns its name.
 
         :raises LockedError: if another run holds the database for longer.
         :raises MigrationError: if one fails, or an earlier one that did not finish blocks the rest.
         :raises DeadlineReached: if there is no time for the next one.
         """
         name = self.environment.name
-        records = self._history()
+        clock = DeadlineClock(deadline, self.confirm)
+        records = whole_history(self.database, name, self.progress, clock.confirm)
         loaded: dict[str, Loaded] = {}
         try:
             steps = pending(self.files, records, name, selection)
@@ -113,14 +113,13 @@ class MigrationRun:
             if steps and not records:
                 self._note_if_empty()
             self._load(steps, loaded)  # so that a file that cannot be loaded is reported before any waiting
-        self.confirm()
-        until = None if deadline is None else time.monotonic() + deadline
-        with self._hold(f"migrate {name}", wait, deadline) as lease:
+        clock.confirm()
+        with self._hold(f"migrate {name}", wait, clock.left()) as lease:
             # Again: another run may have run some of them until now.
             records = self.database.history.read()
             steps = pending(self.files, records, name, selection)
             self._load(steps, loaded)
-            context = RunContext(self.root, self.environment, self.origin, self.progress, deadline=until)
+            context = RunContext(self.root, self.environment, self.origin, self.progress, deadline=clock.end)
             return self._run(_in_order(steps, loaded), loaded, records, lease, context, back_up)
 
     def migrate_one(self, file: MigrationFile, *, wait: float | None = 0) -> MigrationResult:
@@ -149,18 +148,26 @@ class MigrationRun:
     def rollback(self, migration: str | None = None, *, wait: float | None = 0) -> MigrationResult:
         """Undo the newest migration that has run, or the named one, by its own ``rollback``.
 
-        :raises MigrationError: if there is none, or it has no ``rollback``, or another one did not finish.
+        :raises MigrationError: if there is none, or it has no ``rollback``, or another one did not finish, or
+            it is another one after the question than before.
         """
         selected = None if migration is None else find_migration(self.files, migration)
         name = self.environment.name
         records = self._history()
         loaded: dict[str, Loaded] = {}
+        expected = None
         if wait == 0:  # a run that is waited for may change the history
-            self._find_rollback(selected, records, loaded)
+            expected = self._find_rollback(selected, records, loaded)
         self.confirm()
         with self._hold(f"rollback {name}", wait) as lease:
             records = self.database.history.read()
             file = self._find_rollback(selected, records, loaded)
+            if expected not in (None, file):
+                raise MigrationError(
+                    f"Another run has changed the history of {name!r}: {file.key} would be rolled back, not "
+                    f"{expected.key}. Nothing was rolled back.",
+                    f"Check `monarch list_migrations {name}`, and try again.",
+                )
             context = RunContext(self.root, self.environment, self.origin, self.progress)
             with self.database.work() as client:
                 executor = Executor(context, self.database.recorder(lease), client)

@@ -141,13 +141,12 @@ def verify_migration(
     """
     file = find_migration(files, migration)
     require_transfers((environment.kind, repr(environment.name)))
-    with (
-        open_database(environment, root, progress) as source,
-        open_scratch(root, files, environment) as scratch,
-    ):
-        as_transfer_database(source).require_whole()
+    with open_database(environment, root, progress) as opened:
+        source = as_transfer_database(opened)
+        source.require_whole()
         confirm()
-        return _run_twice(file, as_transfer_database(source), scratch, engine, progress)
+        with open_scratch(root, files, environment) as scratch:
+            return _run_twice(file, source, scratch, engine, progress)
 
 
 def _run_twice(

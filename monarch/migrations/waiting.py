@@ -70,6 +70,28 @@ class _WaitingRun:
         self._pause = min(self._pause * 1.5, _LONGEST_PAUSE)
 
 
+class DeadlineClock:
+    """A deadline of some ``seconds``, or none, that a person's time to answer the question moves back.
+
+    ``end`` is the deadline by the clock of `time.monotonic`.
+    """
+
+    def __init__(self, seconds: float | None, confirm: Question) -> None:
+        self._confirm = confirm
+        self.end = None if seconds is None else time.monotonic() + seconds
+
+    def confirm(self) -> None:
+        """Ask the question, and stop the clock meanwhile."""
+        began = time.monotonic()
+        self._confirm()
+        if self.end is not None:
+            self.end += time.monotonic() - began
+
+    def left(self) -> float | None:
+        """Return the seconds until the deadline; negative if it has passed."""
+        return None if self.end is None else self.end - time.monotonic()
+
+
 @contextmanager
 def hold(
     database: Database,

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from monarch import Project
 from monarch.databases.history import MigrationState
-from monarch.errors import Declined
+from monarch.errors import DeadlineReached, Declined, MigrationError
 from monarch.migrations.plan import AlreadyRunning
+from tests.commands.migrations.test_marks import with_rollback
 from tests.commands.migrations.test_migrate import await_line
 from tests.support.runs.shell import Folder
 from tests.support.runs.two_environments import TwoEnvironments
@@ -31,9 +36,14 @@ CALLS: dict[str, Callable[[Project, Ask], object]] = {
 @pytest.mark.parametrize("call", CALLS)
 def test_a_question_that_returns_false_is_declined(two: TwoEnvironments, call: str) -> None:
     two.folder.migration("one", "self.database.ran.insert_one({})")
-    asked = []
+    asked: list[str] = []
+
+    def ask() -> bool:
+        asked.append(call)
+        return False
+
     with pytest.raises(Declined, match="Nothing was changed"):
-        CALLS[call](Project(two.folder.path), lambda: bool(asked.append(call)))
+        CALLS[call](Project(two.folder.path), ask)
     assert asked == [call]
     two.assert_unchanged()
 
@@ -73,3 +83,63 @@ def test_no_database_is_dropped_under_a_migration_that_began_during_the_question
         for run in runs:
             run.kill()
             run.communicate()
+
+
+@dataclass
+class Clock:
+    """The module ``time``, an hour ahead once the file ``sign`` exists."""
+
+    sign: Path
+
+    def monotonic(self) -> float:
+        return time.monotonic() + (3600 if self.sign.exists() else 0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+
+@pytest.fixture
+def clock(project: Folder, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock(project.path / "an hour later")
+    for module in ("executor", "waiting"):
+        monkeypatch.setattr(f"monarch.migrations.{module}.time", made)
+    return made
+
+
+def test_the_time_to_answer_does_not_count_for_the_deadline(project: Folder, clock: Clock) -> None:
+    key = project.migration("one")
+    Project(project.path).migrate("dev", deadline=600, confirm=clock.sign.touch)
+    assert project.states() == {key: "Completed"}
+
+
+def test_the_time_to_import_migrations_counts_for_the_deadline(project: Folder, clock: Clock) -> None:
+    key = project.migration("one")
+    path = project.path / "migrations" / f"{key}.py"
+    path.write_text(f"open({str(clock.sign)!r}, 'w').close()\n{path.read_text()}")
+    with pytest.raises(DeadlineReached):
+        Project(project.path).migrate("dev", deadline=600)
+    assert project.states() == {}
+
+
+def test_another_migration_than_before_the_question_is_not_rolled_back(project: Folder) -> None:
+    one, two = with_rollback(project, "one"), with_rollback(project, "two")
+    python = Project(project.path)
+    python.migrate("dev")
+    with pytest.raises(MigrationError, match=f"{one} would be rolled back, not {two}"):
+        python.rollback("dev", confirm=lambda: python.rollback("dev"))
+    assert project.states() == {one: "Completed", two: "New"}
+    assert python.rollback("dev", confirm=lambda: True).key == one
+
+
+def test_no_scratch_copy_is_dropped_that_was_declined(project: Folder) -> None:
+    project.migration("one")
+    project.database.users.insert_one({})
+
+    def drops() -> int:
+        status = project.database.client.admin.command("serverStatus")
+        return int(status["metrics"]["commands"]["dropDatabase"]["total"])
+
+    before = drops()
+    with pytest.raises(Declined):
+        Project(project.path).verify_migration("one", "dev", confirm=lambda: False)
+    assert drops() == before
