@@ -160,7 +160,7 @@ class Execution:
 
     def reason(self, error: BaseException) -> str:
         """Return ``error`` in one line, with the line of the migration."""
-        return describe_error_in(self.file.path, error, self.client.describe_error(error))
+        return describe_error_in(self.file.path, error, self.client.describe_error)
 
     def continues(self) -> str:
         """The hint after it was interrupted."""

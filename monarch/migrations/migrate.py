@@ -38,7 +38,7 @@ from monarch.settings.paths import SETTINGS
 from monarch.system.ci import Origin
 from monarch.system.forks import only_this_process
 from monarch.system.modules import importable
-from monarch.system.tracebacks import describe_error, shorten_line
+from monarch.system.tracebacks import describe_error
 
 _Records = Mapping[str, Record]
 
@@ -232,9 +232,7 @@ class MigrationRun:
             raise
         except BaseException as error:
             # SystemExit too: a hook that calls `exit(0)` has not done what the run depends on.
-            reason = reason_of(error)
-            reason = describe_error(error) if reason is None else shorten_line(reason)
-            message = f"{name}() failed: {reason}. {so_far}"
+            message = f"{name}() failed: {describe_error(error, reason_of)}. {so_far}"
             raise MigrationError(message, f"Fix it in {SETTINGS}.") from error
 
     def _note_if_empty(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import format_exception_only
 from typing import Any
 
 from monarch.databases import describe_error as reason_of
@@ -67,7 +68,7 @@ def evaluate(
             for option, value in given.items():
                 learn(option, value)
             raise MonarchError(
-                f"{name} failed: {describe_error_in(file.path, error, reason_of(error))}",
+                f"{name} failed: {describe_error_in(file.path, error, reason_of)}",
                 _hint_for(error, given),
             ) from error
     _refuse_unknown(name, options, answers)
@@ -76,7 +77,9 @@ def evaluate(
 
 def _hint_for(error: BaseException, given: Mapping[str, str]) -> str:
     """Return what to do about ``error`` of a query set: it may quote the value of an option."""
-    quoted = [name for name, value in given.items() if repr(value) in str(error)]
+    # The whole text, which `describe_error` would shorten; it survives a __str__ that raises.
+    text = "".join(format_exception_only(error))
+    quoted = [name for name, value in given.items() if repr(value) in text]
     if len(quoted) == 1:
         return f"Nothing was changed. Use another value for -o {quoted[0]}, or fix the query set."
     return "Nothing was changed. Fix it and try again."

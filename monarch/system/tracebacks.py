@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from monarch.system.secrets import redact
 _hidden: set[str] = set()
 _format_warning = warnings.formatwarning
 _LONGEST = 300
+# Returns what to say instead of the text of an error that quotes documents; None if its text may be shown.
+Describe = Callable[[BaseException], str | None]
 
 
 def hide_lines_of(path: Path) -> None:
@@ -33,15 +35,47 @@ def _without_hidden_line(
     return redact(text)
 
 
-def format_traceback(error: BaseException, describe: Callable[[BaseException], str | None]) -> str:
-    """Return the whole traceback of ``error``, with its causes.
-
-    :param describe: returns what to say instead of the text of an error, which quotes documents.
-    """
+def format_traceback(error: BaseException, describe: Describe) -> str:
+    """Return the whole traceback of ``error``, with its causes, described by ``describe``."""
     story = traceback.TracebackException.from_exception(error)
     _hide(story, set())
     _reword(story, error, describe, set())
-    return redact("".join(story.format()))
+    return redact(_without_quotations("".join(story.format()), error, describe))
+
+
+def described(error: BaseException, describe: Describe) -> str | None:
+    """Return ``describe(error)``; only the type of ``error`` if that raises."""
+    try:
+        return describe(error)
+    except Exception:  # of an error that is not as its driver makes it; its own text may quote documents
+        return type(error).__name__
+
+
+def _without_quotations(text: str, error: BaseException, describe: Describe) -> str:
+    """Replace the texts of ``error`` and of its causes in ``text``, which others of them may quote."""
+    for one in _with_causes(error, set()):
+        reason = described(one, describe)
+        if reason is not None:
+            own = _text_of(one)
+            if own:
+                text = text.replace(own, reason.removeprefix(f"{type(one).__name__}: "))
+    return text
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
+def _with_causes(error: BaseException | None, seen: set[int]) -> Iterator[BaseException]:
+    if error is None or id(error) in seen:
+        return
+    seen.add(id(error))
+    yield error
+    for other in (error.__cause__, error.__context__, *(getattr(error, "exceptions", None) or ())):
+        yield from _with_causes(other, seen)
 
 
 def _hide(story: Any, seen: set[int]) -> None:
@@ -62,14 +96,12 @@ def _hide(story: Any, seen: set[int]) -> None:
         _hide(other, seen)
 
 
-def _reword(
-    story: Any, error: BaseException | None, describe: Callable[[BaseException], str | None], seen: set[int]
-) -> None:
+def _reword(story: Any, error: BaseException | None, describe: Describe, seen: set[int]) -> None:
     """Replace the texts of ``error`` and of its causes in ``story`` by their descriptions."""
     if story is None or error is None or id(story) in seen:
         return
     seen.add(id(story))
-    reason = describe(error)
+    reason = described(error, describe)
     if reason is not None:
         story._str = reason.removeprefix(f"{type(error).__name__}: ")
     _reword(story.__cause__, error.__cause__, describe, seen)
@@ -77,6 +109,10 @@ def _reword(
     inner = getattr(error, "exceptions", None) or ()
     for one, its_error in zip(getattr(story, "exceptions", None) or (), inner, strict=False):
         _reword(one, its_error, describe, seen)
+
+
+def _as_it_is(_: BaseException) -> None:
+    """Describe no error: its own text may be shown."""
 
 
 def error_line(path: Path, error: BaseException) -> int | None:
@@ -87,22 +123,23 @@ def error_line(path: Path, error: BaseException) -> int | None:
     return next((f.lineno for f in reversed(frames) if f.filename == str(path)), None)
 
 
-def describe_error_in(path: Path, error: BaseException, reason: str | None = None) -> str:
-    """Return ``error`` as one line without secrets, with the line number in the project's file ``path``.
-
-    :param reason: what to say instead of the text of the error.
-    """
+def describe_error_in(path: Path, error: BaseException, describe: Describe = _as_it_is) -> str:
+    """Return ``error`` as one line without secrets, with the line number in the project's file ``path``."""
     line = error_line(path, error)
-    text = describe_error(error) if reason is None else shorten_line(reason)
+    text = describe_error(error, describe)
     return f"{text} ({path.parent.name}/{path.name}{f', line {line}' if line else ''})"
 
 
-def describe_error(error: BaseException) -> str:
-    """Return ``error`` as one line without secrets."""
+def describe_error(error: BaseException, describe: Describe = _as_it_is) -> str:
+    """Return ``error`` as one line without secrets, described by ``describe``."""
+    reason = described(error, describe)
+    if reason is not None:
+        return shorten_line(reason)
     if isinstance(error, SyntaxError):
         return shorten_line(f"{type(error).__name__}: {error.msg}")
     # format_exception_only survives an error whose __str__ raises
-    return shorten_line("".join(traceback.format_exception_only(error)))
+    text = "".join(traceback.format_exception_only(error))
+    return shorten_line(_without_quotations(text, error, describe))
 
 
 def shorten_line(text: str) -> str:

@@ -224,6 +224,17 @@ def test_a_denied_confirmation_aborts(folder: Folder) -> None:
         evaluate_body(folder, body, above="from click import confirm", sure="no")
 
 
+def test_an_error_without_a_text_is_reported_with_its_type(folder: Folder) -> None:
+    above = """
+    class Broken(Exception):
+        def __str__(self):
+            raise ValueError("no text")
+    """
+    with pytest.raises(MonarchError, match=r"Dogs failed: .*Broken: .* \(querysets/dogs.py") as raised:
+        evaluate_body(folder, "def run(self):\n    raise Broken", above=above, account="3")
+    assert raised.value.hint == "Nothing was changed. Fix it and try again."
+
+
 def test_an_error_of_monarch_is_not_wrapped(folder: Folder) -> None:
     body = """
     def run(self):

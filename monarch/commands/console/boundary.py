@@ -57,9 +57,7 @@ def guarded(run: Callable[[], Any]) -> int:
         return _report(error, what, "Fix the cause. Everything up to here is done.", 1)
     except Exception as error:
         hint = "This is a defect of monarch. Run it again with --traceback, and report the output."
-        from monarch.databases import describe_error
-
-        return _report(error, describe_error(error) or f"{type(error).__name__}: {error}", hint, 1)
+        return _report(error, _describe(error), hint, 1)
     finally:
         settle_stdout()
 
@@ -84,6 +82,14 @@ def _report(error: BaseException, message: str, hint: str | None, code: int) -> 
     except (OSError, KeyboardInterrupt):
         pass  # nobody reads it any more; the exit code remains
     return code
+
+
+def _describe(error: Exception) -> str:
+    from monarch.databases import describe_error as reason_of
+    from monarch.system.tracebacks import describe_error, described
+
+    reason = described(error, reason_of)
+    return describe_error(error, reason_of) if reason is None else reason
 
 
 def _one_line(text: str) -> str:

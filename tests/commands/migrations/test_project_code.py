@@ -343,6 +343,9 @@ def test_an_index_violation_is_reported_without_values(project: Folder) -> None:
         # In a group, and as the cause of another error.
         "try:\n    self.database.users.update_one({}, {'$inc': {'email': 1}})\n"
         "except Exception as error:\n    raise ExceptionGroup('several', [error]) from error",
+        # In the text of another error.
+        "try:\n    self.database.users.update_one({}, {'$inc': {'email': 1}})\n"
+        "except Exception as error:\n    raise RuntimeError(f'several, {error}') from error",
     ],
 )
 def test_no_value_of_a_document_is_in_an_error(project: Folder, work: str) -> None:
@@ -369,6 +372,21 @@ def test_no_value_that_cannot_be_stored_is_in_an_error(project: Folder) -> None:
     for text in (result.err, history):
         assert "cannot encode an object, of type: <class 'fractions.Fraction'>" in text
         assert "Fraction(98765, 2)" not in text
+
+
+def test_an_error_that_cannot_be_described_is_recorded_without_its_text(project: Folder) -> None:
+    work = """
+    from pymongo.errors import OperationFailure
+    who = '@'.join(['ann', 'example.com'])
+    raise OperationFailure(who, 2, {'errmsg': who, 'keyPattern': 7})
+    """
+    key = project.migration("one", work)
+    result = project.monarch("migrate", "dev", "--traceback")
+    assert result.code == 1
+    assert f"{key} failed on 'dev': OperationFailure (" in result.err
+    assert project.states() == {key: "Failed"}
+    for text in (result.output, str(list(project.database.mongo_migration_journal.find()))):
+        assert "ann@" not in text
 
 
 def test_no_value_of_a_document_is_in_the_error_of_a_hook(project: Folder) -> None:

@@ -18,7 +18,8 @@ _QUOTING = re.compile(
     r"|geo element must be an array or object) ?(?:: |['\"{(]).*",
     re.DOTALL,
 )
-# The driver's own message about a value that it cannot encode.
+# The driver's own message about a value that it cannot encode. Some versions quote the document before it.
+_DOCUMENT = re.compile(r"^Invalid document .* \| ", re.DOTALL)
 _ENCODED = re.compile(r"encode object: .*(?=, of type: )", re.DOTALL)
 # A write concern that asks for more members than there are, or for an unknown group of them; and one that was
 # not satisfied in time. The write itself is made.
@@ -45,7 +46,8 @@ def describe_driver_error(error: BaseException) -> str | None:
         words = _words({"errmsg": str(error).partition(", full error: ")[0], **details})
         return f"{type(error).__name__}: {words}{_about_members(error.code, words)}"
     if isinstance(error, InvalidDocument):
-        return f"{type(error).__name__}: {_ENCODED.sub(r'encode an object', str(error))}"
+        words = _ENCODED.sub("encode an object", _DOCUMENT.sub("", str(error)))
+        return f"{type(error).__name__}: {words}"
     return None
 
 
@@ -76,7 +78,9 @@ def _about_members(code: int | None, words: str) -> str:
 def _words(found: Mapping[str, Any]) -> str:
     """Return the message in a server's answer, with the keys of an index and the rules of a validator."""
     fields = ", ".join(map(str, found.get("keyPattern") or ()))
-    words = _DUPLICATE.sub(f"dup key: {fields}" if fields else "", str(found.get("errmsg"))).strip()
+    keys = f"dup key: {fields}" if fields else ""
+    # A function, because backslashes in a text would be read as references to groups.
+    words = _DUPLICATE.sub(lambda _: keys, str(found.get("errmsg"))).strip()
     words = without_values(words)
     information = found.get("errInfo")
     details = information.get("details") if isinstance(information, Mapping) else None
