@@ -57,12 +57,17 @@ class Environment:
         if self.problem is not None:
             raise SettingsError(self.problem, self.remedy)
         if self.missing is not None:
-            of = f"{' or '.join(self.variables)}, from which" if self.variables else "the variable that"
             raise SettingsError(
-                f"Environment {self.name!r} has no {self.missing!r}: its value is empty.",
-                f"Set {of} migrations/settings.py takes it{'' if self.variables else ' from'}.",
+                f"Environment {self.name!r} has no {self.missing!r}: its value is empty.", self._how_to_set()
             )
         return self
+
+    def _how_to_set(self) -> str:
+        if len(self.variables) > 1:  # each of them may be needed, or one of them
+            listed = ", ".join(self.variables)
+            return f"migrations/settings.py takes it from variables. These are not set: {listed}."
+        of = f"{self.variables[0]}, from which" if self.variables else "the variable that"
+        return f"Set {of} migrations/settings.py takes it{'' if self.variables else ' from'}."
 
 
 def check_keys(entry: Entry, known: Iterable[str]) -> None:

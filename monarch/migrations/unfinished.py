@@ -1,4 +1,4 @@
-"""Migrations that did not finish: the errors that they block the rest, and the ways on and back."""
+"""Migrations that did not finish: the errors about them, and the ways on and back."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def _how_to_install(module: str) -> str:
     if package is not None:
         return f"Install it there: `{pip} {package}`."
     # A package that is called like the module may be a stranger's.
-    return f"If it is of a package, install that there: `{pip} PACKAGE`."
+    return f"If a package provides it, install that package: `{pip} PACKAGE`."
 
 
 def is_unwritten(path: Path, class_name: str) -> bool:

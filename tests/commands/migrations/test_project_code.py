@@ -420,7 +420,7 @@ def test_no_value_of_a_document_is_in_the_error_of_a_hook(project: Folder) -> No
         (
             "replica_set",
             "'x'",
-            "(it was written, but too few members can confirm it: use w='majority') (migr",
+            "(it was written, but the server knows no write concern of that name: use w='majority') (migr",
         ),
     ],
 )

@@ -23,7 +23,7 @@ _DOCUMENT = re.compile(r"^Invalid document .* \| ", re.DOTALL)
 _ENCODED = re.compile(r"encode object: .*(?=, of type: )", re.DOTALL)
 # A write concern that asks for more members than there are, or for an unknown group of them; and one that was
 # not satisfied in time. The write itself is made.
-_TOO_FEW_MEMBERS, _TIMED_OUT = (79, 100), 64
+_UNKNOWN_GROUP, _TOO_FEW_MEMBERS, _TIMED_OUT = 79, 100, 64
 _NOT_REPLICATED = "cannot use 'w' > 1 when a host is not replicated"
 _IDENTITY = re.compile(r"\{ ?_id: .*?\}", re.DOTALL)
 
@@ -70,7 +70,9 @@ def _about_members(code: int | None, words: str) -> str:
     """Return what to know about a write whose write concern asks for more members than there are."""
     if _NOT_REPLICATED in words:
         return " (this server is not a replica set: use w=1 or w='majority')"
-    if code in _TOO_FEW_MEMBERS:
+    if code == _UNKNOWN_GROUP:
+        return " (it was written, but the server knows no write concern of that name: use w='majority')"
+    if code == _TOO_FEW_MEMBERS:
         return " (it was written, but too few members can confirm it: use w='majority')"
     return " (it was written, but not confirmed in time)" if code == _TIMED_OUT else ""
 
