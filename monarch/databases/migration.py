@@ -50,9 +50,6 @@ class Migration:
         """The name that ``generate`` was given: the key without date and ``_migration``."""
         return self.migration_key.lstrip("_").partition("_")[2].removesuffix("_migration")
 
-    def _prepare(self) -> None:
-        """Set on the connection what the class demands. Called before `run` or `rollback`."""
-
     def run(self) -> None:
         """Change the database. An exception records the migration as failed and stops the run."""
         raise NotImplementedError

@@ -72,7 +72,7 @@ class CollectionScans(ResumableScans):
                 collection, filter, batch, start, self._transaction
             ):
                 yield documents
-                if remembers:  # this renews the lease too
+                if remembers and self._client.is_settled:  # this renews the lease too
                     self._attempt.remember(label, position)
                 with suppress(OSError, MonarchError):  # output that fails is reported after the migration
                     self._progress.scanned(collection, position.documents, total)

@@ -109,7 +109,7 @@ class Execution:
                 setattr(migration, name, value)
             positions = self.start.positions
             migration._scans = CollectionScans(self.client, self.attempt, transaction, positions, progress)
-            migration._prepare()
+            self.client.prepare(migration, transaction)
             if self.start.action is Action.ROLLBACK:
                 migration.rollback()
             else:
@@ -118,6 +118,8 @@ class Execution:
             raise RuntimeError(
                 "it has ended its transaction itself: leave the commit to monarch, and raise to abort"
             )
+        if transaction is None and not self.client.is_settled:
+            raise RuntimeError("it has left a transaction open: commit what it should keep")
         if progress.must_stop():
             raise KeyboardInterrupt("swallowed by the migration")
 

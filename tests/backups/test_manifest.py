@@ -109,7 +109,7 @@ def test_unknown_members_are_ignored() -> None:
     [
         ({"monarch_backup": 3, "checksum": 1}, "has format 3, which only a newer monarch can read"),
         ({"monarch_backup": 2, "requires": ["encryption"]}, "requires encryption, which only a newer"),
-        ({"kind": "postgres"}, "of a 'postgres' database, which this monarch does not know"),
+        ({"kind": "oracle"}, "of a 'oracle' database, which this monarch does not know"),
         ({"codec": "br"}, "compressed with 'br', which this monarch does not know"),
     ],
 )

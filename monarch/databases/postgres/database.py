@@ -25,7 +25,9 @@ _TABLES = """
 """
 _ROWS = """
     SELECT format('%I.%I', nspname, relname) AS name, reltuples::bigint AS rows
-    FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE relkind = 'r'
+    FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE relkind = 'r' AND has_schema_privilege(relnamespace, 'USAGE')
+        AND has_table_privilege(pg_class.oid, 'SELECT')
         AND nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'monarch')
 """
 _OTHERS = """
@@ -37,11 +39,16 @@ _OTHERS = """
 _IDENTITY = """
     SELECT pg_postmaster_start_time()::text AS began, current_database() AS name,
            (SELECT oid::text FROM pg_database WHERE datname = current_database()) AS number,
-           inet_server_port() AS port
+           current_setting('port') AS port
 """
-_PUBLIC = (
-    "SELECT nspowner::regrole::text AS owner, nspacl::text AS acl FROM pg_namespace WHERE nspname = 'public'"
-)
+_PUBLIC = """
+    SELECT nspowner::regrole::text AS owner, array(
+        SELECT format('GRANT %%s ON SCHEMA public TO %%s%%s', privilege_type,
+            CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END,
+            CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+        FROM aclexplode(coalesce(nspacl, acldefault('n', nspowner)))
+    ) AS grants FROM pg_namespace WHERE nspname = 'public'
+"""
 _SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
 # Tables whose rows are counted for `contents`: the server's estimates come with its first ANALYZE.
 _MOST_COUNTED = 1_000
@@ -92,7 +99,7 @@ class PostgresDatabase(Database):
         check()
 
         def drop_schemas(cursor: Cursor) -> None:
-            public = cursor.execute(_PUBLIC).fetchone()
+            public = cursor.execute(_PUBLIC, ()).fetchone()
             cursor.execute(_SCHEMAS)
             for row in cursor.fetchall():
                 cursor.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(row["nspname"])))
@@ -101,8 +108,8 @@ class PostgresDatabase(Database):
                 cursor.execute("CREATE SCHEMA public")
                 owner: Any = public["owner"]  # quoted by the server
                 cursor.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(sql.SQL(owner)))
-                if public["acl"] is not None:
-                    cursor.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
+                for grant in public["grants"]:
+                    cursor.execute(grant)
 
         self._session.transact(drop_schemas)
 

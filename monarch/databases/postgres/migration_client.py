@@ -13,6 +13,7 @@ from psycopg import errors, sql
 from monarch.databases.base import MigrationClient, Transaction
 from monarch.databases.environment import Environment
 from monarch.databases.history import ScanPosition
+from monarch.databases.migration import Migration
 from monarch.databases.postgres.connection.client import Connection, Cursor, connect, rows_as_dicts, uri
 from monarch.databases.postgres.connection.errors import describe_driver_error, explained
 from monarch.databases.postgres.connection.settings import address_of
@@ -62,12 +63,31 @@ class WrittenRows:
         return CountingCursor
 
 
+class MigrationConnection(psycopg.Connection[Any]):
+    """The connection of a migration: while ``is_guarded``, only monarch ends its transaction."""
+
+    is_guarded = False
+
+    def commit(self) -> None:
+        self._refuse("commit")
+        super().commit()
+
+    def rollback(self) -> None:
+        self._refuse("rollback")
+        super().rollback()
+
+    def _refuse(self, what: str) -> None:
+        if self.is_guarded:
+            raise RuntimeError(f"leave the {what} to monarch: it ends the transaction of a migration")
+
+
 class PostgresTransaction(Transaction):
     """The transaction of a migration. ``number`` is the server's, which another one would not have."""
 
-    def __init__(self, environment: Environment, connection: Connection) -> None:
+    def __init__(self, environment: Environment, connection: MigrationConnection) -> None:
         self._environment = environment
         self._connection = connection
+        connection.is_guarded = True
         with explained(environment):
             self._number = self._read_number("SELECT pg_current_xact_id()::text AS number")
 
@@ -89,11 +109,14 @@ class PostgresTransaction(Transaction):
 
         :raises ServerError: if it could not be committed, or it is unknown whether it was.
         """
+        self._connection.is_guarded = False
         with explained(self._environment):
             try:
                 with rows_as_dicts(self._connection) as cursor:
                     # What the migration has set must not keep monarch from recording it.
+                    cursor.execute("RESET SESSION AUTHORIZATION")
                     cursor.execute("RESET ROLE")
+                    cursor.execute("SELECT set_config('lock_timeout', '5s', true)")
                     write(cursor)
                 self._connection.commit()
             except BaseException:
@@ -133,12 +156,36 @@ class PostgresMigrationClient(MigrationClient):
         """Close the connection; a transaction that is open is undone."""
         self._connection.close()
 
-    def _connect(self) -> Connection:
+    def prepare(self, migration: Migration, transaction: Transaction | None) -> None:
+        """Set how many seconds it waits for a lock: what its class says, or else the settings."""
+        name, seconds = self._environment.name, getattr(migration, "lock_timeout", None)
+        if seconds is None:
+            seconds = address_of(self._environment).lock_timeout
+        with explained(self._environment):
+            if transaction is None and _is_pooled(self._connection):
+                raise UsageError(
+                    f"{name!r} is reached through a pooler, which may run each statement in another session, "
+                    "so this needs a transaction.",
+                    "Use the address of the server itself, or remove `transaction = False`.",
+                )
+            # In a transaction only until its end: a pooler gives the session to others then.
+            values = (str(round(seconds * 1000)), transaction is not None)
+            self._connection.execute("SELECT set_config('lock_timeout', %s, %s)", values)
+
+    @property
+    def is_settled(self) -> bool:
+        idle = psycopg.pq.TransactionStatus.IDLE
+        return self._connection.closed or self._connection.info.transaction_status == idle
+
+    def _connect(self) -> MigrationConnection:
         with explained(self._environment):
             connection = connect(
-                self._environment, autocommit=True, cursor_factory=self._written.cursor_class()
+                self._environment,
+                autocommit=True,
+                factory=MigrationConnection,
+                cursor_factory=self._written.cursor_class(),
             )
-        self._watch.connection = connection
+        self._watch.watch(connection)
         return connection
 
     @contextmanager
@@ -149,11 +196,15 @@ class PostgresMigrationClient(MigrationClient):
         try:
             yield transaction
         finally:
+            self._connection.is_guarded = False
             with suppress(psycopg.Error):
                 self._connection.rollback()
                 self._connection.autocommit = True
 
     def is_transient(self, error: BaseException) -> bool:
+        # One that came with the commit is the cause of what monarch raises.
+        while error.__cause__ is not None and not isinstance(error, psycopg.Error):
+            error = error.__cause__
         return isinstance(error, errors.SerializationFailure | errors.DeadlockDetected)
 
     def describe_error(self, error: BaseException) -> str | None:
@@ -196,26 +247,6 @@ def open_work(environment: Environment) -> Iterator[PostgresMigrationClient]:
             yield client
         finally:
             client.close()
-
-
-def prepare(
-    connection: Connection, environment: Environment, lock_timeout: float | None, *, in_transaction: bool
-) -> None:
-    """Set how many seconds a migration on ``connection`` waits for a lock; None is the environment's setting.
-
-    :raises UsageError: if a pooler would give the session to others between two statements.
-    """
-    with explained(environment):
-        if not in_transaction and _is_pooled(connection):
-            raise UsageError(
-                f"{environment.name!r} is reached through a pooler, which may run each statement in another "
-                "session, so this needs a transaction.",
-                "Use the address of the server itself, or remove `transaction = False`.",
-            )
-        seconds = address_of(environment).lock_timeout if lock_timeout is None else lock_timeout
-        milliseconds = str(round(seconds * 1000))
-        # In a transaction only until its end: a pooler gives the session to others then.
-        connection.execute("SELECT set_config('lock_timeout', %s, %s)", (milliseconds, in_transaction))
 
 
 def _is_pooled(connection: Connection) -> bool:

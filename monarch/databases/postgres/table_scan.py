@@ -15,14 +15,16 @@ from monarch.errors import UsageError
 # Below so many rows by the server's estimate they are counted.
 _COUNTED = 100_000
 _TABLE = """
-    SELECT oid::regclass::text AS name, relkind::text AS kind, reltuples::bigint AS rows
-    FROM pg_class WHERE oid = to_regclass(%s)
+    SELECT format('%%I.%%I', nspname, relname) AS name, relkind::text AS kind, reltuples::bigint AS rows,
+           EXISTS (SELECT FROM pg_inherits WHERE inhparent = pg_class.oid) AS has_children
+    FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE pg_class.oid = to_regclass(%s)
 """
 _KEY = """
     SELECT attname AS name, format_type(atttypid, atttypmod) AS type
     FROM pg_index CROSS JOIN LATERAL unnest(indkey) WITH ORDINALITY AS part (number, place)
     JOIN pg_attribute ON attrelid = indrelid AND attnum = part.number
-    WHERE indrelid = %s::regclass AND indisprimary ORDER BY place
+    WHERE indrelid = %s::regclass AND indisprimary AND place <= indnkeyatts ORDER BY place
 """
 _KINDS = {
     "v": "a view",
@@ -55,6 +57,11 @@ def find_table(connection: Connection, name: str) -> ScannedTable | None:
         raise UsageError(
             f"{name} is {_KINDS.get(found['kind'], 'no table')}, and each() goes by the key of a table.",
             "Use self.connection.execute('SELECT …') instead.",
+        )
+    if found["kind"] == "r" and found["has_children"]:
+        raise UsageError(
+            f"Other tables inherit from {name}, and their rows may have the same key.",
+            "Scan each of these tables, or use self.connection.execute('SELECT …') instead.",
         )
     key = tuple((row["name"], row["type"]) for row in cursor.execute(_KEY, (found["name"],)))
     if not key:

@@ -119,6 +119,10 @@ def test_a_migration_that_ends_its_transaction_itself(billing: Billing, end: str
     billing.migration("own", f"self.connection.{end}()\nself.connection.execute('SELECT 1')")
     result = billing.folder.monarch("migrate", "dev")
     assert result.code == 1
+    assert f"leave the {end} to monarch" in result.err
+    billing.migration("own", f"self.connection.execute('{end}')\nself.connection.execute('SELECT 1')")
+    result = billing.folder.monarch("migrate", "dev", "--retry")
+    assert result.code == 1
     assert "it has ended its transaction itself" in result.err
 
 
@@ -370,3 +374,52 @@ def test_no_values_of_rows_are_shown(billing: Billing) -> None:
         assert result.code == 1
         assert "Waldi" not in result.output
     assert "Waldi" not in str(billing.rows("SELECT error, traceback, echoed FROM monarch.journal"))
+
+
+@pytest.mark.parametrize("open_one", ["autocommit = False", "execute('BEGIN')"])
+def test_a_transaction_that_is_left_open_is_a_failure(billing: Billing, open_one: str) -> None:
+    body = f"self.connection.{open_one}\nself.connection.execute('DELETE FROM dogs')"
+    key = billing.migration("open", body, "transaction = False")
+    result = billing.folder.monarch("migrate", "dev")
+    assert result.code == 1
+    assert "it has left a transaction open" in result.err
+    assert billing.states() == {key: "Failed"}
+    assert billing.rows("SELECT count(*) FROM dogs") == [(3,)]
+
+
+def test_the_position_of_rows_that_are_not_committed_is_not_recorded(billing: Billing) -> None:
+    body = """
+        import os
+        with self.connection.transaction():
+            for dog in self.each('dogs', batch=1):
+                self.connection.execute('UPDATE dogs SET weight = 0 WHERE id = %s', [dog['id']])
+                if dog['id'] == 3 and not os.path.exists('second'):
+                    open('second', 'w').close()
+                    os.kill(os.getpid(), 9)
+        """
+    billing.migration("scan", body, "transaction = False")
+    assert billing.folder.monarch("migrate", "dev").code == -signal.SIGKILL
+    assert billing.folder.monarch("migrate", "dev", "--retry").code == 0
+    assert billing.rows("SELECT sum(weight) FROM dogs") == [(0,)]
+
+
+def test_a_key_with_included_columns(billing: Billing) -> None:
+    with billing.postgres.connect(billing.db_name) as connection:
+        connection.execute("CREATE TABLE cats (id int, name text, PRIMARY KEY (id) INCLUDE (name))")
+        connection.execute("INSERT INTO cats VALUES (1, 'a'), (2, NULL)")
+    billing.migration("cats", "print(len(list(self.each('cats'))))")
+    assert "\n2\n" in billing.folder.monarch("migrate", "dev").out
+
+
+def test_drop_db_keeps_the_rights(billing: Billing) -> None:
+    acl = (
+        "SELECT nspowner::regrole::text, "
+        "(SELECT array_agg(a::text ORDER BY a::text) FROM aclexplode(nspacl) a) "
+        "FROM pg_namespace WHERE nspname = 'public'"
+    )
+    with billing.postgres.connect(billing.db_name) as connection:
+        connection.execute("GRANT CREATE ON SCHEMA public TO pg_monitor WITH GRANT OPTION")
+        connection.execute("REVOKE USAGE ON SCHEMA public FROM PUBLIC")
+    before = billing.rows(acl)
+    assert billing.folder.monarch("drop_db", "dev", "--yes").code == 0
+    assert billing.rows(acl) == before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -79,14 +78,8 @@ def test_the_server_of_a_command_that_was_killed_is_stopped(project: Folder) -> 
     assert servers(project) == []
 
 
-def test_a_folder_that_the_user_of_the_server_may_not_enter(project: Folder) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root starts the server as another user")
+def test_a_folder_that_others_may_not_enter(project: Folder) -> None:
     project.path.chmod(0o700)
-    result = project.monarch("migrate", "dev")
-    assert result.code == 5
-    assert f"may not enter {project.path}" in result.err
-    project.path.chmod(0o755)
     assert project.monarch("migrate", "dev").code == 0
 
 

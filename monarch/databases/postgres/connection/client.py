@@ -37,6 +37,7 @@ Connection = psycopg.Connection[Any]
 # Of monarch's own statements, whose rows are dicts.
 Cursor = psycopg.Cursor[DictRow]
 _Result = TypeVar("_Result")
+_Connection = TypeVar("_Connection", bound=psycopg.Connection[Any])
 
 
 def parameters(environment: Environment, database: str | None = None) -> dict[str, str]:
@@ -45,8 +46,9 @@ def parameters(environment: Environment, database: str | None = None) -> dict[st
     Those of its host are always among them, so that no PGHOST of the shell leads to another server.
     """
     given = address_of(environment).reveal()
-    place = {} if "service" in given else {"host": "", "port": ""}
-    return {**_DEFAULTS, **place, **given, "dbname": database or environment.db_name}
+    place = {} if "service" in given else {"host": "", "hostaddr": "", "port": ""}
+    fixed = {"client_encoding": "UTF8", "dbname": database or environment.db_name}
+    return {**_DEFAULTS, **place, **given, **fixed}
 
 
 def uri(environment: Environment) -> str:
@@ -66,7 +68,13 @@ def uri(environment: Environment) -> str:
     return f"postgresql://{f'{who}@' if who else ''}{place}/{database}{f'?{options}' if options else ''}"
 
 
-def connect(environment: Environment, database: str | None = None, **arguments: Any) -> Connection:
+def connect(
+    environment: Environment,
+    database: str | None = None,
+    *,
+    factory: type[_Connection] = psycopg.Connection,  # type: ignore[assignment]
+    **arguments: Any,
+) -> _Connection:
     """Open a connection to ``environment``, or to another ``database`` of its server.
 
     Nothing is prepared on the server, so that it works through a pooler.
@@ -82,7 +90,7 @@ def connect(environment: Environment, database: str | None = None, **arguments: 
             f"Environment {environment.name!r} cannot be used: {' '.join(str(error).split())}",
             "Check its keys in migrations/settings.py.",
         ) from error
-    connection: Connection = psycopg.connect(text, prepare_threshold=None, **arguments)
+    connection = factory.connect(text, prepare_threshold=None, **arguments)
     connection.isolation_level = IsolationLevel.READ_COMMITTED
     return connection
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,10 @@ from monarch.system.secrets import redact
 
 # The class of codes of values that a type does not accept.
 _DATA_EXCEPTION = "22"
+_QUOTED = re.compile(r"\"[^\"]*\"|»[^«]*«|«[^»]*»|„[^“]*“|“[^”]*”|'[^']*'")
+
+
+_NOT_ACCEPTED = ("authentication failed", "no password supplied", "no pg_hba.conf entry")
 
 
 @contextmanager
@@ -29,14 +34,18 @@ def explain(environment: Environment, error: psycopg.Error) -> MonarchError:
     """Return the error for people that ``error`` means, which came from the server of ``environment``."""
     where = f"{environment.name!r} ({environment.server})"
     said = one_line(error)
+    # Without a code it is libpq's own, of a connection that was not made.
+    unconnected = error.sqlstate is None
     if isinstance(error, errors.InvalidPassword | errors.InvalidAuthorizationSpecification) or (
-        "authentication failed" in said or "no password supplied" in said or "no pg_hba.conf entry" in said
+        unconnected and any(words in said for words in _NOT_ACCEPTED)
     ):
         return ServerError(
             f"PostgreSQL of {where} does not accept user {environment.username!r}: {said}",
             "Check 'username' and 'password', or the passfile, and pg_hba.conf on the server.",
         )
-    if isinstance(error, errors.InvalidCatalogName) or ("database" in said and "does not exist" in said):
+    if isinstance(error, errors.InvalidCatalogName) or (
+        unconnected and "database" in said and "does not exist" in said
+    ):
         return ServerError(
             f"The server of {where} has no database {environment.db_name!r}.",
             f"Create it with `createdb {environment.db_name}` on that server, or correct 'db_name'.",
@@ -68,18 +77,19 @@ def explain(environment: Environment, error: psycopg.Error) -> MonarchError:
 
 def describe_driver_error(error: BaseException) -> str | None:
     """Return what ``error`` of psycopg means, in one line without values of rows; None for other errors."""
-    return f"{type(error).__name__}: {one_line(error)}" if isinstance(error, psycopg.Error) else None
+    # SQLAlchemy's and Django's errors wrap those of psycopg, and quote them.
+    own = error if isinstance(error, psycopg.Error) else error.__cause__
+    return f"{type(own).__name__}: {one_line(own)}" if isinstance(own, psycopg.Error) else None
 
 
 def one_line(error: psycopg.Error) -> str:
     """Return what the server says of ``error`` in one line, without secrets and without its details.
 
-    The details of PostgreSQL's errors quote values of rows, and so do the messages of data exceptions at
-    their end.
+    The details of PostgreSQL's errors quote values of rows, and so do the messages of data exceptions.
     """
     primary = error.diag.message_primary or str(error)
     if (error.sqlstate or "").startswith(_DATA_EXCEPTION):
-        primary = primary.partition(': "')[0]
+        primary = _QUOTED.sub("…", primary)
     return " ".join(redact(primary).split())
 
 
@@ -90,10 +100,10 @@ def is_away(error: BaseException) -> bool:
         errors.CrashShutdown,
         errors.CannotConnectNow,
         errors.TooManyConnections,
-        errors.ConnectionException,
+        errors.IdleSessionTimeout,
         errors.LockNotAvailable,
     )
-    if isinstance(error, away):
+    if isinstance(error, away) or (getattr(error, "sqlstate", None) or "").startswith("08"):
         return True
     return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and error.sqlstate is None
 

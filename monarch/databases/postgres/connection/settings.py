@@ -131,7 +131,8 @@ def _lock_timeout(entry: Entry) -> float:
 
 def _hosts(values: dict[str, Value]) -> list[str]:
     """Return the hosts with their ports, for people."""
-    names = str(values.get("host", values.get("hostaddr", ""))).split(",")
+    # libpq connects to the address, if both are there.
+    names = str(values.get("hostaddr", values.get("host", ""))).split(",")
     ports = str(values.get("port", "")).split(",")
     ports = ports * len(names) if len(ports) == 1 else ports
     joined = zip(names, ports, strict=False)
