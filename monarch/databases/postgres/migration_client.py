@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -21,9 +23,18 @@ from monarch.databases.postgres.lock_watch import LockWatch
 from monarch.databases.postgres.table_scan import ScannedTable, count_rows, find_table, read_batches
 from monarch.errors import UsageError
 
+# What the names of all sessions in which migrations run begin with.
+SESSIONS = "monarch migration"
+# Bytes of a name that the server keeps.
+_LONGEST_NAME = 63
 _WRITES = ("INSERT", "UPDATE", "DELETE", "MERGE")
 _WRITES_MANY = re.compile(r"\s*(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
 _FROM_CLIENT = re.compile(r"\s*COPY\b.*\bFROM\s+STDIN\b", re.IGNORECASE | re.DOTALL)
+
+
+def session_name() -> str:
+    """Return the name of the sessions in which this process runs migrations."""
+    return f"{SESSIONS} of {os.getpid()} on {socket.gethostname()}"[:_LONGEST_NAME]
 
 
 class WrittenRows:
@@ -182,6 +193,7 @@ class PostgresMigrationClient(MigrationClient):
             connection = connect(
                 self._environment,
                 autocommit=True,
+                name=session_name(),
                 factory=MigrationConnection,
                 cursor_factory=self._written.cursor_class(),
             )

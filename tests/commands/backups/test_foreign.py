@@ -435,7 +435,8 @@ def test_a_zip_of_two_databases(two: TwoEnvironments, store_folder: Path, dumps:
     (store_folder / name).write_bytes(dumps.zipped())
     assert two.folder.invoke("verify_backup", name).code == 0
     result = two.folder.invoke("restore", f"{name}:dev", "--yes")
-    assert_error(result, 2, f"'{name}' holds 2 databases", f"unzip {name} -d FOLDER && mongorestore")
+    assert_error(result, 2, f"'{name}' holds 2 databases", f"unzip {name} -d FOLDER && find FOLDER")
+    assert "mongorestore --uri" in result.err
     assert "--nsFrom 'other.*' --nsTo 'NAME.*'" in result.err
     two.assert_unchanged()
 

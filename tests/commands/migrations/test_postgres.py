@@ -423,3 +423,18 @@ def test_drop_db_keeps_the_rights(billing: Billing) -> None:
     before = billing.rows(acl)
     assert billing.folder.monarch("drop_db", "dev", "--yes").code == 0
     assert billing.rows(acl) == before
+
+
+def test_a_statement_of_a_killed_run_ends_before_the_next_one_begins(billing: Billing) -> None:
+    statement = "UPDATE dogs SET weight = weight + 1 FROM pg_sleep(5)"
+    billing.migration("slow", f"self.connection.execute({statement!r})", "transaction = False")
+    run = billing.folder.start("migrate", "dev")
+    active = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'UPDATE dogs%' AND state = 'active'"
+    while billing.rows(active) != [(1,)]:
+        assert run.poll() is None
+        time.sleep(0.05)
+    run.kill()
+    run.communicate()
+    result = billing.folder.monarch("migrate", "dev", "--retry")
+    assert result.code == 0, result.output
+    assert billing.rows("SELECT sum(weight) FROM dogs") == [(54,)]

@@ -72,17 +72,19 @@ def connect(
     environment: Environment,
     database: str | None = None,
     *,
+    name: str | None = None,
     factory: type[_Connection] = psycopg.Connection,  # type: ignore[assignment]
     **arguments: Any,
 ) -> _Connection:
     """Open a connection to ``environment``, or to another ``database`` of its server.
 
-    Nothing is prepared on the server, so that it works through a pooler.
+    ``name`` is that of the program, for people who look at the server. Nothing is prepared on the server, so
+    that it works through a pooler.
 
     :raises SettingsError: if libpq does not accept a parameter.
     :raises psycopg.Error: if the server cannot be reached, or refuses.
     """
-    given = parameters(environment, database)
+    given = parameters(environment, database) | ({"application_name": name} if name else {})
     try:
         text = conninfo.make_conninfo("", **given)
     except psycopg.ProgrammingError as error:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 
 from monarch.databases.history import Action, AttemptStart, HistoryWriter, MigrationState
 from monarch.databases.postgres.connection.client import Cursor, Session
 from monarch.databases.postgres.history.attempt import JournalRow, PostgresOpenAttempt, set_state
 from monarch.databases.postgres.lease import PostgresLease
+from monarch.databases.postgres.migration_client import SESSIONS, session_name
+from monarch.errors import ServerError
 from monarch.system.ci import Origin
 
 # Whoever holds the lease runs nothing else: every open attempt is one of a run that is gone.
@@ -15,6 +18,15 @@ _CLOSE = (
     "UPDATE monarch.journal SET outcome = 'Interrupted', finished_at = clock_timestamp() "
     "WHERE outcome IS NULL AND process ->> 'run' IS DISTINCT FROM %s"
 )
+
+
+# A statement of a run that was killed goes on: with its effects, a retry would do the work twice.
+_OTHERS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND state <> 'idle' AND starts_with(application_name, %s) AND application_name <> %s"
+)
+# Seconds until a session has undone what it was doing.
+_ENDED_WITHIN = 20.0
 
 
 class PostgresHistoryWriter(HistoryWriter):
@@ -69,4 +81,21 @@ class PostgresHistoryWriter(HistoryWriter):
 
     def _settle(self, cursor: Cursor) -> None:
         self._lease.require(cursor)
+        _end_others(cursor)
         cursor.execute(_CLOSE, (self._lease.run,))
+
+
+def _end_others(cursor: Cursor) -> None:
+    """End the sessions in which migrations of other runs still work, and wait until they are gone.
+
+    Whoever holds the lease runs alone, so those runs are gone or have lost it.
+    """
+    deadline = time.monotonic() + _ENDED_WITHIN
+    while cursor.execute(_OTHERS, (SESSIONS, session_name())).fetchall():
+        if time.monotonic() > deadline:
+            raise ServerError(
+                "A statement of a migration whose run is gone still works, and does not end.",
+                "Look for it in pg_stat_activity. Run this again when it has ended.",
+            )
+        time.sleep(0.05)
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
