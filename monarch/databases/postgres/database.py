@@ -21,14 +21,14 @@ from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 _TABLES = """
     SELECT count(*) AS tables FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
     WHERE relkind IN ('r', 'p') AND NOT relispartition
-        AND nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'monarch')
+        AND nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'monarch_history')
 """
 _ROWS = """
     SELECT format('%I.%I', nspname, relname) AS name, reltuples::bigint AS rows
     FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
     WHERE relkind = 'r' AND has_schema_privilege(relnamespace, 'USAGE')
         AND has_table_privilege(pg_class.oid, 'SELECT')
-        AND nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'monarch')
+        AND nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'monarch_history')
 """
 _OTHERS = """
     SELECT datname FROM pg_database

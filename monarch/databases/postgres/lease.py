@@ -1,4 +1,4 @@
-"""The lease in PostgreSQL: the only row of ``monarch.lease``, in the environment's own database.
+"""The lease in PostgreSQL: the only row of ``monarch_history.lease``, in the environment's own database.
 
 It is taken in one transaction that locks the row, and renewed and given back by single statements. Times are
 the server's. The row stays when nobody holds the lease, so that the fencing number never falls.
@@ -33,10 +33,13 @@ _TRUSTED = SECONDS / 2
 _FOUND = """
     SELECT fence, lineage, run, holder, taken_at, expires_at <= clock_timestamp() AS expired,
            extract(epoch FROM clock_timestamp() - taken_at)::float AS age
-    FROM monarch.lease JOIN monarch.heartbeat USING (id)
+    FROM monarch_history.lease JOIN monarch_history.heartbeat USING (id)
 """
-_EXTEND = "UPDATE monarch.heartbeat SET expires_at = clock_timestamp() + make_interval(secs => %s)"
-_FREE = "UPDATE monarch.lease SET run = NULL, holder = NULL WHERE fence = %s AND run IS NOT DISTINCT FROM %s"
+_EXTEND = "UPDATE monarch_history.heartbeat SET expires_at = clock_timestamp() + make_interval(secs => %s)"
+_FREE = """
+    UPDATE monarch_history.lease SET run = NULL, holder = NULL
+    WHERE fence = %s AND run IS NOT DISTINCT FROM %s
+"""
 
 
 class PostgresLease(Lease, AbstractContextManager["PostgresLease"]):
@@ -109,7 +112,7 @@ class PostgresLease(Lease, AbstractContextManager["PostgresLease"]):
 
         :raises LeaseLost: if another run has it.
         """
-        mine = "SELECT 1 FROM monarch.lease WHERE fence = %s AND run = %s FOR SHARE"
+        mine = "SELECT 1 FROM monarch_history.lease WHERE fence = %s AND run = %s FOR SHARE"
         if cursor.execute(mine, (self._fence, self._run)).fetchone() is None:
             raise LeaseLost(
                 f"This run has lost the lease of {self._session.environment.name!r}, and stopped.",
@@ -124,14 +127,15 @@ class PostgresLease(Lease, AbstractContextManager["PostgresLease"]):
         """Take it if it is free, its time is over, or its holder has died here; return what it is then."""
         if not has_schema(cursor):
             create_schema(cursor)
-        cursor.execute("SELECT 1 FROM monarch.lease FOR UPDATE")
+        cursor.execute("SELECT 1 FROM monarch_history.lease FOR UPDATE")
         # A statement of its own: it sees what was committed while the one before waited for the lock.
         found = _one(cursor.execute(_FOUND).fetchone())
         dead = owner.is_local(_holder(found)) and not owner.is_alive(_holder(found))
         if found["run"] is not None and not found["expired"] and not dead:
             return found
         cursor.execute(
-            "UPDATE monarch.lease SET fence = fence + 1, run = %s, holder = %s, taken_at = clock_timestamp()",
+            "UPDATE monarch_history.lease "
+            "SET fence = fence + 1, run = %s, holder = %s, taken_at = clock_timestamp()",
             (self._run, Jsonb(self._holder)),
         )
         cursor.execute(_EXTEND, (SECONDS,))

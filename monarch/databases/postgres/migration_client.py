@@ -34,7 +34,9 @@ _FROM_CLIENT = re.compile(r"\s*COPY\b.*\bFROM\s+STDIN\b", re.IGNORECASE | re.DOT
 
 def session_name() -> str:
     """Return the name of the sessions in which this process runs migrations."""
-    return f"{SESSIONS} of {os.getpid()} on {socket.gethostname()}"[:_LONGEST_NAME]
+    # Ends of names and characters that the server changes would make our own session look like another's.
+    host = socket.gethostname().encode("ascii", "replace").decode()
+    return f"{SESSIONS} of {os.getpid()} on {host}"[:_LONGEST_NAME]
 
 
 class WrittenRows:

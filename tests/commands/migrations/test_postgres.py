@@ -47,7 +47,7 @@ class Billing:
             return connection.execute(query).fetchall()
 
     def states(self) -> dict[str, str]:
-        return dict(self.rows("SELECT key, state FROM monarch.history"))
+        return dict(self.rows("SELECT key, state FROM monarch_history.history"))
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ def test_no_password_is_shown(billing: Billing) -> None:
     billing.migration("tells", "raise ValueError(self.uri)")
     result = billing.folder.monarch("migrate", "dev", "--traceback")
     assert result.code == 1
-    journal = billing.rows("SELECT error, traceback FROM monarch.journal")
+    journal = billing.rows("SELECT error, traceback FROM monarch_history.journal")
     assert PASSWORD not in result.output + str(journal)
     assert "p%40s" not in result.output + str(journal)
 
@@ -266,9 +266,9 @@ def test_drop_db_leaves_an_empty_database(billing: Billing) -> None:
     assert billing.folder.monarch("migrate", "dev").code == 0
     result = billing.folder.monarch("drop_db", "dev", "--yes")
     assert result.code == 0, result.err
-    assert billing.rows("SELECT nspname FROM pg_namespace WHERE nspname IN ('app', 'public', 'monarch')") == [
-        ("public",)
-    ]
+    assert billing.rows(
+        "SELECT nspname FROM pg_namespace WHERE nspname IN ('app', 'public', 'monarch_history')"
+    ) == [("public",)]
     assert billing.rows("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace") == [(0,)]
 
 
@@ -332,7 +332,7 @@ def test_an_interrupt_ends_the_statement_and_is_recorded(billing: Billing) -> No
     assert "was interrupted" in err
     assert billing.rows(sleeping) == [(0,)]
     assert billing.rows("SELECT count(*) FROM dogs") == [(3,)]
-    assert billing.rows("SELECT key, outcome FROM monarch.journal") == [(key, "Interrupted")]
+    assert billing.rows("SELECT key, outcome FROM monarch_history.journal") == [(key, "Interrupted")]
 
 
 @pytest.mark.parametrize("last", ["SET ROLE pg_monitor", "SET search_path = pg_catalog", None])
@@ -373,7 +373,7 @@ def test_no_values_of_rows_are_shown(billing: Billing) -> None:
         result = billing.folder.monarch("migrate", "dev", "--retry", "--traceback")
         assert result.code == 1
         assert "Waldi" not in result.output
-    assert "Waldi" not in str(billing.rows("SELECT error, traceback, echoed FROM monarch.journal"))
+    assert "Waldi" not in str(billing.rows("SELECT error, traceback, echoed FROM monarch_history.journal"))
 
 
 @pytest.mark.parametrize("open_one", ["autocommit = False", "execute('BEGIN')"])

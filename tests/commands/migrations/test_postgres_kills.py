@@ -36,7 +36,7 @@ class WeighMigration(PostgresBackedMigration):
 RESET = """
     TRUNCATE dogs, log;
     INSERT INTO dogs SELECT n, 0 FROM generate_series(1, 3) n;
-    DROP SCHEMA IF EXISTS monarch CASCADE;
+    DROP SCHEMA IF EXISTS monarch_history CASCADE;
 """
 
 
@@ -67,9 +67,9 @@ class Scenario:
                 time.sleep(0.01)
             weight = connection.execute("SELECT sum(weight)::int, (SELECT count(*) FROM log) FROM dogs")
             weights, rows = weight.fetchone() or (0, 0)
-            if connection.execute("SELECT to_regclass('monarch.history')").fetchone() == (None,):
+            if connection.execute("SELECT to_regclass('monarch_history.history')").fetchone() == (None,):
                 return None, weights, rows
-            state = connection.execute("SELECT state FROM monarch.history").fetchone()
+            state = connection.execute("SELECT state FROM monarch_history.history").fetchone()
             return state[0] if state else None, weights, rows
 
     def require_settled(self) -> None:

@@ -29,18 +29,19 @@ from monarch.system.ci import Origin
 # longer key begins anew.
 _LONGEST_POSITION = 20_000
 _END = """
-    UPDATE monarch.journal SET outcome = %(outcome)s, finished_at = clock_timestamp(), seconds = %(seconds)s,
-        rows = %(rows)s, echoed = %(echoed)s, error = %(error)s, traceback = %(traceback)s
+    UPDATE monarch_history.journal SET outcome = %(outcome)s, finished_at = clock_timestamp(),
+        seconds = %(seconds)s, rows = %(rows)s, echoed = %(echoed)s, error = %(error)s,
+        traceback = %(traceback)s
     WHERE attempt = %(attempt)s
 """
 _SET_STATE = """
-    INSERT INTO monarch.history VALUES (%(key)s, %(state)s, CASE %(state)s WHEN 'New' THEN NULL
+    INSERT INTO monarch_history.history VALUES (%(key)s, %(state)s, CASE %(state)s WHEN 'New' THEN NULL
         ELSE clock_timestamp() END)
     ON CONFLICT (key) DO UPDATE SET state = excluded.state, processed_at = excluded.processed_at
 """
 _BEGIN = """
-    INSERT INTO monarch.journal (attempt, key, action, outcome, started_at, finished_at, checksum, backup,
-        repeatable, positions, process)
+    INSERT INTO monarch_history.journal (attempt, key, action, outcome, started_at, finished_at, checksum,
+        backup, repeatable, positions, process)
     VALUES (%(attempt)s, %(key)s, %(action)s, %(outcome)s, clock_timestamp(),
         CASE WHEN %(outcome)s::text IS NULL THEN NULL ELSE clock_timestamp() END,
         %(checksum)s, %(backup)s, %(repeatable)s, %(positions)s, %(process)s)
@@ -142,7 +143,7 @@ class PostgresOpenAttempt(OpenAttempt):
         def write(cursor: Cursor) -> None:
             self._lease.require(cursor)
             values = (Jsonb(self._positions), self._id)
-            cursor.execute("UPDATE monarch.journal SET positions = %s WHERE attempt = %s", values)
+            cursor.execute("UPDATE monarch_history.journal SET positions = %s WHERE attempt = %s", values)
 
         self._session.transact(write, patiently=True)
 
@@ -161,13 +162,13 @@ class PostgresOpenAttempt(OpenAttempt):
         if cursor.execute(_END, values).rowcount == 0:
             raise ServerError(
                 f"The journal of {self._session.environment.name!r} has lost this attempt.",
-                "Check whether the migration changed the schema 'monarch'.",
+                "Check whether the migration changed the schema 'monarch_history'.",
             )
 
     def _has_completed(self, cursor: Cursor) -> bool:
         # Waits for a commit that is still under way: that transaction has locked the row.
         found = cursor.execute(
-            "SELECT outcome FROM monarch.journal WHERE attempt = %s FOR UPDATE", (self._id,)
+            "SELECT outcome FROM monarch_history.journal WHERE attempt = %s FOR UPDATE", (self._id,)
         )
         row = found.fetchone()
         return row is not None and row["outcome"] == MigrationState.COMPLETED.value

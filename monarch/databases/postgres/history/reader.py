@@ -35,31 +35,31 @@ _STORED = frozenset(state.value for state in MigrationState) - {MigrationState.I
 # In one statement, which sees one snapshot: what Processing means depends on the holder of the lease, and
 # what runs again on the checksum that ran last.
 _EVERYTHING = """
-    SELECT 'record' AS part, key, state, processed_at, NULL::jsonb AS details FROM monarch.history
+    SELECT 'record' AS part, key, state, processed_at, NULL::jsonb AS details FROM monarch_history.history
     UNION ALL
     SELECT 'lease', NULL, NULL, NULL, jsonb_build_object(
         'run', run, 'lineage', lineage, 'held', expires_at > clock_timestamp()
-    ) FROM monarch.lease JOIN monarch.heartbeat USING (id)
+    ) FROM monarch_history.lease JOIN monarch_history.heartbeat USING (id)
     UNION ALL
-    SELECT 'attempt', key, NULL, NULL, last.details FROM monarch.history CROSS JOIN LATERAL (
-        SELECT to_jsonb(journal) - 'traceback' - 'echoed' AS details FROM monarch.journal
+    SELECT 'attempt', key, NULL, NULL, last.details FROM monarch_history.history CROSS JOIN LATERAL (
+        SELECT to_jsonb(journal) - 'traceback' - 'echoed' AS details FROM monarch_history.journal
         WHERE journal.key = history.key AND action NOT IN ('mark', 'accept') ORDER BY id DESC LIMIT 1
     ) last WHERE state IN ('Processing', 'Failed')
     UNION ALL
     SELECT 'repeats', key, NULL, NULL, to_jsonb(checksum) FROM (
-        SELECT DISTINCT ON (key) key, checksum, repeatable FROM monarch.journal
+        SELECT DISTINCT ON (key) key, checksum, repeatable FROM monarch_history.journal
         WHERE outcome = 'Completed' AND repeatable IS NOT NULL ORDER BY key, id DESC
     ) completed WHERE repeatable
 """
 _CHECKSUMS = """
-    SELECT DISTINCT ON (key) key, checksum FROM monarch.journal
+    SELECT DISTINCT ON (key) key, checksum FROM monarch_history.journal
     WHERE action <> 'rollback' AND coalesce(outcome, '') NOT IN ('Failed', 'Interrupted')
     ORDER BY key, id DESC
 """
 _ENTRIES = """
     SELECT key, action, outcome, started_at, finished_at, seconds, rows, checksum, backup, error,
            traceback, echoed, process
-    FROM monarch.journal WHERE %(key)s::text IS NULL OR key = %(key)s ORDER BY id DESC LIMIT %(last)s
+    FROM monarch_history.journal WHERE %(key)s::text IS NULL OR key = %(key)s ORDER BY id DESC LIMIT %(last)s
 """
 
 

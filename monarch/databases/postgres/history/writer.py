@@ -15,7 +15,7 @@ from monarch.system.ci import Origin
 
 # Whoever holds the lease runs nothing else: every open attempt is one of a run that is gone.
 _CLOSE = (
-    "UPDATE monarch.journal SET outcome = 'Interrupted', finished_at = clock_timestamp() "
+    "UPDATE monarch_history.journal SET outcome = 'Interrupted', finished_at = clock_timestamp() "
     "WHERE outcome IS NULL AND process ->> 'run' IS DISTINCT FROM %s"
 )
 
