@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import Server, run_replica_set, run_server, run_tls_server
 from tests.support.servers.old_mongods import OldProgram, install_mongod
 from tests.support.servers.postgres import PostgresServer, run_postgres
+from tests.support.servers.postgres_versions import find_postgres
 from tests.support.servers.s3 import S3Server, run_s3
 from tests.support.servers.tools import find_tools, why_none
 
@@ -34,6 +36,7 @@ SERVER_FIXTURES = {
         "tools",
         "s3",
         "postgres",
+        "run_version",
     )
 }
 
@@ -141,6 +144,38 @@ def install_old(pytestconfig: pytest.Config) -> Callable[[str], OldProgram]:
 def postgres() -> Iterator[PostgresServer]:
     with run_postgres() as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def run_version(
+    pytestconfig: pytest.Config, request: pytest.FixtureRequest
+) -> Iterator[Callable[[str], PostgresServer]]:
+    """Return the PostgreSQL of a version, and start it if it does not run; 15 accepts TLS.
+
+    Where it cannot be installed, the test is skipped. A test that uses one has the version in its name.
+    """
+    running: dict[str, PostgresServer] = {}
+    with ExitStack() as stack:
+
+        def run(version: str) -> PostgresServer:
+            if version == "18":
+                running[version] = request.getfixturevalue("postgres")
+            if version not in running:
+                programs = _find_postgres(version, pytestconfig.rootpath / ".pytest_cache" / "postgres")
+                server = run_postgres(programs=programs, tls=version == "15")
+                running[version] = stack.enter_context(server)
+            return running[version]
+
+        yield run
+
+
+def _find_postgres(version: str, cache: Path) -> Path:
+    try:
+        return find_postgres(version, cache)
+    except OSError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"No PostgreSQL {version}: {error}")
 
 
 @pytest.fixture(scope="session")

@@ -68,6 +68,7 @@ LONG = {
     "databases/mongo/subset/test_resolve.py": 3,
     "databases/mongo/swap/test_replace.py": 4,
     "databases/mongo/swap/test_states.py": 4,
+    "databases/postgres/test_contract.py": 3,
     "databases/postgres/test_embedded.py": 2,
     "docs/test_blocks.py": 4,
     "migrations/test_kills.py": 8,

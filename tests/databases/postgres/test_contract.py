@@ -10,6 +10,7 @@ from monarch.databases import open_database
 from monarch.databases.base import Database, MigrationClient
 from monarch.databases.environment import Environment
 from tests.databases.contract import DatabaseContract
+from tests.support.servers.postgres import PostgresServer, empty_database
 
 
 class TestPostgresDatabase(DatabaseContract):
@@ -23,11 +24,16 @@ class TestPostgresDatabase(DatabaseContract):
                 copy.write_row(("3.5",))
 
     @pytest.fixture
-    def database(self, billing: Environment) -> Iterator[Database]:
-        with open_database(billing, Path()) as opened:
+    def environment(self, version: PostgresServer) -> Iterator[Environment]:
+        with empty_database(version) as made:
+            yield made
+
+    @pytest.fixture
+    def database(self, environment: Environment) -> Iterator[Database]:
+        with open_database(environment, Path()) as opened:
             yield opened
 
     @pytest.fixture
-    def other(self, billing: Environment) -> Iterator[Database]:
-        with open_database(billing, Path()) as opened:
+    def other(self, environment: Environment) -> Iterator[Database]:
+        with open_database(environment, Path()) as opened:
             yield opened

