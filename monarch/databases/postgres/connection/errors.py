@@ -18,7 +18,7 @@ _DATA_EXCEPTION = "22"
 _QUOTED = re.compile(r"\"[^\"]*\"|»[^«]*«|«[^»]*»|„[^“]*“|“[^”]*”|'[^']*'")
 
 
-_NOT_ACCEPTED = ("authentication failed", "no password supplied", "no pg_hba.conf entry")
+_NOT_ACCEPTED = ("authentication failed", "no password supplied", "pg_hba.conf")
 
 
 @contextmanager
@@ -110,6 +110,9 @@ def is_away(error: BaseException) -> bool:
 
 def _unreachable_hint(said: str, environment: Environment) -> str:
     lower = said.lower()
+    own = "certificate file" in lower and "root certificate file" not in lower
+    if own or "client certificate" in lower or "private key file" in lower:
+        return "Check 'sslcert' and 'sslkey', and who may read their files."
     if "certificate" in lower or "ssl" in lower or "tls" in lower:
         return "The TLS connection failed. Check 'sslmode', 'sslrootcert' and the host name."
     if "definition of service" in lower or "service file" in lower:
