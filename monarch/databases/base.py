@@ -37,6 +37,14 @@ class Transaction(ABC):
     def is_open(self) -> bool:
         """Whether it can still be committed."""
 
+    @property
+    def was_ended(self) -> bool:
+        """Whether the migration has ended it itself, so that what it did may be committed. Never fails.
+
+        For a transaction that monarch has not ended yet.
+        """
+        return not self.is_open
+
 
 class MigrationClient(ABC):
     """The migrations' own connection: nothing they do to it disturbs monarch's."""

@@ -33,13 +33,14 @@ from monarch.system.forks import only_this_process
 from monarch.system.modules import importable
 from monarch.system.secrets import redact
 from monarch.system.signals import defer_signals
-from monarch.system.tracebacks import describe_error_in, format_traceback
+from monarch.system.tracebacks import describe_error_in, error_line, format_traceback
 
 if TYPE_CHECKING:
     from monarch.databases.base import MigrationClient, Transaction
 
 # Characters of a long traceback that are kept of its beginning, and of its end.
 _ENDS = 50_000
+_ENDED = "it has ended its transaction itself, and what it did before may be committed"
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,29 @@ class RunContext:
 
 
 class MigrationFailed(MigrationError):
-    """A migration did not complete, for a ``reason``: in which ``file``, and in which ``line`` of it."""
+    """A migration did not complete, for a ``reason``: in which ``file``, and in which ``line`` of it.
+
+    ``was_undone`` is whether it is known that a transaction has undone all of it.
+    """
 
     def __init__(
-        self, message: str, hint: str | None, reason: str, file: MigrationFile, line: int | None
+        self,
+        message: str,
+        hint: str | None,
+        reason: str,
+        file: MigrationFile,
+        line: int | None,
+        was_undone: bool,
     ) -> None:
         super().__init__(message, hint)
         self.reason = reason
         self.file = file
         self.line = line
+        self.was_undone = was_undone
+
+
+class TransactionEnded(Exception):
+    """A migration has ended its transaction itself."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +130,7 @@ class Execution:
             else:
                 migration.run()
         if transaction is not None and not transaction.is_open:
-            raise RuntimeError(
-                "it has ended its transaction itself: leave the commit to monarch, and raise to abort"
-            )
+            raise TransactionEnded(_ENDED)
         if transaction is None and not self.client.is_settled:
             raise RuntimeError("it has left a transaction open: commit what it should keep")
         if progress.must_stop():
@@ -135,7 +148,8 @@ class Execution:
             if isinstance(error, NotCommitted):
                 self.record_failure(error)
                 message = f"{key} could not be committed on {name!r}, and was undone: {error.message}"
-                raise MigrationFailed(message, self.ways_on(), error.message, self.file, None) from error
+                hint = self.ways_on()
+                raise MigrationFailed(message, hint, error.message, self.file, None, True) from error
             raise type(error)(
                 f"{key} has run to its end on {name!r}, but that could not be recorded: {error.message}",
                 f"Check what it did before you run it a second time, and what is recorded: "
@@ -147,9 +161,9 @@ class Execution:
     def record_failure(self, error: BaseException, *, interrupted: bool = False) -> None:
         """Record that it ended with ``error``."""
         story = _storable(format_traceback(error, self.client.describe_error))
-        reason = self.reason(error)
+        reason = self._reason(error)
         stats = self._stats()
-        if self.transaction is not None:  # everything was undone
+        if self._was_undone(error):
             stats = replace(stats, documents=0)
         try:
             self.attempt.fail(Failure(_storable(reason), story, interrupted), stats)
@@ -160,9 +174,31 @@ class Execution:
                 f"It is left in Processing. Make sure that the server is available. {self.ways_on()}",
             ) from error
 
-    def reason(self, error: BaseException) -> str:
+    def failure(self, error: BaseException) -> MigrationFailed:
+        """Record that it ended with ``error``; return that for people."""
+        self.record_failure(error)
+        reason, undone = self._reason(error), self._was_undone(error)
+        message = f"{self.file.key} failed on {self.run.environment.name!r}: {reason}"
+        hint = self.ways_on()
+        if self.transaction is not None and not undone:
+            hint = f"Check what it did. Leave the commit to monarch, or set `transaction = False`. {hint}"
+        line = error_line(self.file.path, error)
+        return MigrationFailed(message, hint, reason, self.file, line, undone)
+
+    def _reason(self, error: BaseException) -> str:
         """Return ``error`` in one line, with the line of the migration."""
-        return describe_error_in(self.file.path, error, self.client.describe_error)
+        if isinstance(error, TransactionEnded):
+            return f"{error} ({self.file.shown_path})"
+        reason = describe_error_in(self.file.path, error, self.client.describe_error)
+        if self.transaction is None or self._was_undone(error):
+            return reason
+        return f"{reason}; {_ENDED}"
+
+    def _was_undone(self, error: BaseException) -> bool:
+        """Whether its transaction has undone, or will undo, all that it did before ``error``."""
+        if self.transaction is None or isinstance(error, TransactionEnded):
+            return False
+        return isinstance(error, NotCommitted) or not self.transaction.was_ended
 
     def continues(self) -> str:
         """The hint after it was interrupted."""

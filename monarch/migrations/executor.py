@@ -24,7 +24,6 @@ from monarch.migrations.files.classes import Loaded
 from monarch.migrations.files.find import MigrationFile
 from monarch.migrations.output_capture import capture_output
 from monarch.migrations.plan import PlannedMigration
-from monarch.system.tracebacks import error_line
 
 if TYPE_CHECKING:
     from monarch.databases.base import MigrationClient
@@ -81,8 +80,8 @@ class Executor:
                 return self._run_once(file, loaded, self._start(file, loaded, action, seen))
             except MigrationFailed as error:
                 cause = error.__cause__
-                transient = loaded.kind.transaction and cause and self._client.is_transient(cause)
-                if not transient or tries == _TRIES:
+                transient = cause is not None and self._client.is_transient(cause)
+                if not transient or not error.was_undone or tries == _TRIES:
                     raise
                 self._run.progress.message(
                     f"{file.key} was undone because of a conflict with another transaction: trying it again"
@@ -112,11 +111,7 @@ class Executor:
                 raise  # the run that has the lease now decides
             except BaseException as error:
                 # SystemExit too: a migration that calls `exit(0)` half way has not completed.
-                one.record_failure(error)
-                reason = one.reason(error)
-                message = f"{file.key} failed on {name!r}: {reason}"
-                line = error_line(file.path, error)
-                raise MigrationFailed(message, one.ways_on(), reason, file, line) from error
+                raise one.failure(error) from error
             result, signalled = one.complete()
         progress.finished(result.key, result.seconds, result.documents, result.echoed)
         if signalled:

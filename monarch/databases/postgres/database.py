@@ -141,7 +141,7 @@ class PostgresDatabase(Database):
     def work(self) -> AbstractContextManager[MigrationClient]:
         from monarch.databases.postgres.migration_client import open_work
 
-        return open_work(self._environment)
+        return open_work(self._environment, self._session)
 
     def require_transactions(self) -> None:
         """Every server has them."""

@@ -1,35 +1,40 @@
-"""The connection of a migration, which counts what it writes, and its transaction."""
+"""The connection of a migration, and its transaction."""
 
 from __future__ import annotations
 
 import os
-import re
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
-from psycopg import errors, sql
+from psycopg import errors
+from psycopg.pq import TransactionStatus
 
 from monarch.databases.base import MigrationClient, Transaction
 from monarch.databases.environment import Environment
 from monarch.databases.history import ScanPosition
 from monarch.databases.migration import Migration
-from monarch.databases.postgres.connection.client import Connection, Cursor, connect, rows_as_dicts, uri
+from monarch.databases.postgres.connection.client import (
+    Connection,
+    Cursor,
+    Session,
+    connect,
+    rows_as_dicts,
+    uri,
+)
 from monarch.databases.postgres.connection.errors import describe_driver_error, explained
 from monarch.databases.postgres.connection.settings import address_of
+from monarch.databases.postgres.connection.written_rows import WrittenRows
 from monarch.databases.postgres.lock_watch import LockWatch
 from monarch.databases.postgres.table_scan import ScannedTable, count_rows, find_table, read_batches
-from monarch.errors import UsageError
+from monarch.errors import MonarchError, UsageError
 
 # What the names of all sessions in which migrations run begin with.
 SESSIONS = "monarch migration"
 # Bytes of a name that the server keeps.
 _LONGEST_NAME = 63
-_WRITES = ("INSERT", "UPDATE", "DELETE", "MERGE")
-_WRITES_MANY = re.compile(r"\s*(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
-_FROM_CLIENT = re.compile(r"\s*COPY\b.*\bFROM\s+STDIN\b", re.IGNORECASE | re.DOTALL)
 
 
 def session_name() -> str:
@@ -37,43 +42,6 @@ def session_name() -> str:
     # Ends of names and characters that the server changes would make our own session look like another's.
     host = socket.gethostname().encode("ascii", "replace").decode()
     return f"{SESSIONS} of {os.getpid()} on {host}"[:_LONGEST_NAME]
-
-
-class WrittenRows:
-    """How many rows have been inserted, changed or removed, by the server's replies."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-
-    def cursor_class(self) -> type[psycopg.Cursor[Any]]:
-        """Return a class of cursors that count here."""
-        written = self
-
-        class CountingCursor(psycopg.Cursor[Any]):
-            def execute(self, query: Any, *arguments: Any, **options: Any) -> CountingCursor:
-                super().execute(query, *arguments, **options)
-                if (self.statusmessage or "").startswith(_WRITES):
-                    written.rows += max(self.rowcount, 0)
-                return self
-
-            def executemany(self, query: Any, *arguments: Any, **options: Any) -> None:
-                super().executemany(query, *arguments, **options)
-                if _WRITES_MANY.match(self._text(query)):  # the driver may keep no reply
-                    written.rows += max(self.rowcount, 0)
-
-            @contextmanager
-            def copy(self, statement: Any, *arguments: Any, **options: Any) -> Iterator[psycopg.Copy]:
-                with super().copy(statement, *arguments, **options) as copy:
-                    yield copy
-                if _FROM_CLIENT.match(self._text(statement)):
-                    written.rows += max(self.rowcount, 0)
-
-            def _text(self, query: Any) -> str:
-                if isinstance(query, sql.Composable):
-                    return query.as_string(self)
-                return query.decode(errors="replace") if isinstance(query, bytes) else str(query)
-
-        return CountingCursor
 
 
 class MigrationConnection(psycopg.Connection[Any]):
@@ -95,11 +63,15 @@ class MigrationConnection(psycopg.Connection[Any]):
 
 
 class PostgresTransaction(Transaction):
-    """The transaction of a migration. ``number`` is the server's, which another one would not have."""
+    """The transaction of a migration on ``connection``. ``session`` is monarch's own.
 
-    def __init__(self, environment: Environment, connection: MigrationConnection) -> None:
+    The server gives it a number, which another transaction on the same connection would not have.
+    """
+
+    def __init__(self, environment: Environment, connection: MigrationConnection, session: Session) -> None:
         self._environment = environment
         self._connection = connection
+        self._session = session
         connection.is_guarded = True
         with explained(environment):
             self._number = self._read_number("SELECT pg_current_xact_id()::text AS number")
@@ -111,11 +83,24 @@ class PostgresTransaction(Transaction):
     @property
     def is_open(self) -> bool:
         status = self._connection.info.transaction_status
-        if status == psycopg.pq.TransactionStatus.INERROR:
-            return True  # it cannot be committed, and the commit says why
-        if status != psycopg.pq.TransactionStatus.INTRANS:
-            return False
-        return self._read_number("SELECT pg_current_xact_id_if_assigned()::text AS number") == self._number
+        if status == TransactionStatus.INERROR:
+            # The server has undone it already. It cannot be committed, and the commit says why.
+            return self._fate() == "aborted"
+        return status == TransactionStatus.INTRANS and self._is_current()
+
+    @property
+    def was_ended(self) -> bool:
+        status = self._connection.info.transaction_status
+        if status == TransactionStatus.IDLE:
+            return True
+        if status == TransactionStatus.INTRANS:
+            with suppress(psycopg.Error):
+                return not self._is_current()
+        # One that was prepared is in progress. So is one whose connection was cut off, for a moment.
+        fates = ("committed", "in progress") if status == TransactionStatus.INERROR else ("committed",)
+        with suppress(MonarchError):
+            return self._fate() in fates
+        return False
 
     def commit(self, write: Callable[[Cursor], None]) -> None:
         """Call ``write`` in the transaction, and commit it.
@@ -138,6 +123,17 @@ class PostgresTransaction(Transaction):
                     self._connection.rollback()
                 raise
 
+    def _is_current(self) -> bool:
+        number = self._read_number("SELECT pg_current_xact_id_if_assigned()::text AS number")
+        return number == self._number
+
+    def _fate(self) -> str | None:
+        """Return what has become of it, in the words of the server."""
+        query = "SELECT pg_xact_status(%s::text::xid8) AS fate"
+        (row,) = self._session.query(query, (self._number,))
+        fate: str | None = row["fate"]
+        return fate
+
     def _read_number(self, query: str) -> str | None:
         row = rows_as_dicts(self._connection).execute(query).fetchone()
         return None if row is None else row["number"]
@@ -146,11 +142,12 @@ class PostgresTransaction(Transaction):
 class PostgresMigrationClient(MigrationClient):
     """The client of migrations: what they do to it does not disturb monarch's own."""
 
-    def __init__(self, environment: Environment, watch: LockWatch) -> None:
+    def __init__(self, environment: Environment, session: Session, watch: LockWatch) -> None:
         self._environment = environment
+        self._session = session
         self._written = WrittenRows()
         self._watch = watch
-        self._connection = self._connect()
+        self._opened: MigrationConnection | None = None
 
     @property
     def handles(self) -> dict[str, object]:
@@ -161,13 +158,14 @@ class PostgresMigrationClient(MigrationClient):
         return self._written.rows
 
     def reset(self) -> None:
-        """Open a connection for the next migration: the one before may have set roles, paths and more."""
+        """Give the next migration a new connection: the one before may have set roles, paths and more."""
         self.close()
-        self._connection = self._connect()
 
     def close(self) -> None:
-        """Close the connection; a transaction that is open is undone."""
-        self._connection.close()
+        """Close the connection, if it is open; a transaction that is open is undone."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
 
     def prepare(self, migration: Migration, transaction: Transaction | None) -> None:
         """Set how many seconds it waits for a lock: what its class says, or else the settings."""
@@ -187,33 +185,37 @@ class PostgresMigrationClient(MigrationClient):
 
     @property
     def is_settled(self) -> bool:
-        idle = psycopg.pq.TransactionStatus.IDLE
-        return self._connection.closed or self._connection.info.transaction_status == idle
+        connection = self._connection
+        return connection.closed or connection.info.transaction_status == TransactionStatus.IDLE
 
-    def _connect(self) -> MigrationConnection:
-        with explained(self._environment):
-            connection = connect(
-                self._environment,
-                autocommit=True,
-                name=session_name(),
-                factory=MigrationConnection,
-                cursor_factory=self._written.cursor_class(),
-            )
-        self._watch.watch(connection)
-        return connection
+    @property
+    def _connection(self) -> MigrationConnection:
+        """The connection, which is opened when it is first needed."""
+        if self._opened is None:
+            with explained(self._environment):
+                self._opened = connect(
+                    self._environment,
+                    autocommit=True,
+                    name=session_name(),
+                    factory=MigrationConnection,
+                    cursor_factory=self._written.cursor_class(),
+                )
+            self._watch.watch(self._opened)
+        return self._opened
 
     @contextmanager
     def transaction(self) -> Iterator[PostgresTransaction]:
+        connection = self._connection
         with explained(self._environment):
-            self._connection.autocommit = False
-            transaction = PostgresTransaction(self._environment, self._connection)
+            connection.autocommit = False
+            transaction = PostgresTransaction(self._environment, connection, self._session)
         try:
             yield transaction
         finally:
-            self._connection.is_guarded = False
+            connection.is_guarded = False
             with suppress(psycopg.Error):
-                self._connection.rollback()
-                self._connection.autocommit = True
+                connection.rollback()
+                connection.autocommit = True
 
     def is_transient(self, error: BaseException) -> bool:
         # One that came with the commit is the cause of what monarch raises.
@@ -253,10 +255,10 @@ class PostgresMigrationClient(MigrationClient):
 
 
 @contextmanager
-def open_work(environment: Environment) -> Iterator[PostgresMigrationClient]:
-    """Connect to ``environment`` for migrations."""
+def open_work(environment: Environment, session: Session) -> Iterator[PostgresMigrationClient]:
+    """Give migrations a connection to ``environment``. ``session`` is monarch's own."""
     with LockWatch(environment) as watch:
-        client = PostgresMigrationClient(environment, watch)
+        client = PostgresMigrationClient(environment, session, watch)
         try:
             yield client
         finally:

@@ -115,15 +115,97 @@ def test_an_error_that_is_swallowed_is_not_committed(billing: Billing) -> None:
 
 
 @pytest.mark.parametrize("end", ["commit", "rollback"])
-def test_a_migration_that_ends_its_transaction_itself(billing: Billing, end: str) -> None:
+def test_a_migration_that_calls_the_end_of_its_transaction(billing: Billing, end: str) -> None:
     billing.migration("own", f"self.connection.{end}()\nself.connection.execute('SELECT 1')")
     result = billing.folder.monarch("migrate", "dev")
     assert result.code == 1
     assert f"leave the {end} to monarch" in result.err
-    billing.migration("own", f"self.connection.execute('{end}')\nself.connection.execute('SELECT 1')")
-    result = billing.folder.monarch("migrate", "dev", "--retry")
+
+
+@pytest.mark.parametrize(
+    ("end", "then", "kept"),
+    [
+        ("COMMIT", "self.connection.execute('SELECT 1')", True),
+        ("COMMIT", "", True),
+        ("COMMIT AND CHAIN", "", True),
+        ("END", "raise ValueError('no')", True),
+        ("COMMIT", "try:\n    self.connection.execute('SELECT 1/0')\nexcept Exception:\n    pass", True),
+        ("COMMIT", "self.connection.execute('SELECT 1/0')", True),
+        ("SELECT 1; COMMIT; SELECT 2", "", True),
+        ("COMMIT", "self.connection.close()", True),
+        ("ABORT", "", False),
+        ("ROLLBACK", "self.connection.execute('DELETE FROM dogs')", False),
+    ],
+)
+def test_a_statement_that_ends_the_transaction(billing: Billing, end: str, then: str, kept: bool) -> None:
+    key = billing.migration(
+        "own", f"self.connection.execute('DELETE FROM dogs')\nself.connection.execute({end!r})\n{then}"
+    )
+    result = billing.folder.monarch("migrate", "dev")
+    assert result.code == 1, result.output
+    error, hint = result.err.strip().splitlines()[-2:]
+    assert "it has ended its transaction itself" in error
+    assert "`transaction = False`" in hint
+    assert billing.states() == {key: "Failed"}
+    assert billing.rows("SELECT count(*) FROM dogs") == [(0 if kept else 3,)]
+    rows = 3 if end != "ROLLBACK" else 6
+    assert billing.rows("SELECT outcome, rows FROM monarch_history.journal") == [("Failed", rows)]
+
+
+def test_a_conflict_after_the_transaction_was_ended_is_not_tried_again(billing: Billing) -> None:
+    body = """
+        self.connection.execute("UPDATE dogs SET weight = weight + 1")
+        self.connection.execute("COMMIT")
+        self.connection.execute("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$")
+        """
+    billing.migration("conflict", body)
+    result = billing.folder.monarch("migrate", "dev")
     assert result.code == 1
     assert "it has ended its transaction itself" in result.err
+    assert billing.rows("SELECT sum(weight) FROM dogs") == [(54,)]
+
+
+@pytest.mark.parametrize(
+    ("body", "written"),
+    [
+        (
+            "with self.connection.pipeline(), self.cursor() as cursor:\n"
+            "    for number in (1, 2, 3):\n"
+            "        cursor.execute('UPDATE dogs SET weight = 0 WHERE id = %s', [number])\n"
+            "    cursor.executemany('UPDATE dogs SET weight = 1 WHERE id = %s', [[1], [2]])",
+            5,
+        ),
+        (
+            "with self.connection.cursor('named') as cursor:\n"
+            "    for row in cursor.execute('SELECT id FROM dogs'):\n"
+            "        self.connection.execute('UPDATE dogs SET weight = 0 WHERE id = %s', row)",
+            3,
+        ),
+        (
+            "with self.connection.transaction():\n"
+            "    self.connection.execute('UPDATE dogs SET weight = 0 WHERE id = 1')\n"
+            "    with self.connection.transaction(force_rollback=True):\n"
+            "        self.connection.execute('UPDATE dogs SET weight = 100')",
+            4,
+        ),
+        ("self.connection.execute('UPDATE dogs SET weight = 0; DELETE FROM dogs WHERE id = 1')", 4),
+        (
+            "with self.cursor().copy('/* rows */ COPY dogs FROM STDIN') as copy:\n"
+            "    copy.write_row((4, 'Hasso', 0))",
+            1,
+        ),
+        ("self.cursor().executemany('/* rows */ INSERT INTO dogs VALUES (%s)', [[7], [8]])", 2),
+    ],
+)
+@pytest.mark.parametrize("top", ["", "transaction = False"])
+def test_ways_to_write(billing: Billing, body: str, written: int, top: str) -> None:
+    if top and "named" in body:
+        body = "with self.connection.transaction():\n    " + body.replace("\n", "\n    ")
+    billing.migration("ways", body, top)
+    result = billing.folder.monarch("migrate", "dev")
+    assert result.code == 0, result.output
+    assert billing.rows("SELECT rows FROM monarch_history.journal") == [(written,)]
+    assert billing.rows("SELECT max(weight) FROM dogs")[0][0] < 100
 
 
 @pytest.mark.parametrize(
