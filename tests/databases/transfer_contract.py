@@ -84,6 +84,10 @@ class TransferContract:
             target.replace(opened, engine, lease, "a test", progress=SILENT)
         assert self.words(target) == {"new"}
 
+
+class TransformContract(TransferContract):
+    """The contract of kinds whose transfers can change documents on their way, too."""
+
     def test_documents_pass_through_the_transforms_in_order(
         self, source: TransferDatabase, target: TransferDatabase
     ) -> None:

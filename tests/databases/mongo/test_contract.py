@@ -13,7 +13,7 @@ from monarch.databases.environment import Environment
 from monarch.databases.transfer import TransferDatabase, as_transfer_database
 from monarch.settings.environments import parse_environment
 from tests.databases.contract import DatabaseContract
-from tests.databases.transfer_contract import TransferContract
+from tests.databases.transfer_contract import TransformContract
 from tests.support.servers.mongod import Server
 
 
@@ -42,7 +42,7 @@ class TestMongoDatabase(DatabaseContract):
             yield opened
 
 
-class TestMongoTransfers(TransferContract):
+class TestMongoTransfers(TransformContract):
     @pytest.fixture(params=["native", "tools"])
     def engine_name(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
         """The engine that "auto" is: the tools, if they are on the PATH."""
