@@ -32,7 +32,7 @@ from psycopg import errors, sql
 from monarch.databases.embedded.folder import make_folder
 from monarch.databases.embedded.sharing import Users
 from monarch.databases.environment import Environment
-from monarch.databases.postgres.connection.client import Connection, connect
+from monarch.databases.postgres.connection.client import connect
 from monarch.databases.postgres.connection.errors import explained, is_away
 from monarch.databases.postgres.connection.parameters import Value
 from monarch.databases.postgres.connection.settings import address_of, at_address
@@ -228,7 +228,7 @@ def _create_database(environment: Environment) -> None:
     with explained(environment):
         while True:
             try:
-                opened: Connection = connect(environment, "postgres", autocommit=True)
+                opened = connect(environment, "postgres", autocommit=True)
                 with opened as connection:
                     query = "SELECT 1 FROM pg_database WHERE datname = %s"
                     if connection.execute(query, (environment.db_name,)).fetchone() is None:

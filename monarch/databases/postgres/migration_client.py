@@ -20,7 +20,7 @@ from monarch.databases.postgres.connection.client import (
     Connection,
     Cursor,
     Session,
-    connect,
+    connect_as,
     rows_as_dicts,
     uri,
 )
@@ -193,11 +193,11 @@ class PostgresMigrationClient(MigrationClient):
         """The connection, which is opened when it is first needed."""
         if self._opened is None:
             with explained(self._environment):
-                self._opened = connect(
+                self._opened = connect_as(
+                    MigrationConnection,
                     self._environment,
                     autocommit=True,
                     name=session_name(),
-                    factory=MigrationConnection,
                     cursor_factory=self._written.cursor_class(),
                 )
             self._watch.watch(self._opened)

@@ -68,15 +68,23 @@ def uri(environment: Environment) -> str:
     return f"postgresql://{f'{who}@' if who else ''}{place}/{database}{f'?{options}' if options else ''}"
 
 
-def connect(
+def connect(environment: Environment, database: str | None = None, **arguments: Any) -> Connection:
+    """Open a connection to ``environment``, or to another ``database`` of its server.
+
+    Raises what `connect_as` does.
+    """
+    return connect_as(psycopg.Connection, environment, database, **arguments)
+
+
+def connect_as(
+    kind: type[_Connection],
     environment: Environment,
     database: str | None = None,
     *,
     name: str | None = None,
-    factory: type[_Connection] = psycopg.Connection,  # type: ignore[assignment]
     **arguments: Any,
 ) -> _Connection:
-    """Open a connection to ``environment``, or to another ``database`` of its server.
+    """Open a connection of the class ``kind``, with the ``arguments`` of its method ``connect``.
 
     ``name`` is that of the program, for people who look at the server. Nothing is prepared on the server, so
     that it works through a pooler.
@@ -92,7 +100,7 @@ def connect(
             f"Environment {environment.name!r} cannot be used: {' '.join(str(error).split())}",
             "Check its keys in migrations/settings.py.",
         ) from error
-    connection = factory.connect(text, prepare_threshold=None, **arguments)
+    connection = kind.connect(text, prepare_threshold=None, **arguments)
     connection.isolation_level = IsolationLevel.READ_COMMITTED
     return connection
 

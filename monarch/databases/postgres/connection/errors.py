@@ -16,8 +16,6 @@ from monarch.system.secrets import redact
 # The class of codes of values that a type does not accept.
 _DATA_EXCEPTION = "22"
 _QUOTED = re.compile(r"\"[^\"]*\"|»[^«]*«|«[^»]*»|„[^“]*“|“[^”]*”|'[^']*'")
-
-
 _NOT_ACCEPTED = ("authentication failed", "no password supplied", "pg_hba.conf")
 
 
@@ -32,24 +30,10 @@ def explained(environment: Environment) -> Iterator[None]:
 
 def explain(environment: Environment, error: psycopg.Error) -> MonarchError:
     """Return the error for people that ``error`` means, which came from the server of ``environment``."""
-    where = f"{environment.name!r} ({environment.server})"
-    said = one_line(error)
-    # Without a code it is libpq's own, of a connection that was not made.
-    unconnected = error.sqlstate is None
-    if isinstance(error, errors.InvalidPassword | errors.InvalidAuthorizationSpecification) or (
-        unconnected and any(words in said for words in _NOT_ACCEPTED)
-    ):
-        return ServerError(
-            f"PostgreSQL of {where} does not accept user {environment.username!r}: {said}",
-            "Check 'username' and 'password', or the passfile, and pg_hba.conf on the server.",
-        )
-    if isinstance(error, errors.InvalidCatalogName) or (
-        unconnected and "database" in said and "does not exist" in said
-    ):
-        return ServerError(
-            f"The server of {where} has no database {environment.db_name!r}.",
-            f"Create it with `createdb {environment.db_name}` on that server, or correct 'db_name'.",
-        )
+    where, said = f"{environment.name!r} ({environment.server})", one_line(error)
+    unconnected = _explain_connecting(environment, where, error, said)
+    if unconnected is not None:
+        return unconnected
     if isinstance(error, errors.InsufficientPrivilege):
         return ServerError(
             f"PostgreSQL of {where} refuses user {environment.username!r}: {said}",
@@ -65,14 +49,37 @@ def explain(environment: Environment, error: psycopg.Error) -> MonarchError:
             f"PostgreSQL of {where} did not give a lock in time: {said}",
             "Another session holds it. Try again when that has ended.",
         )
-    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
-        return ServerError(
-            f"Cannot reach PostgreSQL for {where}: {said}", _unreachable_hint(said, environment)
-        )
     return ServerError(
         f"PostgreSQL of {where} failed: {said}",
         "This message is the server's. Fix the cause and run the command again.",
     )
+
+
+def _explain_connecting(
+    environment: Environment, where: str, error: psycopg.Error, said: str
+) -> ServerError | None:
+    """Return the error for people if no connection was made, or none to the database; None otherwise."""
+    # Without a code it is libpq's own.
+    of_libpq = error.sqlstate is None
+    if isinstance(error, errors.InvalidPassword | errors.InvalidAuthorizationSpecification) or (
+        of_libpq and any(words in said for words in _NOT_ACCEPTED)
+    ):
+        return ServerError(
+            f"PostgreSQL of {where} does not accept user {environment.username!r}: {said}",
+            "Check 'username' and 'password', or the passfile, and pg_hba.conf on the server.",
+        )
+    if isinstance(error, errors.InvalidCatalogName) or (
+        of_libpq and "database" in said and "does not exist" in said
+    ):
+        return ServerError(
+            f"The server of {where} has no database {environment.db_name!r}.",
+            f"Create it with `createdb {environment.db_name}` on that server, or correct 'db_name'.",
+        )
+    if of_libpq and isinstance(error, psycopg.OperationalError):
+        return ServerError(
+            f"Cannot reach PostgreSQL for {where}: {said}", _unreachable_hint(said, environment)
+        )
+    return None
 
 
 def describe_driver_error(error: BaseException) -> str | None:

@@ -18,8 +18,6 @@ _CLOSE = (
     "UPDATE monarch_history.journal SET outcome = 'Interrupted', finished_at = clock_timestamp() "
     "WHERE outcome IS NULL AND process ->> 'run' IS DISTINCT FROM %s"
 )
-
-
 # A statement of a run that was killed goes on: with its effects, a retry would do the work twice.
 _OTHERS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
