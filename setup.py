@@ -77,7 +77,7 @@ setup(
     packages=[*find_packages(include=["monarch", "monarch.*"]), "monarch.migrations_template"],
     package_dir={"monarch.migrations_template": "migrations_template"},
     package_data={
-        "monarch": ["py.typed", "demo/project/migrations/*.py"],
+        "monarch": ["py.typed", "demo/*/project/migrations/*.py"],
         "monarch.migrations_template": ["*.py", "*.tmpl"],
     },
     # `man monarch` in the environment of the wheel. The page is kept, so that a build needs no Sphinx.

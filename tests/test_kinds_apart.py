@@ -22,7 +22,6 @@ MONGO_ALLOWED = {
     "project.py": "the names of engines, in the documentation of an argument",
     "pytest_plugin.py": "the database that the tests of a team get is the driver's",
     "commands/__init__.py": "the help says what monarch is for; the driver's exit handler is slow",
-    "commands/demo.py": "the demo shows MongoDB",
     "commands/parsing/arguments.py": "the help of --engine",
     "commands/console/boundary.py": "the driver's exit handler is slow",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from monarch.commands.console.lines import show
+from monarch.databases import DEFAULT_KIND
 
 
 @click.command("demo")
@@ -12,17 +13,17 @@ from monarch.commands.console.lines import show
 def demo(folder: str) -> None:
     """Show all of it on a sample project in a new FOLDER.
 
-    Starts two MongoDB servers of its own, fills them with sample data, and runs the real commands one after
-    the other. The project stays there to play with; delete the folder when you are done.
+    Starts two small database servers of its own, fills them with sample data, and runs the real commands one
+    after the other. The project stays there to play with; delete the folder when you are done.
 
     \b
     Examples:
       monarch demo
       monarch demo /tmp/monarch_demo
     """
-    from monarch.demo import run_demo
+    from monarch.demo.story import run_demo
 
-    run_demo(folder, _show)
+    run_demo(folder, DEFAULT_KIND, _show)
 
 
 def _show(line: str) -> None:
