@@ -41,17 +41,17 @@ def find_kind(name: str) -> DatabaseKind:
     return kind
 
 
-def kind_of_uri(uri: str) -> DatabaseKind:
-    """Return the kind whose connection strings begin as ``uri`` does; the default kind if none does.
+def kind_of_uri(uri: str) -> DatabaseKind | None:
+    """Return the kind whose connection strings begin as ``uri`` does; None if none does.
 
-    A scheme may name a driver, as SQLAlchemy's do: the kind then says how to write it.
+    A scheme may name a driver, as SQLAlchemy's do.
     """
     scheme = uri.partition("://")[0].lower()
     kinds = [find_kind(name) for name in KINDS]
     without_driver = scheme.partition("+")[0]
     return next(
         (kind for kind in kinds if scheme in kind.schemes or without_driver in kind.schemes),
-        find_kind(DEFAULT_KIND),
+        None,
     )
 
 

@@ -13,8 +13,8 @@ from monarch.databases import DEFAULT_KIND, KINDS, find_kind, kind_of_uri
 from monarch.databases.environment import Entry, Environment, read_flag, read_text
 from monarch.databases.kinds import DatabaseKind
 from monarch.errors import SettingsError
-from monarch.system.secrets import redact
-from monarch.system.spelling import suggest
+from monarch.system.secrets import Secret, redact
+from monarch.system.spelling import nearest, suggest
 
 
 def parse_environment(name: object, entry: object) -> Environment:
@@ -51,4 +51,26 @@ def _kind(entry: Entry) -> DatabaseKind:
             raise SettingsError(f"unknown kind of database {named!r}", suggest(named, KINDS))
         return find_kind(named)
     uri = entry.get("uri")
-    return kind_of_uri(uri) if isinstance(uri, str) else find_kind(DEFAULT_KIND)
+    if not isinstance(uri, str) or not uri:
+        return find_kind(DEFAULT_KIND)
+    kind = kind_of_uri(uri)
+    if kind is None:
+        raise _unknown_scheme(uri)
+    return kind
+
+
+def _unknown_scheme(uri: str) -> SettingsError:
+    Secret(uri)  # registers it, so that it is redacted from now on
+    schemes = [scheme for name in KINDS for scheme in find_kind(name).schemes]
+    listed = ", ".join(f"{scheme}://" for scheme in schemes)
+    within = next((scheme for scheme in schemes if f"{scheme}://" in uri), None)
+    near = nearest(uri.partition("://")[0], schemes) if "://" in uri else None
+    if uri[0] in "'\"":
+        hint = "Remove the quotes around it."
+    elif within is not None:  # as after "jdbc:"
+        hint = f"Remove what is before {within}:// in it."
+    elif near is not None:
+        hint = f"Write {near}:// instead."
+    else:
+        hint = "Write such a connection string, or 'kind', 'host' and the other keys instead of 'uri'."
+    return SettingsError(f"its 'uri' begins with none of {listed}", hint)

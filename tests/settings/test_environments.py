@@ -27,8 +27,23 @@ def test_an_unknown_kind_is_reported_with_the_known_kinds(kind: str, hint: str) 
     assert hint in str(caught.value.hint)
 
 
-def test_a_uri_of_an_unknown_kind_is_not_quoted_in_the_error() -> None:
+@pytest.mark.parametrize(
+    ("uri", "hint"),
+    [
+        ("mysql://me:hush@h/a", "Write such a connection string"),
+        ("host=h dbname=a password=hush", "'host' and the other keys"),
+        ("postgis://me:hush@h/a", "Write postgres:// instead."),
+        ("pgsql://me:hush@h/a", "Write postgresql:// instead."),
+        ('"postgresql://me:hush@h/a"', "Remove the quotes"),
+        ("jdbc:postgresql://h/a?password=hush", "Remove what is before postgresql://"),
+        (" mongodb://me:hush@h/a", "Remove what is before mongodb://"),
+    ],
+)
+def test_a_uri_of_an_unknown_kind_is_not_quoted_in_the_error(uri: str, hint: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        parse_environment("dev", {"uri": "mysql://me:hush@h/a"}).require()
-    assert "does not begin with mongodb://" in caught.value.message
+        parse_environment("dev", {"uri": uri}).require()
+    assert (
+        "begins with none of mongodb://, mongodb+srv://, postgresql://, postgres://" in caught.value.message
+    )
+    assert hint in str(caught.value.hint)
     assert "hush" not in f"{caught.value.message}{caught.value.hint}"

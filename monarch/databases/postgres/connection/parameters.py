@@ -49,8 +49,11 @@ class Address:
 
 
 def is_uri(text: str) -> bool:
-    """Whether ``text`` is a connection string of libpq, by its scheme."""
-    return text.partition("://")[0].lower() in SCHEMES
+    """Whether ``text`` is a connection string of libpq, by its scheme.
+
+    That may name a driver, as SQLAlchemy's do: many projects have one variable for both.
+    """
+    return text.partition("://")[0].partition("+")[0].lower() in SCHEMES
 
 
 def parse(text: str) -> dict[str, Value]:
@@ -59,9 +62,7 @@ def parse(text: str) -> dict[str, Value]:
     :raises SettingsError: saying what is wrong, without a value.
     """
     if not is_uri(text):
-        driver = "+" in text.partition("://")[0]
-        hint = "Write postgresql://, without a driver." if driver else "It begins with postgresql://."
-        raise SettingsError("it is no connection string of PostgreSQL", hint)
+        raise SettingsError("it is no connection string of PostgreSQL", "It begins with postgresql://.")
     rest = text.partition("://")[2]
     if re.search(r"\s", rest):
         raise SettingsError("it has a space", "Write %20 for a space in a name or a password.")
@@ -102,8 +103,8 @@ def _parse_query(query: str) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for one in query.split("&") if query else ():
         name, equals, value = one.partition("=")
-        if name == "ssl" and value == "true":  # as in connection strings of JDBC; libpq accepts it too
-            name, value = "sslmode", "require"
+        if name == "ssl":  # "true" as in connection strings of JDBC, which libpq accepts too; else as asyncpg
+            name, value = "sslmode", "require" if value == "true" else value
         if not equals or name not in _IN_A_URI:
             raise SettingsError(f"it has an unknown option {name!r}", suggest(name, _IN_A_URI))
         found |= _named(name, value)

@@ -23,6 +23,10 @@ LOCAL = {"kind": "postgres", "host": "localhost", "db_name": "app"}
         ({"uri": "postgresql:///app?host=/run/pg&port=5433"}, {"host": "/run/pg", "port": "5433"}),
         ({"uri": "postgresql://%2Frun%2Fpg/app"}, {"host": "/run/pg"}),
         ({"uri": "postgresql://h/app?ssl=true"}, {"sslmode": "require"}),
+        # The connection strings of SQLAlchemy name a driver.
+        ({"uri": "postgresql+psycopg2://me:pw@h/app"}, {"host": "h", "user": "me", "password": "pw"}),
+        ({"uri": "postgresql+asyncpg://h/app?ssl=verify-full"}, {"dbname": "app", "sslmode": "verify-full"}),
+        ({"kind": "postgres", "uri": "postgres+psycopg://h/app"}, {"host": "h"}),
         ({"uri": "postgresql://a%40b:p%2Fq@h/x%20y"}, {"user": "a@b", "password": "p/q", "dbname": "x y"}),
         ({"uri": "postgresql://h", "db_name": "app"}, {"dbname": "app"}),
         (
@@ -64,7 +68,7 @@ def test_the_connection_string_for_other_libraries_means_the_same(entry: dict[st
 @pytest.mark.parametrize(
     ("entry", "message", "hint"),
     [
-        ({"uri": "postgresql+psycopg://h/app"}, "no connection string of PostgreSQL", "without a driver"),
+        ({"kind": "postgres", "uri": "host=h"}, "no connection string of PostgreSQL", "postgresql://"),
         ({"uri": "postgresql://me:p/w@h/app"}, "an @ after the first /", "%2F"),
         ({"uri": "postgresql://me:a b@h/app"}, "has a space", "%20"),
         ({"uri": "postgresql://h:1:2/app"}, "more than one port", "%3A"),
