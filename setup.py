@@ -33,7 +33,7 @@ TEST_LIBRARIES = [
     "trustme",
 ]
 # What projects are made of. Some require newer versions of what monarch needs than its lowest ones.
-FRAMEWORKS = ["beanie>=2", "django", "flask", "mongoengine"]
+FRAMEWORKS = ["beanie>=2", "django", "flask", "mongoengine", "sqlalchemy>=2.0.20"]
 TEST = [
     *TEST_LIBRARIES,
     *EMBEDDED,

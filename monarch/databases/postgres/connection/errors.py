@@ -86,7 +86,19 @@ def describe_driver_error(error: BaseException) -> str | None:
     """Return what ``error`` of psycopg means, in one line without values of rows; None for other errors."""
     # SQLAlchemy's and Django's errors wrap those of psycopg, and quote them.
     own = error if isinstance(error, psycopg.Error) else error.__cause__
-    return f"{type(own).__name__}: {one_line(own)}" if isinstance(own, psycopg.Error) else None
+    if isinstance(own, psycopg.Error):
+        return f"{type(own).__name__}: {one_line(own)}"
+    if type(error).__module__.partition(".")[0] == "sqlalchemy":
+        return _without_statement(error)
+    return None
+
+
+def _without_statement(error: BaseException) -> str:
+    """Return an error of SQLAlchemy in one line, without the statement and its values, which it may quote."""
+    said = str(error)
+    for begin in ("Original exception was:", "[SQL:", "[parameters:"):
+        said = said.partition(begin)[0]
+    return f"{type(error).__name__}: {' '.join(redact(said).split())}"
 
 
 def one_line(error: psycopg.Error) -> str:
