@@ -47,6 +47,9 @@ class DatabaseKind(ABC):
     migration_base: ClassVar[str] = "monarch.Migration"
     # The engine that "auto" means for a subset: the one that reads it as of one snapshot.
     subset_engine: ClassVar[str] = "auto"
+    # The method of a query set that selects from its databases, and how to call it, for hints.
+    query_method: ClassVar[str] = "dump_collection"
+    query_example: ClassVar[str] = "'orders', {'state': 'open'}"
 
     @abstractmethod
     def parse(self, name: str, entry: Entry) -> Environment:

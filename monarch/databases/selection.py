@@ -28,11 +28,31 @@ class CollectionQuery:
 
 
 @dataclass(frozen=True)
+class TableQuery:
+    """The rows of one table that match ``where``, a condition in SQL with placeholders for ``values``.
+
+    ``limit`` selects the first N in the order of ``order_by``. ``sample`` selects N of them, or a fraction;
+    the same ``seed`` selects the same ones. ``columns`` are those that are kept; None is all. With
+    ``missing_ok`` the table may be missing.
+    """
+
+    table: str
+    where: str = ""
+    values: Sequence[Any] | Mapping[str, Any] = ()
+    columns: tuple[str, ...] | None = None
+    order_by: tuple[str, ...] = ()
+    limit: int | None = None
+    sample: int | float | None = None
+    seed: int | None = None
+    missing_ok: bool = False
+
+
+@dataclass(frozen=True)
 class Reference:
     """Selects the documents of ``target`` that have a value of the selected ``source``.
 
-    Each is a collection, a dot and a field. Without ``onward``, no reference is followed from the documents
-    that only this one selects.
+    Each is a collection, a dot and a field, or a table, a dot and a column. Without ``onward``, no reference
+    is followed from the documents that only this one selects.
     """
 
     source: str
@@ -44,14 +64,16 @@ class Reference:
 class Selection:
     """A part of a database.
 
-    ``queries`` and ``references`` select documents of their collections. Other collections are whole. With
-    ``only``, collections that it does not name are left out, and so are those of ``exclude``.
+    ``queries`` and ``references`` select documents of their collections, and ``table_queries`` rows of their
+    tables. Others are whole. With ``only``, those that it does not name are left out, and so are those of
+    ``exclude``.
     """
 
     queries: tuple[CollectionQuery, ...] = ()
     references: tuple[Reference, ...] = ()
     only: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
+    table_queries: tuple[TableQuery, ...] = ()
 
 
 class CursorValues(ABC):

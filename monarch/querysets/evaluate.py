@@ -128,6 +128,7 @@ def _selection_of(query_set: QuerySet) -> Selection:
         tuple(query_set._references),
         None if only is None else _names("only", only),
         _names("exclude", exclude or ()),
+        tuple(query_set._table_queries),
     )
 
 

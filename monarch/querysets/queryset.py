@@ -6,48 +6,56 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from monarch.databases import DEFAULT_KIND, find_kind
-from monarch.databases.selection import CollectionQuery, Reference
+from monarch.databases.selection import CollectionQuery, Reference, TableQuery
+from monarch.errors import UsageError
+from monarch.querysets.arguments import check_limit, check_sample, check_table_query, names_of
 from monarch.querysets.frozen_values import FrozenValues
 
 if TYPE_CHECKING:
+    import psycopg
     from pymongo.database import Database
 
     from monarch.databases.environment import Environment
 
 
-_MOST = (1 << 31) - 1
-
-
 class QuerySet:
     """A part of a database, to be copied or backed up. Subclasses implement `run`.
 
-    ``database`` is the pymongo database of the source, ``environment`` its environment. An annotation of a
-    subclass, such as ``account_id: int``, is an option: ``-o account_id=42`` sets it, and monarch prompts
-    for an option without a default.
+    ``environment`` is the environment of the source. In MongoDB ``database`` is pymongo's database, in
+    PostgreSQL ``connection`` is psycopg's connection; ``uri`` is the whole connection string. An annotation
+    of a subclass, such as ``account_id: int``, is an option: ``-o account_id=42`` sets it, and monarch
+    prompts for an option without a default.
     """
 
     database: Database[dict[str, Any]]
+    connection: psycopg.Connection[Any]
+    uri: str
     environment: Environment
 
     def __init__(self) -> None:
         self._queries: list[CollectionQuery] = []
+        self._table_queries: list[TableQuery] = []
         self._references: list[Reference] = []
         self._values = FrozenValues(find_kind(DEFAULT_KIND).cursor_values())
 
     def run(self) -> None:
-        """Call `dump_collection` and `follow` to select documents. They are dumped after this returns."""
+        """Call `dump_collection` or `dump_table`, and `follow`, to select what is read after this returns."""
         raise NotImplementedError
 
     def only(self) -> list[str] | None:
-        """Return the names of the collections to include besides those of `run`; None for all others.
+        """Return the names of collections or tables to include besides those of `run`; None for all others.
 
         The migration history is always included.
         """
         return None
 
     def exclude(self) -> list[str] | None:
-        """Return the names of collections to leave out, unless `run` selects documents of them."""
+        """Return the names of collections or tables to leave out, unless `run` selects some of them."""
         return None
+
+    def cursor(self) -> psycopg.Cursor[Any]:
+        """Return a new cursor of the connection to a PostgreSQL database."""
+        return self.connection.cursor()
 
     def dump_collection(
         self,
@@ -67,7 +75,10 @@ class QuerySet:
         copied now. A cursor in ``query`` is replaced by the ``_id`` of its documents. ``sample`` picks
         documents at random: a number of them or, as a float up to 1.0, a fraction; with a ``seed`` always
         the same ones. A collection that does not exist is an error, unless ``missing_ok``.
+
+        :raises UsageError: if the environment is not one of MongoDB.
         """
+        self._require("dump_collection")
         name = getattr(name, "name", name)  # a pymongo collection has one
         _check(name, query, sort, limit, sample, seed)
         _check_projection(name, projection)
@@ -83,11 +94,47 @@ class QuerySet:
         )
         self._queries.append(selected)
 
+    def dump_table(
+        self,
+        name: str,
+        where: str = "",
+        values: Sequence[Any] | Mapping[str, Any] = (),
+        *,
+        columns: Sequence[str] | None = None,
+        order_by: str | Sequence[str] | None = None,
+        limit: int | None = None,
+        sample: float | None = None,
+        seed: int | None = None,
+        missing_ok: bool = False,
+    ) -> None:
+        """Include the rows of ``name`` that match ``where`` (all by default). Calls accumulate.
+
+        ``where`` is a condition in SQL, with psycopg's placeholders for ``values``: 'state = %s', ['open'].
+        The rows to which foreign keys of the included ones refer are included, too. ``columns`` are those
+        that are kept: the others get their default or NULL. ``limit`` includes the first rows in the order
+        of ``order_by``, which is SQL. ``sample`` picks rows at random: a number of them or, as a float up to
+        1.0, a fraction; with a ``seed`` always the same ones. A table that does not exist is an error, unless
+        ``missing_ok``.
+
+        :raises UsageError: if the environment is not one of PostgreSQL.
+        """
+        self._require("dump_table")
+        check_table_query(name, where, values)
+        check_limit(name, limit, "rows")
+        check_sample(name, sample, seed, {"order_by": order_by, "limit": limit or None})
+        kept = None if columns is None else names_of(name, "columns", columns)
+        order = names_of(name, "order_by", [order_by] if isinstance(order_by, str) else order_by or ())
+        copied = self._values.copy(values)
+        self._table_queries.append(
+            TableQuery(name, where, copied, kept, order, limit or None, sample, seed, missing_ok)
+        )
+
     def follow(self, source: str, target: str, *, onward: bool = True) -> None:
         """Include the documents whose ``target`` has a value that included documents have in ``source``.
 
-        Both are a collection, a dot and a field: ``follow('orders.user_id', 'users._id')`` includes the users
-        of the included orders, ``follow('users._id', 'orders.user_id')`` the orders of the included users.
+        Both are a collection, a dot and a field, or a table, a dot and a column:
+        ``follow('orders.user_id', 'users._id')`` includes the users of the included orders,
+        ``follow('users._id', 'orders.user_id')`` the orders of the included users.
         Documents that are included this way are followed in turn, in any order of the calls, until nothing
         new is found. With ``onward=False``, no reference is followed from the documents that only this call
         includes: the authors of messages, for example, without everything else that they have written.
@@ -97,24 +144,26 @@ class QuerySet:
                 raise ValueError(f"{path!r} is not a collection, a dot and a field, as in 'users._id'")
         self._references.append(Reference(source, target, bool(onward)))
 
+    def _require(self, method: str) -> None:
+        """Check that the environment is of a kind whose databases ``method`` selects from."""
+        environment = getattr(self, "environment", None)
+        if environment is None:  # nobody runs it on one
+            return
+        kind = find_kind(environment.kind)
+        if kind.query_method != method:
+            raise UsageError(
+                f"{method}() does not select from a {kind.title} database, and {environment.name!r} is one.",
+                f"Use self.{kind.query_method}({kind.query_example})",
+            )
+
 
 def _check(name: object, query: object, sort: object, limit: object, sample: object, seed: object) -> None:
     if not isinstance(name, str) or not name:
         raise TypeError(f"{name!r} is not the name of a collection")
     if query is not None and not isinstance(query, Mapping):
         raise TypeError(f"the query of {name!r} must be a dict, not {type(query).__name__}")
-    if limit is not None and (type(limit) is not int or not 0 <= limit <= _MOST):
-        raise ValueError(f"limit={limit!r} of {name!r} is not a number of documents")
-    if sample is not None:
-        if sort is not None or limit:
-            raise ValueError(f"sample= of {name!r} cannot be combined with sort= or limit=")
-        whole = type(sample) is int and sample > 0
-        if not whole and not (type(sample) is float and 0 < sample <= 1):
-            raise ValueError(f"sample={sample!r} of {name!r} is neither a number nor a fraction up to 1.0")
-        if seed is not None and type(seed) is not int:
-            raise ValueError(f"seed={seed!r} of {name!r} is not a whole number")
-    elif seed is not None:
-        raise ValueError(f"seed= of {name!r} requires sample=")
+    check_limit(name, limit, "documents")
+    check_sample(name, sample, seed, {"sort": sort, "limit": limit or None})
 
 
 def _check_projection(name: str, projection: object) -> None:

@@ -43,6 +43,8 @@ class PostgresKind(DatabaseKind):
     title = "PostgreSQL"
     schemes = ("postgresql", "postgres")
     migration_base = "monarch.PostgresBackedMigration"
+    query_method = "dump_table"
+    query_example = "'orders', 'state = %s', ['open']"
 
     def parse(self, name: str, entry: Entry) -> Environment:
         from monarch.databases.postgres.connection.settings import parse_entry
