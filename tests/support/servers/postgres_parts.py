@@ -1,0 +1,92 @@
+"""Parts of a database through the real pg_dump and pg_restore."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import IsolationLevel
+
+from monarch.databases.environment import Environment
+from monarch.databases.postgres.archive.contents import ArchiveContents, read_contents
+from monarch.databases.postgres.connection.client import connect, uri
+from monarch.databases.postgres.subset.part import Part
+from monarch.databases.selection import Selection
+from monarch.progress import SILENT
+from monarch.querysets.queryset import QuerySet
+
+DEBIAN = Path("/usr/lib/postgresql/15/bin")
+
+
+@dataclass(frozen=True)
+class ResolvedPart:
+    """A part, as it was resolved, and the archive that was written of it."""
+
+    part: Part
+    contents: ArchiveContents
+    archive: bytes
+
+    def rows(self) -> dict[str, int]:
+        """Return the number of selected rows of each table that has some."""
+        return {one.title: one.rows for one in self.part.tables if one.rows}
+
+
+@contextmanager
+def open_part(environment: Environment, selection: Selection) -> Iterator[tuple[Part, str]]:
+    """Resolve a part; yield it, and the name of its snapshot."""
+    with connect(environment) as connection:
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        row = connection.execute("SELECT pg_export_snapshot()").fetchone()
+        assert row is not None
+        yield Part(connection, selection, environment), row[0]
+        connection.rollback()
+
+
+def dump_part(environment: Environment, selection: Selection, programs: Path) -> ResolvedPart:
+    """Resolve a part, and write it with the head of an archive of the pg_dump in ``programs``."""
+    with open_part(environment, selection) as (part, snapshot):
+        command = [programs / "pg_dump", "-Fc", "-Z0", "-B", f"--snapshot={snapshot}", "-d", uri(environment)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as dump:
+            assert dump.stdout is not None and dump.stderr is not None
+            contents = read_contents(dump.stdout)
+            dump.stdout.close()
+            errors = dump.stderr.read().decode()
+            dump.wait()
+            assert not errors or "output" in errors, errors
+        sink = io.BytesIO()
+        written = part.write(contents, sink, SILENT)
+    assert {one.oid: one.rows for one in written} == {
+        one.oid: one.rows for one in part.tables if any(entry.oid == one.oid for entry in contents.tables)
+    }
+    return ResolvedPart(part, contents, sink.getvalue())
+
+
+def restore(archive: bytes, target: str, programs: Path, *options: str) -> None:
+    """Restore ``archive`` from a pipe, and check that pg_restore has nothing to complain about."""
+    command = [programs / "pg_restore", "--no-owner", "-e", *options, "-d", target]
+    run = subprocess.run(command, input=archive, capture_output=True)
+    assert (run.returncode, run.stderr.decode()) == (0, "")
+
+
+def contents_of(connection: psycopg.Connection[Any], table: str) -> list[tuple[Any, ...]]:
+    """Return the rows of ``table``, sorted by their text."""
+    name: Any = table
+    return connection.execute(f"SELECT * FROM {name} t ORDER BY t::text").fetchall()
+
+
+def select(
+    query_set: QuerySet, *, only: tuple[str, ...] | None = None, exclude: tuple[str, ...] = ()
+) -> Selection:
+    """Return what ``query_set`` has recorded."""
+    return Selection(
+        references=tuple(query_set._references),
+        only=only,
+        exclude=exclude,
+        table_queries=tuple(query_set._table_queries),
+    )
