@@ -21,8 +21,6 @@ from monarch.databases.selection import Selection
 from monarch.progress import SILENT
 from monarch.querysets.queryset import QuerySet
 
-DEBIAN = Path("/usr/lib/postgresql/15/bin")
-
 
 @dataclass(frozen=True)
 class ResolvedPart:
@@ -51,9 +49,18 @@ def open_part(environment: Environment, selection: Selection) -> Iterator[tuple[
 def dump_part(environment: Environment, selection: Selection, programs: Path) -> ResolvedPart:
     """Resolve a part, and write it with the head of an archive of the pg_dump in ``programs``."""
     with open_part(environment, selection) as (part, snapshot):
-        command = [programs / "pg_dump", "-Fc", "-Z0", "-B", f"--snapshot={snapshot}", "-d", uri(environment)]
+        command: list[str | Path] = [
+            programs / "pg_dump",
+            "-Fc",
+            "-Z0",
+            "-B",
+            f"--snapshot={snapshot}",
+            "-d",
+            uri(environment),
+        ]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as dump:
-            assert dump.stdout is not None and dump.stderr is not None
+            assert dump.stdout is not None
+            assert dump.stderr is not None
             contents = read_contents(dump.stdout)
             dump.stdout.close()
             errors = dump.stderr.read().decode()
@@ -69,7 +76,7 @@ def dump_part(environment: Environment, selection: Selection, programs: Path) ->
 
 def restore(archive: bytes, target: str, programs: Path, *options: str) -> None:
     """Restore ``archive`` from a pipe, and check that pg_restore has nothing to complain about."""
-    command = [programs / "pg_restore", "--no-owner", "-e", *options, "-d", target]
+    command: list[str | Path] = [programs / "pg_restore", "--no-owner", "-e", *options, "-d", target]
     run = subprocess.run(command, input=archive, capture_output=True)
     assert (run.returncode, run.stderr.decode()) == (0, "")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from dataclasses import dataclass
 
@@ -17,6 +16,15 @@ _OLDEST, _NEWEST = (1, 12), (1, 16)
 _MOST_BYTES = 512 << 20
 _CHUNK = 64 << 10
 _ENCODING = re.compile(r"SET client_encoding = '([A-Za-z0-9_]+)';")
+# PostgreSQL's manual, "Character Set Support".
+_NUMBERED = re.compile(r"LATIN(?:10|[1-9])|WIN(?:866|874|125[0-8])|ISO_8859_[5-8]")
+_CODECS = {
+    **{name: name for name in ("BIG5", "EUC_JP", "EUC_KR", "GB18030", "GBK", "JOHAB", "SJIS")},
+    "EUC_CN": "gb2312",
+    "KOI8R": "koi8_r",
+    "KOI8U": "koi8_u",
+    "UHC": "cp949",
+}
 # Since these versions of the format an entry has these fields, and the head has a byte for the compression.
 _TABLE_METHOD, _COMPRESSION_BYTE, _RELATION_KIND = (1, 14), (1, 15), (1, 16)
 _HAS_NO_DATA = 3
@@ -169,11 +177,9 @@ class _Reader:
 
 def _codec(encoding: str) -> str:
     """Return Python's name for the ``encoding`` of PostgreSQL; UTF-8 for one that Python does not know."""
-    name = {"KOI8R": "koi8_r", "KOI8U": "koi8_u", "WIN874": "cp874", "UHC": "cp949"}.get(encoding, encoding)
-    try:
-        return codecs.lookup(name.replace("WIN", "cp")).name
-    except LookupError:
-        return "utf-8"
+    if encoding in _CODECS:
+        return _CODECS[encoding]
+    return encoding.replace("WIN", "cp") if _NUMBERED.fullmatch(encoding) else "utf-8"
 
 
 def _damaged(what: str) -> DamagedError:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from string import ascii_uppercase
 
 _NAME = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^\W\d][\w$]*))\s*')
+
+# The server folds those letters only, in every encoding of more than one byte.
+_FOLDED = {ord(letter): letter.lower() for letter in ascii_uppercase}
 
 
 def parse_name(text: str) -> tuple[str, ...] | None:
@@ -39,7 +43,7 @@ def _parse_list(text: str, begin: int, separator: str) -> tuple[tuple[str, ...],
         if found is None:
             return (), begin
         quoted, plain = found.groups()
-        names.append(plain.lower() if quoted is None else quoted.replace('""', '"'))
+        names.append(plain.translate(_FOLDED) if quoted is None else quoted.replace('""', '"'))
         begin = found.end()
         if not text.startswith(separator, begin):
             return tuple(names), begin
