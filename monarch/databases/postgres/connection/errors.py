@@ -16,6 +16,9 @@ from monarch.system.secrets import redact
 # The class of codes of values that a type does not accept.
 _DATA_EXCEPTION = "22"
 _QUOTED = re.compile(r"\"[^\"]*\"|»[^«]*«|«[^»]*»|„[^“]*“|“[^”]*”|'[^']*'")
+# libpq's own advice, such as "Is the server running on that host?". The hints here say more.
+_ADVICE = re.compile(r"\n\t[^\n]*")
+_BETWEEN_LINES = re.compile(r"(?<=[^\s.:;,!?])\s*\n\s*")
 _NOT_ACCEPTED = ("authentication failed", "no password supplied", "pg_hba.conf")
 
 
@@ -109,7 +112,8 @@ def one_line(error: psycopg.Error) -> str:
     primary = error.diag.message_primary or str(error)
     if (error.sqlstate or "").startswith(_DATA_EXCEPTION):
         primary = _QUOTED.sub("…", primary)
-    return " ".join(redact(primary).split())
+    sentences = _BETWEEN_LINES.sub("; ", _ADVICE.sub("", redact(primary)))
+    return " ".join(sentences.split())
 
 
 def is_away(error: BaseException) -> bool:
