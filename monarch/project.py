@@ -83,6 +83,10 @@ class Project:
         """The environments of the settings, also those that are incomplete on this machine."""
         return self.settings.environments
 
+    def kinds(self) -> frozenset[str]:
+        """The kinds of its databases, as far as they are known on this machine."""
+        return find_kinds(self.environments(), self.root)
+
     def environment(self, name: str) -> Environment:
         """The environment called ``name``, complete on this machine.
 
@@ -144,7 +148,7 @@ class Project:
         Imports them if the project has databases of several kinds.
         """
         kind = self.environment(environment).kind
-        if find_kinds(self.environments(), self.root) <= {kind}:
+        if self.kinds() <= {kind}:
             return self.migrations()
         return keep_kind(self.migrations(), kind, self.root)
 

@@ -33,10 +33,13 @@ def list_environments(as_json: bool) -> None:
     if as_json:
         print_json([_as_json(environment) for environment in environments])
         return
-    print_table(
-        ("ENVIRONMENT", "DATABASE", "SERVER", "HAZARDOUS"),
-        [_as_cells(environment) for environment in environments],
-    )
+    heads = ["ENVIRONMENT", "DATABASE", "SERVER", "HAZARDOUS"]
+    rows = [list(_as_cells(environment)) for environment in environments]
+    if len({environment.known_kind for environment in environments} - {None}) > 1:
+        heads.insert(1, "KIND")
+        for environment, row in zip(environments, rows, strict=True):
+            row.insert(1, environment.known_kind or "-")
+    print_table(heads, rows)
     for environment in environments:
         if environment.problem:
             note(f"{environment.problem} {environment.remedy or ''}".rstrip())
@@ -47,6 +50,7 @@ def _as_json(environment: Environment) -> dict[str, object]:
 
     return {
         "name": environment.name,
+        "kind": environment.known_kind,
         "database": environment.db_name or None,
         "server": environment.server or None,
         "username": environment.username,

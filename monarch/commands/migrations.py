@@ -21,13 +21,14 @@ from monarch.commands.parsing.arguments import (
     plan_option,
     this_project,
 )
-from monarch.databases import KINDS
-from monarch.errors import UsageError
+from monarch.databases import DEFAULT_KIND, KINDS, find_kind
+from monarch.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
     from monarch.migrations.migrate import RunResult
     from monarch.migrations.plan import PlannedMigration
     from monarch.migrations.trial import TrialResult
+    from monarch.project import Project
 
 
 @click.command("generate")
@@ -46,8 +47,21 @@ def generate(name: str, kind: str | None) -> None:
       monarch generate add_invoices --kind postgres
     """
     project = this_project()
+    is_guess = kind is None and _is_any_kind(project)
     path = project.generate(name, kind)
     show(f"Wrote {path.relative_to(project.root)}")
+    if is_guess:
+        others = " or ".join(f"--kind {other}" for other in KINDS if other != DEFAULT_KIND)
+        title = find_kind(DEFAULT_KIND).title
+        note(f"No environment has a 'uri' here, so it is for {title}. Otherwise remove it, and add {others}.")
+
+
+def _is_any_kind(project: Project) -> bool:
+    """Whether the settings can be read, but do not tell the kind of any database on this machine."""
+    try:
+        return bool(project.environments()) and not project.kinds()
+    except SettingsError:  # a migration can be written before they are right
+        return False
 
 
 @click.command("migrate")

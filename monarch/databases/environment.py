@@ -62,6 +62,11 @@ class Environment:
             )
         return self
 
+    @property
+    def known_kind(self) -> str | None:
+        """Its kind; None if it has no ``uri`` here, or is wrong, so that ``kind`` is a guess."""
+        return None if self.problem is not None or self.kind_guessed else self.kind
+
     def _how_to_set(self) -> str:
         if len(self.variables) > 1:  # each of them may be needed, or one of them
             listed = ", ".join(self.variables)

@@ -27,6 +27,22 @@ def test_a_table_without_a_password(folder: Folder) -> None:
     assert "\x1b" not in result.out
 
 
+def test_the_kinds_of_several_kinds(folder: Folder) -> None:
+    shop = {"uri": "postgresql://localhost/shop"}
+    folder.settings(dev=ENTRIES["dev"], shop=shop, other={"uri": None})
+    lines = folder.monarch("list_environments").out.splitlines()
+    assert [line.split()[:2] for line in lines] == [
+        ["ENVIRONMENT", "KIND"],
+        ["dev", "mongo"],
+        ["shop", "postgres"],
+        ["other", "-"],
+    ]
+    rows = folder.monarch("list_environments", "--json").json
+    assert [row["kind"] for row in rows] == ["mongo", "postgres", None]
+    folder.settings(shop=shop)
+    assert "KIND" not in folder.monarch("list_environments").out
+
+
 @pytest.mark.parametrize(
     ("uri", "server"),
     [
@@ -63,6 +79,7 @@ def test_json(folder: Folder) -> None:
     production, staging, dev = folder.monarch("list_environments", "--json").json
     assert production == {
         "name": "production",
+        "kind": "mongo",
         "database": "app",
         "server": "db1.example.com:27017,db2.example.com:27017",
         "username": "me",

@@ -55,6 +55,22 @@ def test_init_asks_before_it_overwrites_and_keeps_the_old_file(
         assert files[old[0]] == b"MINE = 1"
 
 
+def test_generate_where_no_environment_tells_its_kind(folder: Folder) -> None:
+    folder.settings(dev={"uri": None})
+    result = folder.monarch("generate", "first")
+    assert result.code == 0
+    assert "No environment has a 'uri' here, so it is for MongoDB." in result.err
+    assert "--kind postgres" in result.err
+    # Now a file tells it.
+    assert folder.monarch("generate", "second").err == ""
+    for written in (folder.path / "migrations").glob("_*"):
+        written.unlink()
+    folder.settings(dev={"uri": "postgresql://localhost/app"})
+    assert folder.monarch("generate", "third").err == ""
+    (third,) = (folder.path / "migrations").glob("_*_third_migration.py")
+    assert "PostgresBackedMigration" in third.read_text()
+
+
 @pytest.mark.parametrize("command", ["generate", "create"])
 def test_generate(folder: Folder, command: str) -> None:
     folder.monarch("init")

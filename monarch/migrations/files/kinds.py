@@ -19,13 +19,9 @@ def find_kinds(environments: Iterable[Environment], root: Path) -> frozenset[str
     They are those of its ``environments``. The kind of one that is wrong, or has no ``uri`` on this machine,
     is unknown: then those count too whose base class a file of the project mentions.
     """
-    known, unknown = set(), False
-    for environment in environments:
-        if environment.problem is None and not environment.kind_guessed:
-            known.add(environment.kind)
-        else:
-            unknown = True
-    return frozenset(known | _mentioned(root)) if unknown else frozenset(known)
+    kinds = {environment.known_kind for environment in environments}
+    known = {kind for kind in kinds if kind is not None}
+    return frozenset(known | _mentioned(root)) if None in kinds else frozenset(known)
 
 
 def keep_kind(files: tuple[MigrationFile, ...], kind: str, root: Path) -> tuple[MigrationFile, ...]:
