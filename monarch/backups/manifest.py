@@ -70,8 +70,8 @@ class Manifest:
 
     @property
     def documents(self) -> int:
-        """The number of documents in it, without the buckets of time series."""
-        return sum(one.documents for one in self.collections if one.kind == "collection")
+        """The number of documents or rows in it, without the buckets of time series."""
+        return sum(one.documents for one in self.collections if one.kind != "timeseries")
 
     @property
     def buckets(self) -> int:

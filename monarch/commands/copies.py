@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monarch.commands.console.lines import note, show
-from monarch.commands.console.output import print_collections, print_copied, print_json, summary
+from monarch.commands.console.output import print_collections, print_copied, print_json, summary, words_for
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import breathe, confirm, when_possible, yes_option
 from monarch.commands.console.streams import prints_aside
@@ -96,7 +96,8 @@ def _show_plan(plan: CopyPlan, pair: Pair, as_json: bool) -> None:
     show(f"From {pair.source} to {pair.target}, by {engine_label(plan.engine, plan.versions)}:")
     print_collections(plan.comes)
     replaced = len(plan.goes) - len(dropped)
-    show(f"On {pair.target}, {count(replaced, 'collection')} of the same name would be replaced.")
+    thing, _ = words_for((*plan.comes, *plan.goes))
+    show(f"On {pair.target}, {count(replaced, thing)} of the same name would be replaced.")
     if dropped:
         show("These would be dropped:")
         print_collections(dropped)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from monarch.databases.environment import Entry, Environment
-from monarch.errors import UsageError
+from monarch.errors import MonarchError, UsageError
 
 if TYPE_CHECKING:
     from monarch.databases.base import Database
@@ -66,6 +68,24 @@ class DatabaseKind(ABC):
 
         :raises ServerError: if the server cannot be started or reached.
         """
+
+    @contextmanager
+    def open_beside(
+        self, environment: Environment, name: str, root: Path, progress: Progress
+    ) -> Iterator[Database]:
+        """Open an empty database called ``name`` on the server of ``environment``, removed at the end.
+
+        :raises AccessDenied: now or later, if its user has no rights on another database.
+        :raises ServerError: if the server cannot be started or reached.
+        """
+        with self.open(replace(environment, db_name=name), root, progress) as database:
+            try:
+                yield database
+            except BaseException:
+                with suppress(MonarchError):  # the first error is what counts
+                    database.drop()
+                raise
+            database.drop()
 
     def migration_class(self) -> type[Migration]:
         """Return the base class of its migrations, which declares what they find on ``self``."""

@@ -23,7 +23,7 @@ from monarch.system.streams import Sink, Stream
 class CollectionSummary:
     """One collection of a database, as the server counts it.
 
-    ``kind`` is "collection", "view" or "timeseries". ``bytes`` is the size of its documents.
+    ``kind`` is "collection", "view", "timeseries" or "table". ``bytes`` is the size of its documents.
     For a time series, ``documents`` counts buckets.
     """
 

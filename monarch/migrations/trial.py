@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from monarch.copies.copy import Copy
 from monarch.copies.transfer import report_interruption
-from monarch.databases import open_database, require_transfers
+from monarch.databases import find_kind, open_database, require_transfers
 from monarch.databases.base import Database
 from monarch.databases.environment import Environment
 from monarch.databases.history import MigrationState
 from monarch.databases.transfer import TransferDatabase, as_transfer_database
-from monarch.errors import AccessDenied, MigrationError, MonarchError
+from monarch.errors import AccessDenied, MigrationError
 from monarch.migrations.execution import MigrationFailed, MigrationResult
 from monarch.migrations.files.find import MigrationFile, find_migration
 from monarch.migrations.migrate import MigrationRun, RunResult
@@ -38,8 +38,8 @@ _RIGHTS_BESIDE = (
 class TrialDatabase:
     """A database that is dropped when its context ends, and the migrations of a project.
 
-    ``database`` and ``uri`` are those that a migration has: the driver's database, and the whole connection
-    string.
+    ``database`` and ``uri`` are those that a migration has: the driver's database, or its connection where it
+    has no databases, and the whole connection string.
     """
 
     root: Path
@@ -49,8 +49,9 @@ class TrialDatabase:
 
     @property
     def database(self) -> Any:
-        """The driver's database."""
-        return self.opened.handles()["database"]
+        """The driver's database, or its connection."""
+        handles = self.opened.handles()
+        return handles["database"] if "database" in handles else handles["connection"]
 
     @property
     def uri(self) -> str:
@@ -105,22 +106,20 @@ class TrialResult:
 def open_scratch(
     root: Path, files: tuple[MigrationFile, ...], environment: Environment
 ) -> Iterator[TrialDatabase]:
-    """An empty database on the server of ``environment``, dropped when the context ends.
+    """An empty database on the server of ``environment``, removed when the context ends.
 
     :raises AccessDenied: if the user of ``environment`` has no rights on another database.
     """
     beginning = environment.db_name.encode()[:_LONGEST].decode(errors="ignore")
     beside = replace(environment, db_name=f"{beginning}_scratch_{secrets.token_hex(4)}")
-    with open_database(beside, root) as database:
-        try:
+    kind = find_kind(environment.kind)
+    try:
+        with kind.open_beside(environment.require(), beside.db_name, root, SILENT) as database:
             yield TrialDatabase(root, files, beside, database)
-        except BaseException as error:
-            with suppress(MonarchError):  # the first error is what counts
-                database.drop()
-            if isinstance(error, AccessDenied) and beside.db_name in error.message:
-                raise AccessDenied(error.message, _RIGHTS_BESIDE.format(environment.name)) from error
-            raise
-        database.drop()
+    except AccessDenied as error:
+        if beside.db_name in error.message:
+            raise AccessDenied(error.message, _RIGHTS_BESIDE.format(environment.name)) from error
+        raise
 
 
 def verify_migration(

@@ -74,6 +74,8 @@ class Tool:
     ``secrets`` and ``texts`` are passed as files: each key is a placeholder in the ``arguments``, which the
     name of the file replaces. A secret is passed as a pipe. No other process can open it, and nothing of it
     is in the process list or on the disk. A text, which may be long, is passed as a file without a name.
+    ``variables`` is its whole environment; None is that of monarch. It inherits the open files ``inherited``,
+    and reads its input from the file ``stdin``, if there is one, not from monarch.
 
     ``hear`` is called with the ``message_of`` every line of stderr, redacted, in a thread of its own.
     ``is_error`` recognizes messages that `last_words` prefers. While monarch waits for the program,
@@ -93,6 +95,9 @@ class Tool:
         alive: Callable[[], None],
         message_of: Callable[[str], str],
         is_error: Callable[[str], bool],
+        variables: Mapping[str, str] | None = None,
+        inherited: Sequence[int] = (),
+        stdin: int | None = None,
     ) -> None:
         self.name = Path(arguments[0]).name
         self._hear = hear
@@ -106,20 +111,22 @@ class Tool:
                 files |= {name: _file_with(text, opened) for name, text in texts.items()}
                 self._process = subprocess.Popen(
                     [_with_file(argument, files) for argument in arguments],
-                    stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
+                    stdin=stdin or (subprocess.PIPE if takes_input else subprocess.DEVNULL),
                     stdout=subprocess.DEVNULL if takes_input else subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     bufsize=0,
-                    pass_fds=tuple(files.values()),
+                    pass_fds=(*files.values(), *inherited),
+                    env=variables,
                     # Ctrl-C in the terminal is for monarch, which stops the program in order.
                     start_new_session=True,
                 )
             except OSError as error:
                 raise _not_started(arguments[0], error) from error
         self._stream = self._process.stdin if takes_input else self._process.stdout
-        assert self._stream is not None
-        os.set_blocking(self._stream.fileno(), False)
-        self._wide = _widen(self._stream.fileno())
+        self._wide = False
+        if self._stream is not None:
+            os.set_blocking(self._stream.fileno(), False)
+            self._wide = _widen(self._stream.fileno())
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
@@ -181,9 +188,9 @@ class Tool:
         if self._process.poll() is None:
             self._process.terminate()
         # Some programs ignore the signal while they wait for input.
-        assert self._stream is not None
-        with contextlib.suppress(OSError):
-            self._stream.close()
+        if self._stream is not None:
+            with contextlib.suppress(OSError):
+                self._stream.close()
         try:
             self._process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:

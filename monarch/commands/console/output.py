@@ -44,7 +44,8 @@ def print_collections(collections: Sequence[CollectionSummary], seconds: Sequenc
     if not collections:
         return
     rows = [_cells(collection) for collection in collections]
-    headers: tuple[str, ...] = ("COLLECTION", "DOCUMENTS", "SIZE", "INDEXES")
+    thing, part = words_for(collections)
+    headers: tuple[str, ...] = (thing.upper(), f"{part.upper()}S", "SIZE", "INDEXES")
     if seconds is not None:
         headers = (*headers, "TIME")
         rows = [(*row, taken) for row, taken in zip(rows, seconds, strict=True)]
@@ -59,13 +60,21 @@ def print_copied(collections: Sequence[CopiedCollection]) -> None:
 def summary(collections: Sequence[CollectionSummary]) -> str:
     """The total of ``collections``. Like drop_db, it leaves out views; buckets are counted apart."""
     with_documents = [collection for collection in collections if collection.kind != "view"]
-    documents = sum(one.documents for one in with_documents if one.kind == "collection")
+    documents = sum(one.documents for one in with_documents if one.kind != "timeseries")
     buckets = sum(one.documents for one in with_documents if one.kind == "timeseries")
-    contents = count(documents, "document")
+    thing, part = words_for(collections)
+    contents = count(documents, part)
     if buckets:  # without them, a database of time series would look empty
         contents += f" and {count(buckets, 'bucket')} of time series"
     total = size(sum(one.bytes for one in with_documents))
-    return f"{count(len(with_documents), 'collection')}, {contents}, {total}"
+    return f"{count(len(with_documents), thing)}, {contents}, {total}"
+
+
+def words_for(collections: Sequence[CollectionSummary]) -> tuple[str, str]:
+    """Return what each of ``collections`` is called, and what it holds."""
+    if any(collection.kind == "table" for collection in collections):
+        return "table", "row"
+    return "collection", "document"
 
 
 def _cells(collection: CollectionSummary) -> tuple[str, ...]:

@@ -73,7 +73,9 @@ class ProgressBar(ProgressLines):
             self._draw()
         elif not self._shown and now - self._printed_at >= _PRINT_EVERY:
             self._printed_at = now
-            text = f"{self._documents:,} documents, {size(self._bytes)} of {size(self._total())}"
+            text = f"{size(self._bytes)} of {size(self._total())}"
+            if self._documents:  # some tools do not say how many
+                text = f"{self._documents:,} documents, {text}"
             show(f"{self._phase.capitalize()}: {text} …", err=True)
 
     def scanned(self, collection: str, documents: int, total: int) -> None:

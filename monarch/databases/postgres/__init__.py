@@ -14,7 +14,9 @@ from monarch.errors import ServerError
 
 if TYPE_CHECKING:
     from monarch.databases.base import Database
+    from monarch.databases.transfer import ArchiveSource, CollectionSummary
     from monarch.progress import Progress
+    from monarch.system.streams import Stream
 
 _TEMPLATE = '''from monarch import PostgresBackedMigration
 
@@ -42,6 +44,7 @@ class PostgresKind(DatabaseKind):
     name = "postgres"
     title = "PostgreSQL"
     schemes = ("postgresql", "postgres")
+    transfers = True
     migration_base = "monarch.PostgresBackedMigration"
     query_method = "dump_table"
     query_example = "'orders', 'state = %s', ['open']"
@@ -53,6 +56,22 @@ class PostgresKind(DatabaseKind):
 
     def migration_template(self) -> str:
         return _TEMPLATE
+
+    @contextmanager
+    def open_beside(
+        self, environment: Environment, name: str, root: Path, progress: Progress
+    ) -> Iterator[Database]:
+        from monarch.databases.postgres.database import PostgresDatabase
+
+        with self.open(environment, root, progress) as opened:
+            assert isinstance(opened, PostgresDatabase)
+            with opened.open_beside(name) as database:
+                yield database
+
+    def open_archive(self, stream: Stream, expected: tuple[CollectionSummary, ...]) -> ArchiveSource:
+        from monarch.databases.postgres.sources.archive import PgDumpArchive
+
+        return PgDumpArchive(stream, expected)
 
     def describe_error(self, error: BaseException) -> str | None:
         if "psycopg" not in sys.modules:
@@ -70,7 +89,7 @@ class PostgresKind(DatabaseKind):
                 f"Environment {environment.name!r} needs psycopg, PostgreSQL's driver for Python: {error}.",
                 "Run: pip install 'monarch[postgres]'",
             ) from error
-        from monarch.databases.postgres.connection.client import Session
+        from monarch.databases.postgres.connection.session import Session
         from monarch.databases.postgres.database import PostgresDatabase
 
         with ExitStack() as stack:

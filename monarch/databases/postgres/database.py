@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from psycopg import sql
@@ -13,9 +14,14 @@ from monarch.databases.environment import Environment
 from monarch.databases.history import HistoryWriter
 from monarch.databases.lease import Holder, Lease
 from monarch.databases.postgres import lease as leases
-from monarch.databases.postgres.connection.client import Cursor, Session, uri
+from monarch.databases.postgres.connection.client import Cursor, uri
+from monarch.databases.postgres.connection.session import Session
+from monarch.databases.postgres.emptying import EMPTY
 from monarch.databases.postgres.history.reader import PostgresHistoryReader
-from monarch.errors import MonarchError
+from monarch.databases.selection import Selection
+from monarch.databases.transfer import CopiedCollection, Engine, LiveSource, Source, TransferDatabase
+from monarch.errors import MonarchError, UsageError
+from monarch.progress import Progress
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 
 _TABLES = """
@@ -41,21 +47,15 @@ _IDENTITY = """
            (SELECT oid::text FROM pg_database WHERE datname = current_database()) AS number,
            current_setting('port') AS port
 """
-_PUBLIC = """
-    SELECT nspowner::regrole::text AS owner, array(
-        SELECT format('GRANT %%s ON SCHEMA public TO %%s%%s', privilege_type,
-            CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END,
-            CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
-        FROM aclexplode(coalesce(nspacl, acldefault('n', nspowner)))
-    ) AS grants FROM pg_namespace WHERE nspname = 'public'
-"""
-_SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
 # Tables whose rows are counted for `contents`: the server's estimates come with its first ANALYZE.
 _MOST_COUNTED = 1_000
 
 
-class PostgresDatabase(Database):
-    """The database of one environment, through a connection that monarch keeps for itself."""
+class PostgresDatabase(TransferDatabase):
+    """The database of one environment, through a connection that monarch keeps for itself.
+
+    Modules that only copies need are imported when they are used: most commands do not need them.
+    """
 
     kind = "postgres"
     title = "PostgreSQL"
@@ -92,26 +92,33 @@ class PostgresDatabase(Database):
             return ()
 
     def drop(self, check: Callable[[], None] = lambda: None) -> None:
-        """Remove every schema with what is in it, in one transaction; the database itself stays.
+        """Remove everything in it, in one transaction; the database itself stays.
 
         Its owner, its settings and the rights on it stay too, and nobody needs the right to create databases.
         """
         check()
 
-        def drop_schemas(cursor: Cursor) -> None:
-            public = cursor.execute(_PUBLIC, ()).fetchone()
-            cursor.execute(_SCHEMAS)
-            for row in cursor.fetchall():
-                cursor.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(row["nspname"])))
-            cursor.execute("SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
-            if public is not None:
-                cursor.execute("CREATE SCHEMA public")
-                owner: Any = public["owner"]  # quoted by the server
-                cursor.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(sql.SQL(owner)))
-                for grant in public["grants"]:
-                    cursor.execute(grant)
+        def remove(cursor: Cursor) -> None:
+            cursor.execute(EMPTY)
+            cursor.execute("DROP SCHEMA IF EXISTS monarch_history CASCADE")
 
-        self._session.transact(drop_schemas)
+        self._session.transact(remove)
+
+    @contextmanager
+    def open_beside(self, name: str) -> Iterator[PostgresDatabase]:
+        """Create an empty database called ``name`` on the same server; drop it when the context ends.
+
+        :raises AccessDenied: if this user may not create databases.
+        """
+        from monarch.databases.postgres.swap.beside import created
+
+        environment = replace(self._environment, db_name=name)
+        with created(self._session, name):
+            session = Session(environment)
+            try:
+                yield PostgresDatabase(environment, session)
+            finally:
+                session.close()
 
     def is_same_as(self, other: Database) -> bool:
         if not isinstance(other, PostgresDatabase):
@@ -145,3 +152,53 @@ class PostgresDatabase(Database):
 
     def require_transactions(self) -> None:
         """Every server has them."""
+
+    def choose_engine(self, name: str) -> Engine:
+        from monarch.databases.postgres.tools.installed import choose_engine
+
+        return choose_engine(name)
+
+    def read(self, engine: Engine, selection: Selection | None = None) -> LiveSource:
+        from monarch.databases.postgres.sources.server import ServerSource
+        from monarch.databases.postgres.tools.installed import require_postgres_engine
+
+        if selection is not None:
+            raise UsageError("monarch has no query sets for a PostgreSQL database.")
+        return ServerSource(self._session, require_postgres_engine(engine))
+
+    def replace(
+        self,
+        source: Source,
+        engine: Engine,
+        lease: Lease,
+        purpose: str,
+        *,
+        in_place: bool = False,
+        progress: Progress,
+    ) -> tuple[CopiedCollection, ...]:
+        from monarch.databases.postgres.sources.base import require_postgres_source
+        from monarch.databases.postgres.swap.replacement import PostgresReplacement
+        from monarch.databases.postgres.tools.installed import require_postgres_engine
+
+        assert isinstance(lease, leases.PostgresLease)
+        replacement = PostgresReplacement(self._session, lease, require_postgres_engine(engine), progress)
+        return replacement.run(require_postgres_source(source), in_place=in_place)
+
+    def missing_rights(self, source: Source) -> str | None:
+        from monarch.databases.postgres.sources.base import require_postgres_source
+        from monarch.databases.postgres.swap.replacement import describe_plan
+
+        return describe_plan(self._session, require_postgres_source(source))
+
+    def recover(self, lease: Lease, *, refilling: bool = False) -> str | None:
+        from monarch.databases.postgres.swap.leftovers import recover
+
+        return recover(self._session)
+
+    def require_whole(self) -> None:
+        """It always is: a swap is one transaction."""
+
+    def fingerprint(self) -> Mapping[str, object]:
+        from monarch.databases.postgres.catalog.fingerprint import take_fingerprint
+
+        return self._session.transact(take_fingerprint)

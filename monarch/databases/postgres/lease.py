@@ -21,7 +21,8 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from monarch.databases.lease import SECONDS, Holder, Lease, LeaseHeld
-from monarch.databases.postgres.connection.client import Cursor, Session
+from monarch.databases.postgres.connection.client import Cursor
+from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.schema import create_schema, has_schema
 from monarch.errors import LeaseLost, MonarchError
 from monarch.system import process_identity as owner

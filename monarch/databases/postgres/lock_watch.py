@@ -11,7 +11,8 @@ from typing import Any
 import psycopg
 
 from monarch.databases.environment import Environment
-from monarch.databases.postgres.connection.client import Connection, Session
+from monarch.databases.postgres.connection.client import Connection
+from monarch.databases.postgres.connection.session import Session
 from monarch.errors import MonarchError
 
 # Seconds. A statement that waits for less is not noticed, and ends well.

@@ -18,7 +18,8 @@ from monarch.databases.history import (
     OpenAttempt,
     ScanPosition,
 )
-from monarch.databases.postgres.connection.client import Cursor, Session
+from monarch.databases.postgres.connection.client import Cursor
+from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.lease import PostgresLease
 from monarch.databases.postgres.migration_client import PostgresTransaction
 from monarch.errors import NotCommitted, ServerError

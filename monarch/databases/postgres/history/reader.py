@@ -18,8 +18,8 @@ from monarch.databases.history import (
     Record,
     ScanPosition,
 )
-from monarch.databases.postgres.connection.client import Session
 from monarch.databases.postgres.connection.errors import explained
+from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.schema import is_missing
 from monarch.errors import ServerError
 from monarch.system import process_identity as owner

@@ -6,7 +6,8 @@ import time
 import uuid
 
 from monarch.databases.history import Action, AttemptStart, HistoryWriter, MigrationState
-from monarch.databases.postgres.connection.client import Cursor, Session
+from monarch.databases.postgres.connection.client import Cursor
+from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.history.attempt import JournalRow, PostgresOpenAttempt, set_state
 from monarch.databases.postgres.lease import PostgresLease
 from monarch.databases.postgres.migration_client import SESSIONS, session_name

@@ -1,0 +1,1 @@
+"""What a PostgreSQL database holds, as its catalog describes it."""

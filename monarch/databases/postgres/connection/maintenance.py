@@ -1,0 +1,100 @@
+"""Connecting to a server beside the database of an environment, to create, rename and drop databases.
+
+A transfer refuses connections to its target for the moment of its swap. A swap that is killed in that moment
+leaves it so; whoever connects next allows connections again. An advisory lock in the database for maintenance
+tells a swap that is alive from one that is not: it ends with the session.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from contextlib import suppress
+
+import psycopg
+from psycopg import sql
+
+from monarch.databases.environment import Environment
+from monarch.databases.postgres.connection.client import Connection, connect
+
+# PostgreSQL's manual, "Template Databases": these exist unless somebody has removed them.
+_DATABASES = ("postgres", "template1")
+_LONGEST_BEGINNING = 30
+# Seconds that a swap takes at most, and between two looks.
+_SWAP_SECONDS = 30.0
+_PAUSE = 0.1
+
+
+def staging_name(database: str) -> str:
+    """Return the name of the database in which a copy into ``database`` is built."""
+    return f"{_mark(database)}_new"
+
+
+def old_name(database: str) -> str:
+    """Return the name that the old contents of ``database`` have after a swap, until they are dropped."""
+    return f"{_mark(database)}_old"
+
+
+def _mark(database: str) -> str:
+    # A copy may be killed before it can write anything into its database: the name alone says whose it is.
+    beginning = database.encode()[:_LONGEST_BEGINNING].decode(errors="ignore")
+    return f"{beginning}_monarch_{hashlib.sha256(database.encode()).hexdigest()[:12]}"
+
+
+def connect_for_maintenance(environment: Environment) -> Connection:
+    """Open a connection to another database of the server of ``environment``.
+
+    :raises psycopg.Error: if there is none to which its user may connect.
+    """
+    try:
+        return connect(environment, _DATABASES[0], name="monarch maintenance", autocommit=True)
+    except psycopg.OperationalError:
+        return connect(environment, _DATABASES[1], name="monarch maintenance", autocommit=True)
+
+
+def take_swap_lock(connection: Connection, database: str) -> bool:
+    """Wait until no other session swaps ``database``; return False if another one still does at the end.
+
+    The lock is held until ``connection`` ends.
+    """
+    number = int.from_bytes(hashlib.sha256(database.encode()).digest()[:8], signed=True)
+    deadline = time.monotonic() + _SWAP_SECONDS
+    while True:
+        # Nobody waits for it in the server, where waiting could block others.
+        row = connection.execute("SELECT pg_try_advisory_lock(%s)", (number,)).fetchone()
+        if row is not None and row[0]:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE)
+
+
+def allow_connections(connection: Connection, database: str, *, allowed: bool = True) -> None:
+    """Let the server accept connections to ``database``, or refuse them."""
+    statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+    connection.execute(statement.format(sql.Identifier(database), sql.SQL("true" if allowed else "false")))
+
+
+def end_cut_off_swap(environment: Environment) -> bool:
+    """Allow connections to the database of ``environment`` if a swap that was killed has left it refusing.
+
+    It waits for a swap that is alive.
+
+    :return: whether connecting again makes sense.
+    """
+    with suppress(psycopg.Error), connect_for_maintenance(environment) as connection:
+        if not _is_refusing(connection, environment.db_name):
+            return False
+        if take_swap_lock(connection, environment.db_name):
+            if _is_refusing(connection, environment.db_name):
+                allow_connections(connection, environment.db_name)
+            return True
+    return False
+
+
+def _is_refusing(connection: Connection, database: str) -> bool:
+    query = """
+        SELECT FROM pg_database WHERE datname = %s AND NOT datallowconn
+            AND EXISTS (SELECT FROM pg_database WHERE datname = %s)
+    """
+    return connection.execute(query, (database, staging_name(database))).fetchone() is not None

@@ -1,0 +1,113 @@
+"""The connection that monarch keeps for itself, beside those of migrations."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.rows import DictRow
+
+from monarch.databases.environment import Environment
+from monarch.databases.postgres.connection.client import Connection, Cursor, connect, rows_as_dicts
+from monarch.databases.postgres.connection.errors import explained, is_away
+from monarch.databases.postgres.connection.maintenance import end_cut_off_swap
+
+# Seconds in which a server restarts, or another one takes its place.
+RESTART = 30.0
+# What monarch's own statements may wait for a lock. They touch only its own schema, for moments.
+_OWN_LOCK_TIMEOUT = "5s"
+_PAUSE = 0.25
+
+_Result = TypeVar("_Result")
+
+
+class Session:
+    """The connection that monarch keeps for itself: opened when it is needed, and again if it was cut off.
+
+    Several threads may use it; their work is done one after the other.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self._connection: Connection | None = None
+        self._turn = threading.RLock()
+
+    def close(self) -> None:
+        """Close the connection, if it is open."""
+        with self._turn:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def rows(self, sql: Any, values: Any = None) -> list[DictRow]:
+        """Return the rows of one statement, which writes nothing.
+
+        :raises psycopg.Error: if the server fails or refuses.
+        """
+        with self._turn:
+            return rows_as_dicts(self.open()).execute(sql, values).fetchall()
+
+    def query(self, sql: Any, values: Any = None) -> list[DictRow]:
+        """Return the rows of one statement, which writes nothing.
+
+        :raises ServerError: if the server fails or refuses.
+        """
+        with explained(self.environment):
+            return self.rows(sql, values)
+
+    def transact(self, work: Callable[[Cursor], _Result], *, patiently: bool = False) -> _Result:
+        """Call ``work`` with a cursor in a transaction of its own, and return its result.
+
+        With ``patiently`` it is called again while the server is unavailable for a moment: repeating it must
+        be harmless, because the answer of a commit may be lost.
+
+        :raises ServerError: if the server fails or refuses.
+        """
+        deadline = time.monotonic() + (RESTART if patiently else 0)
+        with self._turn, explained(self.environment):
+            while True:
+                try:
+                    return self._transact(work)
+                except psycopg.Error as error:
+                    if not is_away(error) or time.monotonic() >= deadline:
+                        raise
+                time.sleep(_PAUSE)
+
+    def _transact(self, work: Callable[[Cursor], _Result]) -> _Result:
+        connection = self.open()
+        with connection.transaction(), rows_as_dicts(connection) as cursor:
+            # For this transaction only: a pooler gives the session to others. What it writes must be on the
+            # disk when it is confirmed.
+            cursor.execute(
+                "SELECT set_config('lock_timeout', %s, true), set_config('synchronous_commit', "
+                "CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' "
+                "ELSE current_setting('synchronous_commit') END, true)",
+                (_OWN_LOCK_TIMEOUT,),
+            )
+            return work(cursor)
+
+    def open(self) -> Connection:
+        """Return the open connection."""
+        if self._connection is None or self._connection.closed:
+            self._connection = self._connect()
+        return self._connection
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Close the connection, and let whoever needs it wait until the context ends."""
+        with self._turn:
+            self.close()
+            yield
+
+    def _connect(self) -> Connection:
+        try:
+            return connect(self.environment, autocommit=True)
+        except psycopg.OperationalError as error:
+            # The server has said no to this database; in which language is unknown.
+            if self.environment.db_name not in str(error) or not end_cut_off_swap(self.environment):
+                raise
+        return connect(self.environment, autocommit=True)

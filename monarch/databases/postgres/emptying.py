@@ -1,0 +1,54 @@
+"""Removing what is in a database, which stays itself, with its owner, its settings and the rights on it."""
+
+from __future__ import annotations
+
+# Schemas go with what is in them. The schema "public" stays, whose owner and rights a new one would not have,
+# and so do extensions of other roles, which may have been created by a superuser.
+EMPTY = """
+DO $monarch$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN SELECT extname FROM pg_extension WHERE extname <> 'plpgsql' AND pg_has_role(extowner, 'MEMBER')
+    LOOP
+        EXECUTE format('DROP EXTENSION IF EXISTS %I CASCADE', one.extname);
+    END LOOP;
+    FOR one IN SELECT nspname FROM pg_namespace n
+        WHERE nspname !~ '^pg_'
+            AND nspname NOT IN ('public', 'information_schema', 'monarch_history', 'monarch_kept')
+            AND NOT EXISTS (SELECT FROM pg_depend
+                WHERE objid = n.oid AND classid = 'pg_namespace'::regclass AND deptype = 'e')
+    LOOP
+        EXECUTE format('DROP SCHEMA %I CASCADE', one.nspname);
+    END LOOP;
+    FOR one IN SELECT type, identity FROM (
+        SELECT 'pg_class'::regclass AS catalog, oid FROM pg_class
+            WHERE relnamespace = to_regnamespace('public') AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+        UNION ALL SELECT 'pg_proc'::regclass, oid FROM pg_proc WHERE pronamespace = to_regnamespace('public')
+        UNION ALL SELECT 'pg_type'::regclass, t.oid FROM pg_type t LEFT JOIN pg_class c ON c.oid = typrelid
+            WHERE typnamespace = to_regnamespace('public')
+                AND (typtype IN ('d', 'e', 'r') OR typtype = 'c' AND relkind = 'c')
+        UNION ALL SELECT 'pg_operator'::regclass, oid FROM pg_operator
+            WHERE oprnamespace = to_regnamespace('public')
+        UNION ALL SELECT 'pg_collation'::regclass, oid FROM pg_collation
+            WHERE collnamespace = to_regnamespace('public')
+        UNION ALL SELECT 'pg_ts_config'::regclass, oid FROM pg_ts_config
+            WHERE cfgnamespace = to_regnamespace('public')
+        UNION ALL SELECT 'pg_ts_dict'::regclass, oid FROM pg_ts_dict
+            WHERE dictnamespace = to_regnamespace('public')
+    ) AS found CROSS JOIN LATERAL pg_identify_object(catalog, oid, 0) WHERE NOT EXISTS (
+        SELECT FROM pg_depend d WHERE d.objid = found.oid AND d.classid = catalog
+            AND (deptype = 'e' OR deptype IN ('a', 'i') AND type = 'sequence')
+    )
+    LOOP
+        EXECUTE format('DROP %s IF EXISTS %s CASCADE', one.type, one.identity);
+    END LOOP;
+    PERFORM lo_unlink(oid) FROM pg_largeobject_metadata;
+END
+$monarch$;
+"""
+FOREIGN_EXTENSIONS = """
+    SELECT EXISTS (
+        SELECT FROM pg_extension WHERE extname <> 'plpgsql' AND NOT pg_has_role(extowner, 'MEMBER')
+    ) AS found
+"""

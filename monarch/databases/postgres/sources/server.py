@@ -1,0 +1,139 @@
+"""The contents of an open database, as pg_dump reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from monarch.databases.postgres.catalog.tables import Relation, list_relations, read_relations
+from monarch.databases.postgres.connection.client import Cursor
+from monarch.databases.postgres.connection.session import Session
+from monarch.databases.postgres.sources.base import Expected, Needs, PostgresSource
+from monarch.databases.postgres.sources.needs import read_needs
+from monarch.databases.postgres.sources.snapshot import LOCK_SECONDS, ExportedSnapshot, Later
+from monarch.databases.postgres.tools.clock import TableClock
+from monarch.databases.postgres.tools.installed import PostgresEngine, Tools
+from monarch.databases.postgres.tools.process import failure, start_tool
+from monarch.databases.transfer import CollectionSummary, CopiedCollection, LiveSource
+from monarch.progress import Progress
+from monarch.system.streams import Sink
+from monarch.system.subprocesses import Tool
+
+# What belongs to this database alone. The history goes with the contents.
+STAYS = ("journal", "lease", "heartbeat")
+_BYTES = 1 << 20
+_DUMPING = "dumping contents of table "
+
+
+class ServerSource(LiveSource, PostgresSource):
+    """The contents of the database of ``session``, which ``engine`` reads."""
+
+    def __init__(self, session: Session, engine: PostgresEngine, *, hashes: bool = False) -> None:
+        self._session = session
+        self._engine = engine
+        self._hashes = hashes
+        self._relations, self._needs = session.transact(_read_catalog)
+        engine.prefer(self._needs.major)
+
+    @property
+    def name(self) -> str:
+        return self._session.environment.name
+
+    @property
+    def needs(self) -> Needs:
+        return self._needs
+
+    @property
+    def summaries(self) -> tuple[CollectionSummary, ...]:
+        return tuple(one.summary() for one in self._relations)
+
+    @property
+    def server(self) -> str:
+        return f"PostgreSQL {self._needs.major}"
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def one_snapshot(self) -> bool:
+        return True
+
+    @contextmanager
+    def open(self, tools: Tools, alive: Callable[[], None], progress: Progress) -> Iterator[ServerDump]:
+        with ExportedSnapshot(self._session.environment) as snapshot:
+            # What is there now: the catalog that was read before may be old.
+            self._relations = list_relations(snapshot.cursor())
+            tables = [one.table for one in self._relations if one.kind == "table"]
+            snapshot.lock(tables)
+            dump = ServerDump(self._session, tools, snapshot, alive)
+            try:
+                dump.later = Later(lambda: snapshot.expected(tables, hashes=self._hashes))
+                yield dump
+            finally:
+                dump.tool.stop()
+
+    def copied(self, expected: Expected, clock: TableClock) -> tuple[CopiedCollection, ...]:
+        return tuple(
+            CopiedCollection(
+                **vars(one.summary(expected.rows.get(one.table.title, 0))), seconds=clock.of(one.table)
+            )
+            for one in self._relations
+        )
+
+    def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:
+        progress.phase("dumping")
+        progress.estimated(
+            sum(one.rows for one in self._relations), sum(one.bytes for one in self._relations)
+        )
+        with self.open(self._engine.choose(self._needs.major), lambda: None, progress) as dump:
+            while data := dump.read(_BYTES):
+                progress.transferred(0, len(data))
+                sink.write(data)
+            expected = dump.finish()
+            return self.copied(expected, dump.seconds)
+
+
+class ServerDump:
+    """The output of a pg_dump that runs; ``seconds`` are those of each table by its schema and name."""
+
+    later: Later
+
+    def __init__(
+        self, session: Session, tools: Tools, snapshot: ExportedSnapshot, alive: Callable[[], None]
+    ) -> None:
+        self._environment = session.environment
+        self._alive = alive
+        self.seconds = TableClock(_DUMPING)
+        self.tool: Tool = start_tool(
+            tools,
+            "pg_dump",
+            session.environment,
+            snapshot.connection,
+            [
+                "--format=custom",
+                "--compress=0",
+                "--verbose",
+                f"--snapshot={snapshot.id}",
+                f"--lock-wait-timeout={LOCK_SECONDS}s",
+                "--no-publications",
+                "--no-subscriptions",
+                *(f"--exclude-table=monarch_history.{table}" for table in STAYS),
+            ],
+            takes_input=False,
+            hear=self.seconds.hear,
+            alive=alive,
+        )
+
+    def read(self, size: int, /) -> bytes:
+        return self.tool.read(size)
+
+    def finish(self) -> Expected:
+        if self.tool.wait() != 0:
+            self.later.raise_error()  # pg_dump fails too if the snapshot is gone
+            raise failure(self.tool, self._environment, "read")
+        return self.later.result(self._alive)
+
+
+def _read_catalog(cursor: Cursor) -> tuple[tuple[Relation, ...], Needs]:
+    return read_relations(cursor), read_needs(cursor)

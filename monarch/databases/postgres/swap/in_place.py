@@ -1,0 +1,201 @@
+"""Replacing the contents of a database in one transaction, for users who may not create databases.
+
+psql gets one script: what removes the old contents, what pg_restore prints for the new ones, and what
+compares them. COMMIT is sent only if all of it has arrived: whatever dies before, the server undoes all.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Any, cast
+
+from psycopg import sql
+
+from monarch.databases.postgres.catalog.tables import Table
+from monarch.databases.postgres.connection.client import Connection, connect, rows_as_dicts
+from monarch.databases.postgres.connection.errors import explained
+from monarch.databases.postgres.connection.session import Session
+from monarch.databases.postgres.emptying import EMPTY, FOREIGN_EXTENSIONS
+from monarch.databases.postgres.lease import PostgresLease
+from monarch.databases.postgres.sources.base import Expected, OpenDump, PostgresSource
+from monarch.databases.postgres.swap.requirements import Adaptation
+from monarch.databases.postgres.tools.clock import TableClock
+from monarch.databases.postgres.tools.installed import TRANSACTION_TIMEOUT, Tools
+from monarch.databases.postgres.tools.process import failure, start_program, start_tool
+from monarch.databases.transfer import CopiedCollection
+from monarch.errors import UsageError
+from monarch.progress import Progress
+
+_BYTES = 1 << 20
+# monarch's own tables are put aside, because the new contents may hold a history too.
+_BEGIN = "BEGIN;\nALTER SCHEMA monarch_history RENAME TO monarch_kept;\n"
+_KEEP = """
+RESET ROLE;
+DO $monarch$
+BEGIN
+    DELETE FROM monarch_kept.history;
+    IF to_regclass('monarch_history.history') IS NOT NULL THEN
+        INSERT INTO monarch_kept.history SELECT * FROM monarch_history.history;
+    END IF;
+    DROP SCHEMA IF EXISTS monarch_history CASCADE;
+    ALTER SCHEMA monarch_kept RENAME TO monarch_history;
+END
+$monarch$;
+"""
+_FENCE = """
+DO $monarch$
+BEGIN
+    PERFORM FROM monarch_history.lease WHERE fence = {fence} AND run = {run} FOR SHARE;
+    IF NOT FOUND THEN RAISE 'monarch has lost the lease'; END IF;
+END
+$monarch$;
+"""
+_ROWS = """
+DO $monarch$
+BEGIN
+    IF (SELECT count(*) FROM ONLY {table}) <> {rows} THEN
+        RAISE 'the copy differs from its source: % has not % rows', {title}, {rows};
+    END IF;
+END
+$monarch$;
+"""
+_COMMIT = "COMMIT;\n"
+
+
+def replace_in_place(
+    session: Session,
+    lease: PostgresLease,
+    source: PostgresSource,
+    tools: Tools,
+    adaptation: Adaptation,
+    progress: Progress,
+) -> tuple[CopiedCollection, ...]:
+    """Replace the contents of the database of ``session`` in one transaction.
+
+    :raises UsageError: if these tools cannot do it on this server.
+    :raises ServerError: if it fails; the database is as it was.
+    """
+    environment = session.environment
+    progress.phase("copying")
+    with explained(environment), connect(environment, autocommit=True) as connection:
+        cursor = rows_as_dicts(connection)
+        foreign = cursor.execute(FOREIGN_EXTENSIONS).fetchone()
+        # Only the owner of an extension may comment on it, and every dump does.
+        without = ["--no-comments"] if foreign is not None and foreign["found"] else []
+        if connection.info.server_version // 10_000 < TRANSACTION_TIMEOUT <= tools.major:
+            raise UsageError(
+                f"pg_restore {tools.major} cannot write into {environment.name!r} in place: it is too new.",
+                f"Install the client programs of PostgreSQL {connection.info.server_version // 10_000}.",
+            )
+        with source.open(tools, lease.check, progress) as dump:
+            script = Script(session, tools, connection, lease, [*adaptation.arguments, *without])
+            with script:
+                expected = script.write(dump, progress)
+                progress.phase("comparing")
+                script.commit(expected)
+        return source.copied(expected, TableClock(""))
+
+
+class Script:
+    """The script that psql runs on the server of ``connection``, for as long as the context lasts.
+
+    Without `commit` nothing of it happens. ``arguments`` are those of pg_restore.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        tools: Tools,
+        connection: Connection,
+        lease: PostgresLease,
+        arguments: list[str],
+    ) -> None:
+        self._environment = session.environment
+        self._tools = tools
+        self._connection = connection
+        self._lease = lease
+        self._arguments = arguments
+
+    def __enter__(self) -> Script:
+        reading, self._pipe = os.pipe()
+        try:
+            self._psql = start_tool(
+                self._tools,
+                "psql",
+                self._environment,
+                self._connection,
+                ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"],
+                takes_input=True,
+                stdin=reading,
+                alive=self._lease.check,
+            )
+        finally:
+            os.close(reading)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._psql.stop()  # before it could see the end of a script that is not complete
+        self._close()
+
+    def write(self, dump: OpenDump, progress: Progress) -> Expected:
+        """Write what replaces the contents by those of ``dump``; return what was to arrive."""
+        self._send(_BEGIN + EMPTY)
+        restoring = start_program(
+            self._tools,
+            "pg_restore",
+            [f"--file=/dev/fd/{self._pipe}", *self._arguments],
+            takes_input=True,
+            inherited=[self._pipe],
+            alive=self._lease.check,
+        )
+        try:
+            with suppress(BrokenPipeError):
+                while data := dump.read(_BYTES):
+                    self._lease.check()
+                    progress.transferred(0, len(data))
+                    restoring.write(data)
+            expected = dump.finish()
+            restoring.close()
+            if restoring.wait() != 0:
+                self._check_psql()
+                raise failure(restoring, self._environment, "write into")
+            return expected
+        finally:
+            restoring.stop()
+
+    def commit(self, expected: Expected) -> None:
+        """Compare what was written with what is ``expected``, and commit it.
+
+        :raises ServerError: if it differs, or cannot be committed.
+        """
+        statements = [_KEEP, self._text(_FENCE, fence=self._lease.fence, run=self._lease.run)]
+        for title, rows in expected.rows.items():
+            table = Table.from_title(title).identifier
+            statements.append(self._text(_ROWS, table=table, rows=rows, title=title))
+        with suppress(BrokenPipeError):
+            self._send("".join(statements) + _COMMIT)
+        self._close()
+        if self._psql.wait() != 0:
+            raise failure(self._psql, self._environment, "write into")
+
+    def _check_psql(self) -> None:
+        if self._psql.ended():
+            raise failure(self._psql, self._environment, "write into")
+
+    def _text(self, statement: str, **values: object) -> str:
+        composed = {
+            name: value if isinstance(value, sql.Composable) else sql.Literal(value)
+            for name, value in values.items()
+        }
+        return sql.SQL(cast(Any, statement)).format(**composed).as_string(self._connection)
+
+    def _send(self, text: str) -> None:
+        rest = memoryview(text.encode())
+        while rest:
+            rest = rest[os.write(self._pipe, rest) :]
+
+    def _close(self) -> None:
+        if self._pipe >= 0:
+            os.close(self._pipe)
+            self._pipe = -1

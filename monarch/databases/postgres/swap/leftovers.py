@@ -1,0 +1,50 @@
+"""What transfers that were cut off have left on a server: databases with names of monarch's own."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from monarch.databases.environment import Environment
+from monarch.databases.postgres.connection.client import Connection, rows_as_dicts
+from monarch.databases.postgres.connection.errors import explained
+from monarch.databases.postgres.connection.maintenance import connect_for_maintenance, old_name, staging_name
+from monarch.databases.postgres.connection.session import Session
+
+_FOUND = "SELECT datname AS name FROM pg_database WHERE datname = ANY(%s)"
+
+
+def find_leftovers(connection: Connection, database: str) -> set[str]:
+    """Return the names of databases that transfers into ``database`` have left."""
+    names = [staging_name(database), old_name(database)]
+    return {row["name"] for row in rows_as_dicts(connection).execute(_FOUND, (names,)).fetchall()}
+
+
+def drop_leftovers(environment: Environment) -> set[str]:
+    """Drop them, and return their names. The caller holds the lease, so no transfer uses them."""
+    with explained(environment), connect_for_maintenance(environment) as connection:
+        found = find_leftovers(connection, environment.db_name)
+        for name in sorted(found):
+            drop(connection, name)
+    return found
+
+
+def recover(session: Session) -> str | None:
+    """Drop what transfers into the database of ``session`` have left. The caller holds the lease.
+
+    :return: what was found and done, in words; None if there was nothing.
+    """
+    environment = session.environment
+    # Every database has the list of all of them.
+    names = [staging_name(environment.db_name), old_name(environment.db_name)]
+    found = {row["name"] for row in session.query(_FOUND, (names,))}
+    if not found:
+        return None
+    drop_leftovers(environment)
+    if old_name(environment.db_name) in found:
+        return f"a swap of {environment.name!r} was complete, but for its old contents: they are dropped now."
+    return f"what a copy into {environment.name!r} had left when it was cut off was dropped."
+
+
+def drop(connection: Connection, name: str) -> None:
+    """Drop the database ``name``, and end its sessions."""
+    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -1,0 +1,145 @@
+"""Replace the contents of a database by those of a source."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+from monarch.databases.postgres.connection.client import connect
+from monarch.databases.postgres.connection.errors import explained
+from monarch.databases.postgres.connection.maintenance import connect_for_maintenance, old_name, staging_name
+from monarch.databases.postgres.connection.session import Session
+from monarch.databases.postgres.lease import PostgresLease
+from monarch.databases.postgres.sources.base import PostgresSource
+from monarch.databases.postgres.swap.carry_over import carry_over, create_like
+from monarch.databases.postgres.swap.compare import compare
+from monarch.databases.postgres.swap.in_place import replace_in_place
+from monarch.databases.postgres.swap.leftovers import drop_leftovers
+from monarch.databases.postgres.swap.requirements import Adaptation, adapt
+from monarch.databases.postgres.swap.restore import restore
+from monarch.databases.postgres.swap.switch import switch, take_over_state
+from monarch.databases.postgres.swap.target import Target, read_target
+from monarch.databases.postgres.tools.installed import PostgresEngine, Tools
+from monarch.databases.transfer import CopiedCollection
+from monarch.errors import MonarchError, RunInterrupted
+from monarch.progress import Progress
+
+
+@dataclass(frozen=True)
+class PostgresReplacement:
+    """The replacement of the contents of the database of ``session``, whose ``lease`` this run holds."""
+
+    session: Session
+    lease: PostgresLease
+    engine: PostgresEngine
+    progress: Progress
+
+    def run(self, source: PostgresSource, *, in_place: bool) -> tuple[CopiedCollection, ...]:
+        """Replace the contents by those of ``source``; return its tables and views.
+
+        Until the end the target is as it was. If its user may not create databases, or with ``in_place``,
+        one transaction replaces the contents.
+
+        :raises UsageError: if the server lacks what the contents need.
+        :raises ServerError: if the replacement fails; the target is as it was.
+        """
+        target, adaptation = plan(self.session, source)
+        tools = self.engine.choose(source.needs.major, target.major)
+        for note in adaptation.notes:
+            self.progress.message(note.removesuffix("."))
+        if target.refusal is not None and not in_place:
+            self.progress.message(
+                f"{self.session.environment.name!r} is replaced in place, in one transaction: "
+                f"{target.refusal}"
+            )
+        if in_place or target.refusal is not None:
+            return replace_in_place(self.session, self.lease, source, tools, adaptation, self.progress)
+        return self._beside(source, tools, target, adaptation)
+
+    def _beside(
+        self, source: PostgresSource, tools: Tools, target: Target, adaptation: Adaptation
+    ) -> tuple[CopiedCollection, ...]:
+        try:
+            copied = self._build(source, tools, target, adaptation)
+            self.progress.phase("swapping")
+            take_over_state(self.session.environment, self.lease)
+            switch(self.session, self.lease)
+        except BaseException as error:
+            swapped = self._clean_up()
+            if swapped and isinstance(error, KeyboardInterrupt):
+                raise self._too_late() from error
+            raise
+        self._drop_old()
+        return copied
+
+    def _clean_up(self) -> bool:
+        """Drop what a transfer that fails has left; return whether its swap was complete."""
+        environment = self.session.environment
+        with suppress(MonarchError):  # else the next transfer drops it
+            names = drop_leftovers(environment)
+            return old_name(environment.db_name) in names
+        return False
+
+    def _too_late(self) -> RunInterrupted:
+        name = self.session.environment.name
+        return RunInterrupted(f"Interrupted. By then {name!r} was swapped.", "The copy is complete.")
+
+    def _build(
+        self, source: PostgresSource, tools: Tools, target: Target, adaptation: Adaptation
+    ) -> tuple[CopiedCollection, ...]:
+        """Build the copy in a database beside the target, and compare it with its source."""
+        environment = self.session.environment
+        new = staging_name(environment.db_name)
+        self.progress.phase("copying")
+        with (
+            explained(environment),
+            connect_for_maintenance(environment) as maintenance,
+            source.open(tools, self.lease.check, self.progress) as dump,
+        ):
+            create_like(maintenance, target, new)
+            carry_over(maintenance, target, new)
+            expected, clock = restore(
+                dump,
+                tools,
+                environment,
+                maintenance,
+                new,
+                adaptation.arguments,
+                self.lease.check,
+                self.progress,
+            )
+        self.progress.phase("comparing")
+        with explained(environment), connect(environment, new, autocommit=True) as connection:
+            compare(connection, expected, environment.name)
+        return source.copied(expected, clock)
+
+    def _drop_old(self) -> None:
+        """Drop the old contents. The swap is complete, so an interruption comes too late."""
+        try:
+            drop_leftovers(self.session.environment)
+        except MonarchError as error:
+            self.progress.message(f"The old contents are left for the next copy to drop: {error.message}")
+        except KeyboardInterrupt as error:
+            raise self._too_late() from error
+
+
+def plan(session: Session, source: PostgresSource) -> tuple[Target, Adaptation]:
+    """Return the target, and how the contents of ``source`` are adapted to its server. Writes nothing.
+
+    :raises UsageError: if they cannot be written there.
+    """
+    name = session.environment.name
+    target = session.transact(read_target)
+    return target, session.transact(lambda cursor: adapt(cursor, target, source.needs, source.name, name))
+
+
+def describe_plan(session: Session, source: PostgresSource) -> str | None:
+    """Return in one line how a replacement by ``source`` would be adapted; None if it would not.
+
+    :raises UsageError: if its contents cannot be written there.
+    """
+    target, adaptation = plan(session, source)
+    notes = list(adaptation.notes)
+    if target.refusal is not None:
+        notes.append(f"It would be replaced in place, in one transaction: {target.refusal}.")
+    return " ".join(notes) or None

@@ -1,0 +1,1 @@
+"""PostgreSQL's own programs, pg_dump and pg_restore: finding them, and running them."""
