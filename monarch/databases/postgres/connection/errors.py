@@ -18,6 +18,7 @@ _DATA_EXCEPTION = "22"
 _QUOTED = re.compile(r"\"[^\"]*\"|»[^«]*«|«[^»]*»|„[^“]*“|“[^”]*”|'[^']*'")
 # libpq's own advice, such as "Is the server running on that host?". The hints here say more.
 _ADVICE = re.compile(r"\n\t[^\n]*")
+_PREFIX = re.compile(r"^connection (failed|is bad): ")
 _BETWEEN_LINES = re.compile(r"(?<=[^\s.:;,!?])\s*\n\s*")
 _NOT_ACCEPTED = ("authentication failed", "no password supplied", "pg_hba.conf")
 
@@ -76,7 +77,7 @@ def _explain_connecting(
     ):
         return ServerError(
             f"The server of {where} has no database {environment.db_name!r}.",
-            f"Create it with `createdb {environment.db_name}` on that server, or correct 'db_name'.",
+            f"Create it with `createdb {environment.db_name}` on that server, or correct its name.",
         )
     if of_libpq and isinstance(error, psycopg.OperationalError):
         return ServerError(
@@ -112,8 +113,10 @@ def one_line(error: psycopg.Error) -> str:
     primary = error.diag.message_primary or str(error)
     if (error.sqlstate or "").startswith(_DATA_EXCEPTION):
         primary = _QUOTED.sub("…", primary)
-    sentences = _BETWEEN_LINES.sub("; ", _ADVICE.sub("", redact(primary)))
-    return " ".join(sentences.split())
+    lines = _ADVICE.sub("", redact(primary)).splitlines()
+    # With and without TLS, libpq gets the same answer. psycopg puts two words before the first one.
+    once = "\n".join(dict.fromkeys(_PREFIX.sub("", line) for line in lines))
+    return " ".join(_BETWEEN_LINES.sub("; ", once).split())
 
 
 def is_away(error: BaseException) -> bool:

@@ -77,6 +77,8 @@ def test_a_wrong_password(postgres_15: PostgresServer) -> None:
     error = refusal(verified(postgres_15, password="hush hush"))
     assert "does not accept user 'ro:ot@us/er'" in error.message
     assert "hush" not in error.message
+    # libpq tries again without TLS, and gets the same answer.
+    assert refusal(entry(postgres_15, password="hush hush")).message.count("FATAL") == 1
 
 
 def test_a_client_certificate(postgres_15: PostgresServer) -> None:
