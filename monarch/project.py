@@ -20,10 +20,8 @@ from monarch.databases.history import IncompleteDatabase, JournalEntry, Migratio
 from monarch.databases.lease import Holder
 from monarch.databases.transfer import Exclusions
 from monarch.errors import MonarchError, ProjectError, UnknownEnvironment
-from monarch.migrations.execution import MigrationResult
 from monarch.migrations.files.find import MigrationFile, find_migration, find_migrations
-from monarch.migrations.files.kinds import find_kinds, keep_kind
-from monarch.migrations.mark import Marker, MarkResult
+from monarch.migrations.files.kinds import find_kinds, keep_kind, naming_wrong_kinds
 from monarch.migrations.migrate import MigrationRun, RunResult
 from monarch.migrations.plan import PlannedMigration, RunSelection, refuse_if_any_is_running
 from monarch.migrations.status import (
@@ -48,6 +46,8 @@ if TYPE_CHECKING:
     from monarch.backups.verification import VerifiedBackup
     from monarch.copies.copy import CopyPlan, CopyRequest
     from monarch.copies.transfer import TransferResult
+    from monarch.migrations.execution import MigrationResult
+    from monarch.migrations.mark import Marker, MarkResult
     from monarch.migrations.trial import TrialDatabase, TrialResult
     from monarch.querysets.files import QuerySetFile
 
@@ -194,7 +194,10 @@ class Project:
 
         :raises ProjectError: if there is no such migration.
         """
-        with self.open(environment) as database:
+        with (
+            self.open(environment) as database,
+            naming_wrong_kinds(self.root, self.environment(environment)),
+        ):
             return read_journal(self.migrations_of(environment), database.history, migration, last)
 
     # Migrating
@@ -603,14 +606,18 @@ class Project:
         with self.open(environment, progress) as database:
             target, hooks = self.environment(environment), self.settings.hooks
             ask = asked_once(confirm)
-            yield MigrationRun(self.root, files, target, database, hooks, origin, progress, ask)
+            with naming_wrong_kinds(self.root, target):
+                yield MigrationRun(self.root, files, target, database, hooks, origin, progress, ask)
 
     @contextmanager
     def _marker(self, environment: str, progress: Progress, confirm: Question) -> Iterator[Marker]:
+        from monarch.migrations.mark import Marker
+
         files = self.migrations_of(environment)
         with self.open(environment, progress) as database:
             ask = asked_once(confirm)
-            yield Marker(files, environment, database, find_origin(self.root), progress, ask)
+            with naming_wrong_kinds(self.root, self.environment(environment)):
+                yield Marker(files, environment, database, find_origin(self.root), progress, ask)
 
     def _copy_request(
         self,

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from monarch.databases import describe_error as reason_of
-from monarch.databases import find_kind
 from monarch.databases.base import Database
 from monarch.databases.environment import Environment
 from monarch.databases.history import UNFINISHED, Action, MigrationState, Record
 from monarch.databases.lease import Lease
 from monarch.databases.migration import Migration
-from monarch.errors import MigrationError, MonarchError, NoTransactions, ProjectError
-from monarch.migrations.execution import MigrationResult, RunContext
-from monarch.migrations.executor import Executor
+from monarch.errors import MigrationError, MonarchError, NoTransactions
 from monarch.migrations.files.classes import Loaded, load_all
 from monarch.migrations.files.find import MigrationFile, find_migration
+from monarch.migrations.files.kinds import wrong_kind
 from monarch.migrations.plan import (
     AlreadyRunning,
     PlannedMigration,
@@ -39,6 +37,11 @@ from monarch.system.ci import Origin
 from monarch.system.forks import only_this_process
 from monarch.system.modules import importable
 from monarch.system.tracebacks import describe_error
+
+if TYPE_CHECKING:
+    from monarch.databases.base import MigrationClient
+    from monarch.migrations.execution import MigrationResult
+    from monarch.migrations.executor import Executor
 
 _Records = Mapping[str, Record]
 
@@ -119,8 +122,7 @@ class MigrationRun:
             records = self.database.history.read()
             steps = pending(self.files, records, name, selection)
             self._load(steps, loaded)
-            context = RunContext(self.root, self.environment, self.origin, self.progress, deadline=clock.end)
-            return self._run(_in_order(steps, loaded), loaded, records, lease, context, back_up)
+            return self._run(_in_order(steps, loaded), loaded, records, lease, clock.end, back_up)
 
     def migrate_one(self, file: MigrationFile, *, wait: float | None = 0) -> MigrationResult:
         """Run one migration, regardless of its recorded state.
@@ -141,8 +143,7 @@ class MigrationRun:
                 refuse_if_running(seen, name)
             retried = seen is not None and seen.state in UNFINISHED
             step = PlannedMigration(file, Reason.RETRY if retried else Reason.NEW, seen)
-            context = RunContext(self.root, self.environment, self.origin, self.progress)
-            (done,) = self._run((step,), loaded, records, lease, context, None).done
+            (done,) = self._run((step,), loaded, records, lease).done
         return done
 
     def rollback(self, migration: str | None = None, *, wait: float | None = 0) -> MigrationResult:
@@ -168,10 +169,19 @@ class MigrationRun:
                     f"{expected.key}. Nothing was rolled back.",
                     f"Check `monarch list_migrations {name}`, and try again.",
                 )
-            context = RunContext(self.root, self.environment, self.origin, self.progress)
             with self.database.work() as client:
-                executor = Executor(context, self.database.recorder(lease), client)
+                executor = self._executor(lease, client)
                 return executor.run_one(file, loaded[file.key], Action.ROLLBACK, records[file.key])
+
+    def _executor(
+        self, lease: Lease, client: MigrationClient, backup: str | None = None, deadline: float | None = None
+    ) -> Executor:
+        # Imported when a migration runs: most deployments bring none.
+        from monarch.migrations.execution import RunContext
+        from monarch.migrations.executor import Executor
+
+        context = RunContext(self.root, self.environment, self.origin, self.progress, backup, deadline)
+        return Executor(context, self.database.recorder(lease), client)
 
     def _history(self) -> _Records:
         return whole_history(self.database, self.environment.name, self.progress, self.confirm)
@@ -196,22 +206,22 @@ class MigrationRun:
         loaded: Mapping[str, Loaded],
         records: _Records,
         lease: Lease,
-        context: RunContext,
-        back_up: Callable[[], str] | None,
+        deadline: float | None = None,
+        back_up: Callable[[], str] | None = None,
     ) -> RunResult:
-        writer = self.database.recorder(lease)
         if not steps:
-            writer.settle()
+            self.database.recorder(lease).settle()
             return self._result((), records)
         hook_context = HookContext(self.environment, tuple(step.key for step in steps))
+        backup = None
         try:
             self._call("before_migrate", "Nothing has run.", hook_context)
             if back_up is not None:
-                context = replace(context, backup=back_up())
-                self.progress.backed_up(str(context.backup))
+                backup = back_up()
+                self.progress.backed_up(backup)
             with self.database.work() as client:
-                done = Executor(context, writer, client).run(steps, loaded)
-            result = self._result(done, records, context.backup)
+                done = self._executor(lease, client, backup, deadline).run(steps, loaded)
+            result = self._result(done, records, backup)
             self._call("after_migrate", "All migrations are done and recorded.", hook_context, result)
         except BaseException as error:
             try:
@@ -256,14 +266,9 @@ class MigrationRun:
         loaded |= load_all(tuple(step.file for step in steps if step.key not in loaded), self.root)
         for key, one in loaded.items():
             if one.kind.database_kind not in (None, self.database.kind):
-                raise ProjectError(
-                    f"{key} is a migration of a {find_kind(str(one.kind.database_kind)).title} database, "
-                    f"but {self.environment.name!r} is a {self.database.title} database. Nothing has run.",
-                    f"Derive it from {find_kind(self.database.kind).migration_base}, or keep the migrations "
-                    "of each kind of database in a project of their own.",
-                )
-        transactional = [key for key, one in loaded.items() if one.kind.transaction]
-        if transactional:
+                kind = str(one.kind.database_kind)
+                raise wrong_kind(key, kind, self.environment, " Nothing has run.")
+        if transactional := [key for key, one in loaded.items() if one.kind.transaction]:
             try:
                 self.database.require_transactions()
             except NoTransactions as error:

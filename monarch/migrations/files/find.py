@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
@@ -25,13 +26,21 @@ class MigrationFile:
     stamp: str
     name: str
 
-    @property
+    @cached_property
     def key(self) -> str:
         return self.path.stem
 
     @property
     def shown_path(self) -> str:
         return f"{FOLDER}/{self.path.name}"
+
+
+class UnknownMigration(ProjectError):
+    """No migration is called as a person has ``selected``."""
+
+    def __init__(self, selected: str, hint: str | None) -> None:
+        super().__init__(f"There is no migration {selected!r}.", hint)
+        self.selected = selected
 
 
 def checksum(file: MigrationFile) -> str:
@@ -76,7 +85,8 @@ def find_migrations(root: Path) -> tuple[MigrationFile, ...]:
 def find_migration(files: tuple[MigrationFile, ...], selected: str) -> MigrationFile:
     """Return the migration that ``selected`` names: by its key, file name, path, or name.
 
-    :raises ProjectError: if there is none, naming the nearest one; or if several have that name.
+    :raises UnknownMigration: if there is none, naming the nearest one.
+    :raises ProjectError: if several have that name.
     """
     stem = Path(selected).name.removesuffix(".py")
     for matches in (
@@ -93,4 +103,4 @@ def find_migration(files: tuple[MigrationFile, ...], selected: str) -> Migration
             return matches[0]
     names = [file.name for file in files]
     hint = suggest_carefully(stem, names, otherwise="Write one with `monarch generate NAME`.")
-    raise ProjectError(f"There is no migration {selected!r}.", hint)
+    raise UnknownMigration(selected, hint)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from monarch.databases import KINDS, find_kind
 from monarch.databases.environment import Environment
 from monarch.errors import ProjectError
 from monarch.migrations.files.classes import load_migration
-from monarch.migrations.files.find import MigrationFile
+from monarch.migrations.files.find import (
+    MigrationFile,
+    UnknownMigration,
+    find_migration,
+    find_migrations,
+)
 from monarch.settings.paths import FOLDER
 
 
@@ -37,6 +43,34 @@ def keep_kind(files: tuple[MigrationFile, ...], kind: str, root: Path) -> tuple[
             return True
 
     return tuple(file for file in files if fits(file))
+
+
+def wrong_kind(key: str, kind: str, environment: Environment, so_far: str = "") -> ProjectError:
+    """The error that the migration ``key`` is one of ``kind``, and ``environment`` of another one.
+
+    ``so_far`` tells what has happened, at the end of the message.
+    """
+    own = find_kind(environment.kind)
+    return ProjectError(
+        f"{key} is a migration of a {find_kind(kind).title} database, but {environment.name!r} is a "
+        f"{own.title} database.{so_far}",
+        f"Name an environment of its kind, or derive it from {own.migration_base}.",
+    )
+
+
+@contextmanager
+def naming_wrong_kinds(root: Path, environment: Environment) -> Iterator[None]:
+    """Say of a migration that ``environment`` does not have if it is one of another kind."""
+    try:
+        yield
+    except UnknownMigration as error:
+        kind = None
+        with suppress(ProjectError):
+            file = find_migration(find_migrations(root), error.selected)
+            kind = load_migration(file, root).database_kind
+        if kind in (None, environment.kind):
+            raise
+        raise wrong_kind(file.key, str(kind), environment) from error
 
 
 def _mentioned(root: Path) -> set[str]:

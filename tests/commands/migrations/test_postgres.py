@@ -284,6 +284,16 @@ def test_each_environment_has_the_migrations_of_its_kind(billing: Billing, serve
             assert "1 migration done" in billing.folder.monarch("migrate", environment).out
             assert billing.folder.monarch("check", environment).code == 0
         assert billing.states() == {rows: "Completed"}
+        for words in (
+            ("migrate", "dev", "--only", documents),
+            ("mark", "dev", "documents", "--as", "completed"),
+            ("history", "dev", "documents"),
+            ("rollback", "dev", "documents"),
+        ):
+            other = billing.folder.monarch(*words)
+            assert other.code == 2
+            assert f"{documents} is a migration of a MongoDB database, but 'dev' is a Postgre" in other.err
+            assert "Hint: Name an environment of its kind" in other.err
         missing = billing.folder.monarch("generate", "other")
         assert missing.code == 2
         assert "--kind mongo or --kind postgres" in missing.err
