@@ -124,6 +124,8 @@ class QuerySet:
         check_sample(name, sample, seed, {"order_by": order_by, "limit": limit or None})
         kept = None if columns is None else names_of(name, "columns", columns)
         order = names_of(name, "order_by", [order_by] if isinstance(order_by, str) else order_by or ())
+        if order and not limit:
+            raise ValueError(f"order_by= of {name!r} requires limit=")
         copied = self._values.copy(values)
         self._table_queries.append(
             TableQuery(name, where, copied, kept, order, limit or None, sample, seed, missing_ok)

@@ -72,6 +72,7 @@ def test_later_changes_of_values_have_no_effect() -> None:
         (lambda it: it.dump_table("a", columns="b"), TypeError, "columns='b' of 'a' is not a list of names"),
         (lambda it: it.dump_table("a", columns=[5]), TypeError, "columns=[5] of 'a' is not a list of names"),
         (lambda it: it.dump_table("a", order_by=5), TypeError, "order_by=5 of 'a' is not a list of names"),
+        (lambda it: it.dump_table("a", order_by="b"), ValueError, "order_by= of 'a' requires limit="),
     ],
 )
 def test_invalid_calls(call: Callable[[Any], None], kind: type[Exception], message: str) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg import IsolationLevel
 
 from monarch.databases.environment import Environment
@@ -18,8 +19,12 @@ from monarch.databases.postgres.archive.contents import ArchiveContents, read_co
 from monarch.databases.postgres.connection.client import connect, uri
 from monarch.databases.postgres.subset.part import Part
 from monarch.databases.selection import Selection
+from monarch.errors import MonarchError
 from monarch.progress import SILENT
 from monarch.querysets.queryset import QuerySet
+
+# Runs statements in an empty database, and returns its environment.
+Fill = Callable[[str], Environment]
 
 
 @dataclass(frozen=True)
@@ -97,3 +102,24 @@ def select(
         exclude=exclude,
         table_queries=tuple(query_set._table_queries),
     )
+
+
+def rows_of(environment: Environment, selection: Selection) -> dict[str, int]:
+    """Return the number of selected rows of each table that has some."""
+    with open_part(environment, selection) as (part, _):
+        return {one.title: one.rows for one in part.tables if one.rows}
+
+
+def notes_of(environment: Environment, selection: Selection) -> tuple[str, ...]:
+    """Return the notes of a part."""
+    with open_part(environment, selection) as (part, _):
+        return part.notes
+
+
+def refused(environment: Environment, selection: Selection) -> MonarchError:
+    """Return the error with which a part is refused; its message and its hint are one line each."""
+    with pytest.raises(MonarchError) as raised, open_part(environment, selection):
+        pass
+    for text in (raised.value.message, raised.value.hint or ""):
+        assert "\n" not in text
+    return raised.value

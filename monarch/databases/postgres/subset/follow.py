@@ -117,8 +117,8 @@ class Following:
 
     def _add(self, one: FollowedColumn, source: sql.Composed, step: int) -> int:
         select = sql.SQL(
-            "SELECT target.tableoid, target.ctid FROM {target} AS target JOIN {source} ON {condition}"
-        ).format(target=one.target.identifier, source=_in_parentheses(source), condition=_condition(one))
+            "SELECT target.tableoid, target.ctid FROM {source} JOIN {target} AS target ON {condition}"
+        ).format(target=one.target.identifier, source=source, condition=_condition(one))
         with query_explained(self._environment, str(one)):
             return self._rows.add(select, step, onward=one.onward)
 
@@ -136,8 +136,8 @@ class Following:
             else:
                 continue
             query = sql.SQL(
-                "SELECT EXISTS (SELECT FROM {target} AS target JOIN {source} ON {condition}) AS found"
-            ).format(target=one.target.identifier, source=_in_parentheses(source), condition=_condition(one))
+                "SELECT EXISTS (SELECT FROM {source} JOIN {target} AS target ON {condition}) AS found"
+            ).format(target=one.target.identifier, source=source, condition=_condition(one))
             row = self._cursor.execute(query).fetchone()
             if row is not None and row["found"]:
                 return False
@@ -148,7 +148,3 @@ def _condition(one: FollowedColumn) -> sql.Composed:
     return sql.SQL("target.{} = source.{}").format(
         sql.Identifier(one.target_column), sql.Identifier(one.source_column)
     )
-
-
-def _in_parentheses(source: sql.Composed) -> sql.Composed:
-    return sql.SQL("({})").format(source)

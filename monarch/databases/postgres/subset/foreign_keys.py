@@ -36,7 +36,7 @@ class NeededRows:
             (table, key)
             for key in keys
             for table in tables.family(tables[key.relation], partitions_only=True)
-            if self._leads_to_more(key) and _is_kept(table, key, kept.get(table.oid))
+            if _is_kept(table, key, kept.get(table.oid)) and self._leads_to_more(key)
         ]
 
     def run(self, step: int) -> None:
@@ -66,8 +66,7 @@ class NeededRows:
         only = sql.SQL("" if target.kind == "p" else "ONLY ")
         conditions = sql.SQL(" AND ").join(_conditions(key))
         select = sql.SQL(
-            "SELECT target.tableoid, target.ctid FROM {only}{target} AS target "
-            "JOIN ({source}) ON {conditions}"
+            "SELECT target.tableoid, target.ctid FROM {source} JOIN {only}{target} AS target ON {conditions}"
         ).format(only=only, target=target.identifier, source=source, conditions=conditions)
         return self._rows.add(select, step)
 

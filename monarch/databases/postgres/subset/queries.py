@@ -26,14 +26,18 @@ def is_whole(query: TableQuery) -> bool:
 
 def describe_query(query: TableQuery) -> str:
     """Return what ``query`` selects, for people and without values."""
-    words = [" ".join(_LITERAL.sub("…", query.where).split()) or "all rows"]
+    words = [_without_values(query.where) or "all rows"]
     if query.order_by:
-        words.append(f"order by {', '.join(query.order_by)}")
+        words.append(f"order by {_without_values(', '.join(query.order_by))}")
     if query.limit:
         words.append(f"limit {query.limit}")
     if query.sample is not None:
         words.append(f"sample of {query.sample}")
     return " ".join(words)
+
+
+def _without_values(text: str) -> str:
+    return " ".join(_LITERAL.sub("…", text).split())
 
 
 def select_rows(cursor: Cursor, table: SubsetRelation, query: TableQuery) -> sql.Composed:

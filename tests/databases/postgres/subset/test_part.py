@@ -1,20 +1,23 @@
-"""Parts of a PostgreSQL database: real servers, real pg_dump and pg_restore."""
+"""Which rows a query set selects of a PostgreSQL database, and what comes out of pg_restore."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterator
-
-import psycopg
-import pytest
+from typing import Any
 
 from monarch.databases.environment import Environment
-from monarch.databases.postgres.connection.client import uri
 from monarch.databases.selection import Selection
-from monarch.errors import MonarchError
 from monarch.querysets.queryset import QuerySet
 from tests.support.servers.postgres import PostgresServer
-from tests.support.servers.postgres_parts import contents_of, dump_part, open_part, restore, select
+from tests.support.servers.postgres_parts import (
+    Fill,
+    contents_of,
+    dump_part,
+    notes_of,
+    open_part,
+    restore,
+    rows_of,
+    select,
+)
 
 SHOP = """
     CREATE TABLE users (id serial PRIMARY KEY, name text NOT NULL, boss integer REFERENCES users);
@@ -34,38 +37,6 @@ SHOP = """
     INSERT INTO items SELECT o, p, o * p FROM generate_series(1, 40) o, generate_series(1, 2) p;
     INSERT INTO logs SELECT 'line ' || g FROM generate_series(1, 7) g;
 """
-Fill = Callable[[str], Environment]
-
-
-@pytest.fixture
-def filled(billing: Environment) -> Fill:
-    def fill(statements: str) -> Environment:
-        with psycopg.connect(uri(billing)) as connection:
-            connection.execute(statements)
-        return billing
-
-    return fill
-
-
-@pytest.fixture
-def target(postgres: PostgresServer) -> Iterator[str]:
-    name = f"t_{uuid.uuid4().hex}"
-    postgres.create(name)
-    yield name
-    postgres.drop(name)
-
-
-def rows_of(environment: Environment, selection: Selection) -> dict[str, int]:
-    with open_part(environment, selection) as (part, _):
-        return {one.title: one.rows for one in part.tables if one.rows}
-
-
-def refused(environment: Environment, selection: Selection) -> MonarchError:
-    with pytest.raises(MonarchError) as raised, open_part(environment, selection):
-        pass
-    for text in (raised.value.message, raised.value.hint or ""):
-        assert "\n" not in text
-    return raised.value
 
 
 def test_a_part_is_restored_with_what_its_foreign_keys_need(
@@ -93,3 +64,79 @@ def test_a_part_is_restored_with_what_its_foreign_keys_need(
         assert contents_of(copy, "logs") == []
         # The sequence goes on where it was.
         assert copy.execute("INSERT INTO users (name) VALUES ('new') RETURNING id").fetchall() == [(6,)]
+
+
+def test_tables_that_nothing_names_are_whole_and_bring_what_they_need(filled: Fill) -> None:
+    shop = filled(SHOP)
+    query_set = QuerySet()
+    query_set.dump_table("orders", "id = 1")
+    selection = select(query_set)
+    # The items are whole, so all of the orders are needed.
+    assert rows_of(shop, selection) == {"users": 5, "products": 9, "orders": 40, "items": 80, "logs": 7}
+    assert notes_of(shop, selection) == (
+        "All rows of items are selected, and 39 more of orders that they need. To select only those of the "
+        "others, use self.follow('orders.id', 'items.order_id').",
+    )
+    query_set.follow("orders.id", "items.order_id")
+    assert rows_of(shop, select(query_set)) == {"users": 5, "products": 9, "orders": 1, "items": 2, "logs": 7}
+    assert notes_of(shop, select(query_set)) == ()
+
+
+def test_only_and_exclude_leave_out_rows_that_nothing_needs(filled: Fill) -> None:
+    shop = filled(SHOP)
+    assert rows_of(shop, Selection(only=("logs",))) == {"logs": 7}
+    assert rows_of(shop, Selection(only=("orders",))) == {"orders": 40, "users": 5}
+    assert rows_of(shop, Selection(only=("orders",), exclude=("orders",))) == {}
+    selection = Selection(exclude=("users", "items"))
+    assert rows_of(shop, selection) == {"orders": 40, "products": 9, "logs": 7, "users": 5}
+    assert notes_of(shop, selection) == ("exclude() names users, but foreign keys need 5 of its rows.",)
+    query_set = QuerySet()
+    query_set.dump_table("logs", "line = 'line 1'")
+    # What run() selects is included in any case.
+    assert rows_of(shop, select(query_set, only=(), exclude=("logs",))) == {"logs": 1}
+
+
+def test_calls_for_one_table_accumulate(filled: Fill) -> None:
+    shop = filled(SHOP)
+    query_set = QuerySet()
+    query_set.dump_table("logs", "line = %s", ["line 1"])
+    query_set.dump_table("logs", "line = ANY(%(lines)s)", {"lines": ["line 1", "line 2"]})
+    query_set.dump_table("public.logs", "line LIKE '%%3' -- and no more")
+    assert rows_of(shop, select(query_set, only=())) == {"logs": 3}
+    query_set.dump_table("logs")
+    assert rows_of(shop, select(query_set, only=())) == {"logs": 7}
+
+
+def test_limits_and_orders(filled: Fill, postgres: PostgresServer) -> None:
+    shop = filled(SHOP)
+    query_set = QuerySet()
+    query_set.dump_table("orders", "id > 2", order_by=["id %% 2 DESC", "id"], limit=3)
+    dumped = dump_part(shop, select(query_set, only=()), postgres.programs)
+    assert dumped.rows()["orders"] == 3
+    for row in (b"3\t4\tdone\tn3\n", b"5\t1\tdone\tn5\n", b"7\t3\tdone\tn7\n"):
+        assert row in dumped.archive
+    assert dumped.part.filters[0] == "orders: id > … order by id %% … DESC, id limit 3"
+
+
+def sampled(environment: Environment, **arguments: Any) -> list[str]:
+    """Return the lines of the log that a sample selects."""
+    query_set = QuerySet()
+    query_set.dump_table("logs", **arguments)
+    with open_part(environment, select(query_set, only=())) as (part, _):
+        rows = part._cursor.execute("SELECT line FROM public.logs JOIN monarch_rows ON place = logs.ctid")
+        return sorted(row["line"] for row in rows)
+
+
+def test_samples(filled: Fill) -> None:
+    shop = filled(SHOP)
+    first = sampled(shop, sample=3, seed=1)
+    assert len(first) == 3
+    filled("UPDATE logs SET line = line")  # each row is elsewhere now
+    assert sampled(shop, sample=3, seed=1) == first
+    assert {tuple(sampled(shop, sample=3, seed=seed)) for seed in (2, -3, 1 << 70)} != {tuple(first)}
+    assert {tuple(sampled(shop, sample=3)) for _ in range(9)} != {tuple(first)}
+    assert len(sampled(shop, sample=0.5)) == 4
+    assert len(sampled(shop, sample=1.0)) == len(sampled(shop, sample=99)) == 7
+    some = sampled(shop, where="line < %s", values=["line 5"], sample=0.5, seed=7)
+    assert len(some) == 2
+    assert max(some) < "line 5"
