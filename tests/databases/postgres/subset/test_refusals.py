@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -16,7 +16,7 @@ from monarch.databases.selection import Selection
 from monarch.errors import AccessDenied, MonarchError, ServerError, UsageError
 from monarch.querysets.queryset import QuerySet
 from monarch.settings.environments import parse_environment
-from tests.support.servers.postgres import PostgresServer
+from tests.support.servers.postgres import PostgresServer, empty_database
 from tests.support.servers.postgres_parts import Fill, notes_of, refused, rows_of, select
 
 TABLES = """
@@ -46,6 +46,14 @@ TABLES = """
 @pytest.fixture
 def tables(filled: Fill) -> Environment:
     return filled(TABLES)
+
+
+@pytest.fixture(scope="module")
+def same_tables(postgres: PostgresServer) -> Iterator[Environment]:
+    """A database that no test here changes."""
+    with empty_database(postgres) as environment, postgres.connect(environment.db_name) as connection:
+        connection.execute(TABLES)
+        yield environment
 
 
 REFUSED: list[tuple[Callable[[Any], object], type[MonarchError], str, str]] = [
@@ -187,53 +195,64 @@ REFUSED: list[tuple[Callable[[Any], object], type[MonarchError], str, str]] = [
 
 @pytest.mark.parametrize(("call", "kind", "message", "hint"), REFUSED, ids=[one[2][:50] for one in REFUSED])
 def test_what_is_refused(
-    tables: Environment, call: Callable[[QuerySet], Any], kind: type[MonarchError], message: str, hint: str
+    same_tables: Environment,
+    call: Callable[[QuerySet], Any],
+    kind: type[MonarchError],
+    message: str,
+    hint: str,
 ) -> None:
     query_set = QuerySet()
     call(query_set)
-    error = refused(tables, select(query_set))
+    error = refused(same_tables, select(query_set))
     assert type(error) is kind
     assert message in error.message
     assert hint in (error.hint or "")
     assert "hunter2" not in error.message
 
 
-def test_names_of_only_and_exclude(tables: Environment) -> None:
-    assert "only() names 'user', and" in refused(tables, Selection(only=("user",))).message
-    assert "exclude() names 'seen', which is a view" in refused(tables, Selection(exclude=("seen",))).message
+def test_names_of_only_and_exclude(same_tables: Environment) -> None:
+    assert "only() names 'user', and" in refused(same_tables, Selection(only=("user",))).message
+    assert (
+        "exclude() names 'seen', which is a view"
+        in refused(same_tables, Selection(exclude=("seen",))).message
+    )
     history = Selection(exclude=("monarch_history.history",))
-    assert "exclude() names 'monarch_history.history'" in refused(tables, history).message
+    assert "exclude() names 'monarch_history.history'" in refused(same_tables, history).message
 
 
-def test_a_missing_table_may_be_missing(tables: Environment) -> None:
+def test_a_missing_table_may_be_missing(same_tables: Environment) -> None:
     query_set = QuerySet()
     query_set.dump_table("nothing", missing_ok=True)
-    assert rows_of(tables, select(query_set, only=())) == {"monarch_history.history": 1}
+    assert rows_of(same_tables, select(query_set, only=())) == {"monarch_history.history": 1}
 
 
-def test_a_follow_starts_somewhere(tables: Environment) -> None:
+def test_a_follow_starts_somewhere(same_tables: Environment) -> None:
     query_set = QuerySet()
     query_set.follow("users.id", "orders.user_id")
-    error = refused(tables, select(query_set, only=()))
+    error = refused(same_tables, select(query_set, only=()))
     assert error.message == "follow() goes from users to orders, but no row of users is selected."
     assert error.hint == "Select some: self.dump_table('users', …)"
     query_set = QuerySet()
     query_set.dump_table("orders")
     query_set.follow("users.id", "pairs.a")
-    error = refused(tables, select(query_set, only=()))
+    error = refused(same_tables, select(query_set, only=()))
     assert error.hint == "Start at rows that foreign keys need: self.follow('orders.user_id', 'users.id')"
     query_set.follow("orders.user_id", "users.id")
-    found = rows_of(tables, select(query_set, only=()))
+    found = rows_of(same_tables, select(query_set, only=()))
     assert found == {"orders": 1, "users": 1, "monarch_history.history": 1}
 
 
-def test_a_follow_that_finds_nothing_is_noted_and_one_of_other_types_refused(tables: Environment) -> None:
+def test_a_follow_that_finds_nothing_is_noted_and_one_of_other_types_refused(
+    same_tables: Environment,
+) -> None:
     query_set = QuerySet()
     query_set.dump_table("users", "true")
     query_set.follow("users.id", "pairs.a")
-    assert notes_of(tables, select(query_set, only=())) == ("follow('users.id', 'pairs.a') finds no row.",)
+    assert notes_of(same_tables, select(query_set, only=())) == (
+        "follow('users.id', 'pairs.a') finds no row.",
+    )
     query_set.follow("users.name", "orders.id")
-    message = refused(tables, select(query_set, only=())).message
+    message = refused(same_tables, select(query_set, only=())).message
     assert message == (
         "'billing' rejected the query of follow('users.name', 'orders.id'): operator does not exist: "
         "integer = text"
@@ -291,9 +310,9 @@ def test_a_transaction_that_only_reads(tables: Environment) -> None:
     assert isinstance(error, UsageError)
 
 
-def test_nothing_stays_on_the_server(tables: Environment) -> None:
-    with connect(tables) as connection:
-        Part(connection, Selection(), tables)
+def test_nothing_stays_on_the_server(same_tables: Environment) -> None:
+    with connect(same_tables) as connection:
+        Part(connection, Selection(), same_tables)
         connection.rollback()
         found = connection.execute(
             "SELECT to_regclass('pg_temp.monarch_rows'), current_setting('search_path')"

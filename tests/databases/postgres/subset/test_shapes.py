@@ -14,7 +14,7 @@ from monarch.databases.environment import Environment
 from monarch.databases.selection import Selection
 from monarch.querysets.queryset import QuerySet
 from monarch.settings.environments import parse_environment
-from tests.support.servers.postgres import PostgresServer
+from tests.support.servers.postgres import PostgresServer, empty_database
 from tests.support.servers.postgres_parts import (
     Fill,
     ResolvedPart,
@@ -71,9 +71,12 @@ SHAPES = """
 """
 
 
-@pytest.fixture
-def shapes(filled: Fill) -> Environment:
-    return filled(SHAPES)
+@pytest.fixture(scope="module")
+def shapes(postgres: PostgresServer) -> Iterator[Environment]:
+    """A database that no test here changes."""
+    with empty_database(postgres) as environment, postgres.connect(environment.db_name) as connection:
+        connection.execute(SHAPES)
+        yield environment
 
 
 class Restoring:
