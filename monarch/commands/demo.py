@@ -6,11 +6,19 @@ import click
 
 from monarch.commands.console.lines import show
 from monarch.databases import DEFAULT_KIND
+from monarch.demo.samples import SAMPLES
 
 
 @click.command("demo")
 @click.argument("folder", default="monarch_demo")
-def demo(folder: str) -> None:
+@click.option(
+    "--kind",
+    type=click.Choice(tuple(SAMPLES)),
+    default=DEFAULT_KIND,
+    show_default=True,
+    help="The kind of database that it shows.",
+)
+def demo(folder: str, kind: str) -> None:
     """Show all of it on a sample project in a new FOLDER.
 
     Starts two small database servers of its own, fills them with sample data, and runs the real commands one
@@ -20,10 +28,11 @@ def demo(folder: str) -> None:
     Examples:
       monarch demo
       monarch demo /tmp/monarch_demo
+      monarch demo --kind postgres
     """
     from monarch.demo.story import run_demo
 
-    run_demo(folder, DEFAULT_KIND, _show)
+    run_demo(folder, kind, _show)
 
 
 def _show(line: str) -> None:

