@@ -22,6 +22,7 @@ from monarch.errors import (
     MonarchError,
     NotCommitted,
     RunInterrupted,
+    UsageError,
 )
 from monarch.migrations.collection_scan import CollectionScans
 from monarch.migrations.files.find import MigrationFile
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 # Characters of a long traceback that are kept of its beginning, and of its end.
 _ENDS = 50_000
-_ENDED = "it has ended its transaction itself, and what it did before may be committed"
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,14 @@ class MigrationFailed(MigrationError):
         self.was_undone = was_undone
 
 
-class TransactionEnded(Exception):
+class TransactionEnded(UsageError):
     """A migration has ended its transaction itself."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "it has ended its transaction itself, and what it did before may be committed",
+            "Check what it did. Leave the commit to monarch, or set `transaction = False`.",
+        )
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,7 @@ class Execution:
             else:
                 migration.run()
         if transaction is not None and not transaction.is_open:
-            raise TransactionEnded(_ENDED)
+            raise TransactionEnded
         if transaction is None and not self.client.is_settled:
             raise RuntimeError("it has left a transaction open: commit what it should keep")
         if progress.must_stop():
@@ -179,20 +185,22 @@ class Execution:
         self.record_failure(error)
         reason, undone = self._reason(error), self._was_undone(error)
         message = f"{self.file.key} failed on {self.run.environment.name!r}: {reason}"
-        hint = self.ways_on()
-        if self.transaction is not None and not undone:
-            hint = f"Check what it did. Leave the commit to monarch, or set `transaction = False`. {hint}"
+        hints = [error.hint] if isinstance(error, MonarchError) else []
+        if self.transaction is not None and not undone and not isinstance(error, TransactionEnded):
+            hints.append(TransactionEnded().hint)
+        hint = " ".join(filter(None, [*hints, self.ways_on()]))
         line = error_line(self.file.path, error)
         return MigrationFailed(message, hint, reason, self.file, line, undone)
 
     def _reason(self, error: BaseException) -> str:
         """Return ``error`` in one line, with the line of the migration."""
-        if isinstance(error, TransactionEnded):
-            return f"{error} ({self.file.shown_path})"
-        reason = describe_error_in(self.file.path, error, self.client.describe_error)
-        if self.transaction is None or self._was_undone(error):
+        reason = describe_error_in(self.file.path, error, self._describe)
+        if self.transaction is None or self._was_undone(error) or isinstance(error, TransactionEnded):
             return reason
-        return f"{reason}; {_ENDED}"
+        return f"{reason}; {TransactionEnded().message}"
+
+    def _describe(self, error: BaseException) -> str | None:
+        return error.message if isinstance(error, MonarchError) else self.client.describe_error(error)
 
     def _was_undone(self, error: BaseException) -> bool:
         """Whether its transaction has undone, or will undo, all that it did before ``error``."""

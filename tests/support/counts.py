@@ -41,6 +41,7 @@ LONG = {
     "commands/migrations/test_odd_migrations.py": 3,
     "commands/migrations/test_postgres.py": 4,
     "commands/migrations/test_postgres_libraries.py": 3,
+    "commands/migrations/test_postgres_pooler.py": 2,
     "commands/migrations/test_project_code.py": 6,
     "commands/test_clusters.py": 8,
     "commands/test_copies.py": 6,

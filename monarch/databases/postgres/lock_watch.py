@@ -24,10 +24,10 @@ _HOLDERS = """
 
 
 class LockWatch:
-    """Watches the session of ``connection`` through another one, for as long as its context lasts."""
+    """Watches the session of a connection through another one, for as long as its context lasts."""
 
     def __init__(self, environment: Environment) -> None:
-        self.connection: Connection | None = None
+        self._watched: tuple[Connection, int] | None = None
         self._environment = environment
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="monarch lock watch", daemon=True)
@@ -43,9 +43,12 @@ class LockWatch:
         self._ended.set()
         self._thread.join(1)  # a server that does not answer must not keep the command from ending
 
-    def watch(self, connection: Connection) -> None:
-        """Watch ``connection`` from now on, and forget what was seen of another one."""
-        self.connection, self._holders = connection, []
+    def watch(self, connection: Connection, pid: int) -> None:
+        """Watch ``connection`` from now on, and forget what was seen of another one.
+
+        ``pid`` is that of the server's process. Through a pooler the connection does not know it.
+        """
+        self._watched, self._holders = (connection, pid), []
 
     def describe_holders(self) -> str:
         """Return who held the lock that was last waited for, for the end of a message; empty if unknown."""
@@ -62,11 +65,13 @@ class LockWatch:
         session = Session(self._environment)
         try:
             while not self._ended.wait(_EVERY):
-                connection = self.connection
-                if connection is None or connection.closed or not _is_busy(connection):
+                if self._watched is None:
+                    continue
+                connection, pid = self._watched
+                if connection.closed or not _is_busy(connection):
                     continue
                 with suppress(MonarchError):
-                    holders = session.query(_HOLDERS, (connection.info.backend_pid,))
+                    holders = session.query(_HOLDERS, (pid,))
                     self._holders = holders or self._holders
         finally:
             session.close()

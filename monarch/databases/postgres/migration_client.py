@@ -194,7 +194,7 @@ class PostgresMigrationClient(MigrationClient):
                     name=session_name(),
                     cursor_factory=self._written.cursor_class(),
                 )
-            self._watch.watch(self._opened)
+            self._watch.watch(self._opened, self._opened.info.backend_pid)
         return self._opened
 
     @contextmanager
@@ -203,6 +203,7 @@ class PostgresMigrationClient(MigrationClient):
         with explained(self._environment):
             connection.autocommit = False
             transaction = PostgresTransaction(self._environment, connection, self._session)
+            self._watch.watch(connection, _server_process(connection))
         try:
             yield transaction
         finally:
@@ -261,5 +262,9 @@ def open_work(environment: Environment, session: Session) -> Iterator[PostgresMi
 
 def _is_pooled(connection: Connection) -> bool:
     """Whether the process that answers is another one than that which the connection was told of."""
-    row = rows_as_dicts(connection).execute("SELECT pg_backend_pid() AS pid").fetchone()
-    return row is not None and row["pid"] != connection.info.backend_pid
+    return _server_process(connection) != connection.info.backend_pid
+
+
+def _server_process(connection: Connection) -> int:
+    (row,) = rows_as_dicts(connection).execute("SELECT pg_backend_pid() AS pid").fetchall()
+    return int(row["pid"])

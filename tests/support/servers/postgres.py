@@ -79,7 +79,7 @@ def run_postgres(*settings: str, programs: Path | None = None, tls: bool = False
         options += ["fsync=off", "shared_buffers=32MB", *settings]
         if tls:
             options += _certify(folder, data)
-        _hand_over(folder)
+        hand_over(folder)
         command = [*as_ordinary_user(), str(programs / "postgres"), "-D", str(data)]
         command += [word for option in options for word in ("-c", option)]
         with (folder / "log").open("wb") as log:
@@ -102,14 +102,14 @@ def _lay_out(programs: Path, folder: Path) -> Path:
     """Create the database files in ``folder``, and return their own folder."""
     password, data = folder / "password", folder / "data"
     password.write_text(PASSWORD)
-    _hand_over(folder)
+    hand_over(folder)
     initdb: list[str | Path] = [*as_ordinary_user(), programs / "initdb", "-D", data, "-U", USER]
     initdb += [f"--pwfile={password}", "-A", "scram-sha-256", "-E", "UTF8", "--no-sync"]
     subprocess.run(initdb, check=True, capture_output=True)
     return data
 
 
-def _hand_over(folder: Path) -> None:
+def hand_over(folder: Path) -> None:
     """Let the user who runs the server own its files, where that is another one."""
     if "setpriv" in as_ordinary_user():
         for path in (folder, *folder.iterdir()):
