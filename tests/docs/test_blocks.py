@@ -19,6 +19,7 @@ from bson import ObjectId
 from monarch.project import Project
 from tests.docs.blocks import PAGES, SHELLS, Block, blocks
 from tests.support.servers.mongod import Server
+from tests.support.servers.postgres import PostgresServer
 from tests.support.servers.s3 import S3Server
 
 RUN = [
@@ -27,6 +28,8 @@ RUN = [
 # These pages begin with an empty folder, as a new user does.
 FROM_NOTHING = ("README.rst", "start.rst")
 WITH_S3 = ("stores.rst",)
+# The databases of the page of PostgreSQL, which are its environments too.
+POSTGRES = ("billing", "billing_dev")
 _SUM = r"what is (\d+) \+ (\d+)[^\n]*: ?"
 _SURE = r"\[y/N\]: ?"
 _ANSWERS = {r"Please enter a account id[^\n]*: ?": "42", r"Enter ends it[^\n]*": ""}
@@ -147,10 +150,28 @@ def set_up(folder: Path, page: Path, request: pytest.FixtureRequest) -> None:
         project.migrate("production")
 
 
+def set_up_postgres(folder: Path, server: PostgresServer) -> None:
+    """Create what the page of PostgreSQL assumes: two databases, and a store."""
+    for name in POSTGRES:
+        server.drop(name)
+        server.create(name)
+    with server.connect("billing") as connection:
+        connection.execute("CREATE TABLE users (id int PRIMARY KEY)")
+        connection.execute("CREATE TABLE dogs (id int PRIMARY KEY, owner int REFERENCES users)")
+        connection.execute("INSERT INTO users VALUES (1)")
+        connection.execute("INSERT INTO dogs SELECT n, 1 FROM generate_series(1, 9) AS n")
+    entries = {name: {"uri": server.uri(name)} for name in POSTGRES}
+    settings = f"ENVIRONMENTS = {entries!r}\nBACKUPS = {{'LOCAL': {{'backup_dir': 'backups'}}}}\n"
+    (folder / "migrations").mkdir()
+    (folder / "migrations" / "settings.py").write_text(settings)
+
+
 def has_embedded_server(folder: Path) -> bool:
     """Whether ``development`` of the project in ``folder``, if it is one, is an embedded environment."""
     project = Project(folder)
-    return project.has_settings() and project.settings.environment("development").embedded
+    return project.has_settings() and any(
+        one.embedded and one.name == "development" for one in project.environments()
+    )
 
 
 @pytest.mark.timeout(400)
@@ -168,7 +189,9 @@ def test_the_shell_blocks_of(
     variables = {"PRODUCTION_MONGODB_URI": production.uri}
     monkeypatch.setenv("PRODUCTION_MONGODB_URI", production.uri)
     reader = Reader(folder, tmp_path / "home", variables)
-    if page.name not in FROM_NOTHING:
+    if page.stem == "postgres":
+        set_up_postgres(folder, request.getfixturevalue("postgres"))
+    elif page.name not in FROM_NOTHING:
         set_up(folder, page, request)
     with ExitStack() as server:
         running = False
