@@ -14,7 +14,7 @@ from monarch.backups.names import check_stem
 from monarch.backups.store_sink import StoreSink
 from monarch.copies.subset import SubsetRequest
 from monarch.copies.transfer import Interruption, Transfer, TransferResult, report_interruption
-from monarch.databases import open_database, require_transfers
+from monarch.databases import find_kind, open_database, require_transfers
 from monarch.databases.environment import Environment
 from monarch.databases.transfer import Engine, TransferDatabase, Transform, as_transfer_database
 from monarch.errors import MonarchError
@@ -59,8 +59,9 @@ class BackupCreation:
         self.source.require_whole()
         source = self.source.read(self.engine, sink.query_set.selection if sink.query_set else None)
         if not source.summaries and not self.allow_empty:
+            things = f"{find_kind(source.kind).words[0]}s"
             raise MonarchError(
-                f"{sink.environment!r} holds no collections: there is nothing to back up.",
+                f"{sink.environment!r} holds no {things}: there is nothing to back up.",
                 f"Check its 'db_name' ({sink.database}). To back up an empty database, use --allow-empty.",
             )
         created = sink.store.prepare()

@@ -12,6 +12,7 @@ from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.questions import breathe, confirm, when_possible, yes_option
 from monarch.commands.console.text import count
 from monarch.commands.parsing.arguments import ENVIRONMENT, json_option, this_project
+from monarch.databases import find_kind
 
 if TYPE_CHECKING:
     from monarch.databases.environment import Environment
@@ -100,7 +101,8 @@ def drop_db(environment: str, yes: bool) -> None:
 
     dropped = project.drop(environment, ProgressLines(), confirm=when_possible(ask))
     if dropped.collections:
-        what = f"{count(dropped.collections, 'collection')}, {count(dropped.documents, 'document')}"
+        thing, part = find_kind(target.kind).words
+        what = f"{count(dropped.collections, thing)}, {count(dropped.documents, part)}"
         show(f"Dropped {target.db_name} on {environment}: {what}.")
     else:
         show(f"{target.db_name} on {environment} was empty: nothing to drop.")

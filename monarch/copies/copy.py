@@ -16,7 +16,7 @@ from monarch.copies.transfer import (
     report_interruption,
     same_database,
 )
-from monarch.databases import open_database, require_transfers
+from monarch.databases import find_kind, open_database, require_transfers
 from monarch.databases.environment import Environment
 from monarch.databases.history import IncompleteDatabase
 from monarch.databases.selection import Selection
@@ -147,8 +147,9 @@ class Copy:
 
     def _require_contents(self, comes: tuple[CollectionSummary, ...]) -> None:
         if not comes and not self.allow_empty:
+            things = f"{find_kind(self.source.kind).words[0]}s"
             raise MonarchError(
-                f"{self.names[0]!r} holds no collections: there is nothing to copy.",
+                f"{self.names[0]!r} holds no {things}: there is nothing to copy.",
                 "Check its 'db_name'. To empty the target as well, use --allow-empty.",
             )
 

@@ -43,6 +43,8 @@ class DatabaseKind(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     schemes: ClassVar[tuple[str, ...]] = ()
+    # What its databases consist of, and what each of those holds: one of each, for people.
+    words: ClassVar[tuple[str, str]] = ("collection", "document")
     # Whether its databases can be copied, backed up and restored, and not only migrated.
     transfers: ClassVar[bool] = False
     # Where its migrations import their base class from: a module, a dot and the class.

@@ -44,6 +44,7 @@ class PostgresKind(DatabaseKind):
     name = "postgres"
     title = "PostgreSQL"
     schemes = ("postgresql", "postgres")
+    words = ("table", "row")
     transfers = True
     migration_base = "monarch.PostgresBackedMigration"
     query_method = "dump_table"

@@ -311,6 +311,10 @@ def test_drop_db_leaves_an_empty_database(billing: Billing) -> None:
     assert billing.folder.monarch("migrate", "dev").code == 0
     result = billing.folder.monarch("drop_db", "dev", "--yes")
     assert result.code == 0, result.err
+    assert result.out.endswith(" on dev: 2 tables, 3 rows.\n")
+    billing.folder.keep_backups()
+    empty = billing.folder.monarch("backup", "dev")
+    assert "'dev' holds no tables: there is nothing to back up." in empty.err
     assert billing.rows(
         "SELECT nspname FROM pg_namespace WHERE nspname IN ('app', 'public', 'monarch_history')"
     ) == [("public",)]
