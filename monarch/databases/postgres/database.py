@@ -20,7 +20,7 @@ from monarch.databases.postgres.emptying import EMPTY
 from monarch.databases.postgres.history.reader import PostgresHistoryReader
 from monarch.databases.selection import Selection
 from monarch.databases.transfer import CopiedCollection, Engine, LiveSource, Source, TransferDatabase
-from monarch.errors import MonarchError, UsageError
+from monarch.errors import MonarchError
 from monarch.progress import Progress
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 
@@ -163,7 +163,9 @@ class PostgresDatabase(TransferDatabase):
         from monarch.databases.postgres.tools.installed import require_postgres_engine
 
         if selection is not None:
-            raise UsageError("monarch has no query sets for a PostgreSQL database.")
+            from monarch.databases.postgres.sources.part import PartSource
+
+            return PartSource(self._session, require_postgres_engine(engine), selection)
         return ServerSource(self._session, require_postgres_engine(engine))
 
     def replace(

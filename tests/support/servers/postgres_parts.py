@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,15 +11,14 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import IsolationLevel
 
 from monarch.databases.environment import Environment
 from monarch.databases.postgres.archive.contents import ArchiveContents, read_contents
-from monarch.databases.postgres.connection.client import connect, uri
+from monarch.databases.postgres.connection.client import uri
+from monarch.databases.postgres.sources.snapshot import ExportedSnapshot
 from monarch.databases.postgres.subset.part import Part
 from monarch.databases.selection import Selection
 from monarch.errors import MonarchError
-from monarch.progress import SILENT
 from monarch.querysets.queryset import QuerySet
 
 # Runs statements in an empty database, and returns its environment.
@@ -43,12 +41,8 @@ class ResolvedPart:
 @contextmanager
 def open_part(environment: Environment, selection: Selection) -> Iterator[tuple[Part, str]]:
     """Resolve a part; yield it, and the name of its snapshot."""
-    with connect(environment) as connection:
-        connection.isolation_level = IsolationLevel.REPEATABLE_READ
-        row = connection.execute("SELECT pg_export_snapshot()").fetchone()
-        assert row is not None
-        yield Part(connection, selection, environment), row[0]
-        connection.rollback()
+    with ExportedSnapshot(environment, temporary_tables=True) as snapshot:
+        yield Part(snapshot.connection, selection, environment), snapshot.id
 
 
 def dump_part(environment: Environment, selection: Selection, programs: Path) -> ResolvedPart:
@@ -71,12 +65,8 @@ def dump_part(environment: Environment, selection: Selection, programs: Path) ->
             errors = dump.stderr.read().decode()
             dump.wait()
             assert not errors or "output" in errors, errors
-        sink = io.BytesIO()
-        written = part.write(contents, sink, SILENT)
-    assert {one.oid: one.rows for one in written} == {
-        one.oid: one.rows for one in part.tables if any(entry.oid == one.oid for entry in contents.tables)
-    }
-    return ResolvedPart(part, contents, sink.getvalue())
+        archive = b"".join(part.read(contents))
+    return ResolvedPart(part, contents, archive)
 
 
 def restore(archive: bytes, target: str, programs: Path, *options: str) -> None:

@@ -35,10 +35,17 @@ class Session:
         self.environment = environment
         self._connection: Connection | None = None
         self._turn = threading.RLock()
+        self._closing: list[Callable[[], None]] = []
+
+    def on_close(self, closing: Callable[[], None]) -> None:
+        """Let `close` call ``closing``, too; calling that twice is harmless."""
+        self._closing.append(closing)
 
     def close(self) -> None:
         """Close the connection, if it is open."""
         with self._turn:
+            while self._closing:
+                self._closing.pop()()
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from monarch.databases.postgres.catalog.tables import Relation, list_relations, read_relations
@@ -22,7 +22,7 @@ from monarch.system.subprocesses import Tool
 # What belongs to this database alone. The history goes with the contents.
 STAYS = ("journal", "lease", "heartbeat")
 _BYTES = 1 << 20
-_DUMPING = "dumping contents of table "
+DUMPING = "dumping contents of table "
 
 
 class ServerSource(LiveSource, PostgresSource):
@@ -74,12 +74,7 @@ class ServerSource(LiveSource, PostgresSource):
                 dump.tool.stop()
 
     def copied(self, expected: Expected, clock: TableClock) -> tuple[CopiedCollection, ...]:
-        return tuple(
-            CopiedCollection(
-                **vars(one.summary(expected.rows.get(one.table.title, 0))), seconds=clock.of(one.table)
-            )
-            for one in self._relations
-        )
+        return copied_relations(self._relations, expected, clock)
 
     def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:
         progress.phase("dumping")
@@ -104,26 +99,8 @@ class ServerDump:
     ) -> None:
         self._environment = session.environment
         self._alive = alive
-        self.seconds = TableClock(_DUMPING)
-        self.tool: Tool = start_tool(
-            tools,
-            "pg_dump",
-            session.environment,
-            snapshot.connection,
-            [
-                "--format=custom",
-                "--compress=0",
-                "--verbose",
-                f"--snapshot={snapshot.id}",
-                f"--lock-wait-timeout={LOCK_SECONDS}s",
-                "--no-publications",
-                "--no-subscriptions",
-                *(f"--exclude-table=monarch_history.{table}" for table in STAYS),
-            ],
-            takes_input=False,
-            hear=self.seconds.hear,
-            alive=alive,
-        )
+        self.seconds = TableClock(DUMPING)
+        self.tool = start_dump(session, tools, snapshot, ["--verbose"], hear=self.seconds.hear, alive=alive)
 
     def read(self, size: int, /) -> bytes:
         return self.tool.read(size)
@@ -133,6 +110,52 @@ class ServerDump:
             self.later.raise_error()  # pg_dump fails too if the snapshot is gone
             raise failure(self.tool, self._environment, "read")
         return self.later.result(self._alive)
+
+
+def start_dump(
+    session: Session,
+    tools: Tools,
+    snapshot: ExportedSnapshot,
+    arguments: Sequence[str],
+    *,
+    hear: Callable[[str], None] = lambda line: None,
+    alive: Callable[[], None],
+) -> Tool:
+    """Start a pg_dump of the whole database of ``session``, as of ``snapshot``, with more ``arguments``.
+
+    :raises ServerError: if it cannot be started.
+    """
+    return start_tool(
+        tools,
+        "pg_dump",
+        session.environment,
+        snapshot.connection,
+        [
+            "--format=custom",
+            "--compress=0",
+            f"--snapshot={snapshot.id}",
+            f"--lock-wait-timeout={LOCK_SECONDS}s",
+            "--no-publications",
+            "--no-subscriptions",
+            *(f"--exclude-table=monarch_history.{table}" for table in STAYS),
+            *arguments,
+        ],
+        takes_input=False,
+        hear=hear,
+        alive=alive,
+    )
+
+
+def copied_relations(
+    relations: Sequence[Relation], expected: Expected, clock: TableClock
+) -> tuple[CopiedCollection, ...]:
+    """Return ``relations`` as they were copied, with the ``expected`` rows and the seconds of ``clock``."""
+    return tuple(
+        CopiedCollection(
+            **vars(one.summary(expected.rows.get(one.table.title, 0))), seconds=clock.of(one.table)
+        )
+        for one in relations
+    )
 
 
 def _read_catalog(cursor: Cursor) -> tuple[tuple[Relation, ...], Needs]:

@@ -36,20 +36,22 @@ _LARGE_OBJECTS = "SELECT count(*) AS number FROM pg_largeobject_metadata"
 class ExportedSnapshot:
     """What the database of ``environment`` held at one moment, for as long as the context lasts.
 
-    Its tables cannot be dropped or emptied in the meantime: they are locked as a reader locks them.
+    Its tables cannot be dropped or emptied in the meantime: they are locked as a reader locks them. With
+    ``temporary_tables`` its transaction may create such tables, which no replica can.
 
     :raises ServerError: if the server refuses, or another session holds a table.
     """
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, *, temporary_tables: bool = False) -> None:
         self._environment = environment
         with explained(environment):
             self.connection: Connection = connect(environment, name="monarch snapshot", autocommit=True)
             try:
                 self.connection.execute(_SETTINGS)
+                read_only = not temporary_tables or self._is_replica()
                 self.connection.autocommit = False
                 self.connection.isolation_level = IsolationLevel.REPEATABLE_READ
-                self.connection.read_only = True
+                self.connection.read_only = read_only
                 row = self.cursor().execute("SELECT pg_export_snapshot() AS id").fetchone()
             except BaseException:
                 self.connection.close()
@@ -62,10 +64,18 @@ class ExportedSnapshot:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget the snapshot."""
         # Also while another thread waits for an answer.
         with suppress(psycopg.Error):
             self.connection.cancel()
         self.connection.close()
+
+    def _is_replica(self) -> bool:
+        row = self.cursor().execute("SELECT pg_is_in_recovery() AS is_replica").fetchone()
+        return row is not None and bool(row["is_replica"])
 
     def cursor(self) -> Cursor:
         """Return a cursor that reads it."""

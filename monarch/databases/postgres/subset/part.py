@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from psycopg import sql
 
 from monarch.databases.environment import Environment
-from monarch.databases.postgres.archive.contents import ArchiveContents
+from monarch.databases.postgres.archive.contents import ArchiveContents, TableData
 from monarch.databases.postgres.connection.client import Connection, rows_as_dicts
 from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.subset.catalog import read_foreign_keys, read_relations
 from monarch.databases.postgres.subset.chosen import ChosenTables
 from monarch.databases.postgres.subset.follow import Following, find_followed, require_start
 from monarch.databases.postgres.subset.foreign_keys import NeededRows
+from monarch.databases.postgres.subset.reading import SubsetArchive, condition_of
 from monarch.databases.postgres.subset.refusals import require_temporary_tables
 from monarch.databases.postgres.subset.rows import SelectedRows, all_from
 from monarch.databases.postgres.subset.tables import SubsetTables
-from monarch.databases.postgres.subset.writing import SubsetWriter, WrittenTable, condition_of
 from monarch.databases.selection import Selection
-from monarch.progress import Progress
-from monarch.system.streams import Sink
 
 _BEGIN = """
     SELECT current_schemas(false)::text[] AS path, current_setting('search_path') AS search_path,
@@ -79,16 +77,19 @@ class Part:
         )
         self.filters = tuple(self._describe())
 
-    def write(self, contents: ArchiveContents, sink: Sink, progress: Progress) -> tuple[WrittenTable, ...]:
-        """Write ``contents`` and the selected rows into ``sink`` as an archive of pg_dump.
+    def read(
+        self, contents: ArchiveContents, begins: Callable[[TableData], None] = lambda table: None
+    ) -> Iterator[bytes]:
+        """Yield an archive of pg_dump with the selected rows.
 
         :param contents: those of an archive that pg_dump has written from the same snapshot.
+        :param begins: called when the rows of a table begin.
         :raises ServerError: if the rows cannot be read to their end.
         """
         by_oid = {one.oid: one for one in self._tables.stored}
         with explained(self._environment):
-            writer = SubsetWriter(self._cursor, self._chosen.whole, self._counts, by_oid, self._chosen.kept)
-            return writer.write(contents, sink, progress)
+            archive = SubsetArchive(self._cursor, self._chosen.whole, self._counts, by_oid, self._chosen.kept)
+            yield from archive.read(contents, begins)
 
     def _resolve(self, selection: Selection) -> list[str]:
         """Select all rows; return what people should know."""

@@ -30,13 +30,13 @@ _OF_THE_SERVER = (
 def require_temporary_tables(cursor: Cursor, environment: Environment) -> None:
     """Check that the transaction of ``cursor`` can keep what is selected in a temporary table.
 
-    :raises UsageError: if the server is a replica, or only read.
+    :raises UsageError: if the server is a replica, or the transaction is read-only.
     :raises AccessDenied: if this user may not create temporary tables.
     """
     row = cursor.execute(_STATE).fetchone()
     assert row is not None
     if row["is_replica"] or row["is_read_only"]:
-        why = "is a replica" if row["is_replica"] else "is read-only by its settings"
+        why = "is a replica" if row["is_replica"] else "is read-only"
         raise UsageError(
             f"A query set keeps what it selects in a temporary table, and {environment.name!r} {why}.",
             "Use the address of the primary server.",

@@ -16,7 +16,7 @@ from typing import Any, cast
 import pytest
 from psycopg import sql
 
-from monarch.databases.postgres.archive.blocks import write_rows
+from monarch.databases.postgres.archive.blocks import rows_as_block
 from monarch.databases.postgres.archive.contents import ArchiveContents, read_contents
 from monarch.databases.postgres.archive.names import parse_copy_columns, parse_name
 from monarch.errors import DamagedError, UsageError
@@ -90,7 +90,8 @@ def test_an_archive_with_rows_of_our_own_is_one_of_pg_dump(odd: tuple[PostgresSe
                     sql.SQL("({})").format(names) if one.columns else names,
                 )
             ) as copy:
-                write_rows(sink, contents.integer_size, one.dump_id, (bytes(row) for row in copy))
+                for data in rows_as_block(contents.integer_size, one.dump_id, map(bytes, copy)):
+                    sink.write(data)
     assert script_of(server, sink.getvalue()) == script_of(server, archive)
 
 
@@ -99,10 +100,8 @@ def quoted(one: Any) -> str:
 
 
 def test_long_rows_are_written_in_chunks() -> None:
-    sink = io.BytesIO()
     rows = [b"x" * 300_000 + b"\n", *[b"y\n"] * 5]
-    assert write_rows(sink, 4, 7, rows) == 300_011
-    written, end = sink.getvalue(), b"\\.\n\n\n"
+    written, end = b"".join(rows_as_block(4, 7, rows)), b"\\.\n\n\n"
     assert written == (
         b"\x01" + number(7) + number(300_001) + rows[0] + number(10 + len(end)) + b"y\n" * 5 + end + number(0)
     )

@@ -166,7 +166,7 @@ class RandomQuerySet:
         return needed
 
 
-@pytest.mark.parametrize("seed", counts.sample(range(300), 8))
+@pytest.mark.parametrize("seed", counts.sample(range(300), 5))
 def test_a_part_of_a_random_schema(
     seed: int, billing: Environment, target: str, postgres: PostgresServer
 ) -> None:

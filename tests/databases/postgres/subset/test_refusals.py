@@ -300,14 +300,18 @@ def test_a_user_whom_row_security_hides_rows_or_who_may_not_read(
     assert "permission denied for schema monarch_history" in error.message
 
 
-def test_a_transaction_that_only_reads(tables: Environment) -> None:
+def test_a_database_that_is_read_only_by_its_settings(tables: Environment) -> None:
     with psycopg.connect(uri(tables), autocommit=True) as connection:
         connection.execute(f'ALTER DATABASE "{tables.db_name}" SET default_transaction_read_only = on')
-    error = refused(tables, Selection())
-    assert error.message == (
-        "A query set keeps what it selects in a temporary table, and 'billing' is read-only by its settings."
-    )
-    assert isinstance(error, UsageError)
+    query_set = QuerySet()
+    query_set.dump_table("users", "true")
+    # Its own transaction writes a temporary table only.
+    assert rows_of(tables, select(query_set, only=()))["users"] == 1
+    with connect(tables) as connection:
+        connection.read_only = True
+        with pytest.raises(UsageError, match="and 'billing' is read-only") as raised:
+            Part(connection, Selection(), tables)
+        assert "keeps what it selects in a temporary table" in raised.value.message
 
 
 def test_nothing_stays_on_the_server(same_tables: Environment) -> None:

@@ -1,21 +1,18 @@
-"""Write the rows of a subset into an archive of pg_dump."""
+"""Read the rows of a subset as an archive of pg_dump."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from psycopg import sql
 
-from monarch.databases.postgres.archive.blocks import write_rows
+from monarch.databases.postgres.archive.blocks import rows_as_block
 from monarch.databases.postgres.archive.contents import ArchiveContents, TableData
 from monarch.databases.postgres.connection.client import Cursor
 from monarch.databases.postgres.subset.catalog import SubsetRelation
 from monarch.databases.postgres.subset.rows import all_from, selected_from
 from monarch.errors import ServerError
-from monarch.progress import Progress
-from monarch.system.streams import Sink
 
 # As pg_dump does it: what rows look like must not depend on the settings of a database or a user.
 _SETTINGS = (
@@ -23,22 +20,12 @@ _SETTINGS = (
     "set_config('extra_float_digits', '3', true), set_config('bytea_output', 'hex', true), "
     "set_config('search_path', '', true), set_config('client_encoding', %s, true)"
 )
-_REPORTED = 1 << 20
 
 
-@dataclass(frozen=True)
-class WrittenTable:
-    """What was written of the table with the number ``oid``; ``bytes`` are those of its rows as text."""
+class SubsetArchive:
+    """Reads tables in the transaction of ``cursor``.
 
-    oid: int
-    rows: int
-    bytes: int
-
-
-class SubsetWriter:
-    """Writes tables in the transaction of ``cursor``.
-
-    :param whole: the numbers of the tables whose rows are all written.
+    :param whole: the numbers of the tables whose rows are all read.
     :param rows: how many rows are selected of each table; of others none is.
     :param kept: the columns that are kept, of tables of which some are left out.
     """
@@ -57,9 +44,10 @@ class SubsetWriter:
         self._tables = tables
         self._kept = kept
 
-    def write(self, contents: ArchiveContents, sink: Sink, progress: Progress) -> tuple[WrittenTable, ...]:
-        """Write ``contents`` and the blocks of its tables, and return what was written.
+    def read(self, contents: ArchiveContents, begins: Callable[[TableData], None]) -> Iterator[bytes]:
+        """Yield the bytes of ``contents`` and of the blocks of its tables.
 
+        :param begins: called when the rows of a table begin.
         :raises ServerError: if ``contents`` lack a table of which rows are selected.
         """
         missing = {oid for oid, rows in self._rows.items() if rows} - {one.oid for one in contents.tables}
@@ -70,26 +58,28 @@ class SubsetWriter:
         own = self._cursor.connection.info.parameter_status("client_encoding")
         encoding = own if contents.encoding == "SQL_ASCII" else contents.encoding
         self._cursor.execute(_SETTINGS, (encoding,))
-        sink.write(contents.raw)
-        written = []
+        yield contents.raw
         for entry in contents.tables:
-            rows = _CountedRows(self._copied(entry), progress)
-            size = write_rows(sink, contents.integer_size, entry.dump_id, rows)
-            written.append(WrittenTable(entry.oid, rows.number, size))
+            begins(entry)
+            yield from rows_as_block(contents.integer_size, entry.dump_id, self._copied(entry))
         self._cursor.execute("SELECT set_config('client_encoding', %s, true)", (own,))
-        return tuple(written)
 
     def _copied(self, entry: TableData) -> Iterator[bytes]:
         """Yield the selected rows of a table in COPY's text format, with the columns of its ``entry``."""
-        if not self._rows.get(entry.oid):
+        expected = self._rows.get(entry.oid, 0)
+        if not expected:
             return
         table = self._tables[entry.oid]
         query = sql.SQL("COPY (SELECT {} FROM {}{}) TO STDOUT").format(
             self._columns(table, entry), self._source(table), condition_of(table)
         )
+        number = 0
         with self._cursor.copy(query) as copy:
-            for row in copy:
+            for row in copy:  # the server sends each by itself
+                number += 1
                 yield bytes(row)
+        if number != expected:
+            raise ServerError(f"{number:,} rows of {table.title} were read, not {expected:,}.")
 
     def _source(self, table: SubsetRelation) -> sql.Composed:
         return all_from(table, "kept") if table.oid in self._whole else selected_from(table, "kept")
@@ -105,28 +95,6 @@ class SubsetWriter:
                 default: Any = defaults[name] or "NULL"  # printed by the server
                 found.append(sql.SQL(default))
         return sql.SQL(", ").join(found)
-
-
-class _CountedRows:
-    """The ``rows`` of a table, counted while they are read."""
-
-    def __init__(self, rows: Iterator[bytes], progress: Progress) -> None:
-        self._rows = rows
-        self._progress = progress
-        self.number = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        number = size = 0
-        for row in self._rows:  # the server sends each row by itself
-            number += 1
-            size += len(row)
-            yield row
-            if size >= _REPORTED:
-                self._progress.transferred(number, size)
-                self.number += number
-                number = size = 0
-        self._progress.transferred(number, size)
-        self.number += number
 
 
 def condition_of(table: SubsetRelation) -> sql.SQL:

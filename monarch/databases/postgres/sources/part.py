@@ -1,0 +1,167 @@
+"""The part of an open database that a query set selects, as a source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from monarch.databases.postgres.archive.contents import ArchiveContents, TableData, read_contents
+from monarch.databases.postgres.catalog.definitions import read_definitions
+from monarch.databases.postgres.catalog.tables import Relation, Table, list_relations
+from monarch.databases.postgres.connection.errors import explained
+from monarch.databases.postgres.connection.session import Session
+from monarch.databases.postgres.sources.base import Expected, Needs, OpenDump, PostgresSource
+from monarch.databases.postgres.sources.needs import read_needs
+from monarch.databases.postgres.sources.server import DUMPING, copied_relations, start_dump
+from monarch.databases.postgres.sources.snapshot import ExportedSnapshot
+from monarch.databases.postgres.subset.part import Part
+from monarch.databases.postgres.tools.clock import TableClock
+from monarch.databases.postgres.tools.installed import PostgresEngine, Tools
+from monarch.databases.postgres.tools.process import failure
+from monarch.databases.selection import Selection
+from monarch.databases.transfer import CollectionSummary, CopiedCollection, LiveSource
+from monarch.errors import DamagedError
+from monarch.progress import Progress
+from monarch.system.streams import Sink
+
+_BYTES = 1 << 20
+
+
+class PartSource(LiveSource, PostgresSource):
+    """The part of the database of ``session`` that ``selection`` selects.
+
+    It is resolved when this is created. Its snapshot lasts until it was read, or ``session`` is closed.
+    """
+
+    def __init__(self, session: Session, engine: PostgresEngine, selection: Selection) -> None:
+        self._session = session
+        self._engine = engine
+        environment = session.environment
+        self._snapshot = ExportedSnapshot(environment, temporary_tables=True)
+        session.on_close(self._snapshot.close)
+        with explained(environment):
+            relations = list_relations(self._snapshot.cursor())
+            self._needs = read_needs(self._snapshot.cursor())
+        self._snapshot.lock(one.table for one in relations if one.kind == "table")
+        self._part = Part(self._snapshot.connection, selection, environment)
+        rows = {Table(one.schema, one.name): one.rows for one in self._part.tables}
+        self._relations = tuple(_with_rows(one, rows.get(one.table, 0)) for one in relations)
+        engine.prefer(self._needs.major)
+
+    @property
+    def name(self) -> str:
+        return self._session.environment.name
+
+    @property
+    def needs(self) -> Needs:
+        return self._needs
+
+    @property
+    def summaries(self) -> tuple[CollectionSummary, ...]:
+        return tuple(one.summary() for one in self._relations)
+
+    @property
+    def server(self) -> str:
+        return f"PostgreSQL {self._needs.major}"
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        return self._part.filters
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._part.notes
+
+    @property
+    def one_snapshot(self) -> bool:
+        return True
+
+    @contextmanager
+    def open(self, tools: Tools, alive: Callable[[], None], progress: Progress) -> Iterator[OpenDump]:
+        progress.estimated(
+            sum(one.rows for one in self._relations), sum(one.bytes for one in self._relations)
+        )
+        with self._snapshot:
+            yield self._dump(tools, alive)
+
+    def copied(self, expected: Expected, clock: TableClock) -> tuple[CopiedCollection, ...]:
+        return copied_relations(self._relations, expected, clock)
+
+    def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:
+        progress.phase("dumping")
+        tools = self._engine.choose(self._needs.major)
+        with self.open(tools, lambda: None, progress) as dump:
+            assert isinstance(dump, PartDump)
+            while data := dump.read(_BYTES):
+                progress.transferred(0, len(data))
+                sink.write(data)
+            return self.copied(dump.finish(), dump.seconds)
+
+    def _dump(self, tools: Tools, alive: Callable[[], None]) -> PartDump:
+        contents = self._read_contents(tools, alive)
+        rows = {one.table.title: one.rows for one in self._relations if one.kind == "table"}
+        return PartDump(self._part, contents, self._snapshot, self._session, rows)
+
+    def _read_contents(self, tools: Tools, alive: Callable[[], None]) -> ArchiveContents:
+        """Let pg_dump describe the whole database, and stop it before it reads rows."""
+        dump = start_dump(self._session, tools, self._snapshot, ["-B"], alive=alive)
+        try:
+            try:
+                return read_contents(dump)
+            except DamagedError as error:
+                if dump.wait() == 0:
+                    raise
+                raise failure(dump, self._session.environment, "read") from error
+        finally:
+            dump.stop()
+
+
+class PartDump:
+    """An archive of ``part`` that is being read; ``seconds`` are those of each table.
+
+    :param contents: what pg_dump says of the whole database, from the same ``snapshot``.
+    :param rows: the number of selected rows of each table, by its title.
+    """
+
+    def __init__(
+        self,
+        part: Part,
+        contents: ArchiveContents,
+        snapshot: ExportedSnapshot,
+        session: Session,
+        rows: dict[str, int],
+    ) -> None:
+        self.seconds = TableClock(DUMPING)
+        self._chunks = part.read(contents, self._begin)
+        self._chunk = memoryview(b"")
+        self._snapshot = snapshot
+        self._session = session
+        self._rows = rows
+
+    def read(self, size: int, /) -> bytes:
+        if not self._chunk:
+            self._chunk = memoryview(next(self._chunks, b""))
+        data, self._chunk = bytes(self._chunk[:size]), self._chunk[size:]
+        return data
+
+    def finish(self) -> Expected:
+        self.seconds.hear("")
+        with explained(self._session.environment):
+            return Expected(
+                self._rows,
+                {},
+                self._snapshot.connection.info.server_version // 10_000,
+                read_definitions(self._snapshot.cursor()),
+                self._snapshot.sequences,
+                large_objects=0,
+            )
+
+    def _begin(self, table: TableData) -> None:
+        self.seconds.hear(f'{DUMPING}"{table.schema}.{table.table}"')
+
+
+def _with_rows(relation: Relation, rows: int) -> Relation:
+    """Return ``relation`` with that number of ``rows``, and about as many of its bytes."""
+    share = min(1.0, rows / max(relation.rows, 1))
+    return replace(relation, rows=rows, bytes=round(relation.bytes * share))
