@@ -8,9 +8,9 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -79,23 +79,30 @@ def run_postgres(*settings: str, programs: Path | None = None, tls: bool = False
         options += ["fsync=off", "shared_buffers=32MB", *settings]
         if tls:
             options += _certify(folder, data)
-        hand_over(folder)
-        command = [*as_ordinary_user(), str(programs / "postgres"), "-D", str(data)]
-        command += [word for option in options for word in ("-c", option)]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
-            server = PostgresServer(port, folder, programs, process.pid)
-            _await(server, process)
+        with serve(PostgresServer(port, folder, programs, 0), options) as server:
             if tls:
                 with server.connect() as connection:
                     connection.execute(f"CREATE ROLE {CERTIFIED} LOGIN")
             yield server
-        finally:
-            process.terminate()
-            process.wait()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def serve(server: PostgresServer, options: Sequence[str]) -> Iterator[PostgresServer]:
+    """Start ``server``, whose files are laid out, with ``options``; stop it at the end of the context."""
+    hand_over(server.folder)
+    command = [*as_ordinary_user(), str(server.programs / "postgres"), "-D", str(server.folder / "data")]
+    command += [word for option in options for word in ("-c", option)]
+    with (server.folder / "log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        started = replace(server, pid=process.pid)
+        _await(started, process)
+        yield started
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def _lay_out(programs: Path, folder: Path) -> Path:
