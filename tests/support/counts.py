@@ -75,6 +75,7 @@ LONG = {
     "databases/postgres/subset/test_shapes.py": 3,
     "databases/postgres/test_contract.py": 3,
     "databases/postgres/test_embedded.py": 2,
+    "databases/postgres/transfers/test_compare.py": 6,
     "docs/test_blocks.py": 4,
     "migrations/test_kills.py": 8,
     "migrations/test_races.py": 8,

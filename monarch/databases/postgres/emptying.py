@@ -38,10 +38,33 @@ BEGIN
             WHERE dictnamespace = to_regnamespace('public')
     ) AS found CROSS JOIN LATERAL pg_identify_object(catalog, oid, 0) WHERE NOT EXISTS (
         SELECT FROM pg_depend d WHERE d.objid = found.oid AND d.classid = catalog
-            AND (deptype = 'e' OR deptype IN ('a', 'i') AND type = 'sequence')
+            AND (deptype = 'e' OR deptype IN ('a', 'i') AND type = 'sequence'
+                OR deptype = 'i' AND catalog = 'pg_proc'::regclass)
     )
     LOOP
         EXECUTE format('DROP %s IF EXISTS %s CASCADE', one.type, one.identity);
+    END LOOP;
+    -- Else they would give rights on what is created next.
+    FOR one IN
+        WITH defaults AS (
+            SELECT format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s', pg_get_userbyid(defaclrole),
+                    (SELECT format(' IN SCHEMA %I', nspname) FROM pg_namespace n
+                     WHERE n.oid = defaclnamespace)) AS change,
+                CASE defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS'
+                    WHEN 'T' THEN 'TYPES' WHEN 'n' THEN 'SCHEMAS' ELSE 'LARGE OBJECTS' END AS things,
+                defaclacl AS granted, CASE WHEN defaclnamespace = 0 THEN acldefault(
+                    CASE defaclobjtype WHEN 'S' THEN 's' ELSE defaclobjtype END, defaclrole) END AS usual
+            FROM pg_default_acl WHERE pg_has_role(defaclrole, 'MEMBER')
+        )
+        SELECT 1 AS turn, format('%s REVOKE ALL ON %s FROM %s', change, things,
+            CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END) AS statement
+        FROM defaults, aclexplode(granted)
+        UNION SELECT 2, format('%s GRANT %s ON %s TO %s', change, privilege_type, things,
+            CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END)
+        FROM defaults, aclexplode(usual)
+        ORDER BY turn
+    LOOP
+        EXECUTE one.statement;
     END LOOP;
     PERFORM lo_unlink(oid) FROM pg_largeobject_metadata;
 END

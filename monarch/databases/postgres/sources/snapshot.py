@@ -25,9 +25,10 @@ _SETTINGS = (
     "WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout', "
     "'idle_session_timeout', 'row_security')"
 )
+# Those that fall count from above.
 _SEQUENCES = """
-    SELECT format('%I.%I', schemaname, sequencename) AS name, last_value AS value
-    FROM pg_sequences WHERE last_value IS NOT NULL AND increment_by > 0 AND NOT cycle
+    SELECT format('%I.%I', schemaname, sequencename) AS name, last_value * sign(increment_by) AS value
+    FROM pg_sequences WHERE last_value IS NOT NULL AND NOT cycle
         AND schemaname !~ '^pg_' AND schemaname NOT IN ('information_schema', 'monarch_history')
 """
 _LARGE_OBJECTS = "SELECT count(*) AS number FROM pg_largeobject_metadata"
@@ -112,8 +113,8 @@ class ExportedSnapshot:
 
 
 def read_sequences(cursor: Cursor) -> dict[str, int]:
-    """Return how far each sequence that only grows has come."""
-    return {row["name"]: row["value"] for row in cursor.execute(_SEQUENCES).fetchall()}
+    """Return how far each sequence has come that never begins again."""
+    return {row["name"]: int(row["value"]) for row in cursor.execute(_SEQUENCES).fetchall()}
 
 
 def read_large_objects(cursor: Cursor) -> int:

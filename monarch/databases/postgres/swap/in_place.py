@@ -52,13 +52,11 @@ END
 $monarch$;
 """
 _ROWS = """
-DO $monarch$
 BEGIN
     IF (SELECT count(*) FROM ONLY {table}) <> {rows} THEN
         RAISE 'the copy differs from its source: % has not % rows', {title}, {rows};
     END IF;
 END
-$monarch$;
 """
 _COMMIT = "COMMIT;\n"
 
@@ -172,7 +170,8 @@ class Script:
         statements = [_KEEP, self._text(_FENCE, fence=self._lease.fence, run=self._lease.run)]
         for title, rows in expected.rows.items():
             table = Table.from_title(title).identifier
-            statements.append(self._text(_ROWS, table=table, rows=rows, title=title))
+            body = self._text(_ROWS, table=table, rows=rows, title=title)
+            statements.append(self._text("DO {body};\n", body=body))  # no name can end its quotes
         with suppress(BrokenPipeError):
             self._send("".join(statements) + _COMMIT)
         self._close()

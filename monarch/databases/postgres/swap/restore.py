@@ -85,7 +85,7 @@ class Problems:
 
     def hear(self, line: str) -> None:
         """Take one line of its output."""
-        if ": error: " not in line:
+        if not line.startswith("pg_restore: error: "):
             return
         if self._is_old and _UNKNOWN in line and not self.ignored:
             self.ignored = True

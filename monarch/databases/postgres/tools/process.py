@@ -117,6 +117,8 @@ def connection_info(
     given = {**parameters(environment), **info.get_parameters()}
     without = (*_SECRETS, "service", "servicefile", "client_encoding", "hostaddr", "load_balance_hosts")
     found = {name: value for name, value in given.items() if value and name not in without}
+    if "sslcertmode" not in parameters(environment):
+        found.pop("sslcertmode", None)  # libpq's own default, which programs older than 16 do not know
     if found.get("sslcertmode") == "allow":  # the default, which psycopg's libpq names and older ones refuse
         del found["sslcertmode"]
     found |= {"host": info.host, "port": str(info.port), "user": info.user, "dbname": database}
