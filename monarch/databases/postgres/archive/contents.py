@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from monarch.databases.postgres.archive.names import parse_copy_columns
 from monarch.errors import DamagedError, UsageError
@@ -28,6 +28,10 @@ _CODECS = {
 # Since these versions of the format an entry has these fields, and the head has a byte for the compression.
 _TABLE_METHOD, _COMPRESSION_BYTE, _RELATION_KIND = (1, 14), (1, 15), (1, 16)
 _HAS_NO_DATA = 3
+_OURS = "monarch_history"
+_NAME = r'("(?:[^"]|"")+"|[^\s;,"]+)'
+_GRANTEE = re.compile(rf"\sTO {_NAME}")
+_COLLATION = re.compile(rf"COLLATE pg_catalog\.{_NAME}")
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,27 @@ class TableData:
 
 
 @dataclass(frozen=True)
+class Mentioned:
+    """What an archive mentions that a server must have: its own collations, tablespaces and more, by name.
+
+    ``owners`` are the roles to which things belong, ``grantees`` those that have rights on them.
+    """
+
+    extensions: tuple[str, ...]
+    owners: tuple[str, ...]
+    grantees: tuple[str, ...]
+    collations: tuple[str, ...]
+    tablespaces: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ArchiveContents:
     """The head of an archive and its table of contents.
 
     ``raw`` are their bytes. Integers have ``integer_size`` bytes; texts, rows included, have the
     ``encoding``. ``tables`` are in the order in which pg_restore reads their blocks from a pipe. With
-    ``has_other_data`` there are blocks of something else, such as large objects.
+    ``has_other_data`` there are blocks of something else, such as large objects. ``server`` and ``program``
+    are the major versions of the server that was dumped and of the pg_dump; 0 if they are not known.
     """
 
     raw: bytes
@@ -59,6 +78,9 @@ class ArchiveContents:
     encoding: str
     tables: tuple[TableData, ...]
     has_other_data: bool
+    server: int
+    program: int
+    mentioned: Mentioned
 
 
 def read_contents(stream: Stream) -> ArchiveContents:
@@ -78,6 +100,8 @@ class _Reader:
         self._integer_size = 4
         self._offset_size = 8
         self._encoding = "UTF8"
+        self._server = self._program = 0
+        self._mentioned: dict[str, set[str]] = {field.name: set() for field in fields(Mentioned)}
 
     def contents(self) -> ArchiveContents:
         self._read_head()
@@ -89,8 +113,17 @@ class _Reader:
                 tables.append(table)
             elif has_data:
                 others = True
+        mentioned = {name: tuple(sorted(found)) for name, found in self._mentioned.items()}
         return ArchiveContents(
-            bytes(self._raw), self._version, self._integer_size, self._encoding, tuple(tables), others
+            bytes(self._raw),
+            self._version,
+            self._integer_size,
+            self._encoding,
+            tuple(tables),
+            others,
+            self._server,
+            self._program,
+            Mentioned(**mentioned),
         )
 
     def _read_head(self) -> None:
@@ -111,8 +144,8 @@ class _Reader:
             raise UsageError("The archive of pg_dump is compressed.", "Run pg_dump with -Fc -Z0.")
         for _ in range(7):  # when it was made
             self._integer()
-        for _ in range(3):  # the database, and the versions of the server and of pg_dump
-            self._text()
+        self._text()  # the database
+        self._server, self._program = _major(self._text()), _major(self._text())
 
     def _count(self) -> int:
         count = self._integer()
@@ -130,15 +163,18 @@ class _Reader:
         self._integer()  # its section
         definition, _drop, copy = self._text() or "", self._text(), self._text()
         schema = self._text() or ""
-        self._text()  # its tablespace
+        tablespace = self._text()
         if self._version >= _TABLE_METHOD:
             self._text()
         if self._version >= _RELATION_KIND:
             self._integer()
-        self._text(), self._text()  # its owner, and whether the table has oids
+        owner = self._text()
+        self._text()  # whether the table has oids
         while self._text() is not None:  # what it depends on
             pass
         has_data = self._bytes(1 + self._offset_size)[0] != _HAS_NO_DATA
+        if schema != _OURS:
+            self._mention(description, tag, definition, owner, tablespace)
         if description == "ENCODING" and (found := _ENCODING.match(definition)):
             self._encoding = found[1]
         if description != "TABLE DATA" or not has_data:
@@ -147,6 +183,21 @@ class _Reader:
         if columns is None or not schema or not oid.isdecimal():
             raise _damaged(f"the entry {dump_id} has no COPY statement")
         return TableData(dump_id, int(oid), schema, tag, columns), True
+
+    def _mention(
+        self, description: str, tag: str, definition: str, owner: str | None, tablespace: str | None
+    ) -> None:
+        found = self._mentioned
+        if description == "EXTENSION":
+            found["extensions"].add(tag)
+        elif owner and not (description == "SCHEMA" and tag in (_OURS, "public")):
+            found["owners"].add(owner)
+        if tablespace:
+            found["tablespaces"].add(tablespace)
+        if description in ("ACL", "DEFAULT ACL", "POLICY"):
+            found["grantees"].update(_unquoted(name) for name in _GRANTEE.findall(definition))
+            found["grantees"].discard("PUBLIC")
+        found["collations"].update(_unquoted(name) for name in _COLLATION.findall(definition))
 
     def _integer(self) -> int:
         read = self._bytes(1 + self._integer_size)
@@ -173,6 +224,16 @@ class _Reader:
                 raise _damaged("it ends within its table of contents")
             self._raw += read
         return bytes(self._raw[begin:])
+
+
+def _major(version: str | None) -> int:
+    """Return the major version at the beginning of ``version``; 0 if there is none."""
+    number = re.match(r"\d{1,6}", version or "")
+    return int(number[0]) if number else 0
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def _codec(encoding: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from monarch.databases.postgres.archive.contents import read_contents
 from monarch.databases.postgres.sources.base import Expected, Needs, OpenDump, PostgresSource
 from monarch.databases.postgres.tools.clock import TableClock
 from monarch.databases.postgres.tools.installed import PostgresEngine, Tools
@@ -15,9 +16,6 @@ from monarch.progress import Progress
 from monarch.system.streams import Stream
 
 _BYTES = 1 << 20
-_HEAD = 11
-# The version of PostgreSQL since which pg_dump writes this minor version of the format.
-_SINCE = {14: 12, 15: 16, 16: 17}
 
 
 class PgDumpArchive(ArchiveSource, PostgresSource):
@@ -29,9 +27,7 @@ class PgDumpArchive(ArchiveSource, PostgresSource):
     def __init__(self, stream: Stream, expected: tuple[CollectionSummary, ...]) -> None:
         self._stream = stream
         self._expected = expected
-        self._head = stream.read(_HEAD)
-        if not self._head.startswith(b"PGDMP") or len(self._head) < _HEAD:
-            raise DamagedError("It is no archive of pg_dump.")
+        self._contents = read_contents(stream)
 
     @property
     def name(self) -> str:
@@ -39,7 +35,16 @@ class PgDumpArchive(ArchiveSource, PostgresSource):
 
     @property
     def needs(self) -> Needs:
-        return Needs(_SINCE.get(self._head[6], 0))
+        mentioned = self._contents.mentioned
+        return Needs(
+            self._contents.server,
+            mentioned.extensions,
+            mentioned.owners,
+            mentioned.grantees,
+            mentioned.collations,
+            mentioned.tablespaces,
+            program=self._contents.program,
+        )
 
     @property
     def summaries(self) -> tuple[CollectionSummary, ...]:
@@ -50,7 +55,7 @@ class PgDumpArchive(ArchiveSource, PostgresSource):
         progress.estimated(
             sum(one.documents for one in self._expected), sum(one.bytes for one in self._expected)
         )
-        yield ArchiveDump(self._head, self._stream, self._expected)
+        yield ArchiveDump(self._contents.raw, self._stream, self._expected)
 
     def copied(self, expected: Expected, clock: TableClock) -> tuple[CopiedCollection, ...]:
         return tuple(CopiedCollection(**vars(one), seconds=0.0) for one in self._expected)
@@ -58,7 +63,7 @@ class PgDumpArchive(ArchiveSource, PostgresSource):
     def read_through(self, progress: Progress) -> tuple[CopiedCollection, ...]:
         """Read all of it by pg_restore, which writes nothing."""
         progress.phase("verifying")
-        tools = PostgresEngine().choose(self.needs.major)
+        tools = PostgresEngine().choose(self.needs.program)
         reading = start_program(tools, "pg_restore", ["--file=/dev/null"], takes_input=True)
         try:
             with self.open(tools, lambda: None, progress) as dump:

@@ -19,8 +19,9 @@ from monarch.progress import Progress
 class Needs:
     """What a server must have to hold the contents of a source, by its catalog.
 
-    ``major`` is the version that a pg_restore must understand. ``roles`` own things, ``grantees`` have rights
-    on them. ``encoding`` and ``locale`` are those of the database; None if they are not known.
+    ``major`` is the version of the server that it comes from, ``program`` that of the oldest pg_restore which
+    reads it, if that is another one. ``roles`` own things, ``grantees`` have rights on them. ``encoding`` and
+    ``locale`` are those of the database; None if they are not known.
     """
 
     major: int
@@ -31,6 +32,7 @@ class Needs:
     tablespaces: tuple[str, ...] = ()
     encoding: str | None = None
     locale: str | None = None
+    program: int = 0
 
 
 @dataclass(frozen=True)

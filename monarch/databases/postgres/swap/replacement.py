@@ -44,7 +44,7 @@ class PostgresReplacement:
         :raises ServerError: if the replacement fails; the target is as it was.
         """
         target, adaptation = plan(self.session, source)
-        tools = self.engine.choose(source.needs.major, target.major)
+        tools = self.engine.choose(max(source.needs.major, source.needs.program), target.major)
         for note in adaptation.notes:
             self.progress.message(note.removesuffix("."))
         if target.refusal is not None and not in_place:
