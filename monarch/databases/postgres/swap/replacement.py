@@ -16,7 +16,7 @@ from monarch.databases.postgres.swap.compare import compare
 from monarch.databases.postgres.swap.in_place import replace_in_place
 from monarch.databases.postgres.swap.leftovers import drop_leftovers
 from monarch.databases.postgres.swap.requirements import Adaptation, adapt
-from monarch.databases.postgres.swap.restore import restore
+from monarch.databases.postgres.swap.restore import Restoring
 from monarch.databases.postgres.swap.switch import switch, take_over_state
 from monarch.databases.postgres.swap.target import Target, read_target
 from monarch.databases.postgres.tools.installed import PostgresEngine, Tools
@@ -91,15 +91,10 @@ class PostgresReplacement:
         environment = self.session.environment
         new = staging_name(environment.db_name)
         self.progress.phase("copying")
-        with (
-            explained(environment),
-            connect_for_maintenance(environment) as maintenance,
-            source.open(tools, self.lease.check, self.progress) as dump,
-        ):
+        with explained(environment), connect_for_maintenance(environment) as maintenance:
             create_like(maintenance, target, new)
             carry_over(maintenance, target, new)
-            expected, clock = restore(
-                dump,
+            restoring = Restoring(
                 tools,
                 environment,
                 maintenance,
@@ -108,10 +103,14 @@ class PostgresReplacement:
                 self.lease.check,
                 self.progress,
             )
+            # As short as possible: the source keeps old versions of rows for as long as it is read.
+            with source.open(tools, self.lease.check, self.progress) as dump:
+                expected = restoring.write_rows(dump)
+            restoring.create_indexes()
         self.progress.phase("comparing")
         with explained(environment), connect(environment, new, autocommit=True) as connection:
             compare(connection, expected, environment.name)
-        return source.copied(expected, clock)
+        return source.copied(expected, restoring.clock)
 
     def _drop_old(self) -> None:
         """Drop the old contents. The swap is complete, so an interruption comes too late."""

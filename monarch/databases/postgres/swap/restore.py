@@ -1,74 +1,152 @@
-"""Running pg_restore on an archive that is still being read."""
+"""Running pg_restore on an archive that is still being read.
+
+It runs twice. The first writes tables and their rows, as they come. The second creates the indexes and
+constraints, two at a time: it needs the table of contents only, which was kept.
+"""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 
 from monarch.databases.environment import Environment
+from monarch.databases.postgres.archive.contents import read_contents
 from monarch.databases.postgres.connection.client import Connection
 from monarch.databases.postgres.sources.base import Expected, OpenDump
 from monarch.databases.postgres.tools.clock import TableClock
 from monarch.databases.postgres.tools.installed import TRANSACTION_TIMEOUT, Tools
 from monarch.databases.postgres.tools.process import failure, start_tool
 from monarch.progress import Progress
+from monarch.system.subprocesses import Tool
 
 _BYTES = 1 << 20
 _ROWS = "processing data for table "
+_JOBS = 2
 # The database is not used before it is complete, and the swap makes the server write all of it to the disk.
-_SETTINGS = "-c synchronous_commit=off"
+# What is written early need not be waited for then.
+_SETTINGS = "-c synchronous_commit=off -c backend_flush_after=512kB -c maintenance_work_mem=128MB"
 _UNKNOWN = 'unrecognized configuration parameter "transaction_timeout"'
 
 
-def restore(
-    dump: OpenDump,
-    tools: Tools,
-    environment: Environment,
-    connection: Connection,
-    database: str,
-    arguments: Sequence[str],
-    alive: Callable[[], None],
-    progress: Progress,
-) -> tuple[Expected, TableClock]:
-    """Write ``dump`` into the empty ``database`` on the server of ``connection``; return what was to arrive.
+class Restoring:
+    """Writes an archive into the empty ``database`` on the server of ``connection``.
 
-    :raises ServerError: if pg_restore fails. What was written stays.
+    ``arguments`` are those of every pg_restore. ``alive`` is called while it works; an exception ends it.
     """
-    clock, problems = TableClock(_ROWS), Problems(connection.info.server_version // 10_000)
 
-    def hear(line: str) -> None:
-        clock.hear(line)
-        problems.hear(line)
+    def __init__(
+        self,
+        tools: Tools,
+        environment: Environment,
+        connection: Connection,
+        database: str,
+        arguments: Sequence[str],
+        alive: Callable[[], None],
+        progress: Progress,
+    ) -> None:
+        self._tools = tools
+        self._environment = environment
+        self._connection = connection
+        self._database = database
+        self._arguments = arguments
+        self._alive = alive
+        self._progress = progress
+        self._contents = b""
+        self.clock = TableClock(_ROWS)
 
-    # pg_restore sets a parameter that old servers do not know, and would end there.
-    strict = [] if problems.may_be_ignored(tools) else ["--exit-on-error"]
-    tool = start_tool(
-        tools,
-        "pg_restore",
-        environment,
-        connection,
-        ["--verbose", *strict, *arguments],
-        takes_input=True,
-        database=database,
-        settings=_SETTINGS,
-        hear=hear,
-        alive=alive,
-    )
-    try:
+    def write_rows(self, dump: OpenDump) -> Expected:
+        """Write the tables of ``dump`` with their rows; return what was to arrive.
+
+        :raises ServerError: if pg_restore fails. What was written stays.
+        """
+        buffered = BufferedDump(dump)
+        self._contents = read_contents(buffered).raw
+        return self._write(self._contents, buffered)
+
+    def create_indexes(self) -> None:
+        """Create what tables have beside their rows, and refresh materialized views.
+
+        :raises ServerError: if pg_restore fails. What was written stays.
+        """
+        self._progress.phase("indexing")
+        with tempfile.NamedTemporaryFile(prefix="monarch-") as file:
+            file.write(self._contents)
+            file.flush()
+            self._run_alone(["--section=post-data", f"--jobs={_JOBS}", file.name])
+
+    def _write(self, head: bytes, dump: BufferedDump) -> Expected:
+        tool, problems = self._start(["--section=pre-data", "--section=data"])
         try:
-            while (data := dump.read(_BYTES)) and not problems.found:
-                alive()
-                progress.transferred(0, len(data))
-                tool.write(data)
-            expected = None if problems.found else dump.finish()
-            tool.close()
-        except BrokenPipeError:
             expected = None
+            try:
+                data = head
+                while data and not problems.found:
+                    self._alive()
+                    self._progress.transferred(0, len(data))
+                    tool.write(data)
+                    data = dump.read(_BYTES)
+                expected = None if problems.found else dump.finish()
+                tool.close()
+            except BrokenPipeError:
+                expected = None
+            self._check(tool, problems)
+            if expected is None:
+                raise failure(tool, self._environment, "write into")
+            return expected
+        finally:
+            tool.stop()
+
+    def _run_alone(self, arguments: Sequence[str]) -> None:
+        tool, problems = self._start(arguments)
+        try:
+            tool.close()
+            self._check(tool, problems)
+        finally:
+            tool.stop()
+
+    def _start(self, arguments: Sequence[str]) -> tuple[Tool, Problems]:
+        problems = Problems(self._connection.info.server_version // 10_000)
+
+        def hear(line: str) -> None:
+            self.clock.hear(line)
+            problems.hear(line)
+
+        # pg_restore sets a parameter that old servers do not know, and would end there.
+        strict = [] if problems.may_be_ignored(self._tools) else ["--exit-on-error"]
+        tool = start_tool(
+            self._tools,
+            "pg_restore",
+            self._environment,
+            self._connection,
+            ["--verbose", *strict, *self._arguments, *arguments],
+            takes_input=True,
+            database=self._database,
+            settings=_SETTINGS,
+            hear=hear,
+            alive=self._alive,
+        )
+        return tool, problems
+
+    def _check(self, tool: Tool, problems: Problems) -> None:
         code = tool.wait()
-        if expected is None or problems.found or (code != 0 and not problems.ignored):
-            raise failure(tool, environment, "write into")
-        return expected, clock
-    finally:
-        tool.stop()
+        if problems.found or (code != 0 and not problems.ignored):
+            raise failure(tool, self._environment, "write into")
+
+
+class BufferedDump:
+    """A dump of which a few bytes can be read at a time, cheaply."""
+
+    def __init__(self, dump: OpenDump) -> None:
+        self._dump = dump
+        self._buffer = memoryview(b"")
+        self.finish = dump.finish
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to ``size`` bytes; b"" after its end."""
+        if not self._buffer:
+            self._buffer = memoryview(self._dump.read(_BYTES))
+        data, self._buffer = self._buffer[:size], self._buffer[size:]
+        return bytes(data)
 
 
 class Problems:
@@ -87,7 +165,7 @@ class Problems:
         """Take one line of its output."""
         if not line.startswith("pg_restore: error: "):
             return
-        if self._is_old and _UNKNOWN in line and not self.ignored:
+        if self._is_old and _UNKNOWN in line:
             self.ignored = True
         else:
             self.found = True
