@@ -19,6 +19,7 @@ _RIGHTS = """
     FROM pg_database, aclexplode(datacl) WHERE oid = %s
 """
 _HAS_RIGHTS = "SELECT datacl IS NOT NULL AS found FROM pg_database WHERE oid = %s"
+_DEFAULT_TABLESPACE = "pg_default"
 _COMMENT = "SELECT shobj_description(%s, 'pg_database') AS comment"
 
 
@@ -39,12 +40,12 @@ def create_like(connection: Connection, target: Target, name: str) -> None:
         if row.get("daticurules"):
             options.append(("ICU_RULES", row["daticurules"]))
     given = [sql.SQL("{} {}").format(sql.SQL(key), sql.Literal(value)) for key, value in options]
+    # Only superusers may name the default one.
+    if target.tablespace != _DEFAULT_TABLESPACE:
+        given.append(sql.SQL("TABLESPACE {}").format(sql.Identifier(target.tablespace)))
     connection.execute(
-        sql.SQL("CREATE DATABASE {} TEMPLATE template0 OWNER {} TABLESPACE {} {}").format(
-            sql.Identifier(name),
-            sql.Identifier(target.owner),
-            sql.Identifier(target.tablespace),
-            sql.SQL(" ").join(given),
+        sql.SQL("CREATE DATABASE {} TEMPLATE template0 OWNER {} {}").format(
+            sql.Identifier(name), sql.Identifier(target.owner), sql.SQL(" ").join(given)
         )
     )
 

@@ -119,8 +119,6 @@ def connection_info(
     found = {name: value for name, value in given.items() if value and name not in without}
     if "sslcertmode" not in parameters(environment):
         found.pop("sslcertmode", None)  # libpq's own default, which programs older than 16 do not know
-    if found.get("sslcertmode") == "allow":  # the default, which psycopg's libpq names and older ones refuse
-        del found["sslcertmode"]
     found |= {"host": info.host, "port": str(info.port), "user": info.user, "dbname": database}
     if info.hostaddr and not info.host.startswith("/"):
         found["hostaddr"] = info.hostaddr
