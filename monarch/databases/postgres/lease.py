@@ -18,10 +18,9 @@ from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
 from monarch.databases.lease import SECONDS, Holder, Lease, LeaseHeld
 from monarch.databases.postgres.connection.client import Cursor
+from monarch.databases.postgres.connection.encoding import storable_json
 from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.schema import create_schema, has_schema
 from monarch.errors import LeaseLost, MonarchError
@@ -137,7 +136,7 @@ class PostgresLease(Lease, AbstractContextManager["PostgresLease"]):
         cursor.execute(
             "UPDATE monarch_history.lease "
             "SET fence = fence + 1, run = %s, holder = %s, taken_at = clock_timestamp()",
-            (self._run, Jsonb(self._holder)),
+            (self._run, storable_json(cursor, self._holder)),
         )
         cursor.execute(_EXTEND, (SECONDS,))
         return _one(cursor.execute(_FOUND).fetchone())

@@ -487,3 +487,46 @@ def test_a_statement_of_a_killed_run_ends_before_the_next_one_begins(billing: Bi
     result = billing.folder.monarch("migrate", "dev", "--retry")
     assert result.code == 0, result.output
     assert billing.rows("SELECT sum(weight) FROM dogs") == [(54,)]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "echoed", "reason"),
+    [
+        ("LATIN1", "\\u65e5 é \\u2026\n", "\\u65e5 é"),
+        ("EUC_KR", "\\u65e5 \\xe9 \\u2026\n", "\\u65e5 \\xe9"),
+        ("SQL_ASCII", "日 é …\n", "日 é"),
+    ],
+)
+def test_a_database_whose_encoding_is_another_one(
+    billing: Billing, encoding: str, echoed: str, reason: str
+) -> None:
+    billing.postgres.drop(billing.db_name)
+    with billing.postgres.connect() as connection:
+        connection.execute(
+            f"CREATE DATABASE {billing.db_name} ENCODING {encoding} TEMPLATE template0 LOCALE 'C'"
+        )
+    with billing.postgres.connect(billing.db_name) as connection:
+        connection.execute("SET client_encoding = 'UTF8'")
+        connection.execute("CREATE TABLE dogs (name text PRIMARY KEY)")
+        connection.execute("INSERT INTO dogs VALUES ('a'), ('b')")
+        if encoding != "EUC_KR":  # which has no such letter
+            connection.execute("INSERT INTO dogs VALUES ('é')")
+    fails = "raise ValueError('日 é')"
+    scan = "print('日 é …')\nfor dog in self.each('dogs', batch=1):\n    if dog['name'] > 'b': "
+    key = billing.migration("says", f"{scan}{fails}\n{fails}", "transaction = False")
+    result = billing.folder.monarch(
+        "migrate", "dev", variables={"CI": "1", "CI_JOB_NAME": "日 é", "CI_JOB_URL": "https://ci"}
+    )
+    assert result.code == 1
+    assert f"{key} failed on 'dev': ValueError: 日 é" in result.err
+    billing.migration("says", f"{scan}pass", "transaction = False")
+    result = billing.folder.monarch("migrate", "dev", "--retry")
+    assert result.code == 0, result.output
+    failed, done = billing.folder.monarch("history", "dev", "--json").json
+    assert failed["error"].startswith(f"ValueError: {reason}")
+    assert failed["echoed"] == done["echoed"] == echoed
+    billing.migration("writes", "self.connection.execute('INSERT INTO dogs VALUES (%s)', ['日'])")
+    result = billing.folder.monarch("migrate", "dev")
+    assert (result.code == 0) == (encoding != "LATIN1")
+    if encoding == "LATIN1":
+        assert 'has no equivalent in encoding "LATIN1"' in result.err

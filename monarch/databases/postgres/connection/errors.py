@@ -111,7 +111,9 @@ def one_line(error: psycopg.Error) -> str:
     The details of PostgreSQL's errors quote values of rows, and so do the messages of data exceptions.
     """
     primary = error.diag.message_primary or str(error)
-    if (error.sqlstate or "").startswith(_DATA_EXCEPTION):
+    # That of a character which an encoding lacks quotes the encoding.
+    quotes_values = not isinstance(error, errors.UntranslatableCharacter)
+    if quotes_values and (error.sqlstate or "").startswith(_DATA_EXCEPTION):
         primary = _QUOTED.sub("…", primary)
     lines = _ADVICE.sub("", redact(primary)).splitlines()
     # With and without TLS, libpq gets the same answer. psycopg puts two words before the first one.

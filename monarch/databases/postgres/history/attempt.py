@@ -7,8 +7,6 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
 from monarch.databases.history import (
     Action,
     AttemptStart,
@@ -19,6 +17,7 @@ from monarch.databases.history import (
     ScanPosition,
 )
 from monarch.databases.postgres.connection.client import Cursor
+from monarch.databases.postgres.connection.encoding import storable, storable_json
 from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.lease import PostgresLease
 from monarch.databases.postgres.migration_client import PostgresTransaction
@@ -74,8 +73,8 @@ class JournalRow:
             "checksum": self.checksum,
             "backup": self.backup,
             "repeatable": self.repeatable,
-            "positions": Jsonb(positions),
-            "process": Jsonb({**owner.identity(), **origin, **run}),
+            "positions": storable_json(cursor, positions),
+            "process": storable_json(cursor, {**owner.identity(), **origin, **run}),
         }
         cursor.execute(_BEGIN, values)
 
@@ -143,7 +142,7 @@ class PostgresOpenAttempt(OpenAttempt):
 
         def write(cursor: Cursor) -> None:
             self._lease.require(cursor)
-            values = (Jsonb(self._positions), self._id)
+            values = (storable_json(cursor, self._positions), self._id)
             cursor.execute("UPDATE monarch_history.journal SET positions = %s WHERE attempt = %s", values)
 
         self._session.transact(write, patiently=True)
@@ -156,9 +155,9 @@ class PostgresOpenAttempt(OpenAttempt):
             "outcome": outcome.value,
             "seconds": stats.seconds,
             "rows": stats.documents,
-            "echoed": _storable(stats.echoed),
-            "error": _storable(failure.error) if failure else None,
-            "traceback": _storable(failure.traceback) if failure else None,
+            "echoed": storable(cursor, stats.echoed),
+            "error": storable(cursor, failure.error) if failure else None,
+            "traceback": storable(cursor, failure.traceback) if failure else None,
         }
         if cursor.execute(_END, values).rowcount == 0:
             raise ServerError(
@@ -177,8 +176,3 @@ class PostgresOpenAttempt(OpenAttempt):
 
 def _recorded(position: ScanPosition) -> dict[str, Any]:
     return {"after": position.after, "documents": position.documents, "until": list(position.until)}
-
-
-def _storable(text: str) -> str:
-    """``text`` as PostgreSQL accepts it, which knows no NUL."""
-    return text.replace("\0", "\\x00")
