@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from monarch.databases import open_archive
-from monarch.databases.transfer import TransferDatabase
+from monarch.databases.transfer import CollectionSummary, TransferDatabase
 from monarch.errors import MonarchError, UsageError
 from monarch.progress import SILENT
 
@@ -76,11 +76,13 @@ class TransferContract:
         self.fill(target, "old")
         engine = source.choose_engine("auto")
         archive = io.BytesIO()
-        written = source.read(engine)
-        written.write_archive(archive, SILENT)
+        written = source.read(engine).write_archive(archive, SILENT)
+        summaries = tuple(
+            CollectionSummary(one.name, one.kind, one.documents, one.bytes, one.indexes) for one in written
+        )
         archive.seek(0)
         with target.lease("a test") as lease:
-            opened = open_archive(source.kind, archive, written.summaries)
+            opened = open_archive(source.kind, archive, summaries)
             target.replace(opened, engine, lease, "a test", progress=SILENT)
         assert self.words(target) == {"new"}
 

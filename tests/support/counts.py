@@ -76,6 +76,7 @@ LONG = {
     "databases/postgres/test_contract.py": 3,
     "databases/postgres/test_embedded.py": 2,
     "databases/postgres/transfers/test_compare.py": 6,
+    "databases/postgres/transfers/test_contract.py": 5,
     "docs/test_blocks.py": 4,
     "migrations/test_kills.py": 8,
     "migrations/test_races.py": 8,
