@@ -129,14 +129,16 @@ class Project:
 
         return write.generate(self.root, name, kind)
 
-    def generate_query_set(self, name: str) -> Path:
+    def generate_query_set(self, name: str, kind: str | None = None) -> Path:
         """Write a new query set, and return its file.
 
+        :param kind: the kind of database that it is for. By default that of the settings, if they have one.
         :raises ProjectError: if the name is invalid or taken.
+        :raises UsageError: if the settings have several kinds and ``kind`` is None.
         """
         from monarch.scaffold import write
 
-        return write.generate_query_set(self.root, name)
+        return write.generate_query_set(self.root, name, kind)
 
     def migrations(self) -> tuple[MigrationFile, ...]:
         """The migrations of this checkout, in order. Imports none of them."""

@@ -7,15 +7,17 @@ import click
 from monarch.commands.console.lines import show
 from monarch.commands.console.output import print_json, print_table
 from monarch.commands.parsing.arguments import json_option, this_project
+from monarch.databases import KINDS
 
 
 @click.command("generate_query_set")
 @click.argument("name")
-def generate_query_set(name: str) -> None:
+@click.option("--kind", type=click.Choice(tuple(KINDS)), help="The kind of database that it is for.")
+def generate_query_set(name: str, kind: str | None) -> None:
     """Write a new query set NAME, in snake_case.
 
     It is written to querysets/, and selects a subset of a database. `copy_db -q` and `backup -q` take the
-    name of its class.
+    name of its class. Without --kind it is for the kind of database that the settings have.
 
     \b
     Examples:
@@ -23,7 +25,7 @@ def generate_query_set(name: str) -> None:
       monarch copy_db production:development -q RecentOrdersQuerySet
     """
     project = this_project()
-    path = project.generate_query_set(name)
+    path = project.generate_query_set(name, kind)
     show(f"Wrote {path.relative_to(project.root)}")
 
 

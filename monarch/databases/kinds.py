@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from monarch.progress import Progress
     from monarch.system.streams import Stream
 
+_QUERY_SET = '''from monarch import QuerySet
+
+
+class $class_name(QuerySet):
+
+    def run(self):
+        """Select here what is included"""
+        raise NotImplementedError
+'''
 _TEMPLATE = '''from {module} import {base}
 
 
@@ -99,6 +108,10 @@ class DatabaseKind(ABC):
         """Return the source of a new migration, a `string.Template` with $class_name and $name."""
         module, _, name = self.migration_base.rpartition(".")
         return _TEMPLATE.format(module=module, base=name)
+
+    def query_set_template(self) -> str:
+        """Return the source of a new query set, a `string.Template` with $class_name."""
+        return _QUERY_SET
 
     def cursor_values(self) -> CursorValues:
         """Return how cursors in the queries of a query set are replaced.

@@ -17,9 +17,9 @@ def read(name: str) -> str:
     return resources.files("monarch.migrations_template").joinpath(name).read_text(encoding="utf-8")
 
 
-def render_query_set(class_name: str) -> str:
+def render_query_set(kind: DatabaseKind, class_name: str) -> str:
     """Return the source of a new query set."""
-    return Template(read("queryset.py.tmpl")).substitute(class_name=class_name)
+    return Template(kind.query_set_template()).substitute(class_name=class_name)
 
 
 def render_migration(folder: Path, kind: DatabaseKind, class_name: str, name: str) -> str:

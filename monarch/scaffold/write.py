@@ -80,7 +80,7 @@ def _find_kind(root: Path, named: str | None) -> DatabaseKind:
     return find_kind(next(iter(kinds), DEFAULT_KIND))
 
 
-def generate_query_set(root: Path, name: str) -> Path:
+def generate_query_set(root: Path, name: str, kind: str | None = None) -> Path:
     """See `monarch.project.Project.generate_query_set`."""
     check_name(name, "query set", "generate_query_set")
     if not (root / SETTINGS).exists():
@@ -92,11 +92,12 @@ def generate_query_set(root: Path, name: str) -> Path:
     if class_name in taken or path.exists():
         where = taken.get(class_name, f"{QUERY_SETS}/{path.name}")
         raise ProjectError(f"There is a query set {class_name!r} already: {where}.", "Choose another name.")
+    source = templates.render_query_set(_find_kind(root, kind), class_name)
     try:
         folder.mkdir(exist_ok=True)
         if not (folder / "__init__.py").exists():
             write_atomically(folder / "__init__.py", templates.read("__init__.py"))
-        write_atomically(path, templates.render_query_set(class_name))
+        write_atomically(path, source)
     except OSError as error:
         raise ProjectError(f"{path} cannot be written: {error.strerror}.", "Fix that first.") from error
     return path

@@ -46,6 +46,22 @@ def test_generate(project: Folder) -> None:
     ]
 
 
+def test_generate_for_a_kind_of_database(project: Folder) -> None:
+    assert project.monarch("generate_query_set", "dogs", "--kind", "postgres").code == 0
+    assert b"self.dump_table('dogs', 'type = %s'" in project.files()["querysets/dogs_queryset.py"]
+    project.settings(billing={"kind": "postgres", "host": "localhost", "db_name": "billing"})
+    assert project.monarch("generate_query_set", "cats").code == 0
+    source = project.files()["querysets/cats_queryset.py"].decode()
+    assert "self.dump_table('dogs'" in source
+    compile(source, "generated", "exec")
+    project.settings(
+        app={"host": "localhost", "db_name": "app"},
+        billing={"kind": "postgres", "host": "localhost", "db_name": "billing"},
+    )
+    refused = project.monarch("generate_query_set", "birds")
+    assert_error(refused, 2, "have databases of several kinds", "--kind mongo or --kind postgres")
+
+
 def test_generate_does_not_overwrite(project: Folder) -> None:
     project.write("querysets/__init__.py", "MINE = 1")
     assert project.monarch("generate-query-set", "dogs").code == 0

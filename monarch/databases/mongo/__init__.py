@@ -42,6 +42,12 @@ class MongoKind(DatabaseKind):
         template = resources.files("monarch.migrations_template").joinpath("migration.py.tmpl")
         return template.read_text(encoding="utf-8")
 
+    def query_set_template(self) -> str:
+        from importlib import resources
+
+        template = resources.files("monarch.migrations_template").joinpath("queryset.py.tmpl")
+        return template.read_text(encoding="utf-8")
+
     def cursor_values(self) -> CursorValues:
         from monarch.databases.mongo.cursor_values import MongoCursorValues
 

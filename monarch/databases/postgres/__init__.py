@@ -36,6 +36,22 @@ class $class_name(PostgresBackedMigration):
     # It runs in a transaction. Some statements, such as CREATE INDEX CONCURRENTLY, need one of their own:
     # transaction = False
 '''
+_QUERY_SET = '''from monarch import QuerySet
+
+
+class $class_name(QuerySet):
+
+    def run(self):
+        """Select rows here
+
+        self.connection is psycopg's. What foreign keys of the selected rows need is included by itself.
+        Tables that you do not mention are included whole.
+
+            self.dump_table('dogs', 'type = %s', ['Awesome'])
+            self.follow('dogs.id', 'dog_houses.dog_id')
+        """
+        raise NotImplementedError
+'''
 
 
 class PostgresKind(DatabaseKind):
@@ -57,6 +73,9 @@ class PostgresKind(DatabaseKind):
 
     def migration_template(self) -> str:
         return _TEMPLATE
+
+    def query_set_template(self) -> str:
+        return _QUERY_SET
 
     @contextmanager
     def open_beside(
