@@ -156,8 +156,14 @@ def set_up_postgres(folder: Path, server: PostgresServer) -> None:
         server.drop(name)
         server.create(name)
     with server.connect("billing") as connection:
-        connection.execute("CREATE TABLE users (id int PRIMARY KEY)")
+        connection.execute("CREATE TABLE users (id int PRIMARY KEY, name text)")
         connection.execute("CREATE TABLE dogs (id int PRIMARY KEY, owner int REFERENCES users)")
+        connection.execute(
+            "CREATE TABLE orders (id int PRIMARY KEY, state text, at timestamptz, buyer int REFERENCES users)"
+        )
+        connection.execute("CREATE TABLE items (order_id int REFERENCES orders)")
+        connection.execute("CREATE TABLE visits (id int PRIMARY KEY)")
+        connection.execute("CREATE TABLE logs (line text)")
         connection.execute("INSERT INTO users VALUES (1)")
         connection.execute("INSERT INTO dogs SELECT n, 1 FROM generate_series(1, 9) AS n")
     entries = {name: {"uri": server.uri(name)} for name in POSTGRES}

@@ -62,6 +62,11 @@ def test_a_replica(replicated: Replicated) -> None:
         ("drop_db", "replica", "--yes"),
     ):
         require_read_only(folder.monarch(*words))
+    part = "from monarch import QuerySet\n\nclass PartQuerySet(QuerySet):\n    def only(self): return []\n"
+    folder.write("querysets/part.py", part)
+    refused = folder.monarch("copy_db", "replica:copy", "-q", "PartQuerySet", "--yes")
+    assert "keeps what it selects in a temporary table, and 'replica' is a replica." in refused.err
+    assert (refused.code, "the primary server" in refused.err) == (2, True)
     # A run that was killed leaves its lease.
     replicated.migration("two", "import os; os.kill(os.getpid(), 9)", stamp="201405290002")
     assert folder.monarch("migrate", "dev").code == -signal.SIGKILL
