@@ -62,13 +62,21 @@ class PostgresTransaction(Transaction):
     The server gives it a number, which another transaction on the same connection would not have.
     """
 
-    def __init__(self, environment: Environment, connection: MigrationConnection, session: Session) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        connection: MigrationConnection,
+        session: Session,
+        written: WrittenRows,
+    ) -> None:
         self._environment = environment
         self._connection = connection
         self._session = session
+        self._written = written
         connection.is_guarded = True
         with explained(environment):
             self._number = self._read_number("SELECT pg_current_xact_id()::text AS number")
+        written.outside = False
 
     @property
     def handles(self) -> dict[str, object]:
@@ -90,11 +98,11 @@ class PostgresTransaction(Transaction):
         if status == TransactionStatus.INTRANS:
             with suppress(psycopg.Error):
                 return not self._is_current()
-        # One that was prepared is in progress. So is one whose connection was cut off, for a moment.
-        fates = ("committed", "in progress") if status == TransactionStatus.INERROR else ("committed",)
-        with suppress(MonarchError):
-            return self._fate() in fates
-        return False
+        if status == TransactionStatus.INERROR:
+            with suppress(MonarchError):  # one that was prepared is in progress
+                return self._fate() in ("committed", "in progress")
+        # Without the connection nobody knows the number: a server that crashed may have given it away again.
+        return self._written.outside
 
     def commit(self, write: Callable[[Cursor], None]) -> None:
         """Call ``write`` in the transaction, and commit it.
@@ -202,7 +210,7 @@ class PostgresMigrationClient(MigrationClient):
         connection = self._connection
         with explained(self._environment):
             connection.autocommit = False
-            transaction = PostgresTransaction(self._environment, connection, self._session)
+            transaction = PostgresTransaction(self._environment, connection, self._session, self._written)
             self._watch.watch(connection, _server_process(connection))
         try:
             yield transaction

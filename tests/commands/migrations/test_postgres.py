@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import counts
 from tests.support.runs.billing import Billing
 from tests.support.servers.mongod import PASSWORD, Server
 
@@ -242,7 +243,7 @@ def test_a_run_that_is_killed(billing: Billing, when: str) -> None:
 
 def test_many_runs_at_once(billing: Billing) -> None:
     billing.migration("count", "self.connection.execute('UPDATE dogs SET weight = weight + 1')")
-    runs = [billing.folder.start("migrate", "dev") for _ in range(8)]
+    runs = [billing.folder.start("migrate", "dev") for _ in range(counts.number(reduced=8, full=50))]
     ends = [(run.communicate(timeout=120), run.returncode) for run in runs]
     assert {code for _, code in ends} == {0}, ends
     assert billing.rows("SELECT sum(weight) FROM dogs") == [(54,)]

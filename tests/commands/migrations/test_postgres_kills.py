@@ -1,4 +1,4 @@
-"""A run on PostgreSQL is killed, or its connection cut, at every message that it sends to the server.
+"""At every message that a run sends to PostgreSQL, the run, its session or the server is killed.
 
 What is recorded is what has happened, and the next run does what is missing, once.
 """
@@ -6,10 +6,13 @@ What is recorded is what has happened, and the next run does what is missing, on
 from __future__ import annotations
 
 import subprocess
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import get_args
 from urllib.parse import quote
 
@@ -18,6 +21,7 @@ import pytest
 from tests.support import counts
 from tests.support.runs.shell import Folder
 from tests.support.servers.mongod import PASSWORD, USER
+from tests.support.servers.mortal_postgres import MortalPostgres, run_mortal_postgres
 from tests.support.servers.postgres import PostgresServer
 from tests.support.servers.postgres_proxy import PostgresProxy, When
 
@@ -80,9 +84,9 @@ class Scenario:
         assert self.folder.monarch("check", "direct").code == 0
 
 
-@pytest.fixture(scope="module")
-def scenario(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[Scenario]:
-    folder, db_name = Folder(tmp_path_factory.mktemp("project")), f"t_{uuid.uuid4().hex}"
+@contextmanager
+def make_scenario(path: Path, postgres: PostgresServer) -> Iterator[Scenario]:
+    folder, db_name = Folder(path), f"t_{uuid.uuid4().hex}"
     postgres.create(db_name)
     who = f"{quote(USER, safe='')}:{quote(PASSWORD, safe='')}"
     with PostgresProxy(postgres.port) as proxy:
@@ -101,22 +105,42 @@ def scenario(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer)
     postgres.drop(db_name)
 
 
-def moments() -> list[tuple[int, When]]:
+@pytest.fixture(scope="module")
+def scenario(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[Scenario]:
+    with make_scenario(tmp_path_factory.mktemp("project"), postgres) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Scenario, MortalPostgres]]:
+    path = tmp_path_factory.mktemp("mortal")
+    with run_mortal_postgres() as server, make_scenario(path, server.server) as made:
+        yield made, server
+
+
+def moments(reduced: int = 3) -> list[tuple[int, When]]:
     """Return parts of a thousand of a run, and whether the message arrives."""
     whens: tuple[When, ...] = get_args(When)
-    return counts.sample([(part, when) for part in range(0, 1000, 8) for when in whens], 3)
+    return counts.sample([(part, when) for part in range(0, 1000, 8) for when in whens], reduced)
 
 
 def interrupt(scenario: Scenario, part: int, when: When, act: Callable[[subprocess.Popen[str]], None]) -> int:
     """Run the migration, interrupted at a message; return its exit code."""
     scenario.reset()
     holder: list[subprocess.Popen[str]] = []
-    scenario.proxy.at(1 + part * scenario.messages // 1000, when, lambda: act(holder[0]))
+    done = threading.Event()
+
+    def act_once() -> None:
+        act(holder[0])
+        done.set()
+
+    scenario.proxy.at(1 + part * scenario.messages // 1000, when, act_once)
     holder.append(scenario.start())
     out, err = holder[0].communicate(timeout=120)
     # A run may send fewer messages than the first one did, and then ends by itself.
-    assert scenario.proxy.hit or holder[0].returncode == 0
+    assert done.wait(120) if scenario.proxy.hit else holder[0].returncode == 0
     assert "Traceback" not in out + err
+    assert "ended its transaction itself" not in err
     return holder[0].returncode
 
 
@@ -133,10 +157,41 @@ def test_a_run_is_killed(scenario: Scenario, part: int, when: When) -> None:
     scenario.require_settled()
 
 
-@pytest.mark.parametrize(("part", "when"), moments())
-def test_a_connection_is_cut(scenario: Scenario, part: int, when: When) -> None:
-    code = interrupt(scenario, part, when, lambda _: None)
+def require_answer(scenario: Scenario, code: int) -> None:
+    """The exit code, the record and the database agree, and the next run does what is missing."""
     outcome = scenario.outcome()
     require_true(outcome)
     assert (code == 0) == (outcome[0] == "Completed")
     scenario.require_settled()
+
+
+@pytest.mark.parametrize(("part", "when"), moments())
+def test_a_connection_is_cut(scenario: Scenario, part: int, when: When) -> None:
+    require_answer(scenario, interrupt(scenario, part, when, lambda _: None))
+
+
+@pytest.mark.parametrize(("part", "when"), moments(2))
+def test_an_administrator_ends_all_sessions(scenario: Scenario, part: int, when: When) -> None:
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+
+    def terminate(_: object) -> None:
+        with scenario.postgres.connect() as connection:
+            connection.execute(end, (scenario.db_name,))
+
+    require_answer(scenario, interrupt(scenario, part, when, terminate))
+
+
+@pytest.mark.parametrize("what", ["session", "server"])
+@pytest.mark.parametrize(("part", "when"), moments(1))
+def test_the_server_is_killed(
+    mortal: tuple[Scenario, MortalPostgres], part: int, when: When, what: str
+) -> None:
+    scenario, server = mortal
+
+    def kill(_: object) -> None:
+        if what == "server":
+            server.kill()
+        else:
+            server.kill_sessions(scenario.db_name)
+
+    require_answer(scenario, interrupt(scenario, part, when, kill))

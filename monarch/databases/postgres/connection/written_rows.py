@@ -1,4 +1,4 @@
-"""Counting the rows that a migration writes, by the replies of the server."""
+"""What the server's replies tell of a migration: the rows that it writes, and the end of its transaction."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg.pq import ExecStatus
+from psycopg.pq import ExecStatus, TransactionStatus
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
@@ -16,10 +16,14 @@ _WRITES = (b"INSERT", b"UPDATE", b"DELETE", b"MERGE")
 
 
 class WrittenRows:
-    """How many rows have been inserted, changed or removed."""
+    """How many rows have been inserted, changed or removed.
+
+    ``outside`` is whether one of the replies left the connection outside of a transaction.
+    """
 
     def __init__(self) -> None:
         self.rows = 0
+        self.outside = False
 
     def cursor_class(self) -> type[psycopg.Cursor[Any]]:
         """Return a class of cursors that count here."""
@@ -31,6 +35,7 @@ class WrittenRows:
             def _set_results(self, results: list[PGresult]) -> None:
                 super()._set_results(results)
                 written._count(results)
+                written.outside |= self.connection.info.transaction_status == TransactionStatus.IDLE
 
             @contextmanager
             def copy(self, *arguments: Any, **options: Any) -> Iterator[psycopg.Copy]:
