@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -431,6 +432,7 @@ class Project:
         options: Mapping[str, str] = _NO_OPTIONS,
         exclude: tuple[str, ...] = (),
         exclude_index: tuple[str, ...] = (),
+        compare_contents: bool = False,
         progress: Progress = SILENT,
         confirm: Question | None = None,
     ) -> TransferResult:
@@ -440,7 +442,8 @@ class Project:
         are dropped first. ``engine`` is "tools", "native", or "auto" for the best that works here. With the
         name of a ``query_set`` only the subset that it selects is copied; ``options`` are the answers to its
         options and prompts, and "auto" is native. ``exclude`` are collections to leave out, and
-        ``exclude_index`` indexes as ``COLLECTION.INDEX``, for a target that cannot have them.
+        ``exclude_index`` indexes as ``COLLECTION.INDEX``, for a target that cannot have them. With
+        ``compare_contents`` a hash of the contents of each table is compared before the swap (PostgreSQL).
 
         :raises ServerError: if the copy does not finish; the target is then as it was.
         :raises LockedError: if another run holds the target.
@@ -448,6 +451,7 @@ class Project:
         request = self._copy_request(
             source, target, engine, allow_empty, query_set, options, Exclusions(exclude, exclude_index)
         )
+        request = replace(request, compare_contents=compare_contents)
         with request.open(progress) as copy:
             if confirm is not None:
                 copy.check()

@@ -33,11 +33,16 @@ if TYPE_CHECKING:
 @click.option("--in-place", is_flag=True, help="Drop the contents of TO first: less space, no way back.")
 @click.option("--allow-empty", is_flag=True, help="Also copy a database without collections.")
 @exclude_options
+@click.option(
+    "--compare-contents", is_flag=True, help="Compare a hash of each table before the swap (PostgreSQL)."
+)
 @query_set_options
 @plan_option("Show what would be copied, and change nothing.")
 @json_option
 @yes_option
-def copy_db(pair: Pair, in_place: bool, plan: bool, as_json: bool, yes: bool, **how: Any) -> None:
+def copy_db(
+    pair: Pair, in_place: bool, compare_contents: bool, plan: bool, as_json: bool, yes: bool, **how: Any
+) -> None:
     """Copy the database of one environment to another.
 
     Replaces the contents of TO with those of FROM, migration history included. The copy is built in staging
@@ -68,7 +73,12 @@ def copy_db(pair: Pair, in_place: bool, plan: bool, as_json: bool, yes: bool, **
 
     with prints_aside(as_json), ProgressBar() as bar:
         result = project.copy(
-            *pair, **how, in_place=in_place, progress=bar, confirm=None if yes else when_possible(ask)
+            *pair,
+            **how,
+            in_place=in_place,
+            compare_contents=compare_contents,
+            progress=bar,
+            confirm=None if yes else when_possible(ask),
         )
     _show_result(result, pair, as_json)
 

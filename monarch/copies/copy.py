@@ -25,6 +25,7 @@ from monarch.databases.transfer import (
     CollectionSummary,
     Engine,
     Exclusions,
+    LiveSource,
     TransferDatabase,
     Transform,
     as_transfer_database,
@@ -54,7 +55,7 @@ class Copy:
     """A copy of the open database ``source``, or of a ``selection`` of it, into the open ``target``.
 
     ``names`` are those of the two environments. ``interruption`` is what Ctrl-C reports. ``allow_empty``
-    allows a source without collections.
+    allows a source without collections. With ``compare_contents`` the copy is compared by hashes too.
     """
 
     source: TransferDatabase
@@ -66,6 +67,7 @@ class Copy:
     selection: Selection | None = None
     transforms: tuple[Transform, ...] = ()
     exclusions: Exclusions = NO_EXCLUSIONS
+    compare_contents: bool = False
 
     def plan(self) -> CopyPlan:
         """Return what the transfer would do. Writes nothing.
@@ -97,7 +99,7 @@ class Copy:
         :raises MonarchError: if the source holds nothing, or is incomplete.
         """
         self._require_source()
-        source = self.source.read(self.engine)
+        source = self._read(None)
         self._require_contents(source.summaries)
         # A subset of the collections may be replaceable where not all of them are.
         comes = () if self.selection is not None else source.without(self.exclusions).summaries
@@ -114,7 +116,7 @@ class Copy:
         began = time.monotonic()
         name = self.names[1]
         self._require_source()
-        source = self.source.read(self.engine, self.selection)
+        source = self._read(self.selection)
         self._require_contents(source.summaries)
         carried = source.without(self.exclusions)
         # Before the lease, so that nothing at all is written.
@@ -139,6 +141,10 @@ class Copy:
             self.exclusions,
             carried.notes,
         )
+
+    def _read(self, selection: Selection | None) -> LiveSource:
+        source = self.source.read(self.engine, selection)
+        return source.comparing_contents() if self.compare_contents else source
 
     def _require_source(self) -> None:
         if self.source.is_same_as(self.target):
@@ -174,6 +180,7 @@ class CopyRequest:
     allow_empty: bool
     subset: SubsetRequest
     exclusions: Exclusions = NO_EXCLUSIONS
+    compare_contents: bool = False
 
     @contextmanager
     def open(self, progress: Progress) -> Iterator[Copy]:
@@ -201,4 +208,5 @@ class CopyRequest:
                 self.allow_empty,
                 selection,
                 exclusions=self.exclusions,
+                compare_contents=self.compare_contents,
             )

@@ -134,6 +134,16 @@ class LiveSource(Source):
         """What people should know of it: a sentence for each loss, and for what a query set did not find."""
         return ()
 
+    def comparing_contents(self) -> Self:
+        """Return the same contents, whose copies are compared with them by a hash of each collection too.
+
+        :raises UsageError: if this kind of database has no such hashes.
+        """
+        raise UsageError(
+            f"Contents of a {self.title} database cannot be compared by hashes.",
+            "Leave out --compare-contents.",
+        )
+
     @abstractmethod
     def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:
         """Write all of it into ``sink`` as an archive, and return what was written.

@@ -389,6 +389,14 @@ def test_a_target_that_refuses_writes(two: TwoEnvironments, tmp_path: Path) -> N
         assert len(result.err.splitlines()) == 2
 
 
+def test_contents_are_not_compared_by_hashes(two: TwoEnvironments) -> None:
+    result = two.copy("--yes", "--compare-contents")
+    assert_error(
+        result, 2, "Contents of a MongoDB database cannot be compared", "Leave out --compare-contents"
+    )
+    two.assert_unchanged()
+
+
 def test_the_result_of_a_copy_in_place(two: TwoEnvironments) -> None:
     assert two.copy("--yes", "--in-place").code == 0
     two.assert_copied()

@@ -59,11 +59,17 @@ def uri(environment: Environment) -> str:
 
 
 def connect(environment: Environment, database: str | None = None, **arguments: Any) -> Connection:
-    """Open a connection to ``environment``, or to another ``database`` of its server.
+    """Open a connection of monarch's own to ``environment``, or to another ``database`` of its server.
 
     Raises what `connect_as` does.
     """
-    return connect_as(psycopg.Connection, environment, database, **arguments)
+    connection = connect_as(psycopg.Connection, environment, database, **arguments)
+    # psycopg reads no times in other styles. The server reports the style, so that asking costs nothing.
+    if not (connection.info.parameter_status("DateStyle") or "ISO").startswith("ISO"):
+        connection.execute("SET datestyle = ISO")
+        if not connection.autocommit:
+            connection.commit()
+    return connection
 
 
 def connect_as(

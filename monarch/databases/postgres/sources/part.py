@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Self
 
 from monarch.databases.postgres.archive.contents import ArchiveContents, TableData, read_contents
 from monarch.databases.postgres.catalog.definitions import read_definitions
@@ -21,7 +22,7 @@ from monarch.databases.postgres.tools.installed import PostgresEngine, Tools
 from monarch.databases.postgres.tools.process import failure
 from monarch.databases.selection import Selection
 from monarch.databases.transfer import CollectionSummary, CopiedCollection, LiveSource
-from monarch.errors import DamagedError
+from monarch.errors import DamagedError, UsageError
 from monarch.progress import Progress
 from monarch.system.streams import Sink
 
@@ -76,6 +77,11 @@ class PartSource(LiveSource, PostgresSource):
     @property
     def one_snapshot(self) -> bool:
         return True
+
+    def comparing_contents(self) -> Self:
+        raise UsageError(
+            "A part of a database cannot be compared by hashes.", "Leave out --compare-contents."
+        )
 
     @contextmanager
     def open(self, tools: Tools, alive: Callable[[], None], progress: Progress) -> Iterator[OpenDump]:

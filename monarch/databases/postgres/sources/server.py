@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Self
 
 from monarch.databases.postgres.catalog.tables import Relation, list_relations, read_relations
 from monarch.databases.postgres.connection.client import Cursor
@@ -28,10 +29,10 @@ DUMPING = "dumping contents of table "
 class ServerSource(LiveSource, PostgresSource):
     """The contents of the database of ``session``, which ``engine`` reads."""
 
-    def __init__(self, session: Session, engine: PostgresEngine, *, hashes: bool = False) -> None:
+    def __init__(self, session: Session, engine: PostgresEngine) -> None:
         self._session = session
         self._engine = engine
-        self._hashes = hashes
+        self._hashes = False
         self._relations, self._needs = session.transact(_read_catalog)
         engine.prefer(self._needs.major)
 
@@ -58,6 +59,10 @@ class ServerSource(LiveSource, PostgresSource):
     @property
     def one_snapshot(self) -> bool:
         return True
+
+    def comparing_contents(self) -> Self:
+        self._hashes = True
+        return self
 
     @contextmanager
     def open(self, tools: Tools, alive: Callable[[], None], progress: Progress) -> Iterator[ServerDump]:
