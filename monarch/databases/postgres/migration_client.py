@@ -16,8 +16,9 @@ from monarch.databases.base import MigrationClient, Transaction
 from monarch.databases.environment import Environment
 from monarch.databases.history import ScanPosition
 from monarch.databases.migration import Migration
-from monarch.databases.postgres.connection.client import Connection, Cursor, connect_as, rows_as_dicts, uri
+from monarch.databases.postgres.connection.client import Cursor, connect_as, rows_as_dicts, uri
 from monarch.databases.postgres.connection.errors import describe_driver_error, explained
+from monarch.databases.postgres.connection.pooler import is_pooled, server_process
 from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.connection.settings import address_of
 from monarch.databases.postgres.connection.written_rows import WrittenRows
@@ -175,7 +176,7 @@ class PostgresMigrationClient(MigrationClient):
         if seconds is None:
             seconds = address_of(self._environment).lock_timeout
         with explained(self._environment):
-            if transaction is None and _is_pooled(self._connection):
+            if transaction is None and is_pooled(self._connection):
                 raise UsageError(
                     f"{name!r} is reached through a pooler, which may run each statement in another session, "
                     "so this needs a transaction.",
@@ -211,7 +212,7 @@ class PostgresMigrationClient(MigrationClient):
         with explained(self._environment):
             connection.autocommit = False
             transaction = PostgresTransaction(self._environment, connection, self._session, self._written)
-            self._watch.watch(connection, _server_process(connection))
+            self._watch.watch(connection, server_process(connection))
         try:
             yield transaction
         finally:
@@ -266,13 +267,3 @@ def open_work(environment: Environment, session: Session) -> Iterator[PostgresMi
             yield client
         finally:
             client.close()
-
-
-def _is_pooled(connection: Connection) -> bool:
-    """Whether the process that answers is another one than that which the connection was told of."""
-    return _server_process(connection) != connection.info.backend_pid
-
-
-def _server_process(connection: Connection) -> int:
-    (row,) = rows_as_dicts(connection).execute("SELECT pg_backend_pid() AS pid").fetchall()
-    return int(row["pid"])

@@ -93,3 +93,12 @@ def test_without_a_transaction_it_is_refused(pooled: Billing) -> None:
     assert pooled.rows("SELECT count(*) FROM dogs") == [(3,)]
     assert pooled.states() == {key: "Failed"}
     assert pooled.folder.monarch("migrate", "direct", "--retry").code == 0
+
+
+def test_transfers_are_refused(pooled: Billing) -> None:
+    pooled.folder.keep_backups()
+    assert pooled.folder.monarch("backup", "direct", "--name", "taken").code == 0
+    for words in (("backup", "dev"), ("restore", "direct:dev", "--yes")):
+        result = pooled.folder.monarch(*words)
+        assert result.code == 2, result.output
+        assert "'dev' is reached through a pooler" in result.err

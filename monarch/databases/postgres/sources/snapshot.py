@@ -15,6 +15,7 @@ from monarch.databases.postgres.catalog.fingerprint import hash_contents
 from monarch.databases.postgres.catalog.tables import Table, batched, count_rows
 from monarch.databases.postgres.connection.client import Connection, Cursor, connect, rows_as_dicts
 from monarch.databases.postgres.connection.errors import explained
+from monarch.databases.postgres.connection.pooler import refuse_pooler
 from monarch.databases.postgres.sources.base import Expected
 
 # Seconds to wait for the locks that a dump needs. Others wait behind who waits.
@@ -48,6 +49,7 @@ class ExportedSnapshot:
         with explained(environment):
             self.connection: Connection = connect(environment, name="monarch snapshot", autocommit=True)
             try:
+                refuse_pooler(self.connection, environment)
                 self.connection.execute(_SETTINGS)
                 read_only = not temporary_tables or self._is_replica()
                 self.connection.autocommit = False

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from monarch.databases.postgres.connection.client import connect
 from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.maintenance import connect_for_maintenance, old_name, staging_name
+from monarch.databases.postgres.connection.pooler import refuse_pooler
 from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.lease import PostgresLease
 from monarch.databases.postgres.sources.base import PostgresSource
@@ -128,6 +129,8 @@ def plan(session: Session, source: PostgresSource) -> tuple[Target, Adaptation]:
     :raises UsageError: if they cannot be written there.
     """
     name = session.environment.name
+    with explained(session.environment):
+        refuse_pooler(session.open(), session.environment)
     target = session.transact(read_target)
     return target, session.transact(lambda cursor: adapt(cursor, target, source.needs, source.name, name))
 
