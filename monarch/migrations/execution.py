@@ -185,7 +185,7 @@ class Execution:
         self.record_failure(error)
         reason, undone = self._reason(error), self._was_undone(error)
         message = f"{self.file.key} failed on {self.run.environment.name!r}: {reason}"
-        hints = [error.hint] if isinstance(error, MonarchError) else []
+        hints = [error.hint] if isinstance(error, UsageError) else []
         if self.transaction is not None and not undone and not isinstance(error, TransactionEnded):
             hints.append(TransactionEnded().hint)
         hint = " ".join(filter(None, [*hints, self.ways_on()]))

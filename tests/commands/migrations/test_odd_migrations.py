@@ -176,7 +176,8 @@ def test_a_collection_without_an_order_cannot_be_scanned(project: Folder, kind: 
     project.migration("scan", "for _ in self.each('v'): pass")
     result = project.invoke("migrate", "dev")
     assert result.code == 1
-    assert f"'v' is a {kind}, and each() goes by the _id" in result.err
+    assert f"failed on 'dev': 'v' is a {kind}, and each() goes by the _id" in result.err
+    assert "Hint: Use self.database['v'].find() instead. Fix it, then run" in result.err
 
 
 def test_a_missing_collection_is_reported(project: Folder) -> None:
