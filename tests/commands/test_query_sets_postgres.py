@@ -188,6 +188,21 @@ def test_what_is_refused_changes_nothing(shop: Shop, line: str, code: int, words
     assert shop.rows("SELECT count(*) FROM old") == [(0,)]
 
 
+def test_a_query_set_that_leaves_a_transaction_open_disturbs_nothing(shop: Shop) -> None:
+    lines = (
+        "self.connection.autocommit = False",
+        "self.connection.execute(\"SET search_path = ''; SET statement_timeout = 1\")",
+        "self.dump_table('orders', 'id = 4')",
+        "self.follow('orders.id', 'items.order_id')",
+    )
+    body = "".join(f"        {line}\n" for line in lines)
+    begin = "from monarch import QuerySet\nclass OpenOrdersQuerySet(QuerySet):\n    def run(self):\n"
+    shop.folder.write("querysets/open.py", begin + body)
+    done = shop.copy("--yes")
+    assert done.code == 0, done.err
+    assert shop.rows("SELECT count(*) FROM items") == [(3,)]
+
+
 def test_a_part_is_written_in_place_by_a_user_who_may_not_create_databases(shop: Shop) -> None:
     role = f"r_{uuid.uuid4().hex}"
     with shop.server.connect(shop.target) as connection:

@@ -14,7 +14,8 @@ from monarch.databases.environment import Environment
 from monarch.databases.history import HistoryWriter
 from monarch.databases.lease import Holder, Lease
 from monarch.databases.postgres import lease as leases
-from monarch.databases.postgres.connection.client import Cursor, uri
+from monarch.databases.postgres.connection.client import Connection, Cursor, connect, uri
+from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.emptying import EMPTY
 from monarch.databases.postgres.history.reader import PostgresHistoryReader
@@ -64,13 +65,23 @@ class PostgresDatabase(TransferDatabase):
         self._environment = environment
         self._session = session
         self._history = PostgresHistoryReader(session)
+        self._handed: Connection | None = None
 
     @property
     def history(self) -> PostgresHistoryReader:
         return self._history
 
     def handles(self) -> dict[str, object]:
-        return {"connection": self._session.open(), "uri": uri(self._environment)}
+        """Return what a query set finds on ``self``, by attribute.
+
+        Its connection is not the one that monarch keeps for itself, whose transactions it could disturb.
+        """
+        if self._handed is None or self._handed.closed:
+            with explained(self._environment):
+                self._session.open()
+                self._handed = connect(self._environment, autocommit=True)
+            self._session.on_close(self._handed.close)
+        return {"connection": self._handed, "uri": uri(self._environment)}
 
     def contents(self) -> Contents:
         tables = self._session.query(_TABLES)[0]["tables"]

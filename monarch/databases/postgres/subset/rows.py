@@ -16,6 +16,9 @@ from monarch.databases.postgres.connection.client import Cursor
 from monarch.databases.postgres.subset.catalog import SubsetRelation
 
 _CREATE = (
+    # The table and its indexes in memory, and sorting in it. More than that is written to the disk.
+    "SET LOCAL temp_buffers = '64MB'",
+    "SET LOCAL work_mem = '64MB'",
     """CREATE TEMPORARY TABLE monarch_rows (
         relation oid NOT NULL, place tid NOT NULL, step integer NOT NULL, onward boolean NOT NULL,
         PRIMARY KEY (relation, place)
@@ -28,7 +31,7 @@ _ADD = """
     INSERT INTO pg_temp.monarch_rows SELECT DISTINCT found.relation, found.place, {}::integer, {}::boolean
     FROM (
         {}
-    ) AS found (relation, place) ON CONFLICT (relation, place) {}
+    ) AS found (relation, place) ORDER BY 1, 2 ON CONFLICT (relation, place) {}
 """
 _ONWARD = "DO UPDATE SET step = excluded.step, onward = true WHERE NOT monarch_rows.onward"
 # By how much the table grows before the server looks at it again, to plan with it.

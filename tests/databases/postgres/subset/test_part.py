@@ -7,7 +7,7 @@ from typing import Any
 from monarch.databases.environment import Environment
 from monarch.databases.selection import Selection
 from monarch.querysets.queryset import QuerySet
-from tests.support.servers.postgres import PostgresServer
+from tests.support.servers.postgres import PostgresServer, empty_database
 from tests.support.servers.postgres_parts import (
     Fill,
     contents_of,
@@ -39,14 +39,18 @@ SHOP = """
 """
 
 
-def test_a_part_is_restored_with_what_its_foreign_keys_need(
-    filled: Fill, postgres: PostgresServer, target: str
-) -> None:
-    shop = filled(SHOP)
+def test_a_part_is_restored_with_what_its_foreign_keys_need(version: PostgresServer) -> None:
+    with empty_database(version) as shop, empty_database(version) as copy:
+        with version.connect(shop.db_name) as connection:
+            connection.execute(SHOP)
+        restore_part(shop, version, copy.db_name)
+
+
+def restore_part(shop: Environment, server: PostgresServer, target: str) -> None:
     query_set = QuerySet()
     query_set.dump_table("orders", "state = %s", ["open"])
     query_set.follow("orders.id", "items.order_id")
-    dumped = dump_part(shop, select(query_set, exclude=("logs",), only=()), postgres.programs)
+    dumped = dump_part(shop, select(query_set, exclude=("logs",), only=()), server.programs)
     # Orders 1, 11, 21 and 31 are all of user 2, whose boss is 1.
     assert dumped.rows() == {"orders": 4, "items": 8, "products": 2, "users": 2}
     assert dumped.part.filters == (
@@ -56,8 +60,8 @@ def test_a_part_is_restored_with_what_its_foreign_keys_need(
         "users: what foreign keys need",
     )
     assert dumped.part.notes == ()
-    restore(dumped.archive, postgres.uri(target), postgres.programs, "-1")
-    with postgres.connect(target) as copy:
+    restore(dumped.archive, server.uri(target), server.programs, "-1")
+    with server.connect(target) as copy:
         assert contents_of(copy, "users") == [(1, "chief", None), (2, "ann", 1)]
         assert [row[0] for row in contents_of(copy, "orders")] == [1, 11, 21, 31]
         assert len(contents_of(copy, "items")) == 8

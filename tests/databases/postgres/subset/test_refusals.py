@@ -95,9 +95,9 @@ REFUSED: list[tuple[Callable[[Any], object], type[MonarchError], str, str]] = [
         "Did you mean 'users'?",
     ),
     (
-        lambda it: it.dump_table("users", "nam = %s", ["hunter2"]),
+        lambda it: it.dump_table("users", "names = %s", ["hunter2"]),
         MonarchError,
-        "'billing' rejected the query of users: column \"nam\" does not exist",
+        "'billing' rejected the query of users: column \"names\" does not exist",
         "Fix the query in the query set.",
     ),
     (
@@ -125,9 +125,9 @@ REFUSED: list[tuple[Callable[[Any], object], type[MonarchError], str, str]] = [
         "Fix",
     ),
     (
-        lambda it: it.dump_table("users", "nam = 1", sample=0.5),
+        lambda it: it.dump_table("users", "names = 1", sample=0.5),
         MonarchError,
-        'column "nam" does not exist',
+        'column "names" does not exist',
         "Fix",
     ),
     (
@@ -143,9 +143,9 @@ REFUSED: list[tuple[Callable[[Any], object], type[MonarchError], str, str]] = [
         "Fix",
     ),
     (
-        lambda it: it.dump_table("users", columns=["nam"]),
+        lambda it: it.dump_table("users", columns=["names"]),
         UsageError,
-        "columns= of users names 'nam', and users has no such column.",
+        "columns= of users names 'names', and users has no such column.",
         "Did you mean 'name'?",
     ),
     (
