@@ -12,59 +12,38 @@ from monarch.databases.postgres.catalog.definitions import read_definitions
 from monarch.databases.postgres.catalog.tables import Relation, Table, list_relations
 from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.session import Session
-from monarch.databases.postgres.sources.base import Expected, Needs, OpenDump, PostgresSource
+from monarch.databases.postgres.sources.base import Expected
+from monarch.databases.postgres.sources.live import PostgresLiveSource
 from monarch.databases.postgres.sources.needs import read_needs
-from monarch.databases.postgres.sources.server import DUMPING, copied_relations, start_dump
+from monarch.databases.postgres.sources.server import DUMPING, start_dump
 from monarch.databases.postgres.sources.snapshot import ExportedSnapshot
 from monarch.databases.postgres.subset.part import Part
 from monarch.databases.postgres.tools.clock import TableClock
 from monarch.databases.postgres.tools.installed import PostgresEngine, Tools
 from monarch.databases.postgres.tools.process import failure
 from monarch.databases.selection import Selection
-from monarch.databases.transfer import CollectionSummary, CopiedCollection, LiveSource
 from monarch.errors import DamagedError, UsageError
 from monarch.progress import Progress
-from monarch.system.streams import Sink
-
-_BYTES = 1 << 20
 
 
-class PartSource(LiveSource, PostgresSource):
+class PartSource(PostgresLiveSource):
     """The part of the database of ``session`` that ``selection`` selects.
 
     It is resolved when this is created. Its snapshot lasts until it was read, or ``session`` is closed.
     """
 
     def __init__(self, session: Session, engine: PostgresEngine, selection: Selection) -> None:
-        self._session = session
-        self._engine = engine
         environment = session.environment
         self._snapshot = ExportedSnapshot(environment, temporary_tables=True)
         session.on_close(self._snapshot.close)
         with explained(environment):
             relations = list_relations(self._snapshot.cursor())
-            self._needs = read_needs(self._snapshot.cursor())
+            needs = read_needs(self._snapshot.cursor())
         self._snapshot.lock(one.table for one in relations if one.kind == "table")
         self._part = Part(self._snapshot.connection, selection, environment)
         rows = {Table(one.schema, one.name): one.rows for one in self._part.tables}
-        self._relations = tuple(_with_rows(one, rows.get(one.table, 0)) for one in relations)
-        engine.prefer(self._needs.major)
-
-    @property
-    def name(self) -> str:
-        return self._session.environment.name
-
-    @property
-    def needs(self) -> Needs:
-        return self._needs
-
-    @property
-    def summaries(self) -> tuple[CollectionSummary, ...]:
-        return tuple(one.summary() for one in self._relations)
-
-    @property
-    def server(self) -> str:
-        return f"PostgreSQL {self._needs.major}"
+        relations = tuple(_with_rows(one, rows.get(one.table, 0)) for one in relations)
+        super().__init__(session, engine, relations, needs)
 
     @property
     def filters(self) -> tuple[str, ...]:
@@ -74,35 +53,16 @@ class PartSource(LiveSource, PostgresSource):
     def notes(self) -> tuple[str, ...]:
         return self._part.notes
 
-    @property
-    def one_snapshot(self) -> bool:
-        return True
-
     def comparing_contents(self) -> Self:
         raise UsageError(
             "A part of a database cannot be compared by hashes.", "Leave out --compare-contents."
         )
 
     @contextmanager
-    def open(self, tools: Tools, alive: Callable[[], None], progress: Progress) -> Iterator[OpenDump]:
-        progress.estimated(
-            sum(one.rows for one in self._relations), sum(one.bytes for one in self._relations)
-        )
+    def open(self, tools: Tools, alive: Callable[[], None], progress: Progress) -> Iterator[PartDump]:
+        self.estimate(progress)
         with self._snapshot:
             yield self._dump(tools, alive)
-
-    def copied(self, expected: Expected, clock: TableClock) -> tuple[CopiedCollection, ...]:
-        return copied_relations(self._relations, expected, clock)
-
-    def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:
-        progress.phase("dumping")
-        tools = self._engine.choose(self._needs.major)
-        with self.open(tools, lambda: None, progress) as dump:
-            assert isinstance(dump, PartDump)
-            while data := dump.read(_BYTES):
-                progress.transferred(0, len(data))
-                sink.write(data)
-            return self.copied(dump.finish(), dump.seconds)
 
     def _dump(self, tools: Tools, alive: Callable[[], None]) -> PartDump:
         contents = self._read_contents(tools, alive)

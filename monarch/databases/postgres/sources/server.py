@@ -9,56 +9,27 @@ from typing import Self
 from monarch.databases.postgres.catalog.tables import Relation, list_relations, read_relations
 from monarch.databases.postgres.connection.client import Cursor
 from monarch.databases.postgres.connection.session import Session
-from monarch.databases.postgres.sources.base import Expected, Needs, PostgresSource
+from monarch.databases.postgres.sources.base import Expected, Needs
+from monarch.databases.postgres.sources.live import PostgresLiveSource
 from monarch.databases.postgres.sources.needs import read_needs
 from monarch.databases.postgres.sources.snapshot import LOCK_SECONDS, ExportedSnapshot, Later
 from monarch.databases.postgres.tools.clock import TableClock
 from monarch.databases.postgres.tools.installed import PostgresEngine, Tools
 from monarch.databases.postgres.tools.process import failure, start_tool
-from monarch.databases.transfer import CollectionSummary, CopiedCollection, LiveSource
 from monarch.progress import Progress
-from monarch.system.streams import Sink
 from monarch.system.subprocesses import Tool
 
 # What belongs to this database alone. The history goes with the contents.
 STAYS = ("journal", "lease", "heartbeat")
-_BYTES = 1 << 20
 DUMPING = "dumping contents of table "
 
 
-class ServerSource(LiveSource, PostgresSource):
+class ServerSource(PostgresLiveSource):
     """The contents of the database of ``session``, which ``engine`` reads."""
 
     def __init__(self, session: Session, engine: PostgresEngine) -> None:
-        self._session = session
-        self._engine = engine
+        super().__init__(session, engine, *session.transact(_read_catalog))
         self._hashes = False
-        self._relations, self._needs = session.transact(_read_catalog)
-        engine.prefer(self._needs.major)
-
-    @property
-    def name(self) -> str:
-        return self._session.environment.name
-
-    @property
-    def needs(self) -> Needs:
-        return self._needs
-
-    @property
-    def summaries(self) -> tuple[CollectionSummary, ...]:
-        return tuple(one.summary() for one in self._relations)
-
-    @property
-    def server(self) -> str:
-        return f"PostgreSQL {self._needs.major}"
-
-    @property
-    def filters(self) -> tuple[str, ...]:
-        return ()
-
-    @property
-    def one_snapshot(self) -> bool:
-        return True
 
     def comparing_contents(self) -> Self:
         self._hashes = True
@@ -69,6 +40,7 @@ class ServerSource(LiveSource, PostgresSource):
         with ExportedSnapshot(self._session.environment) as snapshot:
             # What is there now: the catalog that was read before may be old.
             self._relations = list_relations(snapshot.cursor())
+            self.estimate(progress)
             tables = [one.table for one in self._relations if one.kind == "table"]
             snapshot.lock(tables)
             dump = ServerDump(self._session, tools, snapshot, alive)
@@ -77,21 +49,6 @@ class ServerSource(LiveSource, PostgresSource):
                 yield dump
             finally:
                 dump.tool.stop()
-
-    def copied(self, expected: Expected, clock: TableClock) -> tuple[CopiedCollection, ...]:
-        return copied_relations(self._relations, expected, clock)
-
-    def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:
-        progress.phase("dumping")
-        progress.estimated(
-            sum(one.rows for one in self._relations), sum(one.bytes for one in self._relations)
-        )
-        with self.open(self._engine.choose(self._needs.major), lambda: None, progress) as dump:
-            while data := dump.read(_BYTES):
-                progress.transferred(0, len(data))
-                sink.write(data)
-            expected = dump.finish()
-            return self.copied(expected, dump.seconds)
 
 
 class ServerDump:
@@ -148,18 +105,6 @@ def start_dump(
         takes_input=False,
         hear=hear,
         alive=alive,
-    )
-
-
-def copied_relations(
-    relations: Sequence[Relation], expected: Expected, clock: TableClock
-) -> tuple[CopiedCollection, ...]:
-    """Return ``relations`` as they were copied, with the ``expected`` rows and the seconds of ``clock``."""
-    return tuple(
-        CopiedCollection(
-            **vars(one.summary(expected.rows.get(one.table.title, 0))), seconds=clock.of(one.table)
-        )
-        for one in relations
     )
 
 
