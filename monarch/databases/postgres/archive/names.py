@@ -20,6 +20,12 @@ def parse_name(text: str) -> tuple[str, ...] | None:
     return found if end == len(text) else None
 
 
+def parse_list(text: str) -> tuple[str, ...] | None:
+    """Return the names in ``text``, which have commas between them; None if it is no such list."""
+    found, end = _parse_list(text, 0, ",")
+    return found if found and end == len(text) else None
+
+
 def parse_copy_columns(statement: str) -> tuple[str, ...] | None:
     """Return the columns of a COPY statement of pg_dump; None if it is no such statement."""
     if not statement.startswith("COPY "):

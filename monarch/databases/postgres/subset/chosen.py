@@ -10,7 +10,7 @@ from psycopg import sql
 from monarch.databases.environment import Environment
 from monarch.databases.postgres.connection.client import Cursor
 from monarch.databases.postgres.subset.catalog import SubsetRelation
-from monarch.databases.postgres.subset.follow import FollowedColumn
+from monarch.databases.postgres.subset.follow import FollowedColumns
 from monarch.databases.postgres.subset.queries import (
     describe_query,
     is_whole,
@@ -54,7 +54,7 @@ class ChosenTables:
         self.kept: dict[int, frozenset[str]] = {}
         self.filters: dict[str, list[str]] = {}
 
-    def choose(self, selection: Selection, followed: Iterable[FollowedColumn]) -> None:
+    def choose(self, selection: Selection, followed: Iterable[FollowedColumns]) -> None:
         """Select what ``selection`` names; tables to which ``followed`` lead are not whole by themselves.
 
         :raises UsageError: if a name is unknown, or a query does not fit its table.

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from monarch.databases.environment import Environment
 from monarch.databases.postgres.connection.client import Cursor
-from monarch.databases.postgres.subset.catalog import ForeignKey, SubsetRelation
+from monarch.databases.postgres.subset.catalog import ForeignKey, SubsetRelation, quoted
 from monarch.databases.postgres.subset.refusals import query_explained
 from monarch.databases.postgres.subset.rows import SelectedRows, all_from, selected_from
 from monarch.databases.postgres.subset.tables import SubsetTables
@@ -18,32 +18,46 @@ from monarch.errors import UsageError
 
 
 @dataclass(frozen=True)
-class FollowedColumn:
+class FollowedColumns:
     """A `Reference` of the tables that there are."""
 
     source: SubsetRelation
-    source_column: str
+    source_columns: tuple[str, ...]
     target: SubsetRelation
-    target_column: str
+    target_columns: tuple[str, ...]
     onward: bool
 
     def __str__(self) -> str:
-        source, target = self.source.title, self.target.title
-        return f"follow('{source}.{self.source_column}', '{target}.{self.target_column}')"
+        return describe_follow(self.source, self.source_columns, self.target, self.target_columns)
 
 
-def find_followed(reference: Reference, tables: SubsetTables) -> FollowedColumn:
+def describe_follow(
+    source: SubsetRelation, columns: Sequence[str], target: SubsetRelation, target_columns: Sequence[str]
+) -> str:
+    """Return the call of follow() that leads from ``source`` to ``target``."""
+    return f"follow('{_with_columns(source, columns)}', '{_with_columns(target, target_columns)}')"
+
+
+def _with_columns(table: SubsetRelation, columns: Sequence[str]) -> str:
+    names = ", ".join(quoted(name) for name in columns)
+    return f"{table.title}.{names if len(columns) == 1 else f'({names})'}"
+
+
+def find_followed(reference: Reference, tables: SubsetTables) -> FollowedColumns:
     """Return ``reference`` with its tables and columns.
 
     :raises UsageError: if one does not exist.
     """
-    source, source_column = tables.find_column(reference.source, "follow() names")
-    target, target_column = tables.find_column(reference.target, "follow() names")
-    return FollowedColumn(source, source_column, target, target_column, reference.onward)
+    source, source_columns = tables.find_columns(reference.source, "follow() names")
+    target, target_columns = tables.find_columns(reference.target, "follow() names")
+    found = FollowedColumns(source, source_columns, target, target_columns, reference.onward)
+    if len(source_columns) != len(target_columns):
+        raise UsageError(f"{found} has another number of columns on each side.", "Name as many.")
+    return found
 
 
 def require_start(
-    followed: Sequence[FollowedColumn],
+    followed: Sequence[FollowedColumns],
     reached: Iterable[int],
     tables: SubsetTables,
     keys: Iterable[ForeignKey],
@@ -68,9 +82,9 @@ def require_start(
             )
             hint = f"Select some: self.dump_table('{name}', …)"
             if leads is not None:
-                first = f"{tables[leads.relation].title}.{leads.columns[0]}"
-                there_column = f"{name}.{leads.target_columns[0]}"
-                hint = f"Start at rows that foreign keys need: self.follow('{first}', '{there_column}')"
+                begin = tables[leads.relation]
+                call = describe_follow(begin, leads.columns, one.source, leads.target_columns)
+                hint = f"Start at rows that foreign keys need: self.{call}"
             raise UsageError(
                 f"follow() goes from {name} to {one.target.title}, but no row of {name} is selected.", hint
             )
@@ -86,7 +100,7 @@ class Following:
         tables: SubsetTables,
         rows: SelectedRows,
         whole: set[int],
-        followed: Sequence[FollowedColumn],
+        followed: Sequence[FollowedColumns],
     ) -> None:
         self._cursor = cursor
         self._environment = environment
@@ -115,7 +129,7 @@ class Following:
             step += 1
         return step
 
-    def _add(self, one: FollowedColumn, source: sql.Composed, step: int) -> int:
+    def _add(self, one: FollowedColumns, source: sql.Composed, step: int) -> int:
         select = sql.SQL(
             "SELECT target.tableoid, target.ctid FROM {source} JOIN {target} AS target ON {condition}"
         ).format(target=one.target.identifier, source=source, condition=_condition(one))
@@ -126,7 +140,7 @@ class Following:
         """Return a sentence for each that finds no row at all, though there are rows to start at."""
         return tuple(f"{one} finds no row." for one in self._followed if self._finds_nothing(one))
 
-    def _finds_nothing(self, one: FollowedColumn) -> bool:
+    def _finds_nothing(self, one: FollowedColumns) -> bool:
         selected = self._rows.counts()
         for table in self._tables.family(one.source):
             if table.oid in self._whole:
@@ -144,7 +158,9 @@ class Following:
         return True
 
 
-def _condition(one: FollowedColumn) -> sql.Composed:
-    return sql.SQL("target.{} = source.{}").format(
-        sql.Identifier(one.target_column), sql.Identifier(one.source_column)
+def _condition(one: FollowedColumns) -> sql.Composed:
+    pairs = zip(one.target_columns, one.source_columns, strict=True)
+    return sql.SQL(" AND ").join(
+        sql.SQL("target.{} = source.{}").format(sql.Identifier(target), sql.Identifier(source))
+        for target, source in pairs
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -30,8 +31,8 @@ class NeededRows:
         self._tables = tables
         self._rows = rows
         self._whole = whole
-        # The rows that a table which is whole has brought into another one.
-        self.by_whole: dict[tuple[SubsetRelation, ForeignKey], int] = {}
+        # How many rows are there because of a foreign key of tables that are whole.
+        self.by_whole: Counter[ForeignKey] = Counter()
         self._arrows = [
             (table, key)
             for key in keys
@@ -44,7 +45,7 @@ class NeededRows:
         selected = self._rows.counts()
         for table, key in self._arrows:
             if table.oid in self._whole:
-                self.by_whole[table, key] = self._add(key, all_from(table, "source"), step + 1)
+                self.by_whole[key] += self._add(key, all_from(table, "source"), step + 1)
             elif table.oid in selected:
                 self._add(key, selected_from(table, "source"), step + 1)
         step += 1

@@ -13,7 +13,7 @@ from monarch.databases.postgres.connection.client import Connection, rows_as_dic
 from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.subset.catalog import read_foreign_keys, read_relations
 from monarch.databases.postgres.subset.chosen import ChosenTables
-from monarch.databases.postgres.subset.follow import Following, find_followed, require_start
+from monarch.databases.postgres.subset.follow import Following, describe_follow, find_followed, require_start
 from monarch.databases.postgres.subset.foreign_keys import NeededRows
 from monarch.databases.postgres.subset.reading import SubsetArchive, condition_of
 from monarch.databases.postgres.subset.refusals import require_temporary_tables
@@ -103,13 +103,13 @@ class Part:
         needed = NeededRows(tables, self._rows, chosen.whole, keys, chosen.kept)
         needed.run(step)
         notes = [*following.unmatched()]
-        for (table, key), rows in needed.by_whole.items():
-            target = tables[key.target]
+        for key, rows in needed.by_whole.items():
+            table, target = tables[key.relation], tables[key.target]
             if rows and target.title in chosen.filters:
                 notes.append(
                     f"All rows of {table.title} are selected, and {rows:,} more of {target.title} that they "
-                    f"need. To select only those of the others, use self.follow('{target.title}."
-                    f"{key.target_columns[0]}', '{table.title}.{key.columns[0]}')."
+                    "need. To select only those of the others, use "
+                    f"self.{describe_follow(target, key.target_columns, table, key.columns)}."
                 )
         return notes
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
-from monarch.databases.postgres.archive.names import parse_name
+from monarch.databases.postgres.archive.names import parse_list, parse_name
 from monarch.databases.postgres.subset.catalog import SubsetRelation, quoted
 from monarch.errors import UsageError
 from monarch.system.spelling import suggest
 
+_SEVERAL = re.compile(r"(.+)\.\s*\((.*)\)")
 HISTORY_SCHEMA = "monarch_history"
 _HISTORY = "history"
 _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S": "a sequence"}
@@ -93,17 +95,22 @@ class SubsetTables:
         schema, _, rest = name.partition(".")
         return self._by_name.get((schema, rest))
 
-    def find_column(self, text: str, who: str) -> tuple[SubsetRelation, str]:
-        """Return the table and the column of ``text``, such as ``orders.user_id``.
+    def find_columns(self, text: str, who: str) -> tuple[SubsetRelation, tuple[str, ...]]:
+        """Return the table and the columns of ``text``: ``orders.user_id``, or ``orders.(shop_id, user_id)``.
 
         :raises UsageError: if there is no such table, or it has no such column.
         """
+        several = _SEVERAL.fullmatch(text)
+        if several is not None:
+            table = self.find(several[1], who)
+            names = parse_list(several[2]) or (several[2],)
+            return table, tuple(find_column(table, quoted(name), who) for name in names)
         name, _, last = text.rpartition(".")
         parts = parse_name(text)
         if parts is not None and len(parts) in (2, 3):
             name, last = ".".join(quoted(part) for part in parts[:-1]), parts[-1]
         table = self.find(name, who)
-        return table, find_column(table, last, who)
+        return table, (find_column(table, last, who),)
 
     def _titles(self) -> list[str]:
         return [one.title for one in self._by_oid.values() if one.is_table and one.schema != HISTORY_SCHEMA]

@@ -259,6 +259,17 @@ def test_a_follow_that_finds_nothing_is_noted_and_one_of_other_types_refused(
     )
 
 
+def test_a_follow_of_several_columns(same_tables: Environment) -> None:
+    query_set = QuerySet()
+    query_set.follow("pairs.(a, b)", "halves.(a)")
+    error = refused(same_tables, select(query_set))
+    assert error.message == "follow('pairs.(a, b)', 'halves.a') has another number of columns on each side."
+    query_set = QuerySet()
+    query_set.follow("pairs.(a, c)", "halves.(a, b)")
+    error = refused(same_tables, select(query_set))
+    assert error.message == "follow() names 'c', and pairs has no such column."
+
+
 def test_large_objects_are_noted(filled: Fill) -> None:
     environment = filled("SELECT lo_create(0); SELECT lo_create(0)")
     assert notes_of(environment, Selection()) == ("2 large objects are left out, as of every query set.",)

@@ -20,6 +20,7 @@ from tests.support.servers.postgres_parts import (
     ResolvedPart,
     contents_of,
     dump_part,
+    notes_of,
     restore,
     rows_of,
     select,
@@ -136,6 +137,17 @@ def test_odd_names_are_written_as_in_sql_or_as_they_are(shapes: Environment, nam
     if name.startswith('"'):
         found = rows_of(shapes, select(query_set, only=()))
         assert found == {"composite": 1, '"Other schema"."50% ""odd"" one"': 1}
+
+
+def test_several_columns_are_followed_together(shapes: Environment) -> None:
+    query_set = QuerySet()
+    query_set.dump_table("days", "day = 9 AND n < 3")
+    query_set.follow('days.(day, "n")', "visits.(day, n)")
+    assert rows_of(shapes, select(query_set, only=())) == {"days_1": 2, "visits_0": 2, "visits_1": 2}
+    query_set = QuerySet()
+    query_set.dump_table("days", "day = 9 AND n < 3")
+    (note,) = notes_of(shapes, select(query_set, only=("visits",)))
+    assert "use self.follow('days.(day, n)', 'visits.(day, n)')" in note
 
 
 def test_cycles_end(shapes: Environment, restoring: Restoring) -> None:
