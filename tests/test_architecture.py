@@ -29,22 +29,37 @@ LAYERS = (
     ("commands",),
     ("", "__main__"),
 )
-# The same for the rooms of databases/mongo; "ground" are the modules outside of rooms.
-ROOMS = (
-    "connection",
-    "ground",
-    "catalog",
-    "stream",
-    "subset",
-    "archive",
-    "engines",
-    "sources",
-    "swap",
-    "embedded",
-    "history",
-    "database",
-    "",
-)
+# The same for the rooms of each kind of database; "ground" are the modules outside of rooms.
+ROOMS = {
+    "mongo": (
+        "connection",
+        "ground",
+        "catalog",
+        "stream",
+        "subset",
+        "archive",
+        "engines",
+        "sources",
+        "swap",
+        "embedded",
+        "history",
+        "database",
+        "",
+    ),
+    "postgres": (
+        "connection",
+        "ground",
+        "catalog",
+        "archive",
+        "subset",
+        "tools",
+        "sources",
+        "swap",
+        "history",
+        "database",
+        "",
+    ),
+}
 MIGRATIONS_KNOW_NOT = ("mongo", "load", "pymongo")
 
 
@@ -81,22 +96,24 @@ def graph() -> dict[str, set[str]]:
     return found
 
 
-def room(module: str) -> str | None:
-    """Return the room of databases/mongo in which a module is."""
-    inside = module.removeprefix("monarch.databases.mongo").lstrip(".").partition(".")[0]
-    if not module.startswith("monarch.databases.mongo"):
+def room(module: str, kind: str) -> str | None:
+    """Return the room of the package of ``kind`` in which a module is."""
+    package = f"monarch.databases.{kind}"
+    inside = module.removeprefix(package).lstrip(".").partition(".")[0]
+    if not module.startswith(package):
         return None
-    return inside if inside in ROOMS else "ground"
+    return inside if inside in ROOMS[kind] else "ground"
 
 
-def test_no_arrow_goes_up_between_the_rooms_of_mongodb() -> None:
+@pytest.mark.parametrize("kind", ROOMS)
+def test_no_arrow_goes_up_between_the_rooms(kind: str) -> None:
     up = [
         f"{name} imports {one}"
         for name, imported in graph().items()
         for one in imported
-        if (here := room(name)) is not None
-        and (there := room(one)) is not None
-        and ROOMS.index(there) > ROOMS.index(here)
+        if (here := room(name, kind)) is not None
+        and (there := room(one, kind)) is not None
+        and ROOMS[kind].index(there) > ROOMS[kind].index(here)
     ]
     assert up == []
 
