@@ -28,7 +28,6 @@ _CODECS = {
 # Since these versions of the format an entry has these fields, and the head has a byte for the compression.
 _TABLE_METHOD, _COMPRESSION_BYTE, _RELATION_KIND = (1, 14), (1, 15), (1, 16)
 _HAS_NO_DATA = 3
-_OURS = "monarch_history"
 _NAME = r'("(?:[^"]|"")+"|[^\s;,"]+)'
 _GRANTEE = re.compile(rf"\sTO {_NAME}")
 _COLLATION = re.compile(rf"COLLATE pg_catalog\.{_NAME}")
@@ -173,8 +172,7 @@ class _Reader:
         while self._text() is not None:  # what it depends on
             pass
         has_data = self._bytes(1 + self._offset_size)[0] != _HAS_NO_DATA
-        if schema != _OURS:
-            self._mention(description, tag, definition, owner, tablespace)
+        self._mention(description, tag, definition, owner, tablespace)
         if description == "ENCODING" and (found := _ENCODING.match(definition)):
             self._encoding = found[1]
         if description != "TABLE DATA" or not has_data:
@@ -190,7 +188,7 @@ class _Reader:
         found = self._mentioned
         if description == "EXTENSION":
             found["extensions"].add(tag)
-        elif owner and not (description == "SCHEMA" and tag in (_OURS, "public")):
+        elif owner and not (description == "SCHEMA" and tag == "public"):
             found["owners"].add(owner)
         if tablespace:
             found["tablespaces"].add(tablespace)

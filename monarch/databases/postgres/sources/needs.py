@@ -23,9 +23,9 @@ _EXTENSIONS = "SELECT extname AS name FROM pg_extension WHERE extname <> 'plpgsq
 # 16384 is the first number that the server gives to what people create ("FirstNormalObjectId").
 _ROLES = """
     SELECT DISTINCT pg_get_userbyid(owner) AS name FROM (
-        SELECT nspowner FROM pg_namespace WHERE oid >= 16384 AND nspname <> 'monarch_history'
+        SELECT nspowner FROM pg_namespace WHERE oid >= 16384
         UNION SELECT relowner FROM pg_class WHERE oid >= 16384 AND relnamespace::regnamespace::text
-            NOT IN ('monarch_history', 'pg_toast') AND relkind NOT IN ('i', 'I', 't', 'c')
+            <> 'pg_toast' AND relkind NOT IN ('i', 'I', 't', 'c')
         UNION SELECT proowner FROM pg_proc WHERE oid >= 16384
         UNION SELECT typowner FROM pg_type WHERE oid >= 16384 AND typtype IN ('d', 'e', 'r')
         UNION SELECT lomowner FROM pg_largeobject_metadata
