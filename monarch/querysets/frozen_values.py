@@ -21,6 +21,8 @@ class FrozenValues:
 
         :raises ValueError: if a cursor is used where a list of ids is not allowed.
         """
+        if self._cursors.is_cursor(value):
+            return self._list(value)
         if isinstance(value, Mapping):
             if hasattr(value, "raw"):  # an encoded document, which is immutable
                 return value

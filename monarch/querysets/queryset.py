@@ -36,7 +36,7 @@ class QuerySet:
         self._queries: list[CollectionQuery] = []
         self._table_queries: list[TableQuery] = []
         self._references: list[Reference] = []
-        self._values = FrozenValues(find_kind(DEFAULT_KIND).cursor_values())
+        self._frozen: FrozenValues | None = None
 
     def run(self) -> None:
         """Call `dump_collection` or `dump_table`, and `follow`, to select what is read after this returns."""
@@ -110,6 +110,7 @@ class QuerySet:
         """Include the rows of ``name`` that match ``where`` (all by default). Calls accumulate.
 
         ``where`` is a condition in SQL, with psycopg's placeholders for ``values``: 'state = %s', ['open'].
+        A cursor among these is replaced by the list of the values of its first column.
         The rows to which foreign keys of the included ones refer are included, too. ``columns`` are those
         that are kept: the others get their default or NULL. ``limit`` includes the first rows in the order
         of ``order_by``, which is SQL. ``sample`` picks rows at random: a number of them or, as a float up to
@@ -145,6 +146,14 @@ class QuerySet:
             if not isinstance(path, str) or "." not in path.strip("."):
                 raise ValueError(f"{path!r} is not a collection, a dot and a field, as in 'users._id'")
         self._references.append(Reference(source, target, bool(onward)))
+
+    @property
+    def _values(self) -> FrozenValues:
+        if self._frozen is None:
+            environment = getattr(self, "environment", None)  # nobody runs it on one in a test
+            kind = DEFAULT_KIND if environment is None else environment.kind
+            self._frozen = FrozenValues(find_kind(kind).cursor_values())
+        return self._frozen
 
     def _require(self, method: str) -> None:
         """Check that the environment is of a kind whose databases ``method`` selects from."""

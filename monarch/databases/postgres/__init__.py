@@ -14,6 +14,7 @@ from monarch.errors import ServerError
 
 if TYPE_CHECKING:
     from monarch.databases.base import Database
+    from monarch.databases.selection import CursorValues
     from monarch.databases.transfer import ArchiveSource, CollectionSummary
     from monarch.progress import Progress
     from monarch.system.streams import Stream
@@ -76,6 +77,11 @@ class PostgresKind(DatabaseKind):
 
     def query_set_template(self) -> str:
         return _QUERY_SET
+
+    def cursor_values(self) -> CursorValues:
+        from monarch.databases.postgres.cursor_values import PostgresCursorValues
+
+        return PostgresCursorValues()
 
     @contextmanager
     def open_beside(

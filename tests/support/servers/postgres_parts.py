@@ -45,9 +45,19 @@ def open_part(environment: Environment, selection: Selection) -> Iterator[tuple[
         yield Part(snapshot.connection, selection, environment), snapshot.id
 
 
-def dump_part(environment: Environment, selection: Selection, programs: Path) -> ResolvedPart:
-    """Resolve a part, and write it with the head of an archive of the pg_dump in ``programs``."""
+def dump_part(
+    environment: Environment,
+    selection: Selection,
+    programs: Path,
+    *,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> ResolvedPart:
+    """Resolve a part, and write it with the head of an archive of the pg_dump in ``programs``.
+
+    ``meanwhile`` is called after it was resolved, and before its rows are read.
+    """
     with open_part(environment, selection) as (part, snapshot):
+        meanwhile()
         command: list[str | Path] = [
             programs / "pg_dump",
             "-Fc",

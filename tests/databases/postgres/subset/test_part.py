@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
+import pytest
+
 from monarch.databases.environment import Environment
 from monarch.databases.selection import Selection
 from monarch.querysets.queryset import QuerySet
@@ -144,3 +147,40 @@ def test_samples(filled: Fill) -> None:
     some = sampled(shop, where="line < %s", values=["line 5"], sample=0.5, seed=7)
     assert len(some) == 2
     assert max(some) < "line 5"
+
+
+def test_rows_are_those_of_the_snapshot_whatever_is_written_meanwhile(
+    filled: Fill, postgres: PostgresServer, target: str
+) -> None:
+    shop = filled(SHOP)
+    query_set = QuerySet()
+    query_set.dump_table("orders", "state = 'open'")
+    query_set.follow("orders.id", "items.order_id")
+    query_set.dump_table("logs", "line > 'line 3'")
+    with postgres.connect(shop.db_name) as other:
+        before = {name: contents_of(other, name) for name in ("users", "orders", "items", "logs")}
+
+        def write() -> None:
+            # Rows are removed, and others take their places on the disk.
+            other.execute("UPDATE logs SET line = 'changed'")
+            other.execute("DELETE FROM items")
+            other.execute("UPDATE orders SET note = 'changed', state = 'done'")
+            for _ in range(3):
+                other.execute("VACUUM logs, items, orders, users")
+                other.execute("INSERT INTO items SELECT o, 3, 0 FROM generate_series(1, 40) o")
+                other.execute("DELETE FROM items")
+                other.execute("UPDATE users SET name = name || '!'")
+            # What moves rows has to wait.
+            other.execute("SET lock_timeout = '50ms'")
+            for statement in ("VACUUM FULL orders", "CLUSTER users USING users_pkey", "TRUNCATE logs"):
+                with pytest.raises(psycopg.errors.LockNotAvailable):
+                    other.execute(statement)
+
+        dumped = dump_part(shop, select(query_set, only=()), postgres.programs, meanwhile=write)
+    restore(dumped.archive, postgres.uri(target), postgres.programs, "-1")
+    with postgres.connect(target) as copy:
+        assert contents_of(copy, "users") == before["users"][:2]
+        assert contents_of(copy, "orders") == [row for row in before["orders"] if row[2] == "open"]
+        open_ids = {row[0] for row in before["orders"] if row[2] == "open"}
+        assert contents_of(copy, "items") == [row for row in before["items"] if row[0] in open_ids]
+        assert contents_of(copy, "logs") == [row for row in before["logs"] if row[0] > "line 3"]
