@@ -83,8 +83,10 @@ class PostgresLease(Lease, AbstractContextManager["PostgresLease"]):
     def __exit__(self, *_: object) -> None:
         """Give the lease back. If the server cannot be reached, it ends when its time is over."""
         self._given_back.set()
-        with suppress(MonarchError):
-            self._session.transact(lambda cursor: cursor.execute(_FREE, (self._fence, self._run)))
+        for _try in range(2):  # the connection may have been cut off
+            with suppress(MonarchError):
+                self._session.transact(lambda cursor: cursor.execute(_FREE, (self._fence, self._run)))
+                return
 
     @property
     def run(self) -> str:

@@ -165,9 +165,18 @@ def require_answer(scenario: Scenario, code: int) -> None:
     scenario.require_settled()
 
 
+def require_given_back(scenario: Scenario) -> None:
+    """A run that lost a connection has given the lease back."""
+    with scenario.postgres.connect(scenario.db_name) as connection:
+        if connection.execute("SELECT to_regclass('monarch_history.lease')").fetchone() != (None,):
+            assert connection.execute("SELECT run FROM monarch_history.lease").fetchone() == (None,)
+
+
 @pytest.mark.parametrize(("part", "when"), moments())
 def test_a_connection_is_cut(scenario: Scenario, part: int, when: When) -> None:
-    require_answer(scenario, interrupt(scenario, part, when, lambda _: None))
+    code = interrupt(scenario, part, when, lambda _: None)
+    require_given_back(scenario)
+    require_answer(scenario, code)
 
 
 @pytest.mark.parametrize(("part", "when"), moments(2))
