@@ -66,7 +66,7 @@ exec((HERE / "monarch" / "version.py").read_text(), version)
 setup(
     name="monarch",
     version=version["__version__"],
-    description="Multi-environment MongoDB toolbelt with a migration framework",
+    description="Multi-environment toolbelt for MongoDB and PostgreSQL with a migration framework",
     long_description=(HERE / "README.rst").read_text(encoding="utf-8"),
     long_description_content_type="text/x-rst",
     license="MIT",

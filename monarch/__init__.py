@@ -1,4 +1,4 @@
-"""monarch: migrations should happen naturally. A toolbelt for MongoDB environments.
+"""monarch: migrations should happen naturally. A toolbelt for MongoDB and PostgreSQL.
 
 The public names. Each is imported when it is first asked for: ``import monarch`` costs nothing.
 """

@@ -64,7 +64,7 @@ COMMANDS = {
 def cli(ctx: click.Context) -> None:
     """Migrations should happen naturally.
 
-    A toolbelt for the MongoDB environments of a project. Run it in the folder that holds
+    A toolbelt for the MongoDB and PostgreSQL environments of a project. Run it in the folder that holds
     migrations/settings.py. `monarch init` makes that file, and `monarch demo` shows all of it on a sample.
     """
     if ctx.invoked_subcommand is None:
