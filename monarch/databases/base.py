@@ -95,6 +95,15 @@ class MigrationClient(ABC):
         """
         return None
 
+    def describe_leftovers(self) -> str | None:
+        """Return what a migration without a transaction may have left unusable, and what to do with it.
+
+        Never fails.
+
+        :return: None if there is nothing.
+        """
+        return None
+
     @abstractmethod
     def require_collection(self, name: str) -> bool:
         """Return whether there is a collection of that name.

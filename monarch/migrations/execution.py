@@ -195,9 +195,12 @@ class Execution:
     def _reason(self, error: BaseException) -> str:
         """Return ``error`` in one line, with the line of the migration."""
         reason = describe_error_in(self.file.path, error, self._describe)
-        if self.transaction is None or self._was_undone(error) or isinstance(error, TransactionEnded):
-            return reason
-        return f"{reason}; {TransactionEnded().message}"
+        more = None
+        if self.transaction is None:
+            more = self.client.describe_leftovers()
+        elif not self._was_undone(error) and not isinstance(error, TransactionEnded):
+            more = TransactionEnded().message
+        return f"{reason}; {more}" if more else reason
 
     def _describe(self, error: BaseException) -> str | None:
         return error.message if isinstance(error, MonarchError) else self.client.describe_error(error)

@@ -114,6 +114,9 @@ class Executor:
                 raise one.failure(error) from error
             result, signalled = one.complete()
         progress.finished(result.key, result.seconds, result.documents, result.echoed)
+        left = self._client.describe_leftovers() if transaction is None else None
+        if left is not None:
+            progress.message(left)
         if signalled:
             raise RunInterrupted(
                 f"Interrupted. {file.key} is done on {name!r}; nothing ran after it.",

@@ -30,6 +30,13 @@ from monarch.errors import MonarchError, UsageError
 SESSIONS = "monarch migration"
 # Bytes of a name that the server keeps.
 _LONGEST_NAME = 63
+# What CREATE INDEX CONCURRENTLY leaves when it fails or is cut off. One that is being built is none.
+_INVALID = """
+    SELECT indexrelid::regclass::text AS name FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+    WHERE NOT (indisvalid AND indisready AND indislive) AND relkind = 'i' AND relpersistence <> 't'
+        AND indexrelid NOT IN (SELECT index_relid FROM pg_stat_progress_create_index)
+    ORDER BY 1
+"""
 
 
 def session_name() -> str:
@@ -232,6 +239,14 @@ class PostgresMigrationClient(MigrationClient):
         if isinstance(error, errors.LockNotAvailable):
             return f"{said}{self._watch.describe_holders()}"
         return said
+
+    def describe_leftovers(self) -> str | None:
+        with suppress(MonarchError):
+            names = [row["name"] for row in self._session.query(_INVALID)]
+            if names:
+                drop = "drop it with DROP INDEX CONCURRENTLY, and create it again"
+                return f"there is an invalid index, which is not used: {', '.join(names)} ({drop})"
+        return None
 
     def require_collection(self, name: str) -> bool:
         return self._find(name) is not None

@@ -181,6 +181,28 @@ def test_an_index_that_cannot_be_built_in_a_transaction(billing: Billing) -> Non
     assert billing.states() == {key: "Completed"}
 
 
+def test_an_index_that_is_left_invalid_is_named(billing: Billing) -> None:
+    with billing.postgres.connect(billing.db_name) as connection:
+        connection.execute("INSERT INTO dogs VALUES (4, 'Rex', 1)")
+    create = "self.connection.execute('CREATE UNIQUE INDEX CONCURRENTLY {} by_name ON dogs (name)')"
+    billing.migration("index", create.format(""), "transaction = False")
+    result = billing.folder.monarch("migrate", "dev")
+    assert result.code == 1
+    named = "there is an invalid index, which is not used: by_name (drop it with DROP INDEX CONCURRENTLY"
+    assert named in result.err
+    assert named in str(billing.rows("SELECT error FROM monarch_history.journal"))
+    # PostgreSQL is content with an index of that name.
+    billing.migration("index", create.format("IF NOT EXISTS"), "transaction = False")
+    result = billing.folder.monarch("migrate", "dev", "--retry")
+    assert result.code == 0
+    assert named in result.output
+    with billing.postgres.connect(billing.db_name) as connection:
+        connection.execute("DROP INDEX by_name; DELETE FROM dogs WHERE id = 4")
+    result = billing.folder.monarch("migrate_one", "index", "dev", "--yes")
+    assert result.code == 0
+    assert "invalid" not in result.output
+
+
 def test_who_holds_a_lock_is_named(billing: Billing) -> None:
     uri = billing.postgres.uri(billing.db_name)
     billing.folder.settings(dev={"uri": uri, "lock_timeout": 60})
