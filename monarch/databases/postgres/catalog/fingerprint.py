@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from psycopg import sql
 
@@ -21,16 +21,25 @@ _SETTINGS = (
 _HASH = """
     SELECT concat_ws(' ', count(*), sum(hashtextextended(row::text, 0)::numeric),
                      sum(hashtextextended(row::text, 1)::numeric)) AS hash
-    FROM ONLY {} AS row
+    FROM {}
 """
 
 
 def hash_contents(cursor: Cursor, tables: Iterable[Table]) -> dict[Table, str]:
     """Return a hash of the rows of each of ``tables``, in the transaction that the caller has open."""
+    whole = sql.SQL("ONLY {} AS row")
+    return hash_rows(cursor, {table: whole.format(table.identifier) for table in tables})
+
+
+def hash_rows(cursor: Cursor, sources: Mapping[Table, sql.Composable]) -> dict[Table, str]:
+    """Return a hash of some rows of each table, in the transaction that the caller has open.
+
+    :param sources: what follows FROM for these rows, which are called "row" in it.
+    """
     cursor.execute(_SETTINGS)
     found = {}
-    for table in tables:
-        row = cursor.execute(sql.SQL(_HASH).format(table.identifier)).fetchone()
+    for table, source in sources.items():
+        row = cursor.execute(sql.SQL(_HASH).format(source)).fetchone()
         assert row is not None
         found[table] = str(row["hash"])
     return found

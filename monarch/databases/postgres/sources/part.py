@@ -9,6 +9,7 @@ from typing import Self
 
 from monarch.databases.postgres.archive.contents import ArchiveContents, TableData, read_contents
 from monarch.databases.postgres.catalog.definitions import read_definitions
+from monarch.databases.postgres.catalog.fingerprint import hash_rows
 from monarch.databases.postgres.catalog.tables import Relation, Table, list_relations
 from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.session import Session
@@ -34,6 +35,7 @@ class PartSource(PostgresLiveSource):
 
     def __init__(self, session: Session, engine: PostgresEngine, selection: Selection) -> None:
         environment = session.environment
+        self._hashes = False
         self._snapshot = ExportedSnapshot(environment, temporary_tables=True)
         session.on_close(self._snapshot.close)
         with explained(environment):
@@ -54,9 +56,13 @@ class PartSource(PostgresLiveSource):
         return self._part.notes
 
     def comparing_contents(self) -> Self:
-        raise UsageError(
-            "A part of a database cannot be compared by hashes.", "Leave out --compare-contents."
-        )
+        if self._part.shortened:
+            raise UsageError(
+                f"Rows of {self._part.shortened[0]} lack columns, so that they cannot be compared by hashes.",
+                "Leave out --compare-contents, or columns= in the query set.",
+            )
+        self._hashes = True
+        return self
 
     @contextmanager
     def open(self, tools: Tools, alive: Callable[[], None], progress: Progress) -> Iterator[PartDump]:
@@ -67,7 +73,7 @@ class PartSource(PostgresLiveSource):
     def _dump(self, tools: Tools, alive: Callable[[], None]) -> PartDump:
         contents = self._read_contents(tools, alive)
         rows = {one.table.title: one.rows for one in self._relations if one.kind == "table"}
-        return PartDump(self._part, contents, self._snapshot, self._session, rows)
+        return PartDump(self._part, contents, self._snapshot, self._session, rows, hashes=self._hashes)
 
     def _read_contents(self, tools: Tools, alive: Callable[[], None]) -> ArchiveContents:
         """Let pg_dump describe the whole database, and stop it before it reads rows."""
@@ -88,6 +94,7 @@ class PartDump:
 
     :param contents: what pg_dump says of the whole database, from the same ``snapshot``.
     :param rows: the number of selected rows of each table, by its title.
+    :param hashes: whether `finish` hashes these rows.
     """
 
     def __init__(
@@ -97,6 +104,8 @@ class PartDump:
         snapshot: ExportedSnapshot,
         session: Session,
         rows: dict[str, int],
+        *,
+        hashes: bool,
     ) -> None:
         self.seconds = TableClock(DUMPING)
         self._chunks = part.read(contents, self._begin)
@@ -104,6 +113,8 @@ class PartDump:
         self._snapshot = snapshot
         self._session = session
         self._rows = rows
+        self._part = part
+        self._hashes = hashes
 
     def read(self, size: int, /) -> bytes:
         if not self._chunk:
@@ -121,7 +132,14 @@ class PartDump:
                 read_definitions(self._snapshot.cursor()),
                 self._snapshot.sequences,
                 large_objects=0,
+                hashes=self._hash_rows() if self._hashes else None,
             )
+
+    def _hash_rows(self) -> dict[str, str]:
+        sources = {Table(schema, name): rows for (schema, name), rows in self._part.sources("row").items()}
+        compared = {table: rows for table, rows in sources.items() if table.title in self._rows}
+        hashed = hash_rows(self._snapshot.cursor(), compared)
+        return {table.title: hash for table, hash in hashed.items()}
 
     def _begin(self, table: TableData) -> None:
         self.seconds.hear(f'{DUMPING}"{table.schema}.{table.table}"')

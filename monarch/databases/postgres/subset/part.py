@@ -17,7 +17,7 @@ from monarch.databases.postgres.subset.follow import Following, describe_follow,
 from monarch.databases.postgres.subset.foreign_keys import NeededRows
 from monarch.databases.postgres.subset.reading import SubsetArchive, condition_of
 from monarch.databases.postgres.subset.refusals import require_temporary_tables
-from monarch.databases.postgres.subset.rows import SelectedRows, all_from
+from monarch.databases.postgres.subset.rows import SelectedRows, all_from, selected_from
 from monarch.databases.postgres.subset.tables import SubsetTables
 from monarch.databases.selection import Selection
 
@@ -90,6 +90,23 @@ class Part:
         with explained(self._environment):
             archive = SubsetArchive(self._cursor, self._chosen.whole, self._counts, by_oid, self._chosen.kept)
             yield from archive.read(contents, begins)
+
+    @property
+    def shortened(self) -> tuple[str, ...]:
+        """The titles of tables of which columns are left out."""
+        return tuple(self._tables[oid].title for oid in sorted(self._chosen.kept))
+
+    def sources(self, alias: str) -> dict[tuple[str, str], sql.Composed]:
+        """Return what follows FROM for the selected rows of each table, by its schema and name.
+
+        :param alias: what a row is called in it.
+        """
+        return {
+            (one.schema, one.name): all_from(one, alias)
+            if one.oid in self._chosen.whole
+            else selected_from(one, alias)
+            for one in self._tables.stored
+        }
 
     def _resolve(self, selection: Selection) -> list[str]:
         """Select all rows; return what people should know."""
