@@ -34,9 +34,9 @@ _ADD = """
     ) AS found (relation, place) ORDER BY 1, 2 ON CONFLICT (relation, place) {}
 """
 _ONWARD = "DO UPDATE SET step = excluded.step, onward = true WHERE NOT monarch_rows.onward"
-# By how much the table grows before the server looks at it again, to plan with it.
-_GROWTH = 2
-_FEW = 1000
+# More rows than these are read with a plan for that many: the server would expect one, and read the whole
+# other table for each.
+_FEW = 200
 
 
 class SelectedRows:
@@ -47,8 +47,7 @@ class SelectedRows:
 
     def __init__(self, cursor: Cursor) -> None:
         self._cursor = cursor
-        self._added = 0
-        self._analyzed = 0
+        self._is_analyzed = True
         for statement in _CREATE:
             cursor.execute(statement.encode())
 
@@ -68,20 +67,24 @@ class SelectedRows:
         query = sql.SQL(_ADD).format(sql.Literal(step), sql.Literal(onward), select, conflict)
         self._cursor.execute(query, values)
         new = self._cursor.rowcount
-        self._added += new
-        if self._added > self._analyzed * _GROWTH + _FEW:
-            self._cursor.execute("ANALYZE pg_temp.monarch_rows")
-            self._analyzed = self._added
+        self._is_analyzed &= new == 0
         return new
 
     def counts(self, step: int | None = None) -> dict[int, int]:
-        """Return the number of rows of each table that has some, of all steps or of one."""
+        """Return the number of rows of each table that has some, of all steps or of one.
+
+        The statements that read them are planned with these numbers.
+        """
         condition = sql.SQL("true") if step is None else sql.SQL("step = {}").format(sql.Literal(step))
         query = sql.SQL(
             "SELECT relation, count(*) AS rows FROM pg_temp.monarch_rows WHERE {} GROUP BY relation"
         )
         found = self._cursor.execute(query.format(condition)).fetchall()
-        return {row["relation"]: row["rows"] for row in found}
+        counts = {row["relation"]: row["rows"] for row in found}
+        if not self._is_analyzed and sum(counts.values()) > _FEW:
+            self._cursor.execute("ANALYZE pg_temp.monarch_rows")
+            self._is_analyzed = True
+        return counts
 
 
 def selected_from(
