@@ -154,7 +154,8 @@ class Part:
                 yield f"exclude() names {table.title}, but foreign keys need {rows:,} of its rows."
         row = self._cursor.execute(_LARGE_OBJECTS).fetchone()
         if row is not None and row["number"]:
-            yield f"{row['number']:,} large objects are left out, as of every query set."
+            objects = "1 large object is" if row["number"] == 1 else f"{row['number']:,} large objects are"
+            yield f"{objects} left out: a query set selects rows of tables."
 
     def _describe(self) -> Iterator[str]:
         named = self._chosen.filters
