@@ -40,6 +40,7 @@ _ROWS = """
 _OTHERS = """
     SELECT datname FROM pg_database
     WHERE NOT datistemplate AND datallowconn AND datname NOT IN ('postgres', current_database())
+        AND datname !~ '_scratch_[0-9a-f]{8}$|_monarch_[0-9a-f]{12}_(new|old)$'
         AND has_database_privilege(datname, 'CONNECT') AND pg_database_size(datname) > 8500000
     ORDER BY datname
 """

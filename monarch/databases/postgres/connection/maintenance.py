@@ -52,17 +52,25 @@ def connect_for_maintenance(environment: Environment) -> Connection:
         return connect(environment, _DATABASES[1], name="monarch maintenance", autocommit=True)
 
 
+def try_lock(connection: Connection, database: str) -> bool:
+    """Take the lock of the name ``database``, which is held until ``connection`` ends.
+
+    :return: False if another session has it.
+    """
+    number = int.from_bytes(hashlib.sha256(database.encode()).digest()[:8], signed=True)
+    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (number,)).fetchone()
+    return row is not None and bool(row[0])
+
+
 def take_swap_lock(connection: Connection, database: str) -> bool:
     """Wait until no other session swaps ``database``; return False if another one still does at the end.
 
     The lock is held until ``connection`` ends.
     """
-    number = int.from_bytes(hashlib.sha256(database.encode()).digest()[:8], signed=True)
     deadline = time.monotonic() + _SWAP_SECONDS
     while True:
         # Nobody waits for it in the server, where waiting could block others.
-        row = connection.execute("SELECT pg_try_advisory_lock(%s)", (number,)).fetchone()
-        if row is not None and row[0]:
+        if try_lock(connection, database):
             return True
         if time.monotonic() > deadline:
             return False
