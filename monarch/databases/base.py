@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -142,6 +142,10 @@ class Database(ABC):
     @abstractmethod
     def history(self) -> HistoryReader:
         """The history of the migrations on this database."""
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Let the server refuse writes of monarch in the context, if this kind of database can."""
+        return nullcontext()
 
     @abstractmethod
     def handles(self) -> dict[str, object]:

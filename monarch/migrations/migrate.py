@@ -80,7 +80,9 @@ class MigrationRun:
 
     def plan(self, selection: RunSelection) -> tuple[PlannedMigration, ...]:
         """List what `migrate` would run now, in order. Writes nothing."""
-        steps = pending(self.files, self.database.history.read(), self.environment.name, selection)
+        with self.database.reading():
+            records = self.database.history.read()
+        steps = pending(self.files, records, self.environment.name, selection)
         return _in_order(steps, load_all(tuple(step.file for step in steps), self.root))
 
     def migrate(

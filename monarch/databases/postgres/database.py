@@ -72,6 +72,9 @@ class PostgresDatabase(TransferDatabase):
     def history(self) -> PostgresHistoryReader:
         return self._history
 
+    def reading(self) -> AbstractContextManager[None]:
+        return self._session.reading()
+
     def handles(self) -> dict[str, object]:
         """Return what a query set finds on ``self``, by attribute.
 

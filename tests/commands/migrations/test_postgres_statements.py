@@ -35,11 +35,11 @@ def sessions(billing: Billing) -> int:
         time.sleep(0.02)
 
 
-def statements(billing: Billing) -> list[bytes]:
-    """Run `migrate`; return the statements that the server has received, by their beginnings."""
+def statements(billing: Billing, *options: str) -> list[bytes]:
+    """Run `migrate` with ``options``; return the beginnings of what the server has received."""
     log = billing.postgres.folder / "log"
     before = log.stat().st_size
-    result = billing.folder.monarch("migrate", "dev")
+    result = billing.folder.monarch("migrate", "dev", *options)
     assert result.code == 0, result.output
     return re.findall(rb"LOG:  (?:statement|execute).*", log.read_bytes()[before:])
 
@@ -59,3 +59,13 @@ def test_few_statements_with_nothing_pending(billing: Billing) -> None:
     assert 1 <= len(statements(billing)) <= 3
     assert sessions(billing) - before == 1
     assert billing.rows("SELECT count(*) FROM monarch_history.journal") == [(1000,)]
+
+
+def test_a_plan_reads_in_a_transaction_that_cannot_write(billing: Billing) -> None:
+    billing.migration("one", "self.connection.execute('SELECT 1')")
+    with billing.postgres.connect() as connection:
+        connection.execute(f"ALTER DATABASE {billing.db_name} SET log_statement = 'all'")
+    begin, *others, end = statements(billing, "--plan")
+    assert begin.endswith(b"READ ONLY")
+    assert end.endswith(b"COMMIT")
+    assert all(b"BEGIN" not in other for other in others)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import psycopg
@@ -35,6 +35,7 @@ class Session:
         self.environment = environment
         self._connection: Connection | None = None
         self._turn = threading.RLock()
+        self._is_reading = False
         self._closing: list[Callable[[], None]] = []
 
     def on_close(self, closing: Callable[[], None]) -> None:
@@ -56,7 +57,22 @@ class Session:
         :raises psycopg.Error: if the server fails or refuses.
         """
         with self._turn:
-            return rows_as_dicts(self.open()).execute(sql, values).fetchall()
+            connection = self.open()
+            with connection.transaction() if self._is_reading else nullcontext():
+                return rows_as_dicts(connection).execute(sql, values).fetchall()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Let all that is done in the context be done in transactions which are READ ONLY."""
+        with self._turn, explained(self.environment):
+            connection = self.open()
+            self._is_reading = connection.read_only = True
+            try:
+                yield
+            finally:
+                self._is_reading = False
+                if not connection.closed:
+                    connection.read_only = None
 
     def query(self, sql: Any, values: Any = None) -> list[DictRow]:
         """Return the rows of one statement, which writes nothing.

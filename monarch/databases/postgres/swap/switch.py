@@ -16,10 +16,10 @@ from contextlib import contextmanager, suppress
 
 import psycopg
 from psycopg import sql
-from psycopg.types.json import Jsonb
 
 from monarch.databases.environment import Environment
 from monarch.databases.postgres.connection.client import Connection, connect, rows_as_dicts
+from monarch.databases.postgres.connection.encoding import storable_json
 from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.maintenance import (
     allow_connections,
@@ -75,7 +75,7 @@ def take_over_state(environment: Environment, lease: PostgresLease) -> None:
         assert row is not None
         target.execute(
             "UPDATE monarch_history.lease SET fence = %s, lineage = %s, run = %s, holder = %s, taken_at = %s",
-            (row["fence"], row["lineage"], row["run"], Jsonb(row["holder"]), row["taken_at"]),
+            (row["fence"], row["lineage"], row["run"], storable_json(target, row["holder"]), row["taken_at"]),
         )
         target.execute("UPDATE monarch_history.heartbeat SET expires_at = %s", (row["expires_at"],))
 
