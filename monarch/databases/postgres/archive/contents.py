@@ -51,7 +51,8 @@ class TableData:
 class Mentioned:
     """What an archive mentions that a server must have: its own collations, tablespaces and more, by name.
 
-    ``owners`` are the roles to which things belong, ``grantees`` those that have rights on them.
+    ``owners`` are the roles to which things belong, ``grantees`` those that have rights on them, ``granters``
+    those that have default privileges.
     """
 
     extensions: tuple[str, ...]
@@ -59,6 +60,8 @@ class Mentioned:
     grantees: tuple[str, ...]
     collations: tuple[str, ...]
     tablespaces: tuple[str, ...]
+    granters: tuple[str, ...]
+    event_triggers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -188,8 +191,12 @@ class _Reader:
         found = self._mentioned
         if description == "EXTENSION":
             found["extensions"].add(tag)
+        elif description == "DEFAULT ACL" and owner:
+            found["granters"].add(owner)
         elif owner and not (description == "SCHEMA" and tag == "public"):
             found["owners"].add(owner)
+        if description == "EVENT TRIGGER":
+            found["event_triggers"].add(tag)
         if tablespace:
             found["tablespaces"].add(tablespace)
         if description in ("ACL", "DEFAULT ACL", "POLICY"):

@@ -46,10 +46,20 @@ def connect_for_maintenance(environment: Environment) -> Connection:
 
     :raises psycopg.Error: if there is none to which its user may connect.
     """
+    first, *others = (name for name in _DATABASES if name != environment.db_name)
     try:
-        return connect(environment, _DATABASES[0], name="monarch maintenance", autocommit=True)
+        return connect(environment, first, name="monarch maintenance", autocommit=True)
     except psycopg.OperationalError:
-        return connect(environment, _DATABASES[1], name="monarch maintenance", autocommit=True)
+        if not others:
+            raise
+        return connect(environment, others[0], name="monarch maintenance", autocommit=True)
+
+
+def find_number(connection: Connection, database: str) -> int | None:
+    """Return the server's number of ``database``, which another one of that name would not have."""
+    query = "SELECT oid::bigint AS number FROM pg_database WHERE datname = %s"
+    row = connection.execute(query, (database,)).fetchone()
+    return None if row is None else int(row[0])
 
 
 def try_lock(connection: Connection, database: str) -> bool:

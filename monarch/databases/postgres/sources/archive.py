@@ -44,6 +44,8 @@ class PgDumpArchive(ArchiveSource, PostgresSource):
             mentioned.collations,
             mentioned.tablespaces,
             program=self._contents.program,
+            granters=mentioned.granters,
+            event_triggers=mentioned.event_triggers,
         )
 
     @property

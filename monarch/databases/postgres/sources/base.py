@@ -20,8 +20,9 @@ class Needs:
     """What a server must have to hold the contents of a source, by its catalog.
 
     ``major`` is the version of the server that it comes from, ``program`` that of the oldest pg_restore which
-    reads it, if that is another one. ``roles`` own things, ``grantees`` have rights on them. ``encoding`` and
-    ``locale`` are those of the database; None if they are not known.
+    reads it, if that is another one. ``roles`` own things, ``grantees`` have rights on them, and ``granters``
+    have default privileges. ``hidden`` are tables whose row-level security holds for their owners too.
+    ``encoding`` and ``locale`` are those of the database; None if they are not known.
     """
 
     major: int
@@ -33,6 +34,9 @@ class Needs:
     encoding: str | None = None
     locale: str | None = None
     program: int = 0
+    granters: tuple[str, ...] = ()
+    event_triggers: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

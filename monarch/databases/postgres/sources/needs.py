@@ -29,6 +29,10 @@ _ROLES = """
         UNION SELECT proowner FROM pg_proc WHERE oid >= 16384
         UNION SELECT typowner FROM pg_type WHERE oid >= 16384 AND typtype IN ('d', 'e', 'r')
         UNION SELECT lomowner FROM pg_largeobject_metadata
+        -- Everything else, but for what belongs to the first superuser.
+        UNION SELECT refobjid FROM pg_shdepend WHERE deptype = 'o' AND refclassid = 'pg_authid'::regclass
+            AND classid <> 'pg_default_acl'::regclass AND classid <> 'pg_user_mapping'::regclass
+            AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
     ) owners (owner) ORDER BY 1
 """
 _GRANTEES = """
@@ -41,6 +45,16 @@ _GRANTEES = """
         UNION SELECT (aclexplode(defaclacl)).grantee FROM pg_default_acl
         UNION SELECT unnest(polroles) FROM pg_policy
     ) rights (grantee) WHERE grantee <> 0 AND grantee >= 16384 ORDER BY 1
+"""
+_GRANTERS = "SELECT DISTINCT pg_get_userbyid(defaclrole) AS name FROM pg_default_acl ORDER BY 1"
+_EVENT_TRIGGERS = """
+    SELECT evtname AS name FROM pg_event_trigger e WHERE NOT EXISTS (
+        SELECT FROM pg_depend WHERE classid = 'pg_event_trigger'::regclass AND objid = e.oid AND deptype = 'e'
+    ) ORDER BY 1
+"""
+_HIDDEN = """
+    SELECT relname AS name FROM pg_class
+    WHERE relrowsecurity AND relforcerowsecurity AND relkind IN ('r', 'p') ORDER BY 1
 """
 _TABLESPACES = """
     SELECT DISTINCT spcname AS name FROM pg_class c JOIN pg_tablespace s ON s.oid = reltablespace
@@ -61,6 +75,9 @@ def read_needs(cursor: Cursor) -> Needs:
         _names(cursor, _TABLESPACES),
         row["encoding"],
         row["locale"],
+        granters=_names(cursor, _GRANTERS),
+        event_triggers=_names(cursor, _EVENT_TRIGGERS),
+        hidden=_names(cursor, _HIDDEN),
     )
 
 

@@ -21,7 +21,7 @@ from monarch.databases.postgres.sources.base import Expected
 # Seconds to wait for the locks that a dump needs. Others wait behind who waits.
 LOCK_SECONDS = 10
 # A transaction that is open for hours, and sees every row or says so.
-_SETTINGS = (
+UNLIMITED = (
     "SELECT set_config(name, CASE name WHEN 'row_security' THEN 'off' ELSE '0' END, false) FROM pg_settings "
     "WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout', "
     "'idle_session_timeout', 'row_security')"
@@ -50,7 +50,7 @@ class ExportedSnapshot:
             self.connection: Connection = connect(environment, name="monarch snapshot", autocommit=True)
             try:
                 refuse_pooler(self.connection, environment)
-                self.connection.execute(_SETTINGS)
+                self.connection.execute(UNLIMITED)
                 read_only = not temporary_tables or self._is_replica()
                 self.connection.autocommit = False
                 self.connection.isolation_level = IsolationLevel.REPEATABLE_READ

@@ -19,7 +19,8 @@ from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.emptying import EMPTY, FOREIGN_EXTENSIONS
 from monarch.databases.postgres.lease import PostgresLease
 from monarch.databases.postgres.sources.base import Expected, OpenDump, PostgresSource
-from monarch.databases.postgres.swap.requirements import Adaptation
+from monarch.databases.postgres.sources.snapshot import LOCK_SECONDS
+from monarch.databases.postgres.swap.requirements import Adaptation, try_extensions
 from monarch.databases.postgres.tools.clock import TableClock
 from monarch.databases.postgres.tools.installed import TRANSACTION_TIMEOUT, Tools
 from monarch.databases.postgres.tools.process import failure, start_program, start_tool
@@ -29,7 +30,8 @@ from monarch.progress import Progress
 
 _BYTES = 1 << 20
 # monarch's own tables are put aside, because the new contents may hold a history too.
-_BEGIN = "BEGIN;\nALTER SCHEMA monarch_history RENAME TO monarch_kept;\n"
+_PATIENCE = f"SET lock_timeout = '{LOCK_SECONDS}s';\n"
+_BEGIN = "SET statement_timeout = 0;\nBEGIN;\nALTER SCHEMA monarch_history RENAME TO monarch_kept;\n"
 _KEEP = """
 RESET ROLE;
 DO $monarch$
@@ -59,6 +61,8 @@ BEGIN
 END
 """
 _COMMIT = "COMMIT;\n"
+# The version of the server since which it looks whether the client is there while a statement runs.
+_CHECKS_CLIENT = 140_000
 
 
 def replace_in_place(
@@ -86,6 +90,7 @@ def replace_in_place(
                 f"pg_restore {tools.major} cannot write into {environment.name!r} in place: it is too new.",
                 f"Install the client programs of PostgreSQL {connection.info.server_version // 10_000}.",
             )
+        try_extensions(connection, adaptation.untrusted, environment.name)
         with source.open(tools, lease.check, progress) as dump:
             script = Script(session, tools, connection, lease, [*adaptation.arguments, *without])
             with script:
@@ -125,6 +130,8 @@ class Script:
                 self._connection,
                 ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"],
                 takes_input=True,
+                # A session whose client was killed must not stay in the queue for a lock.
+                settings="-c client_connection_check_interval=2s" if self._may_check_client() else "",
                 stdin=reading,
                 alive=self._lease.check,
             )
@@ -136,9 +143,12 @@ class Script:
         self._psql.stop()  # before it could see the end of a script that is not complete
         self._close()
 
+    def _may_check_client(self) -> bool:
+        return self._connection.info.server_version >= _CHECKS_CLIENT
+
     def write(self, dump: OpenDump, progress: Progress) -> Expected:
         """Write what replaces the contents by those of ``dump``; return what was to arrive."""
-        self._send(_BEGIN + EMPTY)
+        self._send(_PATIENCE + _BEGIN + EMPTY)
         restoring = start_program(
             self._tools,
             "pg_restore",
@@ -167,7 +177,7 @@ class Script:
 
         :raises ServerError: if it differs, or cannot be committed.
         """
-        statements = [_KEEP, self._text(_FENCE, fence=self._lease.fence, run=self._lease.run)]
+        statements = [_PATIENCE, _KEEP, self._text(_FENCE, fence=self._lease.fence, run=self._lease.run)]
         for title, rows in expected.rows.items():
             table = Table.from_title(title).identifier
             body = self._text(_ROWS, table=table, rows=rows, title=title)

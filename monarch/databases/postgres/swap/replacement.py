@@ -7,16 +7,22 @@ from dataclasses import dataclass
 
 from monarch.databases.postgres.connection.client import connect
 from monarch.databases.postgres.connection.errors import explained
-from monarch.databases.postgres.connection.maintenance import connect_for_maintenance, old_name, staging_name
+from monarch.databases.postgres.connection.maintenance import (
+    connect_for_maintenance,
+    find_number,
+    old_name,
+    staging_name,
+)
 from monarch.databases.postgres.connection.pooler import refuse_pooler
 from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.lease import PostgresLease
 from monarch.databases.postgres.sources.base import PostgresSource
+from monarch.databases.postgres.sources.snapshot import UNLIMITED
 from monarch.databases.postgres.swap.carry_over import carry_over, create_like
 from monarch.databases.postgres.swap.compare import compare
 from monarch.databases.postgres.swap.in_place import replace_in_place
 from monarch.databases.postgres.swap.leftovers import drop_leftovers
-from monarch.databases.postgres.swap.requirements import Adaptation, adapt
+from monarch.databases.postgres.swap.requirements import Adaptation, adapt, try_extensions
 from monarch.databases.postgres.swap.restore import Restoring
 from monarch.databases.postgres.swap.switch import switch, take_over_state
 from monarch.databases.postgres.swap.target import Target, read_target
@@ -25,8 +31,11 @@ from monarch.databases.transfer import CopiedCollection
 from monarch.errors import MonarchError, RunInterrupted
 from monarch.progress import Progress
 
+# Few rows of each table: a first idea for the planner, until autovacuum has read more.
+_ANALYZE = "SET default_statistics_target = 10"
 
-@dataclass(frozen=True)
+
+@dataclass
 class PostgresReplacement:
     """The replacement of the contents of the database of ``session``, whose ``lease`` this run holds."""
 
@@ -34,6 +43,8 @@ class PostgresReplacement:
     lease: PostgresLease
     engine: PostgresEngine
     progress: Progress
+    # The server's number of the database in which the copy is built.
+    _staging: int | None = None
 
     def run(self, source: PostgresSource, *, in_place: bool) -> tuple[CopiedCollection, ...]:
         """Replace the contents by those of ``source``; return its tables and views.
@@ -64,7 +75,7 @@ class PostgresReplacement:
             copied = self._build(source, tools, target, adaptation)
             self.progress.phase("swapping")
             take_over_state(self.session.environment, self.lease)
-            switch(self.session, self.lease)
+            switch(self.session, self.lease, self._staging)
         except BaseException as error:
             swapped = self._clean_up()
             if swapped and isinstance(error, KeyboardInterrupt):
@@ -77,6 +88,8 @@ class PostgresReplacement:
         """Drop what a transfer that fails has left; return whether its swap was complete."""
         environment = self.session.environment
         with suppress(MonarchError):  # else the next transfer drops it
+            # What is there may be that of another run, which has taken over.
+            self.session.transact(self.lease.require)
             names = drop_leftovers(environment)
             return old_name(environment.db_name) in names
         return False
@@ -92,13 +105,14 @@ class PostgresReplacement:
         environment = self.session.environment
         new = staging_name(environment.db_name)
         self.progress.phase("copying")
-        with explained(environment), connect_for_maintenance(environment) as maintenance:
-            create_like(maintenance, target, new)
-            carry_over(maintenance, target, new)
+        with explained(environment):
+            self._create_staging(target, new)
+            with connect(environment, new, autocommit=True) as connection:
+                try_extensions(connection, adaptation.untrusted, environment.name)
             restoring = Restoring(
                 tools,
                 environment,
-                maintenance,
+                self.session,
                 new,
                 adaptation.arguments,
                 self.lease.check,
@@ -108,10 +122,20 @@ class PostgresReplacement:
             with source.open(tools, self.lease.check, self.progress) as dump:
                 expected = restoring.write_rows(dump)
             restoring.create_indexes()
-        self.progress.phase("comparing")
-        with explained(environment), connect(environment, new, autocommit=True) as connection:
-            compare(connection, expected, environment.name)
+            self.progress.phase("comparing")
+            with connect(environment, new, autocommit=True) as connection:
+                connection.execute(UNLIMITED)
+                compare(connection, expected, environment.name)
+                connection.execute(_ANALYZE)
+                connection.execute("ANALYZE")
         return source.copied(expected, restoring.clock)
+
+    def _create_staging(self, target: Target, name: str) -> None:
+        """Create the database ``name``, by a connection that is closed at once: it could block others."""
+        with connect_for_maintenance(self.session.environment) as maintenance:
+            create_like(maintenance, target, name)
+            self._staging = find_number(maintenance, name)
+            carry_over(maintenance, target, name)
 
     def _drop_old(self) -> None:
         """Drop the old contents. The swap is complete, so an interruption comes too late."""

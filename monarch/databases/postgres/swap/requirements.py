@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from monarch.databases.postgres.connection.client import Cursor
+import psycopg
+from psycopg import sql
+
+from monarch.databases.postgres.connection.client import Connection, Cursor, rows_as_dicts
 from monarch.databases.postgres.sources.base import Needs
 from monarch.databases.postgres.swap.target import Target
 from monarch.errors import UsageError
@@ -15,17 +18,25 @@ _AVAILABLE = """
     GROUP BY name
 """
 _COLLATIONS = "SELECT collname AS name FROM pg_collation"
-_ROLES = "SELECT rolname AS name, pg_has_role(oid, 'MEMBER') AS is_ours FROM pg_roles"
+_INSTALLED = "SELECT extname AS name FROM pg_extension"
+_ROLES = """
+    SELECT rolname AS name, pg_has_role(oid, CASE WHEN current_setting('server_version_num')::int < 160000
+        THEN 'MEMBER' ELSE 'SET' END) AS is_ours FROM pg_roles
+"""
 _TABLESPACES = "SELECT spcname AS name FROM pg_tablespace"
 _MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
 class Adaptation:
-    """How to write into a server that lacks something: ``arguments`` of pg_restore, ``notes`` for people."""
+    """How to write into a server that lacks something: ``arguments`` of pg_restore, ``notes`` for people.
+
+    ``untrusted`` are extensions which only some users may create; the catalog does not say who.
+    """
 
     arguments: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    untrusted: tuple[str, ...] = ()
 
 
 def adapt(cursor: Cursor, target: Target, needs: Needs, source: str, name: str) -> Adaptation:
@@ -39,7 +50,8 @@ def adapt(cursor: Cursor, target: Target, needs: Needs, source: str, name: str) 
             f"Use a server of version {needs.major} or newer.",
         )
     _require_encoding(target, needs, name)
-    _require_extensions(cursor, target, needs, name)
+    untrusted = _find_untrusted(cursor, target, needs, name)
+    _require_rights(target, needs, source, name)
     missing = sorted(set(needs.collations) - _names(cursor, _COLLATIONS))
     if missing:
         raise UsageError(
@@ -55,7 +67,7 @@ def adapt(cursor: Cursor, target: Target, needs: Needs, source: str, name: str) 
         )
     if needs.locale not in (None, target.locale):
         notes.append(f"{name!r} sorts texts by {target.locale}, and {source} by {needs.locale}.")
-    return Adaptation(tuple(arguments), tuple(notes))
+    return Adaptation(tuple(arguments), tuple(notes), untrusted)
 
 
 def _require_encoding(target: Target, needs: Needs, name: str) -> None:
@@ -67,7 +79,21 @@ def _require_encoding(target: Target, needs: Needs, name: str) -> None:
     )
 
 
-def _require_extensions(cursor: Cursor, target: Target, needs: Needs, name: str) -> None:
+def _require_rights(target: Target, needs: Needs, source: str, name: str) -> None:
+    if needs.event_triggers and not target.is_superuser:
+        raise UsageError(
+            f"Only a superuser may create {_listed('the event trigger', needs.event_triggers)} in {name!r}.",
+            f"Use a superuser in migrations/settings.py for this, or drop it in {source}.",
+        )
+    if needs.hidden and not target.sees_all:
+        raise UsageError(
+            f"User {target.user!r} of {name!r} would not see the rows of {_listed('', needs.hidden)}, "
+            "because of FORCE ROW LEVEL SECURITY.",
+            "Use a role with BYPASSRLS.",
+        )
+
+
+def _find_untrusted(cursor: Cursor, target: Target, needs: Needs, name: str) -> tuple[str, ...]:
     available = {row["name"]: row["for_all"] for row in cursor.execute(_AVAILABLE).fetchall()}
     missing = [extension for extension in needs.extensions if extension not in available]
     if missing:
@@ -75,12 +101,28 @@ def _require_extensions(cursor: Cursor, target: Target, needs: Needs, name: str)
             f"The server of {name!r} lacks {_listed('the extension', missing)}.",
             "Install it on that server, or use another server.",
         )
-    refused = [one for one in needs.extensions if not available[one]]
-    if refused and not target.is_superuser:
-        raise UsageError(
-            f"Only a superuser may create {_listed('the extension', refused)} in {name!r}.",
-            "Use a superuser in migrations/settings.py for this.",
-        )
+    if target.is_superuser:
+        return ()
+    return tuple(one for one in needs.extensions if not available[one])
+
+
+def try_extensions(connection: Connection, extensions: Iterable[str], name: str) -> None:
+    """Check that ``extensions`` can be created in the database of ``connection``, and undo it.
+
+    :raises UsageError: if this user may not.
+    """
+    installed = _names(rows_as_dicts(connection), _INSTALLED)
+    for extension in extensions:
+        if extension in installed:
+            continue
+        try:
+            with connection.transaction(force_rollback=True):
+                connection.execute(sql.SQL("CREATE EXTENSION {} CASCADE").format(sql.Identifier(extension)))
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise UsageError(
+                f"Only a superuser may create {_listed('the extension', [extension])} in {name!r}.",
+                "Use a superuser in migrations/settings.py for this.",
+            ) from error
 
 
 def _roles(cursor: Cursor, target: Target, needs: Needs, name: str) -> tuple[list[str], list[str]]:
@@ -98,9 +140,12 @@ def _roles(cursor: Cursor, target: Target, needs: Needs, name: str) -> tuple[lis
             f"act for them: everything will belong to {who!r}."
         )
     strangers = [role for role in needs.grantees if role not in roles]
+    strangers += [role for role in needs.granters if not roles.get(role)]
     if strangers:
         arguments.append("--no-privileges")
-        notes.append(f"{name!r} lacks {_listed('', strangers)}, who have rights: no rights are carried over.")
+        notes.append(
+            f"{name!r} lacks {_listed('', strangers)}, who have or give rights: none are carried over."
+        )
     return arguments, notes
 
 

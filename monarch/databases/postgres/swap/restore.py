@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from monarch.databases.environment import Environment
 from monarch.databases.postgres.archive.contents import read_contents
-from monarch.databases.postgres.connection.client import Connection
+from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.sources.base import Expected, OpenDump
 from monarch.databases.postgres.tools.clock import TableClock
 from monarch.databases.postgres.tools.installed import TRANSACTION_TIMEOUT, Tools
@@ -25,11 +25,12 @@ _JOBS = 2
 # The database is not used before it is complete, and the swap makes the server write all of it to the disk.
 # What is written early need not be waited for then.
 _SETTINGS = "-c synchronous_commit=off -c backend_flush_after=512kB -c maintenance_work_mem=128MB"
-_UNKNOWN = 'unrecognized configuration parameter "transaction_timeout"'
+# Whatever the language of the server is.
+_UNKNOWN = '"transaction_timeout"'
 
 
 class Restoring:
-    """Writes an archive into the empty ``database`` on the server of ``connection``.
+    """Writes an archive into the empty ``database`` on the server of ``session``.
 
     ``arguments`` are those of every pg_restore. ``alive`` is called while it works; an exception ends it.
     """
@@ -38,7 +39,7 @@ class Restoring:
         self,
         tools: Tools,
         environment: Environment,
-        connection: Connection,
+        session: Session,
         database: str,
         arguments: Sequence[str],
         alive: Callable[[], None],
@@ -46,7 +47,7 @@ class Restoring:
     ) -> None:
         self._tools = tools
         self._environment = environment
-        self._connection = connection
+        self._session = session
         self._database = database
         self._arguments = arguments
         self._alive = alive
@@ -105,7 +106,8 @@ class Restoring:
             tool.stop()
 
     def _start(self, arguments: Sequence[str]) -> tuple[Tool, Problems]:
-        problems = Problems(self._connection.info.server_version // 10_000)
+        connection = self._session.open()
+        problems = Problems(connection.info.server_version // 10_000)
 
         def hear(line: str) -> None:
             self.clock.hear(line)
@@ -117,7 +119,7 @@ class Restoring:
             self._tools,
             "pg_restore",
             self._environment,
-            self._connection,
+            connection,
             ["--verbose", *strict, *self._arguments, *arguments],
             takes_input=True,
             database=self._database,

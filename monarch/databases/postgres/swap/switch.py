@@ -24,6 +24,7 @@ from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.maintenance import (
     allow_connections,
     connect_for_maintenance,
+    find_number,
     old_name,
     staging_name,
     take_swap_lock,
@@ -31,6 +32,7 @@ from monarch.databases.postgres.connection.maintenance import (
 from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.lease import PostgresLease
 from monarch.databases.postgres.schema import create_schema
+from monarch.databases.postgres.sources.snapshot import UNLIMITED
 from monarch.errors import LockedError, ServerError
 
 # Seconds in which sessions must end once they are asked to.
@@ -39,9 +41,8 @@ _PAUSE = 0.05
 _END_SESSIONS = """
     SELECT pid, usename AS user, application_name AS program, pg_terminate_backend(pid) AS asked
     FROM pg_stat_activity WHERE datname = ANY(%s) AND pid <> pg_backend_pid()
-        AND backend_type IS DISTINCT FROM 'autovacuum worker'
+        AND usesysid IS NOT NULL  -- a worker of autovacuum has none, and ends by itself
 """
-_NUMBER = "SELECT oid::bigint AS number FROM pg_database WHERE datname = %s"
 _COPIED = ("journal",)
 
 
@@ -57,6 +58,8 @@ def take_over_state(environment: Environment, lease: PostgresLease) -> None:
         connect(environment, new) as staging,
     ):
         source, target = rows_as_dicts(old), rows_as_dicts(staging)
+        for cursor in (source, target):
+            cursor.execute(UNLIMITED)
         lease.require(source)
         create_schema(target)
         for table in _COPIED:
@@ -80,19 +83,20 @@ def take_over_state(environment: Environment, lease: PostgresLease) -> None:
         target.execute("UPDATE monarch_history.heartbeat SET expires_at = %s", (row["expires_at"],))
 
 
-def switch(session: Session, lease: PostgresLease) -> None:
+def switch(session: Session, lease: PostgresLease, staging: int | None) -> None:
     """Let the staging database take the name of that of ``session``, whose ``lease`` is held.
 
-    :raises LockedError: if another run swaps it.
+    :param staging: the server's number of the staging database.
+    :raises LockedError: if another run swaps it, or has replaced the staging database.
     :raises ServerError: if it cannot be renamed; then it is as it was.
     """
     environment = session.environment
     database, new = environment.db_name, staging_name(environment.db_name)
     lease.renew()
     with session.paused(), explained(environment), connect_for_maintenance(environment) as connection:
-        if not take_swap_lock(connection, database):
+        if not take_swap_lock(connection, database) or find_number(connection, new) != staging:
             raise LockedError(f"Another run swaps {environment.name!r} now.", "Wait until it is done.")
-        number = _number(connection, database)
+        number = find_number(connection, database)
         with _refusing_connections(connection, database):
             _end_sessions(connection, (database, new), environment.name)
             try:
@@ -145,12 +149,7 @@ def _rename(connection: Connection, database: str, new: str) -> None:
         connection.execute(renaming.format(sql.Identifier(new), sql.Identifier(database)))
 
 
-def _number(connection: Connection, database: str) -> int | None:
-    row = rows_as_dicts(connection).execute(_NUMBER, (database,)).fetchone()
-    return None if row is None else int(row["number"])
-
-
 def _has_happened(environment: Environment, number: int | None) -> bool:
     """Whether the renames were committed although their answer did not arrive."""
     with connect_for_maintenance(environment) as connection:
-        return _number(connection, environment.db_name) != number
+        return find_number(connection, environment.db_name) != number

@@ -12,15 +12,33 @@ _TARGET = """
            pg_encoding_to_char(encoding) AS encoding, datcollate AS locale, spcname AS tablespace,
            current_setting('server_version_num')::int / 10000 AS major, current_user AS user,
            rolsuper AS is_superuser, rolcreatedb OR rolsuper AS may_create,
-           pg_has_role(datdba, 'MEMBER') AS owns, to_jsonb(d) AS described
+           pg_has_role(datdba, 'USAGE') AND pg_has_role(datdba, CASE WHEN
+               current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END) AS owns,
+           rolsuper OR rolbypassrls AS sees_all, to_jsonb(d) AS described
     FROM pg_database d JOIN pg_tablespace t ON t.oid = dattablespace JOIN pg_roles ON rolname = current_user
     WHERE datname = current_database()
 """
-_SLOTS = "SELECT slot_name AS name FROM pg_replication_slots WHERE database = %s ORDER BY 1"
-_SUBSCRIPTIONS = "SELECT count(*) AS number FROM pg_subscription WHERE subdbid = %s"
-_ROLES_WITH_SETTINGS = """
-    SELECT DISTINCT pg_get_userbyid(setrole) AS name FROM pg_db_role_setting
-    WHERE setdatabase = %s AND setrole <> 0 ORDER BY 1
+# What another database of the same name would not have.
+_REFUSALS = (
+    (
+        "SELECT slot_name AS name FROM pg_replication_slots WHERE database = %(name)s ORDER BY 1",
+        "the replication slot {!r} belongs to it",
+    ),
+    (
+        "SELECT gid AS name FROM pg_prepared_xacts WHERE database = %(name)s",
+        "it has the prepared transaction {!r}",
+    ),
+    ("SELECT pubname AS name FROM pg_publication ORDER BY 1", "it has the publication {!r}"),
+)
+_SUBSCRIPTIONS = "SELECT subname AS name FROM pg_subscription WHERE subdbid = %s"
+# Settings of other roles in it, and those that only a superuser may change.
+_SETTINGS = """
+    SELECT split_part(given, '=', 1) AS name FROM pg_db_role_setting CROSS JOIN unnest(setconfig) AS given
+    LEFT JOIN pg_settings s ON s.name = split_part(given, '=', 1)
+    WHERE setdatabase = %(number)s AND (
+        setrole <> 0 AND pg_get_userbyid(setrole) <> %(user)s
+        OR s.context IN ('superuser', 'superuser-backend')
+    )
 """
 
 
@@ -29,7 +47,7 @@ class Target:
     """The database called ``name``, and the rights of the connected ``user`` on it.
 
     ``refusal`` is why this user may not replace it by another database, in words; None if nothing forbids it.
-    ``described`` is its row in pg_database.
+    ``described`` is its row in pg_database. With ``sees_all`` no row-level security holds for this user.
     """
 
     number: int
@@ -42,6 +60,7 @@ class Target:
     major: int
     is_superuser: bool
     may_create: bool
+    sees_all: bool
     described: dict[str, Any]
     refusal: str | None
 
@@ -60,14 +79,12 @@ def read_target(cursor: Cursor) -> Target:
 
 
 def _refusal(cursor: Cursor, row: dict[str, Any]) -> str | None:
-    slots = [one["name"] for one in cursor.execute(_SLOTS, (row["name"],)).fetchall()]
-    if slots:
-        return f"the replication slot {slots[0]!r} belongs to it"
+    for query, why in _REFUSALS:
+        found = cursor.execute(query.encode(), {"name": row["name"], "number": row["number"]}).fetchone()
+        if found is not None:
+            return why.format(found["name"])
     if row["is_superuser"]:  # only superusers may read all of them
-        subscriptions = cursor.execute(_SUBSCRIPTIONS, (row["number"],)).fetchone()
-        if subscriptions is not None and subscriptions["number"]:
-            return "it has a subscription"
-        return None
-    others = [one["name"] for one in cursor.execute(_ROLES_WITH_SETTINGS, (row["number"],)).fetchall()]
-    others = [name for name in others if name != row["user"]]
-    return f"only a superuser may carry over the settings of role {others[0]!r} in it" if others else None
+        found = cursor.execute(_SUBSCRIPTIONS, (row["number"],)).fetchone()
+        return None if found is None else f"it has the subscription {found['name']!r}"
+    found = cursor.execute(_SETTINGS, {"user": row["user"], "number": row["number"]}).fetchone()
+    return None if found is None else f"only a superuser may carry over its setting {found['name']!r}"

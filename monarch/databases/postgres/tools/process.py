@@ -28,7 +28,8 @@ _NOT_HERE = (*_PINNED, "PGSERVICEFILE", "PGOPTIONS", "PGCLIENTENCODING", "PGAPPN
 _NO_TLS = "SSL support is not compiled in"
 _FAILED = re.compile(r"^(?:pg_dump|pg_restore|psql): (?:error|fatal|hint|detail|warning): ")
 # What quotes a value: the message of a COPY, and what a type does not accept.
-_QUOTED = re.compile(r'"[^"]*"')
+_QUOTED = re.compile(r'"[^"]*"|»[^«]*«|«[^»]*»|„[^“]*“|“[^”]*”')
+_SEVERITY = re.compile(r"\b[A-ZÀ-Þ]{4,}:(?=\s)")
 _WITH_VALUES = re.compile(r"(invalid|out of range|too long|missing data|extra data|unterminated|malformed)")
 
 
@@ -150,11 +151,15 @@ def _message_of(line: str) -> str:
     if "Command was:" in line or line.startswith(("CONTEXT:", "DETAIL:", "STATEMENT:")):
         return ""  # it quotes what was sent, which may be a row
     message = _FAILED.sub(lambda found: found[0] if "error" in found[0] else "", line)
-    place, colon, reason = message.partition("ERROR:")
-    if colon and _WITH_VALUES.search(reason):
-        reason = _QUOTED.sub("…", reason)
-    return " ".join(f"{place}{colon}{reason}".split())
+    found = _SEVERITY.search(message)
+    if found is not None:
+        reason = message[found.end() :]
+        # In a language that is not English, nothing tells whether a value is quoted.
+        if found[0] != "ERROR:" or _WITH_VALUES.search(reason):
+            message = message[: found.end()] + _QUOTED.sub("…", reason)
+    return " ".join(message.split())
 
 
 def _is_error(line: str) -> bool:
-    return ": error: " in line or "ERROR:" in line
+    # The process that leads others says less than the one that has failed.
+    return (": error: " in line or "ERROR:" in line) and "worker process died" not in line
