@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 @click.command("copy_db")
 @click.argument("pair", metavar="FROM:TO", type=ENVIRONMENTS)
 @engine_option
-@click.option("--in-place", is_flag=True, help="Drop the contents of TO first: less space, no way back.")
+@click.option(
+    "--in-place",
+    is_flag=True,
+    help="Drop the contents of TO first: less space, no way back (PostgreSQL: one transaction).",
+)
 @click.option("--allow-empty", is_flag=True, help="Also copy a database without collections.")
 @exclude_options
 @click.option(

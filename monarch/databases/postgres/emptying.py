@@ -22,7 +22,9 @@ BEGIN
         EXECUTE format('DROP SCHEMA %I CASCADE', one.nspname);
     END LOOP;
     FOR one IN SELECT type, identity FROM (
-        SELECT 'pg_class'::regclass AS catalog, oid FROM pg_class
+        SELECT 'pg_event_trigger'::regclass AS catalog, oid FROM pg_event_trigger
+            WHERE pg_has_role(evtowner, 'USAGE')
+        UNION ALL SELECT 'pg_class'::regclass, oid FROM pg_class
             WHERE relnamespace = to_regnamespace('public') AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
         UNION ALL SELECT 'pg_proc'::regclass, oid FROM pg_proc WHERE pronamespace = to_regnamespace('public')
         UNION ALL SELECT 'pg_type'::regclass, t.oid FROM pg_type t LEFT JOIN pg_class c ON c.oid = typrelid
@@ -32,6 +34,12 @@ BEGIN
             WHERE oprnamespace = to_regnamespace('public')
         UNION ALL SELECT 'pg_collation'::regclass, oid FROM pg_collation
             WHERE collnamespace = to_regnamespace('public')
+        UNION ALL SELECT 'pg_conversion'::regclass, oid FROM pg_conversion
+            WHERE connamespace = to_regnamespace('public')
+        UNION ALL SELECT 'pg_opfamily'::regclass, oid FROM pg_opfamily
+            WHERE opfnamespace = to_regnamespace('public')
+        UNION ALL SELECT 'pg_foreign_data_wrapper'::regclass, oid FROM pg_foreign_data_wrapper
+            WHERE pg_has_role(fdwowner, 'USAGE')
         UNION ALL SELECT 'pg_ts_config'::regclass, oid FROM pg_ts_config
             WHERE cfgnamespace = to_regnamespace('public')
         UNION ALL SELECT 'pg_ts_dict'::regclass, oid FROM pg_ts_dict
@@ -42,7 +50,9 @@ BEGIN
                 OR deptype = 'i' AND catalog = 'pg_proc'::regclass)
     )
     LOOP
-        EXECUTE format('DROP %s IF EXISTS %s CASCADE', one.type, one.identity);
+        EXECUTE format(
+            'DROP %s IF EXISTS %s CASCADE', replace(one.type, 'foreign-data', 'foreign data'), one.identity
+        );
     END LOOP;
     -- Else they would give rights on what is created next.
     FOR one IN

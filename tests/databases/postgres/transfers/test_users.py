@@ -198,3 +198,23 @@ def test_who_has_lost_the_lease_leaves_the_staging_of_the_next_run(pair: Postgre
                 target.replace(contents, engine, lease, "a test", progress=SILENT)
     assert pair.leftovers() == [new]
     pair.target.server.drop(new)
+
+
+def test_things_of_every_kind_are_replaced_in_place_twice(pair: PostgresPair) -> None:
+    pair.source.run(
+        *SIMPLE,
+        "CREATE FOREIGN DATA WRAPPER wrapper",
+        "CREATE SERVER far FOREIGN DATA WRAPPER wrapper",
+        "CREATE CONVERSION turned FOR 'UTF8' TO 'LATIN1' FROM utf8_to_iso8859_1",
+        "CREATE OPERATOR FAMILY family USING btree",
+        "CREATE FUNCTION quiet() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'",
+        "CREATE EVENT TRIGGER sees_all ON ddl_command_end EXECUTE FUNCTION quiet()",
+        "CREATE TEXT SEARCH CONFIGURATION words (COPY = simple)",
+    )
+    pair.copy(in_place=True)
+    pair.copy(in_place=True)
+    assert pair.target.value("SELECT count(*) FROM things") == 1
+    with pair.project().open("dev") as database:
+        database.drop()
+    left = pair.target.dump("--schema-only")
+    assert not [line for line in left if line.startswith("CREATE")]
