@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 @click.command("restore")
 @click.argument("pair", metavar="BACKUP:ENVIRONMENT", type=BACKUP_AND_ENVIRONMENT)
 @engine_option
-@click.option("--in-place", is_flag=True, help="Drop the old contents first: less space, no way back.")
+@click.option(
+    "--in-place",
+    is_flag=True,
+    help="Drop the old contents first: less space, no way back (PostgreSQL: one transaction).",
+)
 @exclude_options
 @json_option
 @yes_option
