@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.rows import dict_row
 
 from monarch import Project
+from monarch.databases.postgres.schema import create_schema
 from monarch.progress import Progress
 from tests.support.runs.shell import Folder
 from tests.support.servers.postgres import PostgresServer
@@ -101,6 +103,12 @@ class PostgresPair:
         self.messages = Messages()
         work()
         return self.messages.texts
+
+    def give_history(self) -> None:
+        """Give the target a history of its own, so that it is seen whether it changes."""
+        with self.target.connect() as connection:
+            create_schema(connection.cursor(row_factory=dict_row))
+            connection.execute("INSERT INTO monarch_history.history VALUES ('kept', 'Completed', now())")
 
     def leftovers(self) -> list[str]:
         """Return the databases on the server of the target that transfers into it have left."""

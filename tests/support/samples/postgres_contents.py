@@ -105,7 +105,7 @@ CONTENTS: dict[str, tuple[str, ...]] = {
         "CREATE FUNCTION quiet() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$",
         "CREATE EVENT TRIGGER sees_all ON ddl_command_end EXECUTE FUNCTION quiet()",
         "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no DDL'; END $$",
-        "CREATE PROCEDURE proc(INOUT a int) LANGUAGE sql AS 'SELECT a + 1'",
+        "CREATE PROCEDURE proc(IN a int) LANGUAGE sql AS 'SELECT a + 1'",
         "CREATE FUNCTION over(int) RETURNS int LANGUAGE sql IMMUTABLE RETURN $1",
         "CREATE FUNCTION over(text, VARIADIC int[]) RETURNS TABLE (a int) LANGUAGE sql AS 'SELECT 1'",
         "CREATE AGGREGATE total (int) (sfunc = int4pl, stype = int)",

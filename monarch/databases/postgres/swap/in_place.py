@@ -21,6 +21,7 @@ from monarch.databases.postgres.lease import PostgresLease
 from monarch.databases.postgres.sources.base import Expected, OpenDump, PostgresSource
 from monarch.databases.postgres.sources.snapshot import LOCK_SECONDS
 from monarch.databases.postgres.swap.requirements import Adaptation, try_extensions
+from monarch.databases.postgres.swap.script import OpenTransaction, write_all
 from monarch.databases.postgres.tools.clock import TableClock
 from monarch.databases.postgres.tools.installed import TRANSACTION_TIMEOUT, Tools
 from monarch.databases.postgres.tools.process import failure, start_program, start_tool
@@ -149,15 +150,21 @@ class Script:
     def write(self, dump: OpenDump, progress: Progress) -> Expected:
         """Write what replaces the contents by those of ``dump``; return what was to arrive."""
         self._send(_PATIENCE + _BEGIN + EMPTY)
-        restoring = start_program(
-            self._tools,
-            "pg_restore",
-            [f"--file=/dev/fd/{self._pipe}", *self._arguments],
-            takes_input=True,
-            inherited=[self._pipe],
-            alive=self._lease.check,
-        )
+        printed = OpenTransaction(self._pipe)
         try:
+            restoring = start_program(
+                self._tools,
+                "pg_restore",
+                ["--single-transaction", f"--file=/dev/fd/{printed.writing}", *self._arguments],
+                takes_input=True,
+                inherited=[printed.writing],
+                alive=self._lease.check,
+            )
+        except BaseException:
+            printed.close()
+            raise
+        try:
+            printed.started()
             with suppress(BrokenPipeError):
                 while data := dump.read(_BYTES):
                     self._lease.check()
@@ -165,12 +172,16 @@ class Script:
                     restoring.write(data)
             expected = dump.finish()
             restoring.close()
-            if restoring.wait() != 0:
+            if restoring.wait() != 0 or not self._finish(printed):
                 self._check_psql()
                 raise failure(restoring, self._environment, "write into")
             return expected
+        except BaseException:
+            self._psql.stop()  # which may wait for a lock, and reads nothing then
+            raise
         finally:
             restoring.stop()
+            printed.close()
 
     def commit(self, expected: Expected) -> None:
         """Compare what was written with what is ``expected``, and commit it.
@@ -188,6 +199,12 @@ class Script:
         if self._psql.wait() != 0:
             raise failure(self._psql, self._environment, "write into")
 
+    def _finish(self, printed: OpenTransaction) -> bool:
+        try:
+            return printed.finish()
+        except BrokenPipeError:
+            return False
+
     def _check_psql(self) -> None:
         if self._psql.ended():
             raise failure(self._psql, self._environment, "write into")
@@ -200,9 +217,7 @@ class Script:
         return sql.SQL(cast(Any, statement)).format(**composed).as_string(self._connection)
 
     def _send(self, text: str) -> None:
-        rest = memoryview(text.encode())
-        while rest:
-            rest = rest[os.write(self._pipe, rest) :]
+        write_all(self._pipe, text.encode())
 
     def _close(self) -> None:
         if self._pipe >= 0:

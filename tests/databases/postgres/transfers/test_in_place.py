@@ -1,0 +1,39 @@
+"""With --in-place all of a copy happens or nothing, whatever the dump holds."""
+
+from __future__ import annotations
+
+import pytest
+
+from monarch.errors import ServerError
+from tests.support.runs.postgres_pair import PostgresPair
+
+pytestmark = pytest.mark.server
+
+# A foreign key that the rows break is only found when all of them have arrived.
+BROKEN_LATE = (
+    "CREATE TABLE parents (id int PRIMARY KEY)",
+    "CREATE TABLE children (id int REFERENCES parents)",
+    "ALTER TABLE children DISABLE TRIGGER ALL",
+    "INSERT INTO children VALUES (4711)",
+)
+LARGE = "SELECT lo_from_bytea(77, 'content')"
+
+
+class TestInPlace:
+    @pytest.mark.parametrize("versions", ["18 to 18", "15 to 15"], indirect=True)
+    def test_large_objects_do_not_end_the_transaction(self, versions: PostgresPair) -> None:
+        # pg_restore prints BEGIN and COMMIT around them.
+        versions.source.run(LARGE, *BROKEN_LATE)
+        versions.give_history()
+        before = versions.target.dump()
+        with pytest.raises(ServerError, match="children_id_fkey") as error:
+            versions.copy(in_place=True)
+        assert "4711" not in str(error.value)
+        assert versions.target.dump() == before
+        assert versions.target.rows("SELECT key FROM monarch_history.history") == [("kept",)]
+
+    @pytest.mark.parametrize("versions", ["18 to 18", "15 to 15"], indirect=True)
+    def test_large_objects_arrive(self, versions: PostgresPair) -> None:
+        versions.source.run(LARGE, "CREATE TABLE big (id int)", "INSERT INTO big VALUES (1)")
+        versions.copy(in_place=True)
+        assert versions.target.dump() == versions.source.dump()
