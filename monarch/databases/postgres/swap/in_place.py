@@ -7,7 +7,6 @@ compares them. COMMIT is sent only if all of it has arrived: whatever dies befor
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import Any, cast
 
 from psycopg import sql
@@ -28,6 +27,7 @@ from monarch.databases.postgres.tools.process import failure, start_program, sta
 from monarch.databases.transfer import CopiedCollection
 from monarch.errors import UsageError
 from monarch.progress import Progress
+from monarch.system.subprocesses import Tool
 
 _BYTES = 1 << 20
 # monarch's own tables are put aside, because the new contents may hold a history too.
@@ -165,14 +165,8 @@ class Script:
             raise
         try:
             printed.started()
-            with suppress(BrokenPipeError):
-                while data := dump.read(_BYTES):
-                    self._lease.check()
-                    progress.transferred(0, len(data))
-                    restoring.write(data)
-            expected = dump.finish()
-            restoring.close()
-            if restoring.wait() != 0 or not self._finish(printed):
+            expected = self._feed(restoring, dump, progress)
+            if expected is None or restoring.wait() != 0 or not self._finish(printed):
                 self._check_psql()
                 raise failure(restoring, self._environment, "write into")
             return expected
@@ -193,11 +187,23 @@ class Script:
             table = Table.from_title(title).identifier
             body = self._text(_ROWS, table=table, rows=rows, title=title)
             statements.append(self._text("DO {body};\n", body=body))  # no name can end its quotes
-        with suppress(BrokenPipeError):
-            self._send("".join(statements) + _COMMIT)
+        self._send("".join(statements) + _COMMIT)
         self._close()
         if self._psql.wait() != 0:
             raise failure(self._psql, self._environment, "write into")
+
+    def _feed(self, restoring: Tool, dump: OpenDump, progress: Progress) -> Expected | None:
+        """Pass ``dump`` on; return what it holds, or None if pg_restore ends before."""
+        try:
+            while data := dump.read(_BYTES):
+                self._lease.check()
+                progress.transferred(0, len(data))
+                restoring.write(data)
+        except BrokenPipeError:
+            return None  # the rest of the dump is not read: waiting for its end would take forever
+        expected = dump.finish()
+        restoring.close()
+        return expected
 
     def _finish(self, printed: OpenTransaction) -> bool:
         try:
@@ -217,7 +223,11 @@ class Script:
         return sql.SQL(cast(Any, statement)).format(**composed).as_string(self._connection)
 
     def _send(self, text: str) -> None:
-        write_all(self._pipe, text.encode())
+        try:
+            write_all(self._pipe, text.encode())
+        except BrokenPipeError as error:
+            self._psql.ended()  # its last words arrive until then
+            raise failure(self._psql, self._environment, "write into") from error
 
     def _close(self) -> None:
         if self._pipe >= 0:

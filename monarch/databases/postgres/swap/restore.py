@@ -16,6 +16,7 @@ from monarch.databases.postgres.sources.base import Expected, OpenDump
 from monarch.databases.postgres.tools.clock import TableClock
 from monarch.databases.postgres.tools.installed import TRANSACTION_TIMEOUT, Tools
 from monarch.databases.postgres.tools.process import failure, start_tool
+from monarch.errors import DamagedError
 from monarch.progress import Progress
 from monarch.system.subprocesses import Tool
 
@@ -61,7 +62,13 @@ class Restoring:
         :raises ServerError: if pg_restore fails. What was written stays.
         """
         buffered = BufferedDump(dump)
-        self._contents = read_contents(buffered).raw
+        try:
+            self._contents = read_contents(buffered).raw
+        except DamagedError:
+            while buffered.read(_BYTES):
+                pass
+            buffered.finish()  # a pg_dump that failed says why
+            raise
         return self._write(self._contents, buffered)
 
     def create_indexes(self) -> None:

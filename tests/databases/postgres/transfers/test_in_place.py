@@ -37,3 +37,20 @@ class TestInPlace:
         versions.source.run(LARGE, "CREATE TABLE big (id int)", "INSERT INTO big VALUES (1)")
         versions.copy(in_place=True)
         assert versions.target.dump() == versions.source.dump()
+
+    def test_a_failure_ends_it_while_much_is_left_to_read(self, pair: PostgresPair) -> None:
+        pair.source.run(
+            "SET check_function_bodies = off",
+            "CREATE FUNCTION known(int) RETURNS boolean LANGUAGE sql "
+            "AS 'SELECT EXISTS (SELECT FROM nowhere)'",
+            "CREATE TABLE zoo (id int, pad text)",
+            "ALTER TABLE zoo ALTER pad SET STORAGE EXTERNAL",
+            "INSERT INTO zoo SELECT n, repeat('x', 1000000) FROM generate_series(1, 40) n",
+            "CREATE TABLE dogs (id int CHECK (known(id)))",
+            "CREATE TABLE nowhere ()",
+            "INSERT INTO nowhere DEFAULT VALUES",
+            "INSERT INTO dogs VALUES (1)",
+        )
+        with pytest.raises(ServerError, match="cannot write into 'dev'"):
+            pair.copy(in_place=True)
+        assert pair.target.rows("SELECT count(*) FROM old_things") == [(2,)]
