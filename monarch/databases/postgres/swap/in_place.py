@@ -32,7 +32,11 @@ from monarch.system.subprocesses import Tool
 _BYTES = 1 << 20
 # monarch's own tables are put aside, because the new contents may hold a history too.
 _PATIENCE = f"SET lock_timeout = '{LOCK_SECONDS}s';\n"
-_BEGIN = "SET statement_timeout = 0;\nBEGIN;\nALTER SCHEMA monarch_history RENAME TO monarch_kept;\n"
+# A notice would be taken for the reason of a failure.
+_BEGIN = (
+    "SET client_min_messages = warning;\nSET statement_timeout = 0;\nBEGIN;\n"
+    "ALTER SCHEMA monarch_history RENAME TO monarch_kept;\n"
+)
 _KEEP = """
 RESET ROLE;
 DO $monarch$
