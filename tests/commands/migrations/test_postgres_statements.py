@@ -67,5 +67,5 @@ def test_a_plan_reads_in_a_transaction_that_cannot_write(billing: Billing) -> No
         connection.execute(f"ALTER DATABASE {billing.db_name} SET log_statement = 'all'")
     begin, *others, end = statements(billing, "--plan")
     assert begin.endswith(b"READ ONLY")
-    assert end.endswith(b"COMMIT")
+    assert end.endswith((b"COMMIT", b"ROLLBACK"))  # there is no history yet
     assert all(b"BEGIN" not in other for other in others)

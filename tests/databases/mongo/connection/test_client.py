@@ -16,9 +16,9 @@ from monarch.settings.environments import parse_environment
             {"host": "h", "db_name": "a", "username": "u", "password": "p@"},
             "mongodb://u:p%40@h/a?authSource=a",
         ),
-        ({"uri": "mongodb://u:pass@h/", "db_name": "a"}, "mongodb://u:pass@h/a?authSource=admin"),
-        ({"uri": "mongodb://u:pass@h/b?w=1", "db_name": "a"}, "mongodb://u:pass@h/a?w=1&authSource=b"),
-        ({"uri": "mongodb+srv://u:pass@h/a"}, "mongodb+srv://u:pass@h/a"),
+        ({"uri": "mongodb://u:hush@h/", "db_name": "a"}, "mongodb://u:hush@h/a?authSource=admin"),
+        ({"uri": "mongodb://u:hush@h/b?w=1", "db_name": "a"}, "mongodb://u:hush@h/a?w=1&authSource=b"),
+        ({"uri": "mongodb+srv://u:hush@h/a"}, "mongodb+srv://u:hush@h/a"),
         (
             {"uri": "mongodb://u@h/a?authMechanism=MONGODB-X509&tls=true"},
             "mongodb://u@h/a?authMechanism=MONGODB-X509&tls=true",
@@ -37,12 +37,12 @@ def test_the_full_uri_has_everything_that_another_driver_needs(entry: dict[str, 
     ("entry", "uri"),
     [
         (
-            {"uri": "mongodb://u:pass@h/b?w=1&uuidRepresentation=standard", "db_name": "a"},
-            "mongodb://u:pass@h/?connectTimeoutMS=5000&authSource=b",
+            {"uri": "mongodb://u:hush@h/b?w=1&uuidRepresentation=standard", "db_name": "a"},
+            "mongodb://u:hush@h/?connectTimeoutMS=5000&authSource=b",
         ),
         (
-            {"uri": "mongodb+srv://u:pass@h/a?readPreference=secondary"},
-            "mongodb+srv://u:pass@h/?readPreference=secondary&connectTimeoutMS=5000",
+            {"uri": "mongodb+srv://u:hush@h/a?readPreference=secondary"},
+            "mongodb+srv://u:hush@h/?readPreference=secondary&connectTimeoutMS=5000",
         ),
         (
             {"uri": "mongodb://h/a?tls=true&tlsAllowInvalidCertificates=true&connectTimeoutMS=7"},
