@@ -49,6 +49,9 @@ BEGIN
             AND (deptype = 'e' OR deptype IN ('a', 'i') AND type = 'sequence'
                 OR deptype = 'i' AND catalog = 'pg_proc'::regclass)
     )
+    -- Sorted, so that all of them are identified before the first is dropped, and CASCADE takes others along.
+    -- Event triggers go first: nothing of theirs must run.
+    ORDER BY type <> 'event trigger', type, identity
     LOOP
         EXECUTE format(
             'DROP %s IF EXISTS %s CASCADE', replace(one.type, 'foreign-data', 'foreign data'), one.identity

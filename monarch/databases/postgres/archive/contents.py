@@ -69,7 +69,8 @@ class ArchiveContents:
     """The head of an archive and its table of contents.
 
     ``raw`` are their bytes. Integers have ``integer_size`` bytes; texts, rows included, have the
-    ``encoding``. ``tables`` are in the order in which pg_restore reads their blocks from a pipe. With
+    ``encoding``. With ``attaches_indexes`` there are indexes of partitions that are made parts of others.
+    ``tables`` are in the order in which pg_restore reads their blocks from a pipe. With
     ``has_other_data`` there are blocks of something else, such as large objects. ``server`` and ``program``
     are the major versions of the server that was dumped and of the pg_dump; 0 if they are not known.
     """
@@ -83,6 +84,7 @@ class ArchiveContents:
     server: int
     program: int
     mentioned: Mentioned
+    attaches_indexes: bool
 
 
 def read_contents(stream: Stream) -> ArchiveContents:
@@ -103,6 +105,7 @@ class _Reader:
         self._offset_size = 8
         self._encoding = "UTF8"
         self._server = self._program = 0
+        self._attaches_indexes = False
         self._mentioned: dict[str, set[str]] = {field.name: set() for field in fields(Mentioned)}
 
     def contents(self) -> ArchiveContents:
@@ -126,6 +129,7 @@ class _Reader:
             self._server,
             self._program,
             Mentioned(**mentioned),
+            self._attaches_indexes,
         )
 
     def _read_head(self) -> None:
@@ -175,6 +179,7 @@ class _Reader:
         while self._text() is not None:  # what it depends on
             pass
         has_data = self._bytes(1 + self._offset_size)[0] != _HAS_NO_DATA
+        self._attaches_indexes |= description == "INDEX ATTACH"
         self._mention(description, tag, definition, owner, tablespace)
         if description == "ENCODING" and (found := _ENCODING.match(definition)):
             self._encoding = found[1]

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.server
 
 ALL = tuple(chain.from_iterable(CONTENTS.values()))
 # What one pg_dump prints of another version's server may differ, and 18 copied into itself is the most exact.
-PAIRS = ["15 to 18", "16 to 18"]
+PAIRS = ["15 to 15", "15 to 18", "16 to 18"]
 
 
 class TestEverything:
@@ -55,7 +55,7 @@ class TestEverything:
         assert pair.copy() == []
         assert pair.target.value("SELECT format_type(seqtypid, NULL) FROM pg_sequence LIMIT 1") == "integer"
 
-    @pytest.mark.parametrize("versions", ["18 to 18"], indirect=True)
+    @pytest.mark.parametrize("versions", ["18 to 18", "15 to 15"], indirect=True)
     def test_what_the_server_prints_in_other_words_is_the_same(self, versions: PostgresPair) -> None:
         versions.source.run(*chain.from_iterable(REPHRASED.values()))
         assert versions.copy() == []

@@ -54,3 +54,16 @@ class TestInPlace:
         with pytest.raises(ServerError, match="cannot write into 'dev'"):
             pair.copy(in_place=True)
         assert pair.target.rows("SELECT count(*) FROM old_things") == [(2,)]
+
+
+def test_what_cascade_takes_along_is_in_nobodys_way(pair: PostgresPair) -> None:
+    """The server fetches names in parts, and those that come later may be gone by then."""
+    pair.target.run(
+        "CREATE TABLE first (id int PRIMARY KEY)",
+        *(f"CREATE VIEW view_{number} AS SELECT * FROM first" for number in range(100)),
+        *(f"CREATE TABLE child_{number} () INHERITS (first)" for number in range(100)),
+    )
+    pair.copy(in_place=True)
+    with pair.project().open("dev") as database:
+        database.drop()
+    assert pair.target.rows("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace") == []
