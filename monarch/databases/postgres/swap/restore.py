@@ -1,7 +1,7 @@
 """Running pg_restore on an archive that is still being read.
 
 It runs twice. The first writes tables and their rows, as they come. The second creates the indexes and
-constraints, two at a time: it needs the table of contents only, which was kept.
+constraints, where it is safe two at a time: it needs the table of contents only, which was kept.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class Restoring:
         self._alive = alive
         self._progress = progress
         self._contents = b""
+        self._jobs = 1
         self.clock = TableClock(_ROWS)
 
     def write_rows(self, dump: OpenDump) -> Expected:
@@ -63,12 +64,16 @@ class Restoring:
         """
         buffered = BufferedDump(dump)
         try:
-            self._contents = read_contents(buffered).raw
+            contents = read_contents(buffered)
         except DamagedError:
             while buffered.read(_BYTES):
                 pass
             buffered.finish()  # a pg_dump that failed says why
             raise
+        self._contents = contents.raw
+        # Two sessions that attach indexes of partitions at once may both leave the index above invalid:
+        # neither sees what the other one has done.
+        self._jobs = 1 if contents.attaches_indexes else _JOBS
         return self._write(self._contents, buffered)
 
     def create_indexes(self) -> None:
@@ -80,7 +85,7 @@ class Restoring:
         with tempfile.NamedTemporaryFile(prefix="monarch-") as file:
             file.write(self._contents)
             file.flush()
-            self._run_alone(["--section=post-data", f"--jobs={_JOBS}", file.name])
+            self._run_alone(["--section=post-data", f"--jobs={self._jobs}", file.name])
 
     def _write(self, head: bytes, dump: BufferedDump) -> Expected:
         tool, problems = self._start(["--section=pre-data", "--section=data"])

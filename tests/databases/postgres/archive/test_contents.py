@@ -67,6 +67,8 @@ def test_an_archive_with_rows_of_our_own_is_one_of_pg_dump(odd: tuple[PostgresSe
     archive = dump(server, database, "-Z0")
     contents = read_contents(io.BytesIO(archive))
     assert contents.raw == archive[: len(contents.raw)]
+    assert contents.attaches_indexes
+    assert not read_contents(io.BytesIO(dump(server, database, "-Z0", "-t", "empty"))).attaches_indexes
     assert [(one.schema, one.table, one.columns) for one in contents.tables] == [
         ('Odd "schema', "50% (a, b)", ("x, (y", "grün", "%s")),
         ("public", "empty", ("id",)),
