@@ -7,6 +7,7 @@ compares them. COMMIT is sent only if all of it has arrived: whatever dies befor
 from __future__ import annotations
 
 import os
+import time
 from typing import Any, cast
 
 from psycopg import sql
@@ -66,6 +67,13 @@ BEGIN
 END
 """
 _COMMIT = "COMMIT;\n"
+_STATE = "SELECT xmin::text AS state FROM pg_namespace WHERE nspname = 'monarch_history'"
+# Its session may go on for a moment.
+_STILL_THERE = """
+    SELECT FROM pg_stat_activity WHERE application_name = 'monarch psql' AND datname = current_database()
+"""
+# In seconds.
+_ENDING, _PAUSE = 10.0, 0.05
 # The version of the server since which it looks whether the client is there while a statement runs.
 _CHECKS_CLIENT = 140_000
 
@@ -153,7 +161,7 @@ class Script:
 
     def write(self, dump: OpenDump, progress: Progress) -> Expected:
         """Write what replaces the contents by those of ``dump``; return what was to arrive."""
-        self._send(_PATIENCE + _BEGIN + EMPTY)
+        self.send(_PATIENCE + _BEGIN + EMPTY)
         printed = OpenTransaction(self._pipe)
         try:
             restoring = start_program(
@@ -191,10 +199,27 @@ class Script:
             table = Table.from_title(title).identifier
             body = self._text(_ROWS, table=table, rows=rows, title=title)
             statements.append(self._text("DO {body};\n", body=body))  # no name can end its quotes
-        self._send("".join(statements) + _COMMIT)
+        before = self.state()
+        self.send("".join(statements) + _COMMIT)
         self._close()
-        if self._psql.wait() != 0:
+        # psql may be ended, or cut off, after the server has committed.
+        if self._psql.wait() != 0 and not self.has_committed(before):
             raise failure(self._psql, self._environment, "write into")
+
+    def state(self) -> str:
+        """Return what a commit of the script changes: it renames the schema."""
+        (row,) = rows_as_dicts(self._connection).execute(_STATE).fetchall()
+        return str(row["state"])
+
+    def has_committed(self, before: str) -> bool:
+        """Whether the script was committed although psql has failed; waits for its end."""
+        self._psql.wait()
+        deadline = time.monotonic() + _ENDING
+        while time.monotonic() < deadline:
+            if not rows_as_dicts(self._connection).execute(_STILL_THERE).fetchall():
+                break
+            time.sleep(_PAUSE)
+        return self.state() != before
 
     def _feed(self, restoring: Tool, dump: OpenDump, progress: Progress) -> Expected | None:
         """Pass ``dump`` on; return what it holds, or None if pg_restore ends before."""
@@ -226,7 +251,11 @@ class Script:
         }
         return sql.SQL(cast(Any, statement)).format(**composed).as_string(self._connection)
 
-    def _send(self, text: str) -> None:
+    def send(self, text: str) -> None:
+        """Pass SQL on to psql.
+
+        :raises ServerError: if psql has ended.
+        """
         try:
             write_all(self._pipe, text.encode())
         except BrokenPipeError as error:

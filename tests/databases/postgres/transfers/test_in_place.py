@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from monarch.databases.postgres.connection.session import Session
+from monarch.databases.postgres.lease import PostgresLease
+from monarch.databases.postgres.swap.in_place import Script
+from monarch.databases.postgres.tools.installed import PostgresEngine
 from monarch.errors import ServerError
 from tests.support.runs.postgres_pair import PostgresPair
 
@@ -67,3 +71,26 @@ def test_what_cascade_takes_along_is_in_nobodys_way(pair: PostgresPair) -> None:
     with pair.project().open("dev") as database:
         database.drop()
     assert pair.target.rows("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace") == []
+
+
+KILLERS = {
+    # A shell of psql's ends it: what its script says, and not what monarch is called.
+    "before": ("\\! kill -9 $PPID\n", ""),
+    "after": ("", "\\! kill -9 $PPID\n"),
+}
+
+
+@pytest.mark.parametrize("moment", KILLERS)
+def test_a_psql_that_is_killed_around_its_commit(moment: str, pair: PostgresPair) -> None:
+    before, after = KILLERS[moment]
+    with pair.project().open("dev") as database, database.lease("a test"):
+        environment = pair.project().environment("dev")
+        session = Session(environment)
+        engine = PostgresEngine()
+        lease = PostgresLease(session, "a test")
+        with Script(session, engine.choose(18, 18), session.open(), lease, []) as script:
+            state = script.state()
+            script.send("BEGIN;\nALTER SCHEMA monarch_history RENAME TO kept;\n")
+            script.send(f"ALTER SCHEMA kept RENAME TO monarch_history;\n{before}COMMIT;\n{after}")
+            assert script.has_committed(state) == (moment == "after")
+        session.close()
