@@ -16,10 +16,10 @@ from monarch.databases.postgres.catalog.tables import Table
 from monarch.databases.postgres.connection.client import Connection, connect, rows_as_dicts
 from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.session import Session
+from monarch.databases.postgres.connection.settings import address_of
 from monarch.databases.postgres.emptying import EMPTY, FOREIGN_EXTENSIONS
 from monarch.databases.postgres.lease import PostgresLease
 from monarch.databases.postgres.sources.base import Expected, OpenDump, PostgresSource
-from monarch.databases.postgres.sources.snapshot import LOCK_SECONDS
 from monarch.databases.postgres.swap.requirements import Adaptation, try_extensions
 from monarch.databases.postgres.swap.script import OpenTransaction, write_all
 from monarch.databases.postgres.tools.clock import TableClock
@@ -32,7 +32,6 @@ from monarch.system.subprocesses import Tool
 
 _BYTES = 1 << 20
 # monarch's own tables are put aside, because the new contents may hold a history too.
-_PATIENCE = f"SET lock_timeout = '{LOCK_SECONDS}s';\n"
 # A notice would be taken for the reason of a failure.
 _BEGIN = (
     "SET client_min_messages = warning;\nSET statement_timeout = 0;\nBEGIN;\n"
@@ -161,7 +160,7 @@ class Script:
 
     def write(self, dump: OpenDump, progress: Progress) -> Expected:
         """Write what replaces the contents by those of ``dump``; return what was to arrive."""
-        self.send(_PATIENCE + _BEGIN + EMPTY)
+        self.send(self._patience() + _BEGIN + EMPTY)
         printed = OpenTransaction(self._pipe)
         try:
             restoring = start_program(
@@ -194,7 +193,11 @@ class Script:
 
         :raises ServerError: if it differs, or cannot be committed.
         """
-        statements = [_PATIENCE, _KEEP, self._text(_FENCE, fence=self._lease.fence, run=self._lease.run)]
+        statements = [
+            self._patience(),
+            _KEEP,
+            self._text(_FENCE, fence=self._lease.fence, run=self._lease.run),
+        ]
         for title, rows in expected.rows.items():
             table = Table.from_title(title).identifier
             body = self._text(_ROWS, table=table, rows=rows, title=title)
@@ -243,6 +246,10 @@ class Script:
     def _check_psql(self) -> None:
         if self._psql.ended():
             raise failure(self._psql, self._environment, "write into")
+
+    def _patience(self) -> str:
+        """Return the statement that limits how long it waits for a lock: others wait behind it."""
+        return f"SET lock_timeout = '{round(address_of(self._environment).lock_timeout * 1000)}ms';\n"
 
     def _text(self, statement: str, **values: object) -> str:
         composed = {

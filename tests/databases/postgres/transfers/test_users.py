@@ -10,7 +10,6 @@ import pytest
 
 from monarch.databases.postgres.connection.maintenance import staging_name
 from monarch.databases.postgres.database import PostgresDatabase
-from monarch.databases.postgres.swap import in_place
 from monarch.errors import MonarchError
 from monarch.progress import SILENT
 from tests.support.runs.postgres_pair import PostgresPair
@@ -151,11 +150,12 @@ def test_a_role_for_which_the_user_may_not_act(pair: PostgresPair, maker: str) -
             connection.execute(f"DROP ROLE {other}".encode())
 
 
-def test_a_reader_of_the_target_is_not_waited_for_without_end(
-    pair: PostgresPair, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reader_of_the_target_is_not_waited_for_without_end(pair: PostgresPair) -> None:
     pair.source.run(*SIMPLE)
-    monkeypatch.setattr(in_place, "_PATIENCE", "SET lock_timeout = '200ms';\n")
+    pair.folder.settings(
+        production={"uri": pair.source.server.uri(pair.source.name)},
+        dev={"uri": pair.target.server.uri(pair.target.name), "lock_timeout": 0.2},
+    )
     with pair.target.connect() as reader:
         reader.autocommit = False
         reader.execute("SELECT * FROM old_things")
