@@ -105,13 +105,14 @@ class Tool:
         self._message_of = message_of
         self._is_error = is_error
         self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
+        given = subprocess.PIPE if takes_input else subprocess.DEVNULL
         with ExitStack() as opened:
             try:
                 files = {name: _pipe_with(secret.reveal(), opened) for name, secret in secrets.items()}
                 files |= {name: _file_with(text, opened) for name, text in texts.items()}
                 self._process = subprocess.Popen(
                     [_with_file(argument, files) for argument in arguments],
-                    stdin=stdin or (subprocess.PIPE if takes_input else subprocess.DEVNULL),
+                    stdin=given if stdin is None else stdin,
                     stdout=subprocess.DEVNULL if takes_input else subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     bufsize=0,
@@ -123,10 +124,7 @@ class Tool:
             except OSError as error:
                 raise _not_started(arguments[0], error) from error
         self._stream = self._process.stdin if takes_input else self._process.stdout
-        self._wide = False
-        if self._stream is not None:
-            os.set_blocking(self._stream.fileno(), False)
-            self._wide = _widen(self._stream.fileno())
+        self._wide = self._stream is not None and _prepare(self._stream.fileno())
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
@@ -235,11 +233,14 @@ def _with_file(argument: str, files: Mapping[str, int]) -> str:
     return argument
 
 
-def _widen(pipe: int) -> bool:
-    """Enlarge a pipe's buffer beyond the usual 64 kB, where the system allows it: both ends wait less.
+def _prepare(pipe: int) -> bool:
+    """Let a pipe not block, and enlarge its buffer beyond the usual 64 kB, where the system allows it.
+
+    Both ends wait less then.
 
     :return: whether the buffer was enlarged.
     """
+    os.set_blocking(pipe, False)
     try:
         import fcntl
     except ModuleNotFoundError:  # not on this system
