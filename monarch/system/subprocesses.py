@@ -124,9 +124,13 @@ class Tool:
             except OSError as error:
                 raise _not_started(arguments[0], error) from error
         self._stream = self._process.stdin if takes_input else self._process.stdout
-        self._wide = self._stream is not None and _prepare(self._stream.fileno())
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
+        try:
+            self._wide = self._stream is not None and _prepare(self._stream.fileno())
+            self._listener = threading.Thread(target=self._listen, daemon=True)
+            self._listener.start()
+        except BaseException:  # a signal that came with the fork: nobody else would end the program
+            self._process.kill()
+            raise
 
     def read(self, size: int) -> bytes:
         """Return up to ``size`` bytes of its output; b"" after its end."""

@@ -30,6 +30,11 @@ def address_of(environment: Environment) -> Address:
     return environment.address
 
 
+def lock_timeout_of(environment: Environment) -> int:
+    """Return for how many milliseconds a statement on ``environment`` waits for a lock."""
+    return round(address_of(environment).lock_timeout * 1000)
+
+
 def at_address(environment: Environment, address: Address) -> Environment:
     """Return ``environment`` with its server at ``address``."""
     values = dict(address.parameters)

@@ -9,10 +9,11 @@ from typing import Self
 from monarch.databases.postgres.catalog.tables import Relation, list_relations, read_relations
 from monarch.databases.postgres.connection.client import Cursor
 from monarch.databases.postgres.connection.session import Session
+from monarch.databases.postgres.connection.settings import lock_timeout_of
 from monarch.databases.postgres.sources.base import Expected, Needs
 from monarch.databases.postgres.sources.live import PostgresLiveSource
 from monarch.databases.postgres.sources.needs import read_needs
-from monarch.databases.postgres.sources.snapshot import LOCK_SECONDS, ExportedSnapshot, Later
+from monarch.databases.postgres.sources.snapshot import ExportedSnapshot, Later
 from monarch.databases.postgres.tools.clock import TableClock
 from monarch.databases.postgres.tools.installed import PostgresEngine, Tools
 from monarch.databases.postgres.tools.process import failure, start_tool
@@ -96,7 +97,7 @@ def start_dump(
             "--format=custom",
             "--compress=0",
             f"--snapshot={snapshot.id}",
-            f"--lock-wait-timeout={LOCK_SECONDS}s",
+            f"--lock-wait-timeout={lock_timeout_of(session.environment)}",
             "--no-publications",
             "--no-subscriptions",
             *(f"--exclude-table=monarch_history.{table}" for table in STAYS),

@@ -16,10 +16,9 @@ from monarch.databases.postgres.catalog.tables import Table, batched, count_rows
 from monarch.databases.postgres.connection.client import Connection, Cursor, connect, rows_as_dicts
 from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.pooler import refuse_pooler
+from monarch.databases.postgres.connection.settings import lock_timeout_of
 from monarch.databases.postgres.sources.base import Expected
 
-# Seconds to wait for the locks that a dump needs. Others wait behind who waits.
-LOCK_SECONDS = 10
 # A transaction that is open for hours, and sees every row or says so.
 UNLIMITED = (
     "SELECT set_config(name, CASE name WHEN 'row_security' THEN 'off' ELSE '0' END, false) FROM pg_settings "
@@ -87,11 +86,14 @@ class ExportedSnapshot:
     def lock(self, tables: Iterable[Table]) -> None:
         """Keep everybody from dropping or emptying ``tables``.
 
-        :raises ServerError: if another session holds one of them for longer than `LOCK_SECONDS`.
+        :raises ServerError: if another session holds one of them for longer than the settings allow.
         """
         with explained(self._environment):
             cursor = self.cursor()
-            cursor.execute("SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_SECONDS}s",))
+            # Others wait behind who waits.
+            cursor.execute(
+                "SELECT set_config('lock_timeout', %s, true)", (f"{lock_timeout_of(self._environment)}ms",)
+            )
             for some in batched(tables, 100):
                 names = sql.SQL(", ").join(table.identifier for table in some)
                 cursor.execute(sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(names))

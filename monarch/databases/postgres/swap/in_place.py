@@ -16,7 +16,7 @@ from monarch.databases.postgres.catalog.tables import Table
 from monarch.databases.postgres.connection.client import Connection, connect, rows_as_dicts
 from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.session import Session
-from monarch.databases.postgres.connection.settings import address_of
+from monarch.databases.postgres.connection.settings import lock_timeout_of
 from monarch.databases.postgres.emptying import EMPTY, FOREIGN_EXTENSIONS
 from monarch.databases.postgres.lease import PostgresLease
 from monarch.databases.postgres.sources.base import Expected, OpenDump, PostgresSource
@@ -172,7 +172,7 @@ class Script:
                 alive=self._lease.check,
             )
         except BaseException:
-            printed.close()
+            printed.started()  # and not waited for: a signal may have left a pg_restore that nobody knows
             raise
         try:
             printed.started()
@@ -249,7 +249,7 @@ class Script:
 
     def _patience(self) -> str:
         """Return the statement that limits how long it waits for a lock: others wait behind it."""
-        return f"SET lock_timeout = '{round(address_of(self._environment).lock_timeout * 1000)}ms';\n"
+        return f"SET lock_timeout = '{lock_timeout_of(self._environment)}ms';\n"
 
     def _text(self, statement: str, **values: object) -> str:
         composed = {
