@@ -32,13 +32,18 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 def install(programs: Path, *what: str) -> None:
     """Install ``what`` into the environment with these ``programs``."""
-    pip = (programs / "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile")
-    run(*pip, *what, cwd=programs)
+    options = ("--quiet", "--disable-pip-version-check", "--no-compile")
+    run(*pip(programs), "install", *options, *what, cwd=programs)
+
+
+def pip(programs: Path) -> tuple[str | Path, ...]:
+    """Return the pip of this process, for the environment with these ``programs``: it has none of its own."""
+    return sys.executable, "-I", "-m", "pip", "--python", programs / "python"
 
 
 def replace_by(programs: Path, *what: str) -> None:
     """Install ``what`` in place of the installed monarch."""
-    run(programs / "pip", "uninstall", "--quiet", "--yes", "monarch", cwd=programs)
+    run(*pip(programs), "uninstall", "--quiet", "--yes", "monarch", cwd=programs)
     assert not any(programs.parent.glob("lib/*/site-packages/monarch"))
     install(programs, "--no-deps", *what)
 
@@ -69,6 +74,7 @@ def look_into(wheel: Path, sdist: Path) -> None:
         "CONTRIBUTING.rst",
         "changes/README.rst",
         "tox.ini",
+        "toxfile.py",
         "tests/conftest.py",
     }
     needed |= {str(file.relative_to(ROOT)) for file in (ROOT / "docs").glob("*.*") if file.suffix != ".pyc"}
@@ -84,12 +90,12 @@ def main() -> None:
         (wheel,), (sdist,) = dist.glob("*.whl"), dist.glob("*.tar.gz")
         look_into(wheel, sdist)
 
-        venv.create(top / "environment", with_pip=True)
+        venv.create(top / "environment")
         programs = top / "environment" / "bin"
         install(programs, f"{wheel}[embedded]")
         drive(programs, top / "project-wheel")
         assert (programs.parent / "share" / "man" / "man1" / "monarch.1").is_file()
-        installed = run(programs / "pip", "freeze", cwd=top)
+        installed = run(*pip(programs), "freeze", cwd=top)
         words = set(installed.replace("==", "\n").split())
         unexpected = words & {"pytest", "mypy", "ruff", "tox", "hypothesis"}
         assert not unexpected, unexpected
