@@ -31,6 +31,8 @@ from typing import BinaryIO
 _PRELOADED = (
     "monarch.commands.console.boundary",
     "monarch.databases.mongo.database",
+    "monarch.databases.postgres.database",
+    "monarch.databases.postgres.history.reader",
     "monarch.project",
     "monarch.stores.local.store",
 )
