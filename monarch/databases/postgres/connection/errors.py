@@ -20,6 +20,25 @@ _QUOTED = re.compile(r"\"[^\"]*\"|»[^«]*«|«[^»]*»|„[^“]*“|“[^”]*
 _ADVICE = re.compile(r"\n\t[^\n]*")
 _PREFIX = re.compile(r"^connection (failed|is bad): ")
 _BETWEEN_LINES = re.compile(r"(?<=[^\s.:;,!?])\s*\n\s*")
+_NO_ROOM = "Make room on the disk of that server: until its end a copy needs room for the old contents too."
+_CUT_OFF = "Look into the log of the server. Run the command again when it can be reached."
+# What to do, by what PostgreSQL says.
+_ADVICES = {
+    "No space left on device": _NO_ROOM,
+    "could not extend file": _NO_ROOM,
+    "could not write block": _NO_ROOM,
+    "checkpoint request failed": "The log of that server says why; often a disk is full.",
+    "out of shared memory": "One transaction locks all tables and indexes there: increase "
+    "max_locks_per_transaction in postgresql.conf, and restart that server.",
+    "invalid memory alloc request size": "A row has more than 1 GB as text, which is more than PostgreSQL "
+    "can send. Make its values shorter.",
+    "have texts that are not valid in": "The source has no encoding. Correct them there, or use a "
+    "database with SQL_ASCII.",
+    "invalid byte sequence": "A text is not valid in the encoding of its database. Correct it at the source.",
+    "has no equivalent in encoding": "Use a database with the encoding UTF8.",
+    "connection to server was lost": _CUT_OFF,
+    "closed the connection": _CUT_OFF,
+}
 _NOT_ACCEPTED = ("authentication failed", "no password supplied", "pg_hba.conf")
 
 
@@ -53,10 +72,7 @@ def explain(environment: Environment, error: psycopg.Error) -> MonarchError:
             f"PostgreSQL of {where} did not give a lock in time: {said}",
             "Another session holds it. Try again when that has ended.",
         )
-    return ServerError(
-        f"PostgreSQL of {where} failed: {said}",
-        "This message is the server's. Fix the cause and run the command again.",
-    )
+    return ServerError(f"PostgreSQL of {where} failed: {said}", advise(said))
 
 
 def _explain_connecting(
@@ -84,6 +100,14 @@ def _explain_connecting(
             f"Cannot reach PostgreSQL for {where}: {said}", _unreachable_hint(said, environment)
         )
     return None
+
+
+def advise(said: str) -> str:
+    """Return what to do about a failure of a server or of its tools, by what it ``said``."""
+    for part, advice in _ADVICES.items():
+        if part in said:
+            return advice
+    return "This message is the server's. Fix the cause and run the command again."
 
 
 def describe_driver_error(error: BaseException) -> str | None:

@@ -14,6 +14,9 @@ from monarch.databases.transfer import CopiedCollection, Exclusions, Source, Tra
 from monarch.errors import UsageError
 from monarch.progress import Progress
 
+# The server's name for a database that converts and checks no text.
+NO_ENCODING = "SQL_ASCII"
+
 
 @dataclass(frozen=True)
 class Needs:
@@ -22,7 +25,8 @@ class Needs:
     ``major`` is the version of the server that it comes from, ``program`` that of the oldest pg_restore which
     reads it, if that is another one. ``roles`` own things, ``grantees`` have rights on them, and ``granters``
     have default privileges. ``hidden`` are tables whose row-level security holds for their owners too.
-    ``encoding`` and ``locale`` are those of the database; None if they are not known.
+    ``encoding`` and ``locale`` are those of the database; None if they are not known. If its texts have no
+    encoding, SQL_ASCII, ``checks_texts`` is False: nothing has checked them.
     """
 
     major: int
@@ -37,6 +41,7 @@ class Needs:
     granters: tuple[str, ...] = ()
     event_triggers: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+    checks_texts: bool = True
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Self
 
 from monarch.databases.postgres.catalog.tables import Relation, list_relations, read_relations
 from monarch.databases.postgres.connection.client import Cursor
+from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.connection.settings import lock_timeout_of
 from monarch.databases.postgres.sources.base import Expected, Needs
@@ -40,7 +41,8 @@ class ServerSource(PostgresLiveSource):
     def open(self, tools: Tools, alive: Callable[[], None], progress: Progress) -> Iterator[ServerDump]:
         with ExportedSnapshot(self._session.environment) as snapshot:
             # What is there now: the catalog that was read before may be old.
-            self._relations = list_relations(snapshot.cursor())
+            with explained(self._session.environment):
+                self._relations = list_relations(snapshot.cursor())
             self.estimate(progress)
             tables = [one.table for one in self._relations if one.kind == "table"]
             snapshot.lock(tables)

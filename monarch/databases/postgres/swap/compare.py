@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import psycopg
+from psycopg import sql
+
 from monarch.databases.postgres.catalog.definitions import comparable, read_definitions
 from monarch.databases.postgres.catalog.fingerprint import hash_contents
 from monarch.databases.postgres.catalog.tables import Table, count_rows, list_relations
@@ -17,6 +20,8 @@ _INVALID = """
     SELECT indexrelid::regclass::text AS name FROM pg_index JOIN pg_class c ON c.oid = indexrelid
     WHERE NOT (indisvalid AND indisready AND indislive) AND indrelid >= 16384 AND relkind = 'i' LIMIT 1
 """
+# A text without an encoding was not checked when it was written.
+_TEXTS = "SELECT count(convert_to((t.*)::text, getdatabaseencoding())) FROM ONLY {} AS t"
 
 
 def compare(connection: Connection, expected: Expected, name: str) -> None:
@@ -49,6 +54,25 @@ def compare(connection: Connection, expected: Expected, name: str) -> None:
         _compare_definitions(connection, expected.definitions, expected.major, name)
     if expected.hashes is not None:
         _compare_hashes(connection, expected.hashes, tables, name)
+
+
+def require_valid_texts(connection: Connection, name: str) -> None:
+    """Check that all texts in the database of ``connection``, the copy into ``name``, have its encoding.
+
+    :raises ServerError: naming the first table that has others.
+    """
+    cursor = rows_as_dicts(connection)
+    for one in list_relations(cursor):
+        if one.kind == "table":
+            try:
+                cursor.execute(sql.SQL(_TEXTS).format(one.table.identifier))
+            except psycopg.errors.CharacterNotInRepertoire as error:
+                encoding = connection.info.parameter_status("server_encoding")
+                raise ServerError(
+                    f"The rows of {one.table.title} have texts that are not valid in {encoding}, the "
+                    f"encoding of {name!r}. It is as it was.",
+                    "The source has no encoding. Correct them there, or use a database with SQL_ASCII.",
+                ) from error
 
 
 def differs(name: str, why: str) -> ServerError:

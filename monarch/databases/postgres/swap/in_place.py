@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from typing import Any, cast
 
 from psycopg import sql
@@ -65,6 +66,13 @@ BEGIN
     END IF;
 END
 """
+_TEXTS = """
+BEGIN
+    PERFORM count(convert_to((t.*)::text, getdatabaseencoding())) FROM ONLY {table} AS t;
+EXCEPTION WHEN character_not_in_repertoire THEN
+    RAISE 'rows of % have texts that are not valid in %', {title}, getdatabaseencoding();
+END
+"""
 _COMMIT = "COMMIT;\n"
 _STATE = "SELECT xmin::text AS state FROM pg_namespace WHERE nspname = 'monarch_history'"
 # Its session may go on for a moment.
@@ -108,7 +116,7 @@ def replace_in_place(
             with script:
                 expected = script.write(dump, progress)
                 progress.phase("comparing")
-                script.commit(expected)
+                script.commit(expected, [_ROWS, _TEXTS] if adaptation.checks_texts else [_ROWS])
         return source.copied(expected, TableClock(""))
 
 
@@ -188,8 +196,8 @@ class Script:
             restoring.stop()
             printed.close()
 
-    def commit(self, expected: Expected) -> None:
-        """Compare what was written with what is ``expected``, and commit it.
+    def commit(self, expected: Expected, checks: Sequence[str]) -> None:
+        """Do ``checks`` of each table that is ``expected``, and commit what was written.
 
         :raises ServerError: if it differs, or cannot be committed.
         """
@@ -200,8 +208,9 @@ class Script:
         ]
         for title, rows in expected.rows.items():
             table = Table.from_title(title).identifier
-            body = self._text(_ROWS, table=table, rows=rows, title=title)
-            statements.append(self._text("DO {body};\n", body=body))  # no name can end its quotes
+            for check in checks:
+                body = self._text(check, table=table, rows=rows, title=title)
+                statements.append(self._text("DO {body};\n", body=body))  # no name can end its quotes
         before = self.state()
         self.send("".join(statements) + _COMMIT)
         self._close()

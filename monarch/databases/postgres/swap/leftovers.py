@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+import psycopg
 from psycopg import sql
 
 from monarch.databases.environment import Environment
-from monarch.databases.postgres.connection.client import Connection, rows_as_dicts
+from monarch.databases.postgres.connection.client import Connection, connect, rows_as_dicts
 from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.maintenance import connect_for_maintenance, old_name, staging_name
 from monarch.databases.postgres.connection.session import Session
 
 _FOUND = "SELECT datname AS name FROM pg_database WHERE datname = ANY(%s)"
+# A moment, and then the rest is left to DROP DATABASE.
+_PATIENCE = "SET lock_timeout = '1s'"
+_MOST_FREED = 100
+_LARGEST = """
+    SELECT nspname AS schema, relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE relkind IN ('r', 'm') AND c.oid >= 16384 AND nspname !~ '^pg_' AND pg_total_relation_size(c.oid) > 0
+    ORDER BY pg_total_relation_size(c.oid) DESC LIMIT %s
+"""
 
 
 def find_leftovers(connection: Connection, database: str) -> set[str]:
@@ -26,6 +37,21 @@ def drop_leftovers(environment: Environment) -> set[str]:
         for name in sorted(found):
             drop(connection, name)
     return found
+
+
+def free_room(environment: Environment) -> None:
+    """Drop the largest tables of a copy into ``environment`` that has failed. The caller holds the lease.
+
+    DROP DATABASE begins with a checkpoint, which a full disk does not allow; DROP TABLE needs no room.
+    """
+    with (
+        suppress(psycopg.Error),
+        connect(environment, staging_name(environment.db_name), autocommit=True) as connection,
+    ):
+        connection.execute(_PATIENCE)
+        for row in rows_as_dicts(connection).execute(_LARGEST, (_MOST_FREED,)).fetchall():
+            table = sql.Identifier(row["schema"], row["name"])
+            connection.execute(sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(table))
 
 
 def recover(session: Session) -> str | None:

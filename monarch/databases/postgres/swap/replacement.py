@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 
 from monarch.databases.postgres.connection.client import connect
@@ -19,9 +18,9 @@ from monarch.databases.postgres.lease import PostgresLease
 from monarch.databases.postgres.sources.base import PostgresSource
 from monarch.databases.postgres.sources.snapshot import UNLIMITED
 from monarch.databases.postgres.swap.carry_over import carry_over, create_like
-from monarch.databases.postgres.swap.compare import compare
+from monarch.databases.postgres.swap.compare import compare, require_valid_texts
 from monarch.databases.postgres.swap.in_place import replace_in_place
-from monarch.databases.postgres.swap.leftovers import drop_leftovers
+from monarch.databases.postgres.swap.leftovers import drop_leftovers, free_room
 from monarch.databases.postgres.swap.requirements import Adaptation, adapt, try_extensions
 from monarch.databases.postgres.swap.restore import Restoring
 from monarch.databases.postgres.swap.switch import switch, take_over_state
@@ -87,11 +86,18 @@ class PostgresReplacement:
     def _clean_up(self) -> bool:
         """Drop what a transfer that fails has left; return whether its swap was complete."""
         environment = self.session.environment
-        with suppress(MonarchError):  # else the next transfer drops it
+        try:
             # What is there may be that of another run, which has taken over.
             self.session.transact(self.lease.require)
-            names = drop_leftovers(environment)
-            return old_name(environment.db_name) in names
+        except MonarchError:
+            return False
+        try:
+            if self._staging is not None:
+                free_room(environment)
+            return old_name(environment.db_name) in drop_leftovers(environment)
+        except MonarchError as error:
+            if self._staging is not None:
+                self.progress.message(f"What was written is left for the next copy to drop: {error.message}")
         return False
 
     def _too_late(self) -> RunInterrupted:
@@ -126,6 +132,8 @@ class PostgresReplacement:
             with connect(environment, new, autocommit=True) as connection:
                 connection.execute(UNLIMITED)
                 compare(connection, expected, environment.name)
+                if adaptation.checks_texts:
+                    require_valid_texts(connection, environment.name)
                 connection.execute(_ANALYZE)
                 connection.execute("ANALYZE")
         return source.copied(expected, restoring.clock)

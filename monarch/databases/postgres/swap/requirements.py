@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from monarch.databases.postgres.connection.client import Connection, Cursor, rows_as_dicts
-from monarch.databases.postgres.sources.base import Needs
+from monarch.databases.postgres.sources.base import NO_ENCODING, Needs
 from monarch.databases.postgres.swap.target import Target
 from monarch.errors import UsageError
 
@@ -31,12 +31,14 @@ _MOST_NAMED = 5
 class Adaptation:
     """How to write into a server that lacks something: ``arguments`` of pg_restore, ``notes`` for people.
 
-    ``untrusted`` are extensions which only some users may create; the catalog does not say who.
+    ``untrusted`` are extensions which only some users may create; the catalog does not say who. With
+    ``checks_texts`` the texts may not be valid in its encoding: COPY does not check those without one.
     """
 
     arguments: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     untrusted: tuple[str, ...] = ()
+    checks_texts: bool = False
 
 
 def adapt(cursor: Cursor, target: Target, needs: Needs, source: str, name: str) -> Adaptation:
@@ -67,7 +69,8 @@ def adapt(cursor: Cursor, target: Target, needs: Needs, source: str, name: str) 
         )
     if needs.locale not in (None, target.locale):
         notes.append(f"{name!r} sorts texts by {target.locale}, and {source} by {needs.locale}.")
-    return Adaptation(tuple(arguments), tuple(notes), untrusted)
+    checks_texts = not needs.checks_texts and target.encoding != NO_ENCODING
+    return Adaptation(tuple(arguments), tuple(notes), untrusted, checks_texts)
 
 
 def _require_encoding(target: Target, needs: Needs, name: str) -> None:

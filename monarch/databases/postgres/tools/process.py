@@ -15,6 +15,7 @@ from psycopg import conninfo
 
 from monarch.databases.environment import Environment
 from monarch.databases.postgres.connection.client import Connection, parameters
+from monarch.databases.postgres.connection.errors import advise
 from monarch.databases.postgres.connection.settings import address_of
 from monarch.databases.postgres.tools.installed import Tools
 from monarch.errors import ServerError, UsageError
@@ -144,7 +145,7 @@ def failure(tool: Tool, environment: Environment, what: str) -> ServerError:
             f"{tool.name} cannot {what} {environment.name!r}: another session locks a table, or waits to.",
             "Try again when that has ended; the view pg_locks shows it.",
         )
-    return ServerError(f"{tool.name} cannot {what} {environment.name!r}: {said}")
+    return ServerError(f"{tool.name} cannot {what} {environment.name!r}: {said}", advise(said))
 
 
 def _message_of(line: str) -> str:

@@ -1,0 +1,98 @@
+"""What a server has no room for, or no encoding, ends a transfer with what to do; the target is as it was."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from monarch.errors import ServerError
+from tests.support.runs.postgres_pair import End, PostgresPair, make_pair
+from tests.support.servers.postgres import PostgresServer, run_postgres
+
+pytestmark = pytest.mark.server
+
+WAYS = pytest.mark.parametrize("in_place", [False, True], ids=["beside", "in place"])
+# More than the log of a server has in one file.
+MOST_BYTES = 17 << 20
+PLAIN = (
+    "CREATE TABLE big (pad text)",
+    "ALTER TABLE big ALTER pad SET STORAGE PLAIN",
+    "INSERT INTO big SELECT repeat('x', 7000) FROM generate_series(1, 2600)",
+)
+
+
+@contextmanager
+def limited_files(server: PostgresServer) -> Iterator[None]:
+    """Let no new session of ``server`` write a file of more than `MOST_BYTES` while the context lasts."""
+    before = resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (MOST_BYTES, resource.RLIM_INFINITY))
+    try:
+        yield
+    finally:
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, before)
+
+
+def assert_untouched(pair: PostgresPair) -> None:
+    assert pair.target.rows("SELECT id FROM old_things ORDER BY id") == [(1,), (2,)]
+    assert pair.leftovers() == []
+    with pair.project().open("dev") as database:
+        assert database.holder() is None
+
+
+class TestRoom:
+    @WAYS
+    def test_that_the_disk_of_the_target_lacks(self, in_place: bool, pair: PostgresPair) -> None:
+        pair.source.run(*PLAIN)
+        with (
+            limited_files(pair.target.server),
+            pytest.raises(ServerError, match=r"could not (extend file|write block)") as error,
+        ):
+            pair.copy(in_place=in_place)
+        assert "Make room" in str(error.value.hint)
+        assert_untouched(pair)
+
+    def test_for_the_locks_of_one_transaction(self, tmp_path: Path, postgres: PostgresServer) -> None:
+        few = "max_connections=10", "max_locks_per_transaction=10", "autovacuum=off"
+        with run_postgres(*few) as server, make_pair(tmp_path, postgres, server) as pair:
+            pair.source.run("".join(f"CREATE TABLE t{number} (id int PRIMARY KEY);" for number in range(250)))
+            with pytest.raises(ServerError, match="out of shared memory") as error:
+                pair.copy(in_place=True)
+            assert "increase max_locks_per_transaction" in str(error.value.hint)
+            assert_untouched(pair)
+
+
+class TestTextsWithoutEncoding:
+    @pytest.fixture
+    def source(self, pair: PostgresPair) -> End:
+        """The source, in SQL_ASCII."""
+        end = pair.source
+        end.server.drop(end.name)
+        with end.server.connect() as connection:
+            connection.execute(
+                f"CREATE DATABASE \"{end.name}\" TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'".encode()
+            )
+        end.run("CREATE TABLE dogs (t text)", "INSERT INTO dogs VALUES ('bärenstark')")
+        return end
+
+    def test_that_are_valid_arrive(self, source: End, pair: PostgresPair) -> None:
+        pair.copy()
+        pair.copy(in_place=True)
+        pair.restore(pair.back_up())
+        assert pair.target.rows("TABLE dogs") == [("bärenstark",)]
+
+    @pytest.mark.parametrize("way", ["beside", "in place", "restore"])
+    def test_that_are_not_valid_are_refused(self, way: str, source: End, pair: PostgresPair) -> None:
+        source.run("INSERT INTO dogs VALUES (convert_from('\\xe9534543524554', 'SQL_ASCII'))")
+        archive = pair.back_up()
+        transfers: dict[str, Callable[[], object]] = {
+            "beside": pair.copy,
+            "in place": lambda: pair.copy(in_place=True),
+            "restore": lambda: pair.restore(archive),
+        }
+        with pytest.raises(ServerError, match="ows of dogs have texts that are not valid in UTF8") as error:
+            transfers[way]()
+        assert error.value.hint
+        assert_untouched(pair)
