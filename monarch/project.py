@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from monarch.databases import KINDS, open_database
 from monarch.databases.base import Contents, Database
 from monarch.databases.environment import Environment
-from monarch.databases.history import IncompleteDatabase, JournalEntry, MigrationState
+from monarch.databases.history import IncompleteDatabase, MigrationState
 from monarch.databases.lease import Holder
 from monarch.databases.transfer import Exclusions
 from monarch.errors import MonarchError, ProjectError, UnknownEnvironment
@@ -25,15 +25,6 @@ from monarch.migrations.files.find import MigrationFile, find_migration, find_mi
 from monarch.migrations.files.kinds import find_kinds, keep_kind, naming_wrong_kinds
 from monarch.migrations.migrate import MigrationRun, RunResult
 from monarch.migrations.plan import PlannedMigration, RunSelection, refuse_if_any_is_running
-from monarch.migrations.status import (
-    EnvironmentStatus,
-    MigrationStatus,
-    Verdict,
-    check_status,
-    read_all_status,
-    read_journal,
-    read_status,
-)
 from monarch.progress import SILENT, Progress, Question, ask_nothing, asked_once
 from monarch.settings.load import Settings, load_settings
 from monarch.settings.paths import SETTINGS, where_else
@@ -47,8 +38,10 @@ if TYPE_CHECKING:
     from monarch.backups.verification import VerifiedBackup
     from monarch.copies.copy import CopyPlan, CopyRequest
     from monarch.copies.transfer import TransferResult
+    from monarch.databases.history import JournalEntry
     from monarch.migrations.execution import MigrationResult
     from monarch.migrations.mark import Marker, MarkResult
+    from monarch.migrations.status import EnvironmentStatus, MigrationStatus, Verdict
     from monarch.migrations.trial import TrialDatabase, TrialResult
     from monarch.querysets.files import QuerySetFile
 
@@ -171,12 +164,16 @@ class Project:
 
     def list_migrations(self, environment: str, progress: Progress = SILENT) -> tuple[MigrationStatus, ...]:
         """List every migration with its state on ``environment``. Writes nothing."""
+        from monarch.migrations.status import read_status
+
         files = self.migrations_of(environment)
         with self.open(environment, progress) as database:
             return read_status(files, database, environment, progress)
 
     def list_everywhere(self) -> tuple[EnvironmentStatus, ...]:
         """`list_migrations` of every environment, all at once. Writes nothing."""
+        from monarch.migrations.status import read_all_status
+
         files, environments = self.migrations(), self.environments()
         kinds = find_kinds(environments, self.root)
         by_kind = {kind: keep_kind(files, kind, self.root) if len(kinds) > 1 else files for kind in KINDS}
@@ -184,6 +181,8 @@ class Project:
 
     def check(self, environment: str) -> Verdict:
         """Check whether ``environment`` is up to date. Writes nothing; asks its server at most twice."""
+        from monarch.migrations.status import check_status
+
         files = self.migrations_of(environment)
         with self.open(environment) as database:
             return check_status(files, database.history, environment)
@@ -197,6 +196,8 @@ class Project:
 
         :raises ProjectError: if there is no such migration.
         """
+        from monarch.migrations.status import read_journal
+
         with (
             self.open(environment) as database,
             naming_wrong_kinds(self.root, self.environment(environment)),

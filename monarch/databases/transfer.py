@@ -9,14 +9,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 from monarch.databases.base import Database
 from monarch.databases.lease import Lease
-from monarch.databases.selection import Selection
 from monarch.errors import UsageError
 from monarch.progress import Progress
 from monarch.system.streams import Sink, Stream
+
+if TYPE_CHECKING:
+    from monarch.databases.selection import Selection
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import re
 import sys
 from collections.abc import Callable
@@ -129,10 +131,14 @@ def _name_running_threads() -> None:
 def leave() -> None:
     """End the process without interruption: what Ctrl-C would interrupt is done.
 
+    Python's last search for garbage leaves out what is frozen. It would take a tenth of the time of a short
+    command, and the memory is freed with the process.
+
     Also skips pymongo's exit handler, which joins monitor threads that sleep for up to half a second each;
     they are daemons, and end with the process. If a later pymongo has no such handler, this does nothing.
     """
     _name_running_threads()
+    atexit.register(gc.freeze)
     signal = sys.modules.get("signal")  # without it no command ran
     if signal is not None:
         with suppress(ValueError):  # not in the main thread: the embedding program handles signals
@@ -140,6 +146,4 @@ def leave() -> None:
     monitor = sys.modules.get("pymongo.synchronous.monitor")
     handler = getattr(monitor, "_shutdown_resources", None)
     if handler is not None:
-        import atexit
-
         atexit.unregister(handler)

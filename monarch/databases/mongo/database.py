@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pymongo import WriteConcern
 from pymongo.errors import ExecutionTimeout, PyMongoError
@@ -26,7 +26,6 @@ from monarch.databases.mongo.connection.cluster import (
 from monarch.databases.mongo.connection.handle import BY_NAME_MS, DatabaseHandle
 from monarch.databases.mongo.history.reader import MongoHistoryReader
 from monarch.databases.mongo.swap_state import read_head, unfinished
-from monarch.databases.selection import Selection
 from monarch.databases.transfer import (
     CollectionSummary,
     CopiedCollection,
@@ -38,6 +37,9 @@ from monarch.databases.transfer import (
 from monarch.errors import NoTransactions, UsageError
 from monarch.progress import Progress
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
+
+if TYPE_CHECKING:
+    from monarch.databases.selection import Selection
 
 
 class MongoDatabase(TransferDatabase):

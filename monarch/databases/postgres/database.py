@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
@@ -19,11 +19,13 @@ from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.emptying import EMPTY
 from monarch.databases.postgres.history.reader import PostgresHistoryReader
-from monarch.databases.selection import Selection
 from monarch.databases.transfer import CopiedCollection, Engine, LiveSource, Source, TransferDatabase
 from monarch.errors import MonarchError
 from monarch.progress import Progress
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
+
+if TYPE_CHECKING:
+    from monarch.databases.selection import Selection
 
 _TABLES = """
     SELECT count(*) AS tables FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 
 from monarch.errors import ProjectError
@@ -26,9 +24,9 @@ class MigrationFile:
     stamp: str
     name: str
 
-    @cached_property
+    @property
     def key(self) -> str:
-        return self.path.stem
+        return f"_{self.stamp}_{self.name}_migration"
 
     @property
     def shown_path(self) -> str:
@@ -48,6 +46,8 @@ def checksum(file: MigrationFile) -> str:
 
     :raises ProjectError: if it cannot be read.
     """
+    from hashlib import sha256  # it loads OpenSSL, which most runs do not need
+
     try:
         content = file.path.read_bytes()
     except OSError as error:

@@ -1,8 +1,10 @@
-"""How many statements and connections a run costs, as PostgreSQL itself counts them."""
+"""What a run costs: its statements and connections, as PostgreSQL itself counts them, and its modules."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import time
 
 import pytest
@@ -19,6 +21,24 @@ MORE = """
         SELECT gen_random_uuid(), key, 'run', state, processed_at, '{}' FROM monarch_history.history
         WHERE key LIKE '%_x_migration'
 """
+
+MIGRATE = """
+import sys
+from monarch.commands import main
+sys.argv[1:] = ["migrate", "dev"]
+try:
+    main()
+finally:
+    print(*sys.modules, file=sys.stderr)
+"""
+
+
+def loaded_by(code: str, billing: Billing) -> set[str]:
+    """Return the modules that Python has loaded after ``code`` ran in the project."""
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=billing.folder.path, capture_output=True, text=True, check=True
+    )
+    return set(run.stderr.split())
 
 
 def sessions(billing: Billing) -> int:
@@ -59,6 +79,23 @@ def test_few_statements_with_nothing_pending(billing: Billing) -> None:
     assert 1 <= len(statements(billing)) <= 3
     assert sessions(billing) - before == 1
     assert billing.rows("SELECT count(*) FROM monarch_history.journal") == [(1000,)]
+
+
+def test_few_modules_with_nothing_pending(billing: Billing) -> None:
+    billing.migration("one", "self.connection.execute('SELECT 1')")
+    assert billing.folder.monarch("migrate", "dev").code == 0
+    loaded = loaded_by(MIGRATE, billing)
+    least = loaded_by("import sys, click, psycopg; print(*sys.modules, file=sys.stderr)", billing)
+    ours = {name for name in loaded if name.partition(".")[0] == "monarch"}
+    unneeded = {"backups", "copies", "querysets", "scaffold", "stores"}
+    unneeded |= {"databases.selection", "migrations.execution", "migrations.status"}
+    assert "psycopg" in loaded
+    assert not {f"monarch.{name}" for name in unneeded} & ours
+    assert len(ours) <= 80
+    more = {"__future__", "gc", "getpass", "migrations", "migrations.settings", "shlex", "termios"}
+    # Python encodes the name of the server with them.
+    more |= {"encodings.idna", "stringprep", "unicodedata"}
+    assert loaded - least - ours <= more
 
 
 def test_a_plan_reads_in_a_transaction_that_cannot_write(billing: Billing) -> None:

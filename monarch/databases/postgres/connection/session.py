@@ -14,7 +14,6 @@ from psycopg.rows import DictRow
 from monarch.databases.environment import Environment
 from monarch.databases.postgres.connection.client import Connection, Cursor, connect, rows_as_dicts
 from monarch.databases.postgres.connection.errors import explained, is_away
-from monarch.databases.postgres.connection.maintenance import end_cut_off_swap
 
 # Seconds in which a server restarts, or another one takes its place.
 RESTART = 30.0
@@ -130,6 +129,8 @@ class Session:
         try:
             return connect(self.environment, autocommit=True)
         except psycopg.OperationalError as error:
+            from monarch.databases.postgres.connection.maintenance import end_cut_off_swap
+
             # The server has said no to this database; in which language is unknown.
             if self.environment.db_name not in str(error) or not end_cut_off_swap(self.environment):
                 raise
