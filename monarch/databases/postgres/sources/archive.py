@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from monarch.databases.postgres.archive.contents import read_contents
-from monarch.databases.postgres.sources.base import NO_ENCODING, Expected, Needs, OpenDump, PostgresSource
+from monarch.databases.postgres.sources.base import Expected, Needs, OpenDump, PostgresSource
 from monarch.databases.postgres.tools.clock import TableClock
 from monarch.databases.postgres.tools.installed import PostgresEngine, Tools
 from monarch.databases.postgres.tools.process import start_program
@@ -46,7 +46,7 @@ class PgDumpArchive(ArchiveSource, PostgresSource):
             program=self._contents.program,
             granters=mentioned.granters,
             event_triggers=mentioned.event_triggers,
-            checks_texts=self._contents.encoding != NO_ENCODING,
+            encoding=self._contents.encoding,
         )
 
     @property

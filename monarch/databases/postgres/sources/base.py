@@ -25,8 +25,7 @@ class Needs:
     ``major`` is the version of the server that it comes from, ``program`` that of the oldest pg_restore which
     reads it, if that is another one. ``roles`` own things, ``grantees`` have rights on them, and ``granters``
     have default privileges. ``hidden`` are tables whose row-level security holds for their owners too.
-    ``encoding`` and ``locale`` are those of the database; None if they are not known. If its texts have no
-    encoding, SQL_ASCII, ``checks_texts`` is False: nothing has checked them.
+    ``encoding`` and ``locale`` are those of the database; None if they are not known.
     """
 
     major: int
@@ -41,7 +40,6 @@ class Needs:
     granters: tuple[str, ...] = ()
     event_triggers: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
-    checks_texts: bool = True
 
 
 @dataclass(frozen=True)

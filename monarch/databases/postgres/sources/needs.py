@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monarch.databases.postgres.connection.client import Cursor
-from monarch.databases.postgres.sources.base import NO_ENCODING, Needs
+from monarch.databases.postgres.sources.base import Needs
 
 _DATABASE = """
     SELECT current_setting('server_version_num')::int / 10000 AS major,
@@ -78,7 +78,6 @@ def read_needs(cursor: Cursor) -> Needs:
         granters=_names(cursor, _GRANTERS),
         event_triggers=_names(cursor, _EVENT_TRIGGERS),
         hidden=_names(cursor, _HIDDEN),
-        checks_texts=row["encoding"] != NO_ENCODING,
     )
 
 

@@ -69,7 +69,7 @@ def adapt(cursor: Cursor, target: Target, needs: Needs, source: str, name: str) 
         )
     if needs.locale not in (None, target.locale):
         notes.append(f"{name!r} sorts texts by {target.locale}, and {source} by {needs.locale}.")
-    checks_texts = not needs.checks_texts and target.encoding != NO_ENCODING
+    checks_texts = needs.encoding == NO_ENCODING != target.encoding
     return Adaptation(tuple(arguments), tuple(notes), untrusted, checks_texts)
 
 

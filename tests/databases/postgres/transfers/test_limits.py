@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from monarch.errors import ServerError
+from monarch.errors import ServerError, UsageError
 from tests.support.runs.postgres_pair import End, PostgresPair, make_pair
 from tests.support.servers.postgres import PostgresServer, run_postgres
 
@@ -64,16 +64,20 @@ class TestRoom:
             assert_untouched(pair)
 
 
+def create_again(end: End, encoding: str) -> None:
+    """Replace the database of ``end`` by an empty one with this ``encoding``."""
+    end.server.drop(end.name)
+    with end.server.connect() as connection:
+        create = f"CREATE DATABASE \"{end.name}\" TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'"
+        connection.execute(create.encode())
+
+
 class TestTextsWithoutEncoding:
     @pytest.fixture
     def source(self, pair: PostgresPair) -> End:
         """The source, in SQL_ASCII."""
         end = pair.source
-        end.server.drop(end.name)
-        with end.server.connect() as connection:
-            connection.execute(
-                f"CREATE DATABASE \"{end.name}\" TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'".encode()
-            )
+        create_again(end, "SQL_ASCII")
         end.run("CREATE TABLE dogs (t text)", "INSERT INTO dogs VALUES ('bärenstark')")
         return end
 
@@ -96,3 +100,10 @@ class TestTextsWithoutEncoding:
             transfers[way]()
         assert error.value.hint
         assert_untouched(pair)
+
+
+def test_an_archive_whose_encoding_the_target_lacks_is_refused(pair: PostgresPair) -> None:
+    pair.source.run("CREATE TABLE dogs ()")
+    create_again(pair.target, "LATIN1")
+    with pytest.raises(UsageError, match="LATIN1, which lacks characters of UTF8"):
+        pair.restore(pair.back_up())
