@@ -39,6 +39,9 @@ class Progress:
     def recovered(self, what: str) -> None:
         """What an interrupted run had left was finished or undone; ``what`` is one line."""
 
+    def counts(self, what: str) -> None:
+        """The documents of the events to come are each called ``what``: "document" or "row"."""
+
     def phase(self, name: str) -> None:
         """A phase begins: emptying, copying, restoring, comparing, indexing, swapping, dumping, verifying."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from monarch.databases import KINDS, open_database
+from monarch.databases import DEFAULT_KIND, KINDS, open_database
 from monarch.databases.base import Contents, Database
 from monarch.databases.environment import Environment
 from monarch.databases.history import IncompleteDatabase, MigrationState
@@ -103,14 +103,15 @@ class Project:
         """Whether the project has settings, which `init` writes."""
         return (self.root / SETTINGS).exists()
 
-    def init(self) -> tuple[Path, ...]:
+    def init(self, kind: str = DEFAULT_KIND) -> tuple[Path, ...]:
         """Write ``migrations/`` with its settings. Old settings are kept beside the new ones.
 
+        :param kind: the kind of database that the settings are for.
         :return: the files written, and the old settings under their new name, if there were any.
         """
         from monarch.scaffold import write
 
-        return write.init(self.root)
+        return write.init(self.root, kind)
 
     def generate(self, name: str, kind: str | None = None) -> Path:
         """Write a new migration, to run after the existing ones, and return its file.

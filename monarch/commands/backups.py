@@ -35,6 +35,7 @@ from monarch.commands.parsing.arguments import (
     query_set_options,
     this_project,
 )
+from monarch.databases import LEGACY_KIND, find_kind
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -116,8 +117,10 @@ def list_backups(as_json: bool) -> None:
     if not backups:
         show(f"There are no backups in {project.backups.store.place}.")
         return
-    headers: tuple[str, ...] = ("NAME", "ENVIRONMENT", "TAKEN (UTC)", "SIZE", "DOCUMENTS", "STATE")
-    rows = [_cells(backup) for backup in backups]
+    parts = {_part(backup) for backup in backups if backup.documents is not None}
+    contents = "CONTENTS" if len(parts) > 1 else f"{next(iter(parts), 'document').upper()}S"
+    headers: tuple[str, ...] = ("NAME", "ENVIRONMENT", "TAKEN (UTC)", "SIZE", contents, "STATE")
+    rows = [_cells(backup, named=contents == "CONTENTS") for backup in backups]
     if any(backup.query_set for backup in backups):
         headers = (*headers, "QUERY SET")
         rows = [(*row, backup.query_set or "-") for row, backup in zip(rows, backups, strict=True)]
@@ -211,14 +214,24 @@ def _row(backup: Backup) -> dict[str, Any]:
     }
 
 
-def _cells(backup: Backup) -> tuple[str, ...]:
+def _part(backup: Backup) -> str:
+    """What the database of ``backup`` holds, one of it."""
+    return find_kind(backup.kind or LEGACY_KIND).words[1]
+
+
+def _cells(backup: Backup, *, named: bool) -> tuple[str, ...]:
+    """The cells of ``backup`` in a table; ``named`` says whether its number names what it counts."""
+    if backup.documents is None:
+        number = "-"
+    else:
+        number = count(backup.documents, _part(backup)) if named else f"{backup.documents:,}"
     buckets = f" + {count(backup.buckets, 'bucket')}" if backup.buckets else ""
     return (
         backup.name,
         backup.environment or "-",
         _time(backup.taken_at),
         size(backup.bytes),
-        "-" if backup.documents is None else f"{backup.documents:,}{buckets}",
+        f"{number}{buckets}",
         backup.state.value,
     )
 

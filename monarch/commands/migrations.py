@@ -25,6 +25,7 @@ from monarch.databases import DEFAULT_KIND, KINDS, find_kind
 from monarch.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
+    from monarch.databases.environment import Environment
     from monarch.migrations.migrate import RunResult
     from monarch.migrations.plan import PlannedMigration
     from monarch.migrations.trial import TrialResult
@@ -211,17 +212,18 @@ def verify_migration(migration: str, environment: str, engine: str, as_json: boo
     ask = asking(project.environment(environment), "make a scratch copy beside", yes)
     with own_stdout(), ProgressBar() as bar:
         verified = project.verify_migration(migration, environment, engine=engine, progress=bar, confirm=ask)
-    _show_verified(verified, as_json)
+    _show_verified(verified, project.environment(environment), as_json)
     if not verified.idempotent:
         click.get_current_context().exit(1)
 
 
-def _show_verified(verified: TrialResult, as_json: bool) -> None:
+def _show_verified(verified: TrialResult, environment: Environment, as_json: bool) -> None:
     if as_json:
         names = ("key", "idempotent", "had_run", "changed", "error", "elsewhere", "source_changed")
         print_json({name: getattr(verified, name) for name in names} | {"seconds": verified.first.seconds})
         return
-    took, wrote = duration(verified.first.seconds), count(verified.first.documents, "document")
+    _, part = find_kind(environment.kind).words
+    took, wrote = duration(verified.first.seconds), count(verified.first.documents, part)
     show(f"{verified.key} ran in {took}, and wrote {wrote}.")
     if verified.had_run:
         show("Note: it had run there before, so this was not its first run. Test that on an older copy.")

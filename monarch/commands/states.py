@@ -17,6 +17,7 @@ from monarch.commands.parsing.arguments import (
     json_option,
     this_project,
 )
+from monarch.databases import find_kind
 from monarch.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
@@ -184,17 +185,20 @@ def history(environment: str, migration: str | None, last: int, as_json: bool) -
       monarch history production --last 10
       monarch history production add_indexes
     """
-    entries = this_project().history(environment, migration, last=last)
+    project = this_project()
+    entries = project.history(environment, migration, last=last)
     if as_json:
         print_json([_entry_as_json(entry) for entry in entries])
     elif not entries:
         show(f"The journal of {environment} is empty: monarch has run nothing there.")
-    elif migration is None:
-        headers = ("STARTED AT (UTC)", "MIGRATION", "ACTION", "OUTCOME", "TOOK", "DOCUMENTS", "BY")
-        print_table(headers, [_entry_as_cells(entry) for entry in entries], right=(4, 5))
     else:
+        _, part = find_kind(project.environment(environment).kind).words
+        if migration is None:
+            headers = ("STARTED AT (UTC)", "MIGRATION", "ACTION", "OUTCOME", "TOOK", f"{part.upper()}S", "BY")
+            print_table(headers, [_entry_as_cells(entry) for entry in entries], right=(4, 5))
+            return
         for entry in entries:
-            _show_entry(entry)
+            _show_entry(entry, part)
 
 
 def _entry_as_json(entry: JournalEntry) -> dict[str, Any]:
@@ -215,12 +219,12 @@ def _entry_as_cells(entry: JournalEntry) -> tuple[str, ...]:
     return _time(entry.started_at), entry.key, entry.action.value, outcome, took, documents, by
 
 
-def _show_entry(entry: JournalEntry) -> None:
+def _show_entry(entry: JournalEntry, part: str) -> None:
     started, key, what, outcome, took, documents, by = _entry_as_cells(entry)
     show(f"{started}  {what} of {key}: {outcome}", bold=True)
     shown = {
         "took": took,
-        "documents written": documents,
+        f"{part}s written": documents,
         "by": f"{by}, process {entry.pid}, monarch {entry.monarch}",
         "commit": entry.commit,
         "job": " ".join(part for part in (entry.job, entry.link) if part),

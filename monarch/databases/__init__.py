@@ -65,7 +65,9 @@ def open_database(
     :raises SettingsError: if the environment is not complete on this machine.
     :raises ServerError: if the server cannot be started or reached.
     """
-    return find_kind(environment.kind).open(environment.require(), root, progress)
+    kind = find_kind(environment.kind)
+    progress.counts(kind.words[1])
+    return kind.open(environment.require(), root, progress)
 
 
 def require_transfers(*ends: tuple[str | None, str]) -> None:

@@ -58,6 +58,8 @@ class DatabaseKind(ABC):
     transfers: ClassVar[bool] = False
     # Where its migrations import their base class from: a module, a dot and the class.
     migration_base: ClassVar[str] = "monarch.Migration"
+    # The file of ``migrations_template/`` from which settings for its databases are written.
+    settings_template: ClassVar[str] = "settings.py.tmpl"
     # The engine that "auto" means for a subset: the one that reads it as of one snapshot.
     subset_engine: ClassVar[str] = "auto"
     # The method of a query set that selects from its databases, and how to call it, for hints.

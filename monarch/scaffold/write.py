@@ -18,7 +18,7 @@ from monarch.system.atomic_files import keep_old_version, write_atomically
 from monarch.system.spelling import camel_case
 
 
-def init(root: Path) -> tuple[Path, ...]:
+def init(root: Path, kind: str = DEFAULT_KIND) -> tuple[Path, ...]:
     """See `monarch.project.Project.init`."""
     folder = root / FOLDER
     if root.name == FOLDER and (root.parent / SETTINGS).exists():
@@ -34,7 +34,7 @@ def init(root: Path) -> tuple[Path, ...]:
             written.append(package)
         if settings.exists():
             written.append(keep_old_version(settings))
-        write_atomically(settings, templates.read("settings.py.tmpl"))
+        write_atomically(settings, templates.read(find_kind(kind).settings_template))
         written.append(settings)
     except OSError as error:
         raise ProjectError(f"{folder} cannot be written: {error.strerror}.", "Fix that first.") from error

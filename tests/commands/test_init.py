@@ -25,6 +25,24 @@ def test_init_writes_commented_settings_that_work(folder: Folder) -> None:
     assert folder.monarch("list_environments", "--json", variables=uri).json[0]["server"] == "far.example.com"
 
 
+def test_init_writes_settings_of_the_other_kind(folder: Folder) -> None:
+    result = folder.monarch("init", "--kind", "postgres")
+    assert (result.code, result.err) == (0, "")
+    listed = folder.monarch("list_environments", "--json")
+    assert [(one["kind"], one["missing"], one["server"]) for one in listed.json] == [
+        ("postgres", "uri", "the local socket"),
+        ("postgres", None, "embedded"),
+    ]
+    uri = {"DATABASE_URL": "postgresql://me:hush-hush@far.example.com/app"}
+    listed = folder.monarch("list_environments", "--json", variables=uri)
+    assert listed.json[0]["server"] == "far.example.com"
+    assert (listed.json[0]["hazardous"] is not None, "hush-hush" in listed.output) == (True, False)
+    # What is written next is for the same kind.
+    assert folder.monarch("generate", "add_invoices").err == ""
+    (written,) = (folder.path / "migrations").glob("_*_add_invoices_migration.py")
+    assert "PostgresBackedMigration" in written.read_text()
+
+
 def test_init_without_a_terminal_does_not_overwrite(folder: Folder) -> None:
     folder.write("migrations/settings.py", "MINE = 1")
     before = folder.files()

@@ -75,12 +75,12 @@ class ProgressBar(ProgressLines):
             self._printed_at = now
             text = f"{size(self._bytes)} of {size(self._total())}"
             if self._documents:  # some tools do not say how many
-                text = f"{self._documents:,} documents, {text}"
+                text = f"{self._documents:,} {self.part}s, {text}"
             show(f"{self._phase.capitalize()}: {text} …", err=True)
 
     def scanned(self, collection: str, documents: int, total: int) -> None:
         now = time.monotonic()
-        text = f"{collection}: {documents:,} of {max(documents, total):,} documents"
+        text = f"{collection}: {documents:,} of {max(documents, total):,} {self.part}s"
         if self._shown and now - self._drawn_at >= _REDRAW_EVERY:
             self._drawn_at = now
             share = documents / max(documents, total, 1)
@@ -121,7 +121,7 @@ class ProgressBar(ProgressLines):
         began, at_first = self._history[0]
         speed = (self._bytes - at_first) / (now - began) if now > began else 0.0
         left = f"{duration((total - self._bytes) / speed)} left" if speed else ""
-        documents = f"{self._documents:,}/{max(self._all_documents, self._documents):,} documents"
+        documents = f"{self._documents:,}/{max(self._all_documents, self._documents):,} {self.part}s"
         return [
             f"{self._phase} [{'#' * filled}{'-' * (_WIDTH - filled)}] {share:4.0%}",
             left,

@@ -15,6 +15,12 @@ class ProgressLines(Progress):
     If the output cannot be written any more, the run stops between two migrations.
     """
 
+    # What a database holds, one of it.
+    part = "document"
+
+    def counts(self, what: str) -> None:
+        self.part = what
+
     def waiting(self, why: str) -> None:
         show(f"Waiting: {why} …", err=True)
 
@@ -37,7 +43,7 @@ class ProgressLines(Progress):
         self._print(("->", "cyan"), f" {key}")
 
     def finished(self, key: str, seconds: float, documents: int, echoed: str) -> None:
-        wrote = f", {count(documents, 'document')} written" if documents else ""
+        wrote = f", {count(documents, self.part)} written" if documents else ""
         self._print("   ", ("done", "green"), f" in {duration(seconds)}{wrote}")
 
     def _print(self, *pieces: Piece) -> None:

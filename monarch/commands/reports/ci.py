@@ -42,7 +42,7 @@ def _in_repository(path: Path, shown: str) -> str:
 def _summary(story: Story) -> str:
     lines = [f"### monarch migrate {story.environment}", ""]
     if story.planned:
-        lines += ["| migration | | took | documents |", "|---|---|---|---|"]
+        lines += [f"| migration | | took | {story.part}s |", "|---|---|---|---|"]
         lines += [f"| {f.migration} | done | {duration(f.seconds)} | {f.documents:,} |" for f in story.done]
         lines += [f"| {story.running} | **failed** | | |"] if story.running else []
         lines += [f"| {key} | not reached | | |" for key in story.not_reached]

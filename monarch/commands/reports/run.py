@@ -28,6 +28,10 @@ class Report(ProgressBar):
         super().__init__()
         self._story = story
 
+    def counts(self, what: str) -> None:
+        self._story.part = what
+        super().counts(what)
+
     def backed_up(self, name: str) -> None:
         self._story.backup = name
         super().backed_up(name)
@@ -56,6 +60,9 @@ class Events(Progress):
 
     def must_stop(self) -> bool:
         return was_signalled()
+
+    def counts(self, what: str) -> None:
+        self._story.part = what
 
     def waiting(self, why: str) -> None:
         self.write("waiting", why=why)

@@ -44,6 +44,8 @@ class Story:
     hint: str | None = None
     exit_code: int = 0
     place: tuple[str, int | None] | None = None
+    # What its migrations write, one of it.
+    part: str = "document"
     # The folder at the beginning: a migration may change it.
     folder: Path = field(default_factory=Path.cwd)
 

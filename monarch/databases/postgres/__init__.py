@@ -64,6 +64,7 @@ class PostgresKind(DatabaseKind):
     words = ("table", "row")
     transfers = True
     migration_base = "monarch.PostgresBackedMigration"
+    settings_template = "settings_postgres.py.tmpl"
     query_method = "dump_table"
     query_example = "'orders', 'state = %s', ['open']"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,9 +34,21 @@ def test_the_story(billing: Billing) -> None:
     assert billing.folder.monarch("check", "dev").code == 0
     assert billing.folder.monarch("migrate", "dev").code == 0
     assert billing.rows("SELECT sum(weight) FROM dogs") == [(54,)]
+    assert "ROWS" in billing.folder.monarch("history", "dev").out
+    assert "rows written: 3\n" in billing.folder.monarch("history", "dev", "weigh_dogs").out
     (entry,) = billing.folder.monarch("history", "dev", "--json").json
     assert (entry["outcome"], entry["documents"]) == ("Completed", 3)
     assert entry["started_at"].endswith("Z")
+
+
+def test_what_is_written_is_called_rows(billing: Billing, tmp_path: Path) -> None:
+    billing.migration("weigh_dogs", "self.connection.execute('UPDATE dogs SET weight = weight + 1')")
+    summary = tmp_path / "summary.md"
+    done = billing.folder.monarch("migrate", "dev", variables={"GITHUB_STEP_SUMMARY": str(summary)})
+    assert ", 3 rows written\n" in done.out
+    assert "| migration | | took | rows |" in summary.read_text()
+    again = billing.folder.monarch("verify_migration", "weigh_dogs", "dev")
+    assert "and wrote 3 rows." in again.out, again.output
 
 
 @pytest.mark.parametrize("failure", ["raise ValueError('no')", "self.connection.execute('SELECT 1/0')"])
