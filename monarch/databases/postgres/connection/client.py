@@ -23,6 +23,12 @@ _DEFAULTS = {
     "keepalives_count": "4",
     "tcp_user_timeout": "30000",
 }
+# For a session that works for hours, or waits, and sees every row or says so.
+UNLIMITED = (
+    "SELECT set_config(name, CASE name WHEN 'row_security' THEN 'off' ELSE '0' END, false) FROM pg_settings "
+    "WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout', "
+    "'idle_session_timeout', 'row_security')"
+)
 
 Connection = psycopg.Connection[Any]
 # Of monarch's own statements, whose rows are dicts.

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from monarch.databases.environment import Environment
-from monarch.databases.postgres.connection.client import Connection, connect
+from monarch.databases.postgres.connection.client import UNLIMITED, Connection, connect
 
 # PostgreSQL's manual, "Template Databases": these exist unless somebody has removed them.
 _DATABASES = ("postgres", "template1")
@@ -46,6 +46,12 @@ def connect_for_maintenance(environment: Environment) -> Connection:
 
     :raises psycopg.Error: if there is none to which its user may connect.
     """
+    connection = _connect_beside(environment)
+    connection.execute(UNLIMITED)
+    return connection
+
+
+def _connect_beside(environment: Environment) -> Connection:
     first, *others = (name for name in _DATABASES if name != environment.db_name)
     try:
         return connect(environment, first, name="monarch maintenance", autocommit=True)
@@ -100,7 +106,7 @@ def end_cut_off_swap(environment: Environment) -> bool:
 
     :return: whether connecting again makes sense.
     """
-    with suppress(psycopg.Error), connect_for_maintenance(environment) as connection:
+    with suppress(psycopg.Error), _connect_beside(environment) as connection:
         if not _is_refusing(connection, environment.db_name):
             return False
         if take_swap_lock(connection, environment.db_name):

@@ -56,9 +56,17 @@ class Session:
         :raises psycopg.Error: if the server fails or refuses.
         """
         with self._turn:
-            connection = self.open()
-            with connection.transaction() if self._is_reading else nullcontext():
-                return rows_as_dicts(connection).execute(sql, values).fetchall()
+            try:
+                return self._rows(sql, values)
+            except psycopg.Error as error:
+                if self._is_reading or not _was_idle(error):
+                    raise
+            return self._rows(sql, values)
+
+    def _rows(self, sql: Any, values: Any) -> list[DictRow]:
+        connection = self.open()
+        with connection.transaction() if self._is_reading else nullcontext():
+            return rows_as_dicts(connection).execute(sql, values).fetchall()
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -95,7 +103,8 @@ class Session:
                 try:
                     return self._transact(work)
                 except psycopg.Error as error:
-                    if not is_away(error) or time.monotonic() >= deadline:
+                    # A session that was idle had begun nothing.
+                    if not _was_idle(error) and (not is_away(error) or time.monotonic() >= deadline):
                         raise
                 time.sleep(_PAUSE)
 
@@ -135,3 +144,8 @@ class Session:
             if self.environment.db_name not in str(error) or not end_cut_off_swap(self.environment):
                 raise
         return connect(self.environment, autocommit=True)
+
+
+def _was_idle(error: psycopg.Error) -> bool:
+    """Whether the server has ended a session because nothing was sent on it for a while."""
+    return isinstance(error, psycopg.errors.IdleSessionTimeout)

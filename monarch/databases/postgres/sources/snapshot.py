@@ -13,18 +13,12 @@ from monarch.databases.environment import Environment
 from monarch.databases.postgres.catalog.definitions import read_definitions
 from monarch.databases.postgres.catalog.fingerprint import hash_contents
 from monarch.databases.postgres.catalog.tables import Table, batched, count_rows
-from monarch.databases.postgres.connection.client import Connection, Cursor, connect, rows_as_dicts
+from monarch.databases.postgres.connection.client import UNLIMITED, Connection, Cursor, connect, rows_as_dicts
 from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.pooler import refuse_pooler
 from monarch.databases.postgres.connection.settings import lock_timeout_of
 from monarch.databases.postgres.sources.base import Expected
 
-# A transaction that is open for hours, and sees every row or says so.
-UNLIMITED = (
-    "SELECT set_config(name, CASE name WHEN 'row_security' THEN 'off' ELSE '0' END, false) FROM pg_settings "
-    "WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout', "
-    "'idle_session_timeout', 'row_security')"
-)
 # Those that fall count from above.
 _SEQUENCES = """
     SELECT format('%I.%I', schemaname, sequencename) AS name, last_value * sign(increment_by) AS value

@@ -14,7 +14,7 @@ from typing import Any, cast
 from psycopg import sql
 
 from monarch.databases.postgres.catalog.tables import Table
-from monarch.databases.postgres.connection.client import Connection, connect, rows_as_dicts
+from monarch.databases.postgres.connection.client import UNLIMITED, Connection, connect, rows_as_dicts
 from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.connection.settings import lock_timeout_of
@@ -35,7 +35,7 @@ _BYTES = 1 << 20
 # monarch's own tables are put aside, because the new contents may hold a history too.
 # A notice would be taken for the reason of a failure.
 _BEGIN = (
-    "SET client_min_messages = warning;\nSET statement_timeout = 0;\nBEGIN;\n"
+    f"SET client_min_messages = warning;\n{UNLIMITED};\nBEGIN;\n"
     "ALTER SCHEMA monarch_history RENAME TO monarch_kept;\n"
 )
 _KEEP = """
@@ -102,6 +102,7 @@ def replace_in_place(
     progress.phase("copying")
     with explained(environment), connect(environment, autocommit=True) as connection:
         cursor = rows_as_dicts(connection)
+        cursor.execute(UNLIMITED)
         foreign = cursor.execute(FOREIGN_EXTENSIONS).fetchone()
         # Only the owner of an extension may comment on it, and every dump does.
         without = ["--no-comments"] if foreign is not None and foreign["found"] else []

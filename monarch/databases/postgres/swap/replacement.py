@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from monarch.databases.postgres.connection.client import connect
+from monarch.databases.postgres.connection.client import UNLIMITED, connect
 from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.maintenance import (
     connect_for_maintenance,
@@ -16,7 +16,6 @@ from monarch.databases.postgres.connection.pooler import refuse_pooler
 from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.lease import PostgresLease
 from monarch.databases.postgres.sources.base import PostgresSource
-from monarch.databases.postgres.sources.snapshot import UNLIMITED
 from monarch.databases.postgres.swap.carry_over import carry_over, create_like
 from monarch.databases.postgres.swap.compare import compare, require_valid_texts
 from monarch.databases.postgres.swap.in_place import replace_in_place
@@ -162,6 +161,7 @@ def plan(session: Session, source: PostgresSource) -> tuple[Target, Adaptation]:
     """
     name = session.environment.name
     with explained(session.environment):
+        session.rows("SELECT")  # opens it again if it was idle for too long
         refuse_pooler(session.open(), session.environment)
     target = session.transact(read_target)
     return target, session.transact(lambda cursor: adapt(cursor, target, source.needs, source.name, name))

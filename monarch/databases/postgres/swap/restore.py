@@ -26,6 +26,8 @@ _JOBS = 2
 # The database is not used before it is complete, and the swap makes the server write all of it to the disk.
 # What is written early need not be waited for then.
 _SETTINGS = "-c synchronous_commit=off -c backend_flush_after=512kB -c maintenance_work_mem=128MB"
+# It waits as long as the source is slow. Older servers do not know the parameter.
+_WAITING, _MAY_WAIT = " -c idle_session_timeout=0", 140_000
 # Whatever the language of the server is.
 _UNKNOWN = '"transaction_timeout"'
 
@@ -135,7 +137,7 @@ class Restoring:
             ["--verbose", *strict, *self._arguments, *arguments],
             takes_input=True,
             database=self._database,
-            settings=_SETTINGS,
+            settings=_SETTINGS + (_WAITING if connection.info.server_version >= _MAY_WAIT else ""),
             hear=hear,
             alive=self._alive,
         )

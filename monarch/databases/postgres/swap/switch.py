@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 
 from monarch.databases.environment import Environment
-from monarch.databases.postgres.connection.client import Connection, connect, rows_as_dicts
+from monarch.databases.postgres.connection.client import UNLIMITED, Connection, connect, rows_as_dicts
 from monarch.databases.postgres.connection.encoding import storable_json
 from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.maintenance import (
@@ -32,7 +32,6 @@ from monarch.databases.postgres.connection.maintenance import (
 from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.lease import PostgresLease
 from monarch.databases.postgres.schema import create_schema
-from monarch.databases.postgres.sources.snapshot import UNLIMITED
 from monarch.errors import LockedError, ServerError
 
 # Seconds in which sessions must end once they are asked to.

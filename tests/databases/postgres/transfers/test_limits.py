@@ -107,3 +107,22 @@ def test_an_archive_whose_encoding_the_target_lacks_is_refused(pair: PostgresPai
     create_again(pair.target, "LATIN1")
     with pytest.raises(UsageError, match="LATIN1, which lacks characters of UTF8"):
         pair.restore(pair.back_up())
+
+
+TIMEOUTS = ("statement", "idle_in_transaction_session", "transaction", "idle_session")
+
+
+@WAYS
+def test_timeouts_of_the_database_do_not_end_a_copy(in_place: bool, pair: PostgresPair) -> None:
+    pair.source.run(
+        "CREATE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS "
+        "'BEGIN PERFORM pg_sleep(0.2); RETURN $1; END'",
+        "CREATE TABLE dogs (id int)",
+        "INSERT INTO dogs VALUES (1), (2), (3)",
+        "CREATE INDEX ON dogs (slow(id))",
+    )
+    for end in (pair.source, pair.target):
+        for name in TIMEOUTS:
+            end.run(f"ALTER DATABASE {end.name} SET {name}_timeout = '500ms'")
+    assert pair.copy(in_place=in_place) == []
+    assert pair.target.value("SELECT count(*) FROM dogs") == 3
