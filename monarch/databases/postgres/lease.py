@@ -27,6 +27,8 @@ from monarch.errors import LeaseLost, MonarchError
 from monarch.system import process_identity as owner
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 
+# Seconds in which a server must answer at the end of a run.
+ANSWER = 5.0
 _RENEW_EVERY = SECONDS / 3
 # Less than `SECONDS`: a statement sent at the last moment must arrive before another run may begin.
 _TRUSTED = SECONDS / 2
@@ -83,10 +85,11 @@ class PostgresLease(Lease, AbstractContextManager["PostgresLease"]):
     def __exit__(self, *_: object) -> None:
         """Give the lease back. If the server cannot be reached, it ends when its time is over."""
         self._given_back.set()
-        for _try in range(2):  # the connection may have been cut off
-            with suppress(MonarchError):
-                self._session.transact(lambda cursor: cursor.execute(_FREE, (self._fence, self._run)))
-                return
+        with self._session.limited(ANSWER):
+            for _try in range(2):  # the connection may have been cut off
+                with suppress(MonarchError):
+                    self._session.transact(lambda cursor: cursor.execute(_FREE, (self._fence, self._run)))
+                    return
 
     @property
     def run(self) -> str:

@@ -30,6 +30,7 @@ class PostgresProxy:
         self._at = 0
         self._when: When = "before"
         self._act: Callable[[], None] = lambda: None
+        self._silent, self._ended = threading.Event(), threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
 
@@ -40,7 +41,12 @@ class PostgresProxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended.set()
         self._listener.close()
+
+    def fall_silent(self) -> None:
+        """Keep all connections, accept new ones, and pass nothing on any more."""
+        self._silent.set()
 
     def at(self, number: int, when: When, act: Callable[[], None]) -> None:
         """Act at the message with that ``number``, from now on."""
@@ -58,16 +64,18 @@ class PostgresProxy:
                     client.close()
                     continue
                 threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
-                threading.Thread(target=_return, args=(server, client), daemon=True).start()
+                threading.Thread(target=self._return, args=(server, client), daemon=True).start()
 
     def _forward(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError, EOFError):
             size = _read(client, 4)
+            self._wait_if_silent()
             server.sendall(size + _read(client, int.from_bytes(size) - 4))
             going = True
             while going:
                 head = _read(client, 5)
                 message = head + _read(client, int.from_bytes(head[1:]) - 4)
+                self._wait_if_silent()
                 going = self._pass(message, client, server)
         # Not only closed: the other thread waits for data of the server.
         for one, how in ((server, socket.SHUT_WR), (client, socket.SHUT_RDWR)):
@@ -89,14 +97,19 @@ class PostgresProxy:
         self._act()
         return False
 
+    def _return(self, server: socket.socket, client: socket.socket) -> None:
+        with client, server:
+            with suppress(OSError):
+                while data := server.recv(65536):
+                    self._wait_if_silent()
+                    client.sendall(data)
+            self._wait_if_silent()
+            with suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
 
-def _return(server: socket.socket, client: socket.socket) -> None:
-    with client, server:
-        with suppress(OSError):
-            while data := server.recv(65536):
-                client.sendall(data)
-        with suppress(OSError):
-            client.shutdown(socket.SHUT_RDWR)
+    def _wait_if_silent(self) -> None:
+        if self._silent.is_set():
+            self._ended.wait()
 
 
 def _read(connection: socket.socket, size: int) -> bytes:

@@ -13,6 +13,7 @@ from psycopg.rows import DictRow
 
 from monarch.databases.environment import Environment
 from monarch.databases.postgres.connection.client import Connection, Cursor, connect, rows_as_dicts
+from monarch.databases.postgres.connection.deadline import cut_off, deadline
 from monarch.databases.postgres.connection.errors import explained, is_away
 
 # Seconds in which a server restarts, or another one takes its place.
@@ -36,6 +37,8 @@ class Session:
         self._turn = threading.RLock()
         self._is_reading = False
         self._closing: list[Callable[[], None]] = []
+        self._limit: float | None = None
+        self._given_up: psycopg.Error | None = None
 
     def on_close(self, closing: Callable[[], None]) -> None:
         """Let `close` call ``closing``, too; calling that twice is harmless."""
@@ -97,16 +100,49 @@ class Session:
 
         :raises ServerError: if the server fails or refuses.
         """
-        deadline = time.monotonic() + (RESTART if patiently else 0)
+        end = time.monotonic() + (RESTART if patiently else 0)
         with self._turn, explained(self.environment):
             while True:
                 try:
-                    return self._transact(work)
+                    return self._transact(work) if self._limit is None else self._transact_in_time(work)
                 except psycopg.Error as error:
+                    is_late = self._limit is not None or time.monotonic() >= end
                     # A session that was idle had begun nothing.
-                    if not _was_idle(error) and (not is_away(error) or time.monotonic() >= deadline):
+                    if not _was_idle(error) and (not is_away(error) or is_late):
                         raise
                 time.sleep(_PAUSE)
+
+    @contextmanager
+    def limited(self, seconds: float) -> Iterator[None]:
+        """Let no transaction in the context take more than ``seconds``: a silent server is given up.
+
+        One that another thread has begun must end in that time too.
+        """
+        before, self._limit = self._limit, seconds
+        try:
+            if self._turn.acquire(timeout=seconds):
+                self._turn.release()
+            elif self._connection is not None:
+                cut_off(self._connection)
+            yield
+        finally:
+            self._limit = before
+
+    def _transact_in_time(self, work: Callable[[Cursor], _Result]) -> _Result:
+        if self._given_up is not None:
+            raise self._given_up
+        try:
+            connection = self.open()
+        except psycopg.OperationalError as error:
+            self._given_up = error
+            raise
+        with deadline(connection, self._limit) as passed:
+            try:
+                return self._transact(work)
+            except psycopg.OperationalError as error:
+                if passed.is_set():
+                    self._given_up = error
+                raise
 
     def _transact(self, work: Callable[[Cursor], _Result]) -> _Result:
         connection = self.open()
@@ -125,6 +161,7 @@ class Session:
         """Return the open connection."""
         if self._connection is None or self._connection.closed:
             self._connection = self._connect()
+            self._given_up = None
         return self._connection
 
     @contextmanager

@@ -13,7 +13,14 @@ from monarch.databases.environment import Environment
 from monarch.databases.postgres.catalog.definitions import read_definitions
 from monarch.databases.postgres.catalog.fingerprint import hash_contents
 from monarch.databases.postgres.catalog.tables import Table, batched, count_rows
-from monarch.databases.postgres.connection.client import UNLIMITED, Connection, Cursor, connect, rows_as_dicts
+from monarch.databases.postgres.connection.client import (
+    PATIENCE,
+    UNLIMITED,
+    Connection,
+    Cursor,
+    connect,
+    rows_as_dicts,
+)
 from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.pooler import refuse_pooler
 from monarch.databases.postgres.connection.settings import lock_timeout_of
@@ -66,7 +73,7 @@ class ExportedSnapshot:
         """Forget the snapshot."""
         # Also while another thread waits for an answer.
         with suppress(psycopg.Error):
-            self.connection.cancel()
+            self.connection.cancel_safe(timeout=PATIENCE)
         self.connection.close()
 
     def _is_replica(self) -> bool:

@@ -9,6 +9,7 @@ from psycopg import sql
 
 from monarch.databases.environment import Environment
 from monarch.databases.postgres.connection.client import Connection, connect, rows_as_dicts
+from monarch.databases.postgres.connection.deadline import deadline
 from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.maintenance import connect_for_maintenance, old_name, staging_name
 from monarch.databases.postgres.connection.session import Session
@@ -17,6 +18,8 @@ _FOUND = "SELECT datname AS name FROM pg_database WHERE datname = ANY(%s)"
 # A moment, and then the rest is left to DROP DATABASE.
 _PATIENCE = "SET lock_timeout = '1s'"
 _MOST_FREED = 100
+# In seconds.
+_FREEING = 30.0
 _LARGEST = """
     SELECT nspname AS schema, relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
     WHERE relkind IN ('r', 'm') AND c.oid >= 16384 AND nspname !~ '^pg_' AND pg_total_relation_size(c.oid) > 0
@@ -30,9 +33,16 @@ def find_leftovers(connection: Connection, database: str) -> set[str]:
     return {row["name"] for row in rows_as_dicts(connection).execute(_FOUND, (names,)).fetchall()}
 
 
-def drop_leftovers(environment: Environment) -> set[str]:
-    """Drop them, and return their names. The caller holds the lease, so no transfer uses them."""
-    with explained(environment), connect_for_maintenance(environment) as connection:
+def drop_leftovers(environment: Environment, seconds: float | None = None) -> set[str]:
+    """Drop them, and return their names. The caller holds the lease, so no transfer uses them.
+
+    :raises ServerError: if the server fails, or the rest takes more than ``seconds``.
+    """
+    with (
+        explained(environment),
+        connect_for_maintenance(environment) as connection,
+        deadline(connection, seconds),
+    ):
         found = find_leftovers(connection, environment.db_name)
         for name in sorted(found):
             drop(connection, name)
@@ -47,6 +57,7 @@ def free_room(environment: Environment) -> None:
     with (
         suppress(psycopg.Error),
         connect(environment, staging_name(environment.db_name), autocommit=True) as connection,
+        deadline(connection, _FREEING),
     ):
         connection.execute(_PATIENCE)
         for row in rows_as_dicts(connection).execute(_LARGEST, (_MOST_FREED,)).fetchall():

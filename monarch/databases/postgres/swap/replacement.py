@@ -14,7 +14,7 @@ from monarch.databases.postgres.connection.maintenance import (
 )
 from monarch.databases.postgres.connection.pooler import refuse_pooler
 from monarch.databases.postgres.connection.session import Session
-from monarch.databases.postgres.lease import PostgresLease
+from monarch.databases.postgres.lease import ANSWER, PostgresLease
 from monarch.databases.postgres.sources.base import PostgresSource
 from monarch.databases.postgres.swap.carry_over import carry_over, create_like
 from monarch.databases.postgres.swap.compare import compare, require_valid_texts
@@ -26,11 +26,13 @@ from monarch.databases.postgres.swap.switch import switch, take_over_state
 from monarch.databases.postgres.swap.target import Target, read_target
 from monarch.databases.postgres.tools.installed import PostgresEngine, Tools
 from monarch.databases.transfer import CopiedCollection
-from monarch.errors import MonarchError, RunInterrupted
+from monarch.errors import LeaseLost, MonarchError, RunInterrupted
 from monarch.progress import Progress
 
 # Few rows of each table: a first idea for the planner, until autovacuum has read more.
 _ANALYZE = "SET default_statistics_target = 10"
+# Seconds in which a server that answers drops a database.
+_DROPPING = 60.0
 
 
 @dataclass
@@ -43,6 +45,8 @@ class PostgresReplacement:
     progress: Progress
     # The server's number of the database in which the copy is built.
     _staging: int | None = None
+    _is_swapping: bool = False
+    _is_silent: bool = False
 
     def run(self, source: PostgresSource, *, in_place: bool) -> tuple[CopiedCollection, ...]:
         """Replace the contents by those of ``source``; return its tables and views.
@@ -71,11 +75,14 @@ class PostgresReplacement:
     ) -> tuple[CopiedCollection, ...]:
         try:
             copied = self._build(source, tools, target, adaptation)
+            self._is_swapping = True
             self.progress.phase("swapping")
             take_over_state(self.session.environment, self.lease)
             switch(self.session, self.lease, self._staging)
         except BaseException as error:
             swapped = self._clean_up()
+            if isinstance(error, KeyboardInterrupt) and self._is_silent and self._is_swapping:
+                raise self._unknown() from error
             if swapped and isinstance(error, KeyboardInterrupt):
                 raise self._too_late() from error
             raise
@@ -87,17 +94,31 @@ class PostgresReplacement:
         environment = self.session.environment
         try:
             # What is there may be that of another run, which has taken over.
-            self.session.transact(self.lease.require)
-        except MonarchError:
+            with self.session.limited(ANSWER):
+                self.session.transact(self.lease.require)
+        except LeaseLost:
+            return False
+        except MonarchError as error:
+            self._is_silent = True
+            self.progress.message(f"What was written may be left for the next copy to drop: {error.message}")
             return False
         try:
             if self._staging is not None:
                 free_room(environment)
-            return old_name(environment.db_name) in drop_leftovers(environment)
+            return old_name(environment.db_name) in drop_leftovers(environment, _DROPPING)
         except MonarchError as error:
             if self._staging is not None:
                 self.progress.message(f"What was written is left for the next copy to drop: {error.message}")
         return False
+
+    def _unknown(self) -> RunInterrupted:
+        name = self.session.environment.name
+        return RunInterrupted(
+            f"Interrupted at the swap of {name!r}, and its server does not answer: {name!r} has all of its "
+            "old contents or the new ones.",
+            "It may refuse connections. The next command that reaches the server allows them again: run "
+            f"monarch history {name}",
+        )
 
     def _too_late(self) -> RunInterrupted:
         name = self.session.environment.name

@@ -10,9 +10,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from monarch.errors import LockedError, MonarchError, ServerError, UsageError
+from monarch.errors import LockedError, MonarchError, RunInterrupted, ServerError, UsageError
 from monarch.progress import Progress
-from tests.support.runs.postgres_pair import PostgresPair
+from tests.support.runs.postgres_pair import Messages, PostgresPair
 from tests.support.servers.mongod import PASSWORD
 from tests.support.servers.postgres_proxy import PostgresProxy
 
@@ -211,6 +211,36 @@ class TestSecrets:
         assert any("pg_dump" in one for one in seen)
         assert any(("psql" if in_place else "pg_restore") in one for one in seen)
         assert not [one for one in seen if PASSWORD in one or PASSWORD[:8] in one]
+
+
+class TestSilentServer:
+    """A server that accepts connections, and answers nothing."""
+
+    @WAYS
+    def test_does_not_keep_an_interrupted_copy(self, in_place: bool, pair: PostgresPair) -> None:
+        pair.source.run(ROWS)
+        server = pair.target.server
+        with PostgresProxy(server.port) as proxy:
+
+            class Silencing(Messages):
+                def phase(self, name: str) -> None:
+                    if name == ("comparing" if in_place else "swapping"):
+                        proxy.fall_silent()
+                        raise KeyboardInterrupt
+
+            place, other = f"localhost:{server.port}", f"127.0.0.1:{proxy.port}"
+            uri = server.uri(pair.target.name).replace(place, other)
+            pair.folder.settings(
+                production={"uri": pair.source.server.uri(pair.source.name)},
+                dev={"uri": f"{uri}?sslmode=disable"},
+            )
+            messages = Silencing()
+            with pytest.raises(
+                RunInterrupted, match="as it was" if in_place else "has all of its old contents or"
+            ):
+                pair.project().copy("production", "dev", in_place=in_place, progress=messages)
+        assert in_place or any("may be left for the next copy to drop" in text for text in messages.texts)
+        assert pair.target.rows("SELECT id FROM old_things ORDER BY id") == [(1,), (2,)]
 
 
 class TestInterruption:
