@@ -120,6 +120,14 @@ class PostgresPair:
             return [row[0] for row in found.fetchall()]
 
 
+def create_again(end: End, encoding: str) -> None:
+    """Replace the database of ``end`` by an empty one with this ``encoding``."""
+    end.server.drop(end.name)
+    with end.server.connect() as connection:
+        create = f"CREATE DATABASE \"{end.name}\" TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'"
+        connection.execute(create.encode())
+
+
 @contextmanager
 def make_pair(path: Path, source: PostgresServer, target: PostgresServer) -> Iterator[PostgresPair]:
     """Make the project in ``path``, and both databases for as long as the context lasts."""

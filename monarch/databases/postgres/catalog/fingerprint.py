@@ -17,10 +17,11 @@ _SETTINGS = (
     "set_config('intervalstyle', 'postgres', true), set_config('extra_float_digits', '1', true), "
     "set_config('bytea_output', 'hex', true), set_config('search_path', '', true)"
 )
-# The order of rows does not matter. Two sums with different seeds are as good as one of 128 bits.
+# "row.*" is the whole row even if a column has that name. The order of rows does not matter. Two sums with
+# different seeds are as good as one of 128 bits.
 _HASH = """
-    SELECT concat_ws(' ', count(*), sum(hashtextextended(row::text, 0)::numeric),
-                     sum(hashtextextended(row::text, 1)::numeric)) AS hash
+    SELECT concat_ws(' ', count(*), sum(hashtextextended((row.*)::text, 0)::numeric),
+                     sum(hashtextextended((row.*)::text, 1)::numeric)) AS hash
     FROM {}
 """
 

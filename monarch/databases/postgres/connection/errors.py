@@ -16,6 +16,8 @@ from monarch.system.secrets import redact
 # The class of codes of values that a type does not accept.
 _DATA_EXCEPTION = "22"
 _QUOTED = re.compile(r"\"[^\"]*\"|»[^«]*«|«[^»]*»|„[^“]*“|“[^”]*”|'[^']*'")
+# The bytes of a text that an encoding does not have.
+HEX_BYTES = re.compile(r"0x[0-9a-f]{2}(?: 0x[0-9a-f]{2})*")
 # libpq's own advice, such as "Is the server running on that host?". The hints here say more.
 _ADVICE = re.compile(r"\n\t[^\n]*")
 _PREFIX = re.compile(r"^connection (failed|is bad): ")
@@ -139,6 +141,7 @@ def one_line(error: psycopg.Error) -> str:
     quotes_values = not isinstance(error, errors.UntranslatableCharacter)
     if quotes_values and (error.sqlstate or "").startswith(_DATA_EXCEPTION):
         primary = _QUOTED.sub("…", primary)
+    primary = HEX_BYTES.sub("…", primary)
     lines = _ADVICE.sub("", redact(primary)).splitlines()
     # With and without TLS, libpq gets the same answer. psycopg puts two words before the first one.
     once = "\n".join(dict.fromkeys(_PREFIX.sub("", line) for line in lines))

@@ -35,7 +35,6 @@ class PartSource(PostgresLiveSource):
 
     def __init__(self, session: Session, engine: PostgresEngine, selection: Selection) -> None:
         environment = session.environment
-        self._hashes = False
         self._snapshot = ExportedSnapshot(environment, temporary_tables=True)
         session.on_close(self._snapshot.close)
         with explained(environment):
@@ -61,7 +60,7 @@ class PartSource(PostgresLiveSource):
                 f"Rows of {self._part.shortened[0]} lack columns, so that they cannot be compared by hashes.",
                 "Leave out --compare-contents, or columns= in the query set.",
             )
-        self._hashes = True
+        self.compares_contents = True
         return self
 
     @contextmanager
@@ -73,7 +72,9 @@ class PartSource(PostgresLiveSource):
     def _dump(self, tools: Tools, alive: Callable[[], None]) -> PartDump:
         contents = self._read_contents(tools, alive)
         rows = {one.table.title: one.rows for one in self._relations if one.kind == "table"}
-        return PartDump(self._part, contents, self._snapshot, self._session, rows, hashes=self._hashes)
+        return PartDump(
+            self._part, contents, self._snapshot, self._session, rows, hashes=self.compares_contents
+        )
 
     def _read_contents(self, tools: Tools, alive: Callable[[], None]) -> ArchiveContents:
         """Let pg_dump describe the whole database, and stop it before it reads rows."""

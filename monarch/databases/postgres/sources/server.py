@@ -31,10 +31,9 @@ class ServerSource(PostgresLiveSource):
 
     def __init__(self, session: Session, engine: PostgresEngine) -> None:
         super().__init__(session, engine, *session.transact(_read_catalog))
-        self._hashes = False
 
     def comparing_contents(self) -> Self:
-        self._hashes = True
+        self.compares_contents = True
         return self
 
     @contextmanager
@@ -48,7 +47,7 @@ class ServerSource(PostgresLiveSource):
             snapshot.lock(tables)
             dump = ServerDump(self._session, tools, snapshot, alive)
             try:
-                dump.later = Later(lambda: snapshot.expected(tables, hashes=self._hashes))
+                dump.later = Later(lambda: snapshot.expected(tables, hashes=self.compares_contents))
                 yield dump
             finally:
                 dump.tool.stop()

@@ -17,11 +17,14 @@ _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S"
 
 
 class SubsetTables:
-    """The tables among ``relations``. ``path`` are the schemas that a name without one is looked up in."""
+    """The tables among ``relations``. ``path`` are the schemas in which a name without one is looked up.
+
+    The schema public comes last: messages name its tables without it.
+    """
 
     def __init__(self, relations: Sequence[SubsetRelation], path: Sequence[str], database: str) -> None:
         self._database = database
-        self._path = tuple(path)
+        self._path = (*path, "public")
         self._by_oid = {one.oid: one for one in relations}
         self._by_name = {(one.schema, one.name): one for one in relations}
         self._children: dict[int, list[SubsetRelation]] = {}

@@ -20,7 +20,7 @@ from monarch.databases.postgres.swap.carry_over import carry_over, create_like
 from monarch.databases.postgres.swap.compare import compare, require_valid_texts
 from monarch.databases.postgres.swap.in_place import replace_in_place
 from monarch.databases.postgres.swap.leftovers import drop_leftovers, free_room
-from monarch.databases.postgres.swap.requirements import Adaptation, adapt, try_extensions
+from monarch.databases.postgres.swap.requirements import Adaptation, adapt, require_comparable, try_extensions
 from monarch.databases.postgres.swap.restore import Restoring
 from monarch.databases.postgres.swap.switch import switch, take_over_state
 from monarch.databases.postgres.swap.target import Target, read_target
@@ -185,6 +185,8 @@ def plan(session: Session, source: PostgresSource) -> tuple[Target, Adaptation]:
         session.rows("SELECT")  # opens it again if it was idle for too long
         refuse_pooler(session.open(), session.environment)
     target = session.transact(read_target)
+    if source.compares_contents:
+        require_comparable(target, source.needs, source.name, name)
     return target, session.transact(lambda cursor: adapt(cursor, target, source.needs, source.name, name))
 
 

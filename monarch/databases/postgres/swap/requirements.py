@@ -82,6 +82,20 @@ def _require_encoding(target: Target, needs: Needs, name: str) -> None:
     )
 
 
+def require_comparable(target: Target, needs: Needs, source: str, name: str) -> None:
+    """Check that the texts of ``source`` are the same bytes in the environment ``name``, as hashes need it.
+
+    :raises UsageError: if the server converts them.
+    """
+    if needs.encoding in (None, NO_ENCODING, target.encoding) or target.encoding == NO_ENCODING:
+        return
+    raise UsageError(
+        f"{source} has the encoding {needs.encoding}, and {name!r} has {target.encoding}: "
+        "hashes of the same texts differ.",
+        "Leave out --compare-contents: rows are counted and definitions compared without it, too.",
+    )
+
+
 def _require_rights(target: Target, needs: Needs, source: str, name: str) -> None:
     if needs.event_triggers and not target.is_superuser:
         raise UsageError(

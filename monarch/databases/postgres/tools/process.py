@@ -15,7 +15,7 @@ from psycopg import conninfo
 
 from monarch.databases.environment import Environment
 from monarch.databases.postgres.connection.client import Connection, parameters
-from monarch.databases.postgres.connection.errors import advise
+from monarch.databases.postgres.connection.errors import HEX_BYTES, advise
 from monarch.databases.postgres.connection.settings import address_of
 from monarch.databases.postgres.tools.installed import Tools
 from monarch.errors import ServerError, UsageError
@@ -158,7 +158,7 @@ def _message_of(line: str) -> str:
         # In a language that is not English, nothing tells whether a value is quoted.
         if found[0] != "ERROR:" or _WITH_VALUES.search(reason):
             message = message[: found.end()] + _QUOTED.sub("…", reason)
-    return " ".join(message.split())
+    return " ".join(HEX_BYTES.sub("…", message).split())
 
 
 def _is_error(line: str) -> bool:

@@ -184,3 +184,11 @@ def test_rows_are_those_of_the_snapshot_whatever_is_written_meanwhile(
         open_ids = {row[0] for row in before["orders"] if row[2] == "open"}
         assert contents_of(copy, "items") == [row for row in before["items"] if row[0] in open_ids]
         assert contents_of(copy, "logs") == [row for row in before["logs"] if row[0] > "line 3"]
+
+
+def test_names_without_a_schema_are_looked_up_in_public_too(filled: Fill) -> None:
+    shop = filled("CREATE TABLE big AS SELECT generate_series(1, 3) AS id")
+    filled(f"ALTER DATABASE {shop.db_name} SET search_path = ''")
+    query_set = QuerySet()
+    query_set.dump_table("big", "id < 3")
+    assert rows_of(shop, select(query_set)) == {"big": 2}

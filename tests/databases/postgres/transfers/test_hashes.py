@@ -6,12 +6,13 @@ from itertools import chain
 
 import pytest
 
-from monarch.databases.postgres.catalog.tables import list_relations
-from monarch.databases.postgres.connection.client import connect
+from monarch.databases.postgres.catalog.fingerprint import hash_contents
+from monarch.databases.postgres.catalog.tables import Table, list_relations
+from monarch.databases.postgres.connection.client import connect, rows_as_dicts
 from monarch.databases.postgres.sources.snapshot import ExportedSnapshot
 from monarch.databases.postgres.swap.compare import compare
-from monarch.errors import ServerError
-from tests.support.runs.postgres_pair import PostgresPair
+from monarch.errors import ServerError, UsageError
+from tests.support.runs.postgres_pair import PostgresPair, create_again
 from tests.support.samples.postgres_contents import CONTENTS
 
 pytestmark = pytest.mark.server
@@ -40,3 +41,25 @@ def test_a_row_that_differs_is_found(pair: PostgresPair) -> None:
         pair.target.run("UPDATE dogs SET name = 'Max'")
         with pytest.raises(ServerError, match="the rows of dogs are others"):
             compare(connection, expected, "dev")
+
+
+def test_a_column_may_have_the_name_of_the_row_in_the_query(pair: PostgresPair) -> None:
+    pair.source.run('CREATE TABLE dogs (id int, "row" text)', "INSERT INTO dogs VALUES (1, 'Rex')")
+    with pair.source.connect() as connection:
+        cursor = rows_as_dicts(connection)
+        table = Table("public", "dogs")
+        with connection.transaction():
+            before = hash_contents(cursor, [table])
+            connection.execute("UPDATE public.dogs SET id = 2")
+            assert hash_contents(cursor, [table]) != before
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_contents_in_another_encoding(encoding: str, pair: PostgresPair) -> None:
+    create_again(pair.source, encoding)
+    pair.source.run("CREATE TABLE dogs (name text)", "INSERT INTO dogs VALUES ('bärenstark')")
+    if encoding == "LATIN1":
+        with pytest.raises(UsageError, match="has the encoding LATIN1, and 'dev' has UTF8"):
+            pair.project().copy("production", "dev", compare_contents=True)
+    else:
+        pair.project().copy("production", "dev", compare_contents=True)

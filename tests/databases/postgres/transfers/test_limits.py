@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from monarch.errors import ServerError, UsageError
-from tests.support.runs.postgres_pair import End, PostgresPair, make_pair
+from tests.support.runs.postgres_pair import End, PostgresPair, create_again, make_pair
 from tests.support.servers.postgres import PostgresServer, run_postgres
 
 pytestmark = pytest.mark.server
@@ -64,14 +64,6 @@ class TestRoom:
             assert_untouched(pair)
 
 
-def create_again(end: End, encoding: str) -> None:
-    """Replace the database of ``end`` by an empty one with this ``encoding``."""
-    end.server.drop(end.name)
-    with end.server.connect() as connection:
-        create = f"CREATE DATABASE \"{end.name}\" TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'"
-        connection.execute(create.encode())
-
-
 class TestTextsWithoutEncoding:
     @pytest.fixture
     def source(self, pair: PostgresPair) -> End:
@@ -99,6 +91,16 @@ class TestTextsWithoutEncoding:
         with pytest.raises(ServerError, match="ows of dogs have texts that are not valid in UTF8") as error:
             transfers[way]()
         assert error.value.hint
+        assert_untouched(pair)
+
+    def test_are_in_no_message_of_a_query_set(self, source: End, pair: PostgresPair) -> None:
+        source.run("INSERT INTO dogs VALUES (convert_from('\\xe9534543524554', 'SQL_ASCII'))")
+        body = "def run(self):\n        self.dump_table('dogs', \"t <> 'x'\")\n"
+        begin = "from monarch import QuerySet\nclass DogsQuerySet(QuerySet):\n    "
+        pair.folder.write("querysets/dogs.py", begin + body)
+        with pytest.raises(ServerError, match="invalid byte sequence") as error:
+            pair.project().copy("production", "dev", query_set="DogsQuerySet")
+        assert "0x" not in f"{error.value}{error.value.hint}"
         assert_untouched(pair)
 
 
