@@ -67,6 +67,8 @@ class PostgresReplacement:
                 f"{target.refusal}"
             )
         if in_place or target.refusal is not None:
+            for note in _lost_publications(target):
+                self.progress.message(note.removesuffix("."))
             return replace_in_place(self.session, self.lease, source, tools, adaptation, self.progress)
         return self._beside(source, tools, target, adaptation)
 
@@ -199,4 +201,13 @@ def describe_plan(session: Session, source: PostgresSource) -> str | None:
     notes = list(adaptation.notes)
     if target.refusal is not None:
         notes.append(f"It would be replaced in place, in one transaction: {target.refusal}.")
+        notes += _lost_publications(target)
     return " ".join(notes) or None
+
+
+def _lost_publications(target: Target) -> list[str]:
+    return [
+        f"The publication {name!r} names tables or schemas, which are dropped: "
+        "add the new ones by ALTER PUBLICATION, then refresh its subscriptions."
+        for name in target.publications
+    ]

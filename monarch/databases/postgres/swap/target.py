@@ -30,6 +30,15 @@ _REFUSALS = (
     ),
     ("SELECT pubname AS name FROM pg_publication ORDER BY 1", "it has the publication {!r}"),
 )
+# Those that name tables, or schemas, whose tables are then dropped. The schema public is not.
+_PUBLICATIONS = (
+    "SELECT pubname AS name FROM pg_publication WHERE oid IN (SELECT prpubid FROM pg_publication_rel"
+)
+_OF_SCHEMAS = """
+    UNION SELECT pnpubid FROM pg_publication_namespace JOIN pg_namespace n ON n.oid = pnnspid
+    WHERE nspname <> 'public'
+"""
+_NAMES_SCHEMAS = 15
 _SUBSCRIPTIONS = "SELECT subname AS name FROM pg_subscription WHERE subdbid = %s"
 # Settings of other roles in it, and those that only a superuser may change.
 _SETTINGS = """
@@ -47,7 +56,8 @@ class Target:
     """The database called ``name``, and the rights of the connected ``user`` on it.
 
     ``refusal`` is why this user may not replace it by another database, in words; None if nothing forbids it.
-    ``described`` is its row in pg_database. With ``sees_all`` no row-level security holds for this user.
+    ``described`` is its row in pg_database. With ``sees_all`` no row-level
+    security holds for this user. Replaced in place, the ``publications`` lose what they name.
     """
 
     number: int
@@ -62,6 +72,7 @@ class Target:
     may_create: bool
     sees_all: bool
     described: dict[str, Any]
+    publications: tuple[str, ...]
     refusal: str | None
 
 
@@ -75,7 +86,13 @@ def read_target(cursor: Cursor) -> Target:
         refusal = f"user {row['user']!r} may not create databases"
     elif not owns:
         refusal = f"it belongs to {row['owner']!r}, and user {row['user']!r} may not rename it"
-    return Target(**row, refusal=refusal)
+    return Target(**row, publications=_publications(cursor, row["major"]), refusal=refusal)
+
+
+def _publications(cursor: Cursor, major: int) -> tuple[str, ...]:
+    more = _OF_SCHEMAS if major >= _NAMES_SCHEMAS else ""
+    found = cursor.execute("".join((_PUBLICATIONS, more, ") ORDER BY 1")).encode()).fetchall()
+    return tuple(row["name"] for row in found)
 
 
 def _refusal(cursor: Cursor, row: dict[str, Any]) -> str | None:

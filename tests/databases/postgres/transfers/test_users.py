@@ -99,6 +99,20 @@ def test_a_publication_of_the_target_stays(pair: PostgresPair) -> None:
     assert pair.target.value("SELECT count(*) FROM things") == 1
 
 
+def test_what_publications_lose_is_reported(pair: PostgresPair) -> None:
+    pair.source.run(*SIMPLE)
+    pair.target.run(
+        "CREATE SCHEMA shop",
+        "CREATE PUBLICATION everything FOR ALL TABLES",
+        "CREATE PUBLICATION a FOR TABLE old_things",
+        "CREATE PUBLICATION b FOR TABLES IN SCHEMA public, shop",
+        "CREATE PUBLICATION c FOR TABLES IN SCHEMA public",
+    )
+    _, *notes = pair.copy()
+    assert [note.split()[2] for note in notes] == ["'a'", "'b'"]
+    assert pair.target.rows("SELECT * FROM pg_publication_rel") == []
+
+
 def test_an_event_trigger_is_refused_before_anything_begins(pair: PostgresPair, maker: str) -> None:
     pair.source.run(
         *SIMPLE,
