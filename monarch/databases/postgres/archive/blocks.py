@@ -19,6 +19,13 @@ def rows_as_block(integer_size: int, dump_id: int, rows: Iterable[bytes]) -> Ite
     yield _DATA + _integer(dump_id, integer_size)
     chunk = bytearray()
     for row in rows:
+        if len(row) >= _CHUNK:  # a long row is not copied
+            if chunk:
+                yield _integer(len(chunk), integer_size) + chunk
+                chunk.clear()
+            yield _integer(len(row), integer_size)
+            yield row
+            continue
         chunk += row
         if len(chunk) >= _CHUNK:
             yield _integer(len(chunk), integer_size) + chunk

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from monarch.databases.environment import Environment
+from monarch.databases.postgres.archive.blocks import rows_as_block
 from monarch.databases.selection import Selection
 from monarch.querysets.queryset import QuerySet
 from tests.support.servers.postgres import PostgresServer, empty_database
@@ -192,3 +193,13 @@ def test_names_without_a_schema_are_looked_up_in_public_too(filled: Fill) -> Non
     query_set = QuerySet()
     query_set.dump_table("big", "id < 3")
     assert rows_of(shop, select(query_set)) == {"big": 2}
+
+
+def test_a_long_row_is_passed_on_between_short_ones() -> None:
+    short, long = b"1\n", b"x" * (1 << 20) + b"\n"
+    chunks = list(rows_as_block(4, 7, [short, long, short]))
+    assert any(chunk is long for chunk in chunks)
+    sizes = b"".join(
+        b"\0" + len(one).to_bytes(4, "little") + one for one in (short, long, short + b"\\.\n\n\n")
+    )
+    assert b"".join(chunks) == b"\x01\0\x07\0\0\0" + sizes + bytes(5)
