@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import select
+import signal
 import subprocess
 import threading
 import time
@@ -184,6 +185,11 @@ class Tool:
         lines = list(self._lines)
         failed = [line for line in lines if self._is_error(line)]
         return (failed or lines or ["nothing"])[-1]
+
+    def killed_by(self) -> str | None:
+        """Return the name of the signal that ends it within a second; None if there is none."""
+        code = self.ended()
+        return None if code is None or code >= 0 else signal.Signals(-code).name
 
     def stop(self) -> None:
         """End it: by a signal, by closing its stream, and finally by SIGKILL."""

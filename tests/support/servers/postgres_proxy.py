@@ -19,11 +19,13 @@ When = Literal["before", "after"]
 class PostgresProxy:
     """Counts the messages of all clients; at number ``at`` it calls ``act`` before or after passing it on.
 
-    After that it passes nothing on any more to or from that connection: the answer is lost.
+    After that it passes nothing on any more to or from that connection: the answer is lost. Only messages
+    that hold ``text`` are counted.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, text: bytes = b"") -> None:
         self._target = port
+        self._text = text
         self._turn = threading.Lock()
         self.messages = 0
         self.hit = False
@@ -85,8 +87,9 @@ class PostgresProxy:
     def _pass(self, message: bytes, client: socket.socket, server: socket.socket) -> bool:
         """Pass ``message`` on; return whether the connection goes on."""
         with self._turn:
-            self.messages += 1
-            chosen = self.messages == self._at
+            counted = self._text in message
+            self.messages += counted
+            chosen = counted and self.messages == self._at
             self.hit |= chosen
         if not chosen:
             server.sendall(message)

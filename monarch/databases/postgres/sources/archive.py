@@ -11,7 +11,7 @@ from monarch.databases.postgres.tools.clock import TableClock
 from monarch.databases.postgres.tools.installed import PostgresEngine, Tools
 from monarch.databases.postgres.tools.process import start_program
 from monarch.databases.transfer import ArchiveSource, CollectionSummary, CopiedCollection
-from monarch.errors import DamagedError
+from monarch.errors import DamagedError, ServerError
 from monarch.progress import Progress
 from monarch.system.streams import Stream
 
@@ -77,7 +77,12 @@ class PgDumpArchive(ArchiveSource, PostgresSource):
                 except BrokenPipeError:
                     pass
                 reading.close()
-                if reading.wait() != 0:
+                code = reading.wait()
+                if (killed := reading.killed_by()) is not None:
+                    raise ServerError(
+                        f"pg_restore was ended by {killed}, so the archive is not checked.", "Run it again."
+                    )
+                if code != 0:
                     raise DamagedError(f"pg_restore cannot read it: {reading.last_words()}")
                 dump.finish()
         finally:

@@ -84,10 +84,14 @@ class Restoring:
         :raises ServerError: if pg_restore fails. What was written stays.
         """
         self._progress.phase("indexing")
-        with tempfile.NamedTemporaryFile(prefix="monarch-") as file:
+        # It has no name, so that nothing is left of it if monarch is killed.
+        with tempfile.TemporaryFile() as file:
             file.write(self._contents)
-            file.flush()
-            self._run_alone(["--section=post-data", f"--jobs={self._jobs}", file.name])
+            file.seek(0)
+            number = file.fileno()
+            self._run_alone(
+                ["--section=post-data", f"--jobs={self._jobs}", f"/dev/fd/{number}"], inherited=[number]
+            )
 
     def _write(self, head: bytes, dump: BufferedDump) -> Expected:
         tool, problems = self._start(["--section=pre-data", "--section=data"])
@@ -111,15 +115,15 @@ class Restoring:
         finally:
             tool.stop()
 
-    def _run_alone(self, arguments: Sequence[str]) -> None:
-        tool, problems = self._start(arguments)
+    def _run_alone(self, arguments: Sequence[str], inherited: Sequence[int]) -> None:
+        tool, problems = self._start(arguments, inherited)
         try:
             tool.close()
             self._check(tool, problems)
         finally:
             tool.stop()
 
-    def _start(self, arguments: Sequence[str]) -> tuple[Tool, Problems]:
+    def _start(self, arguments: Sequence[str], inherited: Sequence[int] = ()) -> tuple[Tool, Problems]:
         connection = self._session.open()
         problems = Problems(connection.info.server_version // 10_000)
 
@@ -138,6 +142,7 @@ class Restoring:
             takes_input=True,
             database=self._database,
             settings=_SETTINGS + (_WAITING if connection.info.server_version >= _MAY_WAIT else ""),
+            inherited=inherited,
             hear=hear,
             alive=self._alive,
         )

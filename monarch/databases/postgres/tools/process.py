@@ -44,6 +44,7 @@ def start_tool(
     takes_input: bool,
     database: str | None = None,
     settings: str = "",
+    inherited: Sequence[int] = (),
     stdin: int | None = None,
     hear: Callable[[str], None] = lambda line: None,
     alive: Callable[[], None] = lambda: None,
@@ -70,6 +71,7 @@ def start_tool(
         ["--no-password", f"--dbname={info}", *arguments],
         takes_input=takes_input,
         variables=variables,
+        inherited=inherited,
         stdin=stdin,
         hear=hear,
         alive=alive,
@@ -134,6 +136,11 @@ def connection_info(
 
 def failure(tool: Tool, environment: Environment, what: str) -> ServerError:
     """Return the error for a program that failed to ``what`` on ``environment``, with its last words."""
+    if (killed := tool.killed_by()) is not None:
+        return ServerError(
+            f"{tool.name} cannot {what} {environment.name!r}: it was ended by {killed}.",
+            "Run it again. If nobody has ended it, check whether this machine has enough memory.",
+        )
     said = tool.last_words()
     if _NO_TLS in said:
         return ServerError(
