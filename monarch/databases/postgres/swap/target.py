@@ -29,6 +29,11 @@ _REFUSALS = (
         "it has the prepared transaction {!r}",
     ),
     ("SELECT pubname AS name FROM pg_publication ORDER BY 1", "it has the publication {!r}"),
+    # PostgreSQL does not drop a template.
+    (
+        "SELECT datname AS name FROM pg_database WHERE datname = %(name)s AND datistemplate",
+        "{!r} is a template of other databases",
+    ),
 )
 # Those that name tables, or schemas, whose tables are then dropped. The schema public is not.
 _PUBLICATIONS = (

@@ -104,3 +104,17 @@ class TestBelongings:
         finally:
             pair.target.server.drop(pair.target.name)
             pair.source.server.drop(pair.source.name)
+
+    def test_a_template_stays_one(self, pair: PostgresPair) -> None:
+        pair.source.run(VALUES)
+        name = pair.target.name
+        try:
+            pair.target.run(f"ALTER DATABASE {name} IS_TEMPLATE true")
+            assert any("is a template of other databases" in text for text in pair.copy())
+            assert values(pair.target) == values(pair.source)
+            assert pair.target.value(
+                "SELECT datistemplate FROM pg_database WHERE datname = current_database()"
+            )
+            assert pair.leftovers() == []
+        finally:
+            pair.target.run(f"ALTER DATABASE {name} IS_TEMPLATE false")
