@@ -19,6 +19,8 @@ LAYERS = (
     ("errors", "version", "progress", "system"),
     # Each store and each kind of database reads its own keys, which is why the settings are above them.
     ("stores",),
+    # Values and rules; each kind of database applies them to its own documents.
+    ("privacy",),
     ("databases",),
     ("settings",),
     ("copies", "querysets"),
