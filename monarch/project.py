@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from monarch.copies.copy import CopyPlan, CopyRequest
     from monarch.copies.transfer import TransferResult
     from monarch.databases.history import JournalEntry
+    from monarch.handouts.policy import Passage
     from monarch.migrations.execution import MigrationResult
     from monarch.migrations.mark import Marker, MarkResult
     from monarch.migrations.status import EnvironmentStatus, MigrationStatus, Verdict
@@ -413,14 +414,19 @@ class Project:
         options: Mapping[str, str] = _NO_OPTIONS,
         exclude: tuple[str, ...] = (),
         exclude_index: tuple[str, ...] = (),
+        raw: bool = False,
+        show: int = 0,
         progress: Progress = SILENT,
     ) -> CopyPlan:
-        """List what `copy` would bring into ``target`` and drop from it. Writes nothing."""
+        """List what `copy` would bring into ``target`` and drop from it. Writes nothing.
+
+        ``show`` is how many documents of each collection it returns as they would arrive.
+        """
         request = self._copy_request(
             source, target, engine, allow_empty, query_set, options, Exclusions(exclude, exclude_index)
         )
-        with request.open(progress) as copy:
-            return copy.plan()
+        with replace(request, raw=raw).open(progress) as copy:
+            return copy.plan(show)
 
     def copy(
         self,
@@ -435,6 +441,7 @@ class Project:
         exclude: tuple[str, ...] = (),
         exclude_index: tuple[str, ...] = (),
         compare_contents: bool = False,
+        raw: bool = False,
         progress: Progress = SILENT,
         confirm: Question | None = None,
     ) -> TransferResult:
@@ -446,6 +453,8 @@ class Project:
         options and prompts, and "auto" is native. ``exclude`` are collections to leave out, and
         ``exclude_index`` indexes as ``COLLECTION.INDEX``, for a target that cannot have them. With
         ``compare_contents`` a hash of the contents of each table is compared before the swap (PostgreSQL).
+        Out of a private environment into one that is not, documents are masked by ``migrations/privacy.py``;
+        with ``raw`` they are not, which the journal of ``target`` records.
 
         :raises ServerError: if the copy does not finish; the target is then as it was.
         :raises LockedError: if another run holds the target.
@@ -453,7 +462,7 @@ class Project:
         request = self._copy_request(
             source, target, engine, allow_empty, query_set, options, Exclusions(exclude, exclude_index)
         )
-        request = replace(request, compare_contents=compare_contents)
+        request = replace(request, compare_contents=compare_contents, raw=raw)
         with request.open(progress) as copy:
             if confirm is not None:
                 copy.check()
@@ -484,12 +493,14 @@ class Project:
         allow_empty: bool = False,
         query_set: str | None = None,
         options: Mapping[str, str] = _NO_OPTIONS,
+        masked: bool = False,
         progress: Progress = SILENT,
     ) -> BackupResult:
         """Take a backup of the database of ``environment``; its name begins with ``name`` or the database's.
 
         ``codec`` is "zst" or "gz", ``level`` its compression level: zst 1-19, gz 1-3. ``engine``,
-        ``query_set`` and ``options`` are as for `copy`.
+        ``query_set`` and ``options`` are as for `copy`. With ``masked`` the documents are masked by
+        ``migrations/privacy.py``, so that the backup may be handed out; it cannot restore the database.
 
         :raises ServerError: if the database cannot be read to its end.
         :raises StoreError: if the backup cannot be kept. After either of them, nothing is kept.
@@ -498,7 +509,7 @@ class Project:
         from monarch.copies.subset import SubsetRequest
 
         source, subset = self.environment(environment), SubsetRequest(query_set, options)
-        request = BackupRequest(self.root, source, engine, subset, name, codec, level, allow_empty)
+        request = BackupRequest(self.root, source, engine, subset, name, codec, level, allow_empty, masked)
         with request.open(self.backups.store, progress) as creation:
             return creation.result(creation.transfer(progress).run(progress))
 
@@ -563,6 +574,7 @@ class Project:
         in_place: bool = False,
         exclude: tuple[str, ...] = (),
         exclude_index: tuple[str, ...] = (),
+        raw: bool = False,
         progress: Progress = SILENT,
         confirm: Question | None = None,
     ) -> TransferResult:
@@ -582,9 +594,28 @@ class Project:
             engine=engine,
             in_place=in_place,
             exclusions=Exclusions(exclude, exclude_index),
+            passage=self.passage_of(found, environment, raw=raw),
             progress=progress,
             confirm=None if confirm is None else asked_once(confirm),
         )
+
+    def passage_of(self, contents: Backup | Environment, target: str, *, raw: bool = False) -> Passage:
+        """How ``contents``, of a backup or of an environment, pass into the environment ``target``.
+
+        :param raw: whether they are demanded unmasked.
+        """
+        from monarch.handouts.policy import find_passage, is_private_backup
+
+        if isinstance(contents, Environment):
+            private = contents.private
+        else:
+            private = is_private_backup(
+                environment=contents.environment,
+                private=contents.private,
+                masked=contents.masked,
+                environments=self.environments(),
+            )
+        return find_passage(private=private, target=self.environment(target), raw=raw)
 
     def _verified_backup(self, environment: str, progress: Progress) -> Callable[[], str]:
         from monarch.backups.reader import verify

@@ -23,7 +23,7 @@ LAYERS = (
     ("privacy",),
     ("databases",),
     ("settings",),
-    ("copies", "querysets"),
+    ("copies", "querysets", "handouts"),
     ("migrations", "backups", "scaffold"),
     ("project",),
     ("pytest_plugin",),

@@ -94,7 +94,7 @@ class BackupCatalog:
     def newest(self, environment: str, database: str) -> Backup | None:
         """Return the newest good backup of ``database`` of ``environment``; None if there is none.
 
-        Backups of subsets do not count: restoring one would remove the rest.
+        Backups of subsets do not count: restoring one would remove the rest. Masked ones hold invented data.
 
         :raises MonarchError: if a backup that cannot be read may be newer.
         """
@@ -104,6 +104,7 @@ class BackupCatalog:
             for backup in backups
             if backup.state is BackupState.GOOD
             and (backup.environment, backup.database, backup.query_set) == (environment, database, None)
+            and not backup.masked
         ]
         newest = good[-1] if good else None
         for backup in reversed(backups):

@@ -11,13 +11,15 @@ from pathlib import Path
 from monarch.backups.codecs import find_codec
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import check_stem
-from monarch.backups.store_sink import StoreSink
+from monarch.backups.store_sink import BackupPrivacy, StoreSink
 from monarch.copies.subset import SubsetRequest
 from monarch.copies.transfer import Interruption, Transfer, TransferResult, report_interruption
 from monarch.databases import find_kind, open_database, require_transfers
 from monarch.databases.environment import Environment
 from monarch.databases.transfer import Engine, TransferDatabase, Transform, as_transfer_database
 from monarch.errors import MonarchError
+from monarch.handouts.masks import NO_MASKS, TransferMasks, load_rules, open_masks
+from monarch.handouts.policy import Passage
 from monarch.progress import SILENT, Progress
 from monarch.stores.base import Store
 
@@ -45,6 +47,7 @@ class BackupCreation:
     interruption: Interruption
     allow_empty: bool = False
     transforms: tuple[Transform, ...] = ()
+    masks: TransferMasks = NO_MASKS
 
     def transfer(self, progress: Progress = SILENT) -> Transfer:
         """Return the transfer that writes the backup.
@@ -64,6 +67,7 @@ class BackupCreation:
                 f"{sink.environment!r} holds no {things}: there is nothing to back up.",
                 f"Check its 'db_name' ({sink.database}). To back up an empty database, use --allow-empty.",
             )
+        self.masks.require_rules(source.summaries)
         created = sink.store.prepare()
         if created is not None:
             progress.message(created)
@@ -74,8 +78,10 @@ class BackupCreation:
             self.engine,
             self.interruption,
             began,
-            self.transforms,
-            notes=source.notes,
+            (*self.transforms, *self.masks.transforms),
+            notes=(*source.notes, *self.masks.notes(source)),
+            passage=self.masks.passage,
+            lasting_masks=self.masks.lasting,
         )
 
     def result(self, transferred: TransferResult) -> BackupResult:
@@ -90,7 +96,7 @@ class BackupRequest:
     """A backup of an environment of the project at ``root``, before anything is connected.
 
     The backup's name begins with ``name`` or, without one, with the database's. ``level`` is that of the
-    ``codec``; None is its default.
+    ``codec``; None is its default. With ``masked`` its documents are masked by the rules of the project.
     """
 
     root: Path
@@ -101,6 +107,7 @@ class BackupRequest:
     codec: str
     level: int | None
     allow_empty: bool
+    masked: bool = False
 
     @contextmanager
     def open(self, store: Store, progress: Progress) -> Iterator[BackupCreation]:
@@ -114,12 +121,16 @@ class BackupRequest:
         stem = self.name if self.name is not None else database
         check_stem(stem)
         codec, level = find_codec(self.codec, self.level)
+        passage = Passage.MASKED if self.masked else Passage.OPEN
+        rules = load_rules(passage, self.root)
         with (
             report_interruption("Nothing was kept of the backup.") as interruption,
             open_database(self.environment, self.root, progress) as opened,
+            open_masks(passage, rules, as_transfer_database(opened)) as masks,
         ):
             source = as_transfer_database(opened)
             engine = source.choose_engine(self.subset.engine(self.engine, self.environment))
             query_set = self.subset.evaluate(self.root, self.environment, source, progress)
-            sink = StoreSink(store, stem, codec, level, self.environment.name, database, query_set)
-            yield BackupCreation(source, sink, engine, interruption, self.allow_empty)
+            privacy = BackupPrivacy(self.environment.private, self.masked)
+            sink = StoreSink(store, stem, codec, level, self.environment.name, database, query_set, privacy)
+            yield BackupCreation(source, sink, engine, interruption, self.allow_empty, masks=masks)

@@ -29,6 +29,8 @@ FORMAT, _NEWEST_FORMAT = 1, 2
 _TOO_MANY = 1 << 63
 _TIMES = ("taken_at", "finished_at")
 _OF_SUBSETS = ("query_options", "query_filters")
+# Members of format 2.
+_FLAGS, _WITH_FLAGS = ("private", "masked"), 2
 _END = re.compile(rb'"checksum": "([0-9a-f]{64})"\n\}\n\Z')
 
 
@@ -43,6 +45,8 @@ class Manifest:
     ``kind`` is that of the database, a key of `monarch.databases.KINDS`. ``sha256`` and ``size`` are those of
     the archive in the store. The bytes of ``collections`` are those of their documents before compression.
     With ``one_moment`` all of it was read from one snapshot.
+
+    ``private`` if the environment was private, ``masked`` if its documents were masked on the way.
 
     For a subset of a database, ``query_set`` is the name of the query set, ``query_options`` are its options
     as ``name=value``, and ``query_filters`` its filters without values.
@@ -67,6 +71,8 @@ class Manifest:
     size: int
     sha256: str
     collections: tuple[CollectionSummary, ...]
+    private: bool = False
+    masked: bool = False
 
     @property
     def documents(self) -> int:
@@ -85,10 +91,11 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Return the text that `from_bytes` reads."""
-        members = {"monarch_backup": FORMAT, **asdict(self)}
+        number = _WITH_FLAGS if self.private or self.masked else FORMAT
+        members = {"monarch_backup": number, **asdict(self)}
         for name in _TIMES:
             members[name] = members[name].isoformat()
-        for name in _OF_SUBSETS if self.query_set is None else ():
+        for name in (*(_OF_SUBSETS if self.query_set is None else ()), *(_FLAGS if number == FORMAT else ())):
             del members[name]
         return _text({**members, "checksum": hashlib.sha256(_text({**members, "checksum": ""})).hexdigest()})
 
@@ -109,7 +116,11 @@ class Manifest:
                 raise ValueError("no format number")
             required = _read_texts(members.get("requires", ()))
             if not required:
-                found = cls(**_values(cls, dict.fromkeys(_OF_SUBSETS, ()) | members))
+                found = cls(
+                    **_values(
+                        cls, {**dict.fromkeys(_OF_SUBSETS, ()), **dict.fromkeys(_FLAGS, False), **members}
+                    )
+                )
         except Exception as error:  # something is missing, or has another type
             raise DamagedError("Its manifest is damaged: a member is missing or wrong.") from error
         if required:

@@ -173,9 +173,9 @@ def _find_another(catalog: BackupCatalog, backup: Backup) -> str:
     )
 
 
-def _origin(backup: Backup) -> tuple[str | None, ...]:
+def _origin(backup: Backup) -> tuple[object, ...]:
     """What two backups have in common if one can be restored instead of the other."""
-    return backup.kind, backup.environment, backup.database, backup.query_set
+    return backup.kind, backup.environment, backup.database, backup.query_set, backup.masked
 
 
 def _is_whole(catalog: BackupCatalog, backup: Backup) -> bool:

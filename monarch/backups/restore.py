@@ -27,7 +27,10 @@ from monarch.databases.transfer import (
     as_transfer_database,
 )
 from monarch.errors import DamagedError, DuplicateKey
+from monarch.handouts.masks import NO_MASKS, TransferMasks, load_rules, open_masks
+from monarch.handouts.policy import Passage
 from monarch.progress import SILENT, Progress, Question
+from monarch.system.ci import Origin, find_origin
 
 # The backup was taken while the database was written to, and without a snapshot.
 _TWICE = "The backup holds a document twice. See 'Recovering by hand' in the manual to restore it."
@@ -35,7 +38,10 @@ _TWICE = "The backup holds a document twice. See 'Recovering by hand' in the man
 
 @dataclass(frozen=True)
 class Restoration:
-    """The restoration of ``backup`` into the open database ``target`` of ``environment``."""
+    """The restoration of ``backup`` into the open database ``target`` of ``environment``.
+
+    ``masks`` and ``raw_from`` are as in `monarch.copies.copy.Copy`.
+    """
 
     catalog: BackupCatalog
     backup: Backup
@@ -44,6 +50,8 @@ class Restoration:
     engine: Engine
     transforms: tuple[Transform, ...] = ()
     exclusions: Exclusions = NO_EXCLUSIONS
+    masks: TransferMasks = NO_MASKS
+    raw_from: Origin | None = None
 
     def check(self) -> None:
         """Check what can be known without reading all of the backup. Writes nothing.
@@ -51,8 +59,8 @@ class Restoration:
         Raises what `run` does.
         """
         self.target.require_replaceable(())
-        with open_backup(self.catalog, self.backup):
-            pass
+        with open_backup(self.catalog, self.backup) as source:
+            self.masks.require_rules(source.without(self.exclusions).summaries)
 
     def run(
         self, interruption: Interruption, *, in_place: bool = False, progress: Progress = SILENT
@@ -72,6 +80,7 @@ class Restoration:
             completed=f"{name!r} was restored completely",
             source_name=self.backup.name,
             in_place=in_place,
+            raw_from=self.raw_from,
         )
         transfer = Transfer(
             lambda: open_backup(self.catalog, self.backup),
@@ -79,8 +88,10 @@ class Restoration:
             self.engine,
             interruption,
             began,
-            self.transforms,
+            (*self.transforms, *self.masks.transforms),
             self.exclusions,
+            passage=self.masks.passage,
+            lasting_masks=self.masks.lasting,
         )
         # Reading a large archive takes long, so what needs none of it comes first.
         self.target.require_replaceable(())
@@ -105,12 +116,14 @@ def restore_environment(
     engine: str,
     in_place: bool,
     exclusions: Exclusions,
+    passage: Passage,
     progress: Progress,
     confirm: Question | None,
 ) -> TransferResult:
     """Connect to ``environment`` of the project at ``root``, and restore ``backup`` into it.
 
-    ``confirm`` is called once the restore is known to be possible, before anything is written.
+    ``passage`` is how its contents pass. ``confirm`` is called once the restore is known to be possible,
+    before anything is written.
 
     Raises what `Restoration.run` does.
 
@@ -118,13 +131,18 @@ def restore_environment(
     """
     name = environment.name
     require_transfers((backup.kind, repr(backup.name)), (environment.kind, repr(name)))
+    rules = load_rules(passage, root)
     with (
         report_interruption(f"{name!r} is as it was.") as interruption,
         open_database(environment, root, progress) as opened,
+        open_masks(passage, rules, as_transfer_database(opened)) as masks,
     ):
         target = as_transfer_database(opened)
         chosen = target.choose_engine(engine)
-        restoration = Restoration(catalog, backup, target, name, chosen, exclusions=exclusions)
+        origin = find_origin(root) if passage is Passage.RAW else None
+        restoration = Restoration(
+            catalog, backup, target, name, chosen, exclusions=exclusions, masks=masks, raw_from=origin
+        )
         if confirm is not None:
             restoration.check()
             confirm()

@@ -54,6 +54,8 @@ class Backup:
     documents: int | None = None
     buckets: int = 0
     query_set: str | None = None
+    private: bool = False
+    masked: bool = False
     why: str | None = None
     refusal: StoreError | None = field(default=None, compare=False)
 
@@ -171,6 +173,8 @@ def _judge_manifest(backup: Backup, text: bytes | StoreError) -> Backup:
         documents=manifest.documents,
         buckets=manifest.buckets,
         query_set=manifest.query_set,
+        private=manifest.private,
+        masked=manifest.masked,
         why=sizes if differs else None,
     )
 

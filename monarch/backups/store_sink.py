@@ -38,6 +38,14 @@ class StoredBackup:
     manifest: Manifest
 
 
+@dataclass(frozen=True)
+class BackupPrivacy:
+    """Whether a backup is of a ``private`` environment, and whether its documents are ``masked``."""
+
+    private: bool = False
+    masked: bool = False
+
+
 class StoreSink(TransferSink):
     """Writes a backup of a database into ``store``.
 
@@ -54,6 +62,7 @@ class StoreSink(TransferSink):
         environment: str,
         database: str,
         query_set: EvaluatedQuerySet | None,
+        privacy: BackupPrivacy = BackupPrivacy(),
     ) -> None:
         self.store = store
         self._stem = stem
@@ -62,6 +71,7 @@ class StoreSink(TransferSink):
         self.environment = environment
         self.database = database
         self.query_set = query_set
+        self._privacy = privacy
         self.stored: StoredBackup | None = None
 
     def receive(
@@ -188,6 +198,8 @@ class StoreSink(TransferSink):
                 CollectionSummary(one.name, one.kind, one.documents, one.bytes, one.indexes)
                 for one in collections
             ),
+            private=self._privacy.private,
+            masked=self._privacy.masked,
         )
 
 

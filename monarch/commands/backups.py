@@ -14,6 +14,7 @@ from monarch.commands.console.output import (
     print_table,
     summary,
 )
+from monarch.commands.console.passages import print_passage
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import confirm, yes_option
 from monarch.commands.console.streams import prints_aside
@@ -55,12 +56,14 @@ CODECS = ("zst", "gz")
 @engine_option
 @click.option("--allow-empty", is_flag=True, help="Also back up a database without collections.")
 @query_set_options
+@click.option("--masked", is_flag=True, help="Mask the documents, so that the backup may be handed out.")
 @json_option
 def backup(environment: str, as_json: bool, **how: Any) -> None:
     """Back up the database of ENVIRONMENT.
 
     The backup is one compressed archive, including the migration history, in the store that BACKUPS in
-    migrations/settings.py names. It is complete once its manifest is written beside it.
+    migrations/settings.py names. It is complete once its manifest is written beside it. A backup of a private
+    environment is as private as that; with --masked its documents are masked by migrations/privacy.py.
 
     \b
     Examples:
@@ -92,6 +95,7 @@ def _show_taken(taken: BackupResult, as_json: bool) -> None:
     took = f"in {duration(taken.transfer.seconds)}, by {engine_label(manifest.engine, manifest.versions)}"
     for text in taken.transfer.notes:
         note(text)
+    print_passage(taken.transfer)
     show(f"Backed up {manifest.environment} as {taken.name}: {what}, {took}.")
     show(f"It is in {taken.place}. To restore it: monarch restore {shell(taken.name)}:ENVIRONMENT")
 
@@ -210,6 +214,8 @@ def _row(backup: Backup) -> dict[str, Any]:
         "bytes": backup.bytes,
         "documents": backup.documents,
         "query_set": backup.query_set,
+        "private": backup.private,
+        "masked": backup.masked,
         "why": backup.why,
     }
 
@@ -249,6 +255,7 @@ def _facts(backup: Backup, manifest: Manifest | None) -> list[tuple[str, str]]:
     facts = [("Name", backup.name), ("State", state), ("Archive", f"{backup.archive}, {size(backup.bytes)}")]
     if manifest is None:
         return [*facts, ("Written", f"{_time(backup.taken_at)} UTC")]
+    privacy = "masked" if manifest.masked else "private, not masked" if manifest.private else None
     took = (manifest.finished_at - manifest.taken_at).total_seconds()
     return [
         *facts,
@@ -257,6 +264,7 @@ def _facts(backup: Backup, manifest: Manifest | None) -> list[tuple[str, str]]:
         ("Taken", f"{_time(manifest.taken_at)} UTC, in {duration(took)}"),
         ("Contents", summary(manifest.collections)),
         ("As of", "one snapshot" if manifest.one_moment else "the times at which each part was read"),
+        *([("Privacy", privacy)] if privacy else []),
         ("Query set", manifest.query_set or "none: everything"),
         *(("  option", option) for option in manifest.query_options),
         *(("  filter", filters) for filters in manifest.query_filters),

@@ -8,19 +8,23 @@ import click
 
 from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_collections, print_copied, print_json, summary, words_for
+from monarch.commands.console.passages import described, print_masks, print_passage, raw_hazard
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import breathe, confirm, when_possible, yes_option
 from monarch.commands.console.streams import prints_aside
 from monarch.commands.console.text import count, duration, engine_label
 from monarch.commands.parsing.arguments import (
+    WholeNumber,
     engine_option,
     exclude_options,
     json_option,
     plan_option,
     query_set_options,
+    raw_option,
     this_project,
 )
 from monarch.commands.parsing.pairs import ENVIRONMENTS, Pair
+from monarch.errors import UsageError
 
 if TYPE_CHECKING:
     from monarch.copies.copy import CopyPlan
@@ -41,17 +45,33 @@ if TYPE_CHECKING:
     "--compare-contents", is_flag=True, help="Compare a hash of each table before the swap (PostgreSQL)."
 )
 @query_set_options
+@raw_option
 @plan_option("Show what would be copied, and change nothing.")
+@click.option(
+    "--show",
+    "show_documents",
+    metavar="N",
+    type=WholeNumber(),
+    help="With --plan: show N documents of each collection as they would arrive.",
+)
 @json_option
 @yes_option
 def copy_db(
-    pair: Pair, in_place: bool, compare_contents: bool, plan: bool, as_json: bool, yes: bool, **how: Any
+    pair: Pair,
+    in_place: bool,
+    compare_contents: bool,
+    plan: bool,
+    show_documents: int | None,
+    as_json: bool,
+    yes: bool,
+    **how: Any,
 ) -> None:
     """Copy the database of one environment to another.
 
     Replaces the contents of TO with those of FROM, migration history included. The copy is built in staging
     collections and swapped in at the end: if it fails before, TO is unchanged (except with --in-place).
-    With --query-set only a subset of FROM is copied, and TO holds nothing else afterwards.
+    With --query-set only a subset of FROM is copied, and TO holds nothing else afterwards. If FROM is private
+    and TO is not, documents are masked by migrations/privacy.py on the way.
 
     \b
     Examples:
@@ -63,17 +83,22 @@ def copy_db(
     source, target = project.require_two(*pair)
     if plan:
         with prints_aside(as_json):
-            planned = project.plan_copy(*pair, **how)
+            planned = project.plan_copy(*pair, **how, show=show_documents or 0)
         _show_plan(planned, pair, as_json)
         return
+    if show_documents:
+        raise UsageError("--show is for --plan.", "Add --plan: it changes nothing.")
     where = f"{target.db_name} on {pair.target} ({target.server})"
+    passage = project.passage_of(source, pair.target, raw=how["raw"])
     first = ", dropping all of it first, with no way back" if in_place else ""
     subset = f"the subset {how['query_set']} of " if how["query_set"] else ""
 
     def ask() -> None:
         bar.clear()
-        breathe(target, f"replace {'(in place) ' if in_place else ''}the contents of", yes)
-        confirm(f"Replace {where} by {subset}{source.db_name} of {pair.source}{first}: are you SURE?", yes)
+        what = f"replace {'(in place) ' if in_place else ''}the contents of"
+        breathe(target, what, yes, raw_hazard(passage, pair.source))
+        from_where = f"{subset}{source.db_name} of {pair.source}{described(passage)}"
+        confirm(f"Replace {where} by {from_where}{first}: are you SURE?", yes)
 
     with prints_aside(as_json), ProgressBar() as bar:
         result = project.copy(
@@ -101,6 +126,9 @@ def _show_plan(plan: CopyPlan, pair: Pair, as_json: bool) -> None:
                 "replaced": [vars(collection) for collection in plan.goes if collection.name in names],
                 "dropped": [vars(collection) for collection in dropped],
                 "unfinished": plan.unfinished,
+                "passage": plan.passage.value,
+                "masked": [vars(field) for field in plan.masked],
+                "documents": [{"collection": name, "document": text} for name, text in plan.documents],
                 "notes": plan.notes,
             }
         )
@@ -115,6 +143,7 @@ def _show_plan(plan: CopyPlan, pair: Pair, as_json: bool) -> None:
     if dropped:
         show("These would be dropped:")
         print_collections(dropped)
+    print_masks(plan)
     for text in plan.notes:
         note(text)
     show("Nothing was changed.")
@@ -130,6 +159,7 @@ def _show_result(result: TransferResult, pair: Pair, as_json: bool) -> None:
                 "versions": result.versions,
                 "seconds": result.seconds,
                 "excluded": result.excluded,
+                "passage": result.passage.value,
                 "notes": result.notes,
                 "collections": [vars(copied) for copied in result.collections],
             }
@@ -141,4 +171,5 @@ def _show_result(result: TransferResult, pair: Pair, as_json: bool) -> None:
         show(f"Left out: {', '.join(result.excluded)}.")
     for text in result.notes:
         note(text)
+    print_passage(result)
     show(f"Copied {pair.source} to {pair.target}: {summary(result.collections)} {took}.")

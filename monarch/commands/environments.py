@@ -40,6 +40,10 @@ def list_environments(as_json: bool) -> None:
         heads.insert(1, "KIND")
         for environment, row in zip(environments, rows, strict=True):
             row.insert(1, environment.known_kind or "-")
+    if any(environment.private for environment in environments):
+        heads.append("PRIVATE")
+        for environment, row in zip(environments, rows, strict=True):
+            row.append("yes" if environment.private else "no")
     print_table(heads, rows)
     for environment in environments:
         if environment.problem:
@@ -56,6 +60,7 @@ def _as_json(environment: Environment) -> dict[str, object]:
         "server": environment.server or None,
         "username": environment.username,
         "hazardous": why_hazardous(environment),
+        "private": environment.private,
         "missing": environment.missing,
         "problem": environment.problem,
     }

@@ -8,10 +8,17 @@ import click
 
 from monarch.commands.console.lines import show
 from monarch.commands.console.output import print_copied, print_json, summary
+from monarch.commands.console.passages import described, print_passage, raw_hazard
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import breathe, confirm, when_possible, yes_option
 from monarch.commands.console.text import duration, engine_label
-from monarch.commands.parsing.arguments import engine_option, exclude_options, json_option, this_project
+from monarch.commands.parsing.arguments import (
+    engine_option,
+    exclude_options,
+    json_option,
+    raw_option,
+    this_project,
+)
 from monarch.commands.parsing.pairs import BACKUP_AND_ENVIRONMENT, Pair
 
 if TYPE_CHECKING:
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
     help="Drop the old contents first: less space, no way back (PostgreSQL: one transaction).",
 )
 @exclude_options
+@raw_option
 @json_option
 @yes_option
 def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) -> None:
@@ -35,7 +43,8 @@ def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) ->
 
     Replaces the contents of the database with those of BACKUP. The backup is verified first; then it is
     built in staging collections and swapped in at the end (except with --in-place). If BACKUP is the name of
-    an environment, its newest good backup is restored.
+    an environment, its newest good backup is restored. If BACKUP is of a private environment and ENVIRONMENT
+    is not private, documents are masked by migrations/privacy.py on the way.
 
     \b
     Examples:
@@ -48,12 +57,14 @@ def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) ->
     if pair.source.rpartition("/")[2] not in (backup.name, backup.archive):
         show(f"The newest good backup of {pair.source} is {backup.name}.", err=True)
     where = f"{target.db_name} on {pair.target} ({target.server})"
+    passage = project.passage_of(backup, pair.target, raw=how["raw"])
     first = ", dropping all of it first, with no way back" if in_place else ""
 
     def ask() -> None:
         bar.clear()
-        breathe(target, f"replace {'(in place) ' if in_place else ''}the contents of", yes)
-        confirm(f"Replace {where} by {_description(backup)}{first}: are you SURE?", yes)
+        what = f"replace {'(in place) ' if in_place else ''}the contents of"
+        breathe(target, what, yes, raw_hazard(passage, backup.name))
+        confirm(f"Replace {where} by {_description(backup)}{described(passage)}{first}: are you SURE?", yes)
 
     with ProgressBar() as bar:
         asking = None if yes else when_possible(ask)
@@ -67,6 +78,8 @@ def _description(backup: Backup) -> str:
     if backup.state is backup.state.FOREIGN:
         return f"{backup.archive}, written {backup.taken_at:%Y-%m-%d %H:%M} UTC ({backup.why})"
     of = f" of {backup.environment}" if backup.environment else ""
+    if backup.masked:
+        of = f"{of}, masked"
     if backup.query_set:
         of = f", the subset {backup.query_set}{of}"
     return f"{backup.name}{of}, taken {backup.taken_at:%Y-%m-%d %H:%M} UTC"
@@ -83,6 +96,7 @@ def _show(backup: Backup, restored: TransferResult, environment: str, as_json: b
                 "versions": restored.versions,
                 "seconds": restored.seconds,
                 "excluded": restored.excluded,
+                "passage": restored.passage.value,
                 "collections": [vars(copied) for copied in restored.collections],
             }
         )
@@ -91,4 +105,5 @@ def _show(backup: Backup, restored: TransferResult, environment: str, as_json: b
     took = f"in {duration(restored.seconds)}, by {engine_label(restored.engine, restored.versions)}"
     if restored.excluded:
         show(f"Left out: {', '.join(restored.excluded)}.")
+    print_passage(restored)
     show(f"Restored {backup.name} to {environment}: {summary(restored.collections)} {took}.")

@@ -26,12 +26,16 @@ from monarch.databases.transfer import (
     Engine,
     Exclusions,
     LiveSource,
+    MaskedField,
     TransferDatabase,
     Transform,
     as_transfer_database,
 )
 from monarch.errors import MonarchError, UsageError
+from monarch.handouts.masks import NO_MASKS, TransferMasks, load_rules, open_masks
+from monarch.handouts.policy import Passage, find_passage
 from monarch.progress import Progress
+from monarch.system.ci import Origin, find_origin
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,11 @@ class CopyPlan:
     goes: tuple[CollectionSummary, ...]
     unfinished: str | None = None
     notes: tuple[str, ...] = ()
+    # How the contents of a private environment would pass, and which of their fields would be masked.
+    passage: Passage = Passage.OPEN
+    masked: tuple[MaskedField, ...] = ()
+    # Some documents as they would arrive: for each its collection, and its text.
+    documents: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,8 @@ class Copy:
 
     ``names`` are those of the two environments. ``interruption`` is what Ctrl-C reports. ``allow_empty``
     allows a source without collections. With ``compare_contents`` the copy is compared by hashes too.
+    ``masks`` are those that hold if the contents leave a private environment; ``raw_from`` is the origin of a
+    command that demands them unmasked.
     """
 
     source: TransferDatabase
@@ -68,17 +79,20 @@ class Copy:
     transforms: tuple[Transform, ...] = ()
     exclusions: Exclusions = NO_EXCLUSIONS
     compare_contents: bool = False
+    masks: TransferMasks = NO_MASKS
+    raw_from: Origin | None = None
 
-    def plan(self) -> CopyPlan:
-        """Return what the transfer would do. Writes nothing.
+    def plan(self, show: int = 0) -> CopyPlan:
+        """Return what the transfer would do, and ``show`` documents of each collection. Writes nothing.
 
         :raises UsageError: if both are the same database.
-        :raises MonarchError: if the source holds nothing, or is incomplete.
+        :raises MonarchError: if the source holds nothing, or is incomplete, or a mask is missing.
         """
         self._require_source()
         source = self.source.read(self.engine, self.selection).without(self.exclusions)
         comes = source.summaries
         self._require_contents(comes)
+        source = self.masks.on(source)
         self.target.require_replaceable(comes)
         goes = self.target.read(self.engine).summaries
         unfinished = None
@@ -90,7 +104,17 @@ class Copy:
         refusal = self.target.missing_rights(source)
         if refusal is not None:
             notes.append(refusal)
-        return CopyPlan(self.engine.name, self.engine.versions, comes, goes, unfinished, tuple(notes))
+        return CopyPlan(
+            self.engine.name,
+            self.engine.versions,
+            comes,
+            goes,
+            unfinished,
+            (*notes, *self.masks.notes(source)),
+            self.masks.passage,
+            self.masks.fields(source),
+            tuple(source.documents(show)) if show else (),
+        )
 
     def check(self) -> None:
         """Check what can be known before a transfer. Writes nothing, and resolves no subset.
@@ -104,6 +128,7 @@ class Copy:
         # A subset of the collections may be replaceable where not all of them are.
         comes = () if self.selection is not None else source.without(self.exclusions).summaries
         self.target.require_replaceable(comes)
+        self.masks.require_rules(comes)
 
     def transfer(self, *, in_place: bool = False) -> Transfer:
         """Return the transfer that replaces the contents of ``target`` by those of ``source``.
@@ -121,6 +146,7 @@ class Copy:
         carried = source.without(self.exclusions)
         # Before the lease, so that nothing at all is written.
         self.target.require_replaceable(carried.summaries)
+        self.masks.require_rules(carried.summaries)
         sink = DatabaseSink(
             self.target,
             name,
@@ -129,6 +155,7 @@ class Copy:
             source_name=self.names[0],
             source_database=self.source,
             in_place=in_place,
+            raw_from=self.raw_from,
         )
         opened = nullcontext(source)
         return Transfer(
@@ -137,9 +164,11 @@ class Copy:
             self.engine,
             self.interruption,
             began,
-            self.transforms,
+            (*self.transforms, *self.masks.transforms),
             self.exclusions,
-            carried.notes,
+            (*carried.notes, *self.masks.notes(carried)),
+            self.masks.passage,
+            self.masks.lasting,
         )
 
     def _read(self, selection: Selection | None) -> LiveSource:
@@ -181,6 +210,7 @@ class CopyRequest:
     subset: SubsetRequest
     exclusions: Exclusions = NO_EXCLUSIONS
     compare_contents: bool = False
+    raw: bool = False
 
     @contextmanager
     def open(self, progress: Progress) -> Iterator[Copy]:
@@ -189,10 +219,13 @@ class CopyRequest:
         :raises RunInterrupted: on Ctrl-C or a signal in the context, saying what has become of the target.
         """
         require_transfers(*((end.kind, repr(end.name)) for end in (self.source, self.target)))
+        passage = find_passage(private=self.source.private, target=self.target, raw=self.raw)
+        rules = load_rules(passage, self.root)
         with (
             report_interruption(f"{self.target.name!r} is as it was.") as interruption,
             open_database(self.source, self.root, progress) as opened,
             open_database(self.target, self.root, progress) as opened_target,
+            open_masks(passage, rules, as_transfer_database(opened)) as masks,
         ):
             source, target = as_transfer_database(opened), as_transfer_database(opened_target)
             engine = target.choose_engine(self.subset.engine(self.engine, self.source))
@@ -209,4 +242,6 @@ class CopyRequest:
                 selection,
                 exclusions=self.exclusions,
                 compare_contents=self.compare_contents,
+                masks=masks,
+                raw_from=find_origin(self.root) if passage is Passage.RAW else None,
             )

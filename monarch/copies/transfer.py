@@ -22,7 +22,9 @@ from monarch.databases.transfer import (
     Transform,
 )
 from monarch.errors import RunInterrupted, UsageError
+from monarch.handouts.policy import Passage
 from monarch.progress import Progress
+from monarch.system.ci import Origin
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,10 @@ class TransferResult:
     excluded: tuple[str, ...] = ()
     # What people should know of the source, as in `Source.notes`.
     notes: tuple[str, ...] = ()
+    # How the contents of a private environment have passed.
+    passage: Passage = Passage.OPEN
+    # Whether later transfers will have the same masks.
+    lasting_masks: bool = False
 
 
 class Interruption:
@@ -85,7 +91,7 @@ class Transfer:
     """A transfer by ``engine``, which has begun at ``began`` by the clock of `time.monotonic`.
 
     ``transforms`` are applied in order to all documents between reading and writing. ``notes`` are those
-    of the source, for the result.
+    of the source, ``passage`` and ``lasting_masks`` say how it was masked, all for the result.
     """
 
     open_source: Callable[[], AbstractContextManager[Source]]
@@ -96,6 +102,8 @@ class Transfer:
     transforms: tuple[Transform, ...] = ()
     exclusions: Exclusions = NO_EXCLUSIONS
     notes: tuple[str, ...] = ()
+    passage: Passage = Passage.OPEN
+    lasting_masks: bool = False
 
     def run(self, progress: Progress) -> TransferResult:
         """Do it. Raises what the source and the sink raise."""
@@ -104,7 +112,14 @@ class Transfer:
         seconds = round(time.monotonic() - self.began, 3)
         excluded = self.exclusions.names
         return TransferResult(
-            self.engine.name, self.engine.versions, collections, seconds, excluded, self.notes
+            self.engine.name,
+            self.engine.versions,
+            collections,
+            seconds,
+            excluded,
+            self.notes,
+            self.passage,
+            self.lasting_masks,
         )
 
     @contextmanager
@@ -119,7 +134,8 @@ class DatabaseSink(TransferSink):
 
     ``purpose`` is the command, for other runs that find the lease held. ``completed`` is what an
     interruption reports once the contents are replaced. ``source_name`` is the source's name, for people;
-    ``source_database`` must not be the target, if the source is a database.
+    ``source_database`` must not be the target, if the source is a database. With ``raw_from``, what arrives
+    is unmasked: that and this origin are recorded in the journal of the target.
     """
 
     target: TransferDatabase
@@ -129,6 +145,7 @@ class DatabaseSink(TransferSink):
     source_name: str
     source_database: TransferDatabase | None = None
     in_place: bool = False
+    raw_from: Origin | None = None
 
     def receive(
         self,
@@ -150,6 +167,8 @@ class DatabaseSink(TransferSink):
                     source, engine, lease, purpose, in_place=self.in_place, progress=progress
                 )
                 interruption.complete(self.completed)
+            if self.raw_from is not None:
+                self.target.recorder(lease).record_raw(f"{self.purpose} --raw", self.raw_from)
         return collections
 
 

@@ -14,7 +14,10 @@ from monarch.system.secrets import Secret, hint_for_text
 from monarch.system.spelling import suggest
 
 # The keys that every kind of database has.
-COMMON_KEYS = ("kind", "db_name", "protected")
+COMMON_KEYS = ("kind", "db_name", "protected", "private")
+
+# Those of them that are True or False.
+FLAGS = ("protected", "private")
 
 Entry = Mapping[Any, Any]
 
@@ -30,6 +33,7 @@ class Environment:
     one whose entry is wrong: ``problem`` says why, and ``remedy`` what to do. ``address`` holds what the kind
     needs to connect; it is opaque to everything else.
 
+    With ``private`` its documents are of people: they go into an environment that is not private masked only.
     With ``kind_guessed`` nothing on this machine tells its kind, because its ``uri`` has no value.
     """
 
@@ -42,6 +46,7 @@ class Environment:
     username: str | None = None
     embedded: bool = False
     protected: bool | None = None
+    private: bool = False
     missing: str | None = None
     variables: tuple[str, ...] = ()
     problem: str | None = None
@@ -119,8 +124,9 @@ def read_flag(entry: Entry, key: str) -> bool | None:
 
 
 def find_missing(entry: Entry) -> str | None:
-    """Return the first key whose value is None or empty, except ``protected``; None if there is none.
+    """Return the first key whose value is None or empty, except the flags; None if there is none.
 
     A variable that is not set gives None, or an empty text in many CI systems.
     """
-    return next((key for key, value in entry.items() if value in (None, "") and key != "protected"), None)
+    empty = (key for key, value in entry.items() if value in (None, "") and key not in FLAGS)
+    return next(empty, None)

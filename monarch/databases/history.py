@@ -41,6 +41,12 @@ class Action(Enum):
     ROLLBACK = "rollback"
     MARK = "mark"
     ACCEPT = "accept"
+    # No attempt at a migration: unmasked contents of a private environment have arrived.
+    RAW = "raw copy"
+
+
+# Entries of the journal that are no attempts.
+NO_ATTEMPTS = (Action.MARK, Action.ACCEPT, Action.RAW)
 
 
 @dataclass(frozen=True)
@@ -244,6 +250,10 @@ class HistoryWriter(ABC):
         repeatable: bool | None = None,
     ) -> None:
         """Record that a person marked ``key`` as Completed or New."""
+
+    @abstractmethod
+    def record_raw(self, command: str, origin: Origin) -> None:
+        """Record that ``command`` has brought unmasked contents of a private environment."""
 
     @abstractmethod
     def accept(self, key: str, checksum: str | None, origin: Origin, repeatable: bool | None = None) -> None:

@@ -6,7 +6,7 @@ This part of the contract is optional: a kind without transfers implements `mona
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 from monarch.databases.base import Database
 from monarch.databases.lease import Lease
 from monarch.errors import UsageError
+from monarch.privacy.project_masks import ProjectMasks
 from monarch.progress import Progress
 from monarch.system.streams import Sink, Stream
 
@@ -66,6 +67,34 @@ class Transform(Protocol):
         ``documents`` are whole documents of ``collection``, one after another, encoded as the kind of
         database does. The result has as many documents, in the same order and encoding.
         """
+
+
+@dataclass(frozen=True)
+class MaskedField:
+    """A field that is masked: its ``path`` in documents of ``collection``, and its ``rule`` as it is written.
+
+    ``path`` is "" if the rule is for whole documents.
+    """
+
+    collection: str
+    path: str
+    rule: str
+
+
+class Masking(Transform, Protocol):
+    """The transform that masks documents by the rules of a project."""
+
+    def require_rules(self, summaries: tuple[CollectionSummary, ...]) -> None:
+        """Check that there are rules for all of these collections.
+
+        :raises MaskingError: naming those for which there are none.
+        """
+
+    def fields(self, summaries: tuple[CollectionSummary, ...]) -> tuple[MaskedField, ...]:
+        """Return what is masked in these collections, sorted."""
+
+    def notes(self, source: Source) -> tuple[str, ...]:
+        """Return what people should know: definitions of ``source`` that hold values and are copied."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +164,14 @@ class LiveSource(Source):
     def notes(self) -> tuple[str, ...]:
         """What people should know of it: a sentence for each loss, and for what a query set did not find."""
         return ()
+
+    def documents(self, number: int) -> Iterator[tuple[str, str]]:
+        """Yield the first ``number`` documents of each collection as they would arrive, after all transforms.
+
+        :return: for each the name of its collection, and its text for people.
+        :raises UsageError: if this kind of database cannot show them.
+        """
+        raise UsageError(f"Documents of a {self.title} database cannot be shown.", "Leave out --show.")
 
     def comparing_contents(self) -> Self:
         """Return the same contents, whose copies are compared with them by a hash of each collection too.
@@ -221,6 +258,16 @@ class TransferDatabase(Database):
         :raises UsageError: if ``source`` is of another kind.
         :raises ServerError: if a document is refused, or the copy differs from its source.
         """
+
+    def open_masking(self, rules: ProjectMasks) -> AbstractContextManager[Masking]:
+        """Mask documents of this kind of database by ``rules``, for as long as the context lasts.
+
+        :raises UsageError: if this kind has no masks.
+        """
+        raise UsageError(
+            f"Contents of a {self.title} database cannot be masked yet.",
+            "Nothing was changed. Copy between private environments, or as they are: --raw.",
+        )
 
     def require_replaceable(self, comes: tuple[CollectionSummary, ...]) -> None:
         """Check that `replace` can write ``comes`` into it without losing more than the old contents.

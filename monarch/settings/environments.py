@@ -32,9 +32,10 @@ def parse_environment(name: object, entry: object) -> Environment:
     if not isinstance(entry, Mapping):
         return _broken(name, f"Environment {name!r} is not a dict.", "See the manual: Settings.")
     try:
-        protected = read_flag(entry, "protected")
+        protected, private = read_flag(entry, "protected"), bool(read_flag(entry, "private"))
         guessed = not entry.get("kind") and "uri" in entry and not entry["uri"]
-        return replace(_kind(entry).parse(name, entry), protected=protected, kind_guessed=guessed)
+        parsed = _kind(entry).parse(name, entry)
+        return replace(parsed, protected=protected, private=private, kind_guessed=guessed)
     except SettingsError as error:
         return _broken(name, f"Environment {name!r}: {error.message}.", error.hint)
 

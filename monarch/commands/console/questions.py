@@ -25,20 +25,24 @@ def yes_option(function: _Function) -> _Function:
     return click.option("--yes", "-y", is_flag=True, help="Do not ask; for scripts and CI.")(function)
 
 
-def breathe(environment: Environment, what: str, yes: bool) -> None:
+def breathe(environment: Environment, what: str, yes: bool, why: str | None = None) -> None:
     """The breath-o-lizer: ask for a sum before a hazardous environment is changed.
 
-    ``what`` completes the sentence "you are about to … DATABASE".
+    ``what`` completes the sentence "you are about to … DATABASE". With ``why`` it is asked for that reason,
+    however harmless the environment is.
 
     :raises Declined: on a wrong answer.
     :raises UsageError: without a terminal.
     """
     from monarch.settings.protection import why_hazardous
 
-    why = why_hazardous(environment)
-    if why is None or yes:
+    hazard = why_hazardous(environment)
+    if (hazard is None and why is None) or yes:
         return
-    _require_terminal(f"{environment.name!r} is hazardous: {why}.")
+    _require_terminal(
+        f"{environment.name!r} is hazardous: {hazard}." if why is None else f"This is hazardous: {why}."
+    )
+    why = why or hazard
     import random
 
     first, second = random.randint(1, 9), random.randint(1, 9)

@@ -146,6 +146,13 @@ def exclude_options(function: _Function) -> _Function:
     return collection(index(function))
 
 
+def raw_option(function: _Function) -> _Function:
+    """``--raw``."""
+    return click.option(
+        "--raw", is_flag=True, help="Do not mask what leaves a private environment; asks, and is recorded."
+    )(function)
+
+
 def query_set_options(function: _Function) -> _Function:
     """``--query-set`` and ``--option``."""
     options = click.option(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from monarch.databases.environment import (
+    COMMON_KEYS,
     Entry,
     Environment,
     check_keys,
@@ -78,7 +79,7 @@ def parse_entry(name: str, entry: Entry) -> Environment:
 
 
 def _embedded(name: str, entry: Entry) -> Environment:
-    extra = sorted(set(entry) - {"embedded", "kind", "db_name", "protected"})
+    extra = sorted(set(entry) - {"embedded", *COMMON_KEYS})
     if extra:
         raise SettingsError(
             f"it is embedded, so {extra[0]!r} has no meaning", f"Remove 'embedded' or {extra[0]!r}."

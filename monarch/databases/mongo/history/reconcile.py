@@ -9,12 +9,12 @@ from typing import Any
 
 from bson.codec_options import CodecOptions, DatetimeConversion
 
+from monarch.databases import history
 from monarch.databases.history import Action, MigrationState
 
 # If two runs of monarch 0.1 left two documents of a key, the first of these states counts.
 STRONGEST = (MigrationState.COMPLETED, MigrationState.PROCESSING, MigrationState.FAILED, MigrationState.NEW)
-# Entries of the journal that are no attempts.
-NO_ATTEMPTS = (Action.MARK.value, Action.ACCEPT.value)
+NO_ATTEMPTS = tuple(action.value for action in history.NO_ATTEMPTS)
 # A date out of Python's range must not keep the rest from being read.
 ANY_DATE: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 

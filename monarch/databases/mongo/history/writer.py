@@ -62,6 +62,15 @@ class MongoHistoryWriter(HistoryWriter):
         self._writes.set_state(key, state)
         self._lease.renew_patiently()
 
+    def record_raw(self, command: str, origin: Origin) -> None:
+        entry: dict[str, Any] = {
+            "key": command,
+            "action": Action.RAW.value,
+            "outcome": MigrationState.COMPLETED.value,
+            **self._writes.describe_run(origin),
+        }
+        self._writes.write_entry(ObjectId(), entry, started=True, ended=True)
+
     def accept(self, key: str, checksum: str | None, origin: Origin, repeatable: bool | None = None) -> None:
         self._write_mark(key, Action.ACCEPT, MigrationState.COMPLETED, checksum, origin, repeatable)
         self._lease.renew_patiently()

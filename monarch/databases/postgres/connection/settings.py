@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from monarch.databases.environment import (
+    COMMON_KEYS,
     Entry,
     Environment,
     check_keys,
@@ -76,7 +77,7 @@ def parse_entry(name: str, entry: Entry) -> Environment:
 
 
 def _embedded(name: str, entry: Entry, lock_timeout: float) -> Environment:
-    extra = sorted(set(entry) - {"embedded", "kind", "db_name", "protected", "lock_timeout"})
+    extra = sorted(set(entry) - {"embedded", *COMMON_KEYS, "lock_timeout"})
     if extra:
         raise SettingsError(
             f"it is embedded, so {extra[0]!r} has no meaning", f"Remove 'embedded' or {extra[0]!r}."

@@ -43,7 +43,8 @@ _EVERYTHING = """
     UNION ALL
     SELECT 'attempt', key, NULL, NULL, last.details FROM monarch_history.history CROSS JOIN LATERAL (
         SELECT to_jsonb(journal) - 'traceback' - 'echoed' AS details FROM monarch_history.journal
-        WHERE journal.key = history.key AND action NOT IN ('mark', 'accept') ORDER BY id DESC LIMIT 1
+        WHERE journal.key = history.key AND action NOT IN ('mark', 'accept', 'raw copy')
+        ORDER BY id DESC LIMIT 1
     ) last WHERE state IN ('Processing', 'Failed')
     UNION ALL
     SELECT 'repeats', key, NULL, NULL, to_jsonb(checksum) FROM (
@@ -53,7 +54,7 @@ _EVERYTHING = """
 """
 _CHECKSUMS = """
     SELECT DISTINCT ON (key) key, checksum FROM monarch_history.journal
-    WHERE action <> 'rollback' AND coalesce(outcome, '') NOT IN ('Failed', 'Interrupted')
+    WHERE action NOT IN ('rollback', 'raw copy') AND coalesce(outcome, '') NOT IN ('Failed', 'Interrupted')
     ORDER BY key, id DESC
 """
 _ENTRIES = """

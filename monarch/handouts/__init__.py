@@ -1,0 +1,1 @@
+"""Copies that may be handed out: who must mask, what is masked, and whether anything leaks."""

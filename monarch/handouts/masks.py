@@ -1,0 +1,92 @@
+"""The masks of one transfer: none, or the rules of the project under a key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from monarch.databases.transfer import (
+    CollectionSummary,
+    MaskedField,
+    Masking,
+    Source,
+    TransferDatabase,
+    Transform,
+)
+from monarch.handouts.policy import Passage
+from monarch.privacy.project_masks import ProjectMasks, load_project_masks
+
+_Source = TypeVar("_Source", bound=Source)
+
+
+@dataclass(frozen=True)
+class TransferMasks:
+    """The masks of one transfer, which contents pass as ``passage`` says.
+
+    ``masking`` is None if nothing is masked. ``lasting`` if later transfers will have the same masks.
+    """
+
+    passage: Passage = Passage.OPEN
+    masking: Masking | None = None
+    lasting: bool = False
+
+    @property
+    def transforms(self) -> tuple[Transform, ...]:
+        """The transforms that mask."""
+        return () if self.masking is None else (self.masking,)
+
+    def on(self, source: _Source) -> _Source:
+        """Return the contents of ``source``, masked.
+
+        :raises MaskingError: if there are no rules for one of its collections.
+        """
+        if self.masking is None:
+            return source
+        self.require_rules(source.summaries)
+        return source.transformed(self.transforms)
+
+    def require_rules(self, summaries: tuple[CollectionSummary, ...]) -> None:
+        """Check that there are rules for all of these collections.
+
+        :raises MaskingError: naming those for which there are none.
+        """
+        if self.masking is not None:
+            self.masking.require_rules(summaries)
+
+    def fields(self, source: Source) -> tuple[MaskedField, ...]:
+        """Return what is masked in ``source``."""
+        return () if self.masking is None else self.masking.fields(source.summaries)
+
+    def notes(self, source: Source) -> tuple[str, ...]:
+        """Return what people should know of masks of ``source``."""
+        return () if self.masking is None else self.masking.notes(source)
+
+
+NO_MASKS = TransferMasks()
+
+
+def load_rules(passage: Passage, root: Path) -> ProjectMasks | None:
+    """Return the rules of the project at ``root``; None if nothing is masked.
+
+    :raises ProjectError: if it has none, or they cannot be read.
+    """
+    return load_project_masks(root) if passage is Passage.MASKED else None
+
+
+@contextmanager
+def open_masks(
+    passage: Passage, rules: ProjectMasks | None, database: TransferDatabase
+) -> Iterator[TransferMasks]:
+    """Mask by ``rules`` for as long as the context lasts, if there are any.
+
+    :param database: any database of the kind whose contents are masked.
+    :raises UsageError: if this kind has no masks.
+    """
+    if rules is None:
+        yield TransferMasks(passage)
+        return
+    with database.open_masking(rules) as masking:
+        yield TransferMasks(passage, masking, rules.key.lasting)
