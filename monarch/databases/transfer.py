@@ -81,7 +81,7 @@ class MaskedField:
     rule: str
 
 
-class Masking(Transform, Protocol):
+class MaskingTransform(Transform, Protocol):
     """The transform that masks documents by the rules of a project."""
 
     def require_rules(self, summaries: tuple[CollectionSummary, ...]) -> None:
@@ -259,7 +259,7 @@ class TransferDatabase(Database):
         :raises ServerError: if a document is refused, or the copy differs from its source.
         """
 
-    def open_masking(self, rules: ProjectMasks) -> AbstractContextManager[Masking]:
+    def open_masking(self, rules: ProjectMasks) -> AbstractContextManager[MaskingTransform]:
         """Mask documents of this kind of database by ``rules``, for as long as the context lasts.
 
         :raises UsageError: if this kind has no masks.

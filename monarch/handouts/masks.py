@@ -11,7 +11,7 @@ from typing import TypeVar
 from monarch.databases.transfer import (
     CollectionSummary,
     MaskedField,
-    Masking,
+    MaskingTransform,
     Source,
     TransferDatabase,
     Transform,
@@ -30,7 +30,7 @@ class TransferMasks:
     """
 
     passage: Passage = Passage.OPEN
-    masking: Masking | None = None
+    masking: MaskingTransform | None = None
     lasting: bool = False
 
     @property

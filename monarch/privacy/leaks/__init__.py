@@ -1,0 +1,1 @@
+"""Searching masked documents for values that the masks were to hide."""
