@@ -38,6 +38,7 @@ ROOMS = {
         "ground",
         "catalog",
         "stream",
+        "masking",
         "subset",
         "archive",
         "engines",

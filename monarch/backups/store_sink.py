@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 
 from monarch.backups.codecs import Codec
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import MANIFEST, archive_name, names_of_day, split_archive_name
 from monarch.copies.transfer import Interruption, TransferSink
+from monarch.databases import open_archive
 from monarch.databases.transfer import (
+    ArchiveSource,
     CollectionSummary,
     CopiedCollection,
     Engine,
@@ -103,6 +106,7 @@ class StoreSink(TransferSink):
                 uploads.append(note)
                 upload.finish()
                 kept.insert(0, file)
+                source.check_archive(partial(self._read_back, file, source.kind, _summaries(collections)))
                 manifest = self._manifest(file, source, engine, taken_at, archive, collections)
                 note.write(manifest.to_bytes())
                 kept.insert(0, file + MANIFEST)
@@ -110,6 +114,13 @@ class StoreSink(TransferSink):
         self.stored = StoredBackup(name, manifest)
         interruption.complete(f"the backup was complete: {name}")
         return collections
+
+    @contextmanager
+    def _read_back(
+        self, file: str, kind: str, collections: tuple[CollectionSummary, ...]
+    ) -> Iterator[ArchiveSource]:
+        with self.store.open(file) as stream:
+            yield open_archive(kind, self._codec.decompress(stream), collections)
 
     @contextmanager
     def _all_or_nothing(self, name: str, kept: list[str], uploads: list[Upload]) -> Iterator[None]:
@@ -194,10 +205,7 @@ class StoreSink(TransferSink):
             level=self._level,
             size=archive.bytes,
             sha256=archive.digest.hexdigest(),
-            collections=tuple(
-                CollectionSummary(one.name, one.kind, one.documents, one.bytes, one.indexes)
-                for one in collections
-            ),
+            collections=_summaries(collections),
             private=self._privacy.private,
             masked=self._privacy.masked,
         )
@@ -215,6 +223,12 @@ class _HashedUpload:
         self.bytes += len(data)
         self.digest.update(data)
         self._upload.write(data)
+
+
+def _summaries(collections: tuple[CopiedCollection, ...]) -> tuple[CollectionSummary, ...]:
+    return tuple(
+        CollectionSummary(one.name, one.kind, one.documents, one.bytes, one.indexes) for one in collections
+    )
 
 
 def _report_leftovers(error: BaseException, name: str) -> None:

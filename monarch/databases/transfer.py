@@ -6,10 +6,10 @@ This part of the contract is optional: a kind without transfers implements `mona
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self, runtime_checkable
 
 from monarch.databases.base import Database
 from monarch.databases.lease import Lease
@@ -69,6 +69,19 @@ class Transform(Protocol):
         """
 
 
+# Reads what a transfer has written: pairs of a collection and whole documents of it. Its argument is how many
+# documents of each collection are enough; None is all.
+ReadWritten = Callable[[int | None], Iterator[tuple[str, bytes]]]
+
+
+@runtime_checkable
+class WrittenCheck(Protocol):
+    """A transform that also checks what was written, before it replaces anything."""
+
+    def check_written(self, read: ReadWritten) -> None:
+        """Check what ``read`` gives. What this raises ends the transfer, and the target is as it was."""
+
+
 @dataclass(frozen=True)
 class MaskedField:
     """A field that is masked: its ``path`` in documents of ``collection``, and its ``rule`` as it is written.
@@ -81,7 +94,7 @@ class MaskedField:
     rule: str
 
 
-class MaskingTransform(Transform, Protocol):
+class MaskingTransform(Transform, WrittenCheck, Protocol):
     """The transform that masks documents by the rules of a project."""
 
     def require_rules(self, summaries: tuple[CollectionSummary, ...]) -> None:
@@ -182,6 +195,13 @@ class LiveSource(Source):
             f"Contents of a {self.title} database cannot be compared by hashes.",
             "Leave out --compare-contents.",
         )
+
+    def check_archive(self, open_written: Callable[[], AbstractContextManager[ArchiveSource]]) -> None:
+        """Let the transforms check the archive that `write_archive` has written, before it counts.
+
+        Raises what they do.
+        """
+        return
 
     @abstractmethod
     def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:

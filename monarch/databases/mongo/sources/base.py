@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import ClassVar, Self
@@ -12,7 +13,7 @@ from monarch.databases.mongo.catalog.exclusions import exclude
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.stream.batches import Batch, Piece, measure_documents
 from monarch.databases.mongo.stream.counts import Counts
-from monarch.databases.transfer import CollectionSummary, Exclusions, Source, Transform
+from monarch.databases.transfer import CollectionSummary, Exclusions, Source, Transform, WrittenCheck
 from monarch.errors import MonarchError, UsageError
 from monarch.progress import SILENT, Progress
 
@@ -67,8 +68,27 @@ class MongoSource(Source):
         return Batch(batch.collection, payload, batch.count)
 
     @property
+    def checks(self) -> tuple[WrittenCheck, ...]:
+        """Those of its transforms that check what was written."""
+        return tuple(one for one in self._transforms if isinstance(one, WrittenCheck))
+
+    @property
     def summaries(self) -> tuple[CollectionSummary, ...]:
         return tuple(summarize(collection) for collection in self.collections)
+
+    def read_some(self, number: int | None) -> Iterator[tuple[str, bytes]]:
+        """Yield documents with their collection, some at a time and concatenated.
+
+        :param number: about how many of each collection, from all over it; None for all of them.
+        """
+        steps = {one.data_name: max(1, one.documents // number) if number else 1 for one in self.collections}
+        passed: Counter[str] = Counter()
+        with self.pieces(unwatched) as pieces:
+            for piece in pieces:
+                if isinstance(piece, Batch):
+                    if passed[piece.collection] % steps[piece.collection] == 0:
+                        yield piece.collection, piece.payload
+                    passed[piece.collection] += 1
 
     @abstractmethod
     def take_series_as_documents(self) -> None:

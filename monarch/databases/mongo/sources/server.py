@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from monarch.databases.mongo.collection_names import HISTORY
 from monarch.databases.mongo.connection.cluster import is_shard, read_placement
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.engines.base import MongoEngine
-from monarch.databases.mongo.sources.base import MongoSource, unwatched
+from monarch.databases.mongo.sources.base import MongoSource, require_mongo_source, unwatched
 from monarch.databases.mongo.sources.losses import describe_losses, describe_shard
 from monarch.databases.mongo.stream.batches import Batch, End, Piece
 from monarch.databases.mongo.stream.snapshot import (
@@ -37,7 +37,7 @@ from monarch.databases.mongo.subset.reader import SnapshotEnded, SubsetReader
 from monarch.databases.mongo.subset.resolve import Subset
 from monarch.databases.mongo.swap_state import read_head, unfinished
 from monarch.databases.selection import Selection
-from monarch.databases.transfer import CopiedCollection, LiveSource
+from monarch.databases.transfer import ArchiveSource, CopiedCollection, LiveSource
 from monarch.errors import ServerError
 from monarch.progress import Progress
 from monarch.system.streams import Sink
@@ -174,6 +174,12 @@ class MongoServerSource(MongoSource, LiveSource):
         writer.close()
         self.check()
         return counts.copied()
+
+    def check_archive(self, open_written: Callable[[], AbstractContextManager[ArchiveSource]]) -> None:
+        for check in self.checks:
+            self.progress.phase("checking")
+            with open_written() as archive:
+                check.check_written(require_mongo_source(archive).read_some)
 
     def _hash_history(self) -> bytes:
         """Return a hash of the history as it is now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from pymongo.errors import OperationFailure
 
@@ -13,6 +14,7 @@ from monarch.databases.mongo.catalog.model import BUCKETS, Collection
 from monarch.databases.mongo.collection_names import STAGING
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.engines.base import MongoEngine, Rights
+from monarch.databases.mongo.engines.some_documents import read_some
 from monarch.databases.mongo.sources.base import MongoSource
 from monarch.databases.mongo.stream.batches import Batch
 from monarch.databases.mongo.stream.counts import Counts
@@ -91,6 +93,9 @@ class Replacement:
         source.check()
         self.progress.phase("comparing")
         staging.compare_documents(counts.documents())
+        for check in source.checks:
+            self.progress.phase("checking")
+            check.check_written(partial(self._read_staged, staging))
         self.progress.phase("indexing")
         staging.build_indexes(counts.add_seconds)
         staging.compare_indexes()
@@ -99,6 +104,14 @@ class Replacement:
         for name in staging.adapted:
             self.progress.message(f"old options of indexes of {name} that this server refuses were left out")
         return counts.copied()
+
+    def _read_staged(self, staging: Staging, number: int | None) -> Iterator[tuple[str, bytes]]:
+        """Yield the documents of each staged collection, up to ``number`` random ones of each."""
+        for collection in staging.collections:
+            if collection.kind != "view":
+                for documents in read_some(self.target, staging.data_name(collection), number):
+                    self.lease.check()
+                    yield collection.name, documents
 
     def _begin(self, swap: Swap, steps: list[SwapStep]) -> bool:
         """Begin the swap; return whether Ctrl-C was pressed when it could no longer be undone."""

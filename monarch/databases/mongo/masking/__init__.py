@@ -1,0 +1,1 @@
+"""Masking documents on their way, and checking that nothing leaks."""

@@ -1,0 +1,67 @@
+"""The leak check of MongoDB documents: what the masks have left, before anything is replaced."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+from monarch.databases.mongo.masking.leak_texts import decode_document, text_of
+from monarch.databases.mongo.stream.batches import split
+from monarch.databases.transfer import CollectionSummary, ReadWritten
+from monarch.privacy.leaks.check import LeakComparison, LeakSearch
+from monarch.privacy.project_masks import ProjectMasks
+
+# Documents of each collection that are compared and searched, unless all of them are.
+SAMPLE = 20_000
+
+
+class LeakCheck:
+    """Compares documents with their masks, and searches what was written. It may be called from threads.
+
+    :param everything: whether all documents are checked; else a sample of each collection.
+    """
+
+    def __init__(self, rules: ProjectMasks, *, everything: bool) -> None:
+        self._rules = rules
+        self._everything = everything
+        self._lock = threading.Lock()
+        self._comparison = LeakComparison(rules.masks, rules.key, text_of)
+        self._steps: dict[str, int] = {}
+        self._passed: Counter[str] = Counter()
+        self._offset = int.from_bytes(rules.key.hasher("leak sample")(b"")[:4], "big")
+
+    def expect(self, summaries: tuple[CollectionSummary, ...]) -> None:
+        """Take the numbers of documents that are about to come, to draw the sample."""
+        for one in summaries:
+            self._steps[one.name] = 1 if self._everything else max(1, one.documents // SAMPLE)
+
+    def compare(self, collection: str, before: bytes, after: bytes) -> None:
+        """Compare whole documents of ``collection`` with what the masks have made of them.
+
+        :raises MaskingError: if a masked value is left in one of them.
+        """
+        if before is after:
+            return
+        step = self._steps.get(collection, 1)
+        olds, news = split(before), split(after)
+        with self._lock:
+            first = -(self._passed[collection] + self._offset) % step
+            self._passed[collection] += len(olds)
+            for place in range(first, len(olds), step):
+                old, new = decode_document(olds[place]), decode_document(news[place])
+                self._comparison.compare(collection, old, new)
+
+    def check_written(self, read: ReadWritten) -> None:
+        """Search what was written for everything that was masked.
+
+        :raises MaskingError: naming the fields in which something was found.
+        """
+        searching = self._searching()
+        searching.require_none()
+        for collection, documents in read(None if self._everything else SAMPLE):
+            for document in split(documents):
+                searching.examine(collection, decode_document(document))
+        searching.require_none()
+
+    def _searching(self) -> LeakSearch:
+        return LeakSearch(self._rules.masks, self._rules.key, text_of, self._comparison.findings)
