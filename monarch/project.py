@@ -442,6 +442,7 @@ class Project:
         exclude_index: tuple[str, ...] = (),
         compare_contents: bool = False,
         raw: bool = False,
+        check_all: bool = False,
         progress: Progress = SILENT,
         confirm: Question | None = None,
     ) -> TransferResult:
@@ -454,7 +455,8 @@ class Project:
         ``exclude_index`` indexes as ``COLLECTION.INDEX``, for a target that cannot have them. With
         ``compare_contents`` a hash of the contents of each table is compared before the swap (PostgreSQL).
         Out of a private environment into one that is not, documents are masked by ``migrations/privacy.py``;
-        with ``raw`` they are not, which the journal of ``target`` records.
+        with ``raw`` they are not, which the journal of ``target`` records. Before the swap it is checked that
+        nothing leaks: on a sample of each collection, or with ``check_all`` on all documents.
 
         :raises ServerError: if the copy does not finish; the target is then as it was.
         :raises LockedError: if another run holds the target.
@@ -462,7 +464,7 @@ class Project:
         request = self._copy_request(
             source, target, engine, allow_empty, query_set, options, Exclusions(exclude, exclude_index)
         )
-        request = replace(request, compare_contents=compare_contents, raw=raw)
+        request = replace(request, compare_contents=compare_contents, raw=raw, check_all=check_all)
         with request.open(progress) as copy:
             if confirm is not None:
                 copy.check()
@@ -494,6 +496,7 @@ class Project:
         query_set: str | None = None,
         options: Mapping[str, str] = _NO_OPTIONS,
         masked: bool = False,
+        check_all: bool = False,
         progress: Progress = SILENT,
     ) -> BackupResult:
         """Take a backup of the database of ``environment``; its name begins with ``name`` or the database's.
@@ -509,7 +512,9 @@ class Project:
         from monarch.copies.subset import SubsetRequest
 
         source, subset = self.environment(environment), SubsetRequest(query_set, options)
-        request = BackupRequest(self.root, source, engine, subset, name, codec, level, allow_empty, masked)
+        request = BackupRequest(
+            self.root, source, engine, subset, name, codec, level, allow_empty, masked, check_all
+        )
         with request.open(self.backups.store, progress) as creation:
             return creation.result(creation.transfer(progress).run(progress))
 
@@ -575,6 +580,7 @@ class Project:
         exclude: tuple[str, ...] = (),
         exclude_index: tuple[str, ...] = (),
         raw: bool = False,
+        check_all: bool = False,
         progress: Progress = SILENT,
         confirm: Question | None = None,
     ) -> TransferResult:
@@ -595,6 +601,7 @@ class Project:
             in_place=in_place,
             exclusions=Exclusions(exclude, exclude_index),
             passage=self.passage_of(found, environment, raw=raw),
+            check_all=check_all,
             progress=progress,
             confirm=None if confirm is None else asked_once(confirm),
         )

@@ -108,6 +108,7 @@ class BackupRequest:
     level: int | None
     allow_empty: bool
     masked: bool = False
+    check_all: bool = False
 
     @contextmanager
     def open(self, store: Store, progress: Progress) -> Iterator[BackupCreation]:
@@ -122,7 +123,7 @@ class BackupRequest:
         check_stem(stem)
         codec, level = find_codec(self.codec, self.level)
         passage = Passage.MASKED if self.masked else Passage.OPEN
-        rules = load_rules(passage, self.root)
+        rules = load_rules(passage, self.root, check_all=self.check_all)
         with (
             report_interruption("Nothing was kept of the backup.") as interruption,
             open_database(self.environment, self.root, progress) as opened,

@@ -117,6 +117,7 @@ def restore_environment(
     in_place: bool,
     exclusions: Exclusions,
     passage: Passage,
+    check_all: bool,
     progress: Progress,
     confirm: Question | None,
 ) -> TransferResult:
@@ -131,7 +132,7 @@ def restore_environment(
     """
     name = environment.name
     require_transfers((backup.kind, repr(backup.name)), (environment.kind, repr(name)))
-    rules = load_rules(passage, root)
+    rules = load_rules(passage, root, check_all=check_all)
     with (
         report_interruption(f"{name!r} is as it was.") as interruption,
         open_database(environment, root, progress) as opened,

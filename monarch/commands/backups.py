@@ -31,6 +31,7 @@ from monarch.commands.console.text import (
 from monarch.commands.parsing.arguments import (
     BACKUP,
     ENVIRONMENT,
+    check_option,
     engine_option,
     json_option,
     query_set_options,
@@ -57,6 +58,7 @@ CODECS = ("zst", "gz")
 @click.option("--allow-empty", is_flag=True, help="Also back up a database without collections.")
 @query_set_options
 @click.option("--masked", is_flag=True, help="Mask the documents, so that the backup may be handed out.")
+@check_option
 @json_option
 def backup(environment: str, as_json: bool, **how: Any) -> None:
     """Back up the database of ENVIRONMENT.

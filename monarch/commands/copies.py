@@ -15,6 +15,7 @@ from monarch.commands.console.streams import prints_aside
 from monarch.commands.console.text import count, duration, engine_label
 from monarch.commands.parsing.arguments import (
     WholeNumber,
+    check_option,
     engine_option,
     exclude_options,
     json_option,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 )
 @query_set_options
 @raw_option
+@check_option
 @plan_option("Show what would be copied, and change nothing.")
 @click.option(
     "--show",
@@ -82,6 +84,7 @@ def copy_db(
     project = this_project()
     source, target = project.require_two(*pair)
     if plan:
+        how.pop("check_all")  # nothing is written
         with prints_aside(as_json):
             planned = project.plan_copy(*pair, **how, show=show_documents or 0)
         _show_plan(planned, pair, as_json)

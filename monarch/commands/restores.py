@@ -13,6 +13,7 @@ from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import breathe, confirm, when_possible, yes_option
 from monarch.commands.console.text import duration, engine_label
 from monarch.commands.parsing.arguments import (
+    check_option,
     engine_option,
     exclude_options,
     json_option,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 )
 @exclude_options
 @raw_option
+@check_option
 @json_option
 @yes_option
 def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) -> None:

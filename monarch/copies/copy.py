@@ -211,6 +211,7 @@ class CopyRequest:
     exclusions: Exclusions = NO_EXCLUSIONS
     compare_contents: bool = False
     raw: bool = False
+    check_all: bool = False
 
     @contextmanager
     def open(self, progress: Progress) -> Iterator[Copy]:
@@ -220,7 +221,7 @@ class CopyRequest:
         """
         require_transfers(*((end.kind, repr(end.name)) for end in (self.source, self.target)))
         passage = find_passage(private=self.source.private, target=self.target, raw=self.raw)
-        rules = load_rules(passage, self.root)
+        rules = load_rules(passage, self.root, check_all=self.check_all)
         with (
             report_interruption(f"{self.target.name!r} is as it was.") as interruption,
             open_database(self.source, self.root, progress) as opened,

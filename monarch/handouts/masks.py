@@ -68,12 +68,14 @@ class TransferMasks:
 NO_MASKS = TransferMasks()
 
 
-def load_rules(passage: Passage, root: Path) -> ProjectMasks | None:
+def load_rules(passage: Passage, root: Path, *, check_all: bool = False) -> ProjectMasks | None:
     """Return the rules of the project at ``root``; None if nothing is masked.
+
+    :param check_all: whether the leak check looks at all documents, not at a sample.
 
     :raises ProjectError: if it has none, or they cannot be read.
     """
-    return load_project_masks(root) if passage is Passage.MASKED else None
+    return load_project_masks(root, check_all=check_all) if passage is Passage.MASKED else None
 
 
 @contextmanager

@@ -12,17 +12,21 @@ from monarch.privacy.masks import Masks
 
 @dataclass(frozen=True)
 class ProjectMasks:
-    """The rules of the project at ``root``, under ``key``."""
+    """The rules of the project at ``root``, under ``key``.
+
+    With ``check_all`` the leak check looks at all documents; else at a sample of each collection.
+    """
 
     root: Path
     masks: Masks
     key: MaskingKey
+    check_all: bool = False
 
 
-def load_project_masks(root: Path) -> ProjectMasks:
+def load_project_masks(root: Path, *, check_all: bool = False) -> ProjectMasks:
     """Return the rules of the project at ``root``, under the key of this machine or a new one.
 
     :raises ProjectError: if there are none, or they cannot be read.
     :raises SettingsError: if the key is too short.
     """
-    return ProjectMasks(root, load_masks(root), find_key())
+    return ProjectMasks(root, load_masks(root), find_key(), check_all)

@@ -153,6 +153,19 @@ def raw_option(function: _Function) -> _Function:
     )(function)
 
 
+def check_option(function: _Function) -> _Function:
+    """``--check``: how much the leak check looks at."""
+    return click.option(
+        "--check",
+        "check_all",
+        type=click.Choice(("sample", "all")),
+        default="sample",
+        show_default=True,
+        callback=lambda _context, _option, value: value == "all",
+        help="How many masked documents are searched for leaks.",
+    )(function)
+
+
 def query_set_options(function: _Function) -> _Function:
     """``--query-set`` and ``--option``."""
     options = click.option(

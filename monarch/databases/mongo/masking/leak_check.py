@@ -16,14 +16,11 @@ SAMPLE = 20_000
 
 
 class LeakCheck:
-    """Compares documents with their masks, and searches what was written. It may be called from threads.
+    """Compares documents with their masks, and searches what was written. It may be called from threads."""
 
-    :param everything: whether all documents are checked; else a sample of each collection.
-    """
-
-    def __init__(self, rules: ProjectMasks, *, everything: bool) -> None:
+    def __init__(self, rules: ProjectMasks) -> None:
         self._rules = rules
-        self._everything = everything
+        self._everything = rules.check_all
         self._lock = threading.Lock()
         self._comparison = LeakComparison(rules.masks, rules.key, text_of)
         self._steps: dict[str, int] = {}

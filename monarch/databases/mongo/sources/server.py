@@ -18,15 +18,17 @@ from monarch.databases.mongo.archive import TOOL_VERSION
 from monarch.databases.mongo.archive.prelude import Prelude
 from monarch.databases.mongo.archive.writer import ArchiveWriter
 from monarch.databases.mongo.catalog.model import CODEC, Collection
-from monarch.databases.mongo.catalog.query import redact_values
+from monarch.databases.mongo.catalog.query import Find, Query, redact_values
 from monarch.databases.mongo.catalog.read import list_entries, read_catalog, uuid_of
-from monarch.databases.mongo.collection_names import HISTORY
+from monarch.databases.mongo.collection_names import HISTORY, JOURNAL
 from monarch.databases.mongo.connection.cluster import is_shard, read_placement
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.engines.base import MongoEngine
+from monarch.databases.mongo.engines.cursor_bytes import read_raw_batches
+from monarch.databases.mongo.extended_json import as_text
 from monarch.databases.mongo.sources.base import MongoSource, require_mongo_source, unwatched
 from monarch.databases.mongo.sources.losses import describe_losses, describe_shard
-from monarch.databases.mongo.stream.batches import Batch, End, Piece
+from monarch.databases.mongo.stream.batches import Batch, End, Piece, split
 from monarch.databases.mongo.stream.snapshot import (
     SNAPSHOT_ENDED,
     Snapshot,
@@ -160,6 +162,21 @@ class MongoServerSource(MongoSource, LiveSource):
             entry = entries.get(collection.name)
             if entry is None or uuid_of(entry, entries) != collection.uuid:
                 raise self._changed(collection)
+
+    def documents(self, number: int) -> Iterator[tuple[str, str]]:
+        for collection in self.collections:
+            if collection.kind == "view" or collection.name in (HISTORY, JOURNAL):
+                continue
+            query = collection.query or Query((Find(),))
+            documents = self._source.collection(collection.data_name)
+            for find in query.finds[:1]:
+                some = replace(find, limit=min(number, find.limit or number))
+                with self._source.explained():
+                    for payload, count in read_raw_batches(
+                        documents, some, query.projection, number, lambda: None
+                    ):
+                        masked = self._transform(Batch(collection.data_name, payload, count))
+                        yield from ((collection.name, as_text(one)) for one in split(masked.payload))
 
     def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:
         counts = self.begin_phase("dumping", progress)
