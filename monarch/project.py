@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from monarch.migrations.mark import Marker, MarkResult
     from monarch.migrations.status import EnvironmentStatus, MigrationStatus, Verdict
     from monarch.migrations.trial import TrialDatabase, TrialResult
+    from monarch.privacy.leaks.check import Leak
     from monarch.querysets.files import QuerySetFile
 
 _NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
@@ -470,6 +471,20 @@ class Project:
                 copy.check()
                 asked_once(confirm)()
             return copy.transfer(in_place=in_place).run(progress)
+
+    def leaks(
+        self, source: str, copy: str, *, check_all: bool = False, progress: Progress = SILENT
+    ) -> tuple[Leak, ...]:
+        """Return where the database of ``copy`` holds values that the rules mask in that of ``source``.
+
+        It looks at a sample of each collection, or with ``check_all`` at all documents. Writes nothing.
+
+        :raises MaskingError: if documents of ``source`` cannot be masked by ``migrations/privacy.py``.
+        """
+        from monarch.handouts.leaks import find_leaks
+
+        ends = self.require_two(source, copy)
+        return find_leaks(self.root, *ends, check_all=check_all, progress=progress)
 
     # Backups
 

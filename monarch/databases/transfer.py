@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, Self, runtime_checkable
 from monarch.databases.base import Database
 from monarch.databases.lease import Lease
 from monarch.errors import UsageError
+from monarch.privacy.leaks.check import Leak
 from monarch.privacy.project_masks import ProjectMasks
 from monarch.progress import Progress
 from monarch.system.streams import Sink, Stream
@@ -288,6 +289,16 @@ class TransferDatabase(Database):
             f"Contents of a {self.title} database cannot be masked yet.",
             "Nothing was changed. Copy between private environments, or as they are: --raw.",
         )
+
+    def find_leaks(self, copy: TransferDatabase, rules: ProjectMasks, progress: Progress) -> tuple[Leak, ...]:
+        """Return where ``copy``, of the same kind, holds values that ``rules`` mask in this one.
+
+        Writes nothing.
+
+        :raises MaskingError: if its documents cannot be masked by ``rules``.
+        :raises UsageError: if this kind has no masks.
+        """
+        raise UsageError(f"Contents of a {self.title} database cannot be masked yet.")
 
     def require_replaceable(self, comes: tuple[CollectionSummary, ...]) -> None:
         """Check that `replace` can write ``comes`` into it without losing more than the old contents.

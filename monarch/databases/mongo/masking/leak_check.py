@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 
 from monarch.databases.mongo.masking.leak_texts import decode_document, text_of
 from monarch.databases.mongo.stream.batches import split
 from monarch.databases.transfer import CollectionSummary, ReadWritten
-from monarch.privacy.leaks.check import LeakComparison, LeakSearch
+from monarch.privacy.leaks.check import Leak, LeakComparison, LeakSearch
 from monarch.privacy.project_masks import ProjectMasks
 
 # Documents of each collection that are compared and searched, unless all of them are.
@@ -48,6 +50,21 @@ class LeakCheck:
                 old, new = decode_document(olds[place]), decode_document(news[place])
                 self._comparison.compare(collection, old, new)
 
+    def gather(self, collection: str, before: bytes, after: bytes) -> None:
+        """Take what the masks change in whole documents of ``collection``, to search for it elsewhere."""
+        for old, new in zip(split(before), split(after), strict=True):
+            self._comparison.compare(collection, decode_document(old), decode_document(new))
+
+    def search(self, documents: Iterator[tuple[str, bytes]]) -> tuple[Leak, ...]:
+        """Return where ``documents``, pairs of a collection and whole documents of it, hold what was masked.
+
+        What `compare` has found is not among it.
+        """
+        findings = replace(self._comparison.findings, found=Counter())
+        searching = LeakSearch(self._rules.masks, self._rules.key, text_of, findings)
+        self._examine(searching, documents)
+        return searching.leaks
+
     def check_written(self, read: ReadWritten) -> None:
         """Search what was written for everything that was masked.
 
@@ -55,10 +72,13 @@ class LeakCheck:
         """
         searching = self._searching()
         searching.require_none()
-        for collection, documents in read(None if self._everything else SAMPLE):
-            for document in split(documents):
-                searching.examine(collection, decode_document(document))
+        self._examine(searching, read(None if self._everything else SAMPLE))
         searching.require_none()
+
+    def _examine(self, searching: LeakSearch, documents: Iterator[tuple[str, bytes]]) -> None:
+        for collection, some in documents:
+            for document in split(some):
+                searching.examine(collection, decode_document(document))
 
     def _searching(self) -> LeakSearch:
         return LeakSearch(self._rules.masks, self._rules.key, text_of, self._comparison.findings)
