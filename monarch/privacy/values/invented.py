@@ -44,7 +44,7 @@ LAST_NAMES = _words(
     Collins Colombo Contreras Cooper Costa Cruz Dahl Dang Das David Davies Delgado Demir Deng Desai
     Diallo Diaz Dixon Doğan Dubois Dupont Durand Dvořák Eberhart Edwards Egger Eklund Ellis Eriksson
     Esposito Evans Farkas Fernandes Fernández Ferrari Fischer Flores Fontaine Forsberg Foster Fournier
-    Frank Franke Friedrich Fuchs Fujita Gallo García Garnier Gauthier Georgiou Gibson Girard Gomes Gómez
+    Frank Franke Friedrich Fuchs Fujita Gallo García Garnier Gauthier Georgiou Gilmore Girard Gomes Gómez
     Gonçalves González Graf Graham Gray Greco Green Griffin Gruber Guerra Gupta Gutiérrez Haas Hahn Hall
     Hamilton Hansen Hara Harris Hartmann Hassan Hayashi Hayes Heinrich Hernández Herrera Hoffmann Holm
     Horvat Horváth Huang Huber Hughes Hussein Ibrahim Ito Ivanov Iyer Jackson Jansen Janssen Jensen
