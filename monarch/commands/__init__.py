@@ -35,7 +35,7 @@ COMMANDS = {
     },
     "Copies and backups": {
         "copy_db": ("copies", "Copy the database of one environment to another."),
-        "leaks": ("leaks", "Search a copy for values that must be masked."),
+        "leaks": ("privacy.leaks", "Search a copy for values that must be masked."),
         "backup": ("backups", "Back up the database of ENVIRONMENT."),
         "list_backups": ("backups", "List the backups, the oldest first."),
         "show_backup": ("backups", "Show the manifest of the backup NAME."),
