@@ -42,7 +42,7 @@ ROOMS = {
         "archive",
         "engines",
         "sources",
-        "masking",
+        "leaks",
         "swap",
         "embedded",
         "history",

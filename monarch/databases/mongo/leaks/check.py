@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from monarch.databases.mongo.masking.leak_texts import decode_document, text_of
+from monarch.databases.mongo.leaks.texts import decode_document, text_of
 from monarch.databases.mongo.stream.batches import split
 from monarch.databases.transfer import CollectionSummary, ReadWritten
 from monarch.privacy.leaks.check import Leak, LeakComparison, LeakSearch

@@ -8,7 +8,7 @@ from monarch.databases.mongo.catalog.read import read_catalog
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.engines.some_documents import read_some
-from monarch.databases.mongo.masking.leak_check import SAMPLE, LeakCheck
+from monarch.databases.mongo.leaks.check import SAMPLE, LeakCheck
 from monarch.databases.mongo.sources.base import summarize
 from monarch.databases.transfer import MaskingTransform
 from monarch.privacy.leaks.check import Leak

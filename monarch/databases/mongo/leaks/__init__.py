@@ -1,0 +1,1 @@
+"""The leak check of MongoDB documents."""

@@ -1,1 +1,0 @@
-"""Masking documents on their way, and checking that nothing leaks."""
