@@ -43,6 +43,7 @@ ROOMS = {
         "engines",
         "sources",
         "leaks",
+        "masking",
         "swap",
         "embedded",
         "history",

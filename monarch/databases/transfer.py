@@ -59,7 +59,9 @@ class Engine(ABC):
 class Transform(Protocol):
     """Changes documents on their way from a source to a sink; masking, for example.
 
-    It is called from one thread. What it raises ends the transfer, and the target is as it was.
+    Several threads may call it at the same time, with a few batches of documents under way. What it returns
+    is written in the order in which the batches were read. What it raises ends the transfer, and the target
+    is as it was.
     """
 
     def __call__(self, collection: str, documents: bytes, /) -> bytes:

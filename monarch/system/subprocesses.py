@@ -48,6 +48,26 @@ def start_server(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]
         raise _not_started(arguments[0], error) from error
 
 
+def start_helper(arguments: Sequence[str], variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a program that works for this process, with pipes for its input and output.
+
+    It gets a session of its own, because Ctrl-C in the terminal is for monarch. Its messages are discarded.
+
+    :raises ServerError: if it cannot be started.
+    """
+    try:
+        return subprocess.Popen(
+            arguments,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=variables,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise _not_started(arguments[0], error) from error
+
+
 def run_on_terminal(arguments: Sequence[str], folder: Path) -> int:
     """Run a program in ``folder`` on this terminal, and return its exit code."""
     return subprocess.run(arguments, cwd=folder, check=False).returncode

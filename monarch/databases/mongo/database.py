@@ -35,10 +35,12 @@ from monarch.databases.transfer import (
     TransferDatabase,
 )
 from monarch.errors import NoTransactions, UsageError
+from monarch.privacy.project_masks import ProjectMasks
 from monarch.progress import Progress
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 
 if TYPE_CHECKING:
+    from monarch.databases.mongo.masking.transform import MongoMasking
     from monarch.databases.selection import Selection
 
 
@@ -190,6 +192,11 @@ class MongoDatabase(TransferDatabase):
         from monarch.databases.mongo.catalog.fingerprint import take_fingerprint
 
         return take_fingerprint(self._endpoint.on_primary())
+
+    def open_masking(self, rules: ProjectMasks) -> AbstractContextManager[MongoMasking]:
+        from monarch.databases.mongo.masking.transform import open_masking
+
+        return open_masking(rules)
 
     def require_replaceable(self, comes: tuple[CollectionSummary, ...]) -> None:
         from monarch.databases.mongo.swap.clusters import require_replaceable

@@ -10,9 +10,10 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import ClassVar, Self
 
 from monarch.databases.mongo.catalog.exclusions import exclude
-from monarch.databases.mongo.catalog.model import Collection
+from monarch.databases.mongo.catalog.model import BUCKETS, Collection
 from monarch.databases.mongo.stream.batches import Batch, Piece, measure_documents
 from monarch.databases.mongo.stream.counts import Counts
+from monarch.databases.mongo.stream.ordered import change_batches
 from monarch.databases.transfer import CollectionSummary, Exclusions, Source, Transform, WrittenCheck
 from monarch.errors import MonarchError, UsageError
 from monarch.progress import SILENT, Progress
@@ -35,9 +36,22 @@ class MongoSource(Source):
     progress: Progress = SILENT
 
     def transformed(self, transforms: tuple[Transform, ...]) -> Self:
-        """See `Source.transformed`. The sizes of `summaries` are those before the transforms."""
+        """See `Source.transformed`. The sizes of `summaries` are those before the transforms.
+
+        :raises UsageError: if it holds the buckets of a time series, and not its documents.
+        """
         changed = copy.copy(self)
         changed._transforms = (*self._transforms, *transforms)
+        series = [repr(one.name) for one in self.collections if BUCKETS in one.data_name]
+        if transforms and series:
+            try:
+                changed.take_series_as_documents()
+            except MonarchError:
+                raise UsageError(
+                    f"The documents of {', '.join(series)} cannot be masked or changed: these contents hold "
+                    "them as the buckets of a time series.",
+                    "Leave them out: --exclude COLLECTION. Or copy them from their server.",
+                ) from None
         return changed
 
     def without(self, exclusions: Exclusions) -> Self:
@@ -55,7 +69,11 @@ class MongoSource(Source):
         with self._pieces(alive) as pieces:
             # An archive is read whole, and what is left out is only not passed on.
             kept = (piece for piece in pieces if piece.collection not in self._excluded)
-            yield (self._transform(piece) if isinstance(piece, Batch) else piece for piece in kept)
+            if not self._transforms:
+                yield kept
+                return
+            with change_batches(kept, self._transform, alive) as changed:
+                yield changed
 
     def _transform(self, batch: Batch) -> Batch:
         payload = batch.payload

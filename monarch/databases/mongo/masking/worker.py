@@ -1,0 +1,63 @@
+"""A process that masks documents for another one, which sends them: ``python -m`` this module.
+
+The first frame of its input says which project's rules, and under which key. Then names of collections and
+documents follow in turn. It ends when its input does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import IO
+
+from monarch.databases.mongo.masking.frames import FAILED, MASKED, read_frame, write_frame
+from monarch.databases.mongo.masking.rules import MongoMasks
+from monarch.errors import MonarchError
+from monarch.privacy.key import MaskingKey
+from monarch.privacy.load import load_masks
+from monarch.system.secrets import Secret
+
+
+def main() -> None:
+    """Mask what comes, until no more comes."""
+    # Ctrl-C is for the process that sends; that ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    given, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    # What the project's own code prints must not get between the answers.
+    os.dup2(2, 1)
+    begun = read_frame(given)
+    if begun is None:
+        return
+    try:
+        masks = _load(begun)
+    except MonarchError as error:
+        _fail(answers, error)
+        return
+    while True:
+        collection, documents = read_frame(given), read_frame(given)
+        if collection is None or documents is None:
+            return
+        try:
+            masked = masks.mask(collection.decode(), documents)
+        except MonarchError as error:
+            _fail(answers, error)
+        else:
+            write_frame(answers, MASKED, masked)
+
+
+def _load(begun: bytes) -> MongoMasks:
+    settings = json.loads(begun)
+    sys.path[:] = settings["path"]
+    key = MaskingKey(Secret(settings["key"]), lasting=settings["lasting"])
+    return MongoMasks(load_masks(Path(settings["root"])), key)
+
+
+def _fail(answers: IO[bytes], error: MonarchError) -> None:
+    write_frame(answers, FAILED, json.dumps([error.message, error.hint]).encode())
+
+
+if __name__ == "__main__":
+    main()
