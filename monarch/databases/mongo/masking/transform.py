@@ -7,12 +7,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from monarch.databases.mongo.collection_names import HISTORY, JOURNAL
+from monarch.databases.mongo.leaks.check import LeakCheck
 from monarch.databases.mongo.masking.definitions import describe_values
+from monarch.databases.mongo.masking.journal import OWN_RULES
 from monarch.databases.mongo.masking.rules import MongoMasks
 from monarch.databases.mongo.masking.workers import Workers
 from monarch.databases.mongo.sources.base import require_mongo_source
-from monarch.databases.transfer import CollectionSummary, MaskedField, Source
+from monarch.databases.transfer import CollectionSummary, MaskedField, ReadWritten, Source
 from monarch.privacy.masks import CollectionMasks
 from monarch.privacy.project_masks import ProjectMasks
 from monarch.privacy.rules import MaskingError, WholeRule
@@ -29,6 +30,7 @@ class MongoMasking:
         self._rules = rules
         self._masks = MongoMasks(rules.masks, rules.key)
         self._workers = Workers(rules, cores) if cores > 1 else None
+        self._check = LeakCheck(rules)
         self._few = few
         self._bytes = 0
         self._lock = threading.Lock()
@@ -40,6 +42,12 @@ class MongoMasking:
         """
         if self._masks.keeps(collection):
             return documents
+        masked = self._mask(collection, documents)
+        if collection not in OWN_RULES:
+            self._check.compare(collection, documents, masked)
+        return masked
+
+    def _mask(self, collection: str, documents: bytes) -> bytes:
         with self._lock:
             self._bytes += len(documents)
             if self._workers is None or self._bytes <= self._few:
@@ -54,13 +62,14 @@ class MongoMasking:
                 f"migrations/privacy.py does not say what becomes of {', '.join(map(repr, names))}.",
                 "Add their rules: monarch suggest_masks ENVIRONMENT. Or leave them out: --exclude COLLECTION",
             )
+        self._check.expect(summaries)
 
     def fields(self, summaries: tuple[CollectionSummary, ...]) -> tuple[MaskedField, ...]:
         """See `MaskingTransform`."""
         found = [
             field
             for one in summaries
-            if one.kind != "view" and one.name not in (HISTORY, JOURNAL)
+            if one.kind != "view" and one.name not in OWN_RULES
             for field in self._fields(one.name)
         ]
         return tuple(sorted(found, key=lambda field: (field.collection, field.path)))
@@ -68,6 +77,10 @@ class MongoMasking:
     def notes(self, source: Source) -> tuple[str, ...]:
         """See `MaskingTransform`."""
         return describe_values(require_mongo_source(source).collections)
+
+    def check_written(self, read: ReadWritten) -> None:
+        """See `WrittenCheck`."""
+        self._check.check_written(read)
 
     def stop(self) -> None:
         """End all processes."""
