@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from monarch.databases.mongo.leaks.check import LeakCheck
 from monarch.databases.mongo.masking.definitions import describe_values
 from monarch.databases.mongo.masking.journal import OWN_RULES
+from monarch.databases.mongo.masking.processes.workers import Workers
 from monarch.databases.mongo.masking.rules import MongoMasks
-from monarch.databases.mongo.masking.workers import Workers
 from monarch.databases.mongo.sources.base import require_mongo_source
 from monarch.databases.transfer import CollectionSummary, MaskedField, ReadWritten, Source
 from monarch.privacy.masks import CollectionMasks

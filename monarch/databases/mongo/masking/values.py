@@ -29,7 +29,7 @@ class Refused(Exception):
     """A result that cannot be stored in place of the value. Its text says why, without either."""
 
 
-class Codec(NamedTuple):
+class ValueCodec(NamedTuple):
     """How values of one type of BSON are read and written; ``write`` gets the old bytes, too."""
 
     kind: ValueKind
@@ -119,24 +119,24 @@ def _write_binary(value: Any, raw: bytes) -> bytes:
     return LENGTH.pack(len(written)) + raw[4:5] + written
 
 
-_BINARY = Codec(ValueKind.BINARY, _read_binary, _write_binary)
-_UUID = Codec(
+_BINARY = ValueCodec(ValueKind.BINARY, _read_binary, _write_binary)
+_UUID = ValueCodec(
     ValueKind.UUID, lambda raw: raw[5:], lambda value, raw: raw[:5] + _write_bytes(value, _UUID_BYTES)
 )
 _INTEGER = ValueKind.INTEGER
 CODECS = {
-    elements.STRING: Codec(ValueKind.TEXT, _read_text, _write_text),
-    elements.INT32: Codec(_INTEGER, lambda raw: LENGTH.unpack(raw)[0], _write_integer(LENGTH, "int32")),
-    elements.INT64: Codec(_INTEGER, lambda raw: _INT64.unpack(raw)[0], _write_integer(_INT64, "int64")),
-    elements.DATE: Codec(
+    elements.STRING: ValueCodec(ValueKind.TEXT, _read_text, _write_text),
+    elements.INT32: ValueCodec(_INTEGER, lambda raw: LENGTH.unpack(raw)[0], _write_integer(LENGTH, "int32")),
+    elements.INT64: ValueCodec(_INTEGER, lambda raw: _INT64.unpack(raw)[0], _write_integer(_INT64, "int64")),
+    elements.DATE: ValueCodec(
         ValueKind.DATE, lambda raw: _INT64.unpack(raw)[0], _write_integer(_INT64, "a date of BSON")
     ),
-    elements.DOUBLE: Codec(ValueKind.FLOAT, lambda raw: _DOUBLE.unpack(raw)[0], _write_double),
-    elements.DECIMAL: Codec(
+    elements.DOUBLE: ValueCodec(ValueKind.FLOAT, lambda raw: _DOUBLE.unpack(raw)[0], _write_double),
+    elements.DECIMAL: ValueCodec(
         ValueKind.DECIMAL, lambda raw: Decimal128.from_bid(raw).to_decimal(), _write_decimal
     ),
-    elements.BOOLEAN: Codec(ValueKind.BOOLEAN, _read_boolean, _write_boolean),
-    elements.OBJECT_ID: Codec(
+    elements.BOOLEAN: ValueCodec(ValueKind.BOOLEAN, _read_boolean, _write_boolean),
+    elements.OBJECT_ID: ValueCodec(
         ValueKind.OBJECT_ID, bytes, lambda value, _: _write_bytes(value, _OBJECT_ID_BYTES)
     ),
     elements.BINARY: _BINARY,
@@ -175,7 +175,7 @@ def _change_binary(functions: Mapping[ValueKind, ValueFunction], refuse: Refuse)
     return change
 
 
-def _change(codec: Codec, function: ValueFunction, refuse: Refuse) -> Change:
+def _change(codec: ValueCodec, function: ValueFunction, refuse: Refuse) -> Change:
     remembered: dict[bytes, bytes] = {}
     find, read, write = remembered.get, codec.read, codec.write
 

@@ -86,6 +86,11 @@ class MongoSource(Source):
         return Batch(batch.collection, payload, batch.count)
 
     @property
+    def is_transformed(self) -> bool:
+        """Whether documents pass through transforms."""
+        return bool(self._transforms)
+
+    @property
     def checks(self) -> tuple[WrittenCheck, ...]:
         """Those of its transforms that check what was written."""
         return tuple(one for one in self._transforms if isinstance(one, WrittenCheck))

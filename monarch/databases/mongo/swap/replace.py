@@ -15,6 +15,7 @@ from monarch.databases.mongo.collection_names import STAGING
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.engines.base import MongoEngine, Rights
 from monarch.databases.mongo.engines.some_documents import read_some
+from monarch.databases.mongo.masking.uniqueness import blame_masks
 from monarch.databases.mongo.sources.base import MongoSource
 from monarch.databases.mongo.stream.batches import Batch
 from monarch.databases.mongo.stream.counts import Counts
@@ -71,7 +72,7 @@ class Replacement:
             if in_place:
                 self.progress.phase("emptying")
                 swap.empty(self.purpose)
-            with _blaming_lost_lease(swap):
+            with blame_masks(source), _blaming_lost_lease(swap):
                 copied = self._build(source, staging)
                 interrupted = self._begin(swap, plan_steps(self.target, staging))
         except MonarchError as error:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from monarch.databases.mongo.masking.frames import FAILED, MASKED, read_frame, write_frame
+from monarch.databases.mongo.masking.processes.frames import FAILED, MASKED, read_frame, write_frame
 from monarch.databases.mongo.masking.rules import MongoMasks
 from monarch.errors import MonarchError
 from monarch.privacy.key import MaskingKey

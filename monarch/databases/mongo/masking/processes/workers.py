@@ -14,14 +14,14 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from monarch.databases.mongo.masking.frames import MASKED, read_frame, write_frame
+from monarch.databases.mongo.masking.processes.frames import MASKED, read_frame, write_frame
 from monarch.errors import ServerError
 from monarch.privacy.key import VARIABLE
 from monarch.privacy.project_masks import ProjectMasks
 from monarch.privacy.rules import MaskingError
 from monarch.system.subprocesses import start_helper
 
-_MODULE = "monarch.databases.mongo.masking.worker"
+_MODULE = "monarch.databases.mongo.masking.processes.worker"
 
 
 class Worker:

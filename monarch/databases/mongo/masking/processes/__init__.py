@@ -1,0 +1,1 @@
+"""Processes that mask documents beside monarch."""
