@@ -78,6 +78,7 @@ setup(
     package_dir={"monarch.migrations_template": "migrations_template"},
     package_data={
         "monarch": ["py.typed", "demo/*/project/migrations/*.py"],
+        "monarch.handouts": ["*.tmpl"],
         "monarch.migrations_template": ["*.py", "*.tmpl"],
     },
     # `man monarch` in the environment of the wheel. The page is kept, so that a build needs no Sphinx.

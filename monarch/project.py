@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from monarch.copies.transfer import TransferResult
     from monarch.databases.history import JournalEntry
     from monarch.handouts.policy import Passage
+    from monarch.handouts.suggestions import MaskSuggestions
     from monarch.migrations.execution import MigrationResult
     from monarch.migrations.mark import Marker, MarkResult
     from monarch.migrations.status import EnvironmentStatus, MigrationStatus, Verdict
@@ -162,6 +163,49 @@ class Project:
         if not found and not self.has_settings():
             raise ProjectError(f"There is no {SETTINGS} here ({self.root}).", where_else(self.root))
         return found
+
+    # Masks
+
+    def suggest_masks(self, environment: str, *, sample: int = 1000) -> MaskSuggestions:
+        """Read ``sample`` documents of each collection, and suggest a mask or `keep` for every field.
+
+        Writes nothing.
+
+        :raises ProjectError: if there are rules already that cannot be read.
+        :raises UsageError: if this kind of database has no masks.
+        """
+        from monarch.databases.transfer import as_transfer_database
+        from monarch.handouts.suggestions import suggest_for
+        from monarch.privacy.load import PRIVACY, load_masks
+
+        masks = load_masks(self.root) if (self.root / PRIVACY).exists() else None
+        with self.open(environment) as database:
+            return suggest_for(environment, as_transfer_database(database).sample(sample), masks)
+
+    def render_masks(self, suggestions: MaskSuggestions) -> str:
+        """Return what `write_masks` would write: a file, or what is new at its end; nothing if nothing is.
+
+        :raises ProjectError: if there are rules already that cannot be read.
+        """
+        from monarch.handouts.privacy_file import render_addition, render_new
+        from monarch.privacy.load import PRIVACY
+
+        if not suggestions.new:
+            return ""
+        return (
+            render_addition(suggestions, self.root)
+            if (self.root / PRIVACY).exists()
+            else render_new(suggestions)
+        )
+
+    def write_masks(self, suggestions: MaskSuggestions) -> Path:
+        """Write ``migrations/privacy.py``, or what is new at its end.
+
+        :raises ProjectError: if it cannot be read or written.
+        """
+        from monarch.handouts.privacy_file import write_file
+
+        return write_file(suggestions, self.root)
 
     # What has run
 

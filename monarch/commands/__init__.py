@@ -35,6 +35,10 @@ COMMANDS = {
     },
     "Copies and backups": {
         "copy_db": ("copies", "Copy the database of one environment to another."),
+        "suggest_masks": (
+            "privacy.suggestions",
+            "Write migrations/privacy.py: a mask, or keep, for every field.",
+        ),
         "leaks": ("privacy.leaks", "Search a copy for values that must be masked."),
         "backup": ("backups", "Back up the database of ENVIRONMENT."),
         "list_backups": ("backups", "List the backups, the oldest first."),

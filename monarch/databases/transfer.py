@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, Self, runtime_checkable
 
 from monarch.databases.base import Database
 from monarch.databases.lease import Lease
+from monarch.databases.sampling import CollectionSample
 from monarch.errors import UsageError
 from monarch.privacy.leaks.check import Leak
 from monarch.privacy.project_masks import ProjectMasks
@@ -340,6 +341,20 @@ class TransferDatabase(Database):
 
         monarch's own collections and the history are left out.
         """
+
+    def sample(self, size: int) -> Iterator[CollectionSample]:
+        """Yield each collection with some of its documents: the first, the last and random ones.
+
+        Views, the history and monarch's own collections are left out. The documents of a time series are
+        those that were written. Time and memory are bounded: of large documents it reads fewer. Writes
+        nothing.
+
+        :param size: the number of documents of each collection. Smaller collections are read whole.
+        :raises UsageError: if this kind of database has no samples.
+        """
+        raise UsageError(
+            f"monarch reads no samples of {self.title} databases.", "Masks are for databases of other kinds."
+        )
 
 
 def as_transfer_database(database: Database) -> TransferDatabase:

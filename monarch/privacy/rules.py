@@ -32,6 +32,13 @@ class ValueKind(StrEnum):
     BOOLEAN = "boolean"  # bool
 
 
+@dataclass(frozen=True)
+class OpaqueValue:
+    """A value in a sample whose ``type`` Python does not have, or that nobody looks into."""
+
+    type: str
+
+
 ValueFunction = Callable[[Any], Any]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,6 +26,7 @@ from monarch.databases.mongo.connection.cluster import (
 from monarch.databases.mongo.connection.handle import BY_NAME_MS, DatabaseHandle
 from monarch.databases.mongo.history.reader import MongoHistoryReader
 from monarch.databases.mongo.swap_state import read_head, unfinished
+from monarch.databases.sampling import CollectionSample
 from monarch.databases.transfer import (
     CollectionSummary,
     CopiedCollection,
@@ -197,6 +198,11 @@ class MongoDatabase(TransferDatabase):
         from monarch.databases.mongo.masking.transform import open_masking
 
         return open_masking(rules)
+
+    def sample(self, size: int) -> Iterator[CollectionSample]:
+        from monarch.databases.mongo.catalog.sample import sample
+
+        return sample(self._endpoint, size)
 
     def require_replaceable(self, comes: tuple[CollectionSummary, ...]) -> None:
         from monarch.databases.mongo.swap.clusters import require_replaceable

@@ -13,7 +13,7 @@ from monarch.settings.paths import FOLDER, where_else
 from monarch.system.spelling import suggest_carefully
 
 # Names in the folder that are no migrations.
-_OTHERS = ("__init__.py", "settings.py", "__pycache__")
+_OTHERS = ("__init__.py", "settings.py", "privacy.py", "__pycache__")
 
 
 @dataclass(frozen=True)
