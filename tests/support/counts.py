@@ -86,6 +86,7 @@ LONG = {
     "migrations/test_kills.py": 8,
     "migrations/test_races.py": 8,
     "migrations/test_replicas.py": 8,
+    "privacy/values/test_promises.py": 3,
     "settings/test_real_modules.py": 3,
     "stores/s3/test_faults.py": 8,
     "stores/s3/test_kills.py": 8,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from base64 import b32encode
+import string
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -28,6 +28,9 @@ from monarch.privacy.values.written import (
 # Reserved for examples (RFC 2606): nobody gets mail there.
 _DOMAINS = ("example.com", "example.org", "example.net")
 _LOCAL, _LABEL, _WHOLE = 64, 63, 254
+# Base 32 of RFC 4648, in small letters; ten bits at once.
+_BASE_32 = f"{string.ascii_lowercase}234567"
+_PAIRS = [first + second for first in _BASE_32 for second in _BASE_32]
 # In bytes: 24 letters.
 _SHORTEST = 15
 # Of the country codes of the ITU (E.164), those of one digit and of two; all others have three.
@@ -97,7 +100,8 @@ def spell_uniquely(hash_of: HashFunction) -> Callable[[str], str]:
     def spell(text: str) -> str:
         data = encode(text) + b"\x80"
         size = max(_SHORTEST, -(-len(data) // 5) * 5)
-        return b32encode(permute(data.ljust(size, b"\0"))).decode().lower()
+        number = to_number(permute(data.ljust(size, b"\0")))
+        return "".join([_PAIRS[number >> place & 1023] for place in range(8 * size - 10, -1, -10)])
 
     return spell
 

@@ -95,14 +95,14 @@ ROADS = (
 CITY_FRONTS = _words(
     """
     Alder Amber Arn Ash Bern Birk Black Brad Brun Cal Carn Clear Cold Dale Dorn East Eber Elm Fair Falk
-    Fern Gold Grand Green Grim Hal Hart Haver Hazel Hill Holm Iron Kel Kings Lang Lin Lor Mar Mead Mill
-    Mor Nether New Nor North Oak Oster Raven Red Rich Rock Rosen Sal Sand Silver South Stein Sten Stone
-    Sund Thorn Under Upper Val Vester Wald War Weiss West White Wil Winter Wolf
+    Fern Gold Grand Green Grim Hal Harrow Haver Hazel Hill Holm Iron Kel Kings Lang Lin Lor Mar Mead Mill
+    Nether New Nor North Oak Oster Raven Red Rich Rock Rosen Sal Sand Silver South Stein Sten Stone
+    Sund Thorn Under Upper Val Vester Wald War Weiss West White Winter Wolf
     """
 )
 CITY_ENDS = _words(
     """
-    ach au bach berg borg bourg bridge brook burg bury by castel combe dale dorf feld field ford gate
+    ach au bach berg borg bourg bridge brook burg bury by castel combe dale dorf felden field ford gate
     ham haven heim hofen holm hurst ingen leigh ley mark mere minster mont mouth münde port sted stetten
     stone thal ton vale ville wald weiler wick worth
     """
@@ -133,8 +133,8 @@ COMPANY_FORMS = ("Ltd", "GmbH", "AG", "Inc.", "LLC", "S.A.", "B.V.", "AB", "SARL
 
 _SYLLABLES = _words(
     """
-    ba be bi bo da de di do fa fe fi fo ga ge go la le li lo lu ma me mi mo mu na ne ni no nu pa pe pi
-    po ra re ri ro ru sa se si so su ta te ti to tu va ve vi vo
+    ba be bi bo da de di do fa fe fi ka ga ge go la le li lo lu ma me mi mo mu na ne ni no nu pa pe pi
+    po ra re ri ro ru sa se si so su ta ke ti to tu va ve vi vo
     """
 )
 _ENDINGS = ("", "n", "r", "s", "l", "m")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from decimal import Decimal
-from fractions import Fraction
 from functools import lru_cache
 from math import ceil, floor, frexp, isfinite, ldexp
 
@@ -23,6 +22,8 @@ _TOP_EXPONENT = 6111
 # Parts of each binade (from one power of two to the next).
 _PARTS = 32
 _MOST = 0.75
+# All masks at knots, which are above 1/8, are whole multiples of 1 / _SCALE.
+_SCALE = 1 << 60
 
 # Of a binade: the places of its knots from 1 to 2, the masks there, and the slopes between.
 Knots = tuple[list[float], list[float], list[float]]
@@ -86,24 +87,27 @@ def _bind_noise(key: MaskingKey, noise: float) -> Bound:
 
 def _stretch_decimal(value: Decimal, knots_of: Callable[[int], Knots]) -> Decimal:
     """Stretch ``value`` exactly, and round towards it to as many decimal places as it has."""
-    sign, _, exponent = value.as_tuple()
+    sign, digits, exponent = value.as_tuple()
     assert isinstance(exponent, int)
-    exact = Fraction(value.copy_abs())
-    binade = exact.numerator.bit_length() - exact.denominator.bit_length()
-    if exact < Fraction(2) ** binade:
+    own = int("".join(map(str, digits)))
+    above, below = (own * 10**exponent, 1) if exponent > 0 else (own, 10**-exponent)
+    binade = above.bit_length() - below.bit_length()
+    if above << max(0, -binade) < below << max(0, binade):
         binade -= 1
-    size = exact / Fraction(2) ** binade
-    places, masks, _ = knots_of(binade)
-    part = floor((size - 1) * _PARTS)
-    low, high = Fraction(masks[part]), Fraction(masks[part + 1])
-    share = (size - Fraction(places[part])) * _PARTS
-    stretched = (low + share * (high - low)) * Fraction(2) ** binade / Fraction(10) ** exponent
-    coefficient = floor(stretched) if stretched >= exact / Fraction(10) ** exponent else ceil(stretched)
+    # The value is (1 + (part + rest / below) / 32) * 2**binade.
+    above, below = above << max(0, -binade), below << max(0, binade)
+    part, rest = divmod((above - below) * _PARTS, below)
+    _, masks, _ = knots_of(binade)
+    low, high = int(masks[part] * _SCALE), int(masks[part + 1] * _SCALE)
+    # In units of the last place; what is left of the powers of two and ten divides it.
+    stretched = low * below + rest * (high - low)
+    unit = (_SCALE << max(0, -binade)) * 10 ** max(0, exponent)
+    coefficient = stretched // unit if stretched >= own * unit else -(-stretched // unit)
     if coefficient >= _COEFFICIENT and exponent == _TOP_EXPONENT:
         coefficient = _COEFFICIENT - 1
     elif coefficient >= _COEFFICIENT:
         coefficient, exponent = coefficient // 10, exponent + 1
-    return Decimal((sign, tuple(map(int, str(coefficient))), exponent))
+    return Decimal(f"{'-' if sign else ''}{coefficient}E{exponent}")
 
 
 def _knots(hash_of: HashFunction, noise: float) -> Callable[[int], Knots]:

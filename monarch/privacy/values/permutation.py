@@ -98,15 +98,22 @@ def bytes_permutation(hash_of: HashFunction) -> Callable[[bytes], bytes]:
     """Return a function that permutes the bytes of each length."""
     permutation = permutations(hash_of)
 
+    @lru_cache(256)
+    def tags_of(length: int) -> list[bytes]:
+        return [b"bytes" + bytes([number]) + length.to_bytes(8, "big") for number in range(_ROUNDS)]
+
     def permute(data: bytes) -> bytes:
         length = len(data)
         if length < _SHORT_BYTES:
             return permutation(256**length)(to_number(data)).to_bytes(length, "big")
-        left, right = data[: length // 2], data[length // 2 :]
-        for number in range(_ROUNDS):
-            tag = b"bytes" + bytes([number]) + length.to_bytes(8, "big")
-            left, right = right, _xor(left, expand(hash_of(tag + right), len(left)))
-        return left + right
+        half = length // 2
+        left, right = int.from_bytes(data[:half], "big"), int.from_bytes(data[half:], "big")
+        this, other = half, length - half
+        for tag in tags_of(length):
+            digest = expand(hash_of(tag + right.to_bytes(other, "big")), this)
+            left, right = right, left ^ int.from_bytes(digest, "big")
+            this, other = other, this
+        return left.to_bytes(half, "big") + right.to_bytes(length - half, "big")
 
     return permute
 
@@ -134,7 +141,3 @@ def digits_of(digest: bytes, sizes: Sequence[int]) -> list[int]:
 def expand(digest: bytes, length: int) -> bytes:
     """Return ``length`` bytes from a hash."""
     return digest[:length] if length <= _HASH_BYTES else shake_256(digest).digest(length)
-
-
-def _xor(one: bytes, other: bytes) -> bytes:
-    return (to_number(one) ^ to_number(other)).to_bytes(len(one), "big")

@@ -6,7 +6,7 @@ from math import ceil, floor, isfinite
 
 from monarch.errors import UsageError
 from monarch.privacy.key import MaskingKey
-from monarch.privacy.rules import Mask, ValueKind
+from monarch.privacy.rules import Mask, MaskingError, ValueKind
 from monarch.privacy.values.codes import whole_numbers
 from monarch.privacy.values.forms import draw_form, whole
 from monarch.privacy.values.invented import CITY_ENDS, CITY_FRONTS, ROADS, TREES
@@ -25,6 +25,8 @@ from monarch.privacy.values.written import (
 
 # Of a sphere of the Earth's mean radius, 6371.0088 km; along the equator it is 0.1 % more.
 _KM_PER_DEGREE = 111.195
+# Longitudes are also counted from 0 to 360.
+_MOST_DEGREES = 360.0
 
 
 def street() -> Mask:
@@ -88,14 +90,16 @@ def _bind_location(key: MaskingKey, km: float) -> Bound:
     def mask(degrees: float) -> float:
         if not isfinite(degrees):
             return degrees
+        if abs(degrees) > _MOST_DEGREES:
+            raise MaskingError("location takes degrees; this number is no place.", "Use number(noise=0.1).")
         square = floor(degrees / size)
         moved = (square + to_fraction(hash_of(str(square).encode()))) * size
         # Which of the two a number is, is not known: up to 90 it may be a latitude.
-        limit = 90.0 if -90 <= degrees <= 90 else 180.0 if -180 <= degrees <= 180 else abs(degrees) + size
+        limit = 90.0 if -90 <= degrees <= 90 else 180.0 if -180 <= degrees <= 180 else _MOST_DEGREES
         return min(max(moved, -limit), limit)
 
     def mask_integer(degrees: int) -> int:
-        moved = mask(float(degrees))
+        moved = mask(degrees)
         return floor(moved) if moved >= degrees else ceil(moved)
 
     return {ValueKind.FLOAT: mask, ValueKind.INTEGER: mask_integer}

@@ -56,8 +56,8 @@ def hashed() -> Mask:
 
 
 def constant(value: Any) -> Mask:
-    """Mask all values by ``value``, which must be of the type that the field has."""
-    return LibraryMask(f"constant({value!r})", _bind_choice("constant", [value], None), draws=True)
+    """Mask all values by ``value``, which must be of the type that the field has; empty texts too."""
+    return LibraryMask(f"constant({value!r})", _bind_constant(value), draws=True)
 
 
 def choice(*values: Any, weights: Sequence[float] | None = None) -> Mask:
@@ -107,6 +107,23 @@ def _bind_hashed(key: MaskingKey) -> Bound:
     }
 
 
+def _bind_constant(value: Any) -> Callable[[MaskingKey], Bound]:
+    bound = {kind: _always(own) for kind, own in _forms(value).items()}
+    if not bound:
+        raise _not_a_value(value)
+    return lambda key: bound
+
+
+def _always(result: Any) -> ValueFunction:
+    return lambda value: result
+
+
+def _not_a_value(value: object) -> UsageError:
+    return UsageError(
+        f"No field can be masked by {value!r}.", "Write a text, a number, a date or bytes; or use null."
+    )
+
+
 def _bind_choice(
     purpose: str, options: list[Any], weights: Sequence[float] | None
 ) -> Callable[[MaskingKey], Bound]:
@@ -115,9 +132,7 @@ def _bind_choice(
         for kind, own in _forms(option).items():
             by_kind.setdefault(kind, []).append((own, weight))
     if not by_kind:
-        raise UsageError(
-            f"No field can be {options[0]!r}.", "Write a text, a number, a date or bytes; or null."
-        )
+        raise _not_a_value(options[0])
 
     def bind(key: MaskingKey) -> Bound:
         hash_of = key.hasher(purpose)
@@ -146,9 +161,6 @@ def _forms(option: Any) -> dict[ValueKind, Any]:
 
 def _choose(hash_of: HashFunction, kind: ValueKind, weighted: list[tuple[Any, float]]) -> ValueFunction:
     options, weights = [option for option, _ in weighted], [weight for _, weight in weighted]
-    if len(options) == 1:
-        only = options[0]
-        return lambda value: only
     sums = list(accumulate(weights))
     last = len(options) - 1
     even = len(set(weights)) == 1
@@ -163,7 +175,9 @@ def _choose(hash_of: HashFunction, kind: ValueKind, weighted: list[tuple[Any, fl
         return keep_empty(remember(lambda value: pick(encode(value))))
     if kind in _NUMBERS:
         return lambda value: pick(_spell(value))
-    return lambda value: pick(value if isinstance(value, bytes) else str(value).encode())
+    if kind is ValueKind.BINARY:
+        return keep_empty(pick)
+    return lambda value: pick(str(value).encode())
 
 
 def _spell(value: Any) -> bytes:
