@@ -100,9 +100,9 @@ def test_a_part_is_masked(private: TwoEnvironments) -> None:
     private.folder.write(
         "querysets/few_query_set.py",
         """
-        from monarch import MongoBackedQuerySet
+        from monarch import QuerySet
 
-        class FewQuerySet(MongoBackedQuerySet):
+        class FewQuerySet(QuerySet):
             def run(self):
                 self.dump_collection('users', {'mail': 'ottilie.7@zwackelmann.test'})
                 self.follow('users.mail', 'orders.mail')
@@ -278,7 +278,6 @@ def test_a_masked_backup_may_travel(private: TwoEnvironments) -> None:
     assert (taken["private"], taken["masked"]) == (True, True)
     restored = private.folder.monarch("restore", f"{taken['name']}:dev", "--yes", "--engine", "native")
     assert restored.code == 0, restored.output
-    assert "asked by" not in restored.output  # what arrives was masked before
     assert_masked(private)
     # It holds invented data: the newest backup of production is the raw one.
     again = private.folder.monarch("restore", "production:production", "--yes")
@@ -291,7 +290,10 @@ def test_a_masked_backup_may_travel(private: TwoEnvironments) -> None:
 def test_a_leak_fails_a_masked_backup(private: TwoEnvironments) -> None:
     private.source.users.update_one({"_id": 5}, {"$set": {"note": "from ottilie.9@zwackelmann.test"}})
     result = private.folder.monarch("backup", "production", "--masked", "--engine", "native")
-    assert_error(result, 1, r"users\.note", "public")
+    assert result.code == 1, result.output
+    assert "users.note (1 document" in result.err
+    assert "public" in result.err
+    assert "wackelmann" not in result.output
     assert stored(private.folder) == set()
 
 
