@@ -36,6 +36,7 @@ from monarch.databases.transfer import (
     TransferDatabase,
 )
 from monarch.errors import NoTransactions, UsageError
+from monarch.privacy.leaks.check import Leak
 from monarch.privacy.project_masks import ProjectMasks
 from monarch.progress import Progress
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
@@ -203,6 +204,16 @@ class MongoDatabase(TransferDatabase):
         from monarch.databases.mongo.catalog.sample import sample
 
         return sample(self._endpoint, size)
+
+    def find_leaks(self, copy: TransferDatabase, rules: ProjectMasks, progress: Progress) -> tuple[Leak, ...]:
+        from monarch.databases.mongo.leaks.find import find_leaks
+
+        if not isinstance(copy, MongoDatabase):
+            raise UsageError(
+                f"A {copy.title} database is no copy of a {self.title} one.", "Name two of one kind."
+            )
+        with self.open_masking(rules) as masking:
+            return find_leaks(self._endpoint, copy._endpoint, masking, rules, progress)
 
     def require_replaceable(self, comes: tuple[CollectionSummary, ...]) -> None:
         from monarch.databases.mongo.swap.clusters import require_replaceable
