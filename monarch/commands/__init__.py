@@ -35,11 +35,8 @@ COMMANDS = {
     },
     "Copies and backups": {
         "copy_db": ("copies", "Copy the database of one environment to another."),
-        "suggest_masks": (
-            "privacy.suggestions",
-            "Write migrations/privacy.py: a mask, or keep, for every field.",
-        ),
-        "leaks": ("privacy.leaks", "Search a copy for values that must be masked."),
+        "suggest_masks": ("privacy.suggestions", "Write a mask for every field of ENVIRONMENT."),
+        "leaks": ("privacy.leaks", "Search TO for values of FROM that must be masked."),
         "backup": ("backups", "Back up the database of ENVIRONMENT."),
         "list_backups": ("backups", "List the backups, the oldest first."),
         "show_backup": ("backups", "Show the manifest of the backup NAME."),

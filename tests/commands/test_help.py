@@ -51,7 +51,7 @@ def test_the_table_of_commands_has_the_first_line_of_each_help(name: str) -> Non
 
 def test_the_table_has_every_command_that_the_modules_define() -> None:
     defined = set()
-    for module in pkgutil.iter_modules(commands.__path__, "monarch.commands."):
+    for module in pkgutil.walk_packages(commands.__path__, "monarch.commands."):
         for value in vars(importlib.import_module(module.name)).values():
             if isinstance(value, click.Command) and not isinstance(value, click.Group):
                 defined.add(value.name)

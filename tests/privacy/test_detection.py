@@ -267,6 +267,17 @@ def test_references_get_the_mask_of_what_they_refer_to() -> None:
     assert found_users["_id"].rule == found_users["username"].rule == "username(unique=True)"
 
 
+def test_a_text_in_which_masked_values_occur_is_masked() -> None:
+    people = profile(({"name": f"Anna Smith-{letter}"} for letter in "BCDEFGHIJK"), "users")
+    rooms = profile(({"label": f"#{letter}: Anna Smith-{letter}."} for letter in "BCDEFGHIJK"), "rooms")
+    plain = profile(({"label": f"#{letter}: x"} for letter in "BCDEFGHIJK"), "doors")
+    rules = [fields_of(one) for one in suggest([people, rooms, plain])]
+    assert rules[0]["name"].rule == "full_name()"
+    assert rules[1]["label"].rule == "text()"
+    assert rules[1]["label"].reason == "values of masked fields occur in it (100 % of values)"
+    assert rules[2]["label"].rule == "keep"
+
+
 def test_a_unique_index_makes_the_masks_of_all_such_fields_unique() -> None:
     users = profile(({"email": f"u{number}@post.example"} for number in range(9)), "users", ["email"])
     orders = profile(({"user_email": f"u{number}@post.example"} for number in range(9)), "orders")

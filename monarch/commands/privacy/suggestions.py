@@ -37,10 +37,11 @@ FILE = "migrations/privacy.py"
 @plan_option("Print what would be written, and write nothing.")
 @json_option
 def suggest_masks(environment: str, sample: int, plan: bool, as_json: bool) -> None:
-    """Write migrations/privacy.py: a mask, or keep, for every field.
+    """Write a mask for every field of ENVIRONMENT.
 
-    Reads a sample of ENVIRONMENT and finds what looks personal, by the names of fields and by their values.
-    No value is shown or written. If there is a migrations/privacy.py, what is new is added at its end.
+    Reads a sample of its documents, finds what looks personal by the names of fields and by their values, and
+    writes migrations/privacy.py: the mask of each field, or keep. Shows and writes no value. If there is a
+    migrations/privacy.py, what is new is added at its end.
 
     \b
     Examples:

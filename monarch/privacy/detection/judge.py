@@ -210,7 +210,8 @@ def _by_name(field: Field, kind: Kind, strength: Strength) -> FieldVerdict:
         return FieldVerdict(Kind.CITY, f"is named like {Kind.CITY}", sure)
     if kind is Kind.TEXT:
         return _text_by_name(field, reason, sure)
-    if kind is Kind.URL and not any(map(texts.is_link, field.texts)) and field.texts:
+    links = any(texts.is_link(text) or texts.is_file_name(text) for text in field.texts)
+    if kind is Kind.URL and field.texts and not links:
         return _by_contents(field)
     if strength is Strength.WEAK and kind in (Kind.TOKEN, Kind.CITY, Kind.STREET) and field.is_enumeration:
         return FieldVerdict(None, "", 0.5)

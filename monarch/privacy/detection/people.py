@@ -76,6 +76,7 @@ hansen nielsen jensen olsen"""
 _WORD = re.compile(r"[^\W\d_]+(?:['’.\-][^\W\d_]*)*")
 _NAMEY = re.compile(r"(?:[^\W\d_]|['’.,\-\s])+")
 _EAST = re.compile(r"[\u4e00-\u9fff\u3040-\u30ff]{2,5}(?:[\s・][\u4e00-\u9fff\u3040-\u30ff]{1,6})?")
+_TITLED = re.compile(r"(?:Dr|Prof|Mrs?|Ms|Herr|Frau|Sra?|Dra|Mme|Dhr|Mevr)\.? [^\W\d_]{2,}")
 # The most frequent family names of China and Japan.
 _EAST_FAMILIES = (
     *"王李张刘陈杨赵黄周吴徐孙朱马胡郭林何高",
@@ -119,7 +120,7 @@ def is_known_name(text: str) -> bool:
     """Whether ``text`` looks like the name of a person, and has a frequent first or last name in it."""
     if not looks_like_a_name(text):
         return False
-    if _EAST.fullmatch(text):
+    if _EAST.fullmatch(text) or _TITLED.match(text):
         return True
     words = _WORD.findall(text)
     if len(words) == 1:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import re
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from monarch.privacy.detection.fields import FieldNode
 from monarch.privacy.detection.judge import percent
-from monarch.privacy.detection.rules import make_unique
+from monarch.privacy.detection.rules import make_unique, rule_for
 from monarch.privacy.detection.suggestion import PersonalKind as Kind
 from monarch.privacy.detection.suggestion import Suggestion
 
@@ -21,7 +22,16 @@ _REFERRED = (
     Kind.IBAN,
     Kind.CARD,
     Kind.COMPANY,
+    Kind.URL,
 )
+# What is found in longer texts, if it is of several words or a code.
+_MENTIONED = (
+    *(Kind.EMAIL, Kind.PHONE, Kind.USERNAME, Kind.FULL_NAME, Kind.NATIONAL_ID, Kind.IBAN, Kind.CARD),
+    *(Kind.COMPANY, Kind.STREET, Kind.CITY),
+)
+_WORDS = re.compile(r"\S+")
+# In words, and in letters.
+_LONGEST, _SHORTEST = 3, 6
 _FEWEST = 5
 # A sample of one collection has not all that the sample of another one refers to.
 _LEAST = 0.5
@@ -48,7 +58,14 @@ def link(fields: Sequence[Judged]) -> list[Judged]:
     """Return ``fields`` so that the same values get the same masks."""
     referred = [one for one in fields if one.suggestion.kind in _REFERRED and one.suggestion.confidence > 0.6]
     targets = [(one, _values(one)) for one in referred]
-    linked = [_refer(one, targets) for one in fields]
+    mentioned = {
+        value
+        for one in fields
+        if one.suggestion.kind in _MENTIONED
+        for value in one.node.values
+        if isinstance(value, str) and _is_telling(value)
+    }
+    linked = [_mention(_refer(one, targets), mentioned) for one in fields]
     unique = {one.suggestion.rule for one in linked}
     return [_as_unique_elsewhere(one, unique) for one in linked]
 
@@ -78,6 +95,35 @@ def _refer(one: Judged, targets: Sequence[tuple[Judged, frozenset[Hashable]]]) -
     sure = round(0.5 + 0.45 * most, 2)
     found = replace(own, rule=rule, reason=reason, confidence=sure, kind=best.suggestion.kind)
     return replace(one, suggestion=found)
+
+
+def _is_telling(value: str) -> bool:
+    """Whether ``value`` hardly occurs in a text by chance: two or three words, or a code."""
+    words = len(_WORDS.findall(value))
+    return len(value) >= _SHORTEST and (2 <= words <= _LONGEST or any(map(str.isdigit, value)))
+
+
+def _mention(one: Judged, mentioned: set[str]) -> Judged:
+    """Mask a kept text that values of masked fields occur in: the leak check would find them there."""
+    own = one.suggestion
+    texts = [value for value in one.node.values if isinstance(value, str)]
+    if own.kind is not None or not texts or not mentioned:
+        return one
+    share = sum(any(part in mentioned for part in _parts_of(text)) for text in texts) / len(texts)
+    if not share:
+        return one
+    rule = rule_for(Kind.TEXT, frozenset(name for name, _ in own.types) - {"null"}, unique=one.unique)
+    reason = f"values of masked fields occur in it ({percent(share)} of values)"
+    found = replace(own, rule=rule, reason=reason, confidence=round(0.5 + 0.4 * share, 2), kind=Kind.TEXT)
+    return replace(one, suggestion=found)
+
+
+def _parts_of(text: str) -> Iterator[str]:
+    """Yield the parts of ``text`` of up to three words, without the punctuation around them."""
+    words = _WORDS.findall(text)
+    for start in range(len(words)):
+        for end in range(start + 1, min(start + _LONGEST, len(words)) + 1):
+            yield " ".join(words[start:end]).strip(".,;:!?()[]\"'")
 
 
 def _as_unique_elsewhere(one: Judged, unique: set[str]) -> Judged:

@@ -21,28 +21,30 @@ NAMES: dict[Kind, str] = {
         telefoon, telefoonnummer, mobiel, gsm, komórka, numer telefonu, nr telefonu, cep
         telefonu, telefon no, telefonnr, телефон, мобильный, номер телефона, nomer telefona,
         dianhua, shouji, shoujihao, 电话, 手机, 手机号, denwa, denwabangou, keitai, 電話, 電話番号, 携帯""",
-    Kind.FULL_NAME: """full name, real name, person name, customer name, client name, user
-        full name, contact name, contact person, holder, holder name, card holder, account
-        holder, account name, name on card, recipient name, sender name, author name,
-        reviewer name, host name, guest name, employee name, patient name, student name,
-        billing name, shipping name, vollständiger name, ansprechpartner, ansprechperson,
-        kontaktperson, kontoinhaber, karteninhaber, empfänger, inhaber, kundenname, name des
-        kunden, nom complet, titulaire, nombre completo, nombre y apellidos, titular, nome
-        completo, nome e cognome, intestatario, destinatario, volledige naam,
-        contactpersoon, imię i nazwisko, ad soyad, adı soyadı, fio, фио, полное имя, polnoe
-        imya, xingming, 姓名, 全名, shimei, 氏名, お名前, quan ming, beneficiary, payee, assignee
-        name, signed by, father name, mother name""",
-    Kind.FIRST_NAME: """first name, name first, name given, fname, given name, givenname,
-        forename, christian name, middle name, nickname, nick name, vorname, rufname,
-        prénom, nombre de pila, primer nombre, primeiro nome, prenome, nome di battesimo,
-        voornaam, roepnaam, imię, drugie imię, isim, ad, имя, imya, отчество, otchestvo,
-        mingzi, 名字, 名, mei, namae""",
-    Kind.LAST_NAME: """last name, name last, name family, lname, surname, family name,
-        familyname, maiden name, birth name, nachname, familienname, zuname, geburtsname,
-        mädchenname, nom de famille, apellido, apellidos, primer apellido, segundo apellido,
-        apellido paterno, apellido materno, sobrenome, apelido, último nome, cognome,
-        achternaam, nazwisko, soyad, soyadı, soyisim, фамилия, familiya, xing, 姓, sei,
-        myouji, 苗字""",
+    Kind.FULL_NAME: """doctor, physician, médico, médico cabecera, arzt, hausarzt,
+        therapist, guardian, next of kin, supervisor, emergency contact, full name, real
+        name, person name, customer name, client name, user full name, contact name, contact
+        person, holder, holder name, card holder, account holder, account name, name on
+        card, recipient name, sender name, author name, reviewer name, host name, guest
+        name, employee name, patient name, student name, billing name, shipping name,
+        vollständiger name, ansprechpartner, ansprechperson, kontaktperson, kontoinhaber,
+        karteninhaber, empfänger, inhaber, kundenname, name des kunden, nom complet,
+        titulaire, nombre completo, nombre y apellidos, titular, nome completo, nome e
+        cognome, intestatario, destinatario, volledige naam, contactpersoon, imię i
+        nazwisko, ad soyad, adı soyadı, fio, фио, полное имя, polnoe imya, xingming, 姓名, 全名,
+        shimei, 氏名, お名前, quan ming, beneficiary, payee, assignee name, signed by, father
+        name, mother name""",
+    Kind.FIRST_NAME: """given, given names, prenoms, first name, name first, name given,
+        fname, given name, givenname, forename, christian name, middle name, nickname, nick
+        name, vorname, rufname, prénom, nombre de pila, primer nombre, primeiro nome,
+        prenome, nome di battesimo, voornaam, roepnaam, imię, drugie imię, isim, ad, имя,
+        imya, отчество, otchestvo, mingzi, 名字, 名, mei, namae""",
+    Kind.LAST_NAME: """family, family names, last name, name last, name family, lname,
+        surname, family name, familyname, maiden name, birth name, nachname, familienname,
+        zuname, geburtsname, mädchenname, nom de famille, apellido, apellidos, primer
+        apellido, segundo apellido, apellido paterno, apellido materno, sobrenome, apelido,
+        último nome, cognome, achternaam, nazwisko, soyad, soyadı, soyisim, фамилия,
+        familiya, xing, 姓, sei, myouji, 苗字""",
     Kind.USERNAME: """username, user name, login, login name, loginname, handle, screen
         name, account login, benutzername, benutzerkennung, anmeldename, nutzername, nom
         d'utilisateur, identifiant, pseudo, nombre de usuario, usuario, nome de usuário,
@@ -54,32 +56,35 @@ NAMES: dict[Kind, str] = {
         empresa, empleador, razón social, razao social, azienda, ragione sociale, bedrijf,
         bedrijfsnaam, werkgever, nazwa firmy, pracodawca, şirket, işveren, компания,
         организация, gongsi, 公司, kaisha, 会社, 会社名""",
-    Kind.STREET: """street, street address, street name, street number, house number,
-        address, address line, line1, line2, addr, full address, home address, postal
-        address, mailing address, apartment, apt, straße, strasse, str, hausnummer, hausnr,
-        anschrift, adresse, adresszusatz, wohnadresse, lieferadresse, rechnungsadresse, rue,
-        voie, adresse postale, complément adresse, calle, dirección, domicilio, número casa,
-        rua, endereço, morada, logradouro, complemento, via, indirizzo, civico, straat,
-        adres, huisnummer, ulica, numer domu, sokak, cadde, улица, адрес, дом, квартира,
-        ulitsa, jiedao, dizhi, 地址, 街道, juusho, jyusho, 住所, 番地""",
-    Kind.CITY: """city, town, suburb, neighbourhood, neighborhood, district, municipality,
-        village, locality, place of birth, birthplace, birth place, hometown, government
-        area, host location, home town, ort, stadt, wohnort, ortsteil, stadtteil, gemeinde,
-        geburtsort, ville, commune, quartier, lieu de naissance, ciudad, localidad,
-        municipio, barrio, lugar de nacimiento, cidade, bairro, naturalidade, città, comune,
-        luogo di nascita, plaats, woonplaats, gemeente, geboorteplaats, miasto, miejscowość,
-        şehir, ilçe, doğum yeri, город, gorod, место рождения, chengshi, 城市, shi, 市, 市区町村,
-        shikuchouson""",
+    Kind.STREET: """piso, puerta, portal, escalera, unit number, suite, house no, house nr,
+        street no, straße nr, huisnr, nr domu, ulica i numer, etage, street, street address,
+        street name, street number, house number, address, address line, line1, line2, addr,
+        full address, home address, postal address, mailing address, apartment, apt, straße,
+        strasse, str, hausnummer, hausnr, anschrift, adresse, adresszusatz, wohnadresse,
+        lieferadresse, rechnungsadresse, rue, voie, adresse postale, complément adresse,
+        calle, dirección, domicilio, número casa, rua, endereço, morada, logradouro,
+        complemento, via, indirizzo, civico, straat, adres, huisnummer, ulica, numer domu,
+        sokak, cadde, улица, адрес, дом, квартира, ulitsa, jiedao, dizhi, 地址, 街道, juusho,
+        jyusho, 住所, 番地""",
+    Kind.CITY: """población, provincia, colonia, kommune, residence, place of residence,
+        city, town, suburb, neighbourhood, neighborhood, district, municipality, village,
+        locality, place of birth, birthplace, birth place, hometown, government area, host
+        location, home town, ort, stadt, wohnort, ortsteil, stadtteil, gemeinde, geburtsort,
+        ville, commune, quartier, lieu de naissance, ciudad, localidad, municipio, barrio,
+        lugar de nacimiento, cidade, bairro, naturalidade, città, comune, luogo di nascita,
+        plaats, woonplaats, gemeente, geboorteplaats, miasto, miejscowość, şehir, ilçe,
+        doğum yeri, город, gorod, место рождения, chengshi, 城市, shi, 市, 市区町村, shikuchouson""",
     Kind.POSTCODE: """postcode, post code, postal code, zip, zip code, plz, postleitzahl,
         code postal, cp, codigo postal, cep, cap, kod pocztowy, posta kodu, индекс, почтовый
         индекс, pochtovyy indeks, youbian, 邮编, 邮政编码, yuubin bangou, yubin, 郵便番号""",
-    Kind.BIRTH: """birth, birthday, birth date, birthdate, geburt datum, date of birth, dob,
-        born, born at, birth year, year of birth, geburtstag, geburtsdatum, geboren,
-        geburtsjahr, geb datum, gebdatum, date de naissance, naissance, né le, fecha de
-        nacimiento, fecha nacimiento, nacimiento, cumpleaños, data de nascimento,
-        nascimento, aniversário, data di nascita, nascita, geboortedatum, geboren op, data
-        urodzenia, urodziny, doğum tarihi, дата рождения, data rozhdeniya, день рождения,
-        shengri, chusheng riqi, 生日, 出生日期, seinengappi, tanjoubi, 生年月日, 誕生日""",
+    Kind.BIRTH: """fecha nac, fec nac, data nasc, geb dat, data ur, date naiss, birth,
+        birthday, birth date, birthdate, geburt datum, date of birth, dob, born, born at,
+        birth year, year of birth, geburtstag, geburtsdatum, geboren, geburtsjahr, geb
+        datum, gebdatum, date de naissance, naissance, né le, fecha de nacimiento, fecha
+        nacimiento, nacimiento, cumpleaños, data de nascimento, nascimento, aniversário,
+        data di nascita, nascita, geboortedatum, geboren op, data urodzenia, urodziny, doğum
+        tarihi, дата рождения, data rozhdeniya, день рождения, shengri, chusheng riqi, 生日,
+        出生日期, seinengappi, tanjoubi, 生年月日, 誕生日""",
     Kind.AGE: """age, alter, âge, edad, idade, età, leeftijd, wiek, yaş, возраст, vozrast, nianling, 年龄,
         nenrei, 年齢""",
     Kind.GENDER: """gender, sex, salutation, pronouns, geschlecht, anrede, sexe, civilité, género,
@@ -88,21 +93,24 @@ NAMES: dict[Kind, str] = {
         salario, ingresos, sueldo, salário, renda, stipendio, reddito, salaris, inkomen,
         wynagrodzenie, pensja, maaş, gelir, зарплата, доход, zarplata, gongzi, 工资, kyuuyo,
         給与, 年収""",
-    Kind.NATIONAL_ID: """ssn, social security, social security number, sin, national id,
-        nationalid, national insurance number, nino, nin, tax id, taxid, tax number, tin,
-        vat number, vat id, itin, passport, passport number, passport no, driver license,
-        drivers license, driver licence, driving licence, license number, license plate, id
-        card, identity number, identity card, personalausweis, ausweisnummer, reisepass,
-        steuernummer, steuer id, steuer identifikationsnummer, idnr,
-        sozialversicherungsnummer, sv nummer, rentenversicherungsnummer, führerschein,
-        kennzeichen, ust id, numéro de sécurité sociale, nir, insee, carte d'identité,
-        passeport, dni, nie, nif, pasaporte, cédula, curp, rfc, rut, cuil, cpf, cnpj, rg,
-        passaporte, codice fiscale, partita iva, passaporto, bsn, burgerservicenummer,
-        sofinummer, paspoort, rijbewijs, pesel, nip, dowód osobisty, paszport, tc kimlik, tc
-        kimlik no, tckn, kimlik no, vergi no, pasaport, инн, снилс, паспорт, inn, snils,
-        pasport, shenfenzheng, shenfenzhenghao, 身份证, 身份证号, 护照, my number, mynumber, マイナンバー,
-        旅券番号, personnummer, cpr, egn, aadhaar, aadhar, medicare, nhs number, health
-        insurance number, insurance number, versichertennummer, krankenversicherungsnummer""",
+    Kind.NATIONAL_ID: """plate, number plate, matrícula, targa, vin, mrn, medical record
+        number, patient number, nhc, historia clínica, tarjeta sanitaria, policy number,
+        versicherungsnummer, tracking number, sendungsnummer, ssn, social security, social
+        security number, sin, national id, nationalid, national insurance number, nino, nin,
+        tax id, taxid, tax number, tin, vat number, vat id, itin, passport, passport number,
+        passport no, driver license, drivers license, driver licence, driving licence,
+        license number, license plate, id card, identity number, identity card,
+        personalausweis, ausweisnummer, reisepass, steuernummer, steuer id, steuer
+        identifikationsnummer, idnr, sozialversicherungsnummer, sv nummer,
+        rentenversicherungsnummer, führerschein, kennzeichen, ust id, numéro de sécurité
+        sociale, nir, insee, carte d'identité, passeport, dni, nie, nif, pasaporte, cédula,
+        curp, rfc, rut, cuil, cpf, cnpj, rg, passaporte, codice fiscale, partita iva,
+        passaporto, bsn, burgerservicenummer, sofinummer, paspoort, rijbewijs, pesel, nip,
+        dowód osobisty, paszport, tc kimlik, tc kimlik no, tckn, kimlik no, vergi no,
+        pasaport, инн, снилс, паспорт, inn, snils, pasport, shenfenzheng, shenfenzhenghao,
+        身份证, 身份证号, 护照, my number, mynumber, マイナンバー, 旅券番号, personnummer, cpr, egn, aadhaar,
+        aadhar, medicare, nhs number, health insurance number, insurance number,
+        versichertennummer, krankenversicherungsnummer""",
     Kind.IBAN: """iban, bic, swift, swift code, account number, bank account, bank account
         number, routing number, sort code, kontonummer, kontonr, bankverbindung,
         bankleitzahl, blz, compte bancaire, rib, numéro de compte, cuenta bancaria, número
@@ -123,11 +131,12 @@ NAMES: dict[Kind, str] = {
     Kind.MAC: """mac, mac address, macaddr, mac adresse, adresse mac, hardware address, bssid""",
     Kind.DEVICE: """user agent, useragent, device name, device id, imei, imsi, idfa, gaid, advertising id,
         fingerprint, device fingerprint, browser fingerprint, udid, serial number""",
-    Kind.URL: """avatar, avatar url, profile url, profile picture, profile image, picture
-        url, photo, photo url, picture, thumbnail url, homepage, website, web site, host
-        url, facebook, linkedin, profile link, avatar origin, xing profile, foto,
-        profilbild, webseite, photo de profil, site web, foto perfil, sitio web, foto
-        profilo, sito web, profielfoto, zdjęcie, fotoğraf, аватар, фото, touxiang, 头像""",
+    Kind.URL: """display picture, profile pic, photo path, user image, avatar, avatar url,
+        profile url, profile picture, profile image, picture url, photo, photo url, picture,
+        thumbnail url, homepage, website, web site, host url, facebook, linkedin, profile
+        link, avatar origin, xing profile, foto, profilbild, webseite, photo de profil, site
+        web, foto perfil, sitio web, foto profilo, sito web, profielfoto, zdjęcie, fotoğraf,
+        аватар, фото, touxiang, 头像""",
     Kind.LOCATION: """location, loc, coordinates, latitude, longitude, lat, lon, lng, geo,
         geolocation, geo location, gps, position, latlng, lat lng, coords, koordinaten,
         breitengrad, längengrad, coordonnées, coordenadas, latitud, longitud, latitudine,
@@ -137,20 +146,22 @@ NAMES: dict[Kind, str] = {
         password, password digest, bcrypt, salt, pin, pin code, security answer, secret
         answer, security question, passwort, kennwort, mot de passe, mdp, contraseña, clave,
         senha, wachtwoord, hasło, şifre, parola, пароль, parol, mima, 密码, pasuwaado, パスワード""",
-    Kind.TOKEN: """token, access token, refresh token, api key, apikey, secret, client
-        secret, auth token, jwt, session token, bearer, private key, secret key, reset
-        token, otp, totp, mfa secret, csrf, verification code, hashed token, login token,
-        session id, sessionid, invite code, signature, schlüssel, jeton, clé, ficha, chiave,
-        sleutel, klucz, anahtar, ключ, токен, lingpai, 令牌, トークン""",
-    Kind.SENSITIVE: """religion, ethnicity, race, nationality, political, sexual
-        orientation, disability, diagnosis, medical, health, blood type, blood group,
-        allergies, allergy, medication, marital status, criminal, konfession,
-        staatsangehörigkeit, nationalität, familienstand, behinderung, diagnose, blutgruppe,
-        krankheit, nationalité, situation familiale, groupe sanguin, religión, nacionalidad,
-        estado civil, religião, nacionalidade, religione, nazionalità, stato civile,
-        nationaliteit, burgerlijke staat, narodowość, wyznanie, stan cywilny, uyruk, medeni
-        hal, din, гражданство, национальность, диагноз, guoji, minzu, 国籍, 民族, kokuseki,
-        shuukyou, 宗教""",
+    Kind.TOKEN: """invitation code, access code, activation code, confirmation code, token,
+        access token, refresh token, api key, apikey, secret, client secret, auth token,
+        jwt, session token, bearer, private key, secret key, reset token, otp, totp, mfa
+        secret, csrf, verification code, hashed token, login token, session id, sessionid,
+        invite code, signature, schlüssel, jeton, clé, ficha, chiave, sleutel, klucz,
+        anahtar, ключ, токен, lingpai, 令牌, トークン""",
+    Kind.SENSITIVE: """alergias, grupo sanguíneo, tipo sanguíneo, diagnóstico, diagnosi,
+        enfermedades, medicación, medications, diagnoses, symptoms, blutgruppen, religion,
+        ethnicity, race, nationality, political, sexual orientation, disability, diagnosis,
+        medical, health, blood type, blood group, allergies, allergy, medication, marital
+        status, criminal, konfession, staatsangehörigkeit, nationalität, familienstand,
+        behinderung, diagnose, blutgruppe, krankheit, nationalité, situation familiale,
+        groupe sanguin, religión, nacionalidad, estado civil, religião, nacionalidade,
+        religione, nazionalità, stato civile, nationaliteit, burgerlijke staat, narodowość,
+        wyznanie, stan cywilny, uyruk, medeni hal, din, гражданство, национальность,
+        диагноз, guoji, minzu, 国籍, 民族, kokuseki, shuukyou, 宗教""",
     Kind.TEXT: """comment, comments, message, msg, note, notes, bio, biography, about, about
         me, host about, remark, remarks, feedback, review, review text, body, text, caption,
         subject, memo, description, status text, answer, reply, gift message, instructions,
@@ -224,8 +235,8 @@ ABOUT_PEOPLE = """user, person, people, customer, client, member, employee, staf
 ABOUT_THINGS = """theater, theatre, cinema, venue, branch, airport, product, item, category,
         sku, article, movie, film, book, song, game, plan, tag, role, permission, setting,
         config, country, currency, language, store, shop, warehouse, brand, template, emoji,
-        integration, plugin, app, feature, file, image, os, device, browser, room type,
-        produkt, artikel, kategorie, position, produit, producto, articulo, produto,
-        prodotto, categoria, produkty, urun, товар, товары, продукт, amenity, benefit,
-        migration, job, queue, event type, chunk, identify, option, attribute, variant, tax,
-        coupon, discount, script, inventory"""
+        integration, plugin, app, feature, file, image, os, browser, room type, produkt,
+        artikel, kategorie, position, produit, producto, articulo, produto, prodotto,
+        categoria, produkty, urun, товар, товары, продукт, amenity, benefit, migration, job,
+        queue, event type, chunk, identify, option, attribute, variant, tax, coupon,
+        discount, script, inventory"""

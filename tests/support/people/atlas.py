@@ -131,7 +131,10 @@ def listing(rng: random.Random, number: int) -> dict[str, Any]:
         "amenities": rng.sample(["TV", "Wifi", "Kitchen", "Heating", "First aid kit"], 3),
         "price": Decimal128(str(rng.randrange(20, 400))),
         "security_deposit": Decimal128("200.00"),
-        "images": {"thumbnail_url": "", "picture_url": picture},
+        "images": {
+            "thumbnail_url": "",
+            "picture_url": f"https://a0.muscache.example/im/{digest(rng)[:32]}.jpg",
+        },
         "host": {
             "host_id": host_id,
             "host_url": f"https://www.airbnb.example/users/show/{host_id}",

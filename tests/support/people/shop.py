@@ -108,7 +108,7 @@ def order(rng: random.Random, one: Person, number: int) -> dict[str, Any]:
                 "name": rng.choice(PRODUCTS),
                 "quantity": rng.randrange(1, 4),
                 "price": Decimal128("19.99"),
-                "note": sentence(rng, 3, 10) if rng.random() < 0.3 else None,
+                "note": sentence(rng, 8, 16) if rng.random() < 0.3 else None,
             }
             for _ in range(2)
         ],
