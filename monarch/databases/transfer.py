@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, Self, runtime_checkable
 
 from monarch.databases.base import Database
 from monarch.databases.lease import Lease
-from monarch.databases.sampling import CollectionSample
 from monarch.errors import UsageError
-from monarch.privacy.leaks.check import Leak
-from monarch.privacy.project_masks import ProjectMasks
 from monarch.progress import Progress
 from monarch.system.streams import Sink, Stream
 
 if TYPE_CHECKING:
+    from monarch.databases.sampling import CollectionSample
     from monarch.databases.selection import Selection
+    from monarch.privacy.leaks.check import Leak
+    from monarch.privacy.project_masks import ProjectMasks
 
 
 @dataclass(frozen=True)

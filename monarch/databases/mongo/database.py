@@ -26,7 +26,6 @@ from monarch.databases.mongo.connection.cluster import (
 from monarch.databases.mongo.connection.handle import BY_NAME_MS, DatabaseHandle
 from monarch.databases.mongo.history.reader import MongoHistoryReader
 from monarch.databases.mongo.swap_state import read_head, unfinished
-from monarch.databases.sampling import CollectionSample
 from monarch.databases.transfer import (
     CollectionSummary,
     CopiedCollection,
@@ -36,14 +35,15 @@ from monarch.databases.transfer import (
     TransferDatabase,
 )
 from monarch.errors import NoTransactions, UsageError
-from monarch.privacy.leaks.check import Leak
-from monarch.privacy.project_masks import ProjectMasks
 from monarch.progress import Progress
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 
 if TYPE_CHECKING:
     from monarch.databases.mongo.masking.transform import MongoMasking
+    from monarch.databases.sampling import CollectionSample
     from monarch.databases.selection import Selection
+    from monarch.privacy.leaks.check import Leak
+    from monarch.privacy.project_masks import ProjectMasks
 
 
 class MongoDatabase(TransferDatabase):
