@@ -29,33 +29,33 @@ SOURCE, TARGET = "source", "target"
 CUSTOMERS = 195_000
 KEPT = "articles"
 TWO = """
-from monarch.privacy import Masks, email, full_name, keep
+from monarch.privacy import Masks, email, full_name, public
 
 masks = Masks()
-masks["customers"] = {"name": full_name(), "email": email(unique=True), "*": keep}
+masks["customers"] = {"name": full_name(), "email": email(unique=True), "*": public}
 for name in ("people", "orders", "visits", "articles"):
-    masks[name] = keep
+    masks[name] = public
 """
 SIX = """
 from monarch.privacy import (
-    Masks, city, email, full_name, hashed, identifier, ip, keep, number, shift_date, text, url
+    Masks, choice, city, email, full_name, hashed, identifier, number, public, shift_date, text, url
 )
 
 masks = Masks()
 for name in ("people", "customers"):
     masks[name] = {
-        "_id": identifier(), "name": full_name(), "email": email(unique=True), "age": number(noise=0.1),
-        "city": city(), "joined": shift_date(days=30), "*": keep,
+        "name": full_name(), "email": email(unique=True), "age": number(noise=0.1), "city": city(),
+        "joined": shift_date(days=30), "tags[]": city(), "*": public,
     }
 masks["orders"] = {
-    "_id": identifier(), "person": identifier(), "product": identifier(), "price": number(noise=0.1),
-    "at": shift_date(days=30), "note": text(), "*": keep,
+    "person": identifier(), "product": number(noise=0.1), "price": number(noise=0.1),
+    "pieces": number(noise=0.1), "at": shift_date(days=30), "note": text(), "*": public,
 }
 masks["visits"] = {
     "_id": identifier(), "at": shift_date(days=30), "path": text(), "from": hashed(), "ms": number(noise=0.1),
-    "status": number(noise=0.1), "*": keep,
+    "status": choice(200, 304, 404), "*": public,
 }
-masks["articles"] = keep
+masks["articles"] = public
 """
 BY_HAND = """
 import random, sys

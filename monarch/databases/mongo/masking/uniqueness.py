@@ -12,7 +12,8 @@ from monarch.privacy.rules import MaskingError
 
 _DUPLICATE = "E11000"
 _INDEX = re.compile(r" index: (?:\S+\.\$)?(\S+?)(?: dup key|[\s,;]|$)")
-_COLLECTION = re.compile(r"(?:a document|the indexes) of ('[^']*')")
+# The second one is in messages of mongorestore.
+_COLLECTION = re.compile(r"(?:a document|the indexes) of '([^']*)'|collection: [^\s.]+\.(\S+) index: ")
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def blame_masks(source: MongoSource) -> Iterator[None]:
             raise
         index, collection = _INDEX.search(error.message), _COLLECTION.search(error.message)
         named = f" {index[1]!r}" if index else ""
-        of = f" of {collection[1]}" if collection else ""
+        of = f" of {(collection[1] or collection[2])!r}" if collection else ""
         raise MaskingError(
             f"The unique index{named}{of} cannot hold the masked documents: different values have the same "
             "mask.",

@@ -43,6 +43,11 @@ class Worker:
         with suppress(OSError):  # it has ended already, which `mask` reports
             write_frame(self._input, json.dumps(settings).encode())
 
+    @property
+    def pid(self) -> int:
+        """Its number in the system."""
+        return self._process.pid
+
     def mask(self, collection: str, documents: bytes) -> bytes:
         """Return the masked ``documents`` of ``collection``.
 
