@@ -14,6 +14,7 @@ from monarch.databases.mongo.catalog.sample import as_plain
 from monarch.privacy.detection import CollectionSuggestions
 from monarch.privacy.detection.suggest import CollectionProfile, suggest
 from tests.support.people import DATA_SETS, DataSet
+from tests.support.people.others import OTHERS
 
 RECALL, PRECISION = 0.95, 0.85
 
@@ -29,9 +30,8 @@ def suggestions_for(data: DataSet, seed: int) -> tuple[CollectionSuggestions, ..
     return suggest(profiles)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("data", DATA_SETS, ids=lambda data: data.name)
-def test_recall_and_precision(data: DataSet, seed: int) -> None:
+def measure(data: DataSet, seed: int) -> tuple[float, float]:
+    """Return recall and precision, and write them with what was missed."""
     fields = [
         (f"{one.name}.{field.path}", field) for one in suggestions_for(data, seed) for field in one.fields
     ]
@@ -44,8 +44,22 @@ def test_recall_and_precision(data: DataSet, seed: int) -> None:
         f"precision {precision:.2f}, missed {sorted(data.personal - found)}, "
         f"only suspected {sorted(found - data.personal)}\n"
     )
+    return recall, precision
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("data", DATA_SETS, ids=lambda data: data.name)
+def test_recall_and_precision(data: DataSet, seed: int) -> None:
+    recall, precision = measure(data, seed)
     assert recall >= RECALL
     assert precision >= PRECISION
+
+
+def test_a_set_that_was_held_out() -> None:
+    """Before names of fields were added because of it, its recall was 0.74 and its precision 0.98."""
+    recall, precision = measure(OTHERS, 5)
+    assert recall >= 0.9
+    assert precision >= 0.9
 
 
 def test_the_same_values_have_the_same_mask() -> None:
