@@ -278,6 +278,19 @@ def test_a_text_in_which_masked_values_occur_is_masked() -> None:
     assert rules[2]["label"].rule == "keep"
 
 
+def test_a_masked_place_in_a_longer_text_of_the_same_collection() -> None:
+    towns = ("Lindenau", "Steinfurt", "Belmar", "Valmora")
+    documents = [{"city": town, "label": f"Flat in {town}", "market": town} for town in towns]
+    flats, others = (
+        profile(documents, "flats"),
+        profile([{"label": f"Flat in {town}"} for town in towns], "others"),
+    )
+    rules = [fields_of(one) for one in suggest([flats, others])]
+    assert rules[0]["city"].rule == "city()"
+    assert rules[0]["label"].rule == "text()"
+    assert rules[0]["market"].rule == rules[1]["label"].rule == "keep"
+
+
 def test_a_unique_index_makes_the_masks_of_all_such_fields_unique() -> None:
     users = profile(({"email": f"u{number}@post.example"} for number in range(9)), "users", ["email"])
     orders = profile(({"user_email": f"u{number}@post.example"} for number in range(9)), "orders")

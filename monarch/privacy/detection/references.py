@@ -32,6 +32,7 @@ _MENTIONED = (
 _WORDS = re.compile(r"\S+")
 # In words, and in letters.
 _LONGEST, _SHORTEST = 3, 6
+_SHORTEST_BESIDE = 4
 _FEWEST = 5
 # A sample of one collection has not all that the sample of another one refers to.
 _LEAST = 0.5
@@ -58,14 +59,19 @@ def link(fields: Sequence[Judged]) -> list[Judged]:
     """Return ``fields`` so that the same values get the same masks."""
     referred = [one for one in fields if one.suggestion.kind in _REFERRED and one.suggestion.confidence > 0.6]
     targets = [(one, _values(one)) for one in referred]
-    mentioned = {
-        value
+    personal = [
+        (one.collection, value)
         for one in fields
         if one.suggestion.kind in _MENTIONED
         for value in one.node.values
-        if isinstance(value, str) and _is_telling(value)
-    }
-    linked = [_mention(_refer(one, targets), mentioned) for one in fields]
+        if isinstance(value, str)
+    ]
+    anywhere = {value for _, value in personal if _is_telling(value)}
+    beside: dict[str, set[str]] = {}
+    for collection, value in personal:
+        if len(value) >= _SHORTEST_BESIDE:
+            beside.setdefault(collection, set()).add(value)
+    linked = [_mention(_refer(one, targets), anywhere, beside.get(one.collection, set())) for one in fields]
     unique = {one.suggestion.rule for one in linked}
     return [_as_unique_elsewhere(one, unique) for one in linked]
 
@@ -103,19 +109,27 @@ def _is_telling(value: str) -> bool:
     return len(value) >= _SHORTEST and (2 <= words <= _LONGEST or any(map(str.isdigit, value)))
 
 
-def _mention(one: Judged, mentioned: set[str]) -> Judged:
-    """Mask a kept text that values of masked fields occur in: the leak check would find them there."""
+def _mention(one: Judged, anywhere: set[str], beside: set[str]) -> Judged:
+    """Mask a kept text that values of masked fields occur in: the leak check would find them there.
+
+    ``anywhere`` are those that tell something in any collection. ``beside`` are those of its own collection,
+    which are searched in longer texts.
+    """
     own = one.suggestion
     texts = [value for value in one.node.values if isinstance(value, str)]
-    if own.kind is not None or not texts or not mentioned:
+    if own.kind is not None or not texts:
         return one
-    share = sum(any(part in mentioned for part in _parts_of(text)) for text in texts) / len(texts)
+    share = sum(_holds(text, anywhere, beside) for text in texts) / len(texts)
     if not share:
         return one
     rule = rule_for(Kind.TEXT, frozenset(name for name, _ in own.types) - {"null"}, unique=one.unique)
     reason = f"values of masked fields occur in it ({percent(share)} of values)"
     found = replace(own, rule=rule, reason=reason, confidence=round(0.5 + 0.4 * share, 2), kind=Kind.TEXT)
     return replace(one, suggestion=found)
+
+
+def _holds(text: str, anywhere: set[str], beside: set[str]) -> bool:
+    return any(part in anywhere or (part in beside and part != text) for part in _parts_of(text))
 
 
 def _parts_of(text: str) -> Iterator[str]:
