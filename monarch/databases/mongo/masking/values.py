@@ -17,8 +17,8 @@ from monarch.privacy.rules import MaskingError, ValueFunction, ValueKind
 Change = Callable[[bytes, int, int], bytes | None]
 Refuse = Callable[[str], NoReturn]
 
-# Repeated values, each of at most so many bytes, for each rule and type.
-_MOST_REMEMBERED, _LONGEST_REMEMBERED = 8192, 200
+# Values of a field whose masks are remembered, and the longest of them in bytes.
+_MOST_REMEMBERED, _LONGEST_REMEMBERED = 4096, 100
 _INT64 = struct.Struct("<q")
 _DOUBLE = struct.Struct("<d")
 _OLD_BINARY, _UUIDS = 2, (3, 4)
@@ -177,12 +177,15 @@ def _change_binary(functions: Mapping[ValueKind, ValueFunction], refuse: Refuse)
 
 def _change(codec: ValueCodec, function: ValueFunction, refuse: Refuse) -> Change:
     remembered: dict[bytes, bytes] = {}
+    longest, hits = _LONGEST_REMEMBERED, 0
     find, read, write = remembered.get, codec.read, codec.write
 
     def change(data: bytes, start: int, end: int) -> bytes:
+        nonlocal longest, hits
         raw = data[start:end]
         found = find(raw)
         if found is not None:
+            hits += 1
             return found
         try:
             new = write(function(read(raw)), raw)
@@ -194,9 +197,13 @@ def _change(codec: ValueCodec, function: ValueFunction, refuse: Refuse) -> Chang
             refuse(str(error))
         except Exception as error:
             refuse(f"raised {type(error).__name__}")
-        if len(raw) <= _LONGEST_REMEMBERED:
+        if len(raw) <= longest:
             if len(remembered) >= _MOST_REMEMBERED:
+                if hits < _MOST_REMEMBERED:  # values seldom repeat here
+                    longest = -1
                 remembered.clear()
+                hits = 0
+                return new
             remembered[raw] = new
         return new
 

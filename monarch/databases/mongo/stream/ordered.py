@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from monarch.databases.mongo.stream.batches import Batch, End, Piece
 
 # Bytes and batches that were read, and are not passed on yet.
-_MOST_BYTES, _MOST_BATCHES = 12 << 20, 8
+_MOST_BYTES, _MOST_BATCHES = 6 << 20, 6
 # How often a wait for a batch calls `alive`, in seconds.
 _LOOK_EVERY = 2.0
 
