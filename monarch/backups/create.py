@@ -16,7 +16,8 @@ from monarch.copies.subset import SubsetRequest
 from monarch.copies.transfer import Interruption, Transfer, TransferResult, report_interruption
 from monarch.databases import find_kind, open_database, require_transfers
 from monarch.databases.environment import Environment
-from monarch.databases.transfer import Engine, TransferDatabase, Transform, as_transfer_database
+from monarch.databases.transfer import Engine, TransferDatabase, as_transfer_database
+from monarch.databases.transform import Transform
 from monarch.errors import MonarchError
 from monarch.handouts.masks import NO_MASKS, TransferMasks, load_rules, open_masks
 from monarch.handouts.policy import Passage

@@ -23,9 +23,9 @@ from monarch.databases.transfer import (
     Engine,
     Exclusions,
     TransferDatabase,
-    Transform,
     as_transfer_database,
 )
+from monarch.databases.transform import Transform
 from monarch.errors import DamagedError, DuplicateKey
 from monarch.handouts.masks import NO_MASKS, TransferMasks, load_rules, open_masks
 from monarch.handouts.policy import Passage

@@ -10,7 +10,7 @@ from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_collections, print_copied, print_json, summary, words_for
 from monarch.commands.console.passages import described, print_masks, print_passage, raw_hazard
 from monarch.commands.console.progress_bar import ProgressBar
-from monarch.commands.console.questions import breathe, confirm, when_possible, yes_option
+from monarch.commands.console.questions import breathe, confirm, replacing, when_possible, yes_option
 from monarch.commands.console.streams import prints_aside
 from monarch.commands.console.text import count, duration, engine_label
 from monarch.commands.parsing.arguments import (
@@ -91,17 +91,15 @@ def copy_db(
         return
     if show_documents:
         raise UsageError("--show is for --plan.", "Add --plan: it changes nothing.")
-    where = f"{target.db_name} on {pair.target} ({target.server})"
     passage = project.passage_of(source, pair.target, raw=how["raw"])
-    first = ", dropping all of it first, with no way back" if in_place else ""
-    subset = f"the subset {how['query_set']} of " if how["query_set"] else ""
 
     def ask() -> None:
         bar.clear()
         what = f"replace {'(in place) ' if in_place else ''}the contents of"
         breathe(target, what, yes, raw_hazard(passage, pair.source))
-        from_where = f"{subset}{source.db_name} of {pair.source}{described(passage)}"
-        confirm(f"Replace {where} by {from_where}{first}: are you SURE?", yes)
+        subset = f"the subset {how['query_set']} of " if how["query_set"] else ""
+        contents = f"{subset}{source.db_name} of {pair.source}{described(passage)}"
+        confirm(replacing(target, contents, in_place=in_place), yes)
 
     with prints_aside(as_json), ProgressBar() as bar:
         result = project.copy(

@@ -10,7 +10,7 @@ from monarch.commands.console.lines import show
 from monarch.commands.console.output import print_copied, print_json, summary
 from monarch.commands.console.passages import described, print_passage, raw_hazard
 from monarch.commands.console.progress_bar import ProgressBar
-from monarch.commands.console.questions import breathe, confirm, when_possible, yes_option
+from monarch.commands.console.questions import breathe, confirm, replacing, when_possible, yes_option
 from monarch.commands.console.text import duration, engine_label
 from monarch.commands.parsing.arguments import (
     check_option,
@@ -58,15 +58,14 @@ def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) ->
     backup = project.find_backup(pair.source)
     if pair.source.rpartition("/")[2] not in (backup.name, backup.archive):
         show(f"The newest good backup of {pair.source} is {backup.name}.", err=True)
-    where = f"{target.db_name} on {pair.target} ({target.server})"
     passage = project.passage_of(backup, pair.target, raw=how["raw"])
-    first = ", dropping all of it first, with no way back" if in_place else ""
 
     def ask() -> None:
         bar.clear()
         what = f"replace {'(in place) ' if in_place else ''}the contents of"
         breathe(target, what, yes, raw_hazard(passage, backup.name))
-        confirm(f"Replace {where} by {_description(backup)}{described(passage)}{first}: are you SURE?", yes)
+        contents = f"{_description(backup)}{described(passage)}"
+        confirm(replacing(target, contents, in_place=in_place), yes)
 
     with ProgressBar() as bar:
         asking = None if yes else when_possible(ask)

@@ -26,11 +26,10 @@ from monarch.databases.transfer import (
     Engine,
     Exclusions,
     LiveSource,
-    MaskedField,
     TransferDatabase,
-    Transform,
     as_transfer_database,
 )
+from monarch.databases.transform import MaskedField, Transform
 from monarch.errors import MonarchError, UsageError
 from monarch.handouts.masks import NO_MASKS, TransferMasks, load_rules, open_masks
 from monarch.handouts.policy import Passage, find_passage

@@ -19,8 +19,8 @@ from monarch.databases.transfer import (
     Exclusions,
     Source,
     TransferDatabase,
-    Transform,
 )
+from monarch.databases.transform import Transform
 from monarch.errors import RunInterrupted, UsageError
 from monarch.handouts.policy import Passage
 from monarch.progress import Progress

@@ -9,10 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from monarch.databases.base import Database
 from monarch.databases.lease import Lease
+from monarch.databases.transform import MaskingTransform, Transform
 from monarch.errors import UsageError
 from monarch.progress import Progress
 from monarch.system.streams import Sink, Stream
@@ -55,63 +56,6 @@ class Engine(ABC):
     @abstractmethod
     def versions(self) -> tuple[str, ...]:
         """The programs that it uses, with their versions, for people."""
-
-
-class Transform(Protocol):
-    """Changes documents on their way from a source to a sink; masking, for example.
-
-    Several threads may call it at the same time, with a few batches of documents under way. What it returns
-    is written in the order in which the batches were read. What it raises ends the transfer, and the target
-    is as it was.
-    """
-
-    def __call__(self, collection: str, documents: bytes, /) -> bytes:
-        """Return ``documents`` as they are to be written.
-
-        ``documents`` are whole documents of ``collection``, one after another, encoded as the kind of
-        database does. The result has as many documents, in the same order and encoding.
-        """
-
-
-# Reads what a transfer has written: pairs of a collection and whole documents of it. Its argument is how many
-# documents of each collection are enough; None is all.
-ReadWritten = Callable[[int | None], Iterator[tuple[str, bytes]]]
-
-
-@runtime_checkable
-class WrittenCheck(Protocol):
-    """A transform that also checks what was written, before it replaces anything."""
-
-    def check_written(self, read: ReadWritten) -> None:
-        """Check what ``read`` gives. What this raises ends the transfer, and the target is as it was."""
-
-
-@dataclass(frozen=True)
-class MaskedField:
-    """A field that is masked: its ``path`` in documents of ``collection``, and its ``rule`` as it is written.
-
-    ``path`` is "" if the rule is for whole documents.
-    """
-
-    collection: str
-    path: str
-    rule: str
-
-
-class MaskingTransform(Transform, WrittenCheck, Protocol):
-    """The transform that masks documents by the rules of a project."""
-
-    def require_rules(self, summaries: tuple[CollectionSummary, ...]) -> None:
-        """Check that there are rules for all of these collections.
-
-        :raises MaskingError: naming those for which there are none.
-        """
-
-    def fields(self, summaries: tuple[CollectionSummary, ...]) -> tuple[MaskedField, ...]:
-        """Return what is masked in these collections, sorted."""
-
-    def notes(self, source: Source) -> tuple[str, ...]:
-        """Return what people should know: definitions of ``source`` that hold values and are copied."""
 
 
 @dataclass(frozen=True)

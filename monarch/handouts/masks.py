@@ -8,14 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from monarch.databases.transfer import (
-    CollectionSummary,
-    MaskedField,
-    MaskingTransform,
-    Source,
-    TransferDatabase,
-    Transform,
-)
+from monarch.databases.transfer import CollectionSummary, Source, TransferDatabase
+from monarch.databases.transform import MaskedField, MaskingTransform, Transform
 from monarch.handouts.policy import Passage
 from monarch.privacy.project_masks import ProjectMasks, load_project_masks
 

@@ -84,6 +84,13 @@ def confirm(question: str, yes: bool) -> None:
         raise Declined("Nothing was changed.")
 
 
+def replacing(target: Environment, contents: str, *, in_place: bool) -> str:
+    """Return the question before the database of ``target`` is replaced by ``contents``."""
+    where = f"{target.db_name} on {target.name} ({target.server})"
+    first = ", dropping all of it first, with no way back" if in_place else ""
+    return f"Replace {where} by {contents}{first}: are you SURE?"
+
+
 def _ask(question: Callable[[], Any]) -> Any:
     try:
         return question()

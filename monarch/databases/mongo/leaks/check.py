@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from monarch.databases.mongo.leaks.texts import decode_document, text_of
 from monarch.databases.mongo.stream.batches import split
-from monarch.databases.transfer import CollectionSummary, ReadWritten
+from monarch.databases.transfer import CollectionSummary
+from monarch.databases.transform import ReadWritten
 from monarch.privacy.leaks.check import Leak, LeakComparison, LeakSearch
 from monarch.privacy.project_masks import ProjectMasks
 

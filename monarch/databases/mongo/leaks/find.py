@@ -10,7 +10,7 @@ from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.engines.some_documents import read_some
 from monarch.databases.mongo.leaks.check import SAMPLE, LeakCheck
 from monarch.databases.mongo.sources.base import summarize
-from monarch.databases.transfer import MaskingTransform
+from monarch.databases.transform import MaskingTransform
 from monarch.privacy.leaks.check import Leak
 from monarch.privacy.project_masks import ProjectMasks
 from monarch.progress import Progress

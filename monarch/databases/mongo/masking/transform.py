@@ -13,7 +13,8 @@ from monarch.databases.mongo.masking.journal import OWN_RULES
 from monarch.databases.mongo.masking.processes.workers import Workers
 from monarch.databases.mongo.masking.rules import MongoMasks
 from monarch.databases.mongo.sources.base import require_mongo_source
-from monarch.databases.transfer import CollectionSummary, MaskedField, ReadWritten, Source
+from monarch.databases.transfer import CollectionSummary, Source
+from monarch.databases.transform import MaskedField, ReadWritten
 from monarch.privacy.masks import CollectionMasks
 from monarch.privacy.project_masks import ProjectMasks
 from monarch.privacy.rules import MaskingError, WholeRule

@@ -14,7 +14,8 @@ from monarch.databases.mongo.catalog.model import BUCKETS, Collection
 from monarch.databases.mongo.stream.batches import Batch, Piece, measure_documents
 from monarch.databases.mongo.stream.counts import Counts
 from monarch.databases.mongo.stream.ordered import change_batches
-from monarch.databases.transfer import CollectionSummary, Exclusions, Source, Transform, WrittenCheck
+from monarch.databases.transfer import CollectionSummary, Exclusions, Source
+from monarch.databases.transform import Transform, WrittenCheck
 from monarch.errors import MonarchError, UsageError
 from monarch.progress import SILENT, Progress
 

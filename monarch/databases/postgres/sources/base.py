@@ -10,7 +10,8 @@ from typing import Protocol, Self
 
 from monarch.databases.postgres.tools.clock import TableClock
 from monarch.databases.postgres.tools.installed import Tools
-from monarch.databases.transfer import CopiedCollection, Exclusions, Source, Transform
+from monarch.databases.transfer import CopiedCollection, Exclusions, Source
+from monarch.databases.transform import Transform
 from monarch.errors import UsageError
 from monarch.progress import Progress
 
