@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -77,31 +77,31 @@ class LeakComparison:
         changed = {place for place, value in new.items() if place not in old or old[place] != value}
         if collection not in self._trees:
             findings.changed |= {(collection, path_of(place)) for place in changed}
-        found = {
-            path_of(place)
-            for place, value in new.items()
-            if self._leaks(collection, place, value, terms, changed)
-        }
-        findings.found.update((collection, path) for path in found)
+        telling = _by_size(term for term in terms if term.telling)
+        all_of_them = _by_size(terms)
+        found = set()
+        for place, value in new.items():
+            # What a mask draws may be a word of the document by chance.
+            sought = telling if place in changed else all_of_them
+            if self._holds(value, sought) and not self._is_public(collection, place):
+                found.add((collection, path_of(place)))
+        findings.found.update(found)
 
     def _terms(self, value: Any) -> tuple[Term, ...]:
         text = self._text_of(value)
         return () if text is None else tuple(terms_of(text))
 
-    def _leaks(
-        self, collection: str, place: Place, value: Any, terms: set[Term], changed: set[Place]
-    ) -> bool:
-        """Whether one of ``terms`` is in the ``value`` at ``place``."""
+    def _is_public(self, collection: str, place: Place) -> bool:
         tree = self._trees.get(collection)
-        if tree is not None and rule_at(tree, place) is public:
-            return False
+        return tree is not None and rule_at(tree, place) is public
+
+    def _holds(self, value: Any, sought: Mapping[int, set[str]]) -> bool:
+        """Whether one of the terms ``sought``, by their numbers of words, is in ``value``."""
         text = self._text_of(value)
         if text is None:
             return False
-        # What a mask draws may be a word of the document by chance.
-        sought = [term for term in terms if term.telling or place not in changed]
         words = words_of(text)
-        return any(term.words in set(windows(words, term.size)) for term in sought)
+        return any(not terms.isdisjoint(windows(words, size)) for size, terms in sought.items())
 
 
 class LeakSearch:
@@ -161,6 +161,14 @@ class LeakSearch:
 
     def _look_up(self, words: str) -> bool:
         return self._hash(words.encode(errors="surrogatepass"))[:_DIGEST] in self._digests
+
+
+def _by_size(terms: Iterable[Term]) -> dict[int, set[str]]:
+    """Return the words of ``terms``, by their numbers of words."""
+    found: dict[int, set[str]] = {}
+    for term in terms:
+        found.setdefault(term.size, set()).add(term.words)
+    return found
 
 
 def trees_of(masks: Masks) -> dict[str, PathNode]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _WORD = re.compile(r"[^\W_]+")
 # Words of a run, and of the longest value that is one term.
@@ -20,8 +20,7 @@ _TELLING_CODE = 6
 _SEPARATOR = "\0"
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(NamedTuple):
     """The ``words`` of a value, ``size`` of them, joined. ``telling`` if they hardly occur by chance."""
 
     words: str

@@ -15,7 +15,7 @@ from monarch.privacy.leaks.check import Leak, LeakComparison, LeakSearch
 from monarch.privacy.project_masks import ProjectMasks
 
 # Documents of each collection that are compared and searched, unless all of them are.
-SAMPLE = 20_000
+SAMPLE = 5_000
 
 
 class LeakCheck:
