@@ -6,7 +6,7 @@ The kind reads the keys of its own; no other code sees the dict.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from monarch.databases import DEFAULT_KIND, KINDS, find_kind, kind_of_uri
@@ -38,6 +38,29 @@ def parse_environment(name: object, entry: object) -> Environment:
         return replace(parsed, protected=protected, private=private, kind_guessed=guessed)
     except SettingsError as error:
         return _broken(name, f"Environment {name!r}: {error.message}.", error.hint)
+
+
+def share_privacy(environments: Sequence[Environment]) -> tuple[Environment, ...]:
+    """Return ``environments`` with those private that name the same database as a private one.
+
+    One database may have several names, such as one for reading only. It is recognized by its hosts and its
+    name, so not by another name of a host.
+    """
+    private = [one for one in environments if one.private and one.problem is None]
+    return tuple(
+        replace(one, private=True) if any(_is_one_database(one, other) for other in private) else one
+        for one in environments
+    )
+
+
+def _is_one_database(one: Environment, other: Environment) -> bool:
+    if not one.db_name or (one.kind, one.db_name, one.embedded) != (
+        other.kind,
+        other.db_name,
+        other.embedded,
+    ):
+        return False
+    return one.server == other.server or not set(one.hosts).isdisjoint(other.hosts)
 
 
 def _broken(name: str, problem: str, remedy: str | None) -> Environment:

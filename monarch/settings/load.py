@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from monarch.databases.environment import Environment
 from monarch.errors import SettingsError, UnknownEnvironment
 from monarch.settings.credentials import learn_frames, learn_module, learning
-from monarch.settings.environments import parse_environment
+from monarch.settings.environments import parse_environment, share_privacy
 from monarch.settings.hooks import Hooks
 from monarch.settings.paths import SETTINGS, where_else
 from monarch.system.forks import only_this_process
@@ -137,7 +137,8 @@ def _environments(module: ModuleType) -> tuple[Environment, ...]:
             f"ENVIRONMENTS in {SETTINGS} is not a dict with at least one environment.",
             "Write it like ENVIRONMENTS = {'development': {…}}.",
         )
-    return tuple(_with_variables(parse_environment(name, entry), module) for name, entry in entries.items())
+    parsed = [_with_variables(parse_environment(name, entry), module) for name, entry in entries.items()]
+    return share_privacy(parsed)
 
 
 def _with_variables(environment: Environment, module: ModuleType) -> Environment:

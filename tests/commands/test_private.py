@@ -332,3 +332,20 @@ def test_a_private_that_is_no_truth_is_refused(private: TwoEnvironments, value: 
     result = private.copy("--yes")
     assert_error(result, 2, "'private' is neither True nor False", "True or False")
     assert json.dumps(value) not in result.err.replace("True", "")
+
+
+def test_another_name_of_a_private_database_is_private_too(private: TwoEnvironments) -> None:
+    private.folder.settings(
+        production=entry(private.server, private.source.name, private=True),
+        reading=entry(private.server, private.source.name, protected=False),
+        dev=entry(private.server, private.target.name, protected=False),
+    )
+    listed = private.folder.monarch("list_environments", "--json").json
+    assert {one["name"]: one["private"] for one in listed} == {
+        "production": True,
+        "reading": True,
+        "dev": False,
+    }
+    result = private.folder.monarch("copy_db", "reading:dev", "--yes", "--engine", "native")
+    assert result.code == 0, result.output
+    assert "wackelmann" not in everything(private.target)
