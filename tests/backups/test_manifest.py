@@ -98,7 +98,7 @@ def test_the_reader_requires_what_the_schema_requires(member: str) -> None:
 
 def test_unknown_members_are_ignored() -> None:
     members = json.loads(MANIFEST.to_bytes())
-    members |= {"monarch_backup": 2, "masked": ["users.name"], "requires": []}
+    members |= {"monarch_backup": 2, "signed": ["users.name"], "requires": []}
     members["collections"][0]["checksum"] = "of its own"
     jsonschema.validate(json.loads(written(members)), SCHEMA)
     assert Manifest.from_bytes(written(members)) == MANIFEST

@@ -84,6 +84,7 @@ def test_json(folder: Folder) -> None:
         "server": "db1.example.com:27017,db2.example.com:27017",
         "username": "me",
         "hazardous": "it is called production",
+        "private": False,
         "missing": None,
         "problem": None,
     }

@@ -58,7 +58,8 @@ def suggest_masks(environment: str, sample: int, plan: bool, as_json: bool) -> N
     elif not text:
         _show_nothing_new(suggestions)
     elif plan:
-        click.echo(text, nl=False)
+        for line in text.splitlines():
+            show(line)
     else:
         _show_written(suggestions)
     for remark in () if as_json else suggestions.notes:

@@ -189,6 +189,8 @@ def test_json_and_the_manifest(two: TwoEnvironments, store_folder: Path) -> None
         "bytes": written["size"],
         "documents": DOCUMENTS + 1,
         "query_set": None,
+        "private": False,
+        "masked": False,
         "why": None,
     }
     shown = two.folder.invoke("show_backup", name, "--json").json

@@ -60,6 +60,8 @@ def test_it_is_listed(two: TwoEnvironments, store_folder: Path) -> None:
             "bytes": size,
             "documents": None,
             "query_set": None,
+            "private": False,
+            "masked": False,
             "why": None,
         }
     ]
