@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from monarch.errors import SettingsError
-from monarch.system.secrets import Secret
+from monarch.system.secrets import MASKS_KEY_VARIABLE, Secret
 
-VARIABLE = "MONARCH_MASKS_KEY"
+VARIABLE = MASKS_KEY_VARIABLE
 # In characters. Who wants one: python -c "import secrets; print(secrets.token_hex(32))"
 _SHORTEST = 16
 _SIZE = 32
@@ -49,7 +49,9 @@ class MaskingKey:
         return hash_of
 
     def _master(self) -> bytes:
-        return blake2b(self.secret.reveal().encode(), digest_size=64, person=_PERSON).digest()
+        return blake2b(
+            self.secret.reveal().encode(errors="surrogateescape"), digest_size=64, person=_PERSON
+        ).digest()
 
 
 def find_key(variables: Mapping[str, str] = os.environ) -> MaskingKey:

@@ -11,6 +11,8 @@ import re
 from urllib.parse import quote, quote_plus
 
 MASK = "********"
+# The variable with the key of masks: for monarch alone, no program that it starts gets it.
+MASKS_KEY_VARIABLE = "MONARCH_MASKS_KEY"
 
 # Shorter values occur in any text by chance, and masking them would reveal them.
 _SHORTEST = 4

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import cast
 
 from monarch.errors import ServerError
-from monarch.system.secrets import Secret, redact
+from monarch.system.secrets import MASKS_KEY_VARIABLE, Secret, redact
 
 # In seconds: how long a program may take to end, and how often a wait calls `alive`.
 _PATIENCE = 5.0
@@ -42,13 +42,14 @@ def start_server(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                env=_environment(),
                 start_new_session=True,
             )
     except OSError as error:
         raise _not_started(arguments[0], error) from error
 
 
-def start_helper(arguments: Sequence[str], variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def start_helper(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start a program that works for this process, with pipes for its input and output.
 
     It gets a session of its own, because Ctrl-C in the terminal is for monarch. Its messages are discarded.
@@ -61,7 +62,7 @@ def start_helper(arguments: Sequence[str], variables: Mapping[str, str]) -> subp
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=variables,
+            env=_environment(),
             start_new_session=True,
         )
     except OSError as error:
@@ -80,7 +81,12 @@ def run_quietly(arguments: Sequence[str], seconds: float = 30.0) -> str:
     """
     try:
         done = subprocess.run(
-            arguments, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False
+            arguments,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=_environment(),
+            timeout=seconds,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return ""
@@ -95,8 +101,9 @@ class Tool:
     ``secrets`` and ``texts`` are passed as files: each key is a placeholder in the ``arguments``, which the
     name of the file replaces. A secret is passed as a pipe. No other process can open it, and nothing of it
     is in the process list or on the disk. A text, which may be long, is passed as a file without a name.
-    ``variables`` is its whole environment; None is that of monarch. It inherits the open files ``inherited``,
-    and reads its input from the file ``stdin``, if there is one, not from monarch.
+    ``variables`` is its whole environment; None is that of monarch. The key of masks is in neither. It
+    inherits the open files ``inherited``, and reads its input from the file ``stdin``, if there is one, not
+    from monarch.
 
     ``hear`` is called with the ``message_of`` every line of stderr, redacted, in a thread of its own.
     ``is_error`` recognizes messages that `last_words` prefers. While monarch waits for the program,
@@ -138,7 +145,7 @@ class Tool:
                     stderr=subprocess.PIPE,
                     bufsize=0,
                     pass_fds=(*files.values(), *inherited),
-                    env=variables,
+                    env=_environment(os.environ if variables is None else variables),
                     # Ctrl-C in the terminal is for monarch, which stops the program in order.
                     start_new_session=True,
                 )
@@ -235,6 +242,11 @@ class Tool:
                 if line:
                     self._lines.append(line)
                     self._hear(line)
+
+
+def _environment(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment of a program: ``variables`` without the key of masks."""
+    return {name: value for name, value in variables.items() if name != MASKS_KEY_VARIABLE}
 
 
 def _pipe_with(text: str, opened: ExitStack) -> int:

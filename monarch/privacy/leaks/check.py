@@ -84,7 +84,7 @@ class LeakComparison:
             # What a mask draws may be a word of the document by chance.
             sought = telling if place in changed else all_of_them
             if self._holds(value, sought) and not self._is_public(collection, place):
-                found.add((collection, path_of(place)))
+                found.add((collection, path_of(place, self._trees.get(collection))))
         findings.found.update(found)
 
     def _terms(self, value: Any) -> tuple[Term, ...]:
@@ -124,7 +124,7 @@ class LeakSearch:
     def examine(self, collection: str, document: Document) -> None:
         """Search one document of the copy."""
         found = {
-            path_of(place)
+            path_of(place, self._trees.get(collection))
             for place, value in leaves_of(document)
             if self._is_searched(collection, place) and self._leaks(value)
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from monarch.privacy.paths import ITEMS, PathNode, join_path
+from monarch.privacy.paths import ITEMS, OTHERS, PathNode, join_path
 from monarch.privacy.rules import Rule
 
 Place = tuple[str | int, ...]
@@ -24,9 +24,21 @@ def leaves_of(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
             yield place, value
 
 
-def path_of(place: Place) -> str:
-    """Return ``place`` as rules write it."""
-    return join_path(tuple(ITEMS if isinstance(part, int) else part for part in place))
+def path_of(place: Place, root: PathNode | None = None) -> str:
+    """Return ``place`` as rules write it.
+
+    Below a document names of fields that only ``*`` names in the rules ``root`` are data, and shown as that.
+    """
+    node, parts = root, list[str]()
+    for part in place:
+        if isinstance(part, int):
+            node, name = node and node.items, ITEMS
+        elif node is not None and part not in node.fields and node.others is not None:
+            node, name = node.others, OTHERS if parts else part
+        else:
+            node, name = node and node.fields.get(part), part
+        parts.append(name)
+    return join_path(tuple(parts))
 
 
 def rule_at(root: PathNode, place: Place) -> Rule | None:

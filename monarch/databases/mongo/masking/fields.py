@@ -24,7 +24,7 @@ from monarch.databases.mongo.masking.unnamed import Unnamed
 from monarch.databases.mongo.masking.values import CODECS, KINDS, Change, change_values
 from monarch.databases.mongo.stream.batches import SHORTEST
 from monarch.privacy.key import MaskingKey
-from monarch.privacy.paths import ITEMS, PathNode, join_path
+from monarch.privacy.paths import ITEMS, OTHERS, PathNode, join_path
 from monarch.privacy.rules import Mask, MaskingError, Rule, WholeRule
 
 # Names of fields may be data, such as those of a map of ids.
@@ -96,11 +96,14 @@ class FieldMasks:
         return b"".join(parts)
 
     def refuse(self, path: str, kind: int, rule: Rule, why: str) -> NoReturn:
-        """Raise the error of a value at ``path`` that ``rule`` cannot mask."""
+        """Raise the error of a value at ``path`` that ``rule`` cannot mask.
+
+        What a mask has raised may quote the value, so no traceback shows it.
+        """
         raise MaskingError(
             f"{self.collection}: {path} ({TYPE_NAMES[kind]}) cannot be masked: {rule!r} {why}.",
             f"Change the rule of {path!r}, or fix the documents at their source.",
-        )
+        ) from None
 
 
 class _Place:
@@ -190,7 +193,11 @@ class _Place:
                 part = key[1:].decode()
             except UnicodeDecodeError:
                 raise InvalidDocument from None
-            node, rest = self._node.fields.get(part, self._node.others), self._node.rest
+            node, rest = self._node.fields.get(part), self._node.rest
+            if node is None and self._node.others is not None:
+                node = self._node.others
+                if self._parts:  # names of fields that only * names are data, which no error shows
+                    part = OTHERS
         change = self._change(node, rest, kind, (*self._parts, part))
         field = _Field(*size, change)
         if len(self._table) >= _MOST_NAMES:

@@ -53,7 +53,7 @@ class FunctionMasks:
             returned = self._function(given)
         except MaskingError as error:
             raise self._fails(f"fails: {error.message}") from None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._fails(f"raised {type(error).__name__}") from None
         result = given if returned is None else returned
         if not isinstance(result, Mapping):
@@ -96,7 +96,7 @@ class PythonValues:
             return write(functions[kind](read(value)))
         except MaskingError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise MaskingError(f"{rule!r} raised {type(error).__name__}") from None
 
     def _functions(self, rule: Mask) -> Mapping[ValueKind, ValueFunction]:

@@ -195,7 +195,7 @@ def _change(codec: ValueCodec, function: ValueFunction, refuse: Refuse) -> Chang
             refuse(f"fails: {error.message}")
         except Refused as error:
             refuse(str(error))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             refuse(f"raised {type(error).__name__}")
         if len(raw) <= longest:
             if len(remembered) >= _MOST_REMEMBERED:

@@ -7,7 +7,6 @@ even if monarch is killed, and are killed when monarch no longer needs them.
 from __future__ import annotations
 
 import json
-import os
 import queue
 import sys
 import threading
@@ -16,7 +15,6 @@ from pathlib import Path
 
 from monarch.databases.mongo.masking.processes.frames import MASKED, read_frame, write_frame
 from monarch.errors import ServerError
-from monarch.privacy.key import VARIABLE
 from monarch.privacy.project_masks import ProjectMasks
 from monarch.privacy.rules import MaskingError
 from monarch.system.subprocesses import start_helper
@@ -28,8 +26,7 @@ class Worker:
     """One process that masks by ``rules``."""
 
     def __init__(self, rules: ProjectMasks) -> None:
-        variables = {name: value for name, value in os.environ.items() if name != VARIABLE}
-        self._process = start_helper([sys.executable, "-m", _MODULE], variables)
+        self._process = start_helper([sys.executable, "-m", _MODULE])
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._input, self._output = self._process.stdin, self._process.stdout

@@ -1,0 +1,107 @@
+"""Private environments: no value and no key gets into errors, tracebacks or other programs."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.commands.test_private import KEY, RULES, assert_masked, private
+from tests.support.runs.two_environments import TwoEnvironments
+
+pytestmark = pytest.mark.server
+__all__ = ["private"]  # the fixture
+
+MASK = """
+    from monarch.privacy import Masks, keep, null
+    from monarch.privacy.rules import Mask, ValueKind
+
+    class Own(Mask):
+        def __repr__(self):
+            return 'Own()'
+
+        def bind(self, key):
+            return {ValueKind.TEXT: change}
+
+    def change(value):
+        BODY
+
+    masks = Masks()
+    masks['users'] = {'_id': keep, 'name': Own(), '*': null}
+    masks['orders'] = {'_id': keep, 'mail': null, 'total': keep}
+"""
+FUNCTION = """
+    import sys
+    from monarch.privacy import Masks, keep, null
+
+    masks = Masks()
+    masks['orders'] = {'_id': keep, 'mail': null, 'total': keep}
+
+    @masks.of('users')
+    def users(document):
+        BODY
+"""
+
+
+@pytest.mark.parametrize(
+    ("rules", "body", "reason"),
+    [
+        (MASK, "raise ValueError(value)", "raised ValueError"),
+        (MASK, "raise SystemExit(value)", "raised SystemExit"),
+        (MASK, "return [value]", "returned a value of type list"),
+        (FUNCTION, "raise KeyError(document['name'])", "raised KeyError"),
+        (FUNCTION, "sys.exit(document['name'])", "raised SystemExit"),
+    ],
+)
+def test_a_traceback_of_a_mask_that_fails_shows_no_value(
+    private: TwoEnvironments, rules: str, body: str, reason: str
+) -> None:
+    private.folder.write("migrations/privacy.py", rules.replace("BODY", body))
+    result = private.folder.monarch("--traceback", "copy_db", "production:dev", "--yes", "--engine", "native")
+    assert result.code == 1, result.output
+    assert reason in result.err
+    assert "users" in result.err
+    assert "wackelmann" not in result.output
+    private.assert_unchanged()
+
+
+def test_names_of_fields_that_are_data_are_not_shown(private: TwoEnvironments) -> None:
+    private.source.users.update_one({"_id": 3}, {"$set": {"calls": {"otti@zwackelmann.test": 7}}})
+    for rule, shown in (
+        ("full_name()", r"calls\.\* \(int32\), which full_name\(\) does not take"),
+        ("keep", r"users\.calls\.\* \(1 document"),
+    ):
+        rules = RULES.replace("'note': keep", f"'note': keep, 'calls.*': {rule}")
+        private.folder.write("migrations/privacy.py", rules)
+        result = private.copy("--yes", "--engine", "native")
+        assert result.code == 1, result.output
+        assert "wackelmann" not in result.output
+        assert re.search(shown, result.err), result.err
+        private.assert_unchanged()
+        value = {"otti@zwackelmann.test": "ottilie.3@zwackelmann.test"}
+        private.source.users.update_one({"_id": 3}, {"$set": {"calls": value}})
+
+
+def test_a_key_that_is_not_utf_8_is_a_key(private: TwoEnvironments) -> None:
+    key = os.fsdecode(b"a key with \xff, which is long enough")
+    result = private.copy("--yes", "--engine", "native", variables={"MONARCH_MASKS_KEY": key})
+    assert result.code == 0, result.output
+    assert_masked(private)
+
+
+def test_no_tool_gets_the_key(private: TwoEnvironments, tools: Path, tmp_path: Path) -> None:
+    for name in ("mongodump", "mongorestore"):
+        program = tmp_path / name
+        program.write_text(
+            f'#!/bin/sh\n(env; echo "$@") >> {tmp_path}/{name}.seen\nexec {tools}/{name} "$@"\n'
+        )
+        program.chmod(0o755)
+    variables = {**KEY, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    result = private.copy("--yes", "--engine", "tools", variables=variables)
+    assert result.code == 0, result.output
+    assert_masked(private)
+    seen = [path.read_text() for path in tmp_path.glob("*.seen")]
+    assert len(seen) == 2
+    assert all("PATH=" in one and KEY["MONARCH_MASKS_KEY"] not in one for one in seen)
