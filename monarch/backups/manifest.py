@@ -49,7 +49,7 @@ class Manifest:
     ``private`` if the environment was private, ``masked`` if its documents were masked on the way.
 
     For a subset of a database, ``query_set`` is the name of the query set, ``query_options`` are its options
-    as ``name=value``, and ``query_filters`` its filters without values.
+    as ``name=value``, without values if it is masked, and ``query_filters`` its filters without values.
     """
 
     archive: str

@@ -194,9 +194,7 @@ class StoreSink(TransferSink):
             versions=engine.versions,
             monarch=__version__,
             query_set=query_set.name if query_set else None,
-            query_options=tuple(f"{name}={value}" for name, value in query_set.options.items())
-            if query_set
-            else (),
+            query_options=self._options(),
             query_filters=source.filters,
             one_moment=source.one_snapshot,
             taken_at=taken_at,
@@ -209,6 +207,11 @@ class StoreSink(TransferSink):
             private=self._privacy.private,
             masked=self._privacy.masked,
         )
+
+    def _options(self) -> tuple[str, ...]:
+        """Return the options of the query set as the manifest has them: masked like the documents."""
+        options = self.query_set.options if self.query_set else {}
+        return tuple(f"{name}={'?' if self._privacy.masked else value}" for name, value in options.items())
 
 
 class _HashedUpload:

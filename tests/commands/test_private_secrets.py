@@ -105,3 +105,32 @@ def test_no_tool_gets_the_key(private: TwoEnvironments, tools: Path, tmp_path: P
     seen = [path.read_text() for path in tmp_path.glob("*.seen")]
     assert len(seen) == 2
     assert all("PATH=" in one and KEY["MONARCH_MASKS_KEY"] not in one for one in seen)
+
+
+def test_a_manifest_that_travels_has_no_options_of_query_sets(private: TwoEnvironments) -> None:
+    private.folder.write(
+        "querysets/few_query_set.py",
+        """
+        from monarch import QuerySet
+
+        class FewQuerySet(QuerySet):
+            mail: str
+
+            def run(self):
+                self.dump_collection('users', {'mail': self.mail})
+        """,
+    )
+    wish = ("-q", "FewQuerySet", "-o", "mail=ottilie.7@zwackelmann.test")
+    for more, shown in (((), "zwackelmann"), (("--masked",), "mail=?")):
+        result = private.folder.monarch("backup", "production", *wish, "--engine", "native", "--json", *more)
+        assert result.code == 0, result.output
+        (manifest,) = (private.folder.path / "backups").rglob(f"{result.json['name']}*.json")
+        assert shown in manifest.read_text()
+    assert "wackelmann" not in manifest.read_text()
+
+
+def test_of_the_history_only_what_monarch_writes_is_copied(private: TwoEnvironments) -> None:
+    private.source.mongo_migration_history.update_many({}, {"$set": {"remark": "Ottilie Zwackelmann"}})
+    result = private.copy("--yes", "--engine", "native")
+    assert result.code == 0, result.output
+    assert_masked(private)
