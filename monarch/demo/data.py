@@ -8,11 +8,32 @@ NAMES = ("Rex", "Bella", "Luna", "Otto", "Cleo", "Milo", "Nala", "Balu")
 BREEDS = ("Beagle", "Boxer", "Corgi", "Poodle", "Whippet")
 DOGS = 500
 USERS = DOGS // 5
+# Nobody has these names: first names go round in tens, last names change after each ten.
+FIRST = (
+    "Ottilie",
+    "Dragan",
+    "Yusra",
+    "Benedikt",
+    "Xenia",
+    "Quentin",
+    "Aurelia",
+    "Cosimo",
+    "Ludmila",
+    "Zbigniew",
+)
+LAST = (
+    *("Abendroth", "Blumenthal", "Castellano", "Drossel", "Fairweather"),
+    *("Grimaldi", "Iwanowski", "Kestrel", "Nachtigall", "Quiroga"),
+)
 
 
 def users() -> list[dict[str, Any]]:
     """Return the people of the shelter."""
-    return [{"id": n, "name": f"User {n}", "email": f"user{n}@example.com"} for n in range(USERS)]
+    people = [(FIRST[n % len(FIRST)], LAST[n // len(FIRST)]) for n in range(USERS)]
+    return [
+        {"id": n, "name": f"{first} {last}", "email": f"{first}.{last}@shelter.example".lower()}
+        for n, (first, last) in enumerate(people)
+    ]
 
 
 def dogs() -> list[dict[str, Any]]:

@@ -28,16 +28,18 @@ class Sample:
     """A project with the embedded environments "production" and "development".
 
     ``title`` is its kind of database for people, ``project`` its folder. ``fill`` puts the data of
-    `monarch.demo.data` into a database that is open.
+    `monarch.demo.data` into a database that is open. ``is_masked``: its private environments can be copied.
     """
 
     title: str
     project: Traversable
     fill: Callable[[Database], None]
+    is_masked: bool
 
 
 def find_sample(kind: str) -> Sample:
     """Return the sample of ``kind``, one of `SAMPLES`."""
     package = SAMPLES[kind]
-    fill: Callable[[Database], None] = import_module(package).fill
-    return Sample(find_kind(kind).title, resources.files(package).joinpath("project"), fill)
+    module = import_module(package)
+    files = resources.files(package).joinpath("project")
+    return Sample(find_kind(kind).title, files, module.fill, module.IS_MASKED)

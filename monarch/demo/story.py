@@ -29,6 +29,17 @@ STORY = (
     ("", "restore production:development --yes"),
     ("", "list_migrations development"),
 )
+# After the story, for a kind whose private environments can be copied.
+PRIVATE_CHAPTER = (
+    (
+        "# Names and mails of people should not lie on laptops. What looks personal?",
+        "suggest_masks production",
+    ),
+    ("# A copy is masked on the way now. Look at two documents before it is made.", None),
+    ("", "copy_db production:development --plan --show 2"),
+    ("", "copy_db production:development --yes"),
+    ("# Is there really nobody in it?", "leaks production:development --check all"),
+)
 
 
 def run_demo(folder: str, kind: str, echo: Callable[[str], None]) -> None:
@@ -59,12 +70,26 @@ def run_demo(folder: str, kind: str, echo: Callable[[str], None]) -> None:
                     sample.fill(database)
             for comment, command in STORY:
                 _run_step(comment.format(title=sample.title), command, root, echo)
+            if sample.is_masked:
+                _declare_private(root, echo)
+                for comment, command in PRIVATE_CHAPTER:
+                    _run_step(comment, command, root, echo)
     except BaseException:
         # The folder of an unfinished story would block the next try.
         shutil.rmtree(root, ignore_errors=True)
         raise
     echo("")
     echo(f"# That was it. Look around: cd {folder}, edit migrations/, run monarch --help.")
+
+
+def _declare_private(root: Path, echo: Callable[[str], None]) -> None:
+    settings = root / "migrations" / "settings.py"
+    text = settings.read_text(encoding="utf-8")
+    private = text.replace('"production": {', '"production": {"private": True, ', 1)
+    settings.write_text(private, encoding="utf-8")
+    echo("")
+    echo("# One more thing: migrations/settings.py says now that production is private.")
+    echo('#   "production": {"private": True, …')
 
 
 def _run_step(comment: str, command: str | None, root: Path, echo: Callable[[str], None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from monarch.databases import KINDS
+from monarch.demo.data import users
 from monarch.demo.samples import SAMPLES
 from tests.support.runs.shell import Folder
 
@@ -18,6 +20,8 @@ STORIES = {
     "mongo": ((), "a MongoDB of its own", "2 collections, 600 documents"),
     "postgres": (("--kind", "postgres"), "a PostgreSQL of its own", "2 tables, 600 rows"),
 }
+# Which stories end with a masked copy.
+SAMPLES_ARE_MASKED = {"mongo": True, "postgres": False}
 # The program of each kind's server that is started first.
 PROGRAMS = {"mongo": "mongod", "postgres": "initdb"}
 
@@ -52,8 +56,22 @@ def test_the_story(open_folder: Folder, kind: str) -> None:
     assert "Backed up production as shelter__" in result.out
     assert "Restored shelter__" in result.out
     # It was restored from the backup, which was created before.
-    assert project.monarch("list_migrations", "development").out.count("New") == 2
+    assert re.search(r"\$ monarch list_migrations development\n.*\n.* New .*\n.* New .*\n(\n|$)", result.out)
     assert project.monarch("list_migrations", "production").out.count("Completed") == 2
+    assert ("suggest_masks" in result.out) == SAMPLES_ARE_MASKED[kind]
+    if SAMPLES_ARE_MASKED[kind]:
+        assert_masked(result.out)
+
+
+def assert_masked(story: str) -> None:
+    """Check the chapter about private copies: no name, no mail of the sample is shown."""
+    assert "users.email  email(unique=True)" in story
+    assert "users.name   full_name()" in story
+    assert "No value that is masked in production was found in development (all documents)." in story
+    assert story.count("users: {") == 2
+    for user in users():
+        assert user["name"] not in story
+        assert user["email"] not in story
 
 
 def test_an_existing_folder_is_not_changed(folder: Folder) -> None:

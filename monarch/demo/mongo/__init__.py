@@ -7,6 +7,9 @@ from typing import Any, cast
 from monarch.databases.base import Database
 from monarch.demo.data import dogs, users
 
+# Private environments of this kind can be copied: the demo shows how.
+IS_MASKED = True
+
 
 def fill(database: Database) -> None:
     """Put the sample's dogs and their owners into ``database``."""

@@ -7,6 +7,9 @@ from typing import Any, cast
 from monarch.databases.base import Database
 from monarch.demo.data import dogs, users
 
+# Rows have no masks.
+IS_MASKED = False
+
 _TABLES = (
     "CREATE TABLE users (id integer PRIMARY KEY, name text NOT NULL, email text NOT NULL)",
     "CREATE TABLE dogs (id integer PRIMARY KEY, name text NOT NULL, breed text NOT NULL, "

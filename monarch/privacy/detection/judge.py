@@ -242,6 +242,10 @@ def _ambiguous(field: Field) -> FieldVerdict | None:
     least = 0.6 if things else 0.1 if people else 0.3
     if known >= least and like >= 0.5 and len(field.texts) >= 1 and not (things and field.is_enumeration):
         return FieldVerdict(_which_name(field), _known_names(known), 0.6 + 0.35 * known)
+    # Names of people need not be frequent ones.
+    several = field.share(sum(looks_like_a_name(text) and len(text.split()) > 1 for text in field.texts))
+    if people and several >= 0.8 and not field.is_enumeration:
+        return FieldVerdict(Kind.FULL_NAME, f"is named like {Kind.FULL_NAME}, among people", 0.6)
     return None
 
 
