@@ -54,11 +54,10 @@ def share_privacy(environments: Sequence[Environment]) -> tuple[Environment, ...
 
 
 def _is_one_database(one: Environment, other: Environment) -> bool:
-    if not one.db_name or (one.kind, one.db_name, one.embedded) != (
-        other.kind,
-        other.db_name,
-        other.embedded,
-    ):
+    # Each embedded environment has a server of its own.
+    if one.embedded or other.embedded or not one.db_name:
+        return False
+    if (one.kind, one.db_name) != (other.kind, other.db_name):
         return False
     return one.server == other.server or not set(one.hosts).isdisjoint(other.hosts)
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from monarch.errors import SettingsError
-from monarch.settings.environments import parse_environment
+from monarch.settings.environments import parse_environment, share_privacy
 
 
 @pytest.mark.parametrize("name", ["", "a:b", "a b", "../x", ".hidden", "-x", 3])
@@ -47,3 +47,10 @@ def test_a_uri_of_an_unknown_kind_is_not_quoted_in_the_error(uri: str, hint: str
     )
     assert hint in str(caught.value.hint)
     assert "hush" not in f"{caught.value.message}{caught.value.hint}"
+
+
+def test_embedded_environments_of_one_name_are_not_one_database() -> None:
+    entry = {"embedded": True, "db_name": "shop"}
+    private = parse_environment("production", {**entry, "private": True})
+    _, other = share_privacy((private, parse_environment("development", entry)))
+    assert not other.private
