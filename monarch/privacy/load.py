@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from hashlib import blake2b
 from pathlib import Path
 
 from monarch.errors import ProjectError
@@ -29,3 +31,20 @@ def load_masks(root: Path) -> Masks:
             "Begin with: from monarch.privacy import Masks; masks = Masks()",
         )
     return masks
+
+
+def load_with_digest(root: Path) -> tuple[Masks, str]:
+    """Return the rules of the project at ``root``, and a digest of their file and of the rules in it.
+
+    Another process that loads the same rules gets the same digest.
+
+    :raises ProjectError: if there are none, or they cannot be read.
+    """
+    path = root / PRIVACY
+    hashing = blake2b(path.read_bytes() if path.is_file() else b"", digest_size=16)
+    masks = load_masks(root)
+    for name in sorted(masks):
+        rule = masks.find(name)
+        rules = sorted((path, repr(one)) for path, one in rule.items()) if isinstance(rule, Mapping) else rule
+        hashing.update(repr((name, getattr(rules, "__qualname__", rules))).encode(errors="surrogatepass"))
+    return masks, hashing.hexdigest()

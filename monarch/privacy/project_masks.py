@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monarch.privacy.key import MaskingKey, find_key
-from monarch.privacy.load import load_masks
+from monarch.privacy.load import load_with_digest
 from monarch.privacy.masks import Masks
 
 
@@ -21,6 +21,8 @@ class ProjectMasks:
     masks: Masks
     key: MaskingKey
     check_all: bool = False
+    # As `load_with_digest` returns it: whoever loads the rules again must get the same ones.
+    digest: str = ""
 
 
 def load_project_masks(root: Path, *, check_all: bool = False) -> ProjectMasks:
@@ -29,4 +31,5 @@ def load_project_masks(root: Path, *, check_all: bool = False) -> ProjectMasks:
     :raises ProjectError: if there are none, or they cannot be read.
     :raises SettingsError: if the key is too short.
     """
-    return ProjectMasks(root, load_masks(root), find_key(), check_all)
+    masks, digest = load_with_digest(root)
+    return ProjectMasks(root, masks, find_key(), check_all, digest)

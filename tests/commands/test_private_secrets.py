@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.test_private import KEY, RULES, assert_masked, private
-from tests.support.runs.two_environments import TwoEnvironments
+from tests.support.runs.two_environments import TwoEnvironments, assert_error
 
 pytestmark = pytest.mark.server
 __all__ = ["private"]  # the fixture
@@ -134,3 +134,28 @@ def test_of_the_history_only_what_monarch_writes_is_copied(private: TwoEnvironme
     result = private.copy("--yes", "--engine", "native")
     assert result.code == 0, result.output
     assert_masked(private)
+
+
+def test_rules_that_change_while_they_are_used_stop_the_copy(private: TwoEnvironments) -> None:
+    """Processes that mask load the rules a second time: they must not pass what was to be masked."""
+    private.source.drop_collection("users")
+    for start in range(0, 10_000, 1_000):
+        private.source.users.insert_many(
+            {"_id": start + n, "name": f"Ottilie Zwackelmann{n}", "note": "x" * 1_500} for n in range(1_000)
+        )
+    private.folder.write(
+        "migrations/privacy.py",
+        """
+        from pathlib import Path
+        from monarch.privacy import Masks, full_name, keep, null
+
+        masks = Masks()
+        masks['users'] = {'_id': keep, 'name': full_name(), 'note': keep}
+        masks['orders'] = {'_id': keep, 'mail': null, 'total': keep}
+        here = Path(__file__)
+        here.write_text(here.read_text().replace("'name': full_name()", "'name': keep"))
+        """,
+    )
+    result = private.copy("--yes", "--engine", "native")
+    assert_error(result, 1, "gives other rules than when the command began", "again")
+    private.assert_unchanged()

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -17,7 +18,8 @@ from monarch.databases.mongo.masking.processes.frames import FAILED, MASKED, rea
 from monarch.databases.mongo.masking.rules import MongoMasks
 from monarch.errors import MonarchError
 from monarch.privacy.key import MaskingKey
-from monarch.privacy.load import load_masks
+from monarch.privacy.load import load_with_digest
+from monarch.privacy.rules import MaskingError
 from monarch.system.secrets import Secret
 
 
@@ -31,28 +33,47 @@ def main() -> None:
     begun = read_frame(given)
     if begun is None:
         return
-    try:
-        masks = _load(begun)
-    except MonarchError as error:
-        _fail(answers, error)
-        return
+    mask = _load(begun)
     while True:
         collection, documents = read_frame(given), read_frame(given)
         if collection is None or documents is None:
             return
         try:
-            masked = masks.mask(collection.decode(), documents)
+            masked = mask(collection.decode(), documents)
         except MonarchError as error:
             _fail(answers, error)
         else:
             write_frame(answers, MASKED, masked)
 
 
-def _load(begun: bytes) -> MongoMasks:
+def _load(begun: bytes) -> Callable[[str, bytes], bytes]:
+    """Return what masks documents of a collection. If there are no rules, it raises that each time.
+
+    So the answer is never lost: the other process reads it once all documents are sent.
+    """
+    try:
+        return _load_rules(begun).mask
+    except MonarchError as error:
+        reason = error
+
+    def fail(_collection: str, _documents: bytes) -> bytes:
+        raise reason
+
+    return fail
+
+
+def _load_rules(begun: bytes) -> MongoMasks:
     settings = json.loads(begun)
     sys.path[:] = settings["path"]
     key = MaskingKey(Secret(settings["key"]), lasting=settings["lasting"])
-    return MongoMasks(load_masks(Path(settings["root"])), key)
+    masks, digest = load_with_digest(Path(settings["root"]))
+    if settings["digest"] not in ("", digest):
+        raise MaskingError(
+            "migrations/privacy.py gives other rules than when the command began: it was changed, or depends "
+            "on chance, on time or on variables.",
+            "Run the command again. The rules may depend on nothing but their file.",
+        )
+    return MongoMasks(masks, key)
 
 
 def _fail(answers: IO[bytes], error: MonarchError) -> None:

@@ -34,6 +34,7 @@ class Worker:
             "root": str(rules.root.resolve()),
             "key": rules.key.secret.reveal(),
             "lasting": rules.key.lasting,
+            "digest": rules.digest,
             # As absolute paths, so that project code finds the same modules.
             "path": [str(Path(entry).resolve()) for entry in sys.path],
         }
