@@ -1,4 +1,6 @@
-"""Draws ``docs/demo.svg``: a migration fails, is fixed, and runs; from what monarch really prints.
+"""Draws ``docs/demo.svg`` and ``docs/privacy.svg`` from what monarch really prints.
+
+The first: a migration fails, is fixed, and runs. The second: rules are suggested, and a copy is masked.
 
 Run it with monarch and its extra ``dev`` installed: ``python -m docs.picture``. The lines are short and the
 letters large, so that it can be read on a phone.
@@ -20,8 +22,15 @@ from rich.text import Text
 from monarch import Project
 
 COLUMNS = 60
-SVG = Path(__file__).with_name("demo.svg")
+WIDE = 100
+DOCS = Path(__file__).parent
 SETTINGS = "ENVIRONMENTS = {'development': {'embedded': True, 'db_name': 'shop'}}\n"
+PRIVATE = """\
+ENVIRONMENTS = {
+    'production': {'embedded': True, 'db_name': 'shop', 'private': True, 'protected': False},
+    'development': {'embedded': True, 'db_name': 'shop'},
+}
+"""
 FIRST = """\
 from monarch import MongoBackedMigration
 
@@ -39,10 +48,11 @@ FIXED = FIRST.replace(
 
 
 class Terminal:
-    """A terminal of `COLUMNS` in ``folder``; ``screen`` is what was typed and shown in it."""
+    """A terminal of ``columns`` in ``folder``; ``screen`` is what was typed and shown in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, columns: int) -> None:
         self._folder = folder
+        self._columns = columns
         self.screen = ""
 
     def run(self, arguments: str, code: int) -> None:
@@ -53,7 +63,7 @@ class Terminal:
             cwd=str(self._folder),
             encoding="utf-8",
             timeout=120,
-            dimensions=(60, COLUMNS),
+            dimensions=(60, self._columns),
         )
         shown: str = terminal.read()
         terminal.wait()
@@ -84,7 +94,7 @@ def record() -> str:
         with project.open("development") as database:
             users = database.handles()["database"].users  # type: ignore[attr-defined]
             users.insert_many([{"email": "ann@example.com"}, {"email": "ann@example.com", "copy_of": 1}])
-            terminal = Terminal(folder)
+            terminal = Terminal(folder, COLUMNS)
             terminal.run("migrate development", 1)
             terminal.comment("remove the copies first, then:")
             migration.write_text(FIXED)
@@ -92,9 +102,32 @@ def record() -> str:
     return terminal.screen
 
 
-def draw(screen: str) -> str:
+def record_private() -> str:
+    """Return what a terminal shows of a masked copy."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        project = Project(folder)
+        project.init()
+        (folder / "migrations" / "settings.py").write_text(PRIVATE)
+        with project.open("production") as database, project.open("development"):
+            handle = database.handles()["database"]
+            people = [
+                {"_id": n, "name": f"{first} Kestrel", "phone": f"+49 170 55501{n}"}
+                for n, first in enumerate(("Ottilie", "Dragan", "Yusra", "Xenia", "Cosimo"))
+            ]
+            handle.users.insert_many(people)  # type: ignore[attr-defined]
+            terminal = Terminal(folder, WIDE)
+            terminal.run("suggest_masks production", 0)
+            terminal.comment("every line was read and is right; two documents as they would arrive:")
+            terminal.run("copy_db production:development --plan --show 2", 0)
+            terminal.run("copy_db production:development --yes", 0)
+            terminal.run("leaks production:development", 0)
+    return terminal.screen
+
+
+def draw(screen: str, columns: int) -> str:
     """Return ``screen`` as an SVG that loads nothing."""
-    console = Console(record=True, width=COLUMNS + 1, file=io.StringIO(), force_terminal=True)
+    console = Console(record=True, width=columns + 1, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(screen.strip()))
     console.print()  # the drawing cuts the lowest line, and with it underscores
     svg = console.export_svg(title="monarch", theme=MONOKAI, unique_id="monarch")
@@ -103,5 +136,9 @@ def draw(screen: str) -> str:
 
 
 if __name__ == "__main__":
-    SVG.write_text(draw(record()), encoding="utf-8")
-    print(f"Wrote {SVG.name}")
+    for name, screen, columns in (
+        ("demo.svg", record(), COLUMNS),
+        ("privacy.svg", record_private(), WIDE),
+    ):
+        (DOCS / name).write_text(draw(screen, columns), encoding="utf-8")
+        print(f"Wrote {name}")

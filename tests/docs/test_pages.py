@@ -111,9 +111,10 @@ def test_the_manual_page_is_current() -> None:
     assert written == manpage.render(), "Run `python -m docs.manpage`."
 
 
-def test_the_picture_shows_every_line_whole() -> None:
+@pytest.mark.parametrize("name", ["demo.svg", "privacy.svg"])
+def test_the_pictures_show_every_line_whole(name: str) -> None:
     """The letters reach a quarter of their size below their line."""
-    picture = (DOCS / "demo.svg").read_text(encoding="utf-8")
+    picture = (DOCS / name).read_text(encoding="utf-8")
     clip = re.search(r'clip-terminal">\s*<rect[^>]* height="([\d.]+)"', picture)
     size = re.search(r"font-size: (\d+)px", picture)
     assert clip

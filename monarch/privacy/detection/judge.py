@@ -244,7 +244,8 @@ def _ambiguous(field: Field) -> FieldVerdict | None:
         return FieldVerdict(_which_name(field), _known_names(known), 0.6 + 0.35 * known)
     # Names of people need not be frequent ones.
     several = field.share(sum(looks_like_a_name(text) and len(text.split()) > 1 for text in field.texts))
-    if people and several >= 0.8 and not field.is_enumeration:
+    repeated = len(set(field.texts)) < len(field.texts)
+    if people and several >= 0.8 and not (field.is_enumeration and repeated):
         return FieldVerdict(Kind.FULL_NAME, f"is named like {Kind.FULL_NAME}, among people", 0.6)
     return None
 
