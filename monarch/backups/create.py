@@ -124,7 +124,7 @@ class BackupRequest:
         check_stem(stem)
         codec, level = find_codec(self.codec, self.level)
         passage = Passage.MASKED if self.masked else Passage.OPEN
-        rules = load_rules(passage, self.root, check_all=self.check_all)
+        rules = load_rules(passage, self.environment.kind, self.root, check_all=self.check_all)
         with (
             report_interruption("Nothing was kept of the backup.") as interruption,
             open_database(self.environment, self.root, progress) as opened,

@@ -132,7 +132,7 @@ def restore_environment(
     """
     name = environment.name
     require_transfers((backup.kind, repr(backup.name)), (environment.kind, repr(name)))
-    rules = load_rules(passage, root, check_all=check_all)
+    rules = load_rules(passage, environment.kind, root, check_all=check_all)
     with (
         report_interruption(f"{name!r} is as it was.") as interruption,
         open_database(environment, root, progress) as opened,

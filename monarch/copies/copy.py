@@ -220,7 +220,7 @@ class CopyRequest:
         """
         require_transfers(*((end.kind, repr(end.name)) for end in (self.source, self.target)))
         passage = find_passage(private=self.source.private, target=self.target, raw=self.raw)
-        rules = load_rules(passage, self.root, check_all=self.check_all)
+        rules = load_rules(passage, self.source.kind, self.root, check_all=self.check_all)
         with (
             report_interruption(f"{self.target.name!r} is as it was.") as interruption,
             open_database(self.source, self.root, progress) as opened,

@@ -56,6 +56,8 @@ class DatabaseKind(ABC):
     words: ClassVar[tuple[str, str]] = ("collection", "document")
     # Whether its databases can be copied, backed up and restored, and not only migrated.
     transfers: ClassVar[bool] = False
+    # Whether its contents can be masked on their way.
+    masks: ClassVar[bool] = False
     # Where its migrations import their base class from: a module, a dot and the class.
     migration_base: ClassVar[str] = "monarch.Migration"
     # The file of ``migrations_template/`` from which settings for its databases are written.

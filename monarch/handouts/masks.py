@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from monarch.databases import find_kind
 from monarch.databases.transfer import CollectionSummary, Source, TransferDatabase
 from monarch.databases.transform import MaskedField, MaskingTransform, Transform
+from monarch.errors import UsageError
 from monarch.handouts.policy import Passage
 from monarch.privacy.project_masks import ProjectMasks, load_project_masks
 
@@ -62,14 +64,24 @@ class TransferMasks:
 NO_MASKS = TransferMasks()
 
 
-def load_rules(passage: Passage, root: Path, *, check_all: bool = False) -> ProjectMasks | None:
+def load_rules(passage: Passage, kind: str, root: Path, *, check_all: bool = False) -> ProjectMasks | None:
     """Return the rules of the project at ``root``; None if nothing is masked.
 
+    :param kind: that of the database whose contents pass.
     :param check_all: whether the leak check looks at all documents, not at a sample.
 
-    :raises ProjectError: if it has none, or they cannot be read.
+    :raises UsageError: if this kind has no masks.
+    :raises ProjectError: if there are no rules, or they cannot be read.
     """
-    return load_project_masks(root, check_all=check_all) if passage is Passage.MASKED else None
+    if passage is not Passage.MASKED:
+        return None
+    found = find_kind(kind)
+    if not found.masks:
+        raise UsageError(
+            f"Contents of a {found.title} database cannot be masked yet.",
+            "Nothing was changed. Copy between private environments, or as they are: --raw.",
+        )
+    return load_project_masks(root, check_all=check_all)
 
 
 @contextmanager

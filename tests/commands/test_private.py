@@ -317,6 +317,16 @@ def test_leaks(private: TwoEnvironments) -> None:
     assert "wackelmann" not in found.output
 
 
+def test_a_database_without_masks_is_told_so_before_anything_else(private: TwoEnvironments) -> None:
+    private.folder.settings(
+        production={"uri": "postgresql://localhost:1/app", "private": True, "protected": False},
+        dev={"uri": "postgresql://localhost:1/other", "protected": False},
+    )
+    (private.folder.path / "migrations/privacy.py").unlink()
+    for command in (["copy_db", "production:dev", "--yes"], ["backup", "production", "--masked"]):
+        assert_error(private.folder.monarch(*command), 2, "PostgreSQL database cannot be masked yet", "--raw")
+
+
 def test_environments_say_what_they_are(private: TwoEnvironments) -> None:
     listed = private.folder.monarch("list_environments", "--json").json
     assert {one["name"]: one["private"] for one in listed} == {"production": True, "dev": False}

@@ -30,6 +30,7 @@ class MongoKind(DatabaseKind):
     transfers = True
     migration_base = "monarch.MongoBackedMigration"
     subset_engine = "native"
+    masks = True
 
     def parse(self, name: str, entry: Entry) -> Environment:
         from monarch.databases.mongo.connection.settings import parse_entry
