@@ -322,9 +322,12 @@ def test_a_database_without_masks_is_told_so_before_anything_else(private: TwoEn
         production={"uri": "postgresql://localhost:1/app", "private": True, "protected": False},
         dev={"uri": "postgresql://localhost:1/other", "protected": False},
     )
+    private.folder.keep_backups()
     (private.folder.path / "migrations/privacy.py").unlink()
     for command in (["copy_db", "production:dev", "--yes"], ["backup", "production", "--masked"]):
-        assert_error(private.folder.monarch(*command), 2, "PostgreSQL database cannot be masked yet", "--raw")
+        assert_error(
+            private.folder.monarch(*command), 2, "PostgreSQL database cannot be masked yet", "private"
+        )
 
 
 def test_environments_say_what_they_are(private: TwoEnvironments) -> None:
