@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,12 +47,12 @@ class TestRoom:
     @WAYS
     def test_that_the_disk_of_the_target_lacks(self, in_place: bool, pair: PostgresPair) -> None:
         pair.source.run(*PLAIN)
-        with (
-            limited_files(pair.target.server),
-            pytest.raises(ServerError, match=r"could not (extend file|write block)") as error,
-        ):
+        with limited_files(pair.target.server), pytest.raises(ServerError) as error:
             pair.copy(in_place=in_place)
-        assert "Make room" in str(error.value.hint)
+        # PostgreSQL 18 may fail by itself when a write fails while it reads ahead.
+        if "batch already in progress" not in error.value.message:
+            assert re.search("could not (extend file|write block)", error.value.message)
+            assert "Make room" in str(error.value.hint)
         assert_untouched(pair)
 
     def test_for_the_locks_of_one_transaction(self, tmp_path: Path, postgres: PostgresServer) -> None:
