@@ -27,11 +27,6 @@ class PathNode:
     items: PathNode | None = None
     rest: WholeRule | None = None
 
-    @property
-    def is_leaf(self) -> bool:
-        """Whether no rule names anything below it."""
-        return not self.fields and self.others is None and self.items is None
-
 
 def split_path(path: str) -> tuple[str, ...]:
     r"""Return the parts of ``path``: names of fields, ``[]`` and ``*``.

@@ -72,13 +72,7 @@ remove = WholeRule("remove")
 
 
 class Mask(Rule):
-    """A rule that changes single values.
-
-    ``draws`` if its results are drawn from a list or a range, so that one may be a real value of another
-    document by chance: the leak check does not take that for a leak.
-    """
-
-    draws: bool = False
+    """A rule that changes single values."""
 
     @abstractmethod
     def bind(self, key: MaskingKey) -> Mapping[ValueKind, ValueFunction]:

@@ -43,13 +43,6 @@ class Findings:
     changed: set[tuple[str, str]] = field(default_factory=set)
     found: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def absorb(self, other: Findings) -> None:
-        """Add what ``other`` has."""
-        self.digests += other.digests
-        self.sizes |= other.sizes
-        self.changed |= other.changed
-        self.found += other.found
-
 
 class LeakComparison:
     """Compares documents before and after the masks.

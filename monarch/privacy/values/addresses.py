@@ -54,7 +54,7 @@ def email(unique: bool = False) -> Mask:
     """
     if unique:
         return LibraryMask("email(unique=True)", for_text("email unique", _unique_email))
-    return LibraryMask("email()", for_text("email", _email), draws=True)
+    return LibraryMask("email()", for_text("email", _email))
 
 
 def phone(unique: bool = False) -> Mask:
@@ -65,7 +65,7 @@ def phone(unique: bool = False) -> Mask:
     ``unique=True``: two never get the same mask.
     """
     written = "phone(unique=True)" if unique else "phone()"
-    return LibraryMask(written, lambda key: _bind_phone(key, unique), draws=True)
+    return LibraryMask(written, lambda key: _bind_phone(key, unique))
 
 
 def url() -> Mask:
@@ -80,13 +80,13 @@ def ip(unique: bool = False) -> Mask:
     what is none, in the same form.
     """
     if unique:
-        return LibraryMask("ip(unique=True)", for_text("ip unique", _unique_ip), draws=True)
-    return LibraryMask("ip()", for_text("ip", _ip), draws=True)
+        return LibraryMask("ip(unique=True)", for_text("ip unique", _unique_ip))
+    return LibraryMask("ip()", for_text("ip", _ip))
 
 
 def mac() -> Mask:
     """Mask hardware addresses by locally administered ones of the same form, which no maker gives out."""
-    return LibraryMask("mac()", for_text("mac", _mac), draws=True)
+    return LibraryMask("mac()", for_text("mac", _mac))
 
 
 def spell_uniquely(hash_of: HashFunction) -> Callable[[str], str]:

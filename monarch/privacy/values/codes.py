@@ -47,12 +47,12 @@ def identifier() -> Mask:
     has the same mask as integer, double and decimal. An ObjectId or a UUID has the same mask as its text in
     hexadecimal digits; a UUID keeps its version. Bytes keep their length.
     """
-    return LibraryMask("identifier()", _bind_identifier, draws=True)
+    return LibraryMask("identifier()", _bind_identifier)
 
 
 def national_id() -> Mask:
     """Mask numbers of persons as `identifier` does. Check digits of national schemes are not computed."""
-    return LibraryMask("national_id()", _bind_identifier, draws=True)
+    return LibraryMask("national_id()", _bind_identifier)
 
 
 def iban() -> Mask:
@@ -61,7 +61,7 @@ def iban() -> Mask:
     Two never get the same mask. Check digits of national schemes inside it are not computed. What is no valid
     IBAN is masked by what is none, in the same form.
     """
-    return LibraryMask("iban()", for_text("iban", lambda hash_of: remember(_iban(hash_of))), draws=True)
+    return LibraryMask("iban()", for_text("iban", lambda hash_of: remember(_iban(hash_of))))
 
 
 def card() -> Mask:
@@ -69,7 +69,7 @@ def card() -> Mask:
 
     Two never get the same mask. What is no valid number is masked by what is none, in the same form.
     """
-    return LibraryMask("card()", for_text("card", lambda hash_of: remember(_card(hash_of))), draws=True)
+    return LibraryMask("card()", for_text("card", lambda hash_of: remember(_card(hash_of))))
 
 
 def _bind_identifier(key: MaskingKey) -> Bound:

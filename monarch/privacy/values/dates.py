@@ -29,7 +29,7 @@ def shift_date(days: int = 30) -> Mask:
     """
     if not isinstance(days, int) or isinstance(days, bool) or days < 1:
         raise UsageError(f"shift_date() cannot move by {days!r} days.", "Write a number such as days=30.")
-    return LibraryMask(f"shift_date(days={days})", lambda key: _bind(key, days), draws=True)
+    return LibraryMask(f"shift_date(days={days})", lambda key: _bind(key, days))
 
 
 def _bind(key: MaskingKey, days: int) -> Bound:

@@ -44,11 +44,11 @@ def number(noise: float | None = None, unique: bool = False) -> Mask:
     if unique and noise is not None:
         raise UsageError("number() takes noise or unique, not both.", "Write number(unique=True).")
     if unique:
-        return LibraryMask("number(unique=True)", _bind_unique, draws=True)
+        return LibraryMask("number(unique=True)", _bind_unique)
     part = 0.1 if noise is None else noise
     if not 0 < part <= _MOST:
         raise UsageError(f"The noise of number() is {part!r}.", f"Write a part from 0 to {_MOST}: 0.1")
-    return LibraryMask(f"number(noise={part!r})", lambda key: _bind_noise(key, float(part)), draws=True)
+    return LibraryMask(f"number(noise={part!r})", lambda key: _bind_noise(key, float(part)))
 
 
 def _bind_unique(key: MaskingKey) -> Bound:

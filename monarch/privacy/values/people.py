@@ -28,17 +28,17 @@ from monarch.privacy.values.written import (
 
 def full_name() -> Mask:
     """Mask names by invented ones: a first and a last name."""
-    return LibraryMask("full_name()", for_text("full_name", _full_name), draws=True)
+    return LibraryMask("full_name()", for_text("full_name", _full_name))
 
 
 def first_name() -> Mask:
     """Mask first names by others."""
-    return LibraryMask("first_name()", for_text("first_name", _draw_from(FIRST_NAMES)), draws=True)
+    return LibraryMask("first_name()", for_text("first_name", _draw_from(FIRST_NAMES)))
 
 
 def last_name() -> Mask:
     """Mask last names by others."""
-    return LibraryMask("last_name()", for_text("last_name", _draw_from(LAST_NAMES)), draws=True)
+    return LibraryMask("last_name()", for_text("last_name", _draw_from(LAST_NAMES)))
 
 
 def username(unique: bool = False) -> Mask:
@@ -48,12 +48,12 @@ def username(unique: bool = False) -> Mask:
     """
     if unique:
         return LibraryMask("username(unique=True)", for_text("username unique", _unique_username))
-    return LibraryMask("username()", for_text("username", _username), draws=True)
+    return LibraryMask("username()", for_text("username", _username))
 
 
 def company() -> Mask:
     """Mask names of companies by invented ones."""
-    return LibraryMask("company()", for_text("company", _company), draws=True)
+    return LibraryMask("company()", for_text("company", _company))
 
 
 def _full_name(hash_of: HashFunction) -> TextFunction:

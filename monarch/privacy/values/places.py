@@ -31,17 +31,17 @@ _MOST_DEGREES = 360.0
 
 def street() -> Mask:
     """Mask streets by invented ones, with a number."""
-    return LibraryMask("street()", for_text("street", _street), draws=True)
+    return LibraryMask("street()", for_text("street", _street))
 
 
 def city() -> Mask:
     """Mask cities by invented ones."""
-    return LibraryMask("city()", for_text("city", _city), draws=True)
+    return LibraryMask("city()", for_text("city", _city))
 
 
 def postcode() -> Mask:
     """Mask postcodes by others of the same form; whole numbers by others of as many digits."""
-    return LibraryMask("postcode()", _bind_postcode, draws=True)
+    return LibraryMask("postcode()", _bind_postcode)
 
 
 def location(km: float = 10) -> Mask:
@@ -54,7 +54,7 @@ def location(km: float = 10) -> Mask:
     """
     if not 0 < km <= 10_000:
         raise UsageError(f"location() cannot move by {km!r} kilometres.", "Write a number such as km=10.")
-    return LibraryMask(f"location(km={km!r})", lambda key: _bind_location(key, float(km)), draws=True)
+    return LibraryMask(f"location(km={km!r})", lambda key: _bind_location(key, float(km)))
 
 
 def _street(hash_of: HashFunction) -> TextFunction:

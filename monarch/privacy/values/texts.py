@@ -34,7 +34,7 @@ _NUMBERS = (ValueKind.INTEGER, ValueKind.FLOAT, ValueKind.DECIMAL)
 
 def text() -> Mask:
     """Mask texts by invented words of the same number of characters."""
-    return LibraryMask("text()", for_text("text", _words), draws=True)
+    return LibraryMask("text()", for_text("text", _words))
 
 
 def blank() -> Mask:
@@ -43,7 +43,7 @@ def blank() -> Mask:
         ValueKind.TEXT: lambda value: "x" * len(value),
         ValueKind.BINARY: lambda value: bytes(len(value)),
     }
-    return LibraryMask("blank()", lambda key: bound, draws=True)
+    return LibraryMask("blank()", lambda key: bound)
 
 
 def hashed() -> Mask:
@@ -57,7 +57,7 @@ def hashed() -> Mask:
 
 def constant(value: Any) -> Mask:
     """Mask all values by ``value``, which must be of the type that the field has; empty texts too."""
-    return LibraryMask(f"constant({value!r})", _bind_constant(value), draws=True)
+    return LibraryMask(f"constant({value!r})", _bind_constant(value))
 
 
 def choice(*values: Any, weights: Sequence[float] | None = None) -> Mask:
@@ -76,7 +76,7 @@ def choice(*values: Any, weights: Sequence[float] | None = None) -> Mask:
     ):
         raise UsageError("choice() needs a weight for each value, not all 0.", "Write weights=[3, 1].")
     written = f"choice({', '.join(map(repr, options))}{weighted})"
-    return LibraryMask(written, _bind_choice(written, options, weights), draws=True)
+    return LibraryMask(written, _bind_choice(written, options, weights))
 
 
 def _words(hash_of: HashFunction) -> TextFunction:

@@ -26,7 +26,6 @@ class LibraryMask(Mask):
 
     written: str
     binding: Callable[[MaskingKey], Bound] = field(compare=False)
-    draws: bool = False
 
     def __repr__(self) -> str:
         return self.written
