@@ -50,6 +50,7 @@ LONG = {
     "commands/test_old_servers.py": 6,
     "commands/test_private.py": 2,
     "commands/test_private_data_sets.py": 3,
+    "commands/test_private_kills.py": 3,
     "commands/test_private_secrets.py": 2,
     "commands/test_query_sets.py": 6,
     "commands/test_query_sets_postgres.py": 3,
