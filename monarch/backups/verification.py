@@ -106,7 +106,7 @@ def find_restorable(catalog: BackupCatalog, name: str, environments: tuple[Envir
             raise UsageError(
                 f"There is no good backup of {name!r} ({database}) in {catalog.store.place}.",
                 f"Run `monarch backup {name}`, or use the name of a backup "
-                "(that of a subset, or a masked one, is found by its own name only).",
+                "(a backup of a subset is found by its own name only, and so is a masked one).",
             )
     backup = backup or catalog.get(name, [environment.name for environment in environments])
     require_restorable(catalog, backup)
