@@ -46,6 +46,10 @@ class MaskingError(MonarchError):
     """A value that a mask cannot take, or a field that no rule names. Its message shows no value."""
 
 
+class ValueRefused(MaskingError):
+    """A value that a mask of monarch does not take. Its message is monarch's own, so it can be shown."""
+
+
 class Rule(ABC):
     """What becomes of a field."""
 

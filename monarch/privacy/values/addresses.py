@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from monarch.privacy.key import MaskingKey
-from monarch.privacy.rules import Mask, MaskingError, ValueKind
+from monarch.privacy.rules import Mask, ValueKind, ValueRefused
 from monarch.privacy.values.codes import whole_numbers
 from monarch.privacy.values.forms import FREE, draw_form, permute_form, whole
 from monarch.privacy.values.invented import PLAIN_FIRST, PLAIN_LAST
@@ -127,7 +127,7 @@ def _unique_email(hash_of: HashFunction) -> TextFunction:
         labels = [rest[start : start + _LABEL] for start in range(0, len(rest), _LABEL)]
         address = f"{local}@{'.'.join([*labels, _DOMAINS[0]])}"
         if len(address) > _WHOLE:
-            raise MaskingError(
+            raise ValueRefused(
                 "email(unique=True) takes texts of up to about 150 bytes; this one is longer.",
                 "Use hashed(), or text().",
             )

@@ -10,7 +10,7 @@ from functools import lru_cache
 from math import isfinite
 
 from monarch.privacy.key import MaskingKey
-from monarch.privacy.rules import Mask, MaskingError, ValueKind
+from monarch.privacy.rules import Mask, ValueKind, ValueRefused
 from monarch.privacy.values.forms import FREE, permute_form, whole
 from monarch.privacy.values.permutation import bytes_permutation, permutations, walk
 from monarch.privacy.values.written import (
@@ -113,8 +113,8 @@ def whole_numbers(name: str, hash_of: HashFunction) -> Bound:
     return {ValueKind.INTEGER: mask, ValueKind.FLOAT: mask_float, ValueKind.DECIMAL: mask_decimal}
 
 
-def _not_whole(name: str) -> MaskingError:
-    return MaskingError(f"{name} takes whole numbers only, up to 2**53.", "Use number(noise=0.1).")
+def _not_whole(name: str) -> ValueRefused:
+    return ValueRefused(f"{name} takes whole numbers only, up to 2**53.", "Use number(noise=0.1).")
 
 
 def _same_digits(number: int) -> tuple[int, int]:

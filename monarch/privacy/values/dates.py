@@ -8,7 +8,7 @@ from datetime import date
 
 from monarch.errors import UsageError
 from monarch.privacy.key import MaskingKey
-from monarch.privacy.rules import Mask, MaskingError, ValueKind
+from monarch.privacy.rules import Mask, ValueKind, ValueRefused
 from monarch.privacy.values.written import Bound, LibraryMask, keep_empty, to_number
 
 _DAY = 86_400_000
@@ -63,12 +63,12 @@ def _shift_text(shift: int) -> Callable[[str], str]:
     return mask
 
 
-def _no_date() -> MaskingError:
-    return MaskingError(
+def _no_date() -> ValueRefused:
+    return ValueRefused(
         "shift_date takes texts only as ISO 8601 writes dates, such as 2024-05-01.",
         "Use another mask, such as text() or null.",
     )
 
 
-def _out_of_range() -> MaskingError:
-    return MaskingError("shift_date moves a date out of the years that can be written.", "Use null.")
+def _out_of_range() -> ValueRefused:
+    return ValueRefused("shift_date moves a date out of the years that can be written.", "Use null.")

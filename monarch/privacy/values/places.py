@@ -6,7 +6,7 @@ from math import ceil, floor, isfinite
 
 from monarch.errors import UsageError
 from monarch.privacy.key import MaskingKey
-from monarch.privacy.rules import Mask, MaskingError, ValueKind
+from monarch.privacy.rules import Mask, ValueKind, ValueRefused
 from monarch.privacy.values.codes import whole_numbers
 from monarch.privacy.values.forms import draw_form, whole
 from monarch.privacy.values.invented import CITY_ENDS, CITY_FRONTS, ROADS, TREES
@@ -91,7 +91,7 @@ def _bind_location(key: MaskingKey, km: float) -> Bound:
         if not isfinite(degrees):
             return degrees
         if abs(degrees) > _MOST_DEGREES:
-            raise MaskingError("location takes degrees; this number is no place.", "Use number(noise=0.1).")
+            raise ValueRefused("location takes degrees; this number is no place.", "Use number(noise=0.1).")
         square = floor(degrees / size)
         moved = (square + to_fraction(hash_of(str(square).encode()))) * size
         # Which of the two a number is, is not known: up to 90 it may be a latitude.

@@ -20,7 +20,14 @@ from monarch.databases.mongo.catalog.model import CODEC
 from monarch.databases.mongo.stream.batches import split
 from monarch.privacy.key import MaskingKey
 from monarch.privacy.masks import DocumentFunction
-from monarch.privacy.rules import Mask, MaskingError, ValueFunction, ValueKind, active_masking
+from monarch.privacy.rules import (
+    Mask,
+    MaskingError,
+    ValueFunction,
+    ValueKind,
+    ValueRefused,
+    active_masking,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UUIDS = (3, 4)
@@ -51,7 +58,7 @@ class FunctionMasks:
         had_id = "_id" in given
         try:
             returned = self._function(given)
-        except MaskingError as error:
+        except ValueRefused as error:
             raise self._fails(f"fails: {error.message}") from None
         except (Exception, SystemExit) as error:
             raise self._fails(f"raised {type(error).__name__}") from None
@@ -91,13 +98,13 @@ class PythonValues:
         kind, read, write = _codec_of(value, rule)
         functions = self._functions(rule)
         if kind not in functions:
-            raise MaskingError(f"{rule!r} takes no {kind.value}")
+            raise ValueRefused(f"{_name_of(rule)} takes no {kind.value}")
         try:
             return write(functions[kind](read(value)))
-        except MaskingError:
+        except ValueRefused:
             raise
         except (Exception, SystemExit) as error:
-            raise MaskingError(f"{rule!r} raised {type(error).__name__}") from None
+            raise ValueRefused(f"{_name_of(rule)} raised {type(error).__name__}") from None
 
     def _functions(self, rule: Mask) -> Mapping[ValueKind, ValueFunction]:
         bound = self._bound.get(id(rule))
@@ -106,6 +113,12 @@ class PythonValues:
                 self._bound.clear()
             bound = self._bound[id(rule)] = (rule, rule.bind(self._key))
         return bound[1]
+
+
+def _name_of(rule: Mask) -> str:
+    """Return the name of ``rule`` alone: functions may create rules from values, as ``constant(name)``."""
+    is_own = type(rule).__module__.startswith("monarch.privacy.")
+    return repr(rule).partition("(")[0] if is_own else type(rule).__name__
 
 
 _Codec = tuple[ValueKind, Callable[[Any], Any], Callable[[Any], Any]]
@@ -145,7 +158,7 @@ def _codec_of(value: Any, rule: Mask) -> _Codec:
             is_uuid = subtype in _UUIDS and len(value) == 16
             kind = ValueKind.UUID if is_uuid else ValueKind.BINARY
             return kind, bytes, lambda new: Binary(new, subtype) if subtype else new
-    raise MaskingError(f"{rule!r} takes no value of type {type(value).__name__}")
+    raise ValueRefused(f"{_name_of(rule)} takes no value of type {type(value).__name__}")
 
 
 def _milliseconds_of(moment: datetime) -> int:

@@ -11,7 +11,7 @@ from bson.decimal128 import Decimal128
 
 from monarch.databases.mongo.masking import elements
 from monarch.databases.mongo.masking.elements import LENGTH, InvalidDocument
-from monarch.privacy.rules import MaskingError, ValueFunction, ValueKind
+from monarch.privacy.rules import ValueFunction, ValueKind, ValueRefused
 
 # The new bytes of the value that is between two places of the data; None if it stays.
 Change = Callable[[bytes, int, int], bytes | None]
@@ -191,7 +191,7 @@ def _change(codec: ValueCodec, function: ValueFunction, refuse: Refuse) -> Chang
             new = write(function(read(raw)), raw)
         except InvalidDocument:
             raise
-        except MaskingError as error:
+        except ValueRefused as error:
             refuse(f"fails: {error.message}")
         except Refused as error:
             refuse(str(error))

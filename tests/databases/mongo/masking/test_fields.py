@@ -12,7 +12,7 @@ from monarch.databases.mongo.masking.fields import FieldMasks
 from monarch.databases.mongo.stream.batches import split
 from monarch.privacy import Masks, keep, null, public, remove
 from monarch.privacy.key import MaskingKey
-from monarch.privacy.rules import Mask, MaskingError, Rule, ValueFunction, ValueKind
+from monarch.privacy.rules import Mask, MaskingError, Rule, ValueFunction, ValueKind, ValueRefused
 from monarch.system.secrets import Secret
 from tests.databases.mongo.masking.reference import (
     NAMES,
@@ -160,7 +160,8 @@ def test_an_array_where_a_rule_is_for_a_value_is_not_masked_in_silence() -> None
         (None, "returned None"),
         ("\ud800", "returned what is not Unicode"),
         (ValueError("Ann"), "raised ValueError"),
-        (MaskingError("it is too short"), "fails: it is too short"),
+        (MaskingError("Ann is too short"), "raised MaskingError"),
+        (ValueRefused("it is too short"), "fails: it is too short"),
     ],
 )
 def test_what_a_mask_must_not_do_stops_with_path_and_type(result: Any, words: str) -> None:
