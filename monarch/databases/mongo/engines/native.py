@@ -42,7 +42,9 @@ READERS, WRITERS = 2, 4
 # One reply of the server, and what waits between readers and writers.
 _BATCH = 1024 * 1024
 _WAITING = 6 * 1024 * 1024
-_MOST_DOCUMENTS = 10_000
+# What one command inserts. A reply has no more bytes than that, but masks may make its documents longer. Each
+# document has a key in the command.
+_MOST_DOCUMENTS, _MOST_BYTES, _KEY = 10_000, 16 << 20, 8
 # Documents whose ids are kept in memory, some 100 bytes each.
 _MOST_REMEMBERED = 1_000_000
 _INDEX = re.compile(r" index: (\S+) dup key:")
@@ -132,11 +134,22 @@ class NativeWriter(Writer, AbstractContextManager["NativeWriter"]):
 
     def _insert(self, batch: Batch) -> None:
         name = self._destinations[batch.collection].collection
-        documents = split(batch.payload)
-        for first in range(0, len(documents), _MOST_DOCUMENTS):
-            some = [RawBSONDocument(document) for document in documents[first : first + _MOST_DOCUMENTS]]
-            reply = self._target.command("insert", name, documents=some, **self._options)
+        for some in _commands_of(split(batch.payload)):
+            documents = list(map(RawBSONDocument, some))
+            reply = self._target.command("insert", name, documents=documents, **self._options)
             refuse_write_errors(self._target, batch.collection, reply, len(some))
+
+
+def _commands_of(documents: list[bytes]) -> Iterator[list[bytes]]:
+    """Yield ``documents`` in parts, each of which one command can insert."""
+    first, size = 0, 0
+    for number, document in enumerate(documents):
+        size += len(document) + _KEY
+        if number > first and (size > _MOST_BYTES or number - first == _MOST_DOCUMENTS):
+            yield documents[first:number]
+            first, size = number, len(document) + _KEY
+    if documents:
+        yield documents[first:]
 
 
 def refuse_write_errors(target: DatabaseHandle, collection: str, reply: Mapping[str, Any], sent: int) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import bson
 import pytest
 from bson import ObjectId
 from pymongo.database import Database as PyMongoDatabase
@@ -16,9 +17,10 @@ from monarch.databases import open_archive, open_database
 from monarch.databases.mongo.masking.transform import MongoMasking, open_masking
 from monarch.databases.transfer import CollectionSummary, TransferDatabase, as_transfer_database
 from monarch.errors import MonarchError, UsageError
-from monarch.privacy import Masks, constant, keep, text
+from monarch.privacy import Masks, constant, email, keep, text
 from monarch.privacy.key import MaskingKey
 from monarch.privacy.project_masks import ProjectMasks
+from monarch.privacy.rules import MaskingError
 from monarch.progress import SILENT
 from monarch.settings.environments import parse_environment
 from monarch.system.secrets import Secret
@@ -125,6 +127,33 @@ def test_an_unnamed_field_leaves_the_target_as_it_was(server: Server, engine_nam
         with open_masking(rules_of(masks)) as masking, pytest.raises(MonarchError, match=r"nick \(string\)"):
             copy(one, other, engine_name, masking)
         assert names_in(target) == {"old"}
+
+
+def sized(size: int, **fields: Any) -> dict[str, Any]:
+    """Return a document of ``size`` bytes with these ``fields``."""
+    document = {**fields, "pad": ""}
+    return {**document, "pad": "x" * (size - len(bson.encode(document)))}
+
+
+def test_documents_may_become_as_long_as_a_server_takes(server: Server) -> None:
+    """Two of 8 MB come in one reply, and no longer fit into one command once they are masked."""
+    masks = Masks()
+    masks["people"] = {"mails[]": email(unique=True), "*": keep}
+    grown = 1000 * (len("@example.com") + 24 - len("ann"))
+    half, most = (8 << 20) - 100, 16 << 20
+    with scratch(server) as (source, one), scratch(server) as (target, other):
+        people = [sized(half, _id=n, mails=["ann"] * 1000) for n in range(2)]
+        source.people.insert_many([*people, sized(most - grown, _id=2, mails=["bob"] * 1000)])
+        masking = MongoMasking(rules_of(masks), cores=1)
+        copy(one, other, "native", masking)
+        found = {person["_id"]: person for person in target.people.find()}
+        assert [len(bson.encode(found[n])) for n in range(3)] == [half + grown, half + grown, most]
+        source.people.update_one({"_id": 2}, {"$set": {"mails.0": "jill", "n": 1}})
+        with pytest.raises(MaskingError, match="A document of 'people' would be larger than 16 MB") as error:
+            copy(one, other, "native", masking)
+        assert "jill" not in str(error.value)
+        assert {person["_id"]: person for person in target.people.find()} == found
+        assert names_in(target) == {"people"}
 
 
 def test_archives_of_buckets_are_refused(server: Server, tmp_path: Path) -> None:
