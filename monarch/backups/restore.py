@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monarch.backups.catalog import BackupCatalog
@@ -59,8 +59,14 @@ class Restoration:
         Raises what `run` does.
         """
         self.target.require_replaceable(())
+        self._check_contents()
+
+    def _check_contents(self) -> tuple[str, ...]:
+        """Check that there are rules for what is masked; return what people should know of the masks."""
         with open_backup(self.catalog, self.backup) as source:
-            self.masks.require_rules(source.without(self.exclusions).summaries)
+            contents = source.without(self.exclusions)
+            self.masks.require_rules(contents.summaries)
+            return self.masks.notes(contents)
 
     def run(
         self, interruption: Interruption, *, in_place: bool = False, progress: Progress = SILENT
@@ -96,9 +102,10 @@ class Restoration:
         # Reading a large archive takes long, so what needs none of it comes first.
         self.target.require_replaceable(())
         try:
+            notes = () if self.masks.masking is None else self._check_contents()
             # Before anything of the target is changed. The transfer checks all of it again.
             verify(self.catalog, self.backup, progress)
-            return transfer.run(progress)
+            return replace(transfer, notes=notes).run(progress)
         except DamagedError as error:
             if name not in error.message:  # otherwise the message says what has become of the target
                 raise type(error)(f"{error.message} {name!r} is as it was.", error.hint) from error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monarch.commands.console.lines import show
+from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_copied, print_json, summary
 from monarch.commands.console.passages import described, print_passage, raw_hazard
 from monarch.commands.console.progress_bar import ProgressBar
@@ -98,6 +98,7 @@ def _show(backup: Backup, restored: TransferResult, environment: str, as_json: b
                 "seconds": restored.seconds,
                 "excluded": restored.excluded,
                 "passage": restored.passage.value,
+                "notes": restored.notes,
                 "collections": [vars(copied) for copied in restored.collections],
             }
         )
@@ -106,5 +107,7 @@ def _show(backup: Backup, restored: TransferResult, environment: str, as_json: b
     took = f"in {duration(restored.seconds)}, by {engine_label(restored.engine, restored.versions)}"
     if restored.excluded:
         show(f"Left out: {', '.join(restored.excluded)}.")
+    for text in restored.notes:
+        note(text)
     print_passage(restored)
     show(f"Restored {backup.name} to {environment}: {summary(restored.collections)} {took}.")

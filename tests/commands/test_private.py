@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import bson
 import pytest
 
 from tests.commands.console.test_questions import end, solve
 from tests.support.runs.shell import Folder
 from tests.support.runs.two_environments import TwoEnvironments, assert_error, entry
+from tests.support.samples.zips import ID, NAME, make_zip
 
 pytestmark = pytest.mark.server
 
@@ -69,7 +71,8 @@ def declare(two: TwoEnvironments, *, private: bool, private_target: bool = False
 
 def everything(database: Any) -> str:
     """Return all documents of a database as one text, without monarch's own."""
-    names = [name for name in database.list_collection_names() if name != "monarch_lease"]
+    left_out = ("monarch_lease", "system.views")
+    names = [name for name in database.list_collection_names() if name not in left_out]
     return "\n".join(str(document) for name in names for document in database[name].find())
 
 
@@ -245,6 +248,34 @@ def test_a_raw_backup_is_private_wherever_it_goes(private: TwoEnvironments) -> N
     raw = private.folder.monarch("restore", f"{taken['name']}:dev", "--yes", "--raw", "--engine", "native")
     assert raw.code == 0, raw.output
     assert private.target.mongo_migration_journal.count_documents({"action": "raw copy"}) == 1
+
+
+def test_a_backup_of_monarch_0_1_is_masked_on_the_way(private: TwoEnvironments) -> None:
+    """All that has no rules is named, and so are definitions with values."""
+    partial = (
+        '{"v":1,"key":{"name":1},"name":"one","partialFilterExpression":{"name":"Otti"},"ns":"app.users"}'
+    )
+    files: dict[str, bytes | str] = {
+        "users.bson": b"".join(map(bson.encode, USERS)),
+        "users.metadata.json": f'{{"options":{{}},"indexes":[{ID},{partial}]}}',
+        "young.metadata.json": '{"options":{"viewOn":"users","pipeline":[{"$match":{"name":"Otti"}}]}}',
+    }
+    for name in ("more", "most"):
+        files |= {f"{name}.bson": bson.encode({"_id": 1}), f"{name}.metadata.json": "{}"}
+    folder = private.folder.path / "backups"
+    folder.mkdir()
+    (folder / NAME).write_bytes(make_zip(files))
+    restore = ("restore", f"{NAME}:dev", "--yes", "--engine", "native")
+    assert_error(private.folder.monarch(*restore), 1, "'more', 'most'", "--exclude")
+    private.assert_unchanged()
+    result = private.folder.monarch(*restore, "--exclude", "more", "--exclude", "most")
+    assert result.code == 0, result.output
+    assert "wackelmann" not in everything(private.target)
+    assert {one["mail"].partition("@")[2] for one in private.target.users.find()} == {"example.com"}
+    assert "Note: the partial filter of the index 'one' of 'users' holds values" in result.err
+    assert "Note: the pipeline of the view 'young' holds values" in result.err
+    printed = private.folder.monarch(*restore, "--exclude", "more", "--exclude", "most", "--json").json
+    assert (printed["passage"], len(printed["notes"])) == ("masked", 2)
 
 
 def test_a_raw_backup_restores_its_own_environment(private: TwoEnvironments) -> None:
