@@ -78,7 +78,7 @@ def _bind_identifier(key: MaskingKey) -> Bound:
     return {
         **whole_numbers("identifier", hash_of),
         ValueKind.TEXT: text,
-        ValueKind.OBJECT_ID: lambda data: bytes.fromhex(text(data.hex())),
+        ValueKind.OBJECT_ID: remember(_object_id(hash_of, text)),
         ValueKind.UUID: lambda data: bytes.fromhex(text(_hyphenate(data.hex())).replace("-", "")),
         ValueKind.BINARY: keep_empty(remember(bytes_permutation(hash_of))),
     }
@@ -184,6 +184,21 @@ def _identifier_text(hash_of: HashFunction) -> TextFunction:
 
 
 _LOW = (1 << 62) - 1
+
+
+def _object_id(hash_of: HashFunction, mask_text: TextFunction) -> Callable[[bytes], bytes]:
+    """Return what ``mask_text`` does to the hexadecimal texts of ObjectIds, without making most texts."""
+    permute = permutations(hash_of)(1 << 96)
+
+    def mask(data: bytes) -> bytes:
+        if data.hex().isdigit():
+            return bytes.fromhex(mask_text(data.hex()))
+        while True:
+            data = permute(int.from_bytes(data, "big")).to_bytes(12, "big")
+            if not data.hex().isdigit():
+                return data
+
+    return mask
 
 
 def _like(text: str, lower: str) -> str:

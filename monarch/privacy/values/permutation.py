@@ -20,6 +20,7 @@ versions: never change them.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from hashlib import shake_256
@@ -36,14 +37,18 @@ _WIDE = 1 << 80
 # A round is a hash of 256 bits. 64 bits more than a half has make its remainder even.
 _LARGEST = 1 << 384
 _SHORT_BYTES = 16
+# Permutations of a key that are kept. Of most sizes they take 200 bytes, of less than 2**32 up to 1.3 MB.
+_SIZES = 256
 _HASH_BYTES = 32
+# No step of a round where halves are remembered: it is as large as they can be, and steps are smaller.
+_UNKNOWN = 0xFFFF
 _ROUNDS = 6
 
 
 def permutations(hash_of: HashFunction) -> Callable[[int], Permutation]:
     """Return a function that makes permutations: for a size, the permutation of ``range(size)``."""
 
-    @lru_cache(4096)
+    @lru_cache(_SIZES)
     def permutation(size: int) -> Permutation:
         if not 0 < size <= _LARGEST:
             raise ValueError(size)
@@ -63,15 +68,53 @@ def _feistel(hash_of: HashFunction, tag: bytes, size: int) -> Permutation:
     right_size = -(-size // left_size)
     width = (left_size.bit_length() + 7) // 8
     pairs = 5 if size < _WIDE else 3
-    rounds = [(tag + bytes([2 * pair]), tag + bytes([2 * pair + 1])) for pair in range(pairs)]
+    tags = [(tag + bytes([2 * pair]), tag + bytes([2 * pair + 1])) for pair in range(pairs)]
+    if left_size < _UNKNOWN:
+        return _narrow_feistel(hash_of, tags, width, left_size, right_size, size)
     number_of = int.from_bytes
 
     def permute(number: int) -> int:
         while True:
             left, right = divmod(number, right_size)
-            for even, odd in rounds:
+            for even, odd in tags:
                 left = (left + number_of(hash_of(even + right.to_bytes(width, "big")), "big")) % left_size
                 right = (right + number_of(hash_of(odd + left.to_bytes(width, "big")), "big")) % right_size
+            number = left * right_size + right
+            if number < size:
+                return number
+
+    return permute
+
+
+def _narrow_feistel(
+    hash_of: HashFunction,
+    tags: Sequence[tuple[bytes, bytes]],
+    width: int,
+    left_size: int,
+    right_size: int,
+    size: int,
+) -> Permutation:
+    """Return the same permutation, which remembers what each round adds to which half, in two bytes each."""
+    rounds = [
+        (even, array("H", [_UNKNOWN]) * right_size, odd, array("H", [_UNKNOWN]) * left_size)
+        for even, odd in tags
+    ]
+    number_of = int.from_bytes
+
+    def permute(number: int) -> int:
+        while True:
+            left, right = divmod(number, right_size)
+            for even, to_left, odd, to_right in rounds:
+                step = to_left[right]
+                if step == _UNKNOWN:
+                    step = number_of(hash_of(even + right.to_bytes(width, "big")), "big") % left_size
+                    to_left[right] = step
+                left = (left + step) % left_size
+                step = to_right[left]
+                if step == _UNKNOWN:
+                    step = number_of(hash_of(odd + left.to_bytes(width, "big")), "big") % right_size
+                    to_right[left] = step
+                right = (right + step) % right_size
             number = left * right_size + right
             if number < size:
                 return number
@@ -107,13 +150,15 @@ def bytes_permutation(hash_of: HashFunction) -> Callable[[bytes], bytes]:
         if length < _SHORT_BYTES:
             return permutation(256**length)(to_number(data)).to_bytes(length, "big")
         half = length // 2
-        left, right = int.from_bytes(data[:half], "big"), int.from_bytes(data[half:], "big")
-        this, other = half, length - half
+        left, right = data[:half], data[half:]
+        number_of = int.from_bytes
         for tag in tags_of(length):
-            digest = expand(hash_of(tag + right.to_bytes(other, "big")), this)
-            left, right = right, left ^ int.from_bytes(digest, "big")
-            this, other = other, this
-        return left.to_bytes(half, "big") + right.to_bytes(length - half, "big")
+            size = len(left)
+            digest = hash_of(tag + right)
+            step = digest[:size] if size <= _HASH_BYTES else shake_256(digest).digest(size)
+            mixed = number_of(left, "big") ^ number_of(step, "big")
+            left, right = right, mixed.to_bytes(size, "big")
+        return left + right
 
     return permute
 
