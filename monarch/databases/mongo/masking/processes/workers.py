@@ -84,8 +84,8 @@ class Workers:
         self._lock = threading.Lock()
         self._workers: list[Worker] = []
         self._stopped = False
-        # None is a process that was not started yet.
-        self._idle: queue.SimpleQueue[Worker | None] = queue.SimpleQueue()
+        # None is a process that was not started yet. Started ones are taken first: starting takes long.
+        self._idle: queue.LifoQueue[Worker | None] = queue.LifoQueue()
         for _ in range(number):
             self._idle.put(None)
 
