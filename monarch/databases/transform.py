@@ -26,9 +26,9 @@ class Transform(Protocol):
         """
 
 
-# Reads what a transfer has written: pairs of a collection and whole documents of it. Its argument is how many
-# documents of each collection are enough; None is all.
-ReadWritten = Callable[[int | None], Iterator[tuple[str, bytes]]]
+# Reads what a transfer has written: pairs of a collection and whole documents of it. Its arguments are
+# whether a collection is read, by its name, and how many documents of each are enough; None is all.
+ReadWritten = Callable[[Callable[[str], bool], int | None], Iterator[tuple[str, bytes]]]
 
 
 @runtime_checkable

@@ -114,6 +114,13 @@ class LeakSearch:
         self._found = Counter(findings.found)
         self._is_known = lru_cache(100_000)(self._look_up)
 
+    def searches(self, collection: str) -> bool:
+        """Whether anything in documents of ``collection`` is searched."""
+        rule = self._whole.get(collection)
+        if isinstance(rule, CollectionMasks):
+            return any(isinstance(one, WholeRule) and one is not public for one in rule.values())
+        return rule is not public
+
     def examine(self, collection: str, document: Document) -> None:
         """Search one document of the copy."""
         found = {

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from monarch.databases.mongo.leaks.texts import decode_document, text_of
-from monarch.databases.mongo.stream.batches import split
+from monarch.databases.mongo.stream.batches import pick, split
 from monarch.databases.transfer import CollectionSummary
 from monarch.databases.transform import ReadWritten
 from monarch.privacy.leaks.check import Leak, LeakComparison, LeakSearch
@@ -43,13 +43,12 @@ class LeakCheck:
         if before is after:
             return
         step = self._steps.get(collection, 1)
-        olds, news = split(before), split(after)
         with self._lock:
             first = -(self._passed[collection] + self._offset) % step
-            self._passed[collection] += len(olds)
-            for place in range(first, len(olds), step):
-                old, new = decode_document(olds[place]), decode_document(news[place])
-                self._comparison.compare(collection, old, new)
+            olds, count = pick(before, first, step)
+            self._passed[collection] += count
+            for old, new in zip(olds, pick(after, first, step)[0], strict=True):
+                self._comparison.compare(collection, decode_document(old), decode_document(new))
 
     def gather(self, collection: str, before: bytes, after: bytes) -> None:
         """Take what the masks change in whole documents of ``collection``, to search for it elsewhere."""
@@ -73,7 +72,7 @@ class LeakCheck:
         """
         searching = self._searching()
         searching.require_none()
-        self._examine(searching, read(None if self._everything else SAMPLE))
+        self._examine(searching, read(searching.searches, None if self._everything else SAMPLE))
         searching.require_none()
 
     def _examine(self, searching: LeakSearch, documents: Iterator[tuple[str, bytes]]) -> None:

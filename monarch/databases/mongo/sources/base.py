@@ -100,9 +100,10 @@ class MongoSource(Source):
     def summaries(self) -> tuple[CollectionSummary, ...]:
         return tuple(summarize(collection) for collection in self.collections)
 
-    def read_some(self, number: int | None) -> Iterator[tuple[str, bytes]]:
+    def read_some(self, is_read: Callable[[str], bool], number: int | None) -> Iterator[tuple[str, bytes]]:
         """Yield documents with their collection, some at a time and concatenated.
 
+        :param is_read: whether a collection is read, by its name.
         :param number: about how many of each collection, from all over it; None for all of them.
         """
         steps = {one.data_name: max(1, one.documents // number) if number else 1 for one in self.collections}
@@ -110,7 +111,7 @@ class MongoSource(Source):
         with self.pieces(unwatched) as pieces:
             for piece in pieces:
                 if isinstance(piece, Batch):
-                    if passed[piece.collection] % steps[piece.collection] == 0:
+                    if passed[piece.collection] % steps[piece.collection] == 0 and is_read(piece.collection):
                         yield piece.collection, piece.payload
                     passed[piece.collection] += 1
 

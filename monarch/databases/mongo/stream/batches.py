@@ -63,18 +63,29 @@ def split(payload: bytes) -> list[bytes]:
 
     :raises ValueError: if they do not fit into it exactly.
     """
+    return pick(payload, 0, 1)[0]
+
+
+def pick(payload: bytes, first: int, step: int) -> tuple[list[bytes], int]:
+    """Return each ``step``-th document of ``payload`` from number ``first`` on, and how many it has.
+
+    :raises ValueError: if they do not fit into it exactly.
+    """
     unpack, shortest = LENGTH.unpack_from, SHORTEST
     documents: list[bytes] = []
     append = documents.append
-    start, size = 0, len(payload)
+    start, size, count, following = 0, len(payload), 0, first
     last = size - shortest
     while start <= last:
         (length,) = unpack(payload, start)
         end = start + length
         if length < shortest or end > size or payload[end - 1]:
             break
-        append(payload[start:end])
+        if count == following:
+            append(payload[start:end])
+            following += step
         start = end
+        count += 1
     if start != size:
         raise ValueError(f"no whole document at byte {start} of {size}")
-    return documents
+    return documents, count

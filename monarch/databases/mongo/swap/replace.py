@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -106,10 +106,12 @@ class Replacement:
             self.progress.message(f"old options of indexes of {name} that this server refuses were left out")
         return counts.copied()
 
-    def _read_staged(self, staging: Staging, number: int | None) -> Iterator[tuple[str, bytes]]:
-        """Yield the documents of each staged collection, up to ``number`` random ones of each."""
+    def _read_staged(
+        self, staging: Staging, is_read: Callable[[str], bool], number: int | None
+    ) -> Iterator[tuple[str, bytes]]:
+        """Yield documents of each staged collection that is read, up to ``number`` random ones of each."""
         for collection in staging.collections:
-            if collection.kind != "view":
+            if collection.kind != "view" and is_read(collection.name):
                 for documents in read_some(self.target, staging.data_name(collection), number):
                     self.lease.check()
                     yield collection.name, documents
