@@ -189,15 +189,18 @@ def test_a_leak_fails_the_copy(private: TwoEnvironments) -> None:
 
 
 def test_plan_shows_masks_and_documents_after_them(private: TwoEnvironments) -> None:
+    private.source.orders.update_one({"_id": 0}, {"$set": {"total": "x" * 9_000}})
     result = private.copy("--plan", "--show", "2", "--engine", "native")
     assert result.code == 0, result.output
     assert "email(unique=True)" in result.out
     assert "nothing to see" in result.out
     assert "wackelmann" not in result.output
+    assert 1_000 < max(map(len, result.out.splitlines())) < 2_100
     private.assert_unchanged()
     report = private.copy("--plan", "--show", "1", "--json", "--engine", "native").json
     assert {"collection": "users", "path": "name", "rule": "full_name()"} in report["masked"]
     assert {one["collection"] for one in report["documents"]} == {"users", "orders"}
+    assert any("x" * 9_000 in one["document"] for one in report["documents"])
     assert_error(private.copy("--show", "1", "--yes"), 2, "--show is for --plan", "--plan")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_table
-from monarch.commands.console.text import printable
+from monarch.commands.console.text import printable, shorten
 
 if TYPE_CHECKING:
     from monarch.copies.copy import CopyPlan
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from monarch.handouts.policy import Passage
 
 _MASKED, _RAW = "masked", "raw"
+# Characters of a document: a part of a file would fill the terminal.
+_LONGEST = 2_000
 
 
 def described(passage: Passage) -> str:
@@ -37,7 +39,7 @@ def print_masks(plan: CopyPlan) -> None:
         cells = [(field.collection, field.path or "(whole documents)", field.rule) for field in plan.masked]
         print_table(("COLLECTION", "FIELD", "MASK"), cells)
     for collection, text in plan.documents:
-        show(f"{printable(collection)}: {printable(text)}")
+        show(f"{printable(collection)}: {printable(shorten(text, _LONGEST))}")
 
 
 def print_passage(result: TransferResult) -> None:
