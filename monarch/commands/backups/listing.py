@@ -1,4 +1,4 @@
-"""``backup``, ``list_backups``, ``show_backup`` and ``delete_backup``."""
+"""``list_backups`` and ``show_backup``."""
 
 from __future__ import annotations
 
@@ -7,99 +7,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monarch.commands.console.lines import note, show
-from monarch.commands.console.output import (
-    print_collections,
-    print_copied,
-    print_json,
-    print_table,
-    summary,
-)
-from monarch.commands.console.passages import print_passage
-from monarch.commands.console.progress_bar import ProgressBar
-from monarch.commands.console.questions import confirm, yes_option
-from monarch.commands.console.streams import prints_aside
+from monarch.commands.console.output import print_collections, print_json, print_table, summary
 from monarch.commands.console.text import (
     argument,
     count,
     duration,
     engine_label,
     printable,
-    shell,
     size,
     timestamp,
 )
-from monarch.commands.parsing.arguments import (
-    BACKUP,
-    ENVIRONMENT,
-    check_option,
-    engine_option,
-    json_option,
-    query_set_options,
-    this_project,
-)
+from monarch.commands.parsing.arguments import BACKUP, json_option, this_project
 from monarch.databases import LEGACY_KIND, find_kind
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from monarch.backups.create import BackupResult
     from monarch.backups.manifest import Manifest
     from monarch.backups.state import Backup
-
-CODECS = ("zst", "gz")
-
-
-@click.command("backup")
-@click.argument("environment", type=ENVIRONMENT)
-@click.option("--name", metavar="NAME", help="Begin the backup's name with this, not with the database's.")
-@click.option("--codec", type=click.Choice(CODECS), default="zst", show_default=True, help="Compression.")
-@click.option("--level", type=int, help="Compression level: zst 1-19 (default 3), gz 1-3 (default 2).")
-@engine_option
-@click.option("--allow-empty", is_flag=True, help="Also back up a database without collections.")
-@query_set_options
-@click.option("--masked", is_flag=True, help="Mask the documents, so that the backup may be handed out.")
-@check_option
-@json_option
-def backup(environment: str, as_json: bool, **how: Any) -> None:
-    """Back up the database of ENVIRONMENT.
-
-    The backup is one compressed archive, including the migration history, in the store that BACKUPS in
-    migrations/settings.py names. It is complete once its manifest is written beside it. A backup of a private
-    environment is as private as that; with --masked its documents are masked by migrations/privacy.py.
-
-    \b
-    Examples:
-      monarch backup production
-      monarch backup production --name before_release --codec gz
-      monarch backup production --query-set RecentOrdersQuerySet -o days=30
-    """
-    with prints_aside(as_json), ProgressBar() as bar:
-        taken = this_project().backup(environment, **how, progress=bar)
-    _show_taken(taken, as_json)
-
-
-def _show_taken(taken: BackupResult, as_json: bool) -> None:
-    manifest = taken.manifest
-    if as_json:
-        print_json(
-            {
-                "name": taken.name,
-                "place": taken.place,
-                **_members(manifest),
-                "seconds": taken.transfer.seconds,
-                "notes": taken.transfer.notes,
-                "collections": [vars(copied) for copied in taken.transfer.collections],
-            }
-        )
-        return
-    print_copied(taken.transfer.collections)
-    what = f"{summary(taken.transfer.collections)}, compressed to {size(manifest.size)}"
-    took = f"in {duration(taken.transfer.seconds)}, by {engine_label(manifest.engine, manifest.versions)}"
-    for text in taken.transfer.notes:
-        note(text)
-    print_passage(taken.transfer)
-    show(f"Backed up {manifest.environment} as {taken.name}: {what}, {took}.")
-    show(f"It is in {taken.place}. To restore it: monarch restore {shell(taken.name)}:ENVIRONMENT")
 
 
 @click.command("list_backups")
@@ -152,40 +77,15 @@ def show_backup(name: str, as_json: bool) -> None:
     backup, manifest = this_project().show_backup(name)
     if as_json:
         collections = [vars(one) for one in manifest.collections] if manifest else None
-        print_json({**(_members(manifest) if manifest else {}), **_row(backup), "collections": collections})
+        print_json(
+            {**(manifest_members(manifest) if manifest else {}), **_row(backup), "collections": collections}
+        )
         return
     for label, value in _facts(backup, manifest):
         show(f"{label:<13}{printable(value)}")
     if manifest is not None:
         show()
         print_collections(manifest.collections)
-
-
-@click.command("delete_backup")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, type=BACKUP)
-@yes_option
-def delete_backup(names: tuple[str, ...], yes: bool) -> None:
-    """Delete backups, whole or not.
-
-    This cannot be undone. A file that monarch did not make is deleted with --yes only if NAME is the whole
-    name of the file.
-
-    \b
-    Examples:
-      monarch delete_backup app__2026_11_27
-      monarch delete_backup app__2026_11_26 app__2026_11_27 --yes
-    """
-    project = this_project()
-    find = project.backups.named if yes else project.backups.get
-    backups = [find(name) for name in dict.fromkeys(names)]
-    for backup in backups:
-        of = f"of {backup.environment}, " if backup.environment else ""
-        state = "" if backup.restorable else f", {backup.state.value}"
-        if backup.state is backup.state.FOREIGN:
-            state = f", {backup.state.value}: {printable(backup.why or '')}"
-        show(f"  {backup.archive}: {of}{_time(backup.taken_at)} UTC, {size(backup.bytes)}{state}", err=True)
-    confirm(f"Delete {count(len(backups), 'backup')} from {project.backups.store.place}: are you SURE?", yes)
-    project.delete_backups(*backups, report=lambda backup: show(f"Deleted {backup.archive}."))
 
 
 def _advice(backup: Backup) -> str:
@@ -202,7 +102,8 @@ def _advice(backup: Backup) -> str:
     return f"{backup.why}.{perhaps} To remove it: monarch delete_backup {argument(backup.name)}"
 
 
-def _time(when: datetime) -> str:
+def moment(when: datetime) -> str:
+    """Return ``when`` for people, to the minute."""
     return f"{when:%Y-%m-%d %H:%M}"
 
 
@@ -237,15 +138,15 @@ def _cells(backup: Backup, *, named: bool) -> tuple[str, ...]:
     return (
         backup.name,
         backup.environment or "-",
-        _time(backup.taken_at),
+        moment(backup.taken_at),
         size(backup.bytes),
         f"{number}{buckets}",
         backup.state.value,
     )
 
 
-def _members(manifest: Manifest) -> dict[str, Any]:
-    """The members of a manifest, without its collections."""
+def manifest_members(manifest: Manifest) -> dict[str, Any]:
+    """Return the members of ``manifest`` for JSON, without its collections."""
     members = {**vars(manifest), "taken_at": timestamp(manifest.taken_at)}
     members["finished_at"] = timestamp(manifest.finished_at)
     del members["collections"]
@@ -256,14 +157,14 @@ def _facts(backup: Backup, manifest: Manifest | None) -> list[tuple[str, str]]:
     state = backup.state.value + (f": {backup.why}" if backup.why else "")
     facts = [("Name", backup.name), ("State", state), ("Archive", f"{backup.archive}, {size(backup.bytes)}")]
     if manifest is None:
-        return [*facts, ("Written", f"{_time(backup.taken_at)} UTC")]
+        return [*facts, ("Written", f"{moment(backup.taken_at)} UTC")]
     privacy = "masked" if manifest.masked else "private, not masked" if manifest.private else None
     took = (manifest.finished_at - manifest.taken_at).total_seconds()
     return [
         *facts,
         ("Environment", manifest.environment),
         ("Database", f"{manifest.database} ({manifest.server})"),
-        ("Taken", f"{_time(manifest.taken_at)} UTC, in {duration(took)}"),
+        ("Taken", f"{moment(manifest.taken_at)} UTC, in {duration(took)}"),
         ("Contents", summary(manifest.collections)),
         ("As of", "one snapshot" if manifest.one_moment else "the times at which each part was read"),
         *([("Privacy", privacy)] if privacy else []),

@@ -1,0 +1,82 @@
+"""``backup``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from monarch.commands.backups.listing import manifest_members
+from monarch.commands.console.lines import note, show
+from monarch.commands.console.output import print_copied, print_json, summary
+from monarch.commands.console.passages import print_passage
+from monarch.commands.console.progress_bar import ProgressBar
+from monarch.commands.console.streams import prints_aside
+from monarch.commands.console.text import duration, engine_label, shell, size
+from monarch.commands.parsing.arguments import (
+    ENVIRONMENT,
+    check_option,
+    engine_option,
+    json_option,
+    query_set_options,
+    this_project,
+)
+
+if TYPE_CHECKING:
+    from monarch.backups.create import BackupResult
+
+
+CODECS = ("zst", "gz")
+
+
+@click.command("backup")
+@click.argument("environment", type=ENVIRONMENT)
+@click.option("--name", metavar="NAME", help="Begin the backup's name with this, not with the database's.")
+@click.option("--codec", type=click.Choice(CODECS), default="zst", show_default=True, help="Compression.")
+@click.option("--level", type=int, help="Compression level: zst 1-19 (default 3), gz 1-3 (default 2).")
+@engine_option
+@click.option("--allow-empty", is_flag=True, help="Also back up a database without collections.")
+@query_set_options
+@click.option("--masked", is_flag=True, help="Mask the documents, so that the backup may be handed out.")
+@check_option
+@json_option
+def backup(environment: str, as_json: bool, **how: Any) -> None:
+    """Back up the database of ENVIRONMENT.
+
+    The backup is one compressed archive, including the migration history, in the store that BACKUPS in
+    migrations/settings.py names. It is complete once its manifest is written beside it. A backup of a private
+    environment is as private as that; with --masked its documents are masked by migrations/privacy.py.
+
+    \b
+    Examples:
+      monarch backup production
+      monarch backup production --name before_release --codec gz
+      monarch backup production --query-set RecentOrdersQuerySet -o days=30
+    """
+    with prints_aside(as_json), ProgressBar() as bar:
+        taken = this_project().backup(environment, **how, progress=bar)
+    _show_taken(taken, as_json)
+
+
+def _show_taken(taken: BackupResult, as_json: bool) -> None:
+    manifest = taken.manifest
+    if as_json:
+        print_json(
+            {
+                "name": taken.name,
+                "place": taken.place,
+                **manifest_members(manifest),
+                "seconds": taken.transfer.seconds,
+                "notes": taken.transfer.notes,
+                "collections": [vars(copied) for copied in taken.transfer.collections],
+            }
+        )
+        return
+    print_copied(taken.transfer.collections)
+    what = f"{summary(taken.transfer.collections)}, compressed to {size(manifest.size)}"
+    took = f"in {duration(taken.transfer.seconds)}, by {engine_label(manifest.engine, manifest.versions)}"
+    for text in taken.transfer.notes:
+        note(text)
+    print_passage(taken.transfer)
+    show(f"Backed up {manifest.environment} as {taken.name}: {what}, {took}.")
+    show(f"It is in {taken.place}. To restore it: monarch restore {shell(taken.name)}:ENVIRONMENT")
