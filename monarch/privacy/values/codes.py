@@ -156,7 +156,7 @@ def _identifier_text(hash_of: HashFunction) -> TextFunction:
     ids, uuids = permutation(1 << 96), permutation(1 << 122)
 
     def step_id(text: str) -> str:
-        return _like(text, f"{ids(int(text, 16)):024x}")
+        return f"{ids(int(text, 16)):024x}"
 
     def step_uuid(text: str) -> str:
         number = int(text.replace("-", ""), 16)
@@ -165,10 +165,10 @@ def _identifier_text(hash_of: HashFunction) -> TextFunction:
         mixed = uuids((number >> 80) << 74 | middle << 62 | low)
         top, middle, low = mixed >> 74, mixed >> 62 & 0xFFF, mixed & _LOW
         joined = top << 80 | version << 76 | middle << 64 | (number >> 62 & 3) << 62 | low
-        return _like(text, _hyphenate(f"{joined:032x}"))
+        return _hyphenate(f"{joined:032x}")
 
-    mask_id = walk(step_id, _is_object_id)
-    mask_uuid = walk(step_uuid, _is_uuid)
+    mask_id = _in_both_cases(walk(step_id, _is_object_id))
+    mask_uuid = _in_both_cases(walk(step_uuid, _is_uuid))
     step = whole(permute_form(hash_of))
     mask_other = walk(step, _is_other)
 
@@ -201,8 +201,10 @@ def _object_id(hash_of: HashFunction, mask_text: TextFunction) -> Callable[[byte
     return mask
 
 
-def _like(text: str, lower: str) -> str:
-    return lower.upper() if text.isupper() else lower
+def _in_both_cases(mask: TextFunction) -> TextFunction:
+    """Return ``mask``, a permutation of texts in small letters, for those in capitals too."""
+    # Not at each step of a walk: one with digits only would lose the case.
+    return lambda text: mask(text.lower()).upper() if text.isupper() else mask(text)
 
 
 def _partly(step: TextFunction, valid: TextFunction, is_valid: Callable[[str], bool]) -> TextFunction:

@@ -167,11 +167,25 @@ def test_spellings_of_one_address_do_not_collide() -> None:
         "2001:db8::a",
         "2001:DB8::A",
         "2001:db8:0::a",
+        "::ffff:10.0.0.1",
+        "::FFFF:10.0.0.1",
+        "::ffff:a00:1",
+        "0:0:0:0:0:ffff:10.0.0.1",
+        "64:ff9b::10.0.0.1",
         "10.0.0.1",
         "010.0.0.1",
         "no",
     ]
     assert len({function(text) for text in texts}) == len(texts)
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [("2001:db8:7::a", "2001:DB8:7:0::000A"), ("::ffff:10.1.2.3", "::FFFF:a01:203", "0::ffff:10.1.2.3")],
+)
+def test_spellings_of_one_address_have_one_mask(spellings: tuple[str, ...]) -> None:
+    (masked,) = set(map(bound(privacy.ip()), spellings))
+    assert ipaddress.ip_address(masked) in ipaddress.ip_network("2001:db8::/32")
 
 
 @pytest.mark.parametrize("address", ["00:1a:2B:3c:4d:5e", "00-1A-2B-3C-4D-5E", "001a2b3c4d5e"])

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monarch import privacy
+from monarch.privacy.key import MaskingKey
 from monarch.privacy.rules import MaskingError, ValueKind
+from monarch.system.secrets import Secret
 from tests.privacy.values.masking import DECIMALS, INTEGERS, bound
 
 NOISES = (0.001, 0.1, 0.2, 0.3, 0.5, 0.75)
@@ -86,6 +88,23 @@ def test_all_small_integers_keep_their_order(noise: float) -> None:
     assert masks == sorted(masks)
     assert len(set(masks)) > 600
     assert noise < 0.01 or masks != list(range(-3000, 3000))
+
+
+@pytest.mark.parametrize(
+    ("kind", "end"),
+    [
+        *((ValueKind.INTEGER, end) for end in ((1 << 31) - 1, -1 << 31, (1 << 63) - 1, 1 - (1 << 63))),
+        *((ValueKind.FLOAT, sign * sys.float_info.max) for sign in (1, -1)),
+    ],
+)
+def test_amounts_at_the_ends_of_their_types_stay_inside(kind: ValueKind, end: float) -> None:
+    """A mask that would be larger than the type holds, as under some of these keys, is its last number."""
+    keys = [MaskingKey(Secret(f"key number {number} of the tests"), lasting=True) for number in range(16)]
+    masks = [bound(privacy.number(noise=0.5), kind, key)(end) for key in keys]
+    assert end in masks
+    assert max(map(abs, masks)) == abs(end)
+    assert {mask > 0 for mask in masks} == {end > 0}
+    assert bound(privacy.number(noise=0.5), ValueKind.INTEGER)(-1 << 63) >= -1 << 63
 
 
 @given(noises, st.lists(DECIMALS, max_size=10))
