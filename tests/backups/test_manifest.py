@@ -96,6 +96,34 @@ def test_the_reader_requires_what_the_schema_requires(member: str) -> None:
         Manifest.from_bytes(text)
 
 
+@pytest.mark.parametrize(("private", "masked"), [(True, False), (True, True), (False, True)])
+def test_format_2_tells_what_is_private_and_what_is_masked(private: bool, masked: bool) -> None:
+    manifest = replace(MANIFEST, private=private, masked=masked)
+    members = json.loads(manifest.to_bytes())
+    assert (members["monarch_backup"], members["private"], members["masked"]) == (2, private, masked)
+    jsonschema.validate(members, SCHEMA)
+    assert Manifest.from_bytes(manifest.to_bytes()) == manifest
+
+
+@pytest.mark.parametrize("missing", [["private"], ["masked"], ["private", "masked"]])
+def test_what_a_manifest_does_not_tell_is_false(missing: list[str]) -> None:
+    members = json.loads(replace(MANIFEST, private=True, masked=True).to_bytes())
+    for name in missing:
+        del members[name]
+    jsonschema.validate(json.loads(written(members)), SCHEMA)
+    found = Manifest.from_bytes(written(members))
+    assert found == replace(MANIFEST, private="private" not in missing, masked="masked" not in missing)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("value", ["true", 1, None])
+def test_a_flag_that_is_no_truth_is_damage(number: int, value: Any) -> None:
+    """Also in format 1: a damaged flag must not make a private backup public."""
+    members = {**json.loads(MANIFEST.to_bytes()), "monarch_backup": number, "private": value}
+    with pytest.raises(DamagedError, match="is damaged: a member is missing or wrong"):
+        Manifest.from_bytes(written(members))
+
+
 def test_unknown_members_are_ignored() -> None:
     members = json.loads(MANIFEST.to_bytes())
     members |= {"monarch_backup": 2, "signed": ["users.name"], "requires": []}
