@@ -23,9 +23,9 @@ _OF_SHAPE = (
     "$minDistance",
 )
 # Stages and operators of pipelines whose operands are options, not values of documents.
-_OPTIONS = frozenset(
-    ("$limit", "$skip", "$sample", "$sort", "$unwind", "$count", "$meta", "$round", "$trunc", "$slice")
-)
+_OPTIONS = frozenset(("$limit", "$skip", "$sample", "$sort", "$unwind", "$count", "$meta"))
+# Operators whose first operand is an expression, and the others are options.
+_FIRST_OF = frozenset(("$round", "$trunc", "$slice"))
 _HINT = "masks do not change that"
 
 
@@ -90,11 +90,15 @@ def _in_pipeline(value: Any) -> bool:
 
 
 def _in_stage(key: str, inner: Any) -> bool:
-    if key == "$match":
+    if key in ("$match", "$literal", "restrictSearchWithMatch"):
         return _in_query(inner)
+    if key in _FIRST_OF and isinstance(inner, list | tuple):
+        return _in_pipeline(inner[:1])
     if key in ("$lookup", "$graphLookup", "$unionWith"):
         return isinstance(inner, Mapping) and any(
-            _in_pipeline(inner[one]) for one in ("pipeline", "let", "startWith") if one in inner
+            _in_stage(one, inner[one])
+            for one in ("pipeline", "let", "startWith", "restrictSearchWithMatch")
+            if one in inner
         )
     return key not in _OPTIONS and _in_pipeline(inner)
 
