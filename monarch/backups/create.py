@@ -128,7 +128,7 @@ class BackupRequest:
         with (
             report_interruption("Nothing was kept of the backup.") as interruption,
             open_database(self.environment, self.root, progress) as opened,
-            open_masks(passage, rules, as_transfer_database(opened)) as masks,
+            open_masks(passage, rules, as_transfer_database(opened), progress) as masks,
         ):
             source = as_transfer_database(opened)
             engine = source.choose_engine(self.subset.engine(self.engine, self.environment))

@@ -143,7 +143,7 @@ def restore_environment(
     with (
         report_interruption(f"{name!r} is as it was.") as interruption,
         open_database(environment, root, progress) as opened,
-        open_masks(passage, rules, as_transfer_database(opened)) as masks,
+        open_masks(passage, rules, as_transfer_database(opened), progress) as masks,
     ):
         target = as_transfer_database(opened)
         chosen = target.choose_engine(engine)

@@ -225,7 +225,7 @@ class CopyRequest:
             report_interruption(f"{self.target.name!r} is as it was.") as interruption,
             open_database(self.source, self.root, progress) as opened,
             open_database(self.target, self.root, progress) as opened_target,
-            open_masks(passage, rules, as_transfer_database(opened)) as masks,
+            open_masks(passage, rules, as_transfer_database(opened), progress) as masks,
         ):
             source, target = as_transfer_database(opened), as_transfer_database(opened_target)
             engine = target.choose_engine(self.subset.engine(self.engine, self.source))

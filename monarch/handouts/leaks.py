@@ -8,6 +8,7 @@ from monarch.databases import open_database, require_transfers
 from monarch.databases.environment import Environment
 from monarch.databases.transfer import as_transfer_database
 from monarch.errors import UsageError
+from monarch.handouts.masks import discarding
 from monarch.privacy.leaks.check import Leak
 from monarch.privacy.project_masks import load_project_masks
 from monarch.progress import Progress
@@ -28,4 +29,5 @@ def find_leaks(
         if database.is_same_as(copied):
             raise UsageError(f"{source.name!r} and {copy.name!r} are the same database.", "Name two.")
         database.require_whole()
-        return database.find_leaks(copied, rules, progress)
+        with discarding(rules, progress):
+            return database.find_leaks(copied, rules, progress)

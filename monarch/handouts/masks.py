@@ -13,7 +13,9 @@ from monarch.databases.transfer import CollectionSummary, Source, TransferDataba
 from monarch.databases.transform import MaskedField, MaskingTransform, Transform
 from monarch.errors import UsageError
 from monarch.handouts.policy import Passage
+from monarch.privacy.printed import watch_streams
 from monarch.privacy.project_masks import ProjectMasks, load_project_masks
+from monarch.progress import Progress
 
 _Source = TypeVar("_Source", bound=Source)
 
@@ -86,9 +88,9 @@ def load_rules(passage: Passage, kind: str, root: Path, *, check_all: bool = Fal
 
 @contextmanager
 def open_masks(
-    passage: Passage, rules: ProjectMasks | None, database: TransferDatabase
+    passage: Passage, rules: ProjectMasks | None, database: TransferDatabase, progress: Progress
 ) -> Iterator[TransferMasks]:
-    """Mask by ``rules`` for as long as the context lasts, if there are any.
+    """Mask by ``rules`` for as long as the context lasts, if there are any. What they print is discarded.
 
     :param database: any database of the kind whose contents are masked.
     :raises UsageError: if this kind has no masks.
@@ -96,5 +98,18 @@ def open_masks(
     if rules is None:
         yield TransferMasks(passage)
         return
-    with database.open_masking(rules) as masking:
+    with discarding(rules, progress), database.open_masking(rules) as masking:
         yield TransferMasks(passage, masking, rules.key.lasting)
+
+
+@contextmanager
+def discarding(rules: ProjectMasks, progress: Progress) -> Iterator[None]:
+    """Discard what ``rules`` print for as long as the context lasts, and report at its end if they did."""
+    try:
+        with watch_streams():
+            yield
+    finally:
+        if rules.printed.any:
+            progress.message(
+                "migrations/privacy.py printed text, which was discarded: it may hold values of people"
+            )

@@ -14,9 +14,8 @@ import monarch.privacy as library
 from monarch.errors import ProjectError
 from monarch.handouts.suggestions import MaskSuggestions
 from monarch.privacy.detection import CollectionSuggestions, Suggestion
-from monarch.privacy.load import PRIVACY
+from monarch.privacy.load import PRIVACY, load_module
 from monarch.system.atomic_files import write_atomically
-from monarch.system.modules import import_file
 
 _NAME = re.compile(r"[a-z_]+")
 
@@ -36,7 +35,7 @@ def render_addition(suggestions: MaskSuggestions, root: Path) -> str:
 
     :raises ProjectError: if the file cannot be read.
     """
-    module = import_file(root / PRIVACY, root)
+    module = load_module(root)
     day = datetime.now(UTC).date().isoformat()
     lines = [f"\n\n# New on {day}: monarch suggest_masks {suggestions.environment}\n"]
     missing = sorted(name for name in _names_in(suggestions.new) if not _has(module, name))

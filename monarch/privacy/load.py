@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
+from types import ModuleType
 
 from monarch.errors import ProjectError
 from monarch.privacy.masks import Masks
+from monarch.privacy.printed import Printed, watch_streams
 from monarch.system.modules import import_file
 
 PRIVACY = Path("migrations") / "privacy.py"
 
 
-def load_masks(root: Path) -> Masks:
-    """Return the rules of the project at ``root``.
+def load_masks(root: Path, printed: Printed | None = None) -> Masks:
+    """Return the rules of the project at ``root``. What their file prints is noted in ``printed``.
 
     :raises ProjectError: if it has none, or they cannot be read.
     """
@@ -24,7 +26,7 @@ def load_masks(root: Path) -> Masks:
             f"There is no {PRIVACY.as_posix()}, which says how documents are masked.",
             "Write one: monarch suggest_masks ENVIRONMENT",
         )
-    masks = getattr(import_file(path, root), "masks", None)
+    masks = getattr(load_module(root, printed), "masks", None)
     if not isinstance(masks, Masks):
         raise ProjectError(
             f"{PRIVACY.as_posix()} has no `masks`.",
@@ -33,7 +35,16 @@ def load_masks(root: Path) -> Masks:
     return masks
 
 
-def load_with_digest(root: Path) -> tuple[Masks, str]:
+def load_module(root: Path, printed: Printed | None = None) -> ModuleType:
+    """Return the module with the rules of the project at ``root``. What it prints is discarded.
+
+    :raises ProjectError: if it cannot be loaded.
+    """
+    with watch_streams(), (printed or Printed()).discard():
+        return import_file(root / PRIVACY, root)
+
+
+def load_with_digest(root: Path, printed: Printed | None = None) -> tuple[Masks, str]:
     """Return the rules of the project at ``root``, and a digest of their file and of the rules in it.
 
     Another process that loads the same rules gets the same digest.
@@ -42,7 +53,7 @@ def load_with_digest(root: Path) -> tuple[Masks, str]:
     """
     path = root / PRIVACY
     hashing = blake2b(path.read_bytes() if path.is_file() else b"", digest_size=16)
-    masks = load_masks(root)
+    masks = load_masks(root, printed)
     for name in sorted(masks):
         rule = masks.find(name)
         rules = sorted((path, repr(one)) for path, one in rule.items()) if isinstance(rule, Mapping) else rule

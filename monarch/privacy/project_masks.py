@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from monarch.privacy.key import MaskingKey, find_key
 from monarch.privacy.load import load_with_digest
 from monarch.privacy.masks import Masks
+from monarch.privacy.printed import Printed
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class ProjectMasks:
     check_all: bool = False
     # As `load_with_digest` returns it: whoever loads the rules again must get the same ones.
     digest: str = ""
+    # Whether they print anything.
+    printed: Printed = field(default_factory=Printed)
 
 
 def load_project_masks(root: Path, *, check_all: bool = False) -> ProjectMasks:
@@ -31,5 +34,6 @@ def load_project_masks(root: Path, *, check_all: bool = False) -> ProjectMasks:
     :raises ProjectError: if there are none, or they cannot be read.
     :raises SettingsError: if the key is too short.
     """
-    masks, digest = load_with_digest(root)
-    return ProjectMasks(root, masks, find_key(), check_all, digest)
+    printed = Printed()
+    masks, digest = load_with_digest(root, printed)
+    return ProjectMasks(root, masks, find_key(), check_all, digest, printed)

@@ -67,6 +67,22 @@ def test_a_traceback_of_a_mask_that_fails_shows_no_value(
     private.assert_unchanged()
 
 
+def test_what_masks_print_is_discarded(private: TwoEnvironments) -> None:
+    body = "print(document); print(document, file=sys.stderr); document['name'] = ''; document['mail'] = None"
+    rules = FUNCTION.replace("BODY", f"{body}; document['secret'] = None")
+    private.folder.write("migrations/privacy.py", rules.replace("import sys", "import sys; print('hello')"))
+    result = private.copy("--yes", "--engine", "native", "--json")
+    assert result.code == 0, result.output
+    assert result.json["passage"] == "masked"
+    assert "wackelmann" not in result.output
+    assert "hello" not in result.output
+    assert result.err.count("migrations/privacy.py printed text, which was discarded") == 1
+    # Also what its import prints.
+    suggested = private.folder.monarch("suggest_masks", "production", "--json")
+    assert suggested.json["environment"] == "production"
+    assert "hello" not in suggested.output
+
+
 def test_names_of_fields_that_are_data_are_not_shown(private: TwoEnvironments) -> None:
     private.source.users.update_one({"_id": 3}, {"$set": {"calls": {"otti@zwackelmann.test": 7}}})
     for rule, shown in (

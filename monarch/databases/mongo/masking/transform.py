@@ -52,7 +52,8 @@ class MongoMasking:
         with self._lock:
             self._bytes += len(documents)
             if self._workers is None or self._bytes <= self._few:
-                return self._masks.mask(collection, documents)
+                with self._rules.printed.discard():
+                    return self._masks.mask(collection, documents)
         return self._workers.mask(collection, documents)
 
     def require_rules(self, summaries: tuple[CollectionSummary, ...]) -> None:
