@@ -52,6 +52,8 @@ class DatabaseKind(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     schemes: ClassVar[tuple[str, ...]] = ()
+    # That of a host without one.
+    default_port: ClassVar[str] = ""
     # What its databases consist of, and what each of those holds: one of each, for people.
     words: ClassVar[tuple[str, str]] = ("collection", "document")
     # Whether its databases can be copied, backed up and restored, and not only migrated.

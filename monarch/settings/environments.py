@@ -16,6 +16,9 @@ from monarch.errors import SettingsError
 from monarch.system.secrets import Secret, redact
 from monarch.system.spelling import nearest, suggest
 
+# Names of this machine, besides all that begin with 127.
+_LOCAL = ("localhost", "::1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1", "0.0.0.0", "::")  # noqa: S104
+
 
 def parse_environment(name: object, entry: object) -> Environment:
     """Read one entry of ``ENVIRONMENTS``.
@@ -43,8 +46,8 @@ def parse_environment(name: object, entry: object) -> Environment:
 def share_privacy(environments: Sequence[Environment]) -> tuple[Environment, ...]:
     """Return ``environments`` with those private that name the same database as a private one.
 
-    One database may have several names, such as one for reading only. It is recognized by its hosts and its
-    name, so not by another name of a host.
+    One database may have several names, such as one for reading only. It is recognized by its name and by one
+    host that both have, however that is written. Other names of a host in DNS are not recognized.
     """
     private = [one for one in environments if one.private and one.problem is None]
     return tuple(
@@ -59,7 +62,27 @@ def _is_one_database(one: Environment, other: Environment) -> bool:
         return False
     if (one.kind, one.db_name) != (other.kind, other.db_name):
         return False
-    return one.server == other.server or not set(one.hosts).isdisjoint(other.hosts)
+    return one.server == other.server or not _hosts(one).isdisjoint(_hosts(other))
+
+
+def _hosts(environment: Environment) -> set[tuple[str, str]]:
+    """Return its hosts with their ports, each written in one way."""
+    default = find_kind(environment.kind).default_port
+    # Without hosts it is reached by a socket of this machine.
+    return {_host(host, default) for host in environment.hosts or ("localhost",)}
+
+
+def _host(text: str, default: str) -> tuple[str, str]:
+    if text.startswith("["):
+        name, _, rest = text[1:].partition("]")
+        port = rest.removeprefix(":")
+    elif text.count(":") > 1:  # an address of IPv6 alone
+        name, port = text, ""
+    else:
+        name, _, port = text.partition(":")
+    name = name.lower().removesuffix(".")
+    local = name in _LOCAL or name.startswith(("127.", "/", "%2f"))
+    return "localhost" if local else name, port.lstrip("0") or default
 
 
 def _broken(name: str, problem: str, remedy: str | None) -> Environment:

@@ -54,3 +54,38 @@ def test_embedded_environments_of_one_name_are_not_one_database() -> None:
     private = parse_environment("production", {**entry, "private": True})
     _, other = share_privacy((private, parse_environment("development", entry)))
     assert not other.private
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("localhost", "127.0.0.1:27017", True),
+        ("localhost", "[::1]", True),
+        ("127.0.0.1", "127.0.1.1:27017", True),
+        ("DB.Example.org", "db.example.org.:27017", True),
+        ("a.example.org,b.example.org", "c.example.org,B.example.org:27017", True),
+        ("localhost:27018", "127.0.0.1", False),
+        ("a.example.org:27018", "a.example.org", False),
+        ("a.example.org", "b.example.org", False),
+    ],
+)
+def test_one_database_is_private_however_its_hosts_are_written(one: str, other: str, same: bool) -> None:
+    private = parse_environment("production", {"host": one, "db_name": "app", "private": True})
+    for entry in ({"host": other, "db_name": "app"}, {"uri": f"mongodb://{other}/app"}):
+        assert share_privacy((private, parse_environment("reading", entry)))[1].private is same
+    another = parse_environment("reading", {"host": one, "db_name": "other"})
+    assert not share_privacy((private, another))[1].private
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("postgresql://localhost/app", "postgres://127.0.0.1:5432/app", True),
+        ("postgresql:///app", "postgresql://localhost/app", True),
+        ("postgresql://Db.example.org/app", "postgresql://db.example.org.:5432/app", True),
+        ("postgresql://db.example.org:5433/app", "postgresql://db.example.org/app", False),
+    ],
+)
+def test_hosts_of_postgresql_are_compared_too(one: str, other: str, same: bool) -> None:
+    private = parse_environment("production", {"uri": one, "private": True})
+    assert share_privacy((private, parse_environment("reading", {"uri": other})))[1].private is same

@@ -27,6 +27,7 @@ class MongoKind(DatabaseKind):
     name = "mongo"
     title = "MongoDB"
     schemes = ("mongodb", "mongodb+srv")
+    default_port = "27017"
     transfers = True
     migration_base = "monarch.MongoBackedMigration"
     subset_engine = "native"

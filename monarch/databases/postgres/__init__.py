@@ -61,6 +61,7 @@ class PostgresKind(DatabaseKind):
     name = "postgres"
     title = "PostgreSQL"
     schemes = ("postgresql", "postgres")
+    default_port = "5432"
     words = ("table", "row")
     transfers = True
     migration_base = "monarch.PostgresBackedMigration"
