@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -59,3 +60,19 @@ def load_with_digest(root: Path, printed: Printed | None = None) -> tuple[Masks,
         rules = sorted((path, repr(one)) for path, one in rule.items()) if isinstance(rule, Mapping) else rule
         hashing.update(repr((name, getattr(rules, "__qualname__", rules))).encode(errors="surrogatepass"))
     return masks, hashing.hexdigest()
+
+
+def digest_files(root: Path) -> dict[str, str]:
+    """Return the digest of each file of the project at ``root`` that is loaded as a module, by its path.
+
+    Rules may depend on any of them. Packages that are installed inside of the project are left out.
+    """
+    digests = {}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if name.partition(".")[0] in ("monarch", "__main__") or not isinstance(file, str):
+            continue
+        path = Path(file).resolve()
+        if path.is_relative_to(root.resolve()) and "site-packages" not in path.parts and path.is_file():
+            digests[str(path)] = blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    return digests

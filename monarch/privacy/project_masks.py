@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from monarch.privacy.key import MaskingKey, find_key
-from monarch.privacy.load import load_with_digest
+from monarch.privacy.load import digest_files, load_with_digest
 from monarch.privacy.masks import Masks
 from monarch.privacy.printed import Printed
 
@@ -24,6 +25,8 @@ class ProjectMasks:
     check_all: bool = False
     # As `load_with_digest` returns it: whoever loads the rules again must get the same ones.
     digest: str = ""
+    # As `digest_files` returns them: also the modules that the rules import must be the same ones.
+    files: Mapping[str, str] = field(default_factory=dict)
     # Whether they print anything.
     printed: Printed = field(default_factory=Printed)
 
@@ -36,4 +39,4 @@ def load_project_masks(root: Path, *, check_all: bool = False) -> ProjectMasks:
     """
     printed = Printed()
     masks, digest = load_with_digest(root, printed)
-    return ProjectMasks(root, masks, find_key(), check_all, digest, printed)
+    return ProjectMasks(root, masks, find_key(), check_all, digest, digest_files(root), printed)

@@ -75,6 +75,30 @@ def test_rules_that_cannot_be_loaded_there_are_an_error(rules: ProjectMasks, tmp
     workers.stop()
 
 
+def test_a_module_of_the_project_that_has_changed_is_an_error(tmp_path: Path) -> None:
+    """The rules look the same, and a function of the module would let the values pass."""
+    (tmp_path / "migrations").mkdir()
+    helper = tmp_path / "helping_with_masks.py"
+    helper.write_text("def mask(text):\n    return 'x'\n")
+    (tmp_path / "migrations" / "privacy.py").write_text(
+        "import helping_with_masks\nfrom monarch.privacy import Masks\nmasks = Masks()\n"
+        "@masks.of('people')\ndef people(document):\n"
+        "    document['name'] = helping_with_masks.mask(document['name'])\n"
+    )
+    rules = load_project_masks(tmp_path)
+    for text in ("def mask(text):\n    return 'x'\n", "def mask(text):\n    return text\n"):
+        helper.write_text(text)
+        workers = Workers(rules, 1)
+        try:
+            if "return text" in text:
+                with pytest.raises(MaskingError, match="a module that it imports was changed"):
+                    workers.mask("people", DOCUMENTS)
+            else:
+                assert b"Ann" not in workers.mask("people", DOCUMENTS)
+        finally:
+            workers.stop()
+
+
 def test_a_process_that_dies_is_an_error(masking: MongoMasking) -> None:
     with pytest.raises(ServerError, match="documents of 'payments' ended before it was done"):
         masking("payments", bson.encode({"_id": 1, "by": "ann@example.org", "end": True}))

@@ -18,7 +18,7 @@ from monarch.databases.mongo.masking.processes.frames import FAILED, MASKED, rea
 from monarch.databases.mongo.masking.rules import MongoMasks
 from monarch.errors import MonarchError
 from monarch.privacy.key import MaskingKey
-from monarch.privacy.load import load_with_digest
+from monarch.privacy.load import digest_files, load_with_digest
 from monarch.privacy.rules import MaskingError
 from monarch.system.secrets import Secret
 
@@ -66,12 +66,15 @@ def _load_rules(begun: bytes) -> MongoMasks:
     settings = json.loads(begun)
     sys.path[:] = settings["path"]
     key = MaskingKey(Secret(settings["key"]), lasting=settings["lasting"])
-    masks, digest = load_with_digest(Path(settings["root"]))
-    if settings["digest"] not in ("", digest):
+    root = Path(settings["root"])
+    masks, digest = load_with_digest(root)
+    # That process has loaded more of the project, such as its settings.
+    same_files = digest_files(root).items() <= settings["files"].items()
+    if settings["digest"] and not (same_files and settings["digest"] == digest):
         raise MaskingError(
-            "migrations/privacy.py gives other rules than when the command began: it was changed, or depends "
-            "on chance, on time or on variables.",
-            "Run the command again. The rules may depend on nothing but their file.",
+            "migrations/privacy.py gives other rules than when the command began: it or a module that it "
+            "imports was changed, or they depend on chance, on time or on variables.",
+            "Run the command again. The rules may depend on nothing but the files of the project.",
         )
     return MongoMasks(masks, key)
 

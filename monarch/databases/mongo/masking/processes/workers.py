@@ -35,6 +35,7 @@ class Worker:
             "key": rules.key.secret.reveal(),
             "lasting": rules.key.lasting,
             "digest": rules.digest,
+            "files": dict(rules.files),
             # As absolute paths, so that project code finds the same modules.
             "path": [str(Path(entry).resolve()) for entry in sys.path],
         }
