@@ -124,11 +124,15 @@ class BackupRequest:
         check_stem(stem)
         codec, level = find_codec(self.codec, self.level)
         passage = Passage.MASKED if self.masked else Passage.OPEN
-        rules = load_rules(passage, self.environment.kind, self.root, check_all=self.check_all)
+        rules = load_rules(
+            passage, self.environment.kind, self.root, self.environment.name, check_all=self.check_all
+        )
         with (
             report_interruption("Nothing was kept of the backup.") as interruption,
             open_database(self.environment, self.root, progress) as opened,
-            open_masks(passage, rules, as_transfer_database(opened), progress) as masks,
+            open_masks(
+                passage, rules, as_transfer_database(opened), progress, self.environment.name
+            ) as masks,
         ):
             source = as_transfer_database(opened)
             engine = source.choose_engine(self.subset.engine(self.engine, self.environment))

@@ -139,11 +139,11 @@ def restore_environment(
     """
     name = environment.name
     require_transfers((backup.kind, repr(backup.name)), (environment.kind, repr(name)))
-    rules = load_rules(passage, environment.kind, root, check_all=check_all)
+    rules = load_rules(passage, environment.kind, root, backup.environment, check_all=check_all)
     with (
         report_interruption(f"{name!r} is as it was.") as interruption,
         open_database(environment, root, progress) as opened,
-        open_masks(passage, rules, as_transfer_database(opened), progress) as masks,
+        open_masks(passage, rules, as_transfer_database(opened), progress, backup.environment) as masks,
     ):
         target = as_transfer_database(opened)
         chosen = target.choose_engine(engine)

@@ -140,7 +140,7 @@ def _show_plan(plan: CopyPlan, pair: Pair, as_json: bool) -> None:
     print_collections(plan.comes)
     replaced = len(plan.goes) - len(dropped)
     thing, _ = words_for((*plan.comes, *plan.goes))
-    show(f"On {pair.target}, {count(replaced, thing)} of the same name would be replaced.")
+    show(describe_replaced(pair.target, replaced, thing))
     if dropped:
         show("These would be dropped:")
         print_collections(dropped)
@@ -148,6 +148,13 @@ def _show_plan(plan: CopyPlan, pair: Pair, as_json: bool) -> None:
     for text in plan.notes:
         note(text)
     show("Nothing was changed.")
+
+
+def describe_replaced(target: str, number: int, thing: str) -> str:
+    """Return how many of the ``thing``s of ``target`` a copy would replace, for people."""
+    if not number:
+        return f"No {thing} of {target} would be replaced."
+    return f"On {target}, {count(number, thing)} of the same name would be replaced."
 
 
 def _show_result(result: TransferResult, pair: Pair, as_json: bool) -> None:

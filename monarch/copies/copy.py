@@ -220,12 +220,12 @@ class CopyRequest:
         """
         require_transfers(*((end.kind, repr(end.name)) for end in (self.source, self.target)))
         passage = find_passage(private=self.source.private, target=self.target, raw=self.raw)
-        rules = load_rules(passage, self.source.kind, self.root, check_all=self.check_all)
+        rules = load_rules(passage, self.source.kind, self.root, self.source.name, check_all=self.check_all)
         with (
             report_interruption(f"{self.target.name!r} is as it was.") as interruption,
             open_database(self.source, self.root, progress) as opened,
             open_database(self.target, self.root, progress) as opened_target,
-            open_masks(passage, rules, as_transfer_database(opened), progress) as masks,
+            open_masks(passage, rules, as_transfer_database(opened), progress, self.source.name) as masks,
         ):
             source, target = as_transfer_database(opened), as_transfer_database(opened_target)
             engine = target.choose_engine(self.subset.engine(self.engine, self.source))

@@ -11,7 +11,7 @@ from typing import TypeVar
 from monarch.databases import find_kind
 from monarch.databases.transfer import CollectionSummary, Source, TransferDatabase
 from monarch.databases.transform import MaskedField, MaskingTransform, Transform
-from monarch.errors import UsageError
+from monarch.errors import MonarchError, UsageError
 from monarch.handouts.policy import Passage
 from monarch.privacy.printed import watch_streams
 from monarch.privacy.project_masks import ProjectMasks, load_project_masks
@@ -66,10 +66,24 @@ class TransferMasks:
 NO_MASKS = TransferMasks()
 
 
-def load_rules(passage: Passage, kind: str, root: Path, *, check_all: bool = False) -> ProjectMasks | None:
+@contextmanager
+def naming(environment: str | None) -> Iterator[None]:
+    """Name ``environment`` in hints of errors that say how rules are written, if it is known."""
+    try:
+        yield
+    except MonarchError as error:
+        if environment is not None and error.hint:
+            error.hint = error.hint.replace("suggest_masks ENVIRONMENT", f"suggest_masks {environment}")
+        raise
+
+
+def load_rules(
+    passage: Passage, kind: str, root: Path, environment: str | None, *, check_all: bool = False
+) -> ProjectMasks | None:
     """Return the rules of the project at ``root``; None if nothing is masked.
 
     :param kind: that of the database whose contents pass.
+    :param environment: the name of its environment, for hints; None if it is not known.
     :param check_all: whether the leak check looks at all documents, not at a sample.
 
     :raises UsageError: if this kind has no masks.
@@ -83,22 +97,28 @@ def load_rules(passage: Passage, kind: str, root: Path, *, check_all: bool = Fal
             f"Contents of a {found.title} database cannot be masked yet.",
             "Nothing was changed. Copy between private environments, or as they are: --raw.",
         )
-    return load_project_masks(root, check_all=check_all)
+    with naming(environment):
+        return load_project_masks(root, check_all=check_all)
 
 
 @contextmanager
 def open_masks(
-    passage: Passage, rules: ProjectMasks | None, database: TransferDatabase, progress: Progress
+    passage: Passage,
+    rules: ProjectMasks | None,
+    database: TransferDatabase,
+    progress: Progress,
+    environment: str | None,
 ) -> Iterator[TransferMasks]:
     """Mask by ``rules`` for as long as the context lasts, if there are any. What they print is discarded.
 
     :param database: any database of the kind whose contents are masked.
+    :param environment: as in `load_rules`.
     :raises UsageError: if this kind has no masks.
     """
     if rules is None:
         yield TransferMasks(passage)
         return
-    with discarding(rules, progress), database.open_masking(rules) as masking:
+    with naming(environment), discarding(rules, progress), database.open_masking(rules) as masking:
         yield TransferMasks(passage, masking, rules.key.lasting)
 
 
