@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
+from monarch.databases.history import RawArrival
 from monarch.databases.transfer import (
     NO_EXCLUSIONS,
     CopiedCollection,
@@ -162,13 +163,12 @@ class DatabaseSink(TransferSink):
             recovered = self.target.recover(lease, refilling=True)
             if recovered is not None:
                 progress.recovered(recovered)
+            raw = None if self.raw_from is None else RawArrival(f"{self.purpose} --raw", self.raw_from)
             with open_source() as source:
                 collections = self.target.replace(
-                    source, engine, lease, purpose, in_place=self.in_place, progress=progress
+                    source, engine, lease, purpose, in_place=self.in_place, raw=raw, progress=progress
                 )
                 interruption.complete(self.completed)
-            if self.raw_from is not None:
-                self.target.recorder(lease).record_raw(f"{self.purpose} --raw", self.raw_from)
         return collections
 
 

@@ -165,6 +165,14 @@ class JournalEntry:
     echoed: str | None = None
 
 
+@dataclass(frozen=True)
+class RawArrival:
+    """That ``command`` brings unmasked contents of a private environment, which the journal records."""
+
+    command: str
+    origin: Origin
+
+
 class IncompleteDatabase(MonarchError):
     """A copy into the database was cut off: its history may be the old one, the new one, or missing."""
 
@@ -250,10 +258,6 @@ class HistoryWriter(ABC):
         repeatable: bool | None = None,
     ) -> None:
         """Record that a person marked ``key`` as Completed or New."""
-
-    @abstractmethod
-    def record_raw(self, command: str, origin: Origin) -> None:
-        """Record that ``command`` has brought unmasked contents of a private environment."""
 
     @abstractmethod
     def accept(self, key: str, checksum: str | None, origin: Origin, repeatable: bool | None = None) -> None:

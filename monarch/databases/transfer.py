@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from monarch.databases.base import Database
+from monarch.databases.history import RawArrival
 from monarch.databases.lease import Lease
 from monarch.databases.transform import MaskingTransform, Transform
 from monarch.errors import UsageError
@@ -215,13 +216,15 @@ class TransferDatabase(Database):
         purpose: str,
         *,
         in_place: bool = False,
+        raw: RawArrival | None = None,
         progress: Progress,
     ) -> tuple[CopiedCollection, ...]:
         """Replace its contents by those of ``source``, written by ``engine``.
 
         The new collections are built beside the old ones, compared with what was read, and swapped in;
         until the swap nothing changes. `recover` finishes a swap that was cut off. With ``in_place`` the
-        old collections are dropped first, which needs less room and cannot be undone.
+        old collections are dropped first, which needs less room and cannot be undone. With ``raw``, an entry
+        of the journal that says so arrives with the contents, never without them.
 
         :raises UsageError: if ``source`` is of another kind.
         :raises ServerError: if a document is refused, or the copy differs from its source.

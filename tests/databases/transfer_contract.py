@@ -5,17 +5,28 @@ from __future__ import annotations
 import io
 from abc import abstractmethod
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from monarch.databases import open_archive
+from monarch.databases.history import Action, MigrationState, RawArrival
 from monarch.databases.transfer import CollectionSummary, TransferDatabase
 from monarch.errors import MonarchError, UsageError
-from monarch.progress import SILENT
+from monarch.progress import SILENT, Progress
+from monarch.system.ci import Origin
 
 
 class TransformError(MonarchError):
     """The error of a transform in these tests."""
+
+
+class Failing(Progress):
+    """Fails as late as a replacement can be given up."""
+
+    def phase(self, name: str) -> None:
+        if name == "swapping":
+            raise TransformError("stop")
 
 
 class TransferContract:
@@ -61,6 +72,36 @@ class TransferContract:
         assert self.words(target) == {"new"}
         summaries = [database.read(database.choose_engine("auto")).summaries for database in (source, target)]
         assert summaries[0] == summaries[1]
+
+    def test_that_contents_are_unmasked_is_recorded_with_them(
+        self, source: TransferDatabase, target: TransferDatabase
+    ) -> None:
+        """In the staging: a run may be killed right after the swap, and one that fails brings nothing."""
+        self.fill(source, "new")
+        self.fill(target, "old")
+        engine = target.choose_engine("auto")
+        for command, in_place in (("failing", False), ("beside", False), ("in place", True)):
+            arrival = RawArrival(command, Origin(commit="abc"))
+            progress = Failing() if command == "failing" else SILENT
+            with target.lease("a test") as lease, suppress(TransformError):
+                target.replace(
+                    source.read(engine),
+                    engine,
+                    lease,
+                    "a test",
+                    in_place=in_place,
+                    raw=arrival,
+                    progress=progress,
+                )
+                assert command != "failing"
+                entry = target.history.entries()[-1]
+                assert (entry.key, entry.action, entry.commit) == (command, Action.RAW, "abc")
+                assert entry.outcome is MigrationState.COMPLETED
+                assert entry.finished_at is not None
+                assert entry.pid
+            assert self.words(target) == {"old" if command == "failing" else "new"}
+        assert "failing" not in {entry.key for entry in target.history.entries()}
+        assert target.history.read() == {}
 
     def test_a_change_alters_the_fingerprint(self, source: TransferDatabase) -> None:
         self.fill(source, "one")

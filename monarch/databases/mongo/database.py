@@ -11,7 +11,7 @@ from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from monarch.databases.base import Contents, Database, MigrationClient
 from monarch.databases.environment import Environment
-from monarch.databases.history import HistoryWriter
+from monarch.databases.history import HistoryWriter, RawArrival
 from monarch.databases.lease import Holder, Lease
 from monarch.databases.mongo import lease as leases
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL, LEASE, is_ours
@@ -255,6 +255,7 @@ class MongoDatabase(TransferDatabase):
         purpose: str,
         *,
         in_place: bool = False,
+        raw: RawArrival | None = None,
         progress: Progress,
     ) -> tuple[CopiedCollection, ...]:
         from monarch.databases.mongo.engines.base import require_mongo_engine
@@ -262,5 +263,10 @@ class MongoDatabase(TransferDatabase):
         from monarch.databases.mongo.swap.replace import Replacement
 
         writing = require_mongo_engine(engine)
-        replacement = Replacement(self._endpoint.on_primary(), lease, writing, progress, purpose)
+        entry = None
+        if raw is not None:
+            from monarch.databases.mongo.history.fenced_writes import describe_raw
+
+            entry = describe_raw(lease, raw)
+        replacement = Replacement(self._endpoint.on_primary(), lease, writing, progress, purpose, entry)
         return replacement.run(require_mongo_source(source), in_place=in_place)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
 from monarch.databases.base import Contents, Database, MigrationClient
 from monarch.databases.environment import Environment
-from monarch.databases.history import HistoryWriter
+from monarch.databases.history import HistoryWriter, RawArrival
 from monarch.databases.lease import Holder, Lease
 from monarch.databases.postgres import lease as leases
 from monarch.databases.postgres.connection.client import Connection, Cursor, connect, uri
@@ -193,6 +194,7 @@ class PostgresDatabase(TransferDatabase):
         purpose: str,
         *,
         in_place: bool = False,
+        raw: RawArrival | None = None,
         progress: Progress,
     ) -> tuple[CopiedCollection, ...]:
         from monarch.databases.postgres.sources.base import require_postgres_source
@@ -200,7 +202,13 @@ class PostgresDatabase(TransferDatabase):
         from monarch.databases.postgres.tools.installed import require_postgres_engine
 
         assert isinstance(lease, leases.PostgresLease)
-        replacement = PostgresReplacement(self._session, lease, require_postgres_engine(engine), progress)
+        recording = None
+        if raw is not None:
+            from monarch.databases.postgres.history.attempt import raw_statement
+
+            recording = partial(raw_statement, lease=lease, arrival=raw)
+        tools = require_postgres_engine(engine)
+        replacement = PostgresReplacement(self._session, lease, tools, progress, recording)
         return replacement.run(require_postgres_source(source), in_place=in_place)
 
     def missing_rights(self, source: Source) -> str | None:

@@ -22,7 +22,7 @@ from monarch.databases.history import (
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL
 from monarch.databases.mongo.connection.cluster import is_mongos
 from monarch.databases.mongo.connection.retry import patiently
-from monarch.databases.mongo.history.fenced_writes import FencedWrites
+from monarch.databases.mongo.history.fenced_writes import FencedWrites, describe_run
 from monarch.databases.mongo.history.migration_client import MongoTransaction
 from monarch.errors import NotCommitted, ServerError
 
@@ -59,7 +59,7 @@ class MongoOpenAttempt(OpenAttempt):
             "action": begun.action.value,
             "checksum": begun.checksum,
             **{name: value for name, value in optional.items() if value is not None},
-            **self._writes.describe_run(begun.origin),
+            **describe_run(self._writes.lease, begun.origin),
         }
 
     def complete(self, stats: AttemptStats, transaction: object = None) -> None:

@@ -17,7 +17,8 @@ from pymongo import ReadPreference, WriteConcern
 from pymongo.database import Database as PyMongoDatabase
 
 from monarch.databases.environment import Environment
-from monarch.databases.history import MigrationState
+from monarch.databases.history import Action, MigrationState, RawArrival
+from monarch.databases.lease import Lease
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL, LEASE
 from monarch.databases.mongo.connection.retry import patiently
 from monarch.databases.mongo.history.reconcile import ANY_DATE
@@ -43,16 +44,6 @@ class FencedWrites:
         self._leases = durable[LEASE]
         self.history = durable[HISTORY]
         self.journal = durable[JOURNAL]
-
-    def describe_run(self, origin: Origin) -> dict[str, Any]:
-        """Return the fields of an entry that identify the writer and its origin."""
-        return {
-            **owner.identity(),
-            **{name: value for name, value in vars(origin).items() if value is not None},
-            "run": self.lease.run,
-            "fence": self.lease.fence,
-            "lineage": self.lease.lineage,
-        }
 
     def set_state(
         self,
@@ -139,3 +130,25 @@ class FencedWrites:
 def _states_of(key: str) -> dict[str, Any]:
     """The stage that looks up the documents of ``key`` as ``was``."""
     return {"$lookup": {"from": HISTORY, "pipeline": [{"$match": {"key": key}}], "as": "was"}}
+
+
+def describe_run(lease: MongoLease, origin: Origin) -> dict[str, Any]:
+    """Return the fields of an entry that identify its writer, who holds ``lease``, and its origin."""
+    return {
+        **owner.identity(),
+        **{name: value for name, value in vars(origin).items() if value is not None},
+        "run": lease.run,
+        "fence": lease.fence,
+        "lineage": lease.lineage,
+    }
+
+
+def describe_raw(lease: Lease, arrival: RawArrival) -> dict[str, Any]:
+    """Return the entry of ``arrival`` in the journal, without its times."""
+    assert isinstance(lease, MongoLease)
+    return {
+        "key": arrival.command,
+        "action": Action.RAW.value,
+        "outcome": MigrationState.COMPLETED.value,
+        **describe_run(lease, arrival.origin),
+    }

@@ -12,7 +12,7 @@ from monarch.databases.environment import Environment
 from monarch.databases.history import Action, AttemptStart, HistoryWriter, MigrationState
 from monarch.databases.mongo.connection.retry import patiently
 from monarch.databases.mongo.history.attempt import MongoOpenAttempt
-from monarch.databases.mongo.history.fenced_writes import FencedWrites
+from monarch.databases.mongo.history.fenced_writes import FencedWrites, describe_run
 from monarch.databases.mongo.history.migration_client import MongoTransaction
 from monarch.databases.mongo.history.reconcile import NO_ATTEMPTS, STRONGEST, outcome_of, reconcile
 from monarch.databases.mongo.lease import MongoLease
@@ -62,15 +62,6 @@ class MongoHistoryWriter(HistoryWriter):
         self._writes.set_state(key, state)
         self._lease.renew_patiently()
 
-    def record_raw(self, command: str, origin: Origin) -> None:
-        entry: dict[str, Any] = {
-            "key": command,
-            "action": Action.RAW.value,
-            "outcome": MigrationState.COMPLETED.value,
-            **self._writes.describe_run(origin),
-        }
-        self._writes.write_entry(ObjectId(), entry, started=True, ended=True)
-
     def accept(self, key: str, checksum: str | None, origin: Origin, repeatable: bool | None = None) -> None:
         self._write_mark(key, Action.ACCEPT, MigrationState.COMPLETED, checksum, origin, repeatable)
         self._lease.renew_patiently()
@@ -90,7 +81,7 @@ class MongoHistoryWriter(HistoryWriter):
             "outcome": state.value,
             "checksum": checksum,
             **({} if repeatable is None else {"repeatable": repeatable}),
-            **self._writes.describe_run(origin),
+            **describe_run(self._lease, origin),
         }
         self._writes.write_entry(ObjectId(), entry, started=True, ended=True)
 

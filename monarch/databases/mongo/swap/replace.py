@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from pymongo.errors import OperationFailure
 
@@ -24,6 +25,7 @@ from monarch.databases.mongo.swap.clusters import require_replaceable
 from monarch.databases.mongo.swap.definitions import UNAUTHORIZED, create, drop
 from monarch.databases.mongo.swap.log import Swap, SwapStuck
 from monarch.databases.mongo.swap.plan import plan_steps
+from monarch.databases.mongo.swap.raw_record import record_raw, with_journal
 from monarch.databases.mongo.swap.rehearsal import rehearse
 from monarch.databases.mongo.swap.staging import Staging
 from monarch.databases.mongo.swap.steps import SwapStep
@@ -36,7 +38,8 @@ from monarch.progress import Progress
 class Replacement:
     """The replacement of the contents of ``target``, whose ``lease`` this run holds, with ``engine``.
 
-    ``purpose`` is the command, for other runs and for the swap log.
+    ``purpose`` is the command, for other runs and for the swap log. ``raw`` is an entry for the
+    journal of what arrives, see `raw_record`.
     """
 
     target: DatabaseHandle
@@ -44,6 +47,7 @@ class Replacement:
     engine: MongoEngine
     progress: Progress
     purpose: str
+    raw: Mapping[str, Any] | None = None
 
     def run(self, source: MongoSource, *, in_place: bool) -> tuple[CopiedCollection, ...]:
         """Replace the contents by those of ``source``; return its collections.
@@ -60,9 +64,10 @@ class Replacement:
         series = next((one.name for one in source.collections if BUCKETS in one.data_name), None)
         if series is not None and not self._may_write_buckets(series):
             source.take_series_as_documents()
-        staging = Staging(self.target, self.lease, source.collections)
+        collections = source.collections if self.raw is None else with_journal(source.collections)
+        staging = Staging(self.target, self.lease, collections)
         try:
-            rehearse(self.target, self.lease, source.collections)
+            rehearse(self.target, self.lease, collections)
             # Also with ``in_place`` before anything is dropped: this finds what the server does not accept.
             staging.prepare()
         except BaseException:
@@ -100,6 +105,8 @@ class Replacement:
         self.progress.phase("indexing")
         staging.build_indexes(counts.add_seconds)
         staging.compare_indexes()
+        if self.raw is not None:
+            record_raw(self.target, staging, self.raw)
         # A copy may take hours, in which somebody may have sharded a collection of the target.
         require_replaceable(self.target, ())
         for name in staging.adapted:

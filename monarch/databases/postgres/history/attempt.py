@@ -7,6 +7,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
+
 from monarch.databases.history import (
     Action,
     AttemptStart,
@@ -14,6 +16,7 @@ from monarch.databases.history import (
     Failure,
     MigrationState,
     OpenAttempt,
+    RawArrival,
     ScanPosition,
 )
 from monarch.databases.postgres.connection.client import Cursor
@@ -63,9 +66,13 @@ class JournalRow:
 
     def insert(self, cursor: Cursor, lease: PostgresLease, attempt: str, positions: Any) -> None:
         """Insert it with the id ``attempt``, if it is not there yet."""
+        cursor.execute(_BEGIN, self.values(cursor, lease, attempt, positions))
+
+    def values(self, cursor: Cursor, lease: PostgresLease, attempt: str, positions: Any) -> dict[str, Any]:
+        """Return its columns, with the id ``attempt``."""
         origin = {name: value for name, value in vars(self.origin).items() if value is not None}
         run = {"run": lease.run, "fence": lease.fence, "lineage": lease.lineage}
-        values = {
+        return {
             "attempt": attempt,
             "key": self.key,
             "action": self.action.value,
@@ -76,7 +83,13 @@ class JournalRow:
             "positions": storable_json(cursor, positions),
             "process": storable_json(cursor, {**owner.identity(), **origin, **run}),
         }
-        cursor.execute(_BEGIN, values)
+
+
+def raw_statement(cursor: Cursor, lease: PostgresLease, arrival: RawArrival) -> str:
+    """Return the statement that inserts the row of ``arrival`` into the journal."""
+    row = JournalRow(arrival.command, Action.RAW, None, arrival.origin, None, MigrationState.COMPLETED)
+    values = row.values(cursor, lease, str(uuid.uuid4()), {})
+    return psycopg.ClientCursor(cursor.connection).mogrify(_BEGIN, values)
 
 
 def set_state(cursor: Cursor, key: str, state: MigrationState) -> None:

@@ -68,16 +68,6 @@ class PostgresHistoryWriter(HistoryWriter):
 
         self._session.transact(write, patiently=True)
 
-    def record_raw(self, command: str, origin: Origin) -> None:
-        row = JournalRow(command, Action.RAW, None, origin, None, MigrationState.COMPLETED)
-        identity = str(uuid.uuid4())
-
-        def write(cursor: Cursor) -> None:
-            self._lease.require(cursor)
-            row.insert(cursor, self._lease, identity, {})
-
-        self._session.transact(write, patiently=True)
-
     def accept(self, key: str, checksum: str | None, origin: Origin, repeatable: bool | None = None) -> None:
         completed, identity = MigrationState.COMPLETED, str(uuid.uuid4())
         row = JournalRow(key, Action.ACCEPT, checksum, origin, repeatable, completed)

@@ -23,6 +23,7 @@ from monarch.databases.postgres.lease import PostgresLease
 from monarch.databases.postgres.sources.base import Expected, OpenDump, PostgresSource
 from monarch.databases.postgres.swap.requirements import Adaptation, try_extensions
 from monarch.databases.postgres.swap.script import OpenTransaction, write_all
+from monarch.databases.postgres.swap.switch import Recording
 from monarch.databases.postgres.tools.clock import TableClock
 from monarch.databases.postgres.tools.installed import TRANSACTION_TIMEOUT, Tools
 from monarch.databases.postgres.tools.process import failure, start_program, start_tool
@@ -92,6 +93,7 @@ def replace_in_place(
     tools: Tools,
     adaptation: Adaptation,
     progress: Progress,
+    recording: Recording | None = None,
 ) -> tuple[CopiedCollection, ...]:
     """Replace the contents of the database of ``session`` in one transaction.
 
@@ -117,7 +119,7 @@ def replace_in_place(
             with script:
                 expected = script.write(dump, progress)
                 progress.phase("comparing")
-                script.commit(expected, [_ROWS, _TEXTS] if adaptation.checks_texts else [_ROWS])
+                script.commit(expected, [_ROWS, _TEXTS] if adaptation.checks_texts else [_ROWS], recording)
         return source.copied(expected, TableClock(""))
 
 
@@ -197,8 +199,10 @@ class Script:
             restoring.stop()
             printed.close()
 
-    def commit(self, expected: Expected, checks: Sequence[str]) -> None:
+    def commit(self, expected: Expected, checks: Sequence[str], recording: Recording | None = None) -> None:
         """Do ``checks`` of each table that is ``expected``, and commit what was written.
+
+        The statement of ``recording`` is part of the transaction.
 
         :raises ServerError: if it differs, or cannot be committed.
         """
@@ -207,6 +211,8 @@ class Script:
             _KEEP,
             self._text(_FENCE, fence=self._lease.fence, run=self._lease.run),
         ]
+        if recording is not None:
+            statements.append(f"{recording(rows_as_dicts(self._connection))};\n")
         for title, rows in expected.rows.items():
             table = Table.from_title(title).identifier
             for check in checks:

@@ -22,7 +22,7 @@ from monarch.databases.postgres.swap.in_place import replace_in_place
 from monarch.databases.postgres.swap.leftovers import drop_leftovers, free_room
 from monarch.databases.postgres.swap.requirements import Adaptation, adapt, require_comparable, try_extensions
 from monarch.databases.postgres.swap.restore import Restoring
-from monarch.databases.postgres.swap.switch import switch, take_over_state
+from monarch.databases.postgres.swap.switch import Recording, switch, take_over_state
 from monarch.databases.postgres.swap.target import Target, read_target
 from monarch.databases.postgres.tools.installed import PostgresEngine, Tools
 from monarch.databases.transfer import CopiedCollection
@@ -43,6 +43,8 @@ class PostgresReplacement:
     lease: PostgresLease
     engine: PostgresEngine
     progress: Progress
+    # The statement by which the journal records that they are unmasked, together with the contents.
+    recording: Recording | None = None
     # The server's number of the database in which the copy is built.
     _staging: int | None = None
     _is_swapping: bool = False
@@ -69,7 +71,9 @@ class PostgresReplacement:
         if in_place or target.refusal is not None:
             for note in _lost_publications(target):
                 self.progress.message(note.removesuffix("."))
-            return replace_in_place(self.session, self.lease, source, tools, adaptation, self.progress)
+            return replace_in_place(
+                self.session, self.lease, source, tools, adaptation, self.progress, self.recording
+            )
         return self._beside(source, tools, target, adaptation)
 
     def _beside(
@@ -79,7 +83,7 @@ class PostgresReplacement:
             copied = self._build(source, tools, target, adaptation)
             self._is_swapping = True
             self.progress.phase("swapping")
-            take_over_state(self.session.environment, self.lease)
+            take_over_state(self.session.environment, self.lease, self.recording)
             switch(self.session, self.lease, self._staging)
         except BaseException as error:
             swapped = self._clean_up()

@@ -11,14 +11,15 @@ taken over into the new database before. A swap that was cut off leaves one of t
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any, cast
 
 import psycopg
 from psycopg import sql
 
 from monarch.databases.environment import Environment
-from monarch.databases.postgres.connection.client import UNLIMITED, Connection, connect, rows_as_dicts
+from monarch.databases.postgres.connection.client import UNLIMITED, Connection, Cursor, connect, rows_as_dicts
 from monarch.databases.postgres.connection.encoding import storable_json
 from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.maintenance import (
@@ -43,10 +44,16 @@ _END_SESSIONS = """
         AND usesysid IS NOT NULL  -- a worker of autovacuum has none, and ends by itself
 """
 _COPIED = ("journal",)
+# Returns a statement that adds an entry to the journal. It may be executed on any connection to the server.
+Recording = Callable[[Cursor], str]
 
 
-def take_over_state(environment: Environment, lease: PostgresLease) -> None:
+def take_over_state(
+    environment: Environment, lease: PostgresLease, recording: Recording | None = None
+) -> None:
     """Copy the journal and the lease of ``environment`` into its staging database.
+
+    The statement of ``recording`` is executed on the copy of the journal.
 
     :raises LeaseLost: if another run holds the lease.
     """
@@ -72,6 +79,8 @@ def take_over_state(environment: Environment, lease: PostgresLease) -> None:
             "SELECT setval(pg_get_serial_sequence('monarch_history.journal', 'id'), "
             "greatest(1, (SELECT max(id) FROM monarch_history.journal)))"
         )
+        if recording is not None:
+            target.execute(cast(Any, recording(target)))
         held = source.execute("SELECT * FROM monarch_history.lease JOIN monarch_history.heartbeat USING (id)")
         row = held.fetchone()
         assert row is not None

@@ -108,9 +108,6 @@ class ToyHistoryWriter(HistoryWriter):
         self.settle()
         self._add_ended(_described(key, Action.MARK, checksum, origin, repeatable), state)
 
-    def record_raw(self, command: str, origin: Origin) -> None:
-        self._add_ended(_described(command, Action.RAW, None, origin, None), MigrationState.COMPLETED)
-
     def accept(self, key: str, checksum: str | None, origin: Origin, repeatable: bool | None = None) -> None:
         entry = _described(key, Action.ACCEPT, checksum, origin, repeatable)
         self._add_ended(entry, MigrationState.COMPLETED)
