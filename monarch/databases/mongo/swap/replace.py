@@ -16,7 +16,7 @@ from monarch.databases.mongo.collection_names import STAGING
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.engines.base import MongoEngine, Rights
 from monarch.databases.mongo.engines.some_documents import read_some
-from monarch.databases.mongo.masking.uniqueness import blame_masks
+from monarch.databases.mongo.masking.refusals import blame_masks
 from monarch.databases.mongo.sources.base import MongoSource
 from monarch.databases.mongo.stream.batches import Batch
 from monarch.databases.mongo.stream.counts import Counts
@@ -98,7 +98,10 @@ class Replacement:
         counts = self._load(source, staging)
         source.check()
         self.progress.phase("comparing")
-        staging.compare_documents(counts.documents())
+        for name, number in staging.compare_documents(counts.documents()).items():
+            self.progress.message(
+                f"{name} is capped and has no room for all: its oldest {number:,} documents are not there"
+            )
         for check in source.checks:
             self.progress.phase("checking")
             check.check_written(partial(self._read_staged, staging))

@@ -180,17 +180,22 @@ class Staging:
         if built != collection:
             self.adapted[collection.name] = built
 
-    def compare_documents(self, counts: Mapping[str, int]) -> None:
+    def compare_documents(self, counts: Mapping[str, int]) -> dict[str, int]:
         """Compare the number of staged documents with ``counts``, those that were read.
 
         Must run before an index lets documents expire.
 
+        :return: how many documents capped collections have dropped, by name: masked ones may be longer.
         :raises ServerError: if they differ; it names the collection.
         """
+        dropped = {}
         for collection in self.collections:
             if collection.kind != "view":
                 self._lease.check()
-                self._compare_count(collection, counts.get(collection.data_name, 0))
+                missing = self._compare_count(collection, counts.get(collection.data_name, 0))
+                if missing and "capped" in collection.options:
+                    dropped[collection.name] = missing
+        return dropped
 
     def compare_indexes(self) -> None:
         """Compare the staged indexes with those of the source.
@@ -226,7 +231,7 @@ class Staging:
         """Drop the staged collections that are left."""
         drop_all(self._target, lambda name: name.startswith(self._prefix))
 
-    def _compare_count(self, collection: Collection, came: int) -> None:
+    def _compare_count(self, collection: Collection, came: int) -> int:
         data = self._target.database[self.data_name(collection)]
         with self._target.explained():
             if collection.kind == "timeseries" and collection.as_documents:
@@ -239,6 +244,7 @@ class Staging:
         may_shrink = {"expireAfterSeconds", "capped"} & set(collection.options)
         if found > came or (found < came and not may_shrink):
             raise self._differs(collection, f"{found:,} documents instead of {came:,}")
+        return came - found
 
     def _differs(self, collection: Collection, what: str) -> ServerError:
         return ServerError(

@@ -16,12 +16,12 @@ from pymongo.database import Database as PyMongoDatabase
 from monarch.databases import open_archive, open_database
 from monarch.databases.mongo.masking.transform import MongoMasking, open_masking
 from monarch.databases.transfer import CollectionSummary, TransferDatabase, as_transfer_database
-from monarch.errors import MonarchError, UsageError
-from monarch.privacy import Masks, constant, email, keep, text
+from monarch.errors import MonarchError, ServerError, UsageError
+from monarch.privacy import Masks, constant, email, keep, null, text
 from monarch.privacy.key import MaskingKey
 from monarch.privacy.project_masks import ProjectMasks
 from monarch.privacy.rules import MaskingError
-from monarch.progress import SILENT
+from monarch.progress import SILENT, Progress
 from monarch.settings.environments import parse_environment
 from monarch.system.secrets import Secret
 from tests.support.servers.mongod import Server
@@ -51,13 +51,29 @@ def rules_of(masks: Masks) -> ProjectMasks:
     return ProjectMasks(Path(), masks, MaskingKey(Secret("a key for tests of masks"), lasting=True))
 
 
-def copy(source: TransferDatabase, target: TransferDatabase, engine_name: str, masking: MongoMasking) -> None:
+class Messages(Progress):
+    """Keeps the messages for people."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def message(self, what: str) -> None:
+        self.messages.append(what)
+
+
+def copy(
+    source: TransferDatabase,
+    target: TransferDatabase,
+    engine_name: str,
+    masking: MongoMasking,
+    progress: Progress = SILENT,
+) -> None:
     engine = target.choose_engine(engine_name)
     contents = source.read(engine)
     masking.require_rules(contents.summaries)
     with target.lease("a test") as lease:
         changed = contents.transformed((masking,))
-        target.replace(changed, engine, lease, "a test", progress=SILENT)
+        target.replace(changed, engine, lease, "a test", progress=progress)
 
 
 def names_in(database: Database) -> set[str]:
@@ -154,6 +170,40 @@ def test_documents_may_become_as_long_as_a_server_takes(server: Server) -> None:
         assert "jill" not in str(error.value)
         assert {person["_id"]: person for person in target.people.find()} == found
         assert names_in(target) == {"people"}
+
+
+def test_a_capped_collection_keeps_its_order_and_tells_what_has_no_room(server: Server) -> None:
+    masks = Masks()
+    masks["log"] = {"who": email(unique=True), "*": keep}
+    with scratch(server) as (source, one), scratch(server) as (target, other):
+        source.create_collection("log", capped=True, size=1 << 16)
+        source.log.insert_many([{"_id": n * 7 % 400, "who": f"a{n}"} for n in range(400)])
+        expected = [entry["_id"] for entry in source.log.find()]
+        progress = Messages()
+        copy(one, other, "native", MongoMasking(rules_of(masks), cores=1), progress)
+        assert [entry["_id"] for entry in target.log.find()] == expected
+        assert progress.messages == []
+        source.log.insert_many([{"_id": 400 + n, "who": f"b{n}"} for n in range(2_000)])
+        expected = [entry["_id"] for entry in source.log.find()]
+        copy(one, other, "native", MongoMasking(rules_of(masks), cores=1), progress)
+        found = [entry["_id"] for entry in target.log.find()]
+        assert 100 < len(found) < len(expected)
+        assert found == expected[-len(found) :]
+        (message,) = progress.messages
+        assert f"its oldest {len(expected) - len(found):,} documents are not there" in message
+
+
+def test_a_masked_document_that_the_target_refuses_names_the_masks(server: Server) -> None:
+    masks = Masks()
+    masks["readings"] = {"at": null, "*": keep}
+    with scratch(server) as (source, one), scratch(server) as (target, other):
+        source.create_collection("readings", timeseries={"timeField": "at"})
+        source.readings.insert_one({"at": datetime(2026, 1, 2)})
+        target.old.insert_one({"_id": 1})
+        with pytest.raises(ServerError, match="refused a document of 'readings'") as error:
+            copy(one, other, "native", MongoMasking(rules_of(masks), cores=1))
+        assert "migrations/privacy.py" in str(error.value.hint)
+        assert names_in(target) == {"old"}
 
 
 def test_archives_of_buckets_are_refused(server: Server, tmp_path: Path) -> None:
