@@ -40,6 +40,8 @@ def terms_of(text: str) -> Iterator[Term]:
         term = _term(words)
         if sum(map(len, words)) >= _SHORTEST:
             yield term
+            if len(words) == 2:  # a name may be written with the last name first
+                yield _term(words[::-1])
         return
     for first in range(0, len(words) - _RUN + 1, _RUN):
         yield _term(words[first : first + _RUN])
