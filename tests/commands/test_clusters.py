@@ -50,6 +50,28 @@ def test_a_copy_from_a_cluster_reports_its_losses(sharded: Sharded) -> None:
         assert loss.startswith(LOSES)
 
 
+def test_a_copy_from_a_private_cluster_is_masked(sharded: Sharded) -> None:
+    sharded.folder.settings(
+        production={**through(sharded.mongos, sharded.source.name), "private": True},
+        dev={"uri": sharded.server.uri, "db_name": sharded.target.name},
+    )
+    sharded.shard(sharded.source, "users")
+    sharded.folder.write(
+        "migrations/privacy.py",
+        """\
+        from monarch.privacy import Masks, email, keep
+
+        masks = Masks()
+        masks['users'] = {'_id': keep, 'name': email(unique=True)}
+        """,
+    )
+    result = sharded.run("copy_db", "production:dev", "--yes", "--engine", "native")
+    assert result.code == 0, result.output
+    assert LOSES in result.err
+    masked = {one["_id"]: one["name"].partition("@")[2] for one in sharded.target.users.find()}
+    assert masked == dict.fromkeys(range(DOCUMENTS), "example.com")
+
+
 def test_a_copy_from_a_cluster_without_sharded_collections_loses_nothing(sharded: Sharded) -> None:
     sharded.reach_through("production")
     sharded.shard(sharded.target, "users")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -319,6 +320,21 @@ def test_a_masked_backup_may_travel(private: TwoEnvironments) -> None:
     assert private.source.users.find_one({"_id": 1}) == USERS[1]
     shown = private.folder.monarch("show_backup", taken["name"])
     assert "masked" in shown.out
+
+
+def test_a_masked_backup_holds_documents_of_time_series(private: TwoEnvironments) -> None:
+    private.source.create_collection("readings", timeseries={"timeField": "at", "metaField": "who"})
+    private.source.readings.insert_many(
+        [{"at": datetime(2026, 1, 2), "who": USERS[n]["name"], "v": n} for n in range(3)]
+    )
+    private.folder.write(
+        "migrations/privacy.py", f"{RULES}    masks['readings'] = {{'who': full_name(), '*': keep}}\n"
+    )
+    taken = backup(private, "--masked", "--name", "open")
+    restored = private.folder.monarch("restore", f"{taken['name']}:dev", "--yes", "--engine", "native")
+    assert restored.code == 0, restored.output
+    assert_masked(private)
+    assert sorted(one["v"] for one in private.target.readings.find()) == [0, 1, 2]
 
 
 def test_a_leak_fails_a_masked_backup(private: TwoEnvironments) -> None:
