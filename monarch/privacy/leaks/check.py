@@ -112,7 +112,7 @@ class LeakSearch:
         self._digests = DigestSet()
         self._digests.add_all(bytes(findings.digests))
         self._found = Counter(findings.found)
-        self._is_known = lru_cache(100_000)(self._look_up)
+        self._is_known = lru_cache(20_000)(self._look_up)
 
     def searches(self, collection: str) -> bool:
         """Whether anything in documents of ``collection`` is searched."""

@@ -88,7 +88,7 @@ def whole_numbers(name: str, hash_of: HashFunction) -> Bound:
     """Return the functions of the mask ``name`` that permute whole numbers."""
     permutation = permutations(hash_of)
 
-    @lru_cache(20_000)
+    @lru_cache(4096)
     def mask(number: int) -> int:
         if number < 0:
             # So that the smallest number of a width, whose opposite is too large, gets one of that width.

@@ -16,7 +16,7 @@ TextFunction = Callable[[str], str]
 Short = TypeVar("Short", str, bytes)
 
 # Of each mask and kind of value. Only short values are remembered, so that all of them together stay small.
-_REMEMBERED = 20_000
+_REMEMBERED = 4096
 _SHORT = 200
 
 
