@@ -68,8 +68,8 @@ def test_a_traceback_of_a_mask_that_fails_shows_no_value(
 
 
 def test_what_masks_print_is_discarded(private: TwoEnvironments) -> None:
-    body = "print(document); print(document, file=sys.stderr); document['name'] = ''; document['mail'] = None"
-    rules = FUNCTION.replace("BODY", f"{body}; document['secret'] = None")
+    body = "print(document); print(document, file=sys.stderr); document['name'] = document['secret'] = ''"
+    rules = FUNCTION.replace("BODY", f"{body}; document['mail'] = str(document['_id'])")
     private.folder.write("migrations/privacy.py", rules.replace("import sys", "import sys; print('hello')"))
     result = private.copy("--yes", "--engine", "native", "--json")
     assert result.code == 0, result.output

@@ -64,13 +64,14 @@ CITIES = [
     "Belmar",
     "Zielona",
 ]
+# None that the masks may invent.
 STREETS = (
     "Lindenstraße",
     "Am Mühlbach",
-    "Harbour Road",
+    "Station Road",
     "Calle Mayor",
     "Rue des Lilas",
-    "Oak Avenue",
+    "Victoria Avenue",
     "Kirchweg",
 )
 PRODUCTS = (
