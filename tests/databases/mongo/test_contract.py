@@ -74,5 +74,9 @@ class TestMongoTransfers(TransformContract):
 
     def words(self, database: TransferDatabase) -> set[str]:
         opened: Any = database.handles()["database"]
-        names = [name for name in opened.list_collection_names() if not name.startswith("monarch")]
+        names = [
+            name
+            for name in opened.list_collection_names()
+            if not name.startswith(("monarch_", "mongo_migration_"))
+        ]
         return {document["word"] for name in names for document in opened[name].find()}

@@ -180,7 +180,9 @@ class Replacement:
 
     def _load(self, source: MongoSource, staging: Staging) -> Counts:
         rights = Rights(bypass_validation=staging.may_bypass_validation())
-        destinations = staging.destinations()
+        # Not for a journal that is added to what is read: an engine waits for the end of each.
+        read = {collection.data_name for collection in source.collections}
+        destinations = {name: where for name, where in staging.destinations().items() if name in read}
         targets = staging.timestamp_targets()
         timestamps = ZeroTimestamps()
         counts = source.begin_phase(source.phase, self.progress)
