@@ -40,6 +40,14 @@ class MigrationError(MonarchError):
     """A migration failed, or an unfinished one blocks it."""
 
 
+class HookFailed(MonarchError):
+    """A hook of the settings failed. ``result`` is that of the command, if it is done."""
+
+    def __init__(self, message: str, hint: str | None = None, result: object = None) -> None:
+        super().__init__(message, hint)
+        self.result = result
+
+
 class Declined(MonarchError):
     """A person answered a question with no."""
 

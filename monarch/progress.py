@@ -54,6 +54,9 @@ class Progress:
     def message(self, what: str) -> None:
         """Something happened that a person should know; ``what`` is one line."""
 
+    def calling(self, hook: str) -> None:
+        """A hook of the settings is called, which may print."""
+
     def backed_up(self, name: str) -> None:
         """The backup ``name`` was taken and verified before the first migration."""
 

@@ -26,6 +26,7 @@ from monarch.migrations.files.kinds import find_kinds, keep_kind, naming_wrong_k
 from monarch.migrations.migrate import MigrationRun, RunResult
 from monarch.migrations.plan import PlannedMigration, RunSelection, refuse_if_any_is_running
 from monarch.progress import SILENT, Progress, Question, ask_nothing, asked_once
+from monarch.settings.hooks import HookContext, HookedRun
 from monarch.settings.load import Settings, load_settings
 from monarch.settings.paths import SETTINGS, where_else
 from monarch.system.ci import find_origin
@@ -510,11 +511,16 @@ class Project:
             source, target, engine, allow_empty, query_set, options, Exclusions(exclude, exclude_index)
         )
         request = replace(request, compare_contents=compare_contents, raw=raw, check_all=check_all)
-        with request.open(progress) as copy:
-            if confirm is not None:
-                copy.check()
-                asked_once(confirm)()
-            return copy.transfer(in_place=in_place).run(progress)
+
+        def run() -> TransferResult:
+            with request.open(progress) as copy:
+                if confirm is not None:
+                    copy.check()
+                    asked_once(confirm)()
+                return copy.transfer(in_place=in_place).run(progress)
+
+        context = HookContext(request.target, command="copy_db", source=source)
+        return self._hooked(context, progress).command(run, "after_copy", f"{target!r} was replaced.")
 
     def leaks(
         self, source: str, copy: str, *, check_all: bool = False, progress: Progress = SILENT
@@ -574,8 +580,10 @@ class Project:
         request = BackupRequest(
             self.root, source, engine, subset, name, codec, level, allow_empty, masked, check_all
         )
-        with request.open(self.backups.store, progress) as creation:
-            return creation.result(creation.transfer(progress).run(progress))
+        hooked = self._hooked(HookContext(source, command="backup"), progress)
+        return hooked.command(
+            lambda: request.run(self.backups.store, progress), "after_backup", "The backup is complete."
+        )
 
     def list_backups(self) -> tuple[Backup, ...]:
         """List all backups, the oldest first."""
@@ -651,19 +659,25 @@ class Project:
 
         found = self.find_backup(backup) if isinstance(backup, str) else backup
         target = self.environment(environment)
-        return restore_environment(
-            self.root,
-            self.backups,
-            found,
-            target,
-            engine=engine,
-            in_place=in_place,
-            exclusions=Exclusions(exclude, exclude_index),
-            passage=self.passage_of(found, environment, raw=raw),
-            check_all=check_all,
-            progress=progress,
-            confirm=None if confirm is None else asked_once(confirm),
-        )
+        passage = self.passage_of(found, environment, raw=raw)
+
+        def run() -> TransferResult:
+            return restore_environment(
+                self.root,
+                self.backups,
+                found,
+                target,
+                engine=engine,
+                in_place=in_place,
+                exclusions=Exclusions(exclude, exclude_index),
+                passage=passage,
+                check_all=check_all,
+                progress=progress,
+                confirm=None if confirm is None else asked_once(confirm),
+            )
+
+        context = HookContext(target, command="restore", source=found.name)
+        return self._hooked(context, progress).command(run, "after_restore", f"{environment!r} was restored.")
 
     def passage_of(self, contents: Backup | Environment, target: str, *, raw: bool = False) -> Passage:
         """How ``contents``, of a backup or of an environment, pass into the environment ``target``.
@@ -684,19 +698,25 @@ class Project:
         return find_passage(private=private, target=self.environment(target), raw=raw)
 
     def _verified_backup(self, environment: str, progress: Progress) -> Callable[[], str]:
+        from monarch.backups.create import BackupRequest
         from monarch.backups.reader import verify
 
         catalog = self.backups  # missing settings of a store are reported before anything begins
+        # An empty database too: the first deployment begins with one.
+        request = BackupRequest(self.root, self.environment(environment), allow_empty=True)
 
         def back_up() -> str:
-            # An empty database too: the first deployment begins with one.
-            taken = self.backup(environment, allow_empty=True, progress=progress)
+            # Without the hooks of `backup`: those of `migrate` are called.
+            taken = request.run(catalog.store, progress)
             for text in taken.transfer.notes:
                 progress.message(text)
             verify(catalog, catalog.get(taken.name), progress)
             return taken.name
 
         return back_up
+
+    def _hooked(self, context: HookContext, progress: Progress) -> HookedRun:
+        return HookedRun(self.root, self.settings.hooks, context, progress)
 
     def _is_migration(self, name: str) -> bool:
         with suppress(MonarchError):

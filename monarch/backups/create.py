@@ -12,7 +12,7 @@ from monarch.backups.codecs import find_codec
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import check_stem
 from monarch.backups.store_sink import BackupPrivacy, StoreSink
-from monarch.copies.subset import SubsetRequest
+from monarch.copies.subset import NO_SUBSET, SubsetRequest
 from monarch.copies.transfer import Interruption, Transfer, TransferResult, report_interruption
 from monarch.databases import find_kind, open_database, require_transfers
 from monarch.databases.environment import Environment
@@ -102,12 +102,12 @@ class BackupRequest:
 
     root: Path
     environment: Environment
-    engine: str
-    subset: SubsetRequest
-    name: str | None
-    codec: str
-    level: int | None
-    allow_empty: bool
+    engine: str = "auto"
+    subset: SubsetRequest = NO_SUBSET
+    name: str | None = None
+    codec: str = "zst"
+    level: int | None = None
+    allow_empty: bool = False
     masked: bool = False
     check_all: bool = False
 
@@ -140,3 +140,8 @@ class BackupRequest:
             privacy = BackupPrivacy(self.environment.private, self.masked)
             sink = StoreSink(store, stem, codec, level, self.environment.name, database, query_set, privacy)
             yield BackupCreation(source, sink, engine, interruption, self.allow_empty, masks=masks)
+
+    def run(self, store: Store, progress: Progress = SILENT) -> BackupResult:
+        """Take the backup. Raises what `open` and the transfer raise."""
+        with self.open(store, progress) as creation:
+            return creation.result(creation.transfer(progress).run(progress))

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from monarch.commands.console.lines import note, show
-from monarch.commands.console.output import print_collections, print_copied, print_json, summary, words_for
+from monarch.commands.console.output import (
+    print_collections,
+    print_copied,
+    print_json,
+    showing_result,
+    summary,
+    words_for,
+)
 from monarch.commands.console.passages import described, print_masks, print_passage, raw_hazard
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import breathe, confirm, replacing, when_possible, yes_option
@@ -101,16 +109,12 @@ def copy_db(
         contents = f"{subset}{source.db_name} of {pair.source}{described(passage)}"
         confirm(replacing(target, contents, in_place=in_place), yes)
 
-    with prints_aside(as_json), ProgressBar() as bar:
-        result = project.copy(
-            *pair,
-            **how,
-            in_place=in_place,
-            compare_contents=compare_contents,
-            progress=bar,
-            confirm=None if yes else when_possible(ask),
-        )
-    _show_result(result, pair, as_json)
+    show_result = partial(_show_result, pair=pair)
+    with showing_result(show_result, as_json), ProgressBar() as bar:
+        how |= {"in_place": in_place, "compare_contents": compare_contents}
+        asking = None if yes else when_possible(ask)
+        result = project.copy(*pair, **how, progress=bar, confirm=asking)
+    show_result(result, as_json)
 
 
 def _show_plan(plan: CopyPlan, pair: Pair, as_json: bool) -> None:
@@ -157,7 +161,7 @@ def describe_replaced(target: str, number: int, thing: str) -> str:
     return f"On {target}, {count(number, thing)} of the same name would be replaced."
 
 
-def _show_result(result: TransferResult, pair: Pair, as_json: bool) -> None:
+def _show_result(result: TransferResult, as_json: bool, *, pair: Pair) -> None:
     if as_json:
         print_json(
             {

@@ -42,3 +42,6 @@ class SubsetRequest:
         if progress.must_stop():  # Ctrl-C, swallowed by an `except` of the query set
             raise RunInterrupted("Interrupted. Nothing was changed.")
         return evaluated
+
+
+NO_SUBSET = SubsetRequest(None, {})

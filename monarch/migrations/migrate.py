@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from monarch.databases import describe_error as reason_of
 from monarch.databases.base import Database
 from monarch.databases.environment import Environment
 from monarch.databases.history import UNFINISHED, Action, MigrationState, Record
 from monarch.databases.lease import Lease
 from monarch.databases.migration import Migration
-from monarch.errors import MigrationError, MonarchError, NoTransactions
+from monarch.errors import MigrationError, NoTransactions
 from monarch.migrations.files.classes import Loaded, load_all
 from monarch.migrations.files.find import MigrationFile, find_migration
 from monarch.migrations.files.kinds import wrong_kind
@@ -31,12 +30,8 @@ from monarch.migrations.plan import (
 )
 from monarch.migrations.waiting import DeadlineClock, hold, whole_history
 from monarch.progress import Progress, Question, ask_nothing
-from monarch.settings.hooks import HookContext, Hooks
-from monarch.settings.paths import SETTINGS
+from monarch.settings.hooks import HookContext, HookedRun, Hooks
 from monarch.system.ci import Origin
-from monarch.system.forks import only_this_process
-from monarch.system.modules import importable
-from monarch.system.tracebacks import describe_error
 
 if TYPE_CHECKING:
     from monarch.databases.base import MigrationClient
@@ -145,7 +140,7 @@ class MigrationRun:
                 refuse_if_running(seen, name)
             retried = seen is not None and seen.state in UNFINISHED
             step = PlannedMigration(file, Reason.RETRY if retried else Reason.NEW, seen)
-            (done,) = self._run((step,), loaded, records, lease).done
+            (done,) = self._run((step,), loaded, records, lease, command="migrate_one").done
         return done
 
     def rollback(self, migration: str | None = None, *, wait: float | None = 0) -> MigrationResult:
@@ -210,42 +205,27 @@ class MigrationRun:
         lease: Lease,
         deadline: float | None = None,
         back_up: Callable[[], str] | None = None,
+        command: str = "migrate",
     ) -> RunResult:
         if not steps:
             self.database.recorder(lease).settle()
             return self._result((), records)
-        hook_context = HookContext(self.environment, tuple(step.key for step in steps))
+        context = HookContext(self.environment, tuple(step.key for step in steps), command)
+        hooked = HookedRun(self.root, self.hooks, context, self.progress)
         backup = None
         try:
-            self._call("before_migrate", "Nothing has run.", hook_context)
+            hooked.call("before_migrate", "Nothing has run.")
             if back_up is not None:
                 backup = back_up()
                 self.progress.backed_up(backup)
             with self.database.work() as client:
                 done = self._executor(lease, client, backup, deadline).run(steps, loaded)
             result = self._result(done, records, backup)
-            self._call("after_migrate", "All migrations are done and recorded.", hook_context, result)
+            hooked.call("after_migrate", "All migrations are done and recorded.", result)
         except BaseException as error:
-            try:
-                self._call("on_failure", "", hook_context, error)
-            except MonarchError as failed:  # reported, but the first error is what counts
-                self.progress.message(failed.message.strip())
+            hooked.failed(error)
             raise
         return result
-
-    def _call(self, name: str, so_far: str, *arguments: Any) -> None:
-        hook = getattr(self.hooks, name)
-        if hook is None:
-            return
-        try:
-            with importable(self.root), only_this_process():
-                hook(*arguments)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            # SystemExit too: a hook that calls `exit(0)` has not done what the run depends on.
-            message = f"{name}() failed: {describe_error(error, reason_of)}. {so_far}"
-            raise MigrationError(message, f"Fix it in {SETTINGS}.") from error
 
     def _note_if_empty(self) -> None:
         """Tell a person who may have misspelt the name of a database that it is empty, and which are not."""

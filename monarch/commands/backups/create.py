@@ -8,10 +8,9 @@ import click
 
 from monarch.commands.backups.listing import manifest_members
 from monarch.commands.console.lines import note, show
-from monarch.commands.console.output import print_copied, print_json, summary
+from monarch.commands.console.output import print_copied, print_json, showing_result, summary
 from monarch.commands.console.passages import print_passage
 from monarch.commands.console.progress_bar import ProgressBar
-from monarch.commands.console.streams import prints_aside
 from monarch.commands.console.text import duration, engine_label, shell, size
 from monarch.commands.parsing.arguments import (
     ENVIRONMENT,
@@ -53,7 +52,7 @@ def backup(environment: str, as_json: bool, **how: Any) -> None:
       monarch backup production --name before_release --codec gz
       monarch backup production --query-set RecentOrdersQuerySet -o days=30
     """
-    with prints_aside(as_json), ProgressBar() as bar:
+    with showing_result(_show_taken, as_json), ProgressBar() as bar:
         taken = this_project().backup(environment, **how, progress=bar)
     _show_taken(taken, as_json)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from monarch.commands.console.lines import note, show
-from monarch.commands.console.output import print_copied, print_json, summary
+from monarch.commands.console.output import print_copied, print_json, showing_result, summary
 from monarch.commands.console.passages import described, print_passage, raw_hazard
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import breathe, confirm, replacing, when_possible, yes_option
@@ -67,12 +68,13 @@ def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) ->
         contents = f"{_description(backup)}{described(passage)}"
         confirm(replacing(target, contents, in_place=in_place), yes)
 
-    with ProgressBar() as bar:
+    show_result = partial(_show, backup, environment=pair.target)
+    with showing_result(show_result, as_json), ProgressBar() as bar:
         asking = None if yes else when_possible(ask)
         restored = project.restore(
             backup, pair.target, in_place=in_place, progress=bar, confirm=asking, **how
         )
-    _show(backup, restored, pair.target, as_json)
+    show_result(restored, as_json)
 
 
 def _description(backup: Backup) -> str:
@@ -86,7 +88,7 @@ def _description(backup: Backup) -> str:
     return f"{backup.name}{of}, taken {backup.taken_at:%Y-%m-%d %H:%M} UTC"
 
 
-def _show(backup: Backup, restored: TransferResult, environment: str, as_json: bool) -> None:
+def _show(backup: Backup, restored: TransferResult, as_json: bool, *, environment: str) -> None:
     if as_json:
         print_json(
             {

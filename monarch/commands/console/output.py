@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from monarch.commands.console.lines import as_json, show
+from monarch.commands.console.streams import prints_aside
 from monarch.commands.console.terminal import columns
 from monarch.commands.console.text import count, duration, printable, shorten, size, width
+from monarch.errors import HookFailed
 
 if TYPE_CHECKING:
     from monarch.databases.transfer import CollectionSummary, CopiedCollection
@@ -37,6 +40,21 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right:
 def print_json(value: Any) -> None:
     """Print ``value`` for programs."""
     click.echo(as_json(value))
+
+
+@contextmanager
+def showing_result(show: Callable[[Any, bool], None], as_json: bool) -> Iterator[None]:
+    """Let the code of a project print as in `prints_aside`.
+
+    If a hook that follows the command fails in this context, ``show`` the result of the command first.
+    """
+    try:
+        with prints_aside(as_json):
+            yield
+    except HookFailed as error:
+        if error.result is not None:
+            show(error.result, as_json)
+        raise
 
 
 def print_collections(collections: Sequence[CollectionSummary], seconds: Sequence[str] | None = None) -> None:

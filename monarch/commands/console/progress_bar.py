@@ -54,6 +54,9 @@ class ProgressBar(ProgressLines):
         self.clear()
         super().message(what)
 
+    def calling(self, hook: str) -> None:
+        self.clear()
+
     def phase(self, name: str) -> None:
         self._phase = name
         self._all_documents = self._all_bytes = 0
