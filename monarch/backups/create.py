@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from monarch.backups.catalog import BackupCatalog
 from monarch.backups.codecs import find_codec
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import check_stem
@@ -22,7 +23,6 @@ from monarch.errors import MonarchError
 from monarch.handouts.masks import NO_MASKS, TransferMasks, load_rules, open_masks
 from monarch.handouts.policy import Passage
 from monarch.progress import SILENT, Progress
-from monarch.stores.base import Store
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class BackupCreation:
             self.interruption,
             began,
             (*self.transforms, *self.masks.transforms),
-            notes=(*source.notes, *self.masks.notes(source)),
+            notes=(*source.notes, *self.masks.notes(source), *sink.notes()),
             passage=self.masks.passage,
             lasting_masks=self.masks.lasting,
         )
@@ -112,10 +112,12 @@ class BackupRequest:
     check_all: bool = False
 
     @contextmanager
-    def open(self, store: Store, progress: Progress) -> Iterator[BackupCreation]:
+    def open(self, catalog: BackupCatalog, progress: Progress) -> Iterator[BackupCreation]:
         """Connect to the database for as long as the context lasts, and evaluate the query set.
 
-        :raises UsageError: if the name, the codec's level or the engine cannot be used.
+        The backup goes into the store of ``catalog``, encrypted as that says.
+
+        :raises UsageError: if the name, the codec's level, the engine or the encryption cannot be used.
         :raises RunInterrupted: on Ctrl-C or a signal in the context, saying whether there is a backup.
         """
         require_transfers((self.environment.kind, repr(self.environment.name)))
@@ -123,6 +125,7 @@ class BackupRequest:
         stem = self.name if self.name is not None else database
         check_stem(stem)
         codec, level = find_codec(self.codec, self.level)
+        catalog.encryption.sealing()
         passage = Passage.MASKED if self.masked else Passage.OPEN
         rules = load_rules(
             passage, self.environment.kind, self.root, self.environment.name, check_all=self.check_all
@@ -138,10 +141,20 @@ class BackupRequest:
             engine = source.choose_engine(self.subset.engine(self.engine, self.environment))
             query_set = self.subset.evaluate(self.root, self.environment, source, progress)
             privacy = BackupPrivacy(self.environment.private, self.masked)
-            sink = StoreSink(store, stem, codec, level, self.environment.name, database, query_set, privacy)
+            sink = StoreSink(
+                catalog.store,
+                stem,
+                codec,
+                level,
+                self.environment.name,
+                database,
+                query_set,
+                privacy,
+                catalog.encryption,
+            )
             yield BackupCreation(source, sink, engine, interruption, self.allow_empty, masks=masks)
 
-    def run(self, store: Store, progress: Progress = SILENT) -> BackupResult:
+    def run(self, catalog: BackupCatalog, progress: Progress = SILENT) -> BackupResult:
         """Take the backup. Raises what `open` and the transfer raise."""
-        with self.open(store, progress) as creation:
+        with self.open(catalog, progress) as creation:
             return creation.result(creation.transfer(progress).run(progress))

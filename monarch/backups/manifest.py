@@ -7,6 +7,8 @@ Its last member ``checksum`` is the SHA-256 of the whole text with an empty chec
 change unnoticed. A newer monarch may add members: a reader ignores those that it does not know. If it must
 not ignore one, ``requires`` names it. ``monarch_backup`` is the number of the format: 1 has no members but
 those of `Manifest`, 2 may have more, and a higher one cannot be read here at all.
+
+The manifest of an encrypted backup is not encrypted itself: listing, verifying and deleting need no key.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ _TIMES = ("taken_at", "finished_at")
 _OF_SUBSETS = ("query_options", "query_filters")
 # Members of format 2.
 _FLAGS, _WITH_FLAGS = ("private", "masked"), 2
+# Required where it is: a reader that does not know it must not read the archive as if it were plain.
+_RECIPIENTS = "recipients"
 _END = re.compile(rb'"checksum": "([0-9a-f]{64})"\n\}\n\Z')
 
 
@@ -47,9 +51,13 @@ class Manifest:
     With ``one_moment`` all of it was read from one snapshot.
 
     ``private`` if the environment was private, ``masked`` if its documents were masked on the way.
+    ``recipients`` are the public keys for which the archive is encrypted, none if it is not.
+
+    ``recipients`` are the public keys for which the archive is encrypted, none if it is not.
 
     For a subset of a database, ``query_set`` is the name of the query set, ``query_options`` are its options
-    as ``name=value``, without values if it is masked, and ``query_filters`` its filters without values.
+    as ``name=value``, without values if it is masked or encrypted, and ``query_filters`` its filters without
+    values, none if it is encrypted.
     """
 
     archive: str
@@ -73,6 +81,7 @@ class Manifest:
     collections: tuple[CollectionSummary, ...]
     private: bool = False
     masked: bool = False
+    recipients: tuple[str, ...] = ()
 
     @property
     def documents(self) -> int:
@@ -91,8 +100,11 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Return the text that `from_bytes` reads."""
-        number = _WITH_FLAGS if self.private or self.masked else FORMAT
-        members = {"monarch_backup": number, **asdict(self)}
+        number = _WITH_FLAGS if self.private or self.masked or self.recipients else FORMAT
+        requires = {"requires": [_RECIPIENTS]} if self.recipients else {}
+        members = {"monarch_backup": number, **requires, **asdict(self)}
+        if not self.recipients:
+            del members[_RECIPIENTS]
         for name in _TIMES:
             members[name] = members[name].isoformat()
         for name in (*(_OF_SUBSETS if self.query_set is None else ()), *(_FLAGS if number == FORMAT else ())):
@@ -114,13 +126,10 @@ class Manifest:
         try:
             if type(number) is not int or number < FORMAT:
                 raise ValueError("no format number")
-            required = _read_texts(members.get("requires", ()))
+            required = [one for one in _read_texts(members.get("requires", ())) if one != _RECIPIENTS]
             if not required:
-                found = cls(
-                    **_values(
-                        cls, {**dict.fromkeys(_OF_SUBSETS, ()), **dict.fromkeys(_FLAGS, False), **members}
-                    )
-                )
+                absent = {**dict.fromkeys((*_OF_SUBSETS, _RECIPIENTS), ()), **dict.fromkeys(_FLAGS, False)}
+                found = cls(**_values(cls, {**absent, **members}))
         except Exception as error:  # something is missing, or has another type
             raise DamagedError("Its manifest is damaged: a member is missing or wrong.") from error
         if required:

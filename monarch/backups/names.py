@@ -2,11 +2,14 @@
 
 A backup is called ``STEM__YYYY_MM_DD``, the second of a day ``STEM__YYYY_MM_DD_2``, as in monarch 0.1. The
 stem is the name of the database unless the user chooses another. The archive adds ``.dmp.zst`` or ``.dmp.gz``
-(in monarch 0.1 ``.dmp.zip``), the manifest adds ``.json`` to that.
+(in monarch 0.1 ``.dmp.zip``), and ``.age`` if it is encrypted; the manifest adds ``.json`` to that.
+
+The archive that `rekey_backup` writes for the second time ends in ``.2.age``: a file is never replaced.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import count
@@ -15,23 +18,30 @@ from monarch.errors import UsageError
 
 MANIFEST = ".json"
 LEGACY = "zip"
-_SUFFIXES = {codec: f".dmp.{codec}" for codec in ("zst", "gz", LEGACY)}
+_ARCHIVE = re.compile(
+    rf"(.+)\.dmp\.(?:(zst|gz)(?:\.([2-9]|[1-9]\d{{1,5}}))?(\.age)|(zst|gz|{LEGACY}))", re.DOTALL
+)
 # File names may have 255 bytes, with everything that follows the stem.
 _LONGEST = 200
 _FORBIDDEN = '/\\"<>|*?'
 
 
-def archive_name(backup: str, codec: str) -> str:
-    """Return the file name of the archive of a backup."""
-    return backup + _SUFFIXES[codec]
+def archive_name(backup: str, codec: str, generation: int = 0) -> str:
+    """Return the file name of the archive of a backup; ``generation`` is as in `generation_of`."""
+    number = f".{generation}" if generation > 1 else ""
+    return f"{backup}.dmp.{codec}{number}{'.age' if generation else ''}"
 
 
 def split_archive_name(file: str) -> tuple[str, str] | None:
     """Return the backup and the codec if ``file`` has the name of an archive."""
-    for codec, suffix in _SUFFIXES.items():
-        if file.endswith(suffix) and len(file) > len(suffix):
-            return file.removesuffix(suffix), codec
-    return None
+    found = _ARCHIVE.fullmatch(file)
+    return (found[1], found[2] or found[5]) if found else None
+
+
+def generation_of(file: str) -> int:
+    """Return how many times the archive of the name ``file`` was encrypted: 0 if it is not."""
+    found = _ARCHIVE.fullmatch(file)
+    return int(found[3] or 1) if found and found[4] else 0
 
 
 def names_of_day(stem: str, day: datetime) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
 from monarch.backups.catalog import BackupCatalog
@@ -24,6 +24,7 @@ from monarch.system.streams import Stream
 
 # A hint verifies the backup that it suggests up to this many bytes, which takes seconds.
 _QUICK_TO_READ = 500_000_000
+_CHUNK = 1 << 18
 
 
 class BrokenBackup(DamagedError):
@@ -124,8 +125,8 @@ def _opened(catalog: BackupCatalog, backup: Backup) -> Iterator[ArchiveSource | 
         manifest = catalog.manifest(backup)
         if manifest.taken_at != backup.taken_at:
             raise DamagedError("Another backup has replaced it in the meantime.")
-        with catalog.store.open(backup.archive) as stream:
-            yield _open_archive(stream, manifest)
+        with catalog.store.open(backup.archive) as stream, _decrypted(catalog, stream, manifest) as plain:
+            yield _open_archive(plain, manifest)
     except NotStored:
         raise DamagedError("It has just been deleted.") from None
 
@@ -138,12 +139,19 @@ def _open_zip(catalog: BackupCatalog, backup: Backup) -> ArchiveSource | Foreign
         return open_folders(found.folders, backup.archive, LEGACY_KIND)
 
 
+def _decrypted(catalog: BackupCatalog, stream: Stream, manifest: Manifest) -> AbstractContextManager[Stream]:
+    """Return ``stream`` without encryption. At its end, the bytes in the store are checked."""
+    stored = _Checked(stream, manifest.size, manifest.sha256)
+    if not manifest.recipients:
+        return nullcontext(stored)
+    return catalog.encryption.decrypted(stored, manifest.recipients)
+
+
 def _open_archive(stream: Stream, manifest: Manifest) -> ArchiveSource:
     codec = CODECS.get(manifest.codec)
     if codec is None:
         raise DamagedError(f"It is compressed with {manifest.codec!r}, which this monarch does not know.")
-    plain = codec.decompress(_Checked(stream, manifest.size, manifest.sha256))
-    return open_archive(manifest.kind, plain, manifest.collections)
+    return open_archive(manifest.kind, codec.decompress(stream), manifest.collections)
 
 
 def _another(catalog: BackupCatalog, backup: Backup) -> str:
@@ -181,8 +189,7 @@ def _origin(backup: Backup) -> tuple[object, ...]:
 def _is_whole(catalog: BackupCatalog, backup: Backup) -> bool:
     """Whether ``backup`` is as it was written. It is read to its end."""
     try:
-        with _opened(catalog, backup) as archive:
-            archive.read_through(SILENT)
+        verify(catalog, backup)
     except MonarchError:
         return False
     return True
@@ -191,7 +198,40 @@ def _is_whole(catalog: BackupCatalog, backup: Backup) -> bool:
 def verify(
     catalog: BackupCatalog, backup: Backup, progress: Progress = SILENT
 ) -> tuple[CopiedCollection, ...]:
-    """Read all of ``backup``, and return its collections.
+    """Check ``backup`` as `verify_contents` does, but without a key: of an encrypted one only its bytes.
+
+    What it holds is then what its manifest says.
+    """
+    if not backup.encrypted:
+        return verify_contents(catalog, backup, progress)
+    if backup.state is BackupState.INCOMPLETE:
+        raise NoManifest(
+            f"{_state_of(backup)} It is encrypted: nothing but its key tells whether it is whole.",
+            partial(_another, catalog, backup),
+        )
+    require_restorable(catalog, backup)
+    with _reporting_damage(catalog, backup):
+        return _verify_bytes(catalog, backup, progress)
+
+
+def _verify_bytes(catalog: BackupCatalog, backup: Backup, progress: Progress) -> tuple[CopiedCollection, ...]:
+    try:
+        manifest = catalog.manifest(backup)
+        progress.phase("verifying")
+        progress.estimated(0, manifest.size)
+        with catalog.store.open(backup.archive) as stream:
+            stored = _Checked(stream, manifest.size, manifest.sha256)
+            while data := stored.read(_CHUNK):
+                progress.transferred(0, len(data))
+    except NotStored:
+        raise DamagedError("It has just been deleted.") from None
+    return tuple(CopiedCollection(**vars(one), seconds=0.0) for one in manifest.collections)
+
+
+def verify_contents(
+    catalog: BackupCatalog, backup: Backup, progress: Progress = SILENT
+) -> tuple[CopiedCollection, ...]:
+    """Read all of ``backup``, decrypted if it is encrypted, and return its collections.
 
     Of a foreign archive, nothing tells whether it is complete.
 
@@ -200,7 +240,13 @@ def verify(
     :raises StoreError: if it cannot be read now.
     :raises LockedError: if it is being written.
     :raises Uncheckable: if it is foreign, in a format that monarch does not read.
+    :raises NoKey: if it is encrypted, and no key of this machine opens it.
     """
+    if backup.encrypted and backup.state is BackupState.INCOMPLETE:
+        return verify(catalog, backup, progress)
+    if backup.encrypted:
+        for place in catalog.encryption.read_identities().exposed:
+            progress.message(f"other users of this machine can read the private key in {place}: chmod 600 it")
     if backup.state is not BackupState.INCOMPLETE:
         require_restorable(catalog, backup)
     _require_readable(backup)

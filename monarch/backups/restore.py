@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monarch.backups.catalog import BackupCatalog
-from monarch.backups.reader import open_backup, verify
+from monarch.backups.reader import open_backup, verify_contents
 from monarch.backups.state import Backup
 from monarch.copies.transfer import (
     DatabaseSink,
@@ -74,6 +74,7 @@ class Restoration:
         """Replace the contents of ``target`` by those of the backup.
 
         :raises BrokenBackup: if the backup is not as it was written; the target is then as it was.
+        :raises NoKey: if the backup is encrypted, and no key of this machine opens it.
         :raises LockedError: if another run holds the target.
         :raises ServerError: if the restore does not finish; until the swap the target is as it was.
         """
@@ -104,7 +105,7 @@ class Restoration:
         try:
             notes = () if self.masks.masking is None else self._check_contents()
             # Before anything of the target is changed. The transfer checks all of it again.
-            verify(self.catalog, self.backup, progress)
+            verify_contents(self.catalog, self.backup, progress)
             return replace(transfer, notes=notes).run(progress)
         except DamagedError as error:
             if name not in error.message:  # otherwise the message says what has become of the target

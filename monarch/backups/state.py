@@ -9,7 +9,7 @@ from enum import Enum
 
 from monarch.backups.foreign.recognition import describe
 from monarch.backups.manifest import Manifest, NewerFormat
-from monarch.backups.names import LEGACY, MANIFEST, split_archive_name
+from monarch.backups.names import LEGACY, MANIFEST, generation_of, split_archive_name
 from monarch.errors import DamagedError, StoreError
 from monarch.stores.base import StoredFile
 
@@ -75,6 +75,11 @@ class Backup:
     def has_manifest(self) -> bool:
         """Whether it has a manifest that can be read."""
         return self.environment is not None
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether its archive is encrypted, by its name."""
+        return generation_of(self.archive) > 0
 
     @property
     def restorable(self) -> bool:
@@ -161,6 +166,10 @@ def _judge_manifest(backup: Backup, text: bytes | StoreError) -> Backup:
         return replace(backup, state=BackupState.UNREADABLE, why=error.message.removesuffix("."))
     except DamagedError as error:
         return replace(backup, state=BackupState.BROKEN, why=error.message.removesuffix("."))
+    if bool(manifest.recipients) != backup.encrypted:
+        which = ("is not", "says that it is") if manifest.recipients else ("is", "does not say so")
+        why = f"by its name, its archive {which[0]} encrypted, and its manifest {which[1]}"
+        return replace(backup, state=BackupState.BROKEN, why=why)
     differs = manifest.size != backup.bytes
     sizes = f"its archive has {backup.bytes:,} bytes, but its manifest says {manifest.size:,}"
     return replace(

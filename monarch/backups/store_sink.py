@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -12,7 +12,15 @@ from itertools import islice
 
 from monarch.backups.codecs import Codec
 from monarch.backups.manifest import Manifest
-from monarch.backups.names import MANIFEST, archive_name, names_of_day, split_archive_name
+from monarch.backups.names import (
+    MANIFEST,
+    archive_name,
+    generation_of,
+    names_of_day,
+    split_archive_name,
+)
+from monarch.backups.secrecy.age import decrypting
+from monarch.backups.secrecy.encryption import NOT_ENCRYPTED, Encryption, Sealing, sealed
 from monarch.copies.transfer import Interruption, TransferSink
 from monarch.databases import open_archive
 from monarch.databases.transfer import (
@@ -54,6 +62,7 @@ class StoreSink(TransferSink):
 
     ``environment`` and ``database`` are the names of the source. The backup's name begins with ``stem``;
     ``query_set`` is what selected the source, None if it is whole. `stored` is what was written.
+    ``encryption`` says for whom it is encrypted, after compression.
     """
 
     def __init__(
@@ -66,6 +75,7 @@ class StoreSink(TransferSink):
         database: str,
         query_set: EvaluatedQuerySet | None,
         privacy: BackupPrivacy = BackupPrivacy(),
+        encryption: Encryption = NOT_ENCRYPTED,
     ) -> None:
         self.store = store
         self._stem = stem
@@ -75,7 +85,20 @@ class StoreSink(TransferSink):
         self.database = database
         self.query_set = query_set
         self._privacy = privacy
+        self._encryption = encryption
         self.stored: StoredBackup | None = None
+
+    def notes(self) -> tuple[str, ...]:
+        """What people should know at the first encrypted backup of the store."""
+        if not self._encryption.recipients:
+            return ()
+        if any(generation_of(stored.name.removesuffix(MANIFEST)) for stored in self.store.list()):
+            return ()
+        alone = "" if self._encryption.identities else " 'identities' is not set, so it cannot be read here."
+        return (
+            "this is the first encrypted backup here. Without the private key of a recipient nobody can read "
+            f"it: keep a copy of the key away from this machine and from the backups.{alone}",
+        )
 
     def receive(
         self,
@@ -90,23 +113,29 @@ class StoreSink(TransferSink):
         """
         taken_at = datetime.now(UTC)
         name, upload = self._begin(taken_at)
-        file = archive_name(name, self._codec.name)
+        file = self._archive(name)
+        sealing = self._sealing()
         # The newest first, which is the order in which they are deleted again.
         kept: list[str] = []
         uploads = [upload]
         with self._all_or_nothing(name, kept, uploads), upload, open_source() as source:
             assert isinstance(source, LiveSource)  # an archive is never backed up
             archive = _HashedUpload(upload)
-            packed = self._codec.compress(archive, self._level)
-            collections = source.write_archive(packed, progress)
-            packed.close()
+            with sealed(archive, sealing) as secret:
+                packed = self._codec.compress(secret or archive, self._level)
+                collections = source.write_archive(packed, progress)
+                packed.close()
+                if secret is not None:
+                    secret.close()
             # Begin the manifest before the archive is complete, so that a listing in between shows a backup
             # that is running, not one that is incomplete.
             with self.store.create(file + MANIFEST) as note:
                 uploads.append(note)
                 upload.finish()
                 kept.insert(0, file)
-                source.check_archive(partial(self._read_back, file, source.kind, _summaries(collections)))
+                source.check_archive(
+                    partial(self._read_back, file, sealing, source.kind, _summaries(collections))
+                )
                 manifest = self._manifest(file, source, engine, taken_at, archive, collections)
                 note.write(manifest.to_bytes())
                 kept.insert(0, file + MANIFEST)
@@ -117,10 +146,26 @@ class StoreSink(TransferSink):
 
     @contextmanager
     def _read_back(
-        self, file: str, kind: str, collections: tuple[CollectionSummary, ...]
+        self,
+        file: str,
+        sealing: Sealing | None,
+        kind: str,
+        collections: tuple[CollectionSummary, ...],
     ) -> Iterator[ArchiveSource]:
-        with self.store.open(file) as stream:
-            yield open_archive(kind, self._codec.decompress(stream), collections)
+        with (
+            self.store.open(file) as stream,
+            nullcontext(stream) if sealing is None else decrypting(stream, sealing.identities) as plain,
+        ):
+            yield open_archive(kind, self._codec.decompress(plain), collections)
+
+    def _sealing(self) -> Sealing | None:
+        """How the backup is encrypted. A masked one is read back, to see that nothing leaks."""
+        if not self._encryption.recipients:
+            return None
+        return self._encryption.sealing(read_back=self._privacy.masked)
+
+    def _archive(self, name: str) -> str:
+        return archive_name(name, self._codec.name, 1 if self._encryption.recipients else 0)
 
     @contextmanager
     def _all_or_nothing(self, name: str, kept: list[str], uploads: list[Upload]) -> Iterator[None]:
@@ -149,7 +194,7 @@ class StoreSink(TransferSink):
     def _begin(self, now: datetime) -> tuple[str, Upload]:
         """Return the first free name, and the upload of the archive that takes it."""
         for name in islice(self._free_names(now), _TRIES):
-            file = archive_name(name, self._codec.name)
+            file = self._archive(name)
             try:
                 upload = self.store.create(file)
             except NameTaken:
@@ -195,7 +240,7 @@ class StoreSink(TransferSink):
             monarch=__version__,
             query_set=query_set.name if query_set else None,
             query_options=self._options(),
-            query_filters=source.filters,
+            query_filters=() if self._encryption.recipients else source.filters,
             one_moment=source.one_snapshot,
             taken_at=taken_at,
             finished_at=datetime.now(UTC),
@@ -206,12 +251,14 @@ class StoreSink(TransferSink):
             collections=_summaries(collections),
             private=self._privacy.private,
             masked=self._privacy.masked,
+            recipients=self._encryption.recipients,
         )
 
     def _options(self) -> tuple[str, ...]:
-        """Return the options of the query set as the manifest has them: masked like the documents."""
+        """Return the options of the query set as the manifest has them: no less secret than the documents."""
         options = self.query_set.options if self.query_set else {}
-        return tuple(f"{name}={'?' if self._privacy.masked else value}" for name, value in options.items())
+        secret = self._privacy.masked or bool(self._encryption.recipients)
+        return tuple(f"{name}={'?' if secret else value}" for name, value in options.items())
 
 
 class _HashedUpload:

@@ -9,7 +9,15 @@ from enum import Enum
 
 from monarch.backups.catalog import BackupCatalog
 from monarch.backups.foreign.opening import Uncheckable
-from monarch.backups.reader import BrokenBackup, NoManifest, open_backup, require_restorable, verify
+from monarch.backups.reader import (
+    BrokenBackup,
+    NoManifest,
+    open_backup,
+    require_restorable,
+    verify,
+    verify_contents,
+)
+from monarch.backups.secrecy.identities import NoKey
 from monarch.backups.state import Backup, BackupState
 from monarch.databases.environment import Environment
 from monarch.databases.transfer import CopiedCollection
@@ -26,7 +34,7 @@ class Finding(Enum):
     # It lacks its manifest, and its archive is intact.
     INCOMPLETE = "incomplete"
     BROKEN = "broken"
-    # The store does not let it be read.
+    # The store does not let it be read, or there is no key for it.
     UNREAD = "unread"
     # It is foreign, and monarch does not read its format.
     UNCHECKED = "unchecked"
@@ -40,6 +48,7 @@ class VerifiedBackup:
     """The result of verifying ``backup``, and ``why``; if there is something to do, a ``hint``.
 
     ``collections`` are those in it, if it is good or intact. ``seconds`` is how long reading it took.
+    ``contents_checked`` is False if it is encrypted and only its bytes were checked.
     """
 
     backup: Backup
@@ -48,6 +57,7 @@ class VerifiedBackup:
     collections: tuple[CopiedCollection, ...]
     seconds: float
     hint: str | None = None
+    contents_checked: bool = True
 
     @property
     def good(self) -> bool | None:
@@ -60,34 +70,46 @@ def verify_all(
     backups: Iterable[Backup],
     progress: Progress,
     report: Callable[[VerifiedBackup], None],
+    *,
+    deep: bool = False,
 ) -> tuple[VerifiedBackup, ...]:
     """Read ``backups`` to their end; ``report`` is called with each result as soon as it is known.
+
+    Encrypted ones are decrypted if ``deep``; otherwise only their bytes are checked, which needs no key.
 
     :raises LockedError: if one of them is being written.
     """
     results = []
     for backup in backups:
-        results.append(_verify(catalog, backup, progress))
+        results.append(_verify(catalog, backup, progress, verify_contents if deep else verify))
         report(results[-1])
     return tuple(results)
 
 
-def _verify(catalog: BackupCatalog, backup: Backup, progress: Progress) -> VerifiedBackup:
+def _verify(
+    catalog: BackupCatalog,
+    backup: Backup,
+    progress: Progress,
+    check: Callable[[BackupCatalog, Backup, Progress], tuple[CopiedCollection, ...]],
+) -> VerifiedBackup:
     began = time.monotonic()
     finding = Finding.INTACT if backup.state is BackupState.FOREIGN else Finding.GOOD
     why, hint = backup.why, None
     collections: tuple[CopiedCollection, ...] = ()
     try:
-        collections = verify(catalog, backup, progress)
+        collections = check(catalog, backup, progress)
     except NoManifest as error:
         finding, why = Finding.INCOMPLETE, error.message
     except BrokenBackup as error:  # its hint searches another backup, which nobody has asked for
         finding, why = Finding.BROKEN, error.message
     except Uncheckable as error:
         finding, why, hint = Finding.UNCHECKED, error.message, error.hint
+    except NoKey as error:
+        finding, why, hint = Finding.UNREAD, error.message, error.hint
     except StoreError as error:
         finding, why = Finding.UNREAD, error.message
-    return VerifiedBackup(backup, finding, why, collections, time.monotonic() - began, hint)
+    contents_checked = not backup.encrypted or check is verify_contents
+    return VerifiedBackup(backup, finding, why, collections, time.monotonic() - began, hint, contents_checked)
 
 
 def find_restorable(catalog: BackupCatalog, name: str, environments: tuple[Environment, ...]) -> Backup:
@@ -95,6 +117,7 @@ def find_restorable(catalog: BackupCatalog, name: str, environments: tuple[Envir
 
     A foreign archive is opened, to see whether it can be restored before anybody is asked.
 
+    :raises NoKey: if it is encrypted, and this machine has no key.
     :raises BrokenBackup: if the listing already shows that it is not whole.
     :raises UsageError: if there is none, or it is foreign and not an archive of one database.
     """
@@ -110,6 +133,8 @@ def find_restorable(catalog: BackupCatalog, name: str, environments: tuple[Envir
             )
     backup = backup or catalog.get(name, [environment.name for environment in environments])
     require_restorable(catalog, backup)
+    if backup.encrypted:
+        catalog.encryption.read_identities()
     if backup.state is BackupState.FOREIGN:
         with open_backup(catalog, backup):
             pass

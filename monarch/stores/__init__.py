@@ -22,6 +22,8 @@ STORES = {
     "LOCAL": "monarch.stores.local.settings",
     "S3": "monarch.stores.s3.settings",
 }
+# Keys of BACKUPS beside the store, which the domain of backups reads.
+_BESIDE = ("encrypt",)
 
 
 def parse_store(entries: object) -> StoreSettings | None:
@@ -36,13 +38,17 @@ def parse_store(entries: object) -> StoreSettings | None:
         raise SettingsError(
             "BACKUPS in migrations/settings.py is not a dict.", f"Use a dict with one key: {names}."
         )
-    for name in entries:
+    stores = {name: entry for name, entry in entries.items() if name not in _BESIDE}
+    for name in stores:
         if name not in STORES:
-            raise SettingsError(f"Unknown store {name!r} in BACKUPS.", suggest(str(name), STORES))
-    if len(entries) > 1:
-        both = " and ".join(map(repr, entries))
-        raise SettingsError(f"BACKUPS has more than one store: {both}.", "Keep the one you use.")
-    ((name, entry),) = entries.items()
+            raise SettingsError(
+                f"Unknown store {name!r} in BACKUPS.", suggest(str(name), [*STORES, *_BESIDE])
+            )
+    if len(stores) != 1:
+        both = f"more than one store: {' and '.join(map(repr, stores))}" if stores else "no store"
+        hint = "Keep the one you use." if stores else f"Add {names}."
+        raise SettingsError(f"BACKUPS has {both}.", hint)
+    ((name, entry),) = stores.items()
     settings: StoreSettings = import_module(STORES[name]).parse(entry)
     return settings
 

@@ -105,6 +105,23 @@ def test_format_2_tells_what_is_private_and_what_is_masked(private: bool, masked
     assert Manifest.from_bytes(manifest.to_bytes()) == manifest
 
 
+ENCRYPTED = replace(
+    MANIFEST, archive="app__2014_05_29.dmp.zst.age", recipients=("age1qq", "ssh-ed25519 AAAA")
+)
+
+
+def test_the_manifest_of_an_encrypted_backup() -> None:
+    """A monarch that does not know the member must not take the archive for a damaged one."""
+    members = json.loads(ENCRYPTED.to_bytes())
+    jsonschema.validate(members, SCHEMA)
+    assert (members["monarch_backup"], members["requires"]) == (2, ["recipients"])
+    assert Manifest.from_bytes(ENCRYPTED.to_bytes()) == ENCRYPTED
+    assert "requires" not in json.loads(replace(MANIFEST, private=True).to_bytes())
+    newer = written({**members, "requires": ["recipients", "shards"]})
+    with pytest.raises(NewerFormat, match="requires shards, which only a newer"):
+        Manifest.from_bytes(newer)
+
+
 @pytest.mark.parametrize("missing", [["private"], ["masked"], ["private", "masked"]])
 def test_what_a_manifest_does_not_tell_is_false(missing: list[str]) -> None:
     members = json.loads(replace(MANIFEST, private=True, masked=True).to_bytes())

@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-from monarch.backups.names import archive_name, check_stem, names_of_day, split_archive_name
+from monarch.backups.names import archive_name, check_stem, generation_of, names_of_day, split_archive_name
 from monarch.errors import UsageError
 
 
@@ -20,6 +20,31 @@ def test_names_of_a_day() -> None:
 @pytest.mark.parametrize("name", ["app__2014_05_09", "a.dmp.gz", "of: 10"])
 def test_archives(name: str, codec: str) -> None:
     assert split_archive_name(archive_name(name, codec)) == (name, codec)
+
+
+@pytest.mark.parametrize("codec", ["zst", "gz"])
+@pytest.mark.parametrize(("generation", "ending"), [(0, ""), (1, ".age"), (2, ".2.age"), (10, ".10.age")])
+def test_encrypted_archives(codec: str, generation: int, ending: str) -> None:
+    file = archive_name("app__2014_05_09", codec, generation)
+    assert file == f"app__2014_05_09.dmp.{codec}{ending}"
+    assert split_archive_name(file) == ("app__2014_05_09", codec)
+    assert generation_of(file) == generation
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "a.dmp.zip.age",
+        "a.dmp.zst.1.age",
+        "a.dmp.zst.02.age",
+        "a.dmp.zst.age.age",
+        "a.dmp.zst.2",
+        ".dmp.gz.age",
+    ],
+)
+def test_names_that_no_monarch_gives(file: str) -> None:
+    assert split_archive_name(file) is None
+    assert generation_of(file) == 0
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from tests.commands.console.test_questions import end, solve
 from tests.support.runs.shell import Folder
 from tests.support.runs.two_environments import TwoEnvironments, assert_error, entry
+from tests.support.samples.ages import make_key
 from tests.support.samples.zips import ID, NAME, make_zip
 
 pytestmark = pytest.mark.server
@@ -335,6 +336,20 @@ def test_a_masked_backup_holds_documents_of_time_series(private: TwoEnvironments
     assert restored.code == 0, restored.output
     assert_masked(private)
     assert sorted(one["v"] for one in private.target.readings.find()) == [0, 1, 2]
+
+
+def test_a_masked_backup_is_encrypted_and_read_back_without_a_key(
+    private: TwoEnvironments, tmp_path: Path
+) -> None:
+    """It is searched for leaks where nobody has a key."""
+    key = make_key(tmp_path / "keys")
+    private.folder.encrypt_backups(key.recipient)
+    taken = backup(private, "--masked", "--name", "open")
+    assert (taken["masked"], taken["recipients"]) == (True, [key.recipient])
+    private.folder.encrypt_backups(key.recipient, identities=key.path)
+    restored = private.folder.monarch("restore", f"{taken['name']}:dev", "--yes")
+    assert restored.code == 0, restored.output
+    assert_masked(private)
 
 
 def test_a_leak_fails_a_masked_backup(private: TwoEnvironments) -> None:

@@ -19,6 +19,7 @@ from bson import json_util
 from tests.commands.console.test_questions import end
 from tests.support.runs.shell import MONARCH, CommandResult, Folder
 from tests.support.runs.two_environments import DOCUMENTS, TwoEnvironments, assert_error, entry, fill
+from tests.support.samples.ages import make_key
 from tests.support.samples.equality import assert_equal, describe
 from tests.support.servers.mongod import Server
 
@@ -681,3 +682,15 @@ def test_a_backup_of_a_subset_is_never_the_newest(dogs: TwoEnvironments) -> None
     archive.write_bytes(archive.read_bytes()[:-9] + b"x" * 9)
     result = dogs.folder.monarch("restore", f"{whole}:dev", "--yes")
     assert_error(result, 1, "is broken", "There is no other good backup of production")
+
+
+def test_a_manifest_of_an_encrypted_subset_shows_no_values(dogs: TwoEnvironments, tmp_path: Path) -> None:
+    dogs.folder.keep_backups()
+    options = ("backup", "production", "-q", "AccountQuerySet", "-o", "account_id=42", "--json")
+    plain = dogs.folder.monarch(*options).json
+    assert plain["query_options"] == ["account_id=42"]
+    assert plain["query_filters"]
+    dogs.folder.encrypt_backups(make_key(tmp_path / "keys").recipient)
+    taken = dogs.folder.monarch(*options).json
+    assert (taken["query_set"], taken["query_options"]) == ("AccountQuerySet", ["account_id=?"])
+    assert taken["query_filters"] == []

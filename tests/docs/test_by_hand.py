@@ -14,6 +14,7 @@ import pytest
 
 from tests.docs.blocks import DOCS, blocks
 from tests.support.runs.shell import Folder
+from tests.support.samples.ages import make_key
 from tests.support.servers.mongod import PASSWORD, USER
 from tests.support.servers.postgres import PostgresServer, empty_database
 
@@ -31,11 +32,16 @@ HISTORY = "SELECT count(*) FROM monarch_history.history"
 
 
 @pytest.mark.parametrize("version", ["15"])
+@pytest.mark.parametrize("page", ["postgres.rst", "recovery.rst"])
 def test_a_backup_of_postgresql_is_restored_by_hand(
-    folder: Folder, version: str, run_version: Callable[[str], PostgresServer]
+    folder: Folder, version: str, page: str, run_version: Callable[[str], PostgresServer]
 ) -> None:
+    """As it is, by the lines of one page; and encrypted, by those of the other and the real age."""
+    encrypted = page == "recovery.rst"
+    if encrypted and shutil.which("age") is None:
+        pytest.skip("age is not installed")
     server = run_version(version)
-    lines = [block for block in blocks(DOCS / "postgres.rst") if "pg_restore" in block.text]
+    lines = [block for block in blocks(DOCS / page) if "pg_restore" in block.text]
     assert len(lines) == 1
     environ = os.environ | {
         "PATH": f"{programs(folder, server)}{os.pathsep}{os.environ['PATH']}",
@@ -49,12 +55,20 @@ def test_a_backup_of_postgresql_is_restored_by_hand(
     with empty_database(server) as environment:
         folder.settings(billing={"uri": server.uri(environment.db_name)})
         folder.keep_backups()
+        if encrypted:
+            folder.encrypt_backups(make_key(folder.path / "keys.txt").recipient)
         assert folder.monarch("migrate", "billing").code == 0
         made = folder.monarch("backup", "billing", "--name", "before_release")
         assert made.code == 0, made.err
-    (archive,) = (folder.path / "backups").glob("before_release__*.dmp.zst")
-    script = re.sub(r"before_release__\d{4}_\d\d_\d\d\.dmp\.zst", archive.name, lines[0].commands)
+    (archive,) = (path for path in (folder.path / "backups").glob("before_*") if path.suffix != ".json")
+    script = re.sub(r"before_release__\d{4}_\d\d_\d\d\.dmp[a-z.]+", archive.name, lines[0].commands)
     assert archive.name in script
+    assert ("age" in archive.name) == encrypted
+    assert restored_by(script, folder, server, environ) == ("1 Rex, 2 Bella",)
+
+
+def restored_by(script: str, folder: Folder, server: PostgresServer, environ: dict[str, str]) -> object:
+    """Run ``script``, which makes the database ``app``; return what it holds, and drop it."""
     try:
         done = subprocess.run(
             ["bash", "-c", f"set -eo pipefail\n{script}"],
@@ -66,8 +80,8 @@ def test_a_backup_of_postgresql_is_restored_by_hand(
         )
         assert (done.returncode, done.stderr) == (0, "")
         with server.connect("app") as connection:
-            assert connection.execute(CONTENTS).fetchone() == ("1 Rex, 2 Bella",)
             assert connection.execute(HISTORY).fetchone() == (1,)
+            return connection.execute(CONTENTS).fetchone()
     finally:
         server.drop("app")
 

@@ -28,6 +28,7 @@ LONG = {
     "backups/test_zip_v01.py": 3,
     "commands/backups/test_backups.py": 3,
     "commands/backups/test_buckets.py": 8,
+    "commands/backups/test_encrypted.py": 4,
     "commands/backups/test_foreign.py": 6,
     "commands/backups/test_legacy.py": 2,
     "commands/backups/test_restores.py": 3,

@@ -119,6 +119,7 @@ def _row(backup: Backup) -> dict[str, Any]:
         "query_set": backup.query_set,
         "private": backup.private,
         "masked": backup.masked,
+        "encrypted": backup.encrypted,
         "why": backup.why,
     }
 
@@ -173,5 +174,6 @@ def _facts(backup: Backup, manifest: Manifest | None) -> list[tuple[str, str]]:
         *(("  filter", filters) for filters in manifest.query_filters),
         ("Made by", f"monarch {manifest.monarch}, {engine_label(manifest.engine, manifest.versions)}"),
         ("Compression", f"{manifest.codec}, level {manifest.level}"),
+        *(("Recipient", recipient) for recipient in manifest.recipients),
         ("SHA-256", manifest.sha256),
     ]

@@ -21,17 +21,19 @@ if TYPE_CHECKING:
 @click.command("verify_backup")
 @click.argument("names", metavar="[NAME]...", nargs=-1, type=BACKUP)
 @click.option("--all", "all_of_them", is_flag=True, help="Verify every backup.")
+@click.option("--deep", is_flag=True, help="Decrypt encrypted backups, and check their contents too.")
 @json_option
-def verify_backup(names: tuple[str, ...], all_of_them: bool, as_json: bool) -> None:
+def verify_backup(names: tuple[str, ...], all_of_them: bool, deep: bool, as_json: bool) -> None:
     """Read backups to their end, and check every byte.
 
     Compares the SHA-256 of the archive, every document's frame, every collection's checksum, and the
-    numbers in the manifest; of an archive that monarch did not make, what is there of these. Touches no
-    database.
+    numbers in the manifest; of an archive that monarch did not make, what is there of these; of an encrypted
+    one only the SHA-256, which needs no key (but see --deep). Touches no database.
 
     \b
     Examples:
       monarch verify_backup app__2026_11_28
+      monarch verify_backup app__2026_11_28 --deep
       monarch verify_backup --all --json
     """
     if bool(names) == all_of_them:
@@ -40,7 +42,7 @@ def verify_backup(names: tuple[str, ...], all_of_them: bool, as_json: bool) -> N
     project = this_project()
     with ProgressBar() as bar:
         report = partial(_show, bar, as_json)
-        verified = project.verify_backups(*names, progress=bar, report=report)
+        verified = project.verify_backups(*names, deep=deep, progress=bar, report=report)
     if as_json:
         print_json([_as_json(one) for one in verified])
     _require_good(verified, named=bool(names))
@@ -59,6 +61,8 @@ def _show(bar: ProgressBar, as_json: bool, verified: VerifiedBackup) -> None:
     if verified.good:
         contents = f"{summary(verified.collections)}, read in {duration(verified.seconds)}"
         remark = f". It was {why}, so nothing tells whether it is complete" if why else ""
+        if not verified.contents_checked:
+            remark = "; encrypted, so only its SHA-256 was checked (to decrypt it: --deep)"
         show((verified.finding.value, "green"), f" {name}: {contents}{remark}")
         return
     broken = verified.finding is verified.finding.BROKEN
@@ -69,7 +73,13 @@ def _show(bar: ProgressBar, as_json: bool, verified: VerifiedBackup) -> None:
 
 def _as_json(verified: VerifiedBackup) -> dict[str, Any]:
     backup = verified.backup
-    return {"name": backup.name, "archive": backup.archive, "good": verified.good, "why": verified.why}
+    return {
+        "name": backup.name,
+        "archive": backup.archive,
+        "good": verified.good,
+        "why": verified.why,
+        "contents_checked": verified.contents_checked,
+    }
 
 
 def _total(verified: tuple[VerifiedBackup, ...]) -> str:

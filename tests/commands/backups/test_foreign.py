@@ -125,7 +125,7 @@ def test_all_commands_report_the_same_state(
     )
     assert verified.out.endswith(f"It was {row['why']}, so {NOBODY_KNOWS}\n")
     assert two.folder.invoke("verify_backup", "--all", "--json").json == [
-        {"name": row["name"], "archive": name, "good": True, "why": row["why"]}
+        {"name": row["name"], "archive": name, "good": True, "why": row["why"], "contents_checked": True}
     ]
     assert two.folder.invoke("verify_backup", "--all").out.endswith("1 backup: 1 intact.\n")
     # Its environment is unknown.

@@ -62,6 +62,7 @@ def test_it_is_listed(two: TwoEnvironments, store_folder: Path) -> None:
             "query_set": None,
             "private": False,
             "masked": False,
+            "encrypted": False,
             "why": None,
         }
     ]
@@ -83,7 +84,7 @@ def test_it_is_verified(two: TwoEnvironments, store_folder: Path) -> None:
     assert (result.code, result.err) == (0, "")
     assert re.fullmatch(rf"good {BACKUP}: 2 collections, 201 documents, \d+\.\d kB, read in .*\n", result.out)
     assert two.folder.invoke("verify_backup", "--all", "--json").json == [
-        {"name": BACKUP, "archive": NAME, "good": True, "why": None}
+        {"name": BACKUP, "archive": NAME, "good": True, "why": None, "contents_checked": True}
     ]
 
 

@@ -145,6 +145,12 @@ class Folder:
             settings.write(f"BACKUPS = {{'LOCAL': {{'backup_dir': {backup_dir!r}}}}}\n")
         return self.path / backup_dir
 
+    def encrypt_backups(self, *recipients: str, identities: Path | None = None) -> None:
+        """Encrypt backups from now on; ``identities`` is the file of private keys, None if there is none."""
+        entry = {"recipients": list(recipients), "identities": str(identities) if identities else None}
+        with (self.path / "migrations/settings.py").open("a", encoding="utf-8") as settings:
+            settings.write(f"BACKUPS['encrypt'] = {entry!r}\n")
+
     def migration(self, name: str, body: str = "pass", stamp: str | None = None) -> str:
         """Write a migration whose ``run`` is ``body``, after the existing ones; return its key."""
         number = len(list((self.path / "migrations").glob("_*_migration.py")))

@@ -1,0 +1,1 @@
+"""Encrypted backups: the age format (age-encryption.org/v1), after compression."""
