@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from monarch.backups.catalog import BackupCatalog
     from monarch.backups.create import BackupResult
     from monarch.backups.manifest import Manifest
+    from monarch.backups.retention.policy import KeepPolicy
+    from monarch.backups.retention.prune import PruneRequest
     from monarch.backups.state import Backup
     from monarch.backups.verification import VerifiedBackup
     from monarch.copies.copy import CopyPlan, CopyRequest
@@ -640,6 +642,19 @@ class Project:
         :raises MonarchError: if one of them has changed since it was listed.
         """
         return self.backups.delete_all(backups, report)
+
+    def pruning(self, environment: str | None = None, policy: KeepPolicy | None = None) -> PruneRequest:
+        """Return the pruning of the backups of ``environment`` or of all, by ``policy`` or by the settings.
+
+        :raises SettingsError: if there is no such environment, or the settings are wrong.
+        """
+        from monarch.backups.retention.policy import parse_keep
+        from monarch.backups.retention.prune import PruneRequest
+
+        everything = self.environments()
+        keep = parse_keep(self.settings.backups, [one.name for one in everything])
+        selected = everything if environment is None else (self.environment(environment),)
+        return PruneRequest(self.root, self.backups, everything, selected, keep, policy)
 
     def restore(
         self,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 from monarch.backups.foreign.recognition import find_foreign
 from monarch.backups.manifest import Manifest
-from monarch.backups.names import MANIFEST, split_archive_name
+from monarch.backups.names import MANIFEST, PROTECTED, READING, split_archive_name, split_note_name
+from monarch.backups.retention.protection import read_protection
+from monarch.backups.retention.readers import is_reader_alive
 from monarch.backups.secrecy.encryption import NOT_ENCRYPTED, Encryption
 from monarch.backups.state import (
     Backup,
@@ -16,11 +19,13 @@ from monarch.backups.state import (
     judge_backup,
     read_manifest,
 )
-from monarch.errors import DamagedError, MonarchError, UsageError
+from monarch.databases.foreign import as_argument
+from monarch.errors import DamagedError, LockedError, MonarchError, UsageError
 from monarch.stores.base import NotStored, Store, StoredFile
 from monarch.system.spelling import one_edit_away
 
 _LARGEST_MANIFEST = 64 << 20
+_LARGEST_PROTECTION = 1 << 16
 # How far the clocks of a store and of a machine may differ.
 _TOLERANCE = timedelta(seconds=2)
 
@@ -150,10 +155,12 @@ class BackupCatalog:
     def delete(self, backup: Backup) -> None:
         """Delete ``backup``, its manifest first: an archive without one is not taken for a backup.
 
-        :raises LockedError: if it is being written.
+        :raises LockedError: if it is being written, or protected.
         :raises MonarchError: if its name belongs to another backup by now.
         """
-        _require_same(backup, self.find(backup.archive))
+        found = self.find(backup.archive)
+        refuse_protected(found)
+        _require_same(backup, found)
         if backup.state in (
             BackupState.BEGUN,
             BackupState.RUNNING,
@@ -168,6 +175,17 @@ class BackupCatalog:
             gone = any(removed)
         if not gone:
             raise _gone(backup)
+        for stored in self.store.list(backup.archive):
+            note = split_note_name(stored.name)
+            if note is not None and note[0] == backup.archive:
+                _remove(self.store.delete, stored.name)
+
+    def being_read(self) -> frozenset[str]:
+        """Return the archives of the backups that are being read, as far as their readers could say so."""
+        marks = [(split_note_name(stored.name), stored) for stored in self.store.list()]
+        return frozenset(
+            note[0] for note, stored in marks if note and note[1] == READING and is_reader_alive(stored)
+        )
 
     def _discard(self, backup: Backup) -> bool:
         """Remove the unfinished files of ``backup``; return whether there were any.
@@ -185,13 +203,25 @@ class BackupCatalog:
 
     def _read(self, prefix: str) -> Iterator[Backup]:
         """Yield the backups whose files begin with ``prefix``, in no order."""
+        listed = list(self.store.list(prefix))
+        notes = (split_note_name(stored.name) for stored in listed if not stored.unfinished)
+        protected = [note[0] + PROTECTED for note in notes if note and note[1] == PROTECTED]
+        protections = {
+            file.removesuffix(PROTECTED): read_protection(text)
+            for file, text in self.store.read_small(protected, _LARGEST_PROTECTION)
+        }
+        for backup in self._judge(listed):
+            yield replace(backup, protection=protections.get(backup.archive))
+
+    def _judge(self, listed: Iterable[StoredFile]) -> Iterator[Backup]:
+        """Yield the backups whose files are ``listed``, without their protections."""
         files: dict[str, StoredFile] = {}
         begun: dict[str, StoredFile] = {}
         others: dict[str, StoredFile] = {}
-        for stored in self.store.list(prefix):
+        for stored in listed:
             if split_archive_name(stored.name.removesuffix(MANIFEST)) is not None:
                 (begun if stored.unfinished else files)[stored.name] = stored
-            elif not stored.unfinished:
+            elif not stored.unfinished and split_note_name(stored.name) is None:
                 others[stored.name] = stored
         archives = {name.removesuffix(MANIFEST) for name in (*files, *begun)}
         alone = {name for name in archives if not {name + MANIFEST} & (files.keys() | begun.keys())}
@@ -215,6 +245,18 @@ def _remove(remove: Callable[[str], None], file: str) -> bool:
     except NotStored:
         return False
     return True
+
+
+def refuse_protected(backup: Backup | None) -> None:
+    """Check that ``backup`` is not protected.
+
+    :raises LockedError: if it is.
+    """
+    if backup is not None and backup.protection is not None and backup.protection.holds():
+        raise LockedError(
+            f"{backup.name!r} is {backup.protection}. It was not deleted.",
+            f"If it may go: monarch unprotect_backup {as_argument(backup.name)}",
+        )
 
 
 def _require_same(backup: Backup, now: Backup | None) -> None:

@@ -17,6 +17,9 @@ from itertools import count
 from monarch.errors import UsageError
 
 MANIFEST = ".json"
+# What ends the names of other files beside an archive: its protection, and the marks of its readers.
+PROTECTED = ".protected"
+READING = ".reading."
 LEGACY = "zip"
 _ARCHIVE = re.compile(
     rf"(.+)\.dmp\.(?:(zst|gz)(?:\.([2-9]|[1-9]\d{{1,5}}))?(\.age)|(zst|gz|{LEGACY}))", re.DOTALL
@@ -42,6 +45,15 @@ def generation_of(file: str) -> int:
     """Return how many times the archive of the name ``file`` was encrypted: 0 if it is not."""
     found = _ARCHIVE.fullmatch(file)
     return int(found[3] or 1) if found and found[4] else 0
+
+
+def split_note_name(file: str) -> tuple[str, str] | None:
+    """Return the archive and `PROTECTED` or `READING` if ``file`` is such a file beside an archive."""
+    for ending in (PROTECTED, READING):
+        archive, found, rest = file.rpartition(ending)
+        if found and split_archive_name(archive) and bool(rest) == (ending == READING):
+            return archive, ending
+    return None
 
 
 def names_of_day(stem: str, day: datetime) -> Iterator[str]:

@@ -12,6 +12,7 @@ from monarch.backups.codecs import CODECS
 from monarch.backups.foreign.opening import UnpackedFiles, open_folders, open_foreign
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import LEGACY
+from monarch.backups.retention.readers import marked_as_read
 from monarch.backups.state import Backup, BackupState
 from monarch.backups.zip_v01 import SeveralFolders, ZippedFiles
 from monarch.databases import LEGACY_KIND, open_archive, open_files
@@ -63,7 +64,11 @@ def open_backup(catalog: BackupCatalog, backup: Backup) -> Iterator[ArchiveSourc
         nothing that monarch restores.
     """
     require_restorable(catalog, backup)
-    with _reporting_damage(catalog, backup), _opened(catalog, backup) as archive:
+    with (
+        _marked(catalog, backup),
+        _reporting_damage(catalog, backup),
+        _opened(catalog, backup) as archive,
+    ):
         source = archive.restorable() if isinstance(archive, ForeignSource) else archive
         if backup.state is not BackupState.GOOD and not source.summaries:
             # Only a manifest shows that a database was empty. Restoring this would empty the target.
@@ -72,6 +77,13 @@ def open_backup(catalog: BackupCatalog, backup: Backup) -> Iterator[ArchiveSourc
                 f"Run `monarch verify_backup {as_argument(backup.archive)}` to see what it holds.",
             )
         yield source
+
+
+def _marked(catalog: BackupCatalog, backup: Backup) -> AbstractContextManager[None]:
+    """Mark ``backup`` as being read, if it is one that may be pruned."""
+    if backup.state is not BackupState.GOOD:
+        return nullcontext()
+    return marked_as_read(catalog.store, backup.archive)
 
 
 @contextmanager
@@ -250,7 +262,11 @@ def verify_contents(
     if backup.state is not BackupState.INCOMPLETE:
         require_restorable(catalog, backup)
     _require_readable(backup)
-    with _reporting_damage(catalog, backup), _opened(catalog, backup) as archive:
+    with (
+        _marked(catalog, backup),
+        _reporting_damage(catalog, backup),
+        _opened(catalog, backup) as archive,
+    ):
         collections = archive.read_through(progress)
     if backup.state is BackupState.INCOMPLETE:
         documents = sum(one.documents for one in collections)

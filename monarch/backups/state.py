@@ -10,6 +10,7 @@ from enum import Enum
 from monarch.backups.foreign.recognition import describe
 from monarch.backups.manifest import Manifest, NewerFormat
 from monarch.backups.names import LEGACY, MANIFEST, generation_of, split_archive_name
+from monarch.backups.retention.protection import Protection
 from monarch.errors import DamagedError, StoreError
 from monarch.stores.base import StoredFile
 
@@ -38,7 +39,7 @@ class Backup:
     ``buckets`` are those of time series, whose documents are not counted.
     ``bytes`` is the size of the file ``archive`` in the store, and ``modified`` is when that was last written
     by the store's clock. ``why`` is what is wrong with the backup, if anything. ``refusal`` is the error of
-    the store, if the manifest cannot be read.
+    the store, if the manifest cannot be read. ``protection`` is None if it never was protected.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Backup:
     query_set: str | None = None
     private: bool = False
     masked: bool = False
+    protection: Protection | None = None
     why: str | None = None
     refusal: StoreError | None = field(default=None, compare=False)
 

@@ -42,6 +42,9 @@ COMMANDS = {
         "show_backup": ("backups.listing", "Show the manifest of the backup NAME."),
         "verify_backup": ("backups.verify", "Read backups to their end, and check every byte."),
         "restore": ("backups.restore", "Restore a backup to the database of an environment."),
+        "prune_backups": ("backups.retention", "Delete the backups that no rule keeps."),
+        "protect_backup": ("backups.retention", "Protect the backup NAME: nothing deletes it."),
+        "unprotect_backup": ("backups.retention", "Let the backup NAME be deleted again."),
         "delete_backup": ("backups.delete", "Delete backups, whole or not."),
     },
     "Query sets": {

@@ -23,7 +23,7 @@ STORES = {
     "S3": "monarch.stores.s3.settings",
 }
 # Keys of BACKUPS beside the store, which the domain of backups reads.
-_BESIDE = ("encrypt",)
+_BESIDE = ("encrypt", "keep", "minimum")
 
 
 def parse_store(entries: object) -> StoreSettings | None:

@@ -40,6 +40,10 @@ class NameTaken(StoreError):
     """The name is taken by a file, finished or not."""
 
 
+class DeletionDenied(StoreError):
+    """The store does not let this file be deleted: its user may not, or a lock of the store forbids it."""
+
+
 class NotStored(StoreError):
     """There is no such file."""
 

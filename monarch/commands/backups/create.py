@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monarch.commands.backups.listing import manifest_members
+from monarch.commands.backups.retention import protect_now, prune_now
 from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_copied, print_json, showing_result, summary
 from monarch.commands.console.passages import print_passage
@@ -38,8 +39,10 @@ CODECS = ("zst", "gz")
 @query_set_options
 @click.option("--masked", is_flag=True, help="Mask the documents, so that the backup may be handed out.")
 @check_option
+@click.option("--protect", is_flag=True, help="Protect it, as protect_backup does: nothing deletes it.")
+@click.option("--prune", is_flag=True, help="Then prune the backups of ENVIRONMENT by 'keep' in BACKUPS.")
 @json_option
-def backup(environment: str, as_json: bool, **how: Any) -> None:
+def backup(environment: str, as_json: bool, protect: bool, prune: bool, **how: Any) -> None:
     """Back up the database of ENVIRONMENT.
 
     The backup is one compressed archive, including the migration history, in the store that BACKUPS in
@@ -49,12 +52,19 @@ def backup(environment: str, as_json: bool, **how: Any) -> None:
     \b
     Examples:
       monarch backup production
-      monarch backup production --name before_release --codec gz
+      monarch backup production --name before_release --protect
       monarch backup production --query-set RecentOrdersQuerySet -o days=30
     """
+    project = this_project()
+    if prune:
+        project.pruning(environment).require_policy()
     with showing_result(_show_taken, as_json), ProgressBar() as bar:
-        taken = this_project().backup(environment, **how, progress=bar)
+        taken = project.backup(environment, **how, progress=bar)
     _show_taken(taken, as_json)
+    if protect:
+        protect_now(project.backups, taken.name, None, aside=as_json)
+    if prune:
+        prune_now(project.pruning(environment), aside=as_json)
 
 
 def _show_taken(taken: BackupResult, as_json: bool) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from monarch.commands.backups.listing import moment
@@ -11,9 +9,6 @@ from monarch.commands.console.lines import show
 from monarch.commands.console.questions import confirm, yes_option
 from monarch.commands.console.text import count, printable, size
 from monarch.commands.parsing.arguments import BACKUP, this_project
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command("delete_backup")
@@ -30,9 +25,13 @@ def delete_backup(names: tuple[str, ...], yes: bool) -> None:
       monarch delete_backup app__2026_11_27
       monarch delete_backup app__2026_11_26 app__2026_11_27 --yes
     """
+    from monarch.backups.catalog import refuse_protected
+
     project = this_project()
     find = project.backups.named if yes else project.backups.get
     backups = [find(name) for name in dict.fromkeys(names)]
+    for backup in backups:
+        refuse_protected(backup)
     for backup in backups:
         of = f"of {backup.environment}, " if backup.environment else ""
         state = "" if backup.restorable else f", {backup.state.value}"

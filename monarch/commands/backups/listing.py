@@ -119,9 +119,15 @@ def _row(backup: Backup) -> dict[str, Any]:
         "query_set": backup.query_set,
         "private": backup.private,
         "masked": backup.masked,
+        "protected": _protection(backup),
         "encrypted": backup.encrypted,
         "why": backup.why,
     }
+
+
+def _protection(backup: Backup) -> str | None:
+    """How ``backup`` is protected now; None if it is not."""
+    return str(backup.protection) if backup.protection and backup.protection.holds() else None
 
 
 def _part(backup: Backup) -> str:
@@ -142,7 +148,7 @@ def _cells(backup: Backup, *, named: bool) -> tuple[str, ...]:
         moment(backup.taken_at),
         size(backup.bytes),
         f"{number}{buckets}",
-        backup.state.value,
+        backup.state.value + (", protected" if _protection(backup) else ""),
     )
 
 
@@ -169,6 +175,7 @@ def _facts(backup: Backup, manifest: Manifest | None) -> list[tuple[str, str]]:
         ("Contents", summary(manifest.collections)),
         ("As of", "one snapshot" if manifest.one_moment else "the times at which each part was read"),
         *([("Privacy", privacy)] if privacy else []),
+        *([("Protection", _protection(backup) or "")] if _protection(backup) else []),
         ("Query set", manifest.query_set or "none: everything"),
         *(("  option", option) for option in manifest.query_options),
         *(("  filter", filters) for filters in manifest.query_filters),

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from monarch.errors import StoreError
-from monarch.stores.base import NotStored
+from monarch.stores.base import DeletionDenied, NotStored
 from monarch.system.secrets import redact
 
 if TYPE_CHECKING:
@@ -146,9 +146,10 @@ def _denied(error: Any, operation: str, what: str, message: str) -> StoreError:
     # AWS names the missing permission, which may be another one: for an encryption key, or for tags.
     missing = re.search(r"not authorized to perform: (\S+)", message)
     action = missing[1] if missing else ACTIONS.get(operation, operation)
-    locked = " An object lock may forbid it." if operation == "delete_object" else ""
     hint = f"Allow {action} to this user or role; the manual has a policy (Stores)."
-    return StoreError(f"S3 denies {action} on {what}.{locked}", hint)
+    if operation == "delete_object":
+        return DeletionDenied(f"S3 denies {action} on {what}. An object lock may forbid it.", hint)
+    return StoreError(f"S3 denies {action} on {what}.", hint)
 
 
 def _without_credentials(error: Exception, settings: S3Settings) -> StoreError:

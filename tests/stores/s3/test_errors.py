@@ -11,7 +11,7 @@ from botocore import exceptions
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
-from monarch.stores.base import NotStored
+from monarch.stores.base import DeletionDenied, NotStored
 from monarch.stores.s3.errors import ACTIONS, explain
 from monarch.stores.s3.settings import ObjectLock, S3Settings
 from monarch.system.secrets import Secret
@@ -154,6 +154,7 @@ def test_a_missing_object() -> None:
 
 def test_a_failed_deletion_mentions_object_locks() -> None:
     explained = explain(refused("AccessDenied"), SETTINGS, "delete_object", "a")
+    assert isinstance(explained, DeletionDenied)
     assert "An object lock may forbid it" in explained.message
 
 

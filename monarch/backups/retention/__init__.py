@@ -1,0 +1,1 @@
+"""How long backups are kept: the policy, and what never goes."""

@@ -1,0 +1,110 @@
+"""Which backups go, and why the others stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from monarch.backups.retention.policy import KeepPolicy, KeepSettings
+from monarch.backups.retention.select import select_kept
+from monarch.backups.state import Backup, BackupState
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A backup, and why it is ``kept``: without a reason it goes."""
+
+    backup: Backup
+    kept: tuple[str, ...]
+
+    @property
+    def goes(self) -> bool:
+        """Whether it is deleted."""
+        return not self.kept
+
+
+@dataclass(frozen=True)
+class PruneRules:
+    """What decides about backups.
+
+    ``policy`` is used in place of those of the ``settings``. ``environments`` are the names of those in the
+    settings. ``held`` are environments whose backups all stay, with why; ``ways_back`` the backups to which
+    unfinished migrations may go back, by environment and name, with why. ``read`` are the archives that are
+    being read.
+    """
+
+    settings: KeepSettings
+    environments: frozenset[str]
+    policy: KeepPolicy | None = None
+    held: Mapping[str, str] = field(default_factory=dict)
+    ways_back: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    read: frozenset[str] = frozenset()
+
+    def find(self, environment: str | None) -> KeepPolicy | None:
+        """Return the policy for backups of ``environment``; None if there is none."""
+        return self.policy or self.settings.policy(environment)
+
+
+def judge_all(
+    backups: Iterable[Backup], rules: PruneRules, now: datetime | None = None
+) -> tuple[Judgement, ...]:
+    """Return what becomes of the good ones of ``backups``, the newest of each group first.
+
+    A group is what can be restored instead of each other: of one environment and database; parts apart from
+    wholes, masked ones apart from others. Backups that are not good are never pruned.
+    """
+    groups: dict[tuple[str, ...], list[Backup]] = {}
+    for backup in backups:
+        if backup.state is BackupState.GOOD:
+            groups.setdefault(_group(backup), []).append(backup)
+    return tuple(
+        judgement
+        for _, group in sorted(groups.items())
+        for judgement in _judge_group(sorted(group, key=_age), rules, now or datetime.now(UTC))
+    )
+
+
+def _group(backup: Backup) -> tuple[str, ...]:
+    parts = (backup.environment, backup.database, backup.kind, backup.query_set)
+    return (*(part or "" for part in parts), "masked" if backup.masked else "")
+
+
+def _age(backup: Backup) -> tuple[float, str]:
+    return -backup.taken_at.timestamp(), backup.archive
+
+
+def _judge_group(group: Sequence[Backup], rules: PruneRules, now: datetime) -> list[Judgement]:
+    policy = rules.find(group[0].environment)
+    by_policy = select_kept(policy, [one.taken_at for one in group], now) if policy else [()] * len(group)
+    found = []
+    for number, (backup, reasons) in enumerate(zip(group, by_policy, strict=True)):
+        kept = [*reasons, *_always(backup, rules, now)]
+        if policy is None:
+            kept.append("there is no policy for it")
+        if number == 0 and not kept:
+            kept.append("the newest good one")
+        found.append(Judgement(backup, tuple(kept)))
+    return _leave_minimum(found, rules.settings.minimum)
+
+
+def _always(backup: Backup, rules: PruneRules, now: datetime) -> list[str]:
+    environment = backup.environment or ""
+    why = [rules.held.get(environment), rules.ways_back.get((environment, backup.name))]
+    if environment not in rules.environments:
+        why.append("its environment is not in the settings")
+    if backup.protection is not None and backup.protection.holds(now):
+        why.append(str(backup.protection))
+    if backup.archive in rules.read:
+        why.append("it is being read")
+    return [one for one in why if one]
+
+
+def _leave_minimum(found: list[Judgement], minimum: int) -> list[Judgement]:
+    """Keep the newest of those that go until ``minimum`` are left."""
+    missing = minimum - sum(not one.goes for one in found)
+    for number, judgement in enumerate(found):
+        if missing > 0 and judgement.goes:
+            found[number] = Judgement(judgement.backup, (f"at least {minimum} stay",))
+            missing -= 1
+    return found

@@ -1,0 +1,134 @@
+"""Delete the backups that no rule keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from monarch.backups.catalog import BackupCatalog
+from monarch.backups.retention.judge import Judgement, PruneRules, judge_all
+from monarch.backups.retention.policy import KeepPolicy, KeepSettings
+from monarch.backups.state import Backup
+from monarch.databases import open_database
+from monarch.databases.environment import Environment
+from monarch.databases.history import UNFINISHED
+from monarch.errors import LockedError, MonarchError, UsageError
+from monarch.progress import Progress
+from monarch.stores.base import DeletionDenied
+
+
+@dataclass(frozen=True)
+class PrunePlan:
+    """What becomes of each good backup.
+
+    ``unreachable`` are environments that could not be asked which backups their unfinished migrations need,
+    each with why.
+    """
+
+    judgements: tuple[Judgement, ...]
+    unreachable: tuple[tuple[str, MonarchError], ...] = ()
+
+    @property
+    def going(self) -> tuple[Backup, ...]:
+        """The backups that go, the oldest first."""
+        gone = [judgement.backup for judgement in self.judgements if judgement.goes]
+        return tuple(sorted(gone, key=lambda backup: (backup.taken_at, backup.archive)))
+
+
+@dataclass(frozen=True)
+class PruneRequest:
+    """Pruning the backups of ``selected`` environments of the project at ``root``.
+
+    ``environments`` are all of the project. ``policy`` is used in place of those of the ``settings``.
+    """
+
+    root: Path
+    catalog: BackupCatalog
+    environments: tuple[Environment, ...]
+    selected: tuple[Environment, ...]
+    settings: KeepSettings
+    policy: KeepPolicy | None = None
+
+    def require_policy(self) -> None:
+        """Check that there is a policy for any of the environments.
+
+        :raises UsageError: if there is none.
+        """
+        if self.policy is None and not any(self.settings.policy(one.name) for one in self.selected):
+            raise UsageError(
+                "There is no policy: nothing says which backups are kept.",
+                "Set 'keep' in BACKUPS of migrations/settings.py, or use --keep-daily 7, for example.",
+            )
+
+    def plan(self, progress: Progress) -> PrunePlan:
+        """Return what becomes of each good backup of the environments. Deletes nothing.
+
+        Environments that would lose one are asked which backups their unfinished migrations need.
+
+        :raises UsageError: if there is no policy.
+        """
+        self.require_policy()
+        names = {one.name for one in self.selected}
+        backups = [one for one in self.catalog.list() if self._is_selected(one, names)]
+        rules = PruneRules(
+            self.settings,
+            frozenset(one.name for one in self.environments),
+            self.policy,
+            read=self.catalog.being_read(),
+        )
+        losing = {one.backup.environment for one in judge_all(backups, rules) if one.goes}
+        asked = [one for one in self.selected if one.name in losing]
+        rules, unreachable = _ask(asked, rules, self.root, progress)
+        return PrunePlan(judge_all(backups, rules), unreachable)
+
+    def _is_selected(self, backup: Backup, names: set[str]) -> bool:
+        """Whether ``backup`` is judged. With all environments, so are those of none, which stay."""
+        return backup.environment in names or len(names) == len(self.environments)
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was deleted, and what the store or another run refused to delete, with why."""
+
+    deleted: tuple[Backup, ...]
+    refused: tuple[tuple[Backup, MonarchError], ...]
+
+
+def prune(catalog: BackupCatalog, going: Iterable[Backup], report: Callable[[Backup], None]) -> Pruned:
+    """Delete ``going`` one after another; ``report`` is called after each.
+
+    One that is locked, by the store or by another run, is passed over.
+
+    :raises StoreError: if the store cannot be reached.
+    """
+    deleted, refused = [], list[tuple[Backup, MonarchError]]()
+    for backup in going:
+        try:
+            catalog.delete(backup)
+        except (DeletionDenied, LockedError) as error:
+            refused.append((backup, error))
+            continue
+        deleted.append(backup)
+        report(backup)
+    return Pruned(tuple(deleted), tuple(refused))
+
+
+def _ask(
+    environments: Iterable[Environment], rules: PruneRules, root: Path, progress: Progress
+) -> tuple[PruneRules, tuple[tuple[str, MonarchError], ...]]:
+    """Return ``rules`` with the ways back of unfinished migrations, and who could not be asked."""
+    held, ways, unreachable = {}, {}, []
+    for environment in environments:
+        name = environment.name
+        try:
+            with open_database(environment, root, progress) as database:
+                records = database.history.read()
+        except MonarchError as error:
+            held[name] = "its environment could not be asked for unfinished migrations"
+            unreachable.append((name, error))
+            continue
+        for record in records.values():
+            if record.state in UNFINISHED and record.attempt is not None and record.attempt.backup:
+                ways[name, record.attempt.backup] = f"the way back of {record.key}, which has not finished"
+    return replace(rules, held=held, ways_back=ways), tuple(unreachable)

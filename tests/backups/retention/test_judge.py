@@ -1,0 +1,94 @@
+"""Which backups go: what never goes, whatever the policy says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from monarch.backups.retention.judge import PruneRules, judge_all
+from monarch.backups.retention.policy import KeepPolicy, KeepSettings
+from monarch.backups.retention.protection import Protection
+from monarch.backups.state import Backup, BackupState
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+LAST = KeepPolicy(last=1)
+
+
+def backup(age: int, **others: Any) -> Backup:
+    """A backup of ``dev`` that is ``age`` days old."""
+    moment = NOW - timedelta(days=age)
+    plain = Backup(f"b{age}", f"b{age}.dmp.zst", "zst", BackupState.GOOD, 4, moment, moment)
+    return replace(plain, **{"kind": "mongo", "environment": "dev", "database": "app", **others})
+
+
+def going(backups: list[Backup], policy: KeepPolicy | None = LAST, **rules: Any) -> list[str]:
+    settings = rules.pop("settings", KeepSettings())
+    found = judge_all(backups, PruneRules(settings, frozenset({"dev", "prod"}), policy, **rules), NOW)
+    return [judgement.backup.name for judgement in found if judgement.goes]
+
+
+def test_the_policy_decides() -> None:
+    assert going([backup(1), backup(2), backup(3)]) == ["b2", "b3"]
+
+
+def test_the_newest_stays() -> None:
+    """A policy of hours and a newest backup of the future: restic would drop it."""
+    policy = KeepPolicy(hourly=0, last=0, daily=1)
+    ahead = backup(-1)
+    assert going([ahead, backup(1)], policy) == ["b1"]
+
+
+def test_groups_are_judged_apart() -> None:
+    backups = [
+        backup(1),
+        backup(2, query_set="Recent"),
+        backup(3, masked=True, private=True),
+        backup(4, environment="prod"),
+        backup(5, database="other"),
+        backup(6, query_set="Recent"),
+    ]
+    assert going(backups) == ["b6"]
+
+
+def test_only_good_ones_are_judged() -> None:
+    others = [
+        backup(age, state=state) for age, state in enumerate(BackupState, 2) if state is not BackupState.GOOD
+    ]
+    assert going([backup(1), *others]) == []
+
+
+def test_protected_ones_stay_as_long_as_that_holds() -> None:
+    ahead, behind = NOW + timedelta(days=1), NOW - timedelta(days=1)
+    backups = [
+        backup(1),
+        backup(2, protection=Protection()),
+        backup(3, protection=Protection(ahead)),
+        backup(4, protection=Protection(behind)),
+    ]
+    assert going(backups) == ["b4"]
+
+
+def test_what_is_needed_stays() -> None:
+    backups = [backup(1), backup(2), backup(3), backup(4)]
+    ways, read = {("dev", "b2"): "the way back"}, frozenset({"b3.dmp.zst"})
+    assert going(backups, ways_back=ways, read=read) == ["b4"]
+    assert going(backups, ways_back={("prod", "b2"): "the way back"}) == ["b2", "b3", "b4"]
+    assert going(backups, held={"dev": "it could not be asked"}) == []
+
+
+def test_environments_that_the_settings_do_not_have_keep_theirs() -> None:
+    assert going([backup(1, environment="gone"), backup(2, environment="gone")]) == []
+
+
+def test_without_a_policy_all_stay() -> None:
+    assert going([backup(1), backup(2)], None) == []
+    settings = KeepSettings(environments=(("prod", LAST),))
+    backups = [backup(1), backup(2), backup(3, environment="prod"), backup(4, environment="prod")]
+    assert going(backups, None, settings=settings) == ["b4"]
+
+
+def test_the_minimum_stays() -> None:
+    backups = [backup(1), backup(2), backup(3), backup(4)]
+    assert going(backups, settings=KeepSettings(minimum=3)) == ["b4"]
+    assert going(backups[:2], settings=KeepSettings(minimum=3)) == []
