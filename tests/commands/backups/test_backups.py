@@ -191,6 +191,7 @@ def test_json_and_the_manifest(two: TwoEnvironments, store_folder: Path) -> None
         "query_set": None,
         "private": False,
         "masked": False,
+        "protected": None,
         "encrypted": False,
         "why": None,
     }
