@@ -62,6 +62,7 @@ def test_it_is_listed(two: TwoEnvironments, store_folder: Path) -> None:
             "query_set": None,
             "private": False,
             "masked": False,
+            "protected": None,
             "encrypted": False,
             "why": None,
         }
