@@ -17,6 +17,7 @@ EXIT_CODES = {
     7: "a migration has another file than it ran with, or none (check)",
     8: "the database has run newer migrations than are here (check)",
     9: "the deadline came before all was done",
+    10: "a backup is missing, broken or too old, or does not restore",
     130: "interrupted",
 }
 
@@ -116,6 +117,12 @@ class DeadlineReached(MonarchError):
     """No time is left for the next migration; those before it are done."""
 
     exit_code = 9
+
+
+class DrillFailed(MonarchError):
+    """A backup does not restore to what it was, or the project's own check refuses it."""
+
+    exit_code = 10
 
 
 class RunInterrupted(MonarchError):

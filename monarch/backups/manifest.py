@@ -23,7 +23,7 @@ from typing import Any
 
 from monarch.backups.codecs import CODECS
 from monarch.databases import KINDS
-from monarch.databases.transfer import CollectionSummary
+from monarch.databases.transfer import CollectionDigest, CollectionSummary
 from monarch.errors import DamagedError
 
 # A manifest with only the members of format 1 says so, and monarch 1.0 can read it.
@@ -31,10 +31,11 @@ FORMAT, _NEWEST_FORMAT = 1, 2
 _TOO_MANY = 1 << 63
 _TIMES = ("taken_at", "finished_at")
 _OF_SUBSETS = ("query_options", "query_filters")
-# Members of format 2.
-_FLAGS, _WITH_FLAGS = ("private", "masked"), 2
-# Required where it is: a reader that does not know it must not read the archive as if it were plain.
-_RECIPIENTS = "recipients"
+# Members of format 2. The recipients are required where they are: a reader that does not know them must not
+# read the archive as if it were plain.
+_FLAGS, _RECIPIENTS, _DIGESTS = ("private", "masked"), "recipients", "digests"
+# What they are where they are missing.
+_NEW: dict[str, Any] = {**dict.fromkeys(_FLAGS, False), _RECIPIENTS: (), _DIGESTS: ()}
 _END = re.compile(rb'"checksum": "([0-9a-f]{64})"\n\}\n\Z')
 
 
@@ -50,9 +51,10 @@ class Manifest:
     the archive in the store. The bytes of ``collections`` are those of their documents before compression.
     With ``one_moment`` all of it was read from one snapshot.
 
-    ``private`` if the environment was private, ``masked`` if its documents were masked on the way.
-    ``recipients`` are the public keys for which the archive is encrypted, none if it is not.
+    ``digests`` are hashes of the collections, with which a restored database is compared. Backups of older
+    versions of monarch have none.
 
+    ``private`` if the environment was private, ``masked`` if its documents were masked on the way.
     ``recipients`` are the public keys for which the archive is encrypted, none if it is not.
 
     For a subset of a database, ``query_set`` is the name of the query set, ``query_options`` are its options
@@ -82,6 +84,7 @@ class Manifest:
     private: bool = False
     masked: bool = False
     recipients: tuple[str, ...] = ()
+    digests: tuple[CollectionDigest, ...] = ()
 
     @property
     def documents(self) -> int:
@@ -100,14 +103,13 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Return the text that `from_bytes` reads."""
-        number = _WITH_FLAGS if self.private or self.masked or self.recipients else FORMAT
+        new = [name for name, value in _NEW.items() if getattr(self, name) != value]
         requires = {"requires": [_RECIPIENTS]} if self.recipients else {}
-        members = {"monarch_backup": number, **requires, **asdict(self)}
-        if not self.recipients:
-            del members[_RECIPIENTS]
+        members = {"monarch_backup": _NEWEST_FORMAT if new else FORMAT, **requires, **asdict(self)}
         for name in _TIMES:
             members[name] = members[name].isoformat()
-        for name in (*(_OF_SUBSETS if self.query_set is None else ()), *(_FLAGS if number == FORMAT else ())):
+        kept = {*new, *_FLAGS} if new else set()
+        for name in (*(_OF_SUBSETS if self.query_set is None else ()), *(_NEW.keys() - kept)):
             del members[name]
         return _text({**members, "checksum": hashlib.sha256(_text({**members, "checksum": ""})).hexdigest()})
 
@@ -128,8 +130,7 @@ class Manifest:
                 raise ValueError("no format number")
             required = [one for one in _read_texts(members.get("requires", ())) if one != _RECIPIENTS]
             if not required:
-                absent = {**dict.fromkeys((*_OF_SUBSETS, _RECIPIENTS), ()), **dict.fromkeys(_FLAGS, False)}
-                found = cls(**_values(cls, {**absent, **members}))
+                found = cls(**_values(cls, {**dict.fromkeys(_OF_SUBSETS, ()), **_NEW, **members}))
         except Exception as error:  # something is missing, or has another type
             raise DamagedError("Its manifest is damaged: a member is missing or wrong.") from error
         if required:
@@ -206,8 +207,12 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "int": _read_number,
     "datetime": _read_time,
     "tuple[str, ...]": _read_texts,
+    "Mapping[str, str]": lambda value: {_read_text(key): _read_text(text) for key, text in value.items()},
     "tuple[CollectionSummary, ...]": lambda value: tuple(
         CollectionSummary(**_values(CollectionSummary, one)) for one in value
+    ),
+    "tuple[CollectionDigest, ...]": lambda value: tuple(
+        CollectionDigest(**_values(CollectionDigest, one)) for one in value
     ),
 }
 

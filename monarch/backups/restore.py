@@ -18,9 +18,10 @@ from monarch.copies.transfer import (
 )
 from monarch.databases import open_database, require_transfers
 from monarch.databases.environment import Environment
-from monarch.databases.selection import EVERYTHING, Choice
 from monarch.databases.transfer import (
+    NO_EXCLUSIONS,
     Engine,
+    Exclusions,
     TransferDatabase,
     as_transfer_database,
 )
@@ -48,7 +49,7 @@ class Restoration:
     environment: str
     engine: Engine
     transforms: tuple[Transform, ...] = ()
-    choice: Choice = EVERYTHING
+    exclusions: Exclusions = NO_EXCLUSIONS
     masks: TransferMasks = NO_MASKS
     raw_from: Origin | None = None
 
@@ -61,11 +62,11 @@ class Restoration:
         self._check_contents()
 
     def _check_contents(self) -> tuple[str, ...]:
-        """Check the choice, and that there are rules for what is masked; return what people should know."""
+        """Check that there are rules for what is masked; return what people should know of the masks."""
         with open_backup(self.catalog, self.backup) as source:
-            contents = source.chosen(self.choice)
+            contents = source.without(self.exclusions)
             self.masks.require_rules(contents.summaries)
-            return (*contents.notes, *self.masks.notes(contents))
+            return self.masks.notes(contents)
 
     def run(
         self, interruption: Interruption, *, in_place: bool = False, progress: Progress = SILENT
@@ -95,14 +96,14 @@ class Restoration:
             interruption,
             began,
             (*self.transforms, *self.masks.transforms),
-            self.choice,
+            self.exclusions,
             passage=self.masks.passage,
             lasting_masks=self.masks.lasting,
         )
         # Reading a large archive takes long, so what needs none of it comes first.
         self.target.require_replaceable(())
         try:
-            notes = self._check_contents() if self.choice or self.masks.masking is not None else ()
+            notes = () if self.masks.masking is None else self._check_contents()
             # Before anything of the target is changed. The transfer checks all of it again.
             verify_contents(self.catalog, self.backup, progress)
             return replace(transfer, notes=notes).run(progress)
@@ -122,7 +123,7 @@ def restore_environment(
     *,
     engine: str,
     in_place: bool,
-    choice: Choice,
+    exclusions: Exclusions,
     passage: Passage,
     check_all: bool,
     progress: Progress,
@@ -149,7 +150,7 @@ def restore_environment(
         chosen = target.choose_engine(engine)
         origin = find_origin(root) if passage is Passage.RAW else None
         restoration = Restoration(
-            catalog, backup, target, name, chosen, choice=choice, masks=masks, raw_from=origin
+            catalog, backup, target, name, chosen, exclusions=exclusions, masks=masks, raw_from=origin
         )
         if confirm is not None:
             restoration.check()

@@ -252,6 +252,8 @@ class StoreSink(TransferSink):
             private=self._privacy.private,
             masked=self._privacy.masked,
             recipients=self._encryption.recipients,
+            # They would confirm guesses of who may not read the archive.
+            digests=() if self._encryption.recipients else source.digests,
         )
 
     def _options(self) -> tuple[str, ...]:

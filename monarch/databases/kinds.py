@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from monarch.progress import Progress
     from monarch.system.streams import Stream
 
+# The name of the environment of a database that is thrown away.
+THROWAWAY = "drill"
 _QUERY_SET = '''from monarch import QuerySet
 
 
@@ -103,6 +105,22 @@ class DatabaseKind(ABC):
                     database.drop()
                 raise
             database.drop()
+
+    def open_throwaway(
+        self, folder: Path, db_name: str, progress: Progress
+    ) -> AbstractContextManager[Database]:
+        """Start an embedded server with its data in ``folder``; open its empty database ``db_name``.
+
+        The server runs for as long as the context lasts. Its documents do not expire.
+
+        :raises ServerError: if there is no server on this machine, or it does not start.
+        :raises UsageError: if this kind has no embedded servers.
+        """
+        raise UsageError(f"monarch has no embedded server for a {self.title} database.")
+
+    def stop_throwaway(self, folder: Path) -> None:
+        """Stop the server of `open_throwaway`, if a process that was killed has left it running."""
+        return
 
     def migration_class(self) -> type[Migration]:
         """Return the base class of its migrations, which declares what they find on ``self``."""

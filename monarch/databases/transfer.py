@@ -21,7 +21,7 @@ from monarch.system.streams import Sink, Stream
 
 if TYPE_CHECKING:
     from monarch.databases.sampling import CollectionSample
-    from monarch.databases.selection import Choice, Selection
+    from monarch.databases.selection import Selection
     from monarch.privacy.leaks.check import Leak
     from monarch.privacy.project_masks import ProjectMasks
 
@@ -48,6 +48,34 @@ class CopiedCollection(CollectionSummary):
     seconds: float
 
 
+@dataclass(frozen=True)
+class CollectionDigest:
+    """Hashes of a collection, with which a restored one is compared.
+
+    Each is the name of its scheme, a colon and the hash; two of different schemes cannot be compared.
+    ``contents`` is that of its documents or rows; None if they have none that a restored collection would
+    have too. ``definition`` is that of its options or columns, ``indexes`` those of its indexes by name.
+    """
+
+    name: str
+    contents: str | None
+    definition: str | None
+    indexes: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class InspectedCollection:
+    """A collection that was read to its end: its exact counts, and its hashes.
+
+    Unless it ``is_exact`` it may hold more or less than its backup: a capped collection may have dropped its
+    oldest documents, and the journal of monarch grows.
+    """
+
+    summary: CollectionSummary
+    digest: CollectionDigest
+    is_exact: bool = True
+
+
 class Engine(ABC):
     """A way to move documents. People choose it by its ``name``."""
 
@@ -57,6 +85,25 @@ class Engine(ABC):
     @abstractmethod
     def versions(self) -> tuple[str, ...]:
         """The programs that it uses, with their versions, for people."""
+
+
+@dataclass(frozen=True)
+class Exclusions:
+    """What a transfer leaves out: ``collections`` by their names, ``indexes`` as ``COLLECTION.INDEX``."""
+
+    collections: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.collections or self.indexes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them, for people."""
+        return (*self.collections, *self.indexes)
+
+
+NO_EXCLUSIONS = Exclusions()
 
 
 class Source(ABC):
@@ -78,16 +125,11 @@ class Source(ABC):
         """Return the same contents with all documents passed through ``transforms``, in their order."""
 
     @abstractmethod
-    def chosen(self, choice: Choice) -> Self:
-        """Return what ``choice`` takes of these contents.
+    def without(self, exclusions: Exclusions) -> Self:
+        """Return the same contents without what ``exclusions`` name.
 
-        :raises UsageError: if it names what is not there, or takes what cannot be without the rest.
+        :raises UsageError: if it holds none of that name, or the history is one of them.
         """
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What people should know of it: a sentence for each loss, and for what a query set did not find."""
-        return ()
 
 
 class LiveSource(Source):
@@ -107,6 +149,11 @@ class LiveSource(Source):
     @abstractmethod
     def one_snapshot(self) -> bool:
         """Whether all of it was read from one snapshot."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know of it: a sentence for each loss, and for what a query set did not find."""
+        return ()
 
     def documents(self, number: int) -> Iterator[tuple[str, str]]:
         """Yield the first ``number`` documents of each collection as they would arrive, after all transforms.
@@ -132,6 +179,11 @@ class LiveSource(Source):
         Raises what they do.
         """
         return
+
+    @property
+    def digests(self) -> tuple[CollectionDigest, ...]:
+        """The hashes of what `write_archive` has written; empty if this kind of database has none."""
+        return ()
 
     @abstractmethod
     def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:
@@ -269,6 +321,20 @@ class TransferDatabase(Database):
 
         monarch's own collections and the history are left out.
         """
+
+    def ordered_engine(self) -> Engine:
+        """Return the engine that writes documents in the order of an archive, as `inspect` needs it."""
+        return self.choose_engine("auto")
+
+    def inspect(self, progress: Progress) -> tuple[InspectedCollection, ...]:
+        """Read all of it, and return its collections with their hashes.
+
+        They equal those of the archive that it was restored from by `ordered_engine`. Nobody may write to it
+        in the meantime.
+
+        :raises UsageError: if this kind of database has no hashes.
+        """
+        raise UsageError(f"Contents of a {self.title} database cannot be compared with a backup.")
 
     def sample(self, size: int) -> Iterator[CollectionSample]:
         """Yield each collection with some of its documents: the first, the last and random ones.

@@ -42,6 +42,8 @@ class Hooks:
     run. ``after_migrate(context, result)`` is called when all migrations are done. If anything fails after
     ``before_migrate`` was called, ``on_failure(context, error)`` is called instead. The others are called
     when a command is done, or ``on_failure`` if it fails.
+
+    ``verify(database)`` is called by `drill` with the restored database; an exception fails the drill.
     """
 
     before_migrate: Callable[[HookContext], Any] | None = None
@@ -50,6 +52,7 @@ class Hooks:
     after_restore: Callable[[HookContext, Any], Any] | None = None
     after_copy: Callable[[HookContext, Any], Any] | None = None
     on_failure: Callable[[HookContext, BaseException], Any] | None = None
+    verify: Callable[[Any], Any] | None = None
 
 
 NO_HOOKS = Hooks()

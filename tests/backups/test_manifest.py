@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 
 from monarch.backups.manifest import Manifest, NewerFormat
-from monarch.databases.transfer import CollectionSummary
+from monarch.databases.transfer import CollectionDigest, CollectionSummary
 from monarch.errors import DamagedError
 
 MANIFEST = Manifest(
@@ -214,3 +214,18 @@ def test_the_checksum_can_be_computed_by_hand() -> None:
     checksum = json.loads(text)["checksum"]
     assert hashlib.sha256(text.replace(checksum.encode(), b"")).hexdigest() == checksum
     assert Manifest.from_bytes(replace(MANIFEST, size=13).to_bytes()).size == 13
+
+
+def test_hashes_make_it_format_2_and_are_read_again() -> None:
+    digests = (
+        CollectionDigest("dogs", "sha256:1", None, {"_id_": "sha256:2", "ü": "sha256:3"}),
+        CollectionDigest("young", None, "sha256:4", {}),
+    )
+    manifest = replace(MANIFEST, digests=digests)
+    members = json.loads(manifest.to_bytes())
+    assert (members["monarch_backup"], members["private"], members["masked"]) == (2, False, False)
+    jsonschema.validate(members, SCHEMA)
+    assert Manifest.from_bytes(manifest.to_bytes()) == manifest
+    for wrong in ({"name": "dogs"}, {**members["digests"][0], "indexes": {"_id_": 1}}):
+        with pytest.raises(DamagedError, match="a member is missing or wrong"):
+            Manifest.from_bytes(written({**members, "digests": [wrong]}))

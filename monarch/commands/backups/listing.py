@@ -156,6 +156,7 @@ def manifest_members(manifest: Manifest) -> dict[str, Any]:
     """Return the members of ``manifest`` for JSON, without its collections."""
     members = {**vars(manifest), "taken_at": timestamp(manifest.taken_at)}
     members["finished_at"] = timestamp(manifest.finished_at)
+    members["digests"] = [vars(digest) for digest in manifest.digests]
     del members["collections"]
     return members
 

@@ -9,10 +9,13 @@ from pathlib import Path
 from monarch.errors import ServerError
 from monarch.system.atomic_files import is_own, open_new
 
+# The folder of the project in which embedded servers keep their data.
+TOP = ".monarch"
+
 
 def make_folder(root: Path, name: str) -> Path:
     """Create ``.monarch/<name>``, readable by this user only and ignored by git."""
-    top = root / ".monarch"
+    top = root / TOP
     folder = top / name
     try:
         for made in (top, folder):

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from monarch.databases.environment import Entry, Environment
-from monarch.databases.kinds import DatabaseKind
+from monarch.databases.kinds import THROWAWAY, DatabaseKind
 from monarch.errors import ServerError
 
 if TYPE_CHECKING:
@@ -72,6 +72,19 @@ class MongoKind(DatabaseKind):
                 environment = stack.enter_context(serve(environment, root, progress))
             client = stack.enter_context(connect(environment))
             yield MongoDatabase(environment, client)
+
+    @contextmanager
+    def open_throwaway(self, folder: Path, db_name: str, progress: Progress) -> Iterator[Database]:
+        environment = self.parse(THROWAWAY, {"embedded": True, "db_name": db_name})
+        with self.open(environment, folder, progress) as database:
+            client: Any = database.handles()["client"]
+            client.admin.command("setParameter", 1, ttlMonitorEnabled=False)
+            yield database
+
+    def stop_throwaway(self, folder: Path) -> None:
+        from monarch.databases.mongo.embedded import stop
+
+        stop(folder, THROWAWAY)
 
     def open_archive(self, stream: Stream, expected: tuple[CollectionSummary, ...]) -> ArchiveSource:
         """Read an archive in mongodump's format."""

@@ -30,6 +30,7 @@ from monarch.databases.transfer import (
     CollectionSummary,
     CopiedCollection,
     Engine,
+    InspectedCollection,
     LiveSource,
     Source,
     TransferDatabase,
@@ -199,6 +200,16 @@ class MongoDatabase(TransferDatabase):
         from monarch.databases.mongo.masking.transform import open_masking
 
         return open_masking(rules)
+
+    def ordered_engine(self) -> Engine:
+        from monarch.databases.mongo.engines.in_order import OrderedEngine
+
+        return OrderedEngine()
+
+    def inspect(self, progress: Progress) -> tuple[InspectedCollection, ...]:
+        from monarch.databases.mongo.engines.in_order import inspect
+
+        return inspect(self._endpoint.on_primary(), progress)
 
     def sample(self, size: int) -> Iterator[CollectionSample]:
         from monarch.databases.mongo.catalog.sample import sample

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monarch.databases.environment import Entry, Environment
-from monarch.databases.kinds import DatabaseKind
+from monarch.databases.kinds import THROWAWAY, DatabaseKind
 from monarch.errors import ServerError
 
 if TYPE_CHECKING:
@@ -95,6 +95,16 @@ class PostgresKind(DatabaseKind):
             assert isinstance(opened, PostgresDatabase)
             with opened.open_beside(name) as database:
                 yield database
+
+    def open_throwaway(
+        self, folder: Path, db_name: str, progress: Progress
+    ) -> AbstractContextManager[Database]:
+        return self.open(self.parse(THROWAWAY, {"embedded": True, "db_name": db_name}), folder, progress)
+
+    def stop_throwaway(self, folder: Path) -> None:
+        from monarch.databases.postgres.embedded import stop
+
+        stop(folder, THROWAWAY)
 
     def open_archive(self, stream: Stream, expected: tuple[CollectionSummary, ...]) -> ArchiveSource:
         from monarch.databases.postgres.sources.archive import PgDumpArchive

@@ -20,7 +20,14 @@ from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.emptying import EMPTY
 from monarch.databases.postgres.history.reader import PostgresHistoryReader
-from monarch.databases.transfer import CopiedCollection, Engine, LiveSource, Source, TransferDatabase
+from monarch.databases.transfer import (
+    CopiedCollection,
+    Engine,
+    InspectedCollection,
+    LiveSource,
+    Source,
+    TransferDatabase,
+)
 from monarch.errors import MonarchError
 from monarch.progress import Progress
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
@@ -224,6 +231,11 @@ class PostgresDatabase(TransferDatabase):
 
     def require_whole(self) -> None:
         """It always is: a swap is one transaction."""
+
+    def inspect(self, progress: Progress) -> tuple[InspectedCollection, ...]:
+        from monarch.databases.postgres.catalog.digests import inspect
+
+        return self._session.transact(inspect)
 
     def fingerprint(self) -> Mapping[str, object]:
         from monarch.databases.postgres.catalog.fingerprint import take_fingerprint

@@ -29,7 +29,7 @@ import psutil
 import psycopg
 from psycopg import errors, sql
 
-from monarch.databases.embedded.folder import make_folder
+from monarch.databases.embedded.folder import TOP, make_folder
 from monarch.databases.embedded.sharing import Users
 from monarch.databases.environment import Environment
 from monarch.databases.postgres.connection.client import connect
@@ -72,6 +72,11 @@ def serve(environment: Environment, root: Path, progress: Progress) -> Iterator[
         served = at_address(environment, address)
         _create_database(served)
         yield served
+
+
+def stop(root: Path, name: str) -> None:
+    """Stop the server of the embedded environment ``name`` of ``root``, whose commands were killed."""
+    EmbeddedServer(Path(), root / TOP / name).stop()
 
 
 def find_programs() -> Path:
@@ -190,9 +195,11 @@ class EmbeddedServer:
 
     def _hand_over(self, password: Path) -> None:
         """Let the user who runs the server reach and own its files."""
-        for above in (self._folder.parent, self._folder):
-            above.chmod(0o711)
-        for closed in self._folder.parent.parents:
+        above = [self._folder, *self._folder.parents]
+        ours = max(number for number, one in enumerate(above) if one.name == TOP)
+        for own_folder in above[: ours + 1]:
+            own_folder.chmod(0o711)
+        for closed in above[ours + 1 :]:
             if not closed.stat().st_mode & stat.S_IXOTH:
                 raise ServerError(
                     f"PostgreSQL does not run as root, and the user nobody may not enter {closed}.",

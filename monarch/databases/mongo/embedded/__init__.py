@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from monarch.databases.embedded.folder import make_folder
+from monarch.databases.embedded.folder import TOP, make_folder
 from monarch.databases.embedded.sharing import Users
 from monarch.databases.environment import Environment
 from monarch.databases.mongo.connection.settings import at_address
@@ -54,3 +54,10 @@ def serve(environment: Environment, root: Path, progress: Progress) -> Iterator[
             options=(("directConnection", "true"),),
         )
         yield at_address(environment, address)
+
+
+def stop(root: Path, name: str) -> None:
+    """Stop the server of the embedded environment ``name`` of ``root``, whose commands were killed."""
+    folder = root / TOP / name
+    if folder.exists():
+        Server(find_mongod(), folder).stop()

@@ -29,6 +29,7 @@ from monarch.databases.mongo.extended_json import as_text
 from monarch.databases.mongo.sources.base import MongoSource, require_mongo_source, unwatched
 from monarch.databases.mongo.sources.losses import describe_losses, describe_shard
 from monarch.databases.mongo.stream.batches import Batch, End, Piece, split
+from monarch.databases.mongo.stream.digests import ContentHashes
 from monarch.databases.mongo.stream.snapshot import (
     SNAPSHOT_ENDED,
     Snapshot,
@@ -39,7 +40,7 @@ from monarch.databases.mongo.subset.reader import SnapshotEnded, SubsetReader
 from monarch.databases.mongo.subset.resolve import Subset
 from monarch.databases.mongo.swap_state import read_head, unfinished
 from monarch.databases.selection import Selection
-from monarch.databases.transfer import ArchiveSource, CopiedCollection, LiveSource
+from monarch.databases.transfer import ArchiveSource, CollectionDigest, CopiedCollection, LiveSource
 from monarch.errors import ServerError
 from monarch.progress import Progress
 from monarch.system.streams import Sink
@@ -62,6 +63,8 @@ class MongoServerSource(MongoSource, LiveSource):
         self._source = source
         self._engine = engine
         self._snapshot: Snapshot | None = None
+        self._notes: tuple[str, ...] = ()
+        self._digests: tuple[CollectionDigest, ...] = ()
         self._history = b""  # its hash when the reading began
         self.collections = read_catalog(source)
         if selection is not None:
@@ -106,10 +109,14 @@ class MongoServerSource(MongoSource, LiveSource):
     @property
     def notes(self) -> tuple[str, ...]:
         if self._is_shard:
-            return (describe_shard(self._source.name), *self._notes)
+            return (describe_shard(self._source.name),)
         if self._placement is None:
             return self._notes
         return self._notes + tuple(describe_losses(self._placement, self._source.name, self.collections))
+
+    @property
+    def digests(self) -> tuple[CollectionDigest, ...]:
+        return self._digests
 
     @contextmanager
     def _pieces(self, alive: Callable[[], None]) -> Iterator[Iterator[Piece]]:
@@ -179,6 +186,7 @@ class MongoServerSource(MongoSource, LiveSource):
 
     def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:
         counts = self.begin_phase("dumping", progress)
+        hashes = ContentHashes(self.collections, is_sharded=self._placement is not None)
         database = self._source.environment.db_name
         writer = ArchiveWriter(
             sink, Prelude(database, self.collections, self._server_version(), TOOL_VERSION)
@@ -186,9 +194,11 @@ class MongoServerSource(MongoSource, LiveSource):
         with self.pieces(unwatched) as pieces:
             for piece in pieces:
                 counts.count(piece)
+                hashes.add(piece)
                 writer.write(piece)
         writer.close()
         self.check()
+        self._digests = tuple(map(hashes.digest, self.collections))
         return counts.copied()
 
     def check_archive(self, open_written: Callable[[], AbstractContextManager[ArchiveSource]]) -> None:

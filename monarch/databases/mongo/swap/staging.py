@@ -6,18 +6,16 @@ short; by the run, later runs recognize whose staging it is.
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
-from bson import Decimal128
 from pymongo.errors import OperationFailure
 
 from monarch.databases.lease import Lease
+from monarch.databases.mongo.catalog.index_shapes import index_shapes
 from monarch.databases.mongo.catalog.model import BUCKETS, Collection
 from monarch.databases.mongo.catalog.read import list_entries, read_indexes
 from monarch.databases.mongo.collection_names import STAGING
@@ -36,10 +34,7 @@ from monarch.errors import MonarchError, ServerError
 _BUILDERS = 2
 _SMALL = 1000
 _LONGEST_NAME = 255
-# Seconds until documents expire, as servers since 5.0.14 store what is not a number.
-_NEVER = 2**31 - 1
 _OTHER_COLLATION = 167
-_FLAGS = ("unique", "sparse", "hidden")
 
 
 class Staging:
@@ -206,8 +201,8 @@ class Staging:
             if collection.kind == "view":
                 continue
             self._lease.check()
-            found = _shapes(read_indexes(self._target, self.names[collection.name]))
-            expected = _shapes(self.adapted.get(collection.name, collection).indexes)
+            found = index_shapes(read_indexes(self._target, self.names[collection.name]))
+            expected = index_shapes(self.adapted.get(collection.name, collection).indexes)
             wrong = [name for name in {**found, **expected} if found.get(name) != expected.get(name)]
             if wrong:
                 raise self._differs(collection, f"other indexes: {', '.join(wrong)[:200]}")
@@ -257,32 +252,3 @@ def _is_small(collection: Collection) -> bool:
     """Whether its indexes can be built while it is empty; not those that make documents expire."""
     expires = any("expireAfterSeconds" in index for index in collection.indexes)
     return collection.kind == "collection" and collection.documents <= _SMALL and not expires
-
-
-def _shapes(indexes: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return what must be equal of each index, by name. Server versions write the rest differently."""
-    return {
-        str(index["name"]): {
-            "key": list(index["key"].items()),  # in their order
-            # Some servers store that an index is not unique, others store nothing.
-            **{word: _truth(index.get(word)) for word in _FLAGS},
-            "expireAfterSeconds": _whole_seconds(index.get("expireAfterSeconds")),
-            "partialFilterExpression": index.get("partialFilterExpression"),
-        }
-        for index in indexes
-        if not index.get("clustered")
-    }
-
-
-def _truth(value: Any) -> bool:
-    """Return whether a flag is set; servers before 5.0 store any value, and false, 0 and null unset it."""
-    return value is not None and value != 0  # False is 0
-
-
-def _whole_seconds(value: Any) -> Any:
-    """Return ``value`` as current servers store it; those before 5.0 store fractions and NaN."""
-    if isinstance(value, Decimal128):
-        value = float(value.to_decimal())
-    if isinstance(value, float):
-        return _NEVER if math.isnan(value) else int(value)
-    return value

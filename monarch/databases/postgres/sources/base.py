@@ -6,12 +6,11 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, Self
+from typing import Protocol, Self
 
 from monarch.databases.postgres.tools.clock import TableClock
 from monarch.databases.postgres.tools.installed import Tools
-from monarch.databases.selection import Choice
-from monarch.databases.transfer import CopiedCollection, Source
+from monarch.databases.transfer import CopiedCollection, Exclusions, Source
 from monarch.databases.transform import Transform
 from monarch.errors import UsageError
 from monarch.progress import Progress
@@ -49,7 +48,8 @@ class Expected:
     """What must have arrived: the rows and indexes of each table by its title, and more of a database.
 
     ``definitions`` are those of `read_definitions`, ``major`` is the version of the server that printed them.
-    A sequence must have come at least as far as in ``sequences``.
+    A sequence must have come at least as far as in ``sequences``. ``index_definitions`` are those of the
+    indexes of each table, by their names.
     """
 
     rows: Mapping[str, int]
@@ -59,6 +59,7 @@ class Expected:
     sequences: Mapping[str, int] | None = None
     large_objects: int | None = None
     hashes: Mapping[str, str] | None = None
+    index_definitions: Mapping[str, Mapping[str, str]] | None = None
 
 
 class OpenDump(Protocol):
@@ -84,8 +85,6 @@ class PostgresSource(Source):
     title = "PostgreSQL"
     # Whether `OpenDump.finish` hashes the rows of each table.
     compares_contents = False
-    # What people use instead of `chosen`.
-    choose_by: ClassVar[str] = "Use a query set: its only() and exclude() select whose rows are copied."
 
     @property
     @abstractmethod
@@ -117,11 +116,11 @@ class PostgresSource(Source):
             raise UsageError("monarch cannot change the rows of a PostgreSQL database on their way yet.")
         return self
 
-    def chosen(self, choice: Choice) -> Self:
-        if choice:
+    def without(self, exclusions: Exclusions) -> Self:
+        if exclusions:
             raise UsageError(
-                f"monarch cannot choose tables or indexes of a PostgreSQL database by {choice.options}.",
-                f"Nothing was changed. {self.choose_by}",
+                "monarch cannot leave out parts of a PostgreSQL database.",
+                "Use a query set, whose exclude() leaves out the rows of tables.",
             )
         return self
 

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from monarch.databases.postgres.catalog.digests import digest
 from monarch.databases.postgres.catalog.tables import Relation
 from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.sources.base import Expected, Needs, OpenDump, PostgresSource
 from monarch.databases.postgres.tools.clock import TableClock
 from monarch.databases.postgres.tools.installed import PostgresEngine, Tools
-from monarch.databases.transfer import CollectionSummary, CopiedCollection, LiveSource
+from monarch.databases.transfer import CollectionDigest, CollectionSummary, CopiedCollection, LiveSource
 from monarch.progress import Progress
 from monarch.system.streams import Sink
 
@@ -38,6 +39,7 @@ class PostgresLiveSource(LiveSource, PostgresSource):
         self._engine = engine
         self._relations = relations
         self._needs = needs
+        self._digests: tuple[CollectionDigest, ...] = ()
         engine.prefer(needs.major)
 
     @property
@@ -65,6 +67,14 @@ class PostgresLiveSource(LiveSource, PostgresSource):
     def one_snapshot(self) -> bool:
         return True
 
+    @property
+    def digests(self) -> tuple[CollectionDigest, ...]:
+        return self._digests
+
+    def prepare_digests(self) -> None:
+        """Let `OpenDump.finish` hash the rows, if a copy of them can have the same hashes."""
+        self.compares_contents = True
+
     @abstractmethod
     def open(
         self, tools: Tools, alive: Callable[[], None], progress: Progress
@@ -80,11 +90,20 @@ class PostgresLiveSource(LiveSource, PostgresSource):
 
     def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:
         progress.phase("dumping")
+        self.prepare_digests()
         with self.open(self._engine.choose(self._needs.major), lambda: None, progress) as dump:
             while data := dump.read(_BYTES):
                 progress.transferred(0, len(data))
                 sink.write(data)
-            return self.copied(dump.finish(), dump.seconds)
+            expected = dump.finish()
+            self._digests = digest(
+                self._relations,
+                expected.definitions or {},
+                expected.hashes or {},
+                expected.index_definitions or {},
+                self._session.open(),
+            )
+            return self.copied(expected, dump.seconds)
 
     def estimate(self, progress: Progress) -> None:
         """Tell how much is about to be read."""

@@ -9,6 +9,7 @@ from typing import Self
 
 from monarch.databases.postgres.archive.contents import ArchiveContents, TableData, read_contents
 from monarch.databases.postgres.catalog.definitions import read_definitions
+from monarch.databases.postgres.catalog.digests import read_index_definitions
 from monarch.databases.postgres.catalog.fingerprint import hash_rows
 from monarch.databases.postgres.catalog.tables import Relation, Table, list_relations
 from monarch.databases.postgres.connection.errors import explained
@@ -62,6 +63,9 @@ class PartSource(PostgresLiveSource):
             )
         self.compares_contents = True
         return self
+
+    def prepare_digests(self) -> None:
+        self.compares_contents = not self._part.shortened
 
     @contextmanager
     def open(self, tools: Tools, alive: Callable[[], None], progress: Progress) -> Iterator[PartDump]:
@@ -134,6 +138,7 @@ class PartDump:
                 self._snapshot.sequences,
                 large_objects=0,
                 hashes=self._hash_rows() if self._hashes else None,
+                index_definitions=read_index_definitions(self._snapshot.cursor()),
             )
 
     def _hash_rows(self) -> dict[str, str]:

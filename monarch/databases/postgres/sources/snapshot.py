@@ -11,6 +11,7 @@ from psycopg import IsolationLevel, sql
 
 from monarch.databases.environment import Environment
 from monarch.databases.postgres.catalog.definitions import read_definitions
+from monarch.databases.postgres.catalog.digests import read_index_definitions
 from monarch.databases.postgres.catalog.fingerprint import hash_contents
 from monarch.databases.postgres.catalog.tables import Table, batched, count_rows
 from monarch.databases.postgres.connection.client import (
@@ -114,6 +115,7 @@ class ExportedSnapshot:
                 self.sequences,
                 read_large_objects(cursor),
                 None if hashed is None else {table.title: hash for table, hash in hashed.items()},
+                read_index_definitions(cursor) if hashes else None,
             )
 
 

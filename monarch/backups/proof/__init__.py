@@ -1,0 +1,1 @@
+"""Proofs that backups can be restored."""

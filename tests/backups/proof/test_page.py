@@ -1,0 +1,100 @@
+"""The page about drills: all facts, and nothing that a browser would run or fetch."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+from html.parser import HTMLParser
+
+import pytest
+
+from monarch.backups.proof.comparison import compare
+from monarch.backups.proof.drill import DrillResult
+from monarch.backups.proof.page import elapsed, render
+from monarch.backups.state import Backup, BackupState
+from monarch.databases.transfer import CollectionDigest, CollectionSummary, InspectedCollection
+from tests.backups.test_manifest import MANIFEST
+
+EVIL = "</td><script>alert(1)</script>&\"'"
+DOGS = CollectionSummary(EVIL, "collection", 1234567, 99, 2)
+DIGEST = CollectionDigest(EVIL, "sha256:1", None, {})
+TAKEN = replace(MANIFEST, environment=EVIL, database=EVIL, collections=(DOGS,), digests=(DIGEST,))
+
+
+def result(restored: CollectionDigest = DIGEST, **more: object) -> DrillResult:
+    taken_at = TAKEN.taken_at
+    backup = Backup("app", TAKEN.archive, "zst", BackupState.GOOD, 12, taken_at, taken_at)
+    began_at = taken_at + timedelta(days=2, hours=3)
+    collections = compare(TAKEN, [InspectedCollection(DOGS, restored)])
+    made = DrillResult(backup, TAKEN, "MongoDB 6.0.27", began_at, 62.0, 31.0, collections, (), None)
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+class Checked(HTMLParser):
+    """Collects the tags and texts of a page; each tag that needs an end must have one."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.text = ""
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.add(tag)
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_page_has_what_an_auditor_asks_for() -> None:
+    page = Checked(render([result(verified=True)]))
+    for fact in (
+        *("Passed", TAKEN.archive, TAKEN.sha256, "MongoDB 6.0.5", "MongoDB 6.0.27", "monarch 1.0.0"),
+        *("2014-05-29 00:38:00 UTC", "2014-05-31 03:38:00 UTC", "2 days 3 hours", "1 minute"),
+        *("1,234,567", "equal", "verify() accepted", EVIL),
+    ):
+        assert fact in page.text, fact
+
+
+def test_names_cannot_run_anything() -> None:
+    text = render([result()])
+    page = Checked(text)
+    assert not page.tags & {"script", "link", "img", "iframe", "object", "form"}
+    assert not re.search(r"https?:|url\(|@import|\son\w+=", text)
+    assert "default-src 'none'" in text
+
+
+def test_a_page_says_what_is_wrong() -> None:
+    failed = result(replace(DIGEST, contents="sha256:2"), problems=("verify() of the settings <failed>.",))
+    page = Checked(render([result(), failed]))
+    assert not failed.passed
+    for text in ("Restore drill of 2014-05-31: FAILED", "Failed", "Passed", "differs", "<failed>"):
+        assert text in page.text
+
+
+def test_a_page_says_what_was_not_compared() -> None:
+    assert "recorded no hashes" in Checked(render([result(manifest=replace(TAKEN, digests=()))])).text
+    counted = Checked(render([result(replace(DIGEST, contents=None))])).text
+    assert f"Compared by number only: {EVIL}" in counted
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1, "0.0 seconds"),
+        (3.14, "3.1 seconds"),
+        (60, "1 minute"),
+        (3700, "1 hour 1 minute"),
+        (86_400 * 3, "3 days 0 hours"),
+    ],
+)
+def test_times_are_words(seconds: float, text: str) -> None:
+    assert elapsed(seconds) == text
