@@ -180,9 +180,12 @@ class BackupCatalog:
             if note is not None and note[0] == backup.archive:
                 _remove(self.store.delete, stored.name)
 
-    def being_read(self) -> frozenset[str]:
-        """Return the archives of the backups that are being read, as far as their readers could say so."""
-        marks = [(split_note_name(stored.name), stored) for stored in self.store.list()]
+    def being_read(self, prefix: str = "") -> frozenset[str]:
+        """Return the archives of the backups that are being read, as far as their readers could say so.
+
+        :param prefix: only those whose names begin with this.
+        """
+        marks = [(split_note_name(stored.name), stored) for stored in self.store.list(prefix)]
         return frozenset(
             note[0] for note, stored in marks if note and note[1] == READING and is_reader_alive(stored)
         )

@@ -40,6 +40,7 @@ class Backup:
     ``bytes`` is the size of the file ``archive`` in the store, and ``modified`` is when that was last written
     by the store's clock. ``why`` is what is wrong with the backup, if anything. ``refusal`` is the error of
     the store, if the manifest cannot be read. ``protection`` is None if it never was protected.
+    ``query_options`` are those of the manifest: with ``?`` as values if it is masked or encrypted.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Backup:
     documents: int | None = None
     buckets: int = 0
     query_set: str | None = None
+    query_options: tuple[str, ...] = ()
     private: bool = False
     masked: bool = False
     protection: Protection | None = None
@@ -184,6 +186,7 @@ def _judge_manifest(backup: Backup, text: bytes | StoreError) -> Backup:
         documents=manifest.documents,
         buckets=manifest.buckets,
         query_set=manifest.query_set,
+        query_options=manifest.query_options,
         private=manifest.private,
         masked=manifest.masked,
         why=sizes if differs else None,

@@ -52,7 +52,8 @@ def judge_all(
     """Return what becomes of the good ones of ``backups``, the newest of each group first.
 
     A group is what can be restored instead of each other: of one environment and database; parts apart from
-    wholes, masked ones apart from others. Backups that are not good are never pruned.
+    wholes, and by the options of their query set; masked ones apart from others. Backups that are not good
+    are never pruned.
     """
     groups: dict[tuple[str, ...], list[Backup]] = {}
     for backup in backups:
@@ -67,7 +68,8 @@ def judge_all(
 
 def _group(backup: Backup) -> tuple[str, ...]:
     parts = (backup.environment, backup.database, backup.kind, backup.query_set)
-    return (*(part or "" for part in parts), "masked" if backup.masked else "")
+    masked = "masked" if backup.masked else ""
+    return (*(part or "" for part in parts), masked, *sorted(backup.query_options))
 
 
 def _age(backup: Backup) -> tuple[float, str]:
@@ -95,6 +97,8 @@ def _always(backup: Backup, rules: PruneRules, now: datetime) -> list[str]:
         why.append("its environment is not in the settings")
     if backup.protection is not None and backup.protection.holds(now):
         why.append(str(backup.protection))
+    if (backup.masked or backup.encrypted) and backup.query_options:
+        why.append("its manifest does not have the values of its options")
     if backup.archive in rules.read:
         why.append("it is being read")
     return [one for one in why if one]

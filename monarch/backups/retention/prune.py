@@ -13,7 +13,7 @@ from monarch.backups.state import Backup
 from monarch.databases import open_database
 from monarch.databases.environment import Environment
 from monarch.databases.history import UNFINISHED
-from monarch.errors import LockedError, MonarchError, UsageError
+from monarch.errors import LockedError, MonarchError, StoreError, UsageError
 from monarch.progress import Progress
 from monarch.stores.base import DeletionDenied
 
@@ -98,15 +98,19 @@ class Pruned:
 def prune(catalog: BackupCatalog, going: Iterable[Backup], report: Callable[[Backup], None]) -> Pruned:
     """Delete ``going`` one after another; ``report`` is called after each.
 
-    One that is locked, by the store or by another run, is passed over.
+    One that is locked or that another run reads, changed or deleted since the plan is passed over.
 
     :raises StoreError: if the store cannot be reached.
     """
     deleted, refused = [], list[tuple[Backup, MonarchError]]()
     for backup in going:
         try:
+            if backup.archive in catalog.being_read(backup.archive):
+                raise LockedError(f"{backup.name!r} is being read.")
             catalog.delete(backup)
-        except (DeletionDenied, LockedError) as error:
+        except MonarchError as error:
+            if isinstance(error, StoreError) and not isinstance(error, DeletionDenied):
+                raise
             refused.append((backup, error))
             continue
         deleted.append(backup)

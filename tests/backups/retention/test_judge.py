@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from monarch.backups.retention.judge import PruneRules, judge_all
-from monarch.backups.retention.policy import KeepPolicy, KeepSettings
+from monarch.backups.retention.policy import KeepPolicy, KeepSettings, Period
 from monarch.backups.retention.protection import Protection
 from monarch.backups.state import Backup, BackupState
 
@@ -33,10 +34,21 @@ def test_the_policy_decides() -> None:
 
 
 def test_the_newest_stays() -> None:
-    """A policy of hours and a newest backup of the future: restic would drop it."""
-    policy = KeepPolicy(hourly=0, last=0, daily=1)
-    ahead = backup(-1)
-    assert going([ahead, backup(1)], policy) == ["b1"]
+    """Also without the checks of the settings, which refuse such a policy and such a minimum."""
+    nothing = KeepSettings(KeepPolicy(), minimum=0)
+    assert going([backup(2), backup(-1), backup(1)], None, settings=nothing) == ["b1", "b2"]
+
+
+def test_the_newest_stays_under_every_policy() -> None:
+    chance = random.Random(19)
+    names = ("last", "hourly", "daily", "weekly", "monthly", "yearly")
+    for _ in range(200):
+        numbers = {name: chance.choice((0, 0, 1, 3)) for name in names}
+        within = chance.choice((None, Period(hours=1), Period(years=1, months=5)))
+        backups = [backup(age) for age in chance.sample(range(-30, 900), 6)]
+        gone = going(backups, KeepPolicy(**numbers, within=within))
+        newest = max(backups, key=lambda one: one.taken_at)
+        assert newest.name not in gone, (numbers, within)
 
 
 def test_groups_are_judged_apart() -> None:
@@ -47,8 +59,23 @@ def test_groups_are_judged_apart() -> None:
         backup(4, environment="prod"),
         backup(5, database="other"),
         backup(6, query_set="Recent"),
+        backup(7, kind="postgres"),
     ]
     assert going(backups) == ["b6"]
+
+
+def test_parts_with_other_options_are_judged_apart() -> None:
+    """One is not the same data as the other, so that it is newer does not replace it."""
+    first, second = ({"query_set": "Tenant", "query_options": (f"tenant={name}",)} for name in "ab")
+    assert going([backup(1, **first), backup(2, **second), backup(3, **first)]) == ["b3"]
+
+
+def test_parts_whose_options_are_not_known_stay() -> None:
+    masked = [backup(age, query_set="Tenant", masked=True) for age in (1, 2)]
+    encrypted = [backup(age, query_set="Tenant", archive=f"b{age}.dmp.zst.age") for age in (1, 2)]
+    for parts in (masked, encrypted):
+        assert going(parts) == ["b2"]
+        assert going([replace(part, query_options=("tenant=?",)) for part in parts]) == []
 
 
 def test_only_good_ones_are_judged() -> None:

@@ -120,22 +120,6 @@ def test_a_backup_that_is_protected_and_prunes(two: TwoEnvironments) -> None:
 
 
 @pytest.mark.server
-def test_a_kill_leaves_the_rest_whole(two: TwoEnvironments) -> None:
-    folder = two.folder.keep_backups()
-    names = write_backups(folder, [TODAY - timedelta(hours=age) for age in range(200)])
-    with two.folder.start("prune_backups", "--keep-last", "1", "--yes") as process:
-        assert process.stdout is not None
-        assert any(line.startswith("Deleted ") for line in process.stdout)
-        process.kill()
-    rows = two.folder.invoke("list_backups", "--json").json
-    assert 1 < len(rows) < len(names)
-    assert [row["state"] for row in rows].count("good") >= len(rows) - 1
-    again = two.folder.invoke("prune_backups", "--keep-last", "1", "--yes")
-    assert again.code == 0, again.output
-    assert left(two.folder) == {names[0]}
-
-
-@pytest.mark.server
 def test_what_the_store_refuses_to_delete_is_told(two: TwoEnvironments, s3: S3Server) -> None:
     bucket = "prune"
     s3.client().create_bucket(Bucket=bucket)
