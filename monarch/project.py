@@ -12,14 +12,13 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from monarch.databases import DEFAULT_KIND, KINDS, open_database
 from monarch.databases.base import Contents, Database
 from monarch.databases.environment import Environment
 from monarch.databases.history import IncompleteDatabase, MigrationState
 from monarch.databases.lease import Holder
-from monarch.databases.transfer import Exclusions
 from monarch.errors import MonarchError, ProjectError, UnknownEnvironment
 from monarch.migrations.files.find import MigrationFile, find_migration, find_migrations
 from monarch.migrations.files.kinds import find_kinds, keep_kind, naming_wrong_kinds
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from monarch.copies.copy import CopyPlan, CopyRequest
     from monarch.copies.transfer import TransferResult
     from monarch.databases.history import JournalEntry
+    from monarch.databases.selection import Names
     from monarch.handouts.policy import Passage
     from monarch.handouts.suggestions import MaskSuggestions
     from monarch.migrations.execution import MigrationResult
@@ -460,19 +460,16 @@ class Project:
         allow_empty: bool = False,
         query_set: str | None = None,
         options: Mapping[str, str] = _NO_OPTIONS,
-        exclude: tuple[str, ...] = (),
-        exclude_index: tuple[str, ...] = (),
         raw: bool = False,
         show: int = 0,
         progress: Progress = SILENT,
+        **names: Unpack[Names],
     ) -> CopyPlan:
         """List what `copy` would bring into ``target`` and drop from it. Writes nothing.
 
         ``show`` is how many documents of each collection it returns as they would arrive.
         """
-        request = self._copy_request(
-            source, target, engine, allow_empty, query_set, options, Exclusions(exclude, exclude_index)
-        )
+        request = self._copy_request(source, target, engine, allow_empty, query_set, options, names)
         with replace(request, raw=raw).open(progress) as copy:
             return copy.plan(show)
 
@@ -486,32 +483,29 @@ class Project:
         allow_empty: bool = False,
         query_set: str | None = None,
         options: Mapping[str, str] = _NO_OPTIONS,
-        exclude: tuple[str, ...] = (),
-        exclude_index: tuple[str, ...] = (),
         compare_contents: bool = False,
         raw: bool = False,
         check_all: bool = False,
         progress: Progress = SILENT,
         confirm: Question | None = None,
+        **names: Unpack[Names],
     ) -> TransferResult:
         """Replace the contents of the database of ``target`` with those of ``source``.
 
         The copy is built in staging collections and swapped in at the end; with ``in_place`` the old contents
         are dropped first. ``engine`` is "tools", "native", or "auto" for the best that works here. With the
         name of a ``query_set`` only the subset that it selects is copied; ``options`` are the answers to its
-        options and prompts, and "auto" is native. ``exclude`` are collections to leave out, and
-        ``exclude_index`` indexes as ``COLLECTION.INDEX``, for a target that cannot have them. With
-        ``compare_contents`` a hash of the contents of each table is compared before the swap (PostgreSQL).
-        Out of a private environment into one that is not, documents are masked by ``migrations/privacy.py``;
-        with ``raw`` they are not, which the journal of ``target`` records. Before the swap it is checked that
-        nothing leaks: on a sample of each collection, or with ``check_all`` on all documents.
+        options and prompts, and "auto" is native. ``names`` are the arguments of a `Choice`: what
+        of it is copied. With ``compare_contents`` a hash of the contents of each table is compared
+        before the swap (PostgreSQL). Out of a private environment into one that is not, documents are masked
+        by ``migrations/privacy.py``; with ``raw`` they are not, which the journal of ``target`` records.
+        Before the swap it is checked that nothing leaks: on a sample of each collection, or with
+        ``check_all`` on all documents.
 
         :raises ServerError: if the copy does not finish; the target is then as it was.
         :raises LockedError: if another run holds the target.
         """
-        request = self._copy_request(
-            source, target, engine, allow_empty, query_set, options, Exclusions(exclude, exclude_index)
-        )
+        request = self._copy_request(source, target, engine, allow_empty, query_set, options, names)
         request = replace(request, compare_contents=compare_contents, raw=raw, check_all=check_all)
 
         def run() -> TransferResult:
@@ -663,18 +657,18 @@ class Project:
         *,
         engine: str = "auto",
         in_place: bool = False,
-        exclude: tuple[str, ...] = (),
-        exclude_index: tuple[str, ...] = (),
         raw: bool = False,
         check_all: bool = False,
         progress: Progress = SILENT,
         confirm: Question | None = None,
+        **names: Unpack[Names],
     ) -> TransferResult:
         """Replace the contents of the database of ``environment`` with those of ``backup``; see `copy`.
 
         :raises BrokenBackup: if it is not as it was written; the target is then as it was.
         """
         from monarch.backups.restore import restore_environment
+        from monarch.databases.selection import Choice
 
         found = self.find_backup(backup) if isinstance(backup, str) else backup
         target = self.environment(environment)
@@ -688,7 +682,7 @@ class Project:
                 target,
                 engine=engine,
                 in_place=in_place,
-                exclusions=Exclusions(exclude, exclude_index),
+                choice=Choice(**names),
                 passage=passage,
                 check_all=check_all,
                 progress=progress,
@@ -771,11 +765,12 @@ class Project:
         allow_empty: bool,
         query_set: str | None,
         options: Mapping[str, str],
-        exclusions: Exclusions,
+        names: Names,
     ) -> CopyRequest:
         from monarch.copies.copy import CopyRequest
         from monarch.copies.subset import SubsetRequest
+        from monarch.databases.selection import Choice
 
         subset = SubsetRequest(query_set, options)
         ends = self.require_two(source, target)
-        return CopyRequest(self.root, *ends, engine, allow_empty, subset, exclusions)
+        return CopyRequest(self.root, *ends, engine, allow_empty, subset, Choice(**names))

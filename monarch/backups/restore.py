@@ -18,10 +18,9 @@ from monarch.copies.transfer import (
 )
 from monarch.databases import open_database, require_transfers
 from monarch.databases.environment import Environment
+from monarch.databases.selection import EVERYTHING, Choice
 from monarch.databases.transfer import (
-    NO_EXCLUSIONS,
     Engine,
-    Exclusions,
     TransferDatabase,
     as_transfer_database,
 )
@@ -49,7 +48,7 @@ class Restoration:
     environment: str
     engine: Engine
     transforms: tuple[Transform, ...] = ()
-    exclusions: Exclusions = NO_EXCLUSIONS
+    choice: Choice = EVERYTHING
     masks: TransferMasks = NO_MASKS
     raw_from: Origin | None = None
 
@@ -62,11 +61,11 @@ class Restoration:
         self._check_contents()
 
     def _check_contents(self) -> tuple[str, ...]:
-        """Check that there are rules for what is masked; return what people should know of the masks."""
+        """Check the choice, and that there are rules for what is masked; return what people should know."""
         with open_backup(self.catalog, self.backup) as source:
-            contents = source.without(self.exclusions)
+            contents = source.chosen(self.choice)
             self.masks.require_rules(contents.summaries)
-            return self.masks.notes(contents)
+            return (*contents.notes, *self.masks.notes(contents))
 
     def run(
         self, interruption: Interruption, *, in_place: bool = False, progress: Progress = SILENT
@@ -96,14 +95,14 @@ class Restoration:
             interruption,
             began,
             (*self.transforms, *self.masks.transforms),
-            self.exclusions,
+            self.choice,
             passage=self.masks.passage,
             lasting_masks=self.masks.lasting,
         )
         # Reading a large archive takes long, so what needs none of it comes first.
         self.target.require_replaceable(())
         try:
-            notes = () if self.masks.masking is None else self._check_contents()
+            notes = self._check_contents() if self.choice or self.masks.masking is not None else ()
             # Before anything of the target is changed. The transfer checks all of it again.
             verify_contents(self.catalog, self.backup, progress)
             return replace(transfer, notes=notes).run(progress)
@@ -123,7 +122,7 @@ def restore_environment(
     *,
     engine: str,
     in_place: bool,
-    exclusions: Exclusions,
+    choice: Choice,
     passage: Passage,
     check_all: bool,
     progress: Progress,
@@ -150,7 +149,7 @@ def restore_environment(
         chosen = target.choose_engine(engine)
         origin = find_origin(root) if passage is Passage.RAW else None
         restoration = Restoration(
-            catalog, backup, target, name, chosen, exclusions=exclusions, masks=masks, raw_from=origin
+            catalog, backup, target, name, chosen, choice=choice, masks=masks, raw_from=origin
         )
         if confirm is not None:
             restoration.check()

@@ -18,14 +18,14 @@ from monarch.commands.console.output import (
 )
 from monarch.commands.console.passages import described, print_masks, print_passage, raw_hazard
 from monarch.commands.console.progress_bar import ProgressBar
-from monarch.commands.console.questions import breathe, confirm, replacing, when_possible, yes_option
+from monarch.commands.console.questions import breathe, confirm, only, replacing, when_possible, yes_option
 from monarch.commands.console.streams import prints_aside
 from monarch.commands.console.text import count, duration, engine_label
 from monarch.commands.parsing.arguments import (
     WholeNumber,
     check_option,
+    choice_options,
     engine_option,
-    exclude_options,
     json_option,
     plan_option,
     query_set_options,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     help="Drop the contents of TO first: less space, no way back (PostgreSQL: one transaction).",
 )
 @click.option("--allow-empty", is_flag=True, help="Also copy a database without collections.")
-@exclude_options
+@choice_options
 @click.option(
     "--compare-contents", is_flag=True, help="Compare a hash of each table before the swap (PostgreSQL)."
 )
@@ -86,8 +86,8 @@ def copy_db(
     \b
     Examples:
       monarch copy_db production:development --plan
-      monarch copy_db production:development
       monarch copy_db production:development --query-set RecentOrdersQuerySet -o days=30
+      monarch copy_db production:development --only users --only orders
     """
     project = this_project()
     source, target = project.require_two(*pair)
@@ -106,7 +106,7 @@ def copy_db(
         what = f"replace {'(in place) ' if in_place else ''}the contents of"
         breathe(target, what, yes, raw_hazard(passage, pair.source))
         subset = f"the subset {how['query_set']} of " if how["query_set"] else ""
-        contents = f"{subset}{source.db_name} of {pair.source}{described(passage)}"
+        contents = f"{only(how['only'])}{subset}{source.db_name} of {pair.source}{described(passage)}"
         confirm(replacing(target, contents, in_place=in_place), yes)
 
     show_result = partial(_show_result, pair=pair)

@@ -19,12 +19,10 @@ from monarch.copies.transfer import (
 from monarch.databases import find_kind, open_database, require_transfers
 from monarch.databases.environment import Environment
 from monarch.databases.history import IncompleteDatabase
-from monarch.databases.selection import Selection
+from monarch.databases.selection import EVERYTHING, Choice, Selection
 from monarch.databases.transfer import (
-    NO_EXCLUSIONS,
     CollectionSummary,
     Engine,
-    Exclusions,
     LiveSource,
     TransferDatabase,
     as_transfer_database,
@@ -76,7 +74,7 @@ class Copy:
     allow_empty: bool = False
     selection: Selection | None = None
     transforms: tuple[Transform, ...] = ()
-    exclusions: Exclusions = NO_EXCLUSIONS
+    choice: Choice = EVERYTHING
     compare_contents: bool = False
     masks: TransferMasks = NO_MASKS
     raw_from: Origin | None = None
@@ -88,7 +86,7 @@ class Copy:
         :raises MonarchError: if the source holds nothing, or is incomplete, or a mask is missing.
         """
         self._require_source()
-        source = self.source.read(self.engine, self.selection).without(self.exclusions)
+        source = self.source.read(self.engine, self.selection).chosen(self.choice)
         comes = source.summaries
         self._require_contents(comes)
         source = self.masks.on(source)
@@ -125,7 +123,7 @@ class Copy:
         source = self._read(None)
         self._require_contents(source.summaries)
         # A subset of the collections may be replaceable where not all of them are.
-        comes = () if self.selection is not None else source.without(self.exclusions).summaries
+        comes = () if self.selection is not None else source.chosen(self.choice).summaries
         self.target.require_replaceable(comes)
         self.masks.require_rules(comes)
 
@@ -142,7 +140,7 @@ class Copy:
         self._require_source()
         source = self._read(self.selection)
         self._require_contents(source.summaries)
-        carried = source.without(self.exclusions)
+        carried = source.chosen(self.choice)
         # Before the lease, so that nothing at all is written.
         self.target.require_replaceable(carried.summaries)
         self.masks.require_rules(carried.summaries)
@@ -164,7 +162,7 @@ class Copy:
             self.interruption,
             began,
             (*self.transforms, *self.masks.transforms),
-            self.exclusions,
+            self.choice,
             (*carried.notes, *self.masks.notes(carried)),
             self.masks.passage,
             self.masks.lasting,
@@ -207,7 +205,7 @@ class CopyRequest:
     engine: str
     allow_empty: bool
     subset: SubsetRequest
-    exclusions: Exclusions = NO_EXCLUSIONS
+    choice: Choice = EVERYTHING
     compare_contents: bool = False
     raw: bool = False
     check_all: bool = False
@@ -240,7 +238,7 @@ class CopyRequest:
                 interruption,
                 self.allow_empty,
                 selection,
-                exclusions=self.exclusions,
+                choice=self.choice,
                 compare_contents=self.compare_contents,
                 masks=masks,
                 raw_from=find_origin(self.root) if passage is Passage.RAW else None,

@@ -13,11 +13,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from monarch.databases.history import RawArrival
+from monarch.databases.selection import EVERYTHING, Choice
 from monarch.databases.transfer import (
-    NO_EXCLUSIONS,
     CopiedCollection,
     Engine,
-    Exclusions,
     Source,
     TransferDatabase,
 )
@@ -101,23 +100,22 @@ class Transfer:
     interruption: Interruption
     began: float
     transforms: tuple[Transform, ...] = ()
-    exclusions: Exclusions = NO_EXCLUSIONS
+    choice: Choice = EVERYTHING
     notes: tuple[str, ...] = ()
     passage: Passage = Passage.OPEN
     lasting_masks: bool = False
 
     def run(self, progress: Progress) -> TransferResult:
         """Do it. Raises what the source and the sink raise."""
-        opening = self._open_changed if self.transforms or self.exclusions else self.open_source
+        opening = self._open_changed if self.transforms or self.choice else self.open_source
         collections = self.sink.receive(opening, self.engine, self.interruption, progress)
         seconds = round(time.monotonic() - self.began, 3)
-        excluded = self.exclusions.names
         return TransferResult(
             self.engine.name,
             self.engine.versions,
             collections,
             seconds,
-            excluded,
+            self.choice.excluded,
             self.notes,
             self.passage,
             self.lasting_masks,
@@ -126,7 +124,7 @@ class Transfer:
     @contextmanager
     def _open_changed(self) -> Iterator[Source]:
         with self.open_source() as source:
-            yield source.without(self.exclusions).transformed(self.transforms)
+            yield source.chosen(self.choice).transformed(self.transforms)
 
 
 @dataclass(frozen=True)

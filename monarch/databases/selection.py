@@ -1,11 +1,11 @@
-"""The part of a database that a query set selects, before it is resolved against a database."""
+"""Which part of a database is transferred: what a query set selects, and what a command names."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, TypedDict
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,46 @@ class Selection:
     only: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
     table_queries: tuple[TableQuery, ...] = ()
+
+
+class Names(TypedDict, total=False):
+    """The arguments of `Choice`."""
+
+    only: tuple[str, ...]
+    exclude: tuple[str, ...]
+    exclude_index: tuple[str, ...]
+    without_indexes: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What of a source is transferred, by literal names.
+
+    Of the collections only those in ``only``, and all without it, but for those in ``exclude``. The history
+    is always one of them. ``exclude_index`` are indexes to leave out, as ``COLLECTION.INDEX``; with
+    ``without_indexes`` all are left out but for those of the ids.
+    """
+
+    only: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    exclude_index: tuple[str, ...] = ()
+    without_indexes: bool = False
+
+    def __bool__(self) -> bool:
+        return self != EVERYTHING
+
+    @property
+    def options(self) -> str:
+        """The options of commands that make it, for people."""
+        return ", ".join(f"--{one.name.replace('_', '-')}" for one in fields(self) if getattr(self, one.name))
+
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """What is left out by its name, for people."""
+        return (*self.exclude, *self.exclude_index)
+
+
+EVERYTHING = Choice()
 
 
 class CursorValues(ABC):

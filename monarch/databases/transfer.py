@@ -21,7 +21,7 @@ from monarch.system.streams import Sink, Stream
 
 if TYPE_CHECKING:
     from monarch.databases.sampling import CollectionSample
-    from monarch.databases.selection import Selection
+    from monarch.databases.selection import Choice, Selection
     from monarch.privacy.leaks.check import Leak
     from monarch.privacy.project_masks import ProjectMasks
 
@@ -87,25 +87,6 @@ class Engine(ABC):
         """The programs that it uses, with their versions, for people."""
 
 
-@dataclass(frozen=True)
-class Exclusions:
-    """What a transfer leaves out: ``collections`` by their names, ``indexes`` as ``COLLECTION.INDEX``."""
-
-    collections: tuple[str, ...] = ()
-    indexes: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.collections or self.indexes)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All of them, for people."""
-        return (*self.collections, *self.indexes)
-
-
-NO_EXCLUSIONS = Exclusions()
-
-
 class Source(ABC):
     """The contents of one database, which can be read once.
 
@@ -125,11 +106,16 @@ class Source(ABC):
         """Return the same contents with all documents passed through ``transforms``, in their order."""
 
     @abstractmethod
-    def without(self, exclusions: Exclusions) -> Self:
-        """Return the same contents without what ``exclusions`` name.
+    def chosen(self, choice: Choice) -> Self:
+        """Return what ``choice`` takes of these contents.
 
-        :raises UsageError: if it holds none of that name, or the history is one of them.
+        :raises UsageError: if it names what is not there, or takes what cannot be without the rest.
         """
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know of it: a sentence for each loss, and for what a query set did not find."""
+        return ()
 
 
 class LiveSource(Source):
@@ -149,11 +135,6 @@ class LiveSource(Source):
     @abstractmethod
     def one_snapshot(self) -> bool:
         """Whether all of it was read from one snapshot."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What people should know of it: a sentence for each loss, and for what a query set did not find."""
-        return ()
 
     def documents(self, number: int) -> Iterator[tuple[str, str]]:
         """Yield the first ``number`` documents of each collection as they would arrive, after all transforms.

@@ -240,3 +240,23 @@ def test_a_part_is_written_in_place_by_a_user_who_may_not_create_databases(shop:
     with shop.server.connect(shop.target) as connection:
         connection.execute(f"DROP OWNED BY {role}")
         connection.execute(f"DROP ROLE {role}")
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--only", "users"], "--only"),
+        (["--exclude", "users", "--without-indexes"], "--exclude, --without-indexes"),
+    ],
+)
+def test_tables_are_not_chosen_by_name(options: list[str], named: str, shop: Shop) -> None:
+    shop.folder.keep_backups()
+    assert shop.folder.monarch("backup", "production").code == 0
+    message = f"cannot choose tables or indexes of a PostgreSQL database by {named}."
+    for command, hint in (("copy_db", "Use a query set"), ("restore", "pg_dump --table")):
+        result = shop.folder.monarch(command, "production:dev", "--yes", *options)
+        assert result.code == 2, result.err
+        assert message in result.err
+        assert hint in result.err
+    assert shop.rows("SELECT count(*) FROM old") == [(0,)]
+    assert shop.rows("SELECT to_regclass('users')") == [(None,)]

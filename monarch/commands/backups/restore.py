@@ -11,12 +11,12 @@ from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_copied, print_json, showing_result, summary
 from monarch.commands.console.passages import described, print_passage, raw_hazard
 from monarch.commands.console.progress_bar import ProgressBar
-from monarch.commands.console.questions import breathe, confirm, replacing, when_possible, yes_option
+from monarch.commands.console.questions import breathe, confirm, only, replacing, when_possible, yes_option
 from monarch.commands.console.text import duration, engine_label
 from monarch.commands.parsing.arguments import (
     check_option,
+    choice_options,
     engine_option,
-    exclude_options,
     json_option,
     raw_option,
     this_project,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Drop the old contents first: less space, no way back (PostgreSQL: one transaction).",
 )
-@exclude_options
+@choice_options
 @raw_option
 @check_option
 @json_option
@@ -53,6 +53,7 @@ def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) ->
     Examples:
       monarch restore production:development
       monarch restore app__2026_11_28:production
+      monarch restore production:development --only users --without-indexes
     """
     project = this_project()
     target = project.environment(pair.target)
@@ -65,7 +66,7 @@ def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) ->
         bar.clear()
         what = f"replace {'(in place) ' if in_place else ''}the contents of"
         breathe(target, what, yes, raw_hazard(passage, backup.name))
-        contents = f"{_description(backup)}{described(passage)}"
+        contents = f"{only(how['only'])}{_description(backup)}{described(passage)}"
         confirm(replacing(target, contents, in_place=in_place), yes)
 
     show_result = partial(_show, backup, environment=pair.target)

@@ -6,7 +6,7 @@ Without a terminal nobody can answer: this is an error that names the flag, neve
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -16,6 +16,9 @@ from monarch.errors import Declined, RunInterrupted, UsageError
 
 if TYPE_CHECKING:
     from monarch.databases.environment import Environment
+
+# Names that a question holds; of more it holds their number.
+_MOST_NAMED = 4
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -89,6 +92,13 @@ def replacing(target: Environment, contents: str, *, in_place: bool) -> str:
     where = f"{target.db_name} on {target.name} ({target.server})"
     first = ", dropping all of it first, with no way back" if in_place else ""
     return f"Replace {where} by {contents}{first}: are you SURE?"
+
+
+def only(names: Sequence[str]) -> str:
+    """Return the beginning of a description of contents of which only ``names`` are taken; "" for all."""
+    if not names:
+        return ""
+    return f"only {', '.join(names) if len(names) <= _MOST_NAMED else f'{len(names)} collections'} of "
 
 
 def _ask(question: Callable[[], Any]) -> Any:

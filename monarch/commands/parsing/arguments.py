@@ -132,8 +132,17 @@ def engine_option(function: _Function) -> _Function:
     )(function)
 
 
-def exclude_options(function: _Function) -> _Function:
-    """``--exclude`` and ``--exclude-index``."""
+def choice_options(function: _Function) -> _Function:
+    """``--only``, ``--exclude``, ``--exclude-index`` and ``--without-indexes``."""
+    only = click.option(
+        "--only",
+        metavar="NAME",
+        multiple=True,
+        help="Take only this collection or view, and the history; repeatable.",
+    )
+    no_indexes = click.option(
+        "--without-indexes", is_flag=True, help="Leave out all indexes but those of _id, unique ones too."
+    )
     index = click.option(
         "--exclude-index",
         metavar="COLLECTION.INDEX",
@@ -143,7 +152,7 @@ def exclude_options(function: _Function) -> _Function:
     collection = click.option(
         "--exclude", metavar="NAME", multiple=True, help="Leave out this collection or view; repeatable."
     )
-    return collection(index(function))
+    return only(collection(index(no_indexes(function))))
 
 
 def raw_option(function: _Function) -> _Function:

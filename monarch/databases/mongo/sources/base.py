@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import ClassVar, Self
 
-from monarch.databases.mongo.catalog.exclusions import exclude
+from monarch.databases.mongo.catalog.choose import choose
 from monarch.databases.mongo.catalog.model import BUCKETS, Collection
 from monarch.databases.mongo.stream.batches import Batch, Piece, measure_documents
 from monarch.databases.mongo.stream.counts import Counts
 from monarch.databases.mongo.stream.ordered import change_batches
-from monarch.databases.transfer import CollectionSummary, Exclusions, Source
+from monarch.databases.selection import Choice
+from monarch.databases.transfer import CollectionSummary, Source
 from monarch.databases.transform import Transform, WrittenCheck
 from monarch.errors import MonarchError, UsageError
 from monarch.progress import SILENT, Progress
@@ -33,6 +34,7 @@ class MongoSource(Source):
     _transforms: tuple[Transform, ...] = ()
     # The data names of collections that are not passed on.
     _excluded: frozenset[str] = frozenset()
+    _notes: tuple[str, ...] = ()
     # That of the current phase.
     progress: Progress = SILENT
 
@@ -55,11 +57,17 @@ class MongoSource(Source):
                 ) from None
         return changed
 
-    def without(self, exclusions: Exclusions) -> Self:
+    def chosen(self, choice: Choice) -> Self:
+        chosen = choose(self.collections, choice)
         changed = copy.copy(self)
-        left_out, changed.collections = exclude(self.collections, exclusions)
-        changed._excluded = self._excluded | left_out
+        changed.collections = chosen.collections
+        changed._excluded = self._excluded | chosen.left_out
+        changed._notes = (*self._notes, *chosen.notes)
         return changed
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._notes
 
     def pieces(self, alive: Callable[[], None]) -> AbstractContextManager[Iterator[Piece]]:
         """All documents, transformed; see `MongoEngine.read`."""

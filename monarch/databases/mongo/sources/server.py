@@ -63,7 +63,6 @@ class MongoServerSource(MongoSource, LiveSource):
         self._source = source
         self._engine = engine
         self._snapshot: Snapshot | None = None
-        self._notes: tuple[str, ...] = ()
         self._digests: tuple[CollectionDigest, ...] = ()
         self._history = b""  # its hash when the reading began
         self.collections = read_catalog(source)
@@ -109,7 +108,7 @@ class MongoServerSource(MongoSource, LiveSource):
     @property
     def notes(self) -> tuple[str, ...]:
         if self._is_shard:
-            return (describe_shard(self._source.name),)
+            return (describe_shard(self._source.name), *self._notes)
         if self._placement is None:
             return self._notes
         return self._notes + tuple(describe_losses(self._placement, self._source.name, self.collections))

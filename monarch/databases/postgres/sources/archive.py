@@ -24,6 +24,8 @@ class PgDumpArchive(ArchiveSource, PostgresSource):
     :raises DamagedError: if it does not begin as an archive of pg_dump.
     """
 
+    choose_by = "Restore all of it into another database, and copy the tables from there: pg_dump --table."
+
     def __init__(self, stream: Stream, expected: tuple[CollectionSummary, ...]) -> None:
         self._stream = stream
         self._expected = expected

@@ -6,11 +6,12 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 from monarch.databases.postgres.tools.clock import TableClock
 from monarch.databases.postgres.tools.installed import Tools
-from monarch.databases.transfer import CopiedCollection, Exclusions, Source
+from monarch.databases.selection import Choice
+from monarch.databases.transfer import CopiedCollection, Source
 from monarch.databases.transform import Transform
 from monarch.errors import UsageError
 from monarch.progress import Progress
@@ -85,6 +86,8 @@ class PostgresSource(Source):
     title = "PostgreSQL"
     # Whether `OpenDump.finish` hashes the rows of each table.
     compares_contents = False
+    # What people use instead of `chosen`.
+    choose_by: ClassVar[str] = "Use a query set: its only() and exclude() select whose rows are copied."
 
     @property
     @abstractmethod
@@ -116,11 +119,11 @@ class PostgresSource(Source):
             raise UsageError("monarch cannot change the rows of a PostgreSQL database on their way yet.")
         return self
 
-    def without(self, exclusions: Exclusions) -> Self:
-        if exclusions:
+    def chosen(self, choice: Choice) -> Self:
+        if choice:
             raise UsageError(
-                "monarch cannot leave out parts of a PostgreSQL database.",
-                "Use a query set, whose exclude() leaves out the rows of tables.",
+                f"monarch cannot choose tables or indexes of a PostgreSQL database by {choice.options}.",
+                f"Nothing was changed. {self.choose_by}",
             )
         return self
 

@@ -1,0 +1,155 @@
+"""What of a source is transferred: collections and indexes by their names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from tests.support.runs.shell import Folder
+from tests.support.servers.mongod import Server
+
+
+@pytest.fixture
+def two(project: Folder, server: Server) -> Iterator[Folder]:
+    """A project whose ``production`` has all kinds of collections, and an empty ``dev``."""
+    target = project.db_name + "_dev"
+    uri = server.uri
+    project.settings(production={"uri": uri, "db_name": project.db_name}, dev={"uri": uri, "db_name": target})
+    project.keep_backups()
+    database = project.database
+    database.users.insert_many({"_id": n, "name": f"n{n}", "place": [n, n]} for n in range(5))
+    database.users.create_index("name", name="by name")
+    database.users.create_index([("place", "2d")], name="places")
+    database.logs.insert_many({"_id": n} for n in range(3))
+    database.create_collection("recent", viewOn="users", pipeline=[{"$match": {}}])
+    database.create_collection("series", timeseries={"timeField": "at", "metaField": "of"})
+    database.series.create_index("more")
+    yield project
+    database.client.drop_database(target)
+
+
+def names_in(database: Database[Any]) -> list[str]:
+    """Return the names of the collections, without monarch's own and the server's."""
+    own = "monarch_", "system."
+    return [name for name in database.list_collection_names() if not name.startswith(own)]
+
+
+def run(two: Folder, command: str, *more: str) -> dict[str, Any]:
+    """Copy, or back up and restore, with ``more`` options; return the JSON output."""
+    if command == "restore":
+        assert two.monarch("backup", "production", "--engine", "native").code == 0
+    pair = "production:dev"
+    result = two.monarch(command, pair, "--engine", "native", "--yes", "--json", *more)
+    assert result.code == 0, result.err
+    printed: dict[str, Any] = result.json
+    return printed
+
+
+@pytest.mark.parametrize("command", ["copy_db", "restore"])
+def test_collections_views_series_and_indexes_are_left_out(two: Folder, command: str) -> None:
+    names = ["logs", "recent", "series"]
+    more = [part for name in names for part in ("--exclude", name)]
+    printed = run(two, command, *more, "--exclude-index", "users.places")
+    assert printed["excluded"] == [*names, "users.places"]
+    target = two.database.client[two.db_name + "_dev"]
+    assert names_in(target) == ["users"]
+    assert target.users.count_documents({}) == 5
+    assert set(target.users.index_information()) == {"_id_", "by name"}
+
+
+@pytest.mark.parametrize("command", ["copy_db", "restore"])
+@pytest.mark.parametrize(
+    ("more", "message", "hint"),
+    [
+        (["--exclude", "log"], "--exclude names 'log', which is not there.", "Did you mean 'logs'?"),
+        (["--exclude-index", "users.place"], "names 'users.place', which", "Did you mean 'users.places'?"),
+        (["--exclude", "mongo_migration_history"], "cannot be excluded", "monarch mark"),
+        (["--only", "user"], "--only names 'user', which is not there.", "Did you mean 'users'?"),
+        (["--only", "u*"], "--only names 'u*', which is not there.", "Names are taken literally."),
+        (["--only", ""], "--only names '', which is not there.", "logs, "),
+        (["--only", "users", "--exclude", "users"], "both name 'users'", "Name it once."),
+    ],
+)
+def test_an_unknown_name_changes_nothing(
+    two: Folder, command: str, more: list[str], message: str, hint: str
+) -> None:
+    two.migration("one")
+    assert two.monarch("migrate", "production", "--yes").code == 0
+    if command == "restore":
+        assert two.monarch("backup", "production", "--engine", "native").code == 0
+    result = two.monarch(command, "production:dev", "--engine", "native", "--yes", *more)
+    assert result.code == 2, result.err
+    assert message in result.err
+    assert hint in result.err
+    assert names_in(two.database.client[two.db_name + "_dev"]) == []
+
+
+def test_a_plan_shows_the_remaining_collections(two: Folder) -> None:
+    result = two.monarch("copy_db", "production:dev", "--plan", "--json", "--exclude", "logs")
+    assert "logs" not in [one["name"] for one in result.json["copied"]]
+
+
+@pytest.mark.parametrize("engine", ["native", "tools"])
+@pytest.mark.parametrize("command", ["copy_db", "restore"])
+def test_only_takes_the_named_ones_and_the_history(
+    two: Folder, tools: Path, command: str, engine: str
+) -> None:
+    two.variables["PATH"] = f"{tools}:{os.environ['PATH']}"
+    two.migration("one")
+    assert two.monarch("migrate", "production", "--yes").code == 0
+    target = two.database.client[two.db_name + "_dev"]
+    target.old.insert_one({})
+    printed = run(two, command, "--only", "users", "--only", "recent", "--engine", engine)
+    copied = ["mongo_migration_history", "mongo_migration_journal", "recent", "users"]
+    assert [one["name"] for one in printed["collections"]] == copied
+    assert sorted(names_in(target)) == copied
+    assert target.recent.count_documents({}) == 5
+    assert printed["notes"] == []
+
+
+@pytest.mark.parametrize("command", ["copy_db", "restore"])
+def test_what_is_incomplete_without_the_rest_is_noted(two: Folder, command: str) -> None:
+    two.database["fs.files"].insert_one({})
+    two.database["fs.chunks"].insert_one({})
+    printed = run(two, command, "--only", "recent", "--only", "fs.files")
+    assert printed["notes"] == [
+        "'fs.files' belongs to 'fs.chunks', which is left out.",
+        "The view 'recent' reads 'users', which is left out.",
+    ]
+
+
+@pytest.mark.parametrize("command", ["copy_db", "restore"])
+def test_indexes_are_left_out_and_those_of_ids_stay(two: Folder, command: str) -> None:
+    printed = run(two, command, "--without-indexes")
+    assert "unique ones too" in printed["notes"][0]
+    target = two.database.client[two.db_name + "_dev"]
+    assert set(target.users.index_information()) == {"_id_"}
+    # Servers since 6.3 create one by themselves.
+    assert set(target.series.index_information()) == set(two.database.series.index_information()) - {"more_1"}
+
+
+def test_the_history_keeps_its_indexes(two: Folder) -> None:
+    two.migration("one")
+    assert two.monarch("migrate", "production", "--yes").code == 0
+    before = two.database.mongo_migration_history.index_information()
+    run(two, "copy_db", "--without-indexes")
+    target = two.database.client[two.db_name + "_dev"]
+    assert target.mongo_migration_history.index_information() == before
+
+
+def test_a_plan_of_some_shows_what_comes_and_what_is_dropped(two: Folder) -> None:
+    two.database.client[two.db_name + "_dev"].old.insert_one({})
+    result = two.monarch("copy_db", "production:dev", "--plan", "--json", "--only", "logs")
+    assert [one["name"] for one in result.json["copied"]] == ["logs"]
+    assert [one["name"] for one in result.json["dropped"]] == ["old"]
+
+
+def test_questions_name_what_is_taken(two: Folder) -> None:
+    result = two.monarch("copy_db", "production:dev", "--only", "logs", "--only", "users")
+    assert result.code == 2
+    assert f"by only logs, users of {two.db_name} of production: are you SURE?" in result.err
