@@ -12,6 +12,7 @@ from monarch.backups.names import MANIFEST, PROTECTED, READING, split_archive_na
 from monarch.backups.retention.protection import read_protection
 from monarch.backups.retention.readers import is_reader_alive
 from monarch.backups.secrecy.encryption import NOT_ENCRYPTED, Encryption
+from monarch.backups.secrecy.generations import newest_generation
 from monarch.backups.state import (
     Backup,
     BackupState,
@@ -54,12 +55,19 @@ class BackupCatalog:
         :raises UsageError: if several match, with different endings.
         """
         name = _plain(name)
-        candidates = sorted(self._read(name), key=lambda backup: backup.archive)
-        found = [backup for backup in candidates if name in (backup.name, backup.archive)]
+        found = newest_generation(self.find_all(name))
         if len(found) > 1:
             files = " and ".join(repr(backup.archive) for backup in found)
             raise UsageError(f"{name!r} may be {files}.", "Use the name with its ending.")
         return found[0] if found else None
+
+    def find_all(self, name: str) -> tuple[Backup, ...]:
+        """Return the backups called ``name``, or with a file of that name.
+
+        There are several if `rekey_backup` runs, or was cut off.
+        """
+        candidates = sorted(self._read(_plain(name)), key=lambda backup: backup.archive)
+        return tuple(backup for backup in candidates if _plain(name) in (backup.name, backup.archive))
 
     def get(self, name: str, others: Iterable[str] = ()) -> Backup:
         """Return the backup called ``name``, as `find` does.

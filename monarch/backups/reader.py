@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -13,6 +12,7 @@ from monarch.backups.foreign.opening import UnpackedFiles, open_folders, open_fo
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import LEGACY
 from monarch.backups.retention.readers import marked_as_read
+from monarch.backups.secrecy.checked import CheckedStream
 from monarch.backups.state import Backup, BackupState
 from monarch.backups.zip_v01 import SeveralFolders, ZippedFiles
 from monarch.databases import LEGACY_KIND, open_archive, open_files
@@ -143,6 +143,28 @@ def _opened(catalog: BackupCatalog, backup: Backup) -> Iterator[ArchiveSource | 
         raise DamagedError("It has just been deleted.") from None
 
 
+@contextmanager
+def open_packed(catalog: BackupCatalog, backup: Backup) -> Iterator[tuple[Manifest, Stream]]:
+    """Open the compressed archive of ``backup``, which is good, without encryption; with its manifest.
+
+    Reading it to its end checks it, as far as that is possible without decompressing it.
+
+    :raises BrokenBackup: now or while it is read, if its bytes have changed.
+    :raises NoKey: if it is encrypted, and no key of this machine opens it.
+    """
+    require_restorable(catalog, backup)
+    with _marked(catalog, backup), _reporting_damage(catalog, backup):
+        try:
+            manifest = catalog.manifest(backup)
+            with (
+                catalog.store.open(backup.archive) as stream,
+                _decrypted(catalog, stream, manifest) as packed,
+            ):
+                yield manifest, packed
+        except NotStored:
+            raise DamagedError("It has just been deleted.") from None
+
+
 def _open_zip(catalog: BackupCatalog, backup: Backup) -> ArchiveSource | ForeignSource:
     try:
         files = ZippedFiles(catalog.store, backup.archive, backup.bytes)
@@ -153,7 +175,7 @@ def _open_zip(catalog: BackupCatalog, backup: Backup) -> ArchiveSource | Foreign
 
 def _decrypted(catalog: BackupCatalog, stream: Stream, manifest: Manifest) -> AbstractContextManager[Stream]:
     """Return ``stream`` without encryption. At its end, the bytes in the store are checked."""
-    stored = _Checked(stream, manifest.size, manifest.sha256)
+    stored = CheckedStream(stream, manifest.size, manifest.sha256)
     if not manifest.recipients:
         return nullcontext(stored)
     return catalog.encryption.decrypted(stored, manifest.recipients)
@@ -232,7 +254,7 @@ def _verify_bytes(catalog: BackupCatalog, backup: Backup, progress: Progress) ->
         progress.phase("verifying")
         progress.estimated(0, manifest.size)
         with catalog.store.open(backup.archive) as stream:
-            stored = _Checked(stream, manifest.size, manifest.sha256)
+            stored = CheckedStream(stream, manifest.size, manifest.sha256)
             while data := stored.read(_CHUNK):
                 progress.transferred(0, len(data))
     except NotStored:
@@ -273,25 +295,3 @@ def verify_contents(
         message = f"{_state_of(backup)} Its archive is intact, with {documents:,} documents."
         raise NoManifest(message, partial(_another, catalog, backup))
     return collections
-
-
-class _Checked(Stream):
-    """The bytes of ``stream``; at its end their number and their SHA-256 are checked."""
-
-    def __init__(self, stream: Stream, size: int, sha256: str) -> None:
-        self._stream = stream
-        self._size = size
-        self._sha256 = sha256
-        self._read = 0
-        self._digest = hashlib.sha256()
-
-    def read(self, size: int, /) -> bytes:
-        data = self._stream.read(size)
-        self._read += len(data)
-        self._digest.update(data)
-        if not data:
-            if self._read != self._size:
-                raise DamagedError(f"Its archive has {self._read:,} bytes, not {self._size:,}.")
-            if self._digest.hexdigest() != self._sha256:
-                raise DamagedError("Its archive is not the one that was written: its SHA-256 differs.")
-        return data

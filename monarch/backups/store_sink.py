@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from monarch.backups.names import (
     split_archive_name,
 )
 from monarch.backups.secrecy.age import decrypting
+from monarch.backups.secrecy.checked import HashedUpload
 from monarch.backups.secrecy.encryption import NOT_ENCRYPTED, Encryption, Sealing, sealed
 from monarch.copies.transfer import Interruption, TransferSink
 from monarch.databases import open_archive
@@ -120,7 +120,7 @@ class StoreSink(TransferSink):
         uploads = [upload]
         with self._all_or_nothing(name, kept, uploads), upload, open_source() as source:
             assert isinstance(source, LiveSource)  # an archive is never backed up
-            archive = _HashedUpload(upload)
+            archive = HashedUpload(upload)
             with sealed(archive, sealing) as secret:
                 packed = self._codec.compress(secret or archive, self._level)
                 collections = source.write_archive(packed, progress)
@@ -225,7 +225,7 @@ class StoreSink(TransferSink):
         source: LiveSource,
         engine: Engine,
         taken_at: datetime,
-        archive: _HashedUpload,
+        archive: HashedUpload,
         collections: tuple[CopiedCollection, ...],
     ) -> Manifest:
         query_set = self.query_set
@@ -261,20 +261,6 @@ class StoreSink(TransferSink):
         options = self.query_set.options if self.query_set else {}
         secret = self._privacy.masked or bool(self._encryption.recipients)
         return tuple(f"{name}={'?' if secret else value}" for name, value in options.items())
-
-
-class _HashedUpload:
-    """An upload whose bytes are counted and hashed."""
-
-    def __init__(self, upload: Upload) -> None:
-        self._upload = upload
-        self.bytes = 0
-        self.digest = hashlib.sha256()
-
-    def write(self, data: bytes, /) -> None:
-        self.bytes += len(data)
-        self.digest.update(data)
-        self._upload.write(data)
 
 
 def _summaries(collections: tuple[CopiedCollection, ...]) -> tuple[CollectionSummary, ...]:

@@ -46,6 +46,7 @@ COMMANDS = {
         "prune_backups": ("backups.retention", "Delete the backups that no rule keeps."),
         "protect_backup": ("backups.retention", "Protect the backup NAME: nothing deletes it."),
         "unprotect_backup": ("backups.retention", "Let the backup NAME be deleted again."),
+        "rekey_backup": ("backups.rekey", "Encrypt backups anew, for the present recipients."),
         "delete_backup": ("backups.delete", "Delete backups, whole or not."),
     },
     "Query sets": {

@@ -1,0 +1,252 @@
+"""Encrypt backups anew, for the present recipients, which also encrypts those that were not encrypted.
+
+A file of a store is never changed, so a new archive is written beside the old one, under the same name of
+the backup. The old one is deleted when the new one was read back and has its manifest. So at any moment at
+least one good archive is there, and what a cut-off run has left is removed by the next one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from monarch.backups.catalog import BackupCatalog
+from monarch.backups.codecs import CODECS
+from monarch.backups.manifest import Manifest
+from monarch.backups.names import MANIFEST, PROTECTED, archive_name, generation_of
+from monarch.backups.reader import open_packed, verify
+from monarch.backups.secrecy.age import decrypting, encrypting
+from monarch.backups.secrecy.checked import CheckedStream, HashedUpload
+from monarch.backups.secrecy.encryption import Sealing
+from monarch.backups.secrecy.generations import are_one_backup
+from monarch.backups.state import Backup, BackupState
+from monarch.copies.transfer import Interruption, report_interruption
+from monarch.databases import open_archive
+from monarch.errors import LockedError, MonarchError, StoreError, UsageError
+from monarch.progress import Progress
+from monarch.stores.base import NotStored
+
+_CHUNK = 1 << 18
+_LARGEST_NOTE = 1 << 16
+# Files beside an archive that the new one gets too, before the old one goes.
+_NOTES = (PROTECTED,)
+
+
+class RekeyStep(Enum):
+    """What `rekey_backup` does with one backup."""
+
+    ENCRYPT = "encrypt"
+    REKEY = "rekey"
+    # It is encrypted for the present recipients, but what an earlier run has left is there.
+    FINISH = "finish"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class PlannedRekey:
+    """What is done with ``backup``, which is encrypted for ``recipients`` now.
+
+    ``others`` are older archives of it, and remains of runs that were cut off: they are deleted at the end.
+    """
+
+    backup: Backup
+    step: RekeyStep
+    recipients: tuple[str, ...]
+    others: tuple[Backup, ...]
+
+
+@dataclass(frozen=True)
+class RekeyedBackup:
+    """A backup that was planned, with the name of its ``archive`` and its ``bytes`` now."""
+
+    planned: PlannedRekey
+    archive: str
+    bytes: int
+    seconds: float
+
+
+def plan_rekey(catalog: BackupCatalog, names: Iterable[str]) -> tuple[PlannedRekey, ...]:
+    """Return what `rekey` would do with the backups called ``names``. Writes nothing.
+
+    Without names, these are all good backups.
+
+    :raises UsageError: if the settings have no recipients, or there is no such good backup.
+    :raises NoKey: if one is encrypted, and this machine has no keys.
+    :raises LockedError: if another run may be at it.
+    """
+    if not catalog.encryption.recipients:
+        raise UsageError(
+            "There are no recipients to encrypt for.",
+            "Set BACKUPS['encrypt'] in migrations/settings.py: {'recipients': ['age1…']}.",
+        )
+    catalog.encryption.sealing()
+    if names := tuple(names):
+        backups = [catalog.get(name) for name in names]
+    else:
+        backups = [one for one in catalog.list() if one.state is BackupState.GOOD]
+    planned = [_plan(catalog, name) for name in dict.fromkeys(one.name for one in backups)]
+    if any(one.step is RekeyStep.REKEY for one in planned):
+        catalog.encryption.read_identities()
+    return tuple(planned)
+
+
+def _plan(catalog: BackupCatalog, name: str) -> PlannedRekey:
+    backup = catalog.get(name)
+    found = catalog.find_all(name)
+    if busy := next((one for one in found if one.busy), None):
+        raise LockedError(
+            f"{busy.archive!r} is being written: another run may encrypt {name!r} anew.",
+            f"Wait until it is complete. If it was cut off, remove it: monarch delete_backup {busy.archive}",
+        )
+    if backup.state is not BackupState.GOOD or (len(found) > 1 and not are_one_backup(found)):
+        why = f": {backup.why}" if backup.why else ""
+        raise UsageError(
+            f"{name!r} is {backup.state.value}{why}. Only a good backup can be encrypted anew.",
+            "Run `monarch list_backups` to see which are good.",
+        )
+    others = tuple(one for one in found if one.archive != backup.archive)
+    present = catalog.manifest(backup).recipients
+    if set(present) == set(catalog.encryption.recipients):
+        step = RekeyStep.FINISH if others else RekeyStep.NOTHING
+    else:
+        step = RekeyStep.REKEY if present else RekeyStep.ENCRYPT
+    return PlannedRekey(backup, step, present, others)
+
+
+def rekey_all(
+    catalog: BackupCatalog,
+    planned: Iterable[PlannedRekey],
+    progress: Progress,
+    report: Callable[[RekeyedBackup], None],
+) -> tuple[RekeyedBackup, ...]:
+    """Do what was planned, one backup after another; ``report`` is called with each result.
+
+    :raises BrokenBackup: if the bytes of one have changed. It is as it was.
+    :raises NoKey: if no key of this machine opens one. It is as it was.
+    :raises StoreError: if the store fails. At least one good archive of each backup is left.
+    :raises RunInterrupted: on Ctrl-C or a signal, saying which backup was not finished.
+    """
+    results = []
+    for one in planned:
+        with report_interruption(f"{one.backup.name!r} is as it was.") as interruption:
+            results.append(_rekey(catalog, one, interruption, progress))
+        report(results[-1])
+    return tuple(results)
+
+
+def _rekey(
+    catalog: BackupCatalog, planned: PlannedRekey, interruption: Interruption, progress: Progress
+) -> RekeyedBackup:
+    began = time.monotonic()
+    backup, old = planned.backup, planned.others
+    archive, size = backup.archive, backup.bytes
+    if planned.step in (RekeyStep.ENCRYPT, RekeyStep.REKEY):
+        manifest = _write(catalog, planned, progress)
+        archive, size = manifest.archive, manifest.size
+        old = (*planned.others, backup)
+    elif planned.step is RekeyStep.FINISH:
+        verify(catalog, backup, progress)
+        _copy_notes(catalog, old, archive)
+    interruption.complete(f"{backup.name!r} was encrypted anew. Run it again to remove the old archive")
+    for one in old:
+        _delete(catalog, one, archive)
+    return RekeyedBackup(planned, archive, size, time.monotonic() - began)
+
+
+def _write(catalog: BackupCatalog, planned: PlannedRekey, progress: Progress) -> Manifest:
+    """Write the new archive, read it back, and write its manifest. If that fails, nothing of it is left."""
+    store, backup = catalog.store, planned.backup
+    last = max(generation_of(one.archive) for one in (backup, *planned.others))
+    file = archive_name(backup.name, backup.codec, last + 1)
+    sealing = catalog.encryption.sealing(read_back=True)
+    with store.create(file) as upload, _undone(catalog, file) as created:
+        with open_packed(catalog, backup) as (manifest, packed):
+            hashed = HashedUpload(upload)
+            progress.phase("encrypting")
+            progress.estimated(0, manifest.size)
+            with encrypting(hashed, sealing.keys) as secret:
+                while data := packed.read(_CHUNK):
+                    secret.write(data)
+                    progress.transferred(0, len(data))
+                secret.close()
+        # As for a backup: a listing in between shows one that is running.
+        with store.create(file + MANIFEST) as note, _undone(catalog, file + MANIFEST):
+            upload.finish()
+            written = _manifest(catalog, manifest, file, hashed)
+            _read_back(catalog, written, sealing, progress)
+            created += _copy_notes(catalog, (backup, *planned.others), file)
+            note.write(written.to_bytes())
+            note.finish()
+        created.clear()
+    return written
+
+
+@contextmanager
+def _undone(catalog: BackupCatalog, file: str) -> Iterator[list[str]]:
+    """Delete ``file`` if the context fails after it was finished, and what the list has by then."""
+    created = [file]
+    try:
+        yield created
+    except BaseException:
+        for one in reversed(created):
+            with suppress(MonarchError):  # it was not finished: its upload is given up
+                catalog.store.delete(one)
+        raise
+
+
+def _manifest(catalog: BackupCatalog, old: Manifest, file: str, hashed: HashedUpload) -> Manifest:
+    """Return the manifest of the new archive: the old one, without what encrypted backups do not show."""
+    return replace(
+        old,
+        archive=file,
+        recipients=catalog.encryption.recipients,
+        size=hashed.bytes,
+        sha256=hashed.digest.hexdigest(),
+        query_options=tuple(f"{option.partition('=')[0]}=?" for option in old.query_options),
+        query_filters=(),
+    )
+
+
+def _read_back(catalog: BackupCatalog, manifest: Manifest, sealing: Sealing, progress: Progress) -> None:
+    """Read the new archive to its end: its bytes, its encryption, its compression and its contents."""
+    with (
+        catalog.store.open(manifest.archive) as stream,
+        decrypting(CheckedStream(stream, manifest.size, manifest.sha256), sealing.identities) as packed,
+    ):
+        plain = CODECS[manifest.codec].decompress(packed)
+        open_archive(manifest.kind, plain, manifest.collections).read_through(progress)
+
+
+def _copy_notes(catalog: BackupCatalog, old: tuple[Backup, ...], archive: str) -> list[str]:
+    """Give ``archive`` the files beside ``old``, which protect it; return the names of the new ones."""
+    copied: list[str] = []
+    present = {stored.name for stored in catalog.store.list(archive)}
+    wanted = {one.archive + ending: archive + ending for one in old for ending in _NOTES}
+    for name, text in catalog.store.read_small(wanted, _LARGEST_NOTE):
+        new = wanted[name]
+        if isinstance(text, StoreError):
+            raise text
+        if new not in present and new not in copied:
+            with catalog.store.create(new) as upload:
+                upload.write(text)
+                upload.finish()
+            copied.append(new)
+    return copied
+
+
+def _delete(catalog: BackupCatalog, old: Backup, new: str) -> None:
+    """Delete an archive that is not needed any more; its protection has gone over to the ``new`` one."""
+    try:
+        for ending in _NOTES:
+            with suppress(NotStored):
+                catalog.store.delete(old.archive + ending)
+        if (now := catalog.find(old.archive)) is not None:
+            catalog.delete(now)
+    except StoreError as error:
+        raise StoreError(
+            f"{old.archive!r} could not be deleted, and {new!r} is complete: {error.message}",
+            f"Anybody with an old key can still read it. Run it again: monarch rekey_backup {old.name}",
+        ) from error

@@ -1,0 +1,207 @@
+"""``rekey_backup``: what it keeps, what it refuses, and kills at every change of the store."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from monarch.backups.names import MANIFEST, READING
+from monarch.backups.reader import verify_contents
+from monarch.backups.state import Backup, BackupState
+from tests.backups.test_kills import SIDES
+from tests.stores.s3.test_store import bucket as bucket  # a fixture
+from tests.support import counts
+from tests.support.runs.backup_kills import BackupScenario, Files, Side, Trap, backup_scenario
+from tests.support.runs.shell import Folder
+from tests.support.runs.two_environments import assert_error
+from tests.support.samples.ages import Key, make_key
+from tests.support.servers.mongod import run_mongod
+from tests.support.servers.s3 import S3Server
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(scope="module")
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackupScenario]:
+    """A store with one good backup, which is not encrypted, and settings that encrypt."""
+    with run_mongod() as (port, _), backup_scenario(Folder(tmp_path_factory.mktemp("project")), port) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def keys(scenario: BackupScenario) -> tuple[Key, Key]:
+    return make_key(scenario.folder.path / "old"), make_key(scenario.folder.path / "new")
+
+
+@pytest.fixture
+def before(scenario: BackupScenario, keys: tuple[Key, Key]) -> Iterator[Files]:
+    """The files of the store with the backup as it is; restored after each test."""
+    settings = scenario.folder.path / "migrations/settings.py"
+    text, files = settings.read_text(), scenario.files()
+    yield files
+    settings.write_text(text)
+    scenario.set_files(files)
+
+
+def use(scenario: BackupScenario, *keys: Key, identity: Key | None = None) -> None:
+    path = identity.path if identity else None
+    scenario.folder.encrypt_backups(*(key.recipient for key in keys), identities=path)
+
+
+def names(scenario: BackupScenario) -> set[str]:
+    """The ends of the names of the files of the backup."""
+    return {name.removeprefix(scenario.good) for name in lasting(scenario) if name.startswith(scenario.good)}
+
+
+def lasting(scenario: BackupScenario) -> Files:
+    """The files without those that a cut-off process has left beside finished ones: they do no harm."""
+    files = scenario.files()
+    return {
+        name: file
+        for name, file in files.items()
+        if READING not in name and name.removesuffix(".part") not in files.keys() - {name}
+    }
+
+
+def rekey(scenario: BackupScenario, *arguments: str) -> str:
+    return scenario.run("rekey_backup", scenario.good, "--yes", *arguments).out
+
+
+def test_the_story(scenario: BackupScenario, before: Files, keys: tuple[Key, Key]) -> None:
+    old, new = keys
+    plain = scenario.catalog.manifest(scenario.catalog.get(scenario.good))
+    protection = b'{"until": null, "who": "ann", "since": null}\n'
+    (scenario.store / f"{scenario.good}.dmp.zst.protected").write_bytes(protection)
+    use(scenario, old, identity=old)
+    planned = scenario.folder.invoke("rekey_backup", scenario.good, "--plan")
+    assert planned.code == 0
+    assert "encrypt it, which it is not" in planned.err
+    assert ".dmp.zst" in names(scenario)
+    assert f"Encrypted {scenario.good} anew: {scenario.good}.dmp.zst.age" in rekey(scenario)
+    assert names(scenario) == {".dmp.zst.age", ".dmp.zst.age.json", ".dmp.zst.age.protected"}
+    use(scenario, new, identity=old)
+    (report,) = json.loads(rekey(scenario, "--json"))
+    assert (report["step"], report["recipients_before"]) == ("rekey", [old.recipient])
+    assert report["new_archive"] == f"{scenario.good}.dmp.zst.2.age"
+    assert names(scenario) == {".dmp.zst.2.age", ".dmp.zst.2.age.json", ".dmp.zst.2.age.protected"}
+    assert (scenario.store / f"{scenario.good}.dmp.zst.2.age.protected").read_bytes() == protection
+    use(scenario, new, identity=new)
+    backup = scenario.catalog.get(scenario.good)
+    found = scenario.catalog.manifest(backup)
+    assert found == replace(
+        plain, archive=found.archive, recipients=(new.recipient,), size=found.size, sha256=found.sha256
+    )
+    verify_contents(scenario.catalog, backup)
+    assert "nothing to do" in scenario.folder.invoke("rekey_backup", "--all", "--yes").err
+    (scenario.store / f"{scenario.good}.dmp.zst.2.age.protected").unlink()
+
+
+def test_refusals(scenario: BackupScenario, before: Files, keys: tuple[Key, Key]) -> None:
+    old, new = keys
+    invoke = scenario.folder.invoke
+    result = invoke("rekey_backup", scenario.good, "--yes")
+    assert_error(result, 2, "There are no recipients to encrypt for", "'recipients'")
+    use(scenario, old)
+    assert_error(invoke("rekey_backup"), 2, "No backup is named", "--all")
+    assert_error(invoke("rekey_backup", "x", "--all"), 2, "Both names and --all", "--all")
+    assert_error(invoke("rekey_backup", "unheard_of"), 2, "There is no backup 'unheard_of'", "list_")
+    asked = invoke("rekey_backup", scenario.good)
+    assert asked.code == 2
+    assert "are you SURE" in asked.err
+    rekey(scenario)
+    files = scenario.files()
+    use(scenario, new)
+    result = invoke("rekey_backup", scenario.good, "--yes")
+    assert_error(result, 1, "no key is known to this machine", "'identities'")
+    use(scenario, new, identity=new)
+    result = invoke("rekey_backup", scenario.good, "--yes")
+    assert result.code == 1
+    assert f"The key in {new.path} does not open the backup" in result.err
+    archive = scenario.store / f"{scenario.good}.dmp.zst.age"
+    data = bytearray(archive.read_bytes())
+    data[-9] ^= 1
+    archive.write_bytes(data)
+    use(scenario, new, identity=old)
+    result = invoke("rekey_backup", scenario.good, "--yes")
+    assert result.code == 1
+    assert f"Backup '{scenario.good}' is broken" in result.err
+    archive.write_bytes(files[archive.name][0])
+    assert scenario.files() == files
+
+
+def good_ones(scenario: BackupScenario) -> list[Backup]:
+    found = scenario.catalog.find_all(scenario.good)
+    good = [backup for backup in found if backup.state is BackupState.GOOD]
+    for backup in good:
+        verify_contents(scenario.catalog, backup)
+    return good
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_it_is_killed(scenario: BackupScenario, before: Files, keys: tuple[Key, Key], side: Side) -> None:
+    old, new = keys
+    use(scenario, old, identity=old)
+    rekey(scenario)
+    encrypted = scenario.files()
+    scenario.folder.write("both", old.path.read_text() + new.path.read_text())
+    both = Key(scenario.folder.path / "both", new.recipient)
+    use(scenario, new, identity=both)
+    arguments = ("rekey_backup", scenario.good, "--yes")
+    total = scenario.count_calls(*arguments, side=side)
+    seen = set()
+    for number in counts.sample(range(1, total + 1), 8):
+        scenario.set_files(encrypted)
+        command = scenario.command(*arguments, trap=Trap(number, side))
+        command.start()
+        code = command.end()
+        with scenario.annotate_errors(number, side):
+            assert code in (0, -signal.SIGKILL)
+            good = good_ones(scenario)
+            assert good
+            # Its name still finds a good one.
+            assert scenario.catalog.get(scenario.good) in good
+            seen.add(len(good))
+            rekey(scenario)
+            (left,) = scenario.catalog.find_all(scenario.good)
+            assert left in good_ones(scenario)
+            assert scenario.catalog.manifest(left).recipients == (new.recipient,)
+            assert len(names(scenario)) == 2
+    assert 1 in seen
+
+
+def test_it_is_interrupted(scenario: BackupScenario, before: Files, keys: tuple[Key, Key]) -> None:
+    old, _ = keys
+    use(scenario, old, identity=old)
+    arguments = ("rekey_backup", scenario.good, "--yes")
+    total = scenario.count_calls(*arguments)
+    for number in counts.sample(range(1, total + 1), 3):
+        scenario.set_files(before)
+        command = scenario.command(*arguments, trap=Trap(number, "before", signal.SIGINT))
+        command.start()
+        code = command.end()
+        with scenario.annotate_errors(number, "before"):
+            assert code in (0, 130)
+            assert good_ones(scenario)
+            if "is as it was" in scenario.output():
+                assert lasting(scenario) == before
+
+
+def test_in_a_bucket(
+    scenario: BackupScenario, before: Files, keys: tuple[Key, Key], s3: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    old, new = keys
+    with (scenario.folder.path / "migrations/settings.py").open("a") as settings:
+        settings.write(f"BACKUPS = {{'S3': {s3.settings(bucket)!r}}}\n")
+    use(scenario, old)
+    name = scenario.run("backup", "production", "--json").json["name"]
+    use(scenario, new, identity=old)
+    scenario.run("rekey_backup", name, "--yes")
+    use(scenario, new, identity=new)
+    assert scenario.run("verify_backup", "--all", "--deep").code == 0
+    left = {entry["Key"] for entry in s3.client().list_objects_v2(Bucket=bucket)["Contents"]}
+    assert left == {f"{name}.dmp.zst.2.age", f"{name}.dmp.zst.2.age{MANIFEST}"}
