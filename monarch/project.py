@@ -6,6 +6,7 @@ method passes its arguments to the domain, which is imported when it is used: mo
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
@@ -238,11 +239,18 @@ class Project:
             return check_status(files, database.history, environment)
 
     def history(
-        self, environment: str, migration: str | None = None, *, last: int | None = None
+        self,
+        environment: str,
+        migration: str | None = None,
+        *,
+        last: int | None = None,
+        everything: bool = False,
+        progress: Progress = SILENT,
     ) -> tuple[JournalEntry, ...]:
         """Read the journal of ``environment``, the oldest entry first. Writes nothing.
 
-        With ``migration`` only the entries of that one; with ``last`` at most that many, the newest.
+        With ``migration`` only the entries of that one; with ``last`` at most that many, the newest. With
+        ``everything``, what other commands have done, too, also what only the store of the backups has.
 
         :raises ProjectError: if there is no such migration.
         """
@@ -252,7 +260,13 @@ class Project:
             self.open(environment) as database,
             naming_wrong_kinds(self.root, self.environment(environment)),
         ):
-            return read_journal(self.migrations_of(environment), database.history, migration, last)
+            files, history = self.migrations_of(environment), database.history
+            entries = read_journal(files, history, migration, last, everything=everything)
+        if not everything or migration is not None:
+            return entries
+        from monarch.backups.operations.history import add_lines
+
+        return add_lines(self.root, self.settings, environment, entries, last, progress)
 
     # Migrating
 
@@ -412,13 +426,18 @@ class Project:
         with self.open(environment) as database:
             return database.holder()
 
-    def unlock(self, environment: str, holder: Holder) -> bool:
+    def unlock(self, environment: str, holder: Holder, progress: Progress = SILENT) -> bool:
         """Take the lease away from ``holder``, whose run stops before it records anything more.
 
         :return: whether it still had the lease.
         """
+        from monarch.backups.operations.record import record_unlock
+
         with self.open(environment) as database:
-            return database.unlock(holder)
+            unlocked = database.unlock(holder)
+            if unlocked:
+                record_unlock(self.root, self.settings, database, environment, holder, progress)
+            return unlocked
 
     def drop(
         self, environment: str, progress: Progress = SILENT, *, confirm: Question = ask_nothing
@@ -427,6 +446,8 @@ class Project:
 
         :raises LockedError: if another run holds it, or a migration is running on it.
         """
+        from monarch.backups.operations.record import record_drop
+
         with self.open(environment, progress) as database:
             with suppress(IncompleteDatabase):  # what a copy has left is dropped too
                 refuse_if_any_is_running(database.history.read(), environment)
@@ -434,8 +455,9 @@ class Project:
             with database.lease(f"drop_db {environment}") as lease:
                 with suppress(IncompleteDatabase):  # again: one may have begun during the question
                     refuse_if_any_is_running(database.history.read(), environment)
-                contents = database.contents()
+                began, contents = time.monotonic(), database.contents()
                 database.drop(lease.renew)
+                record_drop(self.root, self.settings, environment, contents, began, progress)
                 return contents
 
     # Copies

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from monarch.backups.foreign.recognition import find_foreign
 from monarch.backups.manifest import Manifest
-from monarch.backups.names import MANIFEST, PROTECTED, READING, split_archive_name, split_note_name
+from monarch.backups.names import JOURNAL, MANIFEST, PROTECTED, READING, split_archive_name, split_note_name
 from monarch.backups.retention.protection import read_protection
 from monarch.backups.retention.readers import is_reader_alive
 from monarch.backups.secrecy.encryption import NOT_ENCRYPTED, Encryption
@@ -181,6 +181,7 @@ class BackupCatalog:
         else:
             removed = [_remove(self.store.delete, backup.archive + end) for end in (MANIFEST, "")]
             gone = any(removed)
+            _remove(self.store.delete, backup.name + JOURNAL)
         if not gone:
             raise _gone(backup)
         for stored in self.store.list(backup.archive):

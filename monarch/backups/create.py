@@ -12,17 +12,20 @@ from monarch.backups.catalog import BackupCatalog
 from monarch.backups.codecs import find_codec
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import check_stem
+from monarch.backups.operations.record import record_backup
 from monarch.backups.store_sink import BackupPrivacy, StoreSink
 from monarch.copies.subset import NO_SUBSET, SubsetRequest
 from monarch.copies.transfer import Interruption, Transfer, TransferResult, report_interruption
 from monarch.databases import find_kind, open_database, require_transfers
 from monarch.databases.environment import Environment
-from monarch.databases.transfer import Engine, TransferDatabase, as_transfer_database
+from monarch.databases.history import Action, Operation
+from monarch.databases.transfer import Engine, TransferDatabase, as_transfer_database, measured
 from monarch.databases.transform import Transform
 from monarch.errors import MonarchError
 from monarch.handouts.masks import NO_MASKS, TransferMasks, load_rules, open_masks
 from monarch.handouts.policy import Passage
 from monarch.progress import SILENT, Progress
+from monarch.system.ci import find_origin
 
 
 @dataclass(frozen=True)
@@ -157,4 +160,19 @@ class BackupRequest:
     def run(self, catalog: BackupCatalog, progress: Progress = SILENT) -> BackupResult:
         """Take the backup. Raises what `open` and the transfer raise."""
         with self.open(catalog, progress) as creation:
-            return creation.result(creation.transfer(progress).run(progress))
+            began = time.monotonic()
+            taken = creation.result(creation.transfer(progress).run(progress))
+            manifest = taken.manifest
+            operation = Operation(
+                f"backup {self.environment.name}",
+                Action.BACKUP,
+                self.environment.name,
+                find_origin(self.root),
+                began,
+                backup=taken.name,
+                query_set=manifest.query_set,
+                query_options=manifest.query_options,
+            )
+            operation = measured(operation, taken.transfer.collections)
+            record_backup(creation.source, catalog.store, operation, progress)
+            return taken

@@ -20,6 +20,8 @@ MANIFEST = ".json"
 # What ends the names of other files beside an archive: its protection, and the marks of its readers.
 PROTECTED = ".protected"
 READING = ".reading."
+# What the journal of the database cannot hold about a backup; see `monarch.backups.operations.lines`.
+JOURNAL = ".journal"
 LEGACY = "zip"
 _ARCHIVE = re.compile(
     rf"(.+)\.dmp\.(?:(zst|gz)(?:\.([2-9]|[1-9]\d{{1,5}}))?(\.age)|(zst|gz|{LEGACY}))", re.DOTALL

@@ -18,6 +18,7 @@ from monarch.copies.transfer import (
 )
 from monarch.databases import open_database, require_transfers
 from monarch.databases.environment import Environment
+from monarch.databases.history import Action, Operation
 from monarch.databases.selection import EVERYTHING, Choice
 from monarch.databases.transfer import (
     Engine,
@@ -29,7 +30,7 @@ from monarch.errors import DamagedError, DuplicateKey
 from monarch.handouts.masks import NO_MASKS, TransferMasks, load_rules, open_masks
 from monarch.handouts.policy import Passage
 from monarch.progress import SILENT, Progress, Question
-from monarch.system.ci import Origin, find_origin
+from monarch.system.ci import find_origin
 
 # The backup was taken while the database was written to, and without a snapshot.
 _TWICE = "The backup holds a document twice. See 'Recovering by hand' in the manual to restore it."
@@ -39,7 +40,7 @@ _TWICE = "The backup holds a document twice. See 'Recovering by hand' in the man
 class Restoration:
     """The restoration of ``backup`` into the open database ``target`` of ``environment``.
 
-    ``masks`` and ``raw_from`` are as in `monarch.copies.copy.Copy`.
+    ``masks`` and ``operation`` are as in `monarch.copies.copy.Copy`.
     """
 
     catalog: BackupCatalog
@@ -50,7 +51,7 @@ class Restoration:
     transforms: tuple[Transform, ...] = ()
     choice: Choice = EVERYTHING
     masks: TransferMasks = NO_MASKS
-    raw_from: Origin | None = None
+    operation: Operation | None = None
 
     def check(self) -> None:
         """Check what can be known without reading all of the backup. Writes nothing.
@@ -86,7 +87,7 @@ class Restoration:
             completed=f"{name!r} was restored completely",
             source_name=self.backup.name,
             in_place=in_place,
-            raw_from=self.raw_from,
+            operation=self.operation,
         )
         transfer = Transfer(
             lambda: open_backup(self.catalog, self.backup),
@@ -147,9 +148,18 @@ def restore_environment(
     ):
         target = as_transfer_database(opened)
         chosen = target.choose_engine(engine)
-        origin = find_origin(root) if passage is Passage.RAW else None
+        operation = Operation(
+            f"restore {backup.name}:{name}",
+            Action.RAW if passage is Passage.RAW else Action.RESTORE,
+            name,
+            find_origin(root),
+            time.monotonic(),
+            backup=backup.name,
+            query_set=backup.query_set,
+            query_options=catalog.manifest(backup).query_options if backup.query_set else (),
+        )
         restoration = Restoration(
-            catalog, backup, target, name, chosen, choice=choice, masks=masks, raw_from=origin
+            catalog, backup, target, name, chosen, choice=choice, masks=masks, operation=operation
         )
         if confirm is not None:
             restoration.check()

@@ -21,6 +21,7 @@ from monarch.backups.names import (
 from monarch.backups.secrecy.age import decrypting
 from monarch.backups.secrecy.checked import HashedUpload
 from monarch.backups.secrecy.encryption import NOT_ENCRYPTED, Encryption, Sealing, sealed
+from monarch.copies.subset import shown_options
 from monarch.copies.transfer import Interruption, TransferSink
 from monarch.databases import open_archive
 from monarch.databases.transfer import (
@@ -258,9 +259,8 @@ class StoreSink(TransferSink):
 
     def _options(self) -> tuple[str, ...]:
         """Return the options of the query set as the manifest has them: no less secret than the documents."""
-        options = self.query_set.options if self.query_set else {}
         secret = self._privacy.masked or bool(self._encryption.recipients)
-        return tuple(f"{name}={'?' if secret else value}" for name, value in options.items())
+        return shown_options(self.query_set, masked=secret)
 
 
 def _summaries(collections: tuple[CopiedCollection, ...]) -> tuple[CollectionSummary, ...]:

@@ -119,7 +119,7 @@ def unlock(environment: str, yes: bool) -> None:
     show(f"{environment} is held by {_description(holder)}.", err=True)
     breathe(project.environment(environment), "unlock", yes)
     confirm("Take it away from that run: are you SURE?", yes)
-    if project.unlock(environment, holder):
+    if project.unlock(environment, holder, ProgressLines()):
         show(f"Unlocked {environment}. See what was left: monarch list_migrations {environment}")
     else:
         show(f"It has been released meanwhile. Nothing was changed on {environment}.")

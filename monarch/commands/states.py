@@ -9,7 +9,7 @@ import click
 from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_json, print_table
 from monarch.commands.console.progress_lines import ProgressLines
-from monarch.commands.console.text import count, duration, printable, timestamp
+from monarch.commands.console.text import count, duration, printable, size, timestamp
 from monarch.commands.parsing.arguments import (
     ENVIRONMENT,
     MIGRATION,
@@ -18,6 +18,7 @@ from monarch.commands.parsing.arguments import (
     this_project,
 )
 from monarch.databases import find_kind
+from monarch.databases.history import OPERATIONS, Action
 from monarch.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
@@ -174,31 +175,72 @@ def _accept(environment: str, keys: tuple[str, ...]) -> str:
     show_default=True,
     help="Entries shown.",
 )
+@click.option("--everything", is_flag=True, help="Show backups, restores, copies and other commands, too.")
 @json_option
-def history(environment: str, migration: str | None, last: int, as_json: bool) -> None:
+def history(environment: str, migration: str | None, last: int, everything: bool, as_json: bool) -> None:
     """Show the attempts on ENVIRONMENT, the newest last.
 
     With MIGRATION, shows everything about its attempts: errors, what it printed, the commit, the CI job.
+    With --everything, shows who has taken, restored or pruned backups of it, copied into it, dropped or
+    unlocked it, and what was done on contents that a copy or a restore has replaced.
 
     \b
     Examples:
       monarch history production --last 10
       monarch history production add_indexes
+      monarch history production --everything
     """
     project = this_project()
-    entries = project.history(environment, migration, last=last)
+    entries = project.history(
+        environment, migration, last=last, everything=everything, progress=ProgressLines()
+    )
     if as_json:
         print_json([_entry_as_json(entry) for entry in entries])
     elif not entries:
         show(f"The journal of {environment} is empty: monarch has run nothing there.")
     else:
         _, part = find_kind(project.environment(environment).kind).words
-        if migration is None:
+        if migration is None and everything:
+            _show_everything(entries, part)
+        elif migration is None:
             headers = ("STARTED AT (UTC)", "MIGRATION", "ACTION", "OUTCOME", "TOOK", f"{part.upper()}S", "BY")
             print_table(headers, [_entry_as_cells(entry) for entry in entries], right=(4, 5))
-            return
-        for entry in entries:
-            _show_entry(entry, part)
+        else:
+            for entry in entries:
+                _show_entry(entry, part)
+
+
+def _show_everything(entries: tuple[JournalEntry, ...], part: str) -> None:
+    headers = (
+        "STARTED AT (UTC)",
+        "ON",
+        "WHAT",
+        "ACTION",
+        "OUTCOME",
+        "TOOK",
+        f"{part.upper()}S",
+        "SIZE",
+        "BY",
+    )
+    rows = []
+    for entry in entries:
+        started, _, action, outcome, took, documents, by = _entry_as_cells(entry)
+        if entry.replaced and entry.action not in OPERATIONS:
+            outcome = f"{outcome}, replaced since"
+        amount = size(entry.bytes) if entry.bytes is not None else "-"
+        on = entry.environment or "-"
+        rows.append((started, on, _what(entry), action, outcome, took, documents, amount, by))
+    print_table(headers, rows, right=(5, 6, 7))
+
+
+def _what(entry: JournalEntry) -> str:
+    """Return what an entry is about, with the backup and the query set if the key does not name them."""
+    what = entry.key
+    if entry.action in (Action.BACKUP, Action.PRUNE) and entry.backup:
+        what = f"{what}: {entry.backup}"
+    if entry.query_set:
+        what = f"{what} ({' '.join((entry.query_set, *entry.query_options))})"
+    return what
 
 
 def _entry_as_json(entry: JournalEntry) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from monarch.copies.subset import SubsetRequest
+from monarch.copies.subset import SubsetRequest, shown_options
 from monarch.copies.transfer import (
     DatabaseSink,
     Interruption,
@@ -18,7 +18,7 @@ from monarch.copies.transfer import (
 )
 from monarch.databases import find_kind, open_database, require_transfers
 from monarch.databases.environment import Environment
-from monarch.databases.history import IncompleteDatabase
+from monarch.databases.history import Action, IncompleteDatabase, Operation
 from monarch.databases.selection import EVERYTHING, Choice, Selection
 from monarch.databases.transfer import (
     CollectionSummary,
@@ -32,7 +32,8 @@ from monarch.errors import MonarchError, UsageError
 from monarch.handouts.masks import NO_MASKS, TransferMasks, load_rules, open_masks
 from monarch.handouts.policy import Passage, find_passage
 from monarch.progress import Progress
-from monarch.system.ci import Origin, find_origin
+from monarch.querysets.evaluate import EvaluatedQuerySet
+from monarch.system.ci import find_origin
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class Copy:
 
     ``names`` are those of the two environments. ``interruption`` is what Ctrl-C reports. ``allow_empty``
     allows a source without collections. With ``compare_contents`` the copy is compared by hashes too.
-    ``masks`` are those that hold if the contents leave a private environment; ``raw_from`` is the origin of a
-    command that demands them unmasked.
+    ``masks`` are those that hold if the contents leave a private environment; the ``operation`` is recorded
+    in the journal of the target.
     """
 
     source: TransferDatabase
@@ -77,7 +78,7 @@ class Copy:
     choice: Choice = EVERYTHING
     compare_contents: bool = False
     masks: TransferMasks = NO_MASKS
-    raw_from: Origin | None = None
+    operation: Operation | None = None
 
     def plan(self, show: int = 0) -> CopyPlan:
         """Return what the transfer would do, and ``show`` documents of each collection. Writes nothing.
@@ -152,7 +153,7 @@ class Copy:
             source_name=self.names[0],
             source_database=self.source,
             in_place=in_place,
-            raw_from=self.raw_from,
+            operation=self.operation,
         )
         opened = nullcontext(source)
         return Transfer(
@@ -241,5 +242,16 @@ class CopyRequest:
                 choice=self.choice,
                 compare_contents=self.compare_contents,
                 masks=masks,
-                raw_from=find_origin(self.root) if passage is Passage.RAW else None,
+                operation=self._operation(passage, evaluated),
             )
+
+    def _operation(self, passage: Passage, evaluated: EvaluatedQuerySet | None) -> Operation:
+        return Operation(
+            f"copy_db {self.source.name}:{self.target.name}",
+            Action.RAW if passage is Passage.RAW else Action.COPY,
+            self.target.name,
+            find_origin(self.root),
+            time.monotonic(),
+            query_set=evaluated.name if evaluated else None,
+            query_options=shown_options(evaluated, masked=passage is Passage.MASKED),
+        )

@@ -45,3 +45,9 @@ class SubsetRequest:
 
 
 NO_SUBSET = SubsetRequest(None, {})
+
+
+def shown_options(evaluated: EvaluatedQuerySet | None, *, masked: bool) -> tuple[str, ...]:
+    """Return the options of a query set for people, without their values if the documents are ``masked``."""
+    options = evaluated.options if evaluated else {}
+    return tuple(f"{name}={'?' if masked else value}" for name, value in options.items())

@@ -10,9 +10,9 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from monarch.databases.history import RawArrival
+from monarch.databases.history import Action, Operation
 from monarch.databases.selection import EVERYTHING, Choice
 from monarch.databases.transfer import (
     CopiedCollection,
@@ -24,7 +24,6 @@ from monarch.databases.transform import Transform
 from monarch.errors import RunInterrupted, UsageError
 from monarch.handouts.policy import Passage
 from monarch.progress import Progress
-from monarch.system.ci import Origin
 
 
 @dataclass(frozen=True)
@@ -133,8 +132,8 @@ class DatabaseSink(TransferSink):
 
     ``purpose`` is the command, for other runs that find the lease held. ``completed`` is what an
     interruption reports once the contents are replaced. ``source_name`` is the source's name, for people;
-    ``source_database`` must not be the target, if the source is a database. With ``raw_from``, what arrives
-    is unmasked: that and this origin are recorded in the journal of the target.
+    ``source_database`` must not be the target, if the source is a database. The ``operation`` is
+    recorded in the journal of the target.
     """
 
     target: TransferDatabase
@@ -144,7 +143,7 @@ class DatabaseSink(TransferSink):
     source_name: str
     source_database: TransferDatabase | None = None
     in_place: bool = False
-    raw_from: Origin | None = None
+    operation: Operation | None = None
 
     def receive(
         self,
@@ -161,10 +160,19 @@ class DatabaseSink(TransferSink):
             recovered = self.target.recover(lease, refilling=True)
             if recovered is not None:
                 progress.recovered(recovered)
-            raw = None if self.raw_from is None else RawArrival(f"{self.purpose} --raw", self.raw_from)
+            operation = self.operation
+            if operation is not None:
+                raw = " --raw" if operation.action is Action.RAW else ""
+                operation = replace(operation, command=purpose + raw)
             with open_source() as source:
                 collections = self.target.replace(
-                    source, engine, lease, purpose, in_place=self.in_place, raw=raw, progress=progress
+                    source,
+                    engine,
+                    lease,
+                    purpose,
+                    in_place=self.in_place,
+                    operation=operation,
+                    progress=progress,
                 )
                 interruption.complete(self.completed)
         return collections

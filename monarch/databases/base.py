@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from monarch.databases.history import HistoryReader, HistoryWriter, ScanPosition
+from monarch.databases.history import HistoryReader, HistoryWriter, Operation, ScanPosition
 from monarch.databases.lease import Holder, Lease
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 
@@ -211,3 +211,10 @@ class Database(ABC):
     @abstractmethod
     def sees(self, lease: Lease) -> bool:
         """Return whether ``lease`` is the lease of this database."""
+
+    @abstractmethod
+    def record(self, operation: Operation) -> bool:
+        """Write ``operation`` into the journal, without a lease; return False if it has no journal.
+
+        It has one once monarch has written to it.
+        """

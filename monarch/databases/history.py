@@ -5,12 +5,13 @@ Each kind of database stores it in its own way.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from monarch.errors import MonarchError
 from monarch.system.ci import Origin
@@ -43,10 +44,18 @@ class Action(Enum):
     ACCEPT = "accept"
     # No attempt at a migration: unmasked contents of a private environment have arrived.
     RAW = "raw copy"
+    BACKUP = "backup"
+    RESTORE = "restore"
+    COPY = "copy"
+    DROP = "drop"
+    UNLOCK = "unlock"
+    PRUNE = "prune"
 
 
+# What commands other than those for migrations do to an environment.
+OPERATIONS = (Action.BACKUP, Action.RESTORE, Action.COPY, Action.DROP, Action.UNLOCK, Action.PRUNE)
 # Entries of the journal that are no attempts.
-NO_ATTEMPTS = (Action.MARK, Action.ACCEPT, Action.RAW)
+NO_ATTEMPTS = (Action.MARK, Action.ACCEPT, Action.RAW, *OPERATIONS)
 
 
 @dataclass(frozen=True)
@@ -139,9 +148,11 @@ class AttemptStats:
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """One entry of the journal: an attempt, a mark, or an accepted edit.
+    """One entry of the journal: an attempt, a mark, an accepted edit, or an operation.
 
-    ``outcome`` is Processing while it runs. Times are the server's, in UTC.
+    ``outcome`` is Processing while it runs. Times are the server's, in UTC. ``environment`` is the one that
+    it was done on; None if an older monarch wrote it. ``replaced`` if the contents that it was done on are
+    gone: those of a copy or a restore have replaced them.
     """
 
     key: str
@@ -163,14 +174,47 @@ class JournalEntry:
     error: str | None = None
     traceback: str | None = None
     echoed: str | None = None
+    environment: str | None = None
+    query_set: str | None = None
+    query_options: tuple[str, ...] = ()
+    bytes: int | None = None
+    replaced: bool = False
 
 
 @dataclass(frozen=True)
-class RawArrival:
-    """That ``command`` brings unmasked contents of a private environment, which the journal records."""
+class Operation:
+    """What a command other than those for migrations has done, for the journal of its ``environment``.
+
+    ``command`` is what a person calls, without values. ``began`` is when it began, by `time.monotonic`.
+    ``query_options`` are those of a backup's manifest.
+    """
 
     command: str
+    action: Action
+    environment: str
     origin: Origin
+    began: float
+    backup: str | None = None
+    query_set: str | None = None
+    query_options: tuple[str, ...] = ()
+    documents: int | None = None
+    bytes: int | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """Return what the journal stores of it, as it ends, without its times and who did it."""
+        found = {
+            "key": self.command,
+            "action": self.action.value,
+            "outcome": MigrationState.COMPLETED.value,
+            "environment": self.environment,
+            "seconds": round(time.monotonic() - self.began, 3),
+            "backup": self.backup,
+            "query_set": self.query_set,
+            "query_options": list(self.query_options) or None,
+            "documents": self.documents,
+            "bytes": self.bytes,
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
 
 class IncompleteDatabase(MonarchError):
@@ -198,8 +242,14 @@ class HistoryReader(ABC):
         """
 
     @abstractmethod
-    def entries(self, key: str | None = None, *, last: int | None = None) -> tuple[JournalEntry, ...]:
-        """Return the journal, the oldest entry first: all, those of one ``key``, or only the ``last`` N."""
+    def entries(
+        self, key: str | None = None, *, last: int | None = None, everything: bool = False
+    ) -> tuple[JournalEntry, ...]:
+        """Return the journal, the oldest entry first: all, those of one ``key``, or only the ``last`` N.
+
+        Without ``everything``, `OPERATIONS` and what is `JournalEntry.replaced` are left out, as far as the
+        kind of database tells the latter apart for migrations.
+        """
 
 
 class OpenAttempt(ABC):

@@ -44,6 +44,9 @@ class Lease(ABC):
     It ends by itself `SECONDS` after the holder stopped renewing it, by the server's clock.
     """
 
+    # Distinguishes the database that it was taken on from its copies.
+    lineage: object = None
+
     @property
     @abstractmethod
     def run(self) -> str:

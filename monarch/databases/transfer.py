@@ -8,11 +8,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from monarch.databases.base import Database
-from monarch.databases.history import RawArrival
+from monarch.databases.history import Operation
 from monarch.databases.lease import Lease
 from monarch.databases.transform import MaskingTransform, Transform
 from monarch.errors import UsageError
@@ -200,6 +200,12 @@ class FileSet(ABC):
         """
 
 
+def measured(operation: Operation, written: tuple[CopiedCollection, ...]) -> Operation:
+    """Return ``operation`` with how much it has ``written``."""
+    documents, size = sum(one.documents for one in written), sum(one.bytes for one in written)
+    return replace(operation, documents=documents, bytes=size)
+
+
 class TransferDatabase(Database):
     """An open database that can be copied, backed up and restored into."""
 
@@ -230,15 +236,16 @@ class TransferDatabase(Database):
         purpose: str,
         *,
         in_place: bool = False,
-        raw: RawArrival | None = None,
+        operation: Operation | None = None,
         progress: Progress,
     ) -> tuple[CopiedCollection, ...]:
         """Replace its contents by those of ``source``, written by ``engine``.
 
         The new collections are built beside the old ones, compared with what was read, and swapped in;
         until the swap nothing changes. `recover` finishes a swap that was cut off. With ``in_place`` the
-        old collections are dropped first, which needs less room and cannot be undone. With ``raw``, an entry
-        of the journal that says so arrives with the contents, never without them.
+        old collections are dropped first, which needs less room and cannot be undone. The ``operation``
+        arrives in the journal with the contents, never without them, with the numbers of what was written.
+        What the journal has of this environment is kept.
 
         :raises UsageError: if ``source`` is of another kind.
         :raises ServerError: if a document is refused, or the copy differs from its source.

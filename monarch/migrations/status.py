@@ -187,13 +187,20 @@ def read_all_status(
 
 
 def read_journal(
-    files: tuple[MigrationFile, ...], history: HistoryReader, migration: str | None, last: int | None
+    files: tuple[MigrationFile, ...],
+    history: HistoryReader,
+    migration: str | None,
+    last: int | None,
+    *,
+    everything: bool = False,
 ) -> tuple[JournalEntry, ...]:
     """The journal: all of it, or that of one ``migration``, or only its ``last`` N entries.
 
+    ``everything`` is as in `HistoryReader.entries`.
+
     :raises ProjectError: if there is no such migration.
     """
-    entries = history.entries(migration, last=last)
+    entries = history.entries(migration, last=last, everything=everything)
     if migration is not None and not entries:  # A whole key is found even if its file is gone.
-        entries = history.entries(find_migration(files, migration).key, last=last)
+        entries = history.entries(find_migration(files, migration).key, last=last, everything=everything)
     return entries

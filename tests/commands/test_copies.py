@@ -57,7 +57,8 @@ def test_the_history_is_copied_and_monarchs_other_collections_are_not(two: TwoEn
     assert two.copy("--yes").code == 0
     assert two.folder.monarch("list_migrations", "dev").out.count("Completed") == 1
     names = set(two.target.list_collection_names()) - {"system.views"}
-    assert names == {"users", "young", "mongo_migration_history", "monarch_lease", "monarch_butterflies"}
+    own = {"mongo_migration_history", "mongo_migration_journal", "monarch_lease"}
+    assert names == {"users", "young", *own, "monarch_butterflies"}
     lease = two.target.monarch_lease.find_one()
     assert lease is not None
     assert lease["fence"] == 1

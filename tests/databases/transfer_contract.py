@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from monarch.databases import open_archive
-from monarch.databases.history import Action, MigrationState, RawArrival
+from monarch.databases.history import Action, MigrationState, Operation
 from monarch.databases.transfer import CollectionSummary, TransferDatabase
 from monarch.errors import MonarchError, UsageError
 from monarch.progress import SILENT, Progress
@@ -27,6 +28,11 @@ class Failing(Progress):
     def phase(self, name: str) -> None:
         if name == "swapping":
             raise TransformError("stop")
+
+
+def _operation(command: str, action: Action, environment: str) -> Operation:
+    origin = Origin(commit="abc")
+    return Operation(command, action, environment, origin, time.monotonic(), "b", "Q", ("a=1",))
 
 
 class TransferContract:
@@ -81,7 +87,7 @@ class TransferContract:
         self.fill(target, "old")
         engine = target.choose_engine("auto")
         for command, in_place in (("failing", False), ("beside", False), ("in place", True)):
-            arrival = RawArrival(command, Origin(commit="abc"))
+            arrival = Operation(command, Action.RAW, "x", Origin(commit="abc"), 0.0)
             progress = Failing() if command == "failing" else SILENT
             with target.lease("a test") as lease, suppress(TransformError):
                 target.replace(
@@ -90,7 +96,7 @@ class TransferContract:
                     lease,
                     "a test",
                     in_place=in_place,
-                    raw=arrival,
+                    operation=arrival,
                     progress=progress,
                 )
                 assert command != "failing"
@@ -102,6 +108,67 @@ class TransferContract:
             assert self.words(target) == {"old" if command == "failing" else "new"}
         assert "failing" not in {entry.key for entry in target.history.entries()}
         assert target.history.read() == {}
+
+    @pytest.mark.parametrize("in_place", [False, True])
+    def test_the_journal_of_the_target_outlives_its_contents(
+        self, source: TransferDatabase, target: TransferDatabase, in_place: bool
+    ) -> None:
+        self.fill(source, "new")
+        self.fill(target, "old")
+        for database, key in ((source, "arrives"), (target, "own")):
+            with database.lease("a test") as lease:
+                database.recorder(lease).mark(key, MigrationState.COMPLETED, "sum", Origin())
+        name = target.history.entries()[0].environment
+        assert name
+        assert target.record(_operation("backup x", Action.BACKUP, name))
+        engine = target.choose_engine("auto")
+        for _ in range(2):
+            copy = _operation("copy", Action.COPY, name)
+            with target.lease("a test") as lease:
+                target.replace(
+                    source.read(engine),
+                    engine,
+                    lease,
+                    "a test",
+                    in_place=in_place,
+                    operation=copy,
+                    progress=SILENT,
+                )
+        entries = target.history.entries(everything=True)
+        own = [entry for entry in entries if entry.key != "arrives"]
+        assert [(entry.key, entry.replaced) for entry in own] == [
+            ("own", True),
+            ("backup x", True),
+            ("copy", True),
+            ("copy", False),
+        ]
+        assert {entry.environment for entry in own} == {name}
+        last = own[-1]
+        assert (last.outcome, last.query_options) == (MigrationState.COMPLETED, ("a=1",))
+        assert last.documents
+        assert last.bytes
+        assert last.seconds is not None
+        assert last.started_at
+        assert last.finished_at
+        assert set(target.history.read()) == {"arrives"}
+        # Those of the commands are shown only if they are asked for.
+        assert not {"backup x", "copy"} & {entry.key for entry in target.history.entries()}
+        assert [one.key for one in target.history.entries("copy", everything=True)] == ["copy"] * 2
+
+    def test_an_operation_is_recorded_where_there_is_a_journal(self, source: TransferDatabase) -> None:
+        self.fill(source, "one")
+        operation = _operation("backup x", Action.BACKUP, "x")
+        before = dict(source.fingerprint())
+        assert not source.record(operation)
+        assert dict(source.fingerprint()) == before
+        with source.lease("a test"):
+            pass
+        assert source.record(operation)
+        (entry,) = source.history.entries(everything=True)
+        assert (entry.key, entry.backup, entry.query_set, entry.commit) == ("backup x", "b", "Q", "abc")
+        assert source.history.entries() == ()
+        assert source.history.read() == {}
+        assert source.history.checksums() == {}
 
     def test_a_change_alters_the_fingerprint(self, source: TransferDatabase) -> None:
         self.fill(source, "one")

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, cast
 
-from pymongo import WriteConcern
+from bson import ObjectId
+from pymongo import WriteConcern, timeout
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from monarch.databases.base import Contents, Database, MigrationClient
 from monarch.databases.environment import Environment
-from monarch.databases.history import HistoryWriter, RawArrival
+from monarch.databases.history import HistoryWriter, Operation
 from monarch.databases.lease import Holder, Lease
 from monarch.databases.mongo import lease as leases
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL, LEASE, is_ours
@@ -34,6 +35,7 @@ from monarch.databases.transfer import (
     LiveSource,
     Source,
     TransferDatabase,
+    measured,
 )
 from monarch.errors import NoTransactions, UsageError
 from monarch.progress import Progress
@@ -45,6 +47,9 @@ if TYPE_CHECKING:
     from monarch.databases.selection import Selection
     from monarch.privacy.leaks.check import Leak
     from monarch.privacy.project_masks import ProjectMasks
+
+# Seconds in which an operation must be recorded by a server that answers.
+_RECORDING = 20.0
 
 
 class MongoDatabase(TransferDatabase):
@@ -156,6 +161,17 @@ class MongoDatabase(TransferDatabase):
         self._require_unsharded_history()
         return MongoHistoryWriter(self._environment, self._database, lease)
 
+    def record(self, operation: Operation) -> bool:
+        from monarch.databases.mongo.history.fenced_writes import describe_operation, timed
+
+        entry = {"_id": ObjectId()}, [{"$set": timed(describe_operation(operation))}]
+        primary = self._endpoint.on_primary()
+        with explained(self._environment), timeout(_RECORDING):
+            if not {JOURNAL, LEASE} & set(primary.database.list_collection_names()):
+                return False
+            primary.database[JOURNAL].update_one(*entry, upsert=True)
+        return True
+
     def _require_unsharded_history(self) -> None:
         """Check that the collections of monarch have no shard key, and that this is not one shard.
 
@@ -266,7 +282,7 @@ class MongoDatabase(TransferDatabase):
         purpose: str,
         *,
         in_place: bool = False,
-        raw: RawArrival | None = None,
+        operation: Operation | None = None,
         progress: Progress,
     ) -> tuple[CopiedCollection, ...]:
         from monarch.databases.mongo.engines.base import require_mongo_engine
@@ -274,10 +290,13 @@ class MongoDatabase(TransferDatabase):
         from monarch.databases.mongo.swap.replace import Replacement
 
         writing = require_mongo_engine(engine)
-        entry = None
-        if raw is not None:
-            from monarch.databases.mongo.history.fenced_writes import describe_raw
 
-            entry = describe_raw(lease, raw)
-        replacement = Replacement(self._endpoint.on_primary(), lease, writing, progress, purpose, entry)
+        def recording(copied: tuple[CopiedCollection, ...]) -> Mapping[str, Any]:
+            from monarch.databases.mongo.history.fenced_writes import describe_operation, timed
+
+            assert operation is not None
+            return timed(describe_operation(measured(operation, copied), lease))
+
+        record = recording if operation is not None else None
+        replacement = Replacement(self._endpoint.on_primary(), lease, writing, progress, purpose, record)
         return replacement.run(require_mongo_source(source), in_place=in_place)

@@ -74,8 +74,6 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
         self._holder = {**owner.identity(), "run": self._run, "purpose": purpose}
         self._holder |= {name: value for name, value in vars(origin).items() if value is not None}
         self._fence: Any = 0
-        # Distinguishes this database from its copies.
-        self.lineage: object = None
         self._renewed = 0.0
         self._given_back = threading.Event()
 
@@ -107,6 +105,11 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
         self._given_back.set()
         with suppress(PyMongoError):
             self._leases.update_one(self.mine(), _FREE)
+
+    @property
+    def environment(self) -> str:
+        """The name of the environment that it holds."""
+        return self._environment.name
 
     @property
     def run(self) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
 from monarch.databases.base import Contents, Database, MigrationClient
 from monarch.databases.environment import Environment
-from monarch.databases.history import HistoryWriter, RawArrival
+from monarch.databases.history import HistoryWriter, Operation
 from monarch.databases.lease import Holder, Lease
 from monarch.databases.postgres import lease as leases
 from monarch.databases.postgres.connection.client import Connection, Cursor, connect, uri
@@ -27,6 +26,7 @@ from monarch.databases.transfer import (
     LiveSource,
     Source,
     TransferDatabase,
+    measured,
 )
 from monarch.errors import MonarchError
 from monarch.progress import Progress
@@ -170,6 +170,19 @@ class PostgresDatabase(TransferDatabase):
         assert isinstance(lease, leases.PostgresLease)
         return PostgresHistoryWriter(self._session, lease)
 
+    def record(self, operation: Operation) -> bool:
+        from monarch.databases.postgres.history.attempt import operation_statement
+        from monarch.databases.postgres.schema import has_schema
+
+        def write(cursor: Cursor) -> bool:
+            if not has_schema(cursor):
+                return False
+            statement: Any = operation_statement(cursor, operation)
+            cursor.execute(statement)
+            return True
+
+        return self._session.transact(write)
+
     def work(self) -> AbstractContextManager[MigrationClient]:
         from monarch.databases.postgres.migration_client import open_work
 
@@ -201,7 +214,7 @@ class PostgresDatabase(TransferDatabase):
         purpose: str,
         *,
         in_place: bool = False,
-        raw: RawArrival | None = None,
+        operation: Operation | None = None,
         progress: Progress,
     ) -> tuple[CopiedCollection, ...]:
         from monarch.databases.postgres.sources.base import require_postgres_source
@@ -209,13 +222,16 @@ class PostgresDatabase(TransferDatabase):
         from monarch.databases.postgres.tools.installed import require_postgres_engine
 
         assert isinstance(lease, leases.PostgresLease)
-        recording = None
-        if raw is not None:
-            from monarch.databases.postgres.history.attempt import raw_statement
 
-            recording = partial(raw_statement, lease=lease, arrival=raw)
-        tools = require_postgres_engine(engine)
-        replacement = PostgresReplacement(self._session, lease, tools, progress, recording)
+        def recording(cursor: Cursor, copied: tuple[CopiedCollection, ...]) -> str:
+            from monarch.databases.postgres.history.attempt import operation_statement
+
+            assert operation is not None
+            return operation_statement(cursor, measured(operation, copied), lease)
+
+        tools, record = require_postgres_engine(engine), recording if operation is not None else None
+        record = recording if operation is not None else None
+        replacement = PostgresReplacement(self._session, lease, tools, progress, record)
         return replacement.run(require_postgres_source(source), in_place=in_place)
 
     def missing_rights(self, source: Source) -> str | None:

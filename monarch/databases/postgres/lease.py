@@ -59,8 +59,6 @@ class PostgresLease(Lease, AbstractContextManager["PostgresLease"]):
         self._holder = {**owner.identity(), "run": self._run, "purpose": purpose}
         self._holder |= {name: value for name, value in vars(origin).items() if value is not None}
         self._fence = 0
-        # Distinguishes this database from its copies.
-        self.lineage = ""
         self._renewed = 0.0
         self._given_back = threading.Event()
 
@@ -81,6 +79,11 @@ class PostgresLease(Lease, AbstractContextManager["PostgresLease"]):
         self._fence, self.lineage, self._renewed = found["fence"], str(found["lineage"]), asked
         threading.Thread(target=self._renew_until_given_back, name="monarch lease", daemon=True).start()
         return self
+
+    @property
+    def environment(self) -> str:
+        """The name of the environment that it holds."""
+        return self._session.environment.name
 
     def __exit__(self, *_: object) -> None:
         """Give the lease back. If the server cannot be reached, it ends when its time is over."""

@@ -52,6 +52,7 @@ def test_a_backup_reports_its_result(two: TwoEnvironments, store_folder: Path) -
         ".gitignore",
         f"{name}.dmp.zst",
         f"{name}.dmp.zst.json",
+        f"{name}.journal",
     }
 
 
@@ -72,7 +73,7 @@ def test_names(two: TwoEnvironments, store_folder: Path) -> None:
     (store_folder / f"{first}_3.dmp.zip").write_bytes(b"of monarch 0.1")
     for codec in ("zst", "gz", "zst"):
         assert two.folder.invoke("backup", "production", "--name", "app", "--codec", codec).code == 0
-    names = {path.name for path in store_folder.iterdir() if not path.name.endswith(".json")}
+    names = {path.name for path in store_folder.iterdir() if not path.name.endswith((".json", ".journal"))}
     assert names == {
         f"{first}.dmp.zst",
         f"{first}_2.dmp.gz",
@@ -121,7 +122,7 @@ def test_an_empty_source_is_an_error(two: TwoEnvironments, store_folder: Path) -
     assert two.folder.invoke("backup", "production", "--allow-empty").code == 0
     assert two.folder.invoke("verify_backup", "--all").code == 0
     assert two.folder.invoke("restore", f"{today('no_such_database')}:dev", "--yes").code == 0
-    assert not set(two.target.list_collection_names()) - {"monarch_lease", "monarch_history"}
+    assert not set(two.target.list_collection_names()) - {"monarch_lease", "mongo_migration_journal"}
 
 
 def test_an_unreachable_server(two: TwoEnvironments, store_folder: Path) -> None:
@@ -162,7 +163,7 @@ def test_a_user_with_read_rights_suffices_and_the_password_is_not_shown(
         assert PASSWORD.encode() not in path.read_bytes()
     names = {path.name for path in store_folder.iterdir()}
     assert not any(name.endswith(".part") for name in names)
-    assert len(names) == 5
+    assert len(names) == 7
     assert two.folder.invoke("verify_backup", "--all").code == 0
 
 
@@ -238,6 +239,7 @@ def test_list_show_verify_and_delete(two: TwoEnvironments, store_folder: Path) -
         ".gitignore",
         f"{second}.dmp.zst",
         f"{second}.dmp.zst.json",
+        f"{second}.journal",
     }
 
 

@@ -60,7 +60,8 @@ def test_the_story(two: TwoEnvironments, s3: S3Server, store_bucket: str) -> Non
     assert (
         f"It is in s3://{store_bucket}/app. To restore it: monarch restore {name}:ENVIRONMENT" in created.out
     )
-    assert objects(s3, store_bucket) == {f"app/{name}.dmp.zst", f"app/{name}.dmp.zst.json"}
+    files = (".dmp.zst", ".dmp.zst.json", ".journal")
+    assert objects(s3, store_bucket) == {f"app/{name}{end_of_name}" for end_of_name in files}
     (listed,) = two.folder.monarch("list_backups", "--json").json
     assert (listed["name"], listed["state"], listed["documents"]) == (name, "good", DOCUMENTS + 1)
     assert f"Name         {name}" in two.folder.monarch("show_backup", name).out
@@ -69,7 +70,7 @@ def test_the_story(two: TwoEnvironments, s3: S3Server, store_bucket: str) -> Non
     assert restored.code == 0, restored.output
     two.assert_copied()
     assert two.folder.monarch("backup", "production", "--codec", "gz").code == 0
-    assert len(objects(s3, store_bucket)) == 4
+    assert len(objects(s3, store_bucket)) == 6
     assert two.folder.monarch("delete_backup", name, f"{name}_2", "--yes").code == 0
     assert objects(s3, store_bucket) == set()
 
@@ -241,7 +242,7 @@ def test_a_role_is_assumed(two: TwoEnvironments, s3: S3Server, store_bucket: str
     (request,) = asked
     assert request["RoleArn"] == [role]
     assert request["RoleSessionName"] == ["monarch"]
-    assert len(objects(s3, store_bucket)) == 2
+    assert len(objects(s3, store_bucket)) == 3
 
 
 def test_no_secret_is_shown(two: TwoEnvironments, s3: S3Server, store_bucket: str) -> None:

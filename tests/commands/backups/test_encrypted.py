@@ -86,7 +86,7 @@ def test_a_bucket_and_several_keys(two: TwoEnvironments, key: Key, s3: S3Server,
     ssh = make_ssh_key(key.path.with_name("id_ed25519"))
     two.folder.encrypt_backups(key.recipient, ssh.recipient, identities=ssh.path)
     name = json.loads(backed_up(two, "--codec", "gz", "--json").out)["name"]
-    assert objects(s3, bucket) == {f"{name}.dmp.gz.age", f"{name}.dmp.gz.age.json"}
+    assert objects(s3, bucket) == {f"{name}.dmp.gz.age", f"{name}.dmp.gz.age.json", f"{name}.journal"}
     assert two.folder.invoke("verify_backup", name).code == 0
     restored = two.folder.invoke("restore", "production:dev", "--yes")
     assert restored.code == 0, restored.output

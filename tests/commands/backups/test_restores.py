@@ -36,6 +36,7 @@ def test_a_restore_reports_its_result(two: TwoEnvironments, store_folder: Path) 
         ".gitignore",
         f"{today('app')}.dmp.zst",
         f"{today('app')}.dmp.zst.json",
+        f"{today('app')}.journal",
     }
 
 

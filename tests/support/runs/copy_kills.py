@@ -26,7 +26,7 @@ from pymongo.database import Database
 from monarch import Project
 from monarch.databases.lease import SECONDS as SECONDS_HELD
 from monarch.databases.mongo import lease as leases
-from monarch.databases.mongo.collection_names import LEASE, STAGING, SWAP
+from monarch.databases.mongo.collection_names import JOURNAL, LEASE, STAGING, SWAP
 from monarch.errors import MonarchError
 from monarch.progress import Progress
 from tests.support.runs.shell import Folder
@@ -326,6 +326,9 @@ class CopyScenario:
         """Check that the target is complete, has no leftovers of copies, and has a free lease."""
         assert_equal(self.contents[self.current], self.describe_target())
         assert not self.leftovers(), self.leftovers()
+        # Who has brought these contents arrives with them.
+        lines = list(self.target[JOURNAL].find({"action": {"$in": ["copy", "restore"]}, "replaced": None}))
+        assert [self.current in line["key"] for line in lines] == [True]
         lease = self.target[LEASE].find_one()
         assert lease is not None
         assert "holder" not in lease

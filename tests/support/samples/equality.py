@@ -17,6 +17,8 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
+from monarch.databases.history import OPERATIONS, Action
+
 LOSSLESS: CodecOptions[dict[str, Any]] = CodecOptions(
     dict,
     uuid_representation=UuidRepresentation.UNSPECIFIED,
@@ -24,6 +26,9 @@ LOSSLESS: CodecOptions[dict[str, Any]] = CodecOptions(
 )
 # The ids in system.views contain the database's name, so views are compared by listCollections.
 LEFT_OUT = ("system.views", "system.profile")
+
+JOURNAL = "mongo_migration_journal"
+OF_THE_SOURCE = {"action": {"$nin": [one.value for one in (*OPERATIONS, Action.RAW)]}, "replaced": None}
 
 Description = Mapping[str, Mapping[str, Any]]
 
@@ -41,7 +46,12 @@ def describe(database: Database[Any], *, buckets: bool = True) -> Description:
     for name, entry in entries.items():
         if name in LEFT_OUT or name.startswith("monarch_"):
             continue
+        if name == JOURNAL and not database[name].count_documents(OF_THE_SOURCE):
+            continue  # only what copies have recorded
         found = described[name] = _shape(database, entry)
+        if name == JOURNAL:
+            found["documents"] = [_text(one) for one in database[name].find(OF_THE_SOURCE).sort("_id")]
+            continue
         if entry["type"] != "collection":
             unordered = _root(entries, name) == "timeseries"
             found["documents"] = sorted(_documents(database, name, unordered=unordered))

@@ -17,7 +17,7 @@ from pymongo import ReadPreference, WriteConcern
 from pymongo.database import Database as PyMongoDatabase
 
 from monarch.databases.environment import Environment
-from monarch.databases.history import Action, MigrationState, RawArrival
+from monarch.databases.history import MigrationState, Operation
 from monarch.databases.lease import Lease
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL, LEASE
 from monarch.databases.mongo.connection.retry import patiently
@@ -135,20 +135,28 @@ def _states_of(key: str) -> dict[str, Any]:
 def describe_run(lease: MongoLease, origin: Origin) -> dict[str, Any]:
     """Return the fields of an entry that identify its writer, who holds ``lease``, and its origin."""
     return {
-        **owner.identity(),
-        **{name: value for name, value in vars(origin).items() if value is not None},
+        **_describe_process(origin),
+        "environment": lease.environment,
         "run": lease.run,
         "fence": lease.fence,
         "lineage": lease.lineage,
     }
 
 
-def describe_raw(lease: Lease, arrival: RawArrival) -> dict[str, Any]:
-    """Return the entry of ``arrival`` in the journal, without its times."""
-    assert isinstance(lease, MongoLease)
-    return {
-        "key": arrival.command,
-        "action": Action.RAW.value,
-        "outcome": MigrationState.COMPLETED.value,
-        **describe_run(lease, arrival.origin),
-    }
+def describe_operation(operation: Operation, lease: Lease | None = None) -> dict[str, Any]:
+    """Return the entry of ``operation`` in the journal, as it ends, without its times."""
+    assert lease is None or isinstance(lease, MongoLease)
+    process = describe_run(lease, operation.origin) if lease else _describe_process(operation.origin)
+    return {**process, **operation.fields()}
+
+
+def timed(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return what an update of one document stores of ``entry``, with the times of the server."""
+    began = {"$subtract": ["$$NOW", {"$literal": round(entry.get("seconds", 0) * 1000)}]}
+    literals = {name: {"$literal": value} for name, value in entry.items()}
+    return {**literals, "started_at": began, "finished_at": "$$NOW"}
+
+
+def _describe_process(origin: Origin) -> dict[str, Any]:
+    known = {name: value for name, value in vars(origin).items() if value is not None}
+    return {**owner.identity(), **known}

@@ -12,11 +12,14 @@ _PROCESSING, _COMPLETED = MigrationState.PROCESSING.value, MigrationState.COMPLE
 # Removed before sorting, which needs memory.
 _LONG = {"traceback": 0, "echoed": 0}
 _LAST_FIRST = {"started_at": -1, "_id": -1}
+# What was done on contents that a copy has replaced says nothing of these.
+OF_THESE_CONTENTS = {"replaced": {"$ne": True}}
 _UNFINISHED_OR_REPEATABLE = {
+    **OF_THESE_CONTENTS,
     "$or": [
         {"outcome": {"$ne": _COMPLETED}, "action": {"$nin": NO_ATTEMPTS}},
         {"repeatable": {"$exists": True}},
-    ]
+    ],
 }
 
 
@@ -64,7 +67,13 @@ LAST_ATTEMPTS = _union(
             "from": JOURNAL,
             "let": {"key": "$key"},
             "pipeline": [
-                {"$match": {"$expr": {"$eq": ["$key", "$$key"]}, "action": {"$nin": NO_ATTEMPTS}}},
+                {
+                    "$match": {
+                        "$expr": {"$eq": ["$key", "$$key"]},
+                        "action": {"$nin": NO_ATTEMPTS},
+                        **OF_THESE_CONTENTS,
+                    }
+                },
                 {"$project": _LONG},
                 {"$sort": _LAST_FIRST},
                 {"$limit": 1},

@@ -13,6 +13,7 @@ from pymongo.errors import OperationFailure
 
 from monarch.databases.environment import Environment
 from monarch.databases.history import (
+    OPERATIONS,
     UNFINISHED,
     Action,
     Attempt,
@@ -24,7 +25,7 @@ from monarch.databases.history import (
 )
 from monarch.databases.mongo.collection_names import HISTORY, JOURNAL
 from monarch.databases.mongo.connection.client import explained
-from monarch.databases.mongo.history.queries import EVERYTHING, LAST_ATTEMPTS
+from monarch.databases.mongo.history.queries import EVERYTHING, LAST_ATTEMPTS, OF_THESE_CONTENTS
 from monarch.databases.mongo.history.reconcile import (
     ANY_DATE,
     STRONGEST,
@@ -162,6 +163,7 @@ class MongoHistoryReader(HistoryReader):
 
     def checksums(self) -> Mapping[str, str | None]:
         counts = {
+            **OF_THESE_CONTENTS,
             "checksum": {"$exists": True},
             "action": {"$ne": Action.ROLLBACK.value},
             "outcome": {"$nin": [MigrationState.FAILED.value, MigrationState.INTERRUPTED.value]},
@@ -174,9 +176,15 @@ class MongoHistoryReader(HistoryReader):
         ]
         return {str(row["_id"]): row["checksum"] for row in self._aggregate(self._journal, pipeline)}
 
-    def entries(self, key: str | None = None, *, last: int | None = None) -> tuple[JournalEntry, ...]:
+    def entries(
+        self, key: str | None = None, *, last: int | None = None, everything: bool = False
+    ) -> tuple[JournalEntry, ...]:
+        selected: dict[str, Any] = {} if key is None else {"key": key}
+        if not everything:
+            selected |= {**OF_THESE_CONTENTS, "action": {"$nin": [one.value for one in OPERATIONS]}}
+
         def find(on_disk: bool) -> list[Document]:
-            found = self._journal.find({} if key is None else {"key": key}, {"places": 0})
+            found = self._journal.find(selected, {"places": 0})
             found = found.sort([("started_at", -1), ("_id", -1)]).limit(last or 0)
             return list(found.allow_disk_use(True) if on_disk else found)
 
@@ -267,5 +275,9 @@ def _entry(document: Document, outcomes: Mapping[str, MigrationState | None]) ->
             name: text(name)
             for name in ("host", "user", "monarch", "commit", "job", "link", "checksum", "backup")
         },
+        **{name: text(name) for name in ("environment", "query_set")},
+        query_options=tuple(map(str, of_kind("query_options", list) or ())),
+        bytes=of_kind("bytes", int),
+        replaced=document.get("replaced") is True,
         **{name: text(name) for name in ("error", "traceback", "echoed")},
     )

@@ -14,13 +14,14 @@ from monarch.databases.mongo.connection.retry import patiently
 from monarch.databases.mongo.history.attempt import MongoOpenAttempt
 from monarch.databases.mongo.history.fenced_writes import FencedWrites, describe_run
 from monarch.databases.mongo.history.migration_client import MongoTransaction
+from monarch.databases.mongo.history.queries import OF_THESE_CONTENTS
 from monarch.databases.mongo.history.reconcile import NO_ATTEMPTS, STRONGEST, outcome_of, reconcile
 from monarch.databases.mongo.lease import MongoLease
 from monarch.system import process_identity as owner
 from monarch.system.ci import Origin
 
 Document = Mapping[str, Any]
-_OPEN: dict[str, Any] = {"outcome": {"$exists": False}}
+_OPEN: dict[str, Any] = {"outcome": {"$exists": False}, **OF_THESE_CONTENTS}
 # Fields that are not needed here and may be long.
 _SHORT = {"traceback": 0, "echoed": 0, "places": 0}
 
@@ -115,7 +116,7 @@ class MongoHistoryWriter(HistoryWriter):
             self._writes.set_state(key, true.stored, of=state, since=true.since)
 
     def _last_attempt(self, key: str) -> Document | None:
-        attempts = {"key": key, "action": {"$nin": NO_ATTEMPTS}}
+        attempts = {"key": key, "action": {"$nin": NO_ATTEMPTS}, **OF_THESE_CONTENTS}
         return self._writes.journal.find_one(attempts, _SHORT, sort=[("started_at", -1), ("_id", -1)])
 
     def _end_sessions(self, ids: Sequence[object]) -> None:

@@ -13,7 +13,7 @@ from monarch.privacy.rules import keep, remove
 _STATES = ("_id", "key", "state", "processed_at")
 _KEPT = (
     *("_id", "key", "action", "outcome", "checksum", "repeatable", "started_at", "finished_at"),
-    *("seconds", "documents", "run", "fence", "lineage", "monarch"),
+    *("seconds", "documents", "run", "fence", "lineage", "monarch", "environment", "replaced"),
 )
 OWN_RULES: dict[str, CollectionRule] = {
     HISTORY: CollectionMasks(HISTORY, {**dict.fromkeys(_STATES, keep), "*": remove}),

@@ -17,13 +17,14 @@ from pymongo.errors import ConnectionFailure, OperationFailure
 
 from monarch.databases.lease import Lease
 from monarch.databases.mongo.catalog.model import CODEC
-from monarch.databases.mongo.collection_names import HEAD, STAGING, SWAP
+from monarch.databases.mongo.collection_names import HEAD, JOURNAL, STAGING, SWAP
 from monarch.databases.mongo.connection.handle import DURABLE, DatabaseHandle, Document
 from monarch.databases.mongo.swap.definitions import drop_all, drop_collection
 from monarch.databases.mongo.swap.lookup import find_uuid
 from monarch.databases.mongo.swap.plan import plan_steps
 from monarch.databases.mongo.swap.staging import Staging
 from monarch.databases.mongo.swap.steps import (
+    Drop,
     SwapStep,
     Unequal,
     from_document,
@@ -94,6 +95,8 @@ class Swap:
         self._write_head(EMPTIED, purpose, 0, before=EMPTIED)
         nothing = Staging(self._target, self._lease, ())
         for step in plan_steps(self._target, nothing):
+            if isinstance(step, Drop) and step.name == JOURNAL:
+                continue  # what it has of this environment outlives the contents
             self._lease.check()
             step.apply(self._target, self._lease.check)
 

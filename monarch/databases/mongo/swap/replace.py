@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from pymongo.errors import OperationFailure
 
@@ -21,11 +20,11 @@ from monarch.databases.mongo.sources.base import MongoSource
 from monarch.databases.mongo.stream.batches import Batch
 from monarch.databases.mongo.stream.counts import Counts
 from monarch.databases.mongo.stream.zero_timestamps import ZeroTimestamps
+from monarch.databases.mongo.swap.arrival import Recording, keep_own_entries, record, with_journal
 from monarch.databases.mongo.swap.clusters import require_replaceable
 from monarch.databases.mongo.swap.definitions import UNAUTHORIZED, create, drop
 from monarch.databases.mongo.swap.log import Swap, SwapStuck
 from monarch.databases.mongo.swap.plan import plan_steps
-from monarch.databases.mongo.swap.raw_record import record_raw, with_journal
 from monarch.databases.mongo.swap.rehearsal import rehearse
 from monarch.databases.mongo.swap.staging import Staging
 from monarch.databases.mongo.swap.steps import SwapStep
@@ -38,8 +37,8 @@ from monarch.progress import Progress
 class Replacement:
     """The replacement of the contents of ``target``, whose ``lease`` this run holds, with ``engine``.
 
-    ``purpose`` is the command, for other runs and for the swap log. ``raw`` is an entry for the
-    journal of what arrives, see `raw_record`.
+    ``purpose`` is the command, for other runs and for the swap log. ``recording``
+    describes it for the journal that arrives, see `arrival`.
     """
 
     target: DatabaseHandle
@@ -47,7 +46,7 @@ class Replacement:
     engine: MongoEngine
     progress: Progress
     purpose: str
-    raw: Mapping[str, Any] | None = None
+    recording: Recording | None = None
 
     def run(self, source: MongoSource, *, in_place: bool) -> tuple[CopiedCollection, ...]:
         """Replace the contents by those of ``source``; return its collections.
@@ -64,7 +63,7 @@ class Replacement:
         series = next((one.name for one in source.collections if BUCKETS in one.data_name), None)
         if series is not None and not self._may_write_buckets(series):
             source.take_series_as_documents()
-        collections = source.collections if self.raw is None else with_journal(source.collections)
+        collections = source.collections if self.recording is None else with_journal(source.collections)
         staging = Staging(self.target, self.lease, collections)
         try:
             rehearse(self.target, self.lease, collections)
@@ -108,13 +107,15 @@ class Replacement:
         self.progress.phase("indexing")
         staging.build_indexes(counts.add_seconds)
         staging.compare_indexes()
-        if self.raw is not None:
-            record_raw(self.target, staging, self.raw)
+        copied = counts.copied()
+        if self.recording is not None:
+            keep_own_entries(self.target, staging, self.lease.lineage)
+            record(self.target, staging, self.recording(copied))
         # A copy may take hours, in which somebody may have sharded a collection of the target.
         require_replaceable(self.target, ())
         for name in staging.adapted:
             self.progress.message(f"old options of indexes of {name} that this server refuses were left out")
-        return counts.copied()
+        return copied
 
     def _read_staged(
         self, staging: Staging, is_read: Callable[[str], bool], number: int | None

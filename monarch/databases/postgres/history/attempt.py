@@ -16,7 +16,7 @@ from monarch.databases.history import (
     Failure,
     MigrationState,
     OpenAttempt,
-    RawArrival,
+    Operation,
     ScanPosition,
 )
 from monarch.databases.postgres.connection.client import Cursor
@@ -50,6 +50,29 @@ _BEGIN = """
         %(checksum)s, %(backup)s, %(repeatable)s, %(positions)s, %(process)s)
     ON CONFLICT (attempt) DO NOTHING
 """
+_OPERATION = """
+    INSERT INTO monarch_history.journal (attempt, key, action, outcome, started_at, finished_at, seconds,
+        rows, backup, process)
+    VALUES (%(attempt)s, %(key)s, %(action)s, %(outcome)s,
+        clock_timestamp() - make_interval(secs => %(seconds)s), clock_timestamp(), %(seconds)s, %(documents)s,
+        %(backup)s, %(process)s)
+"""
+# What has no column: the table may have been created by an older monarch.
+_IN_PROCESS = ("environment", "query_set", "query_options", "bytes")
+
+
+def _describe_process(origin: Origin) -> dict[str, Any]:
+    known = {name: value for name, value in vars(origin).items() if value is not None}
+    return {**owner.identity(), **known}
+
+
+def _describe_run(lease: PostgresLease) -> dict[str, Any]:
+    return {
+        "environment": lease.environment,
+        "run": lease.run,
+        "fence": lease.fence,
+        "lineage": lease.lineage,
+    }
 
 
 @dataclass(frozen=True)
@@ -70,8 +93,6 @@ class JournalRow:
 
     def values(self, cursor: Cursor, lease: PostgresLease, attempt: str, positions: Any) -> dict[str, Any]:
         """Return its columns, with the id ``attempt``."""
-        origin = {name: value for name, value in vars(self.origin).items() if value is not None}
-        run = {"run": lease.run, "fence": lease.fence, "lineage": lease.lineage}
         return {
             "attempt": attempt,
             "key": self.key,
@@ -81,15 +102,22 @@ class JournalRow:
             "backup": self.backup,
             "repeatable": self.repeatable,
             "positions": storable_json(cursor, positions),
-            "process": storable_json(cursor, {**owner.identity(), **origin, **run}),
+            "process": storable_json(cursor, {**_describe_process(self.origin), **_describe_run(lease)}),
         }
 
 
-def raw_statement(cursor: Cursor, lease: PostgresLease, arrival: RawArrival) -> str:
-    """Return the statement that inserts the row of ``arrival`` into the journal."""
-    row = JournalRow(arrival.command, Action.RAW, None, arrival.origin, None, MigrationState.COMPLETED)
-    values = row.values(cursor, lease, str(uuid.uuid4()), {})
-    return psycopg.ClientCursor(cursor.connection).mogrify(_BEGIN, values)
+def operation_statement(cursor: Cursor, operation: Operation, lease: PostgresLease | None = None) -> str:
+    """Return the statement that inserts the row of ``operation``, which ends now, into the journal."""
+    fields = operation.fields()
+    process = {name: fields[name] for name in _IN_PROCESS if name in fields}
+    run = _describe_run(lease) if lease else {}
+    values = {
+        **dict.fromkeys(("backup", "documents"), None),
+        **{name: value for name, value in fields.items() if name not in process},
+        "attempt": str(uuid.uuid4()),
+        "process": storable_json(cursor, {**_describe_process(operation.origin), **run, **process}),
+    }
+    return psycopg.ClientCursor(cursor.connection).mogrify(_OPERATION, values)
 
 
 def set_state(cursor: Cursor, key: str, state: MigrationState) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 
 from monarch.databases.history import (
+    NO_ATTEMPTS,
+    OPERATIONS,
     UNFINISHED,
     Action,
     Attempt,
@@ -30,6 +32,7 @@ _ACTIONS = {action.value: action for action in Action}
 _OUTCOMES: Mapping[str, MigrationState] = {
     state.value: state for state in MigrationState if state is not MigrationState.PROCESSING
 }
+_ARRIVALS = (Action.COPY, Action.RESTORE, Action.RAW)
 _STORED = frozenset(state.value for state in MigrationState) - {MigrationState.INTERRUPTED.value}
 
 # In one statement, which sees one snapshot: what Processing means depends on the holder of the lease, and
@@ -43,7 +46,7 @@ _EVERYTHING = """
     UNION ALL
     SELECT 'attempt', key, NULL, NULL, last.details FROM monarch_history.history CROSS JOIN LATERAL (
         SELECT to_jsonb(journal) - 'traceback' - 'echoed' AS details FROM monarch_history.journal
-        WHERE journal.key = history.key AND action NOT IN ('mark', 'accept', 'raw copy')
+        WHERE journal.key = history.key AND action <> ALL (%(no_attempts)s)
         ORDER BY id DESC LIMIT 1
     ) last WHERE state IN ('Processing', 'Failed')
     UNION ALL
@@ -54,13 +57,16 @@ _EVERYTHING = """
 """
 _CHECKSUMS = """
     SELECT DISTINCT ON (key) key, checksum FROM monarch_history.journal
-    WHERE action NOT IN ('rollback', 'raw copy') AND coalesce(outcome, '') NOT IN ('Failed', 'Interrupted')
+    WHERE action <> ALL (%(other)s) AND coalesce(outcome, '') NOT IN ('Failed', 'Interrupted')
     ORDER BY key, id DESC
 """
 _ENTRIES = """
     SELECT key, action, outcome, started_at, finished_at, seconds, rows, checksum, backup, error,
-           traceback, echoed, process
-    FROM monarch_history.journal WHERE %(key)s::text IS NULL OR key = %(key)s ORDER BY id DESC LIMIT %(last)s
+           traceback, echoed, process,
+           id < (SELECT max(id) FROM monarch_history.journal WHERE action = ANY (%(arrivals)s)) AS replaced
+    FROM monarch_history.journal
+    WHERE (%(key)s::text IS NULL OR key = %(key)s) AND action <> ALL (%(left_out)s)
+    ORDER BY id DESC LIMIT %(last)s
 """
 
 
@@ -71,7 +77,7 @@ class PostgresHistoryReader(HistoryReader):
         self._session = session
 
     def read(self) -> Mapping[str, Record]:
-        found = self._query(_EVERYTHING)
+        found = self._query(_EVERYTHING, {"no_attempts": _values(NO_ATTEMPTS)})
         parts: dict[str, dict[str, Row]] = {"record": {}, "lease": {}, "attempt": {}, "repeats": {}}
         for row in found:
             parts[row["part"]][str(row["key"])] = row
@@ -82,10 +88,15 @@ class PostgresHistoryReader(HistoryReader):
         }
 
     def checksums(self) -> Mapping[str, str | None]:
-        return {str(row["key"]): row["checksum"] for row in self._query(_CHECKSUMS)}
+        other = _values((Action.ROLLBACK, Action.RAW, *OPERATIONS))
+        return {str(row["key"]): row["checksum"] for row in self._query(_CHECKSUMS, {"other": other})}
 
-    def entries(self, key: str | None = None, *, last: int | None = None) -> tuple[JournalEntry, ...]:
-        rows = self._query(_ENTRIES, {"key": key, "last": last})[::-1]
+    def entries(
+        self, key: str | None = None, *, last: int | None = None, everything: bool = False
+    ) -> tuple[JournalEntry, ...]:
+        left_out = _values(() if everything else OPERATIONS)
+        values = {"key": key, "last": last, "left_out": left_out, "arrivals": _values(_ARRIVALS)}
+        rows = self._query(_ENTRIES, values)[::-1]
         records = self.read() if any(row["outcome"] not in _OUTCOMES for row in rows) else {}
         return tuple(_entry(row, records) for row in rows)
 
@@ -151,7 +162,7 @@ def _entry(row: Row, records: Mapping[str, Record]) -> JournalEntry:
     now = record.state if record and record.state in UNFINISHED else MigrationState.INTERRUPTED
     outcome = _OUTCOMES.get(str(row["outcome"]), now)
     process = row["process"]
-    names = ("host", "user", "pid", "monarch", "commit", "job", "link")
+    names = ("host", "user", "pid", "monarch", "commit", "job", "link", "environment", "query_set")
     return JournalEntry(
         key=row["key"],
         action=_ACTIONS.get(row["action"], Action.RUN),
@@ -161,8 +172,15 @@ def _entry(row: Row, records: Mapping[str, Record]) -> JournalEntry:
         seconds=row["seconds"],
         documents=row["rows"],
         **{name: process.get(name) for name in names},
+        query_options=tuple(process.get("query_options", ())),
+        bytes=process.get("bytes"),
+        replaced=row["replaced"] is True,
         **{name: row[name] for name in ("checksum", "backup", "error", "traceback", "echoed")},
     )
+
+
+def _values(actions: Sequence[Action]) -> list[str]:
+    return [action.value for action in actions]
 
 
 def _in_utc(when: datetime | None) -> datetime | None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from psycopg import sql
 
 from monarch.databases.postgres.catalog.tables import Table
-from monarch.databases.postgres.connection.client import UNLIMITED, Connection, connect, rows_as_dicts
+from monarch.databases.postgres.connection.client import UNLIMITED, Connection, Cursor, connect, rows_as_dicts
 from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.connection.settings import lock_timeout_of
@@ -119,8 +119,10 @@ def replace_in_place(
             with script:
                 expected = script.write(dump, progress)
                 progress.phase("comparing")
-                script.commit(expected, [_ROWS, _TEXTS] if adaptation.checks_texts else [_ROWS], recording)
-        return source.copied(expected, TableClock(""))
+                copied = source.copied(expected, TableClock(""))
+                record = None if recording is None else lambda cursor: recording(cursor, copied)
+                script.commit(expected, [_ROWS, _TEXTS] if adaptation.checks_texts else [_ROWS], record)
+        return copied
 
 
 class Script:
@@ -199,10 +201,12 @@ class Script:
             restoring.stop()
             printed.close()
 
-    def commit(self, expected: Expected, checks: Sequence[str], recording: Recording | None = None) -> None:
+    def commit(
+        self, expected: Expected, checks: Sequence[str], record: Callable[[Cursor], str] | None = None
+    ) -> None:
         """Do ``checks`` of each table that is ``expected``, and commit what was written.
 
-        The statement of ``recording`` is part of the transaction.
+        The statement that ``record`` returns is part of the transaction.
 
         :raises ServerError: if it differs, or cannot be committed.
         """
@@ -211,8 +215,8 @@ class Script:
             _KEEP,
             self._text(_FENCE, fence=self._lease.fence, run=self._lease.run),
         ]
-        if recording is not None:
-            statements.append(f"{recording(rows_as_dicts(self._connection))};\n")
+        if record is not None:
+            statements.append(f"{record(rows_as_dicts(self._connection))};\n")
         for title, rows in expected.rows.items():
             table = Table.from_title(title).identifier
             for check in checks:

@@ -43,7 +43,7 @@ class PostgresReplacement:
     lease: PostgresLease
     engine: PostgresEngine
     progress: Progress
-    # The statement by which the journal records that they are unmasked, together with the contents.
+    # The statement by which the journal records the command, together with the contents.
     recording: Recording | None = None
     # The server's number of the database in which the copy is built.
     _staging: int | None = None
@@ -83,7 +83,7 @@ class PostgresReplacement:
             copied = self._build(source, tools, target, adaptation)
             self._is_swapping = True
             self.progress.phase("swapping")
-            take_over_state(self.session.environment, self.lease, self.recording)
+            take_over_state(self.session.environment, self.lease, copied, self.recording)
             switch(self.session, self.lease, self._staging)
         except BaseException as error:
             swapped = self._clean_up()

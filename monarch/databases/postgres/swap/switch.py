@@ -33,6 +33,7 @@ from monarch.databases.postgres.connection.maintenance import (
 from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.lease import PostgresLease
 from monarch.databases.postgres.schema import create_schema
+from monarch.databases.transfer import CopiedCollection
 from monarch.errors import LockedError, ServerError
 
 # Seconds in which sessions must end once they are asked to.
@@ -44,16 +45,20 @@ _END_SESSIONS = """
         AND usesysid IS NOT NULL  -- a worker of autovacuum has none, and ends by itself
 """
 _COPIED = ("journal",)
-# Returns a statement that adds an entry to the journal. It may be executed on any connection to the server.
-Recording = Callable[[Cursor], str]
+# Returns a statement that adds an entry to the journal, about what was copied. It may be executed on any
+# connection to the server.
+Recording = Callable[[Cursor, tuple[CopiedCollection, ...]], str]
 
 
 def take_over_state(
-    environment: Environment, lease: PostgresLease, recording: Recording | None = None
+    environment: Environment,
+    lease: PostgresLease,
+    copied: tuple[CopiedCollection, ...] = (),
+    recording: Recording | None = None,
 ) -> None:
     """Copy the journal and the lease of ``environment`` into its staging database.
 
-    The statement of ``recording`` is executed on the copy of the journal.
+    The statement of ``recording`` about what was ``copied`` is executed on the copy of the journal.
 
     :raises LeaseLost: if another run holds the lease.
     """
@@ -80,7 +85,7 @@ def take_over_state(
             "greatest(1, (SELECT max(id) FROM monarch_history.journal)))"
         )
         if recording is not None:
-            target.execute(cast(Any, recording(target)))
+            target.execute(cast(Any, recording(target, copied)))
         held = source.execute("SELECT * FROM monarch_history.lease JOIN monarch_history.heartbeat USING (id)")
         row = held.fetchone()
         assert row is not None

@@ -45,7 +45,8 @@ def project(path: Path, server: Server, options: dict[str, Any], **databases: Da
 
 
 def names(database: Database[Any]) -> list[str]:
-    return sorted(name for name in database.list_collection_names() if not name.startswith("monarch_lease"))
+    own = ("monarch_lease", "mongo_migration_journal")
+    return sorted(name for name in database.list_collection_names() if name not in own)
 
 
 def test_an_index_that_takes_longer_than_the_socket_timeout(

@@ -164,7 +164,7 @@ def test_collections_of_the_server_are_left_out(legacy: LegacyProject) -> None:
     restored = legacy.restore(files)
     assert [one.name for one in restored.collections] == ["system.js", "users"]
     names = set(legacy.target.list_collection_names())
-    assert names - {"system.views"} == {"monarch_lease", "system.js", "users"}
+    assert names - {"system.views"} == {"monarch_lease", "mongo_migration_journal", "system.js", "users"}
     # There is metadata, so the server's own collection of indexes is redundant.
     assert legacy.indexes("users") == {}
     assert legacy.target["system.js"].find_one() == {"_id": "f", "value": Code("function () { return 1; }")}
@@ -191,7 +191,7 @@ def test_documents_without_metadata(legacy: LegacyProject) -> None:
     assert legacy.indexes("bare") == {}
     assert legacy.target["users"].find_one() == {"_id": 1, "name": "Ann"}
     names = {name for name in legacy.target.list_collection_names() if not name.startswith("system.")}
-    assert names == {"a.b.c", "bare", "users", "monarch_lease"}
+    assert names == {"a.b.c", "bare", "users", "monarch_lease", "mongo_migration_journal"}
 
 
 def test_views(legacy: LegacyProject) -> None:

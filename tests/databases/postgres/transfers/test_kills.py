@@ -80,7 +80,9 @@ class Scenario:
         dump, target = self.ends["dev"].dump(), self.ends["dev"]
         (found,) = [name for name, contents in self.dumps.items() if contents == dump]
         assert target.rows("SELECT key FROM monarch_history.history") == [(found,)]
-        assert target.rows("SELECT key FROM monarch_history.journal") == [("kept",)]
+        (first, *_, last) = target.rows("SELECT key FROM monarch_history.journal ORDER BY id")
+        # Who has brought these contents arrives with them.
+        assert (first, last) == (("kept",), (f"copy_db {found}:dev",))
         return found
 
     def require_next_copy(self) -> None:

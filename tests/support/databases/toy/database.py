@@ -9,11 +9,11 @@ from pathlib import Path
 
 from monarch.databases.base import Contents, Database, MigrationClient
 from monarch.databases.environment import Environment
-from monarch.databases.history import HistoryReader, HistoryWriter
+from monarch.databases.history import HistoryReader, HistoryWriter, Operation
 from monarch.databases.lease import Holder, Lease
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 from tests.support.databases.toy.connection import connect, explained, tables, writing
-from tests.support.databases.toy.history import ToyHistoryReader, ToyHistoryWriter
+from tests.support.databases.toy.history import ToyHistoryReader, ToyHistoryWriter, add_operation
 from tests.support.databases.toy.lease import ToyLease, find_holder, free
 from tests.support.databases.toy.migration import ToyMigrationClient
 
@@ -53,6 +53,13 @@ class ToyDatabase(Database):
     def recorder(self, lease: Lease) -> HistoryWriter:
         assert isinstance(lease, ToyLease)
         return ToyHistoryWriter(self._connection, lease)
+
+    def record(self, operation: Operation) -> bool:
+        if "monarch_journal" not in tables(self._connection):
+            return False
+        with writing(self._connection):
+            add_operation(self._connection, operation)
+        return True
 
     @contextmanager
     def work(self) -> Iterator[MigrationClient]:

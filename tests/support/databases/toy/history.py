@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from monarch.databases.history import (
+    OPERATIONS,
     Action,
     Attempt,
     AttemptStart,
@@ -19,6 +20,7 @@ from monarch.databases.history import (
     JournalEntry,
     MigrationState,
     OpenAttempt,
+    Operation,
     Record,
     ScanPosition,
 )
@@ -54,16 +56,20 @@ class ToyHistoryReader(HistoryReader):
             if entry["action"] != Action.ROLLBACK.value and _outcome(entry) not in passing
         }
 
-    def entries(self, key: str | None = None, *, last: int | None = None) -> tuple[JournalEntry, ...]:
-        found = [entry for entry in self._entries() if key in (None, entry["key"])]
+    def entries(
+        self, key: str | None = None, *, last: int | None = None, everything: bool = False
+    ) -> tuple[JournalEntry, ...]:
+        found = [entry for entry in self._entries(operations=everything) if key in (None, entry["key"])]
         return tuple(map(_journal_entry, found[-last:] if last else found))
 
-    def _entries(self) -> list[Entry]:
+    def _entries(self, *, operations: bool = False) -> list[Entry]:
         if "monarch_journal" not in tables(self._connection):
             return []
         with explained():
             rows = self._connection.execute("SELECT entry FROM monarch_journal ORDER BY id")
-            return [json.loads(entry) for (entry,) in rows]
+            found = [json.loads(entry) for (entry,) in rows]
+        left_out = () if operations else [one.value for one in OPERATIONS]
+        return [entry for entry in found if entry["action"] not in left_out]
 
 
 class ToyHistoryWriter(HistoryWriter):
@@ -176,6 +182,11 @@ def _add(connection: sqlite3.Connection, entry: Entry) -> int:
     return added.lastrowid
 
 
+def add_operation(connection: sqlite3.Connection, operation: Operation) -> None:
+    process = {**vars(operation.origin), **process_identity.identity()}
+    _add(connection, {**process, "started_at": _now(), "finished_at": _now(), **operation.fields()})
+
+
 def _now() -> str:
     return datetime.now(UTC).replace(tzinfo=None).isoformat()
 
@@ -226,7 +237,7 @@ def _attempt(entry: Entry) -> Attempt:
 
 
 def _journal_entry(entry: Entry) -> JournalEntry:
-    shown = {name: entry.get(name) for name in _SHOWN}
+    shown: dict[str, Any] = {name: entry.get(name) for name in _SHOWN}
     key, action = entry["key"], Action(entry["action"])
     times = _time(entry, "started_at"), _time(entry, "finished_at")
     return JournalEntry(key, action, _outcome(entry), *times, **shown)

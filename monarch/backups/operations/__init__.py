@@ -1,0 +1,1 @@
+"""What commands have done to environments, where a journal in a database cannot hold it: in the store."""

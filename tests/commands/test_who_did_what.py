@@ -1,0 +1,155 @@
+"""``history --everything``: who has backed up, restored, copied, dropped and unlocked what."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from monarch.backups.catalog import BackupCatalog
+from monarch.backups.operations.record import record_pruned
+from monarch.progress import SILENT
+from monarch.stores.local.store import LocalStore
+from tests.support.runs.two_environments import TwoEnvironments, entry
+
+pytestmark = pytest.mark.server
+
+
+def everything(two: TwoEnvironments, environment: str, *more: str) -> list[dict[str, Any]]:
+    result = two.folder.invoke("history", environment, "--everything", "--json", *more)
+    assert result.code == 0, result.err
+    entries: list[dict[str, Any]] = json.loads(result.out)
+    return entries
+
+
+def backed_up(two: TwoEnvironments, environment: str = "production", *more: str) -> str:
+    result = two.folder.invoke("backup", environment, "--json", "--engine", "native", *more)
+    assert result.code == 0, result.err
+    name: str = result.json["name"]
+    return name
+
+
+def test_a_target_remembers_both_lives(two: TwoEnvironments) -> None:
+    two.folder.keep_backups()
+    two.folder.migration("own", stamp="201405300000")
+    assert two.folder.invoke("migrate", "dev").code == 0
+    two.folder.migration("more", stamp="201405310000")
+    assert two.folder.invoke("migrate", "production", "--yes").code == 0
+    backup = backed_up(two)
+    for command in (("copy_db", "production:dev"), ("restore", f"{backup}:dev")):
+        assert two.folder.invoke(*command, "--yes", "--engine", "native").code == 0
+    found = everything(two, "dev")
+    shown = [(one["environment"], one["action"], one["key"], one["replaced"]) for one in found]
+    own, more = "_201405300000_own_migration", "_201405310000_more_migration"
+    assert sorted(shown[:3]) == [
+        ("dev", "run", own, True),
+        ("production", "run", own, False),
+        ("production", "run", more, False),
+    ]
+    # The copy has also brought the line of the backup of production; the restored backup does not hold it.
+    assert shown[3:] == [
+        ("dev", "copy", "copy_db production:dev", True),
+        ("dev", "restore", f"restore {backup}:dev", False),
+    ]
+    restored = found[-1]
+    assert restored["backup"] == backup
+    assert restored["documents"] > 200
+    assert restored["bytes"] > 1000
+    assert restored["user"]
+    assert restored["host"]
+    assert restored["seconds"] >= 0
+    plain = two.folder.invoke("history", "dev", "--json").json
+    assert [(one["environment"], one["key"]) for one in plain] == [("production", own), ("production", more)]
+    two.folder.migration("one", stamp="201405290000")
+    assert two.folder.invoke("check", "dev").code == 0
+    table = two.folder.invoke("history", "dev", "--everything").out
+    assert "Completed, replaced since" in table
+    assert f"restore {backup}:dev" in table
+    assert [one["action"] for one in everything(two, "production")] == ["run", "run", "backup"]
+    line = everything(two, "production", "--last", "1")
+    assert [(one["key"], one["backup"]) for one in line] == [("backup production", backup)]
+    assert backup in two.folder.invoke("history", "production", "--everything").out
+
+
+def test_a_backup_by_a_user_who_may_only_read_is_recorded_beside_it(two: TwoEnvironments) -> None:
+    store = two.folder.keep_backups()
+    with two.server.client() as client:
+        client[two.source.name].command(
+            "createUser", "reader", pwd="secret", roles=[{"role": "read", "db": two.source.name}]
+        )
+        two.source.mongo_migration_journal.insert_one({"key": "x", "action": "mark", "outcome": "New"})
+        uri = f"mongodb://reader:secret@localhost:{two.server.port}/?authSource={two.source.name}"
+        two.folder.settings(production={"uri": uri, "db_name": two.source.name}, dev=entry(two.server, "x"))
+        two.folder.keep_backups()
+        name = backed_up(two)
+        client[two.source.name].command("dropUser", "reader")
+    line = store / f"{name}.journal"
+    assert "secret" not in line.read_text()
+    two.folder.settings(production=entry(two.server, two.source.name), dev=entry(two.server, "x"))
+    two.folder.keep_backups()
+    found = everything(two, "production")
+    assert [(one["action"], one["backup"]) for one in found if one["action"] == "backup"] == [
+        ("backup", name)
+    ]
+    listed = two.folder.invoke("list_backups", "--json").json
+    assert [one["name"] for one in listed] == [name]
+    assert two.folder.invoke("delete_backup", name, "--yes").code == 0
+    assert {path.name for path in store.iterdir()} == {".gitignore"}
+
+
+def test_what_cannot_be_recorded_is_a_note(two: TwoEnvironments) -> None:
+    """A backup is not lost because nothing can be written about it."""
+    store = two.folder.keep_backups()
+    first = backed_up(two)
+    taken = store / f"{first}.journal"
+    assert taken.exists()
+    for end in (".dmp.zst", ".dmp.zst.json"):
+        (store / f"{first}{end}").unlink()
+    # Its name is free again, but that of the line is taken.
+    result = two.folder.invoke("backup", "production", "--engine", "native")
+    assert result.code == 0
+    assert "Note: backup production could not be recorded:" in result.err
+    assert two.folder.invoke("verify_backup", first).code == 0
+
+
+def test_drops_unlocks_and_pruned_backups_are_remembered(two: TwoEnvironments) -> None:
+    store = two.folder.keep_backups()
+    names = [backed_up(two, "dev"), backed_up(two, "dev")]
+    two.target.monarch_lease.insert_one(
+        {"_id": "lease", "fence": 1, "holder": {"run": "r", "purpose": "migrate dev", "host": "h", "pid": 1}}
+    )
+    assert two.folder.invoke("unlock", "dev", "--yes").code == 0
+    two.target.monarch_lease.update_one({}, {"$unset": {"holder": ""}})
+    assert [(one["key"], one["action"]) for one in everything(two, "dev")][-1] == (
+        "unlock dev: migrate dev",
+        "unlock",
+    )
+    assert two.folder.invoke("drop_db", "dev", "--yes").code == 0
+    assert two.target.name not in two.target.client.list_database_names()
+    opened = LocalStore(store)
+    deleted = [backup for backup in BackupCatalog(opened).list() if backup.name in names]
+    record_pruned(two.folder.path, opened, deleted, time.monotonic(), SILENT)
+    found = everything(two, "dev")
+    assert [one["action"] for one in found] == ["backup", "backup", "drop", "prune"]
+    assert found[2]["documents"] >= 2
+    assert found[3]["backup"] == ", ".join(names)
+    assert found[3]["bytes"] == sum(backup.bytes for backup in deleted)
+    table = two.folder.invoke("history", "dev", "--everything").out
+    assert f"prune_backups dev: {names[0]}, {names[1]}" in table
+    # Broken lines are left out; a store that is away is a note.
+    for path in store.glob("prune*"):
+        path.write_text('{"entries": [{"key": 1}]}')
+    (store / "x.journal").write_bytes(b"\xff")
+    assert [one["action"] for one in everything(two, "dev")] == ["backup", "backup", "drop"]
+    assert [one["action"] for one in everything(two, "dev", "--last", "1")] == ["drop"]
+
+
+def test_a_project_without_a_store_has_the_journal_of_its_database(two: TwoEnvironments) -> None:
+    assert two.folder.invoke("drop_db", "dev", "--yes").err == ""
+    assert everything(two, "dev") == []
+    (two.folder.path / "migrations/settings.py").open("a").write("BACKUPS = {'NOWHERE': {}}\n")
+    result = two.folder.invoke("history", "dev", "--everything", "--json")
+    assert result.json == []
+    assert "Note: what the store of the backups has is not shown: " in result.err
