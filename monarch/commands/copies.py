@@ -12,6 +12,7 @@ from monarch.commands.console.output import (
     print_collections,
     print_copied,
     print_json,
+    print_renamed,
     showing_result,
     summary,
     words_for,
@@ -130,6 +131,7 @@ def _show_plan(plan: CopyPlan, pair: Pair, as_json: bool) -> None:
                 "copied": [vars(collection) for collection in plan.comes],
                 "replaced": [vars(collection) for collection in plan.goes if collection.name in names],
                 "dropped": [vars(collection) for collection in dropped],
+                "renamed": dict(plan.renamed),
                 "unfinished": plan.unfinished,
                 "passage": plan.passage.value,
                 "masked": [vars(field) for field in plan.masked],
@@ -142,6 +144,7 @@ def _show_plan(plan: CopyPlan, pair: Pair, as_json: bool) -> None:
         note(f"{plan.unfinished}")
     show(f"From {pair.source} to {pair.target}, by {engine_label(plan.engine, plan.versions)}:")
     print_collections(plan.comes)
+    print_renamed(plan.renamed)
     replaced = len(plan.goes) - len(dropped)
     thing, _ = words_for((*plan.comes, *plan.goes))
     show(describe_replaced(pair.target, replaced, thing))
@@ -171,6 +174,7 @@ def _show_result(result: TransferResult, as_json: bool, *, pair: Pair) -> None:
                 "versions": result.versions,
                 "seconds": result.seconds,
                 "excluded": result.excluded,
+                "renamed": dict(result.renamed),
                 "passage": result.passage.value,
                 "notes": result.notes,
                 "collections": [vars(copied) for copied in result.collections],
@@ -181,6 +185,7 @@ def _show_result(result: TransferResult, as_json: bool, *, pair: Pair) -> None:
     took = f"in {duration(result.seconds)}, by {engine_label(result.engine, result.versions)}"
     if result.excluded:
         show(f"Left out: {', '.join(result.excluded)}.")
+    print_renamed(result.renamed)
     for text in result.notes:
         note(text)
     print_passage(result)

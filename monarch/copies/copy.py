@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monarch.copies.subset import SubsetRequest, shown_options
@@ -55,6 +55,8 @@ class CopyPlan:
     masked: tuple[MaskedField, ...] = ()
     # Some documents as they would arrive: for each its collection, and its text.
     documents: tuple[tuple[str, str], ...] = ()
+    # What comes under another name: that of the source, and that in ``comes``.
+    renamed: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Copy:
         comes = source.summaries
         self._require_contents(comes)
         source = self.masks.on(source)
-        self.target.require_replaceable(comes)
+        self.target.require_replaceable(self._arriving(comes))
         goes = self.target.read(self.engine).summaries
         unfinished = None
         try:
@@ -105,13 +107,14 @@ class Copy:
         return CopyPlan(
             self.engine.name,
             self.engine.versions,
-            comes,
+            self._arriving(comes),
             goes,
             unfinished,
             (*notes, *self.masks.notes(source)),
             self.masks.passage,
             self.masks.fields(source),
             tuple(source.documents(show)) if show else (),
+            self.choice.rename,
         )
 
     def check(self) -> None:
@@ -125,7 +128,7 @@ class Copy:
         self._require_contents(source.summaries)
         # A subset of the collections may be replaceable where not all of them are.
         comes = () if self.selection is not None else source.chosen(self.choice).summaries
-        self.target.require_replaceable(comes)
+        self.target.require_replaceable(self._arriving(comes))
         self.masks.require_rules(comes)
 
     def transfer(self, *, in_place: bool = False) -> Transfer:
@@ -143,7 +146,7 @@ class Copy:
         self._require_contents(source.summaries)
         carried = source.chosen(self.choice)
         # Before the lease, so that nothing at all is written.
-        self.target.require_replaceable(carried.summaries)
+        self.target.require_replaceable(self._arriving(carried.summaries))
         self.masks.require_rules(carried.summaries)
         sink = DatabaseSink(
             self.target,
@@ -172,6 +175,13 @@ class Copy:
     def _read(self, selection: Selection | None) -> LiveSource:
         source = self.source.read(self.engine, selection)
         return source.comparing_contents() if self.compare_contents else source
+
+    def _arriving(self, comes: tuple[CollectionSummary, ...]) -> tuple[CollectionSummary, ...]:
+        """Return ``comes`` by their names in the target."""
+        if not self.choice.rename:
+            return comes
+        arriving = (replace(one, name=self.choice.new_name(one.name)) for one in comes)
+        return tuple(sorted(arriving, key=lambda one: one.name))
 
     def _require_source(self) -> None:
         if self.source.is_same_as(self.target):

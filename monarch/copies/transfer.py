@@ -36,6 +36,8 @@ class TransferResult:
     seconds: float
     # What was left out on request: collections, and indexes as COLLECTION.INDEX.
     excluded: tuple[str, ...] = ()
+    # What has another name in the target than in the source: that of the source, and the new one.
+    renamed: tuple[tuple[str, str], ...] = ()
     # What people should know of the source, as in `Source.notes`.
     notes: tuple[str, ...] = ()
     # How the contents of a private environment have passed.
@@ -115,6 +117,7 @@ class Transfer:
             collections,
             seconds,
             self.choice.excluded,
+            self.choice.rename,
             self.notes,
             self.passage,
             self.lasting_masks,

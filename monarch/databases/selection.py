@@ -82,6 +82,7 @@ class Names(TypedDict, total=False):
     only: tuple[str, ...]
     exclude: tuple[str, ...]
     exclude_index: tuple[str, ...]
+    rename: tuple[tuple[str, str], ...]
     without_indexes: bool
 
 
@@ -91,12 +92,14 @@ class Choice:
 
     Of the collections only those in ``only``, and all without it, but for those in ``exclude``. The history
     is always one of them. ``exclude_index`` are indexes to leave out, as ``COLLECTION.INDEX``; with
-    ``without_indexes`` all are left out but for those of the ids.
+    ``without_indexes`` all are left out but for those of the ids. ``rename`` are pairs: a collection, and its
+    name in the target. All other names, and those of rules for masks, are those of the source.
     """
 
     only: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     exclude_index: tuple[str, ...] = ()
+    rename: tuple[tuple[str, str], ...] = ()
     without_indexes: bool = False
 
     def __bool__(self) -> bool:
@@ -106,6 +109,10 @@ class Choice:
     def options(self) -> str:
         """The options of commands that make it, for people."""
         return ", ".join(f"--{one.name.replace('_', '-')}" for one in fields(self) if getattr(self, one.name))
+
+    def new_name(self, name: str) -> str:
+        """Return the name in the target of the collection called ``name``."""
+        return dict(self.rename).get(name, name)
 
     @property
     def excluded(self) -> tuple[str, ...]:

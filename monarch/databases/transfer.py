@@ -99,7 +99,7 @@ class Source(ABC):
     @property
     @abstractmethod
     def summaries(self) -> tuple[CollectionSummary, ...]:
-        """Its collections, sorted by name."""
+        """Its collections, sorted by name. The names are its own, also of those that are renamed."""
 
     @abstractmethod
     def transformed(self, transforms: tuple[Transform, ...]) -> Self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,16 @@ def test_collections_views_series_and_indexes_are_left_out(two: Folder, command:
         (["--only", "user"], "--only names 'user', which is not there.", "Did you mean 'users'?"),
         (["--only", "u*"], "--only names 'u*', which is not there.", "Names are taken literally."),
         (["--only", ""], "--only names '', which is not there.", "logs, "),
+        (["--rename", "user=people"], "--rename names 'user', which is not there.", "Did you mean 'users'?"),
+        (["--rename", "logs=users"], "the name 'users', which another", "--exclude"),
+        (["--rename", "users=people"], "The view 'recent' reads 'users', to which", "--exclude recent"),
+        (["--only", "users", "--rename", "logs=lines"], "'logs', which is left out", "Take it too: --only"),
+        (["--rename", "logs=a", "--rename", "logs=b"], "gives 'logs' two names", "Name it once."),
+        (["--rename", "logs=monarch_lease"], "'monarch_lease', which is one of monarch's own", ""),
+        (["--rename", "logs=a$b"], "'a$b', which MongoDB does not accept", "A name has no $"),
+        (["--rename", "logs=system.x"], "'system.x', which MongoDB does not accept", "A name has no $"),
+        (["--rename", "logs="], "'logs=' is not OLD=NEW.", ""),
+        (["--rename", "mongo_migration_history=other"], "cannot be renamed", ""),
         (["--only", "users", "--exclude", "users"], "both name 'users'", "Name it once."),
     ],
 )
@@ -133,6 +144,61 @@ def test_indexes_are_left_out_and_those_of_ids_stay(two: Folder, command: str) -
     assert set(target.series.index_information()) == set(two.database.series.index_information()) - {"more_1"}
 
 
+@pytest.mark.parametrize("engine", ["native", "tools"])
+@pytest.mark.parametrize("command", ["copy_db", "restore"])
+def test_what_is_renamed_arrives_as_it_is(two: Folder, tools: Path, command: str, engine: str) -> None:
+    two.variables["PATH"] = f"{tools}:{os.environ['PATH']}"
+    two.database.drop_collection("recent")
+    two.database.create_collection("few", viewOn="series", pipeline=[{"$limit": 1}])
+    two.database.series.insert_one({"at": datetime(2026, 1, 1), "of": 1})
+    target = two.database.client[two.db_name + "_dev"]
+    target.create_collection("people", viewOn="nothing")
+    target.lines.insert_one({"_id": "old"})
+    pairs = {"users": "people", "logs": "users", "few": "lines"}
+    more = [part for old, new in pairs.items() for part in ("--rename", f"{old}={new}")]
+    printed = run(two, command, *more, "--engine", engine)
+    assert printed["renamed"] == pairs
+    assert {one["name"]: one["documents"] for one in printed["collections"]} == {
+        "lines": 0,
+        "people": 5,
+        "series": 1,
+        "users": 3,
+    }
+    assert sorted(names_in(target)) == ["lines", "people", "series", "users"]
+    assert target.people.index_information() == two.database.users.index_information()
+    assert list(target.users.find()) == list(two.database.logs.find())
+    assert target.lines.count_documents({}) == 1
+
+
+def test_a_time_series_is_renamed(two: Folder) -> None:
+    two.database.series.insert_one({"at": datetime(2026, 1, 1), "of": 1})
+    run(two, "copy_db", "--rename", "series=weather")
+    target = two.database.client[two.db_name + "_dev"]
+    assert "series" not in names_in(target)
+    assert [one["of"] for one in target.weather.find()] == [1]
+    assert set(target.weather.index_information()) == set(two.database.series.index_information())
+
+
+def test_masks_go_by_the_old_name(two: Folder) -> None:
+    target = {"uri": str(two.server and two.server.uri), "db_name": two.db_name + "_dev"}
+    production = {"uri": target["uri"], "db_name": two.db_name, "private": True}
+    two.settings(production=production, dev={**target, "private": False})
+    two.write(
+        "migrations/privacy.py",
+        """
+        from monarch.privacy import Masks, keep, null
+
+        masks = Masks()
+        masks['users'] = {'_id': keep, 'name': null, 'place': keep}
+        masks['people'] = {'_id': keep, 'name': keep, 'place': keep}
+        """,
+    )
+    two.variables["MONARCH_MASKS_KEY"] = "a key of tests that is long enough"
+    run(two, "copy_db", "--only", "users", "--rename", "users=people")
+    people = two.database.client[two.db_name + "_dev"].people
+    assert [one["name"] for one in people.find()] == [None] * 5
+
+
 def test_the_history_keeps_its_indexes(two: Folder) -> None:
     two.migration("one")
     assert two.monarch("migrate", "production", "--yes").code == 0
@@ -147,6 +213,14 @@ def test_a_plan_of_some_shows_what_comes_and_what_is_dropped(two: Folder) -> Non
     result = two.monarch("copy_db", "production:dev", "--plan", "--json", "--only", "logs")
     assert [one["name"] for one in result.json["copied"]] == ["logs"]
     assert [one["name"] for one in result.json["dropped"]] == ["old"]
+
+
+def test_a_plan_shows_the_new_names(two: Folder) -> None:
+    two.database.client[two.db_name + "_dev"].lines.insert_one({})
+    result = two.monarch("copy_db", "production:dev", "--plan", "--only", "logs", "--rename", "logs=lines")
+    assert result.code == 0, result.err
+    assert "Renamed: logs to lines." in result.out
+    assert "On dev, 1 collection of the same name would be replaced." in result.out
 
 
 def test_questions_name_what_is_taken(two: Folder) -> None:

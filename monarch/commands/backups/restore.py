@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monarch.commands.console.lines import note, show
-from monarch.commands.console.output import print_copied, print_json, showing_result, summary
+from monarch.commands.console.output import print_copied, print_json, print_renamed, showing_result, summary
 from monarch.commands.console.passages import described, print_passage, raw_hazard
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import breathe, confirm, only, replacing, when_possible, yes_option
@@ -100,6 +100,7 @@ def _show(backup: Backup, restored: TransferResult, as_json: bool, *, environmen
                 "versions": restored.versions,
                 "seconds": restored.seconds,
                 "excluded": restored.excluded,
+                "renamed": dict(restored.renamed),
                 "passage": restored.passage.value,
                 "notes": restored.notes,
                 "collections": [vars(copied) for copied in restored.collections],
@@ -110,6 +111,7 @@ def _show(backup: Backup, restored: TransferResult, as_json: bool, *, environmen
     took = f"in {duration(restored.seconds)}, by {engine_label(restored.engine, restored.versions)}"
     if restored.excluded:
         show(f"Left out: {', '.join(restored.excluded)}.")
+    print_renamed(restored.renamed)
     for text in restored.notes:
         note(text)
     print_passage(restored)

@@ -75,6 +75,12 @@ def print_copied(collections: Sequence[CopiedCollection]) -> None:
     print_collections(collections, [duration(copied.seconds) for copied in collections])
 
 
+def print_renamed(renamed: Sequence[tuple[str, str]]) -> None:
+    """Print which collections have another name in the target: pairs of the old and the new one."""
+    if renamed:
+        show(f"Renamed: {', '.join(f'{old} to {new}' for old, new in renamed)}.")
+
+
 def summary(collections: Sequence[CollectionSummary]) -> str:
     """The total of ``collections``. Like drop_db, it leaves out views; buckets are counted apart."""
     with_documents = [collection for collection in collections if collection.kind != "view"]

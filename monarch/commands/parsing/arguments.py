@@ -133,7 +133,14 @@ def engine_option(function: _Function) -> _Function:
 
 
 def choice_options(function: _Function) -> _Function:
-    """``--only``, ``--exclude``, ``--exclude-index`` and ``--without-indexes``."""
+    """What of a source is taken: the options of a `Choice`."""
+    rename = click.option(
+        "--rename",
+        metavar="OLD=NEW",
+        multiple=True,
+        callback=_parse_renames,
+        help="Give this collection or view another name in the target; repeatable.",
+    )
     only = click.option(
         "--only",
         metavar="NAME",
@@ -152,7 +159,17 @@ def choice_options(function: _Function) -> _Function:
     collection = click.option(
         "--exclude", metavar="NAME", multiple=True, help="Leave out this collection or view; repeatable."
     )
-    return only(collection(index(no_indexes(function))))
+    return only(collection(index(rename(no_indexes(function)))))
+
+
+def _parse_renames(
+    _: click.Context, __: click.Parameter, texts: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    for text in texts:
+        old, equals, new = text.partition("=")
+        if not (old and equals and new):
+            raise click.BadParameter(f"{text!r} is not OLD=NEW.")
+    return tuple((text.partition("=")[0], text.partition("=")[2]) for text in texts)
 
 
 def raw_option(function: _Function) -> _Function:

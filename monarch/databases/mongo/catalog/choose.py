@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.catalog.view_reads import collections_read
-from monarch.databases.mongo.collection_names import HISTORY, JOURNAL
+from monarch.databases.mongo.collection_names import HISTORY, JOURNAL, is_ours
 from monarch.databases.selection import Choice
 from monarch.errors import UsageError
 from monarch.system.spelling import suggest
@@ -39,9 +41,11 @@ def choose(collections: tuple[Collection, ...], choice: Choice) -> Chosen:
     known = {one.name: one for one in collections}
     _require_known(choice, known)
     taken = {name for name in known if _is_taken(name, choice)}
+    _require_names(known, taken, choice)
+    renames = dict(choice.rename)
     indexed = _without_indexes(collections, choice)
     return Chosen(
-        tuple(one for one in indexed if one.name in taken),
+        tuple(replace(one, renamed=renames.get(one.name)) for one in indexed if one.name in taken),
         frozenset(one.data_name for one in collections if one.name not in taken),
         tuple(_describe(known, taken, choice)),
     )
@@ -74,6 +78,57 @@ def _unknown(option: str, name: str, known: Iterable[str]) -> UsageError:
     if "*" in name or "?" in name:
         hint = "Names are taken literally. Repeat the option for each of them."
     return UsageError(f"{option} names {name!r}, which is not there.", hint)
+
+
+def _require_names(known: Mapping[str, Collection], taken: set[str], choice: Choice) -> None:
+    """Check that what is renamed can be, and that all names differ in the target.
+
+    :raises UsageError: if not.
+    """
+    for name, new in choice.rename:
+        if name not in known:
+            raise _unknown("--rename", name, known)
+        if name not in taken:
+            raise UsageError(f"--rename names {name!r}, which is left out.", "Take it too: --only")
+        _require_renamable(known[name])
+        _require_valid(new)
+        if [one for one, _ in choice.rename].count(name) > 1:
+            raise UsageError(f"--rename gives {name!r} two names.", "Name it once.")
+    names = Counter(choice.new_name(name) for name in taken)
+    for name, new in choice.rename:
+        if names[new] > 1:
+            raise UsageError(
+                f"--rename gives {name!r} the name {new!r}, which another one that is taken has.",
+                "Give it another name, or leave the other one out: --exclude",
+            )
+    renamed = {name for name, new in choice.rename if name != new}
+    for name in sorted(taken):
+        for read in sorted(collections_read(known[name]) & renamed):
+            raise UsageError(
+                f"The view {name!r} reads {read!r}, to which --rename gives another name.",
+                f"Leave the view out: --exclude {shlex.quote(name)}",
+            )
+
+
+def _require_renamable(collection: Collection) -> None:
+    if collection.name in _HISTORY or collection.name.startswith("system."):
+        raise UsageError(f"{collection.name!r} cannot be renamed: programs know it by its name.")
+    if "encryptedFields" in collection.options:
+        raise UsageError(
+            f"{collection.name!r} cannot be renamed: Queryable Encryption keeps collections beside it.",
+            "They go by its name. Copy it without --rename.",
+        )
+
+
+def _require_valid(name: str) -> None:
+    """Check that a collection may be called ``name``. Its length is checked with that of the target."""
+    if name in _HISTORY or is_ours(name):
+        raise UsageError(f"--rename gives a collection the name {name!r}, which is one of monarch's own.")
+    if not name or "$" in name or "\0" in name or name.startswith((".", "system.")) or name.endswith("."):
+        raise UsageError(
+            f"--rename gives a collection the name {name!r}, which MongoDB does not accept.",
+            "A name has no $, begins neither with a dot nor with 'system.', and does not end with a dot.",
+        )
 
 
 def _without_indexes(collections: tuple[Collection, ...], choice: Choice) -> tuple[Collection, ...]:

@@ -30,7 +30,8 @@ class Collection:
     listIndexes, including that of ``_id``, without ``ns``. With ``as_documents`` a time series is transferred
     as documents, not as the buckets in which the server stores them. ``documents`` and ``bytes`` are the
     server's counts; for a time series they count buckets. With a ``query`` only the documents that match it
-    are transferred and counted; None selects all.
+    are transferred and counted; None selects all. ``renamed`` is its name in the target, if
+    that is another one.
     """
 
     name: str
@@ -42,6 +43,12 @@ class Collection:
     documents: int = 0
     bytes: int = 0
     query: Query | None = None
+    renamed: str | None = None
+
+    @property
+    def new_name(self) -> str:
+        """Its name in the target of a transfer."""
+        return self.name if self.renamed is None else self.renamed
 
     @property
     def data_name(self) -> str:

@@ -54,7 +54,7 @@ class Counts:
     def _copied(self, collection: Collection) -> CopiedCollection:
         count = self._counts.get(collection.data_name, Count())
         return CopiedCollection(
-            name=collection.name,
+            name=collection.new_name,
             kind=collection.kind,
             documents=count.documents,
             bytes=count.bytes,

@@ -29,7 +29,7 @@ def plan_steps(target: DatabaseHandle, staging: Staging) -> list[SwapStep]:
     :raises ServerError: if a staged collection was dropped.
     """
     entries = _replaced_entries(target)
-    staged_collections = {collection.name: collection for collection in staging.collections}
+    staged_collections = {collection.new_name: collection for collection in staging.collections}
     uuids = staging.uuids()
     for collection in staging.collections:
         if collection.kind == "collection" and staging.names[collection.name] not in uuids:
@@ -39,7 +39,7 @@ def plan_steps(target: DatabaseHandle, staging: Staging) -> list[SwapStep]:
     drops: list[SwapStep] = []
     rebuilds: list[SwapStep] = []
     for name, collection in staged_collections.items():
-        staged = staging.names[name]
+        staged = staging.names[collection.name]
         if collection.kind == "collection":
             if entries.get(name, {}).get("type") in ("view", "timeseries"):
                 clears.append(Clear(name))
@@ -80,5 +80,7 @@ def _replaced_entries(target: DatabaseHandle) -> dict[str, Document]:
 
 def _rebuild(collection: Collection, staged: str) -> SwapStep:
     if collection.kind == "view":
-        return View(collection.name, collection.options)
-    return Series(collection.name, staged, collection.options, collection.indexes, collection.as_documents)
+        return View(collection.new_name, collection.options)
+    return Series(
+        collection.new_name, staged, collection.options, collection.indexes, collection.as_documents
+    )

@@ -33,13 +33,13 @@ def rehearse(target: DatabaseHandle, lease: Lease, collections: tuple[Collection
     :raises ServerError: if this user may not; it names the collections and the role. Nothing was changed.
     """
     renamed = [one for one in collections if one.kind == "collection"]
-    encrypted = {one.name: one.options for one in renamed if "encryptedFields" in one.options}
-    names = {one.name for one in renamed}
+    encrypted = {one.new_name: one.options for one in renamed if "encryptedFields" in one.options}
+    names = {one.new_name for one in renamed}
     entries = list_entries(target)
     for entry in entries:
         if entry["name"] in names and "encryptedFields" in entry.get("options", {}):
             encrypted.setdefault(str(entry["name"]), entry["options"])
-    _try(target, lease, {}, [one.name for one in collections[:1]], "readWrite")
+    _try(target, lease, {}, [one.new_name for one in collections[:1]], "readWrite")
     if JAVASCRIPT in names or any(entry["name"] == JAVASCRIPT for entry in entries):
         _try_javascript(target)
     if encrypted:

@@ -39,7 +39,7 @@ def missing_rights(target: DatabaseHandle, collections: tuple[Collection, ...]) 
     if missing:
         return _lacks(target, f"{', '.join(sorted(missing))} in {database!r}", "readWrite")
     entries = {str(entry["name"]): entry for entry in list_entries(target)}
-    names = {one.name for one in collections}
+    names = {one.new_name for one in collections}
     if (JAVASCRIPT in entries or JAVASCRIPT in names) and not _may_rename(
         normal, _actions(privileges, database, JAVASCRIPT)
     ):

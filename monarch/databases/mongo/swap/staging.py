@@ -82,11 +82,11 @@ class Staging:
 
         :raises ServerError: if the name is too long.
         """
-        name = collection.name if collection.kind != "timeseries" else BUCKETS + collection.name
+        name = collection.new_name if collection.kind != "timeseries" else BUCKETS + collection.new_name
         size = len(f"{self._target.environment.db_name}.{name}".encode())
         if size > _LONGEST_NAME:
             raise ServerError(
-                f"{collection.name!r} is too long a name for {self._target.name!r}: with the name of its "
+                f"{collection.new_name!r} is too long a name for {self._target.name!r}: with the name of its "
                 f"database it has {size} bytes, and MongoDB allows {_LONGEST_NAME}.",
                 "Give the target a database with a shorter name.",
             )
