@@ -18,6 +18,7 @@ EXIT_CODES = {
     8: "the database has run newer migrations than are here (check)",
     9: "the deadline came before all was done",
     10: "a backup is missing, broken or too old, or does not restore",
+    11: "the backup is complete, but pruning older ones failed (backup --prune)",
     130: "interrupted",
 }
 
@@ -107,6 +108,12 @@ class StoreError(MonarchError):
     """The store of the backups cannot be reached, refuses, or is full."""
 
     exit_code = 5
+
+
+class PruningFailed(MonarchError):
+    """A backup is complete, and older ones could not be pruned after it."""
+
+    exit_code = 11
 
 
 class DamagedError(MonarchError):

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from monarch.backups.names import PROTECTED
+from monarch.backups.names import PROTECTED, split_archive_name
 from monarch.errors import StoreError, UsageError
 from monarch.stores.base import NameTaken, NotStored, Store
 
@@ -80,7 +80,15 @@ def parse_until(text: str, now: datetime) -> datetime:
 
 
 def protect(store: Store, archive: str, protection: Protection) -> None:
-    """Protect the backup with this ``archive``, in place of the protection that it has."""
+    """Protect the backup with this ``archive``, in place of the protection that it has.
+
+    :raises UsageError: if its name is none of monarch's, which only foreign archives have.
+    """
+    if split_archive_name(archive) is None:
+        raise UsageError(
+            f"{archive!r} is no backup of monarch, and only those can be protected.",
+            "Restore it and take a backup, or keep it elsewhere.",
+        )
     for last in (False, True):
         try:
             with store.create(archive + PROTECTED) as upload:

@@ -64,7 +64,7 @@ def backup(environment: str, as_json: bool, protect: bool, prune: bool, **how: A
     if protect:
         protect_now(project.backups, taken.name, None, aside=as_json)
     if prune:
-        prune_now(project.pruning(environment), aside=as_json)
+        prune_now(project.pruning(environment), taken.name, aside=as_json)
 
 
 def _show_taken(taken: BackupResult, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from monarch.commands.console.questions import confirm, yes_option
 from monarch.commands.console.streams import prints_aside
 from monarch.commands.console.text import count, printable, size, timestamp
 from monarch.commands.parsing.arguments import BACKUP, ENVIRONMENT, json_option, plan_option, this_project
+from monarch.errors import MonarchError, PruningFailed
 
 if TYPE_CHECKING:
     from monarch.backups.catalog import BackupCatalog
@@ -136,8 +137,19 @@ def protect_now(catalog: BackupCatalog, name: str, until: str | None, *, aside: 
     show(f"{printable(backup.name)} is {protection}.", err=aside)
 
 
-def prune_now(request: PruneRequest, *, aside: bool) -> None:
-    """Prune after a backup, without a question: the policy of the settings is the answer."""
+def prune_now(request: PruneRequest, taken: str, *, aside: bool) -> None:
+    """Prune after the backup called ``taken``, without a question: the policy of the settings is the answer.
+
+    :raises PruningFailed: if that fails; older backups may be left.
+    """
+    try:
+        _prune_now(request, aside=aside)
+    except MonarchError as error:
+        message = f"{printable(taken)} is complete, but pruning older backups failed: {error.message}"
+        raise PruningFailed(message, error.hint) from error
+
+
+def _prune_now(request: PruneRequest, *, aside: bool) -> None:
     from monarch.backups.retention.prune import prune
 
     with ProgressBar() as bar:

@@ -18,6 +18,8 @@ from monarch.backups.retention.select import select_kept
 from tests.support import counts
 from tests.support.servers import restic
 
+pytestmark = pytest.mark.command
+
 SNAPSHOTS, POLICIES = counts.number(reduced=9, full=40), counts.number(reduced=8, full=80)
 PERIODS = ("30d", "1m", "2y", "36h", "1y6m", "1m1d", "5m3d2h", "12h", "1d")
 NUMBERS = ("last", "hourly", "daily", "weekly", "monthly", "yearly")

@@ -20,6 +20,16 @@ TODAY = datetime.now(UTC).replace(microsecond=0)
 DAYS = [TODAY - timedelta(days=age) for age in range(4)]
 
 
+# The next to open the store finds a file in its place.
+BREAKING_HOOK = """
+def after_backup(context, result):
+    import pathlib
+    here = pathlib.Path(__file__).parent.parent
+    (here / 'backups').rename(here / 'moved')
+    (here / 'backups').write_text('no folder')
+"""
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     """A project whose only environment cannot be reached."""
@@ -120,6 +130,20 @@ def test_a_backup_that_is_protected_and_prunes(two: TwoEnvironments) -> None:
 
 
 @pytest.mark.server
+def test_a_backup_whose_pruning_fails_is_complete(two: TwoEnvironments) -> None:
+    folder = two.folder.keep_backups()
+    settings = two.folder.path / "migrations/settings.py"
+    settings.write_text(
+        settings.read_text().replace("BACKUPS = {", "BACKUPS = {'keep': {'last': 1}, ") + BREAKING_HOOK
+    )
+    old = write_backups(folder, DAYS[1:], "production", two.source.name)
+    failed = two.folder.invoke("backup", "production", "--prune")
+    assert_error(failed, 11, "is complete, but pruning older backups failed: ", "")
+    assert "Backed up production as " in failed.out
+    assert {path.name.split(".dmp")[0] for path in (two.folder.path / "moved").glob("*.json")} > set(old)
+
+
+@pytest.mark.server
 def test_what_the_store_refuses_to_delete_is_told(two: TwoEnvironments, s3: S3Server) -> None:
     bucket = "prune"
     s3.client().create_bucket(Bucket=bucket)
@@ -165,6 +189,15 @@ def test_a_date_that_is_none_or_past(folder: Folder, until: str) -> None:
     result = folder.invoke("protect_backup", name, "--until", until)
     assert result.code == 2
     assert not list((folder.path / "backups").glob("*.protected"))
+
+
+def test_a_foreign_archive_is_not_protected(folder: Folder) -> None:
+    """Its deletion would not look for the file beside it."""
+    (folder.path / "backups").mkdir()
+    (folder.path / "backups/dump.archive").write_bytes(bytes.fromhex("6de29981") + b"rest")
+    result = folder.invoke("protect_backup", "dump.archive")
+    assert_error(result, 2, "'dump.archive' is no backup of monarch", "")
+    assert [path.name for path in (folder.path / "backups").iterdir()] == ["dump.archive"]
 
 
 def test_a_broken_protection_protects(folder: Folder) -> None:
