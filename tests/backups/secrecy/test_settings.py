@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,7 @@ def test_identities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"recipients": [RECIPIENT], "identities": SECRET}, "but a key or something else", "give the path"),
         ({"recipients": [RECIPIENT], "identities": [f"# a\n{SECRET}"]}, "but a key or something", "the path"),
     ],
+    ids=count(),  # the keys are new in each process
 )
 def test_wrong_settings(entry: dict[str, Any], message: str, hint: str) -> None:
     with pytest.raises(SettingsError) as raised:
@@ -121,6 +123,7 @@ def test_keys_of_files(tmp_path: Path, rsa: Key) -> None:
         (b"-----BEGIN OPENSSH PRIVATE KEY-----\nb3\n", "holds no private SSH key of type", "another key"),
         (None, "There is no file", "Copy the file of keys there, or set 'identities'"),
     ],
+    ids=count(),  # the keys are new in each process
 )
 def test_wrong_files(tmp_path: Path, content: bytes | None, message: str, hint: str) -> None:
     path = tmp_path / "keys"

@@ -7,6 +7,7 @@ import random
 import threading
 import tracemalloc
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -74,7 +75,9 @@ def test_another_key() -> None:
         decrypted(SECRET, pyrage.x25519.Identity.generate())
 
 
-@pytest.mark.parametrize("place", [0, 30, 100, 199, 250, 66_000, len(SECRET) // 2, len(SECRET) - 1])
+@pytest.mark.parametrize(
+    "place", [0, 30, 100, 199, 250, 66_000, len(SECRET) // 2, len(SECRET) - 1], ids=count()
+)
 def test_a_flipped_bit(place: int) -> None:
     changed = bytearray(SECRET)
     changed[place] ^= 4
@@ -82,7 +85,9 @@ def test_a_flipped_bit(place: int) -> None:
         decrypted(bytes(changed))
 
 
-@pytest.mark.parametrize("secret", [b"", b"x", SECRET[:20], SECRET[:-1], SECRET[:66_000], SECRET + b"x"])
+@pytest.mark.parametrize(
+    "secret", [b"", b"x", SECRET[:20], SECRET[:-1], SECRET[:66_000], SECRET + b"x"], ids=count()
+)
 def test_cut_off_and_lengthened(secret: bytes) -> None:
     with pytest.raises((DamagedError, HeaderRefused)):
         decrypted(secret)
