@@ -167,7 +167,8 @@ def _method(result: DrillResult) -> str:
         "The number of documents or rows, the indexes and a hash of the contents were compared with what was "
         "recorded while the backup was taken. The definition of a view is compared in place of contents."
         if result.has_hashes
-        else "The backup is from a monarch that recorded no hashes: only numbers were compared.",
+        else "The manifest has no hashes, as those of encrypted backups and of older versions of monarch: "
+        "only numbers were compared.",
     ]
     if result.has_hashes and result.collections and result.uncompared:
         sentences.append(

@@ -19,7 +19,7 @@ from monarch.errors import ServerError
 from monarch.system.atomic_files import open_own
 
 # No environment can have a name that begins with a dot.
-_TOP, _LOCK = ".drills", "lock"
+DRILLS, _LOCK = ".drills", "lock"
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def throwaway_folder(root: Path, kind: str, stop: Callable[[str, Path], None]) -
     :param stop: stops the server of a kind of database in the folder of a process that was killed.
     :raises ServerError: if the folder cannot be made.
     """
-    top = make_folder(root, _TOP)
+    top = make_folder(root, DRILLS)
     try:
         with _locked(top / _LOCK):
             _remove_dead(top, stop)

@@ -31,6 +31,7 @@ from psycopg import errors, sql
 
 from monarch.databases.embedded.folder import TOP, make_folder
 from monarch.databases.embedded.sharing import Users
+from monarch.databases.embedded.throwaway import DRILLS
 from monarch.databases.environment import Environment
 from monarch.databases.postgres.connection.client import connect
 from monarch.databases.postgres.connection.errors import explained, is_away
@@ -196,10 +197,11 @@ class EmbeddedServer:
     def _hand_over(self, password: Path) -> None:
         """Let the user who runs the server reach and own its files."""
         above = [self._folder, *self._folder.parents]
-        ours = max(number for number, one in enumerate(above) if one.name == TOP)
-        for own_folder in above[: ours + 1]:
-            own_folder.chmod(0o711)
-        for closed in above[ours + 1 :]:
+        # Those that monarch has made: of a drill, .monarch/.drills/NAME/.monarch/drill.
+        ours = 5 if DRILLS in [one.name for one in above[3:4]] else 2
+        for made in above[:ours]:
+            made.chmod(0o711)
+        for closed in above[ours:]:
             if not closed.stat().st_mode & stat.S_IXOTH:
                 raise ServerError(
                     f"PostgreSQL does not run as root, and the user nobody may not enter {closed}.",

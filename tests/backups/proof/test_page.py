@@ -81,7 +81,7 @@ def test_a_page_says_what_is_wrong() -> None:
 
 
 def test_a_page_says_what_was_not_compared() -> None:
-    assert "recorded no hashes" in Checked(render([result(manifest=replace(TAKEN, digests=()))])).text
+    assert "The manifest has no hashes" in Checked(render([result(manifest=replace(TAKEN, digests=()))])).text
     counted = Checked(render([result(replace(DIGEST, contents=None))])).text
     assert f"Compared by number only: {EVIL}" in counted
 

@@ -83,7 +83,7 @@ def _arguments(process: psutil.Process) -> str:
 def assert_nothing_left(folder: Folder) -> None:
     drills = folder.path / ".monarch/.drills"
     assert [one.name for one in drills.iterdir()] == ["lock"]
-    assert drills.stat().st_mode & 0o777 == 0o700
+    assert drills.stat().st_mode & 0o066 == 0, "only this user may read it"
     assert servers(folder) == []
 
 
