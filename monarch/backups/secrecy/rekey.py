@@ -207,6 +207,7 @@ def _manifest(catalog: BackupCatalog, old: Manifest, file: str, hashed: HashedUp
         sha256=hashed.digest.hexdigest(),
         query_options=tuple(f"{option.partition('=')[0]}=?" for option in old.query_options),
         query_filters=(),
+        digests=(),
     )
 
 
