@@ -17,6 +17,7 @@ from monarch.databases.mongo.collection_names import JOURNAL
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.swap.staging import Staging
 from monarch.databases.transfer import CopiedCollection
+from monarch.errors import ServerError, UsageError
 
 _ID_INDEX = {"v": 2, "key": {"_id": 1}, "name": "_id_"}
 # Returns what an update stores as the entry of the journal, with expressions.
@@ -24,10 +25,45 @@ Recording = Callable[[tuple[CopiedCollection, ...]], Mapping[str, Any]]
 
 
 def with_journal(collections: tuple[Collection, ...]) -> tuple[Collection, ...]:
-    """Return ``collections``, and an empty journal if none of them is one."""
-    if any(collection.name == JOURNAL for collection in collections):
-        return collections
-    return (*collections, Collection(JOURNAL, "collection", {}, (_ID_INDEX,)))
+    """Return ``collections``, and an empty journal if none of them is one.
+
+    :raises UsageError: if the journal is a view or a time series, to which no entry can be added.
+    """
+    journal = next((one for one in collections if one.name == JOURNAL), None)
+    if journal is None:
+        return (*collections, Collection(JOURNAL, "collection", {}, (_ID_INDEX,)))
+    if journal.kind != "collection":
+        kind = "view" if journal.kind == "view" else "time series"
+        raise UsageError(
+            f"{JOURNAL!r} of the source is a {kind}, and no entry can be added to its copy.",
+            f"Nothing was changed. Rename or drop the {kind} in the source: the name is monarch's own.",
+        )
+    return collections
+
+
+def require_accepted(
+    target: DatabaseHandle, staging: Staging, lineage: object, entry: Mapping[str, Any]
+) -> None:
+    """Try to write into the staged journal, which is still empty, if the source's has a validator.
+
+    A user who may bypass validators needs no trial.
+
+    :raises ServerError: if the validator refuses ``entry`` or one of the target's own.
+    """
+    (journal,) = (one for one in staging.collections if one.name == JOURNAL)
+    if "validator" not in journal.options or staging.may_bypass_validation():
+        return
+    try:
+        keep_own_entries(target, staging, lineage)
+        record(target, staging, entry)
+    except ServerError as error:
+        raise ServerError(
+            f"The validator of {JOURNAL!r} of the source refuses the entry of this command: {error.message}",
+            "Nothing was changed. "
+            f"Remove that validator, or give the user of {target.name!r} the role `dbAdmin`.",
+        ) from error
+    with target.explained():
+        target.database[staging.names[JOURNAL]].delete_many({})
 
 
 def keep_own_entries(target: DatabaseHandle, staging: Staging, lineage: object) -> None:
@@ -44,12 +80,16 @@ def keep_own_entries(target: DatabaseHandle, staging: Staging, lineage: object) 
         {"$set": {"replaced": True, "outcome": interrupted}},
         {"$merge": {"into": staging.names[JOURNAL], **merge}},
     ]
+    bypass = staging.may_bypass_validation()
     with target.explained():
-        target.database[JOURNAL].aggregate(pipeline)
+        target.database[JOURNAL].aggregate(pipeline, bypassDocumentValidation=bypass)
 
 
 def record(target: DatabaseHandle, staging: Staging, entry: Mapping[str, Any]) -> None:
     """Write ``entry`` into the staged journal."""
     journal = target.database[staging.names[JOURNAL]]
+    bypass = staging.may_bypass_validation()
     with target.explained():
-        journal.update_one({"_id": ObjectId()}, [{"$set": dict(entry)}], upsert=True)
+        journal.update_one(
+            {"_id": ObjectId()}, [{"$set": dict(entry)}], upsert=True, bypass_document_validation=bypass
+        )

@@ -20,7 +20,13 @@ from monarch.databases.mongo.sources.base import MongoSource
 from monarch.databases.mongo.stream.batches import Batch
 from monarch.databases.mongo.stream.counts import Counts
 from monarch.databases.mongo.stream.zero_timestamps import ZeroTimestamps
-from monarch.databases.mongo.swap.arrival import Recording, keep_own_entries, record, with_journal
+from monarch.databases.mongo.swap.arrival import (
+    Recording,
+    keep_own_entries,
+    record,
+    require_accepted,
+    with_journal,
+)
 from monarch.databases.mongo.swap.clusters import require_replaceable
 from monarch.databases.mongo.swap.definitions import UNAUTHORIZED, create, drop
 from monarch.databases.mongo.swap.log import Swap, SwapStuck
@@ -53,7 +59,8 @@ class Replacement:
 
         Until the swap the target is as it was. With ``in_place`` it is emptied first.
 
-        :raises UsageError: if the target is a sharded cluster whose contents a swap cannot replace.
+        :raises UsageError: if a swap cannot replace the contents of this sharded cluster, or the journal of
+            the source is a view or a time series.
         :raises LockedError: if another run took over the lease.
         :raises ServerError: if the replacement fails; the staging was dropped.
         :raises RunInterrupted: on Ctrl-C or a signal during the swap, once the swap is finished.
@@ -69,6 +76,8 @@ class Replacement:
             rehearse(self.target, self.lease, collections)
             # Also with ``in_place`` before anything is dropped: this finds what the server does not accept.
             staging.prepare()
+            if self.recording is not None:
+                require_accepted(self.target, staging, self.lease.lineage, self.recording(()))
         except BaseException:
             self._give_up(swap, staging)
             raise
