@@ -25,6 +25,7 @@ from tests.support import counts
 from tests.support.runs.postgres_pair import PostgresPair, make_pair
 from tests.support.runs.shell import Folder
 from tests.support.runs.two_environments import TwoEnvironments, assert_error
+from tests.support.samples.ages import make_key
 from tests.support.servers.postgres import PostgresServer
 from tests.support.servers.s3 import S3Server
 
@@ -155,6 +156,23 @@ def test_a_damaged_archive_fails_the_drill(backed_up: TwoEnvironments) -> None:
     result = folder.monarch("drill", archive.name)
     assert result.code == 10, result.output
     assert "is broken" in result.err
+    assert_nothing_left(folder)
+
+
+def test_an_encrypted_backup_needs_its_key_and_is_counted(two: TwoEnvironments) -> None:
+    folder = two.folder
+    folder.keep_backups()
+    key = make_key(folder.path / "key")
+    folder.encrypt_backups(key.recipient, identities=key.path)
+    assert folder.invoke("backup", "production").code == 0
+    result = folder.monarch("drill", "production", "--json")
+    assert result.code == 0, result.output
+    (drilled,) = result.json
+    assert (drilled["passed"], drilled["hashes"]) == (True, False)
+    key.path.unlink()
+    result = folder.monarch("drill", "production")
+    assert result.code not in (0, 10), result.output
+    assert "passed" not in result.output
     assert_nothing_left(folder)
 
 
