@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monarch.backups.catalog import BackupCatalog
+from monarch.backups.operations.record import record_pruned
 from monarch.backups.retention.judge import Judgement, PruneRules, judge_all
 from monarch.backups.retention.policy import KeepPolicy, KeepSettings
 from monarch.backups.state import Backup
@@ -81,6 +83,20 @@ class PruneRequest:
         asked = [one for one in self.selected if one.name in losing]
         rules, unreachable = _ask(asked, rules, self.root, progress)
         return PrunePlan(judge_all(backups, rules), unreachable)
+
+    def run(self, going: Iterable[Backup], report: Callable[[Backup], None], progress: Progress) -> Pruned:
+        """`prune`, and record in the store what it has deleted, also if it fails in between."""
+        began = time.monotonic()
+        deleted: list[Backup] = []
+
+        def reporting(backup: Backup) -> None:
+            deleted.append(backup)
+            report(backup)
+
+        try:
+            return prune(self.catalog, going, reporting)
+        finally:
+            record_pruned(self.root, self.catalog.store, deleted, began, progress)
 
     def _is_selected(self, backup: Backup, names: set[str]) -> bool:
         """Whether ``backup`` is judged. With all environments, so are those of none, which stay."""

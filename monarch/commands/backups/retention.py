@@ -11,6 +11,7 @@ from monarch.commands.backups.listing import moment
 from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_json, print_table
 from monarch.commands.console.progress_bar import ProgressBar
+from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.questions import confirm, yes_option
 from monarch.commands.console.streams import prints_aside
 from monarch.commands.console.text import count, printable, size, timestamp
@@ -65,12 +66,12 @@ def prune_backups(
       monarch prune_backups --yes
     """
     from monarch.backups.retention.policy import make_policy
-    from monarch.backups.retention.prune import prune
 
     project = this_project()
     policy = make_policy(numbers, keep_within)
     with prints_aside(as_json), ProgressBar() as bar:
-        found = project.pruning(environment, policy).plan(bar)
+        request = project.pruning(environment, policy)
+        found = request.plan(bar)
     going = found.going
     if not as_json:
         _show_plan(found)
@@ -79,7 +80,7 @@ def prune_backups(
         place = project.backups.store.place
         confirm(f"Delete {count(len(going), 'backup')} from {place}: are you SURE?", yes)
         aside = as_json
-        pruned = prune(project.backups, going, lambda one: show(f"Deleted {one.archive}.", err=aside))
+        pruned = request.run(going, lambda one: show(f"Deleted {one.archive}.", err=aside), ProgressLines())
     _show_result(found, pruned, as_json)
 
 
@@ -150,13 +151,12 @@ def prune_now(request: PruneRequest, taken: str, *, aside: bool) -> None:
 
 
 def _prune_now(request: PruneRequest, *, aside: bool) -> None:
-    from monarch.backups.retention.prune import prune
-
     with ProgressBar() as bar:
         found = request.plan(bar)
     for name, error in found.unreachable:
         note(f"Backups of {name} stay: {error.message}")
-    pruned = prune(request.catalog, found.going, lambda one: show(f"Deleted {one.archive}.", err=aside))
+    reporting = ProgressLines()
+    pruned = request.run(found.going, lambda one: show(f"Deleted {one.archive}.", err=aside), reporting)
     for backup, error in pruned.refused:
         note(f"{printable(backup.archive)} was not deleted: {error.message}")
     stays = len(found.judgements) - len(pruned.deleted)
