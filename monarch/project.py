@@ -528,6 +528,7 @@ class Project:
         :raises LockedError: if another run holds the target.
         """
         request = self._copy_request(source, target, engine, allow_empty, query_set, options, names)
+        request.choice.require_staging(in_place=in_place)
         request = replace(request, compare_contents=compare_contents, raw=raw, check_all=check_all)
 
         def run() -> TransferResult:

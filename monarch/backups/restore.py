@@ -87,6 +87,7 @@ class Restoration:
             completed=f"{name!r} was restored completely",
             source_name=self.backup.name,
             in_place=in_place,
+            keep_others=self.choice.into_existing,
             operation=self.operation,
         )
         transfer = Transfer(
@@ -138,6 +139,7 @@ def restore_environment(
 
     :raises RunInterrupted: on Ctrl-C or a signal, saying what has become of the target.
     """
+    choice.require_staging(in_place=in_place)
     name = environment.name
     require_transfers((backup.kind, repr(backup.name)), (environment.kind, repr(name)))
     rules = load_rules(passage, environment.kind, root, backup.environment, check_all=check_all)

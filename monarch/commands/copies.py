@@ -104,11 +104,13 @@ def copy_db(
 
     def ask() -> None:
         bar.clear()
-        what = f"replace {'(in place) ' if in_place else ''}the contents of"
+        what = (
+            f"replace {'(in place) ' if in_place else ''}{'some of ' * how['into_existing']}the contents of"
+        )
         breathe(target, what, yes, raw_hazard(passage, pair.source))
         subset = f"the subset {how['query_set']} of " if how["query_set"] else ""
         contents = f"{only(how['only'])}{subset}{source.db_name} of {pair.source}{described(passage)}"
-        confirm(replacing(target, contents, in_place=in_place), yes)
+        confirm(replacing(target, contents, in_place=in_place, into_existing=how["into_existing"]), yes)
 
     show_result = partial(_show_result, pair=pair)
     with showing_result(show_result, as_json), ProgressBar() as bar:
@@ -120,7 +122,8 @@ def copy_db(
 
 def _show_plan(plan: CopyPlan, pair: Pair, as_json: bool) -> None:
     names = {collection.name for collection in plan.comes}
-    dropped = [collection for collection in plan.goes if collection.name not in names]
+    others = [collection for collection in plan.goes if collection.name not in names]
+    dropped, kept = ([], others) if plan.keeps_others else (others, [])
     if as_json:
         print_json(
             {
@@ -131,6 +134,7 @@ def _show_plan(plan: CopyPlan, pair: Pair, as_json: bool) -> None:
                 "copied": [vars(collection) for collection in plan.comes],
                 "replaced": [vars(collection) for collection in plan.goes if collection.name in names],
                 "dropped": [vars(collection) for collection in dropped],
+                "kept": [vars(collection) for collection in kept],
                 "renamed": dict(plan.renamed),
                 "unfinished": plan.unfinished,
                 "passage": plan.passage.value,
@@ -145,12 +149,15 @@ def _show_plan(plan: CopyPlan, pair: Pair, as_json: bool) -> None:
     show(f"From {pair.source} to {pair.target}, by {engine_label(plan.engine, plan.versions)}:")
     print_collections(plan.comes)
     print_renamed(plan.renamed)
-    replaced = len(plan.goes) - len(dropped)
+    replaced = len(plan.goes) - len(others)
     thing, _ = words_for((*plan.comes, *plan.goes))
     show(describe_replaced(pair.target, replaced, thing))
     if dropped:
         show("These would be dropped:")
         print_collections(dropped)
+    if kept:
+        show("These would stay as they are:")
+        print_collections(kept)
     print_masks(plan)
     for text in plan.notes:
         note(text)

@@ -57,6 +57,8 @@ class CopyPlan:
     documents: tuple[tuple[str, str], ...] = ()
     # What comes under another name: that of the source, and that in ``comes``.
     renamed: tuple[tuple[str, str], ...] = ()
+    # Whether all of ``goes`` stays that has no name of ``comes``.
+    keeps_others: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ class Copy:
             self.masks.fields(source),
             tuple(source.documents(show)) if show else (),
             self.choice.rename,
+            self.choice.into_existing,
         )
 
     def check(self) -> None:
@@ -156,6 +159,7 @@ class Copy:
             source_name=self.names[0],
             source_database=self.source,
             in_place=in_place,
+            keep_others=self.choice.into_existing,
             operation=self.operation,
         )
         opened = nullcontext(source)

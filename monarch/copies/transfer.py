@@ -146,6 +146,7 @@ class DatabaseSink(TransferSink):
     source_name: str
     source_database: TransferDatabase | None = None
     in_place: bool = False
+    keep_others: bool = False
     operation: Operation | None = None
 
     def receive(
@@ -156,11 +157,13 @@ class DatabaseSink(TransferSink):
         progress: Progress,
     ) -> tuple[CopiedCollection, ...]:
         purpose = self.purpose + (" --in-place" if self.in_place else "")
+        purpose += " --into-existing" if self.keep_others else ""
         with self.target.lease(purpose) as lease:
             # The lease identifies the database, whatever proxies and names are between us and the server.
             if self.source_database is not None and self.source_database.sees(lease):
                 raise same_database(self.source_name, self.name)
-            recovered = self.target.recover(lease, refilling=True)
+            # What is missing of a target that is not whole, only a copy of everything brings back.
+            recovered = self.target.recover(lease, refilling=not self.keep_others)
             if recovered is not None:
                 progress.recovered(recovered)
             operation = self.operation
@@ -174,6 +177,7 @@ class DatabaseSink(TransferSink):
                     lease,
                     purpose,
                     in_place=self.in_place,
+                    keep_others=self.keep_others,
                     operation=operation,
                     progress=progress,
                 )

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypedDict
 
+from monarch.errors import UsageError
+
 
 @dataclass(frozen=True)
 class CollectionQuery:
@@ -84,6 +86,7 @@ class Names(TypedDict, total=False):
     exclude_index: tuple[str, ...]
     rename: tuple[tuple[str, str], ...]
     without_indexes: bool
+    into_existing: bool
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ class Choice:
     """What of a source is transferred, by literal names.
 
     Of the collections only those in ``only``, and all without it, but for those in ``exclude``. The history
-    is always one of them. ``exclude_index`` are indexes to leave out, as ``COLLECTION.INDEX``; with
+    is one of them, unless they go ``into_existing`` ones: then the target keeps its own, and all that has
+    none of their names. ``exclude_index`` are indexes to leave out, as ``COLLECTION.INDEX``; with
     ``without_indexes`` all are left out but for those of the ids. ``rename`` are pairs: a collection, and its
     name in the target. All other names, and those of rules for masks, are those of the source.
     """
@@ -101,6 +105,7 @@ class Choice:
     exclude_index: tuple[str, ...] = ()
     rename: tuple[tuple[str, str], ...] = ()
     without_indexes: bool = False
+    into_existing: bool = False
 
     def __bool__(self) -> bool:
         return self != EVERYTHING
@@ -109,6 +114,17 @@ class Choice:
     def options(self) -> str:
         """The options of commands that make it, for people."""
         return ", ".join(f"--{one.name.replace('_', '-')}" for one in fields(self) if getattr(self, one.name))
+
+    def require_staging(self, *, in_place: bool) -> None:
+        """Check that the target is not emptied first, if it is to keep some of its contents.
+
+        :raises UsageError: if it is.
+        """
+        if in_place and self.into_existing:
+            raise UsageError(
+                "--in-place empties the target first, and --into-existing keeps most of it.",
+                "Nothing was changed. Leave out one of them.",
+            )
 
     def new_name(self, name: str) -> str:
         """Return the name in the target of the collection called ``name``."""

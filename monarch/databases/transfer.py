@@ -236,6 +236,7 @@ class TransferDatabase(Database):
         purpose: str,
         *,
         in_place: bool = False,
+        keep_others: bool = False,
         operation: Operation | None = None,
         progress: Progress,
     ) -> tuple[CopiedCollection, ...]:
@@ -245,9 +246,10 @@ class TransferDatabase(Database):
         until the swap nothing changes. `recover` finishes a swap that was cut off. With ``in_place`` the
         old collections are dropped first, which needs less room and cannot be undone. The ``operation``
         arrives in the journal with the contents, never without them, with the numbers of what was written.
-        What the journal has of this environment is kept.
+        What the journal has of this environment is kept. With ``keep_others`` only those of the old
+        collections are replaced that have the name of a new one, and ``source`` has no history.
 
-        :raises UsageError: if ``source`` is of another kind.
+        :raises UsageError: if ``source`` is of another kind, or this kind cannot keep others.
         :raises ServerError: if a document is refused, or the copy differs from its source.
         """
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from pymongo.database import Database
 
 from tests.support.runs.shell import Folder
@@ -83,6 +84,8 @@ def test_collections_views_series_and_indexes_are_left_out(two: Folder, command:
         (["--rename", "logs=system.x"], "'system.x', which MongoDB does not accept", "A name has no $"),
         (["--rename", "logs="], "'logs=' is not OLD=NEW.", ""),
         (["--rename", "mongo_migration_history=other"], "cannot be renamed", ""),
+        (["--into-existing", "--in-place"], "--in-place empties the target first", "Leave out one of them."),
+        (["--into-existing", "--only", "mongo_migration_history"], "keeps its own history", "Leave it out"),
         (["--only", "users", "--exclude", "users"], "both name 'users'", "Name it once."),
     ],
 )
@@ -199,6 +202,58 @@ def test_masks_go_by_the_old_name(two: Folder) -> None:
     assert [one["name"] for one in people.find()] == [None] * 5
 
 
+@pytest.mark.parametrize("engine", ["native", "tools"])
+@pytest.mark.parametrize("command", ["copy_db", "restore"])
+def test_only_what_comes_is_replaced(two: Folder, tools: Path, command: str, engine: str) -> None:
+    two.variables["PATH"] = f"{tools}:{os.environ['PATH']}"
+    two.migration("one")
+    assert two.monarch("migrate", "production", "--yes").code == 0
+    target = two.database.client[two.db_name + "_dev"]
+    target.logs.insert_one({"_id": "kept"})
+    target.create_collection("own", viewOn="logs", pipeline=[])
+    target.people.insert_one({"_id": "old"})
+    target.create_collection("series", capped=True, size=4096)
+    target.mongo_migration_journal.insert_one({"key": "of dev", "action": "run", "outcome": "Completed"})
+    target.mongo_migration_journal.create_index("key", name="own")
+    more = ["--only", "users", "--only", "series", "--rename", "users=people", "--engine", engine]
+    printed = run(two, command, "--into-existing", *more)
+    assert [one["name"] for one in printed["collections"]] == ["series", "people"]
+    assert "list_migrations" in printed["notes"][0]
+    assert sorted(names_in(target)) == ["logs", "mongo_migration_journal", "own", "people", "series"]
+    assert target.own.find_one() == {"_id": "kept"}
+    assert target.people.count_documents({}) == 5
+    assert target.series.options()["timeseries"]["metaField"] == "of"
+    # The journal of the target has all that it had, and what was done now.
+    own, done = target.mongo_migration_journal.find()
+    assert own["key"] == "of dev"
+    assert "replaced" not in own
+    assert done["key"].startswith(command)
+    assert done["key"].endswith(":dev --into-existing")
+    assert "own" in target.mongo_migration_journal.index_information()
+    assert two.monarch("check", "dev").code == 3  # its history does not have the migration
+
+
+def test_a_target_that_is_not_whole_is_not_made_whole_by_a_part(two: Folder) -> None:
+    target = two.database.client[two.db_name + "_dev"]
+    target.logs.insert_one({"_id": "kept"})
+    head = {"_id": "head", "state": "emptied", "purpose": "copy_db a:dev", "run": ObjectId(), "steps": 0}
+    target.monarch_swap.insert_one(head)
+    result = two.monarch("copy_db", "production:dev", "--yes", "--into-existing", "--only", "users")
+    assert result.code == 1, result.err
+    assert "emptied for `copy_db a:dev`, which did not finish" in result.err
+    assert names_in(target) == ["logs"]
+    assert target.monarch_swap.find_one() == head
+
+
+def test_a_plan_shows_what_stays(two: Folder) -> None:
+    two.database.client[two.db_name + "_dev"].old.insert_one({})
+    more = ["--plan", "--into-existing", "--only", "logs"]
+    result = two.monarch("copy_db", "production:dev", *more, "--json")
+    assert [one["name"] for one in result.json["kept"]] == ["old"]
+    assert result.json["dropped"] == []
+    assert "These would stay as they are:" in two.monarch("copy_db", "production:dev", *more).out
+
+
 def test_the_history_keeps_its_indexes(two: Folder) -> None:
     two.migration("one")
     assert two.monarch("migrate", "production", "--yes").code == 0
@@ -227,3 +282,5 @@ def test_questions_name_what_is_taken(two: Folder) -> None:
     result = two.monarch("copy_db", "production:dev", "--only", "logs", "--only", "users")
     assert result.code == 2
     assert f"by only logs, users of {two.db_name} of production: are you SURE?" in result.err
+    result = two.monarch("copy_db", "production:dev", "--only", "logs", "--into-existing")
+    assert f"of the names in only logs of {two.db_name} of production, and keep the rest" in result.err

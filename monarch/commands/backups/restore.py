@@ -53,7 +53,7 @@ def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) ->
     Examples:
       monarch restore production:development
       monarch restore app__2026_11_28:production
-      monarch restore production:development --only users --without-indexes
+      monarch restore production:development --only users --into-existing
     """
     project = this_project()
     target = project.environment(pair.target)
@@ -64,10 +64,12 @@ def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) ->
 
     def ask() -> None:
         bar.clear()
-        what = f"replace {'(in place) ' if in_place else ''}the contents of"
+        what = (
+            f"replace {'(in place) ' if in_place else ''}{'some of ' * how['into_existing']}the contents of"
+        )
         breathe(target, what, yes, raw_hazard(passage, backup.name))
         contents = f"{only(how['only'])}{_description(backup)}{described(passage)}"
-        confirm(replacing(target, contents, in_place=in_place), yes)
+        confirm(replacing(target, contents, in_place=in_place, into_existing=how["into_existing"]), yes)
 
     show_result = partial(_show, backup, environment=pair.target)
     with showing_result(show_result, as_json), ProgressBar() as bar:

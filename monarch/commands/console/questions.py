@@ -87,9 +87,11 @@ def confirm(question: str, yes: bool) -> None:
         raise Declined("Nothing was changed.")
 
 
-def replacing(target: Environment, contents: str, *, in_place: bool) -> str:
+def replacing(target: Environment, contents: str, *, in_place: bool, into_existing: bool) -> str:
     """Return the question before the database of ``target`` is replaced by ``contents``."""
     where = f"{target.db_name} on {target.name} ({target.server})"
+    if into_existing:
+        return f"Replace what {where} has of the names in {contents}, and keep the rest: are you SURE?"
     first = ", dropping all of it first, with no way back" if in_place else ""
     return f"Replace {where} by {contents}{first}: are you SURE?"
 

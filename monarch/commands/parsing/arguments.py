@@ -145,7 +145,11 @@ def choice_options(function: _Function) -> _Function:
         "--only",
         metavar="NAME",
         multiple=True,
-        help="Take only this collection or view, and the history; repeatable.",
+        help="Take only this collection or view, and the history; repeatable. All else is dropped, see "
+        "--into-existing.",
+    )
+    into_existing = click.option(
+        "--into-existing", is_flag=True, help="Keep what has none of the names that come, and the history."
     )
     no_indexes = click.option(
         "--without-indexes", is_flag=True, help="Leave out all indexes but those of _id, unique ones too."
@@ -159,7 +163,7 @@ def choice_options(function: _Function) -> _Function:
     collection = click.option(
         "--exclude", metavar="NAME", multiple=True, help="Leave out this collection or view; repeatable."
     )
-    return only(collection(index(rename(no_indexes(function)))))
+    return only(collection(index(rename(no_indexes(into_existing(function))))))
 
 
 def _parse_renames(

@@ -282,6 +282,7 @@ class MongoDatabase(TransferDatabase):
         purpose: str,
         *,
         in_place: bool = False,
+        keep_others: bool = False,
         operation: Operation | None = None,
         progress: Progress,
     ) -> tuple[CopiedCollection, ...]:
@@ -298,5 +299,7 @@ class MongoDatabase(TransferDatabase):
             return timed(describe_operation(measured(operation, copied), lease))
 
         record = recording if operation is not None else None
-        replacement = Replacement(self._endpoint.on_primary(), lease, writing, progress, purpose, record)
+        replacement = Replacement(
+            self._endpoint.on_primary(), lease, writing, progress, purpose, record, keep_others
+        )
         return replacement.run(require_mongo_source(source), in_place=in_place)

@@ -28,7 +28,7 @@ from monarch.databases.transfer import (
     TransferDatabase,
     measured,
 )
-from monarch.errors import MonarchError
+from monarch.errors import MonarchError, UsageError
 from monarch.progress import Progress
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 
@@ -214,6 +214,7 @@ class PostgresDatabase(TransferDatabase):
         purpose: str,
         *,
         in_place: bool = False,
+        keep_others: bool = False,
         operation: Operation | None = None,
         progress: Progress,
     ) -> tuple[CopiedCollection, ...]:
@@ -221,6 +222,8 @@ class PostgresDatabase(TransferDatabase):
         from monarch.databases.postgres.swap.replacement import PostgresReplacement
         from monarch.databases.postgres.tools.installed import require_postgres_engine
 
+        if keep_others:  # foreign keys of what stays refer to what would be replaced
+            raise UsageError(f"Tables of a {self.title} database cannot be replaced one by one.")
         assert isinstance(lease, leases.PostgresLease)
 
         def recording(cursor: Cursor, copied: tuple[CopiedCollection, ...]) -> str:

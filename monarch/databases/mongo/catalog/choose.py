@@ -16,6 +16,10 @@ from monarch.errors import UsageError
 from monarch.system.spelling import suggest
 
 _HISTORY = (HISTORY, JOURNAL)
+_OWN_HISTORY = (
+    "The history of the target stays as it was, and what came may be as of other migrations: compare "
+    "`monarch list_migrations` of both."
+)
 _NO_INDEXES = (
     "Indexes were left out, unique ones too, and those that let documents expire: the target does not check "
     "or delete anything by them."
@@ -53,7 +57,7 @@ def choose(collections: tuple[Collection, ...], choice: Choice) -> Chosen:
 
 def _is_taken(name: str, choice: Choice) -> bool:
     if name in _HISTORY:
-        return True
+        return not choice.into_existing
     return name not in choice.exclude and (not choice.only or name in choice.only)
 
 
@@ -68,6 +72,12 @@ def _require_known(choice: Choice, known: Mapping[str, Collection]) -> None:
         for name in names:
             if name not in known:
                 raise _unknown(option, name, known)
+    own = sorted(set(choice.only) & set(_HISTORY))
+    if choice.into_existing and own:
+        raise UsageError(
+            f"{own[0]!r} is not replaced with --into-existing: the target keeps its own history.",
+            "Leave it out, or copy without --into-existing.",
+        )
     both = sorted(set(choice.only) & set(choice.exclude))
     if both:
         raise UsageError(f"--only and --exclude both name {both[0]!r}.", "Name it once.")
@@ -167,6 +177,8 @@ def _is_created(collection: Collection, index: Mapping[str, Any]) -> bool:
 
 def _describe(known: Mapping[str, Collection], taken: set[str], choice: Choice) -> Iterator[str]:
     """Yield a sentence for each thing that is incomplete because of ``choice``."""
+    if choice.into_existing:
+        yield _OWN_HISTORY
     if choice.without_indexes:
         yield _NO_INDEXES
     for name in sorted(taken):

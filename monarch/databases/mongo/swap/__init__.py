@@ -17,7 +17,8 @@ States
 
 What each command does
     FROM is ``backup``, and ``copy_db`` from this database. INTO is ``copy_db`` and ``restore`` into it.
-    ``migrate`` has something to run.
+    ``migrate`` has something to run. INTO with ``--into-existing`` treats what it finds as ``migrate`` does:
+    it does not bring back what is missing.
 
 =============== =============== =============== =============== =============== =============== ========
 state           list_migrations migrate         check           FROM            INTO            drop_db

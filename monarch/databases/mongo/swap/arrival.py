@@ -13,6 +13,7 @@ from bson import ObjectId
 
 from monarch.databases.history import MigrationState
 from monarch.databases.mongo.catalog.model import Collection
+from monarch.databases.mongo.catalog.read import read_catalog
 from monarch.databases.mongo.collection_names import JOURNAL
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.swap.staging import Staging
@@ -80,6 +81,19 @@ def keep_own_entries(target: DatabaseHandle, staging: Staging, lineage: object) 
         {"$set": {"replaced": True, "outcome": interrupted}},
         {"$merge": {"into": staging.names[JOURNAL], **merge}},
     ]
+    bypass = staging.may_bypass_validation()
+    with target.explained():
+        target.database[JOURNAL].aggregate(pipeline, bypassDocumentValidation=bypass)
+
+
+def own_journal(target: DatabaseHandle) -> tuple[Collection, ...]:
+    """Return the journal of ``target``, to be staged again; empty if there is none."""
+    return tuple(one for one in read_catalog(target) if one.name == JOURNAL)
+
+
+def keep_all_entries(target: DatabaseHandle, staging: Staging) -> None:
+    """Add to the staged journal all that of ``target`` has."""
+    pipeline: list[dict[str, Any]] = [{"$merge": {"into": staging.names[JOURNAL]}}]
     bypass = staging.may_bypass_validation()
     with target.explained():
         target.database[JOURNAL].aggregate(pipeline, bypassDocumentValidation=bypass)

@@ -23,13 +23,17 @@ from monarch.databases.mongo.swap.steps import (
 )
 
 
-def plan_steps(target: DatabaseHandle, staging: Staging) -> list[SwapStep]:
+def plan_steps(target: DatabaseHandle, staging: Staging, *, keep_others: bool = False) -> list[SwapStep]:
     """Return the steps after which the target holds what was staged, and nothing else.
+
+    With ``keep_others`` it also holds all that has none of the names that were staged.
 
     :raises ServerError: if a staged collection was dropped.
     """
     entries = _replaced_entries(target)
     staged_collections = {collection.new_name: collection for collection in staging.collections}
+    if keep_others:
+        entries = {name: entry for name, entry in entries.items() if name in staged_collections}
     uuids = staging.uuids()
     for collection in staging.collections:
         if collection.kind == "collection" and staging.names[collection.name] not in uuids:

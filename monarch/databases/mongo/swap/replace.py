@@ -22,7 +22,9 @@ from monarch.databases.mongo.stream.counts import Counts
 from monarch.databases.mongo.stream.zero_timestamps import ZeroTimestamps
 from monarch.databases.mongo.swap.arrival import (
     Recording,
+    keep_all_entries,
     keep_own_entries,
+    own_journal,
     record,
     require_accepted,
     with_journal,
@@ -44,7 +46,8 @@ class Replacement:
     """The replacement of the contents of ``target``, whose ``lease`` this run holds, with ``engine``.
 
     ``purpose`` is the command, for other runs and for the swap log. ``recording``
-    describes it for the journal that arrives, see `arrival`.
+    describes it for the journal that arrives, see `arrival`. With ``keep_others`` the target keeps
+    all that has none of the names of the source.
     """
 
     target: DatabaseHandle
@@ -53,6 +56,7 @@ class Replacement:
     progress: Progress
     purpose: str
     recording: Recording | None = None
+    keep_others: bool = False
 
     def run(self, source: MongoSource, *, in_place: bool) -> tuple[CopiedCollection, ...]:
         """Replace the contents by those of ``source``; return its collections.
@@ -70,7 +74,7 @@ class Replacement:
         series = next((one.name for one in source.collections if BUCKETS in one.data_name), None)
         if series is not None and not self._may_write_buckets(series):
             source.take_series_as_documents()
-        collections = source.collections if self.recording is None else with_journal(source.collections)
+        collections = self._staged(source)
         staging = Staging(self.target, self.lease, collections)
         try:
             rehearse(self.target, self.lease, collections)
@@ -87,7 +91,9 @@ class Replacement:
                 swap.empty(self.purpose)
             with blame_masks(source), _blaming_lost_lease(swap):
                 copied = self._build(source, staging)
-                interrupted = self._begin(swap, plan_steps(self.target, staging))
+                interrupted = self._begin(
+                    swap, plan_steps(self.target, staging, keep_others=self.keep_others)
+                )
         except MonarchError as error:
             self._give_up(swap, staging)
             if in_place:
@@ -100,6 +106,15 @@ class Replacement:
             raise
         self._finish(swap, interrupted=interrupted)
         return copied
+
+    def _staged(self, source: MongoSource) -> tuple[Collection, ...]:
+        """Return what is staged: the collections of ``source``, and a journal."""
+        collections = source.collections
+        if self.recording is None:
+            return collections
+        if self.keep_others:
+            collections += own_journal(self.target)
+        return with_journal(collections)
 
     def _build(self, source: MongoSource, staging: Staging) -> tuple[CopiedCollection, ...]:
         """Build the copy in the staging, and compare it with the source."""
@@ -118,7 +133,10 @@ class Replacement:
         staging.compare_indexes()
         copied = counts.copied()
         if self.recording is not None:
-            keep_own_entries(self.target, staging, self.lease.lineage)
+            if self.keep_others:
+                keep_all_entries(self.target, staging)
+            else:
+                keep_own_entries(self.target, staging, self.lease.lineage)
             record(self.target, staging, self.recording(copied))
         # A copy may take hours, in which somebody may have sharded a collection of the target.
         require_replaceable(self.target, ())

@@ -23,7 +23,7 @@ from monarch.databases.mongo.catalog.read import read_catalog
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.lease import MongoLease
 from monarch.databases.mongo.sources.base import MongoSource
-from monarch.databases.mongo.swap.log import Swap
+from monarch.databases.mongo.swap.log import Swap, recover
 from monarch.databases.mongo.swap.plan import plan_steps
 from monarch.databases.mongo.swap.staging import Staging
 from monarch.databases.mongo.swap.steps import Series
@@ -109,6 +109,38 @@ def series(small: Small, endpoint: DatabaseHandle, lease: MongoLease) -> Series:
     small.target[staging.names["weather"]].insert_many(small.source.weather.find({}, {"_id": 0}))
     (step,) = [step for step in plan_steps(endpoint, staging) if isinstance(step, Series)]
     return step
+
+
+def test_what_stays_is_there_at_every_moment_of_a_swap_that_keeps_it(small: Small) -> None:
+    small.source.create_collection("weather", timeseries={"timeField": "t"})
+    small.source.users.insert_one({"_id": "new"})
+    small.source.create_collection("recent", viewOn="users", pipeline=[])
+    cut = 0
+    while True:
+        small.target.client.drop_database(small.target.name)
+        small.target.users.insert_one({"_id": "old"})
+        small.target.weather.insert_one({"_id": "old"})
+        small.target.kept.insert_one({"_id": "kept"})
+        small.target.create_collection("own", viewOn="kept", pipeline=[])
+        with held(small) as (endpoint, lease):
+            steps = plan_steps(endpoint, staged(small, endpoint, lease), keep_others=True)
+            Swap(endpoint, lease).begin(steps, "copy_db one:other --into-existing")
+            for step in steps[:cut]:
+                step.apply(endpoint, lambda: None)
+        # The run is cut off here, and its lease is free for the next one.
+        assert small.target.own.find_one() == {"_id": "kept"}
+        with held(small) as (endpoint, lease):
+            assert "the swap is finished now" in str(recover(endpoint, lease, refilling=False))
+        assert small.target.own.find_one() == {"_id": "kept"}
+        assert small.target.monarch_swap.find_one() is None
+        kinds = {one["name"]: one["type"] for one in small.target.list_collections()}
+        assert kinds["weather"] == "timeseries"
+        assert kinds["recent"] == "view"
+        assert not [name for name in kinds if name.startswith("monarch_staging")]
+        cut += 1
+        if cut > len(steps):
+            break
+    assert cut >= 4
 
 
 def test_a_delayed_insert_of_an_interrupted_run_is_detected_and_the_series_refilled(small: Small) -> None:
