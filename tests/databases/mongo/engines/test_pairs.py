@@ -15,6 +15,7 @@ from pymongo.database import Database as PyMongoDatabase
 
 from monarch.databases import open_database
 from monarch.databases.environment import Environment
+from monarch.databases.history import Operation
 from monarch.databases.mongo.engines.mongodump import DUMPED
 from monarch.databases.mongo.sources.base import MongoSource
 from monarch.databases.transfer import CopiedCollection, TransferDatabase, as_transfer_database
@@ -76,13 +77,14 @@ def copy_open(
     engines: tuple[str, str],
     progress: Progress = SILENT,
     change: Callable[[MongoSource], object] = lambda _: None,
+    operation: Operation | None = None,
 ) -> tuple[CopiedCollection, ...]:
     reading, writing = (target.choose_engine(engine) for engine in engines)
     with target.lease("a test") as lease:
         dump = source.read(reading)
         assert isinstance(dump, MongoSource)
         change(dump)
-        return target.replace(dump, writing, lease, "a test", progress=progress)
+        return target.replace(dump, writing, lease, "a test", operation=operation, progress=progress)
 
 
 @dataclass

@@ -1,17 +1,24 @@
-"""The journal that arrives with a copy, if that of the source is not as monarch made it."""
+"""The journal that arrives with a copy: by every pair of engines, after a kill, and an unusual one."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.databases.mongo.engines.test_pairs import Small, small_between
+from monarch.databases.history import Action, Operation
+from monarch.system.ci import Origin
+from tests.databases.mongo.engines.test_pairs import PAIRS, Small, scratch, small_between
+from tests.support import counts
+from tests.support.runs.copy_kills import KillableProcess, Run
 from tests.support.runs.shell import Folder
-from tests.support.servers.mongod import Server
+from tests.support.servers.mongod import Server, run_mongod
+from tests.support.servers.proxy import Proxy
 
 JOURNAL = "mongo_migration_journal"
+RAW = Operation("copy_db one:other --raw", Action.RAW, "other", Origin(), 0.0)
 IN_PLACE = ("copy_db", "one:other", "--yes", "--in-place", "--engine", "native")
 
 
@@ -67,3 +74,47 @@ def test_a_validator_that_refuses_the_entry_is_found_before_anything_is_dropped(
     assert f"The validator of '{JOURNAL}' of the source refuses the entry of this command" in result.err
     assert "Remove that validator, or give the user of 'other' the role `dbAdmin`." in result.err
     small.assert_old()
+
+
+@pytest.mark.parametrize(
+    ("engines", "has_journal"),
+    counts.sample([(pair, has) for pair in PAIRS for has in (True, False)], 2),
+)
+def test_a_raw_copy_is_recorded_by_every_pair_of_engines(
+    small: Small, tools: Path, monkeypatch: pytest.MonkeyPatch, engines: tuple[str, str], has_journal: bool
+) -> None:
+    """The tools are not given a journal that the source has not."""
+    monkeypatch.setenv("PATH", str(tools), prepend=":")
+    if has_journal:
+        small.source[JOURNAL].insert_one({"_id": "own", "key": "own"})
+    small.copy(engines, operation=RAW)
+    keys = [entry["key"] for entry in small.target[JOURNAL].find()]
+    assert keys == ["own"] * has_journal + [RAW.command]
+    assert small.target.users.count_documents({}) == 3000
+
+
+def _copy(server: Server, source: str, target: str, port: int) -> None:
+    with server.client() as client:
+        other = Server(port, server.pid)
+        Small(server, other, client[source], client[target]).copy(operation=RAW)
+
+
+def test_a_raw_copy_that_is_killed_right_after_the_swap_is_recorded() -> None:
+    with run_mongod() as (port, process), Proxy(port) as proxy:
+        server = Server(port, process.pid)
+        with scratch(server) as source, scratch(server) as target:
+            source.users.insert_one({"_id": "new"})
+            target.users.insert_one({"_id": "old"})
+            arguments = (server, source.name, target.name, proxy.port)
+            for _ in range(2):  # the second has as many commands as the third
+                before = len(proxy.commands)
+                _copy(*arguments)
+            run = Run.of(proxy.commands[before:])
+            source.users.replace_one({"_id": "new"}, {"_id": "new", "unmasked": True})
+            copy = KillableProcess(_copy, *arguments)
+            proxy.at(run.ends, copy.kill, moment="before")
+            copy.start()
+            assert copy.end() == -signal.SIGKILL
+            assert target.users.find_one() == {"_id": "new", "unmasked": True}
+            assert target[JOURNAL].count_documents({"action": "raw copy"}) == 3
+            assert target[JOURNAL].count_documents({"action": "raw copy", "replaced": None}) == 1
