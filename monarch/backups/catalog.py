@@ -236,7 +236,7 @@ class BackupCatalog:
             elif not stored.unfinished and split_note_name(stored.name) is None:
                 others[stored.name] = stored
         archives = {name.removesuffix(MANIFEST) for name in (*files, *begun)}
-        alone = {name for name in archives if not {name + MANIFEST} & (files.keys() | begun.keys())}
+        alone = {name for name in archives if name + MANIFEST not in files and name + MANIFEST not in begun}
         for name, kind in find_foreign(self.store, [*others, *(alone & files.keys())]):
             archives.discard(name)
             yield foreign_backup(others.get(name) or files[name], kind)

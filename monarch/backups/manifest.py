@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from monarch.backups.codecs import CODECS
@@ -165,7 +166,13 @@ def _require_intact(text: bytes, members: Mapping[str, Any]) -> None:
 
 def _values(kind: type, members: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of the dataclass ``kind`` from ``members``, each checked for its type."""
-    return {field.name: _READERS[str(field.type)](members[field.name]) for field in fields(kind)}
+    return {name: read(members[name]) for name, read in _readers(kind)}
+
+
+@cache
+def _readers(kind: type) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+    """Return the fields of the dataclass ``kind``, each with what reads it."""
+    return tuple((field.name, _READERS[str(field.type)]) for field in fields(kind))
 
 
 def _read_text(value: Any) -> str:
