@@ -126,6 +126,12 @@ class DeadlineReached(MonarchError):
     exit_code = 9
 
 
+class NotFresh(MonarchError):
+    """An environment has no backup that is good and new enough."""
+
+    exit_code = 10
+
+
 class DrillFailed(MonarchError):
     """A backup does not restore to what it was, or the project's own check refuses it."""
 

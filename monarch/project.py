@@ -606,9 +606,18 @@ class Project:
             lambda: request.run(self.backups, progress), "after_backup", "The backup is complete."
         )
 
-    def list_backups(self) -> tuple[Backup, ...]:
-        """List all backups, the oldest first."""
-        return self.backups.list()
+    def list_backups(self, environment: str | None = None) -> tuple[Backup, ...]:
+        """List all backups, or those of ``environment``, the oldest first.
+
+        :raises UnknownEnvironment: if neither the settings nor a backup have that environment.
+        """
+        backups = self.backups.list()
+        if environment is None:
+            return backups
+        found = tuple(backup for backup in backups if backup.environment == environment)
+        if not found:
+            self.settings.environment(environment)
+        return found
 
     def show_backup(self, name: str) -> tuple[Backup, Manifest | None]:
         """The backup called ``name``, and its manifest if it has one.
@@ -637,16 +646,16 @@ class Project:
     ) -> tuple[VerifiedBackup, ...]:
         """Read the backups called ``names`` to their end, and check every byte.
 
-        Of an encrypted one the SHA-256 is checked; with ``deep`` it is decrypted, and its contents are
-        checked too. Without names, all backups, except those that are being written. ``report`` is called
-        with each result as soon as it is known.
+        The name of an environment means all its backups. Of an encrypted one the SHA-256 is checked; with
+        ``deep`` it is decrypted, and its contents are checked too. Without names, all backups, except those
+        that are being written. ``report`` is called with each result as soon as it is known.
 
         :raises UsageError: if there is no such backup.
         :raises LockedError: if a named backup is being written.
         """
-        from monarch.backups.verification import verify_all
+        from monarch.backups.verification import find_named, verify_all
 
-        named = tuple(map(self.backups.get, names))
+        named = find_named(self.backups, names, self.environments()) if names else ()
         chosen = named or tuple(backup for backup in self.list_backups() if not backup.busy)
         return verify_all(self.backups, chosen, progress, report, deep=deep)
 

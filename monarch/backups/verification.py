@@ -1,4 +1,4 @@
-"""Verifying backups one after the other, and finding the one to restore."""
+"""Verifying backups one after the other, and finding those to verify and the one to restore."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from monarch.backups.reader import (
 from monarch.backups.secrecy.identities import NoKey
 from monarch.backups.state import Backup, BackupState
 from monarch.databases.environment import Environment
+from monarch.databases.foreign import as_argument
 from monarch.databases.transfer import CopiedCollection
-from monarch.errors import StoreError, UsageError
+from monarch.errors import DamagedError, MonarchError, RunInterrupted, StoreError, UsageError
 from monarch.progress import Progress
 
 
@@ -110,6 +111,68 @@ def _verify(
         finding, why = Finding.UNREAD, error.message
     contents_checked = not backup.encrypted or check is verify_contents
     return VerifiedBackup(backup, finding, why, collections, time.monotonic() - began, hint, contents_checked)
+
+
+def read_back(catalog: BackupCatalog, name: str, progress: Progress) -> VerifiedBackup:
+    """Read the backup called ``name``, which has just been taken, to its end. It stays, whatever is found.
+
+    :raises StoreError: if the store cannot be reached.
+    :raises RunInterrupted: on Ctrl-C, saying that there is a backup.
+    """
+    try:
+        return _verify(catalog, catalog.get(name), progress, verify)
+    except StoreError as error:
+        raise _not_read_back(name, error.message) from error
+    except KeyboardInterrupt as error:
+        raise RunInterrupted(
+            f"Interrupted. The backup {name!r} is complete; it was not read back to its end."
+        ) from error
+
+
+def require_read_back(verified: VerifiedBackup) -> None:
+    """Check that the backup that `read_back` has read is good.
+
+    :raises DamagedError: if it is not what was written.
+    :raises StoreError: if it could not be read.
+    """
+    name = verified.backup.name
+    if verified.finding is Finding.UNREAD:
+        raise _not_read_back(name, verified.why or "")
+    if verified.finding is not Finding.GOOD:
+        raise DamagedError(
+            f"{name!r} was written, but it cannot be restored: {verified.why}",
+            "It was not deleted. Check the disk or the network, and take another one.",
+        )
+
+
+def _not_read_back(name: str, why: str) -> StoreError:
+    return StoreError(
+        f"{name!r} was written, but it could not be read back: {why}",
+        f"It was not deleted. Fix the cause, then run `monarch verify_backup {as_argument(name)}`.",
+    )
+
+
+def find_named(
+    catalog: BackupCatalog, names: Iterable[str], environments: Iterable[Environment]
+) -> tuple[Backup, ...]:
+    """Return the backups called ``names``, each once; the name of an environment means all its backups.
+
+    :raises UsageError: if there is no backup and no environment of one of the names.
+    :raises MonarchError: if an environment has no backups.
+    """
+    known = [environment.name for environment in environments]
+    found: dict[str, Backup] = {}
+    for name in names:
+        backup = catalog.find(name)
+        backups = [backup] if backup else [one for one in catalog.list() if one.environment == name]
+        if not backups and name not in known:
+            backups = [catalog.get(name, known)]
+        if not backups:
+            raise MonarchError(
+                f"There is no backup of {name!r} in {catalog.store.place}.", f"Run `monarch backup {name}`."
+            )
+        found |= {one.archive: one for one in backups}
+    return tuple(found.values())
 
 
 def find_restorable(catalog: BackupCatalog, name: str, environments: tuple[Environment, ...]) -> Backup:

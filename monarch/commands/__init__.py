@@ -41,6 +41,7 @@ COMMANDS = {
         "list_backups": ("backups.listing", "List the backups, the oldest first."),
         "show_backup": ("backups.listing", "Show the manifest of the backup NAME."),
         "verify_backup": ("backups.verify", "Read backups to their end, and check every byte."),
+        "check_backups": ("backups.freshness", "Exit with 0 if every environment has a good, new backup."),
         "drill": ("backups.drill", "Restore a backup into a server that is thrown away."),
         "restore": ("backups.restore", "Restore a backup to the database of an environment."),
         "prune_backups": ("backups.retention", "Delete the backups that no rule keeps."),

@@ -1,1 +1,1 @@
-"""Proofs that backups can be restored."""
+"""Proofs that backups are there, new enough, and can be restored."""

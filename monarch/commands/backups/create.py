@@ -24,6 +24,7 @@ from monarch.commands.parsing.arguments import (
 
 if TYPE_CHECKING:
     from monarch.backups.create import BackupResult
+    from monarch.backups.verification import VerifiedBackup
 
 
 CODECS = ("zst", "gz")
@@ -39,10 +40,11 @@ CODECS = ("zst", "gz")
 @query_set_options
 @click.option("--masked", is_flag=True, help="Mask the documents, so that the backup may be handed out.")
 @check_option
+@click.option("--verify", is_flag=True, help="Read it back from the store when it is complete.")
 @click.option("--protect", is_flag=True, help="Protect it, as protect_backup does: nothing deletes it.")
 @click.option("--prune", is_flag=True, help="Then prune the backups of ENVIRONMENT by 'keep' in BACKUPS.")
 @json_option
-def backup(environment: str, as_json: bool, protect: bool, prune: bool, **how: Any) -> None:
+def backup(environment: str, as_json: bool, verify: bool, protect: bool, prune: bool, **how: Any) -> None:
     """Back up the database of ENVIRONMENT.
 
     The backup is one compressed archive, including the migration history, in the store that BACKUPS in
@@ -53,21 +55,26 @@ def backup(environment: str, as_json: bool, protect: bool, prune: bool, **how: A
     Examples:
       monarch backup production
       monarch backup production --name before_release --protect
-      monarch backup production --query-set RecentOrdersQuerySet -o days=30
+      monarch backup production --verify
     """
+    from monarch.backups.verification import read_back, require_read_back
+
     project = this_project()
     if prune:
         project.pruning(environment).require_policy()
     with showing_result(_show_taken, as_json), ProgressBar() as bar:
         taken = project.backup(environment, **how, progress=bar)
-    _show_taken(taken, as_json)
+        verified = read_back(project.backups, taken.name, bar) if verify else None
+    _show_taken(taken, as_json, verified)
     if protect:
         protect_now(project.backups, taken.name, None, aside=as_json)
+    if verified is not None:
+        require_read_back(verified)
     if prune:
         prune_now(project.pruning(environment), taken.name, aside=as_json)
 
 
-def _show_taken(taken: BackupResult, as_json: bool) -> None:
+def _show_taken(taken: BackupResult, as_json: bool, verified: VerifiedBackup | None = None) -> None:
     manifest = taken.manifest
     if as_json:
         print_json(
@@ -77,6 +84,7 @@ def _show_taken(taken: BackupResult, as_json: bool) -> None:
                 **manifest_members(manifest),
                 "seconds": taken.transfer.seconds,
                 "notes": taken.transfer.notes,
+                "verified": verified.good if verified else None,
                 "collections": [vars(copied) for copied in taken.transfer.collections],
             }
         )
@@ -88,4 +96,8 @@ def _show_taken(taken: BackupResult, as_json: bool) -> None:
         note(text)
     print_passage(taken.transfer)
     show(f"Backed up {manifest.environment} as {taken.name}: {what}, {took}.")
+    if verified is not None and verified.good:
+        show(
+            f"It was read back from {taken.place} in {duration(verified.seconds)}, and is as it was written."
+        )
     show(f"It is in {taken.place}. To restore it: monarch restore {shell(taken.name)}:ENVIRONMENT")

@@ -17,7 +17,7 @@ from monarch.commands.console.text import (
     size,
     timestamp,
 )
-from monarch.commands.parsing.arguments import BACKUP, json_option, this_project
+from monarch.commands.parsing.arguments import BACKUP, ENVIRONMENT, json_option, this_project
 from monarch.databases import LEGACY_KIND, find_kind
 
 if TYPE_CHECKING:
@@ -28,25 +28,27 @@ if TYPE_CHECKING:
 
 
 @click.command("list_backups")
+@click.argument("environment", type=ENVIRONMENT, required=False)
 @json_option
-def list_backups(as_json: bool) -> None:
+def list_backups(environment: str | None, as_json: bool) -> None:
     """List the backups, the oldest first.
 
-    Only good backups, and legacy ones of monarch 0.1, can be restored; and foreign ones, which monarch did
-    not make, if they hold one database.
+    With ENVIRONMENT only those of it, as their manifests tell. Only good backups, and legacy ones of
+    monarch 0.1, can be restored; and foreign ones, which monarch did not make, if they hold one database.
 
     \b
     Examples:
       monarch list_backups
-      monarch list_backups --json
+      monarch list_backups production --json
     """
     project = this_project()
-    backups = project.list_backups()
+    backups = project.list_backups(environment)
     if as_json:
         print_json([_row(backup) for backup in backups])
         return
     if not backups:
-        show(f"There are no backups in {project.backups.store.place}.")
+        of = f" of {environment}" if environment else ""
+        show(f"There are no backups{of} in {project.backups.store.place}.")
         return
     parts = {_part(backup) for backup in backups if backup.documents is not None}
     contents = "CONTENTS" if len(parts) > 1 else f"{next(iter(parts), 'document').upper()}S"

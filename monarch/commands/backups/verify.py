@@ -11,7 +11,7 @@ from monarch.commands.console.lines import show
 from monarch.commands.console.output import print_json, summary
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.text import count, duration, printable
-from monarch.commands.parsing.arguments import BACKUP, json_option, this_project
+from monarch.commands.parsing.arguments import RESTORABLE, json_option, this_project
 from monarch.errors import DamagedError, MonarchError, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -19,21 +19,22 @@ if TYPE_CHECKING:
 
 
 @click.command("verify_backup")
-@click.argument("names", metavar="[NAME]...", nargs=-1, type=BACKUP)
+@click.argument("names", metavar="[NAME]...", nargs=-1, type=RESTORABLE)
 @click.option("--all", "all_of_them", is_flag=True, help="Verify every backup.")
 @click.option("--deep", is_flag=True, help="Decrypt encrypted backups, and check their contents too.")
 @json_option
 def verify_backup(names: tuple[str, ...], all_of_them: bool, deep: bool, as_json: bool) -> None:
     """Read backups to their end, and check every byte.
 
-    Compares the SHA-256 of the archive, every document's frame, every collection's checksum, and the
-    numbers in the manifest; of an archive that monarch did not make, what is there of these; of an encrypted
-    one only the SHA-256, which needs no key (but see --deep). Touches no database.
+    If NAME is an environment, all its backups are read. Compares the SHA-256 of the archive, every document's
+    frame, every collection's checksum, and the numbers in the manifest; of an archive that monarch did not
+    make, what is there of these; of an encrypted one only the SHA-256, which needs no key (but see --deep).
+    Touches no database.
 
     \b
     Examples:
       monarch verify_backup app__2026_11_28
-      monarch verify_backup app__2026_11_28 --deep
+      monarch verify_backup production --deep
       monarch verify_backup --all --json
     """
     if bool(names) == all_of_them:
@@ -49,7 +50,7 @@ def verify_backup(names: tuple[str, ...], all_of_them: bool, deep: bool, as_json
     if not verified:
         place = project.backups.store.place
         raise MonarchError(f"There are no backups in {place}.", "Check BACKUPS in migrations/settings.py.")
-    if not as_json and all_of_them:
+    if not as_json and len(verified) > len(names):  # also with --all, and for an environment
         show(_total(verified))
 
 

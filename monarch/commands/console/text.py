@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 
 def count(number: int, noun: str) -> str:
@@ -17,6 +17,15 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def age(span: timedelta) -> str:
+    """How old something is, rounded down: ``40 min``, ``3 h 5 min``, ``2 d 4 h``. Up to two days in hours."""
+    minutes = span // timedelta(minutes=1)
+    hours, minutes = divmod(minutes, 60)
+    days, rest = divmod(hours, 24)
+    parts = [(days, "d"), (rest, "h")] if hours > 48 else [(hours, "h"), (minutes, "min")]
+    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "less than a minute"
 
 
 def size(number: float) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -23,6 +24,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 # What no shell expands, splits or executes, and no option.
 _WORD = re.compile(r"[\w.:@%+,/][\w.:@%+,/\-]*")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+_SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[hms])+|\d+(?:\.\d+)?")
 
 
@@ -95,6 +97,27 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
 
 
 DURATION = Duration()
+
+
+class Age(click.ParamType):  # type: ignore[type-arg]
+    """``26h``, ``90m`` or ``2d``: an age, of which the unit is never guessed."""
+
+    name = "age"
+
+    def convert(
+        self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        """``value`` as a time span."""
+        if isinstance(value, timedelta):
+            return value
+        parts = re.findall(r"([0-9]{1,6})([dhms])", value)
+        span = sum((timedelta(seconds=int(number) * _SECONDS[unit]) for number, unit in parts), timedelta())
+        if not re.fullmatch(r"(?:[0-9]{1,6}[dhms])+", value) or not span:
+            self.fail(f"{value!r} is not an age. Use 26h, 90m or 2d.", param, ctx)
+        return span
+
+
+AGE = Age()
 
 
 class WholeNumber(click.ParamType):  # type: ignore[type-arg]
