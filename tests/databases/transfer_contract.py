@@ -89,7 +89,9 @@ class TransferContract:
         for command, in_place in (("failing", False), ("beside", False), ("in place", True)):
             arrival = Operation(command, Action.RAW, "x", Origin(commit="abc"), 0.0)
             progress = Failing() if command == "failing" else SILENT
-            with target.lease("a test") as lease, suppress(TransformError):
+            # Tools that are newer than the server may refuse to write in place.
+            refusal = UsageError if in_place else TransformError
+            with target.lease("a test") as lease, suppress(refusal):
                 target.replace(
                     source.read(engine),
                     engine,
@@ -125,15 +127,19 @@ class TransferContract:
         for _ in range(2):
             copy = _operation("copy", Action.COPY, name)
             with target.lease("a test") as lease:
-                target.replace(
-                    source.read(engine),
-                    engine,
-                    lease,
-                    "a test",
-                    in_place=in_place,
-                    operation=copy,
-                    progress=SILENT,
-                )
+                try:
+                    target.replace(
+                        source.read(engine),
+                        engine,
+                        lease,
+                        "a test",
+                        in_place=in_place,
+                        operation=copy,
+                        progress=SILENT,
+                    )
+                except UsageError:
+                    assert in_place  # tools that are newer than the server may refuse that
+                    return
         entries = target.history.entries(everything=True)
         own = [entry for entry in entries if entry.key != "arrives"]
         assert [(entry.key, entry.replaced) for entry in own] == [
