@@ -201,11 +201,13 @@ class Tool:
             return code
 
     def ended(self) -> int | None:
-        """Return its exit code if it ends within a second, otherwise None."""
+        """Return its exit code if it ends within a second, with all of its stderr heard; otherwise None."""
         try:
-            return self._process.wait(_MOMENT)
+            code = self._process.wait(_MOMENT)
         except subprocess.TimeoutExpired:
             return None
+        self._listener.join(_PATIENCE)
+        return code
 
     def last_words(self) -> str:
         """Return the last message of its stderr that is an error, or the last message; redacted."""

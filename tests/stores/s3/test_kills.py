@@ -53,9 +53,10 @@ class BucketScenario:
         client = self.s3.client()
         objects = client.list_objects_v2(Bucket=BUCKET).get("Contents", ())
         uploads = client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ())
-        # A reader that was killed leaves its mark, which counts no more after some minutes.
+        # A reader that was killed leaves its mark, finished or not, which counts no more after some minutes.
         kept = [entry for entry in objects if READING not in entry["Key"]]
-        return frozenset((entry["Key"], entry["ETag"]) for entry in kept), len(uploads)
+        begun = [entry for entry in uploads if READING not in entry["Key"]]
+        return frozenset((entry["Key"], entry["ETag"]) for entry in kept), len(begun)
 
     def command(self, *arguments: str) -> Command:
         return Command(self.folder.path, *arguments, output_path=self.folder.path / "output")
