@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from monarch.backups.retention.policy import KeepPolicy, KeepSettings
 from monarch.backups.retention.select import select_kept
+from monarch.backups.secrecy.generations import newest_generation
 from monarch.backups.state import Backup, BackupState
+
+_BEING_REKEYED = "rekey_backup has not finished it"
 
 
 @dataclass(frozen=True)
@@ -53,17 +56,45 @@ def judge_all(
 
     A group is what can be restored instead of each other: of one environment and database; parts apart from
     wholes, and by the options of their query set; masked ones apart from others. Backups that are not good
-    are never pruned.
+    are never pruned. While `rekey_backup` is at one, that has several archives, which are one backup: they
+    count once, and all of them stay.
     """
+    found = tuple(backups)
+    older = _find_older_archives(found)
+    replaced = {one.archive for archives in older.values() for one in archives}
     groups: dict[tuple[str, ...], list[Backup]] = {}
-    for backup in backups:
-        if backup.state is BackupState.GOOD:
+    for backup in found:
+        if backup.state is BackupState.GOOD and backup.archive not in replaced:
             groups.setdefault(_group(backup), []).append(backup)
-    return tuple(
+    judged = [
         judgement
         for _, group in sorted(groups.items())
         for judgement in _judge_group(sorted(group, key=_age), rules, now or datetime.now(UTC))
-    )
+    ]
+    return tuple(one for judgement in judged for one in _with_older(judgement, older))
+
+
+def _find_older_archives(backups: Iterable[Backup]) -> dict[str, tuple[Backup, ...]]:
+    """Return the good archives of one backup that a newer one replaces, by the archive of that."""
+    by_name: dict[str, list[Backup]] = {}
+    for backup in backups:
+        by_name.setdefault(backup.name, []).append(backup)
+    older = {}
+    for same in by_name.values():
+        (newest, *others) = newest_generation(tuple(same))
+        good = tuple(one for one in same if one.state is BackupState.GOOD and one is not newest)
+        if good and not others:
+            older[newest.archive] = good
+    return older
+
+
+def _with_older(judgement: Judgement, older: Mapping[str, tuple[Backup, ...]]) -> Iterator[Judgement]:
+    """Yield ``judgement``, and those of the older archives of its backup: if there are any, it stays."""
+    archives = older.get(judgement.backup.archive, ())
+    if archives and judgement.goes:
+        judgement = Judgement(judgement.backup, (_BEING_REKEYED,))
+    yield judgement
+    yield from (Judgement(one, (_BEING_REKEYED,)) for one in archives)
 
 
 def _group(backup: Backup) -> tuple[str, ...]:

@@ -151,6 +151,8 @@ def _rekey(
         verify(catalog, backup, progress)
         _copy_notes(catalog, old, archive)
     interruption.complete(f"{backup.name!r} was encrypted anew. Run it again to remove the old archive")
+    if old:
+        _require_good(catalog, archive)
     for one in old:
         _delete(catalog, one, archive)
     return RekeyedBackup(planned, archive, size, time.monotonic() - began)
@@ -236,6 +238,16 @@ def _copy_notes(catalog: BackupCatalog, old: tuple[Backup, ...], archive: str) -
                 upload.finish()
             copied.append(new)
     return copied
+
+
+def _require_good(catalog: BackupCatalog, archive: str) -> None:
+    """Check that the new ``archive`` is still there: only it may replace the old ones."""
+    now = catalog.find(archive)
+    if now is None or now.state is not BackupState.GOOD:
+        raise StoreError(
+            f"{archive!r} was deleted or changed by somebody else: the old archive stays.",
+            "Run `monarch list_backups`, and then rekey_backup again.",
+        )
 
 
 def _delete(catalog: BackupCatalog, old: Backup, new: str) -> None:

@@ -119,3 +119,33 @@ def test_the_minimum_stays() -> None:
     backups = [backup(1), backup(2), backup(3), backup(4)]
     assert going(backups, settings=KeepSettings(minimum=3)) == ["b4"]
     assert going(backups[:2], settings=KeepSettings(minimum=3)) == []
+
+
+def twins(age: int, **others: Any) -> list[Backup]:
+    """The plain archive of a backup and the encrypted one that `rekey_backup` has made of it."""
+    return [backup(age, **others), backup(age, archive=f"b{age}.dmp.zst.age", **others)]
+
+
+def test_a_backup_that_is_rekeyed_counts_once() -> None:
+    assert going([*twins(1), backup(2), backup(3)]) == ["b2", "b3"]
+    assert going([*twins(1), backup(2)], KeepPolicy(last=2)) == []
+    minimum = KeepSettings(KeepPolicy(last=1), minimum=2)
+    assert going([*twins(1), backup(2), backup(3)], settings=minimum) == ["b3"]
+
+
+def test_no_archive_of_a_backup_that_is_rekeyed_goes() -> None:
+    found = judge_all(
+        [backup(1), *twins(2), backup(3)], PruneRules(KeepSettings(), frozenset({"dev"}), LAST), NOW
+    )
+    stays = [(one.backup.archive, one.kept) for one in found if one.backup.name == "b2"]
+    why = ("rekey_backup has not finished it",)
+    assert stays == [("b2.dmp.zst.age", why), ("b2.dmp.zst", why)]
+    assert [one.backup.name for one in found if one.goes] == ["b3"]
+
+
+def test_two_backups_of_one_name_are_two() -> None:
+    """Only `rekey_backup` gives two archives of one backup one name and one codec."""
+    other = backup(1, archive="b1.dmp.gz", codec="gz")
+    assert going([backup(1), other], KeepPolicy(last=1)) == ["b1"]
+    later = backup(1, archive="b1.dmp.zst.age", documents=7)
+    assert going([backup(1), later], KeepPolicy(last=1)) == ["b1"]

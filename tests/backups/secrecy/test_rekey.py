@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from monarch.backups.names import MANIFEST, READING
@@ -16,7 +19,7 @@ from monarch.backups.state import Backup, BackupState
 from tests.backups.test_kills import SIDES
 from tests.stores.s3.test_store import bucket as bucket  # a fixture
 from tests.support import counts
-from tests.support.runs.backup_kills import BackupScenario, Files, Side, Trap, backup_scenario
+from tests.support.runs.backup_kills import BackupScenario, Command, Files, Side, Trap, backup_scenario
 from tests.support.runs.shell import Folder
 from tests.support.runs.two_environments import assert_error
 from tests.support.samples.ages import Key, make_key
@@ -178,6 +181,77 @@ def test_it_is_killed(scenario: BackupScenario, before: Files, keys: tuple[Key, 
             assert scenario.catalog.manifest(left).recipients == (new.recipient,)
             assert len(names(scenario)) == 2
     assert 1 in seen
+
+
+def stopped_at(scenario: BackupScenario, number: int) -> Command:
+    """Start ``rekey_backup``, which is stopped, not ended, after the change ``number`` of the store."""
+    trap = Trap(number, "after", signal.SIGSTOP)
+    command = scenario.command("rekey_backup", scenario.good, "--yes", trap=trap)
+    command.start()
+    with suppress(psutil.NoSuchProcess):  # it has ended already
+        while psutil.Process(command.pid).status() != psutil.STATUS_STOPPED:
+            time.sleep(0.01)
+    return command
+
+
+def stopped_with_two(scenario: BackupScenario, before: Files) -> Command:
+    """Start ``rekey_backup``, which is stopped as soon as the old archive and the new one are there."""
+    total = scenario.count_calls("rekey_backup", scenario.good, "--yes", side="after")
+    for number in range(total // 2, total):
+        scenario.set_files(before)
+        command = stopped_at(scenario, number)
+        if len(good_ones(scenario)) > 1:
+            return command
+        with suppress(ProcessLookupError):
+            command.kill()
+        command.end()
+    raise AssertionError("There were never two.")
+
+
+def test_others_prune_meanwhile(scenario: BackupScenario, before: Files, keys: tuple[Key, Key]) -> None:
+    old, _ = keys
+    use(scenario, old, identity=old)
+    total = scenario.count_calls("rekey_backup", scenario.good, "--yes", side="after")
+    several = 0
+    for number in counts.sample(range(total // 2, total), 6):
+        scenario.set_files(before)
+        command = stopped_at(scenario, number)
+        with scenario.annotate_errors(number, "after"):
+            several += len(good_ones(scenario)) > 1
+            scenario.run("prune_backups", "--keep-last", "1", "--yes")
+            with suppress(ProcessLookupError):
+                command.kill(signal.SIGCONT)
+            assert command.end() == 0
+            assert [one.archive for one in good_ones(scenario)] == [f"{scenario.good}.dmp.zst.age"]
+    assert several
+
+
+def test_others_prune_after_a_kill(scenario: BackupScenario, before: Files, keys: tuple[Key, Key]) -> None:
+    old, _ = keys
+    use(scenario, old, identity=old)
+    command = stopped_with_two(scenario, before)
+    archives = [one.archive for one in good_ones(scenario)]
+    command.kill()
+    command.end()
+    result = scenario.run("prune_backups", "--keep-last", "1", "--yes")
+    assert result.out.count("rekey_backup has not finished it") == 1
+    assert [one.archive for one in good_ones(scenario)] == archives
+    rekey(scenario)
+    assert [one.archive for one in good_ones(scenario)] == [f"{scenario.good}.dmp.zst.age"]
+
+
+def test_others_delete_the_new_archive(
+    scenario: BackupScenario, before: Files, keys: tuple[Key, Key]
+) -> None:
+    old, _ = keys
+    use(scenario, old, identity=old)
+    command = stopped_with_two(scenario, before)
+    for name in (f"{scenario.good}.dmp.zst.age{MANIFEST}", f"{scenario.good}.dmp.zst.age"):
+        (scenario.store / name).unlink()
+    command.kill(signal.SIGCONT)
+    assert command.end() == 5
+    assert "the old archive stays" in scenario.output()
+    assert [one.archive for one in good_ones(scenario)] == [f"{scenario.good}.dmp.zst"]
 
 
 def test_it_is_interrupted(scenario: BackupScenario, before: Files, keys: tuple[Key, Key]) -> None:
