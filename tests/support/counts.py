@@ -82,7 +82,7 @@ LONG = {
     "databases/mongo/masking/test_copies.py": 3,
     "databases/mongo/sources/test_file_names.py": 3,
     "databases/mongo/sources/test_folder.py": 8,
-    "databases/mongo/sources/test_foreign_archive.py": 4,
+    "databases/mongo/sources/foreign/test_archive.py": 4,
     "databases/mongo/subset/test_resolve.py": 3,
     "databases/mongo/swap/test_arrival.py": 3,
     "databases/mongo/swap/test_replace.py": 8,

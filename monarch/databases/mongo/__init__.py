@@ -106,7 +106,7 @@ class MongoKind(DatabaseKind):
         return describe_driver_error(error)
 
     def foreign_formats(self) -> ForeignFormats:
-        from monarch.databases.mongo.sources.foreign_formats import MongodumpFormats
+        from monarch.databases.mongo.sources.foreign.formats import MongodumpFormats
 
         return MongodumpFormats()
 

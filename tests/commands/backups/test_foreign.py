@@ -23,7 +23,7 @@ from tests.commands.backups.test_buckets import keep_in, objects
 from tests.commands.console.test_questions import end
 from tests.commands.parsing.test_completion import complete
 from tests.databases.mongo.engines.test_pairs import environment
-from tests.databases.mongo.sources.test_foreign_archive import archive as archive_of
+from tests.databases.mongo.sources.foreign.test_archive import archive as archive_of
 from tests.stores.s3.test_store import bucket as bucket  # a fixture
 from tests.support.runs.two_environments import TwoEnvironments, assert_error
 from tests.support.samples.equality import describe

@@ -14,7 +14,7 @@ from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.catalog.read import is_copied
 from monarch.databases.mongo.sources.archive import read_through, refuse_series_as_documents
 from monarch.databases.mongo.sources.base import MongoSource
-from monarch.databases.mongo.sources.foreign_hints import OF_SERVERS, only_database
+from monarch.databases.mongo.sources.foreign.hints import OF_SERVERS, only_database
 from monarch.databases.mongo.sources.old_metadata import read_old_metadata
 from monarch.databases.mongo.stream.batches import Batch, Piece
 from monarch.databases.mongo.stream.counts import Counts

@@ -10,7 +10,7 @@ from monarch.databases.foreign import ForeignFile, ForeignSource
 from monarch.databases.mongo.archive import ArchiveError
 from monarch.databases.mongo.sources.file_names import DOCUMENTS, METADATA, FilesOfMongodump, is_of_mac
 from monarch.databases.mongo.sources.folder import MongoFolderSource
-from monarch.databases.mongo.sources.foreign_hints import OF_SERVERS, OPLOG, documents_only, only_database
+from monarch.databases.mongo.sources.foreign.hints import OF_SERVERS, OPLOG, documents_only, only_database
 from monarch.databases.transfer import ArchiveSource, CopiedCollection, FileSet
 from monarch.errors import UsageError
 from monarch.progress import Progress

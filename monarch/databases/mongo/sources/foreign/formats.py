@@ -38,19 +38,19 @@ class MongodumpFormats(ForeignFormats):
             raise ArchiveError("It is empty: it has 0 bytes.")
         plain = lower.removesuffix(".gz").removesuffix(".zst")
         if plain.endswith(_DOCUMENTS) and not head.startswith(MAGIC):
-            from monarch.databases.mongo.sources.foreign_files import ForeignDocuments
+            from monarch.databases.mongo.sources.foreign.files import ForeignDocuments
 
             return ForeignDocuments(stream, file, file.name[: len(plain) - len(_DOCUMENTS)])
-        from monarch.databases.mongo.sources.foreign_archive import ForeignMongoArchive
+        from monarch.databases.mongo.sources.foreign.archive import ForeignMongoArchive
 
         return ForeignMongoArchive(stream, file)
 
     def open_folders(self, folders: Mapping[str, FileSet], file: ForeignFile) -> ForeignSource:
-        from monarch.databases.mongo.sources.foreign_files import ForeignFolders
+        from monarch.databases.mongo.sources.foreign.files import ForeignFolders
 
         return ForeignFolders(folders, file)
 
     def how_to_check(self, file: ForeignFile) -> str:
-        from monarch.databases.mongo.sources.foreign_hints import check_hint
+        from monarch.databases.mongo.sources.foreign.hints import check_hint
 
         return check_hint(file)

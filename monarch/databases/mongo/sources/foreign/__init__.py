@@ -1,0 +1,1 @@
+"""What mongodump wrote without monarch: archives, folders, and one file of documents."""
