@@ -32,6 +32,8 @@ from monarch.settings.paths import SETTINGS, where_else
 from monarch.system.ci import find_origin
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from monarch.backups.catalog import BackupCatalog
     from monarch.backups.create import BackupResult
     from monarch.backups.manifest import Manifest
@@ -605,6 +607,30 @@ class Project:
         return hooked.command(
             lambda: request.run(self.backups, progress), "after_backup", "The backup is complete."
         )
+
+    def adopt_backup(
+        self,
+        path: str,
+        environment: str | None = None,
+        *,
+        database: str | None = None,
+        name: str | None = None,
+        taken_at: datetime | None = None,
+        progress: Progress = SILENT,
+    ) -> BackupResult:
+        """Take over what mongodump wrote to ``path``, as a backup of ``environment``; "-" is standard input.
+
+        ``environment`` is by default the one whose database has the same name, ``database`` the only one in
+        the dump. ``name`` is as for `backup`. ``taken_at`` is by default when the file was written.
+
+        :raises UsageError: if it is not what mongodump wrote, or nothing tells what of it is meant.
+        :raises DamagedError: if it is damaged.
+        :raises StoreError: if the backup cannot be kept. After any of them, nothing is kept.
+        """
+        from monarch.backups.foreign.adoption import AdoptionRequest
+
+        request = AdoptionRequest(self.root, self.environments(), path, environment, database, name, taken_at)
+        return request.run(self.backups, progress)
 
     def list_backups(self, environment: str | None = None) -> tuple[Backup, ...]:
         """List all backups, or those of ``environment``, the oldest first.

@@ -19,6 +19,7 @@ MONGO_ALLOWED = {
     "__init__.py": "the public names, one of which is the base class of migrations of MongoDB",
     "databases/__init__.py": "the registry of kinds",
     "querysets/queryset.py": "queries are those of MongoDB until another kind has query sets",
+    "commands/backups/adopt.py": "the tool whose dumps are taken over",
     "project.py": "the names of engines, in the documentation of an argument",
     "pytest_plugin.py": "the database that the tests of a team get is the driver's",
     "commands/__init__.py": "the help says what monarch is for; the driver's exit handler is slow",

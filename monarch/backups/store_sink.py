@@ -63,7 +63,8 @@ class StoreSink(TransferSink):
 
     ``environment`` and ``database`` are the names of the source. The backup's name begins with ``stem``;
     ``query_set`` is what selected the source, None if it is whole. `stored` is what was written.
-    ``encryption`` says for whom it is encrypted, after compression.
+    ``encryption`` says for whom it is encrypted, after compression. ``taken_at`` is when the contents were
+    read from their server; None is now.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class StoreSink(TransferSink):
         query_set: EvaluatedQuerySet | None,
         privacy: BackupPrivacy = BackupPrivacy(),
         encryption: Encryption = NOT_ENCRYPTED,
+        taken_at: datetime | None = None,
     ) -> None:
         self.store = store
         self._stem = stem
@@ -87,6 +89,7 @@ class StoreSink(TransferSink):
         self.query_set = query_set
         self._privacy = privacy
         self._encryption = encryption
+        self._taken_at = taken_at
         self.stored: StoredBackup | None = None
 
     def notes(self) -> tuple[str, ...]:
@@ -112,7 +115,7 @@ class StoreSink(TransferSink):
 
         :raises StoreError: if the backup cannot be stored.
         """
-        taken_at = datetime.now(UTC)
+        taken_at = self._taken_at or datetime.now(UTC)
         name, upload = self._begin(taken_at)
         file = self._archive(name)
         sealing = self._sealing()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 from monarch.backups.catalog import BackupCatalog
 from monarch.backups.foreign.opening import Uncheckable
@@ -194,6 +195,11 @@ def find_restorable(catalog: BackupCatalog, name: str, environments: tuple[Envir
                 f"Run `monarch backup {name}`, or use the name of a backup "
                 "(a backup of a subset is found by its own name only, and so is a masked one).",
             )
+    if backup is None and _is_path(name):
+        raise UsageError(
+            f"There is no backup {name!r} in {catalog.store.place}, but a file or folder of this name.",
+            f"Take it over first: monarch adopt_backup {as_argument(name)}",
+        )
     backup = backup or catalog.get(name, [environment.name for environment in environments])
     require_restorable(catalog, backup)
     if backup.encrypted:
@@ -202,3 +208,10 @@ def find_restorable(catalog: BackupCatalog, name: str, environments: tuple[Envir
         with open_backup(catalog, backup):
             pass
     return backup
+
+
+def _is_path(name: str) -> bool:
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):
+        return False

@@ -38,6 +38,7 @@ COMMANDS = {
         "suggest_masks": ("privacy.suggestions", "Write a mask for every field of ENVIRONMENT."),
         "leaks": ("privacy.leaks", "Search TO for values of FROM that must be masked."),
         "backup": ("backups.create", "Back up the database of ENVIRONMENT."),
+        "adopt_backup": ("backups.adopt", "Take over what mongodump wrote, as a backup."),
         "list_backups": ("backups.listing", "List the backups, the oldest first."),
         "show_backup": ("backups.listing", "Show the manifest of the backup NAME."),
         "verify_backup": ("backups.verify", "Read backups to their end, and check every byte."),

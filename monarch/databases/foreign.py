@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import ClassVar
 
-from monarch.databases.transfer import ArchiveSource, CopiedCollection, FileSet
+from monarch.databases.transfer import ArchiveSource, CopiedCollection, FileSet, LiveSource
 from monarch.progress import Progress
 from monarch.system.streams import Stream
 
@@ -36,8 +36,20 @@ def as_argument(name: str) -> str:
     return f"-- {quote(name)}" if name.startswith("-") else quote(name)
 
 
+@dataclass(frozen=True)
+class AdoptedDatabase:
+    """The ``database`` of a foreign archive as the ``source`` of a backup.
+
+    ``tool`` is the program that wrote it, with its version if that is known, for people.
+    """
+
+    database: str
+    source: LiveSource
+    tool: str
+
+
 class ForeignSource(ABC):
-    """What a foreign archive holds. It is read once, by one of the two methods."""
+    """What a foreign archive holds. It is read once, by one of its methods."""
 
     @abstractmethod
     def read_through(self, progress: Progress) -> tuple[CopiedCollection, ...]:
@@ -51,6 +63,14 @@ class ForeignSource(ABC):
         """Return what it holds of one database, without what belongs to the server.
 
         :raises UsageError: if it does not hold exactly one, with a hint how to restore it without monarch.
+        :raises DamagedError: if it is damaged, or describes what no database can have.
+        """
+
+    @abstractmethod
+    def adoptable(self, database: str | None) -> AdoptedDatabase:
+        """Return what it holds of ``database``, or else of the only one that is not the server's own.
+
+        :raises UsageError: if it does not hold that one, or not exactly one, or only a part of one.
         :raises DamagedError: if it is damaged, or describes what no database can have.
         """
 

@@ -9,7 +9,7 @@ from monarch.backups.codecs import CODECS
 from monarch.backups.foreign.packing import Whole, is_tar, names_in, packing_of, read_head
 from monarch.backups.zip_v01 import ZippedFolders
 from monarch.databases import find_kind
-from monarch.databases.foreign import ForeignFile, ForeignFormats, ForeignSource
+from monarch.databases.foreign import ForeignFile, ForeignSource
 from monarch.databases.transfer import FileSet
 from monarch.errors import MonarchError
 from monarch.stores.base import Store
@@ -31,14 +31,12 @@ def open_foreign(store: Store, name: str, size: int, kind: str) -> Iterator[Fore
     :raises DamagedError: now or while it is read, if it is damaged or something else.
     :raises Uncheckable: if monarch does not read its format.
     """
-    formats = find_kind(kind).foreign_formats()
-    assert formats is not None
     with store.open(name) as stream:
         head = read_head(stream)
         packing = packing_of(head)
         if packing != "zip":
             unpacked = size * _RATIO if packing else size
-            yield _open_stream(formats, ForeignFile(name, packing, unpacked), Whole(head, stream))
+            yield open_unpacked(ForeignFile(name, packing, unpacked), Whole(head, stream), kind)
             return
     yield open_folders(ZippedFolders(store, name, size).folders, name, kind)
 
@@ -55,7 +53,14 @@ def open_folders(folders: Mapping[str, FileSet], name: str, kind: str) -> Foreig
     return formats.open_folders(unpacked, ForeignFile(name, "zip", members=members))
 
 
-def _open_stream(formats: ForeignFormats, file: ForeignFile, stream: Stream) -> ForeignSource:
+def open_unpacked(file: ForeignFile, stream: Stream, kind: str) -> ForeignSource:
+    """Return what is in ``stream``, the bytes of ``file``, which the tools of ``kind`` wrote.
+
+    :raises DamagedError: now or while it is read, if it is damaged or something else.
+    :raises Uncheckable: if monarch does not read its format.
+    """
+    formats = find_kind(kind).foreign_formats()
+    assert formats is not None
     codec = CODECS.get(file.packing)
     if codec is not None:
         stream = codec.decompress(stream)

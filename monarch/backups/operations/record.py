@@ -35,6 +35,11 @@ def record_backup(database: Database, store: Store, operation: Operation, progre
     _write(store, operation.backup, (operation,), progress)
 
 
+def record_adoption(store: Store, operation: Operation, progress: Progress) -> None:
+    """Record beside the backup that it was taken over: its database was not touched, and may not exist."""
+    _write(store, operation.backup, (operation,), progress)
+
+
 def record_unlock(
     root: Path,
     settings: Settings,

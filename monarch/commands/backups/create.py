@@ -62,10 +62,10 @@ def backup(environment: str, as_json: bool, verify: bool, protect: bool, prune: 
     project = this_project()
     if prune:
         project.pruning(environment).require_policy()
-    with showing_result(_show_taken, as_json), ProgressBar() as bar:
+    with showing_result(show_taken, as_json), ProgressBar() as bar:
         taken = project.backup(environment, **how, progress=bar)
         verified = read_back(project.backups, taken.name, bar) if verify else None
-    _show_taken(taken, as_json, verified)
+    show_taken(taken, as_json, verified)
     if protect:
         protect_now(project.backups, taken.name, None, aside=as_json)
     if verified is not None:
@@ -74,7 +74,8 @@ def backup(environment: str, as_json: bool, verify: bool, protect: bool, prune: 
         prune_now(project.pruning(environment), taken.name, aside=as_json)
 
 
-def _show_taken(taken: BackupResult, as_json: bool, verified: VerifiedBackup | None = None) -> None:
+def show_taken(taken: BackupResult, as_json: bool, verified: VerifiedBackup | None = None) -> None:
+    """Show what was written: a backup that was taken, or taken over."""
     manifest = taken.manifest
     if as_json:
         print_json(
@@ -95,7 +96,9 @@ def _show_taken(taken: BackupResult, as_json: bool, verified: VerifiedBackup | N
     for text in taken.transfer.notes:
         note(text)
     print_passage(taken.transfer)
-    show(f"Backed up {manifest.environment} as {taken.name}: {what}, {took}.")
+    adopted = manifest.engine == "adopted"
+    verb = f"Took over a backup of {manifest.environment}" if adopted else f"Backed up {manifest.environment}"
+    show(f"{verb} as {taken.name}: {what}, {took}.")
     if verified is not None and verified.good:
         show(
             f"It was read back from {taken.place} in {duration(verified.seconds)}, and is as it was written."

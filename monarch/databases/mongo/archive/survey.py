@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -34,11 +35,17 @@ class SurveyedCollection:
         return f"{self.database}.{self.collection.data_name}"
 
 
+# How many collections mongodump reads at once, and what its versions look like.
+_USUAL = 4
+_VERSION = re.compile(r"[0-9][0-9A-Za-z.+-]{0,40}")
+
+
 class ArchiveSurvey:
     """All ``collections`` of the archive in ``stream``, by the names that it gives them.
 
-    Nothing is left out, and no name is refused: this is for looking, and `validation` for restoring. Iterate
-    over it once, as over an `ArchiveReader`; the pieces have the ``data_namespace`` of their collections.
+    Nothing is left out, and no name is refused: this is for looking, and `validation` for restoring. At most
+    ``concurrent`` collections are interleaved. The versions are empty if the archive has none. Iterate over
+    it once, as over an `ArchiveReader`; the pieces have the ``data_namespace`` of their collections.
 
     :raises ArchiveError: if this is no archive.
     """
@@ -46,7 +53,11 @@ class ArchiveSurvey:
     def __init__(self, stream: Stream) -> None:
         self._source = ArchiveInput(stream)
         documents = read_prelude(self._source)
-        decode(next(documents, b""))
+        header = decode(next(documents, b""))
+        concurrent = header.get("concurrent_collections")
+        self.concurrent = concurrent if isinstance(concurrent, int) and concurrent > 0 else _USUAL
+        self.server_version = _version(header.get("server_version"))
+        self.tool_version = _version(header.get("tool_version"))
         self.collections = tuple(map(_parse, documents))
         self._states: dict[tuple[str, str], BlockState] = {}
         for one in self.collections:
@@ -80,6 +91,10 @@ def is_of_monarch(head: bytes) -> bool:
     except (ArchiveError, StopIteration):  # the head ends before
         return False
     return decode(header).get("tool_version") == TOOL_VERSION and "type" in decode(first)
+
+
+def _version(value: object) -> str:
+    return value if isinstance(value, str) and _VERSION.fullmatch(value) else ""
 
 
 def _parse(document: bytes) -> SurveyedCollection:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
-from monarch.databases.foreign import ForeignFile, ForeignSource
+from monarch.databases.foreign import AdoptedDatabase, ForeignFile, ForeignSource
 from monarch.databases.mongo.archive import ArchiveError
 from monarch.databases.mongo.archive.survey import ArchiveSurvey, SurveyedCollection
 from monarch.databases.mongo.archive.validation import require_name
@@ -14,7 +14,8 @@ from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.catalog.read import is_copied
 from monarch.databases.mongo.sources.archive import read_through, refuse_series_as_documents
 from monarch.databases.mongo.sources.base import MongoSource
-from monarch.databases.mongo.sources.foreign.hints import OF_SERVERS, only_database
+from monarch.databases.mongo.sources.foreign.adopted import AdoptedSource
+from monarch.databases.mongo.sources.foreign.hints import OF_SERVERS, choose_database, only_database
 from monarch.databases.mongo.sources.old_metadata import read_old_metadata
 from monarch.databases.mongo.stream.batches import Batch, Piece
 from monarch.databases.mongo.stream.counts import Counts
@@ -49,6 +50,17 @@ class ForeignMongoArchive(ForeignSource):
     def restorable(self) -> ArchiveSource:
         database = only_database((one.database for one in self._survey.collections), self._file)
         return OneDatabaseSource(self._survey, database, self._file.bytes)
+
+    def adoptable(self, database: str | None) -> AdoptedDatabase:
+        survey = self._survey
+        chosen = choose_database((one.database for one in survey.collections), database, self._file)
+        source = AdoptedSource(
+            OneDatabaseSource(survey, chosen, self._file.bytes),
+            chosen,
+            survey.server_version,
+            survey.concurrent,
+        )
+        return AdoptedDatabase(chosen, source, f"mongodump {survey.tool_version}".strip())
 
 
 class OneDatabaseSource(MongoSource, ArchiveSource):

@@ -6,11 +6,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
-from monarch.databases.foreign import ForeignFile, ForeignSource
+from monarch.databases.foreign import AdoptedDatabase, ForeignFile, ForeignSource
 from monarch.databases.mongo.archive import ArchiveError
 from monarch.databases.mongo.sources.file_names import DOCUMENTS, METADATA, FilesOfMongodump, is_of_mac
 from monarch.databases.mongo.sources.folder import MongoFolderSource
-from monarch.databases.mongo.sources.foreign.hints import OF_SERVERS, OPLOG, documents_only, only_database
+from monarch.databases.mongo.sources.foreign.adopted import AdoptedSource
+from monarch.databases.mongo.sources.foreign.hints import (
+    OF_SERVERS,
+    OPLOG,
+    choose_database,
+    documents_only,
+    only_database,
+)
 from monarch.databases.transfer import ArchiveSource, CopiedCollection, FileSet
 from monarch.errors import UsageError
 from monarch.progress import Progress
@@ -59,6 +66,9 @@ class ForeignFolders(ForeignSource):
         if oplogs:
             names.append(OPLOG)
         chosen = only_database(names, self._file, oplogs[0] if oplogs else self._folder_of_dump())
+        return self._source_of(chosen)
+
+    def _source_of(self, chosen: str) -> MongoFolderSource:
         paths = [path for path, name in self._databases.items() if name == chosen]
         if len(paths) > 1:
             raise UsageError(
@@ -66,6 +76,13 @@ class ForeignFolders(ForeignSource):
                 "Unpack it, and restore one of the folders with mongorestore.",
             )
         return MongoFolderSource(self._folders[paths[0]])
+
+    def adoptable(self, database: str | None) -> AdoptedDatabase:
+        names = list(self._databases.values())
+        names += [OPLOG for files in self._folders.values() if _OPLOG in files.sizes()]
+        chosen = choose_database(names, database, self._file)
+        source = AdoptedSource(self._source_of(chosen), chosen, "", 1)
+        return AdoptedDatabase(chosen, source, "mongodump")
 
     def _folder_of_dump(self) -> str:
         """Return the path of the folder that has that of the first database."""
@@ -96,6 +113,9 @@ class ForeignDocuments(ForeignSource):
         return MongoFolderSource(files).read_through(progress)
 
     def restorable(self) -> ArchiveSource:
+        raise documents_only(self._file, self._collection)
+
+    def adoptable(self, database: str | None) -> AdoptedDatabase:
         raise documents_only(self._file, self._collection)
 
 

@@ -45,6 +45,40 @@ def only_database(databases: Iterable[str], file: ForeignFile, folder: str = "")
     return names[0]
 
 
+def choose_database(databases: Iterable[str], wanted: str | None, file: ForeignFile) -> str:
+    """Return the database that is taken over: the one that is ``wanted``, or else the only one.
+
+    :raises UsageError: if it is not there or the server's own, there are several, or the oplog is among them.
+    """
+    found = set(databases)
+    names = sorted(found - OF_SERVERS)
+    if wanted is not None and wanted in found - {OPLOG}:
+        if wanted in OF_SERVERS:
+            raise UsageError(f"{wanted!r} is a database of the server itself.", _one_of(names))
+    elif wanted is not None:
+        raise UsageError(f"{file.name!r} holds no database {wanted!r}.", _one_of(names))
+    elif not names:
+        raise UsageError(
+            f"{file.name!r} holds no collections of a database: there is nothing to take over.",
+            "Name the file or the folder that mongodump wrote.",
+        )
+    elif len(names) > 1:
+        raise UsageError(f"{file.name!r} holds {len(names)} databases.", _one_of(names))
+    if OPLOG in found:
+        raise UsageError(
+            f"{file.name!r} was dumped with --oplog: monarch does not replay an oplog.",
+            "Restore it with mongorestore --oplogReplay into an empty server, and back that up.",
+        )
+    return wanted or names[0]
+
+
+def _one_of(names: list[str]) -> str:
+    if not names:
+        return "It holds no other database: there is nothing to take over."
+    more = ", …" if len(names) > _MOST_NAMED else ""
+    return f"Use --database with one of these: {', '.join(map(repr, names[:_MOST_NAMED]))}{more}."
+
+
 def documents_only(file: ForeignFile, collection: str) -> UsageError:
     """Return the error for a file with the documents of one collection."""
     return UsageError(

@@ -1,0 +1,196 @@
+"""Opening what a tool wrote, outside of any store: a file, a folder, or what comes through a pipe."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+from monarch.backups.foreign.opening import open_folders, open_foreign, open_unpacked
+from monarch.backups.foreign.packing import Whole, packing_of, read_head
+from monarch.backups.names import MANIFEST
+from monarch.databases import foreign_formats
+from monarch.databases.foreign import ForeignFile, ForeignSource, as_argument
+from monarch.databases.transfer import FileSet
+from monarch.errors import DamagedError, UsageError
+from monarch.stores.local.store import LocalStore
+from monarch.system.streams import Stream
+
+# The path that means standard input.
+STDIN = "-"
+# A dump has some files for each collection. A folder with more is another one, such as "/".
+_MOST_FILES = 200_000
+_AGE = b"age-encryption.org/"
+_HEAD = 64
+
+
+@dataclass(frozen=True)
+class ForeignPath:
+    """A ``path`` with what the tool of a ``kind`` of database wrote; `STDIN` is standard input."""
+
+    path: str
+    kind: str
+
+    @property
+    def tool(self) -> str:
+        """The name of the tool."""
+        return foreign_formats()[self.kind].tool
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it can be read only once, from its beginning."""
+        return self.path == STDIN or stat.S_ISFIFO(self._status().st_mode)
+
+    def written_at(self) -> datetime:
+        """Return when it was written to, at the latest now: no dump is of a later time than its file."""
+        now = datetime.now(UTC)
+        if self.is_stream:
+            return now
+        status = self._status()
+        times = [status.st_mtime]
+        if stat.S_ISDIR(status.st_mode):
+            files = [file for found in _walk(Path(self.path)).values() for file in found]
+            times = [file.stat().st_mtime for file in files] or times
+        return min(now, datetime.fromtimestamp(max(times), UTC))
+
+    @contextmanager
+    def open(self) -> Iterator[ForeignSource]:
+        """Open it for as long as the context lasts.
+
+        :raises UsageError: if it is not there, cannot be read, or is plainly something else.
+        :raises DamagedError: now or while it is read, if it is damaged or something else.
+        :raises Uncheckable: if monarch does not read its format.
+        """
+        if self.is_stream:
+            with self._opened() as stream:
+                yield _open_stream(stream, self.kind)
+            return
+        path = Path(self.path)
+        if stat.S_ISDIR(self._status().st_mode):
+            yield open_folders(_folders(path), path.resolve().name, self.kind)
+            return
+        self._require_foreign()
+        # Its folder, not the name that is shown: "x" and "./x" are one file.
+        with open_foreign(LocalStore(path.parent), path.name, self._status().st_size, self.kind) as source:
+            yield source
+
+    @contextmanager
+    def _opened(self) -> Iterator[Stream]:
+        if self.path == STDIN:
+            if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+                raise UsageError(
+                    "Nothing is passed on to standard input.", "Pipe a dump into it, or name a file."
+                )
+            yield cast(Stream, sys.stdin.buffer)
+            return
+        with Path(self.path).open("rb") as file:
+            yield cast(Stream, file)
+
+    def _status(self) -> os.stat_result:
+        try:
+            return Path(self.path).stat()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "it has a character that no path has"
+            raise UsageError(
+                f"{self.path!r} cannot be read: {why}.", f"Name a file or a folder that {self.tool} wrote."
+            ) from None
+
+    def _require_foreign(self) -> None:
+        """Check that it is a file, and neither a backup of monarch nor plainly another format."""
+        if not stat.S_ISREG(self._status().st_mode):
+            raise UsageError(
+                f"{self.path!r} is neither a file nor a folder.",
+                f"Name a file or a folder that {self.tool} wrote.",
+            )
+        try:
+            with Path(self.path).open("rb") as file:
+                _refuse_others(file.read(_HEAD), self.path)
+        except OSError as error:
+            raise UsageError(
+                f"{self.path!r} cannot be read: {error.strerror}.", "Make it a file that you may read."
+            ) from None
+        with suppress(OSError):
+            if Path(self.path + MANIFEST).is_file():
+                raise UsageError(
+                    f"{self.path!r} is a backup of monarch: its manifest is beside it.",
+                    "Copy both files into the place of the backups, under their names.",
+                )
+
+
+def _open_stream(stream: Stream, kind: str) -> ForeignSource:
+    head = read_head(stream)
+    _refuse_others(head, STDIN)
+    packing = packing_of(head)
+    if packing == "zip":
+        raise UsageError(
+            "A zip cannot be read through a pipe: its index is at its end.",
+            "Save it as a file, and name that.",
+        )
+    return open_unpacked(ForeignFile(STDIN, packing), Whole(head, stream), kind)
+
+
+def _refuse_others(head: bytes, path: str) -> None:
+    if head.startswith(_AGE):
+        raise UsageError(
+            f"{path!r} is encrypted with age.",
+            f"Decrypt it: age -d -i KEY {as_argument(path)} | monarch adopt_backup -",
+        )
+
+
+def _folders(root: Path) -> dict[str, FileSet]:
+    """Return the files below ``root`` by the paths of their folders, as in a zip of it."""
+    return {path: _Files(files) for path, files in _walk(root).items()}
+
+
+def _walk(root: Path) -> Mapping[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    count = 0
+    try:
+        for folder, _, names in os.walk(root, onerror=_refuse):
+            path = Path(folder)
+            files = [path / name for name in sorted(names)]
+            count += len(files)
+            if count > _MOST_FILES:
+                raise UsageError(
+                    f"{str(root)!r} holds over {_MOST_FILES:,} files: that is no dump.",
+                    "Name the folder of the dump.",
+                )
+            for file in files:
+                if not stat.S_ISREG(file.lstat().st_mode):
+                    raise DamagedError(
+                        f"{str(file)!r} is a link or no file, which no dump holds.",
+                        "Replace it by the file, or remove it.",
+                    )
+            if files:
+                found["/".join(path.relative_to(root).parts)] = files
+    except OSError as error:
+        raise UsageError(
+            f"{str(error.filename or root)!r} cannot be read: {error.strerror}.",
+            "Make it a folder whose files you may read.",
+        ) from None
+    return found
+
+
+def _refuse(error: OSError) -> None:
+    raise error
+
+
+class _Files(FileSet):
+    """Files of one folder of the disk."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self._files = {file.name: file for file in files}
+
+    def sizes(self) -> dict[str, int]:
+        return {name: file.stat().st_size for name, file in self._files.items()}
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[Stream]:
+        with LocalStore(self._files[name].parent).open(name) as stream:
+            yield stream
