@@ -6,6 +6,8 @@ in the manual and in ``monarch --help``, so scripts may rely on them.
 
 from __future__ import annotations
 
+from typing import Any
+
 EXIT_CODES = {
     0: "done",
     1: "failed",
@@ -27,10 +29,11 @@ class MonarchError(Exception):
     """An error that a person can act on.
 
     ``message`` says in one line what is wrong, ``hint`` in one line what to do. Without a hint the message is
-    enough.
+    enough. ``result`` is that of the command, if this failed after it was done.
     """
 
     exit_code = 1
+    result: Any = None
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -43,7 +46,7 @@ class MigrationError(MonarchError):
 
 
 class HookFailed(MonarchError):
-    """A hook of the settings failed. ``result`` is that of the command, if it is done."""
+    """A hook of the settings failed."""
 
     def __init__(self, message: str, hint: str | None = None, result: object = None) -> None:
         super().__init__(message, hint)

@@ -585,13 +585,15 @@ class Project:
         options: Mapping[str, str] = _NO_OPTIONS,
         masked: bool = False,
         check_all: bool = False,
+        verify: bool = False,
         progress: Progress = SILENT,
     ) -> BackupResult:
         """Take a backup of the database of ``environment``; its name begins with ``name`` or the database's.
 
         ``codec`` is "zst" or "gz", ``level`` its compression level: zst 1-19, gz 1-3. ``engine``,
         ``query_set`` and ``options`` are as for `copy`. With ``masked`` the documents are masked by
-        ``migrations/privacy.py``, so that the backup may be handed out; it cannot restore the database.
+        ``migrations/privacy.py``, so that the backup may be handed out; it cannot restore the database. With
+        ``verify`` it is read back from the store before the hook ``after_backup`` is called.
 
         :raises ServerError: if the database cannot be read to its end.
         :raises StoreError: if the backup cannot be kept. After either of them, nothing is kept.
@@ -604,9 +606,8 @@ class Project:
             self.root, source, engine, subset, name, codec, level, allow_empty, masked, check_all
         )
         hooked = self._hooked(HookContext(source, command="backup"), progress)
-        return hooked.command(
-            lambda: request.run(self.backups, progress), "after_backup", "The backup is complete."
-        )
+        run = request.run_verified if verify else request.run
+        return hooked.command(lambda: run(self.backups, progress), "after_backup", "The backup is complete.")
 
     def adopt_backup(
         self,

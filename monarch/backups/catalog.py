@@ -181,13 +181,18 @@ class BackupCatalog:
         else:
             removed = [_remove(self.store.delete, backup.archive + end) for end in (MANIFEST, "")]
             gone = any(removed)
-            _remove(self.store.delete, backup.name + JOURNAL)
+            if not self._has_archive(backup.name):  # rekey_backup leaves another archive of it
+                _remove(self.store.delete, backup.name + JOURNAL)
         if not gone:
             raise _gone(backup)
         for stored in self.store.list(backup.archive):
             note = split_note_name(stored.name)
             if note is not None and note[0] == backup.archive:
                 _remove(self.store.delete, stored.name)
+
+    def _has_archive(self, name: str) -> bool:
+        files = (stored.name.removesuffix(MANIFEST) for stored in self.store.list(name))
+        return any((parted := split_archive_name(file)) and parted[0] == name for file in files)
 
     def being_read(self, prefix: str = "") -> frozenset[str]:
         """Return the archives of the backups that are being read, as far as their readers could say so.

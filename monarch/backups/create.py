@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monarch.backups.catalog import BackupCatalog
@@ -14,6 +14,7 @@ from monarch.backups.manifest import Manifest
 from monarch.backups.names import check_stem
 from monarch.backups.operations.record import record_backup
 from monarch.backups.store_sink import BackupPrivacy, StoreSink
+from monarch.backups.verification import VerifiedBackup, read_back, require_read_back
 from monarch.copies.subset import NO_SUBSET, SubsetRequest
 from monarch.copies.transfer import Interruption, Transfer, TransferResult, report_interruption
 from monarch.databases import find_kind, open_database, require_transfers
@@ -30,12 +31,16 @@ from monarch.system.ci import find_origin
 
 @dataclass(frozen=True)
 class BackupResult:
-    """A backup that was taken: its name, the place of its store for people, its manifest, its transfer."""
+    """A backup that was taken: its name, the place of its store for people, its manifest, its transfer.
+
+    ``verified`` is what reading it back has found, if that was asked for.
+    """
 
     name: str
     place: str
     manifest: Manifest
     transfer: TransferResult
+    verified: VerifiedBackup | None = None
 
 
 @dataclass(frozen=True)
@@ -176,3 +181,19 @@ class BackupRequest:
             operation = measured(operation, taken.transfer.collections)
             record_backup(creation.source, catalog.store, operation, progress)
             return taken
+
+    def run_verified(self, catalog: BackupCatalog, progress: Progress = SILENT) -> BackupResult:
+        """Take the backup, and read it back from the store. Raises what `run` raises.
+
+        :raises DamagedError: if it is not what was written.
+        :raises StoreError: if it cannot be read. After both errors it stays: it is their ``result``.
+        """
+        taken = self.run(catalog, progress)
+        try:
+            verified = read_back(catalog, taken.name, progress)
+            taken = replace(taken, verified=verified)
+            require_read_back(verified)
+        except MonarchError as error:
+            error.result = taken
+            raise
+        return taken

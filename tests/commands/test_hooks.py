@@ -121,6 +121,30 @@ def test_a_hook_that_fails_leaves_what_was_done(two: TwoEnvironments, command: s
         two.assert_copied()
 
 
+def test_a_hook_that_fails_stops_nothing_that_was_asked_for(two: TwoEnvironments) -> None:
+    store = two.folder.keep_backups()
+    assert two.folder.invoke("backup", "production", "--name", "old").code == 0
+    hooks(two, HOOKS + FAILING)
+    with (two.folder.path / "migrations/settings.py").open("a") as settings:
+        settings.write("BACKUPS['keep'] = {'last': 1}\n")
+    result = two.folder.invoke("backup", "production", "--name", "new", "--verify", "--protect", "--prune")
+    assert result.code == 1, result.output
+    assert "after_backup() failed: RuntimeError: no chat. The backup is complete." in result.err
+    assert "It was read back from" in result.out
+    assert "is protected for good" in result.out
+    assert "Pruned 1 backup; 1 are left." in result.out
+    assert not [path for path in store.iterdir() if path.name.startswith("old__")]
+
+
+def test_a_backup_is_verified_before_the_hook_hears_of_it(two: TwoEnvironments) -> None:
+    two.folder.keep_backups()
+    hooks(two, HOOKS + "def after_backup(context, result): note('backup', context, result.verified)\n")
+    assert two.folder.invoke("backup", "production").code == 0
+    assert hooked(two) == ["backup backup production None None"]
+    assert two.folder.invoke("backup", "production", "--verify").code == 0
+    assert "finding=<Finding.GOOD" in hooked(two)[0]
+
+
 def test_a_hook_that_is_no_function_is_refused_before_anything_is_done(two: TwoEnvironments) -> None:
     store = two.folder.keep_backups()
     hooks(two, "after_backup = 'me'\n")

@@ -21,11 +21,10 @@ from monarch.commands.parsing.arguments import (
     query_set_options,
     this_project,
 )
+from monarch.errors import HookFailed, MonarchError
 
 if TYPE_CHECKING:
     from monarch.backups.create import BackupResult
-    from monarch.backups.verification import VerifiedBackup
-
 
 CODECS = ("zst", "gz")
 
@@ -57,26 +56,31 @@ def backup(environment: str, as_json: bool, verify: bool, protect: bool, prune: 
       monarch backup production --name before_release --protect
       monarch backup production --verify
     """
-    from monarch.backups.verification import read_back, require_read_back
-
     project = this_project()
     if prune:
         project.pruning(environment).require_policy()
-    with showing_result(show_taken, as_json), ProgressBar() as bar:
-        taken = project.backup(environment, **how, progress=bar)
-        verified = read_back(project.backups, taken.name, bar) if verify else None
-    show_taken(taken, as_json, verified)
+    failed: MonarchError | None = None
+    try:
+        with showing_result(show_taken, as_json), ProgressBar() as bar:
+            taken = project.backup(environment, **how, verify=verify, progress=bar)
+    except MonarchError as error:
+        if error.result is None:
+            raise
+        taken, failed = error.result, error
+    else:
+        show_taken(taken, as_json)
     if protect:
         protect_now(project.backups, taken.name, None, aside=as_json)
-    if verified is not None:
-        require_read_back(verified)
-    if prune:
+    # A hook that fails says nothing about the backup; what is not as it was written replaces no other one.
+    if prune and (failed is None or isinstance(failed, HookFailed)):
         prune_now(project.pruning(environment), taken.name, aside=as_json)
+    if failed is not None:
+        raise failed
 
 
-def show_taken(taken: BackupResult, as_json: bool, verified: VerifiedBackup | None = None) -> None:
+def show_taken(taken: BackupResult, as_json: bool) -> None:
     """Show what was written: a backup that was taken, or taken over."""
-    manifest = taken.manifest
+    manifest, verified = taken.manifest, taken.verified
     if as_json:
         print_json(
             {

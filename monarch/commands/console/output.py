@@ -13,7 +13,7 @@ from monarch.commands.console.lines import as_json, show
 from monarch.commands.console.streams import prints_aside
 from monarch.commands.console.terminal import columns
 from monarch.commands.console.text import count, duration, printable, shorten, size, width
-from monarch.errors import HookFailed
+from monarch.errors import MonarchError
 
 if TYPE_CHECKING:
     from monarch.databases.transfer import CollectionSummary, CopiedCollection
@@ -46,12 +46,12 @@ def print_json(value: Any) -> None:
 def showing_result(show: Callable[[Any, bool], None], as_json: bool) -> Iterator[None]:
     """Let the code of a project print as in `prints_aside`.
 
-    If a hook that follows the command fails in this context, ``show`` the result of the command first.
+    If something fails in this context that follows the command, ``show`` the result of the command first.
     """
     try:
         with prints_aside(as_json):
             yield
-    except HookFailed as error:
+    except MonarchError as error:
         if error.result is not None:
             show(error.result, as_json)
         raise
