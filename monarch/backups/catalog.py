@@ -140,8 +140,8 @@ class BackupCatalog:
 
         :raises DamagedError: if it is not as it was written, or there is none.
         """
-        for _, text in self.store.read_small([backup.archive + MANIFEST], _LARGEST_MANIFEST):
-            return read_manifest(text)
+        for file in self.store.read_small([backup.archive + MANIFEST], _LARGEST_MANIFEST):
+            return read_manifest(file.text)
         raise DamagedError("It has no manifest.")
 
     def delete_all(
@@ -224,8 +224,8 @@ class BackupCatalog:
         notes = (split_note_name(stored.name) for stored in listed if not stored.unfinished)
         protected = [note[0] + PROTECTED for note in notes if note and note[1] == PROTECTED]
         protections = {
-            file.removesuffix(PROTECTED): read_protection(text)
-            for file, text in self.store.read_small(protected, _LARGEST_PROTECTION)
+            file.name.removesuffix(PROTECTED): read_protection(file.text)
+            for file in self.store.read_small(protected, _LARGEST_PROTECTION)
         }
         for backup in self._judge(listed):
             yield replace(backup, protection=protections.get(backup.archive))
@@ -248,10 +248,10 @@ class BackupCatalog:
         written = {
             archive + MANIFEST for archive in archives if {archive, archive + MANIFEST} <= files.keys()
         }
-        for manifest, text in self.store.read_small(written, _LARGEST_MANIFEST):
-            archive = manifest.removesuffix(MANIFEST)
+        for file in self.store.read_small(written, _LARGEST_MANIFEST):
+            archive = file.name.removesuffix(MANIFEST)
             archives.discard(archive)
-            yield judge_backup(archive, files, begun, text)
+            yield judge_backup(archive, files, begun, file.text)
         for archive in archives:
             yield judge_backup(archive, files, begun, None)
 

@@ -52,7 +52,8 @@ class NotStored(StoreError):
 class StoredFile:
     """A file of a store. ``modified`` is in UTC: when it was finished or, if unfinished, last written to.
 
-    An ``unfinished`` file is ``busy`` if its writer is alive; None if the store cannot tell.
+    An ``unfinished`` file is ``busy`` if its writer is alive; None if the store cannot tell. A finished one
+    may have a ``version``: another file of its name, which can only follow after a deletion, has another.
     """
 
     name: str
@@ -60,6 +61,16 @@ class StoredFile:
     modified: datetime
     unfinished: bool = False
     busy: bool | None = False
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SmallFile:
+    """The bytes of a small file, or why it cannot be read, and the ``version`` that they are of."""
+
+    name: str
+    text: bytes | StoreError
+    version: str | None = None
 
 
 class Upload(ABC):
@@ -102,6 +113,11 @@ class Store(ABC):
     def place(self) -> str:
         """The address of the store, for people."""
 
+    @property
+    def identity(self) -> str | None:
+        """What no other place has, for a cache of what is in it; None if one would save nothing."""
+        return None
+
     @abstractmethod
     def prepare(self) -> str | None:
         """Make sure that files can be written; return what was created for that, in words, or None."""
@@ -123,25 +139,25 @@ class Store(ABC):
         :raises NotStored: if there is no finished file of that name.
         """
 
-    def read_small(self, names: Iterable[str], largest: int) -> Iterator[tuple[str, bytes | StoreError]]:
-        """Read many small files, in no order: pairs of a name and its bytes, or the error of that file.
+    def read_small(self, names: Iterable[str], largest: int) -> Iterator[SmallFile]:
+        """Read many small files, in no order.
 
         Files that do not exist are left out, and so may be what follows the first ``largest`` bytes.
         """
         for name in names:
-            text = self._read_one(name, largest)
-            if not isinstance(text, NotStored):
-                yield name, text
+            file = self._read_one(name, largest)
+            if not isinstance(file.text, NotStored):
+                yield file
 
-    def _read_one(self, name: str, largest: int) -> bytes | StoreError:
+    def _read_one(self, name: str, largest: int) -> SmallFile:
         text = bytearray()
         try:
             with self.open(name) as stream:
                 while len(text) < largest and (part := stream.read(_CHUNK)):
                     text += part
         except StoreError as error:
-            return error
-        return bytes(text)
+            return SmallFile(name, error)
+        return SmallFile(name, bytes(text), getattr(stream, "version", None))
 
     @abstractmethod
     def list(self, prefix: str = "") -> Iterator[StoredFile]:

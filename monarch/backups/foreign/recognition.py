@@ -49,10 +49,10 @@ def find_foreign(store: Store, names: Iterable[str]) -> Iterator[tuple[str, str]
             yield name, kind
         elif parted[1] != LEGACY if parted else may_be_foreign(name):
             unknown.append(name)
-    for name, head in store.read_small(unknown, HEAD):
-        kind = _kind_of_head(head[:HEAD]) if isinstance(head, bytes) else None
+    for file in store.read_small(unknown, HEAD):
+        kind = _kind_of_head(file.text[:HEAD]) if isinstance(file.text, bytes) else None
         if kind is not None:
-            yield name, kind
+            yield file.name, kind
 
 
 def _kind_of_head(head: bytes) -> str | None:

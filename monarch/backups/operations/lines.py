@@ -51,9 +51,9 @@ def read_lines(store: Store, environment: str, last: int | None) -> tuple[Journa
     found: list[JournalEntry] = []
     for first in range(0, len(files), _AT_ONCE):
         some = files[first : first + _AT_ONCE]
-        for _, text in store.read_small([one.name for one in some], _LARGEST):
-            if isinstance(text, bytes):
-                found += [entry for entry in _entries(text) if entry.environment == environment]
+        for file in store.read_small([one.name for one in some], _LARGEST):
+            if isinstance(file.text, bytes):
+                found += [entry for entry in _entries(file.text) if entry.environment == environment]
         if last is not None and len(found) >= last:
             break
     return tuple(found)

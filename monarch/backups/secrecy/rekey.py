@@ -228,8 +228,8 @@ def _copy_notes(catalog: BackupCatalog, old: tuple[Backup, ...], archive: str) -
     copied: list[str] = []
     present = {stored.name for stored in catalog.store.list(archive)}
     wanted = {one.archive + ending: archive + ending for one in old for ending in _NOTES}
-    for name, text in catalog.store.read_small(wanted, _LARGEST_NOTE):
-        new = wanted[name]
+    for file in catalog.store.read_small(wanted, _LARGEST_NOTE):
+        new, text = wanted[file.name], file.text
         if isinstance(text, StoreError):
             raise text
         if new not in present and new not in copied:

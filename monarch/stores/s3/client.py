@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from monarch.errors import StoreError
@@ -35,6 +37,7 @@ def make_client(settings: S3Settings, patience: float) -> Any:
     secret, token = settings.aws_secret_access_key, settings.aws_session_token
     try:
         session = boto3.session.Session(
+            botocore_session=_new_session(),
             aws_access_key_id=settings.aws_access_key_id,
             aws_secret_access_key=secret.reveal() if secret else None,
             aws_session_token=token.reveal() if token else None,
@@ -53,6 +56,28 @@ def make_client(settings: S3Settings, patience: float) -> Any:
         return client
     except (BotoCoreError, ValueError) as error:
         raise explain(error, settings, "create_client", None) from error
+
+
+def _new_session() -> Any:
+    """Return a session of botocore that reads times quickly.
+
+    Its own way takes three quarters of the time in which a listing is read.
+    """
+    from botocore.session import get_session
+
+    session: Any = get_session()
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
+    return session
+
+
+def parse_time(value: Any) -> datetime:
+    """Return the time ``value`` of an answer, in UTC if that is how the server writes it."""
+    from botocore.utils import parse_timestamp
+
+    if isinstance(value, str) and value.endswith("Z"):
+        with suppress(ValueError):
+            return datetime.fromisoformat(value)
+    return parse_timestamp(value)
 
 
 def _config(settings: S3Settings, patience: float) -> Any:
@@ -86,7 +111,6 @@ def _in_role(session: Any, role_arn: str) -> Any:
     import boto3
     from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
     from botocore.exceptions import NoCredentialsError
-    from botocore.session import get_session
 
     credentials = session.get_credentials()
     if credentials is None:
@@ -97,7 +121,7 @@ def _in_role(session: Any, role_arn: str) -> Any:
         role_arn=role_arn,
         extra_args={"RoleSessionName": "monarch"},
     )
-    inner: Any = get_session()
+    inner = _new_session()
     inner._credentials = DeferredRefreshableCredentials(
         method="assume-role", refresh_using=fetcher.fetch_credentials
     )

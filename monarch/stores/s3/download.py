@@ -28,7 +28,10 @@ def download(bucket: Bucket, name: str, start: int) -> Iterator[Stream]:
 
 
 class _Ranges(Stream):
-    """An object read from ``start`` on, with up to ``max_concurrency`` ranges requested ahead."""
+    """An object read from ``start`` on, with up to ``max_concurrency`` ranges requested ahead.
+
+    ``version`` is its ETag.
+    """
 
     def __init__(self, bucket: Bucket, name: str, start: int) -> None:
         self._bucket = bucket
@@ -37,7 +40,7 @@ class _Ranges(Stream):
         first = Range(bucket, name, start, _FIRST)
         self._data = memoryview(first.read())
         self._requested = start + len(self._data)
-        self._size, self._version = first.size, first.version
+        self._size, self.version = first.size, first.version
         self._next = _FIRST
         self._ahead: deque[Future[bytes]] = deque()
         self._most = bucket.settings.max_concurrency
@@ -58,7 +61,7 @@ class _Ranges(Stream):
             # Small at first, for callers that read little and jump.
             self._next = min(self._next * 4, _LARGEST)
             length = min(self._next, self._size - self._requested)
-            following = Range(self._bucket, self._name, self._requested, length, self._size, self._version)
+            following = Range(self._bucket, self._name, self._requested, length, self._size, self.version)
             self._ahead.append(background.start(following.read))
             self._requested += length
 

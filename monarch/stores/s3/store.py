@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import random
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from monarch.errors import StoreError
-from monarch.stores.base import NameTaken, NotStored, Store, StoredFile, Upload
+from monarch.stores.base import NameTaken, NotStored, SmallFile, Store, StoredFile, Upload
 from monarch.stores.s3.bucket import Bucket
-from monarch.stores.s3.client import HASTE_SECONDS, MOST_AT_ONCE, make_client
+from monarch.stores.s3.client import HASTE_SECONDS, make_client
 from monarch.stores.s3.download import download
 from monarch.stores.s3.errors import NOT_LISTED, NOT_SUPPORTED, code_of
 from monarch.stores.s3.futures import start
+from monarch.stores.s3.quick import read_quickly
 from monarch.stores.s3.upload import S3Upload
 from monarch.system.streams import Stream
 
@@ -36,11 +35,13 @@ class S3Store(Store):
 
     :param page: the number of names in one page of a listing; S3 allows 1,000.
     :param patience: seconds that the server may take to answer.
+    :param few: up to so many small files are read by boto3 alone.
     """
 
-    def __init__(self, settings: S3Settings, page: int = 1_000, patience: float = 60) -> None:
+    def __init__(self, settings: S3Settings, page: int = 1_000, patience: float = 60, few: int = 32) -> None:
         self._settings = settings
         self._page = page
+        self._few = few
         # Importing boto3 takes a while: other work goes on in the meantime.
         self._client = start(make_client, settings, patience)
 
@@ -55,6 +56,10 @@ class S3Store(Store):
     @property
     def place(self) -> str:
         return f"s3://{self._settings.bucket_name}/{self._settings.prefix}".rstrip("/")
+
+    @property
+    def identity(self) -> str:
+        return f"{self._bucket.client.meta.endpoint_url} {self.place}"
 
     def prepare(self) -> str | None:
         self._bucket.list_objects(MaxKeys=1, Prefix=self._settings.prefix)
@@ -111,20 +116,17 @@ class S3Store(Store):
             page = self._bucket.list_objects(**pages, **more)
             for entry in page.get("Contents", ()):
                 if name := self._name(entry["Key"]):
-                    yield StoredFile(name, int(entry["Size"]), entry["LastModified"])
+                    yield StoredFile(
+                        name, int(entry["Size"]), entry["LastModified"], version=entry.get("ETag")
+                    )
             if not page.get("IsTruncated"):
                 break
             more = {"ContinuationToken": page["NextContinuationToken"]}
 
-    def read_small(self, names: Iterable[str], largest: int) -> Iterator[tuple[str, bytes | StoreError]]:
-        # One after another, each would cost a round trip.
-        waiting: deque[tuple[str, Future[bytes | StoreError]]] = deque()
-        for name in names:
-            waiting.append((name, start(self._read_one, name, largest)))
-            if len(waiting) >= MOST_AT_ONCE:
-                yield from _read(*waiting.popleft())
-        while waiting:
-            yield from _read(*waiting.popleft())
+    def read_small(self, names: Iterable[str], largest: int) -> Iterator[SmallFile]:
+        for file in read_quickly(self._bucket, list(names), largest, self._read_one, self._few):
+            if not isinstance(file.text, NotStored):
+                yield file
 
     def delete(self, name: str) -> None:
         # An upload that begins after this belongs to another writer.
@@ -203,9 +205,3 @@ class S3Store(Store):
         """Return the file's name for this key; None for folders and what is below them."""
         name = key.removeprefix(self._settings.prefix)
         return name if name and "/" not in name else None
-
-
-def _read(name: str, reading: Future[bytes | StoreError]) -> Iterator[tuple[str, bytes | StoreError]]:
-    text = reading.result()
-    if not isinstance(text, NotStored):
-        yield name, text
