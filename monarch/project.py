@@ -636,9 +636,11 @@ class Project:
     def list_backups(self, environment: str | None = None) -> tuple[Backup, ...]:
         """List all backups, or those of ``environment``, the oldest first.
 
+        Of a bucket, only the manifests that this machine has not read before are read.
+
         :raises UnknownEnvironment: if neither the settings nor a backup have that environment.
         """
-        backups = self.backups.list()
+        backups = self.backups.list(cached=True)
         if environment is None:
             return backups
         found = tuple(backup for backup in backups if backup.environment == environment)
@@ -683,7 +685,7 @@ class Project:
         from monarch.backups.verification import find_named, verify_all
 
         named = find_named(self.backups, names, self.environments()) if names else ()
-        chosen = named or tuple(backup for backup in self.list_backups() if not backup.busy)
+        chosen = named or tuple(backup for backup in self.backups.list() if not backup.busy)
         return verify_all(self.backups, chosen, progress, report, deep=deep)
 
     def delete_backups(

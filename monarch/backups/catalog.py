@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from monarch.backups.foreign.recognition import find_foreign
+from monarch.backups.listing.cache import ListingCache
+from monarch.backups.listing.read import LARGEST_MANIFEST, read_backups
+from monarch.backups.listing.summary import read_manifest
 from monarch.backups.manifest import Manifest
-from monarch.backups.names import JOURNAL, MANIFEST, PROTECTED, READING, split_archive_name, split_note_name
-from monarch.backups.retention.protection import read_protection
+from monarch.backups.names import JOURNAL, MANIFEST, READING, split_archive_name, split_note_name
 from monarch.backups.retention.readers import is_reader_alive
 from monarch.backups.secrecy.encryption import NOT_ENCRYPTED, Encryption
 from monarch.backups.secrecy.generations import newest_generation
-from monarch.backups.state import (
-    Backup,
-    BackupState,
-    foreign_backup,
-    judge_backup,
-    read_manifest,
-)
+from monarch.backups.state import Backup, BackupState
 from monarch.databases.foreign import as_argument
 from monarch.errors import DamagedError, LockedError, MonarchError, UsageError
-from monarch.stores.base import NotStored, Store, StoredFile
+from monarch.stores.base import NotStored, Store
 from monarch.system.spelling import one_edit_away
 
-_LARGEST_MANIFEST = 64 << 20
-_LARGEST_PROTECTION = 1 << 16
 # How far the clocks of a store and of a machine may differ.
 _TOLERANCE = timedelta(seconds=2)
 
@@ -45,9 +38,15 @@ class BackupCatalog:
         self.store = store
         self.encryption = encryption
 
-    def list(self) -> tuple[Backup, ...]:
-        """Return all backups, the oldest first. Other files in the store are left out."""
-        return tuple(sorted(self._read(""), key=lambda backup: (backup.taken_at, backup.archive)))
+    def list(self, *, cached: bool = False) -> tuple[Backup, ...]:
+        """Return all backups, the oldest first. Other files in the store are left out.
+
+        :param cached: whether manifests that this machine has read before, and that the store lists
+            unchanged, are not read again. For showing and planning; what restores or deletes reads them.
+        """
+        where = self.store.identity if cached else None
+        found = read_backups(self.store, "", ListingCache(where) if where else None)
+        return tuple(sorted(found, key=lambda backup: (backup.taken_at, backup.archive)))
 
     def find(self, name: str) -> Backup | None:
         """Return the backup called ``name``, or with a file of that name; None if there is none.
@@ -66,7 +65,7 @@ class BackupCatalog:
 
         There are several if `rekey_backup` runs, or was cut off.
         """
-        candidates = sorted(self._read(_plain(name)), key=lambda backup: backup.archive)
+        candidates = sorted(read_backups(self.store, _plain(name)), key=lambda backup: backup.archive)
         return tuple(backup for backup in candidates if _plain(name) in (backup.name, backup.archive))
 
     def get(self, name: str, others: Iterable[str] = ()) -> Backup:
@@ -140,7 +139,7 @@ class BackupCatalog:
 
         :raises DamagedError: if it is not as it was written, or there is none.
         """
-        for file in self.store.read_small([backup.archive + MANIFEST], _LARGEST_MANIFEST):
+        for file in self.store.read_small([backup.archive + MANIFEST], LARGEST_MANIFEST):
             return read_manifest(file.text)
         raise DamagedError("It has no manifest.")
 
@@ -217,43 +216,6 @@ class BackupCatalog:
                 raise _another(now)
             gone.append(_remove(self.store.delete, backup.archive))
         return any(gone)
-
-    def _read(self, prefix: str) -> Iterator[Backup]:
-        """Yield the backups whose files begin with ``prefix``, in no order."""
-        listed = list(self.store.list(prefix))
-        notes = (split_note_name(stored.name) for stored in listed if not stored.unfinished)
-        protected = [note[0] + PROTECTED for note in notes if note and note[1] == PROTECTED]
-        protections = {
-            file.name.removesuffix(PROTECTED): read_protection(file.text)
-            for file in self.store.read_small(protected, _LARGEST_PROTECTION)
-        }
-        for backup in self._judge(listed):
-            yield replace(backup, protection=protections.get(backup.archive))
-
-    def _judge(self, listed: Iterable[StoredFile]) -> Iterator[Backup]:
-        """Yield the backups whose files are ``listed``, without their protections."""
-        files: dict[str, StoredFile] = {}
-        begun: dict[str, StoredFile] = {}
-        others: dict[str, StoredFile] = {}
-        for stored in listed:
-            if split_archive_name(stored.name.removesuffix(MANIFEST)) is not None:
-                (begun if stored.unfinished else files)[stored.name] = stored
-            elif not stored.unfinished and split_note_name(stored.name) is None:
-                others[stored.name] = stored
-        archives = {name.removesuffix(MANIFEST) for name in (*files, *begun)}
-        alone = {name for name in archives if name + MANIFEST not in files and name + MANIFEST not in begun}
-        for name, kind in find_foreign(self.store, [*others, *(alone & files.keys())]):
-            archives.discard(name)
-            yield foreign_backup(others.get(name) or files[name], kind)
-        written = {
-            archive + MANIFEST for archive in archives if {archive, archive + MANIFEST} <= files.keys()
-        }
-        for file in self.store.read_small(written, _LARGEST_MANIFEST):
-            archive = file.name.removesuffix(MANIFEST)
-            archives.discard(archive)
-            yield judge_backup(archive, files, begun, file.text)
-        for archive in archives:
-            yield judge_backup(archive, files, begun, None)
 
 
 def _remove(remove: Callable[[str], None], file: str) -> bool:

@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 from monarch.backups.foreign.recognition import describe
-from monarch.backups.manifest import Manifest, NewerFormat
+from monarch.backups.listing.summary import ManifestSummary
+from monarch.backups.manifest import NewerFormat
 from monarch.backups.names import LEGACY, MANIFEST, generation_of, split_archive_name
 from monarch.backups.retention.protection import Protection
-from monarch.errors import DamagedError, StoreError
+from monarch.errors import MonarchError, StoreError
 from monarch.stores.base import StoredFile
 
 # In minutes. An upload that was written to within this time may still be running, if the store cannot tell.
@@ -95,13 +96,13 @@ def judge_backup(
     archive: str,
     files: Mapping[str, StoredFile],
     begun: Mapping[str, StoredFile],
-    text: bytes | StoreError | None,
+    manifest: ManifestSummary | MonarchError | None,
 ) -> Backup:
     """Return the backup whose archive has the name ``archive``, with its state.
 
     :param files: the finished files of the store by name.
     :param begun: the unfinished ones.
-    :param text: the contents of the manifest, the error of reading it, or None if it has vanished.
+    :param manifest: what its manifest says, the error of reading it, or None if it has vanished.
     """
     parted = split_archive_name(archive)
     assert parted is not None
@@ -115,9 +116,9 @@ def judge_backup(
     state, why = _judge_files(archive, plain.codec, found, files)
     if state is not BackupState.GOOD:
         return replace(plain, state=state, why=why)
-    if text is None:
+    if manifest is None:
         return replace(plain, state=BackupState.INCOMPLETE, why="its manifest has just been deleted")
-    return _judge_manifest(plain, text)
+    return _judge_manifest(plain, manifest)
 
 
 def _judge_files(
@@ -159,19 +160,18 @@ def foreign_backup(stored: StoredFile, kind: str) -> Backup:
     )
 
 
-def _judge_manifest(backup: Backup, text: bytes | StoreError) -> Backup:
-    """Return ``backup`` with the fields from its manifest's ``text``, or with why that cannot be read."""
-    try:
-        manifest = read_manifest(text)
-    except StoreError as error:
-        why = error.message.removesuffix(".")
-        return replace(backup, state=BackupState.UNREADABLE, why=why, refusal=error)
-    except NewerFormat as error:
-        return replace(backup, state=BackupState.UNREADABLE, why=error.message.removesuffix("."))
-    except DamagedError as error:
-        return replace(backup, state=BackupState.BROKEN, why=error.message.removesuffix("."))
-    if bool(manifest.recipients) != backup.encrypted:
-        which = ("is not", "says that it is") if manifest.recipients else ("is", "does not say so")
+def _judge_manifest(backup: Backup, manifest: ManifestSummary | MonarchError) -> Backup:
+    """Return ``backup`` with the fields of its ``manifest``, or with why that cannot be read."""
+    if isinstance(manifest, MonarchError):
+        unread = isinstance(manifest, (StoreError, NewerFormat))
+        return replace(
+            backup,
+            state=BackupState.UNREADABLE if unread else BackupState.BROKEN,
+            why=manifest.message.removesuffix("."),
+            refusal=manifest if isinstance(manifest, StoreError) else None,
+        )
+    if manifest.encrypted != backup.encrypted:
+        which = ("is not", "says that it is") if manifest.encrypted else ("is", "does not say so")
         why = f"by its name, its archive {which[0]} encrypted, and its manifest {which[1]}"
         return replace(backup, state=BackupState.BROKEN, why=why)
     differs = manifest.size != backup.bytes
@@ -195,14 +195,3 @@ def _judge_manifest(backup: Backup, text: bytes | StoreError) -> Backup:
 
 def _is_recent(file: StoredFile | Backup) -> bool:
     return datetime.now(UTC) - file.modified < timedelta(minutes=_RECENT)
-
-
-def read_manifest(text: bytes | StoreError) -> Manifest:
-    """Return the manifest with this ``text``, as `Store.read_small` returned it.
-
-    :raises StoreError: if it could not be read.
-    :raises DamagedError: if it is not as it was written.
-    """
-    if isinstance(text, StoreError):
-        raise text
-    return Manifest.from_bytes(text)

@@ -34,6 +34,14 @@ def open_own(path: Path, mode: int = 0o600) -> int:
     raise PermissionError(None, "it is not a regular file of this user", str(path))
 
 
+def open_to_read(path: Path) -> int:
+    """Open the file ``path``, which may be a pipe or a folder that somebody has put there.
+
+    :raises OSError: if it is a link, or cannot be opened.
+    """
+    return os.open(path, os.O_RDONLY | _CAREFUL | _BINARY)
+
+
 def is_own(found: os.stat_result) -> bool:
     """Whether ``found`` is a file or folder of the user who runs this process. True on Windows."""
     return not hasattr(os, "getuid") or found.st_uid == os.getuid()

@@ -76,7 +76,7 @@ def check_freshness(
     :raises StoreError: if the store cannot be listed.
     :raises NotFresh: if there is no environment to check.
     """
-    backups = catalog.list()
+    backups = catalog.list(cached=True)
     selected = tuple(environments) if named else select_environments(environments, backups)
     if not selected:
         raise NotFresh(
@@ -86,11 +86,19 @@ def check_freshness(
     results = []
     for environment in selected:
         result = judge_freshness(environment, backups, max_age, datetime.now(UTC))
+        if result.newest and not _is_there(catalog, result.newest):
+            backups = catalog.list()
+            result = judge_freshness(environment, backups, max_age, datetime.now(UTC))
         if verify and result.finding in (Freshness.OK, Freshness.TOO_OLD):
             result = _verify(catalog, result, progress)
         results.append(result)
         report(result)
     return tuple(results)
+
+
+def _is_there(catalog: BackupCatalog, backup: Backup) -> bool:
+    """Whether ``backup``, which may come from a cache, is what the store has now."""
+    return catalog.store.identity is None or backup in catalog.find_all(backup.archive)
 
 
 def judge_freshness(

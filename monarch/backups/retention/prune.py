@@ -72,7 +72,7 @@ class PruneRequest:
         """
         self.require_policy()
         names = {one.name for one in self.selected}
-        backups = [one for one in self.catalog.list() if self._is_selected(one, names)]
+        backups = [one for one in self.catalog.list(cached=True) if self._is_selected(one, names)]
         rules = PruneRules(
             self.settings,
             frozenset(one.name for one in self.environments),

@@ -6,6 +6,7 @@ Names and messages come from databases, buckets and files, which are a stranger'
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import IO, Any
 
 import click
@@ -38,6 +39,12 @@ def show(*pieces: Piece, err: bool = False, bold: bool = False, file: IO[Any] | 
 def note(text: str) -> None:
     """Print a note on stderr."""
     show(f"Note: {text}", err=True)
+
+
+def show_lines(lines: Iterable[str]) -> None:
+    """Print ``lines`` on stdout, each as `show` does, and thousands of them in one write."""
+    if text := "\n".join(map(harmless, lines)):
+        click.echo(text, color=colour())
 
 
 def show_block(text: str, *, err: bool = False) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monarch.commands.console.lines import as_json, show
+from monarch.commands.console.lines import as_json, show, show_lines
 from monarch.commands.console.streams import prints_aside
 from monarch.commands.console.terminal import columns
 from monarch.commands.console.text import count, duration, printable, shorten, size, width
@@ -33,8 +33,7 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right:
         _print_blocks(headers, rows)
         return
     show(_line(headers, widths, right), bold=True)
-    for row in rows:
-        show(_line(row, widths, right))
+    show_lines(_line(row, widths, right) for row in rows)
 
 
 def print_json(value: Any) -> None:

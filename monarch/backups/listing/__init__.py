@@ -1,0 +1,1 @@
+"""Reading what a store holds: the files of backups, their manifests, and a cache of these."""
