@@ -2,8 +2,8 @@
 
 ``backup`` into a bucket, beside what people type without it: an archive on the disk, then its upload as the
 AWS command line does it. And beside ``backup`` into a folder. SeaweedFS is the server, on loopback. Then the
-memory of a backup of 0.3 GB and of one of 3 GB, and how long 10,000 backups take to be listed. For MongoDB's
-server and tools see `benchmarks.copying`. Some 5 minutes and 15 GB of disk.
+memory of a backup of 0.3 GB and of one of 3 GB. For MongoDB's server and tools see `benchmarks.copying`.
+Some 5 minutes and 15 GB of disk. For 10,000 backups see `benchmarks.listing`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from pymongo.database import Database
 
 from benchmarks.pairs import paired_ratio, print_head, print_peak, print_row, time_and_weigh, time_in_turns
 from benchmarks.sample import (
-    Client,
     Document,
     describe,
     fill,
@@ -33,13 +31,11 @@ from benchmarks.sample import (
     use_tools,
     words,
 )
-from tests.backups.test_many import fill as fill_folder
 from tests.support.servers.s3 import S3Server, run_s3
 
 ROUNDS = 5
 SOURCE, SMALL, LARGE = "source", "small", "large"
 BUCKET = "backups"
-MANY = 10_000
 RATIO, GROWTH = 1.15, 1.2
 # Like `aws s3 cp`: the same library with its default settings.
 UPLOAD = """
@@ -82,21 +78,6 @@ class Runs:
         return time_and_weigh(command, folder)[0]
 
 
-def list_many(server: S3Server, folder: Path, mongod: Client, number: int) -> tuple[float, int]:
-    """Return the seconds and memory that ``list_backups`` takes for ``number`` backups in a bucket."""
-    bucket, client = f"listed-{number}", server.client()
-    client.create_bucket(Bucket=bucket)
-    project = make_project(folder, mongod, (SOURCE,), BACKUPS={"S3": server.settings(bucket)})
-    fill_folder(folder / "backups", number)
-
-    def put(path: Path) -> None:
-        client.put_object(Bucket=bucket, Key=path.name, Body=path.read_bytes())
-
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(put, (folder / "backups").glob("*.dmp.*")))
-    return time_and_weigh([str(Path(sys.executable).with_name("monarch")), "list_backups"], project)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.buckets")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
@@ -129,9 +110,6 @@ def main() -> None:
             for name, gigabytes in ((SMALL, 0.3), (LARGE, 3.0)):
                 fill_with_texts(client[name], gigabytes)
                 peaks[name] = time_and_weigh([monarch, "backup", name, "--engine", "native"], far)[1]
-            listing = {}
-            for number in (10, MANY):
-                listing[number] = list_many(server, top / f"listed-{number}", client, number)
             print_head(
                 f"Backups in S3, median of {rounds} rounds taken in turns, servers on loopback",
                 f"{tools}, MongoDB {client.server_info()['version']}, SeaweedFS 4.48",
@@ -147,8 +125,6 @@ def main() -> None:
         print_peak(f"backup into a bucket, {name}", peak)
     growth = peaks[LARGE] / peaks[SMALL]
     kept = "kept" if growth <= GROWTH else "MISSED"
-    for number, (seconds, peak) in listing.items():
-        print_peak(f"list_backups, {number:,} of them: {seconds:.1f} s", peak)
     print(f"3 GB take {growth:.2f} of the memory of 0.3 GB (at most {GROWTH}: {kept})")
 
 
