@@ -96,7 +96,9 @@ class Copy:
         self._require_contents(comes)
         source = self.masks.on(source)
         self.target.require_replaceable(self._arriving(comes))
-        goes = self.target.read(self.engine).summaries
+        held = self.target.read(self.engine).summaries
+        lasting = frozenset() if self.choice.into_existing else self.target.lasting
+        goes = tuple(one for one in held if one.name not in lasting)
         unfinished = None
         try:
             self.target.require_whole()

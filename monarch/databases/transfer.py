@@ -209,6 +209,9 @@ def measured(operation: Operation, written: tuple[CopiedCollection, ...]) -> Ope
 class TransferDatabase(Database):
     """An open database that can be copied, backed up and restored into."""
 
+    # The names of collections that `replace` adds to in place of dropping them.
+    lasting: frozenset[str] = frozenset()
+
     @abstractmethod
     def choose_engine(self, name: str) -> Engine:
         """Return the engine called ``name``; for ``auto``, the best one that works on this machine.

@@ -155,6 +155,19 @@ def test_the_plan_only_reads(two: TwoEnvironments) -> None:
         client.admin.command("dropUser", "looker")
 
 
+def test_the_plan_does_not_say_that_the_journal_goes(two: TwoEnvironments) -> None:
+    """It stays, with what it has of its own environment."""
+    two.target.mongo_migration_journal.insert_one({"environment": "dev", "action": "backup"})
+    planned = two.copy("--plan", "--engine", "native")
+    assert planned.code == 0, planned.output
+    assert "mongo_migration_journal" not in planned.out
+    two.source.mongo_migration_journal.insert_one({"environment": "production", "action": "backup"})
+    plan = two.copy("--plan", "--json").json
+    assert [held["name"] for held in (*plan["dropped"], *plan["replaced"])] == ["old", "users"]
+    assert two.copy("--yes", "--engine", "native").code == 0
+    assert two.target.mongo_migration_journal.count_documents({"environment": "dev", "action": "backup"}) == 1
+
+
 def test_auto_uses_the_tools_if_both_are_installed(two: TwoEnvironments, tools: Path) -> None:
     with_tools = {"PATH": f"{tools}:{os.environ['PATH']}"}
     result = two.copy("--yes", "--json", variables=with_tools)

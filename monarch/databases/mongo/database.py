@@ -60,6 +60,7 @@ class MongoDatabase(TransferDatabase):
 
     kind = "mongo"
     title = "MongoDB"
+    lasting = frozenset({JOURNAL})
 
     def __init__(self, environment: Environment, client: Client) -> None:
         self._environment = environment
