@@ -163,13 +163,16 @@ class LiveSource(Source):
 
     @property
     def digests(self) -> tuple[CollectionDigest, ...]:
-        """The hashes of what `write_archive` has written; empty if this kind of database has none."""
+        """The hashes of what `write_archive` has written; empty without, or if this kind has none."""
         return ()
 
     @abstractmethod
-    def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:
+    def write_archive(
+        self, sink: Sink, progress: Progress, *, hashes: bool = True
+    ) -> tuple[CopiedCollection, ...]:
         """Write all of it into ``sink`` as an archive, and return what was written.
 
+        :param hashes: whether to make `digests`, which takes time.
         :raises ServerError: if it cannot be read to its end, or was replaced in the meantime.
         """
 

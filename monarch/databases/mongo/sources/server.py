@@ -183,9 +183,12 @@ class MongoServerSource(MongoSource, LiveSource):
                         masked = self._transform(Batch(collection.data_name, payload, count))
                         yield from ((collection.name, as_text(one)) for one in split(masked.payload))
 
-    def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:
+    def write_archive(
+        self, sink: Sink, progress: Progress, *, hashes: bool = True
+    ) -> tuple[CopiedCollection, ...]:
         counts = self.begin_phase("dumping", progress)
-        hashes = ContentHashes(self.collections, is_sharded=self._placement is not None)
+        hashed = self.collections if hashes else ()
+        contents = ContentHashes(hashed, is_sharded=self._placement is not None)
         database = self._source.environment.db_name
         writer = ArchiveWriter(
             sink, Prelude(database, self.collections, self._server_version(), TOOL_VERSION)
@@ -193,11 +196,11 @@ class MongoServerSource(MongoSource, LiveSource):
         with self.pieces(unwatched) as pieces:
             for piece in pieces:
                 counts.count(piece)
-                hashes.add(piece)
+                contents.add(piece)
                 writer.write(piece)
         writer.close()
         self.check()
-        self._digests = tuple(map(hashes.digest, self.collections))
+        self._digests = tuple(map(contents.digest, hashed))
         return counts.copied()
 
     def check_archive(self, open_written: Callable[[], AbstractContextManager[ArchiveSource]]) -> None:

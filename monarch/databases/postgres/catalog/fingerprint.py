@@ -18,11 +18,12 @@ _SETTINGS = (
     "set_config('bytea_output', 'hex', true), set_config('search_path', '', true)"
 )
 # "row.*" is the whole row even if a column has that name. The order of rows does not matter. Two sums with
-# different seeds are as good as one of 128 bits.
+# different seeds are as good as one of 128 bits. OFFSET keeps the server from making each text twice, which
+# takes most of the time.
 _HASH = """
-    SELECT concat_ws(' ', count(*), sum(hashtextextended((row.*)::text, 0)::numeric),
-                     sum(hashtextextended((row.*)::text, 1)::numeric)) AS hash
-    FROM {}
+    SELECT concat_ws(' ', count(*), sum(hashtextextended(text, 0)::numeric),
+                     sum(hashtextextended(text, 1)::numeric)) AS hash
+    FROM (SELECT (row.*)::text AS text FROM {} OFFSET 0) AS rows
 """
 
 

@@ -88,21 +88,25 @@ class PostgresLiveSource(LiveSource, PostgresSource):
             for one in self._relations
         )
 
-    def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:
+    def write_archive(
+        self, sink: Sink, progress: Progress, *, hashes: bool = True
+    ) -> tuple[CopiedCollection, ...]:
         progress.phase("dumping")
-        self.prepare_digests()
+        if hashes:
+            self.prepare_digests()
         with self.open(self._engine.choose(self._needs.major), lambda: None, progress) as dump:
             while data := dump.read(_BYTES):
                 progress.transferred(0, len(data))
                 sink.write(data)
             expected = dump.finish()
-            self._digests = digest(
-                self._relations,
-                expected.definitions or {},
-                expected.hashes or {},
-                expected.index_definitions or {},
-                self._session.open(),
-            )
+            if hashes:
+                self._digests = digest(
+                    self._relations,
+                    expected.definitions or {},
+                    expected.hashes or {},
+                    expected.index_definitions or {},
+                    self._session.open(),
+                )
             return self.copied(expected, dump.seconds)
 
     def estimate(self, progress: Progress) -> None:
