@@ -6,7 +6,6 @@ method passes its arguments to the domain, which is imported when it is used: mo
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
@@ -433,13 +432,10 @@ class Project:
 
         :return: whether it still had the lease.
         """
-        from monarch.backups.operations.record import record_unlock
+        from monarch.backups.operations.record import unlock
 
         with self.open(environment) as database:
-            unlocked = database.unlock(holder)
-            if unlocked:
-                record_unlock(self.root, self.settings, database, environment, holder, progress)
-            return unlocked
+            return unlock(self.root, self.settings, database, environment, holder, progress)
 
     def drop(
         self, environment: str, progress: Progress = SILENT, *, confirm: Question = ask_nothing
@@ -448,7 +444,7 @@ class Project:
 
         :raises LockedError: if another run holds it, or a migration is running on it.
         """
-        from monarch.backups.operations.record import record_drop
+        from monarch.backups.operations.record import recording_drop
 
         with self.open(environment, progress) as database:
             with suppress(IncompleteDatabase):  # what a copy has left is dropped too
@@ -457,9 +453,9 @@ class Project:
             with database.lease(f"drop_db {environment}") as lease:
                 with suppress(IncompleteDatabase):  # again: one may have begun during the question
                     refuse_if_any_is_running(database.history.read(), environment)
-                began, contents = time.monotonic(), database.contents()
-                database.drop(lease.renew)
-                record_drop(self.root, self.settings, environment, contents, began, progress)
+                contents = database.contents()
+                with recording_drop(self.root, self.settings, environment, contents, progress):
+                    database.drop(lease.renew)
                 return contents
 
     # Copies

@@ -216,5 +216,9 @@ class Database(ABC):
     def record(self, operation: Operation) -> bool:
         """Write ``operation`` into the journal, without a lease; return False if it has no journal.
 
-        It has one once monarch has written to it.
+        It has one once monarch has written to it. What was recorded of the same operation is replaced.
         """
+
+    @abstractmethod
+    def forget(self, operation: Operation) -> None:
+        """Remove what was recorded of ``operation``: it was not done."""

@@ -6,6 +6,7 @@ Each kind of database stores it in its own way.
 from __future__ import annotations
 
 import time
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -186,7 +187,8 @@ class Operation:
     """What a command other than those for migrations has done, for the journal of its ``environment``.
 
     ``command`` is what a person calls, without values. ``began`` is when it began, by `time.monotonic`.
-    ``query_options`` are those of a backup's manifest.
+    ``query_options`` are those of a backup's manifest. ``outcome`` is None as long as it is not known; ``id``
+    stays the same then.
     """
 
     command: str
@@ -199,15 +201,17 @@ class Operation:
     query_options: tuple[str, ...] = ()
     documents: int | None = None
     bytes: int | None = None
+    outcome: MigrationState | None = MigrationState.COMPLETED
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def fields(self) -> dict[str, Any]:
-        """Return what the journal stores of it, as it ends, without its times and who did it."""
+        """Return what the journal stores of it as of now, without its times and who did it."""
         found = {
             "key": self.command,
             "action": self.action.value,
-            "outcome": MigrationState.COMPLETED.value,
+            "outcome": self.outcome and self.outcome.value,
             "environment": self.environment,
-            "seconds": round(time.monotonic() - self.began, 3),
+            "seconds": self.outcome and round(time.monotonic() - self.began, 3),
             "backup": self.backup,
             "query_set": self.query_set,
             "query_options": list(self.query_options) or None,

@@ -58,6 +58,11 @@ def is_alive(recorded: Mapping[str, Any]) -> bool:
     return began is None or recorded.get("pid_began") in (None, began)
 
 
+def has_died(recorded: Mapping[str, Any]) -> bool:
+    """Whether a recorded process certainly ran on this machine, and does no more."""
+    return is_local(recorded) and not is_alive(recorded)
+
+
 def _exists(pid: int) -> bool:
     if os.name == "nt":  # there os.kill would end it
         psutil = _psutil()

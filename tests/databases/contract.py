@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from monarch.databases.history import (
     AttemptStats,
     Failure,
     MigrationState,
+    Operation,
     ScanPosition,
 )
 from monarch.errors import LockedError
@@ -100,6 +102,28 @@ class DatabaseContract(ABC):
         assert found is not None
         assert found.positions == {"scan": ScanPosition("there", 7)}
         assert found.checksum == "1234"
+
+    def test_an_operation_is_recorded_before_it_is_done(self, database: Database, other: Database) -> None:
+        done = Operation("drop_db a", Action.DROP, "a", Origin("c0ffee"), time.monotonic(), documents=3)
+        begun = replace(done, outcome=None)
+        if not database.record(begun):  # it has no journal yet
+            with database.lease("a test") as lease:
+                database.recorder(lease).begin(BEGUN).complete(EFFORT)
+            assert database.record(begun)
+        (entry,) = other.history.entries("drop_db a", everything=True)
+        assert (entry.action, entry.outcome) == (Action.DROP, MigrationState.PROCESSING)
+        assert entry.finished_at is None
+        for _ in range(2):  # an answer may be lost
+            assert database.record(done)
+        (entry,) = other.history.entries("drop_db a", everything=True)
+        assert (entry.outcome, entry.documents) == (MigrationState.COMPLETED, 3)
+        assert entry.commit == "c0ffee"
+        assert entry.started_at is not None
+        assert entry.finished_at is not None
+        database.forget(replace(done, id="0" * 32))
+        assert other.history.entries("drop_db a", everything=True) == (entry,)
+        database.forget(done)
+        assert other.history.entries("drop_db a", everything=True) == ()
 
     def test_nothing_is_written_without_the_lease(self, database: Database, other: Database) -> None:
         with database.lease("a test") as lease:

@@ -1,24 +1,27 @@
 """Entries of the journal that lie in the store: small files of JSON, each written once.
 
 That of a backup is called ``NAME.journal``, by the backup's name, and deleted with it. Others, of what
-touched no single backup, begin with the name of the command. Their times are those of the machine that wrote
-them.
+touched no single backup, begin with the name of the command. ``NAME.begun.journal`` says that something has
+begun; it is deleted when ``NAME.journal`` says how it ended, and counts for nothing beside that. Times are
+those of the machine that wrote them.
 """
 
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from monarch.backups.names import JOURNAL
 from monarch.databases.history import Action, JournalEntry, MigrationState, Operation
+from monarch.errors import MonarchError
 from monarch.stores.base import Store
 from monarch.system import process_identity
 
 _FORMAT = 1
+_BEGUN = ".begun"
 _LARGEST = 1 << 20
 _AT_ONCE = 200
 _TEXTS = ("host", "user", "monarch", "commit", "job", "link", "backup", "environment", "query_set")
@@ -30,9 +33,40 @@ def write_lines(store: Store, beside: str | None, operations: Sequence[Operation
 
     :raises StoreError: if they cannot be written.
     """
+    _write(store, beside or _name(operations[0]), operations)
+
+
+class OpenLine:
+    """The line of ``operation`` in the store, which has begun and whose outcome is not known.
+
+    :raises StoreError: if it cannot be written.
+    """
+
+    def __init__(self, store: Store, operation: Operation) -> None:
+        self._store = store
+        self._name = _name(operation)
+        _write(store, self._name + _BEGUN, (operation,))
+
+    def end(self, operation: Operation) -> None:
+        """Write how ``operation`` has ended.
+
+        :raises StoreError: if it cannot be written: the line stays open.
+        """
+        _write(self._store, self._name, (operation,))
+        self.discard()
+
+    def discard(self) -> None:
+        """Delete the open line, if the store allows that."""
+        with suppress(MonarchError):
+            self._store.delete(self._name + _BEGUN + JOURNAL)
+
+
+def _name(operation: Operation) -> str:
+    return f"{operation.action.value}__{datetime.now(UTC):%Y_%m_%d_%H%M%S}_{operation.id[:8]}"
+
+
+def _write(store: Store, name: str, operations: Sequence[Operation]) -> None:
     now = datetime.now(UTC)
-    command = operations[0].action.value
-    name = beside or f"{command}__{now:%Y_%m_%d_%H%M%S}_{secrets.token_hex(4)}"
     text = json.dumps({"format": _FORMAT, "entries": [_written(one, now) for one in operations]}, indent=1)
     with store.create(name + JOURNAL) as upload:
         upload.write(text.encode())
@@ -47,6 +81,8 @@ def read_lines(store: Store, environment: str, last: int | None) -> tuple[Journa
     :raises StoreError: if the store cannot be read.
     """
     files = [one for one in store.list() if one.name.endswith(JOURNAL) and not one.unfinished]
+    ended = {one.name for one in files}
+    files = [one for one in files if one.name.replace(_BEGUN + JOURNAL, JOURNAL) not in ended - {one.name}]
     files.sort(key=lambda one: one.modified, reverse=True)
     found: list[JournalEntry] = []
     for first in range(0, len(files), _AT_ONCE):
@@ -63,6 +99,8 @@ def _written(operation: Operation, now: datetime) -> dict[str, Any]:
     fields = operation.fields()
     origin = {name: value for name, value in vars(operation.origin).items() if value is not None}
     process = process_identity.identity()
+    if operation.outcome is None:  # whoever reads this asks whether the process lives
+        return {**fields, **process, **origin, "started_at": now.isoformat()}
     shown = {name: process[name] for name in ("host", "user", "pid", "monarch")}
     began = now - timedelta(seconds=fields["seconds"])
     return {**fields, **shown, **origin, "started_at": began.isoformat(), "finished_at": now.isoformat()}
@@ -88,13 +126,17 @@ def _entry(written: dict[str, Any]) -> JournalEntry:
             raise ValueError(name)
         return value
 
-    began, ended = (datetime.fromisoformat(written[name]) for name in ("started_at", "finished_at"))
+    ended = of_type("finished_at", str)
+    outcome = of_type("outcome", str)
+    if outcome is None:
+        died = process_identity.has_died(written)
+        outcome = (MigrationState.INTERRUPTED if died else MigrationState.PROCESSING).value
     return JournalEntry(
         str(written["key"]),
         Action(written["action"]),
-        MigrationState(written["outcome"]),
-        began.astimezone(UTC),
-        ended.astimezone(UTC),
+        MigrationState(outcome),
+        datetime.fromisoformat(written["started_at"]).astimezone(UTC),
+        ended and datetime.fromisoformat(ended).astimezone(UTC),
         seconds=of_type("seconds", int, float),
         query_options=tuple(map(str, of_type("query_options", list) or ())),
         **{name: of_type(name, str) for name in _TEXTS},

@@ -6,13 +6,16 @@ Nothing here fails: what was done is done. What cannot be recorded is reported.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
 
-from monarch.backups.operations.lines import write_lines
+from monarch.backups.operations.lines import OpenLine, write_lines
 from monarch.backups.state import Backup
 from monarch.databases.base import Contents, Database
-from monarch.databases.history import Action, Operation
+from monarch.databases.history import Action, MigrationState, Operation
 from monarch.databases.lease import Holder
 from monarch.errors import MonarchError
 from monarch.progress import Progress
@@ -27,12 +30,8 @@ _MOST_NAMED = 100
 
 def record_backup(database: Database, store: Store, operation: Operation, progress: Progress) -> None:
     """Record in the journal of ``database``, or else beside the backup, that it was taken."""
-    try:
-        if database.record(operation):
-            return
-    except MonarchError:
-        pass  # its user may only read, for example
-    _write(store, operation.backup, (operation,), progress)
+    if not _has_recorded(database, operation):
+        _write(store, operation.backup, (operation,), progress)
 
 
 def record_adoption(store: Store, operation: Operation, progress: Progress) -> None:
@@ -40,41 +39,51 @@ def record_adoption(store: Store, operation: Operation, progress: Progress) -> N
     _write(store, operation.backup, (operation,), progress)
 
 
-def record_unlock(
+def unlock(
     root: Path,
     settings: Settings,
     database: Database,
     environment: str,
     holder: Holder,
     progress: Progress,
-) -> None:
-    """Record that the lease was taken away from ``holder``."""
+) -> bool:
+    """Take the lease of ``database`` away from ``holder``, and record it.
+
+    The record is begun before. It has no outcome if this is killed.
+
+    :return: whether it still had the lease.
+    """
     command = f"unlock {environment}: {holder.purpose}"
-    operation = Operation(command, Action.UNLOCK, environment, find_origin(root), time.monotonic())
-    try:
-        if database.record(operation):
-            return
-    except MonarchError:
-        pass
-    _record_in_settings(root, settings, operation, progress)
+    operation = Operation(
+        command, Action.UNLOCK, environment, find_origin(root), time.monotonic(), outcome=None
+    )
+    with _Recording(root, settings, operation, progress, database) as recording:
+        unlocked = database.unlock(holder)
+        if not unlocked:
+            recording.discard()
+        return unlocked
 
 
-def record_drop(
-    root: Path, settings: Settings, environment: str, dropped: Contents, began: float, progress: Progress
-) -> None:
-    """Record in the store that the database of ``environment`` was ``dropped``, with its journal.
+@contextmanager
+def recording_drop(
+    root: Path, settings: Settings, environment: str, dropped: Contents, progress: Progress
+) -> Iterator[None]:
+    """Record in the store that the database of ``environment`` is dropped in the context, with its journal.
 
-    A project without a store of backups keeps no record of it.
+    The record is begun before. It has no outcome if this is killed. A project without a store of backups
+    keeps no record. ``dropped`` is what the database holds.
     """
     operation = Operation(
         f"drop_db {environment}",
         Action.DROP,
         environment,
         find_origin(root),
-        began,
+        time.monotonic(),
         documents=dropped.documents,
+        outcome=None,
     )
-    _record_in_settings(root, settings, operation, progress)
+    with _Recording(root, settings, operation, progress):
+        yield
 
 
 def record_pruned(
@@ -111,17 +120,73 @@ def _names(backups: Sequence[Backup]) -> str:
     return f"{names} and {more} more" if more > 0 else names
 
 
-def _record_in_settings(root: Path, settings: Settings, operation: Operation, progress: Progress) -> None:
-    """Write ``operation`` into the store of ``settings``, if they have one."""
-    if settings.backups is None:
-        return
+class _Recording(AbstractContextManager["_Recording"]):
+    """Records ``operation``, which is done in the context: before it, and how it has ended.
+
+    It is recorded in the journal of ``database`` if there is one, or else in the store of ``settings``.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        settings: Settings,
+        operation: Operation,
+        progress: Progress,
+        database: Database | None = None,
+    ) -> None:
+        self._operation = operation
+        self._progress = progress
+        self._database = database if database is not None and _has_recorded(database, operation) else None
+        self._line = None if self._database else self._open_line(root, settings)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._end(MigrationState.COMPLETED)
+        elif isinstance(error, MonarchError):
+            self._end(MigrationState.FAILED)
+
+    def discard(self) -> None:
+        """Record nothing: nothing was done."""
+        database, line = self._database, self._line
+        self._database = self._line = None
+        if database is not None:
+            with suppress(MonarchError):
+                database.forget(self._operation)
+        if line is not None:
+            line.discard()
+
+    def _end(self, outcome: MigrationState) -> None:
+        operation = replace(self._operation, outcome=outcome)
+        try:
+            if self._database is not None:
+                self._database.record(operation)
+            if self._line is not None:
+                self._line.end(operation)
+        except MonarchError as error:
+            self._report(error)
+
+    def _open_line(self, root: Path, settings: Settings) -> OpenLine | None:
+        if settings.backups is None:
+            return None
+        try:
+            store = open_store(settings.store, root)
+            store.prepare()
+            return OpenLine(store, self._operation)
+        except MonarchError as error:
+            self._report(error)
+            return None
+
+    def _report(self, error: MonarchError) -> None:
+        self._progress.message(f"{self._operation.command} could not be recorded: {error.message}")
+
+
+def _has_recorded(database: Database, operation: Operation) -> bool:
     try:
-        store = open_store(settings.store, root)
-        store.prepare()
-    except MonarchError as error:
-        progress.message(f"{operation.command} could not be recorded: {error.message}")
-        return
-    _write(store, None, (operation,), progress)
+        return database.record(operation)
+    except MonarchError:
+        return False  # its user may only read, for example
 
 
 def _write(store: Store, beside: str | None, operations: Sequence[Operation], progress: Progress) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, cast
 
-from bson import ObjectId
 from pymongo import WriteConcern, timeout
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
@@ -163,15 +162,21 @@ class MongoDatabase(TransferDatabase):
         return MongoHistoryWriter(self._environment, self._database, lease)
 
     def record(self, operation: Operation) -> bool:
-        from monarch.databases.mongo.history.fenced_writes import describe_operation, timed
+        from monarch.databases.mongo.history.fenced_writes import describe_operation, entry_id, timed
 
-        entry = {"_id": ObjectId()}, [{"$set": timed(describe_operation(operation))}]
+        entry = {"_id": entry_id(operation)}, [{"$set": timed(describe_operation(operation))}]
         primary = self._endpoint.on_primary()
         with explained(self._environment), timeout(_RECORDING):
             if not {JOURNAL, LEASE} & set(primary.database.list_collection_names()):
                 return False
             primary.database[JOURNAL].update_one(*entry, upsert=True)
         return True
+
+    def forget(self, operation: Operation) -> None:
+        from monarch.databases.mongo.history.fenced_writes import entry_id
+
+        with explained(self._environment), timeout(_RECORDING):
+            self._endpoint.on_primary().database[JOURNAL].delete_one({"_id": entry_id(operation)})
 
     def _require_unsharded_history(self) -> None:
         """Check that the collections of monarch have no shard key, and that this is not one shard.

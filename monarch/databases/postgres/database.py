@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -182,6 +183,12 @@ class PostgresDatabase(TransferDatabase):
             return True
 
         return self._session.transact(write)
+
+    def forget(self, operation: Operation) -> None:
+        from monarch.databases.postgres.history.attempt import FORGET
+
+        identity = uuid.UUID(operation.id)
+        self._session.transact(lambda cursor: cursor.execute(FORGET, (identity,)))
 
     def work(self) -> AbstractContextManager[MigrationClient]:
         from monarch.databases.postgres.migration_client import open_work

@@ -143,18 +143,27 @@ def describe_run(lease: MongoLease, origin: Origin) -> dict[str, Any]:
     }
 
 
+def entry_id(operation: Operation) -> ObjectId:
+    """Return the id of the entry of ``operation``, if that is written without a lease."""
+    return ObjectId(operation.id[:24])
+
+
 def describe_operation(operation: Operation, lease: Lease | None = None) -> dict[str, Any]:
-    """Return the entry of ``operation`` in the journal, as it ends, without its times."""
+    """Return the entry of ``operation`` in the journal as of now, without its times."""
     assert lease is None or isinstance(lease, MongoLease)
     process = describe_run(lease, operation.origin) if lease else _describe_process(operation.origin)
     return {**process, **operation.fields()}
 
 
 def timed(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return what an update of one document stores of ``entry``, with the times of the server."""
+    """Return what an update of one document stores of ``entry``, with the times of the server.
+
+    One without an outcome has not ended.
+    """
     began = {"$subtract": ["$$NOW", {"$literal": round(entry.get("seconds", 0) * 1000)}]}
     literals = {name: {"$literal": value} for name, value in entry.items()}
-    return {**literals, "started_at": began, "finished_at": "$$NOW"}
+    ended = {"finished_at": "$$NOW"} if "outcome" in entry else {}
+    return {**literals, "started_at": began, **ended}
 
 
 def _describe_process(origin: Origin) -> dict[str, Any]:

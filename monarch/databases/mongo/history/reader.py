@@ -252,7 +252,8 @@ def _until(recorded: Any) -> tuple[object, ...]:
 
 def _entry(document: Document, outcomes: Mapping[str, MigrationState | None]) -> JournalEntry:
     """An entry of the journal; ``outcomes`` has those of open ones by their keys, None while they run."""
-    outcome = outcome_of(document) or outcomes.get(str(document.get("key"))) or MigrationState.PROCESSING
+    open_ended = MigrationState.INTERRUPTED if owner.has_died(document) else MigrationState.PROCESSING
+    outcome = outcome_of(document) or outcomes.get(str(document.get("key"))) or open_ended
 
     def text(name: str) -> str | None:
         value = document.get(name)

@@ -54,9 +54,13 @@ _OPERATION = """
     INSERT INTO monarch_history.journal (attempt, key, action, outcome, started_at, finished_at, seconds,
         rows, backup, process)
     VALUES (%(attempt)s, %(key)s, %(action)s, %(outcome)s,
-        clock_timestamp() - make_interval(secs => %(seconds)s), clock_timestamp(), %(seconds)s, %(documents)s,
+        clock_timestamp() - make_interval(secs => coalesce(%(seconds)s::float, 0)),
+        CASE WHEN %(outcome)s::text IS NULL THEN NULL ELSE clock_timestamp() END, %(seconds)s, %(documents)s,
         %(backup)s, %(process)s)
+    ON CONFLICT (attempt) DO UPDATE SET outcome = excluded.outcome, finished_at = excluded.finished_at,
+        seconds = excluded.seconds, rows = excluded.rows
 """
+FORGET = "DELETE FROM monarch_history.journal WHERE attempt = %s"
 # What has no column: the table may have been created by an older monarch.
 _IN_PROCESS = ("environment", "query_set", "query_options", "bytes")
 
@@ -107,14 +111,14 @@ class JournalRow:
 
 
 def operation_statement(cursor: Cursor, operation: Operation, lease: PostgresLease | None = None) -> str:
-    """Return the statement that inserts the row of ``operation``, which ends now, into the journal."""
+    """Return the statement that writes the row of ``operation`` as of now into the journal."""
     fields = operation.fields()
     process = {name: fields[name] for name in _IN_PROCESS if name in fields}
     run = _describe_run(lease) if lease else {}
     values = {
-        **dict.fromkeys(("backup", "documents"), None),
+        **dict.fromkeys(("backup", "documents", "outcome", "seconds"), None),
         **{name: value for name, value in fields.items() if name not in process},
-        "attempt": str(uuid.uuid4()),
+        "attempt": str(uuid.UUID(operation.id)),
         "process": storable_json(cursor, {**_describe_process(operation.origin), **run, **process}),
     }
     return psycopg.ClientCursor(cursor.connection).mogrify(_OPERATION, values)

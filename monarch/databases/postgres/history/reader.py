@@ -158,10 +158,11 @@ def _attempt(entry: Row, lease: Row) -> Attempt:
 
 
 def _entry(row: Row, records: Mapping[str, Record]) -> JournalEntry:
-    record = records.get(row["key"])
+    record, process = records.get(row["key"]), row["process"]
     now = record.state if record and record.state in UNFINISHED else MigrationState.INTERRUPTED
+    if row["action"] in _values(OPERATIONS) and not owner.has_died(process):
+        now = MigrationState.PROCESSING
     outcome = _OUTCOMES.get(str(row["outcome"]), now)
-    process = row["process"]
     names = ("host", "user", "pid", "monarch", "commit", "job", "link", "environment", "query_set")
     return JournalEntry(
         key=row["key"],

@@ -13,7 +13,12 @@ from monarch.databases.history import HistoryReader, HistoryWriter, Operation
 from monarch.databases.lease import Holder, Lease
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 from tests.support.databases.toy.connection import connect, explained, tables, writing
-from tests.support.databases.toy.history import ToyHistoryReader, ToyHistoryWriter, add_operation
+from tests.support.databases.toy.history import (
+    ToyHistoryReader,
+    ToyHistoryWriter,
+    add_operation,
+    forget_operation,
+)
 from tests.support.databases.toy.lease import ToyLease, find_holder, free
 from tests.support.databases.toy.migration import ToyMigrationClient
 
@@ -60,6 +65,10 @@ class ToyDatabase(Database):
         with writing(self._connection):
             add_operation(self._connection, operation)
         return True
+
+    def forget(self, operation: Operation) -> None:
+        with writing(self._connection):
+            forget_operation(self._connection, operation)
 
     @contextmanager
     def work(self) -> Iterator[MigrationClient]:

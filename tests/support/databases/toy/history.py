@@ -184,7 +184,13 @@ def _add(connection: sqlite3.Connection, entry: Entry) -> int:
 
 def add_operation(connection: sqlite3.Connection, operation: Operation) -> None:
     process = {**vars(operation.origin), **process_identity.identity()}
-    _add(connection, {**process, "started_at": _now(), "finished_at": _now(), **operation.fields()})
+    forget_operation(connection, operation)
+    times = {"started_at": _now(), "finished_at": _now() if operation.outcome else None}
+    _add(connection, {**process, **times, "outcome": None, "id": operation.id, **operation.fields()})
+
+
+def forget_operation(connection: sqlite3.Connection, operation: Operation) -> None:
+    connection.execute("DELETE FROM monarch_journal WHERE json_extract(entry, '$.id') = ?", (operation.id,))
 
 
 def _now() -> str:
