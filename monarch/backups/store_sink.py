@@ -127,7 +127,6 @@ class StoreSink(TransferSink):
             archive = HashedUpload(upload)
             with sealed(archive, sealing) as secret:
                 packed = self._codec.compress(secret or archive, self._level)
-                # Hashes would confirm guesses of who may not read the archive.
                 collections = source.write_archive(packed, progress, hashes=sealing is None)
                 packed.close()
                 if secret is not None:
@@ -257,7 +256,8 @@ class StoreSink(TransferSink):
             private=self._privacy.private,
             masked=self._privacy.masked,
             recipients=self._encryption.recipients,
-            digests=source.digests,
+            # They would confirm guesses of who may not read the archive.
+            digests=() if self._encryption.recipients else source.digests,
         )
 
     def _options(self) -> tuple[str, ...]:

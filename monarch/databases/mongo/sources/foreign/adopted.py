@@ -80,9 +80,12 @@ class AdoptedSource(MongoSource, LiveSource):
     def check(self) -> None:
         self._source.check()
 
-    def write_archive(self, sink: Sink, progress: Progress) -> tuple[CopiedCollection, ...]:
+    def write_archive(
+        self, sink: Sink, progress: Progress, *, hashes: bool = True
+    ) -> tuple[CopiedCollection, ...]:
         counts = self._source.begin_phase(self.phase, progress)
-        hashes = ContentHashes(self.collections, is_sharded=False)
+        hashed = self.collections if hashes else ()
+        contents = ContentHashes(hashed, is_sharded=False)
         version = self._version or _UNKNOWN
         writer = ArchiveWriter(
             sink, Prelude(self._database, self.collections, version, TOOL_VERSION, self._concurrent)
@@ -90,9 +93,9 @@ class AdoptedSource(MongoSource, LiveSource):
         with self.pieces(unwatched) as pieces:
             for piece in pieces:
                 counts.count(piece)
-                hashes.add(piece)
+                contents.add(piece)
                 writer.write(piece)
         writer.close()
         self.check()
-        self._digests = tuple(map(hashes.digest, self.collections))
+        self._digests = tuple(map(contents.digest, hashed))
         return counts.copied()
