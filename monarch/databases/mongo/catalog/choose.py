@@ -134,10 +134,12 @@ def _require_valid(name: str) -> None:
     """Check that a collection may be called ``name``. Its length is checked with that of the target."""
     if name in _HISTORY or is_ours(name):
         raise UsageError(f"--rename gives a collection the name {name!r}, which is one of monarch's own.")
-    if not name or "$" in name or "\0" in name or name.startswith((".", "system.")) or name.endswith("."):
+    wrong = "$" in name or "\0" in name or ".." in name
+    if not name or wrong or name.startswith((".", "system.")) or name.endswith("."):
         raise UsageError(
             f"--rename gives a collection the name {name!r}, which MongoDB does not accept.",
-            "A name has no $, begins neither with a dot nor with 'system.', and does not end with a dot.",
+            "A name has no $ and no two dots, begins neither with a dot nor with 'system.', and does not end "
+            "with a dot.",
         )
 
 

@@ -11,6 +11,8 @@ from pymongo.errors import OperationFailure
 
 from monarch.databases.lease import Lease
 from monarch.databases.mongo.catalog.model import BUCKETS, Collection
+from monarch.databases.mongo.catalog.read import list_entries
+from monarch.databases.mongo.catalog.view_graph import require_accepted_views
 from monarch.databases.mongo.collection_names import STAGING
 from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.engines.base import MongoEngine, Rights
@@ -63,8 +65,8 @@ class Replacement:
 
         Until the swap the target is as it was. With ``in_place`` it is emptied first.
 
-        :raises UsageError: if a swap cannot replace the contents of this sharded cluster, or the journal of
-            the source is a view or a time series.
+        :raises UsageError: if a swap cannot replace the contents of this sharded cluster, the journal of
+            the source is a view or a time series, or views would not fit together.
         :raises LockedError: if another run took over the lease.
         :raises ServerError: if the replacement fails; the staging was dropped.
         :raises RunInterrupted: on Ctrl-C or a signal during the swap, once the swap is finished.
@@ -75,6 +77,7 @@ class Replacement:
         if series is not None and not self._may_write_buckets(series):
             source.take_series_as_documents()
         collections = self._staged(source)
+        require_accepted_views(collections, self._staying_views(collections), self.target.name)
         staging = Staging(self.target, self.lease, collections)
         try:
             rehearse(self.target, self.lease, collections)
@@ -106,6 +109,15 @@ class Replacement:
             raise
         self._finish(swap, interrupted=interrupted)
         return copied
+
+    def _staying_views(self, collections: tuple[Collection, ...]) -> tuple[Collection, ...]:
+        """Return the views of the target that stay beside ``collections``."""
+        if not self.keep_others:
+            return ()
+        replaced = {one.new_name for one in collections}
+        views = (entry for entry in list_entries(self.target) if entry["type"] == "view")
+        found = (Collection(str(entry["name"]), "view", entry["options"], ()) for entry in views)
+        return tuple(one for one in found if one.name not in replaced)
 
     def _staged(self, source: MongoSource) -> tuple[Collection, ...]:
         """Return what is staged: the collections of ``source``, and a journal."""
