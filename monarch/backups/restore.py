@@ -151,7 +151,7 @@ def restore_environment(
         target = as_transfer_database(opened)
         chosen = target.choose_engine(engine)
         operation = Operation(
-            f"restore {backup.name}:{name}",
+            f"restore {backup.name}:{name} {choice.as_arguments()}".rstrip(),
             Action.RAW if passage is Passage.RAW else Action.RESTORE,
             name,
             find_origin(root),

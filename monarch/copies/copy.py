@@ -262,8 +262,9 @@ class CopyRequest:
             )
 
     def _operation(self, passage: Passage, evaluated: EvaluatedQuerySet | None) -> Operation:
+        pair = f"{self.source.name}:{self.target.name}"
         return Operation(
-            f"copy_db {self.source.name}:{self.target.name}",
+            f"copy_db {pair} {self.choice.as_arguments()}".rstrip(),
             Action.RAW if passage is Passage.RAW else Action.COPY,
             self.target.name,
             find_origin(self.root),

@@ -168,8 +168,9 @@ class DatabaseSink(TransferSink):
                 progress.recovered(recovered)
             operation = self.operation
             if operation is not None:
+                in_place = " --in-place" if self.in_place else ""
                 raw = " --raw" if operation.action is Action.RAW else ""
-                operation = replace(operation, command=purpose + raw)
+                operation = replace(operation, command=operation.command + in_place + raw)
             with open_source() as source:
                 collections = self.target.replace(
                     source,

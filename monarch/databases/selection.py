@@ -9,6 +9,9 @@ from typing import Any, TypedDict
 
 from monarch.errors import UsageError
 
+# Of names that a journal keeps. Old servers index at most 1024 bytes.
+_MOST_BYTES = 400
+
 
 @dataclass(frozen=True)
 class CollectionQuery:
@@ -115,6 +118,23 @@ class Choice:
         """The options of commands that make it, for people."""
         return ", ".join(f"--{one.name.replace('_', '-')}" for one in fields(self) if getattr(self, one.name))
 
+    def as_arguments(self) -> str:
+        """Return the options of commands that make it, with their names, as a person writes them.
+
+        Names beyond a few hundred bytes are counted only; the options without names are all there.
+        """
+        import shlex
+
+        named, flags = list[str](), list[str]()
+        for one in fields(self):
+            value, option = getattr(self, one.name), f"--{one.name.replace('_', '-')}"
+            if isinstance(value, bool):
+                flags += [option] if value else []
+            else:
+                names = (name if isinstance(name, str) else "=".join(name) for name in value)
+                named += [f"{option} {shlex.quote(name)}" for name in names]
+        return " ".join((*_within(named, _MOST_BYTES), *flags))
+
     def require_staging(self, *, in_place: bool) -> None:
         """Check that the target is not emptied first, if it is to keep some of its contents.
 
@@ -134,6 +154,16 @@ class Choice:
     def excluded(self) -> tuple[str, ...]:
         """What is left out by its name, for people."""
         return (*self.exclude, *self.exclude_index)
+
+
+def _within(options: Sequence[str], most: int) -> Iterator[str]:
+    """Yield the first ``options`` that have at most that many bytes together, and how many more there are."""
+    for number, option in enumerate(options):
+        most -= len(option.encode(errors="replace")) + 1
+        if most < 0:
+            yield f"and {len(options) - number} more"
+            return
+        yield option
 
 
 EVERYTHING = Choice()

@@ -228,7 +228,8 @@ def test_only_what_comes_is_replaced(two: Folder, tools: Path, command: str, eng
     assert own["key"] == "of dev"
     assert "replaced" not in own
     assert done["key"].startswith(command)
-    assert done["key"].endswith(":dev --into-existing")
+    names = "--only users --only series --rename users=people"
+    assert done["key"].endswith(f":dev {names} --into-existing")
     assert "own" in target.mongo_migration_journal.index_information()
     assert two.monarch("check", "dev").code == 3  # its history does not have the migration
 

@@ -68,6 +68,24 @@ def test_a_target_remembers_both_lives(two: TwoEnvironments) -> None:
     assert backup in two.folder.invoke("history", "production", "--everything").out
 
 
+def test_what_of_a_database_was_copied_or_restored(two: TwoEnvironments) -> None:
+    two.folder.keep_backups()
+    backup = backed_up(two)
+    names = ("--only", "users", "--rename", "users=a\x1bb", "--without-indexes")
+    copied = ("copy_db", "production:dev", "--into-existing")
+    for command in (copied, ("restore", f"{backup}:dev", "--in-place")):
+        assert two.folder.invoke(*command, *names, "--yes", "--engine", "native").code == 0
+    named = "--only users --rename 'users=a\x1bb' --without-indexes"
+    keys = [one["key"] for one in everything(two, "dev")][-2:]
+    assert keys == [
+        f"copy_db production:dev {named} --into-existing",
+        f"restore {backup}:dev {named} --in-place",
+    ]
+    shown = two.folder.invoke("history", "dev", "--everything").out
+    assert r"--rename 'users=a\x1bb'" in shown
+    assert "\x1b" not in shown
+
+
 def test_a_backup_by_a_user_who_may_only_read_is_recorded_beside_it(two: TwoEnvironments) -> None:
     store = two.folder.keep_backups()
     with two.server.client() as client:
