@@ -21,9 +21,15 @@ from monarch.databases.mongo.stream.batches import Batch, Piece
 from monarch.databases.transfer import CollectionDigest
 
 _SCHEME = "sha256"
+# Definitions with collations, sizes, and the options of special indexes.
+_DEFINITIONS = "sha256-2"
 # What does not differ between the versions of servers.
 _OPTIONS = ("capped", "validator", "validationLevel", "validationAction", "viewOn", "pipeline")
+_NUMBERS = ("max", "expireAfterSeconds")
 _OF_SERIES = ("timeField", "metaField")
+_OF_INDEXES = ("collation", "weights", "default_language", "language_override", "wildcardProjection")
+# Servers round the size of a capped collection up to a multiple of this.
+_ROUNDED_TO = 256
 
 
 class ContentHashes:
@@ -46,9 +52,7 @@ class ContentHashes:
         """Return the hashes of ``collection``, all of which has passed."""
         found = None if collection.kind == "view" else self._hashes.get(collection.data_name)
         contents = None if found is None else f"{_SCHEME}:{found.hexdigest()}"
-        indexes = {}
-        if collection.kind != "view":
-            indexes = index_shapes(modern_indexes(collection.indexes, collection.options))
+        indexes = {} if collection.kind == "view" else _indexes(collection)
         return CollectionDigest(
             collection.name,
             contents,
@@ -74,13 +78,40 @@ def _keeps_order(collection: Collection, *, is_sharded: bool) -> bool:
 
 
 def _definition(collection: Collection) -> dict[str, Any]:
-    series = collection.options.get("timeseries") or {}
-    return {
-        "kind": collection.kind,
-        **{key: collection.options[key] for key in _OPTIONS if collection.options.get(key) is not None},
-        **{key: series[key] for key in _OF_SERIES if key in series},
+    options = collection.options
+    series = options.get("timeseries") or {}
+    found = {key: options[key] for key in _OPTIONS if options.get(key) is not None}
+    found |= {key: _plain(options[key]) for key in _NUMBERS if options.get(key) is not None}
+    if options.get("collation"):
+        found["collation"] = _plain(options["collation"])
+    if options.get("capped") and options.get("size"):
+        found["size"] = -(-int(options["size"]) // _ROUNDED_TO) * _ROUNDED_TO
+    found |= {key: series[key] for key in _OF_SERIES if key in series}
+    if series and "bucketRoundingSeconds" not in series:  # servers before 5.0.3 do not store the default
+        found["granularity"] = series.get("granularity") or "seconds"
+    return {"kind": collection.kind, **found}
+
+
+def _indexes(collection: Collection) -> dict[str, dict[str, Any]]:
+    indexes = modern_indexes(collection.indexes, collection.options)
+    more = {
+        str(index["name"]): {key: _plain(index[key]) for key in _OF_INDEXES if index.get(key) is not None}
+        for index in indexes
     }
+    return {name: {**shape, **more[name]} for name, shape in index_shapes(indexes).items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` as no version of a server writes it differently.
+
+    That is without the version of a collation, with keys in one order and whole numbers of one type.
+    """
+    if isinstance(value, Mapping):
+        return {key: _plain(value[key]) for key in sorted(value) if key != "version"}
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _hash(value: Mapping[str, Any]) -> str:
-    return f"{_SCHEME}:{hashlib.sha256(bson.encode(value, codec_options=CODEC)).hexdigest()}"
+    return f"{_DEFINITIONS}:{hashlib.sha256(bson.encode(value, codec_options=CODEC)).hexdigest()}"

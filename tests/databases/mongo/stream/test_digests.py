@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from bson import Int64
 
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.catalog.query import Query
@@ -65,3 +67,49 @@ def test_a_definition_is_that_of_the_validator_and_of_a_view() -> None:
     digests = [ContentHashes((one,), is_sharded=False).digest(one) for one in (DOGS, strict, view, other)]
     assert len({one.definition for one in digests}) == 4
     assert digests[2].indexes == {}
+
+
+FRENCH = {"locale": "fr", "strength": 3}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "collation": {"collation": FRENCH},
+    "another collation": {"collation": {**FRENCH, "strength": 1}},
+    "size": {"capped": True, "size": 4096},
+    "another size": {"capped": True, "size": 8192},
+    "max": {"capped": True, "size": 4096, "max": 3},
+    "granularity": {"timeseries": {"timeField": "t", "granularity": "hours"}},
+    "another granularity": {"timeseries": {"timeField": "t", "granularity": "minutes"}},
+    "expires": {"timeseries": {"timeField": "t"}, "expireAfterSeconds": 60},
+}
+INDEXES: dict[str, dict[str, Any]] = {
+    "collation": {"collation": FRENCH},
+    "weights": {"weights": {"name": 2}, "key": {"_fts": "text", "_ftsx": 1}},
+    "other weights": {"weights": {"name": 3}, "key": {"_fts": "text", "_ftsx": 1}},
+    "projection": {"wildcardProjection": {"a": 1}, "key": {"$**": 1}},
+}
+
+
+def definition(**options: object) -> str | None:
+    one = replace(DOGS, options=options, indexes=())
+    return ContentHashes((one,), is_sharded=False).digest(one).definition
+
+
+def test_all_options_make_a_difference() -> None:
+    assert len({definition(**options) for options in ({}, *OPTIONS.values())}) == len(OPTIONS) + 1
+
+
+def test_all_options_of_indexes_make_a_difference() -> None:
+    found = set()
+    for more in ({}, *INDEXES.values()):
+        one = replace(DOGS, indexes=(ID, {**DOGS.indexes[1], **more}))
+        found.add(ContentHashes((one,), is_sharded=False).digest(one).indexes["name_1"])
+    assert len(found) == len(INDEXES) + 1
+
+
+def test_what_servers_write_differently_makes_none() -> None:
+    assert definition(collation={**FRENCH, "version": "57.1"}) == definition(
+        collation={"strength": Int64(3), "locale": "fr", "version": "73.2"}
+    )
+    assert definition(capped=True, size=4000) == definition(capped=True, size=Int64(4096))
+    assert definition(capped=True, size=4096.0) == definition(capped=True, size=4096)
+    old, new = {"timeField": "t"}, {"timeField": "t", "granularity": "seconds", "bucketMaxSpanSeconds": 3600}
+    assert definition(timeseries=old) == definition(timeseries=new)
