@@ -515,3 +515,18 @@ def test_migrate_and_copy_exclude_each_other(two: TwoEnvironments) -> None:
     assert two.copy("--yes").code == 0
     assert (two.target.monarch_lease.find_one() or {})["taken_at"] < held["expires_at"]
     two.assert_copied()
+
+
+def test_a_document_that_is_refused_in_place_is_one_sentence_of_two(two: TwoEnvironments) -> None:
+    two.source.command("collMod", "users", validator={"name": {"$type": "int"}})
+    with two.server.client() as client:
+        roles = [{"role": "readWrite", "db": two.target.name}]
+        client[two.target.name].command("createUser", "writer", pwd="secret", roles=roles)
+        uri = f"mongodb://writer:secret@localhost:{two.server.port}/?authSource={two.target.name}"
+        two.folder.settings(
+            production=entry(two.server, two.source.name), dev={"uri": uri, "db_name": two.target.name}
+        )
+        result = two.copy("--in-place", "--yes", "--engine", "native")
+        client[two.target.name].command("dropUser", "writer")
+    message = r"failed validation.*\. 'dev' is empty now: it was"
+    assert_error(result, 5, message, "drop it: monarch drop_db dev")

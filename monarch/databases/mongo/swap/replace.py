@@ -198,8 +198,10 @@ class Replacement:
 
     def _emptied(self, error: MonarchError) -> MonarchError:
         name = self.target.name
+        # What a server says has no full stop.
+        message = error.message if error.message.endswith((".", "!", "?")) else f"{error.message}."
         return type(error)(
-            f"{error.message} {name!r} is empty now: it was to be replaced in place.",
+            f"{message} {name!r} is empty now: it was to be replaced in place.",
             f"{error.hint or ''} Run the command again, or drop it: monarch drop_db {name}".strip(),
         )
 
