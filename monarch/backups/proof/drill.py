@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 from monarch.backups.catalog import BackupCatalog
 from monarch.backups.manifest import Manifest
 from monarch.backups.proof.comparison import DrilledCollection, HashVerdict, compare
-from monarch.backups.reader import open_backup, verify
+from monarch.backups.reader import open_backup, open_packed, verify
 from monarch.backups.state import Backup
 from monarch.backups.verification import find_restorable
 from monarch.copies.transfer import DatabaseSink, Interruption, Transfer, report_interruption
@@ -92,6 +92,7 @@ class Drill:
         """Restore the backup, compare it with its manifest, and remove everything again.
 
         :raises UsageError: if it has no manifest, or the server is too old for it.
+        :raises NoKey: if it is encrypted, and no key of this machine opens it.
         :raises ServerError: if there is no server on this machine, or no room for one copy.
         :raises StoreError: if the backup cannot be read now.
         :raises RunInterrupted: on Ctrl-C or a signal; nothing is left.
@@ -99,6 +100,7 @@ class Drill:
         from monarch.databases.embedded.throwaway import throwaway_folder
 
         manifest = _require_manifest(self.catalog, self.backup)
+        _require_key(self.catalog, self.backup, manifest)
         kind = find_kind(manifest.kind)
         with (
             report_interruption("Nothing of the drill was kept.") as interruption,
@@ -180,6 +182,13 @@ def _require_manifest(catalog: BackupCatalog, backup: Backup) -> Manifest:
             f"Run `monarch verify_backup {backup.archive}`.",
         )
     return catalog.manifest(backup)
+
+
+def _require_key(catalog: BackupCatalog, backup: Backup, manifest: Manifest) -> None:
+    """Check that a key of this machine opens ``backup``, before anything is started for it."""
+    if manifest.recipients:
+        with suppress(DamagedError), open_packed(catalog, backup):  # what is damaged fails the drill
+            pass
 
 
 def _require_room(folder: Path, manifest: Manifest) -> str:

@@ -169,10 +169,16 @@ def test_an_encrypted_backup_needs_its_key_and_is_counted(two: TwoEnvironments) 
     assert result.code == 0, result.output
     (drilled,) = result.json
     assert (drilled["passed"], drilled["hashes"]) == (True, False)
-    key.path.unlink()
-    result = folder.monarch("drill", "production")
-    assert result.code not in (0, 10), result.output
-    assert "passed" not in result.output
+    other = make_key(folder.path / "other")
+    for identities, message in ((None, "no key is known"), (other.path, "does not open the backup")):
+        folder.encrypt_backups(key.recipient, identities=identities)
+        result = folder.monarch("drill", "production")
+        # No note about room: nothing was started, and no folder was made.
+        assert_error(result, 1, message, "BACKUPS['encrypt']")
+    (archive,) = (folder.path / "backups").glob("*.age")
+    archive.write_bytes(b"x" * archive.stat().st_size)
+    folder.encrypt_backups(key.recipient, identities=key.path)
+    assert folder.monarch("drill", "production").code == 10
     assert_nothing_left(folder)
 
 
