@@ -178,6 +178,8 @@ class BackupCatalog:
         elif backup.state is BackupState.FOREIGN:
             gone = _remove(self.store.delete, backup.archive)
         else:
+            # Before the manifest is gone, without which the archive is no backup.
+            self.store.require_deletable(backup.archive)
             removed = [_remove(self.store.delete, backup.archive + end) for end in (MANIFEST, "")]
             gone = any(removed)
             if not self._has_archive(backup.name):  # rekey_backup leaves another archive of it

@@ -166,11 +166,19 @@ class Store(ABC):
         A place that does not exist yet has no files.
         """
 
+    def require_deletable(self, name: str) -> None:
+        """Check that the file of that name may be deleted, as far as that is known without trying.
+
+        :raises DeletionDenied: if not.
+        """
+        return
+
     @abstractmethod
     def delete(self, name: str) -> None:
         """Remove the file of that name, finished or unfinished.
 
         :raises NotStored: if there is none.
+        :raises DeletionDenied: if the store does not allow that.
         :raises LockedError: if its writer is alive, as far as the store can tell.
         """
 

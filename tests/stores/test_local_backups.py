@@ -84,9 +84,10 @@ def test_a_read_only_folder(project: Folder, backups: Path, plain_rights: list[s
     created = project.invoke("backup", "dev", "--json").json["name"]
     before = project.files()
     with rights(backups, 0o500):
-        for command in (["backup", "dev"], ["delete_backup", created, "--yes"]):
-            result = project.monarch(*command, prefix=plain_rights)
-            assert_refused(result, f"{backups} cannot be written to: Permission denied.")
+        result = project.monarch("backup", "dev", prefix=plain_rights)
+        assert_refused(result, f"{backups} cannot be written to: Permission denied.")
+        result = project.monarch("delete_backup", created, "--yes", prefix=plain_rights)
+        assert_refused(result, f"{created}.dmp.zst.json cannot be deleted: Permission denied.")
         for command in (["list_backups"], ["verify_backup", created], ["restore", f"{created}:dev", "--yes"]):
             result = project.monarch(*command, prefix=plain_rights)
             assert result.code == 0, result.err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 import time
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +16,8 @@ except ModuleNotFoundError:  # Windows: nothing shows whether a writer is alive
     fcntl = None  # type: ignore[assignment]
 
 _TRIES, _PAUSE = 100, 0.01
+# FS_IOC_GETFLAGS of Linux (ioctl_iflags(2)), and the attributes "immutable" and "append only".
+_GET_FLAGS, _FORBIDDING = 0x80086601, 0x10 | 0x20
 # Some file systems, mostly of a network, have no fsync for folders and answer with these.
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP}
 
@@ -51,6 +54,23 @@ def is_locked(part: Path) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+def is_immutable(path: Path) -> bool:
+    """Whether ``path`` has an attribute that forbids to delete it, as far as its file system tells."""
+    if fcntl is None or not sys.platform.startswith("linux"):
+        return False
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        found = fcntl.ioctl(handle, _GET_FLAGS, bytes(8))
+    except OSError:  # the file system has no attributes
+        return False
+    finally:
+        os.close(handle)
+    return bool(int.from_bytes(found[:4], sys.byteorder) & _FORBIDDING)
 
 
 def open_regular(path: Path) -> BinaryIO:

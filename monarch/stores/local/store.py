@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from monarch.errors import LockedError, StoreError
-from monarch.stores.base import NameTaken, NotStored, Store, StoredFile, Upload
-from monarch.stores.local.files import is_locked, lock, open_regular, sync_folder, unlink
+from monarch.stores.base import DeletionDenied, NameTaken, NotStored, Store, StoredFile, Upload
+from monarch.stores.local.files import is_immutable, is_locked, lock, open_regular, sync_folder, unlink
 from monarch.stores.local.upload import LocalUpload
 from monarch.system.atomic_files import is_own, open_new
 from monarch.system.signals import defer_signals
@@ -23,6 +23,8 @@ from monarch.system.streams import Stream
 _IGNORE = ".gitignore"
 # The ending of unfinished files.
 PART = ".part"
+# Somebody else may own it, or the folder; the file may be immutable, or its disk mounted to be read only.
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -140,6 +142,10 @@ class LocalStore(Store):
         except OSError as error:
             raise self._explain("read", error) from error
 
+    def require_deletable(self, name: str) -> None:
+        if is_immutable(self._folder / name):
+            raise self._undeletable(name, os.strerror(errno.EPERM))
+
     def delete(self, name: str) -> None:
         # In this order the name stays taken until the end. A part that exists after it has a new writer.
         self._remove(name, self._folder / (name + PART), self._folder / name)
@@ -158,6 +164,8 @@ class LocalStore(Store):
         except (FileNotFoundError, NotADirectoryError):
             gone = []
         except OSError as error:
+            if error.errno in _DENIED:
+                raise self._undeletable(name, error.strerror or str(error)) from error
             raise self._explain("written to", error) from error
         if not any(gone):
             raise NotStored(f"There is no {name!r} in {self._folder}.")
@@ -196,6 +204,12 @@ class LocalStore(Store):
             )
         hint = "Use a folder that you may read and write, or a place where you may create one."
         return StoreError(f"{self._folder} cannot be {what}: {error.strerror or error}.", hint)
+
+    def _undeletable(self, name: str, why: str) -> DeletionDenied:
+        return DeletionDenied(
+            f"{self._folder / name} cannot be deleted: {why}.",
+            "Check who owns it, the mode of its folder, and its attributes (lsattr).",
+        )
 
     def _unreadable(self, name: str, error: OSError) -> StoreError:
         return StoreError(

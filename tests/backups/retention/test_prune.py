@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -52,6 +54,42 @@ def test_what_another_run_deleted_or_protected_meanwhile_is_passed_over(tmp_path
         (going[2].name, f"{going[2].name!r} is being read."),
     ]
     assert {backup.name for backup in catalog.list()} == {going[1].name, going[2].name, kept.name}
+
+
+@pytest.fixture
+def set_attribute() -> Iterator[Callable[[str, Path], None]]:
+    """Return a function that sets an attribute of a file (chattr); in the end they are removed."""
+    changed = []
+
+    def change(attribute: str, path: Path) -> None:
+        done = subprocess.run(["chattr", attribute, path], capture_output=True, text=True)
+        if done.returncode != 0:
+            pytest.skip(f"no attributes here: {done.stderr}")
+        changed.append((attribute.replace("+", "-"), path))
+
+    yield change
+    for attribute, path in changed:
+        subprocess.run(["chattr", attribute, path], check=True)
+
+
+@pytest.mark.skipif(shutil.which("chattr") is None, reason="needs chattr")
+@pytest.mark.parametrize("attribute", ["+i", "+a"])
+@pytest.mark.parametrize("end", ["", ".json"])
+def test_what_may_not_be_deleted_is_whole_and_the_others_go(
+    tmp_path: Path, set_attribute: Callable[[str, Path], None], attribute: str, end: str
+) -> None:
+    catalog = catalog_in(tmp_path, 4)
+    *going, kept = catalog.list()
+    set_attribute(attribute, tmp_path / f"{going[1].archive}{end}")
+    pruned = prune(catalog, going, lambda backup: None)
+    assert [backup.name for backup in pruned.deleted] == [going[0].name, going[2].name]
+    ((backup, error),) = pruned.refused
+    assert backup.name == going[1].name
+    assert error.message == f"{tmp_path / going[1].archive}{end} cannot be deleted: Operation not permitted."
+    assert {one.name: one.state for one in catalog.list()} == {
+        going[1].name: BackupState.GOOD,
+        kept.name: BackupState.GOOD,
+    }
 
 
 def test_a_store_that_fails_ends_it(tmp_path: Path) -> None:

@@ -206,3 +206,19 @@ def test_a_broken_protection_protects(folder: Folder) -> None:
     assert_error(
         folder.invoke("delete_backup", name, "--yes"), 4, "is protected for good", "unprotect_backup"
     )
+
+
+@pytest.mark.server
+def test_a_folder_that_may_not_be_written_to_is_told(
+    two: TwoEnvironments, two_backups: list[str], plain_rights: list[str]
+) -> None:
+    store = two.folder.path / "backups"
+    store.chmod(0o500)
+    result = two.folder.monarch("prune_backups", "--keep-last", "2", "--yes", prefix=plain_rights)
+    store.chmod(0o700)
+    assert result.code == 0, result.output
+    for name in two_backups[2:]:
+        assert f"{name}.dmp.zst was not deleted: " in result.err
+    assert "cannot be deleted: Permission denied." in result.err
+    assert result.out.endswith("Deleted 0 backups, 0 B. 4 are left.\n")
+    assert len(left(two.folder)) == 4
