@@ -196,8 +196,9 @@ def history(environment: str, migration: str | None, last: int, everything: bool
     )
     if as_json:
         print_json([_entry_as_json(entry) for entry in entries])
-    elif not entries:
-        show(f"The journal of {environment} is empty: monarch has run nothing there.")
+        return
+    if not entries:
+        show(f"The journal of {environment} has no {'entry' if everything else 'attempt at a migration'}.")
     else:
         _, part = find_kind(project.environment(environment).kind).words
         if migration is None and everything:
@@ -208,6 +209,8 @@ def history(environment: str, migration: str | None, last: int, everything: bool
         else:
             for entry in entries:
                 _show_entry(entry, part)
+    if migration is None and not everything:
+        show(f"Backups, copies and other commands: monarch history {environment} --everything", err=True)
 
 
 def _show_everything(entries: tuple[JournalEntry, ...], part: str) -> None:

@@ -55,6 +55,8 @@ def test_a_target_remembers_both_lives(two: TwoEnvironments) -> None:
     assert restored["user"]
     assert restored["host"]
     assert restored["seconds"] >= 0
+    assert "monarch history dev --everything" in two.folder.invoke("history", "dev").err
+    assert two.folder.invoke("history", "dev", "--json").err == ""
     plain = two.folder.invoke("history", "dev", "--json").json
     assert [(one["environment"], one["key"]) for one in plain] == [("production", own), ("production", more)]
     two.folder.migration("one", stamp="201405290000")
@@ -161,6 +163,8 @@ def test_drops_unlocks_and_pruned_backups_are_remembered(two: TwoEnvironments) -
 def test_a_project_without_a_store_has_the_journal_of_its_database(two: TwoEnvironments) -> None:
     assert two.folder.invoke("drop_db", "dev", "--yes").err == ""
     assert everything(two, "dev") == []
+    empty = two.folder.invoke("history", "dev")
+    assert empty.out == "The journal of dev has no attempt at a migration.\n"
     (two.folder.path / "migrations/settings.py").open("a").write("BACKUPS = {'NOWHERE': {}}\n")
     result = two.folder.invoke("history", "dev", "--everything", "--json")
     assert result.json == []

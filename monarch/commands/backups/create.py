@@ -53,8 +53,8 @@ def backup(environment: str, as_json: bool, verify: bool, protect: bool, prune: 
     \b
     Examples:
       monarch backup production
-      monarch backup production --name before_release --protect
-      monarch backup production --verify
+      monarch backup production --name before_release --protect --verify
+      monarch backup production --query-set RecentOrdersQuerySet -o days=30
     """
     project = this_project()
     if prune:
