@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from monarch import Project
+from tests.databases.mongo.engines.test_pairs import ActAtPhase
 from tests.support.runs.two_environments import TwoEnvironments, entry
 
 pytestmark = pytest.mark.server
@@ -169,3 +171,25 @@ def test_a_project_without_a_store_has_the_journal_of_its_database(two: TwoEnvir
     result = two.folder.invoke("history", "dev", "--everything", "--json")
     assert result.json == []
     assert "Note: what the store of the backups has is not shown: " in result.err
+
+
+@pytest.mark.parametrize("into_existing", [False, True])
+def test_a_backup_while_a_copy_is_about_to_swap(two: TwoEnvironments, into_existing: bool) -> None:
+    """The copy has taken over the journal already: what is written into the old one then would be lost."""
+    two.folder.keep_backups()
+    two.folder.migration("own", stamp="201405300000")
+    assert two.folder.invoke("migrate", "dev").code == 0
+    taken: list[str] = []
+
+    def back_up() -> None:
+        taken.append(two.folder.monarch("backup", "dev", "--json", "--engine", "native").json["name"])
+
+    Project(two.folder.path).copy(
+        "production",
+        "dev",
+        engine="native",
+        only=("users",) if into_existing else (),
+        into_existing=into_existing,
+        progress=ActAtPhase("swapping", back_up),
+    )
+    assert [one["backup"] for one in everything(two, "dev") if one["action"] == "backup"] == taken

@@ -26,11 +26,16 @@ from monarch.system.ci import find_origin
 
 # Names of deleted backups that one entry holds.
 _MOST_NAMED = 100
+# What the purposes of leases begin with whose runs bring another journal.
+_REPLACING = ("copy_db ", "restore ")
 
 
 def record_backup(database: Database, store: Store, operation: Operation, progress: Progress) -> None:
-    """Record in the journal of ``database``, or else beside the backup, that it was taken."""
-    if not _has_recorded(database, operation):
+    """Record in the journal of ``database``, or else beside the backup, that it was taken.
+
+    It is beside the backup while another run is about to replace the database with its journal.
+    """
+    if _is_being_replaced(database) or not _has_recorded(database, operation):
         _write(store, operation.backup, (operation,), progress)
 
 
@@ -180,6 +185,14 @@ class _Recording(AbstractContextManager["_Recording"]):
 
     def _report(self, error: MonarchError) -> None:
         self._progress.message(f"{self._operation.command} could not be recorded: {error.message}")
+
+
+def _is_being_replaced(database: Database) -> bool:
+    try:
+        holder = database.holder()
+    except MonarchError:  # its user may not read that
+        return False
+    return holder is not None and holder.purpose.startswith(_REPLACING)
 
 
 def _has_recorded(database: Database, operation: Operation) -> bool:
