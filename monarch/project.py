@@ -613,12 +613,15 @@ class Project:
         database: str | None = None,
         name: str | None = None,
         taken_at: datetime | None = None,
+        without_oplog: bool = False,
         progress: Progress = SILENT,
     ) -> BackupResult:
         """Take over what mongodump wrote to ``path``, as a backup of ``environment``; "-" is standard input.
 
         ``environment`` is by default the one whose database has the same name, ``database`` the only one in
-        the dump. ``name`` is as for `backup`. ``taken_at`` is by default when the file was written.
+        the dump. ``name`` is as for `backup`. ``taken_at`` is by default when the file was written. With
+        ``without_oplog`` an oplog in the dump is left out. A path of nothing may be the name of a foreign
+        archive in the store.
 
         :raises UsageError: if it is not what mongodump wrote, or nothing tells what of it is meant.
         :raises DamagedError: if it is damaged.
@@ -626,7 +629,10 @@ class Project:
         """
         from monarch.backups.foreign.adoption import AdoptionRequest
 
-        request = AdoptionRequest(self.root, self.environments(), path, environment, database, name, taken_at)
+        environments = self.environments()
+        request = AdoptionRequest(
+            self.root, environments, path, environment, database, name, taken_at, without_oplog
+        )
         return request.run(self.backups, progress)
 
     def list_backups(self, environment: str | None = None) -> tuple[Backup, ...]:

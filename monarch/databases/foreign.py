@@ -67,8 +67,10 @@ class ForeignSource(ABC):
         """
 
     @abstractmethod
-    def adoptable(self, database: str | None) -> AdoptedDatabase:
+    def adoptable(self, database: str | None, *, without_oplog: bool = False) -> AdoptedDatabase:
         """Return what it holds of ``database``, or else of the only one that is not the server's own.
+
+        A log of what happened during the dump is an error, unless it is left out: ``without_oplog``.
 
         :raises UsageError: if it does not hold that one, or not exactly one, or only a part of one.
         :raises DamagedError: if it is damaged, or describes what no database can have.

@@ -167,3 +167,10 @@ class DatabaseKind(ABC):
     def foreign_formats(self) -> ForeignFormats | None:
         """Return the formats of files that its own tools write; None if monarch knows none."""
         return None
+
+    def dump_tool(self, head: bytes) -> tuple[str, str] | None:
+        """Return the tool whose dump begins with ``head``, and a hint how to make a backup of such a dump.
+
+        None if it is none of those that monarch does not read.
+        """
+        return None

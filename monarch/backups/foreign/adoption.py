@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +13,8 @@ from typing import ClassVar
 from monarch.backups.catalog import BackupCatalog
 from monarch.backups.codecs import find_codec
 from monarch.backups.create import BackupResult
-from monarch.backups.foreign.opening import Uncheckable
 from monarch.backups.foreign.paths import ForeignPath
+from monarch.backups.foreign.stored import StoredForeign, opened_origin
 from monarch.backups.names import check_stem
 from monarch.backups.operations.record import record_adoption
 from monarch.backups.store_sink import BackupPrivacy, StoreSink
@@ -24,7 +24,7 @@ from monarch.databases.environment import Environment
 from monarch.databases.foreign import AdoptedDatabase
 from monarch.databases.history import Action, Operation
 from monarch.databases.transfer import Engine, measured
-from monarch.errors import DamagedError, UsageError
+from monarch.errors import UsageError
 from monarch.progress import SILENT, Progress
 from monarch.system.ci import find_origin
 
@@ -48,7 +48,8 @@ class AdoptionRequest:
 
     ``environment`` is its name; None is the one of ``environments`` whose database has the same name.
     ``database`` is that in the dump; None is the only one. The backup's name begins with ``name`` or, without
-    one, with the database's. ``taken_at`` is when it was dumped; None is when its file was written.
+    one, with the database's. ``taken_at`` is when it was dumped; None is when its file was written. An oplog
+    in it is an error, unless it is left out: ``without_oplog``.
     """
 
     root: Path
@@ -58,6 +59,7 @@ class AdoptionRequest:
     database: str | None = None
     name: str | None = None
     taken_at: datetime | None = None
+    without_oplog: bool = False
     codec: str = "zst"
     level: int | None = None
 
@@ -72,27 +74,27 @@ class AdoptionRequest:
         began = time.monotonic()
         catalog.encryption.sealing()
         (kind,) = foreign_formats()
-        path = ForeignPath(self.path, kind)
         with (
             report_interruption("Nothing was kept of the backup.") as interruption,
-            _explaining(self.path),
-            path.open() as opened,
+            opened_origin(self.path, kind, catalog) as (origin, opened),
         ):
-            adopted = opened.adoptable(self.database)
+            adopted = opened.adoptable(self.database, without_oplog=self.without_oplog)
             environment = choose_environment(self.environments, self.environment, adopted)
-            taken_at = self.taken_at or path.written_at()
+            taken_at = self.taken_at or origin.written_at()
             sink = self._sink(catalog, environment, adopted, taken_at)
-            taken = _write(sink, adopted, interruption, began, progress)
-        operation = Operation(
-            f"adopt_backup {environment.name}",
-            Action.BACKUP,
-            environment.name,
-            find_origin(self.root),
-            began,
-            backup=taken.name,
-        )
-        record_adoption(catalog.store, measured(operation, taken.transfer.collections), progress)
-        return taken
+            notes = _another_database(environment, adopted.database)
+            notes += () if self.taken_at else (_guess(origin, taken_at),)
+            taken = _write(sink, adopted, interruption, began, notes, progress)
+            operation = Operation(
+                f"adopt_backup {environment.name}",
+                Action.BACKUP,
+                environment.name,
+                find_origin(self.root),
+                began,
+                backup=taken.name,
+            )
+            record_adoption(catalog.store, measured(operation, taken.transfer.collections), progress)
+            return taken
 
     def _sink(
         self,
@@ -120,7 +122,12 @@ class AdoptionRequest:
 
 
 def _write(
-    sink: StoreSink, adopted: AdoptedDatabase, interruption: Interruption, began: float, progress: Progress
+    sink: StoreSink,
+    adopted: AdoptedDatabase,
+    interruption: Interruption,
+    began: float,
+    notes: tuple[str, ...],
+    progress: Progress,
 ) -> BackupResult:
     source = adopted.source
     if not source.summaries:
@@ -132,7 +139,7 @@ def _write(
     if created is not None:
         progress.message(created)
     opened = nullcontext(source)
-    notes = (*source.notes, *sink.notes())
+    notes = (*source.notes, *notes, *sink.notes())
     transfer = Transfer(lambda: opened, sink, Adoption(adopted.tool), interruption, began, notes=notes)
     transferred = transfer.run(progress)
     stored = sink.stored
@@ -172,18 +179,24 @@ def _choices(environments: Iterable[Environment]) -> str:
     return f"Use --environment with one of these: {names}." if names else "Add one to migrations/settings.py."
 
 
-@contextmanager
-def _explaining(path: str) -> Iterator[None]:
-    """Say of errors of the contents which file they are about, and that nothing was kept."""
-    try:
-        yield
-    except Uncheckable:
-        raise
-    except DamagedError as error:
-        raise DamagedError(
-            f"{path!r} cannot be taken over: {error.message} Nothing was kept.",
-            error.hint or "Dump it again, or take another one.",
-        ) from error
+def _another_database(environment: Environment, database: str) -> tuple[str, ...]:
+    """Return what people should know of a backup that the environment's own name does not find."""
+    if environment.db_name == database:
+        return ()
+    name, its_own = environment.name, environment.db_name
+    return (
+        f"it is of the database {database!r}, and {name} has {its_own!r}: `monarch restore {name}:…` never "
+        "takes it, restore it by its own name.",
+    )
+
+
+def _guess(origin: ForeignPath | StoredForeign, taken_at: datetime) -> str:
+    """Return what people should know of a time that they did not name: pruning goes by it."""
+    when = "now" if origin.is_stream else "when it was last written to"
+    return (
+        f"it counts as taken at {taken_at:%Y-%m-%d %H:%M} UTC, {when}. If it was dumped at another time, "
+        "delete it, and use --taken DATE."
+    )
 
 
 def parse_taken(text: str) -> datetime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,8 +22,8 @@ from monarch.errors import DamagedError, UsageError
 from monarch.stores.local.store import LocalStore
 from monarch.system.streams import Stream
 
-# The path that means standard input.
-STDIN = "-"
+# The path that means standard input, and what that is called.
+STDIN, STDIN_SHOWN = "-", "standard input"
 # A dump has some files for each collection. A folder with more is another one, such as "/".
 _MOST_FILES = 200_000
 _AGE = b"age-encryption.org/"
@@ -41,6 +41,18 @@ class ForeignPath:
     def tool(self) -> str:
         """The name of the tool."""
         return foreign_formats()[self.kind].tool
+
+    @property
+    def shown(self) -> str:
+        """What it is called in messages."""
+        return STDIN_SHOWN if self.path == STDIN else self.path
+
+    def exists(self) -> bool:
+        """Whether anything is there; standard input always is."""
+        try:
+            return self.path == STDIN or os.path.lexists(self.path)
+        except ValueError:
+            return False
 
     @property
     def is_stream(self) -> bool:
@@ -69,7 +81,7 @@ class ForeignPath:
         """
         if self.is_stream:
             with self._opened() as stream:
-                yield _open_stream(stream, self.kind)
+                yield self._open_stream(stream)
             return
         path = Path(self.path)
         if stat.S_ISDIR(self._status().st_mode):
@@ -110,7 +122,7 @@ class ForeignPath:
             )
         try:
             with Path(self.path).open("rb") as file:
-                _refuse_others(file.read(_HEAD), self.path)
+                self._refuse_encrypted(file.read(_HEAD))
         except OSError as error:
             raise UsageError(
                 f"{self.path!r} cannot be read: {error.strerror}.", "Make it a file that you may read."
@@ -122,25 +134,23 @@ class ForeignPath:
                     "Copy both files into the place of the backups, under their names.",
                 )
 
+    def _open_stream(self, stream: Stream) -> ForeignSource:
+        head = read_head(stream)
+        self._refuse_encrypted(head)
+        packing = packing_of(head)
+        if packing == "zip":
+            raise UsageError(
+                "A zip cannot be read through a pipe: its index is at its end.",
+                "Save it as a file, and name that.",
+            )
+        return open_unpacked(ForeignFile(self.shown, packing), Whole(head, stream), self.kind)
 
-def _open_stream(stream: Stream, kind: str) -> ForeignSource:
-    head = read_head(stream)
-    _refuse_others(head, STDIN)
-    packing = packing_of(head)
-    if packing == "zip":
-        raise UsageError(
-            "A zip cannot be read through a pipe: its index is at its end.",
-            "Save it as a file, and name that.",
-        )
-    return open_unpacked(ForeignFile(STDIN, packing), Whole(head, stream), kind)
-
-
-def _refuse_others(head: bytes, path: str) -> None:
-    if head.startswith(_AGE):
-        raise UsageError(
-            f"{path!r} is encrypted with age.",
-            f"Decrypt it: age -d -i KEY {as_argument(path)} | monarch adopt_backup -",
-        )
+    def _refuse_encrypted(self, head: bytes) -> None:
+        if head.startswith(_AGE):
+            raise UsageError(
+                f"{self.shown!r} is encrypted with age.",
+                f"Decrypt it: age -d -i KEY {as_argument(self.path)} | monarch adopt_backup -",
+            )
 
 
 def _folders(root: Path) -> dict[str, FileSet]:
@@ -152,8 +162,10 @@ def _walk(root: Path) -> Mapping[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     count = 0
     try:
-        for folder, _, names in os.walk(root, onerror=_refuse):
+        for folder, below, names in os.walk(root, onerror=_refuse):
             path = Path(folder)
+            for name in below:
+                _require(path / name, stat.S_ISDIR, "a folder")
             files = [path / name for name in sorted(names)]
             count += len(files)
             if count > _MOST_FILES:
@@ -162,11 +174,7 @@ def _walk(root: Path) -> Mapping[str, list[Path]]:
                     "Name the folder of the dump.",
                 )
             for file in files:
-                if not stat.S_ISREG(file.lstat().st_mode):
-                    raise DamagedError(
-                        f"{str(file)!r} is a link or no file, which no dump holds.",
-                        "Replace it by the file, or remove it.",
-                    )
+                _require(file, stat.S_ISREG, "a file")
             if files:
                 found["/".join(path.relative_to(root).parts)] = files
     except OSError as error:
@@ -175,6 +183,15 @@ def _walk(root: Path) -> Mapping[str, list[Path]]:
             "Make it a folder whose files you may read.",
         ) from None
     return found
+
+
+def _require(path: Path, is_so: Callable[[int], bool], what: str) -> None:
+    """Check the type of what is at ``path``: through a link, anything of this machine might get in."""
+    if not is_so(path.lstat().st_mode):
+        raise DamagedError(
+            f"{str(path)!r} is a link or something else, which no dump holds.",
+            f"Replace it by {what}, or remove it.",
+        )
 
 
 def _refuse(error: OSError) -> None:

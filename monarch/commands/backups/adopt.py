@@ -39,6 +39,7 @@ def _parse_taken(_: click.Context, __: click.Parameter, text: str | None) -> dat
     callback=_parse_taken,
     help="When it was dumped, such as 2026-11-28T04:00 in UTC; by default when its file was written.",
 )
+@click.option("--without-oplog", is_flag=True, help="Leave out the oplog of a dump that has one.")
 @json_option
 def adopt_backup(
     path: str,
@@ -46,13 +47,15 @@ def adopt_backup(
     database: str | None,
     name: str | None,
     taken: datetime | None,
+    without_oplog: bool,
     as_json: bool,
 ) -> None:
     """Take over what mongodump wrote, as a backup.
 
-    PATH is an archive, a folder, a zip of one, or - for an archive on standard input; gzipped or not. It is
-    read to its end and checked, and written as a normal backup into the store that BACKUPS in
-    migrations/settings.py names. PATH stays as it is, and no database is touched.
+    PATH is an archive, a folder, a zip of one, or - for an archive on standard input; gzipped or not. It may
+    also be the name of a foreign archive in the store. It is read to its end and checked, and written as a
+    normal backup into the store that BACKUPS in migrations/settings.py names. PATH stays as it is, and no
+    database is touched.
 
     \b
     Examples:
@@ -63,6 +66,12 @@ def adopt_backup(
     project = this_project()
     with showing_result(show_taken, as_json), ProgressBar() as bar:
         taken_over = project.adopt_backup(
-            path, environment, database=database, name=name, taken_at=taken, progress=bar
+            path,
+            environment,
+            database=database,
+            name=name,
+            taken_at=taken,
+            without_oplog=without_oplog,
+            progress=bar,
         )
     show_taken(taken_over, as_json)

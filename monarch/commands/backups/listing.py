@@ -97,7 +97,9 @@ def _advice(backup: Backup) -> str:
     if backup.state is backup.state.BEGUN:
         return f"{backup.why}. If it was cut off, remove it: monarch delete_backup {argument(backup.name)}"
     if backup.state is backup.state.FOREIGN:
-        return f"{backup.why}. To check it: monarch verify_backup {argument(backup.archive)}"
+        name = argument(backup.archive)
+        check = f"To check it: monarch verify_backup {name}"
+        return f"{backup.why}. {check} To make it a backup: monarch adopt_backup {name}"
     perhaps = ""
     if backup.state is backup.state.INCOMPLETE or backup.has_manifest:
         perhaps = " Its archive may still be whole: see the manual, Recovering by hand."

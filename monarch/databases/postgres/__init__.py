@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from monarch.progress import Progress
     from monarch.system.streams import Stream
 
+# How dumps of pg_dump begin: of the format "custom" and the folder's table of contents, a tar, and a script.
+_CUSTOM_DUMP, _TAR_DUMP, _TEXT_DUMP = b"PGDMP", b"toc.dat\0", b"-- PostgreSQL database"
+_BEGINNING = 200
 _TEMPLATE = '''from monarch import PostgresBackedMigration
 
 
@@ -110,6 +113,14 @@ class PostgresKind(DatabaseKind):
         from monarch.databases.postgres.sources.archive import PgDumpArchive
 
         return PgDumpArchive(stream, expected)
+
+    def dump_tool(self, head: bytes) -> tuple[str, str] | None:
+        packed = head.startswith((_CUSTOM_DUMP, _TAR_DUMP))
+        if not packed and _TEXT_DUMP not in head[:_BEGINNING]:
+            return None
+        restore = "pg_restore" if packed else "psql"
+        hint = f"Restore it into a database with {restore}, and back that up: monarch backup ENVIRONMENT"
+        return "pg_dump", hint
 
     def describe_error(self, error: BaseException) -> str | None:
         if "psycopg" not in sys.modules:

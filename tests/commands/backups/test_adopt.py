@@ -189,7 +189,7 @@ WRONG = {
     ),
     "only admin": (archive_of(("admin", "system.users", INDEXED)), 2, "nothing to take over"),
     "encrypted": (b"age-encryption.org/v1\n-> X25519 x\n", 2, "is encrypted with age"),
-    "of another": (b"PGDMP\1\16\0\4", 1, "not a mongodump archive"),
+    "of another": (b"PGDMP\1\16\0\4", 1, "was written by pg_dump"),
     "dangerous name": (archive_of(("app", "a\x1b[2Jb", INDEXED), ("app2", "c", INDEXED)), 2, "2 databases"),
     "dangerous database": (archive_of(("app\x1b[2J", "b", INDEXED), ("c", "d", INDEXED)), 2, "2 databases"),
 }

@@ -59,3 +59,18 @@ def test_the_script_for_the_shell(folder: Folder) -> None:
     result = folder.monarch(variables={"_MONARCH_COMPLETE": "bash_source"})
     assert result.code == 0
     assert "_MONARCH_COMPLETE=bash_complete" in result.out
+
+
+def test_completion_of_what_is_taken_over(folder: Folder) -> None:
+    """The shell completes the path itself."""
+    folder.settings(dev={"host": "h", "db_name": "a"})
+    assert "--without-oplog" in complete(folder, "monarch adopt_backup --w")
+    assert complete(folder, "monarch adopt_backup x --environment d") == {"dev"}
+    result = folder.monarch(
+        variables={
+            "_MONARCH_COMPLETE": "bash_complete",
+            "COMP_WORDS": "monarch adopt_backup du",
+            "COMP_CWORD": "2",
+        }
+    )
+    assert result.out.startswith("file,")

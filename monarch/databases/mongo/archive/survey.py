@@ -35,9 +35,11 @@ class SurveyedCollection:
         return f"{self.database}.{self.collection.data_name}"
 
 
-# How many collections mongodump reads at once, and what its versions look like.
+# How many collections mongodump reads at once.
 _USUAL = 4
-_VERSION = re.compile(r"[0-9][0-9A-Za-z.+-]{0,40}")
+# Versions of tools were "r3.4.2" once. mongorestore refuses an archive with another version of a server.
+_TOOL = re.compile(r"r?[0-9][0-9A-Za-z.+-]{0,40}")
+_SERVER = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}(?:[+-][0-9A-Za-z.+-]{0,40})?")
 
 
 class ArchiveSurvey:
@@ -54,11 +56,13 @@ class ArchiveSurvey:
         self._source = ArchiveInput(stream)
         documents = read_prelude(self._source)
         header = decode(next(documents, b""))
-        concurrent = header.get("concurrent_collections")
-        self.concurrent = concurrent if isinstance(concurrent, int) and concurrent > 0 else _USUAL
-        self.server_version = _version(header.get("server_version"))
-        self.tool_version = _version(header.get("tool_version"))
+        self.server_version = server_version(header.get("server_version"))
+        self.tool_version = tool_version(header.get("tool_version"))
         self.collections = tuple(map(_parse, documents))
+        concurrent = header.get("concurrent_collections")
+        concurrent = concurrent if isinstance(concurrent, int) and concurrent > 0 else _USUAL
+        # mongorestore starts that many threads, whatever the number is.
+        self.concurrent = min(concurrent, max(1, len(self.collections)))
         self._states: dict[tuple[str, str], BlockState] = {}
         for one in self.collections:
             state = BlockState(one.data_namespace, one.collection.kind == "view")
@@ -66,6 +70,12 @@ class ArchiveSurvey:
             for name in {one.collection.data_name, one.collection.name}:
                 if self._states.setdefault((one.database, name), state) is not state:
                     raise ArchiveError(f"The archive's prelude has {one.data_namespace!r} more than once.")
+
+    @property
+    def is_of_monarch(self) -> bool:
+        """Whether monarch has written it; as `is_of_monarch`."""
+        stated = bool(self.collections) and self.collections[0].stated_kind is not None
+        return stated and self.tool_version == TOOL_VERSION
 
     def __iter__(self) -> Iterator[Piece]:
         for block in read_blocks(self._source, self._states):
@@ -93,8 +103,14 @@ def is_of_monarch(head: bytes) -> bool:
     return decode(header).get("tool_version") == TOOL_VERSION and "type" in decode(first)
 
 
-def _version(value: object) -> str:
-    return value if isinstance(value, str) and _VERSION.fullmatch(value) else ""
+def server_version(value: object) -> str:
+    """Return the version of a server that a dump states; empty if it is none."""
+    return value if isinstance(value, str) and _SERVER.fullmatch(value) else ""
+
+
+def tool_version(value: object) -> str:
+    """Return the version of a tool that a dump states; empty if it is none."""
+    return value.removeprefix("r") if isinstance(value, str) and _TOOL.fullmatch(value) else ""
 
 
 def _parse(document: bytes) -> SurveyedCollection:

@@ -92,9 +92,17 @@ class MongoFolderSource(MongoSource, ArchiveSource):
                 while stream.read(CHUNK):
                     pass
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What its files do not tell."""
+        return tuple(
+            f"{name + METADATA} is empty: no options or indexes of it are known"
+            for name in self._empty_metadata
+        )
+
     def read_through(self, progress: Progress) -> tuple[CopiedCollection, ...]:
-        for name in self._empty_metadata:
-            progress.message(f"{name + METADATA} is empty: no options or indexes of it are known")
+        for remark in self.remarks:
+            progress.message(remark)
         return read_through(self, progress)
 
     def _read_files(self) -> Iterator[Piece]:

@@ -26,16 +26,24 @@ _UNKNOWN = "0.0.0"
 class AdoptedSource(MongoSource, LiveSource):
     """The contents of ``source``, dumped of ``database`` on a server of ``server_version``, if that is known.
 
-    At most ``concurrent`` collections of it are interleaved.
+    At most ``concurrent`` collections of it are interleaved. ``remarks`` are what people should know of it.
     """
 
     phase = "adopting"
 
-    def __init__(self, source: MongoSource, database: str, server_version: str, concurrent: int) -> None:
+    def __init__(
+        self,
+        source: MongoSource,
+        database: str,
+        server_version: str,
+        concurrent: int,
+        remarks: tuple[str, ...],
+    ) -> None:
         self._source = source
         self._database = database
         self._version = server_version
         self._concurrent = concurrent
+        self._remarks = remarks
         self._digests: tuple[CollectionDigest, ...] = ()
         self.collections = source.collections
 
@@ -57,7 +65,7 @@ class AdoptedSource(MongoSource, LiveSource):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return self._source.notes
+        return (*self._remarks, *self._source.notes)
 
     def chosen(self, choice: Choice) -> Self:
         return self._with(self._source.chosen(choice))

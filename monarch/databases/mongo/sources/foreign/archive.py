@@ -15,13 +15,23 @@ from monarch.databases.mongo.catalog.read import is_copied
 from monarch.databases.mongo.sources.archive import read_through, refuse_series_as_documents
 from monarch.databases.mongo.sources.base import MongoSource
 from monarch.databases.mongo.sources.foreign.adopted import AdoptedSource
-from monarch.databases.mongo.sources.foreign.hints import OF_SERVERS, choose_database, only_database
+from monarch.databases.mongo.sources.foreign.hints import (
+    OF_SERVERS,
+    choose_database,
+    not_taken,
+    only_database,
+)
 from monarch.databases.mongo.sources.old_metadata import read_old_metadata
 from monarch.databases.mongo.stream.batches import Batch, Piece
 from monarch.databases.mongo.stream.counts import Counts
 from monarch.databases.transfer import ArchiveSource, CopiedCollection
 from monarch.progress import Progress
 from monarch.system.streams import Stream
+
+_WITHOUT_MANIFEST = (
+    "this is an archive of monarch, without its manifest: nothing tells whether it is a whole database, and "
+    "whether it is masked."
+)
 
 
 class ForeignMongoArchive(ForeignSource):
@@ -51,16 +61,22 @@ class ForeignMongoArchive(ForeignSource):
         database = only_database((one.database for one in self._survey.collections), self._file)
         return OneDatabaseSource(self._survey, database, self._file.bytes)
 
-    def adoptable(self, database: str | None) -> AdoptedDatabase:
+    def adoptable(self, database: str | None, *, without_oplog: bool = False) -> AdoptedDatabase:
         survey = self._survey
-        chosen = choose_database((one.database for one in survey.collections), database, self._file)
+        names = [one.database for one in survey.collections]
+        chosen = choose_database(names, database, self._file, without_oplog=without_oplog)
+        remarks = not_taken(names, chosen)
+        if survey.is_of_monarch:
+            remarks += (_WITHOUT_MANIFEST,)
         source = AdoptedSource(
             OneDatabaseSource(survey, chosen, self._file.bytes),
             chosen,
             survey.server_version,
             survey.concurrent,
+            remarks,
         )
-        return AdoptedDatabase(chosen, source, f"mongodump {survey.tool_version}".strip())
+        tool = "monarch" if survey.is_of_monarch else f"mongodump {survey.tool_version}".strip()
+        return AdoptedDatabase(chosen, source, tool)
 
 
 class OneDatabaseSource(MongoSource, ArchiveSource):
@@ -98,7 +114,8 @@ class OneDatabaseSource(MongoSource, ArchiveSource):
 
     def _read_chosen(self) -> Iterator[Piece]:
         if self._of_server:
-            self.progress.message(f"{' and '.join(self._of_server)} of the archive were left out")
+            were = "were" if len(self._of_server) > 1 else "was"
+            self.progress.message(f"{' and '.join(self._of_server)} of the archive {were} left out")
         for piece in self._survey:
             name = self._names.get(piece.collection)
             if name is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from monarch.databases.foreign import AdoptedDatabase, ForeignFile, ForeignSource
 from monarch.databases.mongo.archive import ArchiveError
+from monarch.databases.mongo.archive.survey import server_version, tool_version
 from monarch.databases.mongo.sources.file_names import DOCUMENTS, METADATA, FilesOfMongodump, is_of_mac
 from monarch.databases.mongo.sources.folder import MongoFolderSource
 from monarch.databases.mongo.sources.foreign.adopted import AdoptedSource
@@ -16,6 +18,7 @@ from monarch.databases.mongo.sources.foreign.hints import (
     OPLOG,
     choose_database,
     documents_only,
+    not_taken,
     only_database,
 )
 from monarch.databases.transfer import ArchiveSource, CopiedCollection, FileSet
@@ -25,6 +28,10 @@ from monarch.system.streams import Stream
 
 _CHUNK = 1 << 20
 _OPLOG = "oplog.bson"
+# mongodump from 100.12 on writes it beside the databases, or into the only one.
+_PRELUDE, _MOST_PRELUDE = "prelude.json", 10_000
+# What reading it raises if it is something else.
+_NOT_STATED = (ValueError, AttributeError, RecursionError)
 _ENDINGS = (DOCUMENTS, METADATA)
 
 
@@ -66,23 +73,42 @@ class ForeignFolders(ForeignSource):
         if oplogs:
             names.append(OPLOG)
         chosen = only_database(names, self._file, oplogs[0] if oplogs else self._folder_of_dump())
-        return self._source_of(chosen)
+        return MongoFolderSource(self._folders[self._path_of(chosen)])
 
-    def _source_of(self, chosen: str) -> MongoFolderSource:
+    def _path_of(self, chosen: str) -> str:
         paths = [path for path, name in self._databases.items() if name == chosen]
         if len(paths) > 1:
             raise UsageError(
                 f"{self._file.name!r} holds the database {chosen!r} in {len(paths)} folders.",
                 "Unpack it, and restore one of the folders with mongorestore.",
             )
-        return MongoFolderSource(self._folders[paths[0]])
+        return paths[0]
 
-    def adoptable(self, database: str | None) -> AdoptedDatabase:
+    def adoptable(self, database: str | None, *, without_oplog: bool = False) -> AdoptedDatabase:
+        if database is not None and list(self._databases) == [""]:
+            # Its name so far is only that of the folder or the zip, which somebody may have renamed.
+            self._databases[""] = database
         names = list(self._databases.values())
         names += [OPLOG for files in self._folders.values() if _OPLOG in files.sizes()]
-        chosen = choose_database(names, database, self._file)
-        source = AdoptedSource(self._source_of(chosen), chosen, "", 1)
-        return AdoptedDatabase(chosen, source, "mongodump")
+        chosen = choose_database(names, database, self._file, without_oplog=without_oplog)
+        path = self._path_of(chosen)
+        server, tool = self._versions(path)
+        source = MongoFolderSource(self._folders[path])
+        remarks = (*not_taken(names, chosen), *source.remarks)
+        adopted = AdoptedSource(source, chosen, server, 1, remarks)
+        return AdoptedDatabase(chosen, adopted, f"mongodump {tool}".strip())
+
+    def _versions(self, path: str) -> tuple[str, str]:
+        """Return those of the server and of mongodump, which newer ones write; empty if they are unknown."""
+        for folder in (path, path.rpartition("/")[0]):
+            files = self._folders.get(folder)
+            if files is not None and files.sizes().get(_PRELUDE, _MOST_PRELUDE + 1) <= _MOST_PRELUDE:
+                with suppress(*_NOT_STATED), files.open(_PRELUDE) as stream:
+                    stated = json.loads(stream.read(_MOST_PRELUDE))
+                    return server_version(stated.get("ServerVersion")), tool_version(
+                        stated.get("ToolVersion")
+                    )
+        return "", ""
 
     def _folder_of_dump(self) -> str:
         """Return the path of the folder that has that of the first database."""
@@ -115,8 +141,11 @@ class ForeignDocuments(ForeignSource):
     def restorable(self) -> ArchiveSource:
         raise documents_only(self._file, self._collection)
 
-    def adoptable(self, database: str | None) -> AdoptedDatabase:
-        raise documents_only(self._file, self._collection)
+    def adoptable(self, database: str | None, *, without_oplog: bool = False) -> AdoptedDatabase:
+        raise UsageError(
+            f"{self._file.name!r} holds the documents of one collection, not a database.",
+            "Name the folder with all of its files: monarch adopt_backup FOLDER",
+        )
 
 
 class _OneFile(FileSet):

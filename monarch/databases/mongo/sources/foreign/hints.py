@@ -40,12 +40,15 @@ def only_database(databases: Iterable[str], file: ForeignFile, folder: str = "")
         named = ", ".join(map(repr, names[:_MOST_NAMED])) + more
         raise UsageError(
             f"{file.name!r} holds {len(names)} databases ({named}): monarch restores an archive of one.",
-            f"Restore one of them into a new database, called NAME: {_renaming(file, folder, names[0])}",
+            f"Take over one: monarch adopt_backup --database={quote(names[0])} {as_argument(file.name)}. "
+            f"Or restore it into a new database, called NAME: {_renaming(file, folder, names[0])}",
         )
     return names[0]
 
 
-def choose_database(databases: Iterable[str], wanted: str | None, file: ForeignFile) -> str:
+def choose_database(
+    databases: Iterable[str], wanted: str | None, file: ForeignFile, *, without_oplog: bool
+) -> str:
     """Return the database that is taken over: the one that is ``wanted``, or else the only one.
 
     :raises UsageError: if it is not there or the server's own, there are several, or the oplog is among them.
@@ -64,12 +67,23 @@ def choose_database(databases: Iterable[str], wanted: str | None, file: ForeignF
         )
     elif len(names) > 1:
         raise UsageError(f"{file.name!r} holds {len(names)} databases.", _one_of(names))
-    if OPLOG in found:
+    if OPLOG in found and not without_oplog:
         raise UsageError(
             f"{file.name!r} was dumped with --oplog: monarch does not replay an oplog.",
-            "Restore it with mongorestore --oplogReplay into an empty server, and back that up.",
+            "Restore it with mongorestore --oplogReplay into an empty server, and back that up. Or use "
+            "--without-oplog: the documents are then as they were read, at different moments.",
         )
     return wanted or names[0]
+
+
+def not_taken(databases: Iterable[str], chosen: str) -> tuple[str, ...]:
+    """Return what to say of the databases of people, and of the oplog, that are left out."""
+    found = {*databases}
+    names = sorted(found - OF_SERVERS - {chosen})
+    more = ", …" if len(names) > _MOST_NAMED else ""
+    left_out = f"only {chosen!r} was taken over, not {', '.join(map(repr, names[:_MOST_NAMED]))}{more}."
+    oplog = "its oplog was not replayed: the documents are as they were read, at different moments."
+    return (*((left_out,) if names else ()), *((oplog,) if OPLOG in found else ()))
 
 
 def _one_of(names: list[str]) -> str:
