@@ -17,6 +17,7 @@ from typing import Literal, TypeVar, get_args
 # In reduced mode these modules below `tests/` run one test in N. Most of them cause failures, or repeat tests
 # with every engine, server and fault. The others take long and test what changes rarely.
 LONG = {
+    "backups/foreign/test_adoption_kills.py": 4,
     "backups/secrecy/test_rekey.py": 4,
     "backups/test_corruption.py": 8,
     "backups/test_equal.py": 8,

@@ -180,7 +180,7 @@ def test_mongorestore_accepts_the_command_in_the_hint(
 ) -> None:
     (store_folder / "x.archive.gz").write_bytes(gzip.compress(dumps.whole))
     hint = two.folder.invoke("restore", "x.archive.gz:dev", "--yes").err.splitlines()[1]
-    command = hint.partition(": ")[2].partition(": ")[2]
+    command = hint.partition("called NAME: ")[2]
     first = re.search(r"--nsFrom '?(\S+?)\.\*'?", command)
     assert first
     command = command.replace(first[1], two.source.name).replace("NAME", two.target.name)
