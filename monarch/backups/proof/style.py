@@ -47,6 +47,7 @@ section > p { margin: 0; }
   section { padding: 1rem; }
   dl div { grid-template-columns: 1fr; gap: 0; }
   table { display: block; overflow-x: auto; }
+  th:first-child, td:first-child { min-width: 10rem; }
 }
 @media print {
   @page { margin: 18mm; }

@@ -12,6 +12,7 @@ import pytest
 from monarch.backups.proof.comparison import compare
 from monarch.backups.proof.drill import DrillResult
 from monarch.backups.proof.page import elapsed, render
+from monarch.backups.proof.style import STYLE
 from monarch.backups.state import Backup, BackupState
 from monarch.databases.transfer import CollectionDigest, CollectionSummary, InspectedCollection
 from tests.backups.test_manifest import MANIFEST
@@ -98,3 +99,22 @@ def test_a_page_says_what_was_not_compared() -> None:
 )
 def test_times_are_words(seconds: float, text: str) -> None:
     assert elapsed(seconds) == text
+
+
+def luminance(color: str) -> float:
+    """The relative luminance of a colour, as WCAG 2 defines it."""
+    parts = [int(color[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_every_colour_can_be_read() -> None:
+    """Each colour of text on each background has the contrast of WCAG AA; the page is light everywhere."""
+    assert "color-scheme: light;" in STYLE
+    colors = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", STYLE))
+    backs = ["#ffffff", *(color for name, color in colors.items() if name.endswith("-back"))]
+    inks = {name: colors[name] for name in ("ink", "soft", "good", "bad", "open")}
+    for name, ink in inks.items():
+        for back in backs:
+            dark, light = sorted((luminance(ink), luminance(back)))
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, (name, back)
