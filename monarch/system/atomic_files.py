@@ -47,11 +47,25 @@ def is_own(found: os.stat_result) -> bool:
     return not hasattr(os, "getuid") or found.st_uid == os.getuid()
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write ``text`` to ``path``: afterwards the file has all of it, or is as it was before."""
+def require_writable(path: Path) -> None:
+    """Check that `write_atomically` may write ``path``, which it does not touch.
+
+    :raises OSError: if not.
+    """
+    unfinished = _unfinished(path)
+    os.close(open_new(unfinished))
+    unfinished.unlink()
+
+
+def _unfinished(path: Path) -> Path:
     import secrets  # not needed for --help
 
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write ``text`` to ``path``: afterwards the file has all of it, or is as it was before."""
+    unfinished = _unfinished(path)
     handle = open_new(unfinished)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

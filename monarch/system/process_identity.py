@@ -31,6 +31,12 @@ def identity() -> dict[str, Any]:
     }
 
 
+def who() -> str:
+    """Return the user who runs this process, and the machine, for people."""
+    me = identity()
+    return f"{me['user']} on {me['host']}"
+
+
 def describe(recorded: Mapping[str, Any]) -> str:
     """Return a recorded process in words, with its CI job if that is known."""
     process = f"process {recorded.get('pid')} of {recorded.get('user')} on {recorded.get('host')}"

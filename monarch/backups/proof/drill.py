@@ -26,6 +26,8 @@ from monarch.databases.kinds import THROWAWAY, DatabaseKind
 from monarch.databases.transfer import TransferDatabase, as_transfer_database
 from monarch.errors import DamagedError, DrillFailed, ServerError, UsageError
 from monarch.progress import SILENT, Progress
+from monarch.system.ci import UNKNOWN_ORIGIN, Origin, find_origin
+from monarch.system.process_identity import who
 from monarch.system.tracebacks import describe_error as describe_briefly
 from monarch.version import __version__
 
@@ -56,6 +58,9 @@ class DrillResult:
     collections: tuple[DrilledCollection, ...]
     problems: tuple[str, ...]
     verified: bool | None
+    # The user and the machine, and the commit and the CI job as far as they are known.
+    drilled_by: str = ""
+    origin: Origin = UNKNOWN_ORIGIN
     monarch: str = __version__
 
     @property
@@ -70,8 +75,17 @@ class DrillResult:
 
     @property
     def has_hashes(self) -> bool:
-        """Whether the manifest has hashes, which those of older versions of monarch have not."""
+        """Whether the manifest has hashes: without them, everything is only counted.
+
+        Those of encrypted backups have none, and those of older versions of monarch.
+        """
         return bool(self.manifest.digests)
+
+    @property
+    def only_refused(self) -> bool:
+        """Whether nothing is wrong but that the project's own check has refused it."""
+        found = (*self.problems, *(why for one in self.collections for why in one.problems))
+        return self.verified is False and len(found) == 1
 
     @property
     def uncompared(self) -> tuple[str, ...]:
@@ -115,7 +129,8 @@ class Drill:
                 _require_version(kind, manifest, server)
                 found = self._restore_and_compare(database, manifest, interruption, progress)
             seconds = round(time.monotonic() - began, 3)
-            return DrillResult(self.backup, manifest, server, began_at, seconds, *found)
+            by, origin = who(), find_origin(self.root)
+            return DrillResult(self.backup, manifest, server, began_at, seconds, *found, by, origin)
 
     def _restore_and_compare(
         self, database: TransferDatabase, manifest: Manifest, interruption: Interruption, progress: Progress

@@ -14,6 +14,8 @@ from monarch.databases.transfer import CollectionSummary
 
 _WORDS = {HashVerdict.SAME: "equal", HashVerdict.DIFFERENT: "differs", HashVerdict.UNKNOWN: "not compared"}
 _CLASSES = {HashVerdict.SAME: "good", HashVerdict.DIFFERENT: "bad", HashVerdict.UNKNOWN: "open"}
+_CODE = ("SHA-256", "Backup", "Commit", "Encrypted for")
+_COUNTED = "<span>counts only</span>"
 _DAY, _HOUR, _MINUTE = 86_400, 3_600, 60
 
 
@@ -21,7 +23,10 @@ def render(results: Sequence[DrillResult]) -> str:
     """Return the page about ``results``."""
     passed = sum(one.passed for one in results)
     when = min(one.began_at for one in results)
-    title = f"Restore drill of {when:%Y-%m-%d}: {'passed' if passed == len(results) else 'FAILED'}"
+    verdict = "FAILED" if passed < len(results) else "passed"
+    if passed and not all(one.has_hashes for one in results):
+        verdict += f" (counts only{', some of them' * any(one.has_hashes for one in results)})"
+    title = f"Restore drill of {when:%Y-%m-%d}: {verdict}"
     return "".join(
         [
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
@@ -48,8 +53,15 @@ def elapsed(seconds: float) -> str:
     return " ".join(parts[:2])
 
 
+def why_counted(result: DrillResult) -> str:
+    """Return why a drill has counted only: the manifest has no hashes."""
+    if result.manifest.recipients:
+        return "the backup is encrypted, so its manifest has no hashes of contents"
+    return "its manifest has no hashes"
+
+
 def _drill(result: DrillResult) -> str:
-    verdict = "Passed" if result.passed else "Failed"
+    verdict = ("Passed" if result.has_hashes else f"Passed {_COUNTED}") if result.passed else "Failed"
     mark = "good" if result.passed else "bad"
     manifest = result.manifest
     facts = "".join(_fact(*fact) for fact in _facts(result))
@@ -70,10 +82,13 @@ def _drill(result: DrillResult) -> str:
 def _sentence(result: DrillResult) -> str:
     if not result.passed:
         return "This backup was not restored to what it was when it was taken, or a check refused it."
-    compared = "counts, indexes and contents" if result.has_hashes else "counts"
+    kind = find_kind(result.manifest.kind)
+    compared = (
+        "counts, indexes and contents" if result.has_hashes else f"numbers of {kind.words[1]}s and indexes"
+    )
     return (
-        f"This backup was restored into an empty {find_kind(result.manifest.kind).title} server, and its "
-        f"{compared} equal those recorded when it was taken."
+        f"This backup was restored into an empty {kind.title} server, and its {compared} equal those "
+        f"recorded when it was taken.{'' if result.has_hashes else ' Its contents were not compared.'}"
     )
 
 
@@ -101,11 +116,18 @@ def _facts(result: DrillResult) -> Iterable[tuple[str, str]]:
     yield "Restored into", f"{result.server}, started for the drill and removed after it"
     yield "Backup taken", _moment(manifest.taken_at)
     yield "Drill began", _moment(result.began_at)
+    yield "Drilled by", result.drilled_by
+    if result.origin.job or result.origin.link:
+        yield "Job", " ".join(filter(None, (result.origin.job, result.origin.link)))
+    if result.origin.commit:
+        yield "Commit", result.origin.commit
     yield "Age of the data", elapsed(result.age.total_seconds())
     yield "Drill took", f"{elapsed(result.seconds)}, of which {elapsed(result.restore_seconds)} to restore"
     yield "As of", "one snapshot" if manifest.one_moment else "the times at which each part was read"
     yield "Archive", f"{manifest.size:,} bytes, {manifest.codec}"
     yield "SHA-256", manifest.sha256
+    if manifest.recipients:
+        yield "Encrypted for", ", ".join(manifest.recipients)
     yield "Check of the project", _check(result)
     yield "Software", f"monarch {result.monarch}; the backup: monarch {manifest.monarch}"
 
@@ -122,7 +144,7 @@ def _check(result: DrillResult) -> str:
 
 
 def _fact(label: str, value: str) -> str:
-    shown = f"<code>{escape(value)}</code>" if label in ("SHA-256", "Backup") else escape(value)
+    shown = f"<code>{escape(value)}</code>" if label in _CODE else escape(value)
     return f"<div><dt>{escape(label)}</dt><dd>{shown}</dd></div>\n"
 
 
@@ -167,8 +189,7 @@ def _method(result: DrillResult) -> str:
         "The number of documents or rows, the indexes and a hash of the contents were compared with what was "
         "recorded while the backup was taken. The definition of a view is compared in place of contents."
         if result.has_hashes
-        else "The manifest has no hashes, as those of encrypted backups and of older versions of monarch: "
-        "only numbers were compared.",
+        else f"Only numbers were compared: {why_counted(result)}.",
     ]
     if result.has_hashes and result.collections and result.uncompared:
         sentences.append(

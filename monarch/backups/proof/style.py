@@ -18,6 +18,7 @@ header p, h1 { margin: 0; }
 h1 { font-size: 1.6rem; line-height: 1.25; grid-column: 1; overflow-wrap: anywhere; }
 h1 span { display: block; color: var(--soft); font-size: .95rem; font-weight: 400; }
 .verdict { grid-column: 2; grid-row: 1 / span 2; align-self: center; font-size: 1.5rem; font-weight: 700; }
+.verdict span { display: block; font-size: .8rem; font-weight: 400; text-align: right; }
 .good .verdict, td.good { color: var(--good); }
 .bad .verdict, td.bad { color: var(--bad); }
 td.open { color: var(--open); }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monarch.commands.console.lines import show
+from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_json, summary
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.text import count, duration, printable, timestamp
@@ -43,25 +43,35 @@ def drill(name: str | None, html: Path | None, as_json: bool) -> None:
     """
     from monarch.backups.proof.drill import find_backup, find_newest
 
-    _require_folder(html)
+    _require_writable(html)
     project = this_project()
     catalog, environments = project.backups, project.environments()
     backups = (
         find_newest(catalog, environments) if name is None else (find_backup(catalog, name, environments),)
     )
     results, undone = _drill_all(backups, as_json)
-    if html is not None and results:
-        _write_page(html, results)
     if as_json:
         print_json([_as_json(one) for one in results])
-    failed = [printable(one.backup.name) for one in results if not one.passed]
+    unwritten = _write_page(html, results) if html is not None and results else None
+    failed = [one for one in results if not one.passed]
+    if unwritten is not None and (failed or undone):
+        note(unwritten.message)
+    _require_passed(failed, len(backups), *undone, unwritten)
+
+
+def _require_passed(failed: list[DrillResult], drills: int, *errors: MonarchError | None) -> None:
+    """Raise the failure of the ``failed`` drills; if none has failed, the first of the other ``errors``."""
     if failed:
-        raise DrillFailed(
-            f"{len(failed)} of {count(len(backups), 'drill')} failed: {', '.join(failed)}.",
-            "Take a new backup, and drill that. See the manual: How sure.",
-        )
-    if undone:
-        raise undone[0]
+        names = ", ".join(printable(one.backup.name) for one in failed)
+        hint = "Take a new backup, and drill that. See the manual: How sure."
+        if all(one.only_refused for one in failed):
+            hint = (
+                "Look at verify() in migrations/settings.py and at the data: the restore itself has passed."
+            )
+        raise DrillFailed(f"{len(failed)} of {count(drills, 'drill')} failed: {names}.", hint)
+    for error in errors:
+        if error is not None:
+            raise error
 
 
 def _drill_all(backups: tuple[Backup, ...], as_json: bool) -> tuple[list[DrillResult], list[MonarchError]]:
@@ -90,18 +100,18 @@ def _drill_all(backups: tuple[Backup, ...], as_json: bool) -> tuple[list[DrillRe
 
 
 def _show(result: DrillResult) -> None:
-    from monarch.backups.proof.page import elapsed
+    from monarch.backups.proof.page import elapsed, why_counted
 
     manifest = result.manifest
     name = printable(result.backup.name)
     if result.passed:
-        compared = "counts, indexes and hashes are equal"
+        compared, counted = "counts, indexes and hashes are equal", ""
         if not result.has_hashes:
-            compared = "counts are equal (its manifest has no hashes)"
+            compared, counted = f"counts are equal; {why_counted(result)}", " (counts only)"
         check = "; verify() accepts it" if result.verified else ""
         restored = f"{summary(manifest.collections)} of {printable(manifest.environment)} restored"
         times = f"in {duration(result.seconds)}, from data {elapsed(result.age.total_seconds())} old"
-        show(("passed", "green"), f" {name}: {restored} {times}: {compared}{check}")
+        show((f"passed{counted}", "green"), f" {name}: {restored} {times}: {compared}{check}")
         return
     problems = [*result.problems]
     problems += [f"{one.name}: {why}" for one in result.collections for why in one.problems]
@@ -129,8 +139,13 @@ def _as_json(result: DrillResult) -> dict[str, Any]:
         "restore_seconds": result.restore_seconds,
         "server": manifest.server,
         "restored_into": result.server,
+        "drilled_by": result.drilled_by,
+        "job": result.origin.job,
+        "link": result.origin.link,
+        "commit": result.origin.commit,
         "monarch": result.monarch,
         "sha256": manifest.sha256,
+        "recipients": manifest.recipients,
         "collections": [_collection_as_json(one) for one in result.collections],
     }
 
@@ -149,19 +164,40 @@ def _collection_as_json(one: DrilledCollection) -> dict[str, Any]:
     }
 
 
-def _require_folder(file: Path | None) -> None:
-    if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
+def _require_writable(file: Path | None) -> None:
+    """Check that the page can be written, before hours of work.
+
+    :raises UsageError: if not.
+    """
+    from monarch.system.atomic_files import require_writable
+
+    if file is None:
+        return
+    shown = repr(printable(str(file)))
+    if file.is_dir() or not file.absolute().parent.is_dir():
         wrong = "is a folder" if file.is_dir() else "is in no folder that exists"
-        raise UsageError(f"--html: {printable(str(file))!r} {wrong}.", "Name a file in a folder that exists.")
+        raise UsageError(f"--html: {shown} {wrong}.", "Name a file in a folder that exists.")
+    if file.exists() and not file.is_file():
+        raise UsageError(f"--html: {shown} is no regular file.", "Name a file; it is written at the end.")
+    try:
+        require_writable(file)
+    except OSError as error:
+        raise UsageError(
+            f"--html: {shown} cannot be written: {error.strerror}. Nothing was drilled.",
+            "Name a file in a folder that you may write to.",
+        ) from error
 
 
-def _write_page(file: Path, results: list[DrillResult]) -> None:
+def _write_page(file: Path, results: list[DrillResult]) -> MonarchError | None:
+    """Write the page about ``results``; return what is wrong if that fails, as on a disk that is full now."""
     from monarch.backups.proof.page import render
     from monarch.system.atomic_files import write_atomically
 
     try:
         write_atomically(file, render(results))
     except OSError as error:
-        raise UsageError(
-            f"--html: {file} cannot be written: {error.strerror}.", "Name another file."
-        ) from error
+        return MonarchError(
+            f"The page about the drill was not written: {printable(str(file))!r}: {error.strerror}.",
+            "Fix that or name another file, and run the drill again.",
+        )
+    return None

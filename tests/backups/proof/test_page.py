@@ -15,6 +15,7 @@ from monarch.backups.proof.page import elapsed, render
 from monarch.backups.proof.style import STYLE
 from monarch.backups.state import Backup, BackupState
 from monarch.databases.transfer import CollectionDigest, CollectionSummary, InspectedCollection
+from monarch.system.ci import Origin
 from tests.backups.test_manifest import MANIFEST
 
 EVIL = "</td><script>alert(1)</script>&\"'"
@@ -65,6 +66,23 @@ def test_a_page_has_what_an_auditor_asks_for() -> None:
         assert fact in page.text, fact
 
 
+def test_a_page_says_who_drilled_and_for_whom_it_is_encrypted() -> None:
+    origin = Origin("c0ffee" * 7, "nightly", "ci.example/7?a=1&b=2")
+    encrypted = replace(TAKEN, recipients=("age1friend", "ssh-ed25519 AAAA"), digests=())
+    drilled = result(drilled_by="olga <o> on backup-1", origin=origin, manifest=encrypted)
+    page = Checked(render([drilled]))
+    for fact in (
+        *("Drilled by", "olga <o> on backup-1", "Job", "nightly ci.example/7?a=1&b=2", "Commit"),
+        *(origin.commit or "", "Encrypted for", "age1friend, ssh-ed25519 AAAA"),
+        *("Restore drill of 2014-05-31: passed (counts only)", "Passed counts only"),
+        *("numbers of documents and indexes equal", "Its contents were not compared", "is encrypted, so"),
+    ):
+        assert fact in page.text, fact
+    assert "passed (counts only, some of them)" in render([result(), drilled])
+    for row in ("Job", "Commit", "Encrypted for", "counts only"):
+        assert row not in Checked(render([result()])).text
+
+
 def test_names_cannot_run_anything() -> None:
     text = render([result()])
     page = Checked(text)
@@ -82,7 +100,7 @@ def test_a_page_says_what_is_wrong() -> None:
 
 
 def test_a_page_says_what_was_not_compared() -> None:
-    assert "The manifest has no hashes" in Checked(render([result(manifest=replace(TAKEN, digests=()))])).text
+    assert "its manifest has no hashes" in Checked(render([result(manifest=replace(TAKEN, digests=()))])).text
     counted = Checked(render([result(replace(DIGEST, contents=None))])).text
     assert f"Compared by number only: {EVIL}" in counted
 

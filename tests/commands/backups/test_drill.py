@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from monarch.backups.manifest import Manifest
+from monarch.system.process_identity import who
 from tests.commands.backups.test_buckets import keep_in
 from tests.support import counts
 from tests.support.runs.postgres_pair import PostgresPair, make_pair
@@ -101,6 +102,7 @@ def test_a_backup_in_a_bucket_passes(two: TwoEnvironments, s3: S3Server) -> None
     assert "needs about 0.5 GB" in result.err
     (drilled,) = result.json
     assert (drilled["passed"], drilled["verify"], drilled["problems"]) == (True, True, [])
+    assert (drilled["drilled_by"], drilled["recipients"]) == (who(), [])
     assert 0 < drilled["age_seconds"] < 600
     assert {one["name"]: one["contents"] for one in drilled["collections"]} == {
         "ids": "same",
@@ -165,10 +167,15 @@ def test_an_encrypted_backup_needs_its_key_and_is_counted(two: TwoEnvironments) 
     key = make_key(folder.path / "key")
     folder.encrypt_backups(key.recipient, identities=key.path)
     assert folder.invoke("backup", "production").code == 0
-    result = folder.monarch("drill", "production", "--json")
+    result = folder.monarch("drill", "production", "--html", "page.html")
     assert result.code == 0, result.output
-    (drilled,) = result.json
-    assert (drilled["passed"], drilled["hashes"]) == (True, False)
+    assert result.out.startswith("passed (counts only) ")
+    assert (
+        "counts are equal; the backup is encrypted, so its manifest has no hashes of contents" in result.out
+    )
+    page = (folder.path / "page.html").read_text()
+    assert "Passed <span>counts only</span>" in page
+    assert key.recipient in page
     other = make_key(folder.path / "other")
     for identities, message in ((None, "no key is known"), (other.path, "does not open the backup")):
         folder.encrypt_backups(key.recipient, identities=identities)
@@ -208,6 +215,29 @@ def test_a_drill_needs_room(backed_up: TwoEnvironments) -> None:
     assert_nothing_left(folder)
 
 
+def test_a_check_that_refuses_and_a_page_that_cannot_be_written_any_more(backed_up: TwoEnvironments) -> None:
+    folder = backed_up.folder
+    settings = folder.path / "migrations/settings.py"
+    text = settings.read_text()
+    (folder.path / "out").mkdir()
+    add_check(folder, "os.rmdir('out'); return False")
+    result = folder.monarch("drill", "production", "--html", "out/page.html")
+    assert result.code == 10, result.output
+    unwritten = "The page about the drill was not written: 'out/page.html': No such file"
+    *_, note, error, hint = result.err.splitlines()
+    assert note.startswith(f"Note: {unwritten}")
+    assert error.startswith("Error: 1 of 1 drill failed: ")
+    assert "Look at verify() in migrations/settings.py and at the data" in hint
+    settings.write_text(text)
+    (folder.path / "out").mkdir()
+    add_check(folder, "os.rmdir('out')")
+    result = folder.monarch("drill", "production", "--html", "out/page.html")
+    assert result.code == 1, result.output
+    assert result.out.startswith("passed app__")
+    assert f"Error: {unwritten}" in result.err
+    assert_nothing_left(folder)
+
+
 MOMENTS = ("begun", "started", "verifying")
 
 
@@ -230,7 +260,7 @@ def test_the_next_drill_removes_what_a_killed_one_left(backed_up: TwoEnvironment
     change_manifest(folder, digests=())
     result = folder.monarch("drill", "production")
     assert result.code == 0, result.output
-    assert "counts are equal (its manifest has no hashes)" in result.out
+    assert "counts are equal; its manifest has no hashes" in result.out
     assert_nothing_left(folder)
 
 
