@@ -6,7 +6,7 @@ method passes its arguments to the domain, which is imported when it is used: mo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
@@ -700,9 +700,12 @@ class Project:
         """
         return self.backups.delete_all(backups, report)
 
-    def pruning(self, environment: str | None = None, policy: KeepPolicy | None = None) -> PruneRequest:
+    def pruning(
+        self, environment: str | None = None, policy: KeepPolicy | None = None, taken: Iterable[str] = ()
+    ) -> PruneRequest:
         """Return the pruning of the backups of ``environment`` or of all, by ``policy`` or by the settings.
 
+        :param taken: archives that were just written, and stay.
         :raises SettingsError: if there is no such environment, or the settings are wrong.
         """
         from monarch.backups.retention.policy import parse_keep
@@ -711,7 +714,7 @@ class Project:
         everything = self.environments()
         keep = parse_keep(self.settings.backups, [one.name for one in everything])
         selected = everything if environment is None else (self.environment(environment),)
-        return PruneRequest(self.root, self.backups, everything, selected, keep, policy)
+        return PruneRequest(self.root, self.backups, everything, selected, keep, policy, frozenset(taken))
 
     def restore(
         self,

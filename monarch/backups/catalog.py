@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from monarch.backups.foreign.recognition import find_foreign
 from monarch.backups.listing.cache import ListingCache
@@ -110,7 +110,7 @@ class BackupCatalog:
 
         Backups of subsets do not count: restoring one would remove the rest. Masked ones hold invented data.
 
-        :raises MonarchError: if a backup that cannot be read may be newer.
+        :raises MonarchError: if a backup that cannot be read may be newer, or one has a time in the future.
         """
         backups = self.list()
         good = [
@@ -120,7 +120,9 @@ class BackupCatalog:
             and (backup.environment, backup.database, backup.query_set) == (environment, database, None)
             and not backup.masked
         ]
-        newest = good[-1] if good else None
+        now = datetime.now(UTC)
+        past = [backup for backup in good if not backup.is_ahead(now)]
+        newest = past[-1] if past else None
         for backup in reversed(backups):
             if backup.state is BackupState.UNREADABLE and (newest is None or _may_be_newer(backup, newest)):
                 instead = (
@@ -132,6 +134,8 @@ class BackupCatalog:
                     f"{backup.name!r} may be the newest backup of {environment!r}: {backup.why}.",
                     f"Fix that{instead}.",
                 )
+        if good and good[-1].is_ahead(now):
+            raise _from_the_future(good[-1], newest)
         return newest
 
     def manifest(self, backup: Backup) -> Manifest:
@@ -258,6 +262,15 @@ def _gone(backup: Backup) -> UsageError:
     return UsageError(
         f"{backup.name!r} was deleted or changed by another run.",
         "Run `monarch list_backups` to see what is there.",
+    )
+
+
+def _from_the_future(backup: Backup, newest: Backup | None) -> MonarchError:
+    other = f" The newest of the others is {newest.name!r}." if newest else ""
+    return MonarchError(
+        f"{backup.name!r} may not be the newest backup of {backup.environment!r}: its time is in the future, "
+        f"{backup.taken_at:%Y-%m-%d %H:%M} UTC.",
+        f"Check the clock of this machine, then use the name of the backup that you need.{other}",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime
 from functools import partial
 
 from monarch.backups.catalog import BackupCatalog
@@ -199,8 +200,9 @@ def _another(catalog: BackupCatalog, backup: Backup) -> str:
 
 
 def _find_another(catalog: BackupCatalog, backup: Backup) -> str:
+    now = datetime.now(UTC)
     for other in reversed(catalog.list()):
-        if other.state is not BackupState.GOOD or other.archive == backup.archive:
+        if other.state is not BackupState.GOOD or other.archive == backup.archive or other.is_ahead(now):
             continue
         if _origin(other) != _origin(backup):
             continue

@@ -15,6 +15,8 @@ from monarch.backups.retention.protection import Protection
 from monarch.errors import MonarchError, StoreError
 from monarch.stores.base import StoredFile
 
+# How far the clocks of the machines that take backups may differ, before a time counts as one to come.
+_AHEAD = timedelta(minutes=5)
 # In minutes. An upload that was written to within this time may still be running, if the store cannot tell.
 _RECENT = 15
 
@@ -68,6 +70,10 @@ class Backup:
     def busy(self) -> bool:
         """Whether a running process writes it, or may do so."""
         return self.state in (BackupState.RUNNING, BackupState.BEGUN)
+
+    def is_ahead(self, now: datetime) -> bool:
+        """Whether its time is after ``now``: a clock was wrong, and how old it is is not known."""
+        return self.taken_at > now + _AHEAD
 
     @property
     def perhaps_unfinished(self) -> str | None:

@@ -33,7 +33,8 @@ class Freshness(Enum):
 class FreshnessResult:
     """The newest good backup of ``environment``, its ``age``, and ``why`` if it is not ok.
 
-    ``verified`` is the result of reading it back, if that was asked for.
+    ``ahead`` are the names of those whose time is in the future: their age is not known, so they do not
+    count. ``verified`` is the result of reading the newest back, if that was asked for.
     """
 
     environment: Environment
@@ -41,6 +42,7 @@ class FreshnessResult:
     newest: Backup | None = None
     age: timedelta | None = None
     why: str | None = None
+    ahead: tuple[str, ...] = ()
     verified: VerifiedBackup | None = None
 
 
@@ -106,11 +108,13 @@ def judge_freshness(
 ) -> FreshnessResult:
     """Return what the listing ``backups`` tells of ``environment`` at the time ``now``."""
     own = [backup for backup in backups if _is_complete(backup) and _is_of(backup, environment)]
-    good = [backup for backup in own if backup.state is BackupState.GOOD]
+    every = [backup for backup in own if backup.state is BackupState.GOOD]
+    good = [backup for backup in every if not _is_ageless(backup, now)]
+    ahead = tuple(backup.name for backup in every if _is_ageless(backup, now))
     newest = min(reversed(good), key=lambda backup: _age(backup, now), default=None)
     age = _age(newest, now) if newest else None
     limit = max_age or _ANY_AGE
-    result = FreshnessResult(environment, Freshness.OK, newest, age)
+    result = FreshnessResult(environment, Freshness.OK, newest, age, ahead=ahead)
     for backup in own:
         if backup.state is BackupState.BROKEN and (age is None or _age(backup, now) < age):
             result = replace(
@@ -176,6 +180,11 @@ def _age(backup: Backup, now: datetime) -> timedelta:
     So a machine whose clock was ahead has not taken a backup that stays new.
     """
     return max(now - backup.taken_at, now - backup.modified, timedelta())
+
+
+def _is_ageless(backup: Backup, now: datetime) -> bool:
+    """Whether ``backup`` is from the future, by its own time and by that of the store."""
+    return backup.is_ahead(now) and replace(backup, taken_at=backup.modified).is_ahead(now)
 
 
 def _perhaps_fresh(

@@ -34,7 +34,7 @@ class PruneRules:
     ``policy`` is used in place of those of the ``settings``. ``environments`` are the names of those in the
     settings. ``held`` are environments whose backups all stay, with why; ``ways_back`` the backups to which
     unfinished migrations may go back, by environment and name, with why. ``read`` are the archives that are
-    being read.
+    being read, ``taken`` those that this run has just written.
     """
 
     settings: KeepSettings
@@ -43,6 +43,7 @@ class PruneRules:
     held: Mapping[str, str] = field(default_factory=dict)
     ways_back: Mapping[tuple[str, str], str] = field(default_factory=dict)
     read: frozenset[str] = frozenset()
+    taken: frozenset[str] = frozenset()
 
     def find(self, environment: str | None) -> KeepPolicy | None:
         """Return the policy for backups of ``environment``; None if there is none."""
@@ -56,8 +57,9 @@ def judge_all(
 
     A group is what can be restored instead of each other: of one environment and database; parts apart from
     wholes, and by the options of their query set; masked ones apart from others. Backups that are not good
-    are never pruned. While `rekey_backup` is at one, that has several archives, which are one backup: they
-    count once, and all of them stay.
+    are never pruned. One whose time is in the future stays, and counts for nothing: it must not push out
+    those that are really newer. While `rekey_backup` is at one, that has several archives, which are one
+    backup: they count once, and all of them stay.
     """
     found = tuple(backups)
     older = _find_older_archives(found)
@@ -107,7 +109,13 @@ def _age(backup: Backup) -> tuple[float, str]:
     return -backup.taken_at.timestamp(), backup.archive
 
 
-def _judge_group(group: Sequence[Backup], rules: PruneRules, now: datetime) -> list[Judgement]:
+def _judge_group(backups: Sequence[Backup], rules: PruneRules, now: datetime) -> list[Judgement]:
+    ahead = [Judgement(one, ("its time is in the future",)) for one in backups if one.is_ahead(now)]
+    group = backups[len(ahead) :]
+    return [*ahead, *(_judge_past(group, rules, now) if group else [])]
+
+
+def _judge_past(group: Sequence[Backup], rules: PruneRules, now: datetime) -> list[Judgement]:
     policy = rules.find(group[0].environment)
     by_policy = select_kept(policy, [one.taken_at for one in group], now) if policy else [()] * len(group)
     found = []
@@ -130,6 +138,8 @@ def _always(backup: Backup, rules: PruneRules, now: datetime) -> list[str]:
         why.append(str(backup.protection))
     if (backup.masked or backup.encrypted) and backup.query_options:
         why.append("its manifest does not have the values of its options")
+    if backup.archive in rules.taken:
+        why.append("it has just been taken")
     if backup.archive in rules.read:
         why.append("it is being read")
     return [one for one in why if one]

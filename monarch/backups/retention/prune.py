@@ -43,6 +43,7 @@ class PruneRequest:
     """Pruning the backups of ``selected`` environments of the project at ``root``.
 
     ``environments`` are all of the project. ``policy`` is used in place of those of the ``settings``.
+    ``taken`` are archives that this run has just written: they stay.
     """
 
     root: Path
@@ -51,6 +52,7 @@ class PruneRequest:
     selected: tuple[Environment, ...]
     settings: KeepSettings
     policy: KeepPolicy | None = None
+    taken: frozenset[str] = frozenset()
 
     def require_policy(self) -> None:
         """Check that there is a policy for any of the environments.
@@ -78,6 +80,7 @@ class PruneRequest:
             frozenset(one.name for one in self.environments),
             self.policy,
             read=self.catalog.being_read(),
+            taken=self.taken,
         )
         losing = {one.backup.environment for one in judge_all(backups, rules) if one.goes}
         asked = [one for one in self.selected if one.name in losing]

@@ -73,7 +73,8 @@ def backup(environment: str, as_json: bool, verify: bool, protect: bool, prune: 
         protect_now(project.backups, taken.name, None, aside=as_json)
     # A hook that fails says nothing about the backup; what is not as it was written replaces no other one.
     if prune and (failed is None or isinstance(failed, HookFailed)):
-        prune_now(project.pruning(environment), taken.name, aside=as_json)
+        request = project.pruning(environment, taken=[taken.manifest.archive])
+        prune_now(request, taken.name, aside=as_json)
     if failed is not None:
         raise failed
 

@@ -71,6 +71,8 @@ def _show(result: FreshnessResult, max_age: timedelta | None) -> None:
             about += ", verified"
             if result.verified.contents_checked:
                 about += f": {summary(result.verified.collections)}"
+    if result.ahead:
+        about += f"; the time of {printable(', '.join(result.ahead))} is in the future, so it does not count"
     show(f"{result.environment.name}: ", (finding.value, colour), f", {about}")
 
 
@@ -87,4 +89,5 @@ def _as_json(result: FreshnessResult, max_age: timedelta | None) -> dict[str, An
         "max_age_seconds": int(max_age.total_seconds()) if max_age else None,
         "verified": verified.good if verified else None,
         "why": result.why,
+        "ahead": result.ahead,
     }

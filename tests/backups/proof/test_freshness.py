@@ -114,7 +114,24 @@ def test_a_clock_that_was_ahead_does_not_keep_a_backup_fresh() -> None:
     assert (result.finding, result.age) == (Freshness.OK, timedelta(hours=3))
     # A copied store has newer files.
     assert judge(backup(50, modified=NOW)).finding is Freshness.TOO_OLD
-    assert judge(backup(0, taken_at=future, modified=future)).age == timedelta()
+
+
+def test_one_from_the_future_has_no_age() -> None:
+    """By both times: it is not less than a minute old, and it does not hide that no newer one was taken."""
+    ahead = replace(backup(-1, "x"), taken_at=NOW + timedelta(days=1), modified=NOW + timedelta(minutes=6))
+    for limit in (LIMIT, None):
+        alone = judge(ahead, limit=limit)
+        assert (alone.finding, alone.newest, alone.age, alone.ahead) == (
+            Freshness.NONE,
+            None,
+            None,
+            ("x_-1",),
+        )
+    assert judge(ahead, backup(30)).finding is Freshness.TOO_OLD
+    beside = judge(ahead, backup(3))
+    assert (beside.finding, beside.age, beside.ahead) == (Freshness.OK, timedelta(hours=3), ("x_-1",))
+    little = replace(ahead, modified=NOW + timedelta(minutes=4))
+    assert (judge(little).age, judge(little).ahead) == (timedelta(), ())
 
 
 def test_the_name_of_the_database_may_be_unknown_here() -> None:

@@ -36,7 +36,24 @@ def test_the_policy_decides() -> None:
 def test_the_newest_stays() -> None:
     """Also without the checks of the settings, which refuse such a policy and such a minimum."""
     nothing = KeepSettings(KeepPolicy(), minimum=0)
-    assert going([backup(2), backup(-1), backup(1)], None, settings=nothing) == ["b1", "b2"]
+    assert going([backup(2), backup(0), backup(1)], None, settings=nothing) == ["b1", "b2"]
+
+
+def test_one_from_the_future_stays_and_pushes_out_nothing() -> None:
+    nothing = KeepSettings(KeepPolicy(), minimum=0)
+    assert going([backup(2), backup(-1), backup(1)], None, settings=nothing) == ["b2"]
+    assert going([backup(-1), backup(1), backup(2), backup(-9)]) == ["b2"]
+    assert going([backup(-1), backup(-2)]) == []
+    (judged, *_) = judge_all([backup(-1)], PruneRules(KeepSettings(LAST), frozenset({"dev"})), NOW)
+    assert judged.kept == ("its time is in the future",)
+    # A clock that is a little ahead is no reason.
+    close = [backup(1), replace(backup(-1), taken_at=NOW + timedelta(minutes=4))]
+    assert going(close) == ["b1"]
+
+
+def test_what_was_just_taken_stays() -> None:
+    close = [backup(0), replace(backup(-1), taken_at=NOW + timedelta(minutes=4)), backup(3)]
+    assert going(close, taken=frozenset({"b0.dmp.zst"})) == ["b3"]
 
 
 def test_the_newest_stays_under_every_policy() -> None:
@@ -47,8 +64,10 @@ def test_the_newest_stays_under_every_policy() -> None:
         within = chance.choice((None, Period(hours=1), Period(years=1, months=5)))
         backups = [backup(age) for age in chance.sample(range(-30, 900), 6)]
         gone = going(backups, KeepPolicy(**numbers, within=within))
-        newest = max(backups, key=lambda one: one.taken_at)
-        assert newest.name not in gone, (numbers, within)
+        past = [one for one in backups if one.taken_at <= NOW]
+        stay = {one.name for one in backups} - {one.name for one in past}
+        stay |= {max(past, key=lambda one: one.taken_at).name} if past else set()
+        assert not stay & set(gone), (numbers, within)
 
 
 def test_groups_are_judged_apart() -> None:

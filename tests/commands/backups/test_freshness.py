@@ -86,6 +86,7 @@ def test_without_an_environment_those_are_checked_that_need_backups(
         "max_age_seconds": 26 * 3600,
         "verified": None,
         "why": None,
+        "ahead": [],
     }
     assert (staging["environment"], staging["state"], staging["archive"]) == (
         "staging",

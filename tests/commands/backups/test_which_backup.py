@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import bson
@@ -77,6 +79,35 @@ def test_without_a_good_one_no_name_is_suggested(two: TwoEnvironments, store_fol
     result = two.folder.invoke("restore", "production:dev", "--yes")
     assert_error(result, 1, f"'{today('app')}' may be the newest backup of 'production'", "Fix that.")
     assert result.err.endswith("Fix that.\n")
+
+
+def test_one_from_the_future_is_not_the_newest(two: TwoEnvironments, store_folder: Path) -> None:
+    future = datetime(2199, 1, 31, tzinfo=UTC)
+    archive = store_folder / f"{today('app')}.dmp.zst"
+    manifest = store_folder / f"{archive.name}.json"
+    ahead = replace(Manifest.from_bytes(manifest.read_bytes()), taken_at=future)
+    manifest.write_bytes(ahead.to_bytes())
+    for path in (archive, manifest):
+        os.utime(path, (future.timestamp(),) * 2)
+    message = (
+        f"'{today('app')}' may not be the newest backup of 'production': its time is in the future, 2199-"
+    )
+    for command in (["restore", "production:dev", "--yes"], ["drill", "production"], ["drill"]):
+        result = two.folder.invoke(*command)
+        assert_error(result, 1, message, "use the name of the backup that you need.")
+    checked = two.folder.invoke("check_backups", "production")
+    assert checked.code == 10
+    assert checked.out.startswith("production: none, it has no good backup")
+    assert f"; the time of {today('app')} is in the future, so it does not count\n" in checked.out
+    with (two.folder.path / "migrations/settings.py").open("a") as settings:
+        settings.write("BACKUPS['keep'] = {'last': 1}\n")
+    taken = two.folder.invoke("backup", "production", "--name", "app", "--prune")
+    assert taken.code == 0, taken.output
+    assert taken.out.endswith("Pruned 0 backups; 2 are left.\n")
+    result = two.folder.invoke("restore", "production:dev", "--yes")
+    assert_error(result, 1, message, f"The newest of the others is '{today('app')}_2'.")
+    two.assert_unchanged()
+    assert two.folder.invoke("restore", f"{today('app')}:dev", "--yes").code == 0
 
 
 def test_the_suggested_backup_is_of_the_same_environment(two: TwoEnvironments, store_folder: Path) -> None:
