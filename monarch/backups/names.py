@@ -26,6 +26,8 @@ LEGACY = "zip"
 _ARCHIVE = re.compile(
     rf"(.+)\.dmp\.(?:(zst|gz)(?:\.([2-9]|[1-9]\d{{1,5}}))?(\.age)|(zst|gz|{LEGACY}))", re.DOTALL
 )
+# What ends the mark of a reader.
+_NUMBER = re.compile(r"[0-9a-f]{16}")
 # File names may have 255 bytes, with everything that follows the stem.
 _LONGEST = 200
 _FORBIDDEN = '/\\"<>|*?'
@@ -50,12 +52,17 @@ def generation_of(file: str) -> int:
 
 
 def split_note_name(file: str) -> tuple[str, str] | None:
-    """Return the archive and `PROTECTED` or `READING` if ``file`` is such a file beside an archive."""
-    for ending in (PROTECTED, READING):
-        archive, found, rest = file.rpartition(ending)
-        if found and split_archive_name(archive) and bool(rest) == (ending == READING):
-            return archive, ending
-    return None
+    """Return the archive and `PROTECTED` or `READING` if ``file`` is such a file beside an archive.
+
+    The files of another backup are none, whatever its name holds.
+    """
+    if file.endswith(PROTECTED):
+        archive, ending = file.removesuffix(PROTECTED), PROTECTED
+    else:
+        archive, ending, number = file.rpartition(READING)
+        if not _NUMBER.fullmatch(number):
+            return None
+    return (archive, ending) if split_archive_name(archive) else None
 
 
 def names_of_day(stem: str, day: datetime) -> Iterator[str]:
@@ -80,6 +87,8 @@ def check_stem(stem: str) -> None:
         wrong = f"begins with {stem[0]!r}"
     elif found := next((c for c in stem if c in _FORBIDDEN or not c.isprintable()), None):
         wrong = f"has {found!r} in it"
+    elif ".dmp." in stem:  # it would look like a file beside the archive of another backup
+        wrong = "has '.dmp.' in it"
     elif len(stem.encode(errors="replace")) > _LONGEST:
         wrong = f"is longer than {_LONGEST} bytes"
     if wrong:

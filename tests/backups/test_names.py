@@ -7,7 +7,16 @@ from itertools import islice
 
 import pytest
 
-from monarch.backups.names import archive_name, check_stem, generation_of, names_of_day, split_archive_name
+from monarch.backups.names import (
+    PROTECTED,
+    READING,
+    archive_name,
+    check_stem,
+    generation_of,
+    names_of_day,
+    split_archive_name,
+    split_note_name,
+)
 from monarch.errors import UsageError
 
 
@@ -54,6 +63,31 @@ def test_other_files(file: str) -> None:
     assert split_archive_name(file) is None
 
 
+def test_notes_beside_archives() -> None:
+    for archive in ("a.dmp.zst", "a.dmp.gz.2.age", "a.dmp.zst.reading.0123456789abcdef__2026_11_29.dmp.zst"):
+        assert split_note_name(f"{archive}.reading.0123456789abcdef") == (archive, READING)
+        assert split_note_name(f"{archive}.protected") == (archive, PROTECTED)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "a.dmp.zst",
+        "a.dmp.zst.json",
+        "a.dmp.zst.reading.mine__2026_11_29.dmp.zst",
+        "a.dmp.zst.reading.mine__2026_11_29.dmp.zst.json",
+        "a.dmp.zst.reading.",
+        "a.dmp.zst.reading.mine",
+        "a.dmp.zst.reading.0123456789abcdef0",
+        "a.reading.0123456789abcdef",
+        "a.protected",
+    ],
+)
+def test_what_is_beside_no_archive(file: str) -> None:
+    """With its archive, a backup deletes what is beside it."""
+    assert split_note_name(file) is None
+
+
 @pytest.mark.parametrize("stem", ["app", "of: 10", "ü", "a.b", "a-b", "_", "n" * 200])
 def test_stems(stem: str) -> None:
     check_stem(stem)
@@ -61,7 +95,22 @@ def test_stems(stem: str) -> None:
 
 @pytest.mark.parametrize(
     "stem",
-    ["", " ", ".a", "-a", "a/b", "a\\b", "a\0", "a\n", "a*", "\u202ea", "n" * 201, "ü" * 101, "\ud800"],
+    [
+        "",
+        " ",
+        "a.dmp.zst.reading.mine",
+        ".a",
+        "-a",
+        "a/b",
+        "a\\b",
+        "a\0",
+        "a\n",
+        "a*",
+        "\u202ea",
+        "n" * 201,
+        "ü" * 101,
+        "\ud800",
+    ],
 )
 def test_invalid_stems(stem: str) -> None:
     with pytest.raises(UsageError, match="No backup can be called") as raised:

@@ -49,6 +49,10 @@ def left(folder: Folder) -> set[str]:
     return {path.name.split(".dmp")[0] for path in (folder.path / "backups").glob("*.json")}
 
 
+def left_files(folder: Folder, pattern: str) -> list[str]:
+    return sorted(path.name for path in (folder.path / "backups").glob(pattern))
+
+
 @pytest.mark.server
 def test_a_plan_then_a_question_then_the_deletions(two: TwoEnvironments, two_backups: list[str]) -> None:
     plan = two.folder.invoke("prune_backups", "--keep-last", "2", "--plan")
@@ -198,6 +202,18 @@ def test_a_foreign_archive_is_not_protected(folder: Folder) -> None:
     result = folder.invoke("protect_backup", "dump.archive")
     assert_error(result, 2, "'dump.archive' is no backup of monarch", "")
     assert [path.name for path in (folder.path / "backups").iterdir()] == ["dump.archive"]
+
+
+def test_a_name_that_holds_that_of_an_archive_is_another_backup(folder: Folder) -> None:
+    """monarch gives no such name any more; a backup that has one is not deleted with the other one."""
+    (name,) = write_backups(folder.path / "backups", DAYS[:1])
+    other = f"{name}.dmp.zst.reading."
+    write_backups(folder.path / "backups", DAYS[1:2], environment=other)
+    (kept,) = left_files(folder, "*.reading.*.dmp.zst")
+    assert folder.invoke("delete_backup", f"{name}.dmp.zst", "--yes").code == 0
+    assert left_files(folder, "*.dmp.zst*") == [kept, f"{kept}.json"]
+    (row,) = folder.invoke("list_backups", "--json").json
+    assert (row["archive"], row["state"]) == (kept, "good")
 
 
 def test_a_broken_protection_protects(folder: Folder) -> None:
