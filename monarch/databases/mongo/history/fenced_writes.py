@@ -8,12 +8,14 @@ the lease by then, nothing matches, and nothing is written. So a write may be se
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
 from pymongo import ReadPreference, WriteConcern
+from pymongo.collection import Collection
 from pymongo.database import Database as PyMongoDatabase
 
 from monarch.databases.environment import Environment
@@ -23,7 +25,7 @@ from monarch.databases.mongo.collection_names import HISTORY, JOURNAL, LEASE
 from monarch.databases.mongo.connection.retry import patiently
 from monarch.databases.mongo.history.reconcile import ANY_DATE
 from monarch.databases.mongo.lease import MongoLease
-from monarch.errors import ServerError
+from monarch.errors import ServerError, UsageError
 from monarch.system import process_identity as owner
 from monarch.system.ci import Origin
 
@@ -119,12 +121,32 @@ class FencedWrites:
         stages: list[dict[str, Any]] = []
         if if_processing is not None:
             stages = [_states_of(if_processing), {"$match": {"was.state": MigrationState.PROCESSING.value}}]
-        self._merge([*stages, {"$replaceWith": document}], JOURNAL, matched, "insert")
+        with explaining_strangers(self.environment, self.journal):
+            self._merge([*stages, {"$replaceWith": document}], JOURNAL, matched, "insert")
 
     def _merge(self, stages: Stages, into: str, matched: Any, not_matched: str) -> None:
         merge = {"into": into, "on": "_id", "whenMatched": matched, "whenNotMatched": not_matched}
         pipeline = [{"$match": self.lease.mine()}, *stages, {"$merge": merge}]
         patiently(self.environment, lambda: self._leases.aggregate(pipeline))
+
+
+@contextmanager
+def explaining_strangers(environment: Environment, journal: Collection[dict[str, Any]]) -> Iterator[None]:
+    """Explain why the ``journal`` cannot be written, if a view or a time series has its name.
+
+    :raises UsageError: in place of what the server says.
+    """
+    try:
+        yield
+    except ServerError as error:
+        found = list(journal.database.list_collections(filter={"name": JOURNAL}))
+        kind = {"view": "view", "timeseries": "time series"}.get(found[0]["type"]) if found else None
+        if kind is None:
+            raise
+        raise UsageError(
+            f"{JOURNAL!r} of {environment.name!r} is a {kind}, and the history cannot be written.",
+            f"Nothing was run. Rename or drop the {kind}: the name is monarch's own.",
+        ) from error
 
 
 def _states_of(key: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from monarch.databases.environment import Environment
 from monarch.databases.history import Action, AttemptStart, HistoryWriter, MigrationState
 from monarch.databases.mongo.connection.retry import patiently
 from monarch.databases.mongo.history.attempt import MongoOpenAttempt
-from monarch.databases.mongo.history.fenced_writes import FencedWrites, describe_run
+from monarch.databases.mongo.history.fenced_writes import FencedWrites, describe_run, explaining_strangers
 from monarch.databases.mongo.history.migration_client import MongoTransaction
 from monarch.databases.mongo.history.queries import OF_THESE_CONTENTS
 from monarch.databases.mongo.history.reconcile import NO_ATTEMPTS, STRONGEST, outcome_of, reconcile
@@ -90,7 +90,8 @@ class MongoHistoryWriter(HistoryWriter):
         if self._settled:
             return
         journal, history = self._writes.journal, self._writes.history
-        patiently(self._environment, lambda: journal.create_index([("key", 1), ("started_at", 1)]))
+        with explaining_strangers(self._environment, journal):
+            patiently(self._environment, lambda: journal.create_index([("key", 1), ("started_at", 1)]))
         open_ones = patiently(self._environment, lambda: list(journal.find(_OPEN, _SHORT)))
         self._end_sessions([entry["session"] for entry in open_ones if "session" in entry])
         processing = {"state": MigrationState.PROCESSING.value}

@@ -25,8 +25,10 @@ _ID_INDEX = {"v": 2, "key": {"_id": 1}, "name": "_id_"}
 Recording = Callable[[tuple[CopiedCollection, ...]], Mapping[str, Any]]
 
 
-def with_journal(collections: tuple[Collection, ...]) -> tuple[Collection, ...]:
+def with_journal(collections: tuple[Collection, ...], whose: str) -> tuple[Collection, ...]:
     """Return ``collections``, and an empty journal if none of them is one.
+
+    ``whose`` says where its journal comes from.
 
     :raises UsageError: if the journal is a view or a time series, to which no entry can be added.
     """
@@ -36,8 +38,8 @@ def with_journal(collections: tuple[Collection, ...]) -> tuple[Collection, ...]:
     if journal.kind != "collection":
         kind = "view" if journal.kind == "view" else "time series"
         raise UsageError(
-            f"{JOURNAL!r} of the source is a {kind}, and no entry can be added to its copy.",
-            f"Nothing was changed. Rename or drop the {kind} in the source: the name is monarch's own.",
+            f"{JOURNAL!r} of {whose} is a {kind}, and no entry can be added to it.",
+            f"Nothing was changed. Rename or drop the {kind} there: the name is monarch's own.",
         )
     return collections
 

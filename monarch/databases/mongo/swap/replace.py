@@ -125,8 +125,8 @@ class Replacement:
         if self.recording is None:
             return collections
         if self.keep_others:
-            collections += own_journal(self.target)
-        return with_journal(collections)
+            return with_journal(collections + own_journal(self.target), repr(self.target.name))
+        return with_journal(collections, "the source")
 
     def _build(self, source: MongoSource, staging: Staging) -> tuple[CopiedCollection, ...]:
         """Build the copy in the staging, and compare it with the source."""

@@ -46,8 +46,8 @@ def test_a_journal_that_takes_no_entries_is_refused_first(small: Small, tmp_path
         small.source.create_collection(JOURNAL, timeseries={"timeField": "started_at"})
     result = make_folder(small, tmp_path).invoke(*IN_PLACE)
     assert result.code == 2, result.output
-    assert f"'{JOURNAL}' of the source is a {kind}, and no entry can be added to its copy." in result.err
-    assert f"Rename or drop the {kind} in the source" in result.err
+    assert f"'{JOURNAL}' of the source is a {kind}, and no entry can be added to it." in result.err
+    assert f"Rename or drop the {kind} there: the name is monarch's own." in result.err
     small.assert_old()
 
 
