@@ -11,7 +11,7 @@ from typing import Any
 EXIT_CODES = {
     0: "done",
     1: "failed",
-    2: "wrong usage, settings or migration files",
+    2: "wrong usage, settings, keys or migration files",
     3: "migrations are pending (where asked to say so)",
     4: "locked by another run",
     5: "a server, a store of backups or an outside tool failed",

@@ -28,7 +28,7 @@ from monarch.progress import Progress
 
 
 class Finding(Enum):
-    """What verifying a backup has found; the last two say nothing about its contents."""
+    """What verifying a backup has found; the last three say nothing about its contents."""
 
     GOOD = "good"
     # It is foreign: nothing tells whether it is complete.
@@ -36,8 +36,10 @@ class Finding(Enum):
     # It lacks its manifest, and its archive is intact.
     INCOMPLETE = "incomplete"
     BROKEN = "broken"
-    # The store does not let it be read, or there is no key for it.
+    # The store does not let it be read.
     UNREAD = "unread"
+    # It is encrypted, and this machine has no key that opens it.
+    NO_KEY = "no key"
     # It is foreign, and monarch does not read its format.
     UNCHECKED = "unchecked"
 
@@ -107,7 +109,7 @@ def _verify(
     except Uncheckable as error:
         finding, why, hint = Finding.UNCHECKED, error.message, error.hint
     except NoKey as error:
-        finding, why, hint = Finding.UNREAD, error.message, error.hint
+        finding, why, hint = Finding.NO_KEY, error.message, error.hint
     except StoreError as error:
         finding, why = Finding.UNREAD, error.message
     contents_checked = not backup.encrypted or check is verify_contents

@@ -9,7 +9,7 @@ from enum import Enum
 
 from monarch.backups.catalog import BackupCatalog
 from monarch.backups.state import Backup, BackupState
-from monarch.backups.verification import Finding, VerifiedBackup, verify_all
+from monarch.backups.verification import VerifiedBackup, verify_all
 from monarch.databases.environment import Environment
 from monarch.errors import NotFresh, StoreError
 from monarch.progress import Progress
@@ -159,7 +159,7 @@ def _verify(catalog: BackupCatalog, result: FreshnessResult, progress: Progress)
     result = replace(result, verified=verified)
     if verified.good:
         return result
-    finding = Freshness.UNKNOWN if verified.finding is Finding.UNREAD else Freshness.BROKEN
+    finding = Freshness.UNKNOWN if verified.good is None else Freshness.BROKEN
     return replace(result, finding=finding, why=verified.why)
 
 

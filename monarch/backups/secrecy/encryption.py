@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from monarch.backups.secrecy.age import EncryptingSink, HeaderRefused, age_library, decrypting, encrypting
-from monarch.backups.secrecy.identities import Identities, NoKey, read_identities
+from monarch.backups.secrecy.identities import IF_LOST, Identities, NoKey, read_identities
 from monarch.backups.secrecy.recipients import is_secret_key, parse_recipient, read_recipients
 from monarch.errors import DamagedError, SettingsError
 from monarch.system.spelling import suggest
@@ -69,7 +69,8 @@ class Encryption:
         if not self.identities:
             raise NoKey(
                 "The backup is encrypted, and no key is known to this machine.",
-                "Set 'identities' in BACKUPS['encrypt'] of migrations/settings.py to the file of the key.",
+                "Set 'identities' in BACKUPS['encrypt'] of migrations/settings.py to the file of the key. "
+                f"{IF_LOST}",
             )
         return read_identities(self.identities)
 
@@ -92,7 +93,8 @@ class Encryption:
             raise NoKey(
                 f"{one} in {', '.join(own.places)} {does_not} the backup. It is encrypted for "
                 f"{', '.join(recipients)}.",
-                "Add the private key of one of these to the files of 'identities' in BACKUPS['encrypt'].",
+                "Add the private key of one of these to the files of 'identities' in BACKUPS['encrypt']. "
+                f"{IF_LOST}",
             ) from error
 
 

@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from monarch.backups.secrecy.age import age_library
-from monarch.errors import MonarchError
+from monarch.errors import UsageError
 
+IF_LOST = "If it is lost, see the manual: You have lost the key."
 _ENCRYPTED = (b"age-encryption.org/v1", b"-----BEGIN AGE ENCRYPTED FILE-----")
+_PUBLIC = (b"ssh-ed25519 ", b"ssh-rsa ", b"ecdsa-sha2-", b"sk-ssh-", b"sk-ecdsa-", b"age1")
 _OPENSSH = re.compile(rb"-----BEGIN OPENSSH PRIVATE KEY-----(.*)-----END OPENSSH PRIVATE KEY-----", re.DOTALL)
 _MAGIC = b"openssh-key-v1\0"
 # A file of keys is small; anything larger is something else.
 _LARGEST = 1 << 20
 
 
-class NoKey(MonarchError):
+class NoKey(UsageError):
     """There is no key on this machine that decrypts a backup. It shows no damage."""
 
 
@@ -60,7 +62,8 @@ def _read_file(path: Path) -> bytes:
     except FileNotFoundError:
         raise NoKey(
             f"There is no file {path}, in which the keys of backups should be.",
-            "Copy the file of keys there, or set 'identities' in BACKUPS['encrypt'] to where it is.",
+            "Copy the file of keys there, or set 'identities' in BACKUPS['encrypt'] to where it is. "
+            f"{IF_LOST}",
         ) from None
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
@@ -76,6 +79,12 @@ def _read_keys(path: Path, content: bytes) -> list[tuple[Any, str | None]]:
         raise NoKey(
             f"The keys in {path} are protected by a passphrase, which monarch does not ask for.",
             f"For as long as you need them, decrypt them to a file that only you can read: age -d {file}",
+        )
+    if content.lstrip().startswith(_PUBLIC):
+        private = f"{shlex.quote(str(path.with_suffix('')))}" if path.suffix == ".pub" else "the private one"
+        raise NoKey(
+            f"{path} holds a public key, which decrypts nothing.",
+            f"Set 'identities' in BACKUPS['encrypt'] to the file of the private key: {private}",
         )
     if content.lstrip().startswith(b"-----BEGIN"):
         return [_read_ssh(path, content)]

@@ -98,11 +98,12 @@ def _require_good(verified: tuple[VerifiedBackup, ...], *, named: bool) -> None:
     :param named: whether they were named, so that it is an error if one is unchecked.
     :raises DamagedError: if one cannot be restored.
     :raises StoreError: if one could not be read.
+    :raises UsageError: if there is no key for one that was to be decrypted.
     :raises MonarchError: if monarch does not read the format of a named one.
     """
-    good, broken, unread, unchecked = (
+    good, broken, unread, closed, unchecked = (
         [printable(one.backup.name) for one in verified if one.finding.value in findings]
-        for findings in (("good",), ("broken", "incomplete"), ("unread",), ("unchecked",))
+        for findings in (("good",), ("broken", "incomplete"), ("unread",), ("no key",), ("unchecked",))
     )
     of = count(len(verified), "backup")
     if broken:
@@ -113,6 +114,12 @@ def _require_good(verified: tuple[VerifiedBackup, ...], *, named: bool) -> None:
         raise StoreError(
             f"{len(unread)} of {of} could not be read: {', '.join(unread)}. {why}",
             "This does not mean that they are damaged. Fix the cause and run it again.",
+        )
+    if closed:
+        first = next(one for one in verified if one.finding.value == "no key")
+        why = printable(first.why or "")
+        raise UsageError(
+            f"{len(closed)} of {of} could not be decrypted: {', '.join(closed)}. {why}", first.hint
         )
     if unchecked and named:
         hint = next(one.hint for one in verified if one.hint)

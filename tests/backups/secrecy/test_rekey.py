@@ -137,10 +137,10 @@ def test_refusals(scenario: BackupScenario, before: Files, keys: tuple[Key, Key]
     files = scenario.files()
     use(scenario, new)
     result = invoke("rekey_backup", scenario.good, "--yes")
-    assert_error(result, 1, "no key is known to this machine", "'identities'")
+    assert_error(result, 2, "no key is known to this machine", "'identities'")
     use(scenario, new, identity=new)
     result = invoke("rekey_backup", scenario.good, "--yes")
-    assert result.code == 1
+    assert result.code == 2
     assert f"The key in {new.path} does not open the backup" in result.err
     archive = scenario.store / f"{scenario.good}.dmp.zst.age"
     data = bytearray(archive.read_bytes())

@@ -116,12 +116,17 @@ def test_keys_of_files(tmp_path: Path, rsa: Key) -> None:
         (b"", "There is no key in", "age-keygen"),
         (b"# nothing\n", "There is no key in", "age-keygen"),
         (f"# key\n{SECRET[:-1]}".encode(), "line 2: this is not a private key of age", "AGE-SECRET-KEY-1"),
-        (RECIPIENT.encode(), "line 1: this is not a private key of age", "age-keygen"),
+        (
+            RECIPIENT.encode(),
+            "holds a public key, which decrypts nothing",
+            "of the private key: the private one",
+        ),
         (b"\xff\x00\xfe", "line 1: this is not a private key", "age-keygen"),
         (b"age-encryption.org/v1\n-> scrypt", "are protected by a passphrase", "age -d"),
         (b"-----BEGIN AGE ENCRYPTED FILE-----\n", "are protected by a passphrase", "age -d"),
         (b"-----BEGIN OPENSSH PRIVATE KEY-----\nb3\n", "holds no private SSH key of type", "another key"),
         (None, "There is no file", "Copy the file of keys there, or set 'identities'"),
+        (None, "There is no file", "If it is lost, see the manual: You have lost the key."),
     ],
     ids=count(),  # the keys are new in each process
 )
@@ -143,6 +148,11 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(NoKey, match=r"The SSH key in .*locked is protected by a passphrase") as raised:
         read_identities((locked.path,))
     assert "ssh-keygen -p -N ''" in str(raised.value.hint)
+    public = tmp_path / "id_ed25519.pub"
+    public.write_text(make_ssh_key(tmp_path / "id_ed25519").recipient)
+    with pytest.raises(NoKey, match=f"{public} holds a public key, which decrypts nothing") as raised:
+        read_identities((public,))
+    assert str(raised.value.hint).endswith(f"to the file of the private key: {tmp_path}/id_ed25519")
 
 
 def test_keys_of_others_and_a_damaged_header_are_told_apart(tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ def test_an_encrypted_backup_needs_its_key_and_is_counted(two: TwoEnvironments) 
         folder.encrypt_backups(key.recipient, identities=identities)
         result = folder.monarch("drill", "production")
         # No note about room: nothing was started, and no folder was made.
-        assert_error(result, 1, message, "BACKUPS['encrypt']")
+        assert_error(result, 2, message, "BACKUPS['encrypt']")
     (archive,) = (folder.path / "backups").glob("*.age")
     archive.write_bytes(b"x" * archive.stat().st_size)
     folder.encrypt_backups(key.recipient, identities=key.path)
