@@ -34,7 +34,7 @@ _LARGEST = 1 << 20
 # The client waits longer.
 _SECONDS = 10
 # How many are read by one thread, one after another.
-_IN_A_ROW = 32
+_IN_A_ROW = 100
 _MOST_FAILURES = 5
 _EXPECTED = (200, 206, 404, 416)  # gone, or empty
 _SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=[^,]*/(?P<region>[^/,]+)/(?P<service>s3)/aws4_request,")

@@ -338,6 +338,16 @@ def test_a_thousand_keys_take_one_request(
     assert len(pages) == 2
     # The other requests: unfinished uploads, in two ways, and each manifest once.
     assert len(proxy.requests) == 2 + 2 + backups
+    # The next time, one of the manifests is read; and those that are another by now.
+    proxy.clear()
+    assert two.folder.monarch("list_backups", "--json").json == listed
+    assert len(proxy.requests) == 2 + 2 + 1
+    which = {"Bucket": store_bucket, "Key": f"app/{listed[0]['archive']}.json"}
+    body = client.get_object(**which)["Body"].read()
+    client.put_object(**which, Body=body.replace(b"production", b"productioN"))
+    again = two.folder.monarch("list_backups", "--json").json
+    assert [one["archive"] for one in again if one["state"] == "broken"] == [listed[0]["archive"]]
+    assert [one for one in again if one["state"] == "good"] == listed[1:]
 
 
 def test_an_expired_session_does_not_make_backups_broken(
