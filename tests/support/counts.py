@@ -112,6 +112,7 @@ LONG = {
     "settings/test_real_modules.py": 3,
     "stores/s3/test_faults.py": 8,
     "stores/s3/test_kills.py": 8,
+    "stores/s3/test_quick.py": 4,
     "stores/s3/test_servers.py": 3,
     "stores/s3/test_store.py": 8,
     "stores/test_faulty.py": 8,
