@@ -68,12 +68,14 @@ class InspectedCollection:
     """A collection that was read to its end: its exact counts, and its hashes.
 
     Unless it ``is_exact`` it may hold more or less than its backup: a capped collection may have dropped its
-    oldest documents, and the journal of monarch grows.
+    oldest documents, and the journal of monarch grows. ``unpacked`` is the number of documents in a time
+    series, whose summary counts its buckets.
     """
 
     summary: CollectionSummary
     digest: CollectionDigest
     is_exact: bool = True
+    unpacked: int | None = None
 
 
 class Engine(ABC):

@@ -29,6 +29,7 @@ LONG = {
     "backups/test_strangers.py": 4,
     "backups/test_zip_v01.py": 3,
     "commands/backups/test_adopt.py": 4,
+    "commands/backups/test_adopted.py": 5,
     "commands/backups/test_backups.py": 3,
     "commands/backups/test_buckets.py": 8,
     "commands/backups/test_drill.py": 4,

@@ -24,7 +24,7 @@ def _parse_taken(_: click.Context, __: click.Parameter, text: str | None) -> dat
 
 
 @click.command("adopt_backup")
-@click.argument("path", type=click.Path(allow_dash=True))
+@click.argument("path", type=click.Path(readable=False, allow_dash=True))
 @click.option(
     "--environment",
     metavar="ENV",

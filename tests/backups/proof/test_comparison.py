@@ -90,3 +90,21 @@ def test_the_definition_of_a_view_is_compared_as_its_contents() -> None:
     assert one.contents is HashVerdict.SAME
     (one,) = compare(taken, [InspectedCollection(view, replace(digest, definition="sha256:9"))])
     assert (one.contents, one.problems) == (HashVerdict.DIFFERENT, ("Its definition is another one.",))
+
+
+def test_the_documents_of_a_time_series_are_counted() -> None:
+    """Masked ones, and those of old tools, are in a backup as documents; the server makes buckets of them."""
+    series = CollectionSummary("weather", "timeseries", 300, 99, 0)
+    digest = CollectionDigest("weather", None, "sha256:2", {})
+    taken = replace(TAKEN, collections=(series,), digests=(digest,))
+    restored = InspectedCollection(replace(series, documents=24), replace(digest, contents="sha256:7"))
+    (one,) = compare(taken, [replace(restored, unpacked=300)])
+    assert (one.contents, one.problems) == (HashVerdict.UNKNOWN, ())
+    assert one.found is not None
+    assert one.found.documents == 300
+    (one,) = compare(replace(taken, digests=()), [replace(restored, unpacked=300)])
+    assert one.problems == ()
+    (one,) = compare(taken, [replace(restored, unpacked=299)])
+    assert one.problems == ("It has 24 buckets, not 300.",)
+    (one,) = compare(replace(taken, digests=(restored.digest,)), [replace(restored, unpacked=300)])
+    assert one.problems == ("It has 24 buckets, not 300.",)

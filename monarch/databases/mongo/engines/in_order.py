@@ -40,6 +40,7 @@ def inspect(endpoint: DatabaseHandle, progress: Progress) -> tuple[InspectedColl
     found = []
     for collection in collections:
         documents = size = 0
+        unpacked = None
         if collection.kind != "view":
             source = endpoint.collection(collection.data_name)
             with endpoint.explained():
@@ -48,8 +49,10 @@ def inspect(endpoint: DatabaseHandle, progress: Progress) -> tuple[InspectedColl
                     size += len(payload)
                     hashes.add(Batch(collection.data_name, payload, count))
                     progress.transferred(count, len(payload))
+                if collection.kind == "timeseries":
+                    unpacked = endpoint.collection(collection.name).count_documents({})
         summary = CollectionSummary(
             collection.name, collection.kind, documents, size, len(collection.indexes)
         )
-        found.append(InspectedCollection(summary, hashes.digest(collection), is_exact(collection)))
+        found.append(InspectedCollection(summary, hashes.digest(collection), is_exact(collection), unpacked))
     return tuple(found)
