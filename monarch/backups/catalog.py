@@ -10,14 +10,28 @@ from monarch.backups.listing.cache import ListingCache
 from monarch.backups.listing.read import LARGEST_MANIFEST, read_backups
 from monarch.backups.listing.summary import read_manifest
 from monarch.backups.manifest import Manifest
-from monarch.backups.names import JOURNAL, MANIFEST, READING, split_archive_name, split_note_name
+from monarch.backups.names import (
+    JOURNAL,
+    MANIFEST,
+    READING,
+    generation_of,
+    split_archive_name,
+    split_note_name,
+)
+from monarch.backups.retention.deletion import (
+    another,
+    gone,
+    refuse_protected,
+    refuse_rekeyed,
+    remove,
+    require_same,
+)
 from monarch.backups.retention.readers import is_reader_alive
 from monarch.backups.secrecy.encryption import NOT_ENCRYPTED, Encryption
-from monarch.backups.secrecy.generations import newest_generation
+from monarch.backups.secrecy.generations import group_archives, newest_generation
 from monarch.backups.state import Backup, BackupState
-from monarch.databases.foreign import as_argument
-from monarch.errors import DamagedError, LockedError, MonarchError, UsageError
-from monarch.stores.base import NotStored, Store
+from monarch.errors import DamagedError, MonarchError, UsageError
+from monarch.stores.base import Store
 from monarch.system.spelling import one_edit_away
 
 # How far the clocks of a store and of a machine may differ.
@@ -46,7 +60,7 @@ class BackupCatalog:
         """
         where = self.store.identity if cached else None
         found = read_backups(self.store, "", ListingCache(where) if where else None)
-        return tuple(sorted(found, key=lambda backup: (backup.taken_at, backup.archive)))
+        return tuple(sorted(found, key=_order))
 
     def find(self, name: str) -> Backup | None:
         """Return the backup called ``name``, or with a file of that name; None if there is none.
@@ -67,6 +81,16 @@ class BackupCatalog:
         """
         candidates = sorted(read_backups(self.store, _plain(name)), key=lambda backup: backup.archive)
         return tuple(backup for backup in candidates if _plain(name) in (backup.name, backup.archive))
+
+    def archives(self, backup: Backup, name: str) -> tuple[Backup, ...]:
+        """Return the archives of ``backup``, the newest last; only this one if ``name`` is that of its file.
+
+        There are several if `rekey_backup` runs, or was cut off.
+        """
+        if _plain(name) != backup.name:
+            return (backup,)
+        groups = group_archives(self.find_all(backup.name))
+        return next((group for group in groups if backup in group), (backup,))
 
     def get(self, name: str, others: Iterable[str] = ()) -> Backup:
         """Return the backup called ``name``, as `find` does.
@@ -152,12 +176,17 @@ class BackupCatalog:
     ) -> tuple[Backup, ...]:
         """Delete ``backups`` one after another; ``report`` is called after each.
 
-        All names are looked up before the first is deleted.
+        All names are looked up before the first is deleted. The name of a backup means all of its archives.
 
+        :raises LockedError: if one is protected, or `rekey_backup` writes another archive of it.
         :raises UsageError: if there is no backup of one of the names, or it is a foreign archive whose file
             has another name.
         """
-        selected = [self.named(one) if isinstance(one, str) else one for one in backups]
+        selected: list[Backup] = []
+        for one in backups:
+            found = self.archives(self.named(one), one) if isinstance(one, str) else (one,)
+            refuse_rekeyed(found)
+            selected += found
         for backup in selected:
             self.delete(backup)
             report(backup)
@@ -171,33 +200,33 @@ class BackupCatalog:
         """
         found = self.find(backup.archive)
         refuse_protected(found)
-        _require_same(backup, found)
+        require_same(backup, found)
         if backup.state in (
             BackupState.BEGUN,
             BackupState.RUNNING,
             BackupState.UNFINISHED,
             BackupState.INCOMPLETE,
         ):
-            gone = self._discard(backup)
+            found_any = self._discard(backup)
         elif backup.state is BackupState.FOREIGN:
-            gone = _remove(self.store.delete, backup.archive)
+            found_any = remove(self.store.delete, backup.archive)
         else:
             # Before the manifest is gone, without which the archive is no backup.
             self.store.require_deletable(backup.archive)
-            removed = [_remove(self.store.delete, backup.archive + end) for end in (MANIFEST, "")]
-            gone = any(removed)
-            if not self._has_archive(backup.name):  # rekey_backup leaves another archive of it
-                _remove(self.store.delete, backup.name + JOURNAL)
-        if not gone:
-            raise _gone(backup)
-        for stored in self.store.list(backup.archive):
-            note = split_note_name(stored.name)
+            removed = [remove(self.store.delete, backup.archive + end) for end in (MANIFEST, "")]
+            found_any = any(removed)
+        if not found_any:
+            raise gone(backup)
+        beside = [stored.name for stored in self.store.list(backup.name)]
+        for name in beside:
+            note = split_note_name(name)
             if note is not None and note[0] == backup.archive:
-                _remove(self.store.delete, stored.name)
-
-    def _has_archive(self, name: str) -> bool:
-        files = (stored.name.removesuffix(MANIFEST) for stored in self.store.list(name))
-        return any((parted := split_archive_name(file)) and parted[0] == name for file in files)
+                remove(self.store.delete, name)
+        # While it has another archive, it is there, and so is its line of the journal.
+        archives = (split_archive_name(name.removesuffix(MANIFEST)) for name in beside)
+        is_last = not any(one and one[0] == backup.name for one in archives)
+        if is_last and backup.name + JOURNAL in beside and backup.state is not BackupState.FOREIGN:
+            remove(self.store.delete, backup.name + JOURNAL)
 
     def being_read(self, prefix: str = "") -> frozenset[str]:
         """Return the archives of the backups that are being read, as far as their readers could say so.
@@ -214,55 +243,19 @@ class BackupCatalog:
 
         :raises MonarchError: if its writer has finished it in the meantime.
         """
-        gone = [_remove(self.store.discard, backup.archive + end) for end in (MANIFEST, "")]
+        removed = [remove(self.store.discard, backup.archive + end) for end in (MANIFEST, "")]
         # From here on its writer cannot finish it.
         now = self.find(backup.archive)
         if now is not None:
             if now.state is not BackupState.INCOMPLETE:
-                raise _another(now)
-            gone.append(_remove(self.store.delete, backup.archive))
-        return any(gone)
+                raise another(now)
+            removed.append(remove(self.store.delete, backup.archive))
+        return any(removed)
 
 
-def _remove(remove: Callable[[str], None], file: str) -> bool:
-    try:
-        remove(file)
-    except NotStored:
-        return False
-    return True
-
-
-def refuse_protected(backup: Backup | None) -> None:
-    """Check that ``backup`` is not protected.
-
-    :raises LockedError: if it is.
-    """
-    if backup is not None and backup.protection is not None and backup.protection.holds():
-        raise LockedError(
-            f"{backup.name!r} is {backup.protection}. It was not deleted.",
-            f"If it may go: monarch unprotect_backup {as_argument(backup.name)}",
-        )
-
-
-def _require_same(backup: Backup, now: Backup | None) -> None:
-    if now is None:
-        raise _gone(backup)
-    if now != backup:
-        raise _another(now)
-
-
-def _another(now: Backup) -> MonarchError:
-    return MonarchError(
-        f"{now.name!r} is another backup by now: {now.state.value}, {now.bytes:,} bytes.",
-        "It was not deleted. Run `monarch list_backups` and try again.",
-    )
-
-
-def _gone(backup: Backup) -> UsageError:
-    return UsageError(
-        f"{backup.name!r} was deleted or changed by another run.",
-        "Run `monarch list_backups` to see what is there.",
-    )
+def _order(backup: Backup) -> tuple[datetime, str, int, str]:
+    """By time; the archives of one backup from the oldest to the newest."""
+    return backup.taken_at, backup.name, generation_of(backup.archive), backup.archive
 
 
 def _from_the_future(backup: Backup, newest: Backup | None) -> MonarchError:

@@ -206,7 +206,8 @@ def _find_another(catalog: BackupCatalog, backup: Backup) -> str:
             continue
         if _origin(other) != _origin(backup):
             continue
-        taken = f"{other.name!r} of {other.environment}, taken {other.taken_at:%Y-%m-%d %H:%M} UTC"
+        name = other.archive if other.name == backup.name else other.name
+        taken = f"{name!r} of {other.environment}, taken {other.taken_at:%Y-%m-%d %H:%M} UTC"
         if other.bytes > _QUICK_TO_READ:
             return f"The newest other backup that seems good is {taken}. Check it with verify_backup."
         if _is_whole(catalog, other):

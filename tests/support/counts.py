@@ -19,6 +19,7 @@ from typing import Literal, TypeVar, get_args
 LONG = {
     "backups/foreign/test_adoption_kills.py": 4,
     "backups/secrecy/test_rekey.py": 4,
+    "backups/secrecy/test_rekey_beside_others.py": 4,
     "backups/test_corruption.py": 8,
     "backups/test_equal.py": 8,
     "backups/test_hours.py": 3,

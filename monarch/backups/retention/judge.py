@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 from monarch.backups.retention.policy import KeepPolicy, KeepSettings
 from monarch.backups.retention.select import select_kept
-from monarch.backups.secrecy.generations import newest_generation
+from monarch.backups.secrecy.generations import group_archives
 from monarch.backups.state import Backup, BackupState
 
-_BEING_REKEYED = "rekey_backup has not finished it"
+BEING_REKEYED = "rekey_backup has not finished it"
 
 
 @dataclass(frozen=True)
@@ -59,15 +59,17 @@ def judge_all(
     wholes, and by the options of their query set; masked ones apart from others. Backups that are not good
     are never pruned. One whose time is in the future stays, and counts for nothing: it must not push out
     those that are really newer. While `rekey_backup` is at one, that has several archives, which are one
-    backup: they count once, and all of them stay.
+    backup: they count once, and all of them stay. So ``backups`` has to have those that are not
+    good, too.
     """
-    found = tuple(backups)
-    older = _find_older_archives(found)
-    replaced = {one.archive for archives in older.values() for one in archives}
+    older: dict[str, tuple[Backup, ...]] = {}
     groups: dict[tuple[str, ...], list[Backup]] = {}
-    for backup in found:
-        if backup.state is BackupState.GOOD and backup.archive not in replaced:
-            groups.setdefault(_group(backup), []).append(backup)
+    for archives in group_archives(backups):
+        good = [one for one in archives if one.state is BackupState.GOOD]
+        if good:
+            groups.setdefault(_group(good[-1]), []).append(good[-1])
+        if good and len(archives) > 1:
+            older[good[-1].archive] = tuple(good[:-1])
     judged = [
         judgement
         for _, group in sorted(groups.items())
@@ -76,27 +78,13 @@ def judge_all(
     return tuple(one for judgement in judged for one in _with_older(judgement, older))
 
 
-def _find_older_archives(backups: Iterable[Backup]) -> dict[str, tuple[Backup, ...]]:
-    """Return the good archives of one backup that a newer one replaces, by the archive of that."""
-    by_name: dict[str, list[Backup]] = {}
-    for backup in backups:
-        by_name.setdefault(backup.name, []).append(backup)
-    older = {}
-    for same in by_name.values():
-        (newest, *others) = newest_generation(tuple(same))
-        good = tuple(one for one in same if one.state is BackupState.GOOD and one is not newest)
-        if good and not others:
-            older[newest.archive] = good
-    return older
-
-
 def _with_older(judgement: Judgement, older: Mapping[str, tuple[Backup, ...]]) -> Iterator[Judgement]:
-    """Yield ``judgement``, and those of the older archives of its backup: if there are any, it stays."""
-    archives = older.get(judgement.backup.archive, ())
-    if archives and judgement.goes:
-        judgement = Judgement(judgement.backup, (_BEING_REKEYED,))
+    """Yield ``judgement``, and those of the older archives of its backup: if it has others, all stay."""
+    others = older.get(judgement.backup.archive)
+    if others is not None and judgement.goes:
+        judgement = Judgement(judgement.backup, (BEING_REKEYED,))
     yield judgement
-    yield from (Judgement(one, (_BEING_REKEYED,)) for one in archives)
+    yield from (Judgement(one, (BEING_REKEYED,)) for one in others or ())
 
 
 def _group(backup: Backup) -> tuple[str, ...]:

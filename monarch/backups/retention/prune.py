@@ -9,7 +9,7 @@ from pathlib import Path
 
 from monarch.backups.catalog import BackupCatalog
 from monarch.backups.operations.record import record_pruned
-from monarch.backups.retention.judge import Judgement, PruneRules, judge_all
+from monarch.backups.retention.judge import BEING_REKEYED, Judgement, PruneRules, judge_all
 from monarch.backups.retention.policy import KeepPolicy, KeepSettings
 from monarch.backups.state import Backup
 from monarch.databases import open_database
@@ -73,8 +73,7 @@ class PruneRequest:
         :raises UsageError: if there is no policy.
         """
         self.require_policy()
-        names = {one.name for one in self.selected}
-        backups = [one for one in self.catalog.list(cached=True) if self._is_selected(one, names)]
+        backups = self._select(self.catalog.list(cached=True))
         rules = PruneRules(
             self.settings,
             frozenset(one.name for one in self.environments),
@@ -101,9 +100,20 @@ class PruneRequest:
         finally:
             record_pruned(self.root, self.catalog.store, deleted, began, progress)
 
-    def _is_selected(self, backup: Backup, names: set[str]) -> bool:
-        """Whether ``backup`` is judged. With all environments, so are those of none, which stay."""
-        return backup.environment in names or len(names) == len(self.environments)
+    def _select(self, backups: tuple[Backup, ...]) -> tuple[Backup, ...]:
+        """Return those that are judged. With all environments, so are those of none, which stay.
+
+        An archive that is not complete says nothing of its environment: it comes with those of its name.
+        """
+        if len(self.selected) == len(self.environments):
+            return backups
+        names = {one.name for one in self.selected}
+        beside = {one.name for one in backups if one.environment in names}
+        return tuple(
+            one
+            for one in backups
+            if one.environment in names or (one.environment is None and one.name in beside)
+        )
 
 
 @dataclass(frozen=True)
@@ -126,6 +136,8 @@ def prune(catalog: BackupCatalog, going: Iterable[Backup], report: Callable[[Bac
         try:
             if backup.archive in catalog.being_read(backup.archive):
                 raise LockedError(f"{backup.name!r} is being read.")
+            if len(catalog.archives(backup, backup.name)) > 1:
+                raise LockedError(f"{BEING_REKEYED}: {backup.name!r} has another archive.")
             catalog.delete(backup)
         except MonarchError as error:
             if isinstance(error, StoreError) and not isinstance(error, DeletionDenied):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from monarch.backups.names import generation_of
 from monarch.backups.state import Backup, BackupState
 
@@ -23,3 +25,15 @@ def newest_generation(found: tuple[Backup, ...]) -> tuple[Backup, ...]:
         return found
     good = [backup for backup in found if backup.state is BackupState.GOOD]
     return (max(good, key=lambda backup: generation_of(backup.archive)),)
+
+
+def group_archives(backups: Iterable[Backup]) -> tuple[tuple[Backup, ...], ...]:
+    """Return ``backups`` with the archives of one backup together, the last generation at the end."""
+    by_name: dict[tuple[str, str], list[Backup]] = {}
+    for backup in backups:
+        by_name.setdefault((backup.name, backup.codec), []).append(backup)
+    groups: list[tuple[Backup, ...]] = []
+    for same in by_name.values():
+        found = tuple(sorted(same, key=lambda backup: generation_of(backup.archive)))
+        groups += [found] if len(found) > 1 and are_one_backup(found) else [(one,) for one in found]
+    return tuple(groups)

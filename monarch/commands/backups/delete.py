@@ -25,18 +25,23 @@ def delete_backup(names: tuple[str, ...], yes: bool) -> None:
       monarch delete_backup app__2026_11_27
       monarch delete_backup app__2026_11_26 app__2026_11_27 --yes
     """
-    from monarch.backups.catalog import refuse_protected
+    from monarch.backups.retention.deletion import refuse_protected, refuse_rekeyed
 
     project = this_project()
-    find = project.backups.named if yes else project.backups.get
-    backups = [find(name) for name in dict.fromkeys(names)]
-    for backup in backups:
-        refuse_protected(backup)
+    catalog = project.backups
+    backups = []
+    for name in dict.fromkeys(names):
+        found = catalog.archives(catalog.named(name) if yes else catalog.get(name), name)
+        refuse_rekeyed(found)
+        for backup in found:
+            refuse_protected(backup)
+        backups += [backup for backup in found if backup not in backups]
     for backup in backups:
         of = f"of {backup.environment}, " if backup.environment else ""
         state = "" if backup.restorable else f", {backup.state.value}"
         if backup.state is backup.state.FOREIGN:
             state = f", {backup.state.value}: {printable(backup.why or '')}"
         show(f"  {backup.archive}: {of}{moment(backup.taken_at)} UTC, {size(backup.bytes)}{state}", err=True)
-    confirm(f"Delete {count(len(backups), 'backup')} from {project.backups.store.place}: are you SURE?", yes)
+    number = count(len({backup.name for backup in backups}), "backup")
+    confirm(f"Delete {number} from {catalog.store.place}: are you SURE?", yes)
     project.delete_backups(*backups, report=lambda backup: show(f"Deleted {backup.archive}."))

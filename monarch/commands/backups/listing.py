@@ -58,9 +58,27 @@ def list_backups(environment: str | None, as_json: bool) -> None:
         headers = (*headers, "QUERY SET")
         rows = [(*row, backup.query_set or "-") for row, backup in zip(rows, backups, strict=True)]
     print_table(headers, rows, right=(3, 4))
+    _explain(backups)
+
+
+def _explain(backups: tuple[Backup, ...]) -> None:
+    """Say why backups are not good, and why one has several archives."""
+    from monarch.backups.secrecy.generations import group_archives
+
+    groups = [group for group in group_archives(backups) if len(group) > 1]
+    several = {backup.archive for group in groups for backup in group}
     for backup in backups:
         if backup.why and backup.state is not backup.state.RUNNING:
-            note(f"{printable(backup.name)} is {backup.state.value}: {_advice(backup)}")
+            # Its name means the good one.
+            name = backup.archive if backup.archive in several else backup.name
+            note(f"{printable(name)} is {backup.state.value}: {_advice(backup, name)}")
+    for group in groups:
+        archives, name = ", ".join(printable(one.archive) for one in group), argument(group[0].name)
+        if any(one.busy for one in group):
+            advice = f"rekey_backup is at it, or was cut off. When it has ended: monarch rekey_backup {name}"
+        else:
+            advice = f"rekey_backup has not finished it. To finish it: monarch rekey_backup {name}"
+        note(f"{printable(group[0].name)} has {len(group)} archives, {archives}: {advice}")
 
 
 @click.command("show_backup")
@@ -90,12 +108,12 @@ def show_backup(name: str, as_json: bool) -> None:
         print_collections(manifest.collections)
 
 
-def _advice(backup: Backup) -> str:
-    """Why a backup is not good, and how to remove it if that is certain."""
+def _advice(backup: Backup, name: str) -> str:
+    """Why the backup called ``name`` is not good, and how to remove it if that is certain."""
     if backup.state is backup.state.UNREADABLE:
         return f"{backup.why}."
     if backup.state is backup.state.BEGUN:
-        return f"{backup.why}. If it was cut off, remove it: monarch delete_backup {argument(backup.name)}"
+        return f"{backup.why}. If it was cut off, remove it: monarch delete_backup {argument(name)}"
     if backup.state is backup.state.FOREIGN:
         name = argument(backup.archive)
         check = f"To check it: monarch verify_backup {name}"
@@ -103,7 +121,7 @@ def _advice(backup: Backup) -> str:
     perhaps = ""
     if backup.state is backup.state.INCOMPLETE or backup.has_manifest:
         perhaps = " Its archive may still be whole: see the manual, Recovering by hand."
-    return f"{backup.why}.{perhaps} To remove it: monarch delete_backup {argument(backup.name)}"
+    return f"{backup.why}.{perhaps} To remove it: monarch delete_backup {argument(name)}"
 
 
 def moment(when: datetime) -> str:

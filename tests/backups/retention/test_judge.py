@@ -162,6 +162,24 @@ def test_no_archive_of_a_backup_that_is_rekeyed_goes() -> None:
     assert [one.backup.name for one in found if one.goes] == ["b3"]
 
 
+def test_a_backup_beside_an_archive_that_is_not_complete_stays() -> None:
+    """It may be the new one of `rekey_backup`, which would be there after all when the old one has gone."""
+    for state in (BackupState.RUNNING, BackupState.BEGUN, BackupState.INCOMPLETE, BackupState.UNFINISHED):
+        half = backup(2, archive="b2.dmp.zst.age", state=state, environment=None, database=None)
+        assert going([backup(1), backup(2), half, backup(3)]) == ["b3"]
+        assert going([half]) == []
+
+
+def test_a_third_backup_of_the_name_changes_nothing() -> None:
+    """One with another codec has the name by chance, or somebody has copied it there."""
+    third = backup(2, archive="b2.dmp.gz", codec="gz")
+    assert going([backup(1), *twins(2), third]) == ["b2"]
+    found = judge_all(
+        [backup(1), *twins(2), third], PruneRules(KeepSettings(), frozenset({"dev"}), LAST), NOW
+    )
+    assert [one.backup.archive for one in found if one.goes] == ["b2.dmp.gz"]
+
+
 def test_two_backups_of_one_name_are_two() -> None:
     """Only `rekey_backup` gives two archives of one backup one name and one codec."""
     other = backup(1, archive="b1.dmp.gz", codec="gz")
