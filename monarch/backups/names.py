@@ -17,7 +17,8 @@ from itertools import count
 from monarch.errors import UsageError
 
 MANIFEST = ".json"
-# What ends the names of other files beside an archive: its protection, and the marks of its readers.
+# What ends the names of other files beside an archive: its protection, which may have a number behind it, and
+# the marks of its readers, which do.
 PROTECTED = ".protected"
 READING = ".reading."
 # What the journal of the database cannot hold about a backup; see `monarch.backups.operations.lines`.
@@ -26,7 +27,7 @@ LEGACY = "zip"
 _ARCHIVE = re.compile(
     rf"(.+)\.dmp\.(?:(zst|gz)(?:\.([2-9]|[1-9]\d{{1,5}}))?(\.age)|(zst|gz|{LEGACY}))", re.DOTALL
 )
-# What ends the mark of a reader.
+# What ends the mark of a reader, and a second protection.
 _NUMBER = re.compile(r"[0-9a-f]{16}")
 # File names may have 255 bytes, with everything that follows the stem.
 _LONGEST = 200
@@ -56,13 +57,15 @@ def split_note_name(file: str) -> tuple[str, str] | None:
 
     The files of another backup are none, whatever its name holds.
     """
-    if file.endswith(PROTECTED):
-        archive, ending = file.removesuffix(PROTECTED), PROTECTED
-    else:
-        archive, ending, number = file.rpartition(READING)
-        if not _NUMBER.fullmatch(number):
-            return None
-    return (archive, ending) if split_archive_name(archive) else None
+    for ending, separator in ((PROTECTED, f"{PROTECTED}."), (READING, READING)):
+        archive, _, number = file.rpartition(separator)
+        if ending == PROTECTED and file.endswith(PROTECTED):
+            archive = file.removesuffix(PROTECTED)
+        elif not _NUMBER.fullmatch(number):
+            continue
+        if split_archive_name(archive):
+            return archive, ending
+    return None
 
 
 def names_of_day(stem: str, day: datetime) -> Iterator[str]:

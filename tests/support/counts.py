@@ -19,6 +19,7 @@ from typing import Literal, TypeVar, get_args
 LONG = {
     "backups/foreign/test_adoption_kills.py": 4,
     "backups/secrecy/test_rekey.py": 4,
+    "backups/retention/test_protection.py": 2,
     "backups/secrecy/test_rekey_beside_others.py": 4,
     "backups/test_corruption.py": 8,
     "backups/test_equal.py": 8,
@@ -115,6 +116,7 @@ LONG = {
     "stores/s3/test_faults.py": 8,
     "stores/s3/test_kills.py": 8,
     "stores/s3/test_quick.py": 4,
+    "stores/s3/test_rekey_kills.py": 4,
     "stores/s3/test_servers.py": 3,
     "stores/s3/test_store.py": 8,
     "stores/test_faulty.py": 8,

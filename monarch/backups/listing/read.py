@@ -10,14 +10,13 @@ from dataclasses import replace
 from monarch.backups.foreign.recognition import find_foreign
 from monarch.backups.listing.cache import KnownManifest, ListingCache, know
 from monarch.backups.listing.summary import ManifestSummary, read_summary
-from monarch.backups.names import MANIFEST, PROTECTED, split_archive_name, split_note_name
-from monarch.backups.retention.protection import read_protection
+from monarch.backups.names import MANIFEST, split_archive_name, split_note_name
+from monarch.backups.retention.protection import read_protections
 from monarch.backups.state import Backup, foreign_backup, judge_backup
 from monarch.errors import MonarchError
 from monarch.stores.base import Store, StoredFile
 
 LARGEST_MANIFEST = 64 << 20
-_LARGEST_PROTECTION = 1 << 16
 
 
 def read_backups(store: Store, prefix: str, cache: ListingCache | None = None) -> Iterator[Backup]:
@@ -26,12 +25,7 @@ def read_backups(store: Store, prefix: str, cache: ListingCache | None = None) -
     :param cache: what is known of manifests: these are not read again. Without one, all are read.
     """
     listed = list(store.list(prefix))
-    notes = (split_note_name(stored.name) for stored in listed if not stored.unfinished)
-    protected = [note[0] + PROTECTED for note in notes if note and note[1] == PROTECTED]
-    protections = {
-        file.name.removesuffix(PROTECTED): read_protection(file.text)
-        for file in store.read_small(protected, _LARGEST_PROTECTION)
-    }
+    protections = read_protections(store, listed)
     for backup in _judge(store, listed, cache):
         protection = protections.get(backup.archive)
         yield replace(backup, protection=protection) if protection else backup

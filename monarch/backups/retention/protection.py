@@ -1,19 +1,25 @@
 """Protected backups: nothing deletes them. A small file beside the archive says so.
 
 The file ``ARCHIVE.protected`` is a JSON object with the members ``until``, ``who`` and ``since``. One that
-cannot be read protects too: better a backup too many.
+cannot be read protects too: better a backup too many. A file is never changed, so another protection is
+another file, ``ARCHIVE.protected.NUMBER`` while the first is there, which is then deleted. Of several, the
+longest holds.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from monarch.backups.names import PROTECTED, split_archive_name
+from monarch.backups.names import PROTECTED, split_archive_name, split_note_name
 from monarch.errors import StoreError, UsageError
-from monarch.stores.base import NameTaken, NotStored, Store
+from monarch.stores.base import NameTaken, NotStored, Store, StoredFile, Upload
+
+_LARGEST = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,31 @@ def read_protection(text: bytes | StoreError) -> Protection:
         return Protection()
 
 
+def read_protections(
+    store: Store, listed: Iterable[StoredFile], *, strict: bool = False
+) -> dict[str, Protection]:
+    """Return the protections that the files ``listed`` give, by the archive: of several the longest.
+
+    :param strict: whether one that the store does not let be read is an error, not one for good.
+    :raises StoreError: only if so.
+    """
+    notes = [(stored.name, split_note_name(stored.name)) for stored in listed if not stored.unfinished]
+    archives = {name: note[0] for name, note in notes if note and note[1] == PROTECTED}
+    found: dict[str, Protection] = {}
+    for file in store.read_small(archives, _LARGEST):
+        if strict and isinstance(file.text, StoreError):
+            raise file.text
+        protection, archive = read_protection(file.text), archives[file.name]
+        found[archive] = longest([protection, found.get(archive, protection)])
+    return found
+
+
+def longest(protections: Iterable[Protection]) -> Protection:
+    """Return the one of ``protections`` that holds longest, the newest of several."""
+    never = datetime.min.replace(tzinfo=UTC)
+    return max(protections, key=lambda one: (one.until is None, one.until or never, one.since or never))
+
+
 def _read_moment(text: str | None) -> datetime | None:
     if text is None:
         return None
@@ -79,8 +110,10 @@ def parse_until(text: str, now: datetime) -> datetime:
     return moment
 
 
-def protect(store: Store, archive: str, protection: Protection) -> None:
-    """Protect the backup with this ``archive``, in place of the protection that it has.
+def protect(store: Store, archive: str, protection: Protection) -> str:
+    """Protect the backup with this ``archive``, in place of the protection that it has; return the file.
+
+    It is protected at any moment: the new file is complete before the old one goes.
 
     :raises UsageError: if its name is none of monarch's, which only foreign archives have.
     """
@@ -89,19 +122,40 @@ def protect(store: Store, archive: str, protection: Protection) -> None:
             f"{archive!r} is no backup of monarch, and only those can be protected.",
             "Restore it and take a backup, or keep it elsewhere.",
         )
-    for last in (False, True):
-        try:
-            with store.create(archive + PROTECTED) as upload:
-                upload.write(protection.to_bytes())
-                upload.finish()
-            return
-        except NameTaken:
-            if last:
-                raise
-            unprotect(store, archive)
+    # Listed first, and never under a name that was there: of those who do this at once, nobody deletes the
+    # file of the one who lists last.
+    older = _find_notes(store, archive)
+    name, upload = _create(store, archive, first=not older)
+    with upload:
+        upload.write(protection.to_bytes())
+        upload.finish()
+    _delete(store, older)
+    return name
 
 
 def unprotect(store: Store, archive: str) -> None:
     """Remove the protection of the backup with this ``archive``, if it has one."""
-    with suppress(NotStored):
-        store.delete(archive + PROTECTED)
+    _delete(store, _find_notes(store, archive))
+
+
+def _find_notes(store: Store, archive: str) -> tuple[StoredFile, ...]:
+    """Return the files that protect ``archive``, finished or not."""
+    listed = store.list(archive + PROTECTED)
+    return tuple(one for one in listed if split_note_name(one.name) == (archive, PROTECTED))
+
+
+def _create(store: Store, archive: str, *, first: bool) -> tuple[str, Upload]:
+    name = archive + PROTECTED
+    if first:
+        with suppress(NameTaken):
+            return name, store.create(name)
+    name = f"{name}.{secrets.token_hex(8)}"
+    return name, store.create(name)
+
+
+def _delete(store: Store, notes: Iterable[StoredFile]) -> None:
+    """Delete the finished ones of ``notes``: the others do not protect, and may be written right now."""
+    for note in notes:
+        if not note.unfinished:
+            with suppress(NotStored):
+                store.delete(note.name)

@@ -18,6 +18,7 @@ from monarch.backups.codecs import CODECS
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import MANIFEST, PROTECTED, archive_name, generation_of
 from monarch.backups.reader import open_packed, verify
+from monarch.backups.retention.protection import longest, protect, read_protections, unprotect
 from monarch.backups.secrecy.age import decrypting, encrypting
 from monarch.backups.secrecy.checked import CheckedStream, HashedUpload
 from monarch.backups.secrecy.encryption import Sealing
@@ -27,12 +28,8 @@ from monarch.copies.transfer import Interruption, report_interruption
 from monarch.databases import open_archive
 from monarch.errors import LockedError, MonarchError, StoreError, UsageError
 from monarch.progress import Progress
-from monarch.stores.base import NotStored
 
 _CHUNK = 1 << 18
-_LARGEST_NOTE = 1 << 16
-# Files beside an archive that the new one gets too, before the old one goes.
-_NOTES = (PROTECTED,)
 
 
 class RekeyStep(Enum):
@@ -149,9 +146,9 @@ def _rekey(
         old = (*planned.others, backup)
     elif planned.step is RekeyStep.FINISH:
         verify(catalog, backup, progress)
-        _copy_notes(catalog, old, archive)
     interruption.complete(f"{backup.name!r} was encrypted anew. Run it again to remove the old archive")
     if old:
+        _protect(catalog, old, archive)  # somebody may have protected the old one meanwhile
         _require_good(catalog, archive)
     for one in old:
         _delete(catalog, one, archive)
@@ -179,7 +176,7 @@ def _write(catalog: BackupCatalog, planned: PlannedRekey, progress: Progress) ->
             upload.finish()
             written = _manifest(catalog, manifest, file, hashed)
             _read_back(catalog, written, sealing, progress)
-            created += _copy_notes(catalog, (backup, *planned.others), file)
+            created += _protect(catalog, (backup, *planned.others), file)
             note.write(written.to_bytes())
             note.finish()
         created.clear()
@@ -223,21 +220,15 @@ def _read_back(catalog: BackupCatalog, manifest: Manifest, sealing: Sealing, pro
         open_archive(manifest.kind, plain, manifest.collections).read_through(progress)
 
 
-def _copy_notes(catalog: BackupCatalog, old: tuple[Backup, ...], archive: str) -> list[str]:
-    """Give ``archive`` the files beside ``old``, which protect it; return the names of the new ones."""
-    copied: list[str] = []
-    present = {stored.name for stored in catalog.store.list(archive)}
-    wanted = {one.archive + ending: archive + ending for one in old for ending in _NOTES}
-    for file in catalog.store.read_small(wanted, _LARGEST_NOTE):
-        new, text = wanted[file.name], file.text
-        if isinstance(text, StoreError):
-            raise text
-        if new not in present and new not in copied:
-            with catalog.store.create(new) as upload:
-                upload.write(text)
-                upload.finish()
-            copied.append(new)
-    return copied
+def _protect(catalog: BackupCatalog, old: tuple[Backup, ...], archive: str) -> list[str]:
+    """Protect ``archive`` as ``old`` are, all of them; return the name of the file that was written."""
+    names = (archive, *(one.archive for one in old))
+    listed = [stored for name in names for stored in catalog.store.list(name + PROTECTED)]
+    found = read_protections(catalog.store, listed, strict=True)
+    mine = found.pop(archive, None)
+    if not found or (mine is not None and longest([mine, *found.values()]) == mine):
+        return []
+    return [protect(catalog.store, archive, longest(found.values()))]
 
 
 def _require_good(catalog: BackupCatalog, archive: str) -> None:
@@ -253,9 +244,7 @@ def _require_good(catalog: BackupCatalog, archive: str) -> None:
 def _delete(catalog: BackupCatalog, old: Backup, new: str) -> None:
     """Delete an archive that is not needed any more; its protection has gone over to the ``new`` one."""
     try:
-        for ending in _NOTES:
-            with suppress(NotStored):
-                catalog.store.delete(old.archive + ending)
+        unprotect(catalog.store, old.archive)
         if (now := catalog.find(old.archive)) is not None:
             catalog.delete(now)
     except StoreError as error:

@@ -112,29 +112,25 @@ def unprotect_backup(name: str) -> None:
       monarch unprotect_backup app__2026_11_28
       monarch list_backups
     """
-    from monarch.backups.retention.protection import unprotect
+    from monarch.backups.retention import protecting
 
-    catalog = this_project().backups
-    backup = catalog.get(name)
-    if backup.protection is None:
-        show(f"{printable(backup.name)} is not protected.")
-        return
-    unprotect(catalog.store, backup.archive)
-    show(f"{printable(backup.name)} may be deleted again.")
+    backup, was_protected = protecting.unprotect_backup(this_project().backups, name)
+    which = "may be deleted again" if was_protected else "is not protected"
+    show(f"{printable(backup.name)} {which}.")
 
 
 def protect_now(catalog: BackupCatalog, name: str, until: str | None, *, aside: bool = False) -> None:
     """Protect the backup called ``name``, and say so; ``aside`` of the result of another command."""
     from datetime import UTC, datetime
 
-    from monarch.backups.retention.protection import Protection, parse_until, protect
+    from monarch.backups.retention import protecting
+    from monarch.backups.retention.protection import Protection, parse_until
     from monarch.system.process_identity import identity
 
     now, me = datetime.now(UTC), identity()
     who = f"{me['user']} on {me['host']}"
     protection = Protection(parse_until(until, now) if until else None, who, now)
-    backup = catalog.get(name)
-    protect(catalog.store, backup.archive, protection)
+    backup = protecting.protect_backup(catalog, name, protection)
     show(f"{printable(backup.name)} is {protection}.", err=aside)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -47,12 +48,13 @@ class BucketScenario:
     proxy: FaultyProxy
     source: Database[dict[str, Any]]
     target: Database[dict[str, Any]]
+    bucket: str = BUCKET
     good: str = ""
 
     def content(self) -> Content:
         client = self.s3.client()
-        objects = client.list_objects_v2(Bucket=BUCKET).get("Contents", ())
-        uploads = client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ())
+        objects = client.list_objects_v2(Bucket=self.bucket).get("Contents", ())
+        uploads = client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", ())
         # A reader that was killed leaves its mark, finished or not, which counts no more after some minutes.
         kept = [entry for entry in objects if READING not in entry["Key"]]
         begun = [entry for entry in uploads if READING not in entry["Key"]]
@@ -101,20 +103,20 @@ class BucketScenario:
         return others
 
 
-def empty_bucket(s3: S3Server) -> None:
+def empty_bucket(s3: S3Server, bucket: str = BUCKET) -> None:
     """Create the bucket, or empty it: two workers may run tests of this module, and each sets it up."""
     client = s3.client()
-    if BUCKET not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
-        client.create_bucket(Bucket=BUCKET)
-    for stored in client.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
-        client.delete_object(Bucket=BUCKET, Key=stored["Key"])
-    for upload in client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ()):
-        client.abort_multipart_upload(Bucket=BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])
+    if bucket not in {found["Name"] for found in client.list_buckets()["Buckets"]}:
+        client.create_bucket(Bucket=bucket)
+    for stored in client.list_objects_v2(Bucket=bucket).get("Contents", ()):
+        client.delete_object(Bucket=bucket, Key=stored["Key"])
+    for upload in client.list_multipart_uploads(Bucket=bucket).get("Uploads", ()):
+        client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
 
 
-@pytest.fixture(scope="module")
-def scenario(tmp_path_factory: pytest.TempPathFactory, s3: S3Server) -> Iterator[BucketScenario]:
-    folder = Folder(tmp_path_factory.mktemp("project"))
+@contextmanager
+def bucket_scenario(folder: Folder, s3: S3Server, bucket: str = BUCKET) -> Iterator[BucketScenario]:
+    """Yield a project in ``folder`` with its databases, and one good backup in ``bucket``."""
     with run_mongod() as (port, _), MongoClient[dict[str, Any]]("localhost", port) as client:
         source, target = client["source"], client["target"]
         fill(source, "first")
@@ -122,12 +124,18 @@ def scenario(tmp_path_factory: pytest.TempPathFactory, s3: S3Server) -> Iterator
         names = {"production": "source", "target": "target"}
         uri = f"mongodb://localhost:{port}"
         folder.settings(**{name: {"uri": uri, "db_name": db_name} for name, db_name in names.items()})
-        empty_bucket(s3)
+        empty_bucket(s3, bucket)
         with run_proxy(s3) as proxy:
-            keep_in(folder, replace(s3, url=proxy.url).settings(BUCKET, prefix=PREFIX))
-            made = BucketScenario(folder, s3, proxy, source, target)
+            keep_in(folder, replace(s3, url=proxy.url).settings(bucket, prefix=PREFIX))
+            made = BucketScenario(folder, s3, proxy, source, target, bucket)
             made.good = Project(folder.path).backup("production").name
             yield made
+
+
+@pytest.fixture(scope="module")
+def scenario(tmp_path_factory: pytest.TempPathFactory, s3: S3Server) -> Iterator[BucketScenario]:
+    with bucket_scenario(Folder(tmp_path_factory.mktemp("project")), s3) as made:
+        yield made
 
 
 BACKUP = ("backup", "production", "--engine", "native")

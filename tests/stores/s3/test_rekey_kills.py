@@ -1,0 +1,136 @@
+"""Kills in a bucket, before and after every request.
+
+Of ``rekey_backup``: a good archive is always there. Of ``protect_backup``: it is always protected.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from monarch import Project
+from monarch.backups.names import READING
+from monarch.backups.reader import verify_contents
+from monarch.backups.state import Backup, BackupState
+from tests.stores.s3.test_kills import PREFIX, SIDES, BucketScenario, bucket_scenario, empty_bucket
+from tests.support import counts
+from tests.support.runs.shell import Folder
+from tests.support.samples.ages import Key, make_key
+from tests.support.samples.equality import assert_equal, describe
+from tests.support.servers.s3 import FaultKind, S3Server
+
+pytestmark = pytest.mark.server
+BUCKET = "rekeyed"
+PRUNE = ("prune_backups", "--keep-last", "1", "--yes")
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Key, Key]:
+    """The old key, in a file with both, and the new one."""
+    folder = tmp_path_factory.mktemp("keys")
+    old, new = make_key(folder / "old"), make_key(folder / "new")
+    both = folder / "both"
+    both.write_text(old.path.read_text() + new.path.read_text())
+    both.chmod(0o600)
+    return Key(both, old.recipient), Key(both, new.recipient)
+
+
+@pytest.fixture(scope="module")
+def scenario(
+    tmp_path_factory: pytest.TempPathFactory, s3: S3Server, keys: tuple[Key, Key]
+) -> Iterator[BucketScenario]:
+    """A bucket with one backup, which is encrypted for the old key; new ones are for the new key."""
+    old, new = keys
+    with bucket_scenario(Folder(tmp_path_factory.mktemp("project")), s3, BUCKET) as made:
+        made.folder.encrypt_backups(old.recipient, identities=old.path)
+        assert made.folder.invoke("rekey_backup", made.good, "--yes").code == 0
+        made.folder.encrypt_backups(new.recipient, identities=new.path)
+        yield made
+
+
+def read_objects(scenario: BucketScenario) -> dict[str, bytes]:
+    client = scenario.s3.client()
+    found = client.list_objects_v2(Bucket=BUCKET).get("Contents", ())
+    keys = [entry["Key"] for entry in found if READING not in entry["Key"]]
+    return {key: client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
+
+
+def set_objects(scenario: BucketScenario, objects: dict[str, bytes]) -> None:
+    empty_bucket(scenario.s3, BUCKET)
+    for key, body in objects.items():
+        scenario.s3.client().put_object(Bucket=BUCKET, Key=key, Body=body)
+
+
+def check_good(scenario: BucketScenario) -> list[Backup]:
+    """Check that a good archive is there, and that the name of the backup means it."""
+    catalog = Project(scenario.folder.path).backups
+    good = [one for one in catalog.find_all(scenario.good) if one.state is BackupState.GOOD]
+    for backup in good:
+        verify_contents(catalog, backup)
+    assert catalog.get(scenario.good) in good
+    return good
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_it_is_killed(scenario: BucketScenario, keys: tuple[Key, Key], side: FaultKind) -> None:
+    _, new = keys
+    rekey = ("rekey_backup", scenario.good, "--yes")
+    before = read_objects(scenario)
+    requests = scenario.count(*rekey)
+    seen = set()
+    for number in counts.sample(range(requests), 3):
+        set_objects(scenario, before)
+        assert scenario.stop(side, number, *rekey) == -signal.SIGKILL
+        seen.add(len(check_good(scenario)))
+        assert scenario.folder.invoke(*PRUNE).code == 0
+        check_good(scenario)
+        again = scenario.folder.invoke(*rekey)
+        if again.code == 4:
+            # Nothing in a bucket shows whether the writer of an upload is alive. The hint says what to do.
+            assert "another run may encrypt" in again.err
+            (archive,) = (word for word in again.err.split() if ".age" in word and "'" not in word)
+            assert scenario.folder.invoke("delete_backup", archive, "--yes").code == 0
+            check_good(scenario)
+            again = scenario.folder.invoke(*rekey)
+        assert again.code == 0, again.output
+        (left,) = check_good(scenario)
+        catalog = Project(scenario.folder.path).backups
+        assert catalog.manifest(left).recipients == (new.recipient,)
+        assert catalog.find_all(scenario.good) == (left,)
+        others = read_objects(scenario).keys() - {f"{PREFIX}{scenario.good}.journal"}
+        assert others == {PREFIX + left.archive, f"{PREFIX}{left.archive}.json"}
+    restored = scenario.folder.invoke("restore", f"{scenario.good}:target", "--yes", "--engine", "native")
+    assert restored.code == 0
+    assert_equal(describe(scenario.source), describe(scenario.target))
+    set_objects(scenario, before)
+    assert 1 in seen
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_protection_that_changes_is_killed(scenario: BucketScenario, side: FaultKind) -> None:
+    name = scenario.good
+    # Of two protections the longest holds, so each step shortens it.
+    protect = ("protect_backup", name, "--until", "2099-01-31")
+
+    def protection() -> str:
+        found = Project(scenario.folder.path).backups.get(name).protection
+        assert found is not None
+        return str(found).partition(" by ")[0]
+
+    assert scenario.folder.invoke("protect_backup", name).code == 0
+    requests = scenario.count(*protect)
+    seen = set()
+    for number in counts.sample(range(requests), 4):
+        assert scenario.folder.invoke("unprotect_backup", name).code == 0
+        assert scenario.folder.invoke("protect_backup", name).code == 0
+        assert scenario.stop(side, number, *protect) == -signal.SIGKILL
+        seen.add(protection())
+        assert scenario.folder.invoke("delete_backup", name, "--yes").code == 4
+        assert scenario.folder.invoke(*protect).code == 0
+        assert protection() == "protected until 2099-01-31 23:59 UTC"
+    assert seen <= {"protected for good", "protected until 2099-01-31 23:59 UTC"}
+    assert seen
+    assert scenario.folder.invoke("unprotect_backup", name).code == 0
+    assert Project(scenario.folder.path).backups.get(name).protection is None
