@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from monarch.backups.foreign.recognition import find_foreign
@@ -30,7 +31,7 @@ from monarch.backups.retention.readers import is_reader_alive
 from monarch.backups.secrecy.encryption import NOT_ENCRYPTED, Encryption
 from monarch.backups.secrecy.generations import group_archives, newest_generation
 from monarch.backups.state import Backup, BackupState
-from monarch.errors import DamagedError, MonarchError, UsageError
+from monarch.errors import DamagedError, LockedError, MonarchError, UsageError
 from monarch.stores.base import Store
 from monarch.system.spelling import one_edit_away
 
@@ -221,7 +222,8 @@ class BackupCatalog:
         for name in beside:
             note = split_note_name(name)
             if note is not None and note[0] == backup.archive:
-                remove(self.store.delete, name)
+                with suppress(LockedError):  # somebody writes it right now, for what is gone
+                    remove(self.store.delete, name)
         # While it has another archive, it is there, and so is its line of the journal.
         archives = (split_archive_name(name.removesuffix(MANIFEST)) for name in beside)
         is_last = not any(one and one[0] == backup.name for one in archives)

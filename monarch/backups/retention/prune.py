@@ -11,6 +11,7 @@ from monarch.backups.catalog import BackupCatalog
 from monarch.backups.operations.record import record_pruned
 from monarch.backups.retention.judge import BEING_REKEYED, Judgement, PruneRules, judge_all
 from monarch.backups.retention.policy import KeepPolicy, KeepSettings
+from monarch.backups.retention.readers import sweep_marks
 from monarch.backups.state import Backup
 from monarch.databases import open_database
 from monarch.databases.environment import Environment
@@ -99,6 +100,11 @@ class PruneRequest:
             return prune(self.catalog, going, reporting)
         finally:
             record_pruned(self.root, self.catalog.store, deleted, began, progress)
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Remove what dead readers have left beside the archives. Deletes no backup, and never fails."""
+        sweep_marks(self.catalog.store)
 
     def _select(self, backups: tuple[Backup, ...]) -> tuple[Backup, ...]:
         """Return those that are judged. With all environments, so are those of none, which stay.

@@ -1,8 +1,8 @@
 """Backups that are being read: they are not pruned. A small file beside the archive says so.
 
 Who reads a backup writes ``ARCHIVE.reading.ID`` before, a new one every few minutes, and removes it after.
-One that nobody has renewed for longer is left by a dead reader, and counts no more. Who may only read the
-store reads without such a file.
+One that nobody has renewed for longer is left by a dead reader, and counts no more; pruning removes it after
+a day. Who may only read the store reads without such a file.
 """
 
 from __future__ import annotations
@@ -13,18 +13,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
-from monarch.backups.names import READING
+from monarch.backups.names import READING, split_note_name
 from monarch.errors import MonarchError
 from monarch.stores.base import Store, StoredFile
 
 # In seconds, and how old the file of a living reader is at most.
 _RENEW_EVERY = 300.0
 _LONGEST = timedelta(minutes=15)
+# How old a file is that is removed: clocks may differ by hours.
+_DEAD = timedelta(days=1)
 
 
 def is_reader_alive(mark: StoredFile) -> bool:
     """Whether the reader that wrote the file ``mark`` may still read."""
     return datetime.now(UTC) - mark.modified < _LONGEST
+
+
+def sweep_marks(store: Store, now: datetime | None = None) -> None:
+    """Remove the files that dead readers have left, and unfinished ones of dead protectors.
+
+    What cannot be removed stays: it does no harm.
+    """
+    before = (now or datetime.now(UTC)) - _DEAD
+    with suppress(MonarchError):
+        for stored in list(store.list()):
+            note = split_note_name(stored.name)
+            if note and (note[1] == READING or stored.unfinished) and stored.modified < before:
+                with suppress(MonarchError):
+                    (store.discard if stored.unfinished else store.delete)(stored.name)
 
 
 @contextmanager

@@ -81,6 +81,8 @@ def prune_backups(
         confirm(f"Delete {count(len(going), 'backup')} from {place}: are you SURE?", yes)
         aside = as_json
         pruned = request.run(going, lambda one: show(f"Deleted {one.archive}.", err=aside), ProgressLines())
+    elif not plan:
+        request.sweep()
     _show_result(found, pruned, as_json)
 
 

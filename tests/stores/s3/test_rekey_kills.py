@@ -1,18 +1,21 @@
 """Kills in a bucket, before and after every request.
 
-Of ``rekey_backup``: a good archive is always there. Of ``protect_backup``: it is always protected.
+Of ``rekey_backup``: a good archive is always there. Of ``protect_backup``: it is always protected. Of a
+reader: what it leaves is removed later.
 """
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from monarch import Project
 from monarch.backups.names import READING
 from monarch.backups.reader import verify_contents
+from monarch.backups.retention.readers import sweep_marks
 from monarch.backups.state import Backup, BackupState
 from tests.stores.s3.test_kills import PREFIX, SIDES, BucketScenario, bucket_scenario, empty_bucket
 from tests.support import counts
@@ -134,3 +137,38 @@ def test_a_protection_that_changes_is_killed(scenario: BucketScenario, side: Fau
     assert seen
     assert scenario.folder.invoke("unprotect_backup", name).code == 0
     assert Project(scenario.folder.path).backups.get(name).protection is None
+
+
+def marks(scenario: BucketScenario) -> tuple[int, int]:
+    """How many marks of readers there are, finished and not."""
+    client = scenario.s3.client()
+    objects = client.list_objects_v2(Bucket=BUCKET).get("Contents", ())
+    uploads = client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ())
+    finished, begun = ([one for one in found if READING in one["Key"]] for found in (objects, uploads))
+    return len(finished), len(begun)
+
+
+@pytest.mark.parametrize("how", ["swept", "deleted"])
+def test_what_dead_readers_leave_goes(scenario: BucketScenario, how: str) -> None:
+    verify = ("verify_backup", scenario.good, "--deep")
+    before = read_objects(scenario)
+    set_objects(scenario, before)
+    requests = scenario.count(*verify)
+    left = set()
+    for number in range(requests):
+        assert scenario.stop("call after", number, *verify) == -signal.SIGKILL
+        left.add(tuple(min(one, 1) for one in marks(scenario)))
+        if all(marks(scenario)):
+            break
+    assert (1, 1) in left
+    store = Project(scenario.folder.path).backups.store
+    sweep_marks(store)
+    assert all(marks(scenario)), "young ones stay"
+    if how == "swept":
+        sweep_marks(store, datetime.now(UTC) + timedelta(days=1, minutes=5))
+        assert marks(scenario) == (0, 0)
+        assert read_objects(scenario) == before
+    else:
+        assert scenario.folder.invoke("delete_backup", scenario.good, "--yes").code == 0
+        assert marks(scenario) == (0, 0)
+        set_objects(scenario, before)
