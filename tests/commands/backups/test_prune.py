@@ -104,7 +104,8 @@ def test_the_way_back_of_an_unfinished_migration_stays(two: TwoEnvironments) -> 
     failed = two.folder.invoke("migrate", "dev", "--backup", "--yes")
     assert failed.code != 0
     (way_back,) = left(two.folder)
-    write_backups(backups, [TODAY + timedelta(hours=1), TODAY - timedelta(days=3)])
+    now = datetime.now(UTC)  # a time in the future would count for nothing
+    write_backups(backups, [now + timedelta(minutes=2), now - timedelta(days=3)])
     pruned = two.folder.invoke("prune_backups", "dev", "--keep-last", "1", "--yes")
     assert pruned.code == 0, pruned.output
     assert way_back in left(two.folder)
