@@ -90,16 +90,42 @@ class Project:
         return find_kinds(self.environments(), self.root)
 
     def environment(self, name: str) -> Environment:
-        """The environment called ``name``, complete on this machine.
+        """The environment called ``name``, complete on this machine, with one database.
+
+        ``ENVIRONMENT/DATABASE`` means one of several databases.
 
         :raises SettingsError: naming the nearest one, or the key that has no value here.
+        :raises UsageError: if it has several databases.
         """
+        return self._one_or_several(name).require()
+
+    def _one_or_several(self, name: str) -> Environment:
         try:
-            return self.settings.environment(name).require()
+            return self.settings.environment(name).require_complete()
         except UnknownEnvironment as error:
             if self._is_migration(name):
                 error.hint = f"{name!r} is a migration: check the order of the arguments."
             raise
+
+    def members(self, name: str, progress: Progress = SILENT) -> tuple[Environment, ...]:
+        """The environments of the single databases of the environment ``name``: itself, if it has only one.
+
+        If its ``db_name`` is a pattern, its server is asked which databases it has.
+
+        :raises SettingsError: as for `environment`.
+        :raises ServerError: if the server does not answer.
+        :raises MonarchError: if no database matches.
+        """
+        from monarch.databases.several.members import find_members
+
+        return find_members(self._one_or_several(name), self.root, progress)
+
+    def has_several(self, name: str) -> bool:
+        """Whether the environment ``name`` has several databases.
+
+        :raises SettingsError: as for `environment`.
+        """
+        return self._one_or_several(name).databases is not None
 
     def open(self, name: str, progress: Progress = SILENT) -> AbstractContextManager[Database]:
         """Connect to the database of an environment while the context lasts."""
@@ -645,7 +671,7 @@ class Project:
         backups = self.backups.list(cached=True)
         if environment is None:
             return backups
-        found = tuple(backup for backup in backups if backup.environment == environment)
+        found = tuple(backup for backup in backups if backup.is_of(environment))
         if not found:
             self.settings.environment(environment)
         return found
@@ -713,7 +739,7 @@ class Project:
 
         everything = self.environments()
         keep = parse_keep(self.settings.backups, [one.name for one in everything])
-        selected = everything if environment is None else (self.environment(environment),)
+        selected = everything if environment is None else (self._one_or_several(environment),)
         return PruneRequest(self.root, self.backups, everything, selected, keep, policy, frozenset(taken))
 
     def restore(
@@ -731,13 +757,16 @@ class Project:
     ) -> TransferResult:
         """Replace the contents of the database of ``environment`` with those of ``backup``; see `copy`.
 
+        If it has several databases, the one that `restore_target` returns is meant.
+
         :raises BrokenBackup: if it is not as it was written; the target is then as it was.
         """
         from monarch.backups.restore import restore_environment
         from monarch.databases.selection import Choice
 
         found = self.find_backup(backup) if isinstance(backup, str) else backup
-        target = self.environment(environment)
+        target = self.restore_target(found, environment)
+        environment = target.label
         passage = self.passage_of(found, environment, raw=raw)
 
         def run() -> TransferResult:
@@ -757,6 +786,17 @@ class Project:
 
         context = HookContext(target, command="restore", source=found.name)
         return self._hooked(context, progress).command(run, "after_restore", f"{environment!r} was restored.")
+
+    def restore_target(self, backup: Backup, environment: str) -> Environment:
+        """The environment that `restore` changes: of several databases, the one that ``backup`` is of.
+
+        :raises UsageError: if it has several databases, and none of the name of the backup's.
+        """
+        from monarch.databases.several.members import known_members
+
+        found = self._one_or_several(environment)
+        members = known_members(found, [backup.database])
+        return next((one for one in members if one.db_name == backup.database), found).require()
 
     def passage_of(self, contents: Backup | Environment, target: str, *, raw: bool = False) -> Passage:
         """How ``contents``, of a backup or of an environment, pass into the environment ``target``.

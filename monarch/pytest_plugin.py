@@ -42,11 +42,11 @@ def monarch_scratch(pytestconfig: pytest.Config) -> Iterator[TrialDatabase]:
     why = why_hazardous(environment)
     if why is not None:
         pytest.fail(
-            f"{environment.name!r} is hazardous, and must not be used for tests: {why}. "
+            f"{environment.label!r} is hazardous, and must not be used for tests: {why}. "
             f"Set {_OPTION} in pytest's settings to another environment.",
             pytrace=False,
         )
-    with project.scratch(environment.name) as scratch:
+    with project.scratch(environment.label) as scratch:
         yield scratch
 
 

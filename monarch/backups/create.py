@@ -11,7 +11,7 @@ from pathlib import Path
 from monarch.backups.catalog import BackupCatalog
 from monarch.backups.codecs import find_codec
 from monarch.backups.manifest import Manifest
-from monarch.backups.names import check_stem
+from monarch.backups.names import stem_of
 from monarch.backups.operations.record import record_backup
 from monarch.backups.store_sink import BackupPrivacy, StoreSink
 from monarch.backups.verification import VerifiedBackup, read_back, require_read_back
@@ -47,7 +47,8 @@ class BackupResult:
 class BackupCreation:
     """A backup of the open database ``source``, as ``sink`` describes it.
 
-    ``interruption`` is what Ctrl-C reports. ``allow_empty`` allows a source without collections.
+    ``interruption`` is what Ctrl-C reports. ``allow_empty`` allows a source without collections. ``label`` is
+    that of its environment in errors, if it has several databases.
     """
 
     source: TransferDatabase
@@ -57,6 +58,7 @@ class BackupCreation:
     allow_empty: bool = False
     transforms: tuple[Transform, ...] = ()
     masks: TransferMasks = NO_MASKS
+    label: str | None = None
 
     def transfer(self, progress: Progress = SILENT) -> Transfer:
         """Return the transfer that writes the backup.
@@ -73,7 +75,7 @@ class BackupCreation:
         if not source.summaries and not self.allow_empty:
             things = f"{find_kind(source.kind).words[0]}s"
             raise MonarchError(
-                f"{sink.environment!r} holds no {things}: there is nothing to back up.",
+                f"{self.label or sink.environment!r} holds no {things}: there is nothing to back up.",
                 f"Check its 'db_name' ({sink.database}). To back up an empty database, use --allow-empty.",
             )
         self.masks.require_rules(source.summaries)
@@ -104,7 +106,7 @@ class BackupCreation:
 class BackupRequest:
     """A backup of an environment of the project at ``root``, before anything is connected.
 
-    The backup's name begins with ``name`` or, without one, with the database's. ``level`` is that of the
+    The backup's name begins as `stem_of` says for ``name``. ``level`` is that of the
     ``codec``; None is its default. With ``masked`` its documents are masked by the rules of the project.
     """
 
@@ -128,21 +130,20 @@ class BackupRequest:
         :raises UsageError: if the name, the codec's level, the engine or the encryption cannot be used.
         :raises RunInterrupted: on Ctrl-C or a signal in the context, saying whether there is a backup.
         """
-        require_transfers((self.environment.kind, repr(self.environment.name)))
+        require_transfers((self.environment.kind, repr(self.environment.label)))
         database = self.environment.db_name
-        stem = self.name if self.name is not None else database
-        check_stem(stem)
+        stem = stem_of(self.environment, self.name)
         codec, level = find_codec(self.codec, self.level)
         catalog.encryption.sealing()
         passage = Passage.MASKED if self.masked else Passage.OPEN
         rules = load_rules(
-            passage, self.environment.kind, self.root, self.environment.name, check_all=self.check_all
+            passage, self.environment.kind, self.root, self.environment.label, check_all=self.check_all
         )
         with (
             report_interruption("Nothing was kept of the backup.") as interruption,
             open_database(self.environment, self.root, progress) as opened,
             open_masks(
-                passage, rules, as_transfer_database(opened), progress, self.environment.name
+                passage, rules, as_transfer_database(opened), progress, self.environment.label
             ) as masks,
         ):
             source = as_transfer_database(opened)
@@ -160,7 +161,10 @@ class BackupRequest:
                 privacy,
                 catalog.encryption,
             )
-            yield BackupCreation(source, sink, engine, interruption, self.allow_empty, masks=masks)
+            label = self.environment.label
+            yield BackupCreation(
+                source, sink, engine, interruption, self.allow_empty, masks=masks, label=label
+            )
 
     def run(self, catalog: BackupCatalog, progress: Progress = SILENT) -> BackupResult:
         """Take the backup. Raises what `open` and the transfer raise."""
@@ -169,9 +173,9 @@ class BackupRequest:
             taken = creation.result(creation.transfer(progress).run(progress))
             manifest = taken.manifest
             operation = Operation(
-                f"backup {self.environment.name}",
+                f"backup {self.environment.label}",
                 Action.BACKUP,
-                self.environment.name,
+                self.environment.label,
                 find_origin(self.root),
                 began,
                 backup=taken.name,

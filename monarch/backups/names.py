@@ -1,8 +1,10 @@
 """The names of backups and their files.
 
 A backup is called ``STEM__YYYY_MM_DD``, the second of a day ``STEM__YYYY_MM_DD_2``, as in monarch 0.1. The
-stem is the name of the database unless the user chooses another. The archive adds ``.dmp.zst`` or ``.dmp.gz``
-(in monarch 0.1 ``.dmp.zip``), and ``.age`` if it is encrypted; the manifest adds ``.json`` to that.
+stem is the name of the database unless the user chooses another; of an environment with several databases it
+is ``NAME__DATABASE``, where NAME is the environment unless the user chooses another. The archive adds
+``.dmp.zst`` or ``.dmp.gz`` (in monarch 0.1 ``.dmp.zip``), and ``.age`` if it is encrypted; the manifest adds
+``.json`` to that.
 
 The archive that `rekey_backup` writes for the second time ends in ``.2.age``: a file is never replaced.
 """
@@ -14,6 +16,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import count
 
+from monarch.databases.environment import Environment
 from monarch.errors import UsageError
 
 MANIFEST = ".json"
@@ -76,7 +79,39 @@ def names_of_day(stem: str, day: datetime) -> Iterator[str]:
         yield f"{first}_{number}"
 
 
-def check_stem(stem: str) -> None:
+def stem_of(environment: Environment, name: str | None) -> str:
+    """Return what the names of backups of ``environment`` begin with, for which the user chose ``name``.
+
+    :raises UsageError: if no store accepts it.
+    """
+    if not environment.is_member:
+        stem = environment.db_name if name is None else name
+        check_stem(stem)
+        return stem
+    beginning = environment.name if name is None else name
+    check_stem(beginning)
+    stem = f"{beginning}__{_escape(environment.db_name)}"
+    check_stem(stem, "Use a shorter --name.")
+    return stem
+
+
+def _escape(database: str) -> str:
+    """Return ``database`` with ``%2F`` and the like for what no name may have. No two become equal."""
+    text = "".join(_escaped(c) if _must_escape(c, at, database) else c for at, c in enumerate(database))
+    return re.sub(r"\.(?=dmp\.)", "%2E", text)
+
+
+def _must_escape(character: str, at: int, text: str) -> bool:
+    if character.isspace():  # at the end it would be lost
+        return at == len(text) - 1 or not character.isprintable()
+    return character in f"%{_FORBIDDEN}" or not character.isprintable()
+
+
+def _escaped(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
+
+
+def check_stem(stem: str, hint: str = "Use --name OTHER.") -> None:
     """Check that any store accepts a backup whose name begins with ``stem``.
 
     :raises UsageError: if not, saying why.
@@ -95,4 +130,4 @@ def check_stem(stem: str) -> None:
     elif len(stem.encode(errors="replace")) > _LONGEST:
         wrong = f"is longer than {_LONGEST} bytes"
     if wrong:
-        raise UsageError(f"No backup can be called {stem[:60]!r}: the name {wrong}.", "Use --name OTHER.")
+        raise UsageError(f"No backup can be called {stem[:60]!r}: the name {wrong}.", hint)

@@ -140,7 +140,7 @@ def restore_environment(
     :raises RunInterrupted: on Ctrl-C or a signal, saying what has become of the target.
     """
     choice.require_staging(in_place=in_place)
-    name = environment.name
+    name = environment.label
     require_transfers((backup.kind, repr(backup.name)), (environment.kind, repr(name)))
     rules = load_rules(passage, environment.kind, root, backup.environment, check_all=check_all)
     with (

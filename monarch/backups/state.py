@@ -12,6 +12,7 @@ from monarch.backups.listing.summary import ManifestSummary
 from monarch.backups.manifest import NewerFormat
 from monarch.backups.names import LEGACY, MANIFEST, generation_of, split_archive_name
 from monarch.backups.retention.protection import Protection
+from monarch.databases.several import SEPARATOR
 from monarch.errors import MonarchError, StoreError
 from monarch.stores.base import StoredFile
 
@@ -65,6 +66,12 @@ class Backup:
     protection: Protection | None = None
     why: str | None = None
     refusal: StoreError | None = field(default=None, compare=False)
+
+    def is_of(self, environment: str) -> bool:
+        """Whether it is of ``environment``, which may be the label of one of several databases."""
+        if self.environment is None:
+            return False
+        return environment in (self.environment, f"{self.environment}{SEPARATOR}{self.database}")
 
     @property
     def busy(self) -> bool:

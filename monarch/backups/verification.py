@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -22,6 +22,7 @@ from monarch.backups.secrecy.identities import NoKey
 from monarch.backups.state import Backup, BackupState
 from monarch.databases.environment import Environment
 from monarch.databases.foreign import as_argument
+from monarch.databases.several.members import find_environment, is_member
 from monarch.databases.transfer import CopiedCollection
 from monarch.errors import DamagedError, MonarchError, RunInterrupted, StoreError, UsageError
 from monarch.progress import Progress
@@ -156,7 +157,7 @@ def _not_read_back(name: str, why: str) -> StoreError:
 
 
 def find_named(
-    catalog: BackupCatalog, names: Iterable[str], environments: Iterable[Environment]
+    catalog: BackupCatalog, names: Iterable[str], environments: Sequence[Environment]
 ) -> tuple[Backup, ...]:
     """Return the backups called ``names``, each once; the name of an environment means all its backups.
 
@@ -166,9 +167,9 @@ def find_named(
     known = [environment.name for environment in environments]
     found: dict[str, Backup] = {}
     for name in names:
-        backup = catalog.find(name)
-        backups = [backup] if backup else [one for one in catalog.list() if one.environment == name]
-        if not backups and name not in known:
+        backup = None if is_member(environments, name) else catalog.find(name)
+        backups = [backup] if backup else [one for one in catalog.list() if one.is_of(name)]
+        if not backups and find_environment(environments, name) is None:
             backups = [catalog.get(name, known)]
         if not backups:
             raise MonarchError(
@@ -187,13 +188,14 @@ def find_restorable(catalog: BackupCatalog, name: str, environments: tuple[Envir
     :raises BrokenBackup: if the listing already shows that it is not whole.
     :raises UsageError: if there is none, or it is foreign and not an archive of one database.
     """
-    backup = catalog.find(name)
-    database = next((one.db_name for one in environments if one.name == name), None)
-    if backup is None and database is not None:
-        backup = catalog.newest(name, database)
+    backup = None if is_member(environments, name) else catalog.find(name)
+    environment = find_environment(environments, name) if backup is None else None
+    if environment is not None:
+        environment.require_one()
+        backup = catalog.newest(environment.name, environment.db_name)
         if backup is None:
             raise UsageError(
-                f"There is no good backup of {name!r} ({database}) in {catalog.store.place}.",
+                f"There is no good backup of {name!r} ({environment.db_name}) in {catalog.store.place}.",
                 f"Run `monarch backup {name}`, or use the name of a backup "
                 "(a backup of a subset is found by its own name only, and so is a masked one).",
             )

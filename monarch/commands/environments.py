@@ -57,6 +57,7 @@ def _as_json(environment: Environment) -> dict[str, object]:
         "name": environment.name,
         "kind": environment.known_kind,
         "database": environment.db_name or None,
+        "databases": _databases(environment),
         "server": environment.server or None,
         "username": environment.username,
         "hazardous": why_hazardous(environment),
@@ -66,13 +67,19 @@ def _as_json(environment: Environment) -> dict[str, object]:
     }
 
 
+def _databases(environment: Environment) -> list[str] | None:
+    """The names and patterns of its databases; None if it has one."""
+    several = environment.databases
+    return None if several is None else [*several.names, *several.patterns]
+
+
 def _as_cells(environment: Environment) -> tuple[str, str, str, str]:
     from monarch.settings.protection import why_hazardous
 
     hazardous = why_hazardous(environment)
     return (
         environment.name,
-        environment.db_name or "-",
+        environment.db_name or str(environment.databases or "-"),
         _server(environment),
         f"yes, {hazardous}" if hazardous else "no",
     )

@@ -233,20 +233,20 @@ class CopyRequest:
 
         :raises RunInterrupted: on Ctrl-C or a signal in the context, saying what has become of the target.
         """
-        require_transfers(*((end.kind, repr(end.name)) for end in (self.source, self.target)))
+        require_transfers(*((end.kind, repr(end.label)) for end in (self.source, self.target)))
         passage = find_passage(private=self.source.private, target=self.target, raw=self.raw)
-        rules = load_rules(passage, self.source.kind, self.root, self.source.name, check_all=self.check_all)
+        rules = load_rules(passage, self.source.kind, self.root, self.source.label, check_all=self.check_all)
         with (
-            report_interruption(f"{self.target.name!r} is as it was.") as interruption,
+            report_interruption(f"{self.target.label!r} is as it was.") as interruption,
             open_database(self.source, self.root, progress) as opened,
             open_database(self.target, self.root, progress) as opened_target,
-            open_masks(passage, rules, as_transfer_database(opened), progress, self.source.name) as masks,
+            open_masks(passage, rules, as_transfer_database(opened), progress, self.source.label) as masks,
         ):
             source, target = as_transfer_database(opened), as_transfer_database(opened_target)
             engine = target.choose_engine(self.subset.engine(self.engine, self.source))
             evaluated = self.subset.evaluate(self.root, self.source, source, progress)
             selection = evaluated.selection if evaluated else None
-            names = self.source.name, self.target.name
+            names = self.source.label, self.target.label
             yield Copy(
                 source,
                 target,
@@ -262,11 +262,11 @@ class CopyRequest:
             )
 
     def _operation(self, passage: Passage, evaluated: EvaluatedQuerySet | None) -> Operation:
-        pair = f"{self.source.name}:{self.target.name}"
+        pair = f"{self.source.label}:{self.target.label}"
         return Operation(
             f"copy_db {pair} {self.choice.as_arguments()}".rstrip(),
             Action.RAW if passage is Passage.RAW else Action.COPY,
-            self.target.name,
+            self.target.label,
             find_origin(self.root),
             time.monotonic(),
             query_set=evaluated.name if evaluated else None,

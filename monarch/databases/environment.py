@@ -1,4 +1,4 @@
-"""An environment: one database of a team, as the settings describe it.
+"""An environment: a database of a team, or several of one server, as the settings describe it.
 
 This has what all kinds of databases share, and the helpers with which a kind reads its own keys.
 """
@@ -6,10 +6,11 @@ This has what all kinds of databases share, and the helpers with which a kind re
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from monarch.errors import SettingsError
+from monarch.databases.several import SEPARATOR, DatabaseSet
+from monarch.errors import SettingsError, UsageError
 from monarch.system.secrets import Secret, hint_for_text
 from monarch.system.spelling import suggest
 
@@ -35,6 +36,9 @@ class Environment:
 
     With ``private`` its documents are of people: they go into an environment that is not private masked only.
     With ``kind_guessed`` nothing on this machine tells its kind, because its ``uri`` has no value.
+
+    With ``databases`` it has several, and no ``db_name``: it cannot be opened, its members can. A ``member``
+    is what it is for one of them, under the same name.
     """
 
     name: str
@@ -53,9 +57,46 @@ class Environment:
     remedy: str | None = None
     address: object = None
     kind_guessed: bool = False
+    databases: DatabaseSet | None = None
+    is_member: bool = False
+
+    @property
+    def label(self) -> str:
+        """Its name for people and on command lines; that of a member has its database in it."""
+        return f"{self.name}{SEPARATOR}{self.db_name}" if self.is_member else self.name
+
+    def member(self, database: str) -> Environment:
+        """Return what this environment, which has several databases, is for one of them."""
+        return replace(self, db_name=database, databases=None, is_member=True)
+
+    def beside(self, database: str) -> Environment:
+        """Return this environment with ``database`` in place of its own, for questions to its server."""
+        return replace(self, db_name=database, databases=None)
 
     def require(self) -> Environment:
-        """Return this environment, which must be right, and complete on this machine.
+        """Return this environment, which must be right, complete on this machine, and have one database.
+
+        :raises SettingsError: saying what is wrong, or naming the key that has no value.
+        :raises UsageError: if it has several databases.
+        """
+        self.require_complete().require_one()
+        return self
+
+    def require_one(self) -> None:
+        """Check that this environment has one database.
+
+        :raises UsageError: if it has several, saying how to name one.
+        """
+        if self.databases is None:
+            return
+        example = next((f", for example {self.member(one).label}" for one in self.databases.names), "")
+        raise UsageError(
+            f"Environment {self.name!r} has several databases ({self.databases}), and this needs one.",
+            f"Name it: {self.name}{SEPARATOR}DATABASE{example}.",
+        )
+
+    def require_complete(self) -> Environment:
+        """Return this environment, which must be right and complete; it may have several databases.
 
         :raises SettingsError: saying what is wrong, or naming the key that has no value.
         """

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from monarch.databases.environment import Entry, Environment
+from monarch.databases.several import DatabaseSet
 from monarch.errors import MonarchError, UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # The name of the environment of a database that is thrown away.
 THROWAWAY = "drill"
+# Stands for a database whose name only the server knows.
+_ANY_DATABASE = "any"
 _QUERY_SET = '''from monarch import QuerySet
 
 
@@ -60,6 +63,8 @@ class DatabaseKind(ABC):
     words: ClassVar[tuple[str, str]] = ("collection", "document")
     # Whether its databases can be copied, backed up and restored, and not only migrated.
     transfers: ClassVar[bool] = False
+    # Whether `list_databases` names also those that its user may not use.
+    lists_all_databases: ClassVar[bool] = False
     # Whether its contents can be masked on their way.
     masks: ClassVar[bool] = False
     # Where its migrations import their base class from: a module, a dot and the class.
@@ -78,6 +83,34 @@ class DatabaseKind(ABC):
 
         :raises SettingsError: saying what is wrong without showing a value. The caller names the environment.
         """
+
+    def parse_several(self, name: str, entry: Entry, databases: DatabaseSet) -> Environment:
+        """Read the entry of the environment called ``name``, whose ``db_name`` means several databases.
+
+        :raises SettingsError: as `parse` does, for each name.
+        """
+        names = databases.names or (_ANY_DATABASE,)
+        parsed = [self.parse_member(name, {**entry, "db_name": one}) for one in names]
+        return replace(parsed[0], db_name="", databases=databases)
+
+    def parse_member(self, name: str, entry: Entry) -> Environment:
+        """Read the entry of the environment called ``name`` for one of its several databases.
+
+        A database in its ``uri`` is not used, and is no error.
+        """
+        return self.parse(name, entry)
+
+    def is_internal(self, database: str) -> bool:
+        """Whether ``database`` is the server's own, or a temporary one of monarch's: no pattern means it."""
+        return False
+
+    def list_databases(self, environment: Environment, root: Path, progress: Progress) -> tuple[str, ...]:
+        """Return the names of the databases on the server of ``environment``, which may have several.
+
+        :raises ServerError: if the server cannot be started or reached.
+        :raises UsageError: if this kind cannot list them.
+        """
+        raise UsageError(f"monarch cannot list the databases of a {self.title} server.", "Name each of them.")
 
     @abstractmethod
     def open(

@@ -144,7 +144,7 @@ class Execution:
 
     def complete(self) -> tuple[MigrationResult, bool]:
         """Record that it completed; no signal stops that. Return the result, and whether a signal came."""
-        key, name, stats = self.file.key, self.run.environment.name, self._stats()
+        key, name, stats = self.file.key, self.run.environment.label, self._stats()
         try:
             with defer_signals() as signals:
                 self.attempt.complete(stats, self.transaction)
@@ -184,7 +184,7 @@ class Execution:
         """Record that it ended with ``error``; return that for people."""
         self.record_failure(error)
         reason, undone = self._reason(error), self._was_undone(error)
-        message = f"{self.file.key} failed on {self.run.environment.name!r}: {reason}"
+        message = f"{self.file.key} failed on {self.run.environment.label!r}: {reason}"
         hints = [error.hint] if isinstance(error, UsageError) else []
         if self.transaction is not None and not undone and not isinstance(error, TransactionEnded):
             hints.append(TransactionEnded().hint)
@@ -213,14 +213,14 @@ class Execution:
 
     def continues(self) -> str:
         """The hint after it was interrupted."""
-        name = self.run.environment.name
+        name = self.run.environment.label
         if self.start.action is Action.ROLLBACK:
             return f"To continue: monarch rollback {name} {self.file.key}"
         return f"To continue: monarch migrate {name} --retry"
 
     def ways_on(self) -> str:
         """The hint after it did not complete."""
-        name = self.run.environment.name
+        name = self.run.environment.label
         if self.start.action is Action.ROLLBACK:
             return f"Fix it, then run `monarch rollback {name} {self.file.key}`."
         return ways_on(self.file.key, name) + way_back(self.start.backup, name)

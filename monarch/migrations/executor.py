@@ -50,7 +50,7 @@ class Executor:
         :raises DeadlineReached: if there is no time for the next one.
         :raises RunInterrupted: on Ctrl-C or a signal, once that is recorded.
         """
-        name = self._run.environment.name
+        name = self._run.environment.label
         self._run.progress.planned(name, tuple(step.key for step in steps))
         done: list[MigrationResult] = []
         for step in steps:
@@ -90,7 +90,7 @@ class Executor:
         raise AssertionError("unreachable")
 
     def _run_once(self, file: MigrationFile, loaded: Loaded, start: AttemptStart) -> MigrationResult:
-        name, progress = self._run.environment.name, self._run.progress
+        name, progress = self._run.environment.label, self._run.progress
         began = time.monotonic()
         self._client.reset()
         with capture_output() as output, ExitStack() as stack:

@@ -77,7 +77,7 @@ class MigrationRun:
         """List what `migrate` would run now, in order. Writes nothing."""
         with self.database.reading():
             records = self.database.history.read()
-        steps = pending(self.files, records, self.environment.name, selection)
+        steps = pending(self.files, records, self.environment.label, selection)
         return _in_order(steps, load_all(tuple(step.file for step in steps), self.root))
 
     def migrate(
@@ -98,7 +98,7 @@ class MigrationRun:
         :raises MigrationError: if one fails, or an earlier one that did not finish blocks the rest.
         :raises DeadlineReached: if there is no time for the next one.
         """
-        name = self.environment.name
+        name = self.environment.label
         clock = DeadlineClock(deadline, self.confirm)
         records = whole_history(self.database, name, self.progress, clock.confirm)
         loaded: dict[str, Loaded] = {}
@@ -126,7 +126,7 @@ class MigrationRun:
 
         :raises LockedError: if another run holds the database.
         """
-        name = self.environment.name
+        name = self.environment.label
         records = self._history()
         if file.key in records:
             refuse_if_running(records[file.key], name)
@@ -150,7 +150,7 @@ class MigrationRun:
             it is another one after the question than before.
         """
         selected = None if migration is None else find_migration(self.files, migration)
-        name = self.environment.name
+        name = self.environment.label
         records = self._history()
         loaded: dict[str, Loaded] = {}
         expected = None
@@ -181,14 +181,14 @@ class MigrationRun:
         return Executor(context, self.database.recorder(lease), client)
 
     def _history(self) -> _Records:
-        return whole_history(self.database, self.environment.name, self.progress, self.confirm)
+        return whole_history(self.database, self.environment.label, self.progress, self.confirm)
 
     def _find_rollback(
         self, selected: MigrationFile | None, records: _Records, loaded: dict[str, Loaded]
     ) -> MigrationFile:
         """Return the migration to roll back, and add its class to ``loaded``."""
-        refuse_if_any_is_running(records, self.environment.name)
-        file = choose_rollback(self.files, records, self.environment.name, selected)
+        refuse_if_any_is_running(records, self.environment.label)
+        file = choose_rollback(self.files, records, self.environment.label, selected)
         self._load((PlannedMigration(file, Reason.NEW),), loaded)
         if loaded[file.key].kind.rollback is Migration.rollback:
             raise MigrationError(
@@ -235,7 +235,7 @@ class MigrationRun:
         if others:
             shown = ", ".join(others[:5]) + (", …" if len(others) > 5 else "")
             self.progress.message(
-                f"the database {self.environment.db_name} of {self.environment.name} is empty. "
+                f"the database {self.environment.db_name} of {self.environment.label} is empty. "
                 f"Its server also has: {shown}"
             )
 

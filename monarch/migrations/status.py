@@ -153,7 +153,7 @@ def check_status(files: tuple[MigrationFile, ...], history: HistoryReader, envir
 class EnvironmentStatus:
     """The migrations of one environment: ``rows``, or the ``error`` if they could not be read.
 
-    ``incomplete`` if a key of the environment has no value on this machine.
+    ``incomplete`` if a key of the environment has no value on this machine, or if it has several databases.
     """
 
     environment: str
@@ -172,7 +172,7 @@ def read_all_status(
     from concurrent.futures import ThreadPoolExecutor
 
     def read(environment: Environment) -> EnvironmentStatus:
-        name = environment.name
+        name = environment.label
         try:
             with open_database(environment, root) as database:
                 history = database.history
@@ -180,7 +180,8 @@ def read_all_status(
                     name, list_status(files[environment.kind], history.read(), history.checksums())
                 )
         except MonarchError as error:
-            return EnvironmentStatus(name, (), error.message, incomplete=environment.missing is not None)
+            incomplete = environment.missing is not None or environment.databases is not None
+            return EnvironmentStatus(name, (), error.message, incomplete=incomplete)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return tuple(pool.map(read, environments))

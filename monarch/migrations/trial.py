@@ -118,7 +118,7 @@ def open_scratch(
             yield TrialDatabase(root, files, beside, database)
     except AccessDenied as error:
         if beside.db_name in error.message:
-            raise AccessDenied(error.message, _RIGHTS_BESIDE.format(environment.name)) from error
+            raise AccessDenied(error.message, _RIGHTS_BESIDE.format(environment.label)) from error
         raise
 
 
@@ -139,7 +139,7 @@ def verify_migration(
     :raises MigrationError: if the first run fails, or one of those before it.
     """
     file = find_migration(files, migration)
-    require_transfers((environment.kind, repr(environment.name)))
+    require_transfers((environment.kind, repr(environment.label)))
     with open_database(environment, root, progress) as opened:
         source = as_transfer_database(opened)
         source.require_whole()
@@ -151,7 +151,7 @@ def verify_migration(
 def _run_twice(
     file: MigrationFile, source: TransferDatabase, scratch: TrialDatabase, engine: str, progress: Progress
 ) -> TrialResult:
-    name = scratch.environment.name
+    name = scratch.environment.label
     names = (name, "a scratch copy")
     target = as_transfer_database(scratch.opened)
     with report_interruption(f"{name!r} is as it was.") as interruption:

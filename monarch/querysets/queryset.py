@@ -163,7 +163,7 @@ class QuerySet:
         kind = find_kind(environment.kind)
         if kind.query_method != method:
             raise UsageError(
-                f"{method}() does not select from a {kind.title} database, and {environment.name!r} is one.",
+                f"{method}() does not select from a {kind.title} database, and {environment.label!r} is one.",
                 f"Use self.{kind.query_method}({kind.query_example})",
             )
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from monarch.databases import DEFAULT_KIND, KINDS, find_kind, kind_of_uri
 from monarch.databases.environment import Entry, Environment, read_flag, read_text
 from monarch.databases.kinds import DatabaseKind
+from monarch.databases.several import DatabaseSet, parse_databases
 from monarch.errors import SettingsError
 from monarch.system.secrets import Secret, redact
 from monarch.system.spelling import nearest, suggest
@@ -37,7 +38,8 @@ def parse_environment(name: object, entry: object) -> Environment:
     try:
         protected, private = read_flag(entry, "protected"), bool(read_flag(entry, "private"))
         guessed = not entry.get("kind") and "uri" in entry and not entry["uri"]
-        parsed = _kind(entry).parse(name, entry)
+        kind, databases = _kind(entry), parse_databases(entry.get("db_name"))
+        parsed = kind.parse(name, entry) if databases is None else kind.parse_several(name, entry, databases)
         return replace(parsed, protected=protected, private=private, kind_guessed=guessed)
     except SettingsError as error:
         return _broken(name, f"Environment {name!r}: {error.message}.", error.hint)
@@ -58,11 +60,18 @@ def share_privacy(environments: Sequence[Environment]) -> tuple[Environment, ...
 
 def _is_one_database(one: Environment, other: Environment) -> bool:
     # Each embedded environment has a server of its own.
-    if one.embedded or other.embedded or not one.db_name:
+    if one.embedded or other.embedded or one.kind != other.kind:
         return False
-    if (one.kind, one.db_name) != (other.kind, other.db_name):
+    ours, theirs = _databases(one), _databases(other)
+    if ours is None or theirs is None or not ours.may_share(theirs):
         return False
     return one.server == other.server or not _hosts(one).isdisjoint(_hosts(other))
+
+
+def _databases(environment: Environment) -> DatabaseSet | None:
+    if environment.databases is None and environment.db_name:
+        return DatabaseSet((environment.db_name,))
+    return environment.databases
 
 
 def _hosts(environment: Environment) -> set[tuple[str, str]]:

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from monarch.databases.environment import Environment
+from monarch.databases.several import SEPARATOR
 from monarch.errors import SettingsError, UnknownEnvironment
 from monarch.settings.credentials import learn_frames, learn_module, learning
 from monarch.settings.environments import parse_environment, share_privacy
@@ -64,13 +65,19 @@ class Settings:
         return Hooks(**cast("dict[str, Any]", self.functions))
 
     def environment(self, name: str) -> Environment:
-        """Return the environment called ``name``.
+        """Return the environment called ``name``, or the single one that ``ENVIRONMENT/DATABASE`` means.
 
         :raises SettingsError: if there is none, naming the nearest.
         """
         for environment in self.environments:
             if environment.name == name:
                 return environment
+        if SEPARATOR in name:
+            from monarch.databases.several.members import find_environment
+
+            found = find_environment(self.environments, name)
+            if found is not None:
+                return found
         raise UnknownEnvironment(
             f"There is no environment {name!r} in {SETTINGS}.",
             suggest_carefully(name, [environment.name for environment in self.environments]),

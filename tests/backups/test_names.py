@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from itertools import islice
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monarch.backups.names import (
     PROTECTED,
@@ -16,7 +18,9 @@ from monarch.backups.names import (
     names_of_day,
     split_archive_name,
     split_note_name,
+    stem_of,
 )
+from monarch.databases.environment import Environment
 from monarch.errors import UsageError
 
 
@@ -116,3 +120,42 @@ def test_invalid_stems(stem: str) -> None:
     with pytest.raises(UsageError, match="No backup can be called") as raised:
         check_stem(stem)
     raised.value.message.encode("utf-8", "strict")
+
+
+def environment(db_name: str, name: str = "tenants", *, member: bool = True) -> Environment:
+    return Environment(name, "postgres", db_name, "h", is_member=member)
+
+
+def test_the_stem_of_one_of_several_databases_has_its_name_in_it() -> None:
+    assert stem_of(environment("acme"), None) == "tenants__acme"
+    assert stem_of(environment("acme"), "nightly") == "nightly__acme"
+    alone = environment("acme", member=False)
+    assert (stem_of(alone, None), stem_of(alone, "nightly")) == ("acme", "nightly")
+
+
+@pytest.mark.parametrize(
+    ("database", "escaped"),
+    [
+        ("a/b", "a%2Fb"),
+        ("a%2Fb", "a%252Fb"),
+        ("a b ", "a b%20"),
+        ("*?|", "%2A%3F%7C"),
+        ("ü\n", "ü%0A"),
+        ("-x", "-x"),
+        ("a.dmp.dmp.b", "a%2Edmp%2Edmp.b"),
+    ],
+)
+def test_odd_names_of_several_databases_are_escaped_so_that_none_collide(database: str, escaped: str) -> None:
+    assert stem_of(environment(database), None) == f"tenants__{escaped}"
+
+
+@given(st.lists(st.text(min_size=1, max_size=9), min_size=2, max_size=2, unique=True))
+def test_no_two_databases_have_one_stem(names: list[str]) -> None:
+    one, other = (stem_of(environment(name), None) for name in names)
+    assert one != other
+
+
+@pytest.mark.parametrize("name", ["n" * 130, "/", "", ".x"])
+def test_names_that_no_store_accepts(name: str) -> None:
+    with pytest.raises(UsageError, match="No backup can be called"):
+        stem_of(environment("d" * 63 + "x" * 10), name)

@@ -81,6 +81,7 @@ def test_json(folder: Folder) -> None:
         "name": "production",
         "kind": "mongo",
         "database": "app",
+        "databases": None,
         "server": "db1.example.com:27017,db2.example.com:27017",
         "username": "me",
         "hazardous": "it is called production",

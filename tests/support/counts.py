@@ -41,6 +41,8 @@ LONG = {
     "commands/backups/test_legacy.py": 2,
     "commands/backups/test_prune.py": 3,
     "commands/backups/test_restores.py": 3,
+    "commands/backups/test_several.py": 4,
+    "commands/backups/test_several_postgres.py": 2,
     "commands/backups/test_which_backup.py": 3,
     "commands/console/test_confirm.py": 2,
     "commands/console/test_lines.py": 3,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
@@ -15,7 +15,7 @@ from monarch.backups.codecs import find_codec
 from monarch.backups.create import BackupResult
 from monarch.backups.foreign.paths import ForeignPath
 from monarch.backups.foreign.stored import StoredForeign, opened_origin
-from monarch.backups.names import check_stem
+from monarch.backups.names import stem_of
 from monarch.backups.operations.record import record_adoption
 from monarch.backups.store_sink import BackupPrivacy, StoreSink
 from monarch.copies.transfer import Interruption, Transfer, report_interruption
@@ -23,6 +23,7 @@ from monarch.databases import foreign_formats
 from monarch.databases.environment import Environment
 from monarch.databases.foreign import AdoptedDatabase
 from monarch.databases.history import Action, Operation
+from monarch.databases.several.members import find_environment, known_members
 from monarch.databases.transfer import Engine, measured
 from monarch.errors import UsageError
 from monarch.progress import SILENT, Progress
@@ -86,9 +87,9 @@ class AdoptionRequest:
             notes += () if self.taken_at else (_guess(origin, taken_at),)
             taken = _write(sink, adopted, interruption, began, notes, progress)
             operation = Operation(
-                f"adopt_backup {environment.name}",
+                f"adopt_backup {environment.label}",
                 Action.BACKUP,
-                environment.name,
+                environment.label,
                 find_origin(self.root),
                 began,
                 backup=taken.name,
@@ -103,8 +104,7 @@ class AdoptionRequest:
         adopted: AdoptedDatabase,
         taken_at: datetime,
     ) -> StoreSink:
-        stem = self.name if self.name is not None else adopted.database
-        check_stem(stem)
+        stem = stem_of(replace(environment, db_name=adopted.database), self.name)
         codec, level = find_codec(self.codec, self.level)
         return StoreSink(
             catalog.store,
@@ -152,19 +152,25 @@ def choose_environment(
 ) -> Environment:
     """Return the environment called ``wanted``, or else the only one whose database was ``adopted``.
 
+    Of several databases, it is for the one of this name.
+
     :raises UsageError: if there is none, or there are several.
     """
     known = [one for one in environments if one.problem is None]
     kind = adopted.source.kind
     if wanted is not None:
-        environment = next((one for one in known if one.name == wanted), None)
+        environment = find_environment(known, wanted)
         if environment is None or (environment.known_kind or kind) != kind:
             raise UsageError(
                 f"{wanted!r} is not an environment with a {adopted.source.title} database.",
                 _choices([one for one in known if one.kind == kind]),
             )
+        members = known_members(environment, [adopted.database])
+        environment = next((one for one in members if one.db_name == adopted.database), environment)
+        environment.require_one()
         return environment
-    found = [one for one in known if (one.kind, one.db_name) == (kind, adopted.database)]
+    members = tuple(member for one in known for member in known_members(one, [adopted.database]))
+    found = [one for one in members if (one.kind, one.db_name) == (kind, adopted.database)]
     if len(found) == 1:
         return found[0]
     how_many = "several environments have" if found else "no environment has"
@@ -175,7 +181,7 @@ def choose_environment(
 
 
 def _choices(environments: Iterable[Environment]) -> str:
-    names = ", ".join(one.name for one in environments)
+    names = ", ".join(one.label for one in environments)
     return f"Use --environment with one of these: {names}." if names else "Add one to migrations/settings.py."
 
 
@@ -183,7 +189,7 @@ def _another_database(environment: Environment, database: str) -> tuple[str, ...
     """Return what people should know of a backup that the environment's own name does not find."""
     if environment.db_name == database:
         return ()
-    name, its_own = environment.name, environment.db_name
+    name, its_own = environment.label, environment.db_name
     return (
         f"it is of the database {database!r}, and {name} has {its_own!r}: `monarch restore {name}:…` never "
         "takes it, restore it by its own name.",

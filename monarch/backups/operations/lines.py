@@ -16,6 +16,7 @@ from typing import Any
 
 from monarch.backups.names import JOURNAL
 from monarch.databases.history import Action, JournalEntry, MigrationState, Operation
+from monarch.databases.several import SEPARATOR
 from monarch.errors import MonarchError
 from monarch.stores.base import Store
 from monarch.system import process_identity
@@ -76,6 +77,8 @@ def _write(store: Store, name: str, operations: Sequence[Operation]) -> None:
 def read_lines(store: Store, environment: str, last: int | None) -> tuple[JournalEntry, ...]:
     """Return the entries of ``environment`` in the store: all, or at least the ``last`` of them.
 
+    Of one database of several, also those of the whole environment.
+
     Files that are not as they were written are left out.
 
     :raises StoreError: if the store cannot be read.
@@ -84,12 +87,13 @@ def read_lines(store: Store, environment: str, last: int | None) -> tuple[Journa
     ended = {one.name for one in files}
     files = [one for one in files if one.name.replace(_BEGUN + JOURNAL, JOURNAL) not in ended - {one.name}]
     files.sort(key=lambda one: one.modified, reverse=True)
+    names = (environment, environment.partition(SEPARATOR)[0])
     found: list[JournalEntry] = []
     for first in range(0, len(files), _AT_ONCE):
         some = files[first : first + _AT_ONCE]
         for file in store.read_small([one.name for one in some], _LARGEST):
             if isinstance(file.text, bytes):
-                found += [entry for entry in _entries(file.text) if entry.environment == environment]
+                found += [entry for entry in _entries(file.text) if entry.environment in names]
         if last is not None and len(found) >= last:
             break
     return tuple(found)

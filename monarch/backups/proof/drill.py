@@ -23,6 +23,7 @@ from monarch.copies.transfer import DatabaseSink, Interruption, Transfer, report
 from monarch.databases import KINDS, describe_error, find_kind
 from monarch.databases.environment import Environment
 from monarch.databases.kinds import THROWAWAY, DatabaseKind
+from monarch.databases.several.members import known_members
 from monarch.databases.transfer import TransferDatabase, as_transfer_database
 from monarch.errors import DamagedError, DrillFailed, ServerError, UsageError
 from monarch.progress import SILENT, Progress
@@ -163,12 +164,14 @@ class Drill:
 
 
 def find_newest(catalog: BackupCatalog, environments: Iterable[Environment]) -> tuple[Backup, ...]:
-    """Return the newest good backup of each of ``environments`` that has one.
+    """Return the newest good backup of each database of ``environments`` that has one.
 
     :raises UsageError: if none has one.
     :raises MonarchError: if a backup that cannot be read may be newer.
     """
-    found = (catalog.newest(one.name, one.db_name) for one in environments if one.db_name)
+    databases = {one.database for one in catalog.list()} if any(one.databases for one in environments) else ()
+    members = [member for one in environments for member in known_members(one, databases)]
+    found = (catalog.newest(one.name, one.db_name) for one in members if one.db_name)
     newest = {backup.archive: backup for backup in found if backup is not None}
     if not newest:
         raise UsageError(
@@ -176,6 +179,19 @@ def find_newest(catalog: BackupCatalog, environments: Iterable[Environment]) -> 
             "Take one: monarch backup ENVIRONMENT. Or name one of a subset, or a masked one.",
         )
     return tuple(newest.values())
+
+
+def find_backups(
+    catalog: BackupCatalog, name: str, environments: tuple[Environment, ...]
+) -> tuple[Backup, ...]:
+    """Return what `find_backup` does; of an environment with several databases, `find_newest` of these.
+
+    Raises what they do.
+    """
+    several = [one for one in environments if one.name == name and one.databases is not None]
+    if several and catalog.find(name) is None:
+        return find_newest(catalog, several)
+    return (find_backup(catalog, name, environments),)
 
 
 def find_backup(catalog: BackupCatalog, name: str, environments: tuple[Environment, ...]) -> Backup:

@@ -11,6 +11,8 @@ from monarch.backups.catalog import BackupCatalog
 from monarch.backups.state import Backup, BackupState
 from monarch.backups.verification import VerifiedBackup, verify_all
 from monarch.databases.environment import Environment
+from monarch.databases.foreign import as_argument
+from monarch.databases.several.members import known_members
 from monarch.errors import NotFresh, StoreError
 from monarch.progress import Progress
 
@@ -58,6 +60,18 @@ def select_environments(
     return tuple(one for one in environments if one.protected or one.private or one.name in with_backups)
 
 
+def _each_database(environments: Iterable[Environment], backups: Sequence[Backup]) -> tuple[Environment, ...]:
+    """Return ``environments`` with the databases in place of those that have several, as far as known.
+
+    One whose backups are all gone, and which is a pattern, stays: it has none.
+    """
+    found: list[Environment] = []
+    for environment in environments:
+        own = [backup.database for backup in backups if backup.environment == environment.name]
+        found += known_members(environment, own) or (environment,)
+    return tuple(found)
+
+
 def check_freshness(
     catalog: BackupCatalog,
     environments: Sequence[Environment],
@@ -70,6 +84,7 @@ def check_freshness(
 ) -> tuple[FreshnessResult, ...]:
     """Return how old the newest good backup of each of ``environments`` is; ``report`` gets each at once.
 
+    Of an environment with several databases, each is judged by itself: those of a pattern that have a backup.
     Backups of subsets and masked ones do not count: they cannot bring the database back.
 
     :param max_age: the greatest age that is ok; None allows every age.
@@ -80,6 +95,7 @@ def check_freshness(
     """
     backups = catalog.list(cached=True)
     selected = tuple(environments) if named else select_environments(environments, backups)
+    selected = _each_database(selected, backups)
     if not selected:
         raise NotFresh(
             f"No environment has a backup in {catalog.store.place}, and none is protected or private.",
@@ -139,13 +155,14 @@ def require_fresh(results: Sequence[FreshnessResult]) -> None:
     unknown = [one for one in results if one.finding is Freshness.UNKNOWN]
     bad = [one for one in results if one.finding not in (Freshness.OK, Freshness.UNKNOWN)]
     if bad:
-        names = ", ".join(one.environment.name for one in bad)
+        names = ", ".join(one.environment.label for one in bad)
+        first = as_argument(bad[0].environment.label)
         raise NotFresh(
             f"There is no good and new backup of {names}.",
-            f"Find out why none was taken, then take one: monarch backup {bad[0].environment.name}",
+            f"Find out why none was taken, then take one: monarch backup {first}",
         )
     if unknown:
-        names = ", ".join(one.environment.name for one in unknown)
+        names = ", ".join(one.environment.label for one in unknown)
         raise StoreError(
             f"The backups of {names} could not be checked.",
             "This does not mean that a backup is missing. Fix the cause and run it again.",

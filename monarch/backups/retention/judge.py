@@ -32,15 +32,15 @@ class PruneRules:
     """What decides about backups.
 
     ``policy`` is used in place of those of the ``settings``. ``environments`` are the names of those in the
-    settings. ``held`` are environments whose backups all stay, with why; ``ways_back`` the backups to which
-    unfinished migrations may go back, by environment and name, with why. ``read`` are the archives that are
-    being read, ``taken`` those that this run has just written.
+    settings. ``held`` are environments and databases whose backups all stay, with why; ``ways_back`` the
+    backups to which unfinished migrations may go back, by environment and name, with why. ``read`` are the
+    archives that are being read, ``taken`` those that this run has just written.
     """
 
     settings: KeepSettings
     environments: frozenset[str]
     policy: KeepPolicy | None = None
-    held: Mapping[str, str] = field(default_factory=dict)
+    held: Mapping[tuple[str, str], str] = field(default_factory=dict)
     ways_back: Mapping[tuple[str, str], str] = field(default_factory=dict)
     read: frozenset[str] = frozenset()
     taken: frozenset[str] = frozenset()
@@ -119,7 +119,10 @@ def _judge_past(group: Sequence[Backup], rules: PruneRules, now: datetime) -> li
 
 def _always(backup: Backup, rules: PruneRules, now: datetime) -> list[str]:
     environment = backup.environment or ""
-    why = [rules.held.get(environment), rules.ways_back.get((environment, backup.name))]
+    why = [
+        rules.held.get((environment, backup.database or "")),
+        rules.ways_back.get((environment, backup.name)),
+    ]
     if environment not in rules.environments:
         why.append("its environment is not in the settings")
     if backup.protection is not None and backup.protection.holds(now):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from monarch.backups.retention.judge import BEING_REKEYED, Judgement, PruneRules
 from monarch.backups.retention.policy import KeepPolicy, KeepSettings
 from monarch.backups.retention.readers import sweep_marks
 from monarch.backups.state import Backup
-from monarch.databases import open_database
+from monarch.databases import find_kind, open_database
 from monarch.databases.environment import Environment
 from monarch.databases.history import UNFINISHED
+from monarch.databases.several.members import list_databases
 from monarch.errors import LockedError, MonarchError, StoreError, UsageError
 from monarch.progress import Progress
 from monarch.stores.base import DeletionDenied
@@ -82,9 +84,11 @@ class PruneRequest:
             read=self.catalog.being_read(),
             taken=self.taken,
         )
-        losing = {one.backup.environment for one in judge_all(backups, rules) if one.goes}
-        asked = [one for one in self.selected if one.name in losing]
-        rules, unreachable = _ask(asked, rules, self.root, progress)
+        losing = [one.backup for one in judge_all(backups, rules) if one.goes]
+        asked = [
+            member for one in self.selected for member in _losing_members(one, losing, self.root, progress)
+        ]
+        rules, unreachable = _ask(asked, losing, rules, self.root, progress)
         return PrunePlan(judge_all(backups, rules), unreachable)
 
     def run(self, going: Iterable[Backup], report: Callable[[Backup], None], progress: Progress) -> Pruned:
@@ -111,14 +115,14 @@ class PruneRequest:
 
         An archive that is not complete says nothing of its environment: it comes with those of its name.
         """
-        if len(self.selected) == len(self.environments):
+        if self.selected == self.environments:
             return backups
-        names = {one.name for one in self.selected}
-        beside = {one.name for one in backups if one.environment in names}
+        labels = [one.label for one in self.selected]
+        beside = {one.name for one in backups if any(map(one.is_of, labels))}
         return tuple(
             one
             for one in backups
-            if one.environment in names or (one.environment is None and one.name in beside)
+            if any(map(one.is_of, labels)) or (one.environment is None and one.name in beside)
         )
 
 
@@ -155,19 +159,46 @@ def prune(catalog: BackupCatalog, going: Iterable[Backup], report: Callable[[Bac
     return Pruned(tuple(deleted), tuple(refused))
 
 
+def _losing_members(
+    environment: Environment, losing: Iterable[Backup], root: Path, progress: Progress
+) -> tuple[Environment, ...]:
+    """Return the single environments of ``environment`` that would lose a backup and can be asked.
+
+    Of several databases those are left out that its server does not have any more: nothing goes back there.
+    """
+    databases = sorted({one.database or "" for one in losing if one.is_of(environment.label)})
+    if environment.databases is None or not databases:
+        return (environment,) if databases else ()
+    if find_kind(environment.kind).lists_all_databases:
+        with suppress(MonarchError):  # asking each of them fails, too, and says why
+            there = list_databases(environment, root, progress)
+            databases = [one for one in databases if one in there]
+    return tuple(environment.member(one) for one in databases)
+
+
 def _ask(
-    environments: Iterable[Environment], rules: PruneRules, root: Path, progress: Progress
+    environments: Iterable[Environment],
+    losing: Iterable[Backup],
+    rules: PruneRules,
+    root: Path,
+    progress: Progress,
 ) -> tuple[PruneRules, tuple[tuple[str, MonarchError], ...]]:
     """Return ``rules`` with the ways back of unfinished migrations, and who could not be asked."""
-    held, ways, unreachable = {}, {}, []
+    held = dict[tuple[str, str], str]()
+    ways = dict[tuple[str, str], str]()
+    unreachable = []
     for environment in environments:
         name = environment.name
         try:
             with open_database(environment, root, progress) as database:
                 records = database.history.read()
         except MonarchError as error:
-            held[name] = "its environment could not be asked for unfinished migrations"
-            unreachable.append((name, error))
+            for one in losing:
+                if one.is_of(environment.label):
+                    held[name, one.database or ""] = (
+                        "its environment could not be asked for unfinished migrations"
+                    )
+            unreachable.append((environment.label, error))
             continue
         for record in records.values():
             if record.state in UNFINISHED and record.attempt is not None and record.attempt.backup:

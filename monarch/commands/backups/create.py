@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monarch.commands.backups.listing import manifest_members
 from monarch.commands.backups.retention import protect_now, prune_now
+from monarch.commands.backups.several import Extras, back_up_each, taken_as_json
 from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_copied, print_json, showing_result, summary
 from monarch.commands.console.passages import print_passage
@@ -50,6 +50,9 @@ def backup(environment: str, as_json: bool, verify: bool, protect: bool, prune: 
     migrations/settings.py names. It is complete once its manifest is written beside it. A backup of a private
     environment is as private as that; with --masked its documents are masked by migrations/privacy.py.
 
+    If ENVIRONMENT has several databases, each is backed up, as ENVIRONMENT__DATABASE, also after one has
+    failed. ENVIRONMENT/DATABASE means one of them.
+
     \b
     Examples:
       monarch backup production
@@ -57,6 +60,9 @@ def backup(environment: str, as_json: bool, verify: bool, protect: bool, prune: 
       monarch backup production --query-set RecentOrdersQuerySet -o days=30
     """
     project = this_project()
+    if project.has_several(environment):
+        back_up_each(project, environment, Extras(verify, protect, prune, as_json), how)
+        return
     if prune:
         project.pruning(environment).require_policy()
     failed: MonarchError | None = None
@@ -74,7 +80,7 @@ def backup(environment: str, as_json: bool, verify: bool, protect: bool, prune: 
     # A hook that fails says nothing about the backup; what is not as it was written replaces no other one.
     if prune and (failed is None or isinstance(failed, HookFailed)):
         request = project.pruning(environment, taken=[taken.manifest.archive])
-        prune_now(request, taken.name, aside=as_json)
+        prune_now(request, f"{taken.name} is complete", aside=as_json)
     if failed is not None:
         raise failed
 
@@ -83,17 +89,7 @@ def show_taken(taken: BackupResult, as_json: bool) -> None:
     """Show what was written: a backup that was taken, or taken over."""
     manifest, verified = taken.manifest, taken.verified
     if as_json:
-        print_json(
-            {
-                "name": taken.name,
-                "place": taken.place,
-                **manifest_members(manifest),
-                "seconds": taken.transfer.seconds,
-                "notes": taken.transfer.notes,
-                "verified": verified.good if verified else None,
-                "collections": [vars(copied) for copied in taken.transfer.collections],
-            }
-        )
+        print_json(taken_as_json(taken))
         return
     print_copied(taken.transfer.collections)
     what = f"{summary(taken.transfer.collections)}, compressed to {size(manifest.size)}"

@@ -29,7 +29,8 @@ def drill(name: str | None, html: Path | None, as_json: bool) -> None:
 
     Compares counts, indexes and hashes of the contents with the manifest, calls verify(database) of
     migrations/settings.py if there is one, and tells how old the data was and how long it took. Without
-    arguments it takes the newest good backup of each environment; with an ENVIRONMENT, the newest of it.
+    arguments it takes the newest good backup of each environment; with an ENVIRONMENT, the newest of it (of
+    several databases, the newest of each).
 
     The server runs on this machine, which needs room for one copy. Nothing is masked: the data in it is as
     private as the backup, can be read by this user only, and is removed at the end. Exits with 10 if a drill
@@ -41,13 +42,13 @@ def drill(name: str | None, html: Path | None, as_json: bool) -> None:
       monarch drill production --html drill.html
       monarch drill app__2026_11_28 --json
     """
-    from monarch.backups.proof.drill import find_backup, find_newest
+    from monarch.backups.proof.drill import find_backups, find_newest
 
     _require_writable(html)
     project = this_project()
     catalog, environments = project.backups, project.environments()
     backups = (
-        find_newest(catalog, environments) if name is None else (find_backup(catalog, name, environments),)
+        find_newest(catalog, environments) if name is None else find_backups(catalog, name, environments)
     )
     results, undone = _drill_all(backups, as_json)
     if as_json:

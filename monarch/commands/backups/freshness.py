@@ -73,7 +73,7 @@ def _show(result: FreshnessResult, max_age: timedelta | None) -> None:
                 about += f": {summary(result.verified.collections)}"
     if result.ahead:
         about += f"; the time of {printable(', '.join(result.ahead))} is in the future, so it does not count"
-    show(f"{result.environment.name}: ", (finding.value, colour), f", {about}")
+    show(f"{printable(result.environment.label)}: ", (finding.value, colour), f", {about}")
 
 
 def _as_json(result: FreshnessResult, max_age: timedelta | None) -> dict[str, Any]:

@@ -135,6 +135,7 @@ def _row(backup: Backup) -> dict[str, Any]:
         "archive": backup.archive,
         "state": backup.state.value,
         "environment": backup.environment,
+        "database": backup.database,
         "taken_at": timestamp(backup.taken_at),
         "bytes": backup.bytes,
         "documents": backup.documents,

@@ -46,7 +46,8 @@ def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) ->
 
     Replaces the contents of the database with those of BACKUP. The backup is verified first; then it is
     built in staging collections and swapped in at the end (except with --in-place). If BACKUP is the name of
-    an environment, its newest good backup is restored. If BACKUP is of a private environment and ENVIRONMENT
+    an environment, its newest good backup is restored. If ENVIRONMENT has several databases, the one that
+    BACKUP is of is meant. If BACKUP is of a private environment and ENVIRONMENT
     is not private, documents are masked by migrations/privacy.py on the way.
 
     \b
@@ -56,11 +57,12 @@ def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) ->
       monarch restore production:development --only users --into-existing
     """
     project = this_project()
-    target = project.environment(pair.target)
+    project.has_several(pair.target)  # what is wrong with it is reported first
     backup = project.find_backup(pair.source)
+    target = project.restore_target(backup, pair.target)
     if pair.source.rpartition("/")[2] not in (backup.name, backup.archive):
         show(f"The newest good backup of {pair.source} is {backup.name}.", err=True)
-    passage = project.passage_of(backup, pair.target, raw=how["raw"])
+    passage = project.passage_of(backup, target.label, raw=how["raw"])
 
     def ask() -> None:
         bar.clear()
@@ -71,11 +73,11 @@ def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) ->
         contents = f"{only(how['only'])}{_description(backup)}{described(passage)}"
         confirm(replacing(target, contents, in_place=in_place, into_existing=how["into_existing"]), yes)
 
-    show_result = partial(_show, backup, environment=pair.target)
+    show_result = partial(_show, backup, environment=target.label)
     with showing_result(show_result, as_json), ProgressBar() as bar:
         asking = None if yes else when_possible(ask)
         restored = project.restore(
-            backup, pair.target, in_place=in_place, progress=bar, confirm=asking, **how
+            backup, target.label, in_place=in_place, progress=bar, confirm=asking, **how
         )
     show_result(restored, as_json)
 

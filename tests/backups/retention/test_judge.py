@@ -120,7 +120,7 @@ def test_what_is_needed_stays() -> None:
     ways, read = {("dev", "b2"): "the way back"}, frozenset({"b3.dmp.zst"})
     assert going(backups, ways_back=ways, read=read) == ["b4"]
     assert going(backups, ways_back={("prod", "b2"): "the way back"}) == ["b2", "b3", "b4"]
-    assert going(backups, held={"dev": "it could not be asked"}) == []
+    assert going(backups, held={("dev", "app"): "it could not be asked"}) == []
 
 
 def test_environments_that_the_settings_do_not_have_keep_theirs() -> None:

@@ -186,6 +186,7 @@ def test_json_and_the_manifest(two: TwoEnvironments, store_folder: Path) -> None
         "archive": f"{name}.dmp.zst",
         "state": "good",
         "environment": "production",
+        "database": two.source.name,
         "taken_at": timestamp(datetime.fromisoformat(written["taken_at"])),
         "bytes": written["size"],
         "documents": DOCUMENTS + 1,

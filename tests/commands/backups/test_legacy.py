@@ -56,6 +56,7 @@ def test_it_is_listed(two: TwoEnvironments, store_folder: Path) -> None:
             "archive": NAME,
             "state": "legacy",
             "environment": None,
+            "database": None,
             "taken_at": "2014-05-29T00:38:00Z",
             "bytes": size,
             "documents": None,

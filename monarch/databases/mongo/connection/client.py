@@ -104,13 +104,13 @@ def connect(environment: Environment, listeners: Sequence[CommandListener] = ())
     except (ConfigurationError, InvalidURI, ValueError, TypeError, OSError, UserWarning) as error:
         if address_of(environment).srv and "DNS" in str(error):
             raise ServerError(
-                f"Cannot look up {environment.server} for {environment.name!r}: {_one_line(error)}",
+                f"Cannot look up {environment.server} for {environment.label!r}: {_one_line(error)}",
                 "Check the name in migrations/settings.py, and that this machine can reach its DNS server.",
             ) from error
         culprit = _culprit(environment)
         what = f"its {culprit[0]!r}: {culprit[1]!r}: " if culprit else ""
         raise SettingsError(
-            f"Environment {environment.name!r} cannot be used: {what}{_one_line(error)}",
+            f"Environment {environment.label!r} cannot be used: {what}{_one_line(error)}",
             "Check its keys in migrations/settings.py.",
         ) from error
     except PyMongoError as error:
@@ -135,7 +135,7 @@ def tool_uri(environment: Environment) -> str:
     for name, value in address.options:
         if name in _NOT_FOR_TOOLS:
             raise UsageError(
-                f"Environment {environment.name!r} has {name!r}, which MongoDB's tools do not know.",
+                f"Environment {environment.label!r} has {name!r}, which MongoDB's tools do not know.",
                 "Use --engine native.",
             )
         if name in _TOOLS_KNOW:
@@ -220,14 +220,14 @@ def explained(environment: Environment) -> Iterator[None]:
         raise explain(environment, error) from error
     except ValueError as error:  # a password that SCRAM does not accept, or a date out of Python's range
         raise ServerError(
-            f"MongoDB of {environment.name!r} cannot be used: {_one_line(error)}",
+            f"MongoDB of {environment.label!r} cannot be used: {_one_line(error)}",
             "Check that the password has no line break or control characters.",
         ) from error
 
 
 def explain(environment: Environment, error: PyMongoError) -> MonarchError:
     """Return the error for people that ``error`` means, which came from the server of ``environment``."""
-    where = f"{environment.name!r} ({environment.server})"
+    where = f"{environment.label!r} ({environment.server})"
     address = address_of(environment)
     if isinstance(error, ServerSelectionTimeoutError):
         given = dict(address.options).get("serverSelectionTimeoutMS", PATIENCE_MS)
@@ -292,4 +292,4 @@ def _unreachable_hint(reason: str, environment: Environment) -> str:
         return "The server closed the connection. If it requires TLS, set 'tls': True."
     if ("no replica set members" in lower or "replicaset" in lower) and "refused" not in lower:
         return "Check that 'replicaSet' is the name of this replica set; remove it for a mongos."
-    return f"Check that it is running, and the host of {environment.name!r} in migrations/settings.py."
+    return f"Check that it is running, and the host of {environment.label!r} in migrations/settings.py."

@@ -47,7 +47,7 @@ class DatabaseHandle:
     @property
     def name(self) -> str:
         """The name of the environment."""
-        return self.environment.name
+        return self.environment.label
 
     def collection(self, name: str) -> PyMongoCollection[Document]:
         """Return the collection called ``name``, of any name that a server has accepted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TypeVar
 
@@ -163,3 +163,18 @@ def check_database_name(name: str) -> None:
             f"its database cannot be called {name!r}",
             f'Use at most {_LONGEST_NAME} bytes, and none of / \\ . " $ * < > : | ? and space.',
         )
+
+
+def check_twins(names: Iterable[str]) -> None:
+    """Check that no two of ``names`` differ only by case, which MongoDB does not allow on one server.
+
+    :raises SettingsError: naming both.
+    """
+    seen = dict[str, str]()
+    for name in names:
+        twin = seen.setdefault(name.casefold(), name)
+        if twin != name:
+            raise SettingsError(
+                f"its 'db_name' has {twin!r} and {name!r}, which MongoDB takes for one",
+                "Write the one that the server has.",
+            )

@@ -151,7 +151,7 @@ class MongoHistoryReader(HistoryReader):
     def _add(self, document: Document, found: _Found) -> None:
         """Add ``document``, from any part of `EVERYTHING` or from `LAST_ATTEMPTS`, to ``found``."""
         if "swap" in document:
-            raise describe_unfinished(self._environment.name, document["swap"])
+            raise describe_unfinished(self._environment.label, document["swap"])
         if "held" in document:
             found.lease = document
         elif "attempt" in document:
@@ -198,14 +198,14 @@ class MongoHistoryReader(HistoryReader):
         key, state = document.get("key"), document.get("state")
         if state not in _STORED:
             raise ServerError(
-                f"{HISTORY} of {self._environment.name!r} says {state!r} of {key}, "
+                f"{HISTORY} of {self._environment.label!r} says {state!r} of {key}, "
                 "which is no state that this monarch knows.",
                 "Was it written by a newer version? Use that one.",
             )
         when = document.get("processed_at")
         if not isinstance(when, datetime | None):
             raise ServerError(
-                f"{HISTORY} of {self._environment.name!r} says that {key} was processed at {when!r}.",
+                f"{HISTORY} of {self._environment.label!r} says that {key} was processed at {when!r}.",
                 "Write a date or null there.",
             )
         return Record(str(key), MigrationState(state), when)

@@ -99,7 +99,7 @@ def connect_as(
         text = conninfo.make_conninfo("", **given)
     except psycopg.ProgrammingError as error:
         raise SettingsError(
-            f"Environment {environment.name!r} cannot be used: {' '.join(str(error).split())}",
+            f"Environment {environment.label!r} cannot be used: {' '.join(str(error).split())}",
             "Check its keys in migrations/settings.py.",
         ) from error
     connection = kind.connect(text, prepare_threshold=None, **arguments)

@@ -55,7 +55,7 @@ def explained(environment: Environment) -> Iterator[None]:
 
 def explain(environment: Environment, error: psycopg.Error) -> MonarchError:
     """Return the error for people that ``error`` means, which came from the server of ``environment``."""
-    where, said = f"{environment.name!r} ({environment.server})", one_line(error)
+    where, said = f"{environment.label!r} ({environment.server})", one_line(error)
     unconnected = _explain_connecting(environment, where, error, said)
     if unconnected is not None:
         return unconnected
@@ -172,4 +172,4 @@ def _unreachable_hint(said: str, environment: Environment) -> str:
         return "The TLS connection failed. Check 'sslmode', 'sslrootcert' and the host name."
     if "definition of service" in lower or "service file" in lower:
         return "Check 'service', and the file pg_service.conf that names it."
-    return f"Check that it is running, and the host of {environment.name!r} in migrations/settings.py."
+    return f"Check that it is running, and the host of {environment.label!r} in migrations/settings.py."

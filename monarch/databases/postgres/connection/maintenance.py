@@ -16,6 +16,7 @@ from psycopg import sql
 
 from monarch.databases.environment import Environment
 from monarch.databases.postgres.connection.client import UNLIMITED, Connection, connect
+from monarch.databases.postgres.connection.errors import explained
 
 # PostgreSQL's manual, "Template Databases": these exist unless somebody has removed them.
 _DATABASES = ("postgres", "template1")
@@ -59,6 +60,18 @@ def _connect_beside(environment: Environment) -> Connection:
         if not others:
             raise
         return connect(environment, others[0], name="monarch maintenance", autocommit=True)
+
+
+def list_databases(environment: Environment) -> tuple[str, ...]:
+    """Return the names of all databases of the server of ``environment`` but its templates.
+
+    Also those that accept no connections: a copy may be swapping one at this moment.
+
+    :raises ServerError: if its user may connect to none that every server has.
+    """
+    query = "SELECT datname FROM pg_database WHERE NOT datistemplate"
+    with explained(environment), connect_for_maintenance(environment) as connection:
+        return tuple(name for (name,) in connection.execute(query).fetchall())
 
 
 def find_number(connection: Connection, database: str) -> int | None:

@@ -27,6 +27,7 @@ def refuse_pooler(connection: Connection, environment: Environment) -> None:
     with explained(environment):
         if is_pooled(connection):
             raise UsageError(
-                f"{environment.name!r} is reached through a pooler, which pg_dump and pg_restore cannot use.",
+                f"{environment.label!r} is reached through a pooler, "
+                "which pg_dump and pg_restore cannot use.",
                 "Use the address of the server itself, in an environment of its own.",
             )

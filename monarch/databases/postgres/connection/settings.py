@@ -54,9 +54,10 @@ def at_address(environment: Environment, address: Address) -> Environment:
     )
 
 
-def parse_entry(name: str, entry: Entry) -> Environment:
+def parse_entry(name: str, entry: Entry, *, is_member: bool = False) -> Environment:
     """Read the entry of the environment called ``name``.
 
+    :param is_member: whether its database is one of several, so that the ``uri`` may name another.
     :raises SettingsError: naming the key, never showing a value.
     """
     check_keys(entry, KEYS)
@@ -66,7 +67,7 @@ def parse_entry(name: str, entry: Entry) -> Environment:
     if not any(key in entry for key in ("uri", "host", "service")):
         raise SettingsError("it has none of 'uri', 'host', 'service' and 'embedded'", "Set one of them.")
     missing = find_missing(entry)
-    values = _values(entry)
+    values = _values(entry, is_member=is_member)
     db_name = values.pop("dbname", "")
     assert isinstance(db_name, str)
     if not db_name and missing is None:
@@ -90,7 +91,7 @@ def _embedded(name: str, entry: Entry, lock_timeout: float) -> Environment:
     return Environment(name, "postgres", db_name, server="embedded", embedded=True, address=address)
 
 
-def _values(entry: Entry) -> dict[str, Value]:
+def _values(entry: Entry, *, is_member: bool) -> dict[str, Value]:
     """Combine ``uri`` with the other keys of the entry, by their names in libpq."""
     text = read_text(entry, "uri")
     values: dict[str, Value] = {}
@@ -100,6 +101,8 @@ def _values(entry: Entry) -> dict[str, Value]:
             values = parse(text)
         except SettingsError as error:
             raise SettingsError(f"its 'uri' cannot be read: {error.message}", error.hint) from None
+    if is_member:
+        values.pop("dbname", None)
     keys: dict[str, Value | None] = {
         "host": read_text(entry, "host"),
         "port": _plain(entry, "port"),

@@ -206,7 +206,7 @@ class PostgresOpenAttempt(OpenAttempt):
         }
         if cursor.execute(_END, values).rowcount == 0:
             raise ServerError(
-                f"The journal of {self._session.environment.name!r} has lost this attempt.",
+                f"The journal of {self._session.environment.label!r} has lost this attempt.",
                 "Check whether the migration changed the schema 'monarch_history'.",
             )
 

@@ -114,7 +114,7 @@ class PostgresHistoryReader(HistoryReader):
         key, stored = str(row["key"]), row["state"]
         if stored not in _STORED:
             raise ServerError(
-                f"The history of {self._session.environment.name!r} says {stored!r} of {key}, "
+                f"The history of {self._session.environment.label!r} says {stored!r} of {key}, "
                 "which is no state that this monarch knows.",
                 "Was it written by a newer version? Use that one.",
             )

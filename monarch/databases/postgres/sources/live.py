@@ -44,7 +44,7 @@ class PostgresLiveSource(LiveSource, PostgresSource):
 
     @property
     def name(self) -> str:
-        return self._session.environment.name
+        return self._session.environment.label
 
     @property
     def needs(self) -> Needs:

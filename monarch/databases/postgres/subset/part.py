@@ -63,7 +63,7 @@ class Part:
             began = self._cursor.execute(_BEGIN).fetchone()
             assert began is not None
             relations = read_relations(self._cursor)
-            self._tables = SubsetTables(relations, began["path"], environment.name)
+            self._tables = SubsetTables(relations, began["path"], environment.label)
             self._rows = SelectedRows(self._cursor)
             self._chosen = ChosenTables(
                 self._cursor, environment, self._tables, self._rows, began["search_path"]

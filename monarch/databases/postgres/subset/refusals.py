@@ -38,12 +38,12 @@ def require_temporary_tables(cursor: Cursor, environment: Environment) -> None:
     if row["is_replica"] or row["is_read_only"]:
         why = "is a replica" if row["is_replica"] else "is read-only"
         raise UsageError(
-            f"A query set keeps what it selects in a temporary table, and {environment.name!r} {why}.",
+            f"A query set keeps what it selects in a temporary table, and {environment.label!r} {why}.",
             "Use the address of the primary server.",
         )
     if not row["may_create"]:
         raise AccessDenied(
-            f"User {row['me']!r} may not create temporary tables in {environment.name!r}, "
+            f"User {row['me']!r} may not create temporary tables in {environment.label!r}, "
             "as a query set needs.",
             f"Grant it: GRANT TEMPORARY ON DATABASE {environment.db_name} TO {row['me']}",
         )
@@ -62,6 +62,6 @@ def query_explained(environment: Environment, name: str) -> Iterator[None]:
             if is_away(error) or isinstance(error, _OF_THE_SERVER):
                 raise
             raise MonarchError(
-                f"{environment.name!r} rejected the query of {name}: {one_line(error)}",
+                f"{environment.label!r} rejected the query of {name}: {one_line(error)}",
                 "Nothing was changed. Fix the query in the query set.",
             ) from error

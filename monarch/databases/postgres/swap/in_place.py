@@ -110,10 +110,10 @@ def replace_in_place(
         without = ["--no-comments"] if foreign is not None and foreign["found"] else []
         if connection.info.server_version // 10_000 < TRANSACTION_TIMEOUT <= tools.major:
             raise UsageError(
-                f"pg_restore {tools.major} cannot write into {environment.name!r} in place: it is too new.",
+                f"pg_restore {tools.major} cannot write into {environment.label!r} in place: it is too new.",
                 f"Install the client programs of PostgreSQL {connection.info.server_version // 10_000}.",
             )
-        try_extensions(connection, adaptation.untrusted, environment.name)
+        try_extensions(connection, adaptation.untrusted, environment.label)
         with source.open(tools, lease.check, progress) as dump:
             script = Script(session, tools, connection, lease, [*adaptation.arguments, *without])
             with script:

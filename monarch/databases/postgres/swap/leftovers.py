@@ -78,8 +78,8 @@ def recover(session: Session) -> str | None:
         return None
     drop_leftovers(environment)
     if old_name(environment.db_name) in found:
-        return f"a swap of {environment.name!r} was complete, but for its old contents: they are dropped now"
-    return f"what a copy into {environment.name!r} had left when it was cut off was dropped"
+        return f"a swap of {environment.label!r} was complete, but for its old contents: they are dropped now"
+    return f"what a copy into {environment.label!r} had left when it was cut off was dropped"
 
 
 def drop(connection: Connection, name: str) -> None:

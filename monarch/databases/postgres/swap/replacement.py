@@ -65,7 +65,7 @@ class PostgresReplacement:
             self.progress.message(note.removesuffix("."))
         if target.refusal is not None and not in_place:
             self.progress.message(
-                f"{self.session.environment.name!r} is replaced in place, in one transaction: "
+                f"{self.session.environment.label!r} is replaced in place, in one transaction: "
                 f"{target.refusal}"
             )
         if in_place or target.refusal is not None:
@@ -118,7 +118,7 @@ class PostgresReplacement:
         return False
 
     def _unknown(self) -> RunInterrupted:
-        name = self.session.environment.name
+        name = self.session.environment.label
         return RunInterrupted(
             f"Interrupted at the swap of {name!r}, and its server does not answer: {name!r} has all of its "
             "old contents or the new ones.",
@@ -127,7 +127,7 @@ class PostgresReplacement:
         )
 
     def _too_late(self) -> RunInterrupted:
-        name = self.session.environment.name
+        name = self.session.environment.label
         return RunInterrupted(f"Interrupted. By then {name!r} was swapped.", "The copy is complete.")
 
     def _build(
@@ -140,7 +140,7 @@ class PostgresReplacement:
         with explained(environment):
             self._create_staging(target, new)
             with connect(environment, new, autocommit=True) as connection:
-                try_extensions(connection, adaptation.untrusted, environment.name)
+                try_extensions(connection, adaptation.untrusted, environment.label)
             restoring = Restoring(
                 tools,
                 environment,
@@ -157,9 +157,9 @@ class PostgresReplacement:
             self.progress.phase("comparing")
             with connect(environment, new, autocommit=True) as connection:
                 connection.execute(UNLIMITED)
-                compare(connection, expected, environment.name)
+                compare(connection, expected, environment.label)
                 if adaptation.checks_texts:
-                    require_valid_texts(connection, environment.name)
+                    require_valid_texts(connection, environment.label)
                 connection.execute(_ANALYZE)
                 connection.execute("ANALYZE")
         return source.copied(expected, restoring.clock)
@@ -186,7 +186,7 @@ def plan(session: Session, source: PostgresSource) -> tuple[Target, Adaptation]:
 
     :raises UsageError: if they cannot be written there.
     """
-    name = session.environment.name
+    name = session.environment.label
     with explained(session.environment):
         session.rows("SELECT")  # opens it again if it was idle for too long
         refuse_pooler(session.open(), session.environment)

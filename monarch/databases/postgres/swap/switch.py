@@ -108,10 +108,10 @@ def switch(session: Session, lease: PostgresLease, staging: int | None) -> None:
     lease.renew()
     with session.paused(), explained(environment), connect_for_maintenance(environment) as connection:
         if not take_swap_lock(connection, database) or find_number(connection, new) != staging:
-            raise LockedError(f"Another run swaps {environment.name!r} now.", "Wait until it is done.")
+            raise LockedError(f"Another run swaps {environment.label!r} now.", "Wait until it is done.")
         number = find_number(connection, database)
         with _refusing_connections(connection, database):
-            _end_sessions(connection, (database, new), environment.name)
+            _end_sessions(connection, (database, new), environment.label)
             try:
                 _rename(connection, database, new)
             except psycopg.Error:

