@@ -28,6 +28,7 @@ from monarch.backups.retention.deletion import (
     require_same,
 )
 from monarch.backups.retention.readers import is_reader_alive
+from monarch.backups.retention.removal import remove_both
 from monarch.backups.secrecy.encryption import NOT_ENCRYPTED, Encryption
 from monarch.backups.secrecy.generations import group_archives, newest_generation
 from monarch.backups.state import Backup, BackupState
@@ -197,6 +198,8 @@ class BackupCatalog:
         """Delete ``backup``, its manifest first: an archive without one is not taken for a backup.
 
         :raises LockedError: if it is being written, or protected.
+        :raises StoreError: if the store refuses, or does not answer; it is then as it was, or the message
+            says what is left.
         :raises MonarchError: if its name belongs to another backup by now.
         """
         found = self.find(backup.archive)
@@ -212,10 +215,7 @@ class BackupCatalog:
         elif backup.state is BackupState.FOREIGN:
             found_any = remove(self.store.delete, backup.archive)
         else:
-            # Before the manifest is gone, without which the archive is no backup.
-            self.store.require_deletable(backup.archive)
-            removed = [remove(self.store.delete, backup.archive + end) for end in (MANIFEST, "")]
-            found_any = any(removed)
+            found_any = remove_both(self.store, backup.archive)
         if not found_any:
             raise gone(backup)
         beside = [stored.name for stored in self.store.list(backup.name)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -335,16 +336,39 @@ def test_a_truncated_read_of_a_backup_is_an_error(
 
 @pytest.mark.parametrize("lost", [False, True])
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_half_deleted_backup_is_incomplete(
+def test_a_deletion_that_fails_leaves_a_whole_backup_or_none(
     store: Faulty, take_backups: Callable[[], BackupResult], number: int, lost: bool
 ) -> None:
-    take_backups()
+    """The first is the manifest, which is written again; the second the archive."""
+    taken = take_backups()
     catalog = BackupCatalog(store)
     store.fail("delete", at=number, lost=lost)
-    with pytest.raises(StoreError):
+    gone = (number, lost) == (2, True)
+    with (
+        nullcontext()
+        if gone
+        else pytest.raises(StoreError, match=f"'{taken.manifest.archive}' was not deleted")
+    ):
         catalog.delete(catalog.list()[0])
-    left = [BackupState.GOOD, BackupState.INCOMPLETE, None][number - 1 + lost]
-    assert states(store) == ({left} if left else set())
+    assert states(store) == (set() if gone else {BackupState.GOOD})
+    assert gone or catalog.manifest(catalog.list()[0]) == taken.manifest
+    for backup in catalog.list():
+        catalog.delete(backup)
+    assert names(store.store) == []
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_half_deleted_backup_is_incomplete(
+    store: Faulty, take_backups: Callable[[], BackupResult], number: int
+) -> None:
+    taken = take_backups()
+    catalog = BackupCatalog(store)
+    store.fail("delete", at=number, lost=number == 1)
+    store.fail("create")
+    with pytest.raises(StoreError, match=f"'{taken.manifest.archive}' may be deleted in part"):
+        catalog.delete(catalog.list()[0])
+    store.clear_faults()
+    assert states(store) == {BackupState.INCOMPLETE}
     for backup in catalog.list():
         catalog.delete(backup)
     assert names(store.store) == []
