@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +16,7 @@ from monarch.backups.names import (
     MANIFEST,
     READING,
     generation_of,
+    no_such_backup,
     split_archive_name,
     split_note_name,
 )
@@ -34,7 +35,6 @@ from monarch.backups.secrecy.generations import group_archives, newest_generatio
 from monarch.backups.state import Backup, BackupState
 from monarch.errors import DamagedError, LockedError, MonarchError, UsageError
 from monarch.stores.base import Store
-from monarch.system.spelling import one_edit_away
 
 # How far the clocks of a store and of a machine may differ.
 _TOLERANCE = timedelta(seconds=2)
@@ -94,18 +94,16 @@ class BackupCatalog:
         groups = group_archives(self.find_all(backup.name))
         return next((group for group in groups if backup in group), (backup,))
 
-    def get(self, name: str, others: Iterable[str] = ()) -> Backup:
+    def get(self, name: str, environments: Sequence[str] = ()) -> Backup:
         """Return the backup called ``name``, as `find` does.
 
-        :param others: names that are valid instead, to suggest one of them.
+        :param environments: names that are valid instead, to suggest one of them.
         :raises UsageError: if there is none, naming the nearest.
         """
         backup = self.find(name)
         if backup is not None:
             return backup
-        near = one_edit_away(name, [*others, *self.names()])
-        hint = f"Did you mean {near!r}?" if near else "Run `monarch list_backups` to see all of them."
-        raise UsageError(f"There is no backup {name!r} in {self.store.place}.", hint)
+        raise no_such_backup(name, self.store.place, self.names(), environments)
 
     def named(self, name: str) -> Backup:
         """Return the backup called ``name``; for a foreign archive, this has to be the name of its file.

@@ -12,12 +12,13 @@ The archive that `rekey_backup` writes for the second time ends in ``.2.age``: a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import count
 
 from monarch.databases.environment import Environment
 from monarch.errors import UsageError
+from monarch.system.spelling import one_edit_away
 
 MANIFEST = ".json"
 # What ends the names of other files beside an archive: its protection, which may have a number behind it, and
@@ -77,6 +78,23 @@ def names_of_day(stem: str, day: datetime) -> Iterator[str]:
     yield first
     for number in count(2):
         yield f"{first}_{number}"
+
+
+def no_such_backup(
+    name: str, place: str, known: Iterable[str], environments: Sequence[str] = ()
+) -> UsageError:
+    """Return the error about ``name``, which none of the ``known`` backups in ``place`` has.
+
+    :param environments: those that are valid instead.
+    """
+    near = one_edit_away(name, [*environments, *known])
+    hint = f"Did you mean {near!r}?" if near else "Run `monarch list_backups` to see all of them."
+    if near is None and environments:
+        hint = (
+            f"The environments are {', '.join(environments)}. Run `monarch list_backups` to see the backups."
+        )
+    neither = ", and no environment of that name" if environments else ""
+    return UsageError(f"There is no backup {name!r} in {place}{neither}.", hint)
 
 
 def stem_of(environment: Environment, name: str | None) -> str:

@@ -118,6 +118,10 @@ class Store(ABC):
         """What no other place has, for a cache of what is in it; None if one would save nothing."""
         return None
 
+    def absence(self) -> str | None:
+        """Say in words that the place does not exist yet; None if it does, or nobody can know."""
+        return None
+
     @abstractmethod
     def prepare(self) -> str | None:
         """Make sure that files can be written; return what was created for that, in words, or None."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from monarch.backups.manifest import Manifest
     from monarch.backups.state import Backup
+    from monarch.stores.base import Store
 
 
 @click.command("list_backups")
@@ -49,6 +50,7 @@ def list_backups(environment: str | None, as_json: bool) -> None:
     if not backups:
         of = f" of {environment}" if environment else ""
         show(f"There are no backups{of} in {project.backups.store.place}.")
+        note_absence(project.backups.store)
         return
     parts = {_part(backup) for backup in backups if backup.documents is not None}
     contents = "CONTENTS" if len(parts) > 1 else f"{next(iter(parts), 'document').upper()}S"
@@ -79,6 +81,13 @@ def _explain(backups: tuple[Backup, ...]) -> None:
         else:
             advice = f"rekey_backup has not finished it. To finish it: monarch rekey_backup {name}"
         note(f"{printable(group[0].name)} has {len(group)} archives, {archives}: {advice}")
+
+
+def note_absence(store: Store) -> None:
+    """Note if ``store`` has no backups because its place does not exist."""
+    absence = store.absence()
+    if absence is not None:
+        note(f"{absence}. If there should be backups, check BACKUPS in migrations/settings.py.")
 
 
 @click.command("show_backup")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from monarch.commands.parsing.pairs import BACKUP_AND_ENVIRONMENT, Pair
 if TYPE_CHECKING:
     from monarch.backups.state import Backup
     from monarch.copies.transfer import TransferResult
+    from monarch.project import Project
 
 
 @click.command("restore")
@@ -57,7 +59,7 @@ def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) ->
       monarch restore production:development --only users --into-existing
     """
     project = this_project()
-    project.has_several(pair.target)  # what is wrong with it is reported first
+    _require_target(project, pair)  # what is wrong with it is reported first
     backup = project.find_backup(pair.source)
     target = project.restore_target(backup, pair.target)
     if pair.source.rpartition("/")[2] not in (backup.name, backup.archive):
@@ -80,6 +82,26 @@ def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) ->
             backup, target.label, in_place=in_place, progress=bar, confirm=asking, **how
         )
     show_result(restored, as_json)
+
+
+def _require_target(project: Project, pair: Pair) -> None:
+    """Check that there is an environment to restore to.
+
+    :raises UnknownEnvironment: if not; the hint knows if both names are swapped.
+    """
+    from monarch.databases.foreign import as_argument
+    from monarch.errors import MonarchError, UnknownEnvironment
+
+    try:
+        project.has_several(pair.target)
+    except UnknownEnvironment as error:
+        with suppress(MonarchError):
+            backup = project.backups.find(pair.target)
+            known = {environment.name for environment in project.environments()}
+            if backup is not None and pair.source in known:
+                swapped = as_argument(f"{backup.name}:{pair.source}")
+                error.hint = f"{pair.target!r} is a backup. Did you mean: monarch restore {swapped}"
+        raise
 
 
 def _description(backup: Backup) -> str:

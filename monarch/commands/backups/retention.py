@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from monarch.commands.backups.listing import moment
+from monarch.commands.backups.listing import moment, note_absence
 from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_json, print_table
 from monarch.commands.console.progress_bar import ProgressBar
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from monarch.backups.catalog import BackupCatalog
     from monarch.backups.retention.judge import Judgement
     from monarch.backups.retention.prune import Pruned, PrunePlan, PruneRequest
+    from monarch.stores.base import Store
 
 _RULES = {
     "last": "Keep the last N backups.",
@@ -74,7 +75,7 @@ def prune_backups(
         found = request.plan(bar)
     going = found.going
     if not as_json:
-        _show_plan(found)
+        _show_plan(found, project.backups.store)
     pruned = None
     if going and not plan:
         place = project.backups.store.place
@@ -165,9 +166,10 @@ def _prune_now(request: PruneRequest, *, aside: bool) -> None:
         raise error
 
 
-def _show_plan(plan: PrunePlan) -> None:
+def _show_plan(plan: PrunePlan, store: Store) -> None:
     if not plan.judgements:
-        show("There are no good backups to judge.")
+        show(f"There are no good backups to judge in {store.place}.")
+        note_absence(store)
         return
     print_table(
         ("NAME", "ENVIRONMENT", "TAKEN (UTC)", "SIZE", "", "WHY"),

@@ -20,12 +20,17 @@ def duration(seconds: float) -> str:
 
 
 def age(span: timedelta) -> str:
-    """How old something is, rounded down: ``40 min``, ``3 h 5 min``, ``2 d 4 h``. Up to two days in hours."""
-    minutes = span // timedelta(minutes=1)
+    """How old something is, rounded down: ``9 s``, ``40 min``, ``3 h 5 min``, ``2 d 4 h``.
+
+    Up to ten minutes with seconds, up to two days in hours.
+    """
+    minutes, seconds = divmod(span // timedelta(seconds=1), 60)
     hours, minutes = divmod(minutes, 60)
     days, rest = divmod(hours, 24)
     parts = [(days, "d"), (rest, "h")] if hours > 48 else [(hours, "h"), (minutes, "min")]
-    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "less than a minute"
+    if not hours and minutes < 10:
+        parts = [(minutes, "min"), (seconds, "s")]
+    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"
 
 
 def size(number: float) -> str:

@@ -15,6 +15,7 @@ try:
 except ModuleNotFoundError:  # Windows: nothing shows whether a writer is alive
     fcntl = None  # type: ignore[assignment]
 
+_RIGHTS = {"r": os.R_OK, "w": os.W_OK, "x": os.X_OK}
 _TRIES, _PAUSE = 100, 0.01
 # FS_IOC_GETFLAGS of Linux (ioctl_iflags(2)), and the attributes "immutable" and "append only".
 _GET_FLAGS, _FORBIDDING = 0x80086601, 0x10 | 0x20
@@ -83,6 +84,19 @@ def open_regular(path: Path) -> BinaryIO:
         return os.fdopen(handle, "rb")
     os.close(handle)
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+
+
+def missing_rights(folder: Path, needed: str) -> str | None:
+    """Return in words which of the ``needed`` rights this user lacks; None if that is not known.
+
+    :param needed: the letters of those on ``folder``, or on the one in which it has to be created.
+    """
+    for parent in reversed(folder.parents):
+        if os.path.lexists(parent) and not os.access(parent, os.X_OK):
+            return f"the right x on {parent}"
+    place = next((path for path in (folder, *folder.parents) if os.path.lexists(path)), folder)
+    lacking = [letter for letter in needed if not os.access(place, _RIGHTS[letter])]
+    return f"the right{'s' * (len(lacking) > 1)} {' and '.join(lacking)} on {place}" if lacking else None
 
 
 def unlink(path: Path) -> bool:

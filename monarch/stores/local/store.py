@@ -14,7 +14,15 @@ from typing import BinaryIO
 
 from monarch.errors import LockedError, StoreError
 from monarch.stores.base import DeletionDenied, NameTaken, NotStored, Store, StoredFile, Upload
-from monarch.stores.local.files import is_immutable, is_locked, lock, open_regular, sync_folder, unlink
+from monarch.stores.local.files import (
+    is_immutable,
+    is_locked,
+    lock,
+    missing_rights,
+    open_regular,
+    sync_folder,
+    unlink,
+)
 from monarch.stores.local.upload import LocalUpload
 from monarch.system.atomic_files import is_own, open_new
 from monarch.system.signals import defer_signals
@@ -41,6 +49,15 @@ class LocalStore(Store):
     @property
     def place(self) -> str:
         return self._place
+
+    def absence(self) -> str | None:
+        try:
+            self._folder.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return f"the folder {self._folder} does not exist"
+        except OSError:
+            return None
+        return None
 
     def prepare(self) -> str | None:
         missing = [path for path in (self._folder, *self._folder.parents) if not os.path.lexists(path)]
@@ -202,8 +219,15 @@ class LocalStore(Store):
                 f"There is no room left in {self._folder} ({error.strerror}).",
                 "None of it was kept. Make room, or set another 'backup_dir' in migrations/settings.py.",
             )
-        hint = "Use a folder that you may read and write, or a place where you may create one."
-        return StoreError(f"{self._folder} cannot be {what}: {error.strerror or error}.", hint)
+        message = f"{self._folder} cannot be {what}: {error.strerror or error}."
+        lacking = None
+        if isinstance(error, PermissionError):
+            lacking = missing_rights(self._folder, "rx" if what == "read" else "rwx")
+        if what == "read":
+            do = f"Give your user {lacking}" if lacking else "Check that folder, its rights and its disk"
+            return StoreError(message, f"{do}.")
+        do = f"Give your user {lacking}" if lacking else "Use a folder that you may read and write"
+        return StoreError(message, f"{do}, or set another 'backup_dir' in migrations/settings.py.")
 
     def _undeletable(self, name: str, why: str) -> DeletionDenied:
         return DeletionDenied(

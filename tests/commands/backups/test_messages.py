@@ -43,3 +43,81 @@ def test_a_page_that_cannot_be_written_is_found_before_the_drill(
     result = folder.invoke("drill", NAME, "--html", "/dev/null")
     assert_error(result, 2, "'/dev/null' is no regular file", "Name a file")
     assert Path("/dev/null").is_char_device()
+
+
+def test_both_names_of_a_restore_are_swapped(folder: Folder) -> None:
+    result = folder.invoke("restore", f"development:{NAME}", "--yes")
+    assert_error(
+        result, 2, f"There is no environment '{NAME}'", f"'{NAME}' is a backup. Did you mean: monarch restore"
+    )
+    assert result.err.endswith(f" monarch restore {NAME}:development\n")
+    result = folder.invoke("restore", f"nowhere:{NAME}", "--yes")
+    assert "is a backup" not in result.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["show_backup", "verify_backup", "protect_backup", "unprotect_backup", "drill", "delete_backup"],
+)
+def test_a_name_that_is_one_edit_away(folder: Folder, command: str) -> None:
+    for name in (NAME[:-1], f"{NAME}9", NAME.replace("_29", "_28")):
+        result = folder.invoke(command, name)
+        assert_error(result, 2, f"There is no backup '{name}' in backups", f"Did you mean '{NAME}'?")
+
+
+def test_a_name_may_be_that_of_an_environment(folder: Folder) -> None:
+    message = "There is no backup 'nix' in backups, and no environment of that name"
+    hint = "The environments are production, development. Run `monarch list_backups` to see the backups"
+    for command, name in (("drill", "nix"), ("verify_backup", "nix"), ("restore", "nix:development")):
+        assert_error(folder.invoke(command, name), 2, message, hint)
+    assert_error(folder.invoke("drill", "prodution"), 2, "", "Did you mean 'production'?")
+    result = folder.invoke("show_backup", "nix")
+    assert_error(result, 2, "There is no backup 'nix' in backups.$", "list_backups")
+
+
+def test_missing_rights_are_named(folder: Folder, plain_rights: list[str]) -> None:
+    store = folder.path / "backups"
+    for mode, lacking in ((0o000, "rights r and x"), (0o600, "right x"), (0o300, "right r")):
+        store.chmod(mode)
+        result = folder.monarch("show_backup", NAME, prefix=plain_rights)
+        assert_error(
+            result,
+            5,
+            f"{store} cannot be read: Permission denied",
+            f"Give your user the {lacking} on {store}.",
+        )
+    store.chmod(0o700)
+    above = folder.path / "above"
+    above.mkdir()
+    store.rename(above / "backups")
+    folder.keep_backups("above/backups")
+    above.chmod(0o600)
+    result = folder.monarch("list_backups", prefix=plain_rights)
+    lacking = f"Give your user the right x on {above}."
+    assert_error(result, 5, "above/backups cannot be read: Permission denied", lacking)
+    above.chmod(0o700)
+    above.joinpath("backups").chmod(0o500)
+    result = folder.monarch("protect_backup", NAME, prefix=plain_rights)
+    lacking = f"Give your user the right w on {above}/backups, or set another 'backup_dir'"
+    assert_error(result, 5, "above/backups cannot be written to: Permission denied", lacking)
+    assert folder.monarch("show_backup", NAME, prefix=plain_rights).code == 0
+
+
+def test_a_folder_that_does_not_exist_is_named(folder: Folder) -> None:
+    folder.keep_backups("typo")
+    note = f"Note: the folder {folder.path}/typo does not exist. If there should be backups, check BACKUPS in"
+    pruned = folder.invoke("prune_backups", "--keep-last", "1", "--yes")
+    assert (pruned.code, pruned.out) == (0, "There are no good backups to judge in typo.\n")
+    assert pruned.err.startswith(note)
+    listed = folder.invoke("list_backups")
+    assert (listed.code, listed.out) == (0, "There are no backups in typo.\n")
+    assert listed.err.startswith(note)
+    (folder.path / "typo").mkdir()
+    pruned = folder.invoke("prune_backups", "--keep-last", "1", "--yes")
+    assert (pruned.out, pruned.err) == ("There are no good backups to judge in typo.\n", "")
+
+
+def test_an_age_below_a_minute_has_its_seconds(folder: Folder) -> None:
+    checked = folder.invoke("check_backups", "production", "--max-age", "30s")
+    assert checked.code == 10
+    assert checked.out.endswith(" old (at most 30 s)\n")

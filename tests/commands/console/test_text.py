@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
-from monarch.commands.console.text import count, duration
+from monarch.commands.console.text import age, count, duration
 
 
 @pytest.mark.parametrize(
@@ -11,6 +13,18 @@ from monarch.commands.console.text import count, duration
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        *((0.9, "0 s"), (1, "1 s"), (59.9, "59 s"), (60, "1 min"), (90, "1 min 30 s"), (600, "10 min")),
+        *((659, "10 min"), (3600, "1 h"), (3661, "1 h 1 min"), (48 * 3600, "48 h"), (49 * 3600, "2 d 1 h")),
+        (72 * 3600, "3 d"),
+    ],
+)
+def test_ages(seconds: float, text: str) -> None:
+    assert age(timedelta(seconds=seconds)) == text
 
 
 def test_counts() -> None:
