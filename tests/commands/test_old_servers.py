@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,20 @@ def test_a_backup_restores_onto_its_server_and_a_newer_one(old: OldProject, engi
     old.run("restore", f"{name}:copy", "--engine", engine, "--yes")
     old.assert_restored(old.copy)
     old.run("restore", f"{name}:new", "--engine", engine, "--yes", *leave_out(old))
+    old.assert_restored(old.new)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_dump_that_is_taken_over(old: OldProject, tools: Path, engine: str) -> None:
+    (host, port), name = old.production.client.address or ("", 0), old.production.name
+    command = [str(tools / "mongodump"), f"--uri=mongodb://{host}:{port}", f"--db={name}", "--archive"]
+    dumped = subprocess.run(command, check=True, capture_output=True).stdout
+    (old.folder.path / "x.archive").write_bytes(dumped)
+    old.run("adopt_backup", "x.archive", "--name", f"taken-{engine}")
+    taken = today(f"taken-{engine}")
+    assert f"MongoDB {old.version}" in old.run("show_backup", taken)
+    old.run("verify_backup", taken)
+    old.run("restore", f"{taken}:new", "--engine", engine, "--yes", *leave_out(old))
     old.assert_restored(old.new)
 
 

@@ -26,7 +26,15 @@ from monarch.system.streams import Stream
 STDIN, STDIN_SHOWN = "-", "standard input"
 # A dump has some files for each collection. A folder with more is another one, such as "/".
 _MOST_FILES = 200_000
-_AGE = b"age-encryption.org/"
+# How files begin that another program has to read first, what they are, and that program.
+_AGE, _XZ = ("encrypted with age", "age -d -i KEY"), ("compressed with xz", "xz -dc")
+_WRAPPED = {
+    b"age-encryption.org/": _AGE,
+    b"-----BEGIN AGE ENCRYPTED FILE-----": _AGE,
+    b"\xfd7zXZ\0": _XZ,
+    b"BZh": ("compressed with bzip2", "bzip2 -dc"),
+    b"\x04\x22\x4d\x18": ("compressed with lz4", "lz4 -dc"),
+}
 _HEAD = 64
 
 
@@ -105,6 +113,8 @@ class ForeignPath:
             yield cast(Stream, file)
 
     def _status(self) -> os.stat_result:
+        if not self.path:  # for Python, that is the current folder
+            raise UsageError("The path is empty.", f"Name a file or a folder that {self.tool} wrote.")
         try:
             return Path(self.path).stat()
         except (OSError, ValueError) as error:
@@ -122,7 +132,7 @@ class ForeignPath:
             )
         try:
             with Path(self.path).open("rb") as file:
-                self._refuse_encrypted(file.read(_HEAD))
+                self._refuse_wrapped(file.read(_HEAD))
         except OSError as error:
             raise UsageError(
                 f"{self.path!r} cannot be read: {error.strerror}.", "Make it a file that you may read."
@@ -136,7 +146,7 @@ class ForeignPath:
 
     def _open_stream(self, stream: Stream) -> ForeignSource:
         head = read_head(stream)
-        self._refuse_encrypted(head)
+        self._refuse_wrapped(head)
         packing = packing_of(head)
         if packing == "zip":
             raise UsageError(
@@ -145,12 +155,13 @@ class ForeignPath:
             )
         return open_unpacked(ForeignFile(self.shown, packing), Whole(head, stream), self.kind)
 
-    def _refuse_encrypted(self, head: bytes) -> None:
-        if head.startswith(_AGE):
-            raise UsageError(
-                f"{self.shown!r} is encrypted with age.",
-                f"Decrypt it: age -d -i KEY {as_argument(self.path)} | monarch adopt_backup -",
-            )
+    def _refuse_wrapped(self, head: bytes) -> None:
+        for beginning, (wrapped, unwrap) in _WRAPPED.items():
+            if head.startswith(beginning):
+                raise UsageError(
+                    f"{self.shown!r} is {wrapped}, which monarch does not read here.",
+                    f"Use a pipe: {unwrap} {as_argument(self.path)} | monarch adopt_backup -",
+                )
 
 
 def _folders(root: Path) -> dict[str, FileSet]:

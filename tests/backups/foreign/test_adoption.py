@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import os
 import sys
 import tarfile
@@ -291,7 +293,7 @@ def test_a_tar(project: Folder, monkeypatch: pytest.MonkeyPatch, packed: bool) -
         (gzip.compress(GOOD)[:-3], 1, "Nothing was kept."),
         (GOOD + b"more", 1, "Nothing was kept."),
         (zip_of({"app/users.bson": ONE}), 2, "A zip cannot be read through a pipe"),
-        (b"age-encryption.org/v1\n", 2, "'standard input' is encrypted with age."),
+        (b"age-encryption.org/v1\n", 2, "'standard input' is encrypted with age, which"),
         (ONE, 1, "'standard input' cannot be taken over: This is not a mongodump archive."),
     ],
     ids=["empty", "empty gzip", "cut", "cut gzip", "longer", "zip", "age", "documents"],
@@ -335,6 +337,39 @@ def test_one_file_of_a_folder(project: Folder) -> None:
     path = write(project, "app/users.bson", ONE)
     error = refused(project, path)
     assert_error(error, 2, r"users\.bson' holds the documents of one collection", "monarch adopt_backup FOLD")
+
+
+@pytest.mark.parametrize(
+    ("data", "hint"),
+    [
+        (b"age-encryption.org/v1\n", "age -d -i KEY my.file |"),
+        (b"-----BEGIN AGE ENCRYPTED FILE-----\n", "age -d -i KEY my.file |"),
+        (lzma.compress(GOOD), "xz -dc my.file |"),
+        (bz2.compress(GOOD), "bzip2 -dc my.file |"),
+        (b"\x04\x22\x4d\x18", "lz4 -dc my.file |"),
+    ],
+    ids=["age", "armored", "xz", "bzip2", "lz4"],
+)
+def test_what_another_program_unpacks(project: Folder, data: bytes, hint: str) -> None:
+    error = refused(project, write(project, "my.file", data))
+    assert_error(error, 2, "'my.file' is (encrypted|compressed) with ", f"{hint} monarch adopt_backup -")
+
+
+def test_no_path(project: Folder) -> None:
+    """As from a variable of the shell that is not set: not the folder of the project."""
+    write(project, "app/users.bson", ONE)
+    assert_error(refused(project, ""), 2, "The path is empty", "Name a file or a folder")
+
+
+def test_a_name_that_is_not_unicode(project: Folder) -> None:
+    """No collection can have it; the path of a dump can."""
+    write(project, "app/users.bson", ONE)
+    strange = Path(os.fsdecode(os.fsencode(project.path) + b"/app/caf\xe9.bson"))
+    strange.write_bytes(ONE)
+    error = refused(project, "app")
+    assert_error(error, 1, "is not a valid name of a collection", "Dump it again")
+    strange.rename(strange.with_suffix(".txt"))
+    assert adopt(project, "app")[0].documents == 1
 
 
 def test_an_archive_of_monarch_without_its_manifest(project: Folder) -> None:

@@ -28,6 +28,7 @@ from tests.commands.test_private import KEY, RULES, assert_masked
 from tests.commands.test_private import private as private  # a fixture
 from tests.databases.mongo.engines.test_archives import sorted_inside
 from tests.databases.mongo.engines.test_pairs import environment, scratch
+from tests.databases.mongo.engines.test_pairs import with_tools as with_tools  # a fixture
 from tests.databases.mongo.sources.foreign.test_archive import INDEXED
 from tests.databases.mongo.sources.foreign.test_archive import archive as archive_of
 from tests.stores.s3.test_store import bucket as bucket  # a fixture
@@ -66,16 +67,23 @@ def dumped(
         yield describe(source, buckets=False), forms
 
 
-@pytest.mark.parametrize("form", ["archive", "plain", "gzip", "zip"])
+@pytest.mark.parametrize(
+    ("form", "engine"),
+    [("archive", "native"), ("archive", "tools"), ("plain", "native"), ("gzip", "tools"), ("zip", "native")],
+)
 def test_everything_is_equal_afterwards(
-    two: TwoEnvironments, dumped: tuple[Description, dict[str, Path]], form: str
+    two: TwoEnvironments,
+    with_tools: None,
+    dumped: tuple[Description, dict[str, Path]],
+    form: str,
+    engine: str,
 ) -> None:
     """Types, options, indexes, collations, views, time series, capped and clustered collections, GridFS."""
     source, forms = dumped
     two.folder.keep_backups()
     taken = adopt(two.folder, str(forms[form]), "--environment", "production")
     assert two.folder.invoke("verify_backup", taken["name"]).code == 0
-    restored = two.folder.invoke("restore", f"{taken['name']}:dev", "--yes", "--engine", "native")
+    restored = two.folder.invoke("restore", f"{taken['name']}:dev", "--yes", "--engine", engine)
     assert restored.code == 0, restored.output
     # mongodump 100.3 loses the order inside options and indexes.
     assert_equal(sorted_inside(source), sorted_inside(describe(two.target, buckets=False)))
@@ -189,6 +197,24 @@ def test_it_is_private(private: TwoEnvironments, tools: Path, server: Server) ->
     restored = private.folder.invoke("restore", f"{name}:dev", "--yes", "--engine", "native", variables=KEY)
     assert restored.code == 0, restored.output
     assert_masked(private)
+
+
+def test_a_dump_with_its_oplog_and_users(
+    project: Folder, replica_set: Server, tools: Path, tmp_path: Path
+) -> None:
+    """Of the real mongodump, of a server that has other databases too."""
+    with replica_set.client() as client, scratch(replica_set) as source:
+        source.users.insert_one({"_id": "mine"})
+        (tmp_path / "all.archive").write_bytes(dump(tools, replica_set, "--archive", "--oplog"))
+        users = ("--archive", f"--db={source.name}", "--dumpDbUsersAndRoles")
+        (tmp_path / "users.archive").write_bytes(dump(tools, replica_set, *users))
+        client.drop_database(source.name)
+    chosen = ("--database", source.name, "--environment", "production")
+    assert project.invoke("adopt_backup", "all.archive", *chosen).code == 2
+    for more in (("all.archive", "--without-oplog"), ("users.archive",)):
+        taken = adopt(project, *more, *chosen)
+        assert [one["name"] for one in taken["collections"]] == ["users"]
+        assert project.invoke("verify_backup", taken["name"]).code == 0
 
 
 def test_without_rights(project: Folder, plain_rights: list[str]) -> None:

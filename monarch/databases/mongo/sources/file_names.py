@@ -104,5 +104,5 @@ def _lower_suffix(name: str) -> str:
 def _unescape(file: str) -> str:
     try:
         return unquote_to_bytes(file.replace("+", " ")).decode()
-    except UnicodeDecodeError:
+    except UnicodeError:  # what it says, or its own name on a disk, is not UTF-8
         return file
