@@ -235,7 +235,10 @@ def test_each_database_has_its_own_history(tenants: Tenants) -> None:
     assert "tenants could not be read: Environment 'tenants' has several databases" in listed.err
 
 
-def test_a_restore_goes_into_the_database_of_the_backup(tenants: Tenants) -> None:
+@pytest.mark.parametrize("how", ["pattern", "list"])
+def test_a_restore_goes_into_the_database_of_the_backup(tenants: Tenants, how: str) -> None:
+    if how == "list":
+        tenants.settings([tenants.name("a"), tenants.name("b")])
     assert tenants.run("backup", "tenants").code == 0
     for one in "ab":
         tenants.client[tenants.name(one)].users.delete_many({})
@@ -247,6 +250,10 @@ def test_a_restore_goes_into_the_database_of_the_backup(tenants: Tenants) -> Non
     done = tenants.run("restore", f"tenants/{tenants.name('b')}:tenants/{tenants.name('a')}", "--yes")
     assert done.code == 0
     assert tenants.client[tenants.name("a")].users.find_one() == {"_id": 0, "of": "b"}
+    tenants.settings([tenants.name("a")])
+    refused = tenants.run("restore", f"{tenants.backup('b')}:tenants", "--yes")
+    assert_error(refused, 2, "Environment 'tenants' has several databases", f"tenants/{tenants.name('a')}")
+    tenants.settings()
     unasked = tenants.run("restore", f"{tenants.backup('b')}:tenants")
     assert f"Replace {tenants.name('b')} on tenants " in unasked.err
     copied = tenants.run("copy_db", f"tenants/{tenants.name('a')}:dev", "--yes", "--json")
