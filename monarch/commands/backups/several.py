@@ -40,9 +40,12 @@ def back_up_each(project: Project, environment: str, extras: Extras, how: dict[s
     :raises RunInterrupted: on Ctrl-C. The backups until then are complete.
     """
     from monarch.backups.codecs import find_codec
+    from monarch.backups.names import check_stem
 
     # What is wrong with these is one error, not one for each database.
     find_codec(how["codec"], how["level"])
+    if how["name"] is not None:
+        check_stem(how["name"])
     project.backups.encryption.sealing()
     done: list[Done[BackupResult]] = []
     if extras.prune:

@@ -179,6 +179,17 @@ def test_wrong_sets_are_one_error(tenants: Tenants, db_name: object, code: int, 
 
 
 @pytest.mark.parametrize(
+    ("options", "message"),
+    [(("--name", "a/b"), "No backup can be called 'a/b'"), (("--level", "99"), "99")],
+    ids=["name", "level"],
+)
+def test_a_wrong_option_is_one_error_not_one_for_each(
+    tenants: Tenants, options: tuple[str, ...], message: str
+) -> None:
+    assert_error(tenants.run("backup", "tenants", *options), 2, message, "")
+
+
+@pytest.mark.parametrize(
     "command",
     [
         ("migrate", "tenants", "--yes"),
