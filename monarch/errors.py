@@ -13,7 +13,7 @@ EXIT_CODES = {
     1: "failed",
     2: "wrong usage, settings, keys or migration files",
     3: "migrations are pending (where asked to say so)",
-    4: "locked by another run",
+    4: "locked by another run, or a protected backup",
     5: "a server, a store of backups or an outside tool failed",
     6: "a migration failed or was cut off (check)",
     7: "a migration has another file than it ran with, or none (check)",
@@ -76,7 +76,7 @@ class ProjectError(UsageError):
 
 
 class LockedError(MonarchError):
-    """Another run works on the same database or backup."""
+    """Another run works on the same database or backup, or a backup is protected."""
 
     exit_code = 4
 

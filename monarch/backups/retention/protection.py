@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from monarch.backups.names import PROTECTED, split_archive_name, split_note_name
-from monarch.errors import StoreError, UsageError
+from monarch.databases.foreign import as_argument
+from monarch.errors import LockedError, StoreError, UsageError
 from monarch.stores.base import NameTaken, NotStored, Store, StoredFile, Upload
 
 _LARGEST = 1 << 16
@@ -82,6 +83,22 @@ def longest(protections: Iterable[Protection]) -> Protection:
     """Return the one of ``protections`` that holds longest, the newest of several."""
     never = datetime.min.replace(tzinfo=UTC)
     return max(protections, key=lambda one: (one.until is None, one.until or never, one.since or never))
+
+
+def refuse_shorter(name: str, present: Iterable[Protection], wanted: Protection) -> None:
+    """Check that ``wanted`` protects the backup called ``name`` for as long as its ``present`` ones do.
+
+    :raises LockedError: if not: nobody shall lose a protection unknowingly.
+    """
+    held = [one for one in present if one.holds()]
+    if not held or wanted.until is None:
+        return
+    present_one = longest(held)
+    if present_one.until is None or present_one.until > wanted.until:
+        raise LockedError(
+            f"{name!r} is {present_one}, which is longer. Nothing was changed.",
+            f"If it may be shorter, remove that first: monarch unprotect_backup {as_argument(name)}",
+        )
 
 
 def _read_moment(text: str | None) -> datetime | None:

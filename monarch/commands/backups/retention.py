@@ -89,7 +89,11 @@ def prune_backups(
 
 @click.command("protect_backup")
 @click.argument("name", type=BACKUP)
-@click.option("--until", metavar="DATE", help="Only until the end of this day, in UTC: 2027-01-31.")
+@click.option(
+    "--until",
+    metavar="DATE",
+    help="Only until the end of this day, or until a time, in UTC: 2027-01-31, '2027-01-31 18:00'.",
+)
 def protect_backup(name: str, until: str | None) -> None:
     """Protect the backup NAME: nothing deletes it.
 
@@ -101,6 +105,7 @@ def protect_backup(name: str, until: str | None) -> None:
     Examples:
       monarch protect_backup app__2026_11_28
       monarch protect_backup app__2026_11_28 --until 2027-01-31
+      monarch protect_backup app__2026_11_28 --until '2027-01-31 18:00'
     """
     protect_now(this_project().backups, name, until)
 
@@ -127,12 +132,14 @@ def protect_now(catalog: BackupCatalog, name: str, until: str | None, *, aside: 
     from datetime import UTC, datetime
 
     from monarch.backups.retention import protecting
-    from monarch.backups.retention.protection import Protection, parse_until
-    from monarch.system.process_identity import identity
+    from monarch.backups.retention.protection import Protection, parse_until, refuse_shorter
+    from monarch.system.process_identity import who
 
-    now, me = datetime.now(UTC), identity()
-    who = f"{me['user']} on {me['host']}"
-    protection = Protection(parse_until(until, now) if until else None, who, now)
+    now = datetime.now(UTC)
+    protection = Protection(parse_until(until, now) if until is not None else None, who(), now)
+    found = catalog.get(name)
+    present = [one.protection for one in catalog.archives(found, name) if one.protection is not None]
+    refuse_shorter(found.name, present, protection)
     backup = protecting.protect_backup(catalog, name, protection)
     show(f"{printable(backup.name)} is {protection}.", err=aside)
 

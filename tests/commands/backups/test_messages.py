@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.runs.shell import Folder
+from tests.support.runs.shell import CommandResult, Folder
 from tests.support.runs.two_environments import assert_error
 from tests.support.samples.backups import write_backups
 
@@ -121,3 +121,36 @@ def test_an_age_below_a_minute_has_its_seconds(folder: Folder) -> None:
     checked = folder.invoke("check_backups", "production", "--max-age", "30s")
     assert checked.code == 10
     assert checked.out.endswith(" old (at most 30 s)\n")
+
+
+def test_a_protection_is_not_shortened_unknowingly(folder: Folder) -> None:
+    def protect(*until: str) -> CommandResult:
+        return folder.invoke("protect_backup", NAME, *until)
+
+    assert protect("--until", "2099-01-31").code == 0
+    before = folder.files()
+    hint = f"If it may be shorter, remove that first: monarch unprotect_backup {NAME}"
+    longer = f"'{NAME}' is protected until 2099-01-31 23:59 UTC by .*, which is longer. Nothing was changed"
+    assert_error(protect("--until", "2099-01-30"), 4, longer, hint)
+    assert folder.files() == before
+    assert protect("--until", "2099-01-31").code == 0
+    assert protect().code == 0
+    assert_error(protect("--until", "2099-12-31"), 4, f"'{NAME}' is protected for good by .* is longer", hint)
+    assert protect().code == 0
+    assert folder.invoke("unprotect_backup", NAME).code == 0
+    assert protect("--until", "2099-01-30").code == 0
+
+
+@pytest.mark.parametrize(
+    ("until", "shown"),
+    [
+        ("2099-01-31 18:00", "2099-01-31 18:00"),
+        ("2099-01-31T18:00+01:00", "2099-01-31 17:00"),
+        ("20990131", "2099-01-31 23:59"),
+    ],
+)
+def test_a_protection_may_end_at_a_time(folder: Folder, until: str, shown: str) -> None:
+    result = folder.invoke("protect_backup", NAME, "--until", until)
+    assert result.code == 0, result.output
+    assert f" is protected until {shown} UTC by " in result.out
+    assert_error(folder.invoke("protect_backup", NAME, "--until", ""), 2, "'' is no date", "2027-01-31")
