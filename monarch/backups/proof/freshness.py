@@ -36,7 +36,9 @@ class FreshnessResult:
     """The newest good backup of ``environment``, its ``age``, and ``why`` if it is not ok.
 
     ``ahead`` are the names of those whose time is in the future: their age is not known, so they do not
-    count. ``verified`` is the result of reading the newest back, if that was asked for.
+    count. ``damaged`` is the newest of the broken and incomplete ones that nothing ties to an environment,
+    if it may be newer than ``newest``. ``verified`` is the result of reading the newest back, if that was
+    asked for.
     """
 
     environment: Environment
@@ -45,6 +47,7 @@ class FreshnessResult:
     age: timedelta | None = None
     why: str | None = None
     ahead: tuple[str, ...] = ()
+    damaged: Backup | None = None
     verified: VerifiedBackup | None = None
 
 
@@ -130,7 +133,8 @@ def judge_freshness(
     newest = min(reversed(good), key=lambda backup: _age(backup, now), default=None)
     age = _age(newest, now) if newest else None
     limit = max_age or _ANY_AGE
-    result = FreshnessResult(environment, Freshness.OK, newest, age, ahead=ahead)
+    damaged = _find_damaged(backups, newest)
+    result = FreshnessResult(environment, Freshness.OK, newest, age, ahead=ahead, damaged=damaged)
     for backup in own:
         if backup.state is BackupState.BROKEN and (age is None or _age(backup, now) < age):
             result = replace(
@@ -143,6 +147,9 @@ def judge_freshness(
         if unread is not None:
             why = f"{unread.name} may be its newest backup: {unread.why}"
             return replace(result, finding=Freshness.UNKNOWN, why=why)
+    if result.finding is Freshness.OK and damaged is not None:
+        why = f"{damaged.name} may be its newest backup, and is {damaged.state.value}: {damaged.why}"
+        return replace(result, finding=Freshness.UNKNOWN, why=why)
     return result
 
 
@@ -202,6 +209,21 @@ def _age(backup: Backup, now: datetime) -> timedelta:
 def _is_ageless(backup: Backup, now: datetime) -> bool:
     """Whether ``backup`` is from the future, by its own time and by that of the store."""
     return backup.is_ahead(now) and replace(backup, taken_at=backup.modified).is_ahead(now)
+
+
+def _find_damaged(backups: Sequence[Backup], newest: Backup | None) -> Backup | None:
+    """Return the newest one that is broken or incomplete, of an environment that nothing tells.
+
+    None if ``newest`` was written after all of these. Their only time is that of the store.
+    """
+    found = [
+        backup
+        for backup in backups
+        if backup.state in (BackupState.BROKEN, BackupState.INCOMPLETE)
+        and backup.environment is None
+        and (newest is None or backup.modified >= newest.modified)
+    ]
+    return max(found, key=lambda backup: backup.modified, default=None)
 
 
 def _perhaps_fresh(

@@ -71,6 +71,9 @@ def _show(result: FreshnessResult, max_age: timedelta | None) -> None:
             about += ", verified"
             if result.verified.contents_checked:
                 about += f": {summary(result.verified.collections)}"
+    if result.damaged and finding.value != "unknown":
+        name, state = result.damaged.name, result.damaged.state.value
+        about += printable(f"; {name} may be a newer one, and is {state}: {result.damaged.why}")
     if result.ahead:
         about += f"; the time of {printable(', '.join(result.ahead))} is in the future, so it does not count"
     show(f"{printable(result.environment.label)}: ", (finding.value, colour), f", {about}")
@@ -90,4 +93,5 @@ def _as_json(result: FreshnessResult, max_age: timedelta | None) -> dict[str, An
         "verified": verified.good if verified else None,
         "why": result.why,
         "ahead": result.ahead,
+        "damaged": result.damaged.archive if result.damaged else None,
     }

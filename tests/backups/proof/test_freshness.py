@@ -72,7 +72,6 @@ def test_without_a_limit_every_age_is_ok() -> None:
         {"query_set": "Recent"},
         {"masked": True},
         {"state": BackupState.LEGACY, "environment": None, "database": None},
-        {"state": BackupState.INCOMPLETE, "environment": None, "database": None},
         {"state": BackupState.RUNNING, "environment": None, "database": None},
     ],
     ids=str,
@@ -92,6 +91,24 @@ def test_a_broken_newest_one_is_an_alarm_even_if_an_older_one_is_good() -> None:
         judge(replace(broken, taken_at=NOW - LIMIT, modified=NOW - LIMIT), backup(20)).finding is Freshness.OK
     )
     assert judge(broken).finding is Freshness.BROKEN
+
+
+@pytest.mark.parametrize("state", [BackupState.BROKEN, BackupState.INCOMPLETE])
+def test_a_damaged_one_of_an_unknown_environment_may_be_the_newest(state: BackupState) -> None:
+    """Its archive or its manifest is gone, or cannot be read: it may be the one of last night."""
+    unknown = {"state": state, "environment": None, "database": None, "why": "its archive is missing"}
+    damaged = backup(1, "x", **unknown)
+    for limit in (LIMIT, None):
+        result = judge(damaged, backup(20), limit=limit)
+        assert (result.finding, result.damaged) == (Freshness.UNKNOWN, damaged)
+        why = f"x_1 may be its newest backup, and is {state.value}: its archive is missing"
+        assert result.why == why
+    # It is not good in any case, so this is an alarm.
+    for others, finding in (((), Freshness.NONE), ((backup(30),), Freshness.TOO_OLD)):
+        result = judge(damaged, *others)
+        assert (result.finding, result.damaged) == (finding, damaged)
+    result = judge(backup(21, "x", **unknown), backup(20))
+    assert (result.finding, result.damaged) == (Freshness.OK, None)
 
 
 def test_a_backup_that_cannot_be_read_makes_it_unknown_only_if_it_matters() -> None:

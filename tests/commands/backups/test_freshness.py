@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -88,6 +89,7 @@ def test_without_an_environment_those_are_checked_that_need_backups(
         "verified": None,
         "why": None,
         "ahead": [],
+        "damaged": None,
     }
     assert (staging["environment"], staging["state"], staging["archive"]) == (
         "staging",
@@ -99,6 +101,35 @@ def test_without_an_environment_those_are_checked_that_need_backups(
     folder.keep_backups()
     nothing = folder.invoke("check_backups")
     assert_error(nothing, 10, "No environment has a backup in backups", "Name the environment")
+
+
+@pytest.mark.parametrize("how", ["no archive", "no manifest", "a manifest that was cut"])
+def test_a_damaged_one_that_may_be_the_newest_is_named(folder: Folder, two_backups: Path, how: str) -> None:
+    """Nothing tells whose it is, so the one before it is no proof that all is well."""
+    archive = two_backups / f"{NAMES[1]}.dmp.zst"
+    manifest = two_backups / f"{archive.name}.json"
+    older = two_backups / f"{NAMES[0]}.dmp.zst"
+    text = older.read_bytes()
+    older.unlink()  # it may be a link to the other
+    older.write_bytes(text)
+    os.utime(older, (archive.stat().st_mtime - 86_400,) * 2)
+    if how == "a manifest that was cut":
+        manifest.write_bytes(manifest.read_bytes()[:-20])
+    else:
+        (archive if how == "no archive" else manifest).unlink()
+    state = "incomplete" if how == "no manifest" else "broken"
+    checked = folder.invoke("check_backups", "production")
+    assert_error(checked, 5, "The backups of production could not be checked", "Fix the cause")
+    assert checked.out.startswith(
+        f"production: unknown, {NAMES[1]} may be its newest backup, and is {state}: "
+    )
+    late = folder.invoke("check_backups", "production", "--max-age", "26h")
+    assert late.code == 10
+    assert f"(at most 26 h); {NAMES[1]} may be a newer one, and is {state}: " in late.out
+    (row,) = folder.invoke("check_backups", "production", "--json").json
+    assert (row["state"], row["damaged"]) == ("unknown", archive.name)
+    assert folder.invoke("delete_backup", NAMES[1], "--yes").code == 0
+    assert folder.invoke("check_backups", "production").code == 0
 
 
 def test_bad_input(folder: Folder, two_backups: Path) -> None:
