@@ -59,8 +59,7 @@ class ProgressBar(ProgressLines):
 
     def phase(self, name: str) -> None:
         self._phase = name
-        self._all_documents = self._all_bytes = 0
-        self._draw()
+        self.estimated(0, 0)
 
     def estimated(self, documents: int, bytes: int) -> None:
         self._all_documents, self._all_bytes = documents, bytes
@@ -76,7 +75,7 @@ class ProgressBar(ProgressLines):
             self._draw()
         elif not self._shown and now - self._printed_at >= _PRINT_EVERY:
             self._printed_at = now
-            text = f"{size(self._bytes)} of {size(self._total())}"
+            text = f"{size(self._bytes)} of {size(self._total())}" if self._all_bytes else size(self._bytes)
             if self._documents:  # some tools do not say how many
                 text = f"{self._documents:,} {self.part}s, {text}"
             show(f"{self._phase.capitalize()}: {text} …", err=True)
@@ -116,13 +115,14 @@ class ProgressBar(ProgressLines):
 
     def _parts(self, now: float) -> list[str]:
         """The parts of the line, the most important first."""
-        if not self._all_bytes:
-            return [f"{self._phase} …"]
+        began, at_first = self._history[0]
+        speed = (self._bytes - at_first) / (now - began) if now > began else 0.0
+        if not self._all_bytes:  # what comes through a pipe has no size
+            read = [f"{size(speed)}/s", size(self._bytes), f"{self._documents:,} {self.part}s"]
+            return [f"{self._phase} …", *(read if self._bytes else ())]
         total = self._total()
         share = self._bytes / total
         filled = round(share * _WIDTH)
-        began, at_first = self._history[0]
-        speed = (self._bytes - at_first) / (now - began) if now > began else 0.0
         left = f"{duration((total - self._bytes) / speed)} left" if speed else ""
         documents = f"{self._documents:,}/{max(self._all_documents, self._documents):,} {self.part}s"
         return [
