@@ -717,14 +717,21 @@ class Project:
         return verify_all(self.backups, chosen, progress, report, deep=deep)
 
     def delete_backups(
-        self, *backups: str | Backup, report: Callable[[Backup], None] = _ignore
+        self,
+        *backups: str | Backup,
+        report: Callable[[Backup], None] = _ignore,
+        progress: Progress = SILENT,
     ) -> tuple[Backup, ...]:
         """Delete ``backups``. ``report`` is called with each one as soon as it is deleted.
+
+        The journal in the store records it.
 
         :raises UsageError: if there is no such backup.
         :raises MonarchError: if one of them has changed since it was listed.
         """
-        return self.backups.delete_all(backups, report)
+        from monarch.backups.operations.deletions import delete_all
+
+        return delete_all(self.root, self.backups, backups, report, progress)
 
     def pruning(
         self, environment: str | None = None, policy: KeepPolicy | None = None, taken: Iterable[str] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,6 @@ from monarch.backups.listing.read import LARGEST_MANIFEST, read_backups
 from monarch.backups.listing.summary import read_manifest
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import (
-    JOURNAL,
     MANIFEST,
     READING,
     generation_of,
@@ -20,14 +19,7 @@ from monarch.backups.names import (
     split_archive_name,
     split_note_name,
 )
-from monarch.backups.retention.deletion import (
-    another,
-    gone,
-    refuse_protected,
-    refuse_rekeyed,
-    remove,
-    require_same,
-)
+from monarch.backups.retention.deletion import another, gone, refuse_protected, remove, require_same
 from monarch.backups.retention.readers import is_reader_alive
 from monarch.backups.retention.removal import remove_both
 from monarch.backups.secrecy.encryption import NOT_ENCRYPTED, Encryption
@@ -171,29 +163,10 @@ class BackupCatalog:
             return read_manifest(file.text)
         raise DamagedError("It has no manifest.")
 
-    def delete_all(
-        self, backups: Iterable[str | Backup], report: Callable[[Backup], None]
-    ) -> tuple[Backup, ...]:
-        """Delete ``backups`` one after another; ``report`` is called after each.
-
-        All names are looked up before the first is deleted. The name of a backup means all of its archives.
-
-        :raises LockedError: if one is protected, or `rekey_backup` writes another archive of it.
-        :raises UsageError: if there is no backup of one of the names, or it is a foreign archive whose file
-            has another name.
-        """
-        selected: list[Backup] = []
-        for one in backups:
-            found = self.archives(self.named(one), one) if isinstance(one, str) else (one,)
-            refuse_rekeyed(found)
-            selected += found
-        for backup in selected:
-            self.delete(backup)
-            report(backup)
-        return tuple(selected)
-
     def delete(self, backup: Backup) -> None:
         """Delete ``backup``, its manifest first: an archive without one is not taken for a backup.
+
+        What the journal in the store says of it stays.
 
         :raises LockedError: if it is being written, or protected.
         :raises StoreError: if the store refuses, or does not answer; it is then as it was, or the message
@@ -216,17 +189,11 @@ class BackupCatalog:
             found_any = remove_both(self.store, backup.archive)
         if not found_any:
             raise gone(backup)
-        beside = [stored.name for stored in self.store.list(backup.name)]
-        for name in beside:
-            note = split_note_name(name)
+        for stored in self.store.list(backup.archive):
+            note = split_note_name(stored.name)
             if note is not None and note[0] == backup.archive:
                 with suppress(LockedError):  # somebody writes it right now, for what is gone
-                    remove(self.store.delete, name)
-        # While it has another archive, it is there, and so is its line of the journal.
-        archives = (split_archive_name(name.removesuffix(MANIFEST)) for name in beside)
-        is_last = not any(one and one[0] == backup.name for one in archives)
-        if is_last and backup.name + JOURNAL in beside and backup.state is not BackupState.FOREIGN:
-            remove(self.store.delete, backup.name + JOURNAL)
+                    remove(self.store.delete, stored.name)
 
     def being_read(self, prefix: str = "") -> frozenset[str]:
         """Return the archives of the backups that are being read, as far as their readers could say so.

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from monarch.databases.history import JournalEntry
     from monarch.migrations.status import EnvironmentStatus, MigrationStatus, Verdict
 
+# The keys of their entries do not name the backups.
+_NAMING_BACKUPS = (Action.BACKUP, Action.PRUNE, Action.DELETE)
+
 
 @click.command("list_migrations")
 @click.argument("environment", type=ENVIRONMENT, required=False)
@@ -181,7 +184,7 @@ def history(environment: str, migration: str | None, last: int, everything: bool
     """Show the attempts on ENVIRONMENT, the newest last.
 
     With MIGRATION, shows everything about its attempts: errors, what it printed, the commit, the CI job.
-    With --everything, shows who has taken, restored or pruned backups of it, copied into it, dropped or
+    With --everything, shows who has taken, restored or deleted backups of it, copied into it, dropped or
     unlocked it, and what was done on contents that a copy or a restore has replaced.
 
     \b
@@ -239,8 +242,12 @@ def _show_everything(entries: tuple[JournalEntry, ...], part: str) -> None:
 def _what(entry: JournalEntry) -> str:
     """Return what an entry is about, with the backup and the query set if the key does not name them."""
     what = entry.key
-    if entry.action in (Action.BACKUP, Action.PRUNE) and entry.backup:
+    if entry.action in _NAMING_BACKUPS and entry.backup:
         what = f"{what}: {entry.backup}"
+    if stays := [one.name for one in entry.backups if not one.deleted]:
+        what = f"{what}; not deleted: {', '.join(stays)}"
+    if entry.error and entry.action in OPERATIONS:
+        what = f"{what}: {entry.error}"
     if entry.query_set:
         what = f"{what} ({' '.join((entry.query_set, *entry.query_options))})"
     return what
@@ -253,6 +260,7 @@ def _entry_as_json(entry: JournalEntry) -> dict[str, Any]:
         "outcome": entry.outcome.value if entry.outcome else None,
         "started_at": _iso(entry.started_at),
         "finished_at": _iso(entry.finished_at),
+        "backups": [vars(one) for one in entry.backups],
     }
 
 

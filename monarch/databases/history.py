@@ -51,10 +51,18 @@ class Action(Enum):
     DROP = "drop"
     UNLOCK = "unlock"
     PRUNE = "prune"
+    DELETE = "delete"
+    PROTECT = "protect"
+    UNPROTECT = "unprotect"
+    REKEY = "rekey"
+    DRILL = "drill"
 
 
 # What commands other than those for migrations do to an environment.
-OPERATIONS = (Action.BACKUP, Action.RESTORE, Action.COPY, Action.DROP, Action.UNLOCK, Action.PRUNE)
+OPERATIONS = (
+    *(Action.BACKUP, Action.RESTORE, Action.COPY, Action.DROP, Action.UNLOCK, Action.PRUNE),
+    *(Action.DELETE, Action.PROTECT, Action.UNPROTECT, Action.REKEY, Action.DRILL),
+)
 # Entries of the journal that are no attempts.
 NO_ATTEMPTS = (Action.MARK, Action.ACCEPT, Action.RAW, *OPERATIONS)
 
@@ -148,12 +156,29 @@ class AttemptStats:
 
 
 @dataclass(frozen=True)
+class TouchedBackup:
+    """A backup that an operation was about, and whether its ``archive`` was ``deleted``; ``why`` it was not.
+
+    ``taken_at`` is in ISO 8601. ``sha256`` is that of the archive, by its manifest; None if it has none.
+    """
+
+    name: str
+    archive: str
+    taken_at: str
+    bytes: int
+    sha256: str | None
+    deleted: bool
+    why: str | None = None
+
+
+@dataclass(frozen=True)
 class JournalEntry:
     """One entry of the journal: an attempt, a mark, an accepted edit, or an operation.
 
     ``outcome`` is Processing while it runs. Times are the server's, in UTC. ``environment`` is the one that
-    it was done on; None if an older monarch wrote it. ``replaced`` if the contents that it was done on are
-    gone: those of a copy or a restore have replaced them.
+    it was done on; None if an older monarch wrote it, or a deleted backup did not say whose it was.
+    ``replaced`` if the contents that it was done on are gone: those of a copy or a restore have replaced
+    them. ``backups`` are those in the store that it was about.
     """
 
     key: str
@@ -180,20 +205,22 @@ class JournalEntry:
     query_options: tuple[str, ...] = ()
     bytes: int | None = None
     replaced: bool = False
+    backups: tuple[TouchedBackup, ...] = ()
 
 
 @dataclass(frozen=True)
 class Operation:
     """What a command other than those for migrations has done, for the journal of its ``environment``.
 
-    ``command`` is what a person calls, without values. ``began`` is when it began, by `time.monotonic`.
-    ``query_options`` are those of a backup's manifest. ``outcome`` is None as long as it is not known; ``id``
-    stays the same then.
+    ``command`` is what a person calls, without values. ``environment`` is None if a backup does not say whose
+    it is. ``began`` is when it began, by `time.monotonic`. ``query_options`` are those of a backup's
+    manifest. ``outcome`` is None as long as it is not known; ``id`` stays the same then. ``backups`` are
+    those in the store that it was about.
     """
 
     command: str
     action: Action
-    environment: str
+    environment: str | None
     origin: Origin
     began: float
     backup: str | None = None
@@ -202,6 +229,8 @@ class Operation:
     documents: int | None = None
     bytes: int | None = None
     outcome: MigrationState | None = MigrationState.COMPLETED
+    error: str | None = None
+    backups: tuple[TouchedBackup, ...] = ()
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def fields(self) -> dict[str, Any]:
@@ -217,6 +246,8 @@ class Operation:
             "query_options": list(self.query_options) or None,
             "documents": self.documents,
             "bytes": self.bytes,
+            "error": self.error,
+            "backups": [vars(one) for one in self.backups] or None,
         }
         return {name: value for name, value in found.items() if value is not None}
 

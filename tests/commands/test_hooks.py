@@ -133,7 +133,7 @@ def test_a_hook_that_fails_stops_nothing_that_was_asked_for(two: TwoEnvironments
     assert "It was read back from" in result.out
     assert "is protected for good" in result.out
     assert "Pruned 1 backup; 1 are left." in result.out
-    assert not [path for path in store.iterdir() if path.name.startswith("old__")]
+    assert not list(store.glob("old__*.dmp*"))
 
 
 def test_a_backup_is_verified_before_the_hook_hears_of_it(two: TwoEnvironments) -> None:

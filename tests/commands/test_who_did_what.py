@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from monarch import Project
+from monarch.backups.operations import lines
+from monarch.errors import StoreError
 from tests.databases.mongo.engines.test_pairs import ActAtPhase
 from tests.support.runs.two_environments import TwoEnvironments, entry
 
@@ -112,23 +114,40 @@ def test_a_backup_by_a_user_who_may_only_read_is_recorded_beside_it(two: TwoEnvi
     ]
     listed = two.folder.invoke("list_backups", "--json").json
     assert [one["name"] for one in listed] == [name]
+    sha256 = json.loads((store / f"{name}.dmp.zst.json").read_text())["sha256"]
     assert two.folder.invoke("delete_backup", name, "--yes").code == 0
-    assert {path.name for path in store.iterdir()} == {".gitignore"}
+    # Who took it is remembered, and who deleted it.
+    assert not list(store.glob("*.dmp.*"))
+    taken, deleted = everything(two, "production")[-2:]
+    assert (taken["action"], taken["backup"], taken["user"]) == ("backup", name, found[-1]["user"])
+    assert (deleted["key"], deleted["backup"]) == ("delete_backup of production", name)
+    (item,) = deleted["backups"]
+    assert (item["name"], item["deleted"], item["sha256"]) == (name, True, sha256)
+    assert (
+        f"delete_backup of production: {name}"
+        in two.folder.invoke("history", "production", "--everything").out
+    )
+    # Another backup may have the name again.
+    assert backed_up(two) == name
+    assert [one["backup"] for one in everything(two, "production") if one["action"] == "backup"] == [name] * 2
 
 
-def test_what_cannot_be_recorded_is_a_note(two: TwoEnvironments) -> None:
+def test_what_cannot_be_recorded_is_a_note(two: TwoEnvironments, monkeypatch: pytest.MonkeyPatch) -> None:
     """A backup is not lost because nothing can be written about it."""
-    store = two.folder.keep_backups()
-    first = backed_up(two)
-    taken = store / f"{first}.journal"
-    assert taken.exists()
-    for end in (".dmp.zst", ".dmp.zst.json"):
-        (store / f"{first}{end}").unlink()
-    # Its name is free again, but that of the line is taken.
-    result = two.folder.invoke("backup", "production", "--engine", "native")
+
+    def fail(*_: object) -> None:
+        raise StoreError("no room")
+
+    two.folder.keep_backups()
+    monkeypatch.setattr(lines, "_write", fail)
+    result = two.folder.invoke("backup", "production", "--engine", "native", "--json")
     assert result.code == 0
-    assert "Note: backup production could not be recorded:" in result.err
-    assert two.folder.invoke("verify_backup", first).code == 0
+    assert "Note: backup production could not be recorded: no room" in result.err
+    name = result.json["name"]
+    assert two.folder.invoke("verify_backup", name).code == 0
+    deleted = two.folder.invoke("delete_backup", name, "--yes")
+    assert deleted.code == 0
+    assert "Note: delete_backup of production could not be recorded: no room" in deleted.err
 
 
 def test_drops_unlocks_and_pruned_backups_are_remembered(two: TwoEnvironments) -> None:
@@ -148,17 +167,18 @@ def test_drops_unlocks_and_pruned_backups_are_remembered(two: TwoEnvironments) -
     sizes = {one["name"]: one["bytes"] for one in two.folder.invoke("list_backups", "--json").json}
     assert two.folder.invoke("prune_backups", "dev", "--keep-last", "1", "--yes").code == 0
     found = everything(two, "dev")
-    assert [one["action"] for one in found] == ["backup", "drop", "prune"]
-    assert found[1]["documents"] >= 2
-    assert found[2]["backup"] == ", ".join(names[:2])
-    assert found[2]["bytes"] == sum(sizes[name] for name in names[:2])
+    assert [one["action"] for one in found] == ["backup", "backup", "backup", "drop", "prune"]
+    assert [one["backup"] for one in found[:3]] == names
+    assert found[3]["documents"] >= 2
+    assert found[4]["backup"] == ", ".join(names[:2])
+    assert found[4]["bytes"] == sum(sizes[name] for name in names[:2])
     table = two.folder.invoke("history", "dev", "--everything").out
-    assert f"prune_backups dev: {names[0]}, {names[1]}" in table
+    assert f"prune_backups dev --keep-last 1: {names[0]}, {names[1]}" in table
     # Broken lines are left out; a store that is away is a note.
     for path in store.glob("prune*"):
         path.write_text('{"entries": [{"key": 1}]}')
     (store / "x.journal").write_bytes(b"\xff")
-    assert [one["action"] for one in everything(two, "dev")] == ["backup", "drop"]
+    assert [one["action"] for one in everything(two, "dev")] == ["backup", "backup", "backup", "drop"]
     assert [one["action"] for one in everything(two, "dev", "--last", "1")] == ["drop"]
 
 

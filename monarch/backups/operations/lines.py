@@ -1,7 +1,7 @@
 """Entries of the journal that lie in the store: small files of JSON, each written once.
 
-That of a backup is called ``NAME.journal``, by the backup's name, and deleted with it. Others, of what
-touched no single backup, begin with the name of the command. ``NAME.begun.journal`` says that something has
+That of a backup that was taken is called ``NAME.journal``, by the backup's name, and stays when that is
+deleted. Others begin with the name of the command. ``NAME.begun.journal`` says that something has
 begun; it is deleted when ``NAME.journal`` says how it ended, and counts for nothing beside that. Times are
 those of the machine that wrote them.
 """
@@ -11,21 +11,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from monarch.backups.names import JOURNAL
-from monarch.databases.history import Action, JournalEntry, MigrationState, Operation
+from monarch.databases.history import Action, JournalEntry, MigrationState, Operation, TouchedBackup
 from monarch.databases.several import SEPARATOR
 from monarch.errors import MonarchError
-from monarch.stores.base import Store
+from monarch.stores.base import NameTaken, Store
 from monarch.system import process_identity
 
 _FORMAT = 1
 _BEGUN = ".begun"
 _LARGEST = 1 << 20
 _AT_ONCE = 200
-_TEXTS = ("host", "user", "monarch", "commit", "job", "link", "backup", "environment", "query_set")
+_TEXTS = ("host", "user", "monarch", "commit", "job", "link", "backup", "environment", "query_set", "error")
 _NUMBERS = ("pid", "documents", "bytes")
 
 
@@ -34,7 +35,11 @@ def write_lines(store: Store, beside: str | None, operations: Sequence[Operation
 
     :raises StoreError: if they cannot be written.
     """
-    _write(store, beside or _name(operations[0]), operations)
+    name = _name(operations[0])
+    try:
+        _write(store, beside or name, operations)
+    except NameTaken:  # that of an earlier backup, which was deleted: its line stays
+        _write(store, name, operations)
 
 
 class OpenLine:
@@ -77,7 +82,8 @@ def _write(store: Store, name: str, operations: Sequence[Operation]) -> None:
 def read_lines(store: Store, environment: str, last: int | None) -> tuple[JournalEntry, ...]:
     """Return the entries of ``environment`` in the store: all, or at least the ``last`` of them.
 
-    Of one database of several, also those of the whole environment.
+    Of one database of several, also those of the whole environment. With them are those of no environment,
+    of backups that did not say whose they were.
 
     Files that are not as they were written are left out.
 
@@ -87,13 +93,13 @@ def read_lines(store: Store, environment: str, last: int | None) -> tuple[Journa
     ended = {one.name for one in files}
     files = [one for one in files if one.name.replace(_BEGUN + JOURNAL, JOURNAL) not in ended - {one.name}]
     files.sort(key=lambda one: one.modified, reverse=True)
-    names = (environment, environment.partition(SEPARATOR)[0])
+    names = (environment, environment.partition(SEPARATOR)[0], None)
     found: list[JournalEntry] = []
     for first in range(0, len(files), _AT_ONCE):
         some = files[first : first + _AT_ONCE]
         for file in store.read_small([one.name for one in some], _LARGEST):
             if isinstance(file.text, bytes):
-                found += [entry for entry in _entries(file.text) if entry.environment in names]
+                found += [one for one in _entries(file.text) if one.environment in names]
         if last is not None and len(found) >= last:
             break
     return tuple(found)
@@ -143,6 +149,24 @@ def _entry(written: dict[str, Any]) -> JournalEntry:
         ended and datetime.fromisoformat(ended).astimezone(UTC),
         seconds=of_type("seconds", int, float),
         query_options=tuple(map(str, of_type("query_options", list) or ())),
+        backups=tuple(_touched(one) for one in of_type("backups", list) or ()),
         **{name: of_type(name, str) for name in _TEXTS},
         **{name: of_type(name, int) for name in _NUMBERS},
     )
+
+
+def _touched(written: dict[str, Any]) -> TouchedBackup:
+    """Return the backup that is ``written``.
+
+    :raises ValueError: if something in it is of another type.
+    """
+    members: dict[str, Any] = {one.name: written.get(one.name) for one in fields(TouchedBackup)}
+    found = TouchedBackup(**members)
+    texts = (found.name, found.archive, found.taken_at, found.sha256 or "", found.why or "")
+    if (
+        not all(isinstance(text, str) for text in texts)
+        or not isinstance(found.bytes, int)
+        or not isinstance(found.deleted, bool)
+    ):
+        raise ValueError(written)
+    return found

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 
 from monarch.backups.operations.lines import OpenLine, write_lines
-from monarch.backups.state import Backup
 from monarch.databases.base import Contents, Database
 from monarch.databases.history import Action, MigrationState, Operation
 from monarch.databases.lease import Holder
@@ -24,8 +23,6 @@ from monarch.stores import open_store
 from monarch.stores.base import Store
 from monarch.system.ci import find_origin
 
-# Names of deleted backups that one entry holds.
-_MOST_NAMED = 100
 # What the purposes of leases begin with whose runs bring another journal.
 _REPLACING = ("copy_db ", "restore ")
 
@@ -89,40 +86,6 @@ def recording_drop(
     )
     with _Recording(root, settings, operation, progress):
         yield
-
-
-def record_pruned(
-    root: Path, store: Store, deleted: Sequence[Backup], began: float, progress: Progress
-) -> None:
-    """Record in the store that the backups ``deleted`` were deleted by ``prune_backups``.
-
-    :param began: when that began, by `time.monotonic`.
-    """
-    by_environment: dict[str, list[Backup]] = {}
-    for backup in deleted:
-        if backup.environment is not None:
-            by_environment.setdefault(backup.environment, []).append(backup)
-    origin = find_origin(root)
-    operations = [
-        Operation(
-            f"prune_backups {environment}",
-            Action.PRUNE,
-            environment,
-            origin,
-            began,
-            backup=_names(backups),
-            bytes=sum(backup.bytes for backup in backups),
-        )
-        for environment, backups in by_environment.items()
-    ]
-    if operations:
-        _write(store, None, operations, progress)
-
-
-def _names(backups: Sequence[Backup]) -> str:
-    more = len(backups) - _MOST_NAMED
-    names = ", ".join(backup.name for backup in backups[:_MOST_NAMED])
-    return f"{names} and {more} more" if more > 0 else names
 
 
 class _Recording(AbstractContextManager["_Recording"]):

@@ -64,8 +64,15 @@ class KeepPolicy:
         return self != KeepPolicy()
 
     def __str__(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in self._rules())
+
+    def as_options(self) -> str:
+        """Return the options of commands that make it."""
+        return " ".join(f"--keep-{name} {value}" for name, value in self._rules())
+
+    def _rules(self) -> list[tuple[str, object]]:
         named = [(field.name, getattr(self, field.name)) for field in fields(self)]
-        return ", ".join(f"{name} {value}" for name, value in named if value)
+        return [(name, value) for name, value in named if value]
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monarch.backups.catalog import BackupCatalog
-from monarch.backups.operations.record import record_pruned
+from monarch.backups.operations.deletions import RecordedDeletions
 from monarch.backups.retention.judge import BEING_REKEYED, Judgement, PruneRules, judge_all
 from monarch.backups.retention.policy import KeepPolicy, KeepSettings
 from monarch.backups.retention.readers import sweep_marks
 from monarch.backups.state import Backup
 from monarch.databases import find_kind, open_database
 from monarch.databases.environment import Environment
-from monarch.databases.history import UNFINISHED
+from monarch.databases.history import UNFINISHED, Action
 from monarch.databases.several.members import list_databases
 from monarch.errors import LockedError, MonarchError, StoreError, UsageError
 from monarch.progress import Progress
@@ -92,19 +91,25 @@ class PruneRequest:
         return PrunePlan(judge_all(backups, rules), unreachable)
 
     def run(self, going: Iterable[Backup], report: Callable[[Backup], None], progress: Progress) -> Pruned:
-        """`prune`, and record in the store what it has deleted, also if it fails in between."""
-        began = time.monotonic()
-        deleted: list[Backup] = []
+        """`prune`, and record in the store what it deletes, also if it fails in between."""
+        going = tuple(going)
+        with RecordedDeletions(
+            self.root, self.catalog, going, Action.PRUNE, self._describe, progress
+        ) as recorded:
+            try:
+                return prune(self.catalog, going, report, recorded.deleting)
+            finally:
+                self.sweep()
 
-        def reporting(backup: Backup) -> None:
-            deleted.append(backup)
-            report(backup)
-
-        try:
-            return prune(self.catalog, going, reporting)
-        finally:
-            record_pruned(self.root, self.catalog.store, deleted, began, progress)
-            self.sweep()
+    def _describe(self, environment: str | None) -> str:
+        """Return the command that prunes the backups of ``environment``, with its rules."""
+        minimum = f"minimum {self.settings.minimum}" if self.settings.minimum > 1 else ""
+        if self.policy:
+            rules = f"{self.policy.as_options()}{minimum and f' ({minimum})'}"
+        else:
+            parts = [str(self.settings.policy(environment)), minimum]
+            rules = f"(settings: {', '.join(filter(None, parts))})"
+        return f"prune_backups {environment} {rules}"
 
     def sweep(self) -> None:
         """Remove what dead readers have left beside the archives. Deletes no backup, and never fails."""
@@ -134,8 +139,15 @@ class Pruned:
     refused: tuple[tuple[Backup, MonarchError], ...]
 
 
-def prune(catalog: BackupCatalog, going: Iterable[Backup], report: Callable[[Backup], None]) -> Pruned:
+def prune(
+    catalog: BackupCatalog,
+    going: Iterable[Backup],
+    report: Callable[[Backup], None],
+    deleting: Callable[[Backup], AbstractContextManager[object]] = nullcontext,
+) -> Pruned:
     """Delete ``going`` one after another; ``report`` is called after each.
+
+    Each is deleted in the context that ``deleting`` returns for it.
 
     One that is locked or that another run reads, changed or deleted since the plan is passed over.
 
@@ -144,11 +156,12 @@ def prune(catalog: BackupCatalog, going: Iterable[Backup], report: Callable[[Bac
     deleted, refused = [], list[tuple[Backup, MonarchError]]()
     for backup in going:
         try:
-            if backup.archive in catalog.being_read(backup.archive):
-                raise LockedError(f"{backup.name!r} is being read.")
-            if len(catalog.archives(backup, backup.name)) > 1:
-                raise LockedError(f"{BEING_REKEYED}: {backup.name!r} has another archive.")
-            catalog.delete(backup)
+            with deleting(backup):
+                if backup.archive in catalog.being_read(backup.archive):
+                    raise LockedError(f"{backup.name!r} is being read.")
+                if len(catalog.archives(backup, backup.name)) > 1:
+                    raise LockedError(f"{BEING_REKEYED}: {backup.name!r} has another archive.")
+                catalog.delete(backup)
         except MonarchError as error:
             if isinstance(error, StoreError) and not isinstance(error, DeletionDenied):
                 raise

@@ -6,6 +6,7 @@ import click
 
 from monarch.commands.backups.listing import moment
 from monarch.commands.console.lines import show
+from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.questions import confirm, yes_option
 from monarch.commands.console.text import count, printable, size
 from monarch.commands.parsing.arguments import BACKUP, this_project
@@ -44,4 +45,6 @@ def delete_backup(names: tuple[str, ...], yes: bool) -> None:
         show(f"  {backup.archive}: {of}{moment(backup.taken_at)} UTC, {size(backup.bytes)}{state}", err=True)
     number = count(len({backup.name for backup in backups}), "backup")
     confirm(f"Delete {number} from {catalog.store.place}: are you SURE?", yes)
-    project.delete_backups(*backups, report=lambda backup: show(f"Deleted {backup.archive}."))
+    project.delete_backups(
+        *backups, report=lambda backup: show(f"Deleted {backup.archive}."), progress=ProgressLines()
+    )

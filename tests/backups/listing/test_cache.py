@@ -128,7 +128,8 @@ def test_manifests_are_read_once_and_then_one_of_them(store: Versioned, cache: P
     listed(store)
     assert file.stat().st_mtime_ns == written
     assert b"app__2026_11_20" in file.read_bytes()
-    BackupCatalog(store).delete_all(["app__2026_11_20"], lambda _: None)
+    catalog = BackupCatalog(store)
+    catalog.delete(catalog.get("app__2026_11_20"))
     listed(store)
     assert b"app__2026_11_20" not in file.read_bytes()
 

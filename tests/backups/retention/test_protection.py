@@ -68,7 +68,7 @@ def test_it_changes_again_and_again(catalog: BackupCatalog) -> None:
     protect(catalog.store, backup.archive, LATER)
     (backup,) = catalog.list()
     unprotect_backup(catalog, backup.name)
-    catalog.delete_all([backup.name], lambda _: None)
+    catalog.delete(catalog.get(backup.name))
     assert {one.name for one in catalog.store.list()} == set()
 
 

@@ -86,7 +86,7 @@ def test_if_its_manifest_cannot_be_written_again_that_is_reported(
     assert str(raised.value.hint).endswith(f"delete the rest: monarch delete_backup {first.archive}")
     assert states(catalog)[first.name] is BackupState.INCOMPLETE
     proxy.clear()
-    catalog.delete_all([first.archive], lambda backup: None)
+    catalog.delete(catalog.get(first.archive))
     assert first.name not in states(catalog)
 
 

@@ -134,7 +134,7 @@ def test_its_line_of_the_journal_stays(
     rekey(scenario)
     assert line.exists()
     scenario.run("delete_backup", scenario.good, "--yes")
-    assert not line.exists()
+    assert line.exists()
 
 
 def test_the_newest_archive_of_the_newest_backup_is_restored(

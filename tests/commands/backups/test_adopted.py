@@ -179,7 +179,7 @@ def test_retention(project: Folder) -> None:
     assert pruned.code == 0, pruned.output
     left = {row["name"] for row in project.invoke("list_backups", "production", "--json").json}
     assert left == {"app__2020_01_01", "app__2020_01_03"}
-    assert not (project.path / "backups/app__2020_01_02.journal").exists()
+    assert (project.path / "backups/app__2020_01_02.journal").exists(), "who took it over"
     old = project.invoke("check_backups", "production", "--max-age", "26h")
     assert old.code == 10, old.output
 

@@ -72,7 +72,10 @@ def test_the_story(two: TwoEnvironments, s3: S3Server, store_bucket: str) -> Non
     assert two.folder.monarch("backup", "production", "--codec", "gz").code == 0
     assert len(objects(s3, store_bucket)) == 6
     assert two.folder.monarch("delete_backup", name, f"{name}_2", "--yes").code == 0
-    assert objects(s3, store_bucket) == set()
+    left = objects(s3, store_bucket)
+    deleted = {key for key in left if key.startswith("app/delete__")}
+    assert len(deleted) == 1
+    assert left - deleted == {f"app/{name}.journal", f"app/{name}_2.journal"}
 
 
 def test_foreign_objects_are_not_changed_and_old_backups_are_restored(

@@ -56,8 +56,11 @@ class BucketScenario:
         objects = client.list_objects_v2(Bucket=self.bucket).get("Contents", ())
         uploads = client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", ())
         # A reader that was killed leaves its mark, finished or not, which counts no more after some minutes.
-        kept = [entry for entry in objects if READING not in entry["Key"]]
-        begun = [entry for entry in uploads if READING not in entry["Key"]]
+        # The journal keeps what was deleted.
+        kept, begun = (
+            [entry for entry in entries if READING not in entry["Key"] and "/delete__" not in entry["Key"]]
+            for entries in (objects, uploads)
+        )
         return frozenset((entry["Key"], entry["ETag"]) for entry in kept), len(begun)
 
     def command(self, *arguments: str) -> Command:

@@ -280,5 +280,6 @@ def _entry(document: Document, outcomes: Mapping[str, MigrationState | None]) ->
         query_options=tuple(map(str, of_kind("query_options", list) or ())),
         bytes=of_kind("bytes", int),
         replaced=document.get("replaced") is True,
+        backups=(),
         **{name: text(name) for name in ("error", "traceback", "echoed")},
     )
