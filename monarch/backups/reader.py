@@ -66,7 +66,7 @@ def open_backup(catalog: BackupCatalog, backup: Backup) -> Iterator[ArchiveSourc
     """
     require_restorable(catalog, backup)
     with (
-        _marked(catalog, backup),
+        reading(catalog, backup),
         _reporting_damage(catalog, backup),
         _opened(catalog, backup) as archive,
     ):
@@ -80,8 +80,11 @@ def open_backup(catalog: BackupCatalog, backup: Backup) -> Iterator[ArchiveSourc
         yield source
 
 
-def _marked(catalog: BackupCatalog, backup: Backup) -> AbstractContextManager[None]:
-    """Mark ``backup`` as being read, if it is one that may be pruned."""
+def reading(catalog: BackupCatalog, backup: Backup) -> AbstractContextManager[None]:
+    """Mark ``backup`` as being read, if it is one that may be pruned, for as long as the context lasts.
+
+    What this module reads is marked anyway. This is for who reads it several times.
+    """
     if backup.state is not BackupState.GOOD:
         return nullcontext()
     return marked_as_read(catalog.store, backup.archive)
@@ -154,7 +157,7 @@ def open_packed(catalog: BackupCatalog, backup: Backup) -> Iterator[tuple[Manife
     :raises NoKey: if it is encrypted, and no key of this machine opens it.
     """
     require_restorable(catalog, backup)
-    with _marked(catalog, backup), _reporting_damage(catalog, backup):
+    with reading(catalog, backup), _reporting_damage(catalog, backup):
         try:
             manifest = catalog.manifest(backup)
             with (
@@ -247,7 +250,7 @@ def verify(
             partial(_another, catalog, backup),
         )
     require_restorable(catalog, backup)
-    with _reporting_damage(catalog, backup):
+    with reading(catalog, backup), _reporting_damage(catalog, backup):
         return _verify_bytes(catalog, backup, progress)
 
 
@@ -288,7 +291,7 @@ def verify_contents(
         require_restorable(catalog, backup)
     _require_readable(backup)
     with (
-        _marked(catalog, backup),
+        reading(catalog, backup),
         _reporting_damage(catalog, backup),
         _opened(catalog, backup) as archive,
     ):

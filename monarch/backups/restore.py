@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monarch.backups.catalog import BackupCatalog
-from monarch.backups.reader import open_backup, verify_contents
+from monarch.backups.reader import open_backup, reading, verify_contents
 from monarch.backups.state import Backup
 from monarch.copies.transfer import (
     DatabaseSink,
@@ -105,9 +105,10 @@ class Restoration:
         self.target.require_replaceable(())
         try:
             notes = self._check_contents() if self.choice or self.masks.masking is not None else ()
-            # Before anything of the target is changed. The transfer checks all of it again.
-            verify_contents(self.catalog, self.backup, progress)
-            return replace(transfer, notes=notes).run(progress)
+            with reading(self.catalog, self.backup):  # both times: it must not be pruned in between
+                # Before anything of the target is changed. The transfer checks all of it again.
+                verify_contents(self.catalog, self.backup, progress)
+                return replace(transfer, notes=notes).run(progress)
         except DamagedError as error:
             if name not in error.message:  # otherwise the message says what has become of the target
                 raise type(error)(f"{error.message} {name!r} is as it was.", error.hint) from error

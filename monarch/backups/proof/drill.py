@@ -16,7 +16,7 @@ from typing import Any
 from monarch.backups.catalog import BackupCatalog
 from monarch.backups.manifest import Manifest
 from monarch.backups.proof.comparison import DrilledCollection, HashVerdict, compare
-from monarch.backups.reader import open_backup, open_packed, verify
+from monarch.backups.reader import open_backup, open_packed, reading, verify
 from monarch.backups.state import Backup
 from monarch.backups.verification import find_restorable
 from monarch.copies.transfer import DatabaseSink, Interruption, Transfer, report_interruption
@@ -119,6 +119,7 @@ class Drill:
         kind = find_kind(manifest.kind)
         with (
             report_interruption("Nothing of the drill was kept.") as interruption,
+            reading(self.catalog, self.backup),
             throwaway_folder(self.root, kind.name, _stop) as folder,
         ):
             progress.message(_require_room(folder, manifest))
