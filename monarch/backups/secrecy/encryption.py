@@ -116,9 +116,16 @@ def parse_encryption(backups: object, root: Path) -> Encryption:
 
     :raises SettingsError: saying what is wrong with it.
     """
-    entry = backups.get("encrypt") if isinstance(backups, Mapping) else None
-    if entry is None:
+    if not isinstance(backups, Mapping) or "encrypt" not in backups:
         return NOT_ENCRYPTED
+    entry = backups["encrypt"]
+    if (
+        entry is None or entry == ""
+    ):  # a variable that is not set on this machine: it must not mean "in the clear"
+        raise SettingsError(
+            "BACKUPS['encrypt'] is empty on this machine, so no backup can be encrypted.",
+            "Set what it comes from. To take backups without encryption, leave out 'encrypt'.",
+        )
     if not isinstance(entry, Mapping):
         raise SettingsError("BACKUPS['encrypt'] is not a dict.", f"Write it as {_EXAMPLE}.")
     for key in entry:

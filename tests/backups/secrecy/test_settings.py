@@ -23,7 +23,7 @@ def parse(root: Path = Path("/project"), **entry: Any) -> Encryption:
     return parse_encryption({"LOCAL": {"backup_dir": "backups"}, "encrypt": entry}, root)
 
 
-@pytest.mark.parametrize("backups", [None, {}, {"LOCAL": {"backup_dir": "b"}}, {"encrypt": None}, 3])
+@pytest.mark.parametrize("backups", [None, {}, {"LOCAL": {"backup_dir": "b"}}, 3])
 def test_without_encryption(backups: object) -> None:
     assert parse_encryption(backups, Path()) == NOT_ENCRYPTED
 
@@ -80,6 +80,13 @@ def test_wrong_settings(entry: dict[str, Any], message: str, hint: str) -> None:
     assert message in raised.value.message
     assert hint in str(raised.value.hint)
     assert_no_secret(raised.value)
+
+
+@pytest.mark.parametrize("entry", [None, ""])
+def test_a_variable_that_is_not_set_does_not_mean_in_the_clear(entry: object) -> None:
+    with pytest.raises(SettingsError, match="BACKUPS\\['encrypt'\\] is empty on this machine") as raised:
+        parse_encryption({"encrypt": entry}, Path())
+    assert "leave out 'encrypt'" in str(raised.value.hint)
 
 
 @pytest.mark.parametrize("entry", ["age1", [RECIPIENT], 3])

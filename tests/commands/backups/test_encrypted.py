@@ -206,4 +206,8 @@ def test_a_mistake_in_the_settings(two: TwoEnvironments, key: Key) -> None:
     result = two.folder.invoke("backup", "production")
     assert_error(result, 2, "number 1 is a private key", "age-keygen -y KEYFILE")
     assert secret not in result.output
+    with (two.folder.path / "migrations/settings.py").open("a") as settings:
+        settings.write("BACKUPS['encrypt'] = None\n")
+    result = two.folder.invoke("backup", "production")
+    assert_error(result, 2, r"BACKUPS\['encrypt'\] is empty on this machine", "leave out 'encrypt'")
     assert not (two.folder.path / "backups").exists()
