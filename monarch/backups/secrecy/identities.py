@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from monarch.backups.secrecy.age import age_library
-from monarch.errors import UsageError
+from monarch.errors import MonarchError
 
 IF_LOST = "If it is lost, see the manual: You have lost the key."
 _ENCRYPTED = (b"age-encryption.org/v1", b"-----BEGIN AGE ENCRYPTED FILE-----")
@@ -22,8 +22,13 @@ _MAGIC = b"openssh-key-v1\0"
 _LARGEST = 1 << 20
 
 
-class NoKey(UsageError):
-    """There is no key on this machine that decrypts a backup. It shows no damage."""
+class NoKey(MonarchError):
+    """There is no key on this machine that decrypts a backup. It shows no damage.
+
+    It is no wrong usage, of which hooks are not told: a job that has run for months may lose its key.
+    """
+
+    exit_code = 2
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,10 @@ def test_a_machine_with_recipients_alone_backs_up_and_does_not_read(
     two.folder.encrypt_backups(other.recipient, identities=other.path)
     wrong = f"The key in {other.path} does not open the backup. It is encrypted for {key.recipient}"
     assert_error(restore(two), 2, wrong, "Add the private key of one of these")
+    settings = two.folder.path / "migrations/settings.py"
+    with settings.open("a") as file:
+        file.write("def on_failure(context, error):\n    print('told', error.message)\n")
+    assert f"told {wrong}" in restore(two).out
     two.assert_unchanged()
 
 
