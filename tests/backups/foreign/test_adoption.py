@@ -152,6 +152,13 @@ def test_several_databases(project: Folder) -> None:
     )
 
 
+def test_many_databases(project: Folder) -> None:
+    for number, named in ((12, "'db011'."), (300, "'db029', ….")):
+        data = archive_of(*((f"db{one:03}", "a", INDEXED) for one in range(number)))
+        error = refused(project, write(project, "x.archive", data))
+        assert_error(error, 2, f"holds {number} databases", named)
+
+
 def test_when_it_was_taken(project: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(project, "x.archive", GOOD)
     when = datetime(2020, 2, 29, 4, 5, tzinfo=UTC).timestamp()

@@ -11,7 +11,7 @@ from monarch.errors import UsageError
 # The databases that every server has for itself; the oplog is in one without a name.
 OPLOG = ""
 OF_SERVERS = frozenset(("admin", "config", "local", OPLOG))
-_MOST_NAMED = 5
+_MOST_NAMED, _MOST_CHOICES = 5, 30
 _FILES = (".bson", ".metadata.json")
 _RESTORE = 'mongorestore --uri "$URI" --stopOnError'
 
@@ -89,8 +89,8 @@ def not_taken(databases: Iterable[str], chosen: str) -> tuple[str, ...]:
 def _one_of(names: list[str]) -> str:
     if not names:
         return "It holds no other database: there is nothing to take over."
-    more = ", …" if len(names) > _MOST_NAMED else ""
-    return f"Use --database with one of these: {', '.join(map(repr, names[:_MOST_NAMED]))}{more}."
+    more = ", …" if len(names) > _MOST_CHOICES else ""
+    return f"Use --database with one of these: {', '.join(map(repr, names[:_MOST_CHOICES]))}{more}."
 
 
 def documents_only(file: ForeignFile, collection: str) -> UsageError:
