@@ -168,6 +168,11 @@ def choose_environment(
         members = known_members(environment, [adopted.database])
         environment = next((one for one in members if one.db_name == adopted.database), environment)
         environment.require_one()
+        if environment.is_member and environment.db_name != adopted.database:
+            raise UsageError(
+                f"{environment.label!r} has {environment.db_name!r}, and this is of {adopted.database!r}.",
+                f"Use --environment {environment.name}, which chooses by the name of the database.",
+            )
         return environment
     members = tuple(member for one in known for member in known_members(one, [adopted.database]))
     found = [one for one in members if (one.kind, one.db_name) == (kind, adopted.database)]

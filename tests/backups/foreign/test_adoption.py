@@ -66,7 +66,7 @@ def manifest_of(project: Folder, archive: str) -> Manifest:
 
 def refused(project: Folder, *arguments: str) -> CommandResult:
     result = project.invoke("adopt_backup", *arguments)
-    assert not list((project.path / "backups").glob("[!.]*")), "something was kept"
+    assert not list((project.path / "backups").glob("*.dmp.*")), "something was kept"
     return result
 
 
@@ -194,6 +194,16 @@ def test_environments_with_one_database(project: Folder) -> None:
     project.keep_backups()
     path = write(project, "x.archive", GOOD)
     assert_error(refused(project, path), 2, "several environments have a database 'app'", "production, stag")
+
+
+def test_another_one_of_several_databases(project: Folder) -> None:
+    """`restore tenants/acme:…` would find it, so it must not be of another tenant."""
+    project.settings(tenants={"uri": NOWHERE, "db_name": ["acme", "globex"]})
+    project.keep_backups()
+    path = write(project, "x.archive", archive_of(("acme", "users", INDEXED)))
+    error = refused(project, path, "--environment", "tenants/globex")
+    assert_error(error, 2, "'tenants/globex' has 'globex', and this is of 'acme'", "--environment tenants,")
+    assert adopt(project, path)[0].database == "acme"
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
