@@ -23,7 +23,7 @@ from functools import cache
 from typing import Any
 
 from monarch.backups.codecs import CODECS
-from monarch.databases import KINDS
+from monarch.databases import KINDS, find_kind
 from monarch.databases.transfer import CollectionDigest, CollectionSummary
 from monarch.errors import DamagedError
 
@@ -96,6 +96,12 @@ class Manifest:
     def buckets(self) -> int:
         """The number of buckets of time series in it."""
         return sum(one.documents for one in self.collections if one.kind == "timeseries")
+
+    @property
+    def empty(self) -> bool:
+        """Whether it holds no document or row but monarch's own records."""
+        kind = find_kind(self.kind)
+        return not any(one.documents for one in self.collections if not kind.is_own(one.name))
 
     @property
     def plain_bytes(self) -> int:

@@ -44,6 +44,7 @@ class Backup:
     ``bytes`` is the size of the file ``archive`` in the store, and ``modified`` is when that was last written
     by the store's clock. ``why`` is what is wrong with the backup, if anything. ``refusal`` is the error of
     the store, if the manifest cannot be read. ``protection`` is None if it never was protected.
+    It is ``empty`` if it holds nothing but monarch's own records.
     ``query_options`` are those of the manifest: with ``?`` as values if it is masked or encrypted.
     """
 
@@ -63,6 +64,7 @@ class Backup:
     query_options: tuple[str, ...] = ()
     private: bool = False
     masked: bool = False
+    empty: bool = False
     protection: Protection | None = None
     why: str | None = None
     refusal: StoreError | None = field(default=None, compare=False)
@@ -202,6 +204,7 @@ def _judge_manifest(backup: Backup, manifest: ManifestSummary | MonarchError) ->
         query_options=manifest.query_options,
         private=manifest.private,
         masked=manifest.masked,
+        empty=manifest.empty,
         why=sizes if differs else None,
     )
 

@@ -104,6 +104,10 @@ class DatabaseKind(ABC):
         """Whether ``database`` is the server's own, or a temporary one of monarch's: no pattern means it."""
         return False
 
+    def is_own(self, collection: str) -> bool:
+        """Whether ``collection`` of a backup holds monarch's own records, as the migration history."""
+        return False
+
     def list_databases(self, environment: Environment, root: Path, progress: Progress) -> tuple[str, ...]:
         """Return the names of the databases on the server of ``environment``, which may have several.
 

@@ -229,3 +229,19 @@ def test_hashes_make_it_format_2_and_are_read_again() -> None:
     for wrong in ({"name": "dogs"}, {**members["digests"][0], "indexes": {"_id_": 1}}):
         with pytest.raises(DamagedError, match="a member is missing or wrong"):
             Manifest.from_bytes(written({**members, "digests": [wrong]}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "empty"),
+    [
+        ("mongo", ["mongo_migration_history", "mongo_migration_journal"], True),
+        ("mongo", ["mongo_migration_history", "dogs"], False),
+        ("postgres", ["monarch_history.history", "monarch_history.attempts"], True),
+        ("postgres", ["monarch_history.history", "public.dogs"], False),
+        ("mongo", [], True),
+    ],
+)
+def test_the_records_of_monarch_fill_no_database(kind: str, names: list[str], empty: bool) -> None:
+    collections = tuple(CollectionSummary(name, "collection", 3, 99, 1) for name in names)
+    none = CollectionSummary("cats", "collection", 0, 0, 1)
+    assert replace(MANIFEST, kind=kind, collections=(*collections, none)).empty is empty

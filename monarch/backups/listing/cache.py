@@ -21,7 +21,7 @@ from monarch.stores.base import StoredFile
 from monarch.version import __version__
 
 # To be raised when the members of a summary change.
-_FORMAT = 1
+_FORMAT = 2
 _HEAD = b"monarch listing "
 
 
@@ -89,7 +89,7 @@ def _row(known: KnownManifest) -> list[Any]:
 
 def _read(row: list[Any]) -> KnownManifest:
     version, size, modified, sha256, encrypted, archive_size, taken_at, *texts = row
-    kind, environment, database, documents, buckets, query_set, query_options, private, masked = texts
+    kind, environment, database, documents, buckets, query_set, query_options, private, masked, empty = texts
     if kind not in KINDS:
         raise ValueError("of another monarch")
     summary = ManifestSummary(
@@ -105,5 +105,6 @@ def _read(row: list[Any]) -> KnownManifest:
         tuple(query_options),
         private,
         masked,
+        empty,
     )
     return KnownManifest(version, size, datetime.fromisoformat(modified), sha256, summary)

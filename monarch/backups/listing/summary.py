@@ -28,6 +28,7 @@ class ManifestSummary:
     query_options: tuple[str, ...]
     private: bool
     masked: bool
+    empty: bool
 
     @classmethod
     def of(cls, manifest: Manifest) -> ManifestSummary:
@@ -45,6 +46,7 @@ class ManifestSummary:
             query_options=manifest.query_options,
             private=manifest.private,
             masked=manifest.masked,
+            empty=manifest.empty,
         )
 
 

@@ -106,6 +106,8 @@ def _judge_group(backups: Sequence[Backup], rules: PruneRules, now: datetime) ->
 def _judge_past(group: Sequence[Backup], rules: PruneRules, now: datetime) -> list[Judgement]:
     policy = rules.find(group[0].environment)
     by_policy = select_kept(policy, [one.taken_at for one in group], now) if policy else [()] * len(group)
+    # An emptied database is backed up like any other, and each such backup is newer than the last full one.
+    full = next((number for number, one in enumerate(group) if not one.empty), 0)
     found = []
     for number, (backup, reasons) in enumerate(zip(group, by_policy, strict=True)):
         kept = [*reasons, *_always(backup, rules, now)]
@@ -113,6 +115,8 @@ def _judge_past(group: Sequence[Backup], rules: PruneRules, now: datetime) -> li
             kept.append("there is no policy for it")
         if number == 0 and not kept:
             kept.append("the newest good one")
+        if number == full and not kept:
+            kept.append("the newest one that is not empty")
         found.append(Judgement(backup, tuple(kept)))
     return _leave_minimum(found, rules.settings.minimum)
 

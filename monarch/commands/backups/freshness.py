@@ -67,6 +67,8 @@ def _show(result: FreshnessResult, max_age: timedelta | None) -> None:
         assert result.age is not None
         limit = f" (at most {age(max_age)})" if max_age else ""
         about = f"{printable(result.newest.name)} is {age(result.age)} old{limit}"
+        if result.newest.empty:
+            about += ", and is empty"
         if result.verified is not None:
             about += ", verified"
             if result.verified.contents_checked:
@@ -88,6 +90,7 @@ def _as_json(result: FreshnessResult, max_age: timedelta | None) -> dict[str, An
         "name": newest.name if newest else None,
         "archive": newest.archive if newest else None,
         "taken_at": timestamp(newest.taken_at) if newest else None,
+        "empty": newest.empty if newest else None,
         "age_seconds": int(result.age.total_seconds()) if result.age is not None else None,
         "max_age_seconds": int(max_age.total_seconds()) if max_age else None,
         "verified": verified.good if verified else None,

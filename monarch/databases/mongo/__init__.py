@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from monarch.databases.environment import Entry, Environment
 from monarch.databases.kinds import THROWAWAY, DatabaseKind
+from monarch.databases.mongo.collection_names import HISTORY, JOURNAL
 from monarch.databases.several import DatabaseSet
 from monarch.errors import ServerError
 
@@ -54,6 +55,9 @@ class MongoKind(DatabaseKind):
 
     def is_internal(self, database: str) -> bool:
         return database in _OWN or re.search(_SCRATCH, database) is not None
+
+    def is_own(self, collection: str) -> bool:
+        return collection in (HISTORY, JOURNAL)
 
     def list_databases(self, environment: Environment, root: Path, progress: Progress) -> tuple[str, ...]:
         from monarch.databases.mongo.database import MongoDatabase

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _CUSTOM_DUMP, _TAR_DUMP, _TEXT_DUMP = b"PGDMP", b"toc.dat\0", b"-- PostgreSQL database"
 _BEGINNING = 200
 _OWN = ("postgres", "template0", "template1")
+# What the names of the tables of the history begin with.
+_HISTORY = "monarch_history."
 # Of a scratch copy, and of a copy that is built beside its target.
 _TEMPORARY = "_scratch_[0-9a-f]{8}$|_monarch_[0-9a-f]{12}_(new|old)$"
 _TEMPLATE = '''from monarch import PostgresBackedMigration
@@ -89,6 +91,9 @@ class PostgresKind(DatabaseKind):
 
     def is_internal(self, database: str) -> bool:
         return database in _OWN or re.search(_TEMPORARY, database) is not None
+
+    def is_own(self, collection: str) -> bool:
+        return collection.startswith(_HISTORY)
 
     def list_databases(self, environment: Environment, root: Path, progress: Progress) -> tuple[str, ...]:
         with self._reached(environment.beside("postgres"), root, progress) as reached:

@@ -299,7 +299,7 @@ TEXTS: dict[str, Callable[[bytes], bytes]] = {
     "twice": lambda text: text + text,
     "swapped": lambda text: _body(text)[0] + b"\n" + json.dumps(_swap(text)).encode(),
     "another store": _with(store="another"),
-    "another format": _with(format=2),
+    "another format": _with(format=1),
     "another version": _with(monarch="0.9"),
     "no JSON": lambda text: _sealed("x").replace(b'"', b"!"),
     "no object": lambda text: _sealed([1, 2]),

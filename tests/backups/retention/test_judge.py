@@ -51,6 +51,15 @@ def test_one_from_the_future_stays_and_pushes_out_nothing() -> None:
     assert going(close) == ["b1"]
 
 
+def test_the_newest_one_that_is_not_empty_stays() -> None:
+    backups = [backup(1, empty=True), backup(2, empty=True), backup(3), backup(4)]
+    assert going(backups) == ["b2", "b4"]
+    (_, _, full, _) = judge_all(backups, PruneRules(KeepSettings(LAST), frozenset({"dev"})), NOW)
+    assert full.kept == ("the newest one that is not empty",)
+    assert going([backup(1), backup(2), backup(3, empty=True)]) == ["b2", "b3"]
+    assert going([backup(age, empty=True) for age in (1, 2, 3)]) == ["b2", "b3"]
+
+
 def test_what_was_just_taken_stays() -> None:
     close = [backup(0), replace(backup(-1), taken_at=NOW + timedelta(minutes=4)), backup(3)]
     assert going(close, taken=frozenset({"b0.dmp.zst"})) == ["b3"]

@@ -84,6 +84,7 @@ def test_without_an_environment_those_are_checked_that_need_backups(
         "name": None,
         "archive": None,
         "taken_at": None,
+        "empty": None,
         "age_seconds": None,
         "max_age_seconds": 26 * 3600,
         "verified": None,
@@ -222,3 +223,26 @@ def test_a_backup_that_cannot_be_read_back_is_named_and_stays(
     assert two.folder.monarch("verify_backup", "production").code == 0
     proxy.add("refuse", times=1000)
     assert_error(two.folder.monarch("check_backups", "production"), 5, "cannot be reached", "endpoint_url")
+
+
+@pytest.mark.server
+def test_an_empty_one_is_named_and_pushes_out_no_full_one(two: TwoEnvironments, store_folder: Path) -> None:
+    assert two.folder.invoke("backup", "production").code == 0
+    for name in two.source.list_collection_names():
+        if not name.startswith("system."):
+            two.source.drop_collection(name)
+    two.source["mongo_migration_history"].insert_one(
+        {"key": "_201405290038_a", "state": "Completed", "processed_at": datetime.now(UTC)}
+    )
+    with (two.folder.path / "migrations/settings.py").open("a") as settings:
+        settings.write("BACKUPS['keep'] = {'last': 1}\n")
+    full = {path.name for path in store_folder.glob("*.dmp.zst")}
+    for number in (1, 2):
+        taken = two.folder.invoke("backup", "production", "--allow-empty", "--prune")
+        assert taken.code == 0, taken.output
+        left = {path.name for path in store_folder.glob("*.dmp.zst")}
+        assert len(left - full) == 1, number
+        assert len(left & full) == 1, number
+    checked = two.folder.invoke("check_backups", "production")
+    assert checked.code == 0
+    assert ", and is empty\n" in checked.out
