@@ -244,7 +244,8 @@ def _what(entry: JournalEntry) -> str:
     what = entry.key
     if entry.action in _NAMING_BACKUPS and entry.backup:
         what = f"{what}: {entry.backup}"
-    if stays := [one.name for one in entry.backups if not one.deleted]:
+    deletes = entry.action in (Action.DELETE, Action.PRUNE)
+    if deletes and (stays := [one.name for one in entry.backups if not one.deleted]):
         what = f"{what}; not deleted: {', '.join(stays)}"
     if entry.error and entry.action in OPERATIONS:
         what = f"{what}: {entry.error}"

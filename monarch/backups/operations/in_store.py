@@ -16,7 +16,7 @@ from monarch.backups.catalog import BackupCatalog
 from monarch.backups.operations.lines import OpenLine, write_lines
 from monarch.backups.state import Backup
 from monarch.databases.history import Action, MigrationState, Operation, TouchedBackup
-from monarch.errors import MonarchError, RunInterrupted
+from monarch.errors import MonarchError, RunInterrupted, UsageError
 from monarch.progress import Progress
 from monarch.stores.base import Store
 from monarch.system.ci import find_origin
@@ -28,24 +28,31 @@ _LONGEST_ERROR = 500
 
 
 class StoreRecord:
-    """The record of ``operation`` in ``store``. What cannot be written is reported, once."""
+    """The record of ``operation`` in ``store``. If it cannot be written, that is reported once it is done."""
 
     def __init__(self, store: Store, operation: Operation, progress: Progress) -> None:
         self._store = store
         self._operation = operation
         self._progress = progress
         self._line: OpenLine | None = None
+        self._unwritten: MonarchError | None = None
         try:
             self._line = OpenLine(store, operation)
         except MonarchError as error:
-            self._report(error)
+            self._unwritten = error
 
     def end(
         self, outcome: MigrationState, error: str | None = None, backups: Sequence[TouchedBackup] = ()
     ) -> None:
         """Write how it has ended, and what became of ``backups``. Later calls do nothing."""
         line, self._line = self._line, None
+        unwritten, self._unwritten = self._unwritten, None
         if line is None:
+            # What failed because nothing can be written has one error, the command's. A drill only reads.
+            done = outcome is MigrationState.COMPLETED or self._operation.action is Action.DRILL
+            done = done or any(one.deleted for one in backups)
+            if unwritten is not None and done:
+                self._report(unwritten)
             return
         error = error and error[:_LONGEST_ERROR]
         operation = replace(self._operation, outcome=outcome, error=error)
@@ -87,12 +94,18 @@ def begin_record(
 def recording(
     root: Path, store: Store, command: str, action: Action, backup: Backup, progress: Progress
 ) -> Iterator[StoreRecord]:
-    """Record in ``store`` that ``command`` does something to ``backup`` in the context, and how that ends."""
+    """Record in ``store`` that ``command`` does something to ``backup`` in the context, and how that ends.
+
+    A `UsageError` means that nothing was done.
+    """
     record = begin_record(root, store, command, action, (backup,), progress)
     try:
         yield record
     except (KeyboardInterrupt, RunInterrupted):
         record.end(MigrationState.INTERRUPTED)
+        raise
+    except UsageError:
+        record.discard()
         raise
     except MonarchError as error:
         record.end(MigrationState.FAILED, error.message)
@@ -118,13 +131,14 @@ def _in_parts(operation: Operation, backups: Sequence[TouchedBackup]) -> Iterato
     for first in range(0, len(backups), _MOST_DESCRIBED):
         part = tuple(backups[first : first + _MOST_DESCRIBED])
         deleted = [one for one in part if one.deleted]
-        yield replace(
-            operation,
-            backup=_names([one.name for one in deleted]),
-            bytes=sum(one.bytes for one in deleted),
-            backups=part,
-            id=uuid.uuid4().hex if first else operation.id,
-        )
+        one = replace(operation, backups=part, id=uuid.uuid4().hex if first else operation.id)
+        if operation.action in (Action.DELETE, Action.PRUNE):
+            one = replace(
+                one,
+                backup=_names([backup.name for backup in deleted]),
+                bytes=sum(backup.bytes for backup in deleted),
+            )
+        yield one
 
 
 def _names(names: Sequence[str]) -> str | None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from monarch.backups.catalog import BackupCatalog
 from monarch.backups.manifest import Manifest
+from monarch.backups.operations.in_store import describe, recording
 from monarch.backups.proof.comparison import DrilledCollection, HashVerdict, compare
 from monarch.backups.reader import open_backup, open_packed, reading, verify
 from monarch.backups.state import Backup
@@ -22,6 +23,7 @@ from monarch.backups.verification import find_restorable
 from monarch.copies.transfer import DatabaseSink, Interruption, Transfer, report_interruption
 from monarch.databases import KINDS, describe_error, find_kind
 from monarch.databases.environment import Environment
+from monarch.databases.history import Action, MigrationState
 from monarch.databases.kinds import THROWAWAY, DatabaseKind
 from monarch.databases.several.members import known_members
 from monarch.databases.transfer import TransferDatabase, as_transfer_database
@@ -34,6 +36,8 @@ from monarch.version import __version__
 
 # What a server needs of the disk: for itself, and for each byte of documents with indexes and logs.
 _ROOM, _PER_BYTE = 500_000_000, 1.5
+# Collections that the journal names.
+_MOST_NAMED = 10
 _VERSION = re.compile(r"\d+")
 
 # The project's own check of a restored database.
@@ -129,7 +133,18 @@ class Drill:
                 engine = database.ordered_engine()
                 server = database.read(engine).server
                 _require_version(kind, manifest, server)
-                found = self._restore_and_compare(database, manifest, interruption, progress)
+                with recording(
+                    self.root,
+                    self.catalog.store,
+                    f"drill {self.backup.name}",
+                    Action.DRILL,
+                    self.backup,
+                    progress,
+                ) as record:
+                    found = self._restore_and_compare(database, manifest, interruption, progress)
+                    failure = _describe_failure(*found[1:])
+                    outcome = MigrationState.FAILED if failure else MigrationState.COMPLETED
+                    record.end(outcome, failure, [describe(self.catalog, self.backup)])
             seconds = round(time.monotonic() - began, 3)
             by, origin = who(), find_origin(self.root)
             return DrillResult(self.backup, manifest, server, began_at, seconds, *found, by, origin)
@@ -162,6 +177,22 @@ class Drill:
             time.monotonic(),
         )
         transfer.run(progress)
+
+
+def _describe_failure(
+    collections: tuple[DrilledCollection, ...], problems: tuple[str, ...], verified: bool | None
+) -> str | None:
+    """Return why a drill has failed, for the journal; None if it passed.
+
+    Without what the server or the project's own check has said, which may hold values of documents.
+    """
+    differ = [one.name for one in collections if one.problems]
+    if differ:
+        more = f" and {len(differ) - _MOST_NAMED} more" if len(differ) > _MOST_NAMED else ""
+        return f"not as backed up: {', '.join(differ[:_MOST_NAMED])}{more}"
+    if verified is False:
+        return "verify() of the settings does not accept it"
+    return "it could not be restored" if problems else None
 
 
 def find_newest(catalog: BackupCatalog, environments: Iterable[Environment]) -> tuple[Backup, ...]:

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import Enum
+from pathlib import Path
 
 from monarch.backups.catalog import BackupCatalog
 from monarch.backups.codecs import CODECS
 from monarch.backups.manifest import Manifest
 from monarch.backups.names import MANIFEST, PROTECTED, archive_name, generation_of
+from monarch.backups.operations.in_store import describe, recording
 from monarch.backups.reader import open_packed, verify
 from monarch.backups.retention.protection import longest, protect, read_protections, unprotect
 from monarch.backups.secrecy.age import decrypting, encrypting
@@ -26,6 +28,7 @@ from monarch.backups.secrecy.generations import are_one_backup
 from monarch.backups.state import Backup, BackupState
 from monarch.copies.transfer import Interruption, report_interruption
 from monarch.databases import open_archive
+from monarch.databases.history import Action, MigrationState, TouchedBackup
 from monarch.errors import LockedError, MonarchError, StoreError, UsageError
 from monarch.progress import Progress
 
@@ -114,12 +117,15 @@ def _plan(catalog: BackupCatalog, name: str) -> PlannedRekey:
 
 
 def rekey_all(
+    root: Path,
     catalog: BackupCatalog,
     planned: Iterable[PlannedRekey],
     progress: Progress,
     report: Callable[[RekeyedBackup], None],
 ) -> tuple[RekeyedBackup, ...]:
     """Do what was planned, one backup after another; ``report`` is called with each result.
+
+    The journal in the store records each, as done by the project at ``root``.
 
     :raises BrokenBackup: if the bytes of one have changed. It is as it was.
     :raises NoKey: if no key of this machine opens one. It is as it was.
@@ -128,10 +134,23 @@ def rekey_all(
     """
     results = []
     for one in planned:
-        with report_interruption(f"{one.backup.name!r} is as it was.") as interruption:
+        command = f"rekey_backup {one.backup.name}"
+        with (
+            report_interruption(f"{one.backup.name!r} is as it was.") as interruption,
+            recording(root, catalog.store, command, Action.REKEY, one.backup, progress) as record,
+        ):
+            old = [describe(catalog, archive) for archive in (one.backup, *one.others)]
             results.append(_rekey(catalog, one, interruption, progress))
+            record.end(MigrationState.COMPLETED, backups=_describe(catalog, old, results[-1].archive))
         report(results[-1])
     return tuple(results)
+
+
+def _describe(catalog: BackupCatalog, old: list[TouchedBackup], archive: str) -> list[TouchedBackup]:
+    """Return the ``old`` archives of a backup, and its new ``archive``, for the journal."""
+    gone = [replace(one, deleted=True) for one in old if one.archive != archive]
+    new = catalog.find(archive)
+    return [*gone, describe(catalog, new)] if new is not None else gone
 
 
 def _rekey(

@@ -61,7 +61,7 @@ def rekey_backup(names: tuple[str, ...], all_of_them: bool, plan: bool, as_json:
         return
     _ask(todo, yes)
     with ProgressBar() as bar:
-        done = rekey_all(catalog, todo, bar, partial(_show_done, bar, as_json))
+        done = rekey_all(this_project().root, catalog, todo, bar, partial(_show_done, bar, as_json))
     if as_json:
         print_json([{**_row(one.planned), **_result(one)} for one in done])
 

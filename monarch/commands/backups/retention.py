@@ -120,9 +120,18 @@ def unprotect_backup(name: str) -> None:
       monarch unprotect_backup app__2026_11_28
       monarch list_backups
     """
+    from monarch.backups.operations.in_store import recording
     from monarch.backups.retention import protecting
+    from monarch.databases.history import Action
 
-    backup, was_protected = protecting.unprotect_backup(this_project().backups, name)
+    project = this_project()
+    catalog = project.backups
+    found = catalog.get(name)
+    command = f"unprotect_backup {found.name}"
+    with recording(project.root, catalog.store, command, Action.UNPROTECT, found, ProgressLines()) as record:
+        backup, was_protected = protecting.unprotect_backup(catalog, name)
+        if not was_protected:
+            record.discard()
     which = "may be deleted again" if was_protected else "is not protected"
     show(f"{printable(backup.name)} {which}.")
 
@@ -131,8 +140,10 @@ def protect_now(catalog: BackupCatalog, name: str, until: str | None, *, aside: 
     """Protect the backup called ``name``, and say so; ``aside`` of the result of another command."""
     from datetime import UTC, datetime
 
+    from monarch.backups.operations.in_store import recording
     from monarch.backups.retention import protecting
     from monarch.backups.retention.protection import Protection, parse_until, refuse_shorter
+    from monarch.databases.history import Action
     from monarch.system.process_identity import who
 
     now = datetime.now(UTC)
@@ -140,7 +151,9 @@ def protect_now(catalog: BackupCatalog, name: str, until: str | None, *, aside: 
     found = catalog.get(name)
     present = [one.protection for one in catalog.archives(found, name) if one.protection is not None]
     refuse_shorter(found.name, present, protection)
-    backup = protecting.protect_backup(catalog, name, protection)
+    command = f"protect_backup {found.name}{f' --until {until}' if until is not None else ''}"
+    with recording(this_project().root, catalog.store, command, Action.PROTECT, found, ProgressLines()):
+        backup = protecting.protect_backup(catalog, name, protection)
     show(f"{printable(backup.name)} is {protection}.", err=aside)
 
 

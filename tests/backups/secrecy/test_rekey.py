@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from monarch.backups.names import MANIFEST, READING
+from monarch.backups.operations.lines import read_lines
 from monarch.backups.reader import verify_contents
 from monarch.backups.state import Backup, BackupState
 from tests.backups.test_kills import SIDES
@@ -117,6 +118,13 @@ def test_who_took_it_is_remembered(scenario: BackupScenario, before: Files, keys
     use(scenario, old, identity=old)
     rekey(scenario)
     assert names(scenario) == {".dmp.zst.age", ".dmp.zst.age.json", ".journal"}
+    *_, entry = (one for one in read_lines(scenario.catalog.store, "production", None) if one.backups)
+    assert (entry.key, entry.outcome.value) == (f"rekey_backup {scenario.good}", "Completed")
+    gone, new = entry.backups
+    manifest = scenario.catalog.manifest(scenario.catalog.get(scenario.good))
+    assert (gone.archive, gone.deleted) == (f"{scenario.good}.dmp.zst", True)
+    assert (new.archive, new.deleted, new.sha256) == (manifest.archive, False, manifest.sha256)
+    assert gone.sha256 not in (None, new.sha256)
     scenario.run("delete_backup", scenario.good, "--yes")
     assert names(scenario) == {".journal"}
 
@@ -295,4 +303,7 @@ def test_in_a_bucket(
     use(scenario, new, identity=new)
     assert scenario.run("verify_backup", "--all", "--deep").code == 0
     left = {entry["Key"] for entry in s3.client().list_objects_v2(Bucket=bucket)["Contents"]}
-    assert left == {f"{name}.dmp.zst.2.age", f"{name}.dmp.zst.2.age{MANIFEST}"}
+    (line,) = (key for key in left if key.startswith("rekey__"))
+    assert left - {line} == {f"{name}.dmp.zst.2.age", f"{name}.dmp.zst.2.age{MANIFEST}"}
+    told = [one.key for one in read_lines(scenario.catalog.store, "production", None)]
+    assert told == [f"rekey_backup {name}"]

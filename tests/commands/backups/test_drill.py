@@ -89,6 +89,12 @@ def assert_nothing_left(folder: Folder) -> None:
     assert servers(folder) == []
 
 
+def drills_of(folder: Folder) -> list[dict[str, Any]]:
+    """Return what the journal has of drills of ``production``."""
+    entries = folder.invoke("history", "production", "--everything", "--json").json
+    return [one for one in entries if one["action"] == "drill"]
+
+
 def test_a_backup_in_a_bucket_passes(two: TwoEnvironments, s3: S3Server) -> None:
     bucket = f"b-{uuid.uuid4().hex}"
     s3.client().create_bucket(Bucket=bucket)
@@ -114,6 +120,10 @@ def test_a_backup_in_a_bucket_passes(two: TwoEnvironments, s3: S3Server) -> None
     }
     assert "Passed" in (two.folder.path / "page.html").read_text()
     assert_nothing_left(two.folder)
+    (line,) = drills_of(two.folder)
+    assert (line["key"], line["outcome"], line["error"]) == (f"drill {drilled['backup']}", "Completed", None)
+    (item,) = line["backups"]
+    assert (item["sha256"], item["deleted"]) == (drilled["sha256"], False)
 
 
 def test_whatever_differs_fails_the_drill(backed_up: TwoEnvironments) -> None:
@@ -236,6 +246,12 @@ def test_a_check_that_refuses_and_a_page_that_cannot_be_written_any_more(backed_
     assert result.out.startswith("passed app__")
     assert f"Error: {unwritten}" in result.err
     assert_nothing_left(folder)
+    # What it printed or raised may hold values of documents.
+    assert [(one["outcome"], one["error"]) for one in drills_of(folder)] == [
+        ("Failed", "verify() of the settings does not accept it"),
+        ("Completed", None),
+    ]
+    assert "does not accept it" in folder.invoke("history", "production", "--everything").out
 
 
 MOMENTS = ("begun", "started", "verifying")

@@ -95,6 +95,17 @@ def test_protected_ones_and_those_that_are_read_stay(two: TwoEnvironments, two_b
     assert left(two.folder) == {two_backups[0]}
     assert not list((two.folder.path / "backups").glob("*.protected"))
     assert not list((two.folder.path / "backups").glob("*.reading.*"))
+    assert two.folder.invoke("unprotect_backup", two_backups[0]).out.endswith("is not protected.\n")
+    told = two.folder.invoke("history", "dev", "--everything", "--json").json
+    assert [(one["key"], one["backup"]) for one in told] == [
+        (f"protect_backup {two_backups[3]} --until 2099-01-31", two_backups[3]),
+        ("prune_backups dev --keep-last 1", two_backups[1]),
+        (f"unprotect_backup {two_backups[3]}", two_backups[3]),
+        ("prune_backups dev --keep-last 1", f"{two_backups[3]}, {two_backups[2]}"),
+    ]
+    assert {(one["action"], one["outcome"]) for one in told} == {
+        (action, "Completed") for action in ("protect", "prune", "unprotect")
+    }
 
 
 @pytest.mark.server

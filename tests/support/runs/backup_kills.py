@@ -147,11 +147,11 @@ class BackupScenario:
         return Project(self.folder.path).backups
 
     def files(self) -> Files:
-        """Every file in the store, without what the journal has of deletions."""
+        """Every file in the store, without what the journal has of deletions and rekeyings."""
         return {
             path.name: (path.read_bytes(), path.stat().st_mode & 0o777)
             for path in sorted(self.store.iterdir())
-            if not path.name.startswith("delete__")
+            if not path.name.startswith(("delete__", "rekey__"))
         }
 
     def set_files(self, files: Files) -> None:
