@@ -28,8 +28,8 @@ def check_backups(environment: str | None, max_age: timedelta | None, verify: bo
 
     For cron, Nagios and probes: one line for ENVIRONMENT, or for each environment that is protected or
     private, or has had a backup. Exits with 10 if the newest good backup is too old, if the newest one is
-    broken, or if there is none; with 5 if the store cannot be read. Backups of subsets and masked ones do not
-    count.
+    broken, or if there is none; with 5 if the store cannot be read, or a damaged backup may be the newest.
+    Backups of subsets and masked ones do not count.
 
     \b
     Examples:
