@@ -91,7 +91,7 @@ def wait_until_the_lease_ends(scenario: CopyScenario) -> None:
 
 # The command at which a copy is stopped, by what the copy does at that point.
 PARTS: dict[str, Callable[[Run], int]] = {
-    "staging": lambda run: 20,
+    "staging": lambda run: run.begins // 2,
     "comparing": lambda run: run.begins - 15,
     "planning": lambda run: run.last("listCollections", before=run.begins) - 2,
     "writing the swap log": lambda run: run.begins - 2,

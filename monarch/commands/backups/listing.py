@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monarch.commands.console.lines import note, show
-from monarch.commands.console.output import print_collections, print_json, print_table, summary
+from monarch.commands.console.output import (
+    print_collections,
+    print_json,
+    print_json_list,
+    print_table,
+    summary,
+)
 from monarch.commands.console.text import (
     argument,
     count,
@@ -45,7 +51,7 @@ def list_backups(environment: str | None, as_json: bool) -> None:
     project = this_project()
     backups = project.list_backups(environment)
     if as_json:
-        print_json([_row(backup) for backup in backups])
+        print_json_list(map(_row, backups))
         return
     if not backups:
         of = f" of {environment}" if environment else ""

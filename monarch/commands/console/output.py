@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,16 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right:
 def print_json(value: Any) -> None:
     """Print ``value`` for programs."""
     click.echo(as_json(value))
+
+
+def print_json_list(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print a list as `print_json` does, one row after another: there may be many."""
+    empty = True
+    for row in rows:
+        click.echo("[\n  " if empty else ",\n  ", nl=False)
+        click.echo(as_json(row).replace("\n", "\n  "), nl=False)
+        empty = False
+    click.echo("[]" if empty else "\n]")
 
 
 @contextmanager

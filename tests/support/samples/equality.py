@@ -137,5 +137,7 @@ def _different_documents(one: list[bytes], other: list[bytes]) -> str:
     for where, documents, others in (("first", one, set(other)), ("second", other, set(one))):
         alone = [document for document in documents if document not in others]
         if alone:
-            lines.append(f"{len(alone)} only in the {where}, such as {str(decode(alone[0], LOSSLESS))[:500]}")
+            # Those of a journal are texts already, without what differs in each run.
+            shown = decode(alone[0], LOSSLESS) if isinstance(alone[0], bytes) else alone[0]
+            lines.append(f"{len(alone)} only in the {where}, such as {str(shown)[:500]}")
     return "; ".join(lines)

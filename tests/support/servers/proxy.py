@@ -111,6 +111,11 @@ class Proxy:
         with self._lock:
             self._trap = _Trap(number, act, moment, then, only)
 
+    def forget(self) -> None:
+        """Do nothing at the command that `at` has named."""
+        with self._lock:
+            self._trap = None
+
     def accept(self) -> None:
         """Accept connections again."""
         with self._lock:
