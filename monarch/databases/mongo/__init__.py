@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from monarch.databases.environment import Entry, Environment
 from monarch.databases.kinds import THROWAWAY, DatabaseKind
-from monarch.databases.mongo.collection_names import HISTORY, JOURNAL
 from monarch.databases.several import DatabaseSet
 from monarch.errors import ServerError
 
@@ -57,6 +56,8 @@ class MongoKind(DatabaseKind):
         return database in _OWN or re.search(_SCRATCH, database) is not None
 
     def is_own(self, collection: str) -> bool:
+        from monarch.databases.mongo.collection_names import HISTORY, JOURNAL
+
         return collection in (HISTORY, JOURNAL)
 
     def list_databases(self, environment: Environment, root: Path, progress: Progress) -> tuple[str, ...]:
