@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from bson import ObjectId
 from pymongo import ReadPreference, WriteConcern
 from pymongo.collection import Collection
 from pymongo.database import Database as PyMongoDatabase
+from pymongo.errors import OperationFailure, PyMongoError
 
 from monarch.databases.environment import Environment
 from monarch.databases.history import MigrationState, Operation
@@ -139,7 +140,11 @@ def explaining_strangers(environment: Environment, journal: Collection[dict[str,
     try:
         yield
     except ServerError as error:
-        found = list(journal.database.list_collections(filter={"name": JOURNAL}))
+        if not isinstance(error.__cause__, OperationFailure):  # the server may be gone
+            raise
+        found: list[Any] = []
+        with suppress(PyMongoError):
+            found = list(journal.database.list_collections(filter={"name": JOURNAL}))
         kind = {"view": "view", "timeseries": "time series"}.get(found[0]["type"]) if found else None
         if kind is None:
             raise
