@@ -16,7 +16,6 @@ from pymongo.errors import OperationFailure
 
 from monarch.databases.mongo.archive import TOOL_VERSION
 from monarch.databases.mongo.archive.prelude import Prelude
-from monarch.databases.mongo.archive.writer import ArchiveWriter
 from monarch.databases.mongo.catalog.model import CODEC, Collection
 from monarch.databases.mongo.catalog.query import Find, Query, redact_values
 from monarch.databases.mongo.catalog.read import list_entries, read_catalog, uuid_of
@@ -26,8 +25,9 @@ from monarch.databases.mongo.connection.handle import DatabaseHandle
 from monarch.databases.mongo.engines.base import MongoEngine
 from monarch.databases.mongo.engines.cursor_bytes import read_raw_batches
 from monarch.databases.mongo.extended_json import as_text
-from monarch.databases.mongo.sources.base import MongoSource, require_mongo_source, unwatched
+from monarch.databases.mongo.sources.base import MongoSource, require_mongo_source
 from monarch.databases.mongo.sources.losses import describe_losses, describe_shard
+from monarch.databases.mongo.sources.writing import write_all
 from monarch.databases.mongo.stream.batches import Batch, End, Piece, split
 from monarch.databases.mongo.stream.digests import ContentHashes
 from monarch.databases.mongo.stream.snapshot import (
@@ -190,16 +190,8 @@ class MongoServerSource(MongoSource, LiveSource):
         hashed = self.collections if hashes else ()
         contents = ContentHashes(hashed, is_sharded=self._placement is not None)
         database = self._source.environment.db_name
-        writer = ArchiveWriter(
-            sink, Prelude(database, self.collections, self._server_version(), TOOL_VERSION)
-        )
-        with self.pieces(unwatched) as pieces:
-            for piece in pieces:
-                counts.count(piece)
-                contents.add(piece)
-                writer.write(piece)
-        writer.close()
-        self.check()
+        prelude = Prelude(database, self.collections, self._server_version(), TOOL_VERSION)
+        write_all(self, prelude, sink, counts, contents)
         self._digests = tuple(map(contents.digest, hashed))
         return counts.copied()
 

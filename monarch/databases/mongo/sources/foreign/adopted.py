@@ -9,8 +9,8 @@ from typing import Self
 
 from monarch.databases.mongo.archive import TOOL_VERSION
 from monarch.databases.mongo.archive.prelude import Prelude
-from monarch.databases.mongo.archive.writer import ArchiveWriter
-from monarch.databases.mongo.sources.base import MongoSource, unwatched
+from monarch.databases.mongo.sources.base import MongoSource
+from monarch.databases.mongo.sources.writing import write_all
 from monarch.databases.mongo.stream.batches import Piece
 from monarch.databases.mongo.stream.digests import ContentHashes
 from monarch.databases.selection import Choice
@@ -95,15 +95,7 @@ class AdoptedSource(MongoSource, LiveSource):
         hashed = self.collections if hashes else ()
         contents = ContentHashes(hashed, is_sharded=False)
         version = self._version or _UNKNOWN
-        writer = ArchiveWriter(
-            sink, Prelude(self._database, self.collections, version, TOOL_VERSION, self._concurrent)
-        )
-        with self.pieces(unwatched) as pieces:
-            for piece in pieces:
-                counts.count(piece)
-                contents.add(piece)
-                writer.write(piece)
-        writer.close()
-        self.check()
+        prelude = Prelude(self._database, self.collections, version, TOOL_VERSION, self._concurrent)
+        write_all(self, prelude, sink, counts, contents)
         self._digests = tuple(map(contents.digest, hashed))
         return counts.copied()

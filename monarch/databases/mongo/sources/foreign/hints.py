@@ -36,8 +36,7 @@ def only_database(databases: Iterable[str], file: ForeignFile, folder: str = "")
             f"Restore it into an empty server: {_command(file, folder)} --oplogReplay",
         )
     if len(names) > 1:
-        more = ", …" if len(names) > _MOST_NAMED else ""
-        named = ", ".join(map(repr, names[:_MOST_NAMED])) + more
+        named = _listed(names, _MOST_NAMED)
         raise UsageError(
             f"{file.name!r} holds {len(names)} databases ({named}): monarch restores an archive of one.",
             f"Take over one: monarch adopt_backup --database={quote(names[0])} {as_argument(file.name)}. "
@@ -80,8 +79,7 @@ def not_taken(databases: Iterable[str], chosen: str) -> tuple[str, ...]:
     """Return what to say of the databases of people, and of the oplog, that are left out."""
     found = {*databases}
     names = sorted(found - OF_SERVERS - {chosen})
-    more = ", …" if len(names) > _MOST_NAMED else ""
-    left_out = f"only {chosen!r} was taken over, not {', '.join(map(repr, names[:_MOST_NAMED]))}{more}."
+    left_out = f"only {chosen!r} was taken over, not {_listed(names, _MOST_NAMED)}."
     oplog = "its oplog was not replayed: the documents are as they were read, at different moments."
     return (*((left_out,) if names else ()), *((oplog,) if OPLOG in found else ()))
 
@@ -89,8 +87,12 @@ def not_taken(databases: Iterable[str], chosen: str) -> tuple[str, ...]:
 def _one_of(names: list[str]) -> str:
     if not names:
         return "It holds no other database: there is nothing to take over."
-    more = ", …" if len(names) > _MOST_CHOICES else ""
-    return f"Use --database with one of these: {', '.join(map(repr, names[:_MOST_CHOICES]))}{more}."
+    return f"Use --database with one of these: {_listed(names, _MOST_CHOICES)}."
+
+
+def _listed(names: list[str], most: int) -> str:
+    """Return ``names`` for people, the first ones if there are more than ``most``."""
+    return ", ".join(map(repr, names[:most])) + (", …" if len(names) > most else "")
 
 
 def documents_only(file: ForeignFile, collection: str) -> UsageError:
