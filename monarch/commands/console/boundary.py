@@ -7,6 +7,7 @@ import errno
 import gc
 import re
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -18,6 +19,8 @@ from monarch.commands.console.terminal import colour, columns
 from monarch.errors import MonarchError
 
 _INTERRUPTED = 130
+# In seconds.
+_MOMENT = 2.0
 # A command in backquotes, or after a colon at the end of a hint, or a word.
 _UNBROKEN = re.compile(r"`[^`]*`\S*|(?<=: )monarch .*$|\S+")
 # Of the process, not of click's context: when an error is reported, the context is gone.
@@ -122,7 +125,13 @@ def _name_running_threads() -> None:
     threading = sys.modules.get("threading")
     if threading is None:
         return
-    running = [t.name for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    found = [one for one in threading.enumerate() if one is not threading.main_thread() and not one.daemon]
+    # Those of a pool that was interrupted end in a moment, which is not worth a line.
+    deadline = time.monotonic() + _MOMENT
+    for one in found:
+        with suppress(RuntimeError):  # this thread itself, in a program that calls monarch
+            one.join(max(0.0, deadline - time.monotonic()))
+    running = [one.name for one in found if one.is_alive()]
     if running:
         with suppress(OSError, ValueError):
             click.echo(f"Waiting for threads that still run: {', '.join(running)} …", err=True)

@@ -457,6 +457,14 @@ def test_threads_that_still_run_are_named(project: Folder) -> None:
     assert "Waiting for threads that still run: left behind" in result.err
 
 
+def test_threads_that_end_in_a_moment_are_not_named(project: Folder) -> None:
+    wait = "lambda: threading.main_thread().join(0.3)"
+    project.migration("threads", f"import threading\nthreading.Thread(target={wait}).start()")
+    result = project.monarch("migrate", "dev")
+    assert result.code == 0
+    assert "Waiting for threads" not in result.err
+
+
 # Damaged documents
 
 
