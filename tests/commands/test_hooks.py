@@ -136,6 +136,17 @@ def test_a_hook_that_fails_stops_nothing_that_was_asked_for(two: TwoEnvironments
     assert not list(store.glob("old__*.dmp*"))
 
 
+def test_a_hook_and_the_pruning_fail(two: TwoEnvironments) -> None:
+    two.folder.keep_backups()
+    away = "import os\n    os.rename('backups', 'away')\n    open('backups', 'w').close()"
+    hooks(two, f"def after_backup(context, result):\n    {away}\n    raise RuntimeError('no chat')\n")
+    hooks(two, "BACKUPS['keep'] = {'last': 1}\n")
+    result = two.folder.monarch("backup", "production", "--prune")
+    assert result.code == 11, result.output
+    assert "Note: after_backup() failed: RuntimeError: no chat. The backup is complete." in result.err
+    assert "is complete, but pruning older backups failed" in result.err
+
+
 def test_a_backup_is_verified_before_the_hook_hears_of_it(two: TwoEnvironments) -> None:
     two.folder.keep_backups()
     hooks(two, HOOKS + "def after_backup(context, result): note('backup', context, result.verified)\n")

@@ -75,12 +75,17 @@ def backup(environment: str, as_json: bool, verify: bool, protect: bool, prune: 
         taken, failed = error.result, error
     else:
         show_taken(taken, as_json)
-    if protect:
-        protect_now(project.backups, taken.name, None, aside=as_json)
-    # A hook that fails says nothing about the backup; what is not as it was written replaces no other one.
-    if prune and (failed is None or isinstance(failed, HookFailed)):
-        request = project.pruning(environment, taken=[taken.manifest.archive])
-        prune_now(request, f"{taken.name} is complete", aside=as_json)
+    try:
+        if protect:
+            protect_now(project.backups, taken.name, None, aside=as_json)
+        # A hook that fails says nothing about the backup; what is not as it was written replaces no other.
+        if prune and (failed is None or isinstance(failed, HookFailed)):
+            request = project.pruning(environment, taken=[taken.manifest.archive])
+            prune_now(request, f"{taken.name} is complete", aside=as_json)
+    except MonarchError:
+        if failed is not None:  # there are two errors, and one exit code
+            note(failed.message)
+        raise
     if failed is not None:
         raise failed
 

@@ -86,6 +86,8 @@ def _take(project: Project, label: str, extras: Extras, how: dict[str, Any]) -> 
             how["progress"].clear()
             protect_now(project.backups, taken.name, None, aside=True)
         except MonarchError as error:
+            if failed is not None:  # there are two errors, and one row
+                note(failed.message)
             error.result = taken
             raise
     if failed is not None:
