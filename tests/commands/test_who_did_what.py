@@ -213,3 +213,11 @@ def test_a_backup_while_a_copy_is_about_to_swap(two: TwoEnvironments, into_exist
         progress=ActAtPhase("swapping", back_up),
     )
     assert [one["backup"] for one in everything(two, "dev") if one["action"] == "backup"] == taken
+
+
+def test_a_store_that_cannot_be_read_is_told(two: TwoEnvironments) -> None:
+    with (two.folder.path / "migrations/settings.py").open("a") as settings:
+        settings.write("BACKUPS = {'backup_dir': 'backups'}\n")
+    result = two.folder.invoke("history", "dev", "--everything")
+    assert result.code == 0
+    assert "is not shown: Unknown store 'backup_dir' in BACKUPS.\n" in result.err

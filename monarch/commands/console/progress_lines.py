@@ -28,7 +28,7 @@ class ProgressLines(Progress):
         note(f"{what}.")
 
     def message(self, what: str) -> None:
-        note(f"{what}.")
+        note(f"{what.removesuffix('.')}.")  # it may end with the message of an error
 
     def backed_up(self, name: str) -> None:
         self.message(f"backed up as {name}, and verified")
