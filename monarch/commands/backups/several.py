@@ -112,10 +112,10 @@ def _finish(project: Project, environment: str, done: list[Done[BackupResult]], 
         if pruning is not None:
             note(pruning.message)
         names = ", ".join(printable(one.environment.db_name) for one, _ in failed)
+        others = " The other backups are complete." if len(failed) < len(done) else ""
         raise SomeFailed(
             f"{len(failed)} of {count(len(done), 'database')} of {environment} failed: {names}.",
-            "The lines above say why. The other backups are complete. To repeat one: "
-            f"monarch backup {environment}/DATABASE",
+            f"The lines above say why.{others} To repeat one: monarch backup {environment}/DATABASE",
             [error for _, error in failed],
         )
     if pruning is not None:

@@ -58,7 +58,7 @@ def find_members(
     databases = environment.databases
     if databases is None:
         return (environment,)
-    names = list(databases.names)
+    names, unmatched = list(databases.names), []
     if databases.patterns:
         there = [
             one for one in list_databases(environment, root, progress) if not _is_others(environment, one)
@@ -67,12 +67,14 @@ def find_members(
             matching = [name for name in there if fnmatchcase(name, pattern)]
             names += [name for name in matching if name not in names]
             if not matching:
-                _report_unmatched(environment, pattern, progress)
+                unmatched.append(pattern)
     if not names:
         raise MonarchError(
             f"{environment.server} has no database that matches {databases} of {environment.name!r}.",
             "Check its 'db_name', and that its user may see the databases.",
         )
+    for pattern in unmatched:
+        progress.message(f"no database of {environment.name!r} matches {pattern!r}")
     return tuple(environment.member(name) for name in names)
 
 
@@ -102,8 +104,3 @@ def _is_others(environment: Environment, database: str) -> bool:
     """Whether ``database`` is the server's own or a temporary one of monarch's, and not named."""
     assert environment.databases is not None
     return database not in environment.databases.names and find_kind(environment.kind).is_internal(database)
-
-
-def _report_unmatched(environment: Environment, pattern: str, progress: Progress) -> None:
-    if environment.databases is not None and environment.databases.patterns != (pattern,):
-        progress.message(f"No database of {environment.name!r} matches {pattern!r}.")

@@ -125,7 +125,8 @@ def test_the_rest_goes_on_after_one_has_failed(tenants: Tenants) -> None:
     )
     gone = f"tenants/{tenants.name('gone')}"
     assert f"FAILED {gone} (1 of 3): '{gone}' holds no collections: there is nothing to back up." in done.err
-    assert f"No database of 'tenants' matches '{tenants.prefix}z*'." in done.err
+    assert f"no database of 'tenants' matches '{tenants.prefix}z*'.\n" in done.err
+    assert "The other backups are complete." in done.err
     assert done.out.splitlines()[1].split()[:3] == [tenants.name("gone"), "FAILED", "-"]
     assert "Backed up 2 of 3 databases of tenants" in done.out
     assert set(manifests(tenants.store)) == {tenants.backup("a"), tenants.backup("b")}
@@ -137,6 +138,14 @@ def test_the_rest_goes_on_after_one_has_failed(tenants: Tenants) -> None:
     assert "--allow-empty" in gone_["hint"]
     assert (a["error"], a["backup"]["name"]) == (None, tenants.backup("a", 2))
     assert b["backup"]["collections"][0]["documents"] == 3
+
+
+def test_nothing_was_done(tenants: Tenants) -> None:
+    """The only name fails, and the only pattern matches nothing: both are said, and no more than is true."""
+    tenants.settings([tenants.name("gone"), f"{tenants.prefix}z*"])
+    done = tenants.run("backup", "tenants")
+    assert_ends_with_error(done, 1, "1 of 1 database of tenants failed", "The lines above say why. To repeat")
+    assert f"no database of 'tenants' matches '{tenants.prefix}z*'.\n" in done.err
 
 
 def test_a_user_with_rights_on_some_databases(tenants: Tenants) -> None:
