@@ -43,7 +43,7 @@ def import_graph(folder: Path, prefix: str) -> Graph:
     for path in sorted(folder.rglob("*.py")):
         inside = path.relative_to(folder).with_suffix("").parts
         name = inside[0]
-        if name.startswith("__") or "project" in inside[:-1]:
+        if name.startswith("__") or (inside[0] == "demo" and "project" in inside[:-1]):
             continue
         targets = graph.setdefault(name, set())
         for module in imported_modules(path):

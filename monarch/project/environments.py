@@ -1,0 +1,94 @@
+"""The settings of a project, and its environments."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monarch.databases import open_database
+from monarch.databases.base import Database
+from monarch.databases.environment import Environment
+from monarch.errors import MonarchError, UnknownEnvironment
+from monarch.migrations.files.find import find_migrations
+from monarch.migrations.files.kinds import find_kinds
+from monarch.progress import SILENT, Progress
+from monarch.settings.hooks import HookContext, HookedRun
+from monarch.settings.load import Settings, load_settings
+
+if TYPE_CHECKING:
+    pass
+
+
+class ProjectEnvironments:
+    """The settings of the project at ``root``, and its environments."""
+
+    def __init__(self, root: str | Path = ".") -> None:
+        self.root = Path(root).resolve()
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The contents of ``migrations/settings.py``.
+
+        :raises SettingsError: if it cannot be used.
+        """
+        return load_settings(self.root)
+
+    def environments(self) -> tuple[Environment, ...]:
+        """The environments of the settings, also those that are incomplete on this machine."""
+        return self.settings.environments
+
+    def kinds(self) -> frozenset[str]:
+        """The kinds of its databases, as far as they are known on this machine."""
+        return find_kinds(self.environments(), self.root)
+
+    def environment(self, name: str) -> Environment:
+        """The environment called ``name``, complete on this machine, with one database.
+
+        ``ENVIRONMENT/DATABASE`` means one of several databases.
+
+        :raises SettingsError: naming the nearest one, or the key that has no value here.
+        :raises UsageError: if it has several databases.
+        """
+        return self._one_or_several(name).require()
+
+    def _one_or_several(self, name: str) -> Environment:
+        try:
+            return self.settings.environment(name).require_complete()
+        except UnknownEnvironment as error:
+            if self._is_migration(name):
+                error.hint = f"{name!r} is a migration: check the order of the arguments."
+            raise
+
+    def members(self, name: str, progress: Progress = SILENT) -> tuple[Environment, ...]:
+        """The environments of the single databases of the environment ``name``: itself, if it has only one.
+
+        If its ``db_name`` is a pattern, its server is asked which databases it has.
+
+        :raises SettingsError: as for `environment`.
+        :raises ServerError: if the server does not answer.
+        :raises MonarchError: if no database matches.
+        """
+        from monarch.databases.several.members import find_members
+
+        return find_members(self._one_or_several(name), self.root, progress)
+
+    def has_several(self, name: str) -> bool:
+        """Whether the environment ``name`` has several databases.
+
+        :raises SettingsError: as for `environment`.
+        """
+        return self._one_or_several(name).databases is not None
+
+    def open(self, name: str, progress: Progress = SILENT) -> AbstractContextManager[Database]:
+        """Connect to the database of an environment while the context lasts."""
+        return open_database(self.environment(name), self.root, progress)
+
+    def _hooked(self, context: HookContext, progress: Progress) -> HookedRun:
+        return HookedRun(self.root, self.settings.hooks, context, progress)
+
+    def _is_migration(self, name: str) -> bool:
+        with suppress(MonarchError):
+            return any(name in (file.key, file.name) for file in find_migrations(self.root))
+        return False
