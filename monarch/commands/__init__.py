@@ -24,14 +24,14 @@ COMMANDS = {
         "list_environments": ("environments", "List the environments of migrations/settings.py."),
     },
     "Migrations": {
-        "generate": ("migrations", "Write a new migration called NAME."),
-        "list_migrations": ("states", "List all migrations and their state on ENVIRONMENT."),
-        "migrate": ("migrations", "Run all pending migrations on ENVIRONMENT, in order."),
-        "migrate_one": ("migrations", "Run one MIGRATION on ENVIRONMENT, in any state."),
-        "rollback": ("migrations", "Undo the newest migration on ENVIRONMENT, or MIGRATION."),
-        "verify_migration": ("migrations", "Run MIGRATION twice on a scratch copy of ENVIRONMENT."),
-        "check": ("states", "Exit with 0 if ENVIRONMENT is up to date."),
-        "history": ("states", "Show the attempts on ENVIRONMENT, the newest last."),
+        "generate": ("migrations.generate", "Write a new migration called NAME."),
+        "list_migrations": ("migrations.listing", "List all migrations and their state on ENVIRONMENT."),
+        "migrate": ("migrations.migrate", "Run all pending migrations on ENVIRONMENT, in order."),
+        "migrate_one": ("migrations.migrate", "Run one MIGRATION on ENVIRONMENT, in any state."),
+        "rollback": ("migrations.rollback", "Undo the newest migration on ENVIRONMENT, or MIGRATION."),
+        "verify_migration": ("migrations.trial", "Run MIGRATION twice on a scratch copy of ENVIRONMENT."),
+        "check": ("migrations.check", "Exit with 0 if ENVIRONMENT is up to date."),
+        "history": ("migrations.history", "Show the attempts on ENVIRONMENT, the newest last."),
     },
     "Copies and backups": {
         "copy_db": ("copies", "Copy the database of one environment to another."),
@@ -56,8 +56,8 @@ COMMANDS = {
         "list_query_sets": ("querysets", "List the query sets of this project."),
     },
     "When something is stuck": {
-        "mark": ("marks", "Record that migrations on ENVIRONMENT have run, or not."),
-        "unlock": ("marks", "Take the lock of ENVIRONMENT away from a dead run."),
+        "mark": ("migrations.marks", "Record that migrations on ENVIRONMENT have run, or not."),
+        "unlock": ("migrations.marks", "Take the lock of ENVIRONMENT away from a dead run."),
         "drop_db": ("environments", "Drop the whole database of ENVIRONMENT."),
     },
 }

@@ -12,7 +12,7 @@ import pytest
 
 # Before a kind is added: their options list the kinds, and other tests of this process read their help.
 import monarch.commands.demo
-import monarch.commands.migrations
+import monarch.commands.migrations.generate
 import monarch.commands.querysets  # noqa: F401
 from monarch.databases import KINDS
 from monarch.errors import SettingsError

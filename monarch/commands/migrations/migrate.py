@@ -1,4 +1,4 @@
-"""``generate``, ``migrate``, ``migrate_one``, ``rollback`` and ``verify_migration``."""
+"""``migrate`` and ``migrate_one``."""
 
 from __future__ import annotations
 
@@ -16,53 +16,14 @@ from monarch.commands.parsing.arguments import (
     DURATION,
     ENVIRONMENT,
     MIGRATION,
-    engine_option,
-    json_option,
     plan_option,
     this_project,
 )
-from monarch.databases import DEFAULT_KIND, KINDS, find_kind
-from monarch.errors import SettingsError, UsageError
+from monarch.errors import UsageError
 
 if TYPE_CHECKING:
-    from monarch.databases.environment import Environment
     from monarch.migrations.migrate import RunResult
     from monarch.migrations.plan import PlannedMigration
-    from monarch.migrations.trial import TrialResult
-    from monarch.project import Project
-
-
-@click.command("generate")
-@click.argument("name")
-@click.option("--kind", type=click.Choice(tuple(KINDS)), help="The kind of database that it is for.")
-def generate(name: str, kind: str | None) -> None:
-    """Write a new migration called NAME.
-
-    `create` is the same. If there is a migrations/migration.py.tmpl, it is used instead of monarch's.
-    Without --kind it is for the kind of database that the settings have.
-
-    \b
-    Examples:
-      monarch generate add_indexes
-      monarch create rename_users
-      monarch generate add_invoices --kind postgres
-    """
-    project = this_project()
-    is_guess = kind is None and _is_any_kind(project)
-    path = project.generate(name, kind)
-    show(f"Wrote {path.relative_to(project.root)}")
-    if is_guess:
-        others = " or ".join(f"--kind {other}" for other in KINDS if other != DEFAULT_KIND)
-        title = find_kind(DEFAULT_KIND).title
-        note(f"No environment has a 'uri' here, so it is for {title}. Otherwise remove it, and add {others}.")
-
-
-def _is_any_kind(project: Project) -> bool:
-    """Whether the settings can be read, but do not tell the kind of any database on this machine."""
-    try:
-        return bool(project.environments()) and not project.kinds()
-    except SettingsError:  # a migration can be written before they are right
-        return False
 
 
 @click.command("migrate")
@@ -168,76 +129,3 @@ def migrate_one(migration: str, environment: str, yes: bool) -> None:
     with ProgressBar() as bar:
         done = project.migrate_one(migration, environment, bar, confirm=ask)
     show(f"{done.key} is done on {environment}.")
-
-
-@click.command("rollback")
-@click.argument("environment", type=ENVIRONMENT)
-@click.argument("migration", type=MIGRATION, required=False)
-@yes_option
-def rollback(environment: str, migration: str | None, yes: bool) -> None:
-    """Undo the newest migration on ENVIRONMENT, or MIGRATION.
-
-    Calls its own rollback(). Afterwards it is New, and runs again with the next `migrate`.
-
-    \b
-    Examples:
-      monarch rollback development
-      monarch rollback production add_indexes
-    """
-    project = this_project()
-    ask = asking(project.environment(environment), "roll back a migration on", yes)
-    with ProgressBar() as bar:
-        done = project.rollback(environment, migration, bar, confirm=ask)
-    show(f"{done.key} is rolled back on {environment}, and is New there.")
-
-
-@click.command("verify_migration")
-@click.argument("migration", type=MIGRATION)
-@click.argument("environment", type=ENVIRONMENT)
-@engine_option
-@json_option
-@yes_option
-def verify_migration(migration: str, environment: str, engine: str, as_json: bool, yes: bool) -> None:
-    """Run MIGRATION twice on a scratch copy of ENVIRONMENT.
-
-    Exits with 1 if the second run changes anything. The copy is a separate database on the server of
-    ENVIRONMENT, and is dropped afterwards.
-
-    \b
-    Examples:
-      monarch verify_migration add_indexes development
-      monarch verify_migration add_indexes staging --json
-    """
-    project = this_project()
-    ask = asking(project.environment(environment), "make a scratch copy beside", yes)
-    with own_stdout(), ProgressBar() as bar:
-        verified = project.verify_migration(migration, environment, engine=engine, progress=bar, confirm=ask)
-    _show_verified(verified, project.environment(environment), as_json)
-    if not verified.idempotent:
-        click.get_current_context().exit(1)
-
-
-def _show_verified(verified: TrialResult, environment: Environment, as_json: bool) -> None:
-    if as_json:
-        names = ("key", "idempotent", "had_run", "changed", "error", "elsewhere", "source_changed")
-        print_json({name: getattr(verified, name) for name in names} | {"seconds": verified.first.seconds})
-        return
-    _, part = find_kind(environment.kind).words
-    took, wrote = duration(verified.first.seconds), count(verified.first.documents, part)
-    show(f"{verified.key} ran in {took}, and wrote {wrote}.")
-    if verified.had_run:
-        show("Note: it had run there before, so this was not its first run. Test that on an older copy.")
-    if verified.elsewhere:
-        others = ", ".join(verified.elsewhere)
-        show(f"It wrote to other databases: {others}. That is not undone, and not verified.")
-    if verified.source_changed:
-        collections = ", ".join(verified.source_changed)
-        show(f"Meanwhile {collections} of the environment itself changed, by the migration or by others.")
-    if verified.error is not None:
-        show(f"The second run failed: {verified.error}")
-    elif verified.changed:
-        show(f"The second run changed {', '.join(verified.changed)}: it is not idempotent.")
-    elif verified.idempotent:
-        show("The second run changed nothing: it can be run again.")
-    else:
-        show("Use self.database alone, and verify again when nobody else writes: so there is no verdict.")

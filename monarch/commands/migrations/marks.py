@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from monarch.progress import Question
     from monarch.project import Project
 
+
 _STATES = ("completed", "new")
 
 
