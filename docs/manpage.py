@@ -57,7 +57,7 @@ def options(command: click.Command) -> list[str]:
     """The options of ``command`` as a list."""
     lines: list[str] = []
     for param in command.params:
-        if isinstance(param, click.Option) and param.name != "traceback":
+        if isinstance(param, click.Option) and not param.hidden:
             names = ", ".join(sorted([*param.opts, *param.secondary_opts], key=len))
             value = "" if param.is_flag else f" {placeholder(param)}"
             default = f" Default: {param.default}." if param.show_default else ""
@@ -72,7 +72,7 @@ def render() -> str:
         '.\\" Written by docs/manpage.py from the help of the commands.',
         ".TH MONARCH 1",
         ".SH NAME",
-        r"monarch \- a toolbelt for MongoDB environments, with migrations",
+        r"monarch \- a toolbelt for MongoDB and PostgreSQL environments, with migrations",
         ".SH SYNOPSIS",
         r"\fBmonarch\fR \fICOMMAND\fR [\fIOPTIONS\fR] [\fIARGUMENTS\fR]",
         ".SH DESCRIPTION",
@@ -89,15 +89,18 @@ def render() -> str:
             *paragraphs(command.help)[1:],
             *options(command),
         ]
-        lines += paragraphs(command.epilog)
-    lines += [".SH OPTIONS", ".TP", r"\fB\-\-traceback\fR"]
-    lines += ["Of every command: show the whole traceback of an error.", ".SH EXIT STATUS"]
+    lines += [
+        ".SH OPTIONS",
+        "They may stand before the command or after it.",
+        *options(cli),
+        ".SH EXIT STATUS",
+    ]
     for code, meaning in EXIT_CODES.items():
         lines += [".TP", str(code), escape(meaning)]
     lines.append(".SH FILES")
     for file, what in _FILES:
         lines += [".TP", rf"\fI{escape(file)}\fR", what]
-    lines += [".SH SEE ALSO", r"mongodump(1), mongorestore(1), mongod(1)", ""]
+    lines += [".SH SEE ALSO", r"mongodump(1), mongorestore(1), mongod(1), pg_dump(1)", ""]
     return re.sub(r"[ \t]+\n", "\n", "\n".join(lines))
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from monarch.commands.console.boundary import guarded, show_traceback
+from monarch.commands.console.boundary import guarded
 from monarch.commands.console.terminal import colour, columns
+from monarch.commands.parsing.everywhere import add_to_command, add_to_group
 from monarch.commands.parsing.usage import hint_for_command, parsing
 from monarch.errors import EXIT_CODES, UsageError
 from monarch.system.signals import signals_as_interrupts
@@ -20,7 +21,7 @@ class Group(click.Group):
     """monarch's group: lazy commands, dashes for underscores, aliases, the nearest name, the error boundary.
 
     ``table`` maps the headings of ``--help`` to their commands, and each of those to its module in
-    ``monarch.commands`` and its summary. The group and all its commands take ``--traceback``.
+    ``monarch.commands`` and its summary. The group and all its commands take the options of `everywhere`.
     """
 
     aliases = {"create": "generate"}
@@ -29,7 +30,7 @@ class Group(click.Group):
         super().__init__(*args, **kwargs)
         self.table = table
         self._modules = {name: module for rows in table.values() for name, (module, _) in rows.items()}
-        self.params.append(_traceback_option())
+        add_to_group(self)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, in the order of the table."""
@@ -43,7 +44,7 @@ class Group(click.Group):
             from importlib import import_module
 
             command: click.Command = getattr(import_module(f"monarch.commands.{self._modules[name]}"), name)
-            command.params.append(_traceback_option())
+            add_to_command(command)
             self.add_command(command)
         return self.commands.get(name)
 
@@ -92,17 +93,3 @@ class Group(click.Group):
         if not standalone_mode:
             return run()
         sys.exit(guarded(run))
-
-
-def _traceback_option() -> click.Option:
-    def remember(_: click.Context, __: click.Parameter, value: bool) -> None:
-        if value:
-            show_traceback()
-
-    return click.Option(
-        ["--traceback"],
-        is_flag=True,
-        expose_value=False,
-        callback=remember,
-        help="Show the whole traceback of an error.",
-    )
