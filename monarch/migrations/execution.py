@@ -194,7 +194,7 @@ class Execution:
 
     def _reason(self, error: BaseException) -> str:
         """Return ``error`` in one line, with the line of the migration."""
-        reason = describe_error_in(self.file.path, error, self._describe)
+        reason = describe_error_in(self.file.path, error, self._describe, shown=self.file.shown_path)
         more = None
         if self.transaction is None:
             more = self.client.describe_leftovers()

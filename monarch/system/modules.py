@@ -44,17 +44,19 @@ def importable(root: Path) -> Iterator[None]:
             sys.path.remove(entry)
 
 
-def execute_file(path: Path, root: Path) -> ModuleType:
+def execute_file(path: Path, root: Path, top: Path | None = None) -> ModuleType:
     """Import ``path``, a file in a folder of the project at ``root``, again if it is loaded.
 
     The module is called ``<folder>.<file>`` and is in ``sys.modules``, so that dataclasses, pickles, relative
     imports and processes that are spawned find it. The folder is its package, also without an
     ``__init__.py``, and even if an installed package has the same name. What the file raises is passed on.
+
+    :param top: the folder whose package the names begin with, if that is not the one that the file is in:
+        the module is then ``<top>.<folder>.<file>``.
     """
-    package = path.parent.name
-    name = f"{package}.{path.stem}"
     with importable(root):
-        parent = _import_package(path.parent)
+        parent = _import_packages(top or path.parent, path.parent)
+        name = f"{parent.__name__}.{path.stem}"
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None  # a path that ends in .py has a loader
         module = importlib.util.module_from_spec(spec)
@@ -70,20 +72,37 @@ def execute_file(path: Path, root: Path) -> ModuleType:
     return module
 
 
-def import_file(path: Path, root: Path) -> ModuleType:
+def import_file(path: Path, root: Path, top: Path | None = None) -> ModuleType:
     """Return the module of `execute_file`.
 
     :raises ProjectError: if that fails, with a hint that fits.
     """
+    top = top or path.parent
     try:
-        return execute_file(path, root)
+        return execute_file(path, root, top)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
+        shown = (Path(top.name) / path.relative_to(top)).as_posix()
+        hint = _hint_for_neighbour(path, top, error) or hint_for(error)
         raise ProjectError(
-            f"{path.stem} cannot be loaded: {describe_error_in(path, error)}",
-            f"Nothing has run. {hint_for(error)} --traceback shows the whole traceback.",
+            f"{path.stem} cannot be loaded: {describe_error_in(path, error, shown=shown)}",
+            f"Nothing has run. {hint} --traceback shows the whole traceback.",
         ) from error
+
+
+def _hint_for_neighbour(path: Path, top: Path, error: BaseException) -> str | None:
+    """Return what to do if ``path``, in a folder in ``top``, imports as if it were in ``top`` itself."""
+    package = ".".join((top.name, *map(_package_name, path.parent.relative_to(top).parts)))
+    if not isinstance(error, ModuleNotFoundError) or path.parent == top:
+        return None
+    module = (error.name or "").removeprefix(f"{package}.")
+    if module == error.name or not any((top / f"{module}{ending}").exists() for ending in ("", ".py")):
+        return None
+    return (
+        f"{module!r} is in {top.name}/, not beside the file: write `from {top.name}.{module} import …`, "
+        "which is right in any folder."
+    )
 
 
 def hint_for(error: BaseException) -> str:
@@ -121,9 +140,23 @@ def _is_text(line: ast.stmt) -> bool:
     return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
 
 
-def _import_package(folder: Path) -> ModuleType:
-    """Import the package in ``folder``, unless it is loaded. Forget one of the same name from elsewhere."""
-    name = folder.name
+def _import_packages(top: Path, folder: Path) -> ModuleType:
+    """Import the package in ``top``, and those of the folders down to ``folder``; return the last one."""
+    package, path = _import_package(top, top.name), top
+    for part in folder.relative_to(top).parts:
+        path = path / part
+        inner = _import_package(path, f"{package.__name__}.{_package_name(part)}")
+        setattr(package, _package_name(part), inner)
+        package = inner
+    return package
+
+
+def _package_name(folder: str) -> str:
+    return folder.replace(".", "_")  # a dot would be another package
+
+
+def _import_package(folder: Path, name: str) -> ModuleType:
+    """Import the package ``name`` in ``folder``, unless it is loaded. Forget such a one from elsewhere."""
     loaded = sys.modules.get(name)
     if loaded is not None and str(folder) in list(getattr(loaded, "__path__", ())):
         return loaded

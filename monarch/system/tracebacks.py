@@ -123,11 +123,17 @@ def error_line(path: Path, error: BaseException) -> int | None:
     return next((f.lineno for f in reversed(frames) if f.filename == str(path)), None)
 
 
-def describe_error_in(path: Path, error: BaseException, describe: Describe = _as_it_is) -> str:
-    """Return ``error`` as one line without secrets, with the line number in the project's file ``path``."""
+def describe_error_in(
+    path: Path, error: BaseException, describe: Describe = _as_it_is, *, shown: str | None = None
+) -> str:
+    """Return ``error`` as one line without secrets, with the line number in the project's file ``path``.
+
+    :param shown: what the file is called; by default its name and that of its folder.
+    """
     line = error_line(path, error)
     text = describe_error(error, describe)
-    return f"{text} ({path.parent.name}/{path.name}{f', line {line}' if line else ''})"
+    shown = shown or f"{path.parent.name}/{path.name}"
+    return f"{text} ({shown}{f', line {line}' if line else ''})"
 
 
 def describe_error(error: BaseException, describe: Describe = _as_it_is) -> str:

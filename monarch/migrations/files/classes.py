@@ -39,7 +39,7 @@ def load_migration(file: MigrationFile, root: Path) -> type[Migration]:
 
     :raises ProjectError: if it cannot be imported, or defines no such class, or more than one.
     """
-    module = import_file(file.path, root)
+    module = import_file(file.path, root, file.top)
     classes = _migration_classes(module)
     if not classes:
         raise ProjectError(

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from monarch.errors import ProjectError
-from monarch.migrations.files.misnamed import refuse_if_like_a_migration
+from monarch.migrations.files.misnamed import refuse_if_any_is_like_a_migration
 from monarch.migrations.files.names import PATTERN
+from monarch.migrations.files.walk import walk
 from monarch.settings.paths import FOLDER, where_else
 from monarch.system.spelling import suggest_carefully
 
 # Names in the folder that are no migrations.
-_OTHERS = ("__init__.py", "settings.py", "privacy.py", "__pycache__")
+_OTHERS = ("__init__.py", "settings.py", "privacy.py")
 
 
 @dataclass(frozen=True)
 class MigrationFile:
-    """A file that follows the naming rule. ``key`` is its name in the history."""
+    """A file that follows the naming rule. ``key`` is its name in the history.
+
+    ``folder`` is the one in ``migrations/`` that it is in, such as ``2026/11``; "" is ``migrations/`` itself.
+    """
 
     path: Path
     stamp: str
     name: str
+    folder: str = ""
 
     @property
     def key(self) -> str:
@@ -30,7 +35,12 @@ class MigrationFile:
 
     @property
     def shown_path(self) -> str:
-        return f"{FOLDER}/{self.path.name}"
+        return "/".join(part for part in (FOLDER, self.folder, self.path.name) if part)
+
+    @property
+    def top(self) -> Path:
+        """The folder of all migrations."""
+        return self.path.parents[len(Path(self.folder).parts)]
 
 
 class UnknownMigration(ProjectError):
@@ -59,26 +69,34 @@ def checksum(file: MigrationFile) -> str:
 def find_migrations(root: Path) -> tuple[MigrationFile, ...]:
     """The migrations of the project in ``root``, in the order in which they run: by file name.
 
-    :raises ProjectError: if the folder is missing or cannot be read, or if a file looks like a migration
-        but is not named like one.
+    They are in ``migrations/`` and in the folders in it. Which folder one is in means nothing.
+
+    :raises ProjectError: if the folder is missing or cannot be read, if two files have one name, or if a file
+        looks like a migration but is not named like one.
     """
     folder = root / FOLDER
+    files, others = [], []
     try:
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
+        for inside, entry in walk(folder, FOLDER):
+            match = PATTERN.fullmatch(entry.name)
+            if match and entry.is_file():
+                where = "" if not inside.name else str(inside)
+                files.append(
+                    MigrationFile(folder / inside / entry.name, match["stamp"], match["name"], where)
+                )
+            elif not entry.name.startswith(".") and (inside.name or entry.name not in _OTHERS):
+                others.append(inside / entry.name)  # macOS and Emacs write files whose names begin with a dot
     except FileNotFoundError:
         raise ProjectError(f"There is no folder {FOLDER}/ here ({root}).", where_else(root)) from None
-    except OSError as error:
-        raise ProjectError(
-            f"{FOLDER}/ cannot be read: {error.strerror}.", "It must be a folder that you may read."
-        ) from None
-    files = []
-    for entry in entries:
-        match = PATTERN.fullmatch(entry.name)
-        if match and entry.is_file():
-            files.append(MigrationFile(folder / entry.name, match["stamp"], match["name"]))
-        elif not entry.name.startswith(".") and entry.name not in _OTHERS:  # macOS and Emacs write such files
-            refuse_if_like_a_migration(folder / entry.name)
+    files.sort(key=lambda file: file.path.name)
+    for one, other in pairwise(files):
+        if one.key == other.key:
+            raise ProjectError(
+                f"Two migrations have the name {one.path.name}: {one.shown_path} and {other.shown_path}.",
+                "A migration is recorded by the name of its file. Delete one of them, or rename the one that "
+                "has not run anywhere yet.",
+            )
+    refuse_if_any_is_like_a_migration(folder, sorted(others), [file.path for file in files])
     return tuple(files)
 
 

@@ -16,6 +16,7 @@ from monarch.migrations.files.find import (
     find_migration,
     find_migrations,
 )
+from monarch.migrations.files.walk import walk
 from monarch.settings.paths import FOLDER
 
 
@@ -76,7 +77,9 @@ def naming_wrong_kinds(root: Path, environment: Environment) -> Iterator[None]:
 def _mentioned(root: Path) -> set[str]:
     bases = {name: find_kind(name).migration_base.rpartition(".")[2] for name in KINDS}
     try:
-        texts = [path.read_text(encoding="utf-8", errors="replace") for path in (root / FOLDER).glob("*.py")]
-    except OSError:
+        files = [root / FOLDER / inside / one.name for inside, one in walk(root / FOLDER, FOLDER)]
+        sources = [one for one in files if one.suffix == ".py" and one.is_file()]
+        texts = [one.read_text(encoding="utf-8", errors="replace") for one in sources]
+    except (OSError, ProjectError):
         return set()
     return {name for name, base in bases.items() if any(base in text for text in texts)}

@@ -4,61 +4,80 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
 
 from monarch.errors import ProjectError
-from monarch.migrations.files.names import PATTERN
 from monarch.settings.paths import FOLDER
 
 _LIKE_A_MIGRATION = re.compile(r"_?\d{4,}.*\.py|.*migrations?\.py", re.IGNORECASE)
 _FOLDER_LIKE_A_MIGRATION = re.compile(r"_?\d{8,}.*", re.IGNORECASE)
+_OF_ANOTHER_TOOL = re.compile(
+    rb"^\s*(?:from|import)\s+(?:alembic|django|flask_migrate|peewee|peewee_migrate|piccolo|tortoise|yoyo)\b",
+    re.MULTILINE,
+)
 
 
-def refuse_if_like_a_migration(path: Path) -> None:
-    """Check that ``path``, which is not named like a migration, does not look like one either.
+def refuse_if_any_is_like_a_migration(
+    folder: Path, others: Sequence[PurePosixPath], migrations: Sequence[Path]
+) -> None:
+    """Check that none of ``others``, files in ``folder`` and below, looks like a migration.
 
-    A file that another one imports is a helper, whatever it looks like.
+    They are not named like one. A file that another one imports is a helper, whatever it looks like.
 
-    :raises ProjectError: if it does, with how to name it.
+    :param migrations: the files that are named like one.
+    :raises ProjectError: if one does, with how to name it.
     """
-    shown = f"{FOLDER}/{path.name}"
+    sources = [*migrations, *(folder / other for other in others if other.suffix == ".py")]
+    for other in others:
+        if other.name == "__init__.py":
+            _refuse_package(folder, other.parent, migrations)
+        else:
+            _refuse_if_like_a_migration(folder / other, other, sources)
+
+
+def _refuse_package(folder: Path, package: PurePosixPath, migrations: Sequence[Path]) -> None:
+    """Refuse a folder of code that is called like one migration, and has none in it."""
+    path = folder / package
+    if _FOLDER_LIKE_A_MIGRATION.fullmatch(package.name) and not any(
+        path in one.parents for one in migrations
+    ):
+        raise _is_like_a_migration(package)
+
+
+def _refuse_if_like_a_migration(path: Path, inside: PurePosixPath, sources: Iterable[Path]) -> None:
     source = path.suffix.lower() == ".py"
     pattern = _FOLDER_LIKE_A_MIGRATION if path.is_dir() else _LIKE_A_MIGRATION
     like = pattern.fullmatch(path.name) is not None
-    if path.is_dir() and (inside := _find_below(path)) is not None:
-        raise ProjectError(
-            f"{shown}/{inside} is a migration in a folder, and would never run.",
-            f"Move it to {FOLDER}/ itself. If it must not run, move the folder out of {FOLDER}/.",
-        )
-    if not like and source and not path.is_dir():
+    if source and not path.is_dir() and (path.is_file() or not like):
         if path.exists() and not path.is_file():
-            raise ProjectError(f"{shown} is not a file.", "Only Python files and folders belong there.")
+            raise ProjectError(
+                f"{FOLDER}/{inside} is not a file.", "Only Python files and folders belong there."
+            )
         try:
-            like = _defines_migration(path.read_bytes())
+            content = path.read_bytes()
         except OSError as error:
             hint = "It must be a file that you may read."
-            raise ProjectError(f"{shown} cannot be read: {error.strerror}.", hint) from None
-    if like and not (source and _is_imported(path)):
-        raise ProjectError(
-            f"{shown} looks like a migration, but is not named like one and would never run.",
-            "Name it _YYYYMMDDHHMM_<name>_migration.py (monarch generate NAME does), or move it elsewhere.",
-        )
+            raise ProjectError(f"{FOLDER}/{inside} cannot be read: {error.strerror}.", hint) from None
+        # Django, for example, has its own in folders of applications. Beside ours they are a mistake.
+        foreign = inside.parent.name and _OF_ANOTHER_TOOL.search(content)
+        like = not foreign and (like or _defines_migration(content))
+    if like and not (source and _is_imported(path, sources)):
+        raise _is_like_a_migration(inside)
 
 
-def _find_below(folder: Path) -> Path | None:
-    """Return a file in ``folder`` that is named like a migration, relative to it."""
-    for path in sorted(folder.rglob("*.py")):
-        inside = path.relative_to(folder)
-        if PATTERN.fullmatch(path.name) and not any(part.startswith((".", "__")) for part in inside.parts):
-            return inside
-    return None
+def _is_like_a_migration(inside: PurePosixPath) -> ProjectError:
+    return ProjectError(
+        f"{FOLDER}/{inside} looks like a migration, but is not named like one and would never run.",
+        "Name it _YYYYMMDDHHMM_<name>_migration.py (monarch generate NAME does), or move it elsewhere.",
+    )
 
 
-def _is_imported(path: Path) -> bool:
-    """Whether a file beside ``path`` imports it: then it is a helper, such as the team's own base class."""
+def _is_imported(path: Path, sources: Iterable[Path]) -> bool:
+    """Whether one of the other ``sources`` imports ``path``, such as the team's own base class."""
     pattern = re.compile(rf"^\s*(?:from|import)\b.*\b{re.escape(path.stem)}\b", re.MULTILINE)
-    for other in path.parent.glob("*.py"):
-        if other != path and not other.name.startswith(".") and other.is_file():
+    for other in sources:
+        if other != path and other.is_file():
             try:
                 if pattern.search(other.read_text(encoding="utf-8", errors="replace")):
                     return True
@@ -69,6 +88,8 @@ def _is_imported(path: Path) -> bool:
 
 def _defines_migration(source: bytes) -> bool:
     """Whether a class in ``source`` derives from a migration and defines ``run``."""
+    if b"Migration" not in source and b"monarch" not in source:
+        return False
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
