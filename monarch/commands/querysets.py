@@ -7,17 +7,18 @@ import click
 from monarch.commands.console.lines import show
 from monarch.commands.console.output import print_json, print_table
 from monarch.commands.parsing.arguments import json_option, this_project
-from monarch.databases import KINDS
+from monarch.commands.parsing.new_files import asking_for_kind, kind_option, one_name
 
 
 @click.command("generate_query_set")
-@click.argument("name")
-@click.option("--kind", type=click.Choice(tuple(KINDS)), help="The kind of database that it is for.")
-def generate_query_set(name: str, kind: str | None) -> None:
+@click.argument("words", metavar="NAME", nargs=-1, required=True)
+@kind_option
+def generate_query_set(words: tuple[str, ...], kind: str | None) -> None:
     """Write a new query set NAME, in snake_case.
 
-    It is written to querysets/, and selects a subset of a database. `copy_db -q` and `backup -q` take the
-    name of its class. Without --kind it is for the kind of database that the settings have.
+    NAME may be in words: "Recent orders" is recent_orders. It is written to querysets/, and selects a subset
+    of a database. `copy_db -q` and `backup -q` take the name of its class. Without --kind it is for the kind
+    of database that the settings have; if they have several, it asks.
 
     \b
     Examples:
@@ -25,7 +26,8 @@ def generate_query_set(name: str, kind: str | None) -> None:
       monarch copy_db production:development -q RecentOrdersQuerySet
     """
     project = this_project()
-    path = project.generate_query_set(name, kind)
+    name = one_name(words, project, "generate_query_set")
+    path = asking_for_kind(lambda kind: project.generate_query_set(name, kind), kind)
     show(f"Wrote {path.relative_to(project.root)}")
 
 

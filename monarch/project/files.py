@@ -34,20 +34,33 @@ class ProjectFiles(ProjectEnvironments):
 
         return write.init(self.root, kind)
 
-    def generate(self, name: str, kind: str | None = None) -> Path:
+    def generate(
+        self,
+        name: str,
+        kind: str | None = None,
+        *,
+        folder: str | None = None,
+        template: str | None = None,
+    ) -> Path:
         """Write a new migration, to run after the existing ones, and return its file.
 
+        :param name: its name, or a text in words, such as "Add email index" for ``add_email_index``.
         :param kind: the kind of database that it is for. By default that of the settings, if they have one.
+        :param folder: the folder in ``migrations/`` to write it into, "." for that itself. By default that,
+            unless the newest migration is in a folder named after its year or month.
+        :param template: what it is made from: a file, the name of a template in ``migrations/`` or of a
+            migration.
         :raises ProjectError: if the name is invalid or taken, or the template is broken.
         :raises UsageError: if the settings have several kinds and ``kind`` is None.
         """
         from monarch.scaffold import write
 
-        return write.generate(self.root, name, kind)
+        return write.generate(self.root, name, kind, folder, template)
 
     def generate_query_set(self, name: str, kind: str | None = None) -> Path:
         """Write a new query set, and return its file.
 
+        :param name: its name, or a text in words, such as "Recent orders" for ``recent_orders``.
         :param kind: the kind of database that it is for. By default that of the settings, if they have one.
         :raises ProjectError: if the name is invalid or taken.
         :raises UsageError: if the settings have several kinds and ``kind`` is None.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from monarch.databases import DEFAULT_KIND, find_kind
@@ -9,13 +10,28 @@ from monarch.databases.kinds import DatabaseKind
 from monarch.errors import ProjectError, SettingsError, UsageError
 from monarch.migrations.files.find import find_migrations
 from monarch.migrations.files.kinds import find_kinds
-from monarch.migrations.files.names import check_name, next_stamp
+from monarch.migrations.files.names import name_from, next_stamp
 from monarch.querysets.files import find_query_sets
 from monarch.scaffold import templates
+from monarch.scaffold.places import parse_folder, usual_folder
 from monarch.settings.load import load_settings
 from monarch.settings.paths import FOLDER, QUERY_SETS, SETTINGS, where_else
 from monarch.system.atomic_files import keep_old_version, write_atomically
 from monarch.system.spelling import camel_case
+
+
+class SeveralKinds(UsageError):
+    """The project has databases of several ``kinds``, each with its environments, and none is named."""
+
+    def __init__(self, kinds: Mapping[str, tuple[str, ...]]) -> None:
+        of = "; ".join(
+            f"{find_kind(kind).title}: {', '.join(names)}" for kind, names in kinds.items() if names
+        )
+        super().__init__(
+            "The settings have databases of several kinds.",
+            f"Name one: --kind {' or --kind '.join(kinds)}{f' ({of})' if of else ''}",
+        )
+        self.kinds = kinds
 
 
 def init(root: Path, kind: str = DEFAULT_KIND) -> tuple[Path, ...]:
@@ -41,20 +57,30 @@ def init(root: Path, kind: str = DEFAULT_KIND) -> tuple[Path, ...]:
     return tuple(written)
 
 
-def generate(root: Path, name: str, kind: str | None = None) -> Path:
+def generate(
+    root: Path, text: str, kind: str | None = None, folder: str | None = None, template: str | None = None
+) -> Path:
     """See `monarch.project.Project.generate`."""
-    check_name(name)
+    name = name_from(text)
     files = find_migrations(root)
     for file in files:
         if file.name.casefold() == name.casefold():
             raise ProjectError(
                 f"There is a migration {name!r} already: {file.shown_path}.", "Choose another name."
             )
-    path = root / FOLDER / f"_{next_stamp(file.stamp for file in files)}_{name}_migration.py"
-    source = templates.render_migration(
-        root / FOLDER, _find_kind(root, kind), f"{camel_case(name)}Migration", name
-    )
+    stamp = next_stamp(file.stamp for file in files)
+    inside = usual_folder(files, stamp) if folder is None else parse_folder(folder)
+    class_name = f"{camel_case(name)}Migration"
+    own = templates.find_own(root / FOLDER)
+    if template is not None:
+        own = templates.find_template(root / FOLDER, files, template)
+    if own is not None:
+        source = own.render(class_name, name)
+    else:
+        source = templates.render_migration(_find_kind(root, kind), class_name, name)
+    path = root / FOLDER / inside / f"_{stamp}_{name}_migration.py"
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, source)
     except OSError as error:
         raise ProjectError(f"{path} cannot be written: {error.strerror}.", "Fix that first.") from error
@@ -64,25 +90,24 @@ def generate(root: Path, name: str, kind: str | None = None) -> Path:
 def _find_kind(root: Path, named: str | None) -> DatabaseKind:
     """The kind called ``named``, or else that of all databases of the project.
 
-    :raises UsageError: if they are of several kinds, and none is named.
+    :raises SeveralKinds: if they are of several kinds, and none is named.
     """
     if named is not None:
         return find_kind(named)
     try:
-        kinds = find_kinds(load_settings(root).environments, root)
+        environments = load_settings(root).environments
+        kinds = find_kinds(environments, root)
     except SettingsError:  # a migration can be written before the settings are right
         kinds = frozenset()
     if len(kinds) > 1:
-        raise UsageError(
-            "The settings have databases of several kinds.",
-            f"Name one: --kind {' or --kind '.join(sorted(kinds))}",
-        )
+        of = {kind: [one.name for one in environments if one.known_kind == kind] for kind in sorted(kinds)}
+        raise SeveralKinds({kind: tuple(names) for kind, names in of.items()})
     return find_kind(next(iter(kinds), DEFAULT_KIND))
 
 
-def generate_query_set(root: Path, name: str, kind: str | None = None) -> Path:
+def generate_query_set(root: Path, text: str, kind: str | None = None) -> Path:
     """See `monarch.project.Project.generate_query_set`."""
-    check_name(name, "query set", "generate_query_set")
+    name = name_from(text, "query set", "generate_query_set")
     if not (root / SETTINGS).exists():
         raise ProjectError(f"There is no {SETTINGS} here ({root}).", where_else(root))
     class_name = f"{camel_case(name)}QuerySet"

@@ -143,34 +143,6 @@ def test_a_broken_template_is_reported(folder: Folder, template: str, message: s
     assert folder.files() == before
 
 
-@pytest.mark.parametrize(
-    ("name", "hint"),
-    [
-        ("add indexes", "monarch generate add_indexes"),
-        ("add.indexes", "monarch generate add_indexes"),
-        ("../evil", "monarch generate evil"),
-        ("café", "monarch generate caf"),
-        ("日本", "For example: monarch generate add_indexes"),
-        ("", "For example: monarch generate add_indexes"),
-        ("___", "For example: monarch generate add_indexes"),
-        ("x" * 200, "monarch generate xxx"),
-        ("a/b", "monarch generate a_b"),
-        ("a\nb", "monarch generate a_b"),
-        ("1foo", "monarch generate foo"),
-        ("2024_fix", "monarch generate fix"),
-    ],
-)
-def test_invalid_names_of_migrations(folder: Folder, name: str, hint: str) -> None:
-    folder.write("migrations/__init__.py", "")
-    before = folder.files()
-    result = folder.invoke("generate", name)
-    assert result.code == 2
-    error, hinted = result.err.splitlines()
-    assert "cannot be the name of a migration" in error
-    assert hint in hinted
-    assert folder.files() == before
-
-
 @pytest.mark.parametrize("again", ["add_users", "Add_Users"])
 def test_a_name_that_exists(folder: Folder, again: str) -> None:
     folder.write("migrations/__init__.py", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +16,11 @@ _STAMP = "%Y%m%d%H%M"
 # With the stamp and the suffix a file name stays well below the 255 bytes of common file systems.
 _LONGEST_NAME = 120
 _NAME = frozenset(string.ascii_letters + string.digits + "_")
+# Letters that Unicode does not take apart, and apostrophes, which are within a word.
+_PLAIN = str.maketrans(
+    {"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"}
+    | {"đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "TH", "ı": "i", "'": "", "’": ""}
+)
 
 
 def name_of(key: str) -> str | None:
@@ -23,20 +29,46 @@ def name_of(key: str) -> str | None:
     return match["name"] if match else None
 
 
-def check_name(name: str, what: str = "migration", command: str = "generate") -> None:
-    """Check that ``name`` can be the name of a ``what``, which ``command`` writes.
+def name_from(text: str, what: str = "migration", command: str = "generate") -> str:
+    """The name of a ``what`` from ``text``, which a person gave to ``command``.
 
-    :raises ProjectError: with a similar name that can.
+    A text that is a name stays as it is: letters, digits and underscores. Any other one is written in lower
+    case and without accents, with underscores between its words: "Add email index" is ``add_email_index``.
+
+    :raises ProjectError: if that is no name, with a similar one that is.
     """
-    if set(name) <= _NAME and len(name) <= _LONGEST_NAME and name.lstrip("_")[:1].isalpha():
-        return
-    cleaned = "_".join("".join(c if c in _NAME else " " for c in name).split()).lstrip("_0123456789")
-    example = cleaned[:_LONGEST_NAME] or "add_indexes"
+    words = _words(text)
+    name = text if set(text) <= _NAME else "_".join(words).lower()
+    wrong, example = None, "add_indexes"
+    if not name.strip("_"):
+        wrong = "it has no letter from a to z"
+    elif any(separator in text for separator in "/\\") and not any(c.isspace() for c in text.strip()):
+        wrong, example = (
+            "it looks like a path",
+            "_".join(_words(re.split(r"[/\\\\]", text.strip("/\\"))[-1])).lower(),
+        )
+    elif strange := next((c for c in name if c not in _NAME), None):
+        kept = "".join(c if c in _NAME else " " for c in name.replace("_", " "))
+        wrong, example = f"it has {strange!r} in it, and takes letters from a to z", "_".join(kept.split())
+    elif not name.lstrip("_")[0].isalpha():
+        wrong, example = "it begins with a digit", name_of(name) or f"add_{name.lstrip('_')}"
+    elif len(name) > _LONGEST_NAME:
+        cut = name[: _LONGEST_NAME + 1].rpartition("_")[0]
+        wrong, example = f"it has more than {_LONGEST_NAME} characters", cut or name[:_LONGEST_NAME]
+    if wrong is None:
+        return name
+    usable = example.removesuffix("_py").lstrip("_0123456789")[:_LONGEST_NAME] if example.isascii() else ""
     raise ProjectError(
-        f"{name!r} cannot be the name of a {what}: "
-        f"it takes letters, digits and underscores, {_LONGEST_NAME} at most, and begins with a letter.",
-        f"For example: monarch {command} {example}",
+        f"{text!r} cannot be the name of a {what}: {wrong}.",
+        f"For example: monarch {command} {usable or 'add_indexes'}",
     )
+
+
+def _words(text: str) -> list[str]:
+    """The words of ``text``, without accents. Letters that have no form in a to z stay."""
+    plain = text.translate(_PLAIN)
+    plain = "".join(c for c in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(c))
+    return "".join(c if c.isalnum() else " " for c in plain).split()
 
 
 def next_stamp(stamps: Iterable[str]) -> str:
