@@ -14,6 +14,7 @@ from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 
 if TYPE_CHECKING:
     from monarch.databases.migration import Migration
+    from monarch.databases.transfer import CollectionSummary
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,45 @@ class Contents:
 
     collections: int
     documents: int
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What a database holds: the number of its collections, their documents and their bytes.
+
+    Views do not count. The documents of time series are not among ``documents``; their ``buckets`` are
+    counted instead. ``bytes`` is None if the kind of database does not tell. ``collections`` are those that
+    were counted, views too, sorted by name; ``uncounted`` are the names of others, for which there was no
+    time or no right, so that the numbers are the least there is.
+    """
+
+    number: int
+    documents: int
+    bytes: int | None = None
+    buckets: int = 0
+    collections: tuple[CollectionSummary, ...] = ()
+    uncounted: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, collections: tuple[CollectionSummary, ...], uncounted: tuple[str, ...] = ()) -> Holdings:
+        """Return what ``collections`` hold together."""
+        counted = [one for one in collections if one.kind != "view"]
+        series = [one for one in counted if one.kind == "timeseries"]
+        return cls(
+            len(counted) + len(uncounted),
+            sum(one.documents for one in counted if one.kind != "timeseries"),
+            sum(one.bytes for one in counted),
+            sum(one.documents for one in series),
+            collections,
+            uncounted,
+        )
+
+    def without(self, names: frozenset[str]) -> Holdings:
+        """Return the same without the collections called ``names``."""
+        return Holdings.of(
+            tuple(one for one in self.collections if one.name not in names),
+            tuple(one for one in self.uncounted if one not in names),
+        )
 
 
 class Transaction(ABC):
@@ -154,6 +194,14 @@ class Database(ABC):
     @abstractmethod
     def contents(self) -> Contents:
         """Count what is in it, without monarch's own collections. Writes nothing."""
+
+    def holdings(self, seconds: float) -> Holdings:
+        """List what is in it, in about ``seconds``: what there was no time to count is named. Writes nothing.
+
+        Views are listed too. By default only the totals are known.
+        """
+        contents = self.contents()
+        return Holdings(contents.collections, contents.documents)
 
     def others(self) -> tuple[str, ...]:
         """Return the names of the other databases on its server that hold something and this user may see.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from monarch.backups.catalog import BackupCatalog
     from monarch.backups.create import BackupResult
     from monarch.backups.manifest import Manifest
+    from monarch.backups.plans.newest import NewestSearch
     from monarch.backups.retention.policy import KeepPolicy
     from monarch.backups.retention.prune import PruneRequest
     from monarch.backups.state import Backup
@@ -149,6 +150,15 @@ class ProjectBackups(ProjectEnvironments):
         from monarch.backups.verification import find_restorable
 
         return find_restorable(self.backups, name, self.environments())
+
+    def look_for_newest(self, environment: str) -> NewestSearch:
+        """Begin to look for the newest good backup of ``environment``, to show it before a change.
+
+        :raises SettingsError: as for `environment`.
+        """
+        from monarch.backups.plans.newest import NewestSearch
+
+        return NewestSearch(lambda: self.backups, self.environment(environment))
 
     def verify_backups(
         self,

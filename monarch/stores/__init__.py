@@ -26,6 +26,10 @@ STORES = {
 _BESIDE = ("encrypt", "keep", "minimum")
 
 
+class NoStore(SettingsError):
+    """The settings name no store."""
+
+
 def parse_store(entries: object) -> StoreSettings | None:
     """Read ``BACKUPS`` of the settings; None if it is missing or empty.
 
@@ -56,10 +60,10 @@ def parse_store(entries: object) -> StoreSettings | None:
 def open_store(settings: StoreSettings | None, root: Path) -> Store:
     """Open the store of ``settings``; a relative folder is below ``root``, the folder of the project.
 
-    :raises SettingsError: if there are no settings of a store.
+    :raises NoStore: if there are no settings of a store.
     """
     if settings is None:
-        raise SettingsError(
+        raise NoStore(
             "There is no BACKUPS in migrations/settings.py, so there is no place for backups.",
             "Set it, for example: BACKUPS = {'LOCAL': {'backup_dir': 'backups'}}.",
         )

@@ -183,7 +183,10 @@ class DatabaseContract(ABC):
             database.recorder(lease).begin(BEGUN).complete(EFFORT)
             with database.work() as work:
                 self.write_three(work)
-        assert database.contents().collections > 0
+        held = database.contents()
+        assert held.collections > 0
+        found = database.holdings(60)
+        assert (found.number, found.documents, found.uncounted) == (held.collections, held.documents, ())
         other.drop()
         assert database.history.read() == {}
         assert database.contents() == Contents(0, 0)

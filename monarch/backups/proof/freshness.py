@@ -106,15 +106,29 @@ def check_freshness(
         )
     results = []
     for environment in selected:
-        result = judge_freshness(environment, backups, max_age, datetime.now(UTC))
-        if result.newest and not _is_there(catalog, result.newest):
-            backups = catalog.list()
-            result = judge_freshness(environment, backups, max_age, datetime.now(UTC))
+        result, backups = judge_stored(catalog, environment, backups, max_age)
         if verify and result.finding in (Freshness.OK, Freshness.TOO_OLD):
             result = _verify(catalog, result, progress)
         results.append(result)
         report(result)
     return tuple(results)
+
+
+def judge_stored(
+    catalog: BackupCatalog,
+    environment: Environment,
+    backups: tuple[Backup, ...],
+    max_age: timedelta | None = None,
+) -> tuple[FreshnessResult, tuple[Backup, ...]]:
+    """Return what `judge_freshness` does of a listing that may come from a cache, and a listing for the next.
+
+    If the newest backup is not what the store has now, the store is listed again.
+    """
+    result = judge_freshness(environment, backups, max_age, datetime.now(UTC))
+    if result.newest and not _is_there(catalog, result.newest):
+        backups = catalog.list()
+        result = judge_freshness(environment, backups, max_age, datetime.now(UTC))
+    return result, backups
 
 
 def _is_there(catalog: BackupCatalog, backup: Backup) -> bool:

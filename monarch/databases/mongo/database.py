@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pymongo import WriteConcern, timeout
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
-from monarch.databases.base import Contents, Database, MigrationClient
+from monarch.databases.base import Contents, Database, Holdings, MigrationClient
 from monarch.databases.environment import Environment
 from monarch.databases.history import HistoryWriter, Operation
 from monarch.databases.lease import Holder, Lease
@@ -90,6 +90,11 @@ class MongoDatabase(TransferDatabase):
             names = [name for name in names if not name.startswith("system.") and not is_ours(name)]
             documents = sum(endpoint.collection(name).estimated_document_count() for name in names)
         return Contents(len(names), documents)
+
+    def holdings(self, seconds: float) -> Holdings:
+        from monarch.databases.mongo.catalog.holdings import read_holdings
+
+        return read_holdings(self._endpoint, seconds)
 
     def list_databases(self) -> tuple[str, ...]:
         """Return the names of all databases of the server that its user may see."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from monarch.databases.base import Contents, Database, MigrationClient
+from monarch.databases.base import Contents, Database, Holdings, MigrationClient
 from monarch.databases.environment import Environment
 from monarch.databases.history import HistoryWriter, Operation
 from monarch.databases.lease import Holder, Lease
@@ -104,6 +104,11 @@ class PostgresDatabase(TransferDatabase):
         unknown = [row for row in rows if row["rows"] < 0][:_MOST_COUNTED]
         counted = sum(self._count(row["name"]) for row in unknown)
         return Contents(tables, counted + sum(max(row["rows"], 0) for row in rows))
+
+    def holdings(self, seconds: float) -> Holdings:
+        from monarch.databases.postgres.catalog.holdings import read_holdings
+
+        return read_holdings(self._session, seconds)
 
     def _count(self, table: str) -> int:
         # The estimate is missing, so a row or none is what matters: more than a few are not counted.
