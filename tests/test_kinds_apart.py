@@ -22,6 +22,7 @@ MONGO_ALLOWED = {
     "commands/backups/adopt.py": "the tool whose dumps are taken over",
     "project/backups.py": "the tool whose dumps are taken over",
     "project/copies.py": "the names of engines, in the documentation of an argument",
+    "commands/shell.py": "the names of the programs that it opens",
     "pytest_plugin.py": "the database that the tests of a team get is the driver's",
     "commands/__init__.py": "the help says what monarch is for; the driver's exit handler is slow",
     "commands/parsing/arguments.py": "the help of --engine",

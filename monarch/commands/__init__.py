@@ -51,6 +51,10 @@ COMMANDS = {
         "rekey_backup": ("backups.rekey", "Encrypt backups anew, for the present recipients."),
         "delete_backup": ("backups.delete", "Delete backups, whole or not."),
     },
+    "The database itself": {
+        "shell": ("shell", "Open mongosh or psql on the database of ENVIRONMENT."),
+        "uri": ("shell", "Print the address of ENVIRONMENT, without its password."),
+    },
     "Query sets": {
         "generate_query_set": ("querysets", "Write a new query set NAME, in snake_case."),
         "list_query_sets": ("querysets", "List the query sets of this project."),

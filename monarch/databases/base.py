@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from monarch.databases.history import HistoryReader, HistoryWriter, Operation, ScanPosition
 from monarch.databases.lease import Holder, Lease
+from monarch.errors import UsageError
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 
 if TYPE_CHECKING:
     from monarch.databases.migration import Migration
     from monarch.databases.transfer import CollectionSummary
+    from monarch.system.subprocesses import ForegroundProgram
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,20 @@ class Holdings:
             tuple(one for one in self.collections if one.name not in names),
             tuple(one for one in self.uncounted if one not in names),
         )
+
+
+@dataclass(frozen=True)
+class Shell:
+    """What a person at a prompt needs: the kind's own ``program``, None if it is not on this machine.
+
+    ``program_name`` is how that program is called. ``names`` are the variables of a Python prompt instead,
+    and ``example`` is a line to type there.
+    """
+
+    program_name: str
+    program: ForegroundProgram | None
+    names: Mapping[str, object]
+    example: str
 
 
 class Transaction(ABC):
@@ -190,6 +206,14 @@ class Database(ABC):
     @abstractmethod
     def handles(self) -> dict[str, object]:
         """Return what a migration finds on ``self``, by attribute."""
+
+    def shell(self, arguments: Sequence[str] = ()) -> Shell:
+        """Return how a person works on it by hand.
+
+        :param arguments: further ones of the kind's own program.
+        :raises UsageError: if this kind has no shell.
+        """
+        raise UsageError(f"monarch has no shell for a {self.title} database.", "Use its own program.")
 
     @abstractmethod
     def contents(self) -> Contents:

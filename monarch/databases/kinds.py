@@ -116,6 +116,17 @@ class DatabaseKind(ABC):
         """
         raise UsageError(f"monarch cannot list the databases of a {self.title} server.", "Name each of them.")
 
+    def uri(self, environment: Environment) -> str:
+        """Return the connection string of ``environment``, secrets included.
+
+        :raises UsageError: if this kind has none, or nothing tells its address.
+        """
+        raise UsageError(f"monarch knows no connection strings of {self.title}.")
+
+    def public_uri(self, environment: Environment) -> str:
+        """Return the connection string of ``environment`` without secrets; see `uri`."""
+        raise UsageError(f"monarch knows no connection strings of {self.title}.")
+
     @abstractmethod
     def open(
         self, environment: Environment, root: Path, progress: Progress

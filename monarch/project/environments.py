@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monarch.databases import open_database
+from monarch.databases import find_kind, open_database
 from monarch.databases.base import Database
 from monarch.databases.environment import Environment
-from monarch.errors import MonarchError, UnknownEnvironment
+from monarch.errors import MonarchError, UnknownEnvironment, UsageError
 from monarch.migrations.files.find import find_migrations
 from monarch.migrations.files.kinds import find_kinds
 from monarch.progress import SILENT, Progress
@@ -84,6 +84,28 @@ class ProjectEnvironments:
     def open(self, name: str, progress: Progress = SILENT) -> AbstractContextManager[Database]:
         """Connect to the database of an environment while the context lasts."""
         return open_database(self.environment(name), self.root, progress)
+
+    def uri(self, name: str) -> str:
+        """The connection string of an environment, without its secrets.
+
+        :raises UsageError: if nothing tells its address, as of an embedded one.
+        """
+        found = self._with_address(name)
+        return find_kind(found.kind).public_uri(found)
+
+    def reveal_uri(self, name: str) -> str:
+        """The connection string of an environment, secrets included; see `uri`."""
+        found = self._with_address(name)
+        return find_kind(found.kind).uri(found)
+
+    def _with_address(self, name: str) -> Environment:
+        found = self.environment(name)
+        if found.embedded:
+            raise UsageError(
+                f"{found.label!r} is embedded: its server has an address only while monarch runs it.",
+                f"Work on it with: monarch shell {found.label}",
+            )
+        return found
 
     def _hooked(self, context: HookContext, progress: Progress) -> HookedRun:
         return HookedRun(self.root, self.settings.hooks, context, progress)

@@ -13,11 +13,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 from monarch.errors import ServerError
 from monarch.system.secrets import MASKS_KEY_VARIABLE, Secret, redact
+from monarch.system.signals import defer_signals
 
 # In seconds: how long a program may take to end, and how often a wait calls `alive`.
 _PATIENCE = 5.0
@@ -93,6 +95,47 @@ def run_quietly(arguments: Sequence[str], seconds: float = 30.0) -> str:
     except OSError as error:
         raise _not_started(arguments[0], error) from error
     return done.stdout.decode(errors="replace") if done.returncode == 0 else ""
+
+
+@dataclass(frozen=True)
+class ForegroundProgram:
+    """A program for a person at this terminal, which it has to itself until it ends.
+
+    ``secrets`` are passed as for `Tool`: each key is a placeholder in the ``arguments``. ``variables`` is its
+    whole environment; None is that of monarch.
+    """
+
+    arguments: tuple[str, ...]
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+    variables: Mapping[str, str] | None = None
+
+
+def run_in_foreground(program: ForegroundProgram) -> int:
+    """Run ``program``, and return its exit code, or 128 and the number of the signal that ended it.
+
+    Ctrl-C in the terminal is for the program alone. Other signals to monarch are passed on to it.
+
+    :raises ServerError: if it cannot be started.
+    """
+    with ExitStack() as opened:
+        files = {name: _pipe_with(secret.reveal(), opened) for name, secret in program.secrets.items()}
+        received = opened.enter_context(defer_signals())
+        try:
+            process = subprocess.Popen(
+                [_with_file(argument, files) for argument in program.arguments],
+                pass_fds=tuple(files.values()),
+                env=_environment(os.environ if program.variables is None else program.variables),
+            )
+        except OSError as error:
+            raise _not_started(program.arguments[0], error) from error
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = process.wait(_MOMENT)
+                return code if code >= 0 else 128 - code
+            while received:
+                number = received.pop()
+                if number != signal.SIGINT:
+                    process.send_signal(number)
 
 
 class Tool:

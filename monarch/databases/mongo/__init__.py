@@ -84,6 +84,16 @@ class MongoKind(DatabaseKind):
 
         return MongoCursorValues()
 
+    def uri(self, environment: Environment) -> str:
+        from monarch.databases.mongo.connection.client import full_uri
+
+        return full_uri(environment)
+
+    def public_uri(self, environment: Environment) -> str:
+        from monarch.databases.mongo.connection.client import public_uri
+
+        return public_uri(environment)
+
     @contextmanager
     def open(self, environment: Environment, root: Path, progress: Progress) -> Iterator[Database]:
         from monarch.databases.mongo.connection.client import connect

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, cast
 
 from pymongo import WriteConcern, timeout
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
-from monarch.databases.base import Contents, Database, Holdings, MigrationClient
+from monarch.databases.base import Contents, Database, Holdings, MigrationClient, Shell
 from monarch.databases.environment import Environment
 from monarch.databases.history import HistoryWriter, Operation
 from monarch.databases.lease import Holder, Lease
@@ -80,6 +80,11 @@ class MongoDatabase(TransferDatabase):
             "database": self._client[self._environment.db_name],
             "uri": full_uri(self._environment),
         }
+
+    def shell(self, arguments: Sequence[str] = ()) -> Shell:
+        from monarch.databases.mongo.shell import shell_of
+
+        return shell_of(self._environment, self._client, arguments)
 
     def contents(self) -> Contents:
         endpoint = self._endpoint.on_primary()

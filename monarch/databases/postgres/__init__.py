@@ -153,6 +153,16 @@ class PostgresKind(DatabaseKind):
 
         return describe_driver_error(error)
 
+    def uri(self, environment: Environment) -> str:
+        from monarch.databases.postgres.connection.settings import uri
+
+        return uri(environment)
+
+    def public_uri(self, environment: Environment) -> str:
+        from monarch.databases.postgres.connection.settings import public_uri
+
+        return public_uri(environment)
+
     @contextmanager
     def open(self, environment: Environment, root: Path, progress: Progress) -> Iterator[Database]:
         with self._reached(environment, root, progress) as reached, ExitStack() as stack:

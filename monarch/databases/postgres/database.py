@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from monarch.databases.base import Contents, Database, Holdings, MigrationClient
+from monarch.databases.base import Contents, Database, Holdings, MigrationClient, Shell
 from monarch.databases.environment import Environment
 from monarch.databases.history import HistoryWriter, Operation
 from monarch.databases.lease import Holder, Lease
 from monarch.databases.postgres import lease as leases
-from monarch.databases.postgres.connection.client import Connection, Cursor, connect, uri
+from monarch.databases.postgres.connection.client import Connection, Cursor, connect
 from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.session import Session
+from monarch.databases.postgres.connection.settings import uri
 from monarch.databases.postgres.emptying import EMPTY
 from monarch.databases.postgres.history.reader import PostgresHistoryReader
 from monarch.databases.transfer import (
@@ -91,12 +92,21 @@ class PostgresDatabase(TransferDatabase):
 
         Its connection is not the one that monarch keeps for itself, whose transactions it could disturb.
         """
+        return {"connection": self._hand_over(), "uri": uri(self._environment)}
+
+    def shell(self, arguments: Sequence[str] = ()) -> Shell:
+        from monarch.databases.postgres.tools.shell import shell_of
+
+        return shell_of(self._environment, self._hand_over(), arguments)
+
+    def _hand_over(self) -> Connection:
+        """Return a connection for code that is not monarch's."""
         if self._handed is None or self._handed.closed:
             with explained(self._environment):
                 self._session.open()
                 self._handed = connect(self._environment, autocommit=True)
             self._session.on_close(self._handed.close)
-        return {"connection": self._handed, "uri": uri(self._environment)}
+        return self._handed
 
     def contents(self) -> Contents:
         tables = self._session.query(_TABLES)[0]["tables"]

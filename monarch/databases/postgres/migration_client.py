@@ -16,11 +16,11 @@ from monarch.databases.base import MigrationClient, Transaction
 from monarch.databases.environment import Environment
 from monarch.databases.history import ScanPosition
 from monarch.databases.migration import Migration
-from monarch.databases.postgres.connection.client import Cursor, connect_as, rows_as_dicts, uri
+from monarch.databases.postgres.connection.client import Cursor, connect_as, rows_as_dicts
 from monarch.databases.postgres.connection.errors import describe_driver_error, explained
 from monarch.databases.postgres.connection.pooler import is_pooled, server_process
 from monarch.databases.postgres.connection.session import Session
-from monarch.databases.postgres.connection.settings import address_of
+from monarch.databases.postgres.connection.settings import address_of, uri
 from monarch.databases.postgres.connection.written_rows import WrittenRows
 from monarch.databases.postgres.lock_watch import LockWatch
 from monarch.databases.postgres.table_scan import ScannedTable, count_rows, find_table, read_batches

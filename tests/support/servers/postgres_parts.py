@@ -14,7 +14,7 @@ import pytest
 
 from monarch.databases.environment import Environment
 from monarch.databases.postgres.archive.contents import ArchiveContents, read_contents
-from monarch.databases.postgres.connection.client import uri
+from monarch.databases.postgres.connection.settings import uri
 from monarch.databases.postgres.sources.snapshot import ExportedSnapshot
 from monarch.databases.postgres.subset.part import Part
 from monarch.databases.selection import Selection

@@ -125,6 +125,13 @@ def full_uri(environment: Environment) -> str:
     return _with_auth_source(address, environment.db_name, address.options)
 
 
+def public_uri(environment: Environment) -> str:
+    """Return the connection string of ``environment`` without its secrets."""
+    address = address_of(environment)
+    options = tuple(option for option in address.options if option[0] not in uris.SECRET_OPTIONS)
+    return _with_auth_source(replace(address, password=None), environment.db_name, options)
+
+
 def tool_uri(environment: Environment) -> str:
     """Return the connection string for mongodump and mongorestore, secrets included, without a database.
 

@@ -47,23 +47,6 @@ def parameters(environment: Environment, database: str | None = None) -> dict[st
     return {**_DEFAULTS, **place, **given, **fixed}
 
 
-def uri(environment: Environment) -> str:
-    """Return a connection string for another driver, secrets included."""
-    from urllib.parse import quote
-
-    given = {name: value for name, value in address_of(environment).reveal().items() if value}
-    host, port = given.pop("host", ""), given.pop("port", "")
-    user, password = given.pop("user", ""), given.pop("password", "")
-    who = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
-    is_plain = "," not in host and not host.startswith("/")
-    place = f"{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}" if is_plain else ""
-    if not is_plain:
-        given |= {"host": host} | ({"port": port} if port else {})
-    options = "&".join(f"{name}={quote(value, safe='')}" for name, value in given.items())
-    database = quote(environment.db_name, safe="")
-    return f"postgresql://{f'{who}@' if who else ''}{place}/{database}{f'?{options}' if options else ''}"
-
-
 def connect(environment: Environment, database: str | None = None, **arguments: Any) -> Connection:
     """Open a connection of monarch's own to ``environment``, or to another ``database`` of its server.
 

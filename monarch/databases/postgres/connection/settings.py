@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from urllib.parse import quote
 
 from monarch.databases.environment import (
     COMMON_KEYS,
@@ -34,6 +36,32 @@ def address_of(environment: Environment) -> Address:
 def lock_timeout_of(environment: Environment) -> int:
     """Return for how many milliseconds a statement on ``environment`` waits for a lock."""
     return round(address_of(environment).lock_timeout * 1000)
+
+
+def uri(environment: Environment) -> str:
+    """Return a connection string for another driver, secrets included."""
+    return _join(address_of(environment).reveal(), environment.db_name)
+
+
+def public_uri(environment: Environment) -> str:
+    """Return a connection string without the secrets."""
+    parameters = address_of(environment).parameters
+    return _join({name: value for name, value in parameters if isinstance(value, str)}, environment.db_name)
+
+
+def _join(parameters: Mapping[str, str], database: str) -> str:
+    """Return the connection string of ``parameters``, by their names in libpq."""
+    given = {name: value for name, value in parameters.items() if value}
+    host, port = given.pop("host", ""), given.pop("port", "")
+    user, password = given.pop("user", ""), given.pop("password", "")
+    who = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
+    is_plain = "," not in host and not host.startswith("/")
+    place = f"{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}" if is_plain else ""
+    if not is_plain:
+        given |= {"host": host} | ({"port": port} if port else {})
+    options = "&".join(f"{name}={quote(value, safe='')}" for name, value in given.items())
+    database = quote(database, safe="")
+    return f"postgresql://{f'{who}@' if who else ''}{place}/{database}{f'?{options}' if options else ''}"
 
 
 def at_address(environment: Environment, address: Address) -> Environment:

@@ -63,14 +63,12 @@ def start_tool(
             "Use a key without a password, which only its owner may read.",
         )
     info = connection_info(environment, connection, database or connection.info.dbname, name, settings)
-    variables = {key: value for key, value in os.environ.items() if key not in _NOT_HERE}
-    variables |= {"PGPASSWORD": connection.info.password} if connection.info.password else {}
     return start_program(
         tools,
         name,
         ["--no-password", f"--dbname={info}", *arguments],
         takes_input=takes_input,
-        variables=variables,
+        variables=variables_for(connection),
         inherited=inherited,
         stdin=stdin,
         hear=hear,
@@ -108,6 +106,12 @@ def start_program(
         inherited=inherited,
         stdin=stdin,
     )
+
+
+def variables_for(connection: Connection) -> dict[str, str]:
+    """Return the environment of a program that connects to where ``connection`` leads, with its password."""
+    variables = {key: value for key, value in os.environ.items() if key not in _NOT_HERE}
+    return variables | ({"PGPASSWORD": connection.info.password} if connection.info.password else {})
 
 
 def connection_info(

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from monarch.databases.postgres.connection.client import parameters, uri
+from monarch.databases.postgres.connection.client import parameters
+from monarch.databases.postgres.connection.settings import uri
 from monarch.errors import SettingsError
 from monarch.settings.environments import parse_environment
 from monarch.settings.protection import why_hazardous

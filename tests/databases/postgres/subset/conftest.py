@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from monarch.databases.environment import Environment
-from monarch.databases.postgres.connection.client import uri
+from monarch.databases.postgres.connection.settings import uri
 from tests.support.servers.postgres import PostgresServer
 from tests.support.servers.postgres_parts import Fill
 

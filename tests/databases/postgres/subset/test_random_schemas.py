@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from monarch.databases.environment import Environment
-from monarch.databases.postgres.connection.client import uri
+from monarch.databases.postgres.connection.settings import uri
 from monarch.querysets.queryset import QuerySet
 from tests.support import counts
 from tests.support.servers.postgres import PostgresServer

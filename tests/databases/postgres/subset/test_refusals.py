@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from monarch.databases.environment import Environment
-from monarch.databases.postgres.connection.client import connect, uri
+from monarch.databases.postgres.connection.client import connect
+from monarch.databases.postgres.connection.settings import uri
 from monarch.databases.postgres.subset.part import Part
 from monarch.databases.selection import Selection
 from monarch.errors import AccessDenied, MonarchError, ServerError, UsageError
