@@ -36,7 +36,7 @@ def generate_query_set(words: tuple[str, ...], kind: str | None) -> None:
 def list_query_sets(as_json: bool) -> None:
     """List the query sets of this project.
 
-    Runs none of them.
+    Runs none of them. Shows the options that they take, with their types and defaults.
 
     \b
     Examples:
@@ -47,12 +47,20 @@ def list_query_sets(as_json: bool) -> None:
     if as_json:
         print_json(
             [
-                {"name": one.name, "file": one.shown_path, "summary": one.summary, "options": one.options}
+                {
+                    "name": one.name,
+                    "file": one.shown_path,
+                    "summary": one.summary,
+                    "options": one.options,
+                    "option_details": [vars(option) for option in one.listed],
+                }
                 for one in query_sets
             ]
         )
     elif not query_sets:
         show("There are no query sets. Make one: monarch generate_query_set NAME")
     else:
-        rows = [(one.name, one.shown_path, ", ".join(one.options), one.summary) for one in query_sets]
+        rows = [
+            (one.name, one.shown_path, ", ".join(map(str, one.listed)), one.summary) for one in query_sets
+        ]
         print_table(("QUERY SET", "FILE", "OPTIONS", "SUMMARY"), rows)

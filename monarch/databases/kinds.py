@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from importlib import import_module
@@ -15,6 +15,8 @@ from monarch.databases.several import DatabaseSet
 from monarch.errors import MonarchError, UsageError
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
     from monarch.databases.base import Database
     from monarch.databases.foreign import ForeignFormats
     from monarch.databases.migration import Migration
@@ -191,6 +193,12 @@ class DatabaseKind(ABC):
         :raises UsageError: if this kind has no query sets.
         """
         raise UsageError(f"monarch has no query sets for a {self.title} database.")
+
+    def zone_of_times(self, handles: Mapping[str, object]) -> tzinfo:
+        """Return the zone in which its databases read a time without one; ``handles`` are a query set's."""
+        from datetime import UTC
+
+        return UTC
 
     def open_archive(self, stream: Stream, expected: tuple[CollectionSummary, ...]) -> ArchiveSource:
         """Read an archive of such a database, which must hold the ``expected`` collections.

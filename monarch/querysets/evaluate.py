@@ -9,6 +9,7 @@ from traceback import format_exception_only
 from typing import Any
 
 from monarch.databases import describe_error as reason_of
+from monarch.databases import find_kind
 from monarch.databases.environment import Environment
 from monarch.databases.selection import Selection
 from monarch.errors import MonarchError, RunInterrupted, UsageError
@@ -16,6 +17,7 @@ from monarch.querysets.files import find_query_set, load_query_set
 from monarch.querysets.options import QuerySetOption, options_of, values_of
 from monarch.querysets.prompts import Answers, answer_prompts, require_terminal
 from monarch.querysets.queryset import QuerySet
+from monarch.querysets.times import Zone
 from monarch.settings.credentials import learn
 from monarch.system.forks import only_this_process
 from monarch.system.modules import importable
@@ -45,14 +47,14 @@ def evaluate(
     :raises MonarchError: if its code raises.
     """
     file = find_query_set(root, name)
-    answers = Answers(name, given)
+    answers = Answers(name, given, zone=lambda: find_kind(environment.kind).zone_of_times(handles))
     with answer_prompts(answers):  # from its import on, because it may bind click's functions then
         kind = load_query_set(file, root)
         options = options_of(kind)
         try:
             with importable(root), only_this_process():
                 query_set = kind()
-                texts = _set_options(query_set, options, given)
+                texts = _set_options(query_set, options, answers)
                 for key, value in {"environment": environment, **handles}.items():
                     setattr(query_set, key, value)
                 if kind.run is not QuerySet.run:
@@ -86,10 +88,11 @@ def _hint_for(error: BaseException, given: Mapping[str, str]) -> str:
 
 
 def _set_options(
-    query_set: QuerySet, options: tuple[QuerySetOption, ...], given: Mapping[str, str]
+    query_set: QuerySet, options: tuple[QuerySetOption, ...], answers: Answers
 ) -> dict[str, str]:
     """Set the options on ``query_set``, prompting for missing ones; return their values as texts."""
-    values = values_of(options, given)
+    given = answers.given
+    values = values_of(options, given, answers.zone)
     missing = [option.name for option in options if option.name not in values]
     for name in given.keys() - {option.name for option in options}:
         # Prompts of `run` may use it. But somebody who has mistyped an option is not prompted for it.
@@ -98,13 +101,15 @@ def _set_options(
     texts = {option.name: given[option.name] for option in options if option.name in given}
     for option in options:
         if option.name not in values:
-            texts[option.name], values[option.name] = _prompt_for(type(query_set).__name__, option)
+            texts[option.name], values[option.name] = _prompt_for(
+                type(query_set).__name__, option, answers.zone
+            )
     for name, value in values.items():
         setattr(query_set, name, value)
     return texts
 
 
-def _prompt_for(query_set: str, option: QuerySetOption) -> tuple[str, Any]:
+def _prompt_for(query_set: str, option: QuerySetOption, zone: Zone) -> tuple[str, Any]:
     """Prompt for ``option`` until the answer is valid; return the answer and its value."""
     import click
 
@@ -116,7 +121,7 @@ def _prompt_for(query_set: str, option: QuerySetOption) -> tuple[str, Any]:
         except (EOFError, KeyboardInterrupt):
             raise RunInterrupted("Interrupted. Nothing was changed.") from None
         try:
-            return text, option.convert(text)
+            return text, option.convert(text, zone)
         except UsageError as error:
             click.echo(f"{error.message} {error.hint}", err=True)
 

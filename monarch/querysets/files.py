@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from pathlib import Path
 
 from monarch.errors import ProjectError
+from monarch.querysets.annotations import ListedOption, read_options
 from monarch.querysets.queryset import QuerySet
 from monarch.settings.paths import QUERY_SETS
 from monarch.system.modules import import_file, is_unwritten
@@ -15,16 +16,30 @@ from monarch.system.spelling import suggest
 
 
 @dataclass(frozen=True)
+class _Class:
+    """A class in a file, and the names of its ``bases``."""
+
+    file: QuerySetFile
+    bases: tuple[str, ...]
+    node: ast.ClassDef
+
+
+@dataclass(frozen=True)
 class QuerySetFile:
     """A class called ``name`` in the file ``path``. ``summary`` is the first line of its docstring.
 
-    ``options`` are the names that it annotates itself.
+    ``listed`` are its options, also those that it inherits from a class in these files.
     """
 
     name: str
     path: Path
     summary: str
-    options: tuple[str, ...] = ()
+    listed: tuple[ListedOption, ...] = ()
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The names of its options."""
+        return tuple(option.name for option in self.listed)
 
     @property
     def shown_path(self) -> str:
@@ -40,12 +55,31 @@ def find_query_sets(root: Path) -> tuple[QuerySetFile, ...]:
     known = {"QuerySet"}
     # A class is one if it derives from one, in any file, or if its base's name ends in QuerySet.
     while True:
-        more = {file.name for file, bases in found if _derives(bases, known)} - known
+        more = {one.file.name for one in found if _derives(one.bases, known)} - known
         if not more:
             break
         known |= more
-    files = [file for file, bases in found if _derives(bases, known)]
+    files = [
+        replace(one.file, listed=_options(one, found, frozenset()))
+        for one in found
+        if _derives(one.bases, known)
+    ]
     return tuple(sorted(files, key=lambda file: (file.name, file.path)))
+
+
+def _options(one: _Class, found: list[_Class], below: frozenset[int]) -> tuple[ListedOption, ...]:
+    """Return the options of a class, after those of its bases among those that were ``found``.
+
+    ``below`` are the classes that derive from it: bases in a circle end there.
+    """
+    inherited: dict[str, ListedOption] = {}
+    for name in reversed(one.bases):
+        named = [base for base in found if base.file.name == name and id(base) not in below | {id(one)}]
+        beside = [base for base in named if base.file.path == one.file.path]
+        for base in (beside or named)[:1]:
+            options = _options(base, found, below | {id(one)})
+            inherited |= {option.name: option for option in options}
+    return read_options(one.node, inherited.values())
 
 
 def find_query_set(root: Path, name: str) -> QuerySetFile:
@@ -53,7 +87,7 @@ def find_query_set(root: Path, name: str) -> QuerySetFile:
 
     :raises ProjectError: if there is none, with the nearest name; or if two have that name.
     """
-    named = [file for file, bases in _all_classes(root) if file.name == name and bases]
+    named = [one.file for one in _all_classes(root) if one.file.name == name and one.bases]
     if len(named) > 1:
         where = " and ".join(file.shown_path for file in named)
         raise ProjectError(f"Two query sets are called {name}: in {where}.", "Rename one of them.")
@@ -67,12 +101,11 @@ def find_query_set(root: Path, name: str) -> QuerySetFile:
     return named[0]
 
 
-def _derives(bases: set[str], known: set[str]) -> bool:
-    return bool(bases & known) or any(base.endswith("QuerySet") for base in bases)
+def _derives(bases: tuple[str, ...], known: set[str]) -> bool:
+    return bool(known.intersection(bases)) or any(base.endswith("QuerySet") for base in bases)
 
 
-def _all_classes(root: Path) -> list[tuple[QuerySetFile, set[str]]]:
-    """Return the classes of all files, with the names of their bases."""
+def _all_classes(root: Path) -> list[_Class]:
     try:
         paths = sorted(path for path in (root / QUERY_SETS).iterdir() if path.suffix == ".py")
     except FileNotFoundError:
@@ -111,8 +144,8 @@ def load_query_set(file: QuerySetFile, root: Path) -> type[QuerySet]:
     return kind
 
 
-def _classes(path: Path) -> list[tuple[QuerySetFile, set[str]]]:
-    """Return the top-level classes of a file, with the names of their bases."""
+def _classes(path: Path) -> list[_Class]:
+    """Return the top-level classes of a file."""
     if path.exists() and not path.is_file():  # reading a pipe would hang
         raise ProjectError(f"{QUERY_SETS}/{path.name} is not a file.", "Move it elsewhere.")
     try:
@@ -138,13 +171,8 @@ def _classes(path: Path) -> list[tuple[QuerySetFile, set[str]]]:
     found = []
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
-            bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
-            bases = {"QuerySet" if base in ours else base for base in bases}
+            names = (ast.unparse(base).rpartition(".")[2] for base in node.bases)
+            bases = tuple("QuerySet" if name in ours else name for name in names)
             lines = (ast.get_docstring(node) or "").splitlines()
-            options = tuple(
-                line.target.id
-                for line in node.body
-                if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
-            )
-            found.append((QuerySetFile(node.name, path, lines[0] if lines else "", options), bases))
+            found.append(_Class(QuerySetFile(node.name, path, lines[0] if lines else ""), bases, node))
     return found

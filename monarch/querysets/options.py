@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import inspect
-import re
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from types import NoneType, UnionType
 from typing import Any
 
 from monarch.errors import ProjectError, UsageError
+from monarch.querysets.annotations import GIVEN
 from monarch.querysets.queryset import QuerySet
+from monarch.querysets.times import FORMS, Zone, ago, utc
 from monarch.settings.credentials import learn
 from monarch.system.secrets import redact
 from monarch.system.tracebacks import describe_error
 
 _TRUTHS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
-_AGO = re.compile(r"(\d{1,5})([hdw])")
-_HOURS = {"h": 1, "d": 24, "w": 7 * 24}
 _EXAMPLES: dict[type, str] = {
     int: "Use a whole number, such as 42.",
     float: "Use a number, such as 1.5.",
     Decimal: "Use a number, such as 1.5.",
 }
 _REQUIRED: Any = object()
-# Attributes that every query set has.
-_GIVEN = frozenset(("client", "database", "environment", "uri"))
 
 
 @dataclass(frozen=True)
@@ -49,13 +46,13 @@ class QuerySetOption:
         """The name of its type, for people."""
         return str(getattr(self.kind, "__name__", self.kind))
 
-    def convert(self, text: str) -> Any:
-        """Return the value of ``text``.
+    def convert(self, text: str, zone: Zone = utc) -> Any:
+        """Return the value of ``text``. A time relative to now is that of the clocks in ``zone``.
 
         :raises UsageError: if it is not a value of this type.
         """
         try:
-            return _convert(self.kind, text)
+            return _convert(self.kind, text, zone)
         except Exception as error:  # a type may raise anything
             learn(self.name, text)
             is_choice = typing.get_origin(self.kind) is typing.Literal
@@ -64,6 +61,21 @@ class QuerySetOption:
                 _example(self.kind) or f"Use another value: {self.type_name} raised {describe_error(error)}."
             )
             raise UsageError(redact(f"-o {self.name}={text}: {text!r} is not {what}."), hint) from None
+
+    def usual(self, zone: Zone = utc) -> Any:
+        """Return its default. That of a date may be a text, such as "30d".
+
+        :raises ProjectError: if this is not a date.
+        """
+        if not isinstance(self.default, str) or _kind_of_date(self.kind) is None:
+            return self.default
+        try:
+            return _convert(self.kind, self.default, zone)
+        except Exception:
+            raise ProjectError(
+                f"The default of {self.name} is {self.default!r}, which is not of type {self.type_name}.",
+                _example(self.kind),
+            ) from None
 
 
 def options_of(kind: type[QuerySet]) -> tuple[QuerySetOption, ...]:
@@ -84,7 +96,7 @@ def options_of(kind: type[QuerySet]) -> tuple[QuerySetOption, ...]:
         QuerySetOption(name, _plain(hint), inspect.getattr_static(kind, name, _REQUIRED))
         for name, hint in hints.items()
         if not name.startswith("_")
-        and name not in _GIVEN
+        and name not in GIVEN
         and typing.ClassVar not in (hint, typing.get_origin(hint))
     )
 
@@ -106,14 +118,18 @@ def parse_options(texts: Sequence[str]) -> dict[str, str]:
     return given
 
 
-def values_of(options: Sequence[QuerySetOption], given: Mapping[str, str]) -> dict[str, Any]:
-    """Return the values of the ``options`` that are ``given`` or have a default.
+def values_of(
+    options: Sequence[QuerySetOption], given: Mapping[str, str], zone: Zone = utc
+) -> dict[str, Any]:
+    """Return the values of the ``options`` that are ``given`` or have a default; ``zone`` as in `convert`.
 
     :raises UsageError: if a given text is no value of its option's type.
+    :raises ProjectError: if the default of a date is a text, but not a date.
     """
-    values = {option.name: option.default for option in options if not option.required}
-    return values | {
-        option.name: option.convert(given[option.name]) for option in options if option.name in given
+    return {
+        option.name: option.convert(given[option.name], zone) if option.name in given else option.usual(zone)
+        for option in options
+        if option.name in given or not option.required
     }
 
 
@@ -125,39 +141,31 @@ def _plain(hint: Any) -> Any:
     return hint
 
 
-def _convert(kind: Any, text: str) -> Any:
+def _convert(kind: Any, text: str, zone: Zone) -> Any:
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return text
     if kind is bool:
         return _TRUTHS[text.strip().casefold()]
     if kind is datetime:
-        return _ago(text) or datetime.fromisoformat(text)
+        return ago(text, zone) or datetime.fromisoformat(text.strip())
     if kind is date:
-        before = _ago(text)
-        return before.date() if before else date.fromisoformat(text)
+        before = ago(text, zone)
+        return before.date() if before else date.fromisoformat(text.strip())
     if origin is typing.Literal:
         return {str(choice): choice for choice in inner}[text]
     if (many := origin or kind) in (list, tuple, set, frozenset):
         one = inner[0] if inner else str
-        return many(_convert(one, part.strip()) for part in text.split(",") if part.strip())
+        return many(_convert(one, part.strip(), zone) for part in text.split(",") if part.strip())
     if origin in (typing.Union, UnionType):
-        kind = next(one for one in inner if _takes(one, text))
-        return _convert(kind, text)
+        kind = next(one for one in inner if _takes(one, text, zone))
+        return _convert(kind, text, zone)
     return kind(text)
 
 
-def _ago(text: str) -> datetime | None:
-    """Return the time that ``text`` names relative to now, in UTC without a zone; None for other texts."""
-    found = _AGO.fullmatch(text.strip())
-    if found is None:
-        return None
-    return datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=int(found[1]) * _HOURS[found[2]])
-
-
-def _takes(kind: Any, text: str) -> bool:
+def _takes(kind: Any, text: str, zone: Zone) -> bool:
     try:
-        _convert(kind, text)
+        _convert(kind, text, zone)
     except Exception:  # a type may raise anything
         return False
     return True
@@ -167,8 +175,15 @@ def _example(kind: Any) -> str | None:
     """Return a hint with a value of the type ``kind``; None if there is no example."""
     if kind is bool:
         return "Use yes or no."
-    if kind in (datetime, date):
-        return "Like 2014-05-29, 2014-05-29T00:38+00:00, or 30d for thirty days ago (h, d or w)."
+    if _kind_of_date(kind) is not None:
+        return f"Like {FORMS}."
     if typing.get_origin(kind) is typing.Literal:
         return f"Use one of: {', '.join(map(str, typing.get_args(kind)))}."
     return _EXAMPLES.get(kind) if isinstance(kind, type) else None
+
+
+def _kind_of_date(kind: Any) -> Any:
+    """Return the type of a date that ``kind`` is, or one of which it has several; None if it is none."""
+    if kind in (datetime, date):
+        return kind
+    return next((one for one in typing.get_args(kind) if one in (datetime, date)), None)

@@ -130,8 +130,91 @@ def test_list(project: Folder) -> None:
         "Dogs querysets/pets.py Only good ones.",
     ]
     assert project.monarch("list_query_sets", "--json").json == [
-        {"name": "Cats", "file": "querysets/pets.py", "summary": "", "options": []},
-        {"name": "Dogs", "file": "querysets/pets.py", "summary": "Only good ones.", "options": []},
+        {"name": "Cats", "file": "querysets/pets.py", "summary": "", "options": [], "option_details": []},
+        {
+            "name": "Dogs",
+            "file": "querysets/pets.py",
+            "summary": "Only good ones.",
+            "options": [],
+            "option_details": [],
+        },
+    ]
+
+
+def test_the_list_has_options_with_types_and_defaults(project: Folder) -> None:
+    """Also inherited ones. None of this is executed."""
+    project.write(
+        "querysets/bases.py",
+        """
+        import datetime as dt
+        from typing import ClassVar, Literal, Optional
+        from monarch import QuerySet
+
+        1 / 0
+
+        class Base(QuerySet):
+            account_id: int
+            since: dt.datetime = '30d'
+            _private: int
+            limits: ClassVar[list[int]] = [1]
+            connection: object
+
+            def run(self): ...
+        """,
+    )
+    project.write(
+        "querysets/orders.py",
+        """
+        from querysets.bases import Base
+
+        class Orders(Base):
+            state: Literal['open', 'done'] = 'open'
+            perhaps: "Optional[int]" = None
+            until: datetime = datetime(2026, 1, 2)
+            at: dt.datetime | None = datetime.now() - timedelta(days=1)
+            ids: list[int] = [1, 2]
+            all: bool = False
+            password: str = 'hunter2hunter2'
+            since = datetime(2026, 1, 2, 3)
+        """,
+    )
+    _, orders = project.invoke("list_query_sets", "--json").json
+    assert orders["options"] == [one["name"] for one in orders["option_details"]]
+    assert [tuple(one.values()) for one in orders["option_details"]] == [
+        ("account_id", "int", True, None),
+        ("since", "datetime", False, "2026-01-02T03:00:00"),
+        ("state", "open | done", False, "open"),
+        ("perhaps", "int", False, None),
+        ("until", "datetime", False, "2026-01-02"),
+        ("at", "datetime", False, "datetime.now() - timedelta(days=1)"),
+        ("ids", "list[int]", False, "1,2"),
+        ("all", "bool", False, "no"),
+        ("password", "str", False, "********"),
+    ]
+    shown = project.invoke("list_query_sets").out
+    assert "account_id: int, since: datetime = 30d" in shown
+    assert "state: open | done = open, perhaps: int = none, until: datetime = 2026-01-02" in shown
+
+
+def test_bases_in_a_circle_and_strange_annotations(project: Folder) -> None:
+    project.write(
+        "querysets/odd.py",
+        """
+        class A(B, QuerySet): a: int
+        class B(A): b: "not python" = f(x)
+        class C(QuerySet): c: Annotated[int, "more"]; d: X[Y, [Z]]; e: date = date(1, 2, 99); f: int = -1
+        """,
+    )
+    rows = project.invoke("list_query_sets", "--json").json
+    assert {(row["name"], *row["options"]) for row in rows if row["name"] != "C"} == {
+        ("A", "b", "a"),
+        ("B", "a", "b"),
+    }
+    assert [(one["type"], one["default"]) for one in rows[-1]["option_details"]] == [
+        ("int", None),
+        ("X[Y, [Z]]", None),
+        ("date", "date(1, 2, 99)"),
+        ("int", "-1"),
     ]
 
 

@@ -68,6 +68,7 @@ LONG = {
     "commands/test_private_data_sets.py": 3,
     "commands/test_private_kills.py": 3,
     "commands/test_private_secrets.py": 4,
+    "commands/test_relative_dates.py": 4,
     "commands/test_query_sets.py": 8,
     "commands/test_query_sets_postgres.py": 3,
     "commands/test_servers.py": 8,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from monarch.databases.environment import Entry, Environment
 from monarch.databases.kinds import THROWAWAY, DatabaseKind
 from monarch.errors import ServerError
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
     from monarch.databases.base import Database
     from monarch.databases.selection import CursorValues
     from monarch.databases.transfer import ArchiveSource, CollectionSummary
@@ -111,6 +113,11 @@ class PostgresKind(DatabaseKind):
         from monarch.databases.postgres.cursor_values import PostgresCursorValues
 
         return PostgresCursorValues()
+
+    def zone_of_times(self, handles: Mapping[str, object]) -> tzinfo:
+        connection: Any = handles["connection"]
+        zone: tzinfo = connection.info.timezone
+        return zone
 
     @contextmanager
     def open_beside(
