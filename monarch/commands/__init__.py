@@ -61,7 +61,7 @@ COMMANDS = {
     },
     "When something is stuck": {
         "mark": ("migrations.marks", "Record that migrations on ENVIRONMENT have run, or not."),
-        "unlock": ("migrations.marks", "Take the lock of ENVIRONMENT away from a dead run."),
+        "unlock": ("migrations.unlock", "Take the lock of ENVIRONMENT away from a dead run."),
         "drop_db": ("environments", "Drop the whole database of ENVIRONMENT."),
     },
 }

@@ -11,10 +11,21 @@ from monarch.commands.console.output import print_json, print_table
 from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.questions import breathe, confirm, when_possible, yes_option
 from monarch.commands.console.text import count
-from monarch.commands.parsing.arguments import ENVIRONMENT, json_option, this_project
+from monarch.commands.parsing.arguments import ENVIRONMENT, json_option, plan_option, this_project
+from monarch.commands.reports.plans import (
+    MOST,
+    before_question,
+    nothing_changed,
+    plan_json_option,
+    require_plan,
+    show_collections,
+    show_target,
+    target_as_json,
+)
 from monarch.databases import find_kind
 
 if TYPE_CHECKING:
+    from monarch.backups.plans.target import TargetState
     from monarch.databases.environment import Environment
 
 
@@ -93,28 +104,58 @@ def _server(environment: Environment) -> str:
 
 @click.command("drop_db")
 @click.argument("environment", type=ENVIRONMENT)
+@plan_option("Show what would be dropped, and change nothing.")
+@plan_json_option
 @yes_option
-def drop_db(environment: str, yes: bool) -> None:
+def drop_db(environment: str, plan: bool, as_json: bool, yes: bool) -> None:
     """Drop the whole database of ENVIRONMENT.
 
-    This includes its migration history. Only a backup can bring it back.
+    This includes its migration history. Only a backup can bring it back: before it asks, it shows what the
+    database holds, and its newest good backup.
 
     \b
     Examples:
       monarch drop_db development
+      monarch drop_db development --plan
       monarch drop_db ci --yes
     """
     project = this_project()
+    require_plan(plan, as_json)
     target = project.environment(environment)
+    if plan:
+        _show_plan(project.plan_drop(environment, ProgressLines()), as_json)
+        return
 
     def ask() -> None:
         breathe(target, "drop", yes)
         confirm(f"Drop {target.db_name} on {environment} ({target.server}): are you SURE?", yes)
 
-    dropped = project.drop(environment, ProgressLines(), confirm=when_possible(ask))
+    def show_first(state: TargetState) -> None:
+        with before_question():
+            _show_dropped(state, MOST)
+
+    asking = when_possible(ask)
+    dropped = project.drop(environment, ProgressLines(), confirm=asking, preview=None if yes else show_first)
     if dropped.collections:
         thing, part = find_kind(target.kind).words
         what = f"{count(dropped.collections, thing)}, {count(dropped.documents, part)}"
         show(f"Dropped {target.db_name} on {environment}: {what}.")
     else:
         show(f"{target.db_name} on {environment} was empty: nothing to drop.")
+
+
+def _show_plan(state: TargetState, as_json: bool) -> None:
+    if as_json:
+        held = state.holdings
+        dropped = [vars(collection) for collection in held.collections] if held else None
+        print_json({"target": target_as_json(state), "dropped": dropped})
+        return
+    _show_dropped(state)
+    nothing_changed()
+
+
+def _show_dropped(state: TargetState, most: int | None = None) -> None:
+    show_target(state, err=False)
+    if state.holdings is not None and state.holdings.number:
+        show("All of it would be dropped, with the migration history:")
+        show_collections(state.holdings.collections, state.holdings.uncounted, most)

@@ -24,7 +24,8 @@ class Holder:
 
     ``who`` describes the process, ``purpose`` is what it does, ``job`` and ``link`` are its CI job.
     ``seconds`` is how long it has held the lease, by the server's clock. ``expired``: its time is over and no
-    other run has taken it. ``alive``: the process is on this machine and still exists.
+    other run has taken it. ``alive``: the process is on this machine and still exists; ``died``: it was, and
+    does no more.
     """
 
     run: str | None
@@ -36,6 +37,7 @@ class Holder:
     seconds: float
     expired: bool
     alive: bool
+    died: bool = False
 
 
 class Lease(ABC):

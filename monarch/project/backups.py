@@ -151,14 +151,15 @@ class ProjectBackups(ProjectEnvironments):
 
         return find_restorable(self.backups, name, self.environments())
 
-    def look_for_newest(self, environment: str) -> NewestSearch:
+    def look_for_newest(self, environment: str, seconds: float | None = None) -> NewestSearch:
         """Begin to look for the newest good backup of ``environment``, to show it before a change.
 
+        :param seconds: after which it is given up.
         :raises SettingsError: as for `environment`.
         """
-        from monarch.backups.plans.newest import NewestSearch
+        from monarch.backups.plans.newest import PATIENCE, NewestSearch
 
-        return NewestSearch(lambda: self.backups, self.environment(environment))
+        return NewestSearch(lambda: self.backups, self.environment(environment), seconds or PATIENCE)
 
     def verify_backups(
         self,

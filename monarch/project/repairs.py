@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from monarch.databases.base import Contents
+from monarch.databases.base import Contents, Database
 from monarch.databases.history import IncompleteDatabase, MigrationState
 from monarch.databases.lease import Holder
 from monarch.migrations.files.kinds import naming_wrong_kinds
 from monarch.migrations.plan import refuse_if_any_is_running
 from monarch.progress import SILENT, Progress, Question, ask_nothing, asked_once
+from monarch.project.backups import ProjectBackups
 from monarch.project.files import ProjectFiles
 from monarch.system.ci import find_origin
 
 if TYPE_CHECKING:
+    from monarch.backups.plans.target import TargetState
     from monarch.migrations.mark import Marker, MarkResult
 
 
-class ProjectRepairs(ProjectFiles):
+class ProjectRepairs(ProjectFiles, ProjectBackups):
     """What helps when something is stuck, and what only a person can know."""
 
     def mark(
@@ -79,22 +81,43 @@ class ProjectRepairs(ProjectFiles):
         with self.open(environment) as database:
             return unlock(self.root, self.settings, database, environment, holder, progress)
 
+    def plan_drop(self, environment: str, progress: Progress = SILENT) -> TargetState:
+        """Return what `drop` would remove, and the newest good backup of it. Writes nothing.
+
+        :raises LockedError: if a migration is running on it.
+        """
+        from monarch.backups.plans.target import UNHURRIED, read_target
+
+        search = self.look_for_newest(environment, UNHURRIED)
+        with self.open(environment, progress) as database, database.reading():
+            _refuse_running(database, environment)
+            return read_target(self.environment(environment), database, search, UNHURRIED)
+
     def drop(
-        self, environment: str, progress: Progress = SILENT, *, confirm: Question = ask_nothing
+        self,
+        environment: str,
+        progress: Progress = SILENT,
+        *,
+        confirm: Question = ask_nothing,
+        preview: Callable[[TargetState], object] | None = None,
     ) -> Contents:
         """Drop the database of ``environment``; return how much it held.
 
+        :param preview: called before ``confirm`` with what `plan_drop` returns, which takes seconds at most.
         :raises LockedError: if another run holds it, or a migration is running on it.
         """
         from monarch.backups.operations.record import recording_drop
 
+        search = None if preview is None else self.look_for_newest(environment)
         with self.open(environment, progress) as database:
-            with suppress(IncompleteDatabase):  # what a copy has left is dropped too
-                refuse_if_any_is_running(database.history.read(), environment)
+            _refuse_running(database, environment)
+            if preview is not None and search is not None:
+                from monarch.backups.plans.target import read_target
+
+                preview(read_target(self.environment(environment), database, search))
             asked_once(confirm)()
             with database.lease(f"drop_db {environment}") as lease:
-                with suppress(IncompleteDatabase):  # again: one may have begun during the question
-                    refuse_if_any_is_running(database.history.read(), environment)
+                _refuse_running(database, environment)  # again: one may have begun during the question
                 contents = database.contents()
                 with recording_drop(self.root, self.settings, environment, contents, progress):
                     database.drop(lease.renew)
@@ -109,3 +132,8 @@ class ProjectRepairs(ProjectFiles):
             ask = asked_once(confirm)
             with naming_wrong_kinds(self.root, self.environment(environment)):
                 yield Marker(files, environment, database, find_origin(self.root), progress, ask)
+
+
+def _refuse_running(database: Database, environment: str) -> None:
+    with suppress(IncompleteDatabase):  # what a copy has left is dropped too
+        refuse_if_any_is_running(database.history.read(), environment)

@@ -1,4 +1,4 @@
-"""``mark`` and ``unlock``: what only a person can know."""
+"""``mark``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import click
 
 from monarch.commands.console.lines import show
 from monarch.commands.console.progress_lines import ProgressLines
-from monarch.commands.console.questions import asking, breathe, confirm, yes_option
-from monarch.commands.console.text import count, duration
+from monarch.commands.console.questions import asking, yes_option
+from monarch.commands.console.text import count
 from monarch.commands.parsing.arguments import ENVIRONMENT, MIGRATION, this_project
 from monarch.errors import UsageError
 
 if TYPE_CHECKING:
-    from monarch.databases.lease import Holder
     from monarch.migrations.mark import MarkResult
     from monarch.progress import Question
     from monarch.project import Project
@@ -96,36 +95,3 @@ def _accept(
     else:
         marked = project.accept_all_edits(environment, progress, confirm=ask)
     return marked, "accepted as it is now"
-
-
-@click.command("unlock")
-@click.argument("environment", type=ENVIRONMENT)
-@yes_option
-def unlock(environment: str, yes: bool) -> None:
-    """Take the lock of ENVIRONMENT away from a dead run.
-
-    You rarely need this: the lock ends by itself 30 seconds after its run has died or lost its connection.
-    A run that still lives stops before it records anything more.
-
-    \b
-    Examples:
-      monarch unlock production
-      monarch unlock ci --yes
-    """
-    project = this_project()
-    holder = project.holder(environment)
-    if holder is None or holder.expired:
-        show(f"Nobody holds {environment}.")
-        return
-    show(f"{environment} is held by {_description(holder)}.", err=True)
-    breathe(project.environment(environment), "unlock", yes)
-    confirm("Take it away from that run: are you SURE?", yes)
-    if project.unlock(environment, holder, ProgressLines()):
-        show(f"Unlocked {environment}. See what was left: monarch list_migrations {environment}")
-    else:
-        show(f"It has been released meanwhile. Nothing was changed on {environment}.")
-
-
-def _description(holder: Holder) -> str:
-    alive = ", which is on this machine and STILL RUNS" if holder.alive else ""
-    return f"{holder.who}{alive}: {holder.purpose}, for {duration(holder.seconds)}"

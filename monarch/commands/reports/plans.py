@@ -5,17 +5,58 @@ Before a question they go to stderr, like the question; with ``--plan`` they are
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
 
 from monarch.commands.console.lines import Piece, show
-from monarch.commands.console.text import age, count, printable, size, timestamp
+from monarch.commands.console.output import print_collections
+from monarch.commands.console.streams import prints_aside
+from monarch.commands.console.text import age, count, duration, printable, size, timestamp
 from monarch.databases import find_kind
+from monarch.errors import UsageError
 
 if TYPE_CHECKING:
     from monarch.backups.plans.newest import NewestBackup
     from monarch.backups.plans.target import TargetState
     from monarch.databases.base import Holdings
     from monarch.databases.environment import Environment
+    from monarch.databases.lease import Holder
+    from monarch.databases.transfer import CollectionSummary
+
+# Rows of a table before a question, which should stay in sight.
+MOST = 10
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def plan_json_option(function: _Function) -> _Function:
+    """``--json`` of a command whose plan alone it prints."""
+    return click.option("--json", "as_json", is_flag=True, help="With --plan: print JSON, for programs.")(
+        function
+    )
+
+
+def require_plan(plan: bool, as_json: bool) -> None:
+    """Check that ``--json`` comes with ``--plan``.
+
+    :raises UsageError: if it does not.
+    """
+    if as_json and not plan:
+        raise UsageError("--json is for --plan.", "Add --plan: it changes nothing.")
+
+
+@contextmanager
+def before_question() -> Iterator[None]:
+    """Let what is printed in the context go to stderr, with the question."""
+    with prints_aside(True):
+        yield
+
+
+def nothing_changed() -> None:
+    """Print the last line of a plan that no question follows."""
+    show("Nothing was changed.")
 
 
 def show_target(target: TargetState, *, err: bool) -> None:
@@ -27,6 +68,8 @@ def show_target(target: TargetState, *, err: bool) -> None:
     else:
         show(f"{where}: what it holds is not known: {printable(target.unknown or '')}.", err=err)
     show(*describe_newest(target.newest), err=err)
+    if target.holder is not None:
+        show((f"Another run holds it now: {describe_holder(target.holder)}.", "yellow"), err=err)
 
 
 def describe_holdings(holdings: Holdings, environment: Environment) -> str:
@@ -45,6 +88,33 @@ def describe_holdings(holdings: Holdings, environment: Environment) -> str:
     if holdings.uncounted:
         pieces.append(f"{count(len(holdings.uncounted), thing)} not counted")
     return ", ".join(pieces)
+
+
+def describe_holder(holder: Holder) -> str:
+    """Return who holds a lease, what for and since when, and whether that run lives, as far as is known."""
+    lives = ""
+    if holder.alive:
+        lives = ", which is on this machine and STILL RUNS"
+    elif holder.died:
+        lives = ", which was on this machine and HAS ENDED"
+    return printable(f"{holder.who}{lives}: {holder.purpose}, for {duration(holder.seconds)}")
+
+
+def show_collections(
+    collections: Sequence[CollectionSummary], uncounted: Sequence[str] = (), most: int | None = None
+) -> None:
+    """Print a table of ``collections``, of more than ``most`` the largest, and the names of ``uncounted``."""
+    shown = collections
+    if most is not None and len(collections) > most:
+        largest = sorted(collections, key=lambda one: (-one.bytes, -one.documents))[:most]
+        shown = [one for one in collections if one in largest]
+    print_collections(shown)
+    if len(shown) < len(collections):
+        show(f"… and {len(collections) - len(shown):,} smaller ones, which --plan lists.")
+    if uncounted:
+        named = ", ".join(map(printable, uncounted[:most]))
+        rest = len(uncounted) - len(uncounted[:most])
+        show(f"Not counted: {named}{f' and {rest:,} more' if rest else ''}.")
 
 
 def describe_newest(newest: NewestBackup) -> tuple[Piece, ...]:
@@ -79,7 +149,20 @@ def target_as_json(target: TargetState) -> dict[str, Any]:
         "bytes": holdings.bytes if holdings else None,
         "uncounted": holdings.uncounted if holdings else None,
         "why": target.unknown,
+        "holder": holder_as_json(target.holder) if target.holder else None,
         "newest_backup": newest_as_json(target.newest),
+    }
+
+
+def holder_as_json(holder: Holder) -> dict[str, Any]:
+    """Return what a plan in JSON says of the run that holds a lease."""
+    return {
+        "who": holder.who,
+        "purpose": holder.purpose,
+        "job": holder.job,
+        "link": holder.link,
+        "seconds": round(holder.seconds, 3),
+        "alive": True if holder.alive else False if holder.died else None,
     }
 
 

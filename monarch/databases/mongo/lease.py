@@ -247,6 +247,7 @@ def find_holder(endpoint: DatabaseHandle) -> Holder | None:
         seconds=int(found["age"]) / 1000,
         expired=bool(found["expired"]),
         alive=owner.is_alive(recorded),
+        died=owner.has_died(recorded),
     )
 
 

@@ -172,6 +172,7 @@ def find_holder(session: Session) -> Holder | None:
         seconds=found["age"] or 0.0,
         expired=found["expired"],
         alive=owner.is_alive(recorded),
+        died=owner.has_died(recorded),
     )
 
 

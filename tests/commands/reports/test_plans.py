@@ -91,6 +91,7 @@ def test_for_programs() -> None:
         "bytes": 5600,
         "uncounted": (),
         "why": None,
+        "holder": None,
         "newest_backup": {
             "state": "backup",
             "name": "app__2026_03_01",

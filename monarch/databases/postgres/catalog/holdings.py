@@ -10,6 +10,8 @@ from monarch.errors import MonarchError
 
 # The share of the time for counting small tables; without it there are the server's estimates.
 _COUNTING = 0.6
+# Milliseconds for which it waits for a table that somebody has locked.
+_LOCKED = 1_000
 
 
 def read_holdings(session: Session, seconds: float) -> Holdings:
@@ -24,7 +26,7 @@ def read_holdings(session: Session, seconds: float) -> Holdings:
 
     def estimate(cursor: Cursor) -> tuple[Relation, ...]:
         _limit(cursor, seconds * (1 - _COUNTING))
-        return list_relations(cursor)
+        return list_relations(cursor, waiting=False)
 
     with session.limited(seconds):
         try:
@@ -37,8 +39,8 @@ def read_holdings(session: Session, seconds: float) -> Holdings:
 
 
 def _limit(cursor: Cursor, seconds: float) -> None:
-    milliseconds = str(max(1, int(seconds * 1000)))
+    milliseconds = max(1, int(seconds * 1000))
     cursor.execute(
         "SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true)",
-        (milliseconds, milliseconds),
+        (str(milliseconds), str(min(milliseconds, _LOCKED))),
     )

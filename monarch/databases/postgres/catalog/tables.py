@@ -16,6 +16,7 @@ _PARTS = re.compile(r'"(?:[^"]|"")*"|[^".]+')
 # A table of fewer bytes is counted where an estimate would do: new tables have none.
 _COUNTED_BYTES = 8_000_000
 _AT_ONCE = 100
+_SIZE, _ESTIMATED_SIZE = "pg_table_size(c.oid)", "relpages * current_setting('block_size')::bigint"
 _RELATIONS = """
     SELECT nspname AS schema, relname AS name, format('%I.%I', nspname, relname) AS quoted,
            relkind::text AS kind, reltuples::bigint AS rows,
@@ -78,10 +79,14 @@ class Relation:
         return CollectionSummary(self.table.title, self.kind, found, self.bytes, self.indexes)
 
 
-def list_relations(cursor: Cursor) -> tuple[Relation, ...]:
-    """Return the tables and views, sorted by their titles; the rows are the server's estimates."""
+def list_relations(cursor: Cursor, *, waiting: bool = True) -> tuple[Relation, ...]:
+    """Return the tables and views, sorted by their titles; the rows are the server's estimates.
+
+    :param waiting: whether to wait for locks on tables to know their sizes; else these are estimates too.
+    """
     relations = []
-    for row in cursor.execute(_RELATIONS.encode()).fetchall():
+    query = _RELATIONS if waiting else _RELATIONS.replace(_SIZE, _ESTIMATED_SIZE)
+    for row in cursor.execute(query.encode()).fetchall():
         is_table = row["kind"] == "r"
         relations.append(
             Relation(
