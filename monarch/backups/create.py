@@ -132,7 +132,7 @@ class BackupRequest:
         """
         require_transfers((self.environment.kind, repr(self.environment.label)))
         database = self.environment.db_name
-        stem = stem_of(self.environment, self.name)
+        stem = stem_of(self.environment, self.name, self.subset.query_set)
         codec, level = find_codec(self.codec, self.level)
         catalog.encryption.sealing()
         passage = Passage.MASKED if self.masked else Passage.OPEN

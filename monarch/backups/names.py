@@ -2,7 +2,8 @@
 
 A backup is called ``STEM__YYYY_MM_DD``, the second of a day ``STEM__YYYY_MM_DD_2``, as in monarch 0.1. The
 stem is the name of the database unless the user chooses another; of an environment with several databases it
-is ``NAME__DATABASE``, where NAME is the environment unless the user chooses another. The archive adds
+is ``NAME__DATABASE``, where NAME is the environment unless the user chooses another. Unless the user chooses
+the name, that of a part has its query set in it: ``DATABASE__QUERYSET``. The archive adds
 ``.dmp.zst`` or ``.dmp.gz`` (in monarch 0.1 ``.dmp.zip``), and ``.age`` if it is encrypted; the manifest adds
 ``.json`` to that.
 
@@ -97,11 +98,22 @@ def no_such_backup(
     return UsageError(f"There is no backup {name!r} in {place}{neither}.", hint)
 
 
-def stem_of(environment: Environment, name: str | None) -> str:
+def stem_of(environment: Environment, name: str | None, query_set: str | None = None) -> str:
     """Return what the names of backups of ``environment`` begin with, for which the user chose ``name``.
 
+    :param query_set: the one that selects a part of the database.
     :raises UsageError: if no store accepts it.
     """
+    stem = _stem(environment, name)
+    if query_set is None or name is not None or not query_set.isidentifier():  # there is no such query set
+        return stem
+    # Its end is left out where there is no room for it: it only tells people what the backup is.
+    room = _LONGEST - len(f"{stem}__".encode())
+    part = query_set.encode()[: max(room, 0)].decode(errors="ignore")
+    return f"{stem}__{part}" if part else stem
+
+
+def _stem(environment: Environment, name: str | None) -> str:
     if not environment.is_member:
         stem = environment.db_name if name is None else name
         check_stem(stem)

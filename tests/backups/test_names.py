@@ -155,6 +155,30 @@ def test_no_two_databases_have_one_stem(names: list[str]) -> None:
     assert one != other
 
 
+@pytest.mark.parametrize(
+    ("database", "query_set", "stem"),
+    [
+        ("app", "OrdersQuerySet", "app__OrdersQuerySet"),
+        ("app", "Größe", "app__Größe"),
+        ("app", "../evil", "app"),  # it will not be found
+        ("app", "", "app"),
+        ("n" * 195, "ÄÄÄ", f"{'n' * 195}__Ä"),
+        ("n" * 198, "Orders", "n" * 198),
+        ("n" * 200, "Orders", "n" * 200),
+    ],
+)
+def test_the_stem_of_a_part_has_its_query_set_in_it(database: str, query_set: str, stem: str) -> None:
+    alone = environment(database, member=False)
+    assert stem_of(alone, None, query_set) == stem
+    check_stem(stem)
+    assert stem_of(alone, "nightly", query_set) == "nightly"
+
+
+def test_the_stem_of_a_part_of_one_of_several_databases() -> None:
+    assert stem_of(environment("a/b"), None, "OrdersQuerySet") == "tenants__a%2Fb__OrdersQuerySet"
+    assert stem_of(environment("acme"), "nightly", "OrdersQuerySet") == "nightly__acme"
+
+
 @pytest.mark.parametrize("name", ["n" * 130, "/", "", ".x"])
 def test_names_that_no_store_accepts(name: str) -> None:
     with pytest.raises(UsageError, match="No backup can be called"):
