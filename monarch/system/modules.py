@@ -93,11 +93,12 @@ def import_file(path: Path, root: Path, top: Path | None = None) -> ModuleType:
 
 def _hint_for_neighbour(path: Path, top: Path, error: BaseException) -> str | None:
     """Return what to do if ``path``, in a folder in ``top``, imports as if it were in ``top`` itself."""
-    package = ".".join((top.name, *map(_package_name, path.parent.relative_to(top).parts)))
     if not isinstance(error, ModuleNotFoundError) or path.parent == top:
         return None
-    module = (error.name or "").removeprefix(f"{package}.")
-    if module == error.name or not any((top / f"{module}{ending}").exists() for ending in ("", ".py")):
+    beside, _, module = (error.name or "").rpartition(".")
+    if beside != _import_packages(top, path.parent).__name__:
+        return None
+    if not any((top / f"{module}{ending}").exists() for ending in ("", ".py")):
         return None
     return (
         f"{module!r} is in {top.name}/, not beside the file: write `from {top.name}.{module} import …`, "
@@ -142,17 +143,21 @@ def _is_text(line: ast.stmt) -> bool:
 
 def _import_packages(top: Path, folder: Path) -> ModuleType:
     """Import the package in ``top``, and those of the folders down to ``folder``; return the last one."""
-    package, path = _import_package(top, top.name), top
-    for part in folder.relative_to(top).parts:
-        path = path / part
-        inner = _import_package(path, f"{package.__name__}.{_package_name(part)}")
-        setattr(package, _package_name(part), inner)
+    package = _import_package(top, top.name)
+    for path in reversed([folder, *folder.parents][: len(folder.relative_to(top).parts)]):
+        name = _package_name(path)
+        inner = _import_package(path, f"{package.__name__}.{name}")
+        setattr(package, name, inner)
         package = inner
     return package
 
 
-def _package_name(folder: str) -> str:
-    return folder.replace(".", "_")  # a dot would be another package
+def _package_name(folder: Path) -> str:
+    """Return the name of the package in ``folder`` in that of its parent."""
+    name = folder.name.replace(".", "_")  # a dot would be another package
+    # As for Python, a module has the name that it shares with a folder without an __init__.py.
+    is_module = not (folder / "__init__.py").exists() and folder.with_name(f"{name}.py").exists()
+    return f"{name}_" if is_module else name
 
 
 def _import_package(folder: Path, name: str) -> ModuleType:

@@ -137,6 +137,26 @@ def test_a_helper_may_be_imported_from_any_folder(folder: Folder) -> None:
     assert found(folder) == ["2026/_202601010000_a_migration.py"]
 
 
+def test_other_files_in_folders_may_have_dates_and_be_called_like_one(folder: Folder) -> None:
+    write(folder, "data/2014_countries.py", "data/20140529_dogs.py", "tools/data_migration.py", text="x = 1")
+    write(folder, "data/20140529/__init__.py")
+    assert found(folder) == []
+    write(folder, "2026/_202601010000_add_users.py", text="x = 1")
+    with pytest.raises(ProjectError, match="looks like a migration"):
+        find_migrations(folder.path)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[31m", "\udcff"])
+def test_the_name_of_a_folder_can_be_shown(folder: Folder, name: str) -> None:
+    (folder.path / "migrations" / name).mkdir(parents=True)
+    assert found(folder) == []
+    write(folder, f"{name}/_202601010000_a_migration.py")
+    with pytest.raises(ProjectError, match="has a character that is not printable"):
+        find_migrations(folder.path)
+    result = folder.invoke("generate", "x")
+    assert (result.code, len(result.err.splitlines())) == (2, 2)
+
+
 def test_links_are_followed_once_and_circles_end(folder: Folder, tmp_path: Path) -> None:
     write(folder, "2026/_202601010000_a_migration.py")
     outside = tmp_path / "elsewhere"
@@ -208,6 +228,17 @@ def test_a_moved_file_that_imports_its_former_neighbour_is_told_how(folder: Fold
     )
 
 
+@pytest.mark.parametrize("name", ["users", "settings"])
+def test_a_folder_may_be_called_like_a_module(folder: Folder, name: str) -> None:
+    write(folder, f"{name}.py", text="ANSWER = 42")
+    source = f"from migrations.{name} import ANSWER\nfrom .beside import ANSWER as AGAIN\n{MIGRATION}"
+    write(folder, f"{name}/beside.py", text=f"from migrations.{name} import ANSWER")
+    write(folder, f"{name}/_202601010000_a_migration.py", "_202601010001_b_migration.py", text=source)
+    folder.write("migrations/beside.py", "ANSWER = 42")
+    for file in (*find_migrations(folder.path), *find_migrations(folder.path)):
+        assert load_migration(file, folder.path).__name__ == "AMigration"
+
+
 def test_the_kind_of_a_migration_in_a_folder_counts(folder: Folder) -> None:
     """An environment without a ``uri`` on this machine has no known kind: the files tell."""
     folder.settings(production={"db_name": "app"})
@@ -215,6 +246,20 @@ def test_the_kind_of_a_migration_in_a_folder_counts(folder: Folder) -> None:
     from monarch.settings.load import load_settings
 
     assert find_kinds(load_settings(folder.path).environments, folder.path) == {"postgres"}
+
+
+@pytest.mark.parametrize("link", [True, False])
+def test_a_folder_whose_files_nobody_may_open(folder: Folder, link: bool, plain_rights: list[str]) -> None:
+    write(folder, "2026/helper.py", "__init__.py")
+    if link:
+        (folder.path / "migrations/2026/_202601010000_a_migration.py").symlink_to("helper.py")
+    (folder.path / "migrations/2026").chmod(0o600)
+    try:
+        result = folder.monarch("generate", "x", prefix=plain_rights)
+    finally:
+        (folder.path / "migrations/2026").chmod(0o700)
+    assert (result.code, len(result.err.splitlines())) == (2, 2)
+    assert "cannot be read: Permission denied." in result.err
 
 
 def test_an_unreadable_folder_is_an_error(folder: Folder, plain_rights: list[str]) -> None:

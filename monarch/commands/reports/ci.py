@@ -18,11 +18,13 @@ def annotate(story: Story) -> None:
         path, line = story.place or (None, None)
         path = path and _in_repository(story.folder / path, path)
         if os.environ.get("GITHUB_ACTIONS"):  # "Workflow commands for GitHub Actions", also of Gitea
-            where = f" file={path}{f',line={line}' if line else ''}" if path else ""
+            where = f" file={_property(path, '%:,')}{f',line={line}' if line else ''}" if path else ""
             message = harmless(story.error).replace("%", "%25")
             click.echo(f"::error{where}::{message}", err=True)
         elif os.environ.get("TF_BUILD"):  # Azure Pipelines, "Logging commands"
-            where = f"sourcepath={path};{f'linenumber={line};' if line else ''}" if path else ""
+            where = (
+                f"sourcepath={_property(path, '%;]')};{f'linenumber={line};' if line else ''}" if path else ""
+            )
             click.echo(f"##vso[task.logissue type=error;{where}]{harmless(story.error)}", err=True)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
@@ -31,6 +33,11 @@ def annotate(story: Story) -> None:
                 file.write(_summary(story))
         except OSError as error:
             note(f"the step summary cannot be written: {error.strerror}.")
+
+
+def _property(path: str, special: str) -> str:
+    """Return ``path`` as a property of a command, with its ``special`` characters escaped."""
+    return "".join(f"%{ord(c):02X}" if c in special else c for c in harmless(path))
 
 
 def _in_repository(path: Path, shown: str) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from monarch.errors import ProjectError
 from monarch.migrations.files.misnamed import refuse_if_any_is_like_a_migration
 from monarch.migrations.files.names import PATTERN
-from monarch.migrations.files.walk import walk
+from monarch.migrations.files.walk import is_file, walk
 from monarch.settings.paths import FOLDER, where_else
 from monarch.system.spelling import suggest_carefully
 
@@ -79,8 +79,8 @@ def find_migrations(root: Path) -> tuple[MigrationFile, ...]:
     try:
         for inside, entry in walk(folder, FOLDER):
             match = PATTERN.fullmatch(entry.name)
-            if match and entry.is_file():
-                where = "" if not inside.name else str(inside)
+            if match and is_file(entry):
+                where = _shown_folder(inside)
                 files.append(
                     MigrationFile(folder / inside / entry.name, match["stamp"], match["name"], where)
                 )
@@ -98,6 +98,16 @@ def find_migrations(root: Path) -> tuple[MigrationFile, ...]:
             )
     refuse_if_any_is_like_a_migration(folder, sorted(others), [file.path for file in files])
     return tuple(files)
+
+
+def _shown_folder(inside: PurePosixPath) -> str:
+    """Return the folder of a migration as `MigrationFile` has it: reports and CI systems show it."""
+    where = str(inside) if inside.name else ""
+    if not where.isprintable():
+        raise ProjectError(
+            f"The name of the folder {FOLDER}/{where} has a character that is not printable.", "Rename it."
+        )
+    return where
 
 
 def find_migration(files: tuple[MigrationFile, ...], selected: str) -> MigrationFile:

@@ -12,6 +12,9 @@ from monarch.settings.paths import FOLDER
 
 _LIKE_A_MIGRATION = re.compile(r"_?\d{4,}.*\.py|.*migrations?\.py", re.IGNORECASE)
 _FOLDER_LIKE_A_MIGRATION = re.compile(r"_?\d{8,}.*", re.IGNORECASE)
+# In folders there are other files too, such as data: only a whole date counts.
+_LIKE_A_MIGRATION_IN_A_FOLDER = re.compile(r"_?\d{12}_.*\.py", re.IGNORECASE)
+_FOLDER_LIKE_A_MIGRATION_IN_A_FOLDER = re.compile(r"_?\d{12}_.*", re.IGNORECASE)
 _OF_ANOTHER_TOOL = re.compile(
     rb"^\s*(?:from|import)\s+(?:alembic|django|flask_migrate|peewee|peewee_migrate|piccolo|tortoise|yoyo)\b",
     re.MULTILINE,
@@ -39,31 +42,37 @@ def refuse_if_any_is_like_a_migration(
 def _refuse_package(folder: Path, package: PurePosixPath, migrations: Sequence[Path]) -> None:
     """Refuse a folder of code that is called like one migration, and has none in it."""
     path = folder / package
-    if _FOLDER_LIKE_A_MIGRATION.fullmatch(package.name) and not any(
-        path in one.parents for one in migrations
-    ):
+    pattern = _FOLDER_LIKE_A_MIGRATION_IN_A_FOLDER if package.parent.name else _FOLDER_LIKE_A_MIGRATION
+    if pattern.fullmatch(package.name) and not any(path in one.parents for one in migrations):
         raise _is_like_a_migration(package)
 
 
 def _refuse_if_like_a_migration(path: Path, inside: PurePosixPath, sources: Iterable[Path]) -> None:
     source = path.suffix.lower() == ".py"
-    pattern = _FOLDER_LIKE_A_MIGRATION if path.is_dir() else _LIKE_A_MIGRATION
-    like = pattern.fullmatch(path.name) is not None
-    if source and not path.is_dir() and (path.is_file() or not like):
-        if path.exists() and not path.is_file():
-            raise ProjectError(
-                f"{FOLDER}/{inside} is not a file.", "Only Python files and folders belong there."
-            )
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            hint = "It must be a file that you may read."
-            raise ProjectError(f"{FOLDER}/{inside} cannot be read: {error.strerror}.", hint) from None
-        # Django, for example, has its own in folders of applications. Beside ours they are a mistake.
-        foreign = inside.parent.name and _OF_ANOTHER_TOOL.search(content)
-        like = not foreign and (like or _defines_migration(content))
+    pattern = _LIKE_A_MIGRATION_IN_A_FOLDER if inside.parent.name else _LIKE_A_MIGRATION
+    try:
+        if path.is_dir():  # its name ends in .py
+            like = _FOLDER_LIKE_A_MIGRATION.fullmatch(path.name) is not None
+        else:
+            like = pattern.fullmatch(path.name) is not None
+            if source and (path.is_file() or not like):
+                like = _is_migration_inside(path, inside, named=like)
+    except OSError as error:
+        hint = "It must be a file that you may read."
+        raise ProjectError(f"{FOLDER}/{inside} cannot be read: {error.strerror}.", hint) from None
     if like and not (source and _is_imported(path, sources)):
         raise _is_like_a_migration(inside)
+
+
+def _is_migration_inside(path: Path, inside: PurePosixPath, *, named: bool) -> bool:
+    """Whether what is in the file ``path`` looks like a migration, which is ``named`` like one or not."""
+    if path.exists() and not path.is_file():
+        raise ProjectError(f"{FOLDER}/{inside} is not a file.", "Only Python files and folders belong there.")
+    content = path.read_bytes()
+    # Django, for example, has its own in folders of applications. Beside ours they are a mistake.
+    if inside.parent.name and _OF_ANOTHER_TOOL.search(content):
+        return False
+    return named or _defines_migration(content)
 
 
 def _is_like_a_migration(inside: PurePosixPath) -> ProjectError:
@@ -77,12 +86,13 @@ def _is_imported(path: Path, sources: Iterable[Path]) -> bool:
     """Whether one of the other ``sources`` imports ``path``, such as the team's own base class."""
     pattern = re.compile(rf"^\s*(?:from|import)\b.*\b{re.escape(path.stem)}\b", re.MULTILINE)
     for other in sources:
-        if other != path and other.is_file():
-            try:
-                if pattern.search(other.read_text(encoding="utf-8", errors="replace")):
+        try:
+            if other != path and other.is_file():
+                text = other.read_text(encoding="utf-8", errors="replace")
+                if pattern.search(text):
                     return True
-            except OSError:
-                continue
+        except OSError:
+            continue
     return False
 
 

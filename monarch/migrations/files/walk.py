@@ -37,7 +37,7 @@ def walk(folder: Path, shown: str) -> Iterator[tuple[PurePosixPath, os.DirEntry[
         )  # the name of a link is not shown if it has another
         entries = _entries(path, shown if inside == PurePosixPath() else f"{shown}/{inside}", seen)
         for entry in entries:
-            if entry.name.endswith(".py") or not _is_folder(entry):
+            if entry.name.endswith(".py") or not is_folder(entry):
                 yield inside, entry
             elif is_visited(entry.name):
                 (links if entry.is_symlink() else todo).append((inside / entry.name, path / entry.name))
@@ -62,10 +62,19 @@ def _entries(path: Path, shown: str, seen: set[tuple[int, int]]) -> list[os.DirE
         ) from None
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether ``entry`` is a folder, or a link to one."""
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself
+    except OSError:  # a link to itself, or to where nobody may look
+        return False
+
+
+def is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether ``entry`` is a file, or a link to one."""
+    try:
+        return entry.is_file()
+    except OSError:
         return False
 
 

@@ -47,12 +47,14 @@ def test_a_moved_migration_has_run_and_is_not_edited(project: Folder) -> None:
 
 def test_a_migration_that_fails_in_a_folder_names_its_file(project: Folder) -> None:
     key = project.migration("broken", "1 / 0")
-    move(project, key, "2026/11")
+    move(project, key, "2026/a, b: 5%;]")
     result = project.monarch("migrate", "dev", variables={"GITHUB_ACTIONS": "true"})
     assert result.code == 1
-    place = f"migrations/2026/11/{key}.py"
+    place = f"migrations/2026/a, b: 5%;]/{key}.py"
     assert f"ZeroDivisionError: division by zero ({place}, line 6)" in result.err
-    assert f"file={place},line=6" in result.output
+    assert f"::error file=migrations/2026/a%2C b%3A 5%25;]/{key}.py,line=6::" in result.err
+    again = project.monarch("migrate", "dev", "--retry", variables={"TF_BUILD": "true"})
+    assert f"sourcepath=migrations/2026/a, b: 5%25%3B%5D/{key}.py;linenumber=6;]" in again.err
 
 
 def test_two_of_one_name_stop_every_command(project: Folder) -> None:
