@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monarch.backups.catalog import BackupCatalog
 from monarch.backups.reader import open_backup, reading, verify_contents
 from monarch.backups.state import Backup
+from monarch.copies.plan import CopyPlan, arriving, describe_unfinished
 from monarch.copies.transfer import (
     DatabaseSink,
     Interruption,
@@ -21,6 +24,7 @@ from monarch.databases.environment import Environment
 from monarch.databases.history import Action, Operation
 from monarch.databases.selection import EVERYTHING, Choice
 from monarch.databases.transfer import (
+    ArchiveSource,
     Engine,
     TransferDatabase,
     as_transfer_database,
@@ -29,7 +33,7 @@ from monarch.databases.transform import Transform
 from monarch.errors import DamagedError, DuplicateKey
 from monarch.handouts.masks import NO_MASKS, TransferMasks, load_rules, open_masks
 from monarch.handouts.policy import Passage
-from monarch.progress import SILENT, Progress, Question
+from monarch.progress import SILENT, Progress
 from monarch.system.ci import find_origin
 
 # The backup was taken while the database was written to, and without a snapshot.
@@ -53,19 +57,41 @@ class Restoration:
     masks: TransferMasks = NO_MASKS
     operation: Operation | None = None
 
-    def check(self) -> None:
-        """Check what can be known without reading all of the backup. Writes nothing.
+    def check(self, *, rights: bool = False) -> CopyPlan:
+        """Check what can be known without reading all of the backup, and return it. Writes nothing.
 
-        Raises what `run` does.
+        What goes is not in it: see `CopyPlan.replacing`. Raises what `run` does.
+
+        :param rights: whether it notes which rights the user of the target lacks.
         """
         self.target.require_replaceable(())
-        self._check_contents()
+        with self._contents() as contents:
+            refusal = self.target.missing_rights(contents) if rights else None
+            notes = contents.notes if refusal is None else (*contents.notes, refusal)
+            return CopyPlan(
+                self.engine.name,
+                self.engine.versions,
+                arriving(self.choice, contents.summaries),
+                (),
+                describe_unfinished(self.target),
+                (*notes, *self.masks.notes(contents)),
+                self.masks.passage,
+                self.masks.fields(contents),
+                renamed=self.choice.rename,
+                keeps_others=self.choice.into_existing,
+            )
 
-    def _check_contents(self) -> tuple[str, ...]:
-        """Check the choice, and that there are rules for what is masked; return what people should know."""
+    @contextmanager
+    def _contents(self) -> Iterator[ArchiveSource]:
+        """Open what is chosen of the backup, for all of which there are rules if it is masked."""
         with open_backup(self.catalog, self.backup) as source:
             contents = source.chosen(self.choice)
             self.masks.require_rules(contents.summaries)
+            yield contents
+
+    def _check_contents(self) -> tuple[str, ...]:
+        """Check the choice, and that there are rules for what is masked; return what people should know."""
+        with self._contents() as contents:
             return (*contents.notes, *self.masks.notes(contents))
 
     def run(
@@ -117,54 +143,62 @@ class Restoration:
             raise DuplicateKey(error.message, _TWICE) from error
 
 
-def restore_environment(
-    root: Path,
-    catalog: BackupCatalog,
-    backup: Backup,
-    environment: Environment,
-    *,
-    engine: str,
-    in_place: bool,
-    choice: Choice,
-    passage: Passage,
-    check_all: bool,
-    progress: Progress,
-    confirm: Question | None,
-) -> TransferResult:
-    """Connect to ``environment`` of the project at ``root``, and restore ``backup`` into it.
+@dataclass(frozen=True)
+class RestoreRequest:
+    """A restore of ``backup`` into ``environment`` of the project at ``root``, before anything is connected.
 
-    ``passage`` is how its contents pass. ``confirm`` is called once the restore is known to be possible,
-    before anything is written.
-
-    Raises what `Restoration.run` does.
-
-    :raises RunInterrupted: on Ctrl-C or a signal, saying what has become of the target.
+    ``passage`` is how its contents pass.
     """
-    choice.require_staging(in_place=in_place)
-    name = environment.label
-    require_transfers((backup.kind, repr(backup.name)), (environment.kind, repr(name)))
-    rules = load_rules(passage, environment.kind, root, backup.environment, check_all=check_all)
-    with (
-        report_interruption(f"{name!r} is as it was.") as interruption,
-        open_database(environment, root, progress) as opened,
-        open_masks(passage, rules, as_transfer_database(opened), progress, backup.environment) as masks,
-    ):
-        target = as_transfer_database(opened)
-        chosen = target.choose_engine(engine)
-        operation = Operation(
-            f"restore {backup.name}:{name} {choice.as_arguments()}".rstrip(),
-            Action.RAW if passage is Passage.RAW else Action.RESTORE,
+
+    root: Path
+    catalog: BackupCatalog
+    backup: Backup
+    environment: Environment
+    engine: str
+    choice: Choice
+    passage: Passage
+    check_all: bool = False
+
+    @contextmanager
+    def open(self, progress: Progress) -> Iterator[tuple[Restoration, Interruption]]:
+        """Connect to the environment for as long as the context lasts.
+
+        :raises RunInterrupted: on Ctrl-C or a signal in the context, saying what has become of the target.
+        """
+        backup, name = self.backup, self.environment.label
+        require_transfers((backup.kind, repr(backup.name)), (self.environment.kind, repr(name)))
+        rules = load_rules(
+            self.passage, self.environment.kind, self.root, backup.environment, check_all=self.check_all
+        )
+        with (
+            report_interruption(f"{name!r} is as it was.") as interruption,
+            open_database(self.environment, self.root, progress) as opened,
+            open_masks(
+                self.passage, rules, as_transfer_database(opened), progress, backup.environment
+            ) as masks,
+        ):
+            target = as_transfer_database(opened)
+            restoration = Restoration(
+                self.catalog,
+                backup,
+                target,
+                name,
+                target.choose_engine(self.engine),
+                choice=self.choice,
+                masks=masks,
+                operation=self._operation(),
+            )
+            yield restoration, interruption
+
+    def _operation(self) -> Operation:
+        backup, name = self.backup, self.environment.label
+        return Operation(
+            f"restore {backup.name}:{name} {self.choice.as_arguments()}".rstrip(),
+            Action.RAW if self.passage is Passage.RAW else Action.RESTORE,
             name,
-            find_origin(root),
+            find_origin(self.root),
             time.monotonic(),
             backup=backup.name,
             query_set=backup.query_set,
-            query_options=catalog.manifest(backup).query_options if backup.query_set else (),
+            query_options=self.catalog.manifest(backup).query_options if backup.query_set else (),
         )
-        restoration = Restoration(
-            catalog, backup, target, name, chosen, choice=choice, masks=masks, operation=operation
-        )
-        if confirm is not None:
-            restoration.check()
-            confirm()
-        return restoration.run(interruption, in_place=in_place, progress=progress)

@@ -9,19 +9,17 @@ import click
 
 from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import (
-    print_collections,
     print_copied,
     print_json,
     print_renamed,
     showing_result,
     summary,
-    words_for,
 )
-from monarch.commands.console.passages import described, print_masks, print_passage, raw_hazard
+from monarch.commands.console.passages import described, print_passage, raw_hazard
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import breathe, confirm, only, replacing, when_possible, yes_option
 from monarch.commands.console.streams import prints_aside
-from monarch.commands.console.text import count, duration, engine_label
+from monarch.commands.console.text import duration, engine_label
 from monarch.commands.parsing.arguments import (
     WholeNumber,
     check_option,
@@ -34,11 +32,14 @@ from monarch.commands.parsing.arguments import (
     this_project,
 )
 from monarch.commands.parsing.pairs import ENVIRONMENTS, Pair
+from monarch.commands.reports.plans import MOST, before_question
+from monarch.commands.reports.transfers import show_plan, show_transfer
 from monarch.errors import UsageError
 
 if TYPE_CHECKING:
-    from monarch.copies.copy import CopyPlan
+    from monarch.backups.plans.transfer import TransferPlan
     from monarch.copies.transfer import TransferResult
+    from monarch.project import Project
 
 
 @click.command("copy_db")
@@ -93,10 +94,7 @@ def copy_db(
     project = this_project()
     source, target = project.require_two(*pair)
     if plan:
-        how.pop("check_all")  # nothing is written
-        with prints_aside(as_json):
-            planned = project.plan_copy(*pair, **how, show=show_documents or 0)
-        _show_plan(planned, pair, as_json)
+        _show_plan(project, pair, how, show_documents or 0, as_json)
         return
     if show_documents:
         raise UsageError("--show is for --plan.", "Add --plan: it changes nothing.")
@@ -116,59 +114,32 @@ def copy_db(
     with showing_result(show_result, as_json), ProgressBar() as bar:
         how |= {"in_place": in_place, "compare_contents": compare_contents}
         asking = None if yes else when_possible(ask)
-        result = project.copy(*pair, **how, progress=bar, confirm=asking)
+        first = partial(_show_first, bar, pair)
+        result = project.copy(*pair, **how, progress=bar, confirm=asking, preview=first)
     show_result(result, as_json)
 
 
-def _show_plan(plan: CopyPlan, pair: Pair, as_json: bool) -> None:
-    names = {collection.name for collection in plan.comes}
-    others = [collection for collection in plan.goes if collection.name not in names]
-    dropped, kept = ([], others) if plan.keeps_others else (others, [])
-    if as_json:
-        print_json(
-            {
-                "from": pair.source,
-                "to": pair.target,
-                "engine": plan.engine,
-                "versions": plan.versions,
-                "copied": [vars(collection) for collection in plan.comes],
-                "replaced": [vars(collection) for collection in plan.goes if collection.name in names],
-                "dropped": [vars(collection) for collection in dropped],
-                "kept": [vars(collection) for collection in kept],
-                "renamed": dict(plan.renamed),
-                "unfinished": plan.unfinished,
-                "passage": plan.passage.value,
-                "masked": [vars(field) for field in plan.masked],
-                "documents": [{"collection": name, "document": text} for name, text in plan.documents],
-                "notes": plan.notes,
-            }
-        )
-        return
-    if plan.unfinished:
-        note(f"{plan.unfinished}")
-    show(f"From {pair.source} to {pair.target}, by {engine_label(plan.engine, plan.versions)}:")
-    print_collections(plan.comes)
-    print_renamed(plan.renamed)
-    replaced = len(plan.goes) - len(others)
-    thing, _ = words_for((*plan.comes, *plan.goes))
-    show(describe_replaced(pair.target, replaced, thing))
-    if dropped:
-        show("These would be dropped:")
-        print_collections(dropped)
-    if kept:
-        show("These would stay as they are:")
-        print_collections(kept)
-    print_masks(plan)
-    for text in plan.notes:
-        note(text)
-    show("Nothing was changed.")
+def _show_plan(project: Project, pair: Pair, how: dict[str, Any], documents: int, as_json: bool) -> None:
+    from monarch.backups.plans.target import UNHURRIED
+    from monarch.backups.plans.transfer import with_target
+
+    how.pop("check_all")  # nothing is written
+    search = project.look_for_newest(pair.target, UNHURRIED)
+    with prints_aside(as_json):
+        planned = project.plan_copy(*pair, **how, show=documents)
+    target = project.environment(pair.target)
+    ends = {"from": pair.source, "to": pair.target}
+    show_plan(with_target(planned, target, search), ends, _title(pair), as_json)
 
 
-def describe_replaced(target: str, number: int, thing: str) -> str:
-    """Return how many of the ``thing``s of ``target`` a copy would replace, for people."""
-    if not number:
-        return f"No {thing} of {target} would be replaced."
-    return f"On {target}, {count(number, thing)} of the same name would be replaced."
+def _show_first(bar: ProgressBar, pair: Pair, planned: TransferPlan) -> None:
+    bar.clear()
+    with before_question():
+        show_transfer(planned, _title(pair), MOST)
+
+
+def _title(pair: Pair) -> str:
+    return f"From {pair.source} to {pair.target}"
 
 
 def _show_result(result: TransferResult, as_json: bool, *, pair: Pair) -> None:

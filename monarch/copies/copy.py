@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+from monarch.copies.plan import CopyPlan, arriving, describe_unfinished, lasting_of
 from monarch.copies.subset import SubsetRequest, shown_options
 from monarch.copies.transfer import (
     DatabaseSink,
@@ -18,7 +19,7 @@ from monarch.copies.transfer import (
 )
 from monarch.databases import find_kind, open_database, require_transfers
 from monarch.databases.environment import Environment
-from monarch.databases.history import Action, IncompleteDatabase, Operation
+from monarch.databases.history import Action, Operation
 from monarch.databases.selection import EVERYTHING, Choice, Selection
 from monarch.databases.transfer import (
     CollectionSummary,
@@ -27,38 +28,13 @@ from monarch.databases.transfer import (
     TransferDatabase,
     as_transfer_database,
 )
-from monarch.databases.transform import MaskedField, Transform
+from monarch.databases.transform import Transform
 from monarch.errors import MonarchError, UsageError
 from monarch.handouts.masks import NO_MASKS, TransferMasks, load_rules, open_masks
 from monarch.handouts.policy import Passage, find_passage
 from monarch.progress import Progress
 from monarch.querysets.evaluate import EvaluatedQuerySet
 from monarch.system.ci import find_origin
-
-
-@dataclass(frozen=True)
-class CopyPlan:
-    """What a copy would write into the target (``comes``), and what would be replaced or dropped (``goes``).
-
-    ``unfinished`` describes an earlier copy into the target that was cut off; None if there is none.
-    ``notes`` are those of the source, as in `Source.notes`, and which rights the user of the target lacks.
-    """
-
-    engine: str
-    versions: tuple[str, ...]
-    comes: tuple[CollectionSummary, ...]
-    goes: tuple[CollectionSummary, ...]
-    unfinished: str | None = None
-    notes: tuple[str, ...] = ()
-    # How the contents of a private environment would pass, and which of their fields would be masked.
-    passage: Passage = Passage.OPEN
-    masked: tuple[MaskedField, ...] = ()
-    # Some documents as they would arrive: for each its collection, and its text.
-    documents: tuple[tuple[str, str], ...] = ()
-    # What comes under another name: that of the source, and that in ``comes``.
-    renamed: tuple[tuple[str, str], ...] = ()
-    # Whether all of ``goes`` stays that has no name of ``comes``.
-    keeps_others: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,34 +72,28 @@ class Copy:
         self._require_contents(comes)
         source = self.masks.on(source)
         self.target.require_replaceable(self._arriving(comes))
-        held = self.target.read(self.engine).summaries
-        lasting = frozenset() if self.choice.into_existing else self.target.lasting
-        goes = tuple(one for one in held if one.name not in lasting)
-        unfinished = None
-        try:
-            self.target.require_whole()
-        except IncompleteDatabase as error:
-            unfinished = error.message
-        notes = list(source.notes)
+        held, lasting = self.target.read(self.engine).summaries, lasting_of(self.target, self.choice)
         refusal = self.target.missing_rights(source)
-        if refusal is not None:
-            notes.append(refusal)
+        notes = source.notes if refusal is None else (*source.notes, refusal)
         return CopyPlan(
             self.engine.name,
             self.engine.versions,
             self._arriving(comes),
-            goes,
-            unfinished,
+            tuple(one for one in held if one.name not in lasting),
+            describe_unfinished(self.target),
             (*notes, *self.masks.notes(source)),
             self.masks.passage,
             self.masks.fields(source),
             tuple(source.documents(show)) if show else (),
             self.choice.rename,
             self.choice.into_existing,
+            lasts=tuple(one for one in held if one.name in lasting),
         )
 
-    def check(self) -> None:
-        """Check what can be known before a transfer. Writes nothing, and resolves no subset.
+    def check(self) -> CopyPlan:
+        """Check what can be known before a transfer, and return it. Writes nothing, and resolves no subset.
+
+        What goes is not in it: see `CopyPlan.replacing`.
 
         :raises UsageError: if both are the same database.
         :raises MonarchError: if the source holds nothing, or is incomplete.
@@ -132,9 +102,23 @@ class Copy:
         source = self._read(None)
         self._require_contents(source.summaries)
         # A subset of the collections may be replaceable where not all of them are.
-        comes = () if self.selection is not None else source.chosen(self.choice).summaries
+        contents = source.chosen(self.choice) if self.selection is None else None
+        comes = () if contents is None else contents.summaries
         self.target.require_replaceable(self._arriving(comes))
         self.masks.require_rules(comes)
+        return CopyPlan(
+            self.engine.name,
+            self.engine.versions,
+            self._arriving(comes),
+            (),
+            describe_unfinished(self.target),
+            () if contents is None else (*contents.notes, *self.masks.notes(contents)),
+            self.masks.passage,
+            () if contents is None else self.masks.fields(contents),
+            renamed=self.choice.rename,
+            keeps_others=self.choice.into_existing,
+            unresolved=contents is None,
+        )
 
     def transfer(self, *, in_place: bool = False) -> Transfer:
         """Return the transfer that replaces the contents of ``target`` by those of ``source``.
@@ -183,11 +167,7 @@ class Copy:
         return source.comparing_contents() if self.compare_contents else source
 
     def _arriving(self, comes: tuple[CollectionSummary, ...]) -> tuple[CollectionSummary, ...]:
-        """Return ``comes`` by their names in the target."""
-        if not self.choice.rename:
-            return comes
-        arriving = (replace(one, name=self.choice.new_name(one.name)) for one in comes)
-        return tuple(sorted(arriving, key=lambda one: one.name))
+        return arriving(self.choice, comes)
 
     def _require_source(self) -> None:
         if self.source.is_same_as(self.target):

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING
 
-from monarch.databases.environment import Environment
-from monarch.progress import SILENT, Progress, Question, asked_once
+from monarch.progress import SILENT, Progress
 from monarch.project.environments import ProjectEnvironments
 from monarch.settings.hooks import HookContext
 
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from monarch.backups.retention.prune import PruneRequest
     from monarch.backups.state import Backup
     from monarch.backups.verification import VerifiedBackup
-    from monarch.copies.transfer import TransferResult
-    from monarch.databases.selection import Names
-    from monarch.handouts.policy import Passage
 
 
 _NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
@@ -215,77 +211,3 @@ class ProjectBackups(ProjectEnvironments):
         keep = parse_keep(self.settings.backups, [one.name for one in everything])
         selected = everything if environment is None else (self._one_or_several(environment),)
         return PruneRequest(self.root, self.backups, everything, selected, keep, policy, frozenset(taken))
-
-    def restore(
-        self,
-        backup: str | Backup,
-        environment: str,
-        *,
-        engine: str = "auto",
-        in_place: bool = False,
-        raw: bool = False,
-        check_all: bool = False,
-        progress: Progress = SILENT,
-        confirm: Question | None = None,
-        **names: Unpack[Names],
-    ) -> TransferResult:
-        """Replace the contents of the database of ``environment`` with those of ``backup``; see `copy`.
-
-        If it has several databases, the one that `restore_target` returns is meant.
-
-        :raises BrokenBackup: if it is not as it was written; the target is then as it was.
-        """
-        from monarch.backups.restore import restore_environment
-        from monarch.databases.selection import Choice
-
-        found = self.find_backup(backup) if isinstance(backup, str) else backup
-        target = self.restore_target(found, environment)
-        environment = target.label
-        passage = self.passage_of(found, environment, raw=raw)
-
-        def run() -> TransferResult:
-            return restore_environment(
-                self.root,
-                self.backups,
-                found,
-                target,
-                engine=engine,
-                in_place=in_place,
-                choice=Choice(**names),
-                passage=passage,
-                check_all=check_all,
-                progress=progress,
-                confirm=None if confirm is None else asked_once(confirm),
-            )
-
-        context = HookContext(target, command="restore", source=found.name)
-        return self._hooked(context, progress).command(run, "after_restore", f"{environment!r} was restored.")
-
-    def restore_target(self, backup: Backup, environment: str) -> Environment:
-        """The environment that `restore` changes: of several databases, the one that ``backup`` is of.
-
-        :raises UsageError: if it has several databases, and none of the name of the backup's.
-        """
-        from monarch.databases.several.members import known_members
-
-        found = self._one_or_several(environment)
-        members = known_members(found, [backup.database])
-        return next((one for one in members if one.db_name == backup.database), found).require()
-
-    def passage_of(self, contents: Backup | Environment, target: str, *, raw: bool = False) -> Passage:
-        """How ``contents``, of a backup or of an environment, pass into the environment ``target``.
-
-        :param raw: whether they are demanded unmasked.
-        """
-        from monarch.handouts.policy import find_passage, is_private_backup
-
-        if isinstance(contents, Environment):
-            private = contents.private
-        else:
-            private = is_private_backup(
-                environment=contents.environment,
-                private=contents.private,
-                masked=contents.masked,
-                environments=self.environments(),
-            )
-        return find_passage(private=private, target=self.environment(target), raw=raw)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Unpack
 
 from monarch.databases.environment import Environment
 from monarch.progress import SILENT, Progress, Question, asked_once
-from monarch.project.environments import ProjectEnvironments
+from monarch.project.restores import ProjectRestores
 from monarch.settings.hooks import HookContext
 
 if TYPE_CHECKING:
-    from monarch.copies.copy import CopyPlan, CopyRequest
+    from monarch.backups.plans.transfer import TransferPlan
+    from monarch.copies.copy import CopyRequest
+    from monarch.copies.plan import CopyPlan
     from monarch.copies.transfer import TransferResult
     from monarch.databases.selection import Names
     from monarch.privacy.leaks.check import Leak
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 _NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 
 
-class ProjectCopies(ProjectEnvironments):
+class ProjectCopies(ProjectRestores):
     """Copies from one environment to another."""
 
     def require_two(self, source: str, target: str) -> tuple[Environment, Environment]:
@@ -73,6 +75,7 @@ class ProjectCopies(ProjectEnvironments):
         check_all: bool = False,
         progress: Progress = SILENT,
         confirm: Question | None = None,
+        preview: Callable[[TransferPlan], object] | None = None,
         **names: Unpack[Names],
     ) -> TransferResult:
         """Replace the contents of the database of ``target`` with those of ``source``.
@@ -84,6 +87,7 @@ class ProjectCopies(ProjectEnvironments):
         of it is copied. With ``compare_contents`` a hash of the contents of each table is compared
         before the swap (PostgreSQL). Out of a private environment into one that is not, documents are masked
         by ``migrations/privacy.py``; with ``raw`` they are not, which the journal of ``target`` records.
+        With ``confirm``, ``preview`` is called before it with what the copy would do, made in seconds.
         Before the swap it is checked that nothing leaks: on a sample of each collection, or with
         ``check_all`` on all documents.
 
@@ -95,9 +99,15 @@ class ProjectCopies(ProjectEnvironments):
         request = replace(request, compare_contents=compare_contents, raw=raw, check_all=check_all)
 
         def run() -> TransferResult:
+            search = None if confirm is None or preview is None else self.look_for_newest(target)
             with request.open(progress) as copy:
-                if confirm is not None:
+                if preview is not None and search is not None:
+                    from monarch.backups.plans.transfer import plan_copy
+
+                    preview(plan_copy(request, copy, search))
+                elif confirm is not None:
                     copy.check()
+                if confirm is not None:
                     asked_once(confirm)()
                 return copy.transfer(in_place=in_place).run(progress)
 

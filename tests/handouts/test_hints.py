@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from monarch.commands.copies import describe_replaced
+from monarch.commands.reports.transfers import describe_replaced
 from monarch.errors import ProjectError
 from monarch.handouts.masks import load_rules
 from monarch.handouts.policy import Passage

@@ -13,18 +13,23 @@ from monarch.commands.console.output import print_copied, print_json, print_rena
 from monarch.commands.console.passages import described, print_passage, raw_hazard
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import breathe, confirm, only, replacing, when_possible, yes_option
+from monarch.commands.console.streams import prints_aside
 from monarch.commands.console.text import duration, engine_label
 from monarch.commands.parsing.arguments import (
     check_option,
     choice_options,
     engine_option,
     json_option,
+    plan_option,
     raw_option,
     this_project,
 )
 from monarch.commands.parsing.pairs import BACKUP_AND_ENVIRONMENT, Pair
+from monarch.commands.reports.plans import MOST, before_question
+from monarch.commands.reports.transfers import show_plan, show_transfer
 
 if TYPE_CHECKING:
+    from monarch.backups.plans.transfer import TransferPlan
     from monarch.backups.state import Backup
     from monarch.copies.transfer import TransferResult
     from monarch.project import Project
@@ -41,9 +46,10 @@ if TYPE_CHECKING:
 @choice_options
 @raw_option
 @check_option
+@plan_option("Show what would be restored, and change nothing.")
 @json_option
 @yes_option
-def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) -> None:
+def restore(pair: Pair, in_place: bool, plan: bool, as_json: bool, yes: bool, **how: Any) -> None:
     """Restore a backup to the database of an environment.
 
     Replaces the contents of the database with those of BACKUP. The backup is verified first; then it is
@@ -55,7 +61,7 @@ def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) ->
     \b
     Examples:
       monarch restore production:development
-      monarch restore app__2026_11_28:production
+      monarch restore production:development --plan
       monarch restore production:development --only users --into-existing
     """
     project = this_project()
@@ -64,6 +70,9 @@ def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) ->
     target = project.restore_target(backup, pair.target)
     if pair.source.rpartition("/")[2] not in (backup.name, backup.archive):
         show(f"The newest good backup of {pair.source} is {backup.name}.", err=True)
+    if plan:
+        _show_plan(project, backup, target.label, {**how, "in_place": in_place}, as_json)
+        return
     passage = project.passage_of(backup, target.label, raw=how["raw"])
 
     def ask() -> None:
@@ -78,9 +87,8 @@ def restore(pair: Pair, in_place: bool, as_json: bool, yes: bool, **how: Any) ->
     show_result = partial(_show, backup, environment=target.label)
     with showing_result(show_result, as_json), ProgressBar() as bar:
         asking = None if yes else when_possible(ask)
-        restored = project.restore(
-            backup, target.label, in_place=in_place, progress=bar, confirm=asking, **how
-        )
+        how |= {"in_place": in_place, "preview": partial(_show_first, bar, backup)}
+        restored = project.restore(backup, target.label, progress=bar, confirm=asking, **how)
     show_result(restored, as_json)
 
 
@@ -102,6 +110,20 @@ def _require_target(project: Project, pair: Pair) -> None:
                 swapped = as_argument(f"{backup.name}:{pair.source}")
                 error.hint = f"{pair.target!r} is a backup. Did you mean: monarch restore {swapped}"
         raise
+
+
+def _show_plan(project: Project, backup: Backup, target: str, how: dict[str, Any], as_json: bool) -> None:
+    how.pop("check_all")  # nothing is written
+    with prints_aside(as_json):
+        planned = project.plan_restore(backup, target, **how)
+    ends = {"backup": backup.name, "archive": backup.archive, "to": target}
+    show_plan(planned, ends, f"{_description(backup)}, to {target}", as_json)
+
+
+def _show_first(bar: ProgressBar, backup: Backup, planned: TransferPlan) -> None:
+    bar.clear()
+    with before_question():
+        show_transfer(planned, f"{_description(backup)}, to {planned.target.environment.label}", MOST)
 
 
 def _description(backup: Backup) -> str:

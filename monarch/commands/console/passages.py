@@ -9,7 +9,7 @@ from monarch.commands.console.output import print_table
 from monarch.commands.console.text import printable, shorten
 
 if TYPE_CHECKING:
-    from monarch.copies.copy import CopyPlan
+    from monarch.copies.plan import CopyPlan
     from monarch.copies.transfer import TransferResult
     from monarch.handouts.policy import Passage
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from monarch.commands.console.lines import Piece, show
-from monarch.commands.console.output import print_collections
+from monarch.commands.console.output import print_collections, summary
 from monarch.commands.console.streams import prints_aside
 from monarch.commands.console.text import age, count, duration, printable, size, timestamp
 from monarch.databases import find_kind
@@ -110,7 +110,8 @@ def show_collections(
         shown = [one for one in collections if one in largest]
     print_collections(shown)
     if len(shown) < len(collections):
-        show(f"… and {len(collections) - len(shown):,} smaller ones, which --plan lists.")
+        others = f"… and {len(collections) - len(shown):,} smaller ones, which --plan lists"
+        show(f"{others}: {summary(collections)} together.")
     if uncounted:
         named = ", ".join(map(printable, uncounted[:most]))
         rest = len(uncounted) - len(uncounted[:most])

@@ -1,0 +1,267 @@
+"""The plans of ``restore`` and ``copy_db``: before the question, and alone with --plan."""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands.backups.test_backups import today
+from tests.commands.backups.test_buckets import keep_in
+from tests.commands.backups.test_restores import store_folder as store_folder  # a fixture
+from tests.commands.backups.test_several import Tenants
+from tests.commands.backups.test_several import tenants as tenants
+from tests.commands.console.test_questions import end
+from tests.commands.test_private import declare
+from tests.commands.test_private import private as private
+from tests.support.runs.shell import Folder
+from tests.support.runs.two_environments import DOCUMENTS, TwoEnvironments, assert_error
+from tests.support.samples.ages import make_key
+from tests.support.samples.zips import ID, make_zip
+from tests.support.servers.postgres import PostgresServer
+
+pytestmark = [pytest.mark.server, pytest.mark.command]
+
+
+def lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.splitlines()]
+
+
+def names(rows: list[dict[str, Any]]) -> list[str]:
+    return [row["name"] for row in rows]
+
+
+def plan(two: TwoEnvironments, *arguments: str) -> list[str]:
+    """Return the lines of a plan, which has changed nothing."""
+    before = two.folder.files()
+    planned = two.folder.invoke(*arguments, "--plan")
+    assert planned.code == 0, planned.output
+    two.assert_unchanged()
+    assert two.target.monarch_lease.find_one() is None
+    assert two.folder.files() == before
+    return lines(planned.out)
+
+
+def test_a_restore_shows_what_comes_and_what_goes(two: TwoEnvironments, store_folder: Path) -> None:
+    first, second, third, *rest = plan(two, "restore", f"{today('app')}:dev")
+    assert first.startswith(f"{two.target.name} on dev ({two.server.host}) holds 2 collections, 2 documents,")
+    assert second == f"There is no good backup of {two.target.name} on dev."
+    assert third.startswith(f"{today('app')} of production, taken ")
+    assert ", to dev, by " in third
+    assert [line.split()[0] for line in rest[:4]] == [
+        "COLLECTION",
+        "mongo_migration_history",
+        "users",
+        "young",
+    ]
+    assert rest[4:6] == [
+        "On dev, 1 collection of the same name would be replaced.",
+        "These would be dropped:",
+    ]
+    assert [line.split()[0] for line in rest[6:-1]] == ["COLLECTION", "old"]
+    assert rest[-1] == "Nothing was changed."
+    assert two.folder.invoke("backup", "dev", "--name", "app").code == 0
+    _, second, *_ = plan(two, "restore", f"{today('app')}:dev")
+    assert second.startswith(f"Its newest good backup is {today('app')}_2, ")
+
+
+def test_a_restore_of_a_part_shows_what_stays(two: TwoEnvironments, store_folder: Path) -> None:
+    part = ("--only", "users", "--into-existing", "--rename", "users=people")
+    shown = plan(two, "restore", f"{today('app')}:dev", *part)
+    assert shown[-4:-1] == [
+        line for line in shown[-4:-1] if line.split()[0] in ("COLLECTION", "old", "users")
+    ]
+    assert shown[-6:-4] == [
+        "No collection of dev would be replaced.",
+        "These would stay as they are:",
+    ]
+    assert "Renamed: users to people." in shown
+    planned = two.folder.invoke("restore", f"{today('app')}:dev", *part, "-n", "--json").json
+    assert (planned["backup"], planned["to"], planned["passage"]) == (today("app"), "dev", "open")
+    assert names(planned["copied"]) == ["people"]
+    assert planned["copied"][0]["documents"] == DOCUMENTS
+    assert (planned["replaced"], planned["dropped"], names(planned["kept"])) == ([], [], ["old", "users"])
+    assert planned["renamed"] == {"users": "people"}
+    assert planned["target"]["newest_backup"]["state"] == "none"
+
+
+@pytest.mark.parametrize("command", ["restore", "copy_db"])
+def test_it_is_shown_before_the_question(two: TwoEnvironments, store_folder: Path, command: str) -> None:
+    source = today("app") if command == "restore" else "production"
+    terminal = two.folder.terminal(command, f"{source}:dev", columns=200)
+    terminal.expect("are you SURE")
+    shown = lines(terminal.before or "")
+    assert any(line.startswith(f"{two.target.name} on dev (") and "2 documents" in line for line in shown)
+    assert any(f"There is no good backup of {two.target.name} on dev." in line for line in shown)
+    assert "On dev, 1 collection of the same name would be replaced." in shown
+    assert "Nothing was changed." not in shown
+    terminal.sendline("n")
+    code, output = end(terminal)
+    assert (code, "Nothing was changed." in output) == (1, True)
+    two.assert_unchanged()
+    terminal = two.folder.terminal(command, f"{source}:dev", columns=200)
+    terminal.expect("are you SURE")
+    terminal.sendline("y")
+    assert end(terminal)[0] == 0
+    two.assert_copied()
+
+
+def test_a_copy_shows_the_backup_of_its_target(two: TwoEnvironments, store_folder: Path) -> None:
+    first, second, third, *_ = plan(two, "copy_db", "production:dev", "--engine", "native")
+    assert " holds 2 collections, 2 documents, " in first
+    assert second == f"There is no good backup of {two.target.name} on dev."
+    assert third.startswith("From production to dev, by native (pymongo ")
+    planned = two.folder.invoke("copy_db", "dev:production", "--plan", "--json").json
+    assert planned["target"]["newest_backup"]["name"] == today("app")
+    assert planned["target"]["collections"] == 2
+
+
+def test_a_subset_is_read_after_the_question(two: TwoEnvironments) -> None:
+    query_set = """
+        from monarch import QuerySet
+
+        class Few(QuerySet):
+            def run(self):
+                self.dump_collection('users', {'_id': {'$lt': 3}})
+    """
+    two.folder.write("querysets/few.py", query_set)
+    terminal = two.folder.terminal("copy_db", "production:dev", "-q", "Few", columns=200)
+    terminal.expect("are you SURE")
+    shown = lines(terminal.before or "")
+    assert "What the subset selects is read after the question; --plan reads it, and lists it." in shown
+    assert "On dev, 2 collections would be replaced or dropped:" in shown
+    terminal.sendline("n")
+    assert end(terminal)[0] == 1
+    assert "users                    " in "\n".join(plan(two, "copy_db", "production:dev", "-q", "Few"))
+
+
+def test_it_fails_as_the_restore_would(two: TwoEnvironments, store_folder: Path) -> None:
+    def refused(*arguments: str) -> Any:
+        planned = two.folder.invoke("restore", *arguments, "--plan")
+        done = two.folder.invoke("restore", *arguments, "--yes")
+        assert (planned.code, planned.out, planned.err) == (done.code, done.out, done.err)
+        two.assert_unchanged()
+        return planned
+
+    name = today("app")
+    assert_error(refused("app__2014:dev"), 2, "There is no backup 'app__2014'", "list_backups")
+    assert_error(refused(f"{name}:deev"), 2, "no environment 'deev'", "Did you mean 'dev'?")
+    assert_error(refused("dev:production"), 2, "There is no good backup of 'dev'", "monarch backup dev")
+    assert_error(refused(f"{name}:dev", "--only", "typo"), 2, "typo", "")
+    both = ("--in-place", "--into-existing")
+    assert_error(refused(f"{name}:dev", *both), 2, "--in-place empties the target", "Leave out one")
+    (store_folder / f"{name}.dmp.zst").write_bytes(b"cut")
+    assert_error(refused(f"{name}:dev"), 1, "is broken", "no other good backup")
+    (store_folder / "app.dmp.zip").write_bytes(make_zip({f"dump/{one}/users.bson": b"" for one in "ab"}))
+    assert_error(refused("app.dmp.zip:dev"), 2, "holds 2 databases", "")
+
+
+def test_a_backup_without_a_manifest_is_not_counted(two: TwoEnvironments, store_folder: Path) -> None:
+    import bson
+
+    (store_folder / "old.dmp.zip").write_bytes(make_zip({"dump/app/users.bson": bson.encode({"_id": ID})}))
+    shown = plan(two, "restore", "old:dev")
+    assert "1 collection, whose documents nothing counts before: users" in shown
+
+
+def test_encrypted_backups(two: TwoEnvironments, tmp_path: Path) -> None:
+    two.folder.keep_backups()
+    key = make_key(tmp_path / "keys.txt")
+    two.folder.encrypt_backups(key.recipient, identities=key.path)
+    assert two.folder.invoke("backup", "production", "--name", "app", "--engine", "native").code == 0
+    assert any(line.startswith("users ") for line in plan(two, "restore", f"{today('app')}:dev"))
+    key.path.unlink()
+    planned = two.folder.invoke("restore", f"{today('app')}:dev", "--plan")
+    done = two.folder.invoke("restore", f"{today('app')}:dev", "--yes")
+    assert planned.code == done.code != 0
+    assert planned.err == done.err
+    # Without a key it is a good backup nevertheless: its bytes are.
+    shown = two.folder.invoke("drop_db", "production", "--plan")
+    assert f"Its newest good backup is {today('app')}, " in shown.out
+
+
+def test_out_of_a_private_environment(private: TwoEnvironments) -> None:
+    private.folder.keep_backups()
+    assert private.folder.invoke("backup", "production", "--name", "app", "--engine", "native").code == 0
+    shown = plan(private, "restore", f"{today('app')}:dev")
+    assert "Masked by migrations/privacy.py:" in shown
+    planned = private.folder.invoke("restore", f"{today('app')}:dev", "--plan", "--json").json
+    assert planned["passage"] == "masked"
+    assert {"collection": "users", "path": "secret", "rule": "null"} in planned["masked"]
+    raw = private.folder.invoke("restore", f"{today('app')}:dev", "--plan", "--raw")
+    assert "Nothing would be masked (--raw)." in raw.err
+    # A masked backup cannot bring its database back.
+    declare(private, private=True)
+    private.folder.keep_backups("masked")
+    assert private.folder.invoke("backup", "production", "--masked", "--engine", "native").code == 0
+    dropped = private.folder.invoke("drop_db", "production", "--plan")
+    assert f"There is no good backup of {private.source.name} on production." in dropped.out
+
+
+def test_several_databases(tenants: Tenants) -> None:
+    assert tenants.run("backup", "tenants").code == 0
+    target = f"tenants/{tenants.name('a')}"
+    dropped = tenants.run("drop_db", target, "-n")
+    assert dropped.code == 0
+    assert f"Its newest good backup is {tenants.backup('a')}, " in dropped.out
+    planned = tenants.run("restore", f"{tenants.backup('b')}:tenants", "-n", "--json")
+    assert planned.code == 0, planned.err
+    assert planned.json["to"] == f"tenants/{tenants.name('b')}"
+    assert planned.json["target"]["newest_backup"]["name"] == tenants.backup("b")
+    assert planned.json["target"]["documents"] == 3
+
+
+def test_a_store_that_does_not_answer(two: TwoEnvironments) -> None:
+    """A bucket behind a server that accepts and says nothing keeps no question waiting."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
+        keep_in(two.folder, {"bucket_name": "app", "endpoint_url": url, "region": "x", **keys})
+        terminal = two.folder.terminal("copy_db", "production:dev", columns=200)
+        terminal.expect("are you SURE")
+        assert "Its newest good backup is not known: BACKUPS did not answer within 5 s." in (
+            terminal.before or ""
+        )
+        terminal.sendline("y")
+        assert end(terminal)[0] == 0
+        two.assert_copied()
+
+
+@pytest.fixture
+def tables(tmp_path: Path, postgres: PostgresServer) -> Iterator[Folder]:
+    """A project with two PostgreSQL databases: production has dogs, dev has dogs and cats."""
+    folder, ends = Folder(tmp_path), {name: f"t_{uuid.uuid4().hex}" for name in ("production", "dev")}
+    for name, made in ends.items():
+        postgres.create(made)
+        with postgres.connect(made) as connection:
+            connection.execute("CREATE TABLE dogs (id bigint PRIMARY KEY)")
+            connection.execute("INSERT INTO dogs SELECT generate_series(1, 7)")
+            if name == "dev":
+                connection.execute("CREATE TABLE cats (id bigint)")
+    folder.settings(**{name: {"uri": postgres.uri(made)} for name, made in ends.items()})
+    folder.keep_backups()
+    yield folder
+    for made in ends.values():
+        postgres.drop(made)
+
+
+def test_tables_of_postgres(tables: Folder) -> None:
+    assert tables.invoke("backup", "production", "--name", "app").code == 0
+    for command in (("restore", "production:dev"), ("copy_db", "production:dev")):
+        planned = tables.invoke(*command, "--plan")
+        assert planned.code == 0, planned.err
+        shown = lines(planned.out)
+        assert " holds 2 tables, 7 rows, " in shown[0]
+        assert "On dev, 1 table of the same name would be replaced." in shown
+        assert shown[-2].startswith("cats ")
+        as_json = tables.invoke(*command, "--plan", "--json").json
+        assert (names(as_json["replaced"]), names(as_json["dropped"])) == (["dogs"], ["cats"])
+    terminal = tables.terminal("restore", "production:dev", columns=200)
+    terminal.expect("are you SURE")
+    assert "On dev, 1 table of the same name would be replaced." in (terminal.before or "")
+    terminal.sendline("y")
+    assert end(terminal)[0] == 0
