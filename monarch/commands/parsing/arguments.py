@@ -221,6 +221,25 @@ def check_option(function: _Function) -> _Function:
     )(function)
 
 
+class QuerySetAnswer(click.ParamType):  # type: ignore[type-arg]
+    """``NAME=VALUE``, an answer to the query set of ``--query-set``."""
+
+    name = "option"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The options of the query set that is named before; nothing if their file cannot be read."""
+        from click.shell_completion import CompletionItem
+
+        try:
+            found = [one for one in this_project().query_sets() if one.name == ctx.params.get("query_set")]
+        except Exception:  # nothing may be printed here
+            return []
+        names = [f"{name}=" for one in found for name in one.options]
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
 def query_set_options(function: _Function) -> _Function:
     """``--query-set`` and ``--option``."""
     options = click.option(
@@ -228,6 +247,7 @@ def query_set_options(function: _Function) -> _Function:
         "-o",
         "options",
         metavar="NAME=VALUE",
+        type=QuerySetAnswer(),
         multiple=True,
         callback=_parse_options,
         help="Answer an option or prompt of the query set; repeatable.",

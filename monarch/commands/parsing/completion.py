@@ -1,4 +1,4 @@
-"""Completion of words with a colon in bash and zsh, which click's completion does not support.
+"""Completion of words with a colon or "=" in bash and zsh, which click's completion does not support.
 
 Imported only when a shell asks. fish needs nothing: it does not break words at a colon, and adds no space
 after one. If a later click words its script for zsh differently, zsh keeps click's space.
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from click.shell_completion import BashComplete, CompletionItem, ZshComplete, add_completion_class
 
-# Around click's function: after a colon the word continues, so there is no space.
+# Around click's function: after a colon or "=" the word continues, so there is no space.
 _BASH_CONTINUES = """
 %(complete_func)s_continues() {
     %(complete_func)s "$@"
-    if [[ "${COMPREPLY[*]}" == *: ]]; then
+    if [[ "${COMPREPLY[*]}" == *[:=] ]]; then
         compopt -o nospace
     fi
 }
@@ -22,8 +22,8 @@ complete -o nosort -F %(complete_func)s_continues %(prog_name)s;
 
 _ZSH_CLICKS = "compadd -U -V unsorted -a completions"
 _ZSH_CONTINUES = """\
-compadd -U -V unsorted -S '' -- ${(M)completions:#*:}
-        compadd -U -V unsorted -- ${completions:#*:}"""
+compadd -U -V unsorted -S '' -- ${(M)completions:#*[:=]}
+        compadd -U -V unsorted -- ${completions:#*[:=]}"""
 
 
 class Bash(BashComplete):

@@ -249,6 +249,15 @@ def is_local(shell: str) -> bool:
     return subprocess.run([shell, "-c", new_enough], check=False).returncode == 0
 
 
+def write_query_set(folder: Folder) -> None:
+    """Write a query set with options, and a migration in a folder."""
+    folder.write(
+        "querysets/orders.py",
+        "from monarch import QuerySet\nclass Orders(QuerySet):\n    account_id: int\n    since: str\n",
+    )
+    folder.write("migrations/2026/11/_202611010000_a_migration.py", "")
+
+
 @pytest.mark.server
 @pytest.mark.parametrize(
     ("shell", "setup"),
@@ -261,6 +270,7 @@ def is_local(shell: str) -> bool:
 def test_pairs_complete_in_a_real_shell(environments: Folder, shell: str, setup: str) -> None:
     if not is_local(shell):
         pytest.skip(f"there is no {shell}")
+    write_query_set(environments)
     with closing(Interactive(environments, shell, setup)) as line:
         assert line.typed("monarch copy_db prod\t") == "monarch copy_db production:"
         assert line.typed("monarch copy_db prod\tst\t") == "monarch copy_db production:staging "
@@ -269,6 +279,10 @@ def test_pairs_complete_in_a_real_shell(environments: Folder, shell: str, setup:
         assert line.typed("monarch copy_db production:prod\t") == "monarch copy_db production:prod"
         assert line.typed("monarch copy_db nope\t") == "monarch copy_db nope"
         assert line.typed("monarch migrate st\t") == "monarch migrate staging "
+        backup = "monarch backup production -q Orders"
+        assert line.typed(f"{backup} -o acc\t") == f"{backup} -o account_id="
+        assert line.typed(f"{backup} -o account_id=1 -o s\t") == f"{backup} -o account_id=1 -o since="
+        assert line.typed("monarch generate x --in 20\t") == "monarch generate x --in 2026/11 "
 
 
 @pytest.mark.server
@@ -285,6 +299,8 @@ def test_pairs_complete_in_fish(environments: Folder) -> None:
         assert result.stderr == ""
         return result.stdout.split()
 
+    write_query_set(environments)
+    assert complete("monarch backup production -q Orders -o ") == ["account_id=", "since="]
     assert complete("monarch copy_db prod") == ["production:"]
     assert complete("monarch copy_db production:") == ["production:development", "production:staging"]
     assert complete("monarch copy_db production:dev") == ["production:development"]
