@@ -120,7 +120,7 @@ def copy_db(
 
 
 def _show_plan(project: Project, pair: Pair, how: dict[str, Any], documents: int, as_json: bool) -> None:
-    from monarch.backups.plans.target import UNHURRIED
+    from monarch.backups.plans.patience import UNHURRIED
     from monarch.backups.plans.transfer import with_target
 
     how.pop("check_all")  # nothing is written

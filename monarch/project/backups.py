@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from monarch.backups.catalog import BackupCatalog
     from monarch.backups.create import BackupResult
     from monarch.backups.manifest import Manifest
+    from monarch.backups.plans.deletion import DeletionPlan
     from monarch.backups.plans.newest import NewestSearch
     from monarch.backups.retention.policy import KeepPolicy
     from monarch.backups.retention.prune import PruneRequest
@@ -153,7 +154,8 @@ class ProjectBackups(ProjectEnvironments):
         :param seconds: after which it is given up.
         :raises SettingsError: as for `environment`.
         """
-        from monarch.backups.plans.newest import PATIENCE, NewestSearch
+        from monarch.backups.plans.newest import NewestSearch
+        from monarch.backups.plans.patience import PATIENCE
 
         return NewestSearch(lambda: self.backups, self.environment(environment), seconds or PATIENCE)
 
@@ -178,6 +180,27 @@ class ProjectBackups(ProjectEnvironments):
         named = find_named(self.backups, names, self.environments()) if names else ()
         chosen = named or tuple(backup for backup in self.backups.list() if not backup.busy)
         return verify_all(self.backups, chosen, progress, report, deep=deep)
+
+    def find_deletable(self, *names: str, whole_name: bool = True) -> tuple[Backup, ...]:
+        """The backups called ``names`` that `delete_backups` would delete, each with all of its archives.
+
+        :param whole_name: whether a foreign archive has to be named by the whole name of its file.
+        :raises LockedError: if one of them is protected, or being encrypted anew.
+        :raises UsageError: if there is no such backup.
+        """
+        from monarch.backups.operations.deletions import find_deletable
+
+        return find_deletable(self.backups, names, whole_name=whole_name)
+
+    def plan_deletion(self, *backups: Backup, seconds: float | None = None) -> DeletionPlan:
+        """Return what would stay of the environments of ``backups``. Writes nothing, and never fails.
+
+        :param seconds: after which this is given up.
+        """
+        from monarch.backups.plans.deletion import DeletionSearch
+        from monarch.backups.plans.patience import UNHURRIED
+
+        return DeletionSearch(self.backups, backups, seconds or UNHURRIED).result()
 
     def delete_backups(
         self,

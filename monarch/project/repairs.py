@@ -86,7 +86,8 @@ class ProjectRepairs(ProjectFiles, ProjectBackups):
 
         :raises LockedError: if a migration is running on it.
         """
-        from monarch.backups.plans.target import UNHURRIED, read_target
+        from monarch.backups.plans.patience import UNHURRIED
+        from monarch.backups.plans.target import read_target
 
         search = self.look_for_newest(environment, UNHURRIED)
         with self.open(environment, progress) as database, database.reading():

@@ -38,7 +38,7 @@ class ProjectRestores(ProjectBackups):
 
         Raises what `restore` does before it changes anything, without reading all of the backup.
         """
-        from monarch.backups.plans.target import UNHURRIED
+        from monarch.backups.plans.patience import UNHURRIED
         from monarch.backups.plans.transfer import plan_restore
         from monarch.databases.selection import Choice
 

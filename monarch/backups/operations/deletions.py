@@ -10,7 +10,7 @@ from types import TracebackType
 
 from monarch.backups.catalog import BackupCatalog
 from monarch.backups.operations.in_store import StoreRecord, begin_record, describe
-from monarch.backups.retention.deletion import refuse_rekeyed
+from monarch.backups.retention.deletion import refuse_protected, refuse_rekeyed
 from monarch.backups.state import Backup
 from monarch.databases.history import Action, MigrationState, TouchedBackup
 from monarch.errors import MonarchError, RunInterrupted
@@ -89,15 +89,39 @@ def delete_all(
     """
     selected: list[Backup] = []
     for one in backups:
-        found = catalog.archives(catalog.named(one), one) if isinstance(one, str) else (one,)
-        refuse_rekeyed(found)
-        selected += found
+        if isinstance(one, str):
+            selected += _find_archives(catalog, one, whole_name=True)
+        else:
+            refuse_rekeyed((one,))
+            selected.append(one)
     with RecordedDeletions(root, catalog, selected, Action.DELETE, _delete_backup, progress) as recorded:
         for backup in selected:
             with recorded.deleting(backup):
                 catalog.delete(backup)
             report(backup)
     return tuple(selected)
+
+
+def find_deletable(catalog: BackupCatalog, names: Iterable[str], *, whole_name: bool) -> tuple[Backup, ...]:
+    """Return the backups called ``names``, each with all of its archives, as they are now.
+
+    :param whole_name: whether a foreign archive has to be named by the whole name of its file.
+    :raises LockedError: if one is protected, or `rekey_backup` writes another archive of it.
+    :raises UsageError: if there is no backup of one of the names.
+    """
+    selected: list[Backup] = []
+    for name in dict.fromkeys(names):
+        found = _find_archives(catalog, name, whole_name=whole_name)
+        for backup in found:
+            refuse_protected(backup)
+        selected += [backup for backup in found if backup not in selected]
+    return tuple(selected)
+
+
+def _find_archives(catalog: BackupCatalog, name: str, *, whole_name: bool) -> tuple[Backup, ...]:
+    found = catalog.archives(catalog.named(name) if whole_name else catalog.get(name), name)
+    refuse_rekeyed(found)
+    return found
 
 
 def _delete_backup(environment: str | None) -> str:

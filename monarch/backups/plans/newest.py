@@ -6,22 +6,18 @@ command waiting, and none makes it fail.
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 
 from monarch.backups.catalog import BackupCatalog
+from monarch.backups.plans.patience import PATIENCE, InTime
 from monarch.backups.proof.freshness import Freshness, judge_stored
 from monarch.backups.state import Backup
 from monarch.databases.environment import Environment
 from monarch.errors import MonarchError
 from monarch.stores import NoStore
-
-# How long a store may take before nothing is known.
-PATIENCE = 5.0
 
 
 class WayBack(Enum):
@@ -60,33 +56,15 @@ class NewestSearch:
         self, open_catalog: Callable[[], BackupCatalog], environment: Environment, seconds: float = PATIENCE
     ) -> None:
         self._environment = environment
-        self._seconds = seconds
-        self._until = time.monotonic() + seconds
-        self._found: NewestBackup | None = None
-        # A daemon: a store that does not answer must not keep the command from ending.
-        self._thread = threading.Thread(
-            target=self._search, args=(open_catalog,), name="monarch-newest", daemon=True
-        )
-        self._thread.start()
+        self._search = InTime(lambda: _find(open_catalog(), environment), seconds)
 
     def result(self) -> NewestBackup:
         """Return what was found, after waiting for the rest of the seconds. Never fails."""
-        self._thread.join(max(0.0, self._until - time.monotonic()))
-        found = self._found
-        if found is None:
-            why = f"BACKUPS did not answer within {self._seconds:g} s"
-            return NewestBackup(self._environment, WayBack.UNKNOWN, why=why)
-        return found
-
-    def _search(self, open_catalog: Callable[[], BackupCatalog]) -> None:
         try:
-            self._found = _find(open_catalog(), self._environment)
+            return self._search.result()
         except MonarchError as error:
             state = WayBack.NO_STORE if isinstance(error, NoStore) else WayBack.UNKNOWN
-            self._found = NewestBackup(self._environment, state, why=error.message.rstrip("."))
-        except Exception as error:  # a library of the store, for example: the command goes on
-            why = f"BACKUPS cannot be read: {type(error).__name__}"
-            self._found = NewestBackup(self._environment, WayBack.UNKNOWN, why=why)
+            return NewestBackup(self._environment, state, why=error.message.rstrip("."))
 
 
 def find_newest_good(

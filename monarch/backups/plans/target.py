@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from monarch.backups.plans.newest import PATIENCE, NewestBackup, NewestSearch
+from monarch.backups.plans.newest import NewestBackup, NewestSearch
+from monarch.backups.plans.patience import PATIENCE
 from monarch.databases.base import Database, Holdings
 from monarch.databases.environment import Environment
 from monarch.databases.lease import Holder
 from monarch.errors import MonarchError
-
-# For plans that no question follows: how long a store and a server may take each.
-UNHURRIED = 30.0
 
 
 @dataclass(frozen=True)

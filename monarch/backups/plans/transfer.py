@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from monarch.backups.plans.newest import PATIENCE, NewestSearch
+from monarch.backups.plans.newest import NewestSearch
+from monarch.backups.plans.patience import PATIENCE
 from monarch.backups.plans.target import TargetState, read_target
 from monarch.backups.restore import Restoration, RestoreRequest
 from monarch.backups.state import Backup

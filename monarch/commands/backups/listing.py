@@ -51,7 +51,7 @@ def list_backups(environment: str | None, as_json: bool) -> None:
     project = this_project()
     backups = project.list_backups(environment)
     if as_json:
-        print_json_list(map(_row, backups))
+        print_json_list(map(backup_row, backups))
         return
     if not backups:
         of = f" of {environment}" if environment else ""
@@ -113,7 +113,11 @@ def show_backup(name: str, as_json: bool) -> None:
     if as_json:
         collections = [vars(one) for one in manifest.collections] if manifest else None
         print_json(
-            {**(manifest_members(manifest) if manifest else {}), **_row(backup), "collections": collections}
+            {
+                **(manifest_members(manifest) if manifest else {}),
+                **backup_row(backup),
+                "collections": collections,
+            }
         )
         return
     for label, value in _facts(backup, manifest):
@@ -144,7 +148,8 @@ def moment(when: datetime) -> str:
     return f"{when:%Y-%m-%d %H:%M}"
 
 
-def _row(backup: Backup) -> dict[str, Any]:
+def backup_row(backup: Backup) -> dict[str, Any]:
+    """Return what ``--json`` prints of ``backup`` in a list."""
     return {
         "name": backup.name,
         "archive": backup.archive,
