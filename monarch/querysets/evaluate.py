@@ -117,7 +117,7 @@ def _prompt_for(query_set: str, option: QuerySetOption, zone: Zone) -> tuple[str
     while True:
         try:
             # Click's own function, which is not answered by the options.
-            text = str(click.termui.visible_prompt_func(f"{option.name} ({option.type_name}): "))
+            text = str(click.termui.visible_prompt_func(f"{option.name} ({option.wanted}): "))
         except (EOFError, KeyboardInterrupt):
             raise RunInterrupted("Interrupted. Nothing was changed.") from None
         try:

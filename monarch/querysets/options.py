@@ -46,6 +46,12 @@ class QuerySetOption:
         """The name of its type, for people."""
         return str(getattr(self.kind, "__name__", self.kind))
 
+    @property
+    def wanted(self) -> str:
+        """What to type, for people: the name of its type, with an example if it is a date."""
+        relative = ", or 30d for thirty days ago" if _kind_of_date(self.kind) is not None else ""
+        return f"{self.type_name}{relative}"
+
     def convert(self, text: str, zone: Zone = utc) -> Any:
         """Return the value of ``text``. A time relative to now is that of the clocks in ``zone``.
 
@@ -63,11 +69,11 @@ class QuerySetOption:
             raise UsageError(redact(f"-o {self.name}={text}: {text!r} is not {what}."), hint) from None
 
     def usual(self, zone: Zone = utc) -> Any:
-        """Return its default. That of a date may be a text, such as "30d".
+        """Return its default. That of a date may be a text, such as "30d", or empty.
 
         :raises ProjectError: if this is not a date.
         """
-        if not isinstance(self.default, str) or _kind_of_date(self.kind) is None:
+        if not isinstance(self.default, str) or not self.default or _kind_of_date(self.kind) is None:
             return self.default
         try:
             return _convert(self.kind, self.default, zone)

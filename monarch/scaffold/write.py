@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from monarch.databases import DEFAULT_KIND, find_kind
@@ -79,10 +80,14 @@ def generate(
     else:
         source = templates.render_migration(_find_kind(root, kind), class_name, name)
     path = root / FOLDER / inside / f"_{stamp}_{name}_migration.py"
+    new = [one for one in path.parents if not one.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, source)
     except OSError as error:
+        for one in new:
+            with suppress(OSError):
+                one.rmdir()
         raise ProjectError(f"{path} cannot be written: {error.strerror}.", "Fix that first.") from error
     return path
 

@@ -102,7 +102,7 @@ def test_a_default(visits: Folder) -> None:
 def test_a_question_in_a_terminal(visits: Folder, source: str) -> None:
     visits.write("querysets/visits.py", source)
     terminal = visits.terminal("backup", "dev", "-q", "VisitsQuerySet")
-    terminal.expect("(?i)since[^\n]*: ")
+    terminal.expect("since .datetime, or 30d for thirty days ago.: |Since: ")
     terminal.sendline("soon")
     terminal.expect("30d for thirty days ago")
     terminal.expect("(?i)since[^\n]*: ")

@@ -66,8 +66,14 @@ def test_two_of_one_name_are_an_error_that_names_both(folder: Folder) -> None:
     assert raised.value.message == (
         f"Two migrations have the name {name}: migrations/{name} and migrations/2026/{name}."
     )
-    assert raised.value.hint is not None
-    assert raised.value.hint.startswith("A migration is recorded by the name of its file. Delete one")
+    named = "A migration is recorded by the name of its file. "
+    assert raised.value.hint == f"{named}Their contents are the same: delete one of them."
+    write(folder, f"2026/{name}", text=f"# more\n{MIGRATION}")
+    with pytest.raises(ProjectError) as raised:
+        find_migrations(folder.path)
+    assert raised.value.hint == (
+        f"{named}Delete one of them, or rename the one that has not run anywhere yet."
+    )
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ def test_other_options_are_texts() -> None:
     assert QuerySetOption("since", str).convert("30d") == "30d"
     assert QuerySetOption("since", str, "30d").usual() == "30d"
     assert QuerySetOption("since", datetime, None).usual() is None
+    assert QuerySetOption("since", datetime, "").usual() == ""
 
 
 @pytest.mark.parametrize("text", NOT_ONE)

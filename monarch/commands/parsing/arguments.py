@@ -250,7 +250,7 @@ def query_set_options(function: _Function) -> _Function:
         type=QuerySetAnswer(),
         multiple=True,
         callback=_parse_options,
-        help="Answer an option or prompt of the query set; repeatable.",
+        help="Answer an option or prompt of the query set, such as since=30d; repeatable.",
     )
     query_set = click.option(
         "--query-set",

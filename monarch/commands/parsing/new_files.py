@@ -34,8 +34,15 @@ def one_name(words: tuple[str, ...], project: Project, command: str) -> str:
     :raises UsageError: if there are several, or if it is that of an environment.
     """
     kinds = _kinds_of(project)
-    if words[0] in kinds:
-        raise _not_an_environment(words, kinds, command)
+    for environment, rest in ((words[0], words[1:]), (words[-1], words[:-1])):
+        # In the order of other commands, or in that of migrate_one.
+        if environment in kinds and (rest == words[1:] or len(rest) == 1):
+            raise _not_an_environment(environment, rest, kinds, command)
+    if len(words) > 1 and words[0] in KINDS:
+        raise UsageError(
+            f"{words[0]!r} is a kind of database, and {command} takes a name.",
+            f"For example: monarch {command} {_quoted(' '.join(words[1:]))} --kind {words[0]}",
+        )
     if len(words) > 1:
         raise UsageError(
             f"{len(words)} names are given: {' '.join(words)}.",
@@ -80,14 +87,16 @@ def _kinds_of(project: Project) -> dict[str, str | None]:
         return {}
 
 
-def _not_an_environment(words: tuple[str, ...], kinds: dict[str, str | None], command: str) -> UsageError:
+def _not_an_environment(
+    environment: str, rest: tuple[str, ...], kinds: dict[str, str | None], command: str
+) -> UsageError:
     known = sorted({kind for kind in kinds.values() if kind is not None})
-    line, offer = f"monarch {command} {_quoted(' '.join(words[1:]) or 'add_indexes')}", ""
+    line, offer = f"monarch {command} {_quoted(' '.join(rest) or 'add_indexes')}", ""
     if len(known) > 1:
-        line += f" --kind {kinds[words[0]] or known[0]}"
+        line += f" --kind {kinds[environment] or known[0]}"
         offer = f". The kinds here are {' and '.join(f'{one} ({find_kind(one).title})' for one in known)}."
     return UsageError(
-        f"{words[0]!r} is an environment, and {command} takes the name of what is new.",
+        f"{environment!r} is an environment, and {command} takes the name of what is new.",
         f"For example: {line}{offer}",
     )
 

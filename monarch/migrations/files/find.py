@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -91,13 +92,20 @@ def find_migrations(root: Path) -> tuple[MigrationFile, ...]:
     files.sort(key=lambda file: file.path.name)
     for one, other in pairwise(files):
         if one.key == other.key:
-            raise ProjectError(
-                f"Two migrations have the name {one.path.name}: {one.shown_path} and {other.shown_path}.",
-                "A migration is recorded by the name of its file. Delete one of them, or rename the one that "
-                "has not run anywhere yet.",
-            )
+            raise _same_name(one, other)
     refuse_if_any_is_like_a_migration(folder, sorted(others), [file.path for file in files])
     return tuple(files)
+
+
+def _same_name(one: MigrationFile, other: MigrationFile) -> ProjectError:
+    hint = "Delete one of them, or rename the one that has not run anywhere yet."
+    with suppress(ProjectError):
+        if checksum(one) == checksum(other):
+            hint = "Their contents are the same: delete one of them."
+    return ProjectError(
+        f"Two migrations have the name {one.path.name}: {one.shown_path} and {other.shown_path}.",
+        f"A migration is recorded by the name of its file. {hint}",
+    )
 
 
 def _shown_folder(inside: PurePosixPath) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -144,6 +146,19 @@ def test_folders_that_cannot_be_used(made: Folder, given: str, message: str) -> 
     assert message in refused(made, "generate", "x", "--in", given).err
 
 
+def test_a_full_disk_leaves_no_folder(made: Folder, small_disk: Path) -> None:
+    (made.path / "migrations/__init__.py").unlink()
+    (made.path / "migrations").rmdir()
+    (made.path / "migrations").symlink_to(small_disk)
+    with (small_disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+        while True:
+            filler.write(b"x" * 4096)
+    result = made.monarch("generate", "x", "--in", "2026/11")
+    assert result.code == 2
+    assert "cannot be written: No space left on device." in result.err
+    assert not (small_disk / "2026").exists()
+
+
 def test_a_file_in_place_of_the_folder(made: Folder) -> None:
     made.write("migrations/2026", "")
     assert "cannot be written: " in refused(made, "generate", "x", "--in", "2026").err
@@ -239,6 +254,15 @@ def test_an_environment_in_place_of_a_name(both: Folder) -> None:
     )
     assert 'monarch generate "Add invoices" --kind postgres.' in (
         refused(both, "generate", "billing", "Add", "invoices").err
+    )
+    assert "monarch generate add_invoices --kind postgres." in (
+        refused(both, "generate", "add_invoices", "billing").err
+    )
+    assert "monarch generate add_invoices --kind postgres" in (
+        refused(both, "generate", "postgres", "add_invoices").err
+    )
+    assert 'monarch generate "Add to production"' in (
+        refused(both, "generate", "Add", "to", "production").err
     )
     both.settings(production={"uri": "mongodb://localhost/app"})
     hint = refused(both, "generate", "production", "x").err.splitlines()[1]
