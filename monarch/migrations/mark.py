@@ -12,7 +12,7 @@ from monarch.databases.lease import Lease
 from monarch.errors import MigrationError, ProjectError
 from monarch.migrations.files.classes import says_repeatable
 from monarch.migrations.files.find import MigrationFile, checksum, find_migration
-from monarch.migrations.files.names import name_of
+from monarch.migrations.files.names import name_of, shown_key
 from monarch.migrations.plan import refuse_if_running
 from monarch.migrations.status import list_status
 from monarch.migrations.waiting import hold, whole_history
@@ -120,7 +120,7 @@ class Marker:
         try:
             return find_migration(self.files, name).key
         except ProjectError:
-            gone = [key for key in records if name in (key, name_of(key))]
+            gone = [key for key in records if name in (key, shown_key(key), name_of(key))]
             if len(gone) == 1:
                 return gone[0]
             raise

@@ -13,6 +13,7 @@ from monarch.databases.environment import Environment
 from monarch.databases.history import UNFINISHED, HistoryReader, JournalEntry, MigrationState, Record
 from monarch.errors import MonarchError
 from monarch.migrations.files.find import MigrationFile, checksum, find_migration
+from monarch.migrations.files.names import whole_key
 from monarch.migrations.plan import is_due, newest_completed
 from monarch.migrations.waiting import whole_history
 from monarch.progress import Progress
@@ -201,7 +202,8 @@ def read_journal(
 
     :raises ProjectError: if there is no such migration.
     """
-    entries = history.entries(migration, last=last, everything=everything)
+    key = None if migration is None else whole_key(migration)
+    entries = history.entries(key, last=last, everything=everything)
     if migration is not None and not entries:  # A whole key is found even if its file is gone.
         entries = history.entries(find_migration(files, migration).key, last=last, everything=everything)
     return entries

@@ -23,6 +23,7 @@ from monarch.commands.console.text import (
     size,
     timestamp,
 )
+from monarch.commands.looks.states import in_colour
 from monarch.commands.parsing.arguments import BACKUP, ENVIRONMENT, json_option, this_project
 from monarch.databases import LEGACY_KIND, find_kind
 
@@ -65,7 +66,7 @@ def list_backups(environment: str | None, as_json: bool) -> None:
     if any(backup.query_set for backup in backups):
         headers = (*headers, "QUERY SET")
         rows = [(*row, backup.query_set or "-") for row, backup in zip(rows, backups, strict=True)]
-    print_table(headers, rows, right=(3, 4))
+    print_table(headers, rows, right=(3, 4), states=(5,))
     _explain(backups)
 
 
@@ -121,7 +122,8 @@ def show_backup(name: str, as_json: bool) -> None:
         )
         return
     for label, value in _facts(backup, manifest):
-        show(f"{label:<13}{printable(value)}")
+        state, colon, why = value.partition(":") if label == "State" else ("", "", value)
+        show(f"{label:<13}", *(in_colour(state) if state else ()), f"{colon}{printable(why)}")
     if manifest is not None:
         show()
         print_collections(manifest.collections)

@@ -195,6 +195,7 @@ def _show_plan(plan: PrunePlan, store: Store) -> None:
         ("NAME", "ENVIRONMENT", "TAKEN (UTC)", "SIZE", "", "WHY"),
         [_cells(judgement) for judgement in plan.judgements],
         right=(3,),
+        states=(4,),
     )
     for name, error in plan.unreachable:
         note(f"Backups of {name} stay: {error.message}")

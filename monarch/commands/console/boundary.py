@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from monarch.commands.console.streams import settle_stdout
-from monarch.commands.console.terminal import colour, columns
+from monarch.commands.console.terminal import colour, columns, tint
 from monarch.errors import MonarchError
 
 _INTERRUPTED = 130
@@ -82,7 +82,7 @@ def _report(error: BaseException, message: str, hint: str | None, code: int) -> 
         for label, shade, text in (("Error:", "red", message), ("Hint:", "cyan", hint)):
             if text:
                 first, *rest = _lines(f"{label} {_one_line(redact(text))}")
-                label = click.style(label, fg=shade, bold=True) + first[len(label) :]
+                label = click.style(label, fg=tint(shade), bold=True) + first[len(label) :]
                 click.echo("\n".join([label, *rest]), err=True, color=colour())
     except (OSError, KeyboardInterrupt):
         pass  # nobody reads it any more; the exit code remains

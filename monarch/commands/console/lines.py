@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import click
 
-from monarch.commands.console.terminal import colour
+from monarch.commands.console.terminal import colour, tint
 from monarch.commands.console.text import printable
 
 # What CI systems execute: Azure's and TeamCity's commands anywhere in a line, GitHub's at its beginning.
@@ -28,12 +28,18 @@ def harmless(text: str) -> str:
 
 def show(*pieces: Piece, err: bool = False, bold: bool = False, file: IO[Any] | None = None) -> None:
     """Print ``pieces`` as one line on stdout, or on stderr with ``err``."""
+    click.echo(_painted(pieces, bold=bold), err=err, file=file, color=colour())
+
+
+def _painted(pieces: Iterable[Piece], *, bold: bool = False) -> str:
     texts = [(piece, None) if isinstance(piece, str) else piece for piece in pieces]
     whole = "".join(text for text, _ in texts)
     if harmless(whole) != whole:  # a command may consist of two pieces
         texts = [(harmless(whole), None)]
-    line = "".join(click.style(text, fg=shade, bold=bold) if shade or bold else text for text, shade in texts)
-    click.echo(line, err=err, file=file, color=colour())
+    return "".join(
+        click.style(text, fg=tint(shade), bold=bold or None) if shade or bold else text
+        for text, shade in texts
+    )
 
 
 def note(text: str) -> None:
@@ -43,7 +49,12 @@ def note(text: str) -> None:
 
 def show_lines(lines: Iterable[str]) -> None:
     """Print ``lines`` on stdout, each as `show` does, and thousands of them in one write."""
-    if text := "\n".join(map(harmless, lines)):
+    show_rows((line,) for line in lines)
+
+
+def show_rows(rows: Iterable[Iterable[Piece]]) -> None:
+    """Print lines of pieces on stdout, each as `show` does, and thousands of them in one write."""
+    if text := "\n".join(map(_painted, rows)):
         click.echo(text, color=colour())
 
 

@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from monarch.commands.console.lines import as_json, show, show_lines
+from monarch.commands.console.lines import as_json, show
 from monarch.commands.console.streams import prints_aside
-from monarch.commands.console.terminal import columns
-from monarch.commands.console.text import count, duration, printable, shorten, size, width
+from monarch.commands.console.text import count, duration, size
+from monarch.commands.looks.tables import print_table as print_table
 from monarch.errors import MonarchError
 
 if TYPE_CHECKING:
     from monarch.databases.transfer import CollectionSummary, CopiedCollection
-
-# Leaves room for the other columns in a terminal of the usual width.
-_WIDEST = 36
-
-
-def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
-    """Print a table as wide as its contents; in a terminal too narrow for it, a block for each row.
-
-    ``right`` are the numbers of the columns that are aligned to the right.
-    """
-    rows = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(width(row[i]) for row in (headers, *rows)) for i in range(len(headers))]
-    if sys.stdout.isatty() and sum(widths) + 2 * len(widths) - 2 > columns():
-        _print_blocks(headers, rows)
-        return
-    show(_line(headers, widths, right), bold=True)
-    show_lines(_line(row, widths, right) for row in rows)
 
 
 def print_json(value: Any) -> None:
@@ -111,24 +93,8 @@ def words_for(collections: Sequence[CollectionSummary]) -> tuple[str, str]:
 
 
 def _cells(collection: CollectionSummary) -> tuple[str, ...]:
-    name = shorten(collection.name, _WIDEST) if sys.stdout.isatty() else collection.name
+    name = collection.name
     if collection.kind == "view":
         return name, "view", "-", "-"
     documents = f"{collection.documents:,}" + (" buckets" if collection.kind == "timeseries" else "")
     return name, documents, size(collection.bytes), str(collection.indexes)
-
-
-def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:
-    padded = []
-    for number, (cell, wide) in enumerate(zip(cells, widths, strict=True)):
-        space = " " * (wide - width(cell))
-        padded.append(space + cell if number in right else cell + space)
-    return "  ".join(padded).rstrip()
-
-
-def _print_blocks(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    label = max(map(len, headers))
-    for row in rows:
-        show(row[0], bold=True)
-        for header, cell in list(zip(headers, row, strict=True))[1:]:
-            show(f"  {header.lower().ljust(label)}  {cell}")

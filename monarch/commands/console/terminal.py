@@ -25,6 +25,19 @@ def is_dumb() -> bool:
     return os.environ.get("TERM") == "dumb"
 
 
+# Of the palette of 256 colours, which no theme changes: each has a contrast of at least 3 with white and with
+# black. The yellow and the green of the usual 16 cannot be read on white in many terminals.
+_READABLE = {"red": 160, "yellow": 136, "green": 28, "cyan": 31}
+
+
+def tint(shade: str | None) -> str | int | None:
+    """The colour ``shade`` for `click.style`: one that is readable on light and dark, if there are 256."""
+    if shade is None:
+        return None
+    many = "256color" in os.environ.get("TERM", "") or os.environ.get("COLORTERM") in ("truecolor", "24bit")
+    return _READABLE.get(shade, shade) if many else shade
+
+
 def columns(stream: TextIO | None = None) -> int:
     """The width in characters: COLUMNS, else that of the terminal of ``stream`` (stdout), else 80."""
     try:

@@ -79,10 +79,23 @@ def width(text: str) -> int:
 
 
 def shorten(text: str, most: int) -> str:
-    """``text`` without its middle, if it has more than ``most`` characters."""
-    if len(text) <= most:
+    """``text`` without its middle, if it takes more than ``most`` columns in a terminal."""
+    if width(text) <= most:
         return text
-    return f"{text[: most // 2]}…{text[-(most - most // 2 - 1) :]}"
+    room = most - 1  # for the "…"
+    begin = _beginning(text, room // 2)
+    end = _beginning(text[::-1], room - width(begin))[::-1]
+    return f"{begin}…{end}"
+
+
+def _beginning(text: str, most: int) -> str:
+    """The longest beginning of ``text`` that takes at most ``most`` columns."""
+    taken = 0
+    for number, character in enumerate(text):
+        taken += width(character)
+        if taken > most:
+            return text[:number]
+    return text
 
 
 def timestamp(when: datetime) -> str:

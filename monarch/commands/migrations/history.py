@@ -10,6 +10,7 @@ from monarch.commands.console.lines import show
 from monarch.commands.console.output import print_json, print_table
 from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.text import duration, printable, size
+from monarch.commands.looks.states import in_colour
 from monarch.commands.migrations.entries import entry_as_json, shown_time
 from monarch.commands.parsing.arguments import (
     ENVIRONMENT,
@@ -70,7 +71,8 @@ def history(environment: str, migration: str | None, last: int, everything: bool
             _show_everything(entries, part)
         elif migration is None:
             headers = ("STARTED AT (UTC)", "MIGRATION", "ACTION", "OUTCOME", "TOOK", f"{part.upper()}S", "BY")
-            print_table(headers, [_entry_as_cells(entry) for entry in entries], right=(4, 5))
+            rows = [_entry_as_cells(entry) for entry in entries]
+            print_table(headers, rows, right=(4, 5), states=(3,), keys=(1,))
         else:
             for entry in entries:
                 _show_entry(entry, part)
@@ -98,7 +100,7 @@ def _show_everything(entries: tuple[JournalEntry, ...], part: str) -> None:
         amount = size(entry.bytes) if entry.bytes is not None else "-"
         on = entry.environment or "-"
         rows.append((started, on, _what(entry), action, outcome, took, documents, amount, by))
-    print_table(headers, rows, right=(5, 6, 7))
+    print_table(headers, rows, right=(5, 6, 7), states=(4,), keys=(2,))
 
 
 def _what(entry: JournalEntry) -> str:
@@ -126,7 +128,7 @@ def _entry_as_cells(entry: JournalEntry) -> tuple[str, ...]:
 
 def _show_entry(entry: JournalEntry, part: str) -> None:
     started, key, what, outcome, took, documents, by = _entry_as_cells(entry)
-    show(f"{started}  {what} of {key}: {outcome}", bold=True)
+    show(f"{started}  {what} of {key}: ", *in_colour(outcome), bold=True)
     shown = {
         "took": took,
         f"{part}s written": documents,

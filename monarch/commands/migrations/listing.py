@@ -45,7 +45,8 @@ def list_migrations(environment: str | None, everywhere: bool, as_json: bool) ->
         entries = this_project().history(environment)
         print_json([_row_as_json(row, entries) for row in rows])
     elif rows:
-        print_table(("MIGRATION", "STATE", "PROCESSED AT (UTC)"), [_as_cells(row) for row in rows])
+        headers = ("MIGRATION", "STATE", "PROCESSED AT (UTC)")
+        print_table(headers, [_as_cells(row) for row in rows], states=(1,), keys=(0,))
     else:
         show("No migrations yet. Make one: monarch generate NAME")
 
@@ -92,7 +93,7 @@ def _show_everywhere(statuses: tuple[EnvironmentStatus, ...], as_json: bool) -> 
             (key, *("?" if name in unread else column.get(key, "-") for name, column in states.items()))
             for key in keys
         ]
-        print_table(("MIGRATION", *states), cells)
+        print_table(("MIGRATION", *states), cells, states=range(1, len(states) + 1), keys=(0,))
         for one in statuses:
             if one.error is not None:
                 note(f"{one.environment} could not be read: {one.error}")

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from monarch.errors import ProjectError
 from monarch.migrations.files.misnamed import refuse_if_any_is_like_a_migration
-from monarch.migrations.files.names import PATTERN
+from monarch.migrations.files.names import PATTERN, shown_key
 from monarch.migrations.files.walk import is_file, walk
 from monarch.settings.paths import FOLDER, where_else
 from monarch.system.spelling import suggest_carefully
@@ -119,7 +119,7 @@ def _shown_folder(inside: PurePosixPath) -> str:
 
 
 def find_migration(files: tuple[MigrationFile, ...], selected: str) -> MigrationFile:
-    """Return the migration that ``selected`` names: by its key, file name, path, or name.
+    """Return the migration that ``selected`` names: by its key, shown key, file name, path, or name.
 
     :raises UnknownMigration: if there is none, naming the nearest one.
     :raises ProjectError: if several have that name.
@@ -127,6 +127,7 @@ def find_migration(files: tuple[MigrationFile, ...], selected: str) -> Migration
     stem = Path(selected).name.removesuffix(".py")
     for matches in (
         [file for file in files if file.key == stem],
+        [file for file in files if shown_key(file.key) == stem],
         [file for file in files if file.name == stem],
         [file for file in files if f"{file.name}_migration" == stem],
     ):

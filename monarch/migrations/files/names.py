@@ -29,6 +29,17 @@ def name_of(key: str) -> str | None:
     return match["name"] if match else None
 
 
+def shown_key(key: str) -> str:
+    """``key`` as a person reads it, without what all keys have. `find_migration` knows it by that, too."""
+    return key[1:].removesuffix("_migration") if PATTERN.fullmatch(f"{key}.py") else key
+
+
+def whole_key(shown: str) -> str:
+    """The key that `shown_key` shows so; ``shown`` itself if it is no such text."""
+    key = f"_{shown}_migration"
+    return key if PATTERN.fullmatch(f"{key}.py") else shown
+
+
 def name_from(text: str, what: str = "migration", command: str = "generate") -> str:
     """The name of a ``what`` from ``text``, which a person gave to ``command``.
 
