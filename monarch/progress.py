@@ -63,6 +63,9 @@ class Progress:
     def planned(self, environment: str, keys: tuple[str, ...]) -> None:
         """The migrations ``keys`` will run on ``environment``, in this order."""
 
+    def rolling_back(self, environment: str, keys: tuple[str, ...]) -> None:
+        """The migrations ``keys`` will be rolled back on ``environment``, in this order."""
+
     def started(self, key: str) -> None:
         """The migration ``key`` begins."""
 

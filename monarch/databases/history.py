@@ -177,6 +177,7 @@ class JournalEntry:
 
     ``outcome`` is Processing while it runs. Times are the server's, in UTC. ``environment`` is the one that
     it was done on; None if an older monarch wrote it, or a deleted backup did not say whose it was.
+    ``run`` is the id of its run: all that one `migrate` has run has the same, and nothing else has it.
     ``replaced`` if the contents that it was done on are gone: those of a copy or a restore have replaced
     them. ``backups`` are those in the store that it was about.
     """
@@ -206,6 +207,7 @@ class JournalEntry:
     bytes: int | None = None
     replaced: bool = False
     backups: tuple[TouchedBackup, ...] = ()
+    run: str | None = None
 
 
 @dataclass(frozen=True)

@@ -118,10 +118,14 @@ class Executor:
         if left is not None:
             progress.message(left)
         if signalled:
-            raise RunInterrupted(
-                f"Interrupted. {file.key} is done on {name!r}; nothing ran after it.",
-                f"To continue: monarch migrate {name}",
+            rolled_back = start.action is Action.ROLLBACK
+            what = "rolled back" if rolled_back else "done"
+            interrupted = RunInterrupted(
+                f"Interrupted. {file.key} is {what} on {name!r}; nothing ran after it.",
+                None if rolled_back else f"To continue: monarch migrate {name}",
             )
+            interrupted.result = result
+            raise interrupted
         return result
 
     def _start(

@@ -1,32 +1,33 @@
-"""Changing what has run on a database: migrating, and rolling back."""
+"""Running migrations on a database; `monarch.migrations.backwards` rolls them back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from monarch.databases.base import Database
 from monarch.databases.environment import Environment
-from monarch.databases.history import UNFINISHED, Action, MigrationState, Record
+from monarch.databases.history import UNFINISHED, MigrationState, Record
 from monarch.databases.lease import Lease
-from monarch.databases.migration import Migration
 from monarch.errors import MigrationError, NoTransactions
 from monarch.migrations.files.classes import Loaded, load_all
-from monarch.migrations.files.find import MigrationFile, find_migration
+from monarch.migrations.files.find import MigrationFile
 from monarch.migrations.files.kinds import wrong_kind
 from monarch.migrations.plan import (
     AlreadyRunning,
+    MigrationPlan,
     PlannedMigration,
     Reason,
     RunSelection,
-    choose_rollback,
     is_due,
+    newest_completed,
     pending,
-    refuse_if_any_is_running,
     refuse_if_running,
+    refuse_other_steps,
+    without_running,
 )
 from monarch.migrations.waiting import DeadlineClock, hold, whole_history
 from monarch.progress import Progress, Question, ask_nothing
@@ -57,11 +58,12 @@ class RunResult:
 
 
 @dataclass(frozen=True)
-class MigrationRun:
-    """The migrations of the project at ``root``, its ``files``, on the ``database`` of ``environment``.
+class DatabaseRun:
+    """What running and rolling back migrations have in common.
 
-    ``confirm`` is called once a change is known to be possible, before anything is written. It may be called
-    twice.
+    The ``files`` of the project at ``root`` work on the ``database`` of ``environment``. ``confirm`` is
+    called once a change is known to be possible, before anything is written. It may be called twice.
+    ``preview`` is called before it with the plan; only what that says is then done.
     """
 
     root: Path
@@ -72,13 +74,66 @@ class MigrationRun:
     origin: Origin
     progress: Progress
     confirm: Question = ask_nothing
+    preview: Callable[[Any], object] | None = None
 
-    def plan(self, selection: RunSelection) -> tuple[PlannedMigration, ...]:
-        """List what `migrate` would run now, in order. Writes nothing."""
+    def ask(self, plan: object) -> None:
+        """Show ``plan`` if that is wanted, and ask."""
+        if self.preview is not None:
+            self.preview(plan)
+        self.confirm()
+
+    def history(self) -> Mapping[str, Record]:
+        """Read the history; ask, and finish a copy first that was cut off."""
+        return whole_history(self.database, self.environment.label, self.progress, self.confirm)
+
+    def hold(
+        self, purpose: str, wait: float | None, deadline: float | None = None
+    ) -> AbstractContextManager[Lease]:
+        """Hold the lease of the database; see `hold`."""
+        return hold(self.database, purpose, self.progress, wait=wait, deadline=deadline, origin=self.origin)
+
+    def executor(
+        self, lease: Lease, client: MigrationClient, backup: str | None = None, deadline: float | None = None
+    ) -> Executor:
+        """Return what runs migrations through ``client``."""
+        # Imported when a migration runs: most deployments bring none.
+        from monarch.migrations.execution import RunContext
+        from monarch.migrations.executor import Executor
+
+        context = RunContext(self.root, self.environment, self.origin, self.progress, backup, deadline)
+        return Executor(context, self.database.recorder(lease), client)
+
+    def load(self, files: Iterable[MigrationFile], loaded: dict[str, Loaded]) -> None:
+        """Add to ``loaded`` the classes of ``files`` that are not there yet.
+
+        :raises ProjectError: if one is of another kind of database.
+        :raises MigrationError: if one needs a transaction, and the server has none.
+        """
+        loaded |= load_all(tuple(file for file in files if file.key not in loaded), self.root)
+        for key, one in loaded.items():
+            if one.kind.database_kind not in (None, self.database.kind):
+                kind = str(one.kind.database_kind)
+                raise wrong_kind(key, kind, self.environment, " Nothing has run.")
+        if transactional := [key for key, one in loaded.items() if one.kind.transaction]:
+            try:
+                self.database.require_transactions()
+            except NoTransactions as error:
+                raise MigrationError(
+                    f"{transactional[0]} needs a transaction, but {error.message} Nothing has run.",
+                    error.hint,
+                ) from error
+
+
+@dataclass(frozen=True)
+class MigrationRun(DatabaseRun):
+    """A run of migrations. Its ``preview`` takes a `MigrationPlan`."""
+
+    def plan(self, selection: RunSelection) -> MigrationPlan:
+        """Return what `migrate` would run now. Writes nothing."""
         with self.database.reading():
             records = self.database.history.read()
         steps = pending(self.files, records, self.environment.label, selection)
-        return _in_order(steps, load_all(tuple(step.file for step in steps), self.root))
+        return MigrationPlan(self._in_order(steps, {}))
 
     def migrate(
         self,
@@ -99,27 +154,47 @@ class MigrationRun:
         :raises DeadlineReached: if there is no time for the next one.
         """
         name = self.environment.label
-        clock = DeadlineClock(deadline, self.confirm)
-        records = whole_history(self.database, name, self.progress, clock.confirm)
+        clock = DeadlineClock(deadline)
+        # A copy that was cut off is finished before there is a plan.
+        records = whole_history(self.database, name, self.progress, clock.stopped(self.confirm))
         loaded: dict[str, Loaded] = {}
         try:
             steps = pending(self.files, records, name, selection)
         except AlreadyRunning:
             if wait == 0:
                 raise
+            plan = self._plan_beside(records, selection, loaded)
         else:
             if not steps and all(record.settled for record in records.values()):
                 return self._result((), records)
             if steps and not records:
                 self._note_if_empty()
-            self._load(steps, loaded)  # so that a file that cannot be loaded is reported before any waiting
-        clock.confirm()
-        with self._hold(f"migrate {name}", wait, clock.left()) as lease:
+            # Loaded now, so that a file that cannot be is reported before any waiting.
+            plan = MigrationPlan(self._in_order(steps, loaded))
+        clock.stopped(lambda: self.ask(plan))()
+        with self.hold(f"migrate {name}", wait, clock.left()) as lease:
             # Again: another run may have run some of them until now.
             records = self.database.history.read()
             steps = pending(self.files, records, name, selection)
-            self._load(steps, loaded)
-            return self._run(_in_order(steps, loaded), loaded, records, lease, clock.end, back_up)
+            if self.preview is not None:
+                refuse_other_steps(plan, steps, name)
+            return self._run(self._in_order(steps, loaded), loaded, records, lease, clock.end, back_up)
+
+    def _plan_beside(
+        self, records: _Records, selection: RunSelection, loaded: dict[str, Loaded]
+    ) -> MigrationPlan:
+        """Return what there will be to do once the run is done that runs a migration now."""
+        if self.preview is None:
+            return MigrationPlan(())
+        steps = pending(self.files, without_running(records), self.environment.label, selection)
+        running = tuple(key for key, one in records.items() if one.state is MigrationState.PROCESSING)
+        return MigrationPlan(self._in_order(steps, loaded), running)
+
+    def plan_one(self, file: MigrationFile) -> MigrationPlan:
+        """Return what `migrate_one` would run now. Writes nothing."""
+        with self.database.reading():
+            records = self.database.history.read()
+        return self._plan_one(file, records, {})
 
     def migrate_one(self, file: MigrationFile, *, wait: float | None = 0) -> MigrationResult:
         """Run one migration, regardless of its recorded state.
@@ -127,75 +202,27 @@ class MigrationRun:
         :raises LockedError: if another run holds the database.
         """
         name = self.environment.label
-        records = self._history()
-        if file.key in records:
-            refuse_if_running(records[file.key], name)
         loaded: dict[str, Loaded] = {}
-        self._load((PlannedMigration(file, Reason.NEW),), loaded)
-        self.confirm()
-        with self._hold(f"migrate_one {file.key} {name}", wait) as lease:
+        plan = self._plan_one(file, self.history(), loaded)
+        self.ask(plan)
+        with self.hold(f"migrate_one {file.key} {name}", wait) as lease:
             records = self.database.history.read()
-            seen = records.get(file.key)
-            if seen is not None:
-                refuse_if_running(seen, name)
-            retried = seen is not None and seen.state in UNFINISHED
-            step = PlannedMigration(file, Reason.RETRY if retried else Reason.NEW, seen)
-            (done,) = self._run((step,), loaded, records, lease, command="migrate_one").done
+            now = self._plan_one(file, records, loaded)
+            if self.preview is not None:
+                refuse_other_steps(plan, now.steps, name)
+            (done,) = self._run(now.steps, loaded, records, lease, command="migrate_one").done
         return done
 
-    def rollback(self, migration: str | None = None, *, wait: float | None = 0) -> MigrationResult:
-        """Undo the newest migration that has run, or the named one, by its own ``rollback``.
-
-        :raises MigrationError: if there is none, or it has no ``rollback``, or another one did not finish, or
-            it is another one after the question than before.
-        """
-        selected = None if migration is None else find_migration(self.files, migration)
-        name = self.environment.label
-        records = self._history()
-        loaded: dict[str, Loaded] = {}
-        expected = None
-        if wait == 0:  # a run that is waited for may change the history
-            expected = self._find_rollback(selected, records, loaded)
-        self.confirm()
-        with self._hold(f"rollback {name}", wait) as lease:
-            records = self.database.history.read()
-            file = self._find_rollback(selected, records, loaded)
-            if expected not in (None, file):
-                raise MigrationError(
-                    f"Another run has changed the history of {name!r}: {file.key} would be rolled back, not "
-                    f"{expected.key}. Nothing was rolled back.",
-                    f"Check `monarch list_migrations {name}`, and try again.",
-                )
-            with self.database.work() as client:
-                executor = self._executor(lease, client)
-                return executor.run_one(file, loaded[file.key], Action.ROLLBACK, records[file.key])
-
-    def _executor(
-        self, lease: Lease, client: MigrationClient, backup: str | None = None, deadline: float | None = None
-    ) -> Executor:
-        # Imported when a migration runs: most deployments bring none.
-        from monarch.migrations.execution import RunContext
-        from monarch.migrations.executor import Executor
-
-        context = RunContext(self.root, self.environment, self.origin, self.progress, backup, deadline)
-        return Executor(context, self.database.recorder(lease), client)
-
-    def _history(self) -> _Records:
-        return whole_history(self.database, self.environment.label, self.progress, self.confirm)
-
-    def _find_rollback(
-        self, selected: MigrationFile | None, records: _Records, loaded: dict[str, Loaded]
-    ) -> MigrationFile:
-        """Return the migration to roll back, and add its class to ``loaded``."""
-        refuse_if_any_is_running(records, self.environment.label)
-        file = choose_rollback(self.files, records, self.environment.label, selected)
-        self._load((PlannedMigration(file, Reason.NEW),), loaded)
-        if loaded[file.key].kind.rollback is Migration.rollback:
-            raise MigrationError(
-                f"{file.key} has no rollback(), so it cannot be rolled back.",
-                f"Write `def rollback(self):` in {file.shown_path}, or restore a backup.",
-            )
-        return file
+    def _plan_one(self, file: MigrationFile, records: _Records, loaded: dict[str, Loaded]) -> MigrationPlan:
+        seen = records.get(file.key)
+        if seen is not None:
+            refuse_if_running(seen, self.environment.label)
+        why = Reason.LATE if file.key < newest_completed(records) else Reason.NEW
+        if seen is not None and seen.state in UNFINISHED:
+            why = Reason.RETRY
+        elif seen is not None and seen.state is MigrationState.COMPLETED:
+            why = Reason.AGAIN
+        return MigrationPlan(self._in_order((PlannedMigration(file, why, seen),), loaded))
 
     def _run(
         self,
@@ -219,7 +246,7 @@ class MigrationRun:
                 backup = back_up()
                 self.progress.backed_up(backup)
             with self.database.work() as client:
-                done = self._executor(lease, client, backup, deadline).run(steps, loaded)
+                done = self.executor(lease, client, backup, deadline).run(steps, loaded)
             result = self._result(done, records, backup)
             hooked.call("after_migrate", "All migrations are done and recorded.", result)
         except BaseException as error:
@@ -239,25 +266,13 @@ class MigrationRun:
                 f"Its server also has: {shown}"
             )
 
-    def _load(self, steps: tuple[PlannedMigration, ...], loaded: dict[str, Loaded]) -> None:
-        """Add to ``loaded`` the classes of ``steps`` that are not there yet.
-
-        :raises ProjectError: if one is of another kind of database.
-        :raises MigrationError: if one needs a transaction, and the server has none.
-        """
-        loaded |= load_all(tuple(step.file for step in steps if step.key not in loaded), self.root)
-        for key, one in loaded.items():
-            if one.kind.database_kind not in (None, self.database.kind):
-                kind = str(one.kind.database_kind)
-                raise wrong_kind(key, kind, self.environment, " Nothing has run.")
-        if transactional := [key for key, one in loaded.items() if one.kind.transaction]:
-            try:
-                self.database.require_transactions()
-            except NoTransactions as error:
-                raise MigrationError(
-                    f"{transactional[0]} needs a transaction, but {error.message} Nothing has run.",
-                    error.hint,
-                ) from error
+    def _in_order(
+        self, steps: tuple[PlannedMigration, ...], loaded: dict[str, Loaded]
+    ) -> tuple[PlannedMigration, ...]:
+        """Return ``steps`` with their classes, which are ``loaded``, the repeatable ones after the others."""
+        self.load((step.file for step in steps), loaded)
+        found = (replace(step, loaded=loaded[step.key]) for step in steps)
+        return tuple(sorted(found, key=lambda step: loaded[step.key].kind.repeatable))
 
     def _result(
         self, done: tuple[MigrationResult, ...], records: _Records, backup: str | None = None
@@ -268,15 +283,3 @@ class MigrationRun:
         left = tuple(key for key in due if key not in ran)
         known = {key for key, record in records.items() if record.state is not MigrationState.NEW}
         return RunResult(done, len(self.files), tuple(sorted(known - here)), backup, left)
-
-    def _hold(
-        self, purpose: str, wait: float | None, deadline: float | None = None
-    ) -> AbstractContextManager[Lease]:
-        return hold(self.database, purpose, self.progress, wait=wait, deadline=deadline, origin=self.origin)
-
-
-def _in_order(
-    steps: tuple[PlannedMigration, ...], loaded: Mapping[str, Loaded]
-) -> tuple[PlannedMigration, ...]:
-    """``steps`` with the repeatable ones after the others."""
-    return tuple(sorted(steps, key=lambda step: loaded[step.key].kind.repeatable))

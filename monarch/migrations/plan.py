@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from monarch.databases.history import UNFINISHED, Action, MigrationState, Record
 from monarch.errors import LockedError, MigrationError, ProjectError
 from monarch.migrations.files.find import MigrationFile, checksum, find_migration
 from monarch.migrations.files.names import name_of
 from monarch.migrations.unfinished import blocked_by, is_half_rolled_back, since
+
+if TYPE_CHECKING:
+    from monarch.migrations.files.classes import Loaded
 
 
 class Reason(Enum):
@@ -20,6 +24,7 @@ class Reason(Enum):
     LATE = "late: older than what has run"
     RETRY = "again: it did not finish"
     CHANGED = "again: repeatable, and its file has changed"
+    AGAIN = "again: it has run already"
 
 
 @dataclass(frozen=True)
@@ -38,11 +43,12 @@ class RunSelection:
 
 @dataclass(frozen=True)
 class PlannedMigration:
-    """A migration that will run. ``seen`` is its record in the history."""
+    """A migration that will run. ``seen`` is its record in the history, ``loaded`` its class."""
 
     file: MigrationFile
     why: Reason
     seen: Record | None = None
+    loaded: Loaded | None = None
 
     @property
     def key(self) -> str:
@@ -52,6 +58,31 @@ class PlannedMigration:
     def action(self) -> Action:
         """Its action in the journal."""
         return Action.RETRY if self.why is Reason.RETRY else Action.RUN
+
+    @property
+    def state(self) -> MigrationState:
+        """Its state now."""
+        return self.seen.state if self.seen is not None else MigrationState.NEW
+
+    @property
+    def repeatable(self) -> bool:
+        return self.loaded is not None and self.loaded.kind.repeatable
+
+    @property
+    def can_roll_back(self) -> bool:
+        """Whether it has a ``rollback``."""
+        return self.loaded is not None and self.loaded.can_roll_back
+
+
+@dataclass(frozen=True)
+class MigrationPlan:
+    """What a run would do: its ``steps``, in order.
+
+    ``running`` are migrations that another run is running now; it may also do some of the steps.
+    """
+
+    steps: tuple[PlannedMigration, ...]
+    running: tuple[str, ...] = ()
 
 
 class AlreadyRunning(LockedError):
@@ -208,37 +239,25 @@ def refuse_if_running(record: Record, environment: str) -> None:
         )
 
 
-def choose_rollback(
-    files: tuple[MigrationFile, ...],
-    records: Mapping[str, Record],
-    environment: str,
-    selected: MigrationFile | None,
-) -> MigrationFile:
-    """The migration to roll back: ``selected``, or the newest that completed. A rollback is finished first.
+def without_running(records: Mapping[str, Record]) -> Mapping[str, Record]:
+    """Return ``records`` as they will be if the migrations that run now complete."""
+    return {
+        key: replace(record, state=MigrationState.COMPLETED, attempt=None)
+        if record.state is MigrationState.PROCESSING
+        else record
+        for key, record in records.items()
+    }
 
-    :raises MigrationError: if it has not run, its file is not here, or another one did not finish.
+
+def refuse_other_steps(shown: MigrationPlan, steps: tuple[PlannedMigration, ...], environment: str) -> None:
+    """Check that all ``steps`` were in the plan that a person has seen; another run may have done the rest.
+
+    :raises MigrationError: if one was not, or for another reason.
     """
-    here = {file.key: file for file in files}
-    half_done = [r for r in records.values() if r.state in UNFINISHED and is_half_rolled_back(r)]
-    for record in sorted(records.values(), key=lambda record: record.key):
-        if record.state in UNFINISHED and record not in half_done:
-            raise blocked_by(record, environment, here.get(record.key))
-    candidates = half_done or [r for r in records.values() if r.state is MigrationState.COMPLETED]
-    keys = {record.key for record in candidates}
-    if selected is not None:
-        if selected.key not in keys and half_done:
-            raise blocked_by(half_done[0], environment, here.get(half_done[0].key))
-        if selected.key not in keys:
-            raise MigrationError(
-                f"{selected.key} has not run on {environment!r}: there is nothing to roll back."
-            )
-        return selected
-    newest = max(keys, default=None)
-    if newest is None:
-        raise MigrationError(f"Nothing has run on {environment!r}: there is nothing to roll back.")
-    if newest not in here:
+    known = {(step.key, step.why, step.state) for step in shown.steps}
+    if others := [step.key for step in steps if (step.key, step.why, step.state) not in known]:
         raise MigrationError(
-            f"{newest} is the newest on {environment!r}, and its file is not here.",
-            "Check out the version that has it, and roll it back there.",
+            f"The history of {environment!r} has changed since the plan was shown: {others[0]} would run, "
+            "too, or for another reason. Nothing has run.",
+            "Run the command again. It shows the new plan.",
         )
-    return here[newest]

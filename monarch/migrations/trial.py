@@ -17,6 +17,7 @@ from monarch.databases.environment import Environment
 from monarch.databases.history import MigrationState
 from monarch.databases.transfer import TransferDatabase, as_transfer_database
 from monarch.errors import AccessDenied, MigrationError
+from monarch.migrations.backwards.rollback import RollbackRun
 from monarch.migrations.execution import MigrationFailed, MigrationResult
 from monarch.migrations.files.find import MigrationFile, find_migration
 from monarch.migrations.migrate import MigrationRun, RunResult
@@ -68,7 +69,7 @@ class TrialDatabase:
 
     def rollback(self, migration: str | None = None) -> MigrationResult:
         """Undo the newest migration, or the one that is named."""
-        return self._migrating().rollback(migration)
+        return RollbackRun(**vars(self._migrating())).rollback(migration)
 
     def _migrating(self) -> MigrationRun:
         # Without hooks, which notify others.

@@ -71,21 +71,24 @@ class _WaitingRun:
 
 
 class DeadlineClock:
-    """A deadline of some ``seconds``, or none, that a person's time to answer the question moves back.
+    """A deadline of some ``seconds``, or none, that a person's time to read and answer moves back.
 
     ``end`` is the deadline by the clock of `time.monotonic`.
     """
 
-    def __init__(self, seconds: float | None, confirm: Question) -> None:
-        self._confirm = confirm
+    def __init__(self, seconds: float | None) -> None:
         self.end = None if seconds is None else time.monotonic() + seconds
 
-    def confirm(self) -> None:
-        """Ask the question, and stop the clock meanwhile."""
-        began = time.monotonic()
-        self._confirm()
-        if self.end is not None:
-            self.end += time.monotonic() - began
+    def stopped(self, question: Question) -> Question:
+        """Return ``question`` as a function that stops the clock while it is asked."""
+
+        def ask() -> None:
+            began = time.monotonic()
+            question()
+            if self.end is not None:
+                self.end += time.monotonic() - began
+
+        return ask
 
     def left(self) -> float | None:
         """Return the seconds until the deadline; negative if it has passed."""

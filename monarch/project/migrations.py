@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from monarch.databases import KINDS
 from monarch.migrations.files.find import find_migration
 from monarch.migrations.files.kinds import find_kinds, keep_kind, naming_wrong_kinds
 from monarch.migrations.migrate import MigrationRun, RunResult
-from monarch.migrations.plan import PlannedMigration, RunSelection
+from monarch.migrations.plan import MigrationPlan, PlannedMigration, RunSelection
 from monarch.progress import SILENT, Progress, Question, ask_nothing, asked_once
-from monarch.project.backups import ProjectBackups
-from monarch.project.files import ProjectFiles
-from monarch.system.ci import find_origin
+from monarch.project.rollbacks import ProjectRollbacks
+from monarch.project.runs import Preview, ShownPlan
 
 if TYPE_CHECKING:
     from monarch.databases.history import JournalEntry
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from monarch.migrations.trial import TrialDatabase, TrialResult
 
 
-class ProjectMigrations(ProjectFiles, ProjectBackups):
+class ProjectMigrations(ProjectRollbacks):
     """What has run on an environment, and running what has not."""
 
     def list_migrations(self, environment: str, progress: Progress = SILENT) -> tuple[MigrationStatus, ...]:
@@ -91,8 +90,29 @@ class ProjectMigrations(ProjectFiles, ProjectBackups):
         strict_order: bool = False,
     ) -> tuple[PlannedMigration, ...]:
         """List what `migrate` would run, in order, and why. Writes nothing."""
-        with self._run(environment, SILENT) as run:
-            return run.plan(RunSelection(retry, to, only, strict_order))
+        with self._run(MigrationRun, environment) as run:
+            return run.plan(RunSelection(retry, to, only, strict_order)).steps
+
+    def plan_migrate(
+        self,
+        environment: str,
+        *,
+        retry: bool = False,
+        to: str | None = None,
+        only: tuple[str, ...] = (),
+        strict_order: bool = False,
+        progress: Progress = SILENT,
+    ) -> ShownPlan[MigrationPlan]:
+        """Return what `migrate` would run, and what the database holds. Writes nothing."""
+        selection = RunSelection(retry, to, only, strict_order)
+        return self._planned(MigrationRun, environment, lambda run: run.plan(selection), progress)
+
+    def plan_migrate_one(
+        self, migration: str, environment: str, progress: Progress = SILENT
+    ) -> ShownPlan[MigrationPlan]:
+        """Return what `migrate_one` would run, and what the database holds. Writes nothing."""
+        file = find_migration(self.migrations(), migration)
+        return self._planned(MigrationRun, environment, lambda run: run.plan_one(file), progress)
 
     def migrate(
         self,
@@ -107,6 +127,7 @@ class ProjectMigrations(ProjectFiles, ProjectBackups):
         backup: bool = False,
         progress: Progress = SILENT,
         confirm: Question = ask_nothing,
+        preview: Preview | None = None,
     ) -> RunResult:
         """Run what is pending on ``environment``; with ``retry``, also what did not finish.
 
@@ -115,12 +136,15 @@ class ProjectMigrations(ProjectFiles, ProjectBackups):
         run, by default without limit. No migration begins later than ``deadline`` seconds from now, without
         those that ``confirm`` takes. With ``backup``, a backup is taken and verified before the first one.
 
+        ``preview`` is called before ``confirm`` with what `plan_migrate` returns. Nothing runs then that was
+        not in it.
+
         :raises MigrationError: if one fails, or an earlier one that did not finish blocks the rest.
         :raises LockedError: if another run holds the database for longer than ``wait``.
         :raises DeadlineReached: if not all are done by then.
         """
         back_up = self._verified_backup(environment, progress) if backup else None
-        with self._run(environment, progress, confirm) as run:
+        with self._run(MigrationRun, environment, progress, confirm, preview) as run:
             selection = RunSelection(retry, to, only, strict_order)
             return run.migrate(selection, wait=wait, deadline=deadline, back_up=back_up)
 
@@ -132,30 +156,16 @@ class ProjectMigrations(ProjectFiles, ProjectBackups):
         *,
         wait: float | None = 0,
         confirm: Question = ask_nothing,
+        preview: Preview | None = None,
     ) -> MigrationResult:
         """Run one migration, regardless of its recorded state.
 
+        :param preview: called before ``confirm`` with what `plan_migrate_one` returns.
         :raises LockedError: if it is running, or another run holds the database longer than ``wait`` seconds.
         """
         file = find_migration(self.migrations(), migration)
-        with self._run(environment, progress, confirm) as run:
+        with self._run(MigrationRun, environment, progress, confirm, preview) as run:
             return run.migrate_one(file, wait=wait)
-
-    def rollback(
-        self,
-        environment: str,
-        migration: str | None = None,
-        progress: Progress = SILENT,
-        *,
-        wait: float | None = 0,
-        confirm: Question = ask_nothing,
-    ) -> MigrationResult:
-        """Undo the newest migration that has run, or the named one, by its own ``rollback``.
-
-        :raises MigrationError: if there is none, or it has no ``rollback``.
-        """
-        with self._run(environment, progress, confirm) as run:
-            return run.rollback(migration, wait=wait)
 
     def scratch(self, environment: str) -> AbstractContextManager[TrialDatabase]:
         """An empty database on the server of ``environment``, dropped when the context ends.
@@ -205,14 +215,3 @@ class ProjectMigrations(ProjectFiles, ProjectBackups):
             return taken.name
 
         return back_up
-
-    @contextmanager
-    def _run(
-        self, environment: str, progress: Progress, confirm: Question = ask_nothing
-    ) -> Iterator[MigrationRun]:
-        files, origin = self.migrations_of(environment), find_origin(self.root)
-        with self.open(environment, progress) as database:
-            target, hooks = self.environment(environment), self.settings.hooks
-            ask = asked_once(confirm)
-            with naming_wrong_kinds(self.root, target):
-                yield MigrationRun(self.root, files, target, database, hooks, origin, progress, ask)

@@ -14,11 +14,12 @@ from monarch.migrations.plan import refuse_if_any_is_running
 from monarch.progress import SILENT, Progress, Question, ask_nothing, asked_once
 from monarch.project.backups import ProjectBackups
 from monarch.project.files import ProjectFiles
+from monarch.project.runs import Preview, ShownPlan, showing
 from monarch.system.ci import find_origin
 
 if TYPE_CHECKING:
     from monarch.backups.plans.target import TargetState
-    from monarch.migrations.mark import Marker, MarkResult
+    from monarch.migrations.mark import Marker, MarkPlan, MarkResult
 
 
 class ProjectRepairs(ProjectFiles, ProjectBackups):
@@ -31,9 +32,13 @@ class ProjectRepairs(ProjectFiles, ProjectBackups):
         state: MigrationState,
         progress: Progress = SILENT,
         confirm: Question = ask_nothing,
+        preview: Preview | None = None,
     ) -> tuple[MarkResult, ...]:
-        """Record that migrations are Completed or New, without running anything."""
-        with self._marker(environment, progress, confirm) as marker:
+        """Record that migrations are Completed or New, without running anything.
+
+        :param preview: called before ``confirm`` with what `plan_mark` returns.
+        """
+        with self._marker(environment, progress, confirm, preview) as marker:
             return marker.mark(migrations, state)
 
     def mark_all(
@@ -43,9 +48,10 @@ class ProjectRepairs(ProjectFiles, ProjectBackups):
         state: MigrationState,
         progress: Progress = SILENT,
         confirm: Question = ask_nothing,
+        preview: Preview | None = None,
     ) -> tuple[MarkResult, ...]:
         """`mark` every migration of this checkout."""
-        with self._marker(environment, progress, confirm) as marker:
+        with self._marker(environment, progress, confirm, preview) as marker:
             return marker.mark_all(state)
 
     def accept_edits(
@@ -54,17 +60,44 @@ class ProjectRepairs(ProjectFiles, ProjectBackups):
         *migrations: str,
         progress: Progress = SILENT,
         confirm: Question = ask_nothing,
+        preview: Preview | None = None,
     ) -> tuple[MarkResult, ...]:
         """Record that the files of migrations that have run were edited, or deleted, on purpose."""
-        with self._marker(environment, progress, confirm) as marker:
+        with self._marker(environment, progress, confirm, preview) as marker:
             return marker.accept(migrations)
 
     def accept_all_edits(
-        self, environment: str, progress: Progress = SILENT, *, confirm: Question = ask_nothing
+        self,
+        environment: str,
+        progress: Progress = SILENT,
+        *,
+        confirm: Question = ask_nothing,
+        preview: Preview | None = None,
     ) -> tuple[MarkResult, ...]:
         """`accept_edits` of every migration whose file was edited, or deleted, since it ran."""
-        with self._marker(environment, progress, confirm) as marker:
+        with self._marker(environment, progress, confirm, preview) as marker:
             return marker.accept_all()
+
+    def plan_mark(
+        self,
+        environment: str,
+        *migrations: str,
+        state: MigrationState | None,
+        progress: Progress = SILENT,
+    ) -> ShownPlan[MarkPlan]:
+        """Return what `mark` would record, or without ``state`` what `accept_edits` would. Writes nothing.
+
+        Without ``migrations``, that of `mark_all` or `accept_all_edits`.
+        """
+        from monarch.backups.plans.patience import UNHURRIED
+        from monarch.backups.plans.target import read_target
+
+        search = self.look_for_newest(environment, UNHURRIED)
+        with self._marker(environment, progress, ask_nothing) as marker:
+            plan = marker.plan(migrations, state) if migrations else marker.plan_all(state)
+            with marker.database.reading():
+                database, target = marker.database, self.environment(environment)
+                return ShownPlan(plan, read_target(target, database, search, UNHURRIED))
 
     def holder(self, environment: str) -> Holder | None:
         """The run that holds the lease of ``environment``. Writes nothing."""
@@ -125,14 +158,17 @@ class ProjectRepairs(ProjectFiles, ProjectBackups):
                 return contents
 
     @contextmanager
-    def _marker(self, environment: str, progress: Progress, confirm: Question) -> Iterator[Marker]:
+    def _marker(
+        self, environment: str, progress: Progress, confirm: Question, preview: Preview | None = None
+    ) -> Iterator[Marker]:
         from monarch.migrations.mark import Marker
 
-        files = self.migrations_of(environment)
+        search = None if preview is None else self.look_for_newest(environment)
+        files, target = self.migrations_of(environment), self.environment(environment)
         with self.open(environment, progress) as database:
-            ask = asked_once(confirm)
-            with naming_wrong_kinds(self.root, self.environment(environment)):
-                yield Marker(files, environment, database, find_origin(self.root), progress, ask)
+            show, ask = showing(target, database, search, confirm, preview)
+            with naming_wrong_kinds(self.root, target):
+                yield Marker(files, environment, database, find_origin(self.root), progress, ask, show)
 
 
 def _refuse_running(database: Database, environment: str) -> None:

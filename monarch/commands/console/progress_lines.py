@@ -39,6 +39,9 @@ class ProgressLines(Progress):
     def planned(self, environment: str, keys: tuple[str, ...]) -> None:
         self._print(f"{count(len(keys), 'migration')} to run on {environment}:")
 
+    def rolling_back(self, environment: str, keys: tuple[str, ...]) -> None:
+        self._print(f"{count(len(keys), 'migration')} to roll back on {environment}:")
+
     def started(self, key: str) -> None:
         self._print(("->", "cyan"), f" {key}")
 

@@ -61,6 +61,13 @@ def asking(environment: Environment, what: str, yes: bool) -> Callable[[], None]
     return when_possible(lambda: breathe(environment, what, yes))
 
 
+def asks(environment: Environment, yes: bool) -> bool:
+    """Whether `breathe` would ask, so that a plan is shown before."""
+    from monarch.settings.protection import why_hazardous
+
+    return not yes and why_hazardous(environment) is not None
+
+
 def when_possible(ask: Callable[[], None]) -> Callable[[], None]:
     """Return ``ask``, to be called once it is known that the change is possible.
 

@@ -7,23 +7,25 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monarch.commands.console.lines import note, show
-from monarch.commands.console.output import print_json, print_table
+from monarch.commands.console.output import print_json
 from monarch.commands.console.progress_bar import ProgressBar
-from monarch.commands.console.questions import asking, yes_option
+from monarch.commands.console.progress_lines import ProgressLines
+from monarch.commands.console.questions import asking, asks, yes_option
 from monarch.commands.console.streams import own_stdout
 from monarch.commands.console.text import count, duration
 from monarch.commands.parsing.arguments import (
     DURATION,
     ENVIRONMENT,
     MIGRATION,
+    plan_json_option,
     plan_option,
+    require_plan,
     this_project,
 )
 from monarch.errors import UsageError
 
 if TYPE_CHECKING:
     from monarch.migrations.migrate import RunResult
-    from monarch.migrations.plan import PlannedMigration
 
 
 @click.command("migrate")
@@ -63,9 +65,7 @@ def migrate(
     from monarch.commands.reports.run import reported
 
     if plan:
-        with own_stdout():  # modules may print when they are imported
-            steps = this_project().plan(environment, **_selection(how))
-        _show_plan(steps, environment, as_json)
+        _show_plan(environment, _selection(how), as_json)
         return
     if no_wait and how["wait"] is not None:
         raise UsageError("Both --wait and --no-wait are given.", "Use one of them.")
@@ -73,8 +73,13 @@ def migrate(
         how["wait"] = 0
     with reported(environment, as_json=as_json, junit=junit) as (progress, story):
         project = this_project()
-        ask = asking(project.environment(environment), "migrate", yes)
-        story.result = project.migrate(environment, progress=progress, confirm=ask, **how)
+        target = project.environment(environment)
+        ask, show_first = asking(target, "migrate", yes), None
+        if asks(target, yes):
+            from monarch.commands.migrations.plans import preview, show_migrations
+
+            show_first = preview(show_migrations, environment)
+        story.result = project.migrate(environment, progress=progress, confirm=ask, preview=show_first, **how)
     for key in story.result.only_in_database:
         note(f"{environment} has run {key}, which is not in this checkout.")
     if not as_json:
@@ -85,14 +90,22 @@ def _selection(how: dict[str, Any]) -> dict[str, Any]:
     return {name: how[name] for name in ("retry", "to", "only", "strict_order")}
 
 
-def _show_plan(steps: tuple[PlannedMigration, ...], environment: str, as_json: bool) -> None:
+def _show_plan(environment: str, selection: dict[str, Any], as_json: bool) -> None:
+    from monarch.commands.migrations.plans import migrations_as_json, show_migrations
+    from monarch.commands.reports.plans import nothing_changed, show_target
+
+    project = this_project()
     if as_json:
-        print_json([{"key": step.key, "file": step.file.shown_path, "why": step.why.value} for step in steps])
-    elif steps:
-        print_table(("MIGRATION", "WHY"), [(step.key, step.why.value) for step in steps])
-        show(f"{count(len(steps), 'migration')} would run on {environment}, in this order.")
-    else:
-        show(f"Nothing would run on {environment}.")
+        with own_stdout():  # modules may print when they are imported
+            steps = project.plan(environment, **selection)
+        print_json(migrations_as_json(steps, project.environment(environment)))
+        return
+    with own_stdout():
+        shown = project.plan_migrate(environment, **selection)
+    show_migrations(shown.plan, environment)
+    if shown.plan.steps:
+        show_target(shown.target, err=False)
+        nothing_changed()
 
 
 def _summary(result: RunResult, environment: str) -> str:
@@ -113,8 +126,10 @@ def _summary(result: RunResult, environment: str) -> str:
 @click.command("migrate_one")
 @click.argument("migration", type=MIGRATION)
 @click.argument("environment", type=ENVIRONMENT)
+@plan_option("Show what would run. Writes nothing.")
+@plan_json_option
 @yes_option
-def migrate_one(migration: str, environment: str, yes: bool) -> None:
+def migrate_one(migration: str, environment: str, plan: bool, as_json: bool, yes: bool) -> None:
     """Run one MIGRATION on ENVIRONMENT, in any state.
 
     Use it to try a migration, as often as you like, and to finish one that failed.
@@ -122,10 +137,22 @@ def migrate_one(migration: str, environment: str, yes: bool) -> None:
     \b
     Examples:
       monarch migrate_one add_indexes development
+      monarch migrate_one add_indexes production --plan
       monarch migrate_one _201405290038_add_indexes_migration production
     """
+    from monarch.commands.migrations.plans import migrations_as_json, preview, print_plan, show_migrations
+
+    require_plan(plan, as_json)
     project = this_project()
-    ask = asking(project.environment(environment), f"run {migration} on", yes)
+    if plan:
+        with own_stdout():
+            shown = project.plan_migrate_one(migration, environment, ProgressLines())
+        rows = migrations_as_json(shown.plan.steps, shown.target.environment)
+        print_plan(shown, environment, show_migrations, rows, as_json)
+        return
+    target = project.environment(environment)
+    ask = asking(target, f"run {migration} on", yes)
+    show_first = preview(show_migrations, environment) if asks(target, yes) else None
     with ProgressBar() as bar:
-        done = project.migrate_one(migration, environment, bar, confirm=ask)
+        done = project.migrate_one(migration, environment, bar, confirm=ask, preview=show_first)
     show(f"{done.key} is done on {environment}.")

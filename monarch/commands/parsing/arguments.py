@@ -146,6 +146,22 @@ def plan_option(what: str) -> Callable[[_Function], _Function]:
     return click.option("--plan", "--dry-run", "-n", is_flag=True, help=what)
 
 
+def plan_json_option(function: _Function) -> _Function:
+    """``--json`` of a command whose plan alone it prints."""
+    return click.option("--json", "as_json", is_flag=True, help="With --plan: print JSON, for programs.")(
+        function
+    )
+
+
+def require_plan(plan: bool, as_json: bool) -> None:
+    """Check that ``--json`` comes with ``--plan``.
+
+    :raises UsageError: if it does not.
+    """
+    if as_json and not plan:
+        raise UsageError("--json is for --plan.", "Add --plan: it changes nothing.")
+
+
 def engine_option(function: _Function) -> _Function:
     """``--engine``: how documents are copied."""
     return click.option(

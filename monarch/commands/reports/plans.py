@@ -5,18 +5,17 @@ Before a question they go to stderr, like the question; with ``--plan`` they are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import click
+from typing import TYPE_CHECKING, Any
 
 from monarch.commands.console.lines import Piece, show
 from monarch.commands.console.output import print_collections, summary
 from monarch.commands.console.streams import prints_aside
 from monarch.commands.console.text import age, count, duration, printable, size, timestamp
+from monarch.commands.parsing.arguments import plan_json_option as plan_json_option
+from monarch.commands.parsing.arguments import require_plan as require_plan
 from monarch.databases import find_kind
-from monarch.errors import UsageError
 
 if TYPE_CHECKING:
     from monarch.backups.plans.newest import NewestBackup
@@ -28,23 +27,6 @@ if TYPE_CHECKING:
 
 # Rows of a table before a question, which should stay in sight.
 MOST = 10
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-def plan_json_option(function: _Function) -> _Function:
-    """``--json`` of a command whose plan alone it prints."""
-    return click.option("--json", "as_json", is_flag=True, help="With --plan: print JSON, for programs.")(
-        function
-    )
-
-
-def require_plan(plan: bool, as_json: bool) -> None:
-    """Check that ``--json`` comes with ``--plan``.
-
-    :raises UsageError: if it does not.
-    """
-    if as_json and not plan:
-        raise UsageError("--json is for --plan.", "Add --plan: it changes nothing.")
 
 
 @contextmanager

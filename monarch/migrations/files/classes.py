@@ -24,6 +24,11 @@ class Loaded:
     kind: type[Migration]
     checksum: str
 
+    @property
+    def can_roll_back(self) -> bool:
+        """Whether it has a ``rollback``."""
+        return self.kind.rollback is not Migration.rollback
+
 
 def load_all(files: tuple[MigrationFile, ...], root: Path) -> Mapping[str, Loaded]:
     """Load all ``files``, by their keys, before the first one runs: a broken file changes nothing.

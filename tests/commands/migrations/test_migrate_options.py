@@ -35,7 +35,18 @@ def test_to_and_only_and_the_plan_of_both(project: Folder) -> None:
     assert "2 migrations would run on dev, in this order." in plan.out
     listed = project.invoke("migrate", "dev", "--plan", "--only", "three", "--only", "one", "--json").json
     assert [row["key"] for row in listed] == [keys[0], keys[2]]
-    assert listed[0] == {"key": keys[0], "file": f"migrations/{keys[0]}.py", "why": "new"}
+    assert listed[0] == {
+        "key": keys[0],
+        "file": f"migrations/{keys[0]}.py",
+        "why": "new",
+        "state": "New",
+        "late": False,
+        "repeatable": False,
+        "can_roll_back": False,
+        "environment": "dev",
+        "database": project.db_name,
+        "server": project.server.host if project.server else None,
+    }
     assert project.database.list_collection_names() == []
     assert "1 migration left to run." in project.invoke("migrate", "dev", "--to", "two").out
     assert ran_by(project) == ["One", "Two"]

@@ -276,7 +276,7 @@ def _entry(document: Document, outcomes: Mapping[str, MigrationState | None]) ->
             name: text(name)
             for name in ("host", "user", "monarch", "commit", "job", "link", "checksum", "backup")
         },
-        **{name: text(name) for name in ("environment", "query_set")},
+        **{name: text(name) for name in ("environment", "query_set", "run")},
         query_options=tuple(map(str, of_kind("query_options", list) or ())),
         bytes=of_kind("bytes", int),
         replaced=document.get("replaced") is True,

@@ -163,7 +163,7 @@ def _entry(row: Row, records: Mapping[str, Record]) -> JournalEntry:
     if row["action"] in _values(OPERATIONS) and not owner.has_died(process):
         now = MigrationState.PROCESSING
     outcome = _OUTCOMES.get(str(row["outcome"]), now)
-    names = ("host", "user", "pid", "monarch", "commit", "job", "link", "environment", "query_set")
+    names = ("host", "user", "pid", "monarch", "commit", "job", "link", "environment", "query_set", "run")
     return JournalEntry(
         key=row["key"],
         action=_ACTIONS.get(row["action"], Action.RUN),

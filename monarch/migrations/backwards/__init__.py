@@ -1,0 +1,1 @@
+"""Going back: which migrations are rolled back, and rolling them back."""
