@@ -12,6 +12,8 @@ from monarch.system.secrets import redact
 # Attributes that every query set has.
 GIVEN = frozenset(("client", "connection", "database", "environment", "uri"))
 _EMPTY = ("None", "NoneType")
+# A longer default is shortened in a table.
+_LONGEST = 40
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,9 @@ class ListedOption:
     def __str__(self) -> str:
         if self.required:
             return f"{self.name}: {self.type}"
-        return f"{self.name}: {self.type} = {'none' if self.default is None else self.default}"
+        default = "none" if self.default is None else self.default
+        short = default if len(default) <= _LONGEST else f"{default[:_LONGEST]}…"
+        return f"{self.name}: {self.type} = {short}"
 
 
 def read_options(node: ast.ClassDef, inherited: Iterable[ListedOption] = ()) -> tuple[ListedOption, ...]:
@@ -73,7 +77,7 @@ def _type(node: ast.expr) -> str:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):  # an annotation in quotes
         try:
             return _type(ast.parse(node.value.strip(), mode="eval").body)
-        except SyntaxError:
+        except (SyntaxError, ValueError):
             return node.value
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         kinds = [_type(node.left), _type(node.right)]
@@ -102,7 +106,9 @@ def _text(node: ast.expr) -> str | None:
     if isinstance(node, ast.Constant):
         if isinstance(node.value, bool):
             return "yes" if node.value else "no"
-        return None if node.value is None else str(node.value)
+        if isinstance(node.value, str):
+            return node.value
+        return None if node.value is None else ast.unparse(node)
     if isinstance(node, ast.List | ast.Tuple | ast.Set) and all(
         isinstance(one, ast.Constant) for one in node.elts
     ):

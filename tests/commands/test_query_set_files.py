@@ -203,19 +203,22 @@ def test_bases_in_a_circle_and_strange_annotations(project: Folder) -> None:
         class A(B, QuerySet): a: int
         class B(A): b: "not python" = f(x)
         class C(QuerySet): c: Annotated[int, "more"]; d: X[Y, [Z]]; e: date = date(1, 2, 99); f: int = -1
-        """,
+        class D(QuerySet): g: bytes = b"x"; h: str = "{long}"; i: "\\0" = ...; j: float = 1.5
+        """.replace("{long}", "x" * 500),
     )
     rows = project.invoke("list_query_sets", "--json").json
-    assert {(row["name"], *row["options"]) for row in rows if row["name"] != "C"} == {
+    assert {(row["name"], *row["options"]) for row in rows[:2]} == {
         ("A", "b", "a"),
         ("B", "a", "b"),
     }
-    assert [(one["type"], one["default"]) for one in rows[-1]["option_details"]] == [
+    assert [(one["type"], one["default"]) for one in rows[2]["option_details"]] == [
         ("int", None),
         ("X[Y, [Z]]", None),
         ("date", "date(1, 2, 99)"),
         ("int", "-1"),
     ]
+    assert [one["default"] for one in rows[3]["option_details"]] == ["b'x'", "x" * 500, "...", "1.5"]
+    assert f"h: str = {'x' * 40}…," in project.invoke("list_query_sets").out
 
 
 def test_an_empty_list(project: Folder) -> None:

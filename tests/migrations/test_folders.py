@@ -279,6 +279,6 @@ def test_an_unreadable_folder_is_an_error(folder: Folder, plain_rights: list[str
         2,
         [
             "Error: migrations/2026/ cannot be read: Permission denied.",
-            "Hint: It must be a folder that you may read.",
+            "Hint: There may be migrations in it. Make it readable, or move it elsewhere.",
         ],
     )

@@ -35,7 +35,14 @@ def walk(folder: Path, shown: str) -> Iterator[tuple[PurePosixPath, os.DirEntry[
         inside, path = (
             todo.pop() if todo else links.pop()
         )  # the name of a link is not shown if it has another
-        entries = _entries(path, shown if inside == PurePosixPath() else f"{shown}/{inside}", seen)
+        try:
+            entries = _entries(path, seen)
+        except FileNotFoundError:
+            if inside == PurePosixPath():
+                raise
+            continue  # it has just been removed
+        except OSError as error:
+            raise _unreadable(shown, inside, error) from None
         for entry in entries:
             if entry.name.endswith(".py") or not is_folder(entry):
                 yield inside, entry
@@ -43,23 +50,27 @@ def walk(folder: Path, shown: str) -> Iterator[tuple[PurePosixPath, os.DirEntry[
                 (links if entry.is_symlink() else todo).append((inside / entry.name, path / entry.name))
 
 
-def _entries(path: Path, shown: str, seen: set[tuple[int, int]]) -> list[os.DirEntry[str]]:
+def _entries(path: Path, seen: set[tuple[int, int]]) -> list[os.DirEntry[str]]:
     """Return what is in the folder ``path``; nothing if it is in ``seen``, or a virtual environment."""
-    try:
-        found = path.stat()
-        if (found.st_dev, found.st_ino) in seen:
-            return []
-        seen.add((found.st_dev, found.st_ino))
-        with os.scandir(path) as entries:
-            return [] if (listed := list(entries)) and _is_foreign(listed) else listed
-    except FileNotFoundError:
-        if shown.rpartition("/")[0]:
-            return []  # it has just been removed
-        raise
-    except OSError as error:
-        raise ProjectError(
+    found = path.stat()
+    if (found.st_dev, found.st_ino) in seen:
+        return []
+    seen.add((found.st_dev, found.st_ino))
+    with os.scandir(path) as entries:
+        listed = list(entries)
+    return [] if any(entry.name == _VIRTUAL_ENVIRONMENT for entry in listed) else listed
+
+
+def _unreadable(shown: str, inside: PurePosixPath, error: OSError) -> ProjectError:
+    """The error about a folder that cannot be read: the migrations in it would not run."""
+    if inside == PurePosixPath():
+        return ProjectError(
             f"{shown}/ cannot be read: {error.strerror}.", "It must be a folder that you may read."
-        ) from None
+        )
+    return ProjectError(
+        f"{shown}/{inside}/ cannot be read: {error.strerror}.",
+        "There may be migrations in it. Make it readable, or move it elsewhere.",
+    )
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -76,7 +87,3 @@ def is_file(entry: os.DirEntry[str]) -> bool:
         return entry.is_file()
     except OSError:
         return False
-
-
-def _is_foreign(entries: list[os.DirEntry[str]]) -> bool:
-    return any(entry.name == _VIRTUAL_ENVIRONMENT for entry in entries)
