@@ -240,14 +240,6 @@ def test_files_with_a_leading_dot_are_ignored(project: Folder, name: str) -> Non
     assert project.invoke("migrate", "dev").code == 0
 
 
-@pytest.mark.parametrize("command", [["check", "dev"], ["migrate", "dev"], ["list_migrations", "dev"]])
-def test_a_migration_in_a_subfolder_is_not_ignored(project: Folder, command: list[str]) -> None:
-    project.write("migrations/2026/q1/_201405290038_x_migration.py", "")
-    result = project.invoke(*command)
-    assert result.code == 2
-    assert "migrations/2026/q1/_201405290038_x_migration.py is a migration in a folder" in result.err
-
-
 def test_a_migration_runs_in_the_same_interpreter(project: Folder) -> None:
     project.migration("one", "import sys\nprint(sys.executable, __name__)")
     result = project.monarch("migrate", "dev")
