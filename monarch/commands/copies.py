@@ -17,6 +17,7 @@ from monarch.commands.console.output import (
 )
 from monarch.commands.console.passages import described, print_passage, raw_hazard
 from monarch.commands.console.progress_bar import ProgressBar
+from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.questions import breathe, confirm, only, replacing, when_possible, yes_option
 from monarch.commands.console.streams import prints_aside
 from monarch.commands.console.text import duration, engine_label
@@ -124,9 +125,10 @@ def _show_plan(project: Project, pair: Pair, how: dict[str, Any], documents: int
     from monarch.backups.plans.transfer import with_target
 
     how.pop("check_all")  # nothing is written
-    search = project.look_for_newest(pair.target, UNHURRIED)
+    progress = ProgressLines()
+    search = project.look_for_newest(pair.target, UNHURRIED, progress)
     with prints_aside(as_json):
-        planned = project.plan_copy(*pair, **how, show=documents)
+        planned = project.plan_copy(*pair, **how, show=documents, progress=progress)
     target = project.environment(pair.target)
     ends = {"from": pair.source, "to": pair.target}
     show_plan(with_target(planned, target, search), ends, _title(pair), as_json)

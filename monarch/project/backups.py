@@ -148,7 +148,9 @@ class ProjectBackups(ProjectEnvironments):
 
         return find_restorable(self.backups, name, self.environments())
 
-    def look_for_newest(self, environment: str, seconds: float | None = None) -> NewestSearch:
+    def look_for_newest(
+        self, environment: str, seconds: float | None = None, progress: Progress = SILENT
+    ) -> NewestSearch:
         """Begin to look for the newest good backup of ``environment``, to show it before a change.
 
         :param seconds: after which it is given up.
@@ -157,7 +159,8 @@ class ProjectBackups(ProjectEnvironments):
         from monarch.backups.plans.newest import NewestSearch
         from monarch.backups.plans.patience import PATIENCE
 
-        return NewestSearch(lambda: self.backups, self.environment(environment), seconds or PATIENCE)
+        found = self.environment(environment)
+        return NewestSearch(lambda: self.backups, found, seconds or PATIENCE, progress)
 
     def verify_backups(
         self,
@@ -192,7 +195,9 @@ class ProjectBackups(ProjectEnvironments):
 
         return find_deletable(self.backups, names, whole_name=whole_name)
 
-    def plan_deletion(self, *backups: Backup, seconds: float | None = None) -> DeletionPlan:
+    def plan_deletion(
+        self, *backups: Backup, seconds: float | None = None, progress: Progress = SILENT
+    ) -> DeletionPlan:
         """Return what would stay of the environments of ``backups``. Writes nothing, and never fails.
 
         :param seconds: after which this is given up.
@@ -200,7 +205,7 @@ class ProjectBackups(ProjectEnvironments):
         from monarch.backups.plans.deletion import DeletionSearch
         from monarch.backups.plans.patience import UNHURRIED
 
-        return DeletionSearch(self.backups, backups, seconds or UNHURRIED).result()
+        return DeletionSearch(self.backups, backups, seconds or UNHURRIED, progress).result()
 
     def delete_backups(
         self,

@@ -99,7 +99,9 @@ class ProjectCopies(ProjectRestores):
         request = replace(request, compare_contents=compare_contents, raw=raw, check_all=check_all)
 
         def run() -> TransferResult:
-            search = None if confirm is None or preview is None else self.look_for_newest(target)
+            search = None
+            if confirm is not None and preview is not None:
+                search = self.look_for_newest(target, None, progress)
             with request.open(progress) as copy:
                 if preview is not None and search is not None:
                     from monarch.backups.plans.transfer import plan_copy

@@ -122,7 +122,7 @@ class ProjectRepairs(ProjectFiles, ProjectBackups):
         from monarch.backups.plans.patience import UNHURRIED
         from monarch.backups.plans.target import read_target
 
-        search = self.look_for_newest(environment, UNHURRIED)
+        search = self.look_for_newest(environment, UNHURRIED, progress)
         with self.open(environment, progress) as database, database.reading():
             _refuse_running(database, environment)
             return read_target(self.environment(environment), database, search, UNHURRIED)
@@ -142,7 +142,7 @@ class ProjectRepairs(ProjectFiles, ProjectBackups):
         """
         from monarch.backups.operations.record import recording_drop
 
-        search = None if preview is None else self.look_for_newest(environment)
+        search = None if preview is None else self.look_for_newest(environment, None, progress)
         with self.open(environment, progress) as database:
             _refuse_running(database, environment)
             if preview is not None and search is not None:

@@ -45,7 +45,7 @@ class ProjectRestores(ProjectBackups):
         choice = Choice(**names)
         choice.require_staging(in_place=in_place)
         request = self._restore_request(backup, environment, engine, raw, choice)
-        search = self.look_for_newest(request.environment.label, UNHURRIED)
+        search = self.look_for_newest(request.environment.label, UNHURRIED, progress)
         with request.open(progress) as (restoration, _):
             return plan_restore(request, restoration, search, UNHURRIED, rights=True)
 
@@ -80,7 +80,9 @@ class ProjectRestores(ProjectBackups):
 
         def run() -> TransferResult:
             choice.require_staging(in_place=in_place)
-            search = None if confirm is None or preview is None else self.look_for_newest(target.label)
+            search = None
+            if confirm is not None and preview is not None:
+                search = self.look_for_newest(target.label, None, progress)
             with request.open(progress) as (restoration, interruption):
                 if preview is not None and search is not None:
                     from monarch.backups.plans.transfer import plan_restore

@@ -12,6 +12,7 @@ from monarch.backups.proof.freshness import judge_freshness
 from monarch.backups.state import Backup, BackupState
 from monarch.databases.environment import Environment
 from monarch.errors import MonarchError
+from monarch.progress import SILENT, Progress
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,12 @@ class DeletionPlan:
 class DeletionSearch:
     """Looks for what would stay without the backups ``going``, in the background, for ``seconds`` at most."""
 
-    def __init__(self, catalog: BackupCatalog, going: Iterable[Backup], seconds: float) -> None:
+    def __init__(
+        self, catalog: BackupCatalog, going: Iterable[Backup], seconds: float, progress: Progress = SILENT
+    ) -> None:
         self._place = catalog.store.place
         self._going = tuple(going)
-        self._search = InTime(lambda: _read(catalog, self._going), seconds)
+        self._search = InTime(lambda: _read(catalog, self._going), seconds, progress)
 
     def result(self) -> DeletionPlan:
         """Return the plan, after waiting for the rest of the seconds. Never fails."""

@@ -17,6 +17,7 @@ from monarch.backups.proof.freshness import Freshness, judge_stored
 from monarch.backups.state import Backup
 from monarch.databases.environment import Environment
 from monarch.errors import MonarchError
+from monarch.progress import SILENT, Progress
 from monarch.stores import NoStore
 
 
@@ -50,13 +51,18 @@ class NewestSearch:
 
     :param open_catalog: opens the catalog of the project's backups.
     :param seconds: after which the search is given up, counted from now.
+    :param progress: learns if somebody waits long for the result.
     """
 
     def __init__(
-        self, open_catalog: Callable[[], BackupCatalog], environment: Environment, seconds: float = PATIENCE
+        self,
+        open_catalog: Callable[[], BackupCatalog],
+        environment: Environment,
+        seconds: float = PATIENCE,
+        progress: Progress = SILENT,
     ) -> None:
         self._environment = environment
-        self._search = InTime(lambda: _find(open_catalog(), environment), seconds)
+        self._search = InTime(lambda: _find(open_catalog(), environment), seconds, progress)
 
     def result(self) -> NewestBackup:
         """Return what was found, after waiting for the rest of the seconds. Never fails."""

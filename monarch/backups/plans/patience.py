@@ -8,20 +8,26 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from monarch.errors import MonarchError, StoreError
+from monarch.progress import SILENT, Progress
 
 # How long a store, or a server, may take before a question.
 PATIENCE = 5.0
 # How long for a plan that no question follows.
 UNHURRIED = 30.0
+# A silence of this length is explained.
+_AT_ONCE = 1.0
 
 _Result = TypeVar("_Result")
 
 
 class InTime(Generic[_Result]):
-    """Does ``work``, which reads the store of backups, in the background, for ``seconds`` from now."""
+    """Does ``work``, which reads the store of backups, in the background, for ``seconds`` from now.
 
-    def __init__(self, work: Callable[[], _Result], seconds: float) -> None:
-        self._seconds = seconds
+    ``progress`` learns if somebody waits long for the result.
+    """
+
+    def __init__(self, work: Callable[[], _Result], seconds: float, progress: Progress = SILENT) -> None:
+        self._seconds, self._progress = seconds, progress
         self._until = time.monotonic() + seconds
         self._results: list[_Result] = []
         self._error: MonarchError | None = None
@@ -35,10 +41,16 @@ class InTime(Generic[_Result]):
         :raises StoreError: if there is none by then.
         :raises MonarchError: if the work has failed.
         """
-        self._thread.join(max(0.0, self._until - time.monotonic()))
+        self._thread.join(min(_AT_ONCE, self._left()))
+        if self._thread.is_alive() and self._left():
+            self._progress.waiting("the store of backups has not answered yet")
+            self._thread.join(self._left())
         if self._results:
             return self._results[0]
-        raise self._error or StoreError(f"BACKUPS did not answer within {self._seconds:g} s.")
+        raise self._error or StoreError(f"BACKUPS could not be read within {self._seconds:g} s.")
+
+    def _left(self) -> float:
+        return max(0.0, self._until - time.monotonic())
 
     def _run(self, work: Callable[[], _Result]) -> None:
         try:

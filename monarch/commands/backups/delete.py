@@ -44,13 +44,13 @@ def delete_backup(names: tuple[str, ...], plan: bool, as_json: bool, yes: bool) 
     project = this_project()
     backups = project.find_deletable(*names, whole_name=yes)
     if plan:
-        _show_plan(project.plan_deletion(*backups), as_json)
+        _show_plan(project.plan_deletion(*backups, progress=ProgressLines()), as_json)
         return
     with before_question():
         if yes or not sys.stdin.isatty():  # nobody reads more
             _show_going(backups)
         else:
-            _show_deletion(project.plan_deletion(*backups, seconds=PATIENCE))
+            _show_deletion(project.plan_deletion(*backups, seconds=PATIENCE, progress=ProgressLines()))
     number = count(len({backup.name for backup in backups}), "backup")
     confirm(f"Delete {number} from {project.backups.store.place}: are you SURE?", yes)
     project.delete_backups(

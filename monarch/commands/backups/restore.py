@@ -12,6 +12,7 @@ from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_copied, print_json, print_renamed, showing_result, summary
 from monarch.commands.console.passages import described, print_passage, raw_hazard
 from monarch.commands.console.progress_bar import ProgressBar
+from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.questions import breathe, confirm, only, replacing, when_possible, yes_option
 from monarch.commands.console.streams import prints_aside
 from monarch.commands.console.text import duration, engine_label
@@ -115,7 +116,7 @@ def _require_target(project: Project, pair: Pair) -> None:
 def _show_plan(project: Project, backup: Backup, target: str, how: dict[str, Any], as_json: bool) -> None:
     how.pop("check_all")  # nothing is written
     with prints_aside(as_json):
-        planned = project.plan_restore(backup, target, **how)
+        planned = project.plan_restore(backup, target, **how, progress=ProgressLines())
     ends = {"backup": backup.name, "archive": backup.archive, "to": target}
     show_plan(planned, ends, f"{_description(backup)}, to {target}", as_json)
 

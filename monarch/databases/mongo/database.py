@@ -99,7 +99,7 @@ class MongoDatabase(TransferDatabase):
     def holdings(self, seconds: float) -> Holdings:
         from monarch.databases.mongo.catalog.holdings import read_holdings
 
-        return read_holdings(self._endpoint, seconds)
+        return read_holdings(self._endpoint.on_primary(), seconds)
 
     def list_databases(self) -> tuple[str, ...]:
         """Return the names of all databases of the server that its user may see."""

@@ -50,7 +50,7 @@ def test_a_store_that_fails_or_stalls_is_no_error(folder: object) -> None:
     assert (plan.going, plan.staying) == ((going,), None)
     assert plan.why
     stall = store.stall("list")
-    assert DeletionSearch(catalog, [going], 0.1).result().why == "BACKUPS did not answer within 0.1 s"
+    assert DeletionSearch(catalog, [going], 0.1).result().why == "BACKUPS could not be read within 0.1 s"
     stall.go_on()
     plan = DeletionSearch(catalog, [going], 60).result()
     assert plan.is_newest(going)

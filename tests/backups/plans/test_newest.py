@@ -105,5 +105,5 @@ def test_a_store_that_does_not_answer_is_given_up(folder: Path) -> None:
     search = NewestSearch(lambda: BackupCatalog(store), PRODUCTION, seconds=0.1)
     newest = search.result()
     assert time.monotonic() - began < 30
-    assert newest == NewestBackup(PRODUCTION, WayBack.UNKNOWN, why="BACKUPS did not answer within 0.1 s")
+    assert newest == NewestBackup(PRODUCTION, WayBack.UNKNOWN, why="BACKUPS could not be read within 0.1 s")
     stall.go_on()

@@ -222,8 +222,9 @@ def test_a_store_that_does_not_answer(two: TwoEnvironments) -> None:
         keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
         keep_in(two.folder, {"bucket_name": "app", "endpoint_url": url, "region": "x", **keys})
         terminal = two.folder.terminal("copy_db", "production:dev", columns=200)
+        terminal.expect("Waiting: the store of backups has not answered yet …")
         terminal.expect("are you SURE")
-        assert "Its newest good backup is not known: BACKUPS did not answer within 5 s." in (
+        assert "Its newest good backup is not known: BACKUPS could not be read within 5 s." in (
             terminal.before or ""
         )
         terminal.sendline("y")
