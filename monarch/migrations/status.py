@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from monarch.databases import open_database
 from monarch.databases.base import Database
-from monarch.databases.environment import Environment
 from monarch.databases.history import UNFINISHED, HistoryReader, JournalEntry, MigrationState, Record
 from monarch.errors import MonarchError
 from monarch.migrations.files.find import MigrationFile, checksum, find_migration
@@ -17,6 +17,9 @@ from monarch.migrations.files.names import whole_key
 from monarch.migrations.plan import is_due, newest_completed
 from monarch.migrations.waiting import whole_history
 from monarch.progress import Progress
+
+if TYPE_CHECKING:
+    from monarch.databases.several.targets import ChosenDatabase
 
 _Known = Mapping[str, str | None]
 # Environments that are read at the same time: each mostly waits for its server.
@@ -154,38 +157,47 @@ def check_status(files: tuple[MigrationFile, ...], history: HistoryReader, envir
 class EnvironmentStatus:
     """The migrations of one environment: ``rows``, or the ``error`` if they could not be read.
 
-    ``incomplete`` if a key of the environment has no value on this machine, or if it has several databases.
+    ``hint`` and ``exit_code`` belong to the error. ``incomplete`` if a key of the environment has no value on
+    this machine.
     """
 
     environment: str
     rows: tuple[MigrationStatus, ...]
     error: str | None = None
+    hint: str | None = None
+    exit_code: int = 0
     incomplete: bool = False
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Whether it is up to date; None if it could not be read."""
+        return judge(self.environment, self.rows) if self.error is None else None
 
 
 def read_all_status(
-    files: Mapping[str, tuple[MigrationFile, ...]], environments: tuple[Environment, ...], root: Path
+    files: Mapping[str, tuple[MigrationFile, ...]], targets: Sequence[ChosenDatabase], root: Path
 ) -> tuple[EnvironmentStatus, ...]:
-    """The status of all ``environments`` of the project at ``root``, read at the same time.
+    """The status of all ``targets`` of the project at ``root``, read at the same time.
 
     ``files`` are the migrations that run on each kind of database.
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    def read(environment: Environment) -> EnvironmentStatus:
-        name = environment.label
+    def read(target: ChosenDatabase) -> EnvironmentStatus:
+        name = target.environment.label
         try:
-            with open_database(environment, root) as database:
+            with open_database(target.require(), root) as database:
                 history = database.history
                 return EnvironmentStatus(
-                    name, list_status(files[environment.kind], history.read(), history.checksums())
+                    name,
+                    list_status(files[target.environment.kind], history.read(), history.checksums()),
                 )
         except MonarchError as error:
-            incomplete = environment.missing is not None or environment.databases is not None
-            return EnvironmentStatus(name, (), error.message, incomplete=incomplete)
+            incomplete = target.environment.missing is not None
+            return EnvironmentStatus(name, (), error.message, error.hint, error.exit_code, incomplete)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return tuple(pool.map(read, environments))
+        return tuple(pool.map(read, targets))
 
 
 def read_journal(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from monarch.databases import find_kind, open_database
 from monarch.databases.base import Database
 from monarch.databases.environment import Environment
+from monarch.databases.several import is_wild
 from monarch.errors import MonarchError, UnknownEnvironment, UsageError
 from monarch.migrations.files.find import find_migrations
 from monarch.migrations.files.kinds import find_kinds
@@ -18,7 +19,7 @@ from monarch.settings.hooks import HookContext, HookedRun
 from monarch.settings.load import Settings, load_settings
 
 if TYPE_CHECKING:
-    pass
+    from monarch.databases.several.targets import ChosenDatabase, Selected
 
 
 class ProjectEnvironments:
@@ -57,7 +58,7 @@ class ProjectEnvironments:
         try:
             return self.settings.environment(name).require_complete()
         except UnknownEnvironment as error:
-            if self._is_migration(name):
+            if self.is_migration(name):
                 error.hint = f"{name!r} is a migration: check the order of the arguments."
             raise
 
@@ -80,6 +81,39 @@ class ProjectEnvironments:
         :raises SettingsError: as for `environment`.
         """
         return self._one_or_several(name).databases is not None
+
+    def is_one(self, *names: str) -> bool:
+        """Whether ``names`` are the name of one database: no pattern, and no environment with several.
+
+        :raises SettingsError: as for `environment`.
+        """
+        return len(names) == 1 and not is_wild(names[0]) and not self.has_several(names[0])
+
+    def select(self, *names: str) -> tuple[Selected, ...]:
+        """The environments that ``names`` mean, which may be patterns such as ``eu-*``. Asks no server.
+
+        :raises SettingsError: as for `environment`, or if a pattern matches none.
+        """
+        from monarch.databases.several.targets import Selected, select
+
+        found: list[Selected] = []
+        for name in names:
+            if is_wild(name):
+                found += select(self.environments(), name)
+            else:
+                found.append(Selected(self._one_or_several(name)))
+        return tuple(found)
+
+    def targets(self, *names: str, progress: Progress = SILENT) -> tuple[ChosenDatabase, ...]:
+        """The databases that ``names`` mean, in this order and each once: see `select` and `members`.
+
+        A server that does not answer and an environment that is incomplete give a target with an error.
+
+        :raises SettingsError: as for `select`.
+        """
+        from monarch.databases.several.targets import find_targets
+
+        return find_targets(self.select(*names), self.root, progress)
 
     def open(self, name: str, progress: Progress = SILENT) -> AbstractContextManager[Database]:
         """Connect to the database of an environment while the context lasts."""
@@ -110,7 +144,8 @@ class ProjectEnvironments:
     def _hooked(self, context: HookContext, progress: Progress) -> HookedRun:
         return HookedRun(self.root, self.settings.hooks, context, progress)
 
-    def _is_migration(self, name: str) -> bool:
+    def is_migration(self, name: str) -> bool:
+        """Whether ``name`` is a migration of this checkout, by its name or key."""
         with suppress(MonarchError):
             return any(name in (file.key, file.name) for file in find_migrations(self.root))
         return False

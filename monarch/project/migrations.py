@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from monarch.project.runs import Preview, ShownPlan
 
 if TYPE_CHECKING:
     from monarch.databases.history import JournalEntry
+    from monarch.databases.several.targets import ChosenDatabase
     from monarch.migrations.execution import MigrationResult
     from monarch.migrations.status import EnvironmentStatus, MigrationStatus, Verdict
     from monarch.migrations.trial import TrialDatabase, TrialResult
@@ -35,12 +36,21 @@ class ProjectMigrations(ProjectRollbacks):
 
     def list_everywhere(self) -> tuple[EnvironmentStatus, ...]:
         """`list_migrations` of every environment, all at once. Writes nothing."""
+        from monarch.databases.several.targets import Selected, find_targets
+
+        everything = [Selected(one) for one in self.environments()]
+        return self.list_each(find_targets(everything, self.root))
+
+    def list_each(self, targets: Sequence[ChosenDatabase]) -> tuple[EnvironmentStatus, ...]:
+        """`list_migrations` of each of ``targets``, several at once, and whether it is up to date.
+
+        What cannot be read has an error instead. Writes nothing.
+        """
         from monarch.migrations.status import read_all_status
 
-        files, environments = self.migrations(), self.environments()
-        kinds = find_kinds(environments, self.root)
+        files, kinds = self.migrations(), find_kinds(self.environments(), self.root)
         by_kind = {kind: keep_kind(files, kind, self.root) if len(kinds) > 1 else files for kind in KINDS}
-        return read_all_status(by_kind, environments, self.root)
+        return read_all_status(by_kind, targets, self.root)
 
     def check(self, environment: str) -> Verdict:
         """Check whether ``environment`` is up to date. Writes nothing; asks its server at most twice."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import IO, cast
 
 from monarch.errors import ServerError
 from monarch.system.secrets import MASKS_KEY_VARIABLE, Secret, redact
@@ -51,24 +51,37 @@ def start_server(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]
         raise _not_started(arguments[0], error) from error
 
 
-def start_helper(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+def start_helper(
+    arguments: Sequence[str], hear: Callable[[str], None] | None = None
+) -> subprocess.Popen[bytes]:
     """Start a program that works for this process, with pipes for its input and output.
 
-    It gets a session of its own, because Ctrl-C in the terminal is for monarch. Its messages are discarded.
+    It gets a session of its own, because Ctrl-C in the terminal is for monarch. ``hear`` is called with each
+    line of its messages, redacted, in a thread of its own; without it they are discarded.
 
     :raises ServerError: if it cannot be started.
     """
     try:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             arguments,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL if hear is None else subprocess.PIPE,
             env=_environment(),
             start_new_session=True,
         )
     except OSError as error:
         raise _not_started(arguments[0], error) from error
+    if hear is not None:
+        assert process.stderr is not None
+        threading.Thread(target=_pass_lines, args=(process.stderr, hear), daemon=True).start()
+    return process
+
+
+def _pass_lines(messages: IO[bytes], hear: Callable[[str], None]) -> None:
+    with messages:
+        for raw in messages:
+            hear(redact(raw.decode(errors="replace").rstrip("\r\n")))
 
 
 def run_on_terminal(arguments: Sequence[str], folder: Path) -> int:

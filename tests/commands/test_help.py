@@ -112,9 +112,9 @@ def test_dashes_and_aliases_are_accepted() -> None:
     [
         (["migrat", "dev"], "There is no command 'migrat'.", "Did you mean 'migrate'?"),
         (["xyzzy"], "There is no command 'xyzzy'.", "Run `monarch --help` to list all commands."),
-        (["migrate"], "Missing argument 'ENVIRONMENT'.", "Run `monarch migrate --help` for usage."),
+        (["migrate"], "Missing argument 'ENVIRONMENT...'.", "Run `monarch migrate --help` for usage."),
         (["migrate", "dev", "--yess"], "No such option: --yess.", "Did you mean '--yes'?"),
-        (["migrate", "dev", "more"], "unexpected extra argument", "`monarch migrate --help`"),
+        (["drop_db", "dev", "more"], "unexpected extra argument", "`monarch drop_db --help`"),
     ],
 )
 def test_wrong_usage_is_an_error_and_a_hint(

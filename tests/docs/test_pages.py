@@ -51,7 +51,7 @@ def test_every_command_and_option_is_documented(name: str) -> None:
             if not param.hidden:  # those of monarch itself: start.rst
                 assert param.opts[0] in text, f"the section about {name} does not mention {param.opts[0]}"
         else:
-            metavar = param.metavar or str(param.name).upper()
+            metavar = (param.metavar or str(param.name).upper()).strip("[].")
             assert metavar in text, f"the section about {name} does not mention {metavar}"
 
 

@@ -46,14 +46,38 @@ def breathe(environment: Environment, what: str, yes: bool, why: str | None = No
         f"{environment.name!r} is hazardous: {hazard}." if why is None else f"This is hazardous: {why}."
     )
     why = why or hazard
+    where = f"{environment.db_name} on {environment.name} ({environment.server})"
+    show(f"Careful: you are about to {what} {where}, and {why}.", err=True)
+    _ask_for_sum()
+
+
+def _ask_for_sum() -> None:
     import random
 
     first, second = random.randint(1, 9), random.randint(1, 9)
-    where = f"{environment.db_name} on {environment.name} ({environment.server})"
-    show(f"Careful: you are about to {what} {where}, and {why}.", err=True)
     answer = _ask(lambda: click.prompt(f"Breath-o-lizer: what is {first} + {second}", err=True))
     if str(answer).strip() != str(first + second):
         raise Declined(f"That is not {first} + {second}. Nothing was changed.", "Have a coffee, come back.")
+
+
+def breathe_all(environments: Sequence[Environment], what: str) -> None:
+    """As `breathe`, once for several environments, of which the hazardous ones are named.
+
+    :raises Declined: on a wrong answer.
+    :raises UsageError: without a terminal, if one of them is hazardous.
+    """
+    from monarch.settings.protection import why_hazardous
+
+    hazardous = [one for one in environments if why_hazardous(one) is not None]
+    if not hazardous:
+        return
+    reasons = list(dict.fromkeys(f"{one.name}: {why_hazardous(one)}" for one in hazardous))
+    more = f"; and {len(reasons) - _MOST_NAMED} more" if len(reasons) > _MOST_NAMED else ""
+    which = f"{len(hazardous)} of {len(environments)} databases are hazardous"
+    which = f"{which} ({'; '.join(reasons[:_MOST_NAMED])}{more})"
+    _require_terminal(f"{which}.")
+    show(f"Careful: you are about to {what}, and {which}.", err=True)
+    _ask_for_sum()
 
 
 def asking(environment: Environment, what: str, yes: bool) -> Callable[[], None]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monarch.commands.console.lines import note, show
+from monarch.commands.console.lines import show
 from monarch.commands.console.output import print_json, print_table
 from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.migrations.entries import entry_as_json, iso_time, shown_time
@@ -15,34 +15,47 @@ from monarch.commands.parsing.arguments import (
     json_option,
     this_project,
 )
-from monarch.errors import ServerError, UsageError
+from monarch.commands.several.listing import show_states, state_of
+from monarch.errors import UsageError
 
 if TYPE_CHECKING:
     from monarch.databases.history import JournalEntry
-    from monarch.migrations.status import EnvironmentStatus, MigrationStatus
+    from monarch.migrations.status import MigrationStatus
+    from monarch.project import Project
 
 
 @click.command("list_migrations")
-@click.argument("environment", type=ENVIRONMENT, required=False)
-@click.option("--all", "everywhere", is_flag=True, help="All environments, one column each.")
+@click.argument("environments", metavar="[ENVIRONMENT]...", type=ENVIRONMENT, nargs=-1)
+@click.option("--all", "everywhere", is_flag=True, help="All environments.")
 @json_option
-def list_migrations(environment: str | None, everywhere: bool, as_json: bool) -> None:
+def list_migrations(environments: tuple[str, ...], everywhere: bool, as_json: bool) -> None:
     """List all migrations and their state on ENVIRONMENT.
+
+    Several environments, patterns such as 'eu-*' and --all give a table with a column for each database; of
+    many, one with a line for each, and how many of its migrations are in which state.
 
     \b
     Examples:
       monarch list_migrations production
+      monarch list_migrations staging 'eu-*'
       monarch list_migrations --all
     """
-    if (environment is None) != everywhere:
+    if bool(environments) == everywhere:
         wrong = "Both an environment and --all are given." if everywhere else "No environment is named."
         raise UsageError(wrong, "Name one environment, or use --all for a table of all of them.")
-    if environment is None:
-        _show_everywhere(this_project().list_everywhere(), as_json)
-        return
-    rows = this_project().list_migrations(environment, ProgressLines())
+    project = this_project()
+    if everywhere:
+        show_states(project.list_everywhere(), as_json)
+    elif project.is_one(*environments):
+        _show_one(project, environments[0], as_json)
+    else:
+        show_states(project.list_each(project.targets(*environments)), as_json)
+
+
+def _show_one(project: Project, environment: str, as_json: bool) -> None:
+    rows = project.list_migrations(environment, ProgressLines())
     if as_json:
-        entries = this_project().history(environment)
+        entries = project.history(environment)
         print_json([_row_as_json(row, entries) for row in rows])
     elif rows:
         headers = ("MIGRATION", "STATE", "PROCESSED AT (UTC)")
@@ -65,39 +78,5 @@ def _row_as_json(row: MigrationStatus, entries: tuple[JournalEntry, ...]) -> dic
     }
 
 
-def _state(row: MigrationStatus) -> str:
-    return ", ".join((row.state.value, *row.remarks))
-
-
 def _as_cells(row: MigrationStatus) -> tuple[str, str, str]:
-    return row.key, _state(row), shown_time(row.processed_at)
-
-
-def _show_everywhere(statuses: tuple[EnvironmentStatus, ...], as_json: bool) -> None:
-    if as_json:
-        print_json(
-            [
-                {
-                    "environment": one.environment,
-                    "error": one.error,
-                    "migrations": {row.key: row.state.value for row in one.rows},
-                }
-                for one in statuses
-            ]
-        )
-    else:
-        states = {one.environment: {row.key: _state(row) for row in one.rows} for one in statuses}
-        keys = sorted({key for column in states.values() for key in column})
-        unread = {one.environment for one in statuses if one.error is not None}
-        cells = [
-            (key, *("?" if name in unread else column.get(key, "-") for name, column in states.items()))
-            for key in keys
-        ]
-        print_table(("MIGRATION", *states), cells, states=range(1, len(states) + 1), keys=(0,))
-        for one in statuses:
-            if one.error is not None:
-                note(f"{one.environment} could not be read: {one.error}")
-    unreadable = [one.environment for one in statuses if one.error is not None and not one.incomplete]
-    if unreadable:
-        names = ", ".join(unreadable)
-        raise ServerError(f"Not all environments could be read: {names}.", "See the notes above.")
+    return row.key, state_of(row), shown_time(row.processed_at)

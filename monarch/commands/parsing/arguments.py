@@ -83,6 +83,13 @@ MIGRATION = ProjectName(
 )
 
 
+def environments_argument(function: _Function) -> _Function:
+    """``ENVIRONMENT...``: one or several, also as patterns."""
+    return click.argument(
+        "environments", metavar="ENVIRONMENT...", type=ENVIRONMENT, nargs=-1, required=True
+    )(function)
+
+
 class Duration(click.ParamType):  # type: ignore[type-arg]
     """``90``, ``90s``, ``10m`` or ``1h30m``, as seconds."""
 

@@ -12,9 +12,15 @@ from monarch.commands.reports.story import Story
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def write_junit(path: Path, story: Story) -> None:
-    """Write ``story`` to the file ``path``: a test case for every planned migration."""
+def write_junit(path: Path, *stories: Story) -> None:
+    """Write ``stories`` to the file ``path``, each as a suite: a test case for every planned migration."""
     root = Element("testsuites")
+    for story in stories:
+        _add_suite(root, story)
+    ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+
+
+def _add_suite(root: Element, story: Story) -> None:
     suite = SubElement(root, "testsuite", name=f"monarch migrate {story.environment}")
     for finished in story.done:
         case = _case(suite, finished.migration, finished.seconds)
@@ -32,7 +38,6 @@ def write_junit(path: Path, story: Story) -> None:
     suite.set("failures", str(int(story.error is not None)))
     suite.set("skipped", str(len(story.not_reached)))
     suite.set("time", f"{sum(finished.seconds for finished in story.done):.3f}")
-    ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 
 
 def _case(suite: Element, name: str, seconds: float) -> Element:

@@ -52,11 +52,15 @@ class Report(ProgressBar):
 
 
 class Events(Progress):
-    """Progress for programs: one JSON object per line, written to ``out``."""
+    """Progress for programs: one JSON object per line, written to ``out``.
 
-    def __init__(self, story: Story, out: TextIO) -> None:
+    With ``marks`` each of them has these members, too.
+    """
+
+    def __init__(self, story: Story, out: TextIO, **marks: Any) -> None:
         self._story = story
         self._out = out
+        self._marks = marks
 
     def must_stop(self) -> bool:
         return was_signalled()
@@ -100,6 +104,7 @@ class Events(Progress):
     def summarize(self) -> None:
         """Write the last line."""
         story = self._story
+        file, line = story.place or (None, None)
         if story.running is not None:
             self.write("failed", migration=story.running, error=story.error)
         self.write(
@@ -110,10 +115,12 @@ class Events(Progress):
             done=[finished.migration for finished in story.done],
             failed=story.running,
             not_reached=list(story.not_reached),
-            only_in_database=list(story.result.only_in_database) if story.result else [],
+            only_in_database=list(story.only_in_database),
             backup=story.backup,
             error=story.error,
             hint=story.hint,
+            file=file,
+            line=line,
         )
 
     def write(self, event: str, **what: Any) -> None:
@@ -122,7 +129,7 @@ class Events(Progress):
         :raises MonarchError: if nobody reads it, so that the run stops between two migrations.
         """
         try:
-            click.echo(as_json({"event": event, **what}, indent=None), file=self._out)
+            click.echo(as_json({"event": event, **self._marks, **what}, indent=None), file=self._out)
         except OSError as error:
             raise output_lost(error) from error
 
@@ -147,7 +154,7 @@ def reported(environment: str, *, as_json: bool, junit: str | None) -> Iterator[
         stack.callback(annotate, story)
         try:
             # Absolute from the beginning: a migration may change the folder.
-            path = None if junit is None else _writable(junit)
+            path = None if junit is None else writable(junit)
             try:
                 yield progress, story
             finally:
@@ -155,13 +162,17 @@ def reported(environment: str, *, as_json: bool, junit: str | None) -> Iterator[
                 if error is not None:
                     story.fail(error)
                 if path is not None:
-                    _finish_junit(path, story)
+                    finish_junit(path, story)
         except BaseException as error:
             story.fail(error)
             raise
 
 
-def _writable(junit: str) -> Path:
+def writable(junit: str) -> Path:
+    """Return the path of the file ``junit``, which can be written.
+
+    :raises UsageError: if it cannot.
+    """
     path = Path(junit).absolute()
     try:
         with path.open("a", encoding="utf-8"):
@@ -173,14 +184,18 @@ def _writable(junit: str) -> Path:
         ) from None
 
 
-def _finish_junit(path: Path, story: Story) -> None:
+def finish_junit(path: Path, *stories: Story) -> None:
+    """Write ``stories`` to the JUnit file ``path``.
+
+    :raises MonarchError: if it cannot be written, and nothing else has failed.
+    """
     from monarch.commands.reports.junit import write_junit
 
     try:
-        write_junit(path, story)
+        write_junit(path, *stories)
     except OSError as error:
         text = f"{path.name} cannot be written: {error.strerror}."
-        if story.error is not None:  # the more important error
+        if any(story.error is not None for story in stories):  # the more important error
             note(text)
             return
         raise MonarchError(text, "All migrations are done and recorded.") from error

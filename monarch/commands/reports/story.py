@@ -39,6 +39,7 @@ class Story:
     done: list[Finished] = field(default_factory=list)
     running: str | None = None
     result: RunResult | None = None
+    only_in_database: tuple[str, ...] = ()
     backup: str | None = None
     error: str | None = None
     hint: str | None = None
@@ -48,6 +49,10 @@ class Story:
     part: str = "document"
     # The folder at the beginning: a migration may change it.
     folder: Path = field(default_factory=Path.cwd)
+
+    def succeed(self, result: RunResult) -> None:
+        """Record that the run ended with ``result``."""
+        self.result, self.only_in_database = result, result.only_in_database
 
     def fail(self, error: BaseException) -> None:
         """Record that the run ended with ``error``."""

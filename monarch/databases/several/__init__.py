@@ -42,6 +42,11 @@ class DatabaseSet:
         return ", ".join(listed[:4]) + (f" and {more} more" if more > 0 else "")
 
 
+def is_wild(name: str) -> bool:
+    """Whether ``name`` is a pattern, as for databases; an environment has none of its characters."""
+    return _WILD.search(name) is not None
+
+
 def parse_databases(value: object) -> DatabaseSet | None:
     """Read ``db_name``: None if it names one database, or none, and is not a list.
 

@@ -116,8 +116,9 @@ def test_a_plan_is_available_under_the_names_of_other_tools(
         (["migrate", "dve"], "Did you mean 'dev'?"),
         (["migrate", "dev", "add_indexes"], "To run only this migration, use --only add_indexes."),
         (["migrate", "dev", "add_indexes", "x"], "these migrations, use --only add_indexes --only x."),
-        (["migrate", "dev", "boom"], "Run `monarch migrate --help`"),
-        (["check", "dev", "add_indexes"], "Run `monarch check --help`"),
+        (["migrate", "dev", "boom"], "There is: production, dev, drill"),
+        (["check", "dev", "add_indexes"], "'add_indexes' is a migration: check the order"),
+        (["drop_db", "dev", "add_indexes"], "Run `monarch drop_db --help`"),
     ],
 )
 def test_a_hint_names_what_exists(ready: Folder, arguments: list[str], hint: str) -> None:

@@ -1,0 +1,1 @@
+"""Commands that work on several environments, or on several databases of one."""
