@@ -212,7 +212,7 @@ def _refuse_duplicates(files: tuple[MigrationFile, ...], records: Mapping[str, R
             record = records.get(one.key)
             if record is None or record.state is not MigrationState.COMPLETED:
                 raise ProjectError(
-                    f"Two migrations are called {file.name!r}: {first.path.name} and {file.path.name}.",
+                    f"Two migrations are called {file.name!r}: {first.shown_path} and {file.shown_path}.",
                     "Rename the one that has not run anywhere yet.",
                 )
 

@@ -41,7 +41,8 @@ class ProjectTemplate:
             source = Template(text).substitute(class_name=class_name, name=name) if copied is None else copied
             tree = ast.parse(source, str(self.path))
         except SyntaxError as error:
-            raise self._broken(f"it renders invalid Python: {error.msg}, line {error.lineno}") from None
+            line = f", line {error.lineno}" if error.lineno else ""
+            raise self._broken(f"it renders invalid Python: {error.msg}{line}") from None
         except KeyError as error:
             raise self._broken(f"it uses the unknown ${error.args[0]}") from None
         except UnicodeDecodeError:
@@ -118,14 +119,17 @@ def _hint(folder: Path) -> str:
 
 
 def _copy(text: str, class_name: str) -> str | None:
-    """Return the migration ``text`` with its class called ``class_name``; None if it is no migration.
+    """Return the migration ``text`` with its class called ``class_name``; None if it is a template.
 
-    :raises ValueError: if it has several.
+    :raises SyntaxError: if it is neither.
+    :raises ValueError: if it has several classes.
     """
     try:
         tree = ast.parse(text)
     except SyntaxError:
-        return None
+        if "class_name" in text or "class $" in text:
+            return None
+        raise
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
     runs = [one for one in classes if any(getattr(line, "name", None) == "run" for line in one.body)]
     if not runs:

@@ -85,8 +85,8 @@ def find_migrations(root: Path) -> tuple[MigrationFile, ...]:
                 files.append(
                     MigrationFile(folder / inside / entry.name, match["stamp"], match["name"], where)
                 )
-            elif not entry.name.startswith(".") and (inside.name or entry.name not in _OTHERS):
-                others.append(inside / entry.name)  # macOS and Emacs write files whose names begin with a dot
+            elif _may_be_code(entry.name) and (inside.name or entry.name not in _OTHERS):
+                others.append(inside / entry.name)
     except FileNotFoundError:
         raise ProjectError(f"There is no folder {FOLDER}/ here ({root}).", where_else(root)) from None
     files.sort(key=lambda file: file.path.name)
@@ -95,6 +95,11 @@ def find_migrations(root: Path) -> tuple[MigrationFile, ...]:
             raise _same_name(one, other)
     refuse_if_any_is_like_a_migration(folder, sorted(others), [file.path for file in files])
     return tuple(files)
+
+
+def _may_be_code(name: str) -> bool:
+    # macOS and Emacs write files whose names begin with a dot.
+    return name.lower().endswith(".py") and not name.startswith(".")
 
 
 def _same_name(one: MigrationFile, other: MigrationFile) -> ProjectError:

@@ -214,7 +214,7 @@ def test_a_migration_as_the_template(made: Folder, given: str) -> None:
     [
         (b"class $nonsense: ...", "it uses the unknown $nonsense."),
         (b"class $class_name(:", "it renders invalid Python: "),
-        (b"costs $ 5", "Invalid placeholder in string: line 1, col 7."),
+        (b"# class_name\ncosts $ 5", "Invalid placeholder in string: line 2, col 7."),
         (b"\xff\xfe", "it is not a text in UTF-8."),
         (b"x = 1\n", "it defines no class."),
     ],
@@ -225,6 +225,16 @@ def test_a_broken_template(made: Folder, name: str, text: bytes, message: str) -
     result = refused(made, "generate", "x", "--from", name)
     assert f"The template {name} cannot be used: " in result.err
     assert message in result.err
+
+
+def test_a_broken_migration_is_no_template(made: Folder) -> None:
+    """It is not said to be a template with an unknown $set."""
+    made.write("migrations/_202501010000_a_migration.py", "class A:\n    x = {'$set': 5}\n    y = (\n")
+    result = refused(made, "generate", "x", "--from", "a")
+    assert (
+        "migrations/_202501010000_a_migration.py cannot be used: it renders invalid Python: '(' was"
+        in result.err
+    )
 
 
 def test_a_migration_with_two_classes_is_no_template(made: Folder) -> None:
