@@ -94,6 +94,8 @@ def test_a_backup_restores_onto_its_server_and_a_newer_one(old: OldProject, engi
     old.run("backup", "production", "--engine", engine, "--name", f"of-{engine}")
     name = today(f"of-{engine}")
     old.run("verify_backup", name)
+    old.run("restore", f"{name}:copy", "--engine", engine, "--plan")
+    assert "not counted" not in old.run("drop_db", "production", "--plan")
     old.run("restore", f"{name}:copy", "--engine", engine, "--yes")
     old.assert_restored(old.copy)
     old.run("restore", f"{name}:new", "--engine", engine, "--yes", *leave_out(old))

@@ -90,5 +90,7 @@ def _find(catalog: BackupCatalog, environment: Environment) -> NewestBackup:
         why = f"the time of {', '.join(result.ahead)} is in the future, so it does not count"
     if result.newest is not None:
         return NewestBackup(environment, WayBack.BACKUP, result.newest, result.age, why)
+    if why is None:
+        why = catalog.store.absence()
     unknown = result.finding is Freshness.UNKNOWN
     return NewestBackup(environment, WayBack.UNKNOWN if unknown else WayBack.NONE, why=why)

@@ -107,16 +107,13 @@ def describe_newest(newest: NewestBackup) -> tuple[Piece, ...]:
         taken = f"{newest.backup.taken_at:%Y-%m-%d %H:%M} UTC"
         empty = ", and it is empty" if newest.backup.empty else ""
         line = f"Its newest good backup is {printable(newest.backup.name)}, {age(newest.age)} old ({taken})"
-        return (f"{line}{empty}.", *_doubt(why))
+        return (f"{line}{empty}.", *(((f" But {why}.", "yellow"),) if why else ()))
     if newest.found.value == "no store":
         return (("There is no backup of it: the settings have no BACKUPS.", "red"),)
     if newest.found.value == "none":
-        return ((f"There is no good backup of {database} on {newest.environment.name}.", "red"), *_doubt(why))
+        none = f"There is no good backup of {database} on {newest.environment.name}"
+        return ((f"{none}: {why}." if why else f"{none}.", "red"),)
     return ((f"Its newest good backup is not known: {why}.", "yellow"),)
-
-
-def _doubt(why: str) -> tuple[Piece, ...]:
-    return ((f" But {why}.", "yellow"),) if why else ()
 
 
 def target_as_json(target: TargetState) -> dict[str, Any]:

@@ -79,6 +79,13 @@ def test_a_newer_one_that_is_broken_or_unreadable_is_a_doubt(folder: Path) -> No
     assert (newest.found, newest.backup) == (WayBack.NONE, None)
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    newest = find(tmp_path / "gone")
+    assert newest == NewestBackup(
+        PRODUCTION, WayBack.NONE, why=f"the folder {tmp_path / 'gone'} does not exist"
+    )
+
+
 def test_without_a_store_there_is_none() -> None:
     newest = find_newest_good(lambda: BackupCatalog(open_store(None, Path())), PRODUCTION)
     assert newest.found is WayBack.NO_STORE

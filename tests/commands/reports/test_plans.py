@@ -62,6 +62,10 @@ def test_what_it_holds(capsys: pytest.CaptureFixture[str], holdings: Holdings, s
             "Its newest good backup is app__2026_03_01, 3 h old (2026-03-01 07:05 UTC). But x is broken.",
         ),
         (newest(), "There is no good backup of app on production."),
+        (
+            newest(why="the folder backups does not exist"),
+            "There is no good backup of app on production: the folder backups does not exist.",
+        ),
         (newest(WayBack.NO_STORE), "There is no backup of it: the settings have no BACKUPS."),
         (
             newest(WayBack.UNKNOWN, why="no\x1b[2Janswer"),

@@ -222,6 +222,12 @@ def test_a_store_that_does_not_answer(two: TwoEnvironments) -> None:
         keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
         keep_in(two.folder, {"bucket_name": "app", "endpoint_url": url, "region": "x", **keys})
         terminal = two.folder.terminal("copy_db", "production:dev", columns=200)
+        terminal.expect("Waiting:")
+        terminal.sendintr()
+        code, output = end(terminal)
+        assert (code, "Interrupted. 'dev' is as it was." in output) == (130, True)
+        two.assert_unchanged()
+        terminal = two.folder.terminal("copy_db", "production:dev", columns=200)
         terminal.expect("Waiting: the store of backups has not answered yet …")
         terminal.expect("are you SURE")
         assert "Its newest good backup is not known: BACKUPS could not be read within 5 s." in (
