@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import socket
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
 from tests.commands.backups.test_backups import today
@@ -18,7 +21,7 @@ from tests.commands.backups.test_several import tenants as tenants
 from tests.commands.console.test_questions import end
 from tests.commands.test_private import declare
 from tests.commands.test_private import private as private
-from tests.support.runs.shell import Folder
+from tests.support.runs.shell import MONARCH, Folder
 from tests.support.runs.two_environments import DOCUMENTS, TwoEnvironments, assert_error
 from tests.support.samples.ages import make_key
 from tests.support.samples.zips import ID, make_zip
@@ -108,6 +111,30 @@ def test_it_is_shown_before_the_question(two: TwoEnvironments, store_folder: Pat
     terminal.sendline("y")
     assert end(terminal)[0] == 0
     two.assert_copied()
+
+
+@pytest.mark.parametrize("command", ["restore", "copy_db", "drop_db", "delete_backup"])
+def test_what_is_asked_is_not_in_the_output(
+    two: TwoEnvironments, store_folder: Path, command: str, tmp_path: Path
+) -> None:
+    """The plan goes where the question goes: a pipe gets the result alone."""
+    arguments = {
+        "restore": (f"{today('app')}:dev", "--json"),
+        "copy_db": ("production:dev", "--json"),
+        "drop_db": ("dev",),
+        "delete_backup": (today("app"),),
+    }[command]
+    out = tmp_path / "out"
+    line = f"{shlex.join(MONARCH)} {command} {shlex.join(arguments)} > {out}"
+    terminal = pexpect.spawn("sh", ["-c", line], cwd=str(two.folder.path), encoding="utf-8", timeout=60)
+    terminal.expect("good (backup|one)|GOOD ONE")
+    terminal.expect("are you SURE")
+    terminal.sendline("y")
+    assert end(terminal)[0] == 0
+    if "--json" in arguments:
+        assert json.loads(out.read_text())["to"] == "dev"
+    else:
+        assert len(out.read_text().splitlines()) == 1
 
 
 def test_a_copy_shows_the_backup_of_its_target(two: TwoEnvironments, store_folder: Path) -> None:
@@ -221,6 +248,11 @@ def test_a_store_that_does_not_answer(two: TwoEnvironments) -> None:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
         keep_in(two.folder, {"bucket_name": "app", "endpoint_url": url, "region": "x", **keys})
+        assert two.folder.invoke("copy_db", "production:dev", "--yes").code == 0
+        silent.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            silent.accept()  # nobody has asked it
+        two.reset_target()
         terminal = two.folder.terminal("copy_db", "production:dev", columns=200)
         terminal.expect("Waiting:")
         terminal.sendintr()
