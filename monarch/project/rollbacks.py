@@ -10,7 +10,7 @@ from monarch.project.runs import Preview, ProjectRuns, ShownPlan
 
 if TYPE_CHECKING:
     from monarch.migrations.backwards.choose import RollbackSelection
-    from monarch.migrations.backwards.rollback import RollbackPlan
+    from monarch.migrations.backwards.rollback import RollbackPlan, RollbackResult
     from monarch.migrations.execution import MigrationResult
 
 
@@ -48,7 +48,7 @@ class ProjectRollbacks(ProjectRuns):
         wait: float | None = 0,
         confirm: Question = ask_nothing,
         preview: Preview | None = None,
-    ) -> tuple[MigrationResult, ...]:
+    ) -> RollbackResult:
         """Undo several migrations, the newest first; repeatable ones before the others.
 
         All are checked before the first one is undone. If one fails, those after it are not begun.
@@ -57,7 +57,7 @@ class ProjectRollbacks(ProjectRuns):
         :param steps: how many of the newest are undone.
         :param batch: what the last run of `migrate` did is undone.
         :param preview: called before ``confirm`` with what `plan_rollback` returns.
-        :return: what was undone; nothing if nothing is newer than ``to``.
+        :return: with what was undone as ``done``; nothing if nothing is newer than ``to``.
         :raises MigrationError: if one has no ``rollback``, its file is not here, or it fails.
         :raises UsageError: if not exactly one of ``to``, ``steps`` and ``batch`` is given.
         """

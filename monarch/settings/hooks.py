@@ -24,8 +24,8 @@ class HookContext:
     """The run that a hook is called for.
 
     ``environment`` is the one that changes, or that is backed up. ``command`` is "migrate", "migrate_one",
-    "backup", "restore" or "copy_db". ``migrations`` are the keys of those that will run. ``source`` is the
-    backup that is restored, or the environment that is copied.
+    "rollback", "backup", "restore" or "copy_db". ``migrations`` are the keys of those that will run, or be
+    rolled back, in order. ``source`` is the backup that is restored, or the environment that is copied.
     """
 
     environment: Environment
@@ -40,14 +40,17 @@ class Hooks:
 
     ``before_migrate(context)`` is called before the first migration and its backup; an exception stops the
     run. ``after_migrate(context, result)`` is called when all migrations are done. If anything fails after
-    ``before_migrate`` was called, ``on_failure(context, error)`` is called instead. The others are called
-    when a command is done, or ``on_failure`` if it fails.
+    ``before_migrate`` was called, ``on_failure(context, error)`` is called instead. ``before_rollback`` and
+    ``after_rollback`` are the same for rollbacks. The others are called when a command is done, or
+    ``on_failure`` if it fails.
 
     ``verify(database)`` is called by `drill` with the restored database; an exception fails the drill.
     """
 
     before_migrate: Callable[[HookContext], Any] | None = None
     after_migrate: Callable[[HookContext, Any], Any] | None = None
+    before_rollback: Callable[[HookContext], Any] | None = None
+    after_rollback: Callable[[HookContext, Any], Any] | None = None
     after_backup: Callable[[HookContext, Any], Any] | None = None
     after_restore: Callable[[HookContext, Any], Any] | None = None
     after_copy: Callable[[HookContext, Any], Any] | None = None

@@ -104,7 +104,9 @@ def _roll_back_several(project: Project, environment: str, yes: bool, several: d
     ask = when_possible(_asking(project.environment(environment), yes))
     show_first = None if yes else preview(show_rollbacks, environment)
     with ProgressBar() as bar:
-        done = project.rollback_several(environment, progress=bar, confirm=ask, preview=show_first, **several)
+        done = project.rollback_several(
+            environment, progress=bar, confirm=ask, preview=show_first, **several
+        ).done
     if done:
         verb = "is" if len(done) == 1 else "are"
         show(f"{count(len(done), 'migration')} {verb} rolled back on {environment}, and New there.")

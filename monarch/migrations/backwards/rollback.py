@@ -20,8 +20,11 @@ from monarch.migrations.files.classes import Loaded
 from monarch.migrations.files.find import MigrationFile, find_migration
 from monarch.migrations.migrate import DatabaseRun
 from monarch.migrations.plan import refuse_if_any_is_running
+from monarch.settings.hooks import HookContext, HookedRun
 
 _Records = Mapping[str, Record]
+# Keys in an error; of more it says their number.
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,13 @@ class RollbackPlan:
 
 
 @dataclass(frozen=True)
+class RollbackResult:
+    """What was rolled back, in order."""
+
+    done: tuple[MigrationResult, ...]
+
+
+@dataclass(frozen=True)
 class RollbackRun(DatabaseRun):
     """Rolls migrations back by their own ``rollback``. Its ``preview`` takes a `RollbackPlan`.
 
@@ -90,20 +100,16 @@ class RollbackRun(DatabaseRun):
 
         :raises MigrationError: also if it is another one after the question than before.
         """
-        return self._run(migration, wait)[0]
+        return self._run(migration, wait).done[0]
 
-    def rollback_several(
-        self, selection: RollbackSelection, *, wait: float | None = 0
-    ) -> tuple[MigrationResult, ...]:
+    def rollback_several(self, selection: RollbackSelection, *, wait: float | None = 0) -> RollbackResult:
         """Undo the migrations of the ``selection``, the newest first. Stops at the first that fails.
 
         :raises MigrationError: also if they are other ones after the question than before.
         """
         return self._run(selection, wait)
 
-    def _run(
-        self, selected: str | RollbackSelection | None, wait: float | None
-    ) -> tuple[MigrationResult, ...]:
+    def _run(self, selected: str | RollbackSelection | None, wait: float | None) -> RollbackResult:
         name = self.environment.label
         if isinstance(selected, str):
             find_migration(self.files, selected)  # before the server is asked
@@ -113,7 +119,7 @@ class RollbackRun(DatabaseRun):
         if wait == 0 or self.preview is not None:  # a run that is waited for may change the history
             shown = self._plan(selected, records, loaded, described=self.preview is not None)
             if not shown.steps:
-                return ()
+                return RollbackResult(())
             self.ask(shown)
         else:
             self.confirm()
@@ -121,7 +127,18 @@ class RollbackRun(DatabaseRun):
             plan = self._plan(selected, self.database.history.read(), loaded)
             if shown is not None and plan.keys != shown.keys:
                 raise _changed(plan, shown, name)
-            return self._undo(plan, selected, lease)
+            if not plan.steps:
+                return RollbackResult(())
+            context = HookContext(self.environment, plan.keys, "rollback")
+            hooked = HookedRun(self.root, self.hooks, context, self.progress)
+            try:
+                hooked.call("before_rollback", "Nothing was rolled back.")
+                result = RollbackResult(self._undo(plan, selected, lease))
+                hooked.call("after_rollback", "What was selected is rolled back, and recorded.", result)
+            except BaseException as error:
+                hooked.failed(error)
+                raise
+            return result
 
     def _plan(
         self,
@@ -192,13 +209,16 @@ def _require_rollback(
     if not without:
         return
     file = without[0]
+    named = ", ".join(one.key for one in without[:_MOST_NAMED])
+    if len(without) > _MOST_NAMED:
+        named += f" and {len(without) - _MOST_NAMED} more"
     if len(files) == 1:
         raise MigrationError(
             f"{file.key} has no rollback(), so it cannot be rolled back.",
             f"Write `def rollback(self):` in {file.shown_path}, or restore a backup.",
         )
     raise MigrationError(
-        f"{', '.join(one.key for one in without)}: no rollback(), so these {len(files)} migrations cannot be "
+        f"{named}: no rollback(), so these {len(files)} migrations cannot be "
         "rolled back. Nothing was rolled back.",
         f"Write `def rollback(self):` in {file.shown_path}, or restore a backup. If nothing is to be undone, "
         f"run `monarch mark {environment} {file.key} --as new`.",
@@ -223,8 +243,10 @@ def _tell_what_is_left(
     left = plan.keys[done:]
     if not left:
         return
+    named = ", ".join(left[:_MOST_NAMED])
+    more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
     error.message += (
-        f" {done} of {len(plan.steps)} migrations are rolled back. Not rolled back: {', '.join(left)}."
+        f" {done} of {len(plan.steps)} migrations are rolled back. Not rolled back: {named}{more}."
     )
     way_on = f"To roll back the rest too: monarch rollback {environment} {selection.option(len(left))}"
     error.hint = f"{error.hint} {way_on}" if error.hint else way_on

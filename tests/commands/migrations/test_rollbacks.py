@@ -359,3 +359,62 @@ def test_a_lease_that_another_run_holds_is_waited_for_by_nobody(made: UndoableIn
         run.kill()
         run.communicate()
     assert made.undone() == []
+
+
+HOOKS = """
+def note(*what):
+    with open("hooks.txt", "a") as file:
+        print(*what, file=file)
+
+def before_rollback(context):
+    note("before", context.command, *context.migrations)
+
+def after_rollback(context, result):
+    note("after", *(one.key for one in result.done))
+
+def on_failure(context, error):
+    note("failure", context.command, type(error).__name__)
+"""
+
+
+def hooked(made: Undoable) -> list[str]:
+    path = made.folder.path / "hooks.txt"
+    lines = path.read_text().splitlines() if path.exists() else []
+    path.unlink(missing_ok=True)
+    return lines
+
+
+def test_hooks_are_called_once_around_all(both: Undoable) -> None:
+    keys = [
+        both.migration("one", undo="raise ValueError('no')"),
+        both.migration("two"),
+        both.migration("three"),
+    ]
+    both.run("migrate", "dev")
+    settings = both.folder.path / "migrations/settings.py"
+    settings.write_text(settings.read_text() + HOOKS)
+    both.run("rollback", "dev", "--to", "one", "--plan")
+    both.run("rollback", "dev", "--to", "three", "--yes")
+    assert hooked(both) == []
+    both.run("rollback", "dev", "--to", "one", "--yes")
+    assert hooked(both) == [f"before rollback {keys[2]} {keys[1]}", f"after {keys[2]} {keys[1]}"]
+    assert both.folder.invoke("rollback", "dev").code == 1
+    assert hooked(both) == [f"before rollback {keys[0]}", "failure rollback MigrationFailed"]
+
+
+def test_a_hook_that_fails_before_stops_and_one_after_is_reported(made: UndoableInMongo) -> None:
+    keys = [made.migration("one"), made.migration("two")]
+    made.run("migrate", "dev")
+    settings = made.folder.path / "migrations/settings.py"
+    before = settings.read_text()
+    settings.write_text(before + "def before_rollback(context): raise RuntimeError('not now')\n")
+    result = made.folder.invoke("rollback", "dev", "--batch", "--yes")
+    assert result.code == 1
+    assert "before_rollback() failed: RuntimeError: not now. Nothing was rolled back.\n" in result.err
+    assert made.completed() == keys
+    settings.write_text(before + "def after_rollback(context, result): raise RuntimeError('no chat')\n")
+    result = made.folder.invoke("rollback", "dev", "--batch", "--yes")
+    assert result.code == 1
+    assert "after_rollback() failed: RuntimeError: no chat. What was selected is rolled back" in result.err
+    assert "Not rolled back" not in result.err
+    assert made.completed() == []
