@@ -26,7 +26,7 @@ _Records = Mapping[str, Record]
 class MarkResult:
     """A migration that a person has marked: its state before, and now.
 
-    ``edited`` and ``gone`` are as in `MigrationStatus`, for the plan of accepting that.
+    ``edited``: its file has changed since it ran, which is to be accepted. ``gone``: its file is not here.
     """
 
     key: str
@@ -151,7 +151,10 @@ class Marker:
         for key in keys:
             if key in records:
                 refuse_if_running(records[key], self.environment)
-        return tuple(MarkResult(key, _state(records, key), state) for key in dict.fromkeys(keys))
+        here = self._all()
+        return tuple(
+            MarkResult(key, _state(records, key), state, gone=key not in here) for key in dict.fromkeys(keys)
+        )
 
     def _accepted(self, names: tuple[str, ...], records: _Records) -> MarkPlan:
         """Return the migrations that ``names`` mean, all of which have run."""
@@ -167,7 +170,8 @@ class Marker:
         rows = list_status(self.files, records, self.database.history.checksums())
         found = {row.key: row for row in rows}
         return tuple(
-            MarkResult(key, done, done, found[key].edited, found[key].gone) for key in dict.fromkeys(keys)
+            MarkResult(key, done, done, found[key].edited, gone=found[key].file is None)
+            for key in dict.fromkeys(keys)
         )
 
     def _key(self, name: str, records: _Records) -> str:

@@ -136,6 +136,8 @@ def show_marks(plan: MarkPlan, environment: str) -> None:
 
 
 def _effect(one: MarkResult) -> str:
+    if one.gone:
+        return f"{one.now.value}; its file is not here"
     if one.was is not one.now:
         later = (
             "the next migrate would run it" if one.now is MigrationState.NEW else "migrate would not run it"

@@ -61,7 +61,7 @@ def rollback(
         with own_stdout():  # modules may print when they are imported
             shown = project.plan_rollback(environment, migration, progress=ProgressLines(), **several)
         _print_plan(shown, environment, as_json)
-    elif any(several.values()):
+    elif _selected(several):
         _roll_back_several(project, environment, yes, several)
     else:
         _roll_back(project, environment, migration, yes)
@@ -73,12 +73,17 @@ def _require_one_way(migration: str | None, several: dict[str, Any]) -> None:
     :raises UsageError: if two are.
     """
     ways = [] if migration is None else ["MIGRATION"]
-    ways += [f"--{name}" for name, value in several.items() if value]
+    ways += _selected(several)
     if len(ways) > 1:
         raise UsageError(
             f"{ways[0]} and {ways[1]} both say what to undo.",
             "Use one of them: MIGRATION undoes one, --to, --steps and --batch undo several.",
         )
+
+
+def _selected(several: dict[str, Any]) -> list[str]:
+    """Return the options that were given; an empty text, such as that of an unset variable, is one."""
+    return [f"--{name}" for name, value in several.items() if value not in (None, False)]
 
 
 def _print_plan(shown: ShownPlan[Any], environment: str, as_json: bool) -> None:

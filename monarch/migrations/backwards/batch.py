@@ -14,7 +14,7 @@ from monarch.errors import MigrationError
 class LastRun:
     """What is left of what one run did: the ``keys``, who ran them, and since when.
 
-    ``environment`` is the one that it ran on: another one, if a copy has brought the history here.
+    ``environment`` is the one that it ran on: another one, if a copy has brought the journal here.
     """
 
     keys: tuple[str, ...]
@@ -28,12 +28,12 @@ def find_runs(entries: Iterable[JournalEntry]) -> Mapping[str, JournalEntry | No
     """Return, by key, the attempt by which each migration is Completed now; None if a person marked it.
 
     Migrations that were rolled back or marked as New since are left out, as are those that the journal does
-    not have.
+    not have: what was done on contents that a copy has replaced says nothing of these.
 
     :param entries: the journal, the oldest entry first.
     """
     found: dict[str, JournalEntry | None] = {}
-    for entry in entries:
+    for entry in (one for one in entries if not one.replaced):
         if entry.action in (Action.RUN, Action.RETRY) and entry.outcome is MigrationState.COMPLETED:
             found[entry.key] = entry
         elif entry.action is Action.ROLLBACK and entry.outcome is MigrationState.COMPLETED:
@@ -56,7 +56,7 @@ def find_batch(entries: Iterable[JournalEntry], records: Mapping[str, Record], e
         raise MigrationError(f"Nothing has run on {environment!r}: there is nothing to roll back.")
     ours = [one for key in done if (one := runs.get(key)) is not None and one.run is not None]
     if not ours:
-        raise _unknown(environment, min(done), marked=all(key in runs for key in done))
+        raise _unknown(environment, min(done), marked=all(runs.get(key, 0) is None for key in done))
     newest = max(ours, key=lambda one: (one.started_at is not None, one.started_at))
     batch = [one for one in ours if one.run == newest.run]
     began = min((one.started_at for one in batch if one.started_at is not None), default=None)
@@ -80,7 +80,7 @@ def _unknown(environment: str, key: str, *, marked: bool) -> MigrationError:
     why = (
         "all were marked by hand, none was run"
         if marked
-        else f"{key} was recorded by an older monarch, which did not tell its runs apart"
+        else f"an older monarch ran {key}, or a copy or a restore brought it"
     )
     return MigrationError(
         f"The history of {environment!r} does not say what the last run of migrate did: {why}. "

@@ -246,7 +246,7 @@ def _tell_what_is_left(
     named = ", ".join(left[:_MOST_NAMED])
     more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
     error.message += (
-        f" {done} of {len(plan.steps)} migrations are rolled back. Not rolled back: {named}{more}."
+        f" Rolled back and recorded: {done} of {len(plan.steps)} migrations. Left: {named}{more}."
     )
     way_on = f"To roll back the rest too: monarch rollback {environment} {selection.option(len(left))}"
-    error.hint = f"{error.hint} {way_on}" if error.hint else way_on
+    error.hint = f"{error.hint.rstrip('.')}. {way_on}" if error.hint else way_on

@@ -99,6 +99,9 @@ def test_what_mark_would_record(both: Undoable) -> None:
     path.unlink()
     (gone,) = both.run("mark", "dev", one, "--accept-edit", "-n", "--json").json["migrations"]
     assert (gone["key"], gone["gone"]) == (one, True)
+    text = both.run("mark", "dev", one, "--as", "new", "-n").out
+    assert row(text, one) == f"{one}|Completed|New; its file is not here"
+    assert row(both.run("mark", "dev", one, "--accept-edit", "-n").out, one) == f"{one}|is gone"
     assert both.run("history", "dev", "--json").json == history
 
 

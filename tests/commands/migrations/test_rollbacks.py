@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import uuid
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.commands.migrations.test_migrate import await_line
 from tests.commands.migrations.undoable import Undoable, UndoableInMongo, UndoableInPostgres
 from tests.support.runs.billing import Billing
 from tests.support.runs.shell import Folder
+from tests.support.runs.two_environments import TwoEnvironments
 
 pytestmark = [pytest.mark.server, pytest.mark.command]
 
@@ -86,7 +88,7 @@ def test_the_first_that_fails_stops_the_rest_and_the_same_command_goes_on(both: 
     result = both.folder.invoke("rollback", "dev", "--batch", "--yes")
     assert result.code == 1
     assert f"{keys[1]} failed on 'dev': ValueError: no" in result.err
-    assert f"2 of 4 migrations are rolled back. Not rolled back: {keys[1]}, {keys[0]}.\n" in result.err
+    assert f"Rolled back and recorded: 2 of 4 migrations. Left: {keys[1]}, {keys[0]}.\n" in result.err
     assert "To roll back the rest too: monarch rollback dev --batch\n" in result.err
     assert both.states() == {
         keys[0]: "Completed",
@@ -136,7 +138,7 @@ def test_ctrl_c_says_what_is_undone_and_what_is_left(made: UndoableInMongo) -> N
     run.send_signal(signal.SIGINT)
     _, err = run.communicate(timeout=60)
     assert run.returncode == 130
-    assert f"{keys[1]} was interrupted on 'dev', and recorded as interrupted. 1 of 2 migrations are" in err
+    assert f"{keys[1]} was interrupted on 'dev', and recorded as interrupted. Rolled back and" in err
     assert "To roll back the rest too: monarch rollback dev --to one\n" in err
     assert made.completed() == keys[:1]
 
@@ -152,7 +154,7 @@ def test_a_signal_while_one_is_recorded_stops_before_the_next(made: UndoableInMo
     result = made.folder.monarch("rollback", "dev", "--steps", "2", "--yes")
     assert result.code == 130, result.output
     assert keys[0] in made.completed()
-    assert "Not rolled back:" in result.err
+    assert "Left:" in result.err
 
 
 def test_all_are_checked_before_the_first(made: UndoableInMongo) -> None:
@@ -188,6 +190,8 @@ def test_all_are_checked_before_the_first(made: UndoableInMongo) -> None:
         (["--steps", "1", "--batch"], "--steps and --batch both say", "Use one of them"),
         (["--steps", "0"], "'0' is not a whole number from 1.", ""),
         (["--steps", "-1"], "'-1' is not a whole number from 1.", ""),
+        (["--to", "", "--yes"], "There is no migration ''.", "There is"),
+        (["one", "--to", ""], "MIGRATION and --to both say", "Use one of them"),
         (["--to", "onee", "--yes"], "There is no migration 'onee'.", "Did you mean"),
         (
             ["--to", "two", "--yes"],
@@ -197,7 +201,20 @@ def test_all_are_checked_before_the_first(made: UndoableInMongo) -> None:
         (["--json"], "--json is for --plan.", "Add --plan"),
         (["--batch"], "This needs a confirmation: Roll back these migrations on dev", "--yes"),
     ],
-    ids=["one-to", "one-batch", "to-steps", "steps-batch", "zero", "minus", "unknown", "new", "json", "ask"],
+    ids=[
+        "one-to",
+        "one-batch",
+        "to-steps",
+        "steps-batch",
+        "zero",
+        "minus",
+        "empty",
+        "one-empty",
+        "unknown",
+        "new",
+        "json",
+        "ask",
+    ],
 )
 def test_bad_input_changes_nothing(made: UndoableInMongo, words: list[str], message: str, hint: str) -> None:
     one = made.migration("one")
@@ -246,7 +263,7 @@ def test_a_history_of_an_older_monarch_does_not_tell_its_runs_apart(made: Undoab
     made.folder.database.mongo_migration_journal.drop()
     result = made.folder.invoke("rollback", "dev", "--batch", "--yes")
     assert result.code == 1
-    assert f"{one} was recorded by an older monarch, which did not tell its runs apart." in result.err
+    assert f"an older monarch ran {one}, or a copy or a restore brought it." in result.err
     two = made.migration("two")
     made.run("migrate", "dev")
     made.run("rollback", "dev", "--batch", "--yes")  # the older one is older than the last run
@@ -254,9 +271,73 @@ def test_a_history_of_an_older_monarch_does_not_tell_its_runs_apart(made: Undoab
     made.run("migrate", "dev")
     made.folder.database.mongo_migration_journal.update_many({"key": two}, {"$unset": {"run": 1}})
     result = made.folder.invoke("rollback", "dev", "--batch", "--yes")
-    assert (result.code, "did not tell its runs apart" in result.err) == (1, True)
+    assert (result.code, "an older monarch ran" in result.err) == (1, True)
     made.run("rollback", "dev", "--steps", "2", "--yes")
     assert made.completed() == []
+
+
+def test_in_mongodb_a_copy_brings_the_last_run(two: TwoEnvironments) -> None:
+    made = UndoableInMongo(two.folder)
+    for name in ("one", "two", "three"):
+        made.migration(name)
+    made.run("migrate", "production", "--to", "one", "--yes")
+    made.run("migrate", "dev")
+    made.run("migrate", "production", "--yes")
+    made.run("copy_db", "production:dev", "--yes", "--engine", "native")
+    plan = made.run("rollback", "dev", "--batch", "--plan", "--json").json["migrations"]
+    assert [row["key"][14:-10] for row in plan] == ["three", "two"]
+
+
+def test_in_postgresql_a_copy_brings_states_of_which_no_run_is_known(billing: Billing) -> None:
+    made, other = UndoableInPostgres(billing), f"t_{uuid.uuid4().hex}"
+    billing.postgres.create(other)
+    try:
+        uris = {
+            name: {"uri": billing.postgres.uri(db)} for name, db in (("a", billing.db_name), ("b", other))
+        }
+        made.folder.settings(**uris)
+        one = made.migration("one")
+        made.run("migrate", "a")
+        made.run("migrate", "b")  # on what is replaced
+        made.run("copy_db", "a:b", "--yes")
+        result = made.folder.invoke("rollback", "b", "--batch", "--yes")
+        assert result.code == 1
+        assert f"an older monarch ran {one}, or a copy or a restore brought it." in result.err
+        made.migration("two")
+        made.run("migrate", "b")
+        plan = made.run("rollback", "b", "--batch", "--plan", "--json").json["migrations"]
+        assert [row["key"][14:-10] for row in plan] == ["two"]
+    finally:
+        billing.postgres.drop(other)
+
+
+def test_runs_without_an_id_in_postgresql(billing: Billing) -> None:
+    made = UndoableInPostgres(billing)
+    one = made.migration("one")
+    made.run("migrate", "dev")
+    with billing.postgres.connect(billing.db_name) as connection:
+        connection.execute("UPDATE monarch_history.journal SET process = process - 'run'")
+    result = made.folder.invoke("rollback", "dev", "--batch", "--yes")
+    assert (result.code, f"an older monarch ran {one}" in result.err) == (1, True)
+
+
+def test_a_run_that_loses_its_lease_stops_between_two(made: UndoableInMongo) -> None:
+    keys = [
+        made.migration("one"),
+        made.migration("two", undo=SLOW.replace("60", "3")),
+        made.migration("three"),
+    ]
+    made.run("migrate", "dev")
+    run = made.folder.start("rollback", "dev", "--steps", "3", "--yes")
+    await_line(run, "undoing")
+    made.run("unlock", "dev", "--yes")
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 4
+    assert "This run has lost the lease of 'dev'" in err
+    assert f"Rolled back and recorded: 1 of 3 migrations. Left: {keys[1]}, {keys[0]}.\n" in err
+    assert "To roll back the rest too: monarch rollback dev --steps 2\n" in err
+    plan = made.run("rollback", "dev", "--steps", "2", "--plan", "--json").json["migrations"]
+    assert [row["state"] for row in plan] == ["Interrupted", "Completed"]
 
 
 def test_a_migration_that_failed_blocks_them(made: UndoableInMongo) -> None:
@@ -416,5 +497,5 @@ def test_a_hook_that_fails_before_stops_and_one_after_is_reported(made: Undoable
     result = made.folder.invoke("rollback", "dev", "--batch", "--yes")
     assert result.code == 1
     assert "after_rollback() failed: RuntimeError: no chat. What was selected is rolled back" in result.err
-    assert "Not rolled back" not in result.err
+    assert "Left:" not in result.err
     assert made.completed() == []
