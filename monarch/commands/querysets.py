@@ -53,6 +53,7 @@ def list_query_sets(as_json: bool) -> None:
                     "summary": one.summary,
                     "options": one.options,
                     "option_details": [vars(option) for option in one.listed],
+                    "questions": [vars(question) for question in one.questions],
                 }
                 for one in query_sets
             ]
@@ -61,6 +62,7 @@ def list_query_sets(as_json: bool) -> None:
         show("There are no query sets. Make one: monarch generate_query_set NAME")
     else:
         rows = [
-            (one.name, one.shown_path, ", ".join(map(str, one.listed)), one.summary) for one in query_sets
+            (one.name, one.shown_path, ", ".join(map(str, (*one.listed, *one.questions))), one.summary)
+            for one in query_sets
         ]
         print_table(("QUERY SET", "FILE", "OPTIONS", "SUMMARY"), rows)

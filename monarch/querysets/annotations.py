@@ -43,7 +43,7 @@ def read_options(node: ast.ClassDef, inherited: Iterable[ListedOption] = ()) -> 
     for line in node.body:
         if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
             name = line.target.id
-            kind = _type(line.annotation)
+            kind = type_for_people(line.annotation)
             if name.startswith("_") or name in GIVEN or kind == "ClassVar":
                 continue
             default = line.value
@@ -65,35 +65,35 @@ def _with(option: ListedOption, kind: str) -> ListedOption:
 def _option(name: str, kind: str, default: ast.expr | None) -> ListedOption:
     if default is None:
         return ListedOption(name, kind)
-    text = _text(default)
+    text = value_for_people(default)
     if text is None:
         return ListedOption(name, kind, required=False)
     learn(name, text)
     return ListedOption(name, kind, required=False, default=redact(text))
 
 
-def _type(node: ast.expr) -> str:
-    """Return the type ``node`` for people, without its modules and without an optional None."""
+def type_for_people(node: ast.expr) -> str:
+    """Return the type ``node``, without its modules and without an optional None."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):  # an annotation in quotes
         try:
-            return _type(ast.parse(node.value.strip(), mode="eval").body)
+            return type_for_people(ast.parse(node.value.strip(), mode="eval").body)
         except (SyntaxError, ValueError):
             return node.value
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        kinds = [_type(node.left), _type(node.right)]
+        kinds = [type_for_people(node.left), type_for_people(node.right)]
         return " | ".join(kind for kind in kinds if kind not in _EMPTY)
     if isinstance(node, ast.Attribute):
         return node.attr
     if isinstance(node, ast.Subscript):
-        return _generic(_type(node.value), node.slice)
+        return _generic(type_for_people(node.value), node.slice)
     return ast.unparse(node)
 
 
 def _generic(outer: str, inner: ast.expr) -> str:
     parts = inner.elts if isinstance(inner, ast.Tuple) else [inner]
     if outer == "Literal":
-        return " | ".join(_text(part) or ast.unparse(part) for part in parts)
-    kinds = [_type(part) for part in parts]
+        return " | ".join(value_for_people(part) or ast.unparse(part) for part in parts)
+    kinds = [type_for_people(part) for part in parts]
     if outer in ("Optional", "Union"):
         return " | ".join(kind for kind in kinds if kind not in _EMPTY)
     if outer in ("Annotated", "Final", "ClassVar"):
@@ -101,7 +101,7 @@ def _generic(outer: str, inner: ast.expr) -> str:
     return f"{outer}[{', '.join(kinds)}]"
 
 
-def _text(node: ast.expr) -> str | None:
+def value_for_people(node: ast.expr) -> str | None:
     """Return the value ``node`` as ``-o`` takes it, or else its source; None if it is None."""
     if isinstance(node, ast.Constant):
         if isinstance(node.value, bool):
@@ -112,7 +112,7 @@ def _text(node: ast.expr) -> str | None:
     if isinstance(node, ast.List | ast.Tuple | ast.Set) and all(
         isinstance(one, ast.Constant) for one in node.elts
     ):
-        return ",".join(_text(one) or "" for one in node.elts)
+        return ",".join(value_for_people(one) or "" for one in node.elts)
     if isinstance(node, ast.Call) and (moment := _moment(node)) is not None:
         return moment
     return ast.unparse(node)

@@ -10,6 +10,7 @@ from pathlib import Path
 from monarch.errors import ProjectError
 from monarch.querysets.annotations import ListedOption, read_options
 from monarch.querysets.queryset import QuerySet
+from monarch.querysets.questions import ListedQuestion, calls_inherited, read_questions
 from monarch.settings.paths import QUERY_SETS
 from monarch.system.modules import import_file, is_unwritten
 from monarch.system.spelling import suggest
@@ -28,13 +29,15 @@ class _Class:
 class QuerySetFile:
     """A class called ``name`` in the file ``path``. ``summary`` is the first line of its docstring.
 
-    ``listed`` are its options, also those that it inherits from a class in these files.
+    ``listed`` are its options, ``questions`` are those that it may ask; also what it inherits from a class in
+    these files.
     """
 
     name: str
     path: Path
     summary: str
     listed: tuple[ListedOption, ...] = ()
+    questions: tuple[ListedQuestion, ...] = ()
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -59,27 +62,29 @@ def find_query_sets(root: Path) -> tuple[QuerySetFile, ...]:
         if not more:
             break
         known |= more
-    files = [
-        replace(one.file, listed=_options(one, found, frozenset()))
-        for one in found
-        if _derives(one.bases, known)
-    ]
+    files = [_with_answers(one, found, frozenset()) for one in found if _derives(one.bases, known)]
     return tuple(sorted(files, key=lambda file: (file.name, file.path)))
 
 
-def _options(one: _Class, found: list[_Class], below: frozenset[int]) -> tuple[ListedOption, ...]:
-    """Return the options of a class, after those of its bases among those that were ``found``.
+def _with_answers(one: _Class, found: list[_Class], below: frozenset[int]) -> QuerySetFile:
+    """Return the file of ``one`` with what it takes, after what its bases among the ``found`` ones take.
 
     ``below`` are the classes that derive from it: bases in a circle end there.
     """
-    inherited: dict[str, ListedOption] = {}
+    options: dict[str, ListedOption] = {}
+    questions: dict[str, ListedQuestion] = {}
     for name in reversed(one.bases):
         named = [base for base in found if base.file.name == name and id(base) not in below | {id(one)}]
         beside = [base for base in named if base.file.path == one.file.path]
         for base in (beside or named)[:1]:
-            options = _options(base, found, below | {id(one)})
-            inherited |= {option.name: option for option in options}
-    return read_options(one.node, inherited.values())
+            inherited = _with_answers(base, found, below | {id(one)})
+            options |= {option.name: option for option in inherited.listed}
+            if calls_inherited(one.node):
+                questions |= {question.name: question for question in inherited.questions}
+    questions |= {question.name: question for question in read_questions(one.node)}
+    return replace(
+        one.file, listed=read_options(one.node, options.values()), questions=tuple(questions.values())
+    )
 
 
 def find_query_set(root: Path, name: str) -> QuerySetFile:

@@ -18,6 +18,7 @@ class AwesomeDogsQuerySet(QuerySet):
         """Select documents here
 '''
 RUN = "    def run(self): ...\n"
+NOTHING: dict[str, list[str]] = {"option_details": [], "questions": []}
 
 
 @pytest.fixture
@@ -130,13 +131,13 @@ def test_list(project: Folder) -> None:
         "Dogs querysets/pets.py Only good ones.",
     ]
     assert project.monarch("list_query_sets", "--json").json == [
-        {"name": "Cats", "file": "querysets/pets.py", "summary": "", "options": [], "option_details": []},
+        {"name": "Cats", "file": "querysets/pets.py", "summary": "", "options": [], **NOTHING},
         {
             "name": "Dogs",
             "file": "querysets/pets.py",
             "summary": "Only good ones.",
             "options": [],
-            "option_details": [],
+            **NOTHING,
         },
     ]
 
@@ -194,6 +195,57 @@ def test_the_list_has_options_with_types_and_defaults(project: Folder) -> None:
     shown = project.invoke("list_query_sets").out
     assert "account_id: int, since: datetime = 30d" in shown
     assert "state: open | done = open, perhaps: int = none, until: datetime = 2026-01-02" in shown
+
+
+def test_the_list_has_the_questions(project: Folder) -> None:
+    """As far as their texts are constants. Their names are those that ``-o`` takes."""
+    project.write(
+        "querysets/asking.py",
+        """
+        import click
+        from click import confirm, prompt
+        from monarch import QuerySet
+
+        class Base(QuerySet):
+            since: str = 'x'
+
+            def run(self):
+                prompt('Please enter a account id', type=int)
+                if confirm('Everything?'):
+                    click.prompt('Which state', type=click.Choice(['open', 'done']))
+                click.prompt(text='Until', type=click.DateTime())
+                click.prompt('How\\n many dogs', default=5)
+                click.prompt('Town', type=click.INT)
+                prompt(f'x {1}'), prompt(x), prompt(5), prompt(), other('Not this')
+
+        class Inherits(Base): ...
+
+        class Calls(Base):
+            def run(self):
+                super().run()
+                prompt('More')
+
+        class Replaces(Base):
+            def run(self):
+                prompt('More', 'text')
+        """,
+    )
+    rows = {row["name"]: row for row in project.invoke("list_query_sets", "--json").json}
+    base = rows["Base"]["questions"]
+    assert [tuple(one.values()) for one in base] == [
+        ("account_id", "int", "Please enter a account id"),
+        ("everything", "bool", "Everything?"),
+        ("state", "open | done", "Which state"),
+        ("until", "datetime", "Until"),
+        ("many_dogs", "int", "How many dogs"),
+        ("town", "int", "Town"),
+    ]
+    more = {"name": "more", "type": "str", "question": "More"}
+    assert rows["Inherits"]["questions"] == base
+    assert rows["Calls"]["questions"] == [*base, more]
+    assert rows["Replaces"]["questions"] == [more]
+    assert "since: str = x, more: str (asked)" in project.invoke("list_query_sets").out
+    assert "many_dogs=" in complete(project, "monarch backup production -q Base -o m")
 
 
 def test_bases_in_a_circle_and_strange_annotations(project: Folder) -> None:

@@ -252,14 +252,15 @@ class QuerySetAnswer(click.ParamType):  # type: ignore[type-arg]
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """The options of the query set that is named before; nothing if their file cannot be read."""
+        """What the query set takes that is named before; nothing if its file cannot be read."""
         from click.shell_completion import CompletionItem
 
         try:
             found = [one for one in this_project().query_sets() if one.name == ctx.params.get("query_set")]
         except Exception:  # nothing may be printed here
             return []
-        names = [f"{name}=" for one in found for name in one.options]
+        taken = [name for one in found for name in (*one.options, *(asked.name for asked in one.questions))]
+        names = [f"{name}=" for name in dict.fromkeys(taken)]
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
