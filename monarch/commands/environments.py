@@ -81,7 +81,9 @@ def _as_json(environment: Environment) -> dict[str, object]:
 def _databases(environment: Environment) -> list[str] | None:
     """The names and patterns of its databases; None if it has one."""
     several = environment.databases
-    return None if several is None else [*several.names, *several.patterns]
+    if several is None:
+        return None
+    return [f"{several.function_name}()"] if several.function else [*several.names, *several.patterns]
 
 
 def _as_cells(environment: Environment) -> tuple[str, str, str, str]:

@@ -102,6 +102,13 @@ class DatabaseKind(ABC):
         """
         return self.parse(name, entry)
 
+    def check_database(self, name: str) -> None:
+        """Check that a database of this kind may be called ``name``.
+
+        :raises SettingsError: if not.
+        """
+        return
+
     def is_internal(self, database: str) -> bool:
         """Whether ``database`` is the server's own, or a temporary one of monarch's: no pattern means it."""
         return False

@@ -107,9 +107,11 @@ class ProjectEnvironments:
     def targets(self, *names: str, progress: Progress = SILENT) -> tuple[ChosenDatabase, ...]:
         """The databases that ``names`` mean, in this order and each once: see `select` and `members`.
 
-        A server that does not answer and an environment that is incomplete give a target with an error.
+        A server that does not answer and an environment that is incomplete give a target with an error, if
+        there are others.
 
         :raises SettingsError: as for `select`.
+        :raises MonarchError: if there is nothing but such an error.
         """
         from monarch.databases.several.targets import find_targets
 

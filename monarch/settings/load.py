@@ -91,7 +91,7 @@ def load_settings(root: Path) -> Settings:
     """
     module = _execute(root)
     functions = {name: getattr(module, name, None) for name in (one.name for one in fields(Hooks))}
-    return Settings(_environments(module), getattr(module, "BACKUPS", None), functions)
+    return Settings(_environments(module, root), getattr(module, "BACKUPS", None), functions)
 
 
 def _execute(root: Path) -> ModuleType:
@@ -133,7 +133,7 @@ def _not_executed(path: Path, error: BaseException) -> SettingsError:
     return SettingsError(f"{place}: {reason}", hint_for(error))
 
 
-def _environments(module: ModuleType) -> tuple[Environment, ...]:
+def _environments(module: ModuleType, root: Path) -> tuple[Environment, ...]:
     entries = getattr(module, "ENVIRONMENTS", None)
     if entries is None:
         near = nearest("ENVIRONMENTS", [name for name in vars(module) if not name.startswith("__")])
@@ -145,6 +145,10 @@ def _environments(module: ModuleType) -> tuple[Environment, ...]:
             "Write it like ENVIRONMENTS = {'development': {…}}.",
         )
     parsed = [_with_variables(parse_environment(name, entry), module) for name, entry in entries.items()]
+    if any(one.databases is not None and one.databases.function is not None for one in parsed):
+        from monarch.settings.functions import with_guarded_function
+
+        parsed = [with_guarded_function(one, root.resolve()) for one in parsed]
     return share_privacy(parsed)
 
 

@@ -27,10 +27,7 @@ def show_verdicts(statuses: Sequence[EnvironmentStatus], as_json: bool) -> int:
             for line in _lines(status) if code else ():
                 show(line)
         good = codes.count(0)
-        if good == len(codes):
-            show(f"All {count(good, 'database')} are up to date.")
-        else:
-            show(f"{good} of {count(len(codes), 'database')} are up to date.")
+        show(f"Up to date: {good} of {count(len(codes), 'database')}.")
     bad = [code for code in codes if code]
     return min(bad, key=_rank, default=0)
 

@@ -52,6 +52,11 @@ class MongoKind(DatabaseKind):
             entry = {**entry, "authSource": "admin"}
         return super().parse_several(name, entry, databases)
 
+    def check_database(self, name: str) -> None:
+        from monarch.databases.mongo.connection.settings import check_database_name
+
+        check_database_name(name)
+
     def is_internal(self, database: str) -> bool:
         return database in _OWN or re.search(_SCRATCH, database) is not None
 

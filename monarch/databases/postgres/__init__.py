@@ -91,6 +91,11 @@ class PostgresKind(DatabaseKind):
 
         return parse_entry(name, entry, is_member=True)
 
+    def check_database(self, name: str) -> None:
+        from monarch.databases.postgres.connection.settings import check_database_name
+
+        check_database_name(name)
+
     def is_internal(self, database: str) -> bool:
         return database in _OWN or re.search(_TEMPORARY, database) is not None
 

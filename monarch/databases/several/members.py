@@ -29,8 +29,8 @@ def find_environment(environments: Iterable[Environment], name: str) -> Environm
     if not found.databases.may_have(database) or _is_others(found, database):
         raise UnknownEnvironment(
             f"{called!r} has no database {database!r}: its 'db_name' is {found.databases}.",
-            suggest_carefully(database, found.databases.names)
-            if found.databases.names
+            suggest_carefully(database, found.databases.named())
+            if found.databases.named()
             else "Correct its name, or 'db_name' in migrations/settings.py.",
         )
     return found.member(database)
@@ -58,7 +58,7 @@ def find_members(
     databases = environment.databases
     if databases is None:
         return (environment,)
-    names, unmatched = list(databases.names), []
+    names, unmatched = list(databases.named()), []
     if databases.patterns:
         there = [
             one for one in list_databases(environment, root, progress) if not _is_others(environment, one)
@@ -68,6 +68,11 @@ def find_members(
             names += [name for name in matching if name not in names]
             if not matching:
                 unmatched.append(pattern)
+    if not names and databases.function is not None:
+        raise MonarchError(
+            f"{databases} of {environment.name!r} returned no database.",
+            "Check that function of the settings.",
+        )
     if not names:
         raise MonarchError(
             f"{environment.server} has no database that matches {databases} of {environment.name!r}.",
@@ -87,8 +92,9 @@ def known_members(environment: Environment, databases: Iterable[str | None]) -> 
     if several is None:
         return (environment,)
     others = {one for one in databases if one is not None and several.may_have(one)}
-    others = {one for one in others - set(several.names) if not _is_others(environment, one)}
-    return tuple(environment.member(name) for name in (*several.names, *sorted(others)))
+    names = several.named()
+    others = {one for one in others - set(names) if not _is_others(environment, one)}
+    return tuple(environment.member(name) for name in (*names, *sorted(others)))
 
 
 def list_databases(environment: Environment, root: Path, progress: Progress = SILENT) -> tuple[str, ...]:
@@ -103,4 +109,4 @@ def list_databases(environment: Environment, root: Path, progress: Progress = SI
 def _is_others(environment: Environment, database: str) -> bool:
     """Whether ``database`` is the server's own or a temporary one of monarch's, and not named."""
     assert environment.databases is not None
-    return database not in environment.databases.names and find_kind(environment.kind).is_internal(database)
+    return database not in environment.databases.named() and find_kind(environment.kind).is_internal(database)

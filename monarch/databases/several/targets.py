@@ -70,6 +70,8 @@ def find_targets(
 
     Where a pattern is needed to know them, their server is asked. One that does not answer, or an environment
     that is wrong, is a target with an error: it does not hide the others.
+
+    :raises MonarchError: the error, if there are no others.
     """
     found: dict[str, ChosenDatabase] = {}
     for one in selected:
@@ -79,6 +81,8 @@ def find_targets(
             targets = [ChosenDatabase(one.environment, error)]
         for target in targets:
             found.setdefault(target.environment.label, target)
+    if len(found) == 1:
+        next(iter(found.values())).require()
     return tuple(found.values())
 
 

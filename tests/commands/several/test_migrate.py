@@ -268,7 +268,7 @@ def test_an_unreachable_one_among_many(fleet: Fleet) -> None:
     checked = fleet.run("check", "eu-*")
     assert checked.code == 5
     assert "eu-2 could not be read: " in checked.out
-    assert "3 of 4 databases are up to date." in checked.out
+    assert "Up to date: 3 of 4 databases." in checked.out
     listed = fleet.run("list_migrations", "eu-*")
     assert listed.code == 5
     assert listed.out.splitlines()[1].split()[1:] == ["Completed", "?", "Completed", "Completed"]
@@ -293,14 +293,14 @@ def test_check_has_the_exit_code_of_the_worst(fleet: Fleet) -> None:
     assert checked.code == 6
     assert "Failed or interrupted on eu-2" in checked.out
     assert "Pending on us-1" in checked.out
-    assert checked.out.splitlines()[-1] == "3 of 5 databases are up to date."
+    assert checked.out.splitlines()[-1] == "Up to date: 3 of 5 databases."
     listed = fleet.run("check", "*", "--json").json
     assert {row["environment"]: row["exit_code"] for row in listed} == {
         **dict.fromkeys(fleet.names, 0),
         "eu-2": 6,
         "us-1": 3,
     }
-    assert fleet.run("check", "eu-1", "eu-3").out == "All 2 databases are up to date.\n"
+    assert fleet.run("check", "eu-1", "eu-3").out == "Up to date: 2 of 2 databases.\n"
 
 
 def test_many_have_a_line_each(fleet: Fleet) -> None:
@@ -313,7 +313,7 @@ def test_many_have_a_line_each(fleet: Fleet) -> None:
     assert lines["ENVIRONMENT"].split() == ["NEW", "COMPLETED", "LATE", "EDITED"]
     assert lines[f"tenants/{names[0]}"].split() == ["-", "1", "-", "-"]
     assert lines[f"tenants/{names[9]}"].split() == ["1", "-", "-", "-"]
-    assert fleet.run("check", "tenants").out.splitlines()[-1] == "3 of 10 databases are up to date."
+    assert fleet.run("check", "tenants").out.splitlines()[-1] == "Up to date: 3 of 10 databases."
 
 
 @pytest.mark.parametrize(

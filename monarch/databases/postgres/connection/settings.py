@@ -100,7 +100,7 @@ def parse_entry(name: str, entry: Entry, *, is_member: bool = False) -> Environm
     assert isinstance(db_name, str)
     if not db_name and missing is None:
         raise SettingsError("it has no 'db_name'", "Set 'db_name' to the name of the database.")
-    _check_database_name(db_name)
+    check_database_name(db_name)
     address = Address(tuple(values.items()), lock_timeout)
     return at_address(Environment(name, "postgres", db_name, server="", missing=missing), address)
 
@@ -114,7 +114,7 @@ def _embedded(name: str, entry: Entry, lock_timeout: float) -> Environment:
     db_name = read_text(entry, "db_name")
     if not db_name:
         raise SettingsError("it has no 'db_name'", "Set 'db_name' to the name of the database.")
-    _check_database_name(db_name)
+    check_database_name(db_name)
     address = Address((), lock_timeout)
     return Environment(name, "postgres", db_name, server="embedded", embedded=True, address=address)
 
@@ -176,7 +176,11 @@ def _hosts(values: dict[str, Value]) -> list[str]:
     return [f"{name}:{port}" if port else name for name, port in joined if name]
 
 
-def _check_database_name(name: str) -> None:
+def check_database_name(name: str) -> None:
+    """Check PostgreSQL's rules for the name of a database.
+
+    :raises SettingsError: saying what is wrong with it.
+    """
     if name in ("template0", "template1"):
         raise SettingsError(f"{name!r} is a template of PostgreSQL's own", "Name your own database.")
     if "\0" in name or len(name.encode("utf-8", "replace")) > _LONGEST_NAME:
