@@ -65,4 +65,4 @@ def list_query_sets(as_json: bool) -> None:
             (one.name, one.shown_path, ", ".join(map(str, (*one.listed, *one.questions))), one.summary)
             for one in query_sets
         ]
-        print_table(("QUERY SET", "FILE", "OPTIONS", "SUMMARY"), rows)
+        print_table(("QUERY SET", "FILE", "OPTIONS", "SUMMARY"), rows, whole=(2,))

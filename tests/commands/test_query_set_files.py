@@ -248,6 +248,20 @@ def test_the_list_has_the_questions(project: Folder) -> None:
     assert "many_dogs=" in complete(project, "monarch backup production -q Base -o m")
 
 
+@pytest.mark.parametrize("columns", [60, 200])
+def test_a_terminal_shows_the_options_whole(project: Folder, columns: int) -> None:
+    options = "account: int, since: datetime = 30d"
+    source = (
+        "from monarch import QuerySet\nclass Dogs(QuerySet):\n    account: int\n    since: datetime = '30d'\n"
+    )
+    project.write("querysets/pets.py", f"{source}{RUN}")
+    terminal = project.terminal("list_query_sets", columns=columns)
+    shown = terminal.read()
+    terminal.wait()
+    assert options in shown
+    assert ("QUERY SET" in shown) == (columns == 200)
+
+
 def test_bases_in_a_circle_and_strange_annotations(project: Folder) -> None:
     project.write(
         "querysets/odd.py",

@@ -22,6 +22,7 @@ def print_table(
     right: Sequence[int] = (),
     states: Sequence[int] = (),
     keys: Sequence[int] = (),
+    whole: Sequence[int] = (),
 ) -> None:
     """Print a table.
 
@@ -31,6 +32,7 @@ def print_table(
     :param right: the numbers of the columns that are aligned to the right. They are never shortened.
     :param states: the columns of states, which have colours, and are never shortened.
     :param keys: the columns of keys of migrations. A terminal shows them as `shown_key` does.
+    :param whole: other columns that are never shortened.
     """
     terminal = sys.stdout.isatty()
     if terminal and keys:
@@ -40,7 +42,7 @@ def print_table(
     rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(width(row[i]) for row in (headers, *rows)) for i in range(len(headers))]
     if terminal:
-        rigid = {*right, *states}
+        rigid = {*right, *states, *whole}
         fitting = _fit(widths, [width(head) for head in headers], rigid, columns())
         if fitting is None:
             _print_blocks(headers, rows, states)
