@@ -95,7 +95,8 @@ def copy_db(
     project = this_project()
     source, target = project.require_two(*pair)
     if plan:
-        _show_plan(project, pair, how, show_documents or 0, as_json)
+        how |= {"in_place": in_place, "compare_contents": compare_contents, "show": show_documents or 0}
+        _show_plan(project, pair, how, as_json)
         return
     if show_documents:
         raise UsageError("--show is for --plan.", "Add --plan: it changes nothing.")
@@ -120,7 +121,7 @@ def copy_db(
     show_result(result, as_json)
 
 
-def _show_plan(project: Project, pair: Pair, how: dict[str, Any], documents: int, as_json: bool) -> None:
+def _show_plan(project: Project, pair: Pair, how: dict[str, Any], as_json: bool) -> None:
     from monarch.backups.plans.patience import UNHURRIED
     from monarch.backups.plans.transfer import with_target
 
@@ -128,10 +129,11 @@ def _show_plan(project: Project, pair: Pair, how: dict[str, Any], documents: int
     progress = ProgressLines()
     search = project.look_for_newest(pair.target, UNHURRIED, progress)
     with prints_aside(as_json):
-        planned = project.plan_copy(*pair, **how, show=documents, progress=progress)
+        planned = project.plan_copy(*pair, **how, progress=progress)
     target = project.environment(pair.target)
     ends = {"from": pair.source, "to": pair.target}
-    show_plan(with_target(planned, target, search), ends, _title(pair), as_json)
+    planned_into = with_target(planned, target, search)
+    show_plan(planned_into, ends, _title(pair), in_place=how["in_place"], as_json=as_json)
 
 
 def _show_first(bar: ProgressBar, pair: Pair, planned: TransferPlan) -> None:

@@ -67,7 +67,7 @@ class Copy:
         :raises MonarchError: if the source holds nothing, or is incomplete, or a mask is missing.
         """
         self._require_source()
-        source = self.source.read(self.engine, self.selection).chosen(self.choice)
+        source = self._read(self.selection).chosen(self.choice)
         comes = source.summaries
         self._require_contents(comes)
         source = self.masks.on(source)

@@ -44,9 +44,11 @@ class ProjectCopies(ProjectRestores):
         target: str,
         *,
         engine: str = "auto",
+        in_place: bool = False,
         allow_empty: bool = False,
         query_set: str | None = None,
         options: Mapping[str, str] = _NO_OPTIONS,
+        compare_contents: bool = False,
         raw: bool = False,
         show: int = 0,
         progress: Progress = SILENT,
@@ -54,10 +56,14 @@ class ProjectCopies(ProjectRestores):
     ) -> CopyPlan:
         """List what `copy` would bring into ``target`` and drop from it. Writes nothing.
 
+        Raises what `copy` does before it changes anything.
+
         ``show`` is how many documents of each collection it returns as they would arrive.
         """
         request = self._copy_request(source, target, engine, allow_empty, query_set, options, names)
-        with replace(request, raw=raw).open(progress) as copy:
+        request.choice.require_staging(in_place=in_place)
+        request = replace(request, compare_contents=compare_contents, raw=raw)
+        with request.open(progress) as copy:
             return copy.plan(show)
 
     def copy(

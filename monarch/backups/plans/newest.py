@@ -37,6 +37,8 @@ class NewestBackup:
     Backups of subsets and masked ones do not count. ``found`` says what is known: with BACKUP there is a
     ``backup`` and its ``age``; with UNKNOWN, ``why`` says why the store could not tell. Otherwise ``why`` is
     a doubt in words, for example that a newer one is broken; None if there is none.
+
+    ``opens`` is whether a key of this machine opens it, if it is encrypted; None if that is not known.
     """
 
     environment: Environment
@@ -44,6 +46,7 @@ class NewestBackup:
     backup: Backup | None = None
     age: timedelta | None = None
     why: str | None = None
+    opens: bool | None = None
 
 
 class NewestSearch:
@@ -89,8 +92,23 @@ def _find(catalog: BackupCatalog, environment: Environment) -> NewestBackup:
     if why is None and result.ahead:
         why = f"the time of {', '.join(result.ahead)} is in the future, so it does not count"
     if result.newest is not None:
-        return NewestBackup(environment, WayBack.BACKUP, result.newest, result.age, why)
+        opens = _is_opened(catalog, result.newest) if result.newest.encrypted else None
+        return NewestBackup(environment, WayBack.BACKUP, result.newest, result.age, why, opens)
     if why is None:
         why = catalog.store.absence()
     unknown = result.finding is Freshness.UNKNOWN
     return NewestBackup(environment, WayBack.UNKNOWN if unknown else WayBack.NONE, why=why)
+
+
+def _is_opened(catalog: BackupCatalog, backup: Backup) -> bool | None:
+    """Whether a key of this machine opens the encrypted ``backup``; None if that is not known."""
+    own = catalog.encryption.own_identities()
+    if own is None:
+        return False
+    try:
+        recipients = catalog.manifest(backup).recipients
+    except MonarchError:
+        return None
+    if own.recipients.intersection(recipients):
+        return True
+    return None if len(own.recipients) < len(own.keys) else False

@@ -118,7 +118,9 @@ def _show_plan(project: Project, backup: Backup, target: str, how: dict[str, Any
     with prints_aside(as_json):
         planned = project.plan_restore(backup, target, **how, progress=ProgressLines())
     ends = {"backup": backup.name, "archive": backup.archive, "to": target}
-    show_plan(planned, ends, f"{_description(backup)}, to {target}", as_json)
+    show_plan(
+        planned, ends, f"{_description(backup)}, to {target}", in_place=how["in_place"], as_json=as_json
+    )
 
 
 def _show_first(bar: ProgressBar, backup: Backup, planned: TransferPlan) -> None:

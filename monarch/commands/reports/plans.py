@@ -107,7 +107,8 @@ def describe_newest(newest: NewestBackup) -> tuple[Piece, ...]:
         taken = f"{newest.backup.taken_at:%Y-%m-%d %H:%M} UTC"
         empty = ", and it is empty" if newest.backup.empty else ""
         line = f"Its newest good backup is {printable(newest.backup.name)}, {age(newest.age)} old ({taken})"
-        return (f"{line}{empty}.", *(((f" But {why}.", "yellow"),) if why else ()))
+        locked = ", encrypted, and no key of this machine opens it" if newest.opens is False else ""
+        return (f"{line}{empty}{locked}.", *(((f" But {why}.", "yellow"),) if why else ()))
     if newest.found.value == "no store":
         return (("There is no backup of it: the settings have no BACKUPS.", "red"),)
     if newest.found.value == "none":
@@ -156,5 +157,7 @@ def newest_as_json(newest: NewestBackup) -> dict[str, Any]:
         "taken_at": timestamp(backup.taken_at) if backup else None,
         "age_seconds": int(newest.age.total_seconds()) if newest.age is not None else None,
         "empty": backup.empty if backup else None,
+        "encrypted": backup.encrypted if backup else None,
+        "opens": newest.opens,
         "why": newest.why,
     }

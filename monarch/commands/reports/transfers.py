@@ -16,15 +16,19 @@ if TYPE_CHECKING:
     from monarch.copies.plan import CopyPlan
 
 
-def show_plan(planned: TransferPlan, ends: Mapping[str, Any], title: str, as_json: bool) -> None:
+def show_plan(
+    planned: TransferPlan, ends: Mapping[str, Any], title: str, *, in_place: bool, as_json: bool
+) -> None:
     """Print a plan that no question follows. ``title`` is as for `show_transfer`.
 
     :param ends: the members of the JSON that name what is copied or restored, and where to.
     """
     if as_json:
-        print_json({**ends, **_as_json(planned)})
+        print_json({**ends, "in_place": in_place, **_as_json(planned)})
         return
     show_transfer(planned, title)
+    if in_place:
+        show("With --in-place, all of it would be dropped before anything comes.")
     nothing_changed()
 
 

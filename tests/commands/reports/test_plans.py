@@ -103,6 +103,8 @@ def test_for_programs() -> None:
             "taken_at": "2026-03-01T07:05:00Z",
             "age_seconds": 10800,
             "empty": False,
+            "encrypted": False,
+            "opens": None,
             "why": None,
         },
     }

@@ -147,6 +147,23 @@ def test_a_copy_shows_the_backup_of_its_target(two: TwoEnvironments, store_folde
     assert planned["target"]["collections"] == 2
 
 
+def test_a_copy_in_place(two: TwoEnvironments) -> None:
+    shown = plan(two, "copy_db", "production:dev", "--in-place")
+    assert shown[-2] == "With --in-place, all of it would be dropped before anything comes."
+    assert two.folder.invoke("copy_db", "production:dev", "--in-place", "--plan", "--json").json["in_place"]
+
+
+@pytest.mark.parametrize(
+    "options", [("--in-place", "--into-existing"), ("--compare-contents",), ("--only", "typo"), ("-q", "No")]
+)
+def test_it_fails_as_the_copy_would(two: TwoEnvironments, options: tuple[str, ...]) -> None:
+    planned = two.folder.invoke("copy_db", "production:dev", *options, "--plan")
+    done = two.folder.invoke("copy_db", "production:dev", *options, "--yes")
+    assert planned.code == done.code == 2
+    assert (planned.out, planned.err) == (done.out, done.err)
+    two.assert_unchanged()
+
+
 def test_a_subset_is_read_after_the_question(two: TwoEnvironments) -> None:
     query_set = """
         from monarch import QuerySet
@@ -201,6 +218,9 @@ def test_encrypted_backups(two: TwoEnvironments, tmp_path: Path) -> None:
     two.folder.encrypt_backups(key.recipient, identities=key.path)
     assert two.folder.invoke("backup", "production", "--name", "app", "--engine", "native").code == 0
     assert any(line.startswith("users ") for line in plan(two, "restore", f"{today('app')}:dev"))
+    shown = two.folder.invoke("drop_db", "production", "--plan")
+    assert f"Its newest good backup is {today('app')}, " in shown.out
+    assert "encrypted" not in shown.out
     key.path.unlink()
     planned = two.folder.invoke("restore", f"{today('app')}:dev", "--plan")
     done = two.folder.invoke("restore", f"{today('app')}:dev", "--yes")
@@ -209,6 +229,10 @@ def test_encrypted_backups(two: TwoEnvironments, tmp_path: Path) -> None:
     # Without a key it is a good backup nevertheless: its bytes are.
     shown = two.folder.invoke("drop_db", "production", "--plan")
     assert f"Its newest good backup is {today('app')}, " in shown.out
+    assert ", encrypted, and no key of this machine opens it." in shown.out
+    make_key(key.path)
+    shown = two.folder.invoke("drop_db", "production", "--plan")
+    assert ", encrypted, and no key of this machine opens it." in shown.out
 
 
 def test_out_of_a_private_environment(private: TwoEnvironments) -> None:
