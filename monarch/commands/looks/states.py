@@ -25,6 +25,6 @@ def in_colour(states: str) -> list[Piece]:
     for number, state in enumerate(states.split(", ")):
         if number:
             pieces.append(", ")
-        shade = shade_of(state)
+        shade = shade_of(state.partition(":")[0])  # after a colon it says why
         pieces.append((state, shade) if shade else state)
     return pieces

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -90,7 +91,7 @@ def migrate(
 
         migrate_each(project, environments, how, Fleet(jobs, keep_going, plan, as_json, junit, yes))
     elif plan:
-        _show_plan(project, environments[0], _selection(how), as_json)
+        _show_plan(project, environments[0], how, as_json)
     else:
         _migrate_one_environment(project, environments[0], how, as_json, junit, yes)
 
@@ -132,7 +133,7 @@ def _migrate_one_environment(
         if asks(target, yes):
             from monarch.commands.migrations.plans import preview, show_migrations
 
-            show_first = preview(show_migrations, environment)
+            show_first = preview(partial(show_migrations, backup=how["backup"]), environment)
         result = project.migrate(environment, progress=progress, confirm=ask, preview=show_first, **how)
         story.succeed(result)
     for key in story.only_in_database:
@@ -145,10 +146,11 @@ def _selection(how: dict[str, Any]) -> dict[str, Any]:
     return {name: how[name] for name in ("retry", "to", "only", "strict_order")}
 
 
-def _show_plan(project: Project, environment: str, selection: dict[str, Any], as_json: bool) -> None:
+def _show_plan(project: Project, environment: str, how: dict[str, Any], as_json: bool) -> None:
     from monarch.commands.migrations.plans import migrations_as_json, show_migrations
     from monarch.commands.reports.plans import nothing_changed, show_target
 
+    selection = _selection(how)
     if as_json:
         with own_stdout():  # modules may print when they are imported
             steps = project.plan(environment, **selection)
@@ -156,7 +158,7 @@ def _show_plan(project: Project, environment: str, selection: dict[str, Any], as
         return
     with own_stdout():
         shown = project.plan_migrate(environment, **selection)
-    show_migrations(shown.plan, environment)
+    show_migrations(shown.plan, environment, backup=how["backup"])
     if shown.plan.steps:
         show_target(shown.target, err=False)
         nothing_changed()

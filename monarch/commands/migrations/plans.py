@@ -49,8 +49,8 @@ def print_plan(
     nothing_changed()
 
 
-def show_migrations(plan: MigrationPlan, environment: str) -> None:
-    """Print which migrations would run, and why."""
+def show_migrations(plan: MigrationPlan, environment: str, *, backup: bool = False) -> None:
+    """Print which migrations would run, and why; with ``backup``, that one is taken before."""
     for key in plan.running:
         show(f"Another run is running {key} now. This one waits for it, and leaves out what that one does.")
     if not plan.steps:
@@ -59,6 +59,8 @@ def show_migrations(plan: MigrationPlan, environment: str) -> None:
     rows = [(step.key, step.why.value, ", ".join(_remarks(step)) or "-") for step in plan.steps]
     print_table(("MIGRATION", "WHY", "REMARKS"), rows, states=(1,), keys=(0,))
     show(f"{count(len(plan.steps), 'migration')} would run on {environment}, in this order.")
+    if backup:
+        show("Before them, a backup would be taken and verified.")
 
 
 def _remarks(step: PlannedMigration) -> list[str]:
@@ -130,20 +132,17 @@ def show_marks(plan: MarkPlan, environment: str) -> None:
     if not plan:
         show(f"Nothing would be recorded on {environment}.")
         return
-    rows = [(one.key, one.was.value, _effect(one)) for one in plan]
-    print_table(("MIGRATION", "STATE", "MARK"), rows, states=(1,), keys=(0,))
+    rows = [(one.key, one.was.value, one.now.value, _effect(one)) for one in plan]
+    print_table(("MIGRATION", "STATE", "MARK", "THEN"), rows, states=(1, 2), keys=(0,))
     show(f"{count(len(plan), 'migration')} would be marked on {environment}. Nothing would run.")
 
 
 def _effect(one: MarkResult) -> str:
     if one.gone:
-        return f"{one.now.value}; its file is not here"
-    if one.was is not one.now:
-        later = (
-            "the next migrate would run it" if one.now is MigrationState.NEW else "migrate would not run it"
-        )
-        return f"{one.now.value}: {later}"
-    return one.now.value
+        return "its file is not here"
+    if one.was is one.now:
+        return "-"
+    return "migrate runs it" if one.now is MigrationState.NEW else "migrate skips it"
 
 
 def show_accepted(plan: MarkPlan, environment: str) -> None:

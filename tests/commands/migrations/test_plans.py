@@ -53,6 +53,11 @@ def test_what_migrate_would_run(both: Undoable) -> None:
     assert re.search(rf" on dev \(\S+:\d+\) holds {thing}", text), text
     assert "There is no backup of it" in text
     assert text.endswith("Nothing was changed.\n")
+    assert "a backup would be taken" not in text
+    assert (
+        "Before them, a backup would be taken and verified."
+        in both.run("migrate", "dev", "-n", "--backup").out
+    )
     listed = both.run("migrate", "dev", "--plan", "--json").json
     assert [(one["key"], one["late"], one["repeatable"], one["can_roll_back"]) for one in listed] == [
         (late, True, False, True),
@@ -82,8 +87,8 @@ def test_what_mark_would_record(both: Undoable) -> None:
     both.run("migrate", "dev", "--to", "one")
     history = both.run("history", "dev", "--json").json
     text = both.run("mark", "dev", "one", "two", "--as", "new", "--plan").out
-    assert row(text, one) == f"{one}|Completed|New: the next migrate would run it"
-    assert row(text, two) == f"{two}|New|New"
+    assert row(text, one) == f"{one}|Completed|New|migrate runs it"
+    assert row(text, two) == f"{two}|New|New|-"
     assert "2 migrations would be marked on dev. Nothing would run.\n" in text
     plan = both.run("mark", "dev", "--all", "--as", "completed", "--dry-run", "--json").json
     assert [(row["key"], row["was"], row["now"]) for row in plan["migrations"]] == [
@@ -100,7 +105,7 @@ def test_what_mark_would_record(both: Undoable) -> None:
     (gone,) = both.run("mark", "dev", one, "--accept-edit", "-n", "--json").json["migrations"]
     assert (gone["key"], gone["gone"]) == (one, True)
     text = both.run("mark", "dev", one, "--as", "new", "-n").out
-    assert row(text, one) == f"{one}|Completed|New; its file is not here"
+    assert row(text, one) == f"{one}|Completed|New|its file is not here"
     assert row(both.run("mark", "dev", one, "--accept-edit", "-n").out, one) == f"{one}|is gone"
     assert both.run("history", "dev", "--json").json == history
 

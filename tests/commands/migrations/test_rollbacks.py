@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import time
 import uuid
 
 import pytest
@@ -143,18 +144,48 @@ def test_ctrl_c_says_what_is_undone_and_what_is_left(made: UndoableInMongo) -> N
     assert made.completed() == keys[:1]
 
 
-def test_a_signal_while_one_is_recorded_stops_before_the_next(made: UndoableInMongo) -> None:
-    keys = [made.migration("one"), made.migration("two", undo="import os; os.kill(os.getpid(), 2)")]
-    # It swallows the interruption.
-    path = made.folder.path / "migrations" / f"{keys[1]}.py"
-    text = path.read_text().replace("import os; os.kill(os.getpid(), 2)", "import os, contextlib")
-    body = "with contextlib.suppress(KeyboardInterrupt): os.kill(os.getpid(), 2)"
-    path.write_text(text.replace("import os, contextlib\n", f"import os, contextlib\n        {body}\n"))
+def test_a_signal_that_the_migration_swallows_stops_the_rest(made: UndoableInMongo) -> None:
+    keys = [made.migration("one"), made.migration("two", undo="SWALLOWED")]
+    body = (
+        "import os, contextlib\n        with contextlib.suppress(KeyboardInterrupt): os.kill(os.getpid(), 2)"
+    )
+    edit(made.folder, keys[1], "SWALLOWED", body)
     made.run("migrate", "dev")
     result = made.folder.monarch("rollback", "dev", "--steps", "2", "--yes")
     assert result.code == 130, result.output
-    assert keys[0] in made.completed()
-    assert "Left:" in result.err
+    assert f"Rolled back and recorded: 0 of 2 migrations. Left: {keys[1]}, {keys[0]}.\n" in result.err
+    assert made.completed() == keys[:1]
+
+
+# The server takes seconds to record the end of one.
+SLOW_RECORD = """
+    CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_sleep(3); RETURN NEW; END $$;
+    CREATE TRIGGER slow BEFORE UPDATE ON monarch_history.journal FOR EACH ROW
+        WHEN (NEW.key LIKE '%two%' AND NEW.outcome = 'Completed') EXECUTE FUNCTION slow()
+"""
+
+
+def test_a_signal_while_one_is_recorded_stops_before_the_next(billing: Billing) -> None:
+    made = UndoableInPostgres(billing)
+    keys = [made.migration("one"), made.migration("two")]
+    made.run("migrate", "dev")
+    with billing.postgres.connect(billing.db_name) as connection:
+        connection.execute(SLOW_RECORD)
+    run = made.folder.start("rollback", "dev", "--steps", "2", "--yes")
+    try:
+        while not billing.rows("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"):
+            assert run.poll() is None
+            time.sleep(0.02)
+        run.send_signal(signal.SIGINT)
+        _, err = run.communicate(timeout=60)
+    finally:
+        run.kill()
+    assert run.returncode == 130
+    assert f"Interrupted. {keys[1]} is rolled back on 'dev'; nothing ran after it. Rolled" in err
+    assert f"Rolled back and recorded: 1 of 2 migrations. Left: {keys[0]}.\n" in err
+    assert "Hint: To roll back the rest too: monarch rollback dev --steps 1\n" in err
+    assert made.states() == {keys[0]: "Completed", keys[1]: "New"}
 
 
 def test_all_are_checked_before_the_first(made: UndoableInMongo) -> None:
