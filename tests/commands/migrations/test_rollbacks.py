@@ -286,6 +286,9 @@ def test_what_was_marked_by_hand_is_no_part_of_a_batch(both: Undoable) -> None:
     both.run("rollback", "dev", "--batch", "--yes")
     assert both.undone() == ["one"]
     assert both.completed() == [marked]
+    both.run("mark", "dev", "one", "--as", "completed")  # again, after its run was undone
+    result = both.folder.invoke("rollback", "dev", "--batch", "--yes")
+    assert (result.code, "all were marked by hand, none was run" in result.err) == (1, True)
 
 
 def test_a_history_of_an_older_monarch_does_not_tell_its_runs_apart(made: UndoableInMongo) -> None:
