@@ -57,5 +57,5 @@ class InTime(Generic[_Result]):
             self._results.append(work())
         except MonarchError as error:
             self._error = error
-        except Exception as error:  # of a library of the store, for example
+        except BaseException as error:  # of a library of the store or of age, whose panics are no `Exception`
             self._error = StoreError(f"BACKUPS cannot be read: {type(error).__name__}.")

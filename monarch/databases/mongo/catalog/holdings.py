@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 
 from pymongo import timeout
 
@@ -30,14 +31,42 @@ def read_holdings(endpoint: DatabaseHandle, seconds: float) -> Holdings:
     def count(entry: Document) -> CollectionSummary | None:
         return _summary(endpoint, entry, until - time.monotonic())
 
-    # The server may be far away.
-    pool = ThreadPoolExecutor(min(_MOST_AT_ONCE, 1 + len(entries) // _IN_A_ROW))
-    try:
-        found = list(pool.map(count, entries))
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    found = _count_each(entries, count)
     uncounted = (str(entry["name"]) for entry, one in zip(entries, found, strict=True) if one is None)
     return Holdings.of(tuple(one for one in found if one is not None), tuple(uncounted))
+
+
+def _count_each(
+    entries: Sequence[Document], count: Callable[[Document], CollectionSummary | None]
+) -> list[CollectionSummary | None]:
+    """Return what ``count`` returns of each of ``entries``, several at once: the server may be far away."""
+    found: list[CollectionSummary | None] = [None] * len(entries)
+    rest, turn, errors = iter(range(len(entries))), threading.Lock(), list[Exception]()
+
+    def work() -> None:
+        try:
+            while True:
+                with turn:
+                    number = next(rest, None)
+                if number is None:
+                    return
+                found[number] = count(entries[number])
+        except Exception as error:
+            errors.append(error)
+
+    # Daemons: Ctrl-C must not wait for a server that is silent.
+    helpers = [
+        threading.Thread(target=work, name="monarch-count", daemon=True)
+        for _ in range(min(_MOST_AT_ONCE, len(entries) // _IN_A_ROW))
+    ]
+    for helper in helpers:
+        helper.start()
+    work()
+    for helper in helpers:
+        helper.join()
+    if errors:
+        raise errors[0]
+    return found
 
 
 def _summary(endpoint: DatabaseHandle, entry: Document, seconds: float) -> CollectionSummary | None:
