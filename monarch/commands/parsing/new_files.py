@@ -34,10 +34,10 @@ def one_name(words: tuple[str, ...], project: Project, command: str) -> str:
     :raises UsageError: if there are several, or if it is that of an environment.
     """
     kinds = _kinds_of(project)
-    for environment, rest in ((words[0], words[1:]), (words[-1], words[:-1])):
-        # In the order of other commands, or in that of migrate_one.
-        if environment in kinds and (rest == words[1:] or len(rest) == 1):
-            raise _not_an_environment(environment, rest, kinds, command)
+    if words[0] in kinds:
+        raise _not_an_environment(words[0], words[1:], kinds, command)
+    if len(words) == 2 and words[1] in kinds:  # in the order of migrate_one
+        raise _not_an_environment(words[1], words[:1], kinds, command)
     if len(words) > 1 and words[0] in KINDS:
         raise UsageError(
             f"{words[0]!r} is a kind of database, and {command} takes a name.",
@@ -102,7 +102,10 @@ def _not_an_environment(
 
 
 def _quoted(name: str) -> str:
-    return f'"{name}"' if " " in name else name
+    from shlex import quote
+
+    quoted = quote(name)
+    return f'"{name}"' if quoted == f"'{name}'" and not set(name) & set('"$`\\!') else quoted
 
 
 class FolderType(ProjectName):

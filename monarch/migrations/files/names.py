@@ -16,6 +16,8 @@ _STAMP = "%Y%m%d%H%M"
 # With the stamp and the suffix a file name stays well below the 255 bytes of common file systems.
 _LONGEST_NAME = 120
 _NAME = frozenset(string.ascii_letters + string.digits + "_")
+# Of a text that looks like the path of a file in a folder of migrations.
+_FOLDER_BEFORE = re.compile(r"(?:migrations/)?(?!migrations/)(\w[\w.-]*(?:/\w[\w.-]*)*)/\w+(?:\.py)?\Z")
 # Letters that Unicode does not take apart, and apostrophes, which are within a word.
 _PLAIN = str.maketrans(
     {"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"}
@@ -48,31 +50,36 @@ def name_from(text: str, what: str = "migration", command: str = "generate") -> 
 
     :raises ProjectError: if that is no name, with a similar one that is.
     """
-    words = _words(text)
-    name = text if set(text) <= _NAME else "_".join(words).lower()
-    wrong, example = None, "add_indexes"
-    if not name.strip("_"):
-        wrong = "it has no letter from a to z"
-    elif any(separator in text for separator in "/\\") and not any(c.isspace() for c in text.strip()):
-        wrong, example = (
-            "it looks like a path",
-            "_".join(_words(re.split(r"[/\\\\]", text.strip("/\\"))[-1])).lower(),
-        )
-    elif strange := next((c for c in name if c not in _NAME), None):
-        kept = "".join(c if c in _NAME else " " for c in name.replace("_", " "))
-        wrong, example = f"it has {strange!r} in it, and takes letters from a to z", "_".join(kept.split())
-    elif not name.lstrip("_")[0].isalpha():
-        wrong, example = "it begins with a digit", name_of(name) or f"add_{name.lstrip('_')}"
-    elif len(name) > _LONGEST_NAME:
-        cut = name[: _LONGEST_NAME + 1].rpartition("_")[0]
-        wrong, example = f"it has more than {_LONGEST_NAME} characters", cut or name[:_LONGEST_NAME]
+    name = text if set(text) <= _NAME else "_".join(_words(text)).lower()
+    wrong, example = _judge(text, name)
     if wrong is None:
         return name
-    usable = example.removesuffix("_py").lstrip("_0123456789")[:_LONGEST_NAME] if example.isascii() else ""
+    usable = example.lstrip("_0123456789")[:_LONGEST_NAME]
+    if not usable or not set(usable) <= _NAME:
+        usable = "add_indexes"
+    inside = _FOLDER_BEFORE.match(text) if command == "generate" else None
     raise ProjectError(
         f"{text!r} cannot be the name of a {what}: {wrong}.",
-        f"For example: monarch {command} {usable or 'add_indexes'}",
+        f"For example: monarch {command} {usable}{f' --in {inside[1]}' if inside else ''}",
     )
+
+
+def _judge(text: str, name: str) -> tuple[str | None, str]:
+    """Why ``name``, made of ``text``, is no name, or None; and one that is similar, with digits before it."""
+    if not name.strip("_"):
+        return "it has no letter from a to z", ""
+    if any(separator in text for separator in "/\\") and not any(c.isspace() for c in text.strip()):
+        last = re.split(r"[/\\]", text.rstrip("/\\"))[-1].removesuffix(".py")
+        return "it looks like a path", "_".join(_words(last)).lower()
+    if strange := next((c for c in name if c not in _NAME), None):
+        kept = "".join(c if c in _NAME else " " for c in name.replace("_", " "))
+        return f"it has {strange!r} in it, and takes letters from a to z", "_".join(kept.split())
+    if not name.lstrip("_")[0].isalpha():
+        return "it begins with a digit", name_of(name) or f"add_{name.lstrip('_')}"
+    if len(name) > _LONGEST_NAME:
+        cut = name[: _LONGEST_NAME + 1].rpartition("_")[0]
+        return f"it has more than {_LONGEST_NAME} characters", cut or name
+    return None, name
 
 
 def _words(text: str) -> list[str]:

@@ -87,7 +87,9 @@ def test_a_name_in_words(made: Folder, text: str, name: str) -> None:
     ("text", "hint"),
     [
         ("../evil", "evil"),
-        ("a/b", "b"),
+        ("a/b", "b --in a"),
+        ("a/日本", "add_indexes --in a"),
+        ("migrations/2026/11/add_users.py", "add_users --in 2026/11"),
         ("migrations/add_users.py", "add_users"),
         ("日本", "add_indexes"),
         ("Add индекс", "add"),
@@ -111,6 +113,8 @@ def test_words_without_quotes(made: Folder) -> None:
     assert 'put it in quotes: monarch generate "Add email index"' in (
         refused(made, "generate", "Add", "email", "index").err
     )
+    hint = refused(made, "generate", "Add", "$(id)", "it's").err.splitlines()[1]
+    assert hint.endswith("""generate 'Add $(id) it'"'"'s'""")
     missing = refused(made, "generate")
     assert "Missing argument 'NAME" in missing.err
 
