@@ -6,6 +6,7 @@ import re
 import signal
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -303,6 +304,13 @@ def test_a_history_of_an_older_monarch_does_not_tell_its_runs_apart(made: Undoab
     made.run("rollback", "dev", "--batch", "--yes")  # the older one is older than the last run
     assert made.undone() == ["two"]
     made.run("migrate", "dev")
+    three = made.migration("three")
+    made.folder.database.mongo_migration_history.insert_one(
+        {"key": three, "state": "Completed", "processed_at": datetime.now(UTC) + timedelta(minutes=1)}
+    )
+    result = made.folder.invoke("rollback", "dev", "--batch", "--yes")  # newer than the last run
+    assert (result.code, f"an older monarch ran {three}" in result.err) == (1, True)
+    made.run("mark", "dev", three, "--as", "new")
     made.folder.database.mongo_migration_journal.update_many({"key": two}, {"$unset": {"run": 1}})
     result = made.folder.invoke("rollback", "dev", "--batch", "--yes")
     assert (result.code, "an older monarch ran" in result.err) == (1, True)
