@@ -39,10 +39,11 @@ def print_plan(
     show_plan: Callable[[Any, str], None],
     rows: list[dict[str, Any]],
     as_json: bool,
+    **more: Any,
 ) -> None:
-    """Print a plan that no question follows: by ``show_plan``, or as JSON with ``rows``."""
+    """Print a plan that no question follows: by ``show_plan``, or as JSON with ``rows`` and ``more``."""
     if as_json:
-        print_json({"target": target_as_json(shown.target), "migrations": rows})
+        print_json({"target": target_as_json(shown.target), "migrations": rows, **more})
         return
     show_plan(shown.plan, environment)
     show_target(shown.target, err=False)
@@ -90,7 +91,7 @@ def migrations_as_json(steps: tuple[PlannedMigration, ...], environment: Environ
 def show_rollbacks(plan: RollbackPlan, environment: str) -> None:
     """Print which migrations would be rolled back."""
     if plan.batch is not None:
-        show(_describe_batch(plan.batch))
+        show(_describe_run(plan.batch, environment))
     if not plan.steps:
         show(f"Nothing would be rolled back on {environment}.")
         return
@@ -102,11 +103,24 @@ def show_rollbacks(plan: RollbackPlan, environment: str) -> None:
     show(f"{count(len(plan.steps), 'migration')} would be rolled back on {environment}, in this order.")
 
 
-def _describe_batch(batch: LastRun) -> str:
-    who = f" by {batch.user}@{batch.host}" if batch.host else ""
-    when = f" at {shown_time(batch.began)} UTC" if batch.began else ""
-    left = count(len(batch.keys), "migration")
-    return f"The last run{when}{who} did {left} of those that are done."
+def _describe_run(run: LastRun, environment: str) -> str:
+    when = f" began at {shown_time(run.began)} UTC" if run.began else ""
+    where = f" on {run.environment}" if run.environment not in (None, environment) else ""
+    who = f" by {run.user}@{run.host}" if run.host else ""
+    return f"The last run{where}{who}{when or ' has no time'}."
+
+
+def last_run_as_json(plan: RollbackPlan) -> dict[str, Any] | None:
+    """Return what ``--json`` prints of the run that ``--batch`` would undo; None if that is not selected."""
+    run = plan.batch
+    if run is None:
+        return None
+    return {
+        "began_at": iso_time(run.began),
+        "user": run.user,
+        "host": run.host,
+        "environment": run.environment,
+    }
 
 
 def rollbacks_as_json(plan: RollbackPlan) -> list[dict[str, Any]]:

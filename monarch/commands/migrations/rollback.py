@@ -87,9 +87,15 @@ def _selected(several: dict[str, Any]) -> list[str]:
 
 
 def _print_plan(shown: ShownPlan[Any], environment: str, as_json: bool) -> None:
-    from monarch.commands.migrations.plans import print_plan, rollbacks_as_json, show_rollbacks
+    from monarch.commands.migrations.plans import (
+        last_run_as_json,
+        print_plan,
+        rollbacks_as_json,
+        show_rollbacks,
+    )
 
-    print_plan(shown, environment, show_rollbacks, rollbacks_as_json(shown.plan), as_json)
+    rows, run = rollbacks_as_json(shown.plan), last_run_as_json(shown.plan)
+    print_plan(shown, environment, show_rollbacks, rows, as_json, last_run=run)
 
 
 def _roll_back(project: Project, environment: str, migration: str | None, yes: bool) -> None:

@@ -72,7 +72,9 @@ def test_batch_undoes_what_the_last_run_did(both: Undoable) -> None:
     both.run("migrate", "dev")
     both.run("migrate", "dev")  # did nothing, so it does not count
     plan = both.run("rollback", "dev", "--batch", "--plan").out
-    assert re.search(r"The last run at \d{4}-\d\d-\d\d \S+ UTC by \S+ did 2 migrations", plan)
+    assert re.match(r"The last run by \S+@\S+ began at \d{4}-\d\d-\d\d \S+ UTC\.\nMIGRATION ", plan)
+    run = both.run("rollback", "dev", "--batch", "--plan", "--json").json["last_run"]
+    assert (run["environment"], run["began_at"][-1]) == ("dev", "Z")
     both.run("rollback", "dev", "--batch", "--yes")
     assert both.undone() == ["three", "late"]
     assert both.completed() == first
@@ -326,6 +328,7 @@ def test_in_mongodb_a_copy_brings_the_last_run(two: TwoEnvironments) -> None:
     made.run("migrate", "dev")
     made.run("migrate", "production", "--yes")
     made.run("copy_db", "production:dev", "--yes", "--engine", "native")
+    assert made.run("rollback", "dev", "--batch", "-n").out.startswith("The last run on production by ")
     plan = made.run("rollback", "dev", "--batch", "--plan", "--json").json["migrations"]
     assert [row["key"][14:-10] for row in plan] == ["three", "two"]
 
