@@ -30,7 +30,7 @@ def check(environments: tuple[str, ...], as_json: bool) -> None:
     was interrupted, 7 if one was edited or its file is gone, 8 if the database has run newer ones than this
     checkout has, 5 if it cannot be reached.
 
-    Of several environments, or patterns such as 'eu-*', it prints what is not up to date. The exit code is
+    Of several environments, or patterns such as `'eu-*'`, it prints what is not up to date. The exit code is
     the first of 5, 6, 3, 7 and 8 that one of them has.
 
     \b

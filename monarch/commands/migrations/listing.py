@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def list_migrations(environments: tuple[str, ...], everywhere: bool, as_json: bool) -> None:
     """List all migrations and their state on ENVIRONMENT.
 
-    Several environments, patterns such as 'eu-*' and --all give a table with a column for each database; of
+    Several environments, patterns such as `'eu-*'` and --all give a table with a column for each database; of
     many, one with a line for each, and how many of its migrations are in which state.
 
     \b

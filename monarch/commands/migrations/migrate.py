@@ -71,7 +71,7 @@ def migrate(
     Stops at the first that fails, and does not start while one of an earlier run is unfinished. If another
     run is active, waits until it ends.
 
-    Several environments, patterns such as 'eu-*', and environments with several databases are migrated one
+    Several environments, patterns such as `'eu-*'`, and environments with several databases are migrated one
     database after the other, each with its own history and lock, and a table at the end.
 
     \b
