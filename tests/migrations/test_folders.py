@@ -172,6 +172,9 @@ def test_links_are_followed_once_and_circles_end(folder: Folder, tmp_path: Path)
     (top / "shared").symlink_to(outside)
     (top / "current").symlink_to("2026")  # a second way to it
     (top / "2026/up").symlink_to("..")  # a circle
+    (top / "here").symlink_to(".")
+    (outside / "back").symlink_to(top / "2026/deeper")
+    write(folder, "2026/deeper/notes.txt")
     (top / "itself").symlink_to("itself")
     (top / "nowhere").symlink_to("nothing")
     (top / "2026/_202601030000_c_migration.py").symlink_to(outside / "_202601020000_b_migration.py")

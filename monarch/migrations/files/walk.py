@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from monarch.errors import ProjectError
@@ -28,37 +29,46 @@ def walk(folder: Path, shown: str) -> Iterator[tuple[PurePosixPath, os.DirEntry[
     :raises FileNotFoundError: if there is no ``folder``.
     :raises ProjectError: if a folder cannot be read.
     """
-    todo = [(PurePosixPath(), folder)]
-    links: list[tuple[PurePosixPath, Path]] = []
-    seen: set[tuple[int, int]] = set()
+    todo = [_Folder(PurePosixPath(), folder, folder.resolve())]
+    links: list[_Folder] = []
+    seen: set[Path] = set()
     while todo or links:
-        inside, path = (
-            todo.pop() if todo else links.pop()
-        )  # the name of a link is not shown if it has another
+        # Links come last: the name of one is not shown if its folder is there, too.
+        one = todo.pop() if todo else links.pop()
+        if one.real in seen:
+            continue
+        seen.add(one.real)
         try:
-            entries = _entries(path, seen)
+            with os.scandir(one.path) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
         except FileNotFoundError:
-            if inside == PurePosixPath():
+            if one.path == folder:
                 raise
             continue  # it has just been removed
         except OSError as error:
-            raise _unreadable(shown, inside, error) from None
+            raise _unreadable(shown, one.inside, error) from None
+        if any(entry.name == _VIRTUAL_ENVIRONMENT for entry in entries):
+            continue
         for entry in entries:
             if entry.name.endswith(".py") or not is_folder(entry):
-                yield inside, entry
+                yield one.inside, entry
             elif is_visited(entry.name):
-                (links if entry.is_symlink() else todo).append((inside / entry.name, path / entry.name))
+                (links if entry.is_symlink() else todo).append(one.enter(entry))
 
 
-def _entries(path: Path, seen: set[tuple[int, int]]) -> list[os.DirEntry[str]]:
-    """Return what is in the folder ``path``; nothing if it is in ``seen``, or a virtual environment."""
-    found = path.stat()
-    if (found.st_dev, found.st_ino) in seen:
-        return []
-    seen.add((found.st_dev, found.st_ino))
-    with os.scandir(path) as entries:
-        listed = list(entries)
-    return [] if any(entry.name == _VIRTUAL_ENVIRONMENT for entry in listed) else listed
+@dataclass(frozen=True)
+class _Folder:
+    """The folder ``path``, which is ``inside`` the folder of the migrations, and in fact ``real``."""
+
+    inside: PurePosixPath
+    path: Path
+    real: Path
+
+    def enter(self, entry: os.DirEntry[str]) -> _Folder:
+        path = self.path / entry.name
+        # Not by its inode: some file systems have none.
+        real = path.resolve() if entry.is_symlink() else self.real / entry.name
+        return _Folder(self.inside / entry.name, path, real)
 
 
 def _unreadable(shown: str, inside: PurePosixPath, error: OSError) -> ProjectError:
