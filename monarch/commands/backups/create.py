@@ -7,30 +7,33 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monarch.commands.backups.retention import protect_now, prune_now
-from monarch.commands.backups.several import Extras, back_up_each, taken_as_json
 from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_copied, print_json, showing_result, summary
 from monarch.commands.console.passages import print_passage
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.text import duration, engine_label, shell, size
 from monarch.commands.parsing.arguments import (
-    ENVIRONMENT,
+    WholeNumber,
     check_option,
     engine_option,
+    environments_argument,
     json_option,
     query_set_options,
     this_project,
 )
+from monarch.commands.several.backup import Pace, back_up_each
+from monarch.commands.several.backup_outcomes import Extras, taken_as_json
 from monarch.errors import HookFailed, MonarchError
 
 if TYPE_CHECKING:
     from monarch.backups.create import BackupResult
+    from monarch.project import Project
 
 CODECS = ("zst", "gz")
 
 
 @click.command("backup")
-@click.argument("environment", type=ENVIRONMENT)
+@environments_argument
 @click.option("--name", metavar="NAME", help="Begin the backup's name with this, not with the database's.")
 @click.option("--codec", type=click.Choice(CODECS), default="zst", show_default=True, help="Compression.")
 @click.option("--level", type=int, help="Compression level: zst 1-19 (default 3), gz 1-3 (default 2).")
@@ -42,16 +45,28 @@ CODECS = ("zst", "gz")
 @click.option("--verify", is_flag=True, help="Read it back from the store when it is complete.")
 @click.option("--protect", is_flag=True, help="Protect it, as protect_backup does: nothing deletes it.")
 @click.option("--prune", is_flag=True, help="Then prune the backups of ENVIRONMENT by 'keep' in BACKUPS.")
+@click.option("--jobs", "-j", metavar="N", type=WholeNumber(), default=1, help="So many databases at once.")
+@click.option("--fail-fast", is_flag=True, help="Begin no more databases after one has failed.")
 @json_option
-def backup(environment: str, as_json: bool, verify: bool, protect: bool, prune: bool, **how: Any) -> None:
+def backup(
+    environments: tuple[str, ...],
+    as_json: bool,
+    verify: bool,
+    protect: bool,
+    prune: bool,
+    jobs: int,
+    fail_fast: bool,
+    **how: Any,
+) -> None:
     """Back up the database of ENVIRONMENT.
 
     The backup is one compressed archive, including the migration history, in the store that BACKUPS in
     migrations/settings.py names. It is complete once its manifest is written beside it. A backup of a private
     environment is as private as that; with --masked its documents are masked by migrations/privacy.py.
 
-    If ENVIRONMENT has several databases, each is backed up, as ENVIRONMENT__DATABASE, also after one has
-    failed. ENVIRONMENT/DATABASE means one of them.
+    If ENVIRONMENT has several databases, each is backed up, as ENVIRONMENT__DATABASE. ENVIRONMENT/DATABASE
+    means one of them. Several environments, and patterns such as 'eu-*', are backed up one after the other,
+    also after one has failed.
 
     \b
     Examples:
@@ -60,9 +75,15 @@ def backup(environment: str, as_json: bool, verify: bool, protect: bool, prune: 
       monarch backup production --query-set RecentOrdersQuerySet -o days=30
     """
     project = this_project()
-    if project.has_several(environment):
-        back_up_each(project, environment, Extras(verify, protect, prune, as_json), how)
+    if not project.is_one(*environments):
+        pace = Pace(jobs, keep_going=not fail_fast)
+        back_up_each(project, environments, Extras(verify, protect, prune, as_json), pace, how)
         return
+    _back_up_one(project, environments[0], Extras(verify, protect, prune, as_json), how)
+
+
+def _back_up_one(project: Project, environment: str, extras: Extras, how: dict[str, Any]) -> None:
+    verify, protect, prune, as_json = extras.verify, extras.protect, extras.prune, extras.as_json
     if prune:
         project.pruning(environment).require_policy()
     failed: MonarchError | None = None
@@ -77,7 +98,7 @@ def backup(environment: str, as_json: bool, verify: bool, protect: bool, prune: 
         show_taken(taken, as_json)
     try:
         if protect:
-            protect_now(project.backups, taken.name, None, aside=as_json)
+            protect_now(project, taken.name, None, aside=as_json)
         # A hook that fails says nothing about the backup; what is not as it was written replaces no other.
         if prune and (failed is None or isinstance(failed, HookFailed)):
             request = project.pruning(environment, taken=[taken.manifest.archive])

@@ -19,9 +19,9 @@ from monarch.commands.parsing.arguments import BACKUP, ENVIRONMENT, json_option,
 from monarch.errors import MonarchError, PruningFailed
 
 if TYPE_CHECKING:
-    from monarch.backups.catalog import BackupCatalog
     from monarch.backups.retention.judge import Judgement
     from monarch.backups.retention.prune import Pruned, PrunePlan, PruneRequest
+    from monarch.project import Project
     from monarch.stores.base import Store
 
 _RULES = {
@@ -107,7 +107,7 @@ def protect_backup(name: str, until: str | None) -> None:
       monarch protect_backup app__2026_11_28 --until 2027-01-31
       monarch protect_backup app__2026_11_28 --until '2027-01-31 18:00'
     """
-    protect_now(this_project().backups, name, until)
+    protect_now(this_project(), name, until)
 
 
 @click.command("unprotect_backup")
@@ -136,7 +136,7 @@ def unprotect_backup(name: str) -> None:
     show(f"{printable(backup.name)} {which}.")
 
 
-def protect_now(catalog: BackupCatalog, name: str, until: str | None, *, aside: bool = False) -> None:
+def protect_now(project: Project, name: str, until: str | None, *, aside: bool = False) -> None:
     """Protect the backup called ``name``, and say so; ``aside`` of the result of another command."""
     from datetime import UTC, datetime
 
@@ -146,13 +146,13 @@ def protect_now(catalog: BackupCatalog, name: str, until: str | None, *, aside: 
     from monarch.databases.history import Action
     from monarch.system.process_identity import who
 
-    now = datetime.now(UTC)
+    now, catalog = datetime.now(UTC), project.backups
     protection = Protection(parse_until(until, now) if until is not None else None, who(), now)
     found = catalog.get(name)
     present = [one.protection for one in catalog.archives(found, name) if one.protection is not None]
     refuse_shorter(found.name, present, protection)
     command = f"protect_backup {found.name}{f' --until {until}' if until is not None else ''}"
-    with recording(this_project().root, catalog.store, command, Action.PROTECT, found, ProgressLines()):
+    with recording(project.root, catalog.store, command, Action.PROTECT, found, ProgressLines()):
         backup = protecting.protect_backup(catalog, name, protection)
     show(f"{printable(backup.name)} is {protection}.", err=aside)
 

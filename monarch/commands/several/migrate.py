@@ -13,9 +13,10 @@ from monarch.commands.reports.ci import annotate
 from monarch.commands.reports.run import Events, Report, finish_junit, writable
 from monarch.commands.reports.story import Story
 from monarch.commands.several.fleet import Fleet, make_order, run_in_turn
+from monarch.commands.several.migration_task import MigrationTask
 from monarch.commands.several.outcomes import as_total, failure, show_end, show_table, summary
 from monarch.commands.several.plans import ask_once, read_plans, show_plans
-from monarch.commands.several.workers import MigrationWorkers
+from monarch.commands.several.workers import WorkerProcesses
 from monarch.errors import RunInterrupted
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ class _Run:
             if self._fleet.jobs == 1 or len(targets) == 1:
                 run_in_turn(project, targets, order, self._tell, self._ended, keep_going=going)
             else:
-                workers = MigrationWorkers(project.root, order, targets, self._hear, self._ended)
-                workers.run(min(self._fleet.jobs, len(targets)), keep_going=going)
+                task = MigrationTask(project.root, order, self._hear, self._ended, keep_going=going)
+                WorkerProcesses(task, targets).run(min(self._fleet.jobs, len(targets)))
         finally:
             number = {target.environment.label: number for number, target in enumerate(targets)}
             self.stories.sort(key=lambda story: number[story.environment])

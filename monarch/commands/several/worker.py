@@ -1,10 +1,11 @@
-"""A process that migrates databases for `monarch migrate --jobs`, one after the other.
+"""A process that works on several databases for a command with ``--jobs``, one after the other.
 
-It reads lines of JSON from standard input: the project and the order first, then a name of a database each.
-To standard output it writes the events of ``--json``, the last of which for each database is ``summary``.
-What anything else prints goes to standard error. It ends when its input does.
+It reads lines of JSON from standard input: first the order, with the ``task`` and the ``root`` of the
+project, then a name of a database each. To standard output it writes events as lines of JSON, for each
+database up to the last one. What anything else prints goes to standard error. It ends when its input does.
 
-Migrations are modules of the project, which know of one database at a time; processes keep them apart.
+Migrations and hooks are modules of the project, which know of one database at a time; processes keep them
+apart.
 """
 
 from __future__ import annotations
@@ -12,13 +13,11 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from monarch.commands.console.streams import own_stdout
-from monarch.commands.reports.run import Events
-from monarch.commands.reports.story import Story
-from monarch.commands.several.fleet import Order, run_one
 from monarch.databases.several.targets import ChosenDatabase
 from monarch.errors import MonarchError
 from monarch.project import Project
@@ -29,21 +28,51 @@ def main() -> None:
     """Work until the input ends or a signal interrupts it."""
     orders = _take_stdin()
     given = json.loads(orders.readline())
-    left = given["left"]
-    order = Order(given["how"], None if left is None else time.monotonic() + left)
     project = Project(Path(given["root"]))
     with own_stdout() as out, signals_as_interrupts():
-        for line in iter(orders.readline, ""):
-            label = json.loads(line)
-            story = Story(label)
-            events = Events(story, out, environment=label)
-            try:
-                run_one(project, _target(project, label), order, events, story)
-            except KeyboardInterrupt:
-                return
-            finally:
-                events.summarize()
-                out.flush()
+        work = {"migrate": _migrating, "backup": _backing_up}[given["task"]](project, given, out)
+        try:
+            for line in iter(orders.readline, ""):
+                work(json.loads(line))
+        except KeyboardInterrupt:
+            return
+
+
+def _migrating(project: Project, given: dict[str, Any], out: TextIO) -> Callable[[str], None]:
+    from monarch.commands.reports.run import Events
+    from monarch.commands.reports.story import Story
+    from monarch.commands.several.fleet import Order, run_one
+
+    left = given["left"]
+    order = Order(given["how"], None if left is None else time.monotonic() + left)
+
+    def migrate(label: str) -> None:
+        story = Story(label)
+        events = Events(story, out, environment=label)
+        try:
+            run_one(project, _find(project, label), order, events, story)
+        finally:
+            events.summarize()
+            out.flush()
+
+    return migrate
+
+
+def _backing_up(project: Project, given: dict[str, Any], out: TextIO) -> Callable[[str], None]:
+    from dataclasses import asdict
+
+    from monarch.commands.several.backup_outcomes import Extras, take
+
+    extras, how = Extras(**given["extras"]), given["how"]
+
+    def back_up(label: str) -> None:
+        outcome = take(project, _find(project, label), extras, how)
+        out.write(json.dumps(asdict(outcome)) + "\n")
+        out.flush()
+        if outcome.was_interrupted:
+            raise KeyboardInterrupt
+
+    return back_up
 
 
 def _take_stdin() -> TextIO:
@@ -54,7 +83,7 @@ def _take_stdin() -> TextIO:
     return os.fdopen(kept, encoding="utf-8")
 
 
-def _target(project: Project, label: str) -> ChosenDatabase:
+def _find(project: Project, label: str) -> ChosenDatabase:
     try:
         return ChosenDatabase(project.environment(label))
     except MonarchError as error:

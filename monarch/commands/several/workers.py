@@ -1,4 +1,4 @@
-"""Migrating several databases at once, in processes of their own."""
+"""Working on several databases at once, in processes of their own."""
 
 from __future__ import annotations
 
@@ -6,59 +6,65 @@ import json
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 
 from monarch.commands.console.lines import show
 from monarch.commands.console.text import printable
-from monarch.commands.reports.story import Finished, Story
-from monarch.errors import RunInterrupted, ServerError
+from monarch.errors import MonarchError, RunInterrupted, ServerError
 from monarch.system.subprocesses import start_helper
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from monarch.commands.several.fleet import Order
     from monarch.databases.several.targets import ChosenDatabase
 
 _MODULE = "monarch.commands.several.worker"
 _LOOK_EVERY = 0.2
 
-Hear = Callable[[Story, dict[str, Any]], None]
+State = TypeVar("State")
 
 
-class MigrationWorkers:
-    """At most ``jobs`` processes, each of which migrates one of the ``targets`` after the other.
+class Task(ABC, Generic[State]):
+    """What is done with each of several databases. No two threads call its methods at once."""
 
-    ``hear`` is called with each event of a database but the last, and ``ended`` with its story at its end;
-    never two at once.
-    """
+    @abstractmethod
+    def order(self) -> dict[str, Any]:
+        """Return what a process is told first; see `monarch.commands.several.worker`."""
 
-    def __init__(
-        self,
-        root: Path,
-        order: Order,
-        targets: tuple[ChosenDatabase, ...],
-        hear: Hear,
-        ended: Callable[[Story], None],
-    ) -> None:
-        self._root = root
-        self._order = order
+    @abstractmethod
+    def begin(self, target: ChosenDatabase) -> State:
+        """Return the state of a database that is begun now."""
+
+    @abstractmethod
+    def hear(self, state: State, event: dict[str, Any]) -> bool:
+        """Take an event of a process; return whether it is the last one of this database."""
+
+    @abstractmethod
+    def fail(self, state: State, error: MonarchError) -> None:
+        """Record that a database has failed."""
+
+    @abstractmethod
+    def end(self, state: State) -> bool:
+        """Report what became of a database; return whether others may begin."""
+
+
+class WorkerProcesses(Generic[State]):
+    """Processes, each of which works on one of the ``targets`` after the other."""
+
+    def __init__(self, task: Task[State], targets: tuple[ChosenDatabase, ...]) -> None:
+        self._task = task
         self._targets = iter(targets)
-        self._hear = hear
-        self._ended = ended
         self._lock = threading.Lock()
         self._stop = False
         self._processes: list[Any] = []
 
-    def run(self, jobs: int, *, keep_going: bool) -> None:
-        """Migrate all of them; begin no more after one has failed, unless ``keep_going``.
+    def run(self, jobs: int) -> None:
+        """Work on all of them, ``jobs`` at once.
 
         :raises RunInterrupted: on Ctrl-C, once each process has recorded what it was doing.
         """
-        threads = [threading.Thread(target=self._serve, args=(keep_going,)) for _ in range(jobs)]
+        threads = [threading.Thread(target=self._serve) for _ in range(jobs)]
         interrupted = False
         for thread in threads:
             thread.start()
@@ -82,19 +88,20 @@ class MigrationWorkers:
         with self._lock:
             return None if self._stop else next(self._targets, None)
 
-    def _serve(self, keep_going: bool) -> None:
+    def _serve(self) -> None:
         """Give a process one database after the other, until there are no more."""
         target, worker = self._next(), None
         while target is not None:
-            story = Story(target.environment.label)
-            if target.error is not None:
-                story.fail(target.error)
-            else:
-                worker = worker or self._start()
-                self._migrate(worker, story)
             with self._lock:
-                self._ended(story)
-                if story.error is not None and (not keep_going or story.exit_code == 130):
+                state = self._task.begin(target)
+            error = target.error
+            if error is None:
+                worker = worker or self._start()
+                error = self._work(worker, target.environment.label, state)
+            with self._lock:
+                if error is not None:
+                    self._task.fail(state, error)
+                if not self._task.end(state):
                     self._stop = True
             if worker is not None and worker.has_ended:
                 worker = None
@@ -103,25 +110,20 @@ class MigrationWorkers:
             worker.close()
 
     def _start(self) -> _Worker:
-        left = None if self._order.end is None else self._order.end - time.monotonic()
-        worker = _Worker({"root": str(self._root), "how": dict(self._order.how), "left": left})
+        worker = _Worker(self._task.order())
         self._processes.append(worker.process)
         return worker
 
-    def _migrate(self, worker: _Worker, story: Story) -> None:
-        for event in worker.migrate(story.environment):
-            record(story, event)
-            if event["event"] == "summary":
-                return
+    def _work(self, worker: _Worker, label: str, state: State) -> MonarchError | None:
+        """Let ``worker`` work on a database; return the error if it has ended meanwhile."""
+        for event in worker.events_of(label):
             with self._lock:
-                self._hear(story, event)
+                if self._task.hear(state, event):
+                    return None
         worker.has_ended = True
-        how = worker.end()
-        story.fail(
-            ServerError(
-                f"The process that migrated {story.environment!r} has ended ({how}).",
-                f"See what is left: monarch list_migrations {story.environment}",
-            )
+        return ServerError(
+            f"The process that worked on {label!r} has ended ({worker.end()}).",
+            f"See what is left: monarch list_migrations {label}",
         )
 
 
@@ -134,8 +136,8 @@ class _Worker:
         self.process = start_helper([sys.executable, "-m", _MODULE], self._print)
         self._send(order)
 
-    def migrate(self, label: str) -> Iterator[dict[str, Any]]:
-        """Yield the events of migrating the database ``label``; they end early if the process does."""
+    def events_of(self, label: str) -> Iterator[dict[str, Any]]:
+        """Yield the events of the database ``label``; they end early if the process does."""
         self._label = label
         self._send(label)
         for line in _open(self.process.stdout):
@@ -167,24 +169,3 @@ class _Worker:
 def _open(stream: IO[bytes] | None) -> IO[bytes]:
     assert stream is not None
     return stream
-
-
-def record(story: Story, event: dict[str, Any]) -> None:
-    """Record in ``story`` what an ``event`` of its run says."""
-    match event["event"]:
-        case "planned":
-            story.planned = tuple(event["migrations"])
-        case "started":
-            story.running = event["migration"]
-        case "backed_up":
-            story.backup = event["name"]
-        case "finished":
-            story.running = None
-            names = ("migration", "seconds", "documents", "echoed")
-            story.done.append(Finished(**{name: event[name] for name in names}))
-        case "summary":
-            story.error, story.hint = event["error"], event["hint"]
-            story.exit_code = event["exit_code"]
-            story.only_in_database = tuple(event["only_in_database"])
-            if event["file"] is not None:
-                story.place = event["file"], event["line"]

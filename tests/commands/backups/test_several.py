@@ -121,7 +121,7 @@ def test_the_rest_goes_on_after_one_has_failed(tenants: Tenants) -> None:
         done,
         1,
         f"1 of 3 databases of tenants failed: {tenants.name('gone')}.",
-        "To repeat one: monarch backup tenants/DATABASE",
+        "To repeat one: monarch backup tenants/",
     )
     gone = f"tenants/{tenants.name('gone')}"
     assert f"FAILED {gone} (1 of 3): '{gone}' holds no collections: there is nothing to back up." in done.err

@@ -86,7 +86,7 @@ def test_a_database_that_refuses_or_is_empty_fails_alone(
     folder.keep_backups()
     done = folder.invoke("backup", "all")
     failed = f"3 of 5 databases of all failed: {prefix}_gone, {prefix}_b, {prefix}_empty."
-    assert_ends_with_error(done, 1, failed, "monarch backup all/DATABASE")
+    assert_ends_with_error(done, 1, failed, f"monarch backup all/{prefix}_gone")
     assert f"FAILED all/{prefix}_gone (1 of 5): " in done.err
     assert f"has no database '{prefix}_gone'" in done.err
     assert "is not currently accepting connections" in done.err

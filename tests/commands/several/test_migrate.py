@@ -229,7 +229,7 @@ def test_a_process_that_is_killed_is_one_failure(fleet: Fleet) -> None:
         child.kill()
     out, err = started.communicate(timeout=100)
     assert started.returncode == 5, err
-    assert "The process that migrated 'eu-1' has ended (SIGKILL)." in err
+    assert "The process that worked on 'eu-1' has ended (SIGKILL)." in err
     assert rows(CommandResult(5, out, err)) == {
         **dict.fromkeys(fleet.names[1:4], "migrated"),
         "eu-1": "FAILED",
