@@ -46,14 +46,15 @@ class BackupCatalog:
         self.store = store
         self.encryption = encryption
 
-    def list(self, *, cached: bool = False) -> tuple[Backup, ...]:
+    def list(self, *, cached: bool = False, remember: bool = True) -> tuple[Backup, ...]:
         """Return all backups, the oldest first. Other files in the store are left out.
 
         :param cached: whether manifests that this machine has read before, and that the store lists
             unchanged, are not read again. For showing and planning; what restores or deletes reads them.
+        :param remember: whether those that were read are remembered on this machine.
         """
         where = self.store.identity if cached else None
-        found = read_backups(self.store, "", ListingCache(where) if where else None)
+        found = read_backups(self.store, "", ListingCache(where, keeps=remember) if where else None)
         return tuple(sorted(found, key=_order))
 
     def find(self, name: str) -> Backup | None:

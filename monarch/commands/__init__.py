@@ -60,6 +60,7 @@ COMMANDS = {
         "list_query_sets": ("querysets", "List the query sets of this project."),
     },
     "When something is stuck": {
+        "doctor": ("doctor", "Check settings, servers, backups, tools and migrations."),
         "mark": ("migrations.marks", "Record that migrations on ENVIRONMENT have run, or not."),
         "unlock": ("migrations.unlock", "Take the lock of ENVIRONMENT away from a dead run."),
         "drop_db": ("environments", "Drop the whole database of ENVIRONMENT."),

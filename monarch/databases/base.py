@@ -14,6 +14,7 @@ from monarch.errors import UsageError
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 
 if TYPE_CHECKING:
+    from monarch.databases.health.observation import Observation
     from monarch.databases.migration import Migration
     from monarch.databases.transfer import CollectionSummary
     from monarch.system.subprocesses import ForegroundProgram
@@ -233,6 +234,19 @@ class Database(ABC):
         Writes nothing, and never fails.
         """
         return ()
+
+    def examine(self, is_far: bool, seconds: float) -> Iterator[Observation]:
+        """Yield what is found of its server and itself, in about ``seconds``. Never fails.
+
+        Nothing is written. The first observation is called "server": if it is a problem, no other follows.
+
+        :param is_far: whether the server is on another machine.
+        """
+        return iter(())
+
+    def hurried(self, seconds: float) -> AbstractContextManager[None]:
+        """Let what is asked in the context fail after ``seconds``, if this kind can do that."""
+        return nullcontext()
 
     @abstractmethod
     def drop(self, check: Callable[[], None] = lambda: None) -> None:

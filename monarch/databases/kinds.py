@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from importlib import import_module
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from monarch.databases.base import Database
     from monarch.databases.foreign import ForeignFormats
+    from monarch.databases.health.observation import Observation
     from monarch.databases.migration import Migration
     from monarch.databases.selection import CursorValues
     from monarch.databases.transfer import ArchiveSource, CollectionSummary, FileSet
@@ -162,6 +163,17 @@ class DatabaseKind(ABC):
                     database.drop()
                 raise
             database.drop()
+
+    def examine_tools(self, servers: Sequence[str]) -> Iterator[Observation]:
+        """Yield what is found of its programs on this machine. Never fails.
+
+        :param servers: the versions of servers that they are used with.
+        """
+        return iter(())
+
+    def examine_embedded(self) -> Observation | None:
+        """Return whether an embedded server can be started; None if this kind has none. Starts nothing."""
+        return None
 
     def open_throwaway(
         self, folder: Path, db_name: str, progress: Progress

@@ -7,11 +7,12 @@ method passes its arguments to the domain, which is imported when it is used: mo
 from __future__ import annotations
 
 from monarch.project.copies import ProjectCopies
+from monarch.project.health import ProjectHealth
 from monarch.project.migrations import ProjectMigrations
 from monarch.project.repairs import ProjectRepairs
 
 
-class Project(ProjectMigrations, ProjectRepairs, ProjectCopies):
+class Project(ProjectMigrations, ProjectRepairs, ProjectCopies, ProjectHealth):
     """The project at ``root``. Its settings are read when they are first needed.
 
     Methods that change a database take ``confirm``: a function that is called once the change is known to be

@@ -21,6 +21,11 @@ def why_hazardous(environment: Environment) -> str | None:
     return None
 
 
+def is_far(environment: Environment) -> bool:
+    """Whether one of its hosts is another machine."""
+    return any(environment.hosts_by_dns or not _is_local(host) for host in environment.hosts)
+
+
 def _is_local(host: str) -> bool:
     if host.lower().startswith("%2f") or host.startswith("[::1]"):
         return True

@@ -122,6 +122,14 @@ class Store(ABC):
         """Say in words that the place does not exist yet; None if it does, or nobody can know."""
         return None
 
+    def lacking(self) -> str | None:
+        """Say in words which rights are missing to write; None if none are, or only writing would tell."""
+        return None
+
+    def room(self) -> tuple[int, int] | None:
+        """Return how many bytes are free in its place, and how many it has; None if it does not tell."""
+        return None
+
     @abstractmethod
     def prepare(self) -> str | None:
         """Make sure that files can be written; return what was created for that, in words, or None."""

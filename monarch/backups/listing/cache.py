@@ -49,9 +49,13 @@ def know(stored: StoredFile, text: bytes, summary: ManifestSummary) -> KnownMani
 
 
 class ListingCache:
-    """What is known of the manifests of a store, by their names. ``store`` identifies it among all others."""
+    """What is known of the manifests of a store, by their names. ``store`` identifies it among all others.
 
-    def __init__(self, store: str) -> None:
+    Without ``keeps`` nothing is added to it.
+    """
+
+    def __init__(self, store: str, *, keeps: bool = True) -> None:
+        self._keeps = keeps
         self._about = {"format": _FORMAT, "monarch": __version__, "store": store}
         self._file = f"listing-{hashlib.sha256(store.encode()).hexdigest()[:32]}"
 
@@ -73,6 +77,8 @@ class ListingCache:
 
     def save(self, known: Mapping[str, KnownManifest]) -> None:
         """Keep ``known`` in place of what was known before, if that is possible."""
+        if not self._keeps:
+            return
         manifests = {name: _row(one) for name, one in known.items()}
         body = json.dumps({"about": self._about, "manifests": manifests}, separators=(",", ":")).encode()
         write_cached(self._file, _head(body) + b"\n" + body)

@@ -63,7 +63,7 @@ def select_environments(
     return tuple(one for one in environments if one.protected or one.private or one.name in with_backups)
 
 
-def _each_database(environments: Iterable[Environment], backups: Sequence[Backup]) -> tuple[Environment, ...]:
+def each_database(environments: Iterable[Environment], backups: Sequence[Backup]) -> tuple[Environment, ...]:
     """Return ``environments`` with the databases in place of those that have several, as far as known.
 
     One whose backups are all gone, and which is a pattern, stays: it has none.
@@ -98,7 +98,7 @@ def check_freshness(
     """
     backups = catalog.list(cached=True)
     selected = tuple(environments) if named else select_environments(environments, backups)
-    selected = _each_database(selected, backups)
+    selected = each_database(selected, backups)
     if not selected:
         raise NotFresh(
             f"No environment has a backup in {catalog.store.place}, and none is protected or private.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from monarch.commands.console.lines import Piece
 
 _SHADES = {
-    "red": "failed, interrupted, broken, damaged, too old, none, unreadable, error, file missing",
+    "red": "failed, interrupted, broken, damaged, too old, none, unreadable, error, file missing, problem",
     "yellow": "new, late, edited, file changed, runs again, unfinished, incomplete, begun, foreign, legacy, "
     "unchecked, unread, no key, unknown, warning, goes, ?",
     "green": "completed, good, ok, passed, intact, done",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from monarch.errors import ServerError
 if TYPE_CHECKING:
     from monarch.databases.base import Database
     from monarch.databases.foreign import ForeignFormats
+    from monarch.databases.health.observation import Observation
     from monarch.databases.selection import CursorValues
     from monarch.databases.transfer import ArchiveSource, CollectionSummary, FileSet
     from monarch.progress import Progress
@@ -116,6 +117,16 @@ class MongoKind(DatabaseKind):
                 environment = stack.enter_context(serve(environment, root, progress))
             client = stack.enter_context(connect(environment))
             yield MongoDatabase(environment, client)
+
+    def examine_tools(self, servers: Sequence[str]) -> Iterator[Observation]:
+        from monarch.databases.mongo.health.tools import examine_tools
+
+        return examine_tools()
+
+    def examine_embedded(self) -> Observation:
+        from monarch.databases.mongo.health.tools import examine_embedded
+
+        return examine_embedded()
 
     @contextmanager
     def open_throwaway(self, folder: Path, db_name: str, progress: Progress) -> Iterator[Database]:

@@ -41,6 +41,7 @@ from monarch.progress import Progress
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 
 if TYPE_CHECKING:
+    from monarch.databases.health.observation import Observation
     from monarch.databases.mongo.masking.transform import MongoMasking
     from monarch.databases.sampling import CollectionSample
     from monarch.databases.selection import Selection
@@ -113,6 +114,14 @@ class MongoDatabase(TransferDatabase):
         except PyMongoError:
             return ()
         return tuple(sorted(name for name in names if name not in own and "_scratch_" not in name))
+
+    def examine(self, is_far: bool, seconds: float) -> Iterator[Observation]:
+        from monarch.databases.mongo.health.examine import examine
+
+        return examine(self._endpoint, self.holder, is_far, seconds)
+
+    def hurried(self, seconds: float) -> AbstractContextManager[None]:
+        return timeout(seconds)
 
     def drop(self, check: Callable[[], None] = lambda: None) -> None:
         # The server must not wait for longer than the lease lasts: another run may have filled it by then.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from monarch.databases.base import Database
+    from monarch.databases.health.observation import Observation
     from monarch.databases.selection import CursorValues
     from monarch.databases.transfer import ArchiveSource, CollectionSummary
     from monarch.progress import Progress
@@ -123,6 +124,33 @@ class PostgresKind(DatabaseKind):
         connection: Any = handles["connection"]
         zone: tzinfo = connection.info.timezone
         return zone
+
+    def examine_tools(self, servers: Sequence[str]) -> Iterator[Observation]:
+        driver = self._examine_driver()
+        if driver is not None:
+            return iter((driver,))
+        from monarch.databases.postgres.health.tools import examine_tools
+
+        return examine_tools(servers)
+
+    def examine_embedded(self) -> Observation:
+        driver = self._examine_driver()
+        if driver is not None:
+            return driver
+        from monarch.databases.postgres.health.tools import examine_embedded
+
+        return examine_embedded()
+
+    def _examine_driver(self) -> Observation | None:
+        from monarch.databases.health.observation import Health, Observation
+
+        try:
+            import psycopg  # noqa: F401
+        except ImportError as error:
+            message = f"psycopg, PostgreSQL's driver for Python, cannot be loaded: {error}."
+            hint = "Run: pip install 'monarch[postgres]'"
+            return Observation("psycopg", Health.PROBLEM, message, hint)
+        return None
 
     @contextmanager
     def open_beside(

@@ -16,6 +16,7 @@ from monarch.databases.history import HistoryWriter, Operation
 from monarch.databases.lease import Holder, Lease
 from monarch.databases.postgres import lease as leases
 from monarch.databases.postgres.connection.client import Connection, Cursor, connect
+from monarch.databases.postgres.connection.deadline import deadline
 from monarch.databases.postgres.connection.errors import explained
 from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.connection.settings import uri
@@ -35,6 +36,7 @@ from monarch.progress import Progress
 from monarch.system.ci import UNKNOWN_ORIGIN, Origin
 
 if TYPE_CHECKING:
+    from monarch.databases.health.observation import Observation
     from monarch.databases.selection import Selection
 
 _TABLES = """
@@ -131,6 +133,16 @@ class PostgresDatabase(TransferDatabase):
             return tuple(row["datname"] for row in self._session.query(_OTHERS))
         except MonarchError:
             return ()
+
+    def examine(self, is_far: bool, seconds: float) -> Iterator[Observation]:
+        from monarch.databases.postgres.health.examine import examine
+
+        return examine(self._session, self.holder, is_far, seconds)
+
+    @contextmanager
+    def hurried(self, seconds: float) -> Iterator[None]:
+        with explained(self._environment), deadline(self._session.open(), seconds):
+            yield
 
     def drop(self, check: Callable[[], None] = lambda: None) -> None:
         """Remove everything in it, in one transaction; the database itself stays.

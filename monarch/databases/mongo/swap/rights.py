@@ -10,10 +10,11 @@ from pymongo.errors import PyMongoError
 from monarch.databases.mongo.catalog.model import Collection
 from monarch.databases.mongo.catalog.read import JAVASCRIPT, list_entries
 from monarch.databases.mongo.connection.handle import DatabaseHandle
+from monarch.databases.mongo.connection.privileges import Privilege, actions_on, read_privileges
 
-_WRITES = ("dropCollection", "find", "insert", "remove", "update")
+WRITES = ("dropCollection", "find", "insert", "remove", "update")
 # A rename within a database needs its own action, on both names, or else these.
-_RENAME, _INSTEAD = "renameCollectionSameDB", frozenset(("find", "insert", "createIndex", "dropCollection"))
+RENAME, _INSTEAD = "renameCollectionSameDB", frozenset(("find", "insert", "createIndex", "dropCollection"))
 # What the server asks for before it renames a collection with Queryable Encryption.
 _ENCRYPTED = "setUserWriteBlockMode"
 
@@ -27,23 +28,23 @@ def missing_rights(target: DatabaseHandle, collections: tuple[Collection, ...]) 
     if privileges is None:
         return None
     database = target.environment.db_name
-    normal = _actions(privileges, database, "")
-    missing = [action for action in _WRITES if action not in normal]
+    normal = actions_on(privileges, database, "")
+    missing = [action for action in WRITES if action not in normal]
     if any(len(one.indexes) > 1 for one in collections) and "createIndex" not in normal:
         missing.append("createIndex")
     # Collections and time series can be created with the right to insert.
     if any(one.kind == "view" for one in collections) and "createCollection" not in normal:
         missing.append("createCollection")
-    if not missing and not _may_rename(normal, normal):
-        missing.append(_RENAME)
+    if not missing and not may_rename(normal, normal):
+        missing.append(RENAME)
     if missing:
         return _lacks(target, f"{', '.join(sorted(missing))} in {database!r}", "readWrite")
     entries = {str(entry["name"]): entry for entry in list_entries(target)}
     names = {one.new_name for one in collections}
-    if (JAVASCRIPT in entries or JAVASCRIPT in names) and not _may_rename(
-        normal, _actions(privileges, database, JAVASCRIPT)
+    if (JAVASCRIPT in entries or JAVASCRIPT in names) and not may_rename(
+        normal, actions_on(privileges, database, JAVASCRIPT)
     ):
-        return _lacks(target, f"{_RENAME} on {JAVASCRIPT!r} in {database!r}", "readWrite")
+        return _lacks(target, f"{RENAME} on {JAVASCRIPT!r} in {database!r}", "readWrite")
     options = [one.options for one in collections]
     options += [entry.get("options", {}) for name, entry in entries.items() if name in names]
     if any("encryptedFields" in one for one in options) and _ENCRYPTED not in _cluster_actions(privileges):
@@ -51,25 +52,12 @@ def missing_rights(target: DatabaseHandle, collections: tuple[Collection, ...]) 
     return None
 
 
-def _read_privileges(target: DatabaseHandle) -> list[Mapping[str, Any]] | None:
+def _read_privileges(target: DatabaseHandle) -> list[Privilege] | None:
     """Return the privileges of the user; None if there is no user or they cannot be read."""
     try:
-        reply = target.database.client.admin.command("connectionStatus", showPrivileges=True)
+        return read_privileges(target.database.client)
     except PyMongoError:
         return None
-    info = reply.get("authInfo", {})
-    return info.get("authenticatedUserPrivileges") if info.get("authenticatedUsers") else None
-
-
-def _actions(privileges: Iterable[Mapping[str, Any]], database: str, collection: str) -> frozenset[str]:
-    """Return the actions on ``collection``; "" are all but those of the system."""
-    found: set[str] = set()
-    for privilege in privileges:
-        resource = privilege["resource"]
-        fits = resource.get("collection") == collection and resource.get("db") in (database, "")
-        if fits or resource.get("anyResource"):
-            found.update(privilege["actions"])
-    return frozenset(found)
 
 
 def _cluster_actions(privileges: Iterable[Mapping[str, Any]]) -> frozenset[str]:
@@ -80,8 +68,9 @@ def _cluster_actions(privileges: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _may_rename(one: frozenset[str], other: frozenset[str]) -> bool:
-    return (_RENAME in one and _RENAME in other) or (one >= _INSTEAD and other >= _INSTEAD)
+def may_rename(one: frozenset[str], other: frozenset[str]) -> bool:
+    """Whether the actions on two names allow to rename one into the other."""
+    return (RENAME in one and RENAME in other) or (one >= _INSTEAD and other >= _INSTEAD)
 
 
 def _lacks(target: DatabaseHandle, what: str, role: str) -> str:

@@ -1,0 +1,80 @@
+"""``doctor``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import click
+
+from monarch.commands.console.lines import Piece, show
+from monarch.commands.console.output import print_json
+from monarch.commands.console.progress_lines import ProgressLines
+from monarch.commands.looks.states import in_colour
+from monarch.commands.parsing.arguments import AGE, ENVIRONMENT, json_option, this_project
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from monarch.doctor.findings import Diagnosis
+
+_STATES = ("ok", "warning", "problem", "skipped")
+_WIDE = max(map(len, _STATES))
+
+
+@click.command("doctor")
+@click.argument("environments", metavar="[ENVIRONMENT]...", nargs=-1, type=ENVIRONMENT)
+@click.option("--max-age", metavar="AGE", type=AGE, help="The oldest backup that is well: 26h, 90m or 2d.")
+@json_option
+def doctor(environments: tuple[str, ...], max_age: timedelta | None, as_json: bool) -> None:
+    """Check settings, servers, backups, tools and migrations.
+
+    One line for each check: ok, warning, problem or skipped, and what to do. Of ENVIRONMENT..., or of all
+    environments at the same time. Writes nothing, asks nothing and starts no embedded server. Exits with 0
+    if all is well, 1 if there are only warnings, 2 if settings or files are wrong, 5 if a server, a store or
+    a tool fails, 6 if a migration failed, 10 if a backup is missing or too old: the first of these.
+
+    \b
+    Examples:
+      monarch doctor
+      monarch doctor production --max-age 26h
+      monarch doctor --json
+    """
+    from monarch.doctor.findings import exit_code
+
+    def report(finding: Diagnosis) -> None:
+        if not as_json:
+            _show(finding)
+
+    findings = this_project().examine(environments, max_age=max_age, progress=ProgressLines(), report=report)
+    code = exit_code(findings)
+    if as_json:
+        print_json({"findings": [_as_json(one) for one in findings], "exit_code": code})
+    else:
+        _sum_up(findings)
+    click.get_current_context().exit(code)
+
+
+def _show(finding: Diagnosis) -> None:
+    state = finding.state.value
+    pieces: list[Piece] = [*in_colour(state), " " * (_WIDE - len(state)), f"  {finding.subject}"]
+    hint = f" {finding.hint}" if finding.hint else ""
+    show(*pieces, f": {finding.check}: {finding.message}{hint}")
+
+
+def _sum_up(findings: Sequence[Diagnosis]) -> None:
+    numbers = Counter(one.state.value for one in findings)
+    plural = {"warning", "problem"}
+    words = [(numbers[state], state) for state in _STATES if numbers[state]]
+    show(", ".join(f"{n} {word}{'s' * (n > 1 and word in plural)}" for n, word in words) + ".")
+
+
+def _as_json(finding: Diagnosis) -> dict[str, object]:
+    return {
+        "subject": finding.subject,
+        "check": finding.check,
+        "state": finding.state.value,
+        "message": finding.message,
+        "hint": finding.hint,
+    }

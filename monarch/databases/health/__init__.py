@@ -1,0 +1,1 @@
+"""What can be observed of a database without changing anything, for `monarch doctor`."""

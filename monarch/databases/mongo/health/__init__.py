@@ -1,0 +1,1 @@
+"""What `monarch doctor` looks at in MongoDB. Nothing here writes."""

@@ -1,0 +1,110 @@
+"""The project's own code: its settings, migrations, query sets and rules load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from monarch.doctor.findings import Diagnosis, fine, problem, skipped
+from monarch.doctor.limits import careful
+from monarch.errors import MonarchError
+from monarch.migrations.files.classes import load_migration
+from monarch.migrations.files.find import MigrationFile, find_migrations
+from monarch.privacy.load import PRIVACY, load_masks
+from monarch.querysets.files import find_query_sets, load_query_set
+from monarch.settings.load import Settings
+from monarch.settings.paths import SETTINGS
+
+
+@dataclass
+class Migrations:
+    """The migrations of the project, by the kind of database that they run on; None if they cannot be listed.
+
+    One that does not load is among those of every kind.
+    """
+
+    files: tuple[MigrationFile, ...] | None = None
+    kinds: dict[str, str | None] = field(default_factory=dict)
+
+    def of(self, kind: str) -> tuple[MigrationFile, ...] | None:
+        """Return those that run on databases of ``kind``."""
+        if self.files is None:
+            return None
+        return tuple(file for file in self.files if self.kinds.get(file.key) in (None, kind))
+
+
+def examine_settings(load: Callable[[], Settings]) -> tuple[Settings | None, list[Diagnosis]]:
+    """Return the settings, None if they do not load, and what is found of them."""
+    try:
+        with careful():
+            settings = load()
+    except MonarchError as error:
+        return None, [problem("settings", "load", error)]
+    number = len(settings.environments)
+    findings = [fine("settings", "load", f"{SETTINGS} has {number} environment{'s' * (number != 1)}.")]
+    try:
+        _ = settings.hooks
+    except MonarchError as error:
+        findings.append(problem("settings", "hooks", error))
+    return settings, findings
+
+
+def examine_migrations(root: Path, migrations: Migrations) -> Iterator[Diagnosis]:
+    """Yield what is found of the migrations at ``root``; fill ``migrations``."""
+    try:
+        files = migrations.files = find_migrations(root)
+    except MonarchError as error:
+        yield problem("migrations", "load", error)
+        return
+    loaded = 0
+    for file in files:
+        try:
+            with careful():
+                migrations.kinds[file.key] = load_migration(file, root).database_kind
+            loaded += 1
+        except MonarchError as error:
+            yield problem("migrations", "load", error)
+    if loaded == len(files):
+        message = f"All {loaded} load." if loaded else "There are none yet."
+        yield fine("migrations", "load", message)
+
+
+def examine_query_sets(root: Path) -> Iterator[Diagnosis]:
+    """Yield what is found of the query sets at ``root``; nothing if there are none."""
+    try:
+        files = find_query_sets(root)
+    except MonarchError as error:
+        yield problem("query sets", "load", error)
+        return
+    failed = 0
+    for file in files:
+        try:
+            with careful():
+                load_query_set(file, root)
+        except MonarchError as error:
+            failed += 1
+            yield problem("query sets", "load", error)
+    if files and not failed:
+        yield fine("query sets", "load", f"All {len(files)} load.")
+
+
+def examine_masks(root: Path, *, needed: bool) -> Iterator[Diagnosis]:
+    """Yield what is found of the masks at ``root``.
+
+    :param needed: whether an environment is private.
+    """
+    if not (root / PRIVACY).exists():
+        if needed:
+            message = (
+                f"There is no {PRIVACY.as_posix()}: nothing leaves a private environment until there is."
+            )
+            yield skipped("masks", "load", message)
+        return
+    try:
+        with careful():
+            load_masks(root)
+    except MonarchError as error:
+        yield problem("masks", "load", error)
+        return
+    yield fine("masks", "load", f"{PRIVACY.as_posix()} loads.")

@@ -1,0 +1,86 @@
+"""All checks of `monarch doctor`, one after another; only the environments are looked at in parallel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from monarch.backups.plans.patience import InTime
+from monarch.databases import KINDS, find_kind
+from monarch.databases.environment import Environment
+from monarch.doctor.backups import examine_backups
+from monarch.doctor.code import (
+    Migrations,
+    examine_masks,
+    examine_migrations,
+    examine_query_sets,
+    examine_settings,
+)
+from monarch.doctor.environments import examine_environments
+from monarch.doctor.findings import Diagnosis, found, problem, skipped
+from monarch.doctor.versions import examine_versions
+from monarch.errors import MonarchError
+from monarch.progress import Progress
+from monarch.settings.load import Settings
+from monarch.settings.paths import FOLDER
+
+# Seconds for the store of backups.
+_STORE = 20.0
+
+
+def examine(
+    root: Path,
+    load: Callable[[], Settings],
+    names: Sequence[str],
+    max_age: timedelta | None,
+    progress: Progress,
+) -> Iterator[Diagnosis]:
+    """Yield what is found of the project at ``root``. Writes nothing.
+
+    :param load: loads its settings.
+    :param names: the environments to look at; all if there are none.
+    :param max_age: the greatest age of a newest backup that is well; None allows every age.
+    :raises UnknownEnvironment: if the settings have no environment of a name.
+    """
+    settings, about_settings = examine_settings(load)
+    chosen = _choose(settings, names)
+    yield from examine_versions()
+    yield from about_settings
+    migrations = Migrations()
+    if settings is not None or (root / FOLDER).exists():
+        yield from examine_migrations(root, migrations)
+    yield from examine_query_sets(root)
+    yield from examine_masks(root, needed=any(one.private for one in chosen))
+    kinds = {one.known_kind for one in chosen} - {None}
+    versions: dict[str, list[str]] = {}
+    if settings is None:
+        yield skipped("environments", "settings", "Not looked at, because the settings do not load.")
+        yield skipped("BACKUPS", "settings", "Not looked at, because the settings do not load.")
+    else:
+        # The store answers meanwhile.
+        about_store = InTime(
+            lambda: list(examine_backups(settings, chosen, bool(names), root, max_age)), _STORE, progress
+        )
+        for environment, findings, servers in examine_environments(
+            chosen, bool(names), root, migrations, progress
+        ):
+            yield from findings
+            versions.setdefault(environment.kind, []).extend(servers)
+        try:
+            yield from about_store.result()
+        except MonarchError as error:
+            yield problem("BACKUPS", "store", error)
+    for kind in KINDS:
+        # Without settings, both may be what the person needs.
+        if kind in kinds or settings is None:
+            for one in find_kind(kind).examine_tools(versions.get(kind, ())):
+                yield found("tools", one)
+
+
+def _choose(settings: Settings | None, names: Sequence[str]) -> tuple[Environment, ...]:
+    if settings is None:
+        return ()
+    if not names:
+        return settings.environments
+    return tuple(settings.environment(name) for name in dict.fromkeys(names))
