@@ -22,7 +22,7 @@ from tests.commands.console.test_questions import end
 from tests.commands.test_private import declare
 from tests.commands.test_private import private as private
 from tests.support.runs.shell import MONARCH, Folder
-from tests.support.runs.two_environments import DOCUMENTS, TwoEnvironments, assert_error
+from tests.support.runs.two_environments import DOCUMENTS, TwoEnvironments, assert_error, entry
 from tests.support.samples.ages import make_key
 from tests.support.samples.zips import ID, make_zip
 from tests.support.servers.postgres import PostgresServer
@@ -145,6 +145,39 @@ def test_a_copy_shows_the_backup_of_its_target(two: TwoEnvironments, store_folde
     planned = two.folder.invoke("copy_db", "dev:production", "--plan", "--json").json
     assert planned["target"]["newest_backup"]["name"] == today("app")
     assert planned["target"]["collections"] == 2
+
+
+def test_who_may_only_read_may_plan(two: TwoEnvironments, store_folder: Path) -> None:
+    reader = {"username": "reader", "password": "reader", "authSource": two.target.name}
+    two.target.command("createUser", "reader", pwd="reader", roles=["read"])
+    try:
+        two.folder.settings(
+            production=entry(two.server, two.source.name),
+            dev={"host": two.server.host, "db_name": two.target.name, **reader},
+        )
+        two.folder.keep_backups()
+        for command in (("restore", f"{today('app')}:dev"), ("copy_db", "production:dev")):
+            planned = two.folder.invoke(*command, "--plan")
+            assert planned.code == 0, planned.err
+            assert "2 documents" in planned.out
+            assert "readWrite" in planned.err
+        dropped = two.folder.invoke("drop_db", "dev", "--plan")
+        assert (dropped.code, dropped.err) == (0, "")
+        assert two.folder.invoke("unlock", "dev", "--plan").out == "Nobody holds dev.\n"
+    finally:
+        two.target.command("dropUser", "reader")
+
+
+def test_a_transfer_that_was_cut_off_is_named(two: TwoEnvironments, store_folder: Path) -> None:
+    head = {"_id": "head", "state": "swapping", "purpose": "copy_db a:dev", "run": "a", "steps": 0}
+    two.target.monarch_swap.insert_one(head)
+    for command in (("restore", f"{today('app')}:dev"), ("copy_db", "production:dev")):
+        planned = two.folder.invoke(*command, "--plan")
+        assert planned.code == 0, planned.err
+        assert "copy_db a:dev" in planned.err
+        assert "copy_db a:dev" in two.folder.invoke(*command, "--plan", "--json").json["unfinished"]
+    assert two.folder.invoke("drop_db", "dev", "--plan").code == 0
+    assert two.target.monarch_swap.find_one() == head
 
 
 def test_a_copy_in_place(two: TwoEnvironments) -> None:
