@@ -141,7 +141,9 @@ def test_the_plan_only_reads(two: TwoEnvironments) -> None:
     assert result.err.startswith("Note: The copy would be refused: the user 'looker' of 'dev' lacks create")
     output = " ".join(result.out.split())
     assert "From production to dev, by native" in output
-    assert re.search(r"users 200 \d\.\d kB 2 young view - - On dev, 1 collection of the same name", output)
+    assert re.search(
+        r"users 200 \d\.\d kB 2 1 document young view - - - On dev, 1 collection of the same name", output
+    )
     assert re.search(
         r"These would be dropped: COLLECTION DOCUMENTS SIZE INDEXES old 1 22 B 1 Nothing", output
     )

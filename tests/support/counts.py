@@ -60,6 +60,8 @@ LONG = {
     "commands/migrations/test_plans.py": 2,
     "commands/migrations/test_project_code.py": 8,
     "commands/migrations/test_rollbacks.py": 3,
+    "commands/reports/test_deletion_plans.py": 2,
+    "commands/reports/test_target_plans.py": 2,
     "commands/reports/test_transfer_plans.py": 4,
     "commands/test_choices.py": 8,
     "commands/test_clusters.py": 8,

@@ -48,16 +48,18 @@ def showing_result(show: Callable[[Any, bool], None], as_json: bool) -> Iterator
         raise
 
 
-def print_collections(collections: Sequence[CollectionSummary], seconds: Sequence[str] | None = None) -> None:
-    """Print a table of ``collections``, with the time that each took where that is known."""
+def print_collections(
+    collections: Sequence[CollectionSummary], more: Sequence[str] | None = None, header: str = "TIME"
+) -> None:
+    """Print a table of ``collections``, with one ``more`` cell for each where there are such cells."""
     if not collections:
         return
     rows = [_cells(collection) for collection in collections]
     thing, part = words_for(collections)
     headers: tuple[str, ...] = (thing.upper(), f"{part.upper()}S", "SIZE", "INDEXES")
-    if seconds is not None:
-        headers = (*headers, "TIME")
-        rows = [(*row, taken) for row, taken in zip(rows, seconds, strict=True)]
+    if more is not None:
+        headers = (*headers, header)
+        rows = [(*row, cell) for row, cell in zip(rows, more, strict=True)]
     print_table(headers, rows, right=(1, 2, 3, 4))
 
 

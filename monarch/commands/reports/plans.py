@@ -5,7 +5,7 @@ Before a question they go to stderr, like the question; with ``--plan`` they are
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -83,14 +83,28 @@ def describe_holder(holder: Holder) -> str:
 
 
 def show_collections(
-    collections: Sequence[CollectionSummary], uncounted: Sequence[str] = (), most: int | None = None
+    collections: Sequence[CollectionSummary],
+    uncounted: Sequence[str] = (),
+    most: int | None = None,
+    replaced: Mapping[str, CollectionSummary | None] | None = None,
 ) -> None:
-    """Print a table of ``collections``, of more than ``most`` the largest, and the names of ``uncounted``."""
+    """Print a table of ``collections``, of more than ``most`` the largest, and the names of ``uncounted``.
+
+    :param replaced: what some of them replace, by their names; None if that was not counted. It is shown too,
+        and may be the largest.
+    """
+    replaced = replaced or {}
     shown = collections
     if most is not None and len(collections) > most:
-        largest = sorted(collections, key=lambda one: (-one.bytes, -one.documents))[:most]
+
+        def weight(one: CollectionSummary) -> tuple[int, int]:
+            both = (one, replaced.get(one.name) or one)
+            return -max(each.bytes for each in both), -max(each.documents for each in both)
+
+        largest = sorted(collections, key=weight)[:most]
         shown = [one for one in collections if one in largest]
-    print_collections(shown)
+    cells = [_replaced(one, replaced) for one in shown] if replaced else None
+    print_collections(shown, cells, "REPLACES")
     if len(shown) < len(collections):
         others = f"… and {len(collections) - len(shown):,} smaller ones, which --plan lists"
         show(f"{others}: {summary(collections)} together.")
@@ -98,6 +112,18 @@ def show_collections(
         named = ", ".join(map(printable, uncounted[:most]))
         rest = len(uncounted) - len(uncounted[:most])
         show(f"Not counted: {named}{f' and {rest:,} more' if rest else ''}.")
+
+
+def _replaced(collection: CollectionSummary, replaced: Mapping[str, CollectionSummary | None]) -> str:
+    if collection.name not in replaced:
+        return "-"
+    found = replaced[collection.name]
+    if found is None:
+        return "not counted"
+    if found.kind == "view":
+        return "a view"
+    parts = {"timeseries": "bucket", "table": "row"}
+    return count(found.documents, parts.get(found.kind, "document"))
 
 
 def describe_newest(newest: NewestBackup) -> tuple[Piece, ...]:

@@ -14,6 +14,7 @@ from monarch.commands.reports.plans import nothing_changed, show_collections, sh
 if TYPE_CHECKING:
     from monarch.backups.plans.transfer import TransferPlan
     from monarch.copies.plan import CopyPlan
+    from monarch.databases.transfer import CollectionSummary
 
 
 def show_plan(
@@ -65,7 +66,13 @@ def _show_arriving(planned: TransferPlan, most: int | None) -> None:
         rest = f" and {len(plan.comes) - most:,} more" if most is not None and len(plan.comes) > most else ""
         show(f"{count(len(plan.comes), thing)}, whose {part}s nothing counts before: {names}{rest}")
     else:
-        show_collections(plan.comes, most=most)
+        show_collections(plan.comes, most=most, replaced=_replaced(plan))
+
+
+def _replaced(plan: CopyPlan) -> dict[str, CollectionSummary | None]:
+    names = {one.name for one in plan.comes}
+    uncounted = {name: None for name in plan.uncounted if name in names}
+    return {**uncounted, **{one.name: one for one in plan.replaced}}
 
 
 def _show_leaving(plan: CopyPlan, target: str, most: int | None) -> None:

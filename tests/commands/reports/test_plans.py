@@ -10,7 +10,7 @@ import pytest
 from monarch.backups.plans.newest import NewestBackup, WayBack
 from monarch.backups.plans.target import TargetState
 from monarch.backups.state import Backup, BackupState
-from monarch.commands.reports.plans import show_target, target_as_json
+from monarch.commands.reports.plans import show_collections, show_target, target_as_json
 from monarch.databases.base import Holdings
 from monarch.databases.environment import Environment
 from monarch.databases.transfer import CollectionSummary
@@ -108,3 +108,16 @@ def test_for_programs() -> None:
             "why": None,
         },
     }
+
+
+def test_of_many_the_largest_are_shown_before_a_question(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also those that are large only today: what is lost counts as what comes."""
+    comes = [CollectionSummary(f"c{number}", "collection", number, number * 10, 1) for number in range(6)]
+    huge = CollectionSummary("c0", "collection", 5_000_000, 10**9, 1)
+    show_collections(comes, ("a", "b", "c"), 2, {"c0": huge, "c5": None})
+    head, first, second, rest, uncounted = capsys.readouterr().out.splitlines()
+    assert head.split() == ["COLLECTION", "DOCUMENTS", "SIZE", "INDEXES", "REPLACES"]
+    assert first.split() == ["c0", "0", "0", "B", "1", "5,000,000", "documents"]
+    assert second.split() == ["c5", "5", "50", "B", "1", "not", "counted"]
+    assert rest == "… and 4 smaller ones, which --plan lists: 6 collections, 15 documents, 150 B together."
+    assert uncounted == "Not counted: a, b and 1 more."

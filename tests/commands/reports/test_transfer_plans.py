@@ -61,6 +61,7 @@ def test_a_restore_shows_what_comes_and_what_goes(two: TwoEnvironments, store_fo
         "users",
         "young",
     ]
+    assert rest[2].endswith("  1 document")
     assert rest[4:6] == [
         "On dev, 1 collection of the same name would be replaced.",
         "These would be dropped:",
