@@ -89,7 +89,7 @@ def find_migrations(root: Path) -> tuple[MigrationFile, ...]:
                 others.append(inside / entry.name)
     except FileNotFoundError:
         raise ProjectError(f"There is no folder {FOLDER}/ here ({root}).", where_else(root)) from None
-    files.sort(key=lambda file: file.path.name)
+    files.sort(key=lambda file: (file.path.name, file.folder))
     for one, other in pairwise(files):
         if one.key == other.key:
             raise _same_name(one, other)
