@@ -57,6 +57,9 @@ class Progress:
     def calling(self, hook: str) -> None:
         """A hook of the settings is called, which may print."""
 
+    def printing(self, text: str) -> None:
+        """A migration prints ``text`` next."""
+
     def backed_up(self, name: str) -> None:
         """The backup ``name`` was taken and verified before the first migration."""
 

@@ -6,10 +6,11 @@ import sys
 
 import click
 
-from monarch.commands.console.lines import note, show
+from monarch.commands.console.lines import show, tip
 from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.prompt import open_prompt
 from monarch.commands.console.questions import confirm, yes_option
+from monarch.commands.looks import silence
 from monarch.commands.parsing.arguments import ENVIRONMENT, this_project
 from monarch.errors import UsageError
 
@@ -42,6 +43,7 @@ def shell(environment: str, arguments: tuple[str, ...], python: bool) -> None:
         where = f"{target.db_name} on {target.label} ({target.server})"
         if (why := why_hazardous(target)) is not None:
             show(f"Careful: what you type changes {where}, and {why}.", err=True)
+        silence.end()
         if opened.program is not None and not python:
             code = run_in_foreground(opened.program)
         elif arguments:
@@ -51,7 +53,7 @@ def shell(environment: str, arguments: tuple[str, ...], python: bool) -> None:
             )
         else:
             if not python:
-                note(f"There is no {opened.program_name} on the PATH, so this is Python.")
+                tip(f"There is no {opened.program_name} on the PATH, so this is Python.")
             banner = f"`db` is {where}. Try: {opened.example}. To leave: Ctrl-D."
             code = open_prompt(opened.names, banner)
     sys.stdout.flush()
@@ -79,4 +81,4 @@ def uri(environment: str, reveal: bool, yes: bool) -> None:
         return
     address = project.reveal_uri(environment)
     confirm(f"Print the password of {environment} here?", yes)
-    show(address)
+    show(address, recorded=False)

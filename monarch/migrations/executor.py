@@ -93,7 +93,7 @@ class Executor:
         name, progress = self._run.environment.label, self._run.progress
         began = time.monotonic()
         self._client.reset()
-        with capture_output() as output, ExitStack() as stack:
+        with capture_output(progress.printing) as output, ExitStack() as stack:
             transaction = stack.enter_context(self._client.transaction()) if loaded.kind.transaction else None
             attempt = self._writer.begin(start, transaction)
             written = self._client.written  # without what `begin` wrote in the transaction

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -50,11 +50,12 @@ class _Stream(io.TextIOBase):
 
     What ``out`` cannot encode is escaped, what it does not take is dropped. A log handler may hold this
     stream when its migration is over, or a new one may be made of its ``buffer``: closing or detaching it
-    does nothing to ``out``.
+    does nothing to ``out``. ``hear`` is called with each text before it is written.
     """
 
-    def __init__(self, out: Any, *, kept: bool) -> None:
+    def __init__(self, out: Any, hear: Callable[[str], object], *, kept: bool) -> None:
         self._out = out
+        self._hear = hear
         self._kept = kept
         self.buffer = _Bytes(self)
 
@@ -63,6 +64,7 @@ class _Stream(io.TextIOBase):
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         with suppress(OSError, ValueError):  # a closed pipe, a full disk, a closed file
+            self._hear(text)
             try:
                 self._out.write(text)
             except UnicodeEncodeError:
@@ -148,12 +150,15 @@ class _Bytes(io.BufferedIOBase):
 
 
 @contextmanager
-def capture_output() -> Iterator[OutputCapture]:
-    """Capture what is printed while the context lasts, and put the standard streams back afterwards."""
+def capture_output(hear: Callable[[str], object] = len) -> Iterator[OutputCapture]:
+    """Capture what is printed while the context lasts, and put the standard streams back afterwards.
+
+    ``hear`` is called with each text before it is printed.
+    """
     before = sys.stdout, sys.stderr
     capture = OutputCapture()
-    sys.stdout = _Stream(before[0], kept=True)
-    sys.stderr = _Stream(before[1], kept=False)
+    sys.stdout = _Stream(before[0], hear, kept=True)
+    sys.stderr = _Stream(before[1], hear, kept=False)
     _captures.append(capture)
     try:
         yield capture

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from monarch.errors import ServerError
+from monarch.log import PROGRAM, READS, log, log_start
 from monarch.system.secrets import MASKS_KEY_VARIABLE, Secret, redact
 from monarch.system.signals import defer_signals
 
@@ -30,15 +31,16 @@ _WHILE_IT_READS = 0.004  # then a tenth of a wide pipe has room, at 25 MB/s
 _LINES_KEPT = 200
 
 
-def start_server(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    """Start a server that writes its messages to ``log``, which is overwritten.
+def start_server(arguments: Sequence[str], log_file: Path) -> subprocess.Popen[bytes]:
+    """Start a server that writes its messages to ``log_file``, which is overwritten.
 
     It gets a session of its own: Ctrl-C in the terminal is for monarch, which then stops the server.
 
     :raises ServerError: if the program cannot be started at all.
     """
+    log_start(arguments)
     try:
-        with log.open("wb") as output:
+        with log_file.open("wb") as output:
             return subprocess.Popen(
                 arguments,
                 stdin=subprocess.DEVNULL,
@@ -61,6 +63,7 @@ def start_helper(
 
     :raises ServerError: if it cannot be started.
     """
+    log_start(arguments)
     try:
         process = subprocess.Popen(
             arguments,
@@ -86,6 +89,7 @@ def _pass_lines(messages: IO[bytes], hear: Callable[[str], None]) -> None:
 
 def run_on_terminal(arguments: Sequence[str], folder: Path) -> int:
     """Run a program in ``folder`` on this terminal, and return its exit code."""
+    log_start(arguments)
     return subprocess.run(arguments, cwd=folder, check=False).returncode
 
 
@@ -94,6 +98,7 @@ def run_quietly(arguments: Sequence[str], seconds: float = 30.0) -> str:
 
     :raises ServerError: if it cannot be started.
     """
+    log_start(arguments, READS)
     try:
         done = subprocess.run(
             arguments,
@@ -133,6 +138,7 @@ def run_in_foreground(program: ForegroundProgram) -> int:
     with ExitStack() as opened:
         files = {name: _pipe_with(secret.reveal(), opened) for name, secret in program.secrets.items()}
         received = opened.enter_context(defer_signals())
+        log_start(program.arguments)
         try:
             process = subprocess.Popen(
                 [_with_file(argument, files) for argument in program.arguments],
@@ -190,6 +196,7 @@ class Tool:
         self._is_error = is_error
         self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
         given = subprocess.PIPE if takes_input else subprocess.DEVNULL
+        log_start(arguments)
         with ExitStack() as opened:
             try:
                 files = {name: _pipe_with(secret.reveal(), opened) for name, secret in secrets.items()}
@@ -254,6 +261,7 @@ class Tool:
                 self._alive()
                 continue
             self._listener.join(_PATIENCE)
+            log(PROGRAM, f"{self.name} ended with {code}")
             return code
 
     def ended(self) -> int | None:

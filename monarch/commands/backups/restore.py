@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monarch.commands.console.lines import note, show
+from monarch.commands.console.lines import aside, note, show
 from monarch.commands.console.output import print_copied, print_json, print_renamed, showing_result, summary
 from monarch.commands.console.passages import described, print_passage, raw_hazard
 from monarch.commands.console.progress_bar import ProgressBar
@@ -70,7 +70,7 @@ def restore(pair: Pair, in_place: bool, plan: bool, as_json: bool, yes: bool, **
     backup = project.find_backup(pair.source)
     target = project.restore_target(backup, pair.target)
     if pair.source.rpartition("/")[2] not in (backup.name, backup.archive):
-        show(f"The newest good backup of {pair.source} is {backup.name}.", err=True)
+        aside(f"The newest good backup of {pair.source} is {backup.name}.")
     if plan:
         _show_plan(project, backup, target.label, {**how, "in_place": in_place}, as_json)
         return

@@ -16,6 +16,7 @@ import click
 
 from monarch.commands.console.streams import settle_stdout
 from monarch.commands.console.terminal import colour, columns, tint
+from monarch.commands.loudness.levels import record
 from monarch.errors import MonarchError
 
 _INTERRUPTED = 130
@@ -81,12 +82,19 @@ def _report(error: BaseException, message: str, hint: str | None, code: int) -> 
             click.echo(err=True)  # the terminal has echoed ^C
         for label, shade, text in (("Error:", "red", message), ("Hint:", "cyan", hint)):
             if text:
-                first, *rest = _lines(f"{label} {_one_line(redact(text))}")
+                line = f"{label} {_one_line(redact(text))}"
+                first, *rest = _lines(line)
                 label = click.style(label, fg=tint(shade), bold=True) + first[len(label) :]
+                record(*_kind_and_text(line))
                 click.echo("\n".join([label, *rest]), err=True, color=colour())
     except (OSError, KeyboardInterrupt):
         pass  # nobody reads it any more; the exit code remains
     return code
+
+
+def _kind_and_text(line: str) -> tuple[str, str]:
+    kind, _, text = line.partition(": ")
+    return kind.lower(), text
 
 
 def _describe(error: Exception) -> str:

@@ -5,30 +5,39 @@ Names and messages come from databases, buckets and files, which are a stranger'
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import IO, Any
 
 import click
 
 from monarch.commands.console.terminal import colour, tint
-from monarch.commands.console.text import printable
+from monarch.commands.console.text import harmless as harmless
+from monarch.commands.console.text import without_commands
+from monarch.commands.looks import silence
+from monarch.commands.loudness.levels import is_quiet, record
 
-# What CI systems execute: Azure's and TeamCity's commands anywhere in a line, GitHub's at its beginning.
-_ANYWHERE = re.compile(r"##(?=[A-Za-z]*\[)")
-_AT_THE_BEGINNING = re.compile(r"^(\s*):(?=:)")
 # A piece of a line: a text, or a text and its colour.
 Piece = str | tuple[str, str]
 
 
-def harmless(text: str) -> str:
-    """Return ``text`` with its control characters escaped, as one line that no CI system executes."""
-    return _AT_THE_BEGINNING.sub(r"\1: ", _ANYWHERE.sub("# #", printable(text)))
+def show(
+    *pieces: Piece,
+    err: bool = False,
+    bold: bool = False,
+    file: IO[Any] | None = None,
+    recorded: bool = True,
+    quietly: bool = False,
+) -> None:
+    """Print ``pieces`` as one line on stdout, or on stderr with ``err``.
 
-
-def show(*pieces: Piece, err: bool = False, bold: bool = False, file: IO[Any] | None = None) -> None:
-    """Print ``pieces`` as one line on stdout, or on stderr with ``err``."""
-    click.echo(_painted(pieces, bold=bold), err=err, file=file, color=colour())
+    It is recorded in the log file, unless ``recorded`` is False: what may quote documents must not be. With
+    ``quietly`` nobody misses it, so that ``--quiet`` leaves it out.
+    """
+    if not (quietly and is_quiet()):
+        silence.hear("\n")
+        click.echo(_painted(pieces, bold=bold), err=err, file=file, color=colour())
+    if recorded and pieces:
+        record("output", "".join(piece if isinstance(piece, str) else piece[0] for piece in pieces))
 
 
 def _painted(pieces: Iterable[Piece], *, bold: bool = False) -> str:
@@ -42,9 +51,19 @@ def _painted(pieces: Iterable[Piece], *, bold: bool = False) -> str:
     )
 
 
+def aside(*pieces: Piece) -> None:
+    """Print a line on stderr that helps, and that nobody misses: not with ``--quiet``."""
+    show(*pieces, err=True, quietly=True)
+
+
 def note(text: str) -> None:
-    """Print a note on stderr."""
+    """Print a note on stderr that warns: also with ``--quiet``."""
     show(f"Note: {text}", err=True)
+
+
+def tip(text: str) -> None:
+    """Print a note on stderr that only informs: not with ``--quiet``."""
+    aside(f"Note: {text}")
 
 
 def show_lines(lines: Iterable[str]) -> None:
@@ -54,6 +73,7 @@ def show_lines(lines: Iterable[str]) -> None:
 
 def show_rows(rows: Iterable[Iterable[Piece]]) -> None:
     """Print lines of pieces on stdout, each as `show` does, and thousands of them in one write."""
+    silence.hear("\n")
     if text := "\n".join(map(_painted, rows)):
         click.echo(text, color=colour())
 
@@ -73,7 +93,7 @@ def as_json(value: Any, *, indent: int | None = 2) -> str:
 
     text = json.dumps(value, indent=indent, ensure_ascii=False)
     text = "".join(c if c == "\n" or c.isprintable() else _escaped(c) for c in text)
-    return _ANYWHERE.sub(lambda _: "#\\u0023", text)
+    return without_commands(text, "#\\u0023")
 
 
 def _escaped(character: str) -> str:

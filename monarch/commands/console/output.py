@@ -11,6 +11,7 @@ import click
 from monarch.commands.console.lines import as_json, show
 from monarch.commands.console.streams import prints_aside
 from monarch.commands.console.text import count, duration, size
+from monarch.commands.looks import silence
 from monarch.commands.looks.tables import print_table as print_table
 from monarch.errors import MonarchError
 
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 
 def print_json(value: Any) -> None:
     """Print ``value`` for programs."""
+    silence.end()
     click.echo(as_json(value))
 
 
 def print_json_list(rows: Iterable[Mapping[str, Any]]) -> None:
     """Print a list as `print_json` does, one row after another: there may be many."""
     empty = True
+    silence.end()
     for row in rows:
         click.echo("[\n  " if empty else ",\n  ", nl=False)
         click.echo(as_json(row).replace("\n", "\n  "), nl=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from monarch.commands.console.lines import note, show
+from monarch.commands.console.lines import note, show, tip
 from monarch.commands.console.output import print_table
 from monarch.commands.console.text import printable, shorten
 
@@ -39,7 +39,7 @@ def print_masks(plan: CopyPlan) -> None:
         cells = [(field.collection, field.path or "(whole documents)", field.rule) for field in plan.masked]
         print_table(("COLLECTION", "FIELD", "MASK"), cells)
     for collection, text in plan.documents:
-        show(f"{printable(collection)}: {printable(shorten(text, _LONGEST))}")
+        show(f"{printable(collection)}: {printable(shorten(text, _LONGEST))}", recorded=False)
 
 
 def print_passage(result: TransferResult) -> None:
@@ -48,4 +48,4 @@ def print_passage(result: TransferResult) -> None:
         note("Nothing was masked (--raw). The journal of the target says so.")
     if result.passage.value == _MASKED:
         key = "the key in MONARCH_MASKS_KEY" if result.lasting_masks else "a key of this copy alone"
-        note(f"Masked by migrations/privacy.py, under {key}.")
+        tip(f"Masked by migrations/privacy.py, under {key}.")

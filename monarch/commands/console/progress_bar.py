@@ -6,12 +6,13 @@ import sys
 import time
 from types import TracebackType
 
-import click
-
-from monarch.commands.console.lines import harmless, show
+from monarch.commands.console.lines import aside, harmless
 from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.terminal import columns, is_dumb
-from monarch.commands.console.text import duration, size
+from monarch.commands.console.text import duration, shorten, size
+from monarch.commands.console.text import width as columns_of
+from monarch.commands.looks import live_line, silence
+from monarch.commands.loudness.levels import is_quiet
 
 _REDRAW_EVERY = 0.1
 # Without a terminal, print a line from time to time, so that a CI job does not seem to hang.
@@ -25,12 +26,11 @@ class ProgressBar(ProgressLines):
     """Progress in a terminal: documents, bytes, speed and time left, as wide as the terminal."""
 
     def __init__(self) -> None:
-        self._shown = sys.stderr.isatty() and not is_dumb()
+        self._shown = sys.stderr.isatty() and not is_dumb() and not is_quiet()
         self._phase = ""
         self._documents = self._bytes = 0
         self._all_documents = self._all_bytes = 0
         self._drawn_at = 0.0
-        self._drawn = ""
         self._printed_at = time.monotonic()
         self._history: list[tuple[float, int]] = []
 
@@ -40,25 +40,16 @@ class ProgressBar(ProgressLines):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        silence.end()
         self.clear()
-
-    def waiting(self, why: str) -> None:
-        self.clear()
-        super().waiting(why)
-
-    def recovered(self, what: str) -> None:
-        self.clear()
-        super().recovered(what)
-
-    def message(self, what: str) -> None:
-        self.clear()
-        super().message(what)
 
     def calling(self, hook: str) -> None:
+        super().calling(hook)
         self.clear()
 
     def phase(self, name: str) -> None:
         self._phase = name
+        silence.begin(name, self._silent)
         self.estimated(0, 0)
 
     def estimated(self, documents: int, bytes: int) -> None:
@@ -73,12 +64,14 @@ class ProgressBar(ProgressLines):
         now = time.monotonic()
         if self._shown and now - self._drawn_at >= _REDRAW_EVERY:
             self._draw()
-        elif not self._shown and now - self._printed_at >= _PRINT_EVERY:
+        elif not self._shown:
+            silence.drawn()
+        if not self._shown and now - self._printed_at >= _PRINT_EVERY:
             self._printed_at = now
             text = f"{size(self._bytes)} of {size(self._total())}" if self._all_bytes else size(self._bytes)
             if self._documents:  # some tools do not say how many
                 text = f"{self._documents:,} {self.part}s, {text}"
-            show(f"{self._phase.capitalize()}: {text} …", err=True)
+            aside(f"{self._phase.capitalize()}: {text} …")
 
     def scanned(self, collection: str, documents: int, total: int) -> None:
         now = time.monotonic()
@@ -88,18 +81,12 @@ class ProgressBar(ProgressLines):
             share = documents / max(documents, total, 1)
             filled = round(share * _WIDTH)
             bar = f"[{'#' * filled}{'-' * (_WIDTH - filled)}] {share:4.0%}"
-            self._write(line([bar, text], columns() - 1))
-        elif not self._shown and now - self._printed_at >= _PRINT_EVERY:
+            self._write([bar, text])
+        elif not self._shown:
+            silence.drawn()
+        if not self._shown and now - self._printed_at >= _PRINT_EVERY:
             self._printed_at = now
-            show(f"{text} …", err=True)
-
-    def started(self, key: str) -> None:
-        self.clear()
-        super().started(key)
-
-    def finished(self, key: str, seconds: float, documents: int, echoed: str) -> None:
-        self.clear()
-        super().finished(key, seconds, documents, echoed)
+            aside(f"{text} …")
 
     def _total(self) -> int:
         # The server's counts are estimates: more bytes may come.
@@ -111,7 +98,13 @@ class ProgressBar(ProgressLines):
         now = self._drawn_at = time.monotonic()
         self._history = [(at, bytes_) for at, bytes_ in self._history if now - at <= _RECENT]
         self._history.append((now, self._bytes))
-        self._write(line(self._parts(now), columns() - 1))
+        self._write(self._parts(now))
+
+    def _silent(self, took: str) -> str:
+        """Return the line while nothing is heard of the phase, which takes ``took`` by now."""
+        first, *others = self._parts(time.monotonic())
+        parts = [first, f"{took} so far", *others] if self._all_bytes else [f"{first} {took}", *others]
+        return line([harmless(part) for part in parts], columns(sys.stderr) - 1)
 
     def _parts(self, now: float) -> list[str]:
         """The parts of the line, the most important first."""
@@ -135,23 +128,19 @@ class ProgressBar(ProgressLines):
 
     def clear(self) -> None:
         """Remove the bar, so that a line can be printed."""
-        if self._shown and self._drawn:
-            self._write("")
-            click.echo("\r", nl=False, err=True)
+        live_line.erase()
 
-    def _write(self, text: str) -> None:
-        text = harmless(text)
-        # Overwrite the old text with spaces: a simple terminal may know no other way to clear a line.
-        click.echo(f"\r{text.ljust(len(self._drawn))}", nl=False, err=True)
-        self._drawn = text
+    def _write(self, parts: list[str]) -> None:
+        live_line.draw(line([harmless(part) for part in parts], columns(sys.stderr) - 1))
+        silence.drawn()
 
 
 def line(parts: list[str], width: int) -> str:
     """The first of ``parts`` that fit into ``width`` characters."""
-    text = parts[0][:width]
+    text = shorten(parts[0], width)
     for part in parts[1:]:
         longer = f"{text}  {part}" if part else text
-        if len(longer) > width:
+        if columns_of(longer) > width:
             break
         text = longer
     return text

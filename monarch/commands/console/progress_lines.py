@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from monarch.commands.console.lines import Piece, note, show
+from monarch.commands.console.lines import Piece, aside, note, show, tip
 from monarch.commands.console.text import count, duration
+from monarch.commands.looks import silence
 from monarch.errors import MonarchError
 from monarch.progress import Progress
 from monarch.system.signals import was_signalled
@@ -22,7 +23,14 @@ class ProgressLines(Progress):
         self.part = what
 
     def waiting(self, why: str) -> None:
-        show(f"Waiting: {why} …", err=True)
+        aside(f"Waiting: {why} …")
+        silence.begin("waiting")
+
+    def calling(self, hook: str) -> None:
+        silence.end()  # it may ask something
+
+    def printing(self, text: str) -> None:
+        silence.hear(text)
 
     def recovered(self, what: str) -> None:
         note(f"{what}.")
@@ -31,7 +39,7 @@ class ProgressLines(Progress):
         note(f"{what.removesuffix('.')}.")  # it may end with the message of an error
 
     def backed_up(self, name: str) -> None:
-        self.message(f"backed up as {name}, and verified")
+        tip(f"backed up as {name}, and verified.")
 
     def must_stop(self) -> bool:
         return was_signalled()
@@ -44,14 +52,16 @@ class ProgressLines(Progress):
 
     def started(self, key: str) -> None:
         self._print(("->", "cyan"), f" {key}")
+        silence.begin(f"running {key}", lambda took: f"   running … {took}")
 
     def finished(self, key: str, seconds: float, documents: int, echoed: str) -> None:
+        silence.end()
         wrote = f", {count(documents, self.part)} written" if documents else ""
         self._print("   ", ("done", "green"), f" in {duration(seconds)}{wrote}")
 
     def _print(self, *pieces: Piece) -> None:
         try:
-            show(*pieces)
+            show(*pieces, quietly=True)
         except OSError as error:
             raise output_lost(error) from error
 

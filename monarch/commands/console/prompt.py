@@ -9,6 +9,8 @@ from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from monarch.commands.looks import silence
+
 if TYPE_CHECKING:
     from code import InteractiveConsole
 
@@ -22,6 +24,7 @@ def open_prompt(names: Mapping[str, object], banner: str) -> int:
     """
     from code import InteractiveConsole
 
+    silence.end()
     console = InteractiveConsole(dict(names), filename="<stdin>")
     for name in ("SIGTERM", "SIGHUP"):  # the prompt catches what Ctrl-C raises, and goes on
         if (number := getattr(signal, name, None)) is not None:

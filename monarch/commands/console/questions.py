@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from monarch.commands.console.lines import harmless, show
+from monarch.commands.looks import silence
 from monarch.errors import Declined, RunInterrupted, UsageError
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ def only(names: Sequence[str]) -> str:
 
 
 def _ask(question: Callable[[], Any]) -> Any:
+    silence.end()
     try:
         return question()
     except click.Abort:

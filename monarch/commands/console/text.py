@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+
+# What CI systems execute: Azure's and TeamCity's commands anywhere in a line, GitHub's at its beginning.
+_ANYWHERE = re.compile(r"##(?=[A-Za-z]*\[)")
+_AT_THE_BEGINNING = re.compile(r"^(\s*):(?=:)")
 
 
 def count(number: int, noun: str) -> str:
@@ -10,10 +15,10 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def duration(seconds: float) -> str:
-    """A duration that a person reads at a glance."""
+def duration(seconds: float, *, whole: bool = False) -> str:
+    """A duration that a person reads at a glance; ``whole`` without tenths of a second."""
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{int(seconds)} s" if whole else f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
@@ -54,6 +59,16 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def harmless(text: str) -> str:
+    """Return ``text`` with its control characters escaped, as one line that no CI system executes."""
+    return _AT_THE_BEGINNING.sub(r"\1: ", without_commands(printable(text), "# #"))
+
+
+def without_commands(text: str, instead: str) -> str:
+    """``text`` with ``instead`` for what begins a command of Azure or TeamCity."""
+    return _ANYWHERE.sub(lambda _: instead, text)
 
 
 def shell(word: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monarch.commands.console.lines import note, show
+from monarch.commands.console.lines import show, tip
 from monarch.commands.parsing.arguments import this_project
 from monarch.commands.parsing.new_files import (
     FOLDER_IN_MIGRATIONS,
@@ -62,7 +62,7 @@ def generate(words: tuple[str, ...], kind: str | None, folder: str | None, templ
     if is_guess:
         others = " or ".join(f"--kind {other}" for other in KINDS if other != DEFAULT_KIND)
         title = find_kind(DEFAULT_KIND).title
-        note(f"No environment has a 'uri' here, so it is for {title}. Otherwise remove it, and add {others}.")
+        tip(f"No environment has a 'uri' here, so it is for {title}. Otherwise remove it, and add {others}.")
 
 
 def _is_any_kind(project: Project) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monarch.commands.console.lines import show
+from monarch.commands.console.lines import aside, show
 from monarch.commands.console.output import print_json, print_table
 from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.text import duration, printable, size
@@ -77,7 +77,7 @@ def history(environment: str, migration: str | None, last: int, everything: bool
             for entry in entries:
                 _show_entry(entry, part)
     if migration is None and not everything:
-        show(f"Backups, copies and other commands: monarch history {environment} --everything", err=True)
+        aside(f"Backups, copies and other commands: monarch history {environment} --everything")
 
 
 def _show_everything(entries: tuple[JournalEntry, ...], part: str) -> None:
@@ -146,4 +146,4 @@ def _show_entry(entry: JournalEntry, part: str) -> None:
         if text:
             show(f"  {name}:")
             for line in click.unstyle(text).splitlines():
-                show(f"    {printable(line)}")
+                show(f"    {printable(line)}", recorded=False)

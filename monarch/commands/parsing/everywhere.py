@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 
 from monarch.commands.console.boundary import show_traceback
+from monarch.commands.loudness.levels import be_quiet, be_verbose, log_to
 
 _EPILOG = "The options of `monarch --help` may stand here too."
 
@@ -37,10 +40,44 @@ def _options(*, hidden: bool) -> list[click.Option]:
             hidden=hidden,
             callback=_remember_traceback,
             help="Show the whole traceback of an error.",
-        )
+        ),
+        _flag("--quiet", _be_quiet, "Print results, warnings and errors only.", hidden),
+        _flag("--verbose", _be_verbose, "Print what is done to servers and stores.", hidden, "-v"),
+        click.Option(
+            ["--log-file"],
+            metavar="FILE",
+            type=click.Path(),
+            expose_value=False,
+            hidden=hidden,
+            # Before the other arguments, whose errors belong there too.
+            is_eager=True,
+            callback=_log_to,
+            help="Add all of that to FILE, with times.",
+        ),
     ]
+
+
+def _flag(name: str, callback: Callable[..., None], text: str, hidden: bool, *others: str) -> click.Option:
+    return click.Option(
+        [name, *others], is_flag=True, expose_value=False, hidden=hidden, callback=callback, help=text
+    )
 
 
 def _remember_traceback(_: click.Context, __: click.Parameter, value: bool) -> None:
     if value:
         show_traceback()
+
+
+def _be_quiet(_: click.Context, __: click.Parameter, value: bool) -> None:
+    if value:
+        be_quiet()
+
+
+def _be_verbose(_: click.Context, __: click.Parameter, value: bool) -> None:
+    if value:
+        be_verbose()
+
+
+def _log_to(ctx: click.Context, __: click.Parameter, value: str | None) -> None:
+    if value is not None and not ctx.resilient_parsing:  # completion opens nothing
+        log_to(value)

@@ -11,6 +11,8 @@ import click
 
 from monarch.commands.console.boundary import guarded
 from monarch.commands.console.terminal import colour, columns
+from monarch.commands.looks import silence
+from monarch.commands.loudness import levels
 from monarch.commands.parsing.everywhere import add_to_command, add_to_group
 from monarch.commands.parsing.usage import hint_for_command, parsing
 from monarch.errors import EXIT_CODES, UsageError
@@ -92,4 +94,12 @@ class Group(click.Group):
         run = partial(super().main, *args, standalone_mode=False, **kwargs)
         if not standalone_mode:
             return run()
-        sys.exit(guarded(run))
+        given = args[0] if args else kwargs.get("args")
+        levels.begin(sys.argv[1:] if given is None else given)
+        code = 1
+        try:
+            code = guarded(run)
+        finally:
+            silence.close()
+            levels.end(code)
+        sys.exit(code)

@@ -14,6 +14,8 @@ from monarch.commands.console.lines import as_json, note
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.progress_lines import output_lost
 from monarch.commands.console.streams import own_stdout
+from monarch.commands.looks import silence
+from monarch.commands.loudness.levels import record
 from monarch.commands.reports.ci import annotate
 from monarch.commands.reports.story import Finished, Story
 from monarch.errors import MonarchError, UsageError
@@ -70,6 +72,7 @@ class Events(Progress):
 
     def waiting(self, why: str) -> None:
         self.write("waiting", why=why)
+        silence.begin("waiting")
 
     def recovered(self, what: str) -> None:
         self.write("mended", what=what)
@@ -83,6 +86,13 @@ class Events(Progress):
 
     def phase(self, name: str) -> None:
         self.write("phase", name=name)
+        silence.begin(name)
+
+    def printing(self, text: str) -> None:
+        silence.hear(text)
+
+    def calling(self, hook: str) -> None:
+        silence.end()
 
     def planned(self, environment: str, keys: tuple[str, ...]) -> None:
         self._story.planned = keys
@@ -91,11 +101,13 @@ class Events(Progress):
     def started(self, key: str) -> None:
         self._story.running = key
         self.write("started", migration=key)
+        silence.begin(f"running {key}")
 
     def scanned(self, collection: str, documents: int, total: int) -> None:
         self.write("walked", collection=collection, documents=documents, total=total)
 
     def finished(self, key: str, seconds: float, documents: int, echoed: str) -> None:
+        silence.end()
         self._story.running = None
         finished = Finished(key, seconds, documents, echoed)
         self._story.done.append(finished)
@@ -128,6 +140,9 @@ class Events(Progress):
 
         :raises MonarchError: if nobody reads it, so that the run stops between two migrations.
         """
+        silence.hear("\n")
+        # Not what a migration has printed, which may quote documents.
+        record("event", f"{event} {what.get('migration') or what.get('why') or what.get('what') or ''}")
         try:
             click.echo(as_json({"event": event, **self._marks, **what}, indent=None), file=self._out)
         except OSError as error:

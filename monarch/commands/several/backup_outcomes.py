@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from monarch.commands.backups.listing import manifest_members
 from monarch.commands.backups.retention import protect_now
-from monarch.commands.console.lines import note, show
+from monarch.commands.console.lines import aside, note
 from monarch.commands.console.output import summary
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.streams import prints_aside
@@ -64,7 +64,7 @@ class BackupOutcome:
         if self.error is not None:
             show_failure(self.label, number, self.error, self.hint)
         elif self.backup is not None:
-            show(f"{printable(self.label)} ({number}) is backed up as {self.backup['name']}.", err=True)
+            aside(f"{printable(self.label)} ({number}) is backed up as {self.backup['name']}.")
         if self.backup is not None:
             for text in self.backup["notes"]:
                 note(f"{self.label}: {text}")

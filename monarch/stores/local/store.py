@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from monarch.errors import LockedError, StoreError
+from monarch.log import READS, STORE, log
 from monarch.stores.base import DeletionDenied, NameTaken, NotStored, Store, StoredFile, Upload
 from monarch.stores.local.files import (
     is_immutable,
@@ -118,6 +119,7 @@ class LocalStore(Store):
         sync_folder(self._folder.parent)
 
     def create(self, name: str) -> Upload:
+        log(STORE, f"creating {self._folder / name}")
         # An interruption in between would leave a part that nobody gives up.
         with defer_signals() as signals:
             upload = self._create(name)
@@ -147,6 +149,7 @@ class LocalStore(Store):
 
     @contextmanager
     def open(self, name: str, start: int = 0) -> Iterator[Stream]:
+        log(STORE, f"reading {self._folder / name}", READS)
         try:
             file = open_regular(self._folder / name)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -161,6 +164,7 @@ class LocalStore(Store):
             yield _LocalStream(file, lambda error: self._unreadable(name, error))
 
     def list(self, prefix: str = "") -> Iterator[StoredFile]:
+        log(STORE, f"listing {self._folder}")
         try:
             self._require_folder()
             with os.scandir(self._folder) as entries:
@@ -178,10 +182,12 @@ class LocalStore(Store):
             raise self._undeletable(name, os.strerror(errno.EPERM))
 
     def delete(self, name: str) -> None:
+        log(STORE, f"deleting {self._folder / name}")
         # In this order the name stays taken until the end. A part that exists after it has a new writer.
         self._remove(name, self._folder / (name + PART), self._folder / name)
 
     def discard(self, name: str) -> None:
+        log(STORE, f"deleting the unfinished {self._folder / name}")
         self._remove(name, self._folder / (name + PART))
 
     def _remove(self, name: str, part: Path, *others: Path) -> None:

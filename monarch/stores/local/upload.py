@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from monarch.errors import StoreError
+from monarch.log import STORE, log
 from monarch.stores.base import NameTaken, Upload
 from monarch.stores.local.files import sync_folder
 
@@ -41,6 +42,7 @@ class LocalUpload(Upload):
             raise self._explain("written to", error) from error
 
     def finish(self) -> None:
+        log(STORE, f"finishing {self._path}")
         try:
             os.fsync(self._file.fileno())
             if not self._is_at(self._part):
@@ -58,6 +60,7 @@ class LocalUpload(Upload):
     def give_up(self) -> None:
         if self._over:
             return
+        log(STORE, f"giving up {self._path}")
         # If fsync of the folder failed, or Ctrl-C came in between, the file already has its name.
         for path in (self._path, self._part):
             with suppress(OSError):

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from monarch.errors import StoreError
+from monarch.log import STORE, log
 from monarch.stores.s3.errors import explain, refuse_redirects
 
 if TYPE_CHECKING:
@@ -53,9 +54,15 @@ def make_client(settings: S3Settings, patience: float) -> Any:
             config=_config(settings, patience),
         )
         client.meta.events.register_first("needs-retry.s3", refuse_redirects)
+        client.meta.events.register("before-send.s3", _log_request)
         return client
     except (BotoCoreError, ValueError) as error:
         raise explain(error, settings, "create_client", None) from error
+
+
+def _log_request(request: Any, **_: Any) -> None:
+    """Log a request that is sent, each time it is. Secrets are in its headers, not in its address."""
+    log(STORE, f"{request.method} {request.url}")
 
 
 def _new_session() -> Any:

@@ -21,6 +21,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from monarch.log import READS, STORE, log
 from monarch.stores.base import SmallFile
 from monarch.stores.s3.client import MOST_AT_ONCE
 from monarch.stores.s3.futures import start
@@ -55,6 +56,7 @@ def read_quickly(
             yield read(names[0], largest)
         quick = open_quick_reader(bucket, seen, names[0])
         names = names[1:]
+        log(STORE, f"reading {len(names):,} small files of {bucket.settings.bucket_name}")
 
     def read_some(some: Sequence[str]) -> list[SmallFile]:
         return [(quick and quick.read(name, largest)) or read(name, largest) for name in some]
@@ -181,6 +183,7 @@ class QuickReader:
         self.signer.get_auth_instance("s3", self.region, "s3v4").add_auth(request)
         headers = {name: _text(value) for name, value in request.headers.items()}
         headers |= {"Range": f"bytes=0-{most - 1}", "User-Agent": self.agent}
+        log(STORE, f"GET {self.base}{key}", READS)
         connection.request("GET", self._path + key, headers=headers)
         return connection.getresponse()
 

@@ -22,7 +22,7 @@ PRINT = {
     "console/boundary.py",
     "console/lines.py",
     "console/output.py",
-    "console/progress_bar.py",
+    "looks/live_line.py",
     "reports/ci.py",
     "reports/run.py",
 }

@@ -31,6 +31,7 @@ from monarch.databases.mongo.connection import uri as uris
 from monarch.databases.mongo.connection.driver_errors import without_values
 from monarch.databases.mongo.connection.settings import address_of
 from monarch.errors import AccessDenied, MonarchError, ServerError, SettingsError, UsageError
+from monarch.log import DATABASE, is_heard, log
 from monarch.system.secrets import Secret, redact
 
 # Milliseconds to wait for a server that cannot be reached; pymongo waits thirty seconds.
@@ -98,6 +99,8 @@ def connect(environment: Environment, listeners: Sequence[CommandListener] = ())
             # An option that pymongo ignores with a warning is a mistake.
             warnings.simplefilter("error", UserWarning)
             arguments = _arguments(environment)
+            if is_heard(DATABASE):
+                listeners = (*listeners, _command_log(environment))
             if listeners:
                 arguments["event_listeners"] = list(listeners)
             client: Client = MongoClient(uris.build(_public(environment)), **arguments)
@@ -117,6 +120,14 @@ def connect(environment: Environment, listeners: Sequence[CommandListener] = ())
         raise explain(environment, error) from error
     with client:
         yield client
+
+
+def _command_log(environment: Environment) -> CommandListener:
+    from monarch.databases.mongo.connection.command_log import CommandLog
+
+    who = f" as {environment.username}" if environment.username else ""
+    log(DATABASE, f"connecting to MongoDB of {environment.label} ({environment.server}){who}")
+    return CommandLog()
 
 
 def full_uri(environment: Environment) -> str:

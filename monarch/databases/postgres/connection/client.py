@@ -11,6 +11,7 @@ from psycopg.rows import DictRow, dict_row
 from monarch.databases.environment import Environment
 from monarch.databases.postgres.connection.settings import address_of
 from monarch.errors import SettingsError
+from monarch.log import DATABASE, is_heard
 
 # Seconds to wait for a server that cannot be reached.
 PATIENCE = 5
@@ -85,6 +86,11 @@ def connect_as(
             f"Environment {environment.label!r} cannot be used: {' '.join(str(error).split())}",
             "Check its keys in migrations/settings.py.",
         ) from error
+    if is_heard(DATABASE):
+        from monarch.databases.postgres.connection.statement_log import log_connection, logged
+
+        log_connection(environment, database)
+        arguments["cursor_factory"] = logged(arguments.get("cursor_factory", psycopg.Cursor))
     connection = kind.connect(text, prepare_threshold=None, **arguments)
     connection.isolation_level = IsolationLevel.READ_COMMITTED
     return connection

@@ -1,0 +1,1 @@
+"""How much a command says, on the terminal and in a log file."""
