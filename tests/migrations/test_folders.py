@@ -194,8 +194,13 @@ def test_pipes_and_folders_in_place_of_files(folder: Folder) -> None:
         with pytest.raises(ProjectError, match=rf"migrations/2026/{name} "):
             find_migrations(folder.path)
         (folder.path / "migrations/2026" / name).unlink()
-    (folder.path / "migrations/2026/_202601010000_a_migration.py").mkdir()
-    with pytest.raises(ProjectError, match="looks like a migration"):
+    named = folder.path / "migrations/2026/_202601010000_a_migration.py"
+    named.mkdir()
+    with pytest.raises(ProjectError, match="is named like a migration, but is not a file"):
+        find_migrations(folder.path)
+    named.rmdir()
+    named.symlink_to("nothing")
+    with pytest.raises(ProjectError, match="is named like a migration, but is not a file"):
         find_migrations(folder.path)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from monarch.errors import ProjectError
+from monarch.migrations.files.names import PATTERN
 from monarch.settings.paths import FOLDER
 
 _LIKE_A_MIGRATION = re.compile(r"_?\d{4,}.*\.py|.*migrations?\.py", re.IGNORECASE)
@@ -51,6 +53,13 @@ def _refuse_if_like_a_migration(path: Path, inside: PurePosixPath, sources: Iter
     source = path.suffix.lower() == ".py"
     pattern = _LIKE_A_MIGRATION_IN_A_FOLDER if inside.parent.name else _LIKE_A_MIGRATION
     try:
+        if PATTERN.fullmatch(path.name):  # a folder, a pipe, or a link to nothing
+            with suppress(FileNotFoundError):
+                path.stat()  # or a link to where nobody may look
+            raise ProjectError(
+                f"{FOLDER}/{inside} is named like a migration, but is not a file.",
+                "Put the file there, or delete this.",
+            )
         if path.is_dir():  # its name ends in .py
             like = _FOLDER_LIKE_A_MIGRATION.fullmatch(path.name) is not None
         else:
