@@ -57,10 +57,10 @@ def show_transfer(planned: TransferPlan, title: str, most: int | None = None) ->
 
 
 def _show_arriving(planned: TransferPlan, most: int | None) -> None:
-    plan, backup = planned.plan, planned.backup
+    plan = planned.plan
     if plan.unresolved:
         show("What the subset selects is read after the question; --plan reads it, and lists it.")
-    elif backup is not None and backup.state is not backup.state.GOOD:
+    elif not _is_counted(planned):
         thing, part = words_for(plan.comes)
         names = ", ".join(one.name for one in plan.comes[:most])
         rest = f" and {len(plan.comes) - most:,} more" if most is not None and len(plan.comes) > most else ""
@@ -79,8 +79,11 @@ def _show_leaving(plan: CopyPlan, target: str, most: int | None) -> None:
     thing, _ = words_for((*plan.comes, *plan.goes))
     others, uncounted = plan.others, plan.uncounted_others
     if plan.unresolved:
-        gone = len(plan.goes) + len(plan.uncounted)
-        show(f"On {target}, {count(gone, thing)} would be replaced or dropped:")
+        found = count(len(plan.goes) + len(plan.uncounted), thing)
+        if plan.keeps_others:
+            show(f"Of the {found} of {target}, those of the names that come would be replaced:")
+        else:
+            show(f"On {target}, {found} would be replaced or dropped:")
     else:
         replaced = len(plan.goes) - len(others) + len(plan.uncounted) - len(uncounted)
         show(describe_replaced(target, replaced, thing))
@@ -88,6 +91,16 @@ def _show_leaving(plan: CopyPlan, target: str, most: int | None) -> None:
             show(f"These would {'stay as they are' if plan.keeps_others else 'be dropped'}:")
     if others or uncounted:
         show_collections(others, uncounted, most)
+
+
+def _is_counted(planned: TransferPlan) -> bool:
+    """Whether the documents of what comes are known: only monarch's own manifest tells."""
+    return planned.backup is None or planned.backup.state is planned.backup.state.GOOD
+
+
+def _arriving_as_json(collection: CollectionSummary, planned: TransferPlan) -> dict[str, Any]:
+    counted = _is_counted(planned)
+    return {**vars(collection), **({} if counted else {"documents": None, "bytes": collection.bytes or None})}
 
 
 def describe_replaced(target: str, number: int, thing: str) -> str:
@@ -104,7 +117,7 @@ def _as_json(planned: TransferPlan) -> dict[str, Any]:
     return {
         "engine": plan.engine,
         "versions": plan.versions,
-        "copied": [vars(collection) for collection in plan.comes],
+        "copied": [_arriving_as_json(one, planned) for one in plan.comes],
         "replaced": replaced if known else None,
         "dropped": dropped if known else None,
         "kept": kept if known else None,

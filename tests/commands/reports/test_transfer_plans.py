@@ -214,6 +214,12 @@ def test_a_subset_is_read_after_the_question(two: TwoEnvironments) -> None:
     assert "On dev, 2 collections would be replaced or dropped:" in shown
     terminal.sendline("n")
     assert end(terminal)[0] == 1
+    terminal = two.folder.terminal("copy_db", "production:dev", "-q", "Few", "--into-existing", columns=200)
+    terminal.expect("are you SURE")
+    kept = "Of the 2 collections of dev, those of the names that come would be replaced:"
+    assert kept in lines(terminal.before or "")
+    terminal.sendline("n")
+    assert end(terminal)[0] == 1
     assert "users                    " in "\n".join(plan(two, "copy_db", "production:dev", "-q", "Few"))
 
 
@@ -244,6 +250,8 @@ def test_a_backup_without_a_manifest_is_not_counted(two: TwoEnvironments, store_
     (store_folder / "old.dmp.zip").write_bytes(make_zip({"dump/app/users.bson": bson.encode({"_id": ID})}))
     shown = plan(two, "restore", "old:dev")
     assert "1 collection, whose documents nothing counts before: users" in shown
+    (users,) = two.folder.invoke("restore", "old:dev", "--plan", "--json").json["copied"]
+    assert (users["name"], users["documents"]) == ("users", None)
 
 
 def test_encrypted_backups(two: TwoEnvironments, tmp_path: Path) -> None:
