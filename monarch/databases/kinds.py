@@ -15,7 +15,7 @@ from monarch.databases.several import DatabaseSet
 from monarch.errors import MonarchError, UsageError
 
 if TYPE_CHECKING:
-    from datetime import tzinfo
+    from datetime import datetime
 
     from monarch.databases.base import Database
     from monarch.databases.foreign import ForeignFormats
@@ -213,11 +213,17 @@ class DatabaseKind(ABC):
         """
         raise UsageError(f"monarch has no query sets for a {self.title} database.")
 
-    def zone_of_times(self, handles: Mapping[str, object]) -> tzinfo:
-        """Return the zone in which its databases read a time without one; ``handles`` are a query set's."""
+    def local_time(
+        self, environment: Environment, handles: Mapping[str, object], moment: datetime
+    ) -> datetime:
+        """Return ``moment`` without a zone, as the database reads such a time. This is UTC by default.
+
+        :param handles: those of a query set on ``environment``.
+        :raises ServerError: if the server does not answer.
+        """
         from datetime import UTC
 
-        return UTC
+        return moment.astimezone(UTC).replace(tzinfo=None)
 
     def open_archive(self, stream: Stream, expected: tuple[CollectionSummary, ...]) -> ArchiveSource:
         """Read an archive of such a database, which must hold the ``expected`` collections.

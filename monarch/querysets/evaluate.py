@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from traceback import format_exception_only
 from typing import Any
@@ -17,7 +18,7 @@ from monarch.querysets.files import find_query_set, load_query_set
 from monarch.querysets.options import QuerySetOption, options_of, values_of
 from monarch.querysets.prompts import Answers, answer_prompts, require_terminal
 from monarch.querysets.queryset import QuerySet
-from monarch.querysets.times import Zone
+from monarch.querysets.times import Clock
 from monarch.settings.credentials import learn
 from monarch.system.forks import only_this_process
 from monarch.system.modules import importable
@@ -47,7 +48,9 @@ def evaluate(
     :raises MonarchError: if its code raises.
     """
     file = find_query_set(root, name)
-    answers = Answers(name, given, zone=lambda: find_kind(environment.kind).zone_of_times(handles))
+    answers = Answers(
+        name, given, clock=partial(find_kind(environment.kind).local_time, environment, handles)
+    )
     with answer_prompts(answers):  # from its import on, because it may bind click's functions then
         kind = load_query_set(file, root)
         options = options_of(kind)
@@ -92,7 +95,7 @@ def _set_options(
 ) -> dict[str, str]:
     """Set the options on ``query_set``, prompting for missing ones; return their values as texts."""
     given = answers.given
-    values = values_of(options, given, answers.zone)
+    values = values_of(options, given, answers.clock)
     missing = [option.name for option in options if option.name not in values]
     for name in given.keys() - {option.name for option in options}:
         # Prompts of `run` may use it. But somebody who has mistyped an option is not prompted for it.
@@ -102,14 +105,14 @@ def _set_options(
     for option in options:
         if option.name not in values:
             texts[option.name], values[option.name] = _prompt_for(
-                type(query_set).__name__, option, answers.zone
+                type(query_set).__name__, option, answers.clock
             )
     for name, value in values.items():
         setattr(query_set, name, value)
     return texts
 
 
-def _prompt_for(query_set: str, option: QuerySetOption, zone: Zone) -> tuple[str, Any]:
+def _prompt_for(query_set: str, option: QuerySetOption, clock: Clock) -> tuple[str, Any]:
     """Prompt for ``option`` until the answer is valid; return the answer and its value."""
     import click
 
@@ -121,7 +124,7 @@ def _prompt_for(query_set: str, option: QuerySetOption, zone: Zone) -> tuple[str
         except (EOFError, KeyboardInterrupt):
             raise RunInterrupted("Interrupted. Nothing was changed.") from None
         try:
-            return text, option.convert(text, zone)
+            return text, option.convert(text, clock)
         except UsageError as error:
             click.echo(f"{error.message} {error.hint}", err=True)
 

@@ -11,10 +11,10 @@ from decimal import Decimal
 from types import NoneType, UnionType
 from typing import Any
 
-from monarch.errors import ProjectError, UsageError
+from monarch.errors import MonarchError, ProjectError, UsageError
 from monarch.querysets.annotations import GIVEN
 from monarch.querysets.queryset import QuerySet
-from monarch.querysets.times import FORMS, Zone, ago, utc
+from monarch.querysets.times import FORMS, Clock, ago, utc
 from monarch.settings.credentials import learn
 from monarch.system.secrets import redact
 from monarch.system.tracebacks import describe_error
@@ -52,13 +52,15 @@ class QuerySetOption:
         relative = ", or 30d for thirty days ago" if _kind_of_date(self.kind) is not None else ""
         return f"{self.type_name}{relative}"
 
-    def convert(self, text: str, zone: Zone = utc) -> Any:
-        """Return the value of ``text``. A time relative to now is that of the clocks in ``zone``.
+    def convert(self, text: str, clock: Clock = utc) -> Any:
+        """Return the value of ``text``. A time relative to now is that of ``clock``.
 
         :raises UsageError: if it is not a value of this type.
         """
         try:
-            return _convert(self.kind, text, zone)
+            return _convert(self.kind, text, clock)
+        except MonarchError:  # of the clock
+            raise
         except Exception as error:  # a type may raise anything
             learn(self.name, text)
             is_choice = typing.get_origin(self.kind) is typing.Literal
@@ -68,7 +70,7 @@ class QuerySetOption:
             )
             raise UsageError(redact(f"-o {self.name}={text}: {text!r} is not {what}."), hint) from None
 
-    def usual(self, zone: Zone = utc) -> Any:
+    def usual(self, clock: Clock = utc) -> Any:
         """Return its default. That of a date may be a text, such as "30d", or empty.
 
         :raises ProjectError: if this is not a date.
@@ -76,7 +78,9 @@ class QuerySetOption:
         if not isinstance(self.default, str) or not self.default or _kind_of_date(self.kind) is None:
             return self.default
         try:
-            return _convert(self.kind, self.default, zone)
+            return _convert(self.kind, self.default, clock)
+        except MonarchError:
+            raise
         except Exception:
             raise ProjectError(
                 f"The default of {self.name} is {self.default!r}, which is not of type {self.type_name}.",
@@ -125,15 +129,17 @@ def parse_options(texts: Sequence[str]) -> dict[str, str]:
 
 
 def values_of(
-    options: Sequence[QuerySetOption], given: Mapping[str, str], zone: Zone = utc
+    options: Sequence[QuerySetOption], given: Mapping[str, str], clock: Clock = utc
 ) -> dict[str, Any]:
-    """Return the values of the ``options`` that are ``given`` or have a default; ``zone`` as in `convert`.
+    """Return the values of the ``options`` that are ``given`` or have a default; ``clock`` as in `convert`.
 
     :raises UsageError: if a given text is no value of its option's type.
     :raises ProjectError: if the default of a date is a text, but not a date.
     """
     return {
-        option.name: option.convert(given[option.name], zone) if option.name in given else option.usual(zone)
+        option.name: option.convert(given[option.name], clock)
+        if option.name in given
+        else option.usual(clock)
         for option in options
         if option.name in given or not option.required
     }
@@ -147,31 +153,33 @@ def _plain(hint: Any) -> Any:
     return hint
 
 
-def _convert(kind: Any, text: str, zone: Zone) -> Any:
+def _convert(kind: Any, text: str, clock: Clock) -> Any:
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return text
     if kind is bool:
         return _TRUTHS[text.strip().casefold()]
     if kind is datetime:
-        return ago(text, zone) or datetime.fromisoformat(text.strip())
+        return ago(text, clock) or datetime.fromisoformat(text.strip())
     if kind is date:
-        before = ago(text, zone)
+        before = ago(text, clock)
         return before.date() if before else date.fromisoformat(text.strip())
     if origin is typing.Literal:
         return {str(choice): choice for choice in inner}[text]
     if (many := origin or kind) in (list, tuple, set, frozenset):
         one = inner[0] if inner else str
-        return many(_convert(one, part.strip(), zone) for part in text.split(",") if part.strip())
+        return many(_convert(one, part.strip(), clock) for part in text.split(",") if part.strip())
     if origin in (typing.Union, UnionType):
-        kind = next(one for one in inner if _takes(one, text, zone))
-        return _convert(kind, text, zone)
+        kind = next(one for one in inner if _takes(one, text, clock))
+        return _convert(kind, text, clock)
     return kind(text)
 
 
-def _takes(kind: Any, text: str, zone: Zone) -> bool:
+def _takes(kind: Any, text: str, clock: Clock) -> bool:
     try:
-        _convert(kind, text, zone)
+        _convert(kind, text, clock)
+    except MonarchError:
+        raise
     except Exception:  # a type may raise anything
         return False
     return True

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from monarch.errors import Declined, UsageError
-from monarch.querysets.times import Zone, utc, with_relative_dates
+from monarch.querysets.times import Clock, utc, with_relative_dates
 
 _SMALL_WORDS = """
     a all an and are at be by can choose do does enter for from give how i in input is it like me my need of
@@ -36,14 +36,14 @@ class Answers:
     """The answers to the prompts of ``query_set``: those ``given`` by options, and those ``used``, by name.
 
     ``refused`` is the error of a prompt without an answer, kept in case the query set swallows it. Dates
-    relative to now are those in ``zone``.
+    relative to now are those of ``clock``.
     """
 
     query_set: str
     given: Mapping[str, str]
     used: dict[str, str] = field(default_factory=dict)
     refused: UsageError | None = None
-    zone: Zone = utc
+    clock: Clock = utc
 
     def answer(
         self, question: str, convert: Callable[[str], Any], ask: Callable[[], Any], *, hide: bool
@@ -125,7 +125,7 @@ def _prompt(*args: Any, **more: Any) -> Any:
     convert = bound.get("value_proc")
     if convert is None:
         kind = convert_type(bound.get("type"), bound.get("default"))
-        convert = bound["type"] = with_relative_dates(kind, _asked[-1].zone)
+        convert = bound["type"] = with_relative_dates(kind, _asked[-1].clock)
     hide = bool(bound.get("hide_input"))
     return _asked[-1].answer(bound["text"], convert, lambda: prompt(**bound), hide=hide)
 

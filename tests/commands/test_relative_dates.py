@@ -121,7 +121,7 @@ def billing(tmp_path: Path, postgres: PostgresServer) -> Iterator[Billing]:
 
 @pytest.mark.parametrize("kind", ["datetime", "date"])
 @pytest.mark.parametrize("column", ["zoned", "plain"])
-@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Los_Angeles"])
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Los_Angeles", "<+07>-07"])
 def test_postgres_reads_them_by_the_clock_of_its_session(
     billing: Billing, zone: str, column: str, kind: str
 ) -> None:

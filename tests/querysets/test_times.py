@@ -8,11 +8,17 @@ from typing import Any
 import click
 import pytest
 
-from monarch.errors import ProjectError, UsageError
+from monarch.errors import ProjectError, ServerError, UsageError
 from monarch.querysets.options import QuerySetOption
 from monarch.querysets.prompts import Answers, answer_prompts
 
 EAST = timezone(timedelta(hours=9))
+
+
+def east(moment: datetime) -> datetime:
+    return moment.astimezone(EAST).replace(tzinfo=None)
+
+
 NOT_ONE = ("yesterday", "30", "30m", "30 d", "-1d", "1d2h", "9999999d", "999999w", "٣d", "")
 
 
@@ -29,8 +35,8 @@ def is_ago(moment: datetime, hours: int, zone: timezone = UTC) -> bool:
 @pytest.mark.parametrize("kind", [datetime, datetime | str, datetime | None])
 def test_an_option(kind: Any, text: str, hours: int) -> None:
     assert is_ago(QuerySetOption("since", kind).convert(text), hours)
-    assert is_ago(QuerySetOption("since", kind).convert(text, lambda: EAST), hours, EAST)
-    assert is_ago(QuerySetOption("since", kind, text).usual(lambda: EAST), hours, EAST)
+    assert is_ago(QuerySetOption("since", kind).convert(text, east), hours, EAST)
+    assert is_ago(QuerySetOption("since", kind, text).usual(east), hours, EAST)
 
 
 def test_an_option_with_the_date_alone() -> None:
@@ -64,6 +70,20 @@ def test_another_text_names_the_forms(kind: Any, text: str) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", [datetime, date, list[datetime], datetime | int])
+def test_a_database_that_does_not_answer_is_no_wrong_option(kind: Any) -> None:
+    def gone(_: datetime) -> datetime:
+        raise ServerError("It is gone.")
+
+    for call in (QuerySetOption("since", kind).convert, lambda text, clock: option(kind, text).usual(clock)):
+        with pytest.raises(ServerError, match="It is gone"):
+            call("30d", gone)
+
+
+def option(kind: Any, default: str) -> QuerySetOption:
+    return QuerySetOption("since", kind, default)
+
+
 def test_a_default_that_is_no_date() -> None:
     with pytest.raises(ProjectError) as raised:
         QuerySetOption("since", datetime, "soon").usual()
@@ -73,7 +93,7 @@ def test_a_default_that_is_no_date() -> None:
 
 def answer(text: str, kind: click.ParamType | None = None, **more: Any) -> Any:  # type: ignore[type-arg]
     """Return the result of a prompt that is answered with ``text``."""
-    with answer_prompts(Answers("Dogs", {"since": text}, zone=lambda: EAST)):
+    with answer_prompts(Answers("Dogs", {"since": text}, clock=east)):
         return click.prompt("Since", type=kind or click.DateTime(), **more)
 
 

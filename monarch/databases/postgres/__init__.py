@@ -14,7 +14,7 @@ from monarch.databases.kinds import THROWAWAY, DatabaseKind
 from monarch.errors import ServerError
 
 if TYPE_CHECKING:
-    from datetime import tzinfo
+    from datetime import datetime
 
     from monarch.databases.base import Database
     from monarch.databases.health.observation import Observation
@@ -120,10 +120,19 @@ class PostgresKind(DatabaseKind):
 
         return PostgresCursorValues()
 
-    def zone_of_times(self, handles: Mapping[str, object]) -> tzinfo:
+    def local_time(
+        self, environment: Environment, handles: Mapping[str, object], moment: datetime
+    ) -> datetime:
+        from psycopg.rows import tuple_row
+
+        from monarch.databases.postgres.connection.errors import explained
+
         connection: Any = handles["connection"]
-        zone: tzinfo = connection.info.timezone
-        return zone
+        with explained(environment), connection.cursor(row_factory=tuple_row) as cursor:
+            # By the server, which knows each zone that its session may have.
+            cursor.execute("SELECT %s::timestamptz::timestamp", [moment])
+            local: datetime = cursor.fetchone()[0]
+        return local
 
     def examine_tools(self, servers: Sequence[str]) -> Iterator[Observation]:
         driver = self._examine_driver()
