@@ -131,6 +131,7 @@ class DatabaseContract(ABC):
             attempt = recorder.begin(BEGUN)
             holder = other.holder()
             assert holder is not None
+            assert (holder.alive, holder.died) == (True, False)
             assert other.unlock(holder)
             with other.lease("the next") as next_lease:
                 assert next_lease.fence > lease.fence

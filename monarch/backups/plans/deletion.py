@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from monarch.backups.catalog import BackupCatalog
-from monarch.backups.plans.patience import InTime
+from monarch.backups.plans.patience import InTime, describe
 from monarch.backups.proof.freshness import judge_freshness
 from monarch.backups.state import Backup, BackupState
 from monarch.databases.environment import Environment
@@ -65,7 +65,7 @@ class DeletionSearch:
         try:
             staying, read = self._search.result()
         except MonarchError as error:
-            return DeletionPlan(self._place, self._going, why=error.message.rstrip("."))
+            return DeletionPlan(self._place, self._going, why=describe(error))
         return DeletionPlan(self._place, self._going, staying, read=read)
 
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from enum import Enum
 
 from monarch.backups.catalog import BackupCatalog
-from monarch.backups.plans.patience import PATIENCE, InTime
+from monarch.backups.plans.patience import PATIENCE, InTime, describe
 from monarch.backups.proof.freshness import Freshness, judge_stored
 from monarch.backups.state import Backup
 from monarch.databases.environment import Environment
@@ -73,7 +73,7 @@ class NewestSearch:
             return self._search.result()
         except MonarchError as error:
             state = WayBack.NO_STORE if isinstance(error, NoStore) else WayBack.UNKNOWN
-            return NewestBackup(self._environment, state, why=error.message.rstrip("."))
+            return NewestBackup(self._environment, state, why=describe(error))
 
 
 def find_newest_good(

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from monarch.errors import MonarchError, StoreError
 from monarch.progress import SILENT, Progress
+from monarch.system.secrets import redact
 
 # How long a store, or a server, may take before a question.
 PATIENCE = 5.0
@@ -18,6 +19,11 @@ UNHURRIED = 30.0
 _AT_ONCE = 1.0
 
 _Result = TypeVar("_Result")
+
+
+def describe(error: MonarchError) -> str:
+    """Return why something is not known, as a part of a sentence, without secrets."""
+    return redact(error.message.rstrip("."))
 
 
 class InTime(Generic[_Result]):

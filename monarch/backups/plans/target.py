@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from monarch.backups.plans.newest import NewestBackup, NewestSearch
-from monarch.backups.plans.patience import PATIENCE
+from monarch.backups.plans.patience import PATIENCE, describe
 from monarch.databases.base import Database, Holdings
 from monarch.databases.environment import Environment
 from monarch.databases.lease import Holder
@@ -38,7 +38,7 @@ def read_target(
     try:
         holdings, unknown = database.holdings(seconds), None
     except MonarchError as error:
-        holdings, unknown = None, error.message.rstrip(".")
+        holdings, unknown = None, describe(error)
     holder = _find_holder(database) if unknown is None else None
     return TargetState(environment, search.result(), holdings, unknown, holder)
 

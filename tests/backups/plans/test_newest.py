@@ -13,8 +13,10 @@ import pytest
 from monarch.backups.catalog import BackupCatalog
 from monarch.backups.plans.newest import NewestBackup, NewestSearch, WayBack, find_newest_good
 from monarch.databases.environment import Environment
+from monarch.errors import StoreError
 from monarch.stores import open_store
 from monarch.stores.local.store import LocalStore
+from monarch.system.secrets import MASK, Secret
 from tests.backups.test_many import fill
 from tests.commands.backups.test_freshness import NAMES, change
 from tests.support.stores.faulty import Faulty
@@ -97,6 +99,11 @@ def test_a_store_that_fails_is_no_error(folder: Path) -> None:
     newest = find_newest_good(lambda: BackupCatalog(store), PRODUCTION)
     assert (newest.found, newest.backup) == (WayBack.UNKNOWN, None)
     assert newest.why
+
+    def tell() -> BackupCatalog:
+        raise StoreError(f"{Secret('very-hush').reveal()} is refused.")
+
+    assert find_newest_good(tell, PRODUCTION).why == f"{MASK} is refused"
 
     def fail() -> BackupCatalog:
         raise RuntimeError("a library")
