@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1] / "monarch"
 # Every package imports these; their arrows would cover the others.
-GROUND = {"errors", "log", "progress", "version", "system"}
+GROUND = {"amounts", "errors", "log", "progress", "version", "system"}
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 140, 40, 24, 52, 16
 
 Graph = dict[str, set[str]]

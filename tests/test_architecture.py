@@ -16,7 +16,7 @@ ROOT = Path(monarch.__file__).parent
 
 # From the bottom up: a module may import from its own layer and from those above it in this list.
 LAYERS = (
-    ("errors", "version", "log", "progress", "system"),
+    ("errors", "version", "amounts", "log", "progress", "system"),
     # Each store and each kind of database reads its own keys, which is why the settings are above them.
     ("stores",),
     # Values and rules; each kind of database applies them to its own documents.

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from monarch.amounts import size
 from monarch.backups.catalog import BackupCatalog
 from monarch.backups.manifest import Manifest
 from monarch.backups.operations.in_store import describe, recording
@@ -260,11 +261,11 @@ def _require_room(folder: Path, manifest: Manifest) -> str:
     free = shutil.disk_usage(folder).free
     if free < need:
         raise ServerError(
-            f"A drill of {manifest.archive!r} needs about {need / 1e9:,.1f} GB in {folder.parent}, and there "
-            f"are {free / 1e9:,.1f} GB.",
+            f"A drill of {manifest.archive!r} needs about {size(need)} in {folder.parent}, and there "
+            f"are {size(free)}.",
             "Free space there, or run the drill in a checkout on a larger disk.",
         )
-    return f"the drill of {manifest.archive} needs about {need / 1e9:,.1f} GB in {folder.parent}"
+    return f"the drill of {manifest.archive} needs about {size(need)} in {folder.parent}"
 
 
 def _require_version(kind: DatabaseKind, manifest: Manifest, server: str) -> None:

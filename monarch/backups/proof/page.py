@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import escape
 
+from monarch.amounts import age, duration, size
 from monarch.backups.proof.comparison import DrilledCollection, HashVerdict
 from monarch.backups.proof.drill import DrillResult
 from monarch.backups.proof.style import STYLE
@@ -16,7 +17,6 @@ _WORDS = {HashVerdict.SAME: "equal", HashVerdict.DIFFERENT: "differs", HashVerdi
 _CLASSES = {HashVerdict.SAME: "good", HashVerdict.DIFFERENT: "bad", HashVerdict.UNKNOWN: "open"}
 _CODE = ("SHA-256", "Backup", "Commit", "Encrypted for")
 _COUNTED = "<span>counts only</span>"
-_DAY, _HOUR, _MINUTE = 86_400, 3_600, 60
 
 
 def render(results: Sequence[DrillResult]) -> str:
@@ -39,18 +39,6 @@ def render(results: Sequence[DrillResult]) -> str:
             "</main>\n</body>\n</html>\n",
         ]
     )
-
-
-def elapsed(seconds: float) -> str:
-    """Return a time in words, in the two largest units that it has."""
-    if seconds < _MINUTE:
-        return f"{max(seconds, 0):.1f} seconds"
-    parts: list[str] = []
-    for name, unit in (("day", _DAY), ("hour", _HOUR), ("minute", _MINUTE)):
-        number, seconds = divmod(seconds, unit)
-        if number or parts:
-            parts.append(f"{number:.0f} {name}{'' if number == 1 else 's'}")
-    return " ".join(parts[:2])
 
 
 def why_counted(result: DrillResult) -> str:
@@ -121,10 +109,10 @@ def _facts(result: DrillResult) -> Iterable[tuple[str, str]]:
         yield "Job", " ".join(filter(None, (result.origin.job, result.origin.link)))
     if result.origin.commit:
         yield "Commit", result.origin.commit
-    yield "Age of the data", elapsed(result.age.total_seconds())
-    yield "Drill took", f"{elapsed(result.seconds)}, of which {elapsed(result.restore_seconds)} to restore"
+    yield "Age of the data", age(result.age)
+    yield "Drill took", f"{duration(result.seconds)}, of which {duration(result.restore_seconds)} to restore"
     yield "As of", "one snapshot" if manifest.one_moment else "the times at which each part was read"
-    yield "Archive", f"{manifest.size:,} bytes, {manifest.codec}"
+    yield "Archive", f"{size(manifest.size)} ({manifest.size:,} bytes), {manifest.codec}"
     yield "SHA-256", manifest.sha256
     if manifest.recipients:
         yield "Encrypted for", ", ".join(manifest.recipients)

@@ -10,7 +10,7 @@ import click
 from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_json, summary
 from monarch.commands.console.progress_bar import ProgressBar
-from monarch.commands.console.text import count, duration, printable, timestamp
+from monarch.commands.console.text import age, count, duration, printable, timestamp
 from monarch.commands.parsing.arguments import RESTORABLE, json_option, this_project
 from monarch.errors import DrillFailed, MonarchError, RunInterrupted, UsageError
 
@@ -101,7 +101,7 @@ def _drill_all(backups: tuple[Backup, ...], as_json: bool) -> tuple[list[DrillRe
 
 
 def _show(result: DrillResult) -> None:
-    from monarch.backups.proof.page import elapsed, why_counted
+    from monarch.backups.proof.page import why_counted
 
     manifest = result.manifest
     name = printable(result.backup.name)
@@ -111,13 +111,13 @@ def _show(result: DrillResult) -> None:
             compared, counted = f"counts are equal; {why_counted(result)}", " (counts only)"
         check = "; verify() accepts it" if result.verified else ""
         restored = f"{summary(manifest.collections)} of {printable(manifest.environment)} restored"
-        times = f"in {duration(result.seconds)}, from data {elapsed(result.age.total_seconds())} old"
+        times = f"in {duration(result.seconds)}, from data {age(result.age)} old"
         show((f"passed{counted}", "green"), f" {name}: {restored} {times}: {compared}{check}")
         return
     problems = [*result.problems]
     problems += [f"{one.name}: {why}" for one in result.collections for why in one.problems]
-    age = elapsed(result.age.total_seconds())
-    show(("FAILED", "red"), f" {name}: {printable(problems[0])} Its data is {age} old.")
+    old = age(result.age)
+    show(("FAILED", "red"), f" {name}: {printable(problems[0])} Its data is {old} old.")
     for problem in problems[1:]:
         show(f"  {printable(problem)}")
 

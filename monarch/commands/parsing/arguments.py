@@ -5,6 +5,7 @@ Completion never fails: at worst it offers nothing.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -33,8 +34,11 @@ def this_project() -> Project:
 
     :raises UsageError: if that folder was deleted.
     """
+    from monarch.commands.looks import silence
     from monarch.project import Project
 
+    if "_MONARCH_COMPLETE" not in os.environ:  # nothing may be printed while a shell completes
+        silence.begin("working")  # whatever it reads first may not answer
     try:
         return Project()
     except FileNotFoundError:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from monarch.commands.console.text import age, count, duration
+from monarch.commands.console.text import age, count, duration, size
 
 
 @pytest.mark.parametrize(
@@ -21,10 +21,23 @@ def test_durations(seconds: float, text: str) -> None:
         *((0.9, "0 s"), (1, "1 s"), (59.9, "59 s"), (60, "1 min"), (90, "1 min 30 s"), (600, "10 min")),
         *((659, "10 min"), (3600, "1 h"), (3661, "1 h 1 min"), (48 * 3600, "48 h"), (49 * 3600, "2 d 1 h")),
         (72 * 3600, "3 d"),
+        (-1, "0 s"),
     ],
 )
 def test_ages(seconds: float, text: str) -> None:
     assert age(timedelta(seconds=seconds)) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        *((0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (99_940, "99.9 kB"), (99_960, "100 kB")),
+        *((999_499, "999 kB"), (999_500, "1.0 MB"), (2.5e9, "2.5 GB"), (5e12, "5.0 TB")),
+        (1.7e18, "1,700,000.0 TB"),
+    ],
+)
+def test_sizes(number: float, text: str) -> None:
+    assert size(number) == text
 
 
 def test_counts() -> None:
