@@ -123,7 +123,8 @@ def show_backup(name: str, as_json: bool) -> None:
         return
     for label, value in _facts(backup, manifest):
         state, colon, why = value.partition(":") if label == "State" else ("", "", value)
-        show(f"{label:<13}", *(in_colour(state) if state else ()), f"{colon}{printable(why)}")
+        # Options of query sets are among them.
+        show(f"{label:<13}", *(in_colour(state) if state else ()), f"{colon}{printable(why)}", recorded=False)
     if manifest is not None:
         show()
         print_collections(manifest.collections)

@@ -18,8 +18,11 @@ from monarch.log import one_line
 from monarch.system.secrets import MASK, redact
 from monarch.version import __version__
 
-# An argument with a value that is a person's business, such as the answer to a query set.
-_ANSWER = re.compile(r"((?:--option=|(?!--))[^=]*=).*", re.DOTALL)
+# Of an option of a query set, which may be anything of anybody: what comes before it, or begins with it.
+_BEFORE = re.compile(r"--option|-[A-Za-z]*o")
+_ATTACHED = re.compile(r"--option=|-[A-Za-z]*?o(?=[^=]+=)")
+# A shorter value is in any text by chance.
+_SHORTEST = 4
 
 
 class LogFile:
@@ -37,7 +40,8 @@ class LogFile:
         self._number = _open(path)
         self._identity = os.fstat(self._number)
         # Written with the first line: which values in it are secrets is known when the settings are read.
-        self._heading: tuple[datetime, Sequence[str]] | None = (datetime.now(UTC), arguments)
+        shown, self._answers = _without_answers(arguments)
+        self._heading: tuple[datetime, str] | None = (datetime.now(UTC), join(["monarch", *shown]))
 
     def is_at(self, path: str) -> bool:
         """Whether ``path`` is this file."""
@@ -48,8 +52,8 @@ class LogFile:
     def write(self, kind: str, text: str) -> None:
         """Add a line, without secrets."""
         if self._heading is not None:
-            (when, arguments), self._heading = self._heading, None
-            self._add("command", f"{_outline(arguments)} (monarch {__version__})", when)
+            (when, command), self._heading = self._heading, None
+            self._add("command", f"{command} (monarch {__version__})", when)
         self._add(kind, text, datetime.now(UTC))
 
     def end(self, code: int) -> None:
@@ -61,6 +65,8 @@ class LogFile:
 
     def _add(self, kind: str, text: str, when: datetime) -> None:
         moment = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        for answer in self._answers:  # an error may quote it
+            text = text.replace(answer, MASK)
         line = f"{moment} {os.getpid()} {kind}: {one_line(redact(text))}\n"
         rest = line.encode("utf-8", "backslashreplace")
         try:
@@ -93,6 +99,16 @@ def _open(path: str) -> int:
     return number
 
 
-def _outline(arguments: Sequence[str]) -> str:
-    """Return the command line without the values of options of query sets."""
-    return join(["monarch", *(_ANSWER.sub(rf"\1{MASK}", argument) for argument in arguments)])
+def _without_answers(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the arguments without the values of options of query sets, and these values."""
+    shown, answers, follows = [], [], False
+    for argument in arguments:
+        if follows or _ATTACHED.match(argument):
+            start = 0 if follows else len(_ATTACHED.match(argument)[0])  # type: ignore[index]
+            name, equals, value = argument[start:].partition("=")
+            shown.append(f"{argument[:start]}{name}{equals}{MASK if equals else ''}")
+            answers += [value] if len(value) >= _SHORTEST else []
+        else:
+            shown.append(argument)
+        follows = not follows and _BEFORE.fullmatch(argument) is not None
+    return shown, answers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from bson import ObjectId
 
+from monarch.commands.loudness.log_file import _without_answers
 from monarch.version import __version__
 from tests.support.runs.shell import Folder
 from tests.support.runs.two_environments import TwoEnvironments, assert_error
@@ -89,23 +91,46 @@ def test_several_processes_share_a_file(project: Folder) -> None:
 @pytest.mark.parametrize("spelling", ["-o", "-yo", "--option", "--option="])
 def test_answers_to_query_sets_are_not_logged(two: TwoEnvironments, spelling: str) -> None:
     two.folder.write(
-        "migrations/some_users_query_set.py",
+        "querysets/some_users.py",
         """
+        from click import prompt
         from monarch import QuerySet
 
         class SomeUsersQuerySet(QuerySet):
             def run(self):
-                name = self.options.get('name')
-                self.dump_collection('users', {'name': name})
+                self.dump_collection('users', {'name': prompt('Name')})
         """,
     )
     answer = "name=user 7-of-ann"
     given = [f"{spelling}{answer}"] if spelling.endswith("=") else [spelling, answer]
-    arguments = ("copy_db", "production:dev", "-q", "some_users", *given, "--yes", "-v", "--log-file", "log")
-    result = two.folder.monarch(*arguments)
+    which = ("copy_db", "production:dev", "-q", "SomeUsersQuerySet")
+    how = ("--yes", "-v", "--log-file", "log")
+    result = two.folder.monarch(*which, *given, *how)
+    assert result.code == 0
+    assert two.target.users.count_documents({}) == 0
     log = (two.folder.path / "log").read_text()
-    assert "user 7-of-ann" not in log + result.output.replace(answer, "")
+    assert "user 7-of-ann" not in log + result.err
     assert "name=********" in log
+    mistyped = [one.replace("name=", "wrong=") for one in given]
+    wrong = two.folder.monarch(*which, *mistyped, *how)
+    assert wrong.code != 0
+    assert "7-of-ann" not in (two.folder.path / "log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (["-o", "a=secret"], "-o 'a=********'"),
+        (["-oa=secret"], "'-oa=********'"),
+        (["-yo", "a=secret=b"], "-yo 'a=********'"),
+        (["--option=a=secret"], "'--option=a=********'"),
+        (["--option", "a=-o", "secret=b"], "--option 'a=********' secret=b"),
+        (["--rename", "old=new", "-o"], "--rename old=new -o"),
+        (["--only", "x"], "--only x"),
+    ],
+)
+def test_the_command_line_without_answers(given: list[str], shown: str) -> None:
+    assert shlex.join(_without_answers(given)[0]).replace("'", "") == shown.replace("'", "")
 
 
 def test_no_secret_is_logged(two: TwoEnvironments, s3: S3Server) -> None:
