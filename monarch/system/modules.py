@@ -96,7 +96,7 @@ def _hint_for_neighbour(path: Path, top: Path, error: BaseException) -> str | No
     if not isinstance(error, ModuleNotFoundError) or path.parent == top:
         return None
     beside, _, module = (error.name or "").rpartition(".")
-    if beside != _import_packages(top, path.parent).__name__:
+    if beside != ".".join([top.name, *map(_package_name, _below(top, path.parent))]):
         return None
     if not any((top / f"{module}{ending}").exists() for ending in ("", ".py")):
         return None
@@ -144,12 +144,17 @@ def _is_text(line: ast.stmt) -> bool:
 def _import_packages(top: Path, folder: Path) -> ModuleType:
     """Import the package in ``top``, and those of the folders down to ``folder``; return the last one."""
     package = _import_package(top, top.name)
-    for path in reversed([folder, *folder.parents][: len(folder.relative_to(top).parts)]):
+    for path in _below(top, folder):
         name = _package_name(path)
         inner = _import_package(path, f"{package.__name__}.{name}")
         setattr(package, name, inner)
         package = inner
     return package
+
+
+def _below(top: Path, folder: Path) -> list[Path]:
+    """Return the folders from the one in ``top`` down to ``folder``."""
+    return [folder, *folder.parents][: len(folder.relative_to(top).parts)][::-1]
 
 
 def _package_name(folder: Path) -> str:

@@ -253,6 +253,18 @@ def test_a_folder_may_be_called_like_a_module(folder: Folder, name: str) -> None
         assert load_migration(file, folder.path).__name__ == "AMigration"
 
 
+@pytest.mark.parametrize("source", ["from .nothing import x", "from .helpers import x", "1 / 0"])
+def test_the_init_of_a_folder_fails(folder: Folder, source: str) -> None:
+    write(folder, "helpers.py", text="x = 42")
+    write(folder, "2026/__init__.py", text=source)
+    write(folder, "2026/_202601010000_a_migration.py")
+    (file,) = find_migrations(folder.path)
+    for _ in range(2):
+        with pytest.raises(ProjectError, match="_202601010000_a_migration cannot be loaded: ") as raised:
+            load_migration(file, folder.path)
+        assert ("write `from migrations.helpers import" in (raised.value.hint or "")) == ("helpers" in source)
+
+
 def test_the_kind_of_a_migration_in_a_folder_counts(folder: Folder) -> None:
     """An environment without a ``uri`` on this machine has no known kind: the files tell."""
     folder.settings(production={"db_name": "app"})
