@@ -181,6 +181,14 @@ def test_a_transfer_that_was_cut_off_is_named(two: TwoEnvironments, store_folder
     assert two.target.monarch_swap.find_one() == head
 
 
+def test_the_journal_of_the_target_stays(two: TwoEnvironments, store_folder: Path) -> None:
+    two.target.mongo_migration_journal.insert_one({"key": "a", "action": "run", "outcome": "Completed"})
+    for command in (("restore", f"{today('app')}:dev"), ("copy_db", "production:dev")):
+        planned = two.folder.invoke(*command, "--plan", "--json").json
+        assert planned["target"]["collections"] == 3
+        assert (names(planned["replaced"]), names(planned["dropped"])) == (["users"], ["old"])
+
+
 def test_a_copy_in_place(two: TwoEnvironments) -> None:
     shown = plan(two, "copy_db", "production:dev", "--in-place")
     assert shown[-2] == "With --in-place, all of it would be dropped before anything comes."
