@@ -16,6 +16,7 @@ from monarch.commands.reports.plans import (
     plan_json_option,
     require_plan,
 )
+from monarch.databases.lease import SECONDS
 
 
 @click.command("unlock")
@@ -48,6 +49,9 @@ def unlock(environment: str, plan: bool, as_json: bool, yes: bool) -> None:
         show(f"Nobody holds {environment}.")
         return
     show(f"{environment} is held by {describe_holder(holder)}.", err=not plan)
+    if not (yes or holder.alive or holder.died):
+        renewed = f"has renewed the lock within the last {SECONDS} seconds"
+        show(f"That run is not of this machine, and {renewed}: it may well live.", err=not plan)
     if plan:
         show("The lock would be taken away from that run, which then stops before it records anything more.")
         nothing_changed()

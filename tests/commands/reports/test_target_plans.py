@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,14 @@ def test_a_plan_fails_as_the_command_would(project: Folder, held: subprocess.Pop
     assert ", which was on this machine and HAS ENDED: migrate dev, for " in planned.out
     assert project.invoke("unlock", "dev", "--plan", "--json").json["holder"]["alive"] is False
     assert project.database.monarch_lease.find_one({"holder": {"$exists": True}})
+    later = datetime.now(UTC) + timedelta(days=1)
+    elsewhere = {"holder.host": "elsewhere", "expires_at": later}
+    project.database.monarch_lease.update_one({}, {"$set": elsewhere})
+    planned = project.invoke("unlock", "dev", "--plan")
+    assert " on elsewhere" in planned.out
+    assert "That run is not of this machine, and has renewed the lock within the last 30 sec" in planned.out
+    assert project.invoke("unlock", "dev", "--plan", "--json").json["holder"]["alive"] is None
+    assert "is not of this machine" not in project.invoke("unlock", "dev", "--yes").err
 
 
 @pytest.fixture
