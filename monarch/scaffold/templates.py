@@ -18,6 +18,8 @@ from monarch.settings.paths import FOLDER
 
 _ENDING = ".py.tmpl"
 MIGRATION = f"migration{_ENDING}"
+_PLACEHOLDERS = "Use $class_name and $name only, and $$ for a dollar sign."
+_READABLE = "It must be a file that you may read."
 
 
 @dataclass(frozen=True)
@@ -46,20 +48,17 @@ class ProjectTemplate:
         except KeyError as error:
             raise self._broken(f"it uses the unknown ${error.args[0]}") from None
         except UnicodeDecodeError:
-            raise self._broken("it is not a text in UTF-8") from None
+            raise self._broken("it is not a text in UTF-8", "Save it as UTF-8.") from None
         except ValueError as error:
             raise self._broken(str(error).removesuffix(".")) from None
         except OSError as error:
-            raise self._broken(error.strerror or "it cannot be read") from None
+            raise self._broken(error.strerror or "it cannot be read", _READABLE) from None
         if not any(isinstance(node, ast.ClassDef) for node in tree.body):
-            raise self._broken("it defines no class")
+            raise self._broken("it defines no class", "Write one like: class $class_name(…):")
         return source
 
-    def _broken(self, why: str) -> ProjectError:
-        return ProjectError(
-            f"The template {self.shown} cannot be used: {why}.",
-            "Use $class_name and $name only, and $$ for a dollar sign.",
-        )
+    def _broken(self, why: str, hint: str = _PLACEHOLDERS) -> ProjectError:
+        return ProjectError(f"The template {self.shown} cannot be used: {why}.", hint)
 
 
 def read(name: str) -> str:
@@ -89,16 +88,21 @@ def find_template(folder: Path, files: Sequence[MigrationFile], selected: str) -
     It is a file, by its path from the current folder; or ``SELECTED.py.tmpl`` in the ``folder`` of the
     migrations; or one of the migrations ``files``, by its name.
 
-    :raises ProjectError: if there is none, naming those that there are; or if it is no plain file.
+    :raises ProjectError: if there is none, naming those that there are; or if it is no file, or out of reach.
     """
     named = folder / f"{selected.removesuffix(_ENDING)}{_ENDING}"
-    for path, shown in ((Path(selected), selected), (named, f"{FOLDER}/{named.name}")):
-        if path.is_file():
-            return ProjectTemplate(path, shown)
+    try:
+        for path, shown in ((Path(selected), selected), (named, f"{FOLDER}/{named.name}")):
+            if path.is_file():
+                return ProjectTemplate(path, shown)
+        exists = Path(selected).exists()
+    except OSError as error:
+        shown = f"{selected[:60]}{'…' if len(selected) > 60 else ''}"
+        raise ProjectError(f"The template {shown} cannot be read: {error.strerror}.", _READABLE) from None
     try:
         file = find_migration(tuple(files), selected)
     except UnknownMigration:
-        if Path(selected).exists():
+        if exists:
             raise ProjectError(
                 f"The template {selected} is not a file.", "Use a file with $class_name, or a migration."
             ) from None

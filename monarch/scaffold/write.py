@@ -80,8 +80,9 @@ def generate(
     else:
         source = templates.render_migration(_find_kind(root, kind), class_name, name)
     path = root / FOLDER / inside / f"_{stamp}_{name}_migration.py"
-    new = [one for one in path.parents if not one.exists()]
+    new: list[Path] = []
     try:
+        new = [one for one in path.parents if not one.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, source)
     except OSError as error:

@@ -163,6 +163,26 @@ def test_a_full_disk_leaves_no_folder(made: Folder, small_disk: Path) -> None:
     assert not (small_disk / "2026").exists()
 
 
+def test_what_is_too_long_for_the_file_system(made: Folder) -> None:
+    long = "a" * 5000
+    assert "a… cannot be read: File name too long.\n" in refused(made, "generate", "x", "--from", long).err
+    for folder in ("a" * 300, long):
+        assert " cannot be written: File name too long." in refused(made, "generate", "x", "--in", folder).err
+
+
+@pytest.mark.parametrize("out_of_reach", [True, False])
+def test_a_template_that_may_not_be_read(made: Folder, out_of_reach: bool, plain_rights: list[str]) -> None:
+    made.write("secret/t.tmpl", TEMPLATE)
+    hidden = made.path / ("secret" if out_of_reach else "secret/t.tmpl")
+    hidden.chmod(0o000)
+    try:
+        result = made.monarch("generate", "x", "--from", "secret/t.tmpl", prefix=plain_rights)
+    finally:
+        hidden.chmod(0o700)
+    assert (result.code, result.err.splitlines()[1]) == (2, "Hint: It must be a file that you may read.")
+    assert "Permission denied" in result.err
+
+
 def test_a_file_in_place_of_the_folder(made: Folder) -> None:
     made.write("migrations/2026", "")
     assert "cannot be written: " in refused(made, "generate", "x", "--in", "2026").err
