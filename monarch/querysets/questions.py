@@ -50,12 +50,12 @@ def calls_inherited(node: ast.ClassDef) -> bool:
 
 def _question(call: ast.Call) -> ListedQuestion | None:
     """Return the question that ``call`` asks by click's functions; None for other calls."""
-    function = ast.unparse(call.func).rpartition(".")[2]
+    owner, _, function = ast.unparse(call.func).rpartition(".")
     arguments: Mapping[str | None, ast.expr] = {one.arg: one.value for one in call.keywords}
     text = call.args[0] if call.args else arguments.get("text")
-    if function not in ("prompt", "confirm") or not isinstance(text, ast.Constant):
+    if function not in ("prompt", "confirm") or owner in ("self", "cls", "super()"):
         return None
-    if not isinstance(text.value, str):
+    if not isinstance(text, ast.Constant) or not isinstance(text.value, str):
         return None
     kind = "bool" if function == "confirm" else _kind(arguments)
     return ListedQuestion(name_of(text.value), kind, " ".join(text.value.split()))

@@ -216,7 +216,7 @@ def test_the_list_has_the_questions(project: Folder) -> None:
                 click.prompt(text='Until', type=click.DateTime())
                 click.prompt('How\\n many dogs', default=5)
                 click.prompt('Town', type=click.INT)
-                prompt(f'x {1}'), prompt(x), prompt(5), prompt(), other('Not this')
+                prompt(f'x {1}'), prompt(x), prompt(5), prompt(), other('Not this'), self.confirm('Nor this')
 
         class Inherits(Base): ...
 
