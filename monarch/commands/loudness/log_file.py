@@ -51,9 +51,9 @@ class LogFile:
 
     def write(self, kind: str, text: str) -> None:
         """Add a line, without secrets."""
-        if self._heading is not None:
-            (when, command), self._heading = self._heading, None
-            self._add("command", f"{command} (monarch {__version__})", when)
+        heading, self._heading = self._heading, None
+        if heading is not None:
+            self._add("command", f"{heading[1]} (monarch {__version__})", heading[0])
         self._add(kind, text, datetime.now(UTC))
 
     def end(self, code: int) -> None:
@@ -70,6 +70,9 @@ class LogFile:
         line = f"{moment} {os.getpid()} {kind}: {one_line(redact(text))}\n"
         rest = line.encode("utf-8", "backslashreplace")
         try:
+            if self._number >= 0 and not os.path.samestat(os.fstat(self._number), self._identity):
+                # A migration has closed it, and opened another file, which must not get our lines.
+                self._number = -1
             while rest and self._number >= 0:
                 rest = rest[os.write(self._number, rest) :]
         except OSError as error:

@@ -198,3 +198,22 @@ def test_a_log_that_is_no_file_is_written_to(folder: Folder) -> None:
         check=True,
     )
     assert LINE.fullmatch(run.stdout.splitlines()[0])
+
+
+def test_a_file_that_a_migration_closes_gets_no_line_into_another(project: Folder) -> None:
+    body = """
+        import os
+        os.closerange(3, 64)
+        others = [os.open(f'other{n}', os.O_WRONLY | os.O_CREAT) for n in range(40)]
+    """
+    project.migration("closes", body)
+    project.monarch("migrate", "dev", "--yes", "--log-file", "log")
+    others = list(project.path.glob("other*"))
+    assert len(others) == 40
+    assert {other.read_bytes() for other in others} == {b""}
+
+
+def test_an_interruption_is_logged(project: Folder) -> None:
+    project.migration("one", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
+    assert project.monarch("migrate", "dev", "--yes", "--log-file", "log").code == 130
+    assert "exit code 130" in (project.path / "log").read_text().splitlines()[-1]

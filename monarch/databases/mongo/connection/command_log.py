@@ -8,7 +8,7 @@ from typing import Any
 from pymongo.errors import OperationFailure
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-from monarch.log import CHANGES, DATABASE, READS, log
+from monarch.log import CHANGES, DATABASE, READS, is_heard, log
 
 # What only reads, or says nothing of the data. Everything else is taken for a change.
 _READS = frozenset(
@@ -46,7 +46,8 @@ class CommandLog(CommandListener):
 
     def started(self, event: CommandStartedEvent) -> None:
         level = _level(event)
-        log(DATABASE, _describe(event.command_name, event.database_name, event.command), level)
+        if is_heard(DATABASE, level):
+            log(DATABASE, _describe(event.command_name, event.database_name, event.command), level)
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
         """Say nothing: the next command is news enough."""
