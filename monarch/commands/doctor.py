@@ -30,15 +30,17 @@ _WIDE = max(map(len, _STATES))
 def doctor(environments: tuple[str, ...], max_age: timedelta | None, as_json: bool) -> None:
     """Check settings, servers, backups, tools and migrations.
 
-    One line for each check: ok, warning, problem or skipped, and what to do. Of ENVIRONMENT..., or of all
-    environments at the same time. Writes nothing, asks nothing and starts no embedded server. Exits with 0
-    if all is well, 1 if there are only warnings, 2 if settings or files are wrong, 5 if a server, a store or
-    a tool fails, 6 if a migration failed, 10 if a backup is missing or too old: the first of these.
+    One line for each check: ok, warning, problem or skipped, and what to do. Looks at ENVIRONMENT, which may
+    be several and patterns, or at all of them. Writes nothing, asks nothing, starts no embedded server.
+
+    Exits with 0 if all is well, with 1 if there are only warnings. Otherwise with the first of these: 2 if
+    settings or files are wrong, 5 if a server, a store or a tool fails, 6 if a migration failed, 10 if a
+    backup is missing or too old.
 
     \b
     Examples:
       monarch doctor
-      monarch doctor production --max-age 26h
+      monarch doctor production 'eu-*' --max-age 26h
       monarch doctor --json
     """
     from monarch.doctor.findings import exit_code

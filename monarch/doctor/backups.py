@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -64,8 +65,8 @@ def examine_backups(
         yield problem("BACKUPS", "store", error)
         return
     number = len(backups)
-    there = f"{number} backup{'s' * (number != 1)}" if absence is None else "not there yet: a backup makes it"
-    yield fine("BACKUPS", "store", f"{store.place}: {there}.")
+    has = f"has {number} backup{'s' * (number != 1)}" if absence is None else "is made by the first backup"
+    yield fine("BACKUPS", "store", f"{store.place} {has}.")
     yield from _examine_store(store)
     yield from _examine_leftovers(backups)
     yield from _examine_freshness(catalog, backups, environments, named, max_age)
@@ -155,7 +156,7 @@ def _examine_freshness(
     must = {one.name for one in select_environments(environments, backups)}
     should = [one for one in environments if one.name in must or why_hazardous(one)]
     selected = environments if named else should
-    for environment in each_database([one for one in selected if one.problem is None], backups):
+    for environment in _databases_of(selected, backups):
         try:
             result, _ = judge_stored(catalog, environment, backups, max_age)
         except MonarchError as error:
@@ -166,6 +167,14 @@ def _examine_freshness(
         if result.finding is Freshness.NONE and all(one.name != environment.name for one in should):
             finding = skipped(environment.label, "backup", "It has no backup, and needs none.")
         yield finding
+
+
+def _databases_of(environments: Sequence[Environment], backups: Sequence[Backup]) -> Iterator[Environment]:
+    for environment in environments:
+        # A function of the settings that fails is reported with the environment.
+        with suppress(MonarchError):
+            if environment.problem is None:
+                yield from each_database([environment], backups)
 
 
 def _judge(result: FreshnessResult, *, is_needed: bool) -> Diagnosis:

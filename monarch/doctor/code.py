@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from monarch.databases.several.targets import Selected
 from monarch.doctor.findings import Diagnosis, fine, problem, skipped
 from monarch.doctor.limits import careful
-from monarch.errors import MonarchError
+from monarch.errors import MonarchError, ProjectError
 from monarch.migrations.files.classes import load_migration
 from monarch.migrations.files.find import MigrationFile, find_migrations
 from monarch.privacy.load import PRIVACY, load_masks
@@ -50,6 +51,23 @@ def examine_settings(load: Callable[[], Settings]) -> tuple[Settings | None, lis
     return settings, findings
 
 
+def call_function(selected: Selected) -> Selected:
+    """Call the function of ``selected`` that returns its databases, if it has one: later that costs nothing.
+
+    In a thread nothing could end it. If it fails, that is the environment's problem.
+    """
+    environment = selected.environment
+    several = environment.databases
+    if several is None or environment.problem is not None or environment.missing is not None:
+        return selected
+    try:
+        with careful():
+            several.named()
+    except MonarchError as error:
+        return replace(selected, environment=replace(environment, problem=error.message, remedy=error.hint))
+    return selected
+
+
 def examine_migrations(root: Path, migrations: Migrations) -> Iterator[Diagnosis]:
     """Yield what is found of the migrations at ``root``; fill ``migrations``."""
     try:
@@ -64,7 +82,7 @@ def examine_migrations(root: Path, migrations: Migrations) -> Iterator[Diagnosis
                 migrations.kinds[file.key] = load_migration(file, root).database_kind
             loaded += 1
         except MonarchError as error:
-            yield problem("migrations", "load", error)
+            yield _unloaded("migrations", error)
     if loaded == len(files):
         message = f"All {loaded} load." if loaded else "There are none yet."
         yield fine("migrations", "load", message)
@@ -84,7 +102,7 @@ def examine_query_sets(root: Path) -> Iterator[Diagnosis]:
                 load_query_set(file, root)
         except MonarchError as error:
             failed += 1
-            yield problem("query sets", "load", error)
+            yield _unloaded("query sets", error)
     if files and not failed:
         yield fine("query sets", "load", f"All {len(files)} load.")
 
@@ -105,6 +123,13 @@ def examine_masks(root: Path, *, needed: bool) -> Iterator[Diagnosis]:
         with careful():
             load_masks(root)
     except MonarchError as error:
-        yield problem("masks", "load", error)
+        yield _unloaded("masks", error)
         return
     yield fine("masks", "load", f"{PRIVACY.as_posix()} loads.")
+
+
+def _unloaded(subject: str, error: MonarchError) -> Diagnosis:
+    """Return that a file does not load, without what only fits a command that would have run it."""
+    hint = (error.hint or "").removeprefix("Nothing has run. ")
+    hint = hint.removesuffix(" --traceback shows the whole traceback.")
+    return problem(subject, "load", ProjectError(error.message, hint or None))

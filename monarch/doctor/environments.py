@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from monarch.databases import find_kind, open_database
@@ -13,6 +14,7 @@ from monarch.databases.base import Database
 from monarch.databases.environment import Environment
 from monarch.databases.health.observation import Health, Observation
 from monarch.databases.several.members import find_members
+from monarch.databases.several.targets import Selected
 from monarch.doctor.code import Migrations
 from monarch.doctor.findings import Diagnosis, fine, found, problem, skipped
 from monarch.doctor.migrations import judge_migrations
@@ -24,19 +26,19 @@ from monarch.settings.protection import is_far
 _AT_ONCE = 32
 _SECONDS, _LONGEST = 15.0, 25.0
 # Of silence before it is explained, and between two explanations.
-_SILENCE = 1.5
+_SILENCE, _PAUSE = 1.5, 5.0
 
 Report = Callable[[Diagnosis], None]
 
 
 def examine_environments(
-    environments: Sequence[Environment],
+    selected: Sequence[Selected],
     named: bool,
     root: Path,
     migrations: Migrations,
     progress: Progress,
 ) -> Iterator[tuple[Environment, tuple[Diagnosis, ...], tuple[str, ...]]]:
-    """Yield ``environments`` in their order, with what is found of each, and the versions of its servers.
+    """Yield the environments ``selected`` in order, with what is found of each, and its servers' versions.
 
     A server that does not answer in time is given up. Nothing waits for its thread.
 
@@ -45,7 +47,8 @@ def examine_environments(
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[int, _Examined]] = queue.SimpleQueue()
     begun: dict[int, float] = {}
-    for number in range(len(environments)):
+    environments = [one.environment for one in selected]
+    for number in range(len(selected)):
         waiting.put(number)
 
     def work() -> None:
@@ -55,7 +58,7 @@ def examine_environments(
             except queue.Empty:
                 return
             begun[number] = time.monotonic()
-            examined = _Examined(environments[number], named, root, migrations)
+            examined = _Examined(selected[number], named, root, migrations)
             examined.run()
             done.put((number, examined))
 
@@ -72,7 +75,7 @@ def examine_environments(
             except queue.Empty:
                 pass
             if time.monotonic() - last_news > _SILENCE:
-                last_news = time.monotonic() + 3
+                last_news = time.monotonic() + _PAUSE
                 names = [one.label for i, one in enumerate(environments) if i >= number and i not in results]
                 progress.waiting(f"{_listed(names)} {'has' if len(names) == 1 else 'have'} not answered yet")
             if _is_late(number, begun):
@@ -98,8 +101,9 @@ def _is_late(number: int, begun: dict[int, float]) -> bool:
 class _Examined:
     """What is found of one environment."""
 
-    def __init__(self, environment: Environment, named: bool, root: Path, migrations: Migrations) -> None:
-        self.environment = environment
+    def __init__(self, selected: Selected, named: bool, root: Path, migrations: Migrations) -> None:
+        self.environment = selected.environment
+        self._pattern = selected.databases
         self.findings: list[Diagnosis] = []
         self.versions: list[str] = []
         self._named = named
@@ -132,7 +136,12 @@ class _Examined:
             if seen is not None:
                 self.findings.append(found(environment.label, seen))
             return
-        first, *others = find_members(environment, self._root)
+        members = find_members(environment, self._root)
+        if self._pattern is not None:
+            members = tuple(one for one in members if fnmatchcase(one.db_name, self._pattern))
+        if not members:
+            raise MonarchError(f"No database of {environment.label!r} matches {self._pattern!r}.")
+        first, *others = members
         self._examine_database(first, environment.label, whole=True)
         self._examine_others(others)
 

@@ -8,17 +8,19 @@ from pathlib import Path
 
 from monarch.backups.plans.patience import InTime
 from monarch.databases import KINDS, find_kind
-from monarch.databases.environment import Environment
+from monarch.databases.several import is_wild
+from monarch.databases.several.targets import Selected, select
 from monarch.doctor.backups import examine_backups
 from monarch.doctor.code import (
     Migrations,
+    call_function,
     examine_masks,
     examine_migrations,
     examine_query_sets,
     examine_settings,
 )
 from monarch.doctor.environments import examine_environments
-from monarch.doctor.findings import Diagnosis, found, problem, skipped
+from monarch.doctor.findings import Diagnosis, found, guarded, problem, skipped
 from monarch.doctor.versions import examine_versions
 from monarch.errors import MonarchError
 from monarch.progress import Progress
@@ -39,19 +41,20 @@ def examine(
     """Yield what is found of the project at ``root``. Writes nothing.
 
     :param load: loads its settings.
-    :param names: the environments to look at; all if there are none.
+    :param names: the environments to look at, also as patterns; all if there are none.
     :param max_age: the greatest age of a newest backup that is well; None allows every age.
-    :raises UnknownEnvironment: if the settings have no environment of a name.
+    :raises UnknownEnvironment: if the settings have no environment of a name, or none for a pattern.
     """
     settings, about_settings = examine_settings(load)
-    chosen = _choose(settings, names)
+    selected = tuple(map(call_function, _choose(settings, names)))
+    chosen = tuple(one.environment for one in selected)
     yield from examine_versions()
     yield from about_settings
     migrations = Migrations()
     if settings is not None or (root / FOLDER).exists():
-        yield from examine_migrations(root, migrations)
-    yield from examine_query_sets(root)
-    yield from examine_masks(root, needed=any(one.private for one in chosen))
+        yield from guarded("migrations", examine_migrations(root, migrations))
+    yield from guarded("query sets", examine_query_sets(root))
+    yield from guarded("masks", examine_masks(root, needed=any(one.private for one in chosen)))
     kinds = {one.known_kind for one in chosen} - {None}
     versions: dict[str, list[str]] = {}
     if settings is None:
@@ -59,18 +62,19 @@ def examine(
         yield skipped("BACKUPS", "settings", "Not looked at, because the settings do not load.")
     else:
         # The store answers meanwhile.
-        about_store = InTime(
-            lambda: list(examine_backups(settings, chosen, bool(names), root, max_age)), _STORE, progress
-        )
+        about_backups: list[Diagnosis] = []
+        backups = guarded("BACKUPS", examine_backups(settings, chosen, bool(names), root, max_age))
+        waited = InTime(lambda: about_backups.extend(backups), _STORE, progress)
         for environment, findings, servers in examine_environments(
-            chosen, bool(names), root, migrations, progress
+            selected, bool(names), root, migrations, progress
         ):
             yield from findings
             versions.setdefault(environment.kind, []).extend(servers)
         try:
-            yield from about_store.result()
+            waited.result()
         except MonarchError as error:
-            yield problem("BACKUPS", "store", error)
+            about_backups.append(problem("BACKUPS", "store", error))
+        yield from tuple(about_backups)
     for kind in KINDS:
         # Without settings, both may be what the person needs.
         if kind in kinds or settings is None:
@@ -78,9 +82,14 @@ def examine(
                 yield found("tools", one)
 
 
-def _choose(settings: Settings | None, names: Sequence[str]) -> tuple[Environment, ...]:
+def _choose(settings: Settings | None, names: Sequence[str]) -> tuple[Selected, ...]:
     if settings is None:
         return ()
     if not names:
-        return settings.environments
-    return tuple(settings.environment(name) for name in dict.fromkeys(names))
+        return tuple(map(Selected, settings.environments))
+    chosen: list[Selected] = []
+    for name in names:
+        wild = is_wild(name)
+        found = select(settings.environments, name) if wild else (Selected(settings.environment(name)),)
+        chosen += [one for one in found if one not in chosen]
+    return tuple(chosen)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from monarch.databases.health.observation import Health, Observation
-from monarch.errors import MonarchError
+from monarch.errors import MonarchError, ProjectError
 from monarch.system.secrets import redact
 
 # From the worst to the least: what is wrong here, what cannot be reached, what has failed, what is missing.
@@ -34,7 +34,7 @@ def found(subject: str, observation: Observation) -> Diagnosis:
         subject,
         observation.check,
         observation.state,
-        _one_line(observation.message),
+        _sentence(observation.message),
         _one_line(observation.hint) if observation.hint else None,
         observation.code,
     )
@@ -60,6 +60,19 @@ def problem(subject: str, check: str, error: MonarchError) -> Diagnosis:
     return found(subject, Observation(check, Health.PROBLEM, error.message, error.hint, error.exit_code))
 
 
+def guarded(subject: str, findings: Iterable[Diagnosis]) -> Iterator[Diagnosis]:
+    """Yield ``findings``; if looking for more fails in an unexpected way, that is the last of them."""
+    try:
+        yield from findings
+    except MonarchError as error:
+        yield problem(subject, "load", error)
+    except OSError as error:
+        what = f"{error.filename or subject} cannot be read: {error.strerror or error}."
+        yield problem(subject, "load", ProjectError(what, "Make it readable for you."))
+    except Exception as error:  # it must not hide what else there is
+        yield problem(subject, "load", MonarchError(f"It could not be looked at: {type(error).__name__}."))
+
+
 def exit_code(findings: Iterable[Diagnosis]) -> int:
     """Return 0 if all is well, 1 if there are only warnings, else the code of the worst problem."""
     findings = tuple(findings)
@@ -67,6 +80,11 @@ def exit_code(findings: Iterable[Diagnosis]) -> int:
     if codes:
         return next((code for code in _ORDER if code in codes), 1)
     return int(any(one.state is Health.WARNING for one in findings))
+
+
+def _sentence(text: str) -> str:
+    line = _one_line(text)
+    return line if line.endswith((".", "!", "?")) else f"{line}."
 
 
 def _one_line(text: str) -> str:

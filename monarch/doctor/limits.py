@@ -35,10 +35,11 @@ def _alarm(seconds: float) -> Iterator[None]:
         return
 
     def ring(_: int, __: FrameType | None) -> None:
-        raise TimeoutError(f"it was still loading after {seconds:g} seconds")
+        raise TimeoutError(f"it had not ended after {seconds:g} seconds")
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    # Again and again: the code may catch it, and try once more.
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
     try:
         yield
     finally:

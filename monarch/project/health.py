@@ -33,7 +33,7 @@ class ProjectHealth(ProjectEnvironments):
 
         Writes nothing anywhere, and starts no embedded server.
 
-        :param environments: those to look at; all if there are none.
+        :param environments: those to look at, also as patterns; all if there are none.
         :param max_age: the greatest age of the newest backup of each that is well; None allows every age.
         :raises UnknownEnvironment: if the settings have no environment of a name.
         """

@@ -71,6 +71,7 @@ LONG = {
     "commands/test_copies.py": 8,
     "commands/test_demo.py": 2,
     "commands/test_doctor.py": 3,
+    "commands/test_doctor_attacked.py": 4,
     "commands/test_masks.py": 3,
     "commands/test_old_servers.py": 8,
     "commands/test_private.py": 4,

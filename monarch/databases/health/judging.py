@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 
 from monarch.databases.health.observation import Health, Observation
 from monarch.databases.lease import Holder
@@ -17,13 +16,13 @@ _CLOCKS = 5.0
 
 
 def judge_rights(lacking: Mapping[str, str | None]) -> Observation:
-    """Return what a user may do: ``lacking`` has what is missing for each command, None if nothing is.
+    """Return what a user may do: ``lacking`` says why not for each command, None if it may.
 
     An account that reads only, or that may not drop, is as it should be. One that may change something, but
     not migrate or back up, is a warning.
     """
-    may = [name for name, lacks in lacking.items() if lacks is None]
-    not_ = [f"{name} (lacks {lacks})" for name, lacks in lacking.items() if lacks is not None]
+    may = [name for name, why in lacking.items() if why is None]
+    not_ = [f"{name} ({why})" for name, why in lacking.items() if why is not None]
     message = f"May {', '.join(may) or 'nothing'}" + (f"; not {', '.join(not_)}." if not_ else ".")
     if READ not in may:
         return Observation(
@@ -40,11 +39,10 @@ def judge_clock(ahead: float) -> Observation:
     if abs(ahead) < _CLOCKS:
         return Observation("clock", Health.OK, f"Differs from this machine's by {abs(ahead):.1f} s.")
     which = "ahead of" if ahead > 0 else "behind"
-    span = timedelta(seconds=round(abs(ahead)))
     return Observation(
         "clock",
         Health.WARNING,
-        f"The server's clock is {span} {which} this machine's.",
+        f"The server's clock is {_span(abs(ahead))} {which} this machine's.",
         "Set the clock that is wrong, and keep it right by NTP.",
     )
 
@@ -53,7 +51,7 @@ def judge_holder(holder: Holder | None, label: str) -> Observation:
     """Return what the lease is like, which ``holder`` has."""
     if holder is None:
         return Observation("lease", Health.OK, "Free.")
-    what = f"Held by {holder.who} for {timedelta(seconds=round(holder.seconds))}: {holder.purpose}"
+    what = f"Held by {holder.who} for {_span(holder.seconds)}: {holder.purpose}"
     if holder.died or holder.expired:
         return Observation(
             "lease",
@@ -75,6 +73,13 @@ def judge_space(free: float, total: float) -> Observation:
             "Make room: a copy into a database needs its size once more until it is complete.",
         )
     return Observation("space", Health.OK, message)
+
+
+def _span(seconds: float) -> str:
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _size(number: float) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from pymongo import ReadPreference, timeout
+from pymongo.errors import ServerSelectionTimeoutError
 
 from monarch.databases.health.judging import judge_clock, judge_holder, judge_space
 from monarch.databases.health.observation import Check, Health, Observation, observe, of_error
@@ -21,6 +22,7 @@ from monarch.databases.mongo.connection.privileges import read_privileges
 from monarch.databases.mongo.connection.settings import address_of
 from monarch.databases.mongo.health.rights import find_rights
 from monarch.databases.mongo.swap_state import read_head, unfinished
+from monarch.errors import ServerError
 
 # The oldest that monarch is made for.
 OLDEST = (4, 4)
@@ -71,7 +73,7 @@ class MongoExamination:
     def server(self) -> Observation:
         """Reach it: its version, and what kind of deployment it is."""
         before = datetime.now(UTC)
-        with self._explained():
+        with self._explained(), self._knowing_silence():
             self._hello = self._client.admin.command("hello", read_preference=ReadPreference.NEAREST)
             after = datetime.now(UTC)
             built = self._client.admin.command("buildInfo", read_preference=ReadPreference.NEAREST)
@@ -82,6 +84,20 @@ class MongoExamination:
         topology, state, hint = self._topology()
         message = f"MongoDB {self._version}, {topology}."
         return Observation("server", state, message, hint, version=self._version)
+
+    @contextmanager
+    def _knowing_silence(self) -> Iterator[None]:
+        """Explain a server that answers, and is no part of anything that holds data."""
+        try:
+            yield
+        except ServerSelectionTimeoutError as error:
+            if not str(error).startswith("No servers match selector"):
+                raise
+            raise ServerError(
+                f"The server of {self._endpoint.name!r} answers, but holds no data: its replica set was "
+                "never initiated, or it is starting.",
+                "Initiate it with rs.initiate(), or wait until it has started.",
+            ) from error
 
     def _topology(self) -> tuple[str, Health, str | None]:
         hello = self._hello
@@ -186,7 +202,9 @@ class MongoExamination:
             return Observation("leftovers", Health.OK, "Nothing was left behind.")
         found, hints = [], []
         if staging:
-            found.append(f"{len(staging)} staging collections of a copy that was cut off")
+            found.append(
+                f"{len(staging)} staging collection{'s' * (len(staging) > 1)} of a copy that was cut off"
+            )
             hints.append("The next copy or restore into it removes the staging.")
         if scratch:
             found.append(f"scratch databases: {', '.join(scratch[:3])}")

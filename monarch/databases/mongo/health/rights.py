@@ -28,13 +28,13 @@ def find_rights(endpoint: DatabaseHandle) -> Observation:
     own = [every | actions_on(privileges, database, name) for name in (HISTORY, JOURNAL, LEASE)]
     may_record = all({"find", "insert", "update"} <= one for one in own)
     whole = _lacks(_WHOLE, every)
-    replaced = _lacks(WRITES, every) or (None if may_rename(every, every) else RENAME)
+    replaced = _lacks(WRITES, every) or (None if may_rename(every, every) else f"lacks {RENAME}")
     return judge_rights(
         {
-            READ: None if "find" in own[0] else "find",
+            READ: None if "find" in own[0] else "lacks find",
             MIGRATE: _lacks(_CHANGES, every)
             if may_record
-            else _lacks(_CHANGES, every) or "writing its history",
+            else _lacks(_CHANGES, every) or "may not write its history",
             COPY_FROM: whole,
             BACKUP: whole,
             COPY_TO: replaced,
@@ -44,4 +44,5 @@ def find_rights(endpoint: DatabaseHandle) -> Observation:
 
 
 def _lacks(needed: Iterable[str], actions: frozenset[str]) -> str | None:
-    return ", ".join(sorted(set(needed) - actions)) or None
+    missing = sorted(set(needed) - actions)
+    return f"lacks {', '.join(missing)}" if missing else None

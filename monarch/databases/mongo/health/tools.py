@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 
 from monarch.databases.health.observation import Health, Observation, of_error
 from monarch.databases.mongo.embedded.program import locate_mongod
 from monarch.databases.mongo.engines.tools import NAMES, read_version
-from monarch.errors import MonarchError
+from monarch.errors import MonarchError, ServerError
 from monarch.system.subprocesses import run_quietly
 
 _SHELL = "mongosh"
@@ -25,7 +26,7 @@ def examine_tools() -> Iterator[Observation]:
         yield Observation(_SHELL, Health.SKIPPED, message)
         return
     try:
-        version = run_quietly([found, "--version"], 10.0).strip()
+        version = run_quietly([found, "--version"], 5.0).strip()
     except MonarchError as error:
         yield of_error(_SHELL, error)
         return
@@ -41,7 +42,7 @@ def _tool(name: str) -> Observation:
     try:
         return Observation(name, Health.OK, f"{read_version(name)}: {found}.")
     except MonarchError as error:
-        return of_error(name, error)
+        return replace(of_error(name, error), code=ServerError.exit_code)
 
 
 def examine_embedded() -> Observation:

@@ -129,6 +129,16 @@ def end_cut_off_swap(environment: Environment) -> bool:
     return False
 
 
+def is_swapping(environment: Environment) -> bool:
+    """Whether the database of ``environment`` refuses connections: a swap is at its end, or was killed there.
+
+    Changes nothing, and never fails.
+    """
+    with suppress(psycopg.Error), _connect_beside(environment) as connection:
+        return _is_refusing(connection, environment.db_name)
+    return False
+
+
 def _is_refusing(connection: Connection, database: str) -> bool:
     query = """
         SELECT FROM pg_database WHERE datname = %s AND NOT datallowconn

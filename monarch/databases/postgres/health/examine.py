@@ -12,10 +12,11 @@ from monarch.databases.lease import Holder
 from monarch.databases.postgres.connection.client import connect, rows_as_dicts
 from monarch.databases.postgres.connection.deadline import deadline
 from monarch.databases.postgres.connection.errors import explained
-from monarch.databases.postgres.connection.maintenance import old_name, staging_name
+from monarch.databases.postgres.connection.maintenance import is_swapping, old_name, staging_name
 from monarch.databases.postgres.connection.pooler import is_pooled
 from monarch.databases.postgres.connection.session import Session
 from monarch.databases.postgres.health.rights import find_rights
+from monarch.errors import ServerError
 
 # The oldest that monarch is made for.
 OLDEST = 13
@@ -72,6 +73,22 @@ class PostgresExamination:
     def server(self) -> Observation:
         """Reach it, by a connection that repairs nothing, as that of the session would."""
         before = datetime.now(UTC)
+        try:
+            self._read_facts(before)
+        except ServerError:
+            if not is_swapping(self._environment):
+                raise
+            name = self._environment.label
+            raise ServerError(
+                f"The database of {name!r} refuses connections: a copy into it is at its end, or was cut off "
+                "there.",
+                f"Wait a minute. Then `monarch list_migrations {name}` lets connections in again.",
+            ) from None
+        standby = ", a standby: it cannot be written to" if self._facts["is_standby"] else ""
+        version = str(self._facts["version"])
+        return Observation("server", Health.OK, f"PostgreSQL {version}{standby}.", version=version)
+
+    def _read_facts(self, before: datetime) -> None:
         with (
             explained(self._environment),
             connect(self._environment, autocommit=True) as connection,
@@ -85,9 +102,6 @@ class PostgresExamination:
         assert row is not None
         self._facts = row
         self._ahead = (row["now"] - (max(before, began) + (after - began) / 2)).total_seconds()
-        standby = ", a standby: it cannot be written to" if row["is_standby"] else ""
-        version = str(row["version"])
-        return Observation("server", Health.OK, f"PostgreSQL {version}{standby}.", version=version)
 
     def version(self) -> Observation | None:
         """Whether it is one that monarch is made for."""

@@ -46,27 +46,27 @@ def find_rights(session: Session) -> Observation:
     :raises ServerError: if the server does not say.
     """
     (row,) = session.query(_RIGHTS)
-    whole = f"the right to read {_tables(row['unreadable'])}" if row["unreadable"] else None
+    whole = f"lacks the right to read {_tables(row['unreadable'])}" if row["unreadable"] else None
     if whole is None and row["hidden"]:
-        whole = f"BYPASSRLS, to see all rows of {_tables(row['hidden'])}"
+        whole = f"lacks BYPASSRLS, to see all rows of {_tables(row['hidden'])}"
     change: str | None
     replaced: str | None
     dropped: str | None
     if row["is_standby"]:
-        change = replaced = dropped = "a server that is no standby"
+        change = replaced = dropped = "it is a standby"
     else:
         change = None
         if not row["records"] and not row["may_create"]:
-            change = "CREATE on the database, for its history"
+            change = "lacks CREATE on the database, for its history"
         elif row["unwritten_records"]:
-            change = "the right to write its history"
-        dropped = f"the ownership of {_tables(row['of_others'])}" if row["of_others"] else None
+            change = "lacks the right to write its history"
+        dropped = f"lacks the ownership of {_tables(row['of_others'])}" if row["of_others"] else None
         replaced = None if row["owns"] and row["may_create_databases"] else dropped
         if replaced is None and not row["may_create"]:
-            replaced = "CREATE on the database"
+            replaced = "lacks CREATE on the database"
     return judge_rights(
         {
-            READ: "the right to read its history" if row["unread_records"] else None,
+            READ: "lacks the right to read its history" if row["unread_records"] else None,
             MIGRATE: change,
             COPY_FROM: whole,
             BACKUP: whole,
