@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
 
-from monarch.commands.console.lines import Piece, show
+from monarch.commands.console.boundary import wrapped
+from monarch.commands.console.lines import show
 from monarch.commands.console.output import print_json
 from monarch.commands.console.progress_lines import ProgressLines
+from monarch.commands.console.terminal import columns
 from monarch.commands.looks.states import in_colour
 from monarch.commands.parsing.arguments import AGE, ENVIRONMENT, json_option, this_project
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from monarch.doctor.findings import Diagnosis
 
 _STATES = ("ok", "warning", "problem", "skipped")
-_WIDE = max(map(len, _STATES))
+_INDENT = max(map(len, _STATES)) + 2
 
 
 @click.command("doctor")
@@ -60,9 +63,13 @@ def doctor(environments: tuple[str, ...], max_age: timedelta | None, as_json: bo
 
 def _show(finding: Diagnosis) -> None:
     state = finding.state.value
-    pieces: list[Piece] = [*in_colour(state), " " * (_WIDE - len(state)), f"  {finding.subject}"]
     hint = f" {finding.hint}" if finding.hint else ""
-    show(*pieces, f": {finding.check}: {finding.message}{hint}")
+    text = f"{finding.subject}: {finding.check}: {finding.message}{hint}"
+    # For programs one line is one check.
+    first, *rest = wrapped(text, columns() - _INDENT) if sys.stdout.isatty() else [text]
+    show(*in_colour(state), " " * (_INDENT - len(state)), first)
+    for line in rest:
+        show(" " * _INDENT, line)
 
 
 def _sum_up(findings: Sequence[Diagnosis]) -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+from monarch.amounts import age
 from monarch.backups.catalog import BackupCatalog
 from monarch.backups.proof.freshness import (
     Freshness,
@@ -65,8 +66,9 @@ def examine_backups(
         yield problem("BACKUPS", "store", error)
         return
     number = len(backups)
-    has = f"has {number} backup{'s' * (number != 1)}" if absence is None else "is made by the first backup"
-    yield fine("BACKUPS", "store", f"{store.place} {has}.")
+    has = f"has {number} backup{'s' * (number != 1)}." if absence is None else "does not exist yet."
+    made = "" if absence is None else " The first backup makes it."
+    yield fine("BACKUPS", "store", f"{store.place} {has}{made}")
     yield from _examine_store(store)
     yield from _examine_leftovers(backups)
     yield from _examine_freshness(catalog, backups, environments, named, max_age)
@@ -178,9 +180,9 @@ def _databases_of(environments: Sequence[Environment], backups: Sequence[Backup]
 
 
 def _judge(result: FreshnessResult, *, is_needed: bool) -> Diagnosis:
-    label, age = result.environment.label, result.age
-    if result.newest is not None and age is not None:
-        about = f"The newest good one, {result.newest.name}, is {_age(age)} old"
+    label = result.environment.label
+    if result.newest is not None and result.age is not None:
+        about = f"The newest good one, {result.newest.name}, is {age(result.age)} old"
     else:
         about = "It has no good backup"
     message = f"{about}{f'; {result.why}' if result.why else ''}."
@@ -193,14 +195,6 @@ def _judge(result: FreshnessResult, *, is_needed: bool) -> Diagnosis:
     if result.finding is Freshness.TOO_OLD:
         message = message.replace(" old", " old, which is too old", 1)
     return found(label, Observation("backup", state, message, hint, NotFresh.exit_code))
-
-
-def _age(age: timedelta) -> str:
-    if age < timedelta(hours=2):
-        return f"{age // timedelta(minutes=1)} min"
-    if age < timedelta(days=2):
-        return f"{age // timedelta(hours=1)} h"
-    return f"{age.days} days"
 
 
 def _listed(backups: Sequence[Backup]) -> str:

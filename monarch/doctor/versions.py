@@ -20,7 +20,7 @@ _EXTRAS = ("postgres", "encrypt")
 
 def examine_versions() -> Iterator[Diagnosis]:
     """Yield the versions of this installation, and each package that is missing or too old."""
-    shown, wrong = [f"monarch {__version__}", f"Python {platform.python_version()}"], []
+    shown, wrong = [f"Python {platform.python_version()}", f"monarch {__version__}"], []
     for name, least, extra in _requirements():
         try:
             version = metadata.version(name)

@@ -243,7 +243,7 @@ def test_backups_that_are_missing_and_left_over(project: Folder) -> None:
     assert result.code == 10
     ((state, text),) = lines(result, "production", "backup")
     assert (state, "monarch backup production" in text) == ("problem", True)
-    assert "is made by the first backup" in lines(result, "BACKUPS", "store")[0][1]
+    assert "The first backup makes it" in lines(result, "BACKUPS", "store")[0][1]
     assert not store.exists()
     project.database.dogs.insert_one({})
     assert project.monarch("backup", "production").code == 0
@@ -334,3 +334,6 @@ def test_in_a_terminal_states_have_colours(folder: Folder) -> None:
     folder.settings(dev={"embedded": True, "db_name": "app"})
     shown = folder.terminal("doctor").read()
     assert "\x1b[32mok\x1b[0m" in shown
+    narrow = folder.terminal("doctor", columns=60).read().splitlines()
+    assert max(map(len, narrow)) < 80
+    assert any(line.startswith(" " * 9) for line in narrow)

@@ -115,13 +115,16 @@ def _one_line(text: str) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """``text`` in lines that fit into the terminal, none of which ends inside a word or a command."""
-    if not sys.stderr.isatty():
-        return [text]
+    """``text`` in lines that fit into the terminal of stderr, if it is one."""
+    return wrapped(text, columns(sys.stderr)) if sys.stderr.isatty() else [text]
+
+
+def wrapped(text: str, room: int) -> list[str]:
+    """``text`` in lines of ``room`` columns, none of which ends inside a word or a command."""
     lines = [""]
     for piece in _UNBROKEN.findall(text):
         longer = f"{lines[-1]} {piece}".lstrip()
-        if lines[-1] and len(longer) > columns(sys.stderr):
+        if lines[-1] and len(longer) > room:
             lines.append(piece)
         else:
             lines[-1] = longer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from monarch.amounts import age, size
 from monarch.databases.health.observation import Health, Observation
 from monarch.databases.lease import Holder
 
@@ -42,7 +43,7 @@ def judge_clock(ahead: float) -> Observation:
     return Observation(
         "clock",
         Health.WARNING,
-        f"The server's clock is {_span(abs(ahead))} {which} this machine's.",
+        f"The server's clock is {age(abs(ahead))} {which} this machine's.",
         "Set the clock that is wrong, and keep it right by NTP.",
     )
 
@@ -51,7 +52,7 @@ def judge_holder(holder: Holder | None, label: str) -> Observation:
     """Return what the lease is like, which ``holder`` has."""
     if holder is None:
         return Observation("lease", Health.OK, "Free.")
-    what = f"Held by {holder.who} for {_span(holder.seconds)}: {holder.purpose}"
+    what = f"Held by {holder.who} for {age(holder.seconds)}: {holder.purpose}"
     if holder.died or holder.expired:
         return Observation(
             "lease",
@@ -64,7 +65,7 @@ def judge_holder(holder: Holder | None, label: str) -> Observation:
 
 def judge_space(free: float, total: float) -> Observation:
     """Return how full a disk with ``free`` bytes of ``total`` is."""
-    message = f"{_size(free)} of {_size(total)} are free."
+    message = f"{size(free)} of {size(total)} are free."
     if free < total * _LITTLE:
         return Observation(
             "space",
@@ -73,18 +74,3 @@ def judge_space(free: float, total: float) -> Observation:
             "Make room: a copy into a database needs its size once more until it is complete.",
         )
     return Observation("space", Health.OK, message)
-
-
-def _span(seconds: float) -> str:
-    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds // size:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
-def _size(number: float) -> str:
-    for unit in ("kB", "MB", "GB", "TB"):
-        number /= 1000
-        if number < 1000 or unit == "TB":
-            break
-    return f"{number:.3g} {unit}" if number < 1000 else f"{number:,.0f} {unit}"
