@@ -138,7 +138,7 @@ def run_in_foreground(program: ForegroundProgram) -> int:
     with ExitStack() as opened:
         files = {name: _pipe_with(secret.reveal(), opened) for name, secret in program.secrets.items()}
         received = opened.enter_context(defer_signals())
-        log_start(program.arguments)
+        log_start(program.arguments[:1])  # the others are a person's, who may ask for anything there
         try:
             process = subprocess.Popen(
                 [_with_file(argument, files) for argument in program.arguments],

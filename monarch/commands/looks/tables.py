@@ -50,7 +50,7 @@ def print_table(
         if fitting != widths:
             widths = fitting
             rows = [[shorten(cell, wide) for cell, wide in zip(row, widths, strict=True)] for row in rows]
-    show(*_line(headers, widths, right, ()), bold=True)
+    show("".join(map(str, _line(headers, widths, right, ()))), bold=True)
     show_rows(_line(row, widths, right, states) for row in rows)
 
 
@@ -76,7 +76,7 @@ def _line(
         space = " " * (wide - width(cell))
         before, after = (space, "") if number in right else ("", space)
         if cell:
-            pieces.append(owed + before)
+            pieces += [owed + before] if owed + before else []
             pieces.extend(in_colour(cell) if number in states else [cell])
             owed = after + _GAP
         else:

@@ -104,8 +104,12 @@ def _open(path: str) -> int:
 
 def _without_answers(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the arguments without the values of options of query sets, and these values."""
-    shown, answers, follows = [], [], False
-    for argument in arguments:
+    shown: list[str] = []
+    answers: list[str] = []
+    follows = False
+    for number, argument in enumerate(arguments):
+        if argument == "--" and "shell" in arguments[:number]:  # statements, for example
+            return [*shown, "--", MASK], answers
         if follows or _ATTACHED.match(argument):
             start = 0 if follows else len(_ATTACHED.match(argument)[0])  # type: ignore[index]
             name, equals, value = argument[start:].partition("=")

@@ -128,6 +128,8 @@ def test_answers_to_query_sets_are_not_logged(two: TwoEnvironments, spelling: st
         (["--option", "a=-o", "secret=b"], "--option 'a=********' secret=b"),
         (["--rename", "old=new", "-o"], "--rename old=new -o"),
         (["--only", "x"], "--only x"),
+        (["shell", "dev", "--", "-c", "SELECT 'secret'"], "shell dev -- ********"),
+        (["delete_backup", "--", "-x"], "delete_backup -- -x"),
     ],
 )
 def test_the_command_line_without_answers(given: list[str], shown: str) -> None:
