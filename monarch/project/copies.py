@@ -63,7 +63,7 @@ class ProjectCopies(ProjectRestores):
         request = self._copy_request(source, target, engine, allow_empty, query_set, options, names)
         request.choice.require_staging(in_place=in_place)
         request = replace(request, compare_contents=compare_contents, raw=raw)
-        with request.open(progress) as copy:
+        with request.open(progress) as copy, copy.source.reading(), copy.target.reading():
             return copy.plan(show)
 
     def copy(

@@ -46,7 +46,7 @@ class ProjectRestores(ProjectBackups):
         choice.require_staging(in_place=in_place)
         request = self._restore_request(backup, environment, engine, raw, choice)
         search = self.look_for_newest(request.environment.label, UNHURRIED, progress)
-        with request.open(progress) as (restoration, _):
+        with request.open(progress) as (restoration, _), restoration.target.reading():
             return plan_restore(request, restoration, search, UNHURRIED, rights=True)
 
     def restore(
