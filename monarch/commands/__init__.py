@@ -82,8 +82,8 @@ _GARBAGE = 10_000
 def cli(ctx: click.Context) -> None:
     """Migrations should happen naturally.
 
-    A toolbelt for the MongoDB and PostgreSQL environments of a project. Run it in the folder that holds
-    migrations/settings.py. `monarch init` makes that file, and `monarch demo` shows all of it on a sample.
+    A toolbelt for the MongoDB and PostgreSQL environments of a project. It finds migrations/settings.py
+    in the current folder or above it. `monarch init` makes that file, `monarch demo` shows all on a sample.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

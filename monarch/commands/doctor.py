@@ -14,6 +14,7 @@ from monarch.commands.console.output import print_json
 from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.terminal import columns
 from monarch.commands.looks.states import in_colour
+from monarch.commands.names import own_names
 from monarch.commands.parsing.arguments import AGE, ENVIRONMENT, json_option, this_project
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def doctor(environments: tuple[str, ...], max_age: timedelta | None, as_json: bo
 def _show(finding: Diagnosis) -> None:
     state = finding.state.value
     hint = f" {finding.hint}" if finding.hint else ""
-    text = f"{finding.subject}: {finding.check}: {finding.message}{hint}"
+    text = own_names(f"{finding.subject}: {finding.check}: {finding.message}{hint}")
     # For programs one line is one check.
     first, *rest = wrapped(text, columns() - _INDENT) if sys.stdout.isatty() else [text]
     show(*in_colour(state), " " * (_INDENT - len(state)), first)
@@ -84,6 +85,6 @@ def _as_json(finding: Diagnosis) -> dict[str, object]:
         "subject": finding.subject,
         "check": finding.check,
         "state": finding.state.value,
-        "message": finding.message,
-        "hint": finding.hint,
+        "message": own_names(finding.message),
+        "hint": finding.hint and own_names(finding.hint),
     }

@@ -12,6 +12,7 @@ from monarch.commands.console.prompt import open_prompt
 from monarch.commands.console.questions import confirm, yes_option
 from monarch.commands.looks import silence
 from monarch.commands.parsing.arguments import ENVIRONMENT, this_project
+from monarch.commands.parsing.whereabouts import go_back
 from monarch.errors import UsageError
 
 
@@ -44,6 +45,7 @@ def shell(environment: str, arguments: tuple[str, ...], python: bool) -> None:
         if (why := why_hazardous(target)) is not None:
             show(f"Careful: what you type changes {where}, and {why}.", err=True)
         silence.end()
+        go_back()  # files that the person names there
         if opened.program is not None and not python:
             code = run_in_foreground(opened.program)
         elif arguments:

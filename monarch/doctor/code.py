@@ -12,7 +12,7 @@ from monarch.doctor.limits import careful
 from monarch.errors import MonarchError, ProjectError
 from monarch.migrations.files.classes import load_migration
 from monarch.migrations.files.find import MigrationFile, find_migrations
-from monarch.privacy.load import PRIVACY, load_masks
+from monarch.privacy.load import load_masks
 from monarch.querysets.files import find_query_sets, load_query_set
 from monarch.settings.load import Settings
 from monarch.settings.paths import SETTINGS
@@ -107,25 +107,24 @@ def examine_query_sets(root: Path) -> Iterator[Diagnosis]:
         yield fine("query sets", "load", f"All {len(files)} load.")
 
 
-def examine_masks(root: Path, *, needed: bool) -> Iterator[Diagnosis]:
+def examine_masks(root: Path, file: Path, *, needed: bool) -> Iterator[Diagnosis]:
     """Yield what is found of the masks at ``root``.
 
+    :param file: theirs, relative to ``root``.
     :param needed: whether an environment is private.
     """
-    if not (root / PRIVACY).exists():
+    if not (root / file).exists():
         if needed:
-            message = (
-                f"There is no {PRIVACY.as_posix()}: nothing leaves a private environment until there is."
-            )
+            message = f"There is no {file.as_posix()}: nothing leaves a private environment until there is."
             yield skipped("masks", "load", message)
         return
     try:
         with careful():
-            load_masks(root)
+            load_masks(root, file=file)
     except MonarchError as error:
         yield _unloaded("masks", error)
         return
-    yield fine("masks", "load", f"{PRIVACY.as_posix()} loads.")
+    yield fine("masks", "load", f"{file.as_posix()} loads.")
 
 
 def _unloaded(subject: str, error: MonarchError) -> Diagnosis:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,7 +26,8 @@ from monarch.doctor.versions import examine_versions
 from monarch.errors import MonarchError
 from monarch.progress import Progress
 from monarch.settings.load import Settings
-from monarch.settings.paths import FOLDER
+from monarch.settings.paths import Place
+from monarch.settings.search import place_at
 
 # Seconds for the store of backups.
 _STORE = 20.0
@@ -51,10 +53,14 @@ def examine(
     yield from examine_versions()
     yield from about_settings
     migrations = Migrations()
-    if settings is not None or (root / FOLDER).exists():
+    place = Place(root)
+    with suppress(MonarchError):  # which loading the settings has reported
+        place = place_at(root)
+    if settings is not None or (root / place.folder).exists():
         yield from guarded("migrations", examine_migrations(root, migrations))
     yield from guarded("query sets", examine_query_sets(root))
-    yield from guarded("masks", examine_masks(root, needed=any(one.private for one in chosen)))
+    needed = any(one.private for one in chosen)
+    yield from guarded("masks", examine_masks(root, place.privacy, needed=needed))
     kinds = {one.known_kind for one in chosen} - {None}
     versions: dict[str, list[str]] = {}
     if settings is None:

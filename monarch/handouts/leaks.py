@@ -12,6 +12,7 @@ from monarch.handouts.masks import discarding, naming
 from monarch.privacy.leaks.check import Leak
 from monarch.privacy.project_masks import load_project_masks
 from monarch.progress import Progress
+from monarch.settings.search import place_at
 
 
 def find_leaks(
@@ -24,7 +25,7 @@ def find_leaks(
     """
     require_transfers(*((end.kind, repr(end.name)) for end in (source, copy)))
     with naming(source.name):
-        rules = load_project_masks(root, check_all=check_all)
+        rules = load_project_masks(root, place_at(root).privacy, check_all=check_all)
     with open_database(source, root, progress) as opened, open_database(copy, root, progress) as opened_copy:
         database, copied = as_transfer_database(opened), as_transfer_database(opened_copy)
         if database.is_same_as(copied):

@@ -16,6 +16,7 @@ from monarch.handouts.policy import Passage
 from monarch.privacy.printed import watch_streams
 from monarch.privacy.project_masks import ProjectMasks, load_project_masks
 from monarch.progress import Progress
+from monarch.settings.search import place_at
 
 _Source = TypeVar("_Source", bound=Source)
 
@@ -98,7 +99,7 @@ def load_rules(
             "Nothing was changed. Copy between private environments, or as they are: --raw.",
         )
     with naming(environment):
-        return load_project_masks(root, check_all=check_all)
+        return load_project_masks(root, place_at(root).privacy, check_all=check_all)
 
 
 @contextmanager

@@ -14,7 +14,8 @@ import monarch.privacy as library
 from monarch.errors import ProjectError
 from monarch.handouts.suggestions import MaskSuggestions
 from monarch.privacy.detection import CollectionSuggestions, Suggestion
-from monarch.privacy.load import PRIVACY, load_module
+from monarch.privacy.load import load_module
+from monarch.settings.search import place_at
 from monarch.system.atomic_files import write_atomically
 
 _NAME = re.compile(r"[a-z_]+")
@@ -35,7 +36,7 @@ def render_addition(suggestions: MaskSuggestions, root: Path) -> str:
 
     :raises ProjectError: if the file cannot be read.
     """
-    module = load_module(root)
+    module = load_module(root, file=place_at(root).privacy)
     day = datetime.now(UTC).date().isoformat()
     lines = [f"\n\n# New on {day}: monarch suggest_masks {suggestions.environment}\n"]
     missing = sorted(name for name in _names_in(suggestions.new) if not _has(module, name))
@@ -51,7 +52,7 @@ def write_file(suggestions: MaskSuggestions, root: Path) -> Path:
 
     :raises ProjectError: if it cannot be read or written.
     """
-    path = root / PRIVACY
+    path = root / place_at(root).privacy
     try:
         if path.exists():
             with path.open(encoding="utf-8", newline="") as file:

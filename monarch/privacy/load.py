@@ -16,45 +16,46 @@ from monarch.system.modules import import_file
 PRIVACY = Path("migrations") / "privacy.py"
 
 
-def load_masks(root: Path, printed: Printed | None = None) -> Masks:
+def load_masks(root: Path, printed: Printed | None = None, file: Path = PRIVACY) -> Masks:
     """Return the rules of the project at ``root``. What their file prints is noted in ``printed``.
 
+    :param file: their file, relative to ``root``.
     :raises ProjectError: if it has none, or they cannot be read.
     """
-    path = root / PRIVACY
+    path = root / file
     if not path.is_file():
         raise ProjectError(
-            f"There is no {PRIVACY.as_posix()}, which says how documents are masked.",
+            f"There is no {file.as_posix()}, which says how documents are masked.",
             "Write one: monarch suggest_masks ENVIRONMENT",
         )
-    masks = getattr(load_module(root, printed), "masks", None)
+    masks = getattr(load_module(root, printed, file), "masks", None)
     if not isinstance(masks, Masks):
         raise ProjectError(
-            f"{PRIVACY.as_posix()} has no `masks`.",
+            f"{file.as_posix()} has no `masks`.",
             "Begin with: from monarch.privacy import Masks; masks = Masks()",
         )
     return masks
 
 
-def load_module(root: Path, printed: Printed | None = None) -> ModuleType:
+def load_module(root: Path, printed: Printed | None = None, file: Path = PRIVACY) -> ModuleType:
     """Return the module with the rules of the project at ``root``. What it prints is discarded.
 
     :raises ProjectError: if it cannot be loaded.
     """
     with watch_streams(), (printed or Printed()).discard():
-        return import_file(root / PRIVACY, root)
+        return import_file(root / file, root)
 
 
-def load_with_digest(root: Path, printed: Printed | None = None) -> tuple[Masks, str]:
+def load_with_digest(root: Path, printed: Printed | None = None, file: Path = PRIVACY) -> tuple[Masks, str]:
     """Return the rules of the project at ``root``, and a digest of their file and of the rules in it.
 
     Another process that loads the same rules gets the same digest.
 
     :raises ProjectError: if there are none, or they cannot be read.
     """
-    path = root / PRIVACY
+    path = root / file
     hashing = blake2b(path.read_bytes() if path.is_file() else b"", digest_size=16)
-    masks = load_masks(root, printed)
+    masks = load_masks(root, printed, file)
     for name in sorted(masks):
         rule = masks.find(name)
         rules = sorted((path, repr(one)) for path, one in rule.items()) if isinstance(rule, Mapping) else rule

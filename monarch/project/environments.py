@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from monarch.databases import find_kind, open_database
 from monarch.databases.base import Database
@@ -17,6 +17,8 @@ from monarch.migrations.files.kinds import find_kinds
 from monarch.progress import SILENT, Progress
 from monarch.settings.hooks import HookContext, HookedRun
 from monarch.settings.load import Settings, load_settings
+from monarch.settings.paths import Place
+from monarch.settings.search import find_place, place_at
 
 if TYPE_CHECKING:
     from monarch.databases.several.targets import ChosenDatabase, Selected
@@ -27,6 +29,26 @@ class ProjectEnvironments:
 
     def __init__(self, root: str | Path = ".") -> None:
         self.root = Path(root).resolve()
+
+    @classmethod
+    def find(cls, start: str | Path = ".") -> Self:
+        """Return the project that the folder ``start`` is in; the one at ``start`` if it is in none.
+
+        As git does, this looks upward for the nearest folder that is one: it has ``migrations/settings.py``,
+        or a ``pyproject.toml`` with ``[tool.monarch]``.
+
+        :raises UsageError: if that belongs to another user.
+        """
+        found = find_place(Path(start))
+        return cls(start if found is None else found.root)
+
+    @property
+    def place(self) -> Place:
+        """Where the files of the project are.
+
+        :raises SettingsError: if its ``pyproject.toml`` is wrong.
+        """
+        return place_at(self.root)
 
     @cached_property
     def settings(self) -> Settings:

@@ -10,7 +10,7 @@ from monarch.errors import ProjectError
 from monarch.migrations.files.find import MigrationFile, find_migrations
 from monarch.migrations.files.kinds import keep_kind
 from monarch.project.environments import ProjectEnvironments
-from monarch.settings.paths import SETTINGS, where_else
+from monarch.settings.search import where_else
 
 if TYPE_CHECKING:
     from monarch.handouts.suggestions import MaskSuggestions
@@ -22,17 +22,19 @@ class ProjectFiles(ProjectEnvironments):
 
     def has_settings(self) -> bool:
         """Whether the project has settings, which `init` writes."""
-        return (self.root / SETTINGS).exists()
+        return (self.root / self.place.settings).exists()
 
-    def init(self, kind: str = DEFAULT_KIND) -> tuple[Path, ...]:
+    def init(self, kind: str = DEFAULT_KIND, folder: str | None = None) -> tuple[Path, ...]:
         """Write ``migrations/`` with its settings. Old settings are kept beside the new ones.
 
         :param kind: the kind of database that the settings are for.
+        :param folder: another name than ``migrations``, which is written into ``pyproject.toml``.
+        :raises ProjectError: if the folder has the migrations of another tool, such as Django.
         :return: the files written, and the old settings under their new name, if there were any.
         """
         from monarch.scaffold import write
 
-        return write.init(self.root, kind)
+        return write.init(self.root, kind, folder)
 
     def generate(
         self,
@@ -92,7 +94,9 @@ class ProjectFiles(ProjectEnvironments):
 
         found = find_query_sets(self.root)
         if not found and not self.has_settings():
-            raise ProjectError(f"There is no {SETTINGS} here ({self.root}).", where_else(self.root))
+            raise ProjectError(
+                f"There is no {self.place.settings} here ({self.root}).", where_else(self.root)
+            )
         return found
 
     def suggest_masks(self, environment: str, *, sample: int = 1000) -> MaskSuggestions:
@@ -105,9 +109,10 @@ class ProjectFiles(ProjectEnvironments):
         """
         from monarch.databases.transfer import as_transfer_database
         from monarch.handouts.suggestions import suggest_for
-        from monarch.privacy.load import PRIVACY, load_masks
+        from monarch.privacy.load import load_masks
 
-        masks = load_masks(self.root) if (self.root / PRIVACY).exists() else None
+        file = self.place.privacy
+        masks = load_masks(self.root, file=file) if (self.root / file).exists() else None
         with self.open(environment) as database:
             return suggest_for(environment, as_transfer_database(database).sample(sample), masks)
 
@@ -117,13 +122,12 @@ class ProjectFiles(ProjectEnvironments):
         :raises ProjectError: if there are rules already that cannot be read.
         """
         from monarch.handouts.privacy_file import render_addition, render_new
-        from monarch.privacy.load import PRIVACY
 
         if not suggestions.new:
             return ""
         return (
             render_addition(suggestions, self.root)
-            if (self.root / PRIVACY).exists()
+            if (self.root / self.place.privacy).exists()
             else render_new(suggestions)
         )
 

@@ -22,14 +22,15 @@ _DATED = (
 )
 
 
-def parse_folder(text: str) -> str:
+def parse_folder(text: str, within: str = FOLDER) -> str:
     """Return the folder in ``migrations/`` that ``text`` names, as in `MigrationFile`.
 
+    :param within: what ``migrations/`` is called in the project.
     :raises UsageError: if it is outside, or one in which no migration is looked for.
     """
     path = PurePosixPath(text.strip().replace("\\", "/"))
     with suppress(ValueError):
-        path = path.relative_to(FOLDER)
+        path = path.relative_to(within)
     wrong = None
     if path.is_absolute() or ".." in path.parts:
         wrong = f"is not in {FOLDER}/"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from monarch.databases import DEFAULT_KIND, find_kind
@@ -14,9 +15,13 @@ from monarch.migrations.files.kinds import find_kinds
 from monarch.migrations.files.names import name_from, next_stamp
 from monarch.querysets.files import find_query_sets
 from monarch.scaffold import templates
+from monarch.scaffold.neighbours import whose
 from monarch.scaffold.places import parse_folder, usual_folder
+from monarch.scaffold.pyproject import with_folder, write_folder
 from monarch.settings.load import load_settings
-from monarch.settings.paths import FOLDER, QUERY_SETS, SETTINGS, where_else
+from monarch.settings.paths import FOLDER, QUERY_SETS, SETTINGS, Place
+from monarch.settings.pyproject import check_folder
+from monarch.settings.search import place_at, where_else
 from monarch.system.atomic_files import keep_old_version, write_atomically
 from monarch.system.spelling import camel_case
 
@@ -35,17 +40,34 @@ class SeveralKinds(UsageError):
         self.kinds = kinds
 
 
-def init(root: Path, kind: str = DEFAULT_KIND) -> tuple[Path, ...]:
+def init(root: Path, kind: str = DEFAULT_KIND, named: str | None = None) -> tuple[Path, ...]:
     """See `monarch.project.Project.init`."""
-    folder = root / FOLDER
+    place, text = place_at(root), None
+    if named is not None:
+        before, place = place, replace(place, folder=check_folder(named, "--folder"))
+        if place.folder != before.folder:
+            if (root / before.settings).exists():
+                raise ProjectError(
+                    f"This project has {before.settings.as_posix()} already. Nothing was written.",
+                    f"Move {before.folder}/ to {place.folder}/, and write folder = {place.folder!r} below "
+                    "[tool.monarch] in pyproject.toml.",
+                )
+            text = with_folder(root, place.folder)
+    folder = root / place.folder
+    if (other := find_owner(root, place)) is not None:
+        free = "db_migrations" if place.folder != "db_migrations" else "monarch_migrations"
+        raise ProjectError(
+            f"{place.folder}/ has the migrations of {other}. Nothing was written.",
+            f"Use a folder of monarch's own: monarch init --folder {free}",
+        )
     if root.name == FOLDER and (root.parent / SETTINGS).exists():
         raise ProjectError(
             "This folder is the migrations/ of a project.", "Go to the project's folder: cd .."
         )
     written = []
     try:
-        folder.mkdir(exist_ok=True)
-        package, settings = folder / "__init__.py", root / SETTINGS
+        folder.mkdir(parents=True, exist_ok=True)
+        package, settings = folder / "__init__.py", root / place.settings
         if not package.exists():
             write_atomically(package, templates.read("__init__.py"))
             written.append(package)
@@ -53,9 +75,16 @@ def init(root: Path, kind: str = DEFAULT_KIND) -> tuple[Path, ...]:
             written.append(keep_old_version(settings))
         write_atomically(settings, templates.read(find_kind(kind).settings_template))
         written.append(settings)
+        if text is not None:
+            written.append(write_folder(root, text))
     except OSError as error:
         raise ProjectError(f"{folder} cannot be written: {error.strerror}.", "Fix that first.") from error
     return tuple(written)
+
+
+def find_owner(root: Path, place: Place) -> str | None:
+    """Return the other tool whose migrations the folder of ``place`` has; None if it may be monarch's."""
+    return None if (root / place.settings).exists() else whose(root / place.folder)
 
 
 def generate(
@@ -70,16 +99,17 @@ def generate(
                 f"There is a migration {name!r} already: {file.shown_path}.", "Choose another name."
             )
     stamp = next_stamp(file.stamp for file in files)
-    inside = usual_folder(files, stamp) if folder is None else parse_folder(folder)
+    inside = usual_folder(files, stamp) if folder is None else parse_folder(folder, place_at(root).folder)
     class_name = f"{camel_case(name)}Migration"
-    own = templates.find_own(root / FOLDER)
+    top = place_at(root).folder
+    own = templates.find_own(root / top)
     if template is not None:
-        own = templates.find_template(root / FOLDER, files, template)
+        own = templates.find_template(root / top, files, template)
     if own is not None:
         source = own.render(class_name, name)
     else:
         source = templates.render_migration(_find_kind(root, kind), class_name, name)
-    path = root / FOLDER / inside / f"_{stamp}_{name}_migration.py"
+    path = root / top / inside / f"_{stamp}_{name}_migration.py"
     new: list[Path] = []
     try:
         new = [one for one in path.parents if not one.exists()]
@@ -114,8 +144,9 @@ def _find_kind(root: Path, named: str | None) -> DatabaseKind:
 def generate_query_set(root: Path, text: str, kind: str | None = None) -> Path:
     """See `monarch.project.Project.generate_query_set`."""
     name = name_from(text, "query set", "generate_query_set")
-    if not (root / SETTINGS).exists():
-        raise ProjectError(f"There is no {SETTINGS} here ({root}).", where_else(root))
+    settings = place_at(root).settings
+    if not (root / settings).exists():
+        raise ProjectError(f"There is no {settings} here ({root}).", where_else(root))
     class_name = f"{camel_case(name)}QuerySet"
     folder = root / QUERY_SETS
     path = folder / f"{name}_queryset.py"

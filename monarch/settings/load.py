@@ -19,7 +19,8 @@ from monarch.errors import SettingsError, UnknownEnvironment
 from monarch.settings.credentials import learn_frames, learn_module, learning
 from monarch.settings.environments import parse_environment, share_privacy
 from monarch.settings.hooks import Hooks
-from monarch.settings.paths import SETTINGS, where_else
+from monarch.settings.paths import SETTINGS, Place
+from monarch.settings.search import place_at, where_else
 from monarch.system.forks import only_this_process
 from monarch.system.modules import execute_file, hint_for
 from monarch.system.secrets import redact
@@ -85,52 +86,71 @@ class Settings:
 
 
 def load_settings(root: Path) -> Settings:
-    """Execute ``migrations/settings.py`` below ``root`` and read what it defines.
+    """Execute the settings of the project at ``root`` and read what they define.
+
+    Variables of the file that they or ``pyproject.toml`` name, or that was chosen, are set before.
 
     :raises SettingsError: if it is missing, cannot be read or executed, or defines something wrong.
     """
-    module = _execute(root)
+    module = _execute(place_at(root))
     functions = {name: getattr(module, name, None) for name in (one.name for one in fields(Hooks))}
     return Settings(_environments(module, root), getattr(module, "BACKUPS", None), functions)
 
 
-def _execute(root: Path) -> ModuleType:
-    path = root.resolve() / SETTINGS
-    try:
-        path.open("rb").close()
-    except (FileNotFoundError, NotADirectoryError):
-        raise SettingsError(f"There is no {SETTINGS} here ({root}).", where_else(root)) from None
-    except OSError as error:
-        raise SettingsError(
-            f"{SETTINGS} cannot be read: {error.strerror}.", "Make it a file that you may read."
-        ) from None
+def _execute(place: Place) -> ModuleType:
+    path = place.root / place.settings
+    source = _read(place)
     hide_lines_of(path)
+    if place.env_file is not None or b"ENV_FILE" in source:
+        from monarch.settings.env_file import find_env_file, load_env_file
+
+        if (env_file := find_env_file(place, source)) is not None:
+            with learning():
+                load_env_file(env_file)
     try:
         # What it prints must not end up in the output for programs.
         with learning(), redirect_stdout(sys.stderr), only_this_process():
-            module = execute_file(path, root)
+            module = execute_file(path, place.root)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        learn_frames(error.__traceback__, root)
+        learn_frames(error.__traceback__, place.root)
         # The name in a NameError may be a password whose quotes are missing: do not show it.
-        raise _not_executed(path, error) from (None if isinstance(error, NameError) else error)
+        raise _not_executed(place, source, error) from (None if isinstance(error, NameError) else error)
     learn_module(module)
     return module
 
 
-def _not_executed(path: Path, error: BaseException) -> SettingsError:
+def _read(place: Place) -> bytes:
+    try:
+        with (place.root / place.settings).open("rb") as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        raise SettingsError(
+            f"There is no {place.settings} here ({place.root}).", where_else(place.root)
+        ) from None
+    except OSError as error:
+        raise SettingsError(
+            f"{place.settings} cannot be read: {error.strerror}.", "Make it a file that you may read."
+        ) from None
+
+
+def _not_executed(place: Place, source: bytes, error: BaseException) -> SettingsError:
+    path = place.root / place.settings
     line = error_line(path, error)
-    place = f"{SETTINGS}, line {line}" if line else str(SETTINGS)
+    where = f"{place.settings}, line {line}" if line else str(place.settings)
     if isinstance(error, KeyError):
-        message = f"{place}: there is no {error.args[0]!r}." if error.args else f"{place}: KeyError."
+        message = f"{where}: there is no {error.args[0]!r}." if error.args else f"{where}: KeyError."
         hint = "If it is an environment variable, set it, or read it with os.environ.get()."
-        return SettingsError(redact(message), hint)
+        from monarch.settings.env_file import hint_for_variables
+
+        more = hint_for_variables(place, source)
+        return SettingsError(redact(message), f"{hint} {more}" if more else hint)
     if isinstance(error, NameError):
         reason = "NameError: a name is not defined. Are the quotes of a text missing?"
     else:
         reason = describe_error(error)
-    return SettingsError(f"{place}: {reason}", hint_for(error))
+    return SettingsError(f"{where}: {reason}", hint_for(error))
 
 
 def _environments(module: ModuleType, root: Path) -> tuple[Environment, ...]:

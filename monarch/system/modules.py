@@ -47,15 +47,17 @@ def importable(root: Path) -> Iterator[None]:
 def execute_file(path: Path, root: Path, top: Path | None = None) -> ModuleType:
     """Import ``path``, a file in a folder of the project at ``root``, again if it is loaded.
 
-    The module is called ``<folder>.<file>`` and is in ``sys.modules``, so that dataclasses, pickles, relative
-    imports and processes that are spawned find it. The folder is its package, also without an
-    ``__init__.py``, and even if an installed package has the same name. What the file raises is passed on.
+    The module is called ``<folder>.<file>``, by the path of the folder from ``root``, and is in
+    ``sys.modules``, so that dataclasses, pickles, relative imports and processes that are spawned find it.
+    The folder is its package, also without an ``__init__.py``, and even if an installed package has the same
+    name. What the file raises is passed on.
 
     :param top: the folder whose package the names begin with, if that is not the one that the file is in:
         the module is then ``<top>.<folder>.<file>``.
     """
     with importable(root):
-        parent = _import_packages(top or path.parent, path.parent)
+        top = top or path.parent
+        parent = _import_packages(top, _dotted(top, root), path.parent)
         name = f"{parent.__name__}.{path.stem}"
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None  # a path that ends in .py has a loader
@@ -83,25 +85,27 @@ def import_file(path: Path, root: Path, top: Path | None = None) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        shown = (Path(top.name) / path.relative_to(top)).as_posix()
-        hint = _hint_for_neighbour(path, top, error) or hint_for(error)
+        name = _dotted(top, root)
+        shown = (Path(name.replace(".", "/")) / path.relative_to(top)).as_posix()
+        hint = _hint_for_neighbour(path, top, name, error) or hint_for(error)
         raise ProjectError(
             f"{path.stem} cannot be loaded: {describe_error_in(path, error, shown=shown)}",
             f"Nothing has run. {hint} --traceback shows the whole traceback.",
         ) from error
 
 
-def _hint_for_neighbour(path: Path, top: Path, error: BaseException) -> str | None:
+def _hint_for_neighbour(path: Path, top: Path, name: str, error: BaseException) -> str | None:
     """Return what to do if ``path``, in a folder in ``top``, imports as if it were in ``top`` itself."""
     if not isinstance(error, ModuleNotFoundError) or path.parent == top:
         return None
     beside, _, module = (error.name or "").rpartition(".")
-    if beside != ".".join([top.name, *map(_package_name, _below(top, path.parent))]):
+    if beside != ".".join([name, *map(_package_name, _below(top, path.parent))]):
         return None
     if not any((top / f"{module}{ending}").exists() for ending in ("", ".py")):
         return None
     return (
-        f"{module!r} is in {top.name}/, not beside the file: write `from {top.name}.{module} import …`, "
+        f"{module!r} is in {name.replace('.', '/')}/, not beside the file: "
+        f"write `from {name}.{module} import …`, "
         "which is right in any folder."
     )
 
@@ -141,9 +145,20 @@ def _is_text(line: ast.stmt) -> bool:
     return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
 
 
-def _import_packages(top: Path, folder: Path) -> ModuleType:
-    """Import the package in ``top``, and those of the folders down to ``folder``; return the last one."""
-    package = _import_package(top, top.name)
+def _dotted(top: Path, root: Path) -> str:
+    """Return the name of the package in ``top`` for code that imports it from ``root``."""
+    for base in (root, root.resolve()):
+        if top != base and top.is_relative_to(base):
+            return ".".join(part.replace(".", "_") for part in top.relative_to(base).parts)
+    return top.name
+
+
+def _import_packages(top: Path, name: str, folder: Path) -> ModuleType:
+    """Import the package ``name`` in ``top``, and those of the folders down to ``folder``; return the last.
+
+    The packages above ``top`` are not imported: they are the application's, and may do much.
+    """
+    package = _import_package(top, name)
     for path in _below(top, folder):
         name = _package_name(path)
         inner = _import_package(path, f"{package.__name__}.{name}")

@@ -322,5 +322,6 @@ def test_list_query_sets_outside_a_project(folder: Folder) -> None:
     assert Folder(folder.path / "app").monarch("list_query_sets").code == 0
     folder.write("migrations/settings.py", "")
     (folder.path / "below").mkdir()
-    below = Folder(folder.path / "below").monarch("list_query_sets", "--json")
+    assert Folder(folder.path / "below").monarch("list_query_sets", "--json").json == []
+    below = folder.monarch("--project", "below", "list_query_sets")
     assert_error(below, 2, r"There is no migrations/settings.py here", f"There is a project in {folder.path}")

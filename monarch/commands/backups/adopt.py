@@ -10,6 +10,7 @@ from monarch.commands.backups.create import show_taken
 from monarch.commands.console.output import showing_result
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.parsing.arguments import ENVIRONMENT, json_option, this_project
+from monarch.commands.parsing.whereabouts import from_here
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -66,7 +67,7 @@ def adopt_backup(
     project = this_project()
     with showing_result(show_taken, as_json), ProgressBar() as bar:
         taken_over = project.adopt_backup(
-            path,
+            from_here(path),
             environment,
             database=database,
             name=name,

@@ -12,6 +12,7 @@ from monarch.commands.console.output import print_json, summary
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.text import age, count, duration, printable, timestamp
 from monarch.commands.parsing.arguments import RESTORABLE, json_option, this_project
+from monarch.commands.parsing.whereabouts import from_here
 from monarch.errors import DrillFailed, MonarchError, RunInterrupted, UsageError
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ def drill(name: str | None, html: Path | None, as_json: bool) -> None:
     """
     from monarch.backups.proof.drill import find_backups, find_newest
 
-    _require_writable(html)
     project = this_project()
+    html = None if html is None else Path(from_here(str(html)))
+    _require_writable(html)
     catalog, environments = project.backups, project.environments()
     backups = (
         find_newest(catalog, environments) if name is None else find_backups(catalog, name, environments)

@@ -108,8 +108,9 @@ def _describe(error: Exception) -> str:
 def _one_line(text: str) -> str:
     """``text`` as one line that every terminal can show, without control characters."""
     from monarch.commands.console.lines import harmless
+    from monarch.commands.names import own_names
 
-    line = harmless(" ".join(text.split()))
+    line = harmless(own_names(" ".join(text.split())))
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     return line.encode(encoding, "backslashreplace").decode(encoding)
 

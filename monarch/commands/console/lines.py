@@ -58,12 +58,20 @@ def aside(*pieces: Piece) -> None:
 
 def note(text: str) -> None:
     """Print a note on stderr that warns: also with ``--quiet``."""
-    show(f"Note: {text}", err=True)
+    show(f"Note: {_own_names(text)}", err=True)
 
 
 def tip(text: str) -> None:
     """Print a note on stderr that only informs: not with ``--quiet``."""
-    aside(f"Note: {text}")
+    aside(f"Note: {_own_names(text)}")
+
+
+def _own_names(text: str) -> str:
+    if "migrations/" not in text:
+        return text
+    from monarch.commands.names import own_names
+
+    return own_names(text)
 
 
 def show_lines(lines: Iterable[str]) -> None:

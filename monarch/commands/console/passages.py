@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from monarch.commands.console.lines import note, show, tip
 from monarch.commands.console.output import print_table
 from monarch.commands.console.text import printable, shorten
+from monarch.commands.names import own_names
 
 if TYPE_CHECKING:
     from monarch.copies.plan import CopyPlan
@@ -35,7 +36,7 @@ def print_masks(plan: CopyPlan) -> None:
     if plan.passage.value == _RAW:
         note("Nothing would be masked (--raw).")
     if plan.passage.value == _MASKED:
-        show("Masked by migrations/privacy.py:")
+        show(own_names("Masked by migrations/privacy.py:"))
         cells = [(field.collection, field.path or "(whole documents)", field.rule) for field in plan.masked]
         print_table(("COLLECTION", "FIELD", "MASK"), cells)
     for collection, text in plan.documents:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +16,7 @@ from monarch.commands.parsing.new_files import (
     kind_option,
     one_name,
 )
+from monarch.commands.parsing.whereabouts import from_here
 from monarch.databases import DEFAULT_KIND, KINDS, find_kind
 from monarch.errors import SettingsError, UsageError
 
@@ -53,6 +55,9 @@ def generate(words: tuple[str, ...], kind: str | None, folder: str | None, templ
       monarch generate move_orders --from move_users
     """
     project = this_project()
+    # Not pathlib's, which raises what the reading of the template explains.
+    if template is not None and os.path.exists(from_here(template)):  # noqa: PTH110
+        template = from_here(template)
     name = one_name(words, project, "generate")
     if template is not None and kind is not None:
         raise UsageError("Both --kind and --from are given.", "Omit --kind: the template decides it.")

@@ -30,19 +30,17 @@ _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[hms])+|\d+(?:\.\d+)?")
 
 
 def this_project() -> Project:
-    """The project in the current folder.
+    """The project that the person works on; its folder becomes the current one.
 
-    :raises UsageError: if that folder was deleted.
+    :raises UsageError: if an option or a variable names none, or the current folder was deleted.
     """
     from monarch.commands.looks import silence
+    from monarch.commands.parsing.whereabouts import find
     from monarch.project import Project
 
     if "_MONARCH_COMPLETE" not in os.environ:  # nothing may be printed while a shell completes
         silence.begin("working")  # whatever it reads first may not answer
-    try:
-        return Project()
-    except FileNotFoundError:
-        raise UsageError("The current folder is gone.", "Go to the folder of your project.") from None
+    return Project(find().root)
 
 
 class ProjectName(click.ParamType):  # type: ignore[type-arg]

@@ -15,6 +15,7 @@ from monarch.commands.looks import silence
 from monarch.commands.loudness import levels
 from monarch.commands.parsing.everywhere import add_to_command, add_to_group
 from monarch.commands.parsing.usage import hint_for_command, parsing
+from monarch.commands.parsing.whereabouts import returning
 from monarch.errors import EXIT_CODES, UsageError
 from monarch.system.signals import signals_as_interrupts
 
@@ -93,12 +94,14 @@ class Group(click.Group):
         """Run the command line, and end with its exit code."""
         run = partial(super().main, *args, standalone_mode=False, **kwargs)
         if not standalone_mode:
-            return run()
+            with returning():
+                return run()
         given = args[0] if args else kwargs.get("args")
         levels.begin(sys.argv[1:] if given is None else given)
         code = 1
         try:
-            code = guarded(run)
+            with returning():
+                code = guarded(run)
         finally:
             silence.close()
             levels.end(code)

@@ -135,9 +135,9 @@ class TemplateType(click.ParamType):  # type: ignore[type-arg]
 
 def _names_of_templates() -> list[str]:
     from monarch.scaffold.templates import names_in
-    from monarch.settings.paths import FOLDER
 
-    return names_in(this_project().root / FOLDER)
+    project = this_project()
+    return names_in(project.root / project.place.folder)
 
 
 _TEMPLATES = ProjectName("template", _names_of_templates)

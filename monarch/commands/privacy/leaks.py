@@ -11,6 +11,7 @@ from monarch.commands.console.output import print_json, print_table
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.streams import prints_aside
 from monarch.commands.console.text import count
+from monarch.commands.names import own_names
 from monarch.commands.parsing.arguments import check_option, json_option, this_project
 from monarch.commands.parsing.pairs import ENVIRONMENTS, Pair
 
@@ -54,4 +55,5 @@ def _show(found: tuple[Leak, ...], pair: Pair, check_all: bool) -> None:
     print_table(("COLLECTION", "FIELD", "DOCUMENTS"), cells, right=(2,))
     fields = count(len(found), "field")
     show(f"Values that are masked in {pair.source} are in {fields} of {pair.target} ({looked}).")
-    show("Mask these fields in migrations/privacy.py, or write `public` for what everybody may know.")
+    file = own_names("migrations/privacy.py")
+    show(f"Mask these fields in {file}, or write `public` for what everybody may know.")

@@ -9,6 +9,7 @@ import click
 from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_json, print_table
 from monarch.commands.console.text import count
+from monarch.commands.names import own_names
 from monarch.commands.parsing.arguments import (
     ENVIRONMENT,
     WholeNumber,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from monarch.handouts.suggestions import MaskSuggestions
     from monarch.privacy.detection import CollectionSuggestions, Suggestion
 
-FILE = "migrations/privacy.py"
+_FILE = "migrations/privacy.py"
 
 
 @click.command("suggest_masks")
@@ -70,7 +71,7 @@ def _as_json(suggestions: MaskSuggestions, *, written: bool) -> dict[str, Any]:
     new = {(one.name, field.path) for one in suggestions.new for field in one.fields}
     return {
         "environment": suggestions.environment,
-        "file": FILE,
+        "file": own_names(_FILE),
         "written": written,
         "collections": [
             {
@@ -101,7 +102,7 @@ def _field_as_json(field: Suggestion) -> dict[str, Any]:
 
 def _show_nothing_new(suggestions: MaskSuggestions) -> None:
     if suggestions.collections:
-        show(f"Nothing new: {FILE} has a rule for every field that was seen.")
+        show(f"Nothing new: {own_names(_FILE)} has a rule for every field that was seen.")
     else:
         show(f"{suggestions.environment} holds no collections: there is nothing to suggest.")
 
@@ -115,7 +116,7 @@ def _show_written(suggestions: MaskSuggestions) -> None:
     ]
     if rows:
         print_table(("FIELD", "MASK", "WHY"), rows)
-    show(f"Wrote {FILE}: {_summary(suggestions.new)}. Read every line before you rely on it.")
+    show(f"Wrote {own_names(_FILE)}: {_summary(suggestions.new)}. Read every line before you rely on it.")
 
 
 def _summary(collections: tuple[CollectionSuggestions, ...]) -> str:

@@ -16,6 +16,7 @@ from monarch.commands.console.progress_lines import output_lost
 from monarch.commands.console.streams import own_stdout
 from monarch.commands.looks import silence
 from monarch.commands.loudness.levels import record
+from monarch.commands.parsing.whereabouts import from_here
 from monarch.commands.reports.ci import annotate
 from monarch.commands.reports.story import Finished, Story
 from monarch.errors import MonarchError, UsageError
@@ -188,7 +189,7 @@ def writable(junit: str) -> Path:
 
     :raises UsageError: if it cannot.
     """
-    path = Path(junit).absolute()
+    path = Path(from_here(junit)).absolute()
     try:
         with path.open("a", encoding="utf-8"):
             return path

@@ -9,6 +9,7 @@ from monarch.commands.console.lines import note, show
 from monarch.commands.console.output import print_json, print_renamed, words_for
 from monarch.commands.console.passages import print_masks
 from monarch.commands.console.text import count, engine_label
+from monarch.commands.names import own_names
 from monarch.commands.reports.plans import nothing_changed, show_collections, show_target, target_as_json
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def show_transfer(planned: TransferPlan, title: str, most: int | None = None) ->
     if most is None or not plan.masked:
         print_masks(plan)
     else:
-        show(f"Masked by migrations/privacy.py: {count(len(plan.masked), 'field')}, which --plan lists.")
+        file = own_names("migrations/privacy.py")
+        show(f"Masked by {file}: {count(len(plan.masked), 'field')}, which --plan lists.")
     for text in plan.notes:
         note(text)
 

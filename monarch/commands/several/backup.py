@@ -11,7 +11,7 @@ from monarch.commands.console.output import print_json, print_table
 from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.text import count, duration, printable, shell, size
 from monarch.commands.several.backup_outcomes import BackupOutcome, Extras, take
-from monarch.commands.several.workers import Task, WorkerProcesses
+from monarch.commands.several.workers import Task, WorkerProcesses, of_project
 from monarch.databases.several.each import SomeFailed
 from monarch.errors import MonarchError, PruningFailed, RunInterrupted
 
@@ -101,8 +101,8 @@ class _BackupTask(Task[_State]):
                 return
 
     def order(self) -> dict[str, Any]:
-        root = str(self._project.root)
-        return {"task": "backup", "root": root, "extras": asdict(self._extras), "how": self._how}
+        project = of_project(self._project.root)
+        return {"task": "backup", **project, "extras": asdict(self._extras), "how": self._how}
 
     def begin(self, target: ChosenDatabase) -> _State:
         return _State(target)

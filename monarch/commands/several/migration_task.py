@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from monarch.commands.reports.story import Finished, Story
-from monarch.commands.several.workers import Task
+from monarch.commands.several.workers import Task, of_project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ class MigrationTask(Task[Story]):
 
     def order(self) -> dict[str, Any]:
         left = None if self._order.end is None else self._order.end - time.monotonic()
-        return {"task": "migrate", "root": str(self._root), "how": dict(self._order.how), "left": left}
+        return {"task": "migrate", **of_project(self._root), "how": dict(self._order.how), "left": left}
 
     def begin(self, target: ChosenDatabase) -> Story:
         return Story(target.environment.label)

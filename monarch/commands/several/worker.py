@@ -17,10 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
+from monarch.commands.console.boundary import leave
 from monarch.commands.console.streams import own_stdout
 from monarch.databases.several.targets import ChosenDatabase
 from monarch.errors import MonarchError
 from monarch.project import Project
+from monarch.settings.search import choose_again
 from monarch.system.signals import signals_as_interrupts
 
 
@@ -28,7 +30,9 @@ def main() -> None:
     """Work until the input ends or a signal interrupts it."""
     orders = _take_stdin()
     given = json.loads(orders.readline())
-    project = Project(Path(given["root"]))
+    root = Path(given["root"])
+    choose_again(root, given["chosen"])
+    project = Project(root)
     with own_stdout() as out, signals_as_interrupts():
         work = {"migrate": _migrating, "backup": _backing_up}[given["task"]](project, given, out)
         try:
@@ -91,4 +95,7 @@ def _find(project: Project, label: str) -> ChosenDatabase:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:
+        leave()

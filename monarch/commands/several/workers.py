@@ -14,9 +14,12 @@ from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 from monarch.commands.console.lines import show
 from monarch.commands.console.text import printable
 from monarch.errors import MonarchError, RunInterrupted, ServerError
+from monarch.settings.search import chosen_at
 from monarch.system.subprocesses import start_helper
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from monarch.databases.several.targets import ChosenDatabase
 
 _MODULE = "monarch.commands.several.worker"
@@ -47,6 +50,11 @@ class Task(ABC, Generic[State]):
     @abstractmethod
     def end(self, state: State) -> bool:
         """Report what became of a database; return whether others may begin."""
+
+
+def of_project(root: Path) -> dict[str, Any]:
+    """Return the part of an order that says which project it is about."""
+    return {"root": str(root), "chosen": chosen_at(root)}
 
 
 class WorkerProcesses(Generic[State]):

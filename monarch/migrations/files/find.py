@@ -11,7 +11,8 @@ from monarch.errors import ProjectError
 from monarch.migrations.files.misnamed import refuse_if_any_is_like_a_migration
 from monarch.migrations.files.names import PATTERN, shown_key
 from monarch.migrations.files.walk import is_file, walk
-from monarch.settings.paths import FOLDER, where_else
+from monarch.settings.paths import FOLDER
+from monarch.settings.search import place_at, where_else
 from monarch.system.spelling import suggest_carefully
 
 # Names in the folder that are no migrations.
@@ -23,12 +24,14 @@ class MigrationFile:
     """A file that follows the naming rule. ``key`` is its name in the history.
 
     ``folder`` is the one in ``migrations/`` that it is in, such as ``2026/11``; "" is ``migrations/`` itself.
+    ``within`` is what that is called in the project.
     """
 
     path: Path
     stamp: str
     name: str
     folder: str = ""
+    within: str = FOLDER
 
     @property
     def key(self) -> str:
@@ -36,7 +39,7 @@ class MigrationFile:
 
     @property
     def shown_path(self) -> str:
-        return "/".join(part for part in (FOLDER, self.folder, self.path.name) if part)
+        return "/".join(part for part in (self.within, self.folder, self.path.name) if part)
 
     @property
     def top(self) -> Path:
@@ -75,20 +78,20 @@ def find_migrations(root: Path) -> tuple[MigrationFile, ...]:
     :raises ProjectError: if the folder is missing or cannot be read, if two files have one name, or if a file
         looks like a migration but is not named like one.
     """
-    folder = root / FOLDER
+    place = place_at(root)
+    folder, known = root / place.folder, (*_OTHERS, place.settings_file)
     files, others = [], []
     try:
-        for inside, entry in walk(folder, FOLDER):
+        for inside, entry in walk(folder, place.folder):
             match = PATTERN.fullmatch(entry.name)
             if match and is_file(entry):
                 where = _shown_folder(inside)
-                files.append(
-                    MigrationFile(folder / inside / entry.name, match["stamp"], match["name"], where)
-                )
-            elif _may_be_code(entry.name) and (inside.name or entry.name not in _OTHERS):
+                path = folder / inside / entry.name
+                files.append(MigrationFile(path, match["stamp"], match["name"], where, place.folder))
+            elif _may_be_code(entry.name) and (inside.name or entry.name not in known):
                 others.append(inside / entry.name)
     except FileNotFoundError:
-        raise ProjectError(f"There is no folder {FOLDER}/ here ({root}).", where_else(root)) from None
+        raise ProjectError(f"There is no folder {place.folder}/ here ({root}).", where_else(root)) from None
     files.sort(key=lambda file: (file.path.name, file.folder))
     for one, other in pairwise(files):
         if one.key == other.key:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from monarch.databases import KINDS, find_kind
 from monarch.databases.environment import Environment
-from monarch.errors import ProjectError
+from monarch.errors import ProjectError, SettingsError
 from monarch.migrations.files.classes import load_migration
 from monarch.migrations.files.find import (
     MigrationFile,
@@ -17,7 +17,7 @@ from monarch.migrations.files.find import (
     find_migrations,
 )
 from monarch.migrations.files.walk import walk
-from monarch.settings.paths import FOLDER
+from monarch.settings.search import place_at
 
 
 def find_kinds(environments: Iterable[Environment], root: Path) -> frozenset[str]:
@@ -77,9 +77,10 @@ def naming_wrong_kinds(root: Path, environment: Environment) -> Iterator[None]:
 def _mentioned(root: Path) -> set[str]:
     bases = {name: find_kind(name).migration_base.rpartition(".")[2] for name in KINDS}
     try:
-        files = [root / FOLDER / inside / one.name for inside, one in walk(root / FOLDER, FOLDER)]
+        folder = place_at(root).folder
+        files = [root / folder / inside / one.name for inside, one in walk(root / folder, folder)]
         sources = [one for one in files if one.suffix == ".py" and one.is_file()]
         texts = [one.read_text(encoding="utf-8", errors="replace") for one in sources]
-    except (OSError, ProjectError):
+    except (OSError, ProjectError, SettingsError):
         return set()
     return {name for name, base in bases.items() if any(base in text for text in texts)}

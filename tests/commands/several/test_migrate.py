@@ -65,6 +65,13 @@ class Fleet:
     def run(self, *arguments: str) -> CommandResult:
         return self.folder.monarch(*arguments)
 
+    def await_start(self, name: str) -> None:
+        """Wait until the migration runs on the environment ``name``."""
+        end = time.monotonic() + 60
+        while self.client[self.database(name)].ran.find_one() is None:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
     def await_state(self, name: str, state: str) -> None:
         end = time.monotonic() + 60
         while self.states().get(name) != state:
@@ -208,7 +215,7 @@ def test_ctrl_c_ends_each_honestly(fleet: Fleet, jobs: str) -> None:
     started = fleet.folder.start("migrate", "eu-*", "--jobs", jobs)
     running = ["eu-1", "eu-2"][: int(jobs)]
     for name in running:
-        fleet.await_state(name, "Processing")
+        fleet.await_start(name)
     started.send_signal(signal.SIGINT)
     out, err = started.communicate(timeout=100)
     assert started.returncode == 130, err

@@ -67,7 +67,7 @@ def _load_rules(begun: bytes) -> MongoMasks:
     sys.path[:] = settings["path"]
     key = MaskingKey(Secret(settings["key"]), lasting=settings["lasting"])
     root = Path(settings["root"])
-    masks, digest = load_with_digest(root)
+    masks, digest = load_with_digest(root, file=Path(settings["file"]))
     # That process has loaded more of the project, such as its settings.
     same_files = digest_files(root).items() <= settings["files"].items()
     if settings["digest"] and not (same_files and settings["digest"] == digest):

@@ -32,6 +32,7 @@ class Worker:
         self._input, self._output = self._process.stdin, self._process.stdout
         settings = {
             "root": str(rules.root.resolve()),
+            "file": str(rules.file),
             "key": rules.key.secret.reveal(),
             "lasting": rules.key.lasting,
             "digest": rules.digest,
