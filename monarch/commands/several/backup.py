@@ -42,17 +42,18 @@ def back_up_each(
     targets = project.targets(*names, progress=ProgressLines())
     task = _BackupTask(project, extras, pace, how, len(targets))
     called = ", ".join(dict.fromkeys(one.environment.label for one in project.select(*names)))
+    interrupted = False
     try:
         if pace.jobs == 1 or len(targets) == 1:
             task.run_in_turn(targets)
         else:
             WorkerProcesses(task, targets).run(min(pace.jobs, len(targets)))
     except RunInterrupted:
-        pass  # the outcomes tell
+        interrupted = True
     order = {target.environment.label: number for number, target in enumerate(targets)}
     done = sorted(task.outcomes, key=lambda outcome: order[outcome.label])
     _show(done, called, extras.as_json)
-    if any(outcome.was_interrupted for outcome in done):
+    if interrupted or any(outcome.was_interrupted for outcome in done):
         complete = sum(outcome.backup is not None for outcome in done)
         before = f"{complete} of {count(len(targets), 'database')} {'was' if complete == 1 else 'were'}"
         raise RunInterrupted(f"Interrupted. {before} done before.")

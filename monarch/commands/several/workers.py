@@ -72,14 +72,15 @@ class WorkerProcesses(Generic[State]):
 
         :raises RunInterrupted: on Ctrl-C, once each process has recorded what it was doing.
         """
-        threads = [threading.Thread(target=self._serve) for _ in range(jobs)]
+        ended = [threading.Event() for _ in range(jobs)]
+        for one in ended:
+            threading.Thread(target=self._serve, args=(one,)).start()
         interrupted = False
-        for thread in threads:
-            thread.start()
-        while any(thread.is_alive() for thread in threads):
+        while not all(one.is_set() for one in ended):
             try:
-                for thread in threads:
-                    thread.join(_LOOK_EVERY)
+                # Not Thread.join: if a signal interrupts it, Python 3.11 takes the thread for ended.
+                for one in ended:
+                    one.wait(_LOOK_EVERY)
             except KeyboardInterrupt:
                 interrupted = True
                 self._interrupt()
@@ -96,7 +97,13 @@ class WorkerProcesses(Generic[State]):
         with self._lock:
             return None if self._stop else next(self._targets, None)
 
-    def _serve(self) -> None:
+    def _serve(self, ended: threading.Event) -> None:
+        try:
+            self._serve_all()
+        finally:
+            ended.set()
+
+    def _serve_all(self) -> None:
         """Give a process one database after the other, until there are no more."""
         target, worker = self._next(), None
         while target is not None:
