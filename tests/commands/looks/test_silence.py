@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -104,11 +105,19 @@ def test_a_question_of_a_migration_is_not_written_over(project: Folder, question
     assert project.states() == {key: "Completed"}
 
 
-@pytest.mark.parametrize("arguments", [("--quiet",), ("--json",)])
-def test_quiet_and_programs_get_no_count(project: Folder, arguments: tuple[str, ...]) -> None:
+def test_quiet_gets_no_count(project: Folder) -> None:
     project.migration("one", "import time; time.sleep(2.5)")
-    terminal = project.terminal("migrate", "dev", "--yes", *arguments, columns=400)
-    assert not COUNTED.search(terminal.read())
+    shown = project.terminal("migrate", "dev", "--yes", "--quiet").read()
+    assert "\r" not in shown.replace("\r\n", "")
+
+
+def test_lines_of_json_are_whole_beside_the_count(project: Folder) -> None:
+    """Standard output may be a file; only standard error has the count."""
+    project.migration("one", "import time; time.sleep(2.5)")
+    shown = project.terminal("migrate", "dev", "--yes", "--json", columns=400).read()
+    assert re.search(r"\rrunning \w+ … \d s", shown)
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in shown.strip().split("\n")]
+    assert [json.loads(line)["event"] for line in lines][-1] == "summary"
 
 
 def test_a_dumb_terminal_gets_no_count(project: Folder) -> None:
