@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ from monarch.errors import UsageError
 if TYPE_CHECKING:
     from monarch.commands.loudness.log_file import LogFile
 
+# The last words of the names of loggers.
+_KINDS = ("database", "store", "program")
 # Of the process, like its standard streams: when an error is reported, the context of click is gone.
 _arguments: tuple[str, ...] = ()
 _quiet = _verbose = False
@@ -76,6 +78,31 @@ def log_to(path: str) -> None:
 def is_quiet() -> bool:
     """Whether only results, warnings and errors are printed."""
     return _quiet
+
+
+def for_worker() -> dict[str, bool]:
+    """Return what a process that works for this command must know, to be passed to `work_for`."""
+    return {"quiet": _quiet, "heard": _verbose or _file is not None}
+
+
+def work_for(given: Mapping[str, bool]) -> None:
+    """Be as loud as the command that this process works for, which takes the lines by `relay`."""
+    global _quiet, _verbose
+    from monarch import log
+
+    log.be_commanded(True)
+    _quiet, _verbose = given["quiet"], given["heard"]
+    if _verbose:
+        _listen()
+
+
+def relay(label: str, line: str) -> bool:
+    """Take a line that a process printed which works on the database ``label``, if it is one of the log."""
+    kind, colon, text = line.partition(": ")
+    if not colon or kind not in _KINDS:
+        return False
+    _hear(kind, f"[{label}] {text}")
+    return True
 
 
 def record(kind: str, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TextIO
 
-from monarch.commands.console.lines import note, show
+from monarch.commands.console.lines import aside, note, show
 from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.streams import own_stdout
 from monarch.commands.console.text import printable
@@ -132,6 +132,6 @@ class _Run:
         name = printable(story.environment)
         match event["event"]:
             case "waiting":
-                show(f"{name} waits: {event['why']} …", err=True)
+                aside(f"{name} waits: {event['why']} …")
             case "mended" | "noted":
                 note(f"{name}: {event['what'].removesuffix('.')}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from monarch.commands.console.lines import note, show
+from monarch.commands.console.lines import aside, note, show
 from monarch.commands.console.output import print_table
 from monarch.commands.console.text import count, duration, printable
 from monarch.commands.reports.story import Story
@@ -29,7 +29,7 @@ def show_end(story: Story, number: str) -> None:
     elif story.done:
         spent = duration(sum(done.seconds for done in story.done))
         done = f"{count(len(story.done), 'migration')} done in {spent}"
-        show(f"{printable(story.environment)} ({number}): {done}.", err=True)
+        aside(f"{printable(story.environment)} ({number}): {done}.")
     for key in story.only_in_database:
         note(f"{story.environment} has run {key}, which is not in this checkout.")
 

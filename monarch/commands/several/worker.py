@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 from monarch.commands.console.boundary import leave
 from monarch.commands.console.streams import own_stdout
+from monarch.commands.loudness import levels
 from monarch.databases.several.targets import ChosenDatabase
 from monarch.errors import MonarchError
 from monarch.project import Project
@@ -30,6 +31,7 @@ def main() -> None:
     """Work until the input ends or a signal interrupts it."""
     orders = _take_stdin()
     given = json.loads(orders.readline())
+    levels.work_for(given["loudness"])
     root = Path(given["root"])
     choose_again(root, given["chosen"])
     project = Project(root)

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 
 from monarch.commands.console.lines import show
 from monarch.commands.console.text import printable
+from monarch.commands.loudness import levels
 from monarch.errors import MonarchError, RunInterrupted, ServerError
 from monarch.settings.search import chosen_at
 from monarch.system.subprocesses import start_helper
@@ -125,7 +126,7 @@ class WorkerProcesses(Generic[State]):
             worker.close()
 
     def _start(self) -> _Worker:
-        worker = _Worker(self._task.order())
+        worker = _Worker({**self._task.order(), "loudness": levels.for_worker()})
         self._processes.append(worker.process)
         return worker
 
@@ -178,7 +179,9 @@ class _Worker:
             stdin.flush()
 
     def _print(self, line: str) -> None:
-        show(f"[{printable(self._label)}] {line}", err=True)
+        label = printable(self._label)
+        if not levels.relay(label, line):
+            show(f"[{label}] {line}", err=True)
 
 
 def _open(stream: IO[bytes] | None) -> IO[bytes]:

@@ -118,3 +118,19 @@ def test_nothing_is_imported_for_it() -> None:
         "sys.exit(bool(bad))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("how", [("-v",), ("--quiet",), ()])
+def test_processes_that_work_at_once_are_as_loud(two: TwoEnvironments, how: tuple[str, ...]) -> None:
+    two.folder.migration("both", "self.database.both.insert_one({})")
+    command = ("migrate", "production", "dev", "--jobs", "2", "--yes", "--log-file", "log", *how)
+    result = two.folder.monarch(*command)
+    assert result.code == 0, result.output
+    inserted = [
+        f"database: [{name}] insert {database.name}.both: 1 document"
+        for name, database in (("production", two.source), ("dev", two.target))
+    ]
+    log = (two.folder.path / "log").read_text()
+    for line in inserted:
+        assert (line in result.err) == (how == ("-v",))
+        assert f" {line}\n" in log
