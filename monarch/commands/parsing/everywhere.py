@@ -91,9 +91,7 @@ def _options(*, hidden: bool) -> list[click.Option]:
             type=click.Path(),
             expose_value=False,
             hidden=hidden,
-            # Before the other arguments, whose errors belong there too.
-            is_eager=True,
-            callback=_log_to,
+            callback=_log_to,  # not eager: -C comes first
             help="Add all of that to FILE, with times.",
         ),
     ]

@@ -220,3 +220,12 @@ def test_an_interruption_is_logged(project: Folder) -> None:
     project.migration("one", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
     assert project.monarch("migrate", "dev", "--yes", "--log-file", "log").code == 130
     assert "exit code 130" in (project.path / "log").read_text().splitlines()[-1]
+
+
+@pytest.mark.parametrize("options", [("-C", "sub", "--log-file", "log"), ("--log-file", "log", "-C", "sub")])
+def test_the_folder_to_go_to_comes_first(folder: Folder, options: tuple[str, ...]) -> None:
+    folder.write("sub/migrations/settings.py", "ENVIRONMENTS = {'dev': {'host': 'h', 'db_name': 'a'}}")
+    assert folder.monarch("list_environments", *options).code == 0
+    assert (folder.path / "sub/log").is_file()
+    assert folder.monarch(*options, "list_environments").code == 0
+    assert len((folder.path / "sub/log").read_text().splitlines()) > 4
