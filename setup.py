@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 EMBEDDED = [
@@ -63,6 +64,16 @@ TYPES = [
 ]
 DEV = [*TEST, *FRAMEWORKS, *TYPES, *LINT, "build", "pre-commit", "tox>=4"]
 
+PAGES = "monarch.manual.pages"
+
+
+class BuildPackages(build_py):
+    """Leaves out the modules that build the manual: of ``docs/``, only the pages are installed."""
+
+    def find_package_modules(self, package: str, package_dir: str) -> list[tuple[str, str, str]]:
+        return [] if package == PAGES else super().find_package_modules(package, package_dir)
+
+
 version: dict[str, str] = {}
 exec((HERE / "monarch" / "version.py").read_text(), version)
 
@@ -77,12 +88,15 @@ setup(
     python_requires=">=3.11",
     # The templates stand at the top of the repository, where people look for them, and are
     # installed inside the package, where they collide with nobody's `migrations_template`.
-    packages=[*find_packages(include=["monarch", "monarch.*"]), "monarch.migrations_template"],
-    package_dir={"monarch.migrations_template": "migrations_template"},
+    packages=[*find_packages(include=["monarch", "monarch.*"]), "monarch.migrations_template", PAGES],
+    # So are the pages of the manual, for `monarch help`.
+    package_dir={"monarch.migrations_template": "migrations_template", PAGES: "docs"},
+    cmdclass={"build_py": BuildPackages},
     package_data={
         "monarch": ["py.typed", "demo/*/project/migrations/*.py"],
         "monarch.handouts": ["*.tmpl"],
         "monarch.migrations_template": ["*.py", "*.tmpl"],
+        PAGES: ["*.rst"],
     },
     # `man monarch` in the environment of the wheel. The page is kept, so that a build needs no Sphinx.
     data_files=[("share/man/man1", ["docs/monarch.1"])],

@@ -53,6 +53,7 @@ def drive(programs: Path, folder: Path) -> None:
     folder.mkdir()
     monarch = programs / "monarch"
     assert "Migrations should happen naturally." in run(monarch, "--help", cwd=folder)
+    assert "Take, list, verify and restore backups" in run(monarch, "help", cwd=folder)
     run(monarch, "init", cwd=folder)
     run(monarch, "generate", "add_indexes", cwd=folder)
     assert "development" in run(programs / "python", "-m", "monarch", "list_environments", cwd=folder)

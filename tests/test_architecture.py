@@ -21,6 +21,8 @@ LAYERS = (
     ("stores",),
     # Values and rules; each kind of database applies them to its own documents.
     ("privacy",),
+    # The manual's pages, for `monarch help`.
+    ("manual",),
     ("databases",),
     ("settings",),
     ("copies", "querysets", "handouts"),

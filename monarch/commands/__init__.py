@@ -65,6 +65,10 @@ COMMANDS = {
         "unlock": ("migrations.unlock", "Take the lock of ENVIRONMENT away from a dead run."),
         "drop_db": ("environments", "Drop the whole database of ENVIRONMENT."),
     },
+    "Help": {
+        "help": ("teaching.help", "Show the manual, or what it says about TOPIC."),
+        "completion": ("teaching.completion", "Print the completion script of a shell, or install it."),
+    },
 }
 
 # How many new objects Python makes before it searches them for garbage.

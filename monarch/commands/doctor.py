@@ -44,7 +44,7 @@ def doctor(environments: tuple[str, ...], max_age: timedelta | None, as_json: bo
     \b
     Examples:
       monarch doctor
-      monarch doctor production 'eu-*' --max-age 26h
+      monarch doctor production 'eu-?' --max-age 26h
       monarch doctor --json
     """
     from monarch.doctor.findings import exit_code

@@ -157,6 +157,23 @@ def run_in_foreground(program: ForegroundProgram) -> int:
                     process.send_signal(number)
 
 
+def write_to_foreground(arguments: Sequence[str], data: bytes, variables: Mapping[str, str]) -> int:
+    """Run a program that shows ``data`` to the person at this terminal; return its exit code.
+
+    Ctrl-C is for the program. It may end before it has read everything.
+
+    :raises ServerError: if it cannot be started.
+    """
+    with defer_signals():
+        try:
+            process = subprocess.Popen(arguments, stdin=subprocess.PIPE, env=_environment(variables))
+        except OSError as error:
+            raise _not_started(arguments[0], error) from error
+        with contextlib.suppress(BrokenPipeError):
+            process.communicate(data)
+        return process.wait()
+
+
 class Tool:
     """A program that runs beside monarch and reads its input from monarch, or writes its output to it.
 

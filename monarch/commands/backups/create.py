@@ -65,7 +65,7 @@ def backup(
     environment is as private as that; with --masked its documents are masked by migrations/privacy.py.
 
     If ENVIRONMENT has several databases, each is backed up, as ENVIRONMENT__DATABASE. ENVIRONMENT/DATABASE
-    means one of them. Several environments, and patterns such as 'eu-*', are backed up one after the other,
+    means one of them. Several environments, and patterns such as `'eu-*'`, are backed up one after the other,
     also after one has failed.
 
     \b

@@ -37,7 +37,7 @@ def check(environments: tuple[str, ...], as_json: bool) -> None:
     Examples:
       monarch check production
       monarch check production --json
-      monarch check 'eu-*' staging
+      monarch check 'eu-?' staging
     """
     project = this_project()
     if project.is_one(*environments):

@@ -37,7 +37,7 @@ def list_migrations(environments: tuple[str, ...], everywhere: bool, as_json: bo
     \b
     Examples:
       monarch list_migrations production
-      monarch list_migrations staging 'eu-*'
+      monarch list_migrations staging 'eu-?'
       monarch list_migrations --all
     """
     if bool(environments) == everywhere:

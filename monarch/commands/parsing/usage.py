@@ -43,7 +43,7 @@ _WORDS = {
     "`monarch unlock ENVIRONMENT` shows who holds the lock, and asks.": ("lock", "force_unlock", "release"),
     "`monarch drop_db ENVIRONMENT` drops a whole database, and asks.": ("drop", "wipe", "flush"),
     "`monarch list_environments` lists environments.": ("env", "envs", "environments", "config"),
-    "`monarch --help` lists all commands.": ("help", "man"),
+    "`monarch help` shows the manual.": ("man", "manual", "docs", "doc"),
     "`monarch --version` prints it.": ("version",),
 }
 # click's message about arguments that a command does not take.

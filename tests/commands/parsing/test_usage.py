@@ -70,7 +70,7 @@ def test_a_similar_word_never_suggests_a_command_that_changes_data() -> None:
 
 OTHER_TOOLS = """
 status up down undo revert baseline stamp fake new dump clone pull log prune forget remove upgrade downgrade
-showmigrations makemigrations current load import drop verify help version list
+showmigrations makemigrations current load import drop verify man docs version list
 """
 
 

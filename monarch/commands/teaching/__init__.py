@@ -1,0 +1,1 @@
+"""What teaches: the manual in the terminal."""
