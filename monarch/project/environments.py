@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from monarch.databases import find_kind, open_database
 from monarch.databases.base import Database
 from monarch.databases.environment import Environment
-from monarch.databases.several import is_wild
+from monarch.databases.several import SEPARATOR, is_wild
 from monarch.errors import MonarchError, UnknownEnvironment, UsageError
 from monarch.migrations.files.find import find_migrations
 from monarch.migrations.files.kinds import find_kinds
@@ -138,6 +139,20 @@ class ProjectEnvironments:
         from monarch.databases.several.targets import find_targets
 
         return find_targets(self.select(*names), self.root, progress)
+
+    def trust(self, label: str) -> None:
+        """Take the database of ``ENVIRONMENT/DATABASE`` for all that a function in its ``db_name`` returns.
+
+        So a process that works for another one, which has called the function, does not call it again.
+        """
+        name, _, database = label.partition(SEPARATOR)
+
+        def trusting(one: Environment) -> Environment:
+            if one.name != name or one.databases is None or one.databases.function is None:
+                return one
+            return replace(one, databases=replace(one.databases, function=lambda: (database,)))
+
+        self.settings = replace(self.settings, environments=tuple(map(trusting, self.environments())))
 
     def open(self, name: str, progress: Progress = SILENT) -> AbstractContextManager[Database]:
         """Connect to the database of an environment while the context lasts."""

@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -29,6 +30,8 @@ _MOMENT = 1.0
 _PIPE_BYTES = 1 << 20
 _WHILE_IT_READS = 0.004  # then a tenth of a wide pipe has room, at 25 MB/s
 _LINES_KEPT = 200
+# What a helper does: its arguments are a module, and the path on which it finds that and what it imports.
+_HELPER = "import sys; sys.path[:] = sys.argv[2:]; __import__('importlib').import_module(sys.argv[1]).main()"
 
 
 def start_server(arguments: Sequence[str], log_file: Path) -> subprocess.Popen[bytes]:
@@ -53,20 +56,21 @@ def start_server(arguments: Sequence[str], log_file: Path) -> subprocess.Popen[b
         raise _not_started(arguments[0], error) from error
 
 
-def start_helper(
-    arguments: Sequence[str], hear: Callable[[str], None] | None = None
-) -> subprocess.Popen[bytes]:
-    """Start a program that works for this process, with pipes for its input and output.
+def start_helper(module: str, hear: Callable[[str], None] | None = None) -> subprocess.Popen[bytes]:
+    """Start Python on ``main()`` of ``module``, to work for this process, with pipes as its input and output.
 
-    It gets a session of its own, because Ctrl-C in the terminal is for monarch. ``hear`` is called with each
-    line of its messages, redacted, in a thread of its own; without it they are discarded.
+    It gets a session of its own, because Ctrl-C in the terminal is for monarch. It imports from where this
+    process does, and not from the current folder first, where a project may have a ``json.py``. ``hear`` is
+    called with each line of its messages, redacted, in a thread of its own; without it they are discarded.
 
     :raises ServerError: if it cannot be started.
     """
-    log_start(arguments)
+    # As absolute paths, so that project code finds the same modules.
+    path = [str(Path(entry).resolve()) for entry in sys.path]
+    log_start([sys.executable, "-m", module])
     try:
         process = subprocess.Popen(
-            arguments,
+            [sys.executable, "-P", "-c", _HELPER, module, *path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL if hear is None else subprocess.PIPE,
@@ -74,7 +78,7 @@ def start_helper(
             start_new_session=True,
         )
     except OSError as error:
-        raise _not_started(arguments[0], error) from error
+        raise _not_started(sys.executable, error) from error
     if hear is not None:
         assert process.stderr is not None
         threading.Thread(target=_pass_lines, args=(process.stderr, hear), daemon=True).start()

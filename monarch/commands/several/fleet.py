@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monarch.errors import DeadlineReached, MonarchError
@@ -59,12 +62,24 @@ def run_one(project: Project, target: ChosenDatabase, order: Order, progress: Pr
     """Migrate one database, and record in ``story`` how that ended. Raises only what interrupts."""
     try:
         label = target.require().label
-        story.succeed(project.migrate(label, progress=progress, **order.arguments()))
+        with _here():
+            story.succeed(project.migrate(label, progress=progress, **order.arguments()))
     except MonarchError as error:
         story.fail(error)
     except BaseException as error:
         story.fail(error)
         raise
+
+
+@contextmanager
+def _here() -> Iterator[None]:
+    """Return to this folder at the end: a migration may change it, and the next database be migrated."""
+    here = Path.cwd()
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # it is gone
+            os.chdir(here)
 
 
 def run_in_turn(

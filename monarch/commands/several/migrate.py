@@ -44,7 +44,7 @@ def migrate_each(project: Project, names: tuple[str, ...], how: dict[str, Any], 
         if fleet.plan:
             plans = read_plans(project, targets, how)
         else:
-            ask_once(project, targets, yes=fleet.yes)
+            ask_once(project, targets, how, yes=fleet.yes)
             _run_all(_Run(fleet, len(targets), out), project, targets, how, path)
             return
     show_plans(plans, fleet.as_json)

@@ -72,8 +72,8 @@ def _as_json(plan: Plan) -> dict[str, Any]:
     return {"environment": plan.environment.label, "migrations": steps, "error": error}
 
 
-def ask_once(project: Project, targets: Sequence[ChosenDatabase], *, yes: bool) -> None:
-    """Show what is pending, and ask before hazardous environments are changed.
+def ask_once(project: Project, targets: Sequence[ChosenDatabase], how: dict[str, Any], *, yes: bool) -> None:
+    """Show what would run, and ask before hazardous environments are changed.
 
     :raises Declined: on a wrong answer.
     :raises UsageError: without a terminal.
@@ -88,11 +88,12 @@ def ask_once(project: Project, targets: Sequence[ChosenDatabase], *, yes: bool) 
         breathe_all(environments, "migrate")
 
     when_possible(ask)
-    pending = [
-        (status.environment, str(len(status.verdict.pending) + len(status.verdict.unfinished)))
-        for status in project.list_each(targets)
-        if status.verdict is not None and (status.verdict.pending or status.verdict.unfinished)
-    ]
-    if pending:
-        print_table(("ENVIRONMENT", "PENDING"), pending, right=(1,))
+    plans = [plan for plan in read_plans(project, targets, how) if plan.steps or plan.error is not None]
+    rows = [(plan.environment.label, str(len(plan.steps)), _reason(plan)) for plan in plans]
+    if any(plan.steps for plan in plans):
+        print_table(("ENVIRONMENT", "PENDING", "FIRST"), rows, right=(1,), keys=(2,))
         ask()
+
+
+def _reason(plan: Plan) -> str:
+    return plan.steps[0].key if plan.error is None else plan.error.message

@@ -1,8 +1,10 @@
 """A process that works on several databases for a command with ``--jobs``, one after the other.
 
-It reads lines of JSON from standard input: first the order, with the ``task`` and the ``root`` of the
-project, then a name of a database each. To standard output it writes events as lines of JSON, for each
-database up to the last one. What anything else prints goes to standard error. It ends when its input does.
+`start_helper` starts it. It reads lines of JSON from standard input: first the order, with the ``task`` and
+the ``root`` of the project, then a name of a database each. To standard output it writes ``null`` when it is
+ready, then events as lines of JSON, for each database up to the last one. What anything else prints goes to
+standard error, where a line with a zero byte follows what was printed for a database. It ends when its input
+does.
 
 Migrations and hooks are modules of the project, which know of one database at a time; processes keep them
 apart.
@@ -12,14 +14,17 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from monarch.commands.console.boundary import leave
 from monarch.commands.console.streams import own_stdout
 from monarch.commands.loudness import levels
+from monarch.commands.several.workers import CAUGHT_UP, READY
 from monarch.databases.several.targets import ChosenDatabase
 from monarch.errors import MonarchError
 from monarch.project import Project
@@ -28,20 +33,40 @@ from monarch.system.signals import signals_as_interrupts
 
 
 def main() -> None:
-    """Work until the input ends or a signal interrupts it."""
+    """Work until the input ends, a signal interrupts it, or nobody reads its output."""
+    try:
+        with (
+            suppress(BrokenPipeError),
+            own_stdout() as out,
+            signals_as_interrupts(),
+            suppress(KeyboardInterrupt),
+        ):
+            _work(out)
+    finally:
+        leave()
+
+
+def _work(out: TextIO) -> None:
     orders = _take_stdin()
     given = json.loads(orders.readline())
     levels.work_for(given["loudness"])
     root = Path(given["root"])
     choose_again(root, given["chosen"])
     project = Project(root)
-    with own_stdout() as out, signals_as_interrupts():
-        work = {"migrate": _migrating, "backup": _backing_up}[given["task"]](project, given, out)
+    work = {"migrate": _migrating, "backup": _backing_up}[given["task"]](project, given, out)
+    out.write(READY.decode())
+    out.flush()
+    for line in iter(orders.readline, ""):
+        label = json.loads(line)
+        project.trust(label)
         try:
-            for line in iter(orders.readline, ""):
-                work(json.loads(line))
-        except KeyboardInterrupt:
-            return
+            work(label)
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError, ValueError):
+                    stream.flush()
+            with suppress(OSError):
+                os.write(2, f"{CAUGHT_UP}\n".encode())
 
 
 def _migrating(project: Project, given: dict[str, Any], out: TextIO) -> Callable[[str], None]:
@@ -94,10 +119,3 @@ def _find(project: Project, label: str) -> ChosenDatabase:
         return ChosenDatabase(project.environment(label))
     except MonarchError as error:
         return ChosenDatabase(project.select(label)[0].environment, error)
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    finally:
-        leave()

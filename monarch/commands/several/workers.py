@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -25,6 +24,12 @@ if TYPE_CHECKING:
 
 _MODULE = "monarch.commands.several.worker"
 _LOOK_EVERY = 0.2
+# In seconds, how long to wait for what was printed: a migration may have closed its standard error.
+_PATIENCE = 2.0
+# What a process writes to standard output once a signal interrupts it in order, and to standard error after
+# each database.
+READY = b"null\n"
+CAUGHT_UP = "\0"
 
 State = TypeVar("State")
 
@@ -66,7 +71,8 @@ class WorkerProcesses(Generic[State]):
         self._targets = iter(targets)
         self._lock = threading.Lock()
         self._stop = False
-        self._processes: list[Any] = []
+        self._workers: list[_Worker] = []
+        self._failure: BaseException | None = None
 
     def run(self, jobs: int) -> None:
         """Work on all of them, ``jobs`` at once.
@@ -85,14 +91,19 @@ class WorkerProcesses(Generic[State]):
             except KeyboardInterrupt:
                 interrupted = True
                 self._interrupt()
+        if self._failure is not None:
+            raise self._failure
         if interrupted:
             raise RunInterrupted("Interrupted.", "What is done is recorded: the same command goes on.")
 
     def _interrupt(self) -> None:
-        self._stop = True
-        for process in list(self._processes):
-            with suppress(OSError):
-                process.send_signal(signal.SIGINT)
+        """Interrupt what has begun, and begin nothing more."""
+        with self._lock:
+            self._stop = True
+            for worker in self._workers:
+                if worker.is_busy:
+                    with suppress(OSError):
+                        worker.process.send_signal(signal.SIGINT)
 
     def _next(self) -> ChosenDatabase | None:
         with self._lock:
@@ -101,46 +112,61 @@ class WorkerProcesses(Generic[State]):
     def _serve(self, ended: threading.Event) -> None:
         try:
             self._serve_all()
+        except BaseException as error:  # such as output that nobody reads: the others end what they do
+            self._stop, self._failure = True, error
         finally:
             ended.set()
 
     def _serve_all(self) -> None:
         """Give a process one database after the other, until there are no more."""
         target, worker = self._next(), None
-        while target is not None:
-            with self._lock:
-                state = self._task.begin(target)
-            error = target.error
-            if error is None:
-                worker = worker or self._start()
-                error = self._work(worker, target.environment.label, state)
-            with self._lock:
-                if error is not None:
-                    self._task.fail(state, error)
-                if not self._task.end(state):
-                    self._stop = True
-            if worker is not None and worker.has_ended:
-                worker = None
-            target = self._next()
-        if worker is not None:
-            worker.close()
+        try:
+            while target is not None:
+                if worker is None and target.error is None:
+                    worker = self._start()
+                if not self._work_on(target, worker):
+                    return
+                if worker is not None and worker.has_ended:
+                    worker = None
+                target = self._next()
+        finally:
+            if worker is not None:
+                worker.close()
 
     def _start(self) -> _Worker:
         worker = _Worker({**self._task.order(), "loudness": levels.for_worker()})
-        self._processes.append(worker.process)
+        self._workers.append(worker)
         return worker
 
-    def _work(self, worker: _Worker, label: str, state: State) -> MonarchError | None:
-        """Let ``worker`` work on a database; return the error if it has ended meanwhile."""
-        for event in worker.events_of(label):
+    def _work_on(self, target: ChosenDatabase, worker: _Worker | None) -> bool:
+        """Let ``worker`` work on a database; return False if nothing more is to be begun."""
+        label, error = target.environment.label, target.error
+        if worker is not None and error is None and not worker.await_ready():
+            error = worker.failed(label)
+        with self._lock:
+            if self._stop:  # interrupted meanwhile
+                return False
+            state = self._task.begin(target)
+            if worker is not None and error is None:
+                worker.begin(label)
+        if worker is not None and error is None:
+            error = self._hear_all(worker, label, state)
+        with self._lock:
+            if error is not None:
+                self._task.fail(state, error)
+            if not self._task.end(state):
+                self._stop = True
+        return True
+
+    def _hear_all(self, worker: _Worker, label: str, state: State) -> MonarchError | None:
+        """Take the events of a database; return the error if its process has ended meanwhile."""
+        for event in worker.events():
             with self._lock:
                 if self._task.hear(state, event):
+                    worker.is_busy = False
+                    worker.catch_up()
                     return None
-        worker.has_ended = True
-        return ServerError(
-            f"The process that worked on {label!r} has ended ({worker.end()}).",
-            f"See what is left: monarch list_migrations {label}",
-        )
+        return worker.failed(label)
 
 
 class _Worker:
@@ -148,29 +174,54 @@ class _Worker:
 
     def __init__(self, order: dict[str, Any]) -> None:
         self._label = ""
+        self._is_ready = False
+        self._caught_up = threading.Event()
+        # Whether it works on a database, so that a signal interrupts that.
+        self.is_busy = False
         self.has_ended = False
-        self.process = start_helper([sys.executable, "-m", _MODULE], self._print)
+        self.process = start_helper(_MODULE, self._print)
         self._send(order)
 
-    def events_of(self, label: str) -> Iterator[dict[str, Any]]:
-        """Yield the events of the database ``label``; they end early if the process does."""
-        self._label = label
+    def await_ready(self) -> bool:
+        """Wait until it can be interrupted; return False if it has ended before."""
+        if not self._is_ready:
+            self._is_ready = _open(self.process.stdout).readline() == READY
+        return self._is_ready
+
+    def begin(self, label: str) -> None:
+        """Let it work on the database ``label``."""
+        self._label, self.is_busy = label, True
+        self._caught_up.clear()
         self._send(label)
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield the events of its database; they end early if the process does."""
         for line in _open(self.process.stdout):
             with suppress(ValueError):  # it was cut off
                 event = json.loads(line)
                 yield event
 
+    def catch_up(self) -> None:
+        """Wait until all is printed that was printed for its database, but not long."""
+        self._caught_up.wait(_PATIENCE)
+
     def close(self) -> None:
-        """Let the process end, which has nothing more to do."""
+        """Let the process end what it does, and itself."""
         with suppress(OSError):
             _open(self.process.stdin).close()
+        for _ in _open(self.process.stdout):  # or it would wait for a reader
+            pass
         self.process.wait()
 
-    def end(self) -> str:
-        """Return how the process has ended."""
+    def failed(self, label: str) -> ServerError:
+        """Return the error of a process that has ended."""
+        self.has_ended, self.is_busy = True, False
         code = self.process.wait()
-        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return ServerError(
+            f"The process that worked on {label!r} has ended ({how}).",
+            f"See what is left: monarch list_migrations {label}",
+        )
 
     def _send(self, value: Any) -> None:
         with suppress(OSError):  # it has ended, which its output shows
@@ -179,8 +230,11 @@ class _Worker:
             stdin.flush()
 
     def _print(self, line: str) -> None:
+        if line.endswith(CAUGHT_UP):
+            line = line.removesuffix(CAUGHT_UP)
+            self._caught_up.set()
         label = printable(self._label)
-        if not levels.relay(label, line):
+        if line and not levels.relay(label, line):
             show(f"[{label}] {line}", err=True)
 
 

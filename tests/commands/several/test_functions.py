@@ -79,6 +79,9 @@ def test_it_is_called_once_and_only_when_it_is_needed(tenants: Tenants) -> None:
     assert [row["environment"] for row in checked.json] == [f"tenants/{name}" for name in tenants.names]
     assert "asking for tenants" in checked.err
     assert calls.read_text() == "x"
+    tenants.folder.migration("one", "self.database.ran.insert_one({})")
+    assert tenants.run("migrate", "tenants", "--jobs", "3").code == 0
+    assert calls.read_text() == "xx"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ import psutil
 import pytest
 
 from tests.support.runs.billing import make_billing
-from tests.support.runs.shell import CommandResult, Folder
+from tests.support.runs.shell import MONARCH, CommandResult, Folder
 from tests.support.servers.mongod import Server
 from tests.support.servers.postgres import PostgresServer
 
@@ -361,3 +363,52 @@ def test_both_kinds_at_once(fleet: Fleet, postgres: PostgresServer, tmp_path: Pa
         assert rows(done) == {"eu-1": "migrated", "pg": "migrated"}
         assert billing.states() == {key: "Completed"}
         assert fleet.run("check", "eu-1", "pg").code == 0
+
+
+def test_modules_of_the_project_do_not_hide_those_of_its_processes(fleet: Fleet) -> None:
+    for name in ("json.py", "queue.py", "monarch/__init__.py"):
+        fleet.folder.write(name, "raise SystemExit('the wrong one')\n")
+    prefix = [sys.executable, "-P", "-c", "from monarch.commands import main; main()"]
+    done = subprocess.run(
+        [*prefix, "migrate", "eu-*", "--jobs", "2"],
+        cwd=fleet.folder.path,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_migration_that_changes_the_folder(fleet: Fleet, jobs: str) -> None:
+    fleet.folder.migration("move", "import os; assert os.path.exists('migrations'); os.chdir('/')")
+    done = fleet.run("migrate", "*", "--jobs", jobs)
+    assert done.code == 0, done
+    assert rows(done) == dict.fromkeys(fleet.names, "migrated")
+
+
+def test_output_that_nobody_reads_ends_all_without_a_traceback(fleet: Fleet) -> None:
+    command = [*MONARCH, "migrate", "*", "--jobs", "2", "--json"]
+    started = subprocess.Popen(
+        command, cwd=fleet.folder.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert started.stdout is not None
+    assert started.stderr is not None
+    started.stdout.readline()
+    started.stdout.close()
+    err = started.stderr.read()
+    started.stderr.close()
+    assert started.wait(timeout=100) == 1
+    assert "Traceback" not in err
+    assert "Processing" not in fleet.states().values()
+
+
+def test_what_is_printed_has_the_name_of_its_database(fleet: Fleet) -> None:
+    fleet.folder.migration("talk", "for n in range(300): print(self.database.name, n)")
+    done = fleet.run("migrate", "*", "--jobs", "2")
+    assert done.code == 0, done
+    said = re.findall(r"^\[(\S+)\] \S+_(\S+) \d+$", done.err, re.M)
+    assert len(said) == 300 * len(fleet.names)
+    assert all(label == name for label, name in said)

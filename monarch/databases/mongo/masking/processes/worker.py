@@ -1,4 +1,4 @@
-"""A process that masks documents for another one, which sends them: ``python -m`` this module.
+"""A process that masks documents for another one, which sends them; `start_helper` starts it.
 
 The first frame of its input says which project's rules, and under which key. Then names of collections and
 documents follow in turn. It ends when its input does.
@@ -64,7 +64,6 @@ def _load(begun: bytes) -> Callable[[str, bytes], bytes]:
 
 def _load_rules(begun: bytes) -> MongoMasks:
     settings = json.loads(begun)
-    sys.path[:] = settings["path"]
     key = MaskingKey(Secret(settings["key"]), lasting=settings["lasting"])
     root = Path(settings["root"])
     masks, digest = load_with_digest(root, file=Path(settings["file"]))
@@ -81,7 +80,3 @@ def _load_rules(begun: bytes) -> MongoMasks:
 
 def _fail(answers: IO[bytes], error: MonarchError) -> None:
     write_frame(answers, FAILED, json.dumps([error.message, error.hint]).encode())
-
-
-if __name__ == "__main__":
-    main()

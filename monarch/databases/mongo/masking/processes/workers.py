@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 import queue
-import sys
 import threading
 from contextlib import suppress
-from pathlib import Path
 
 from monarch.databases.mongo.masking.processes.frames import MASKED, read_frame, write_frame
 from monarch.errors import ServerError
@@ -26,7 +24,7 @@ class Worker:
     """One process that masks by ``rules``."""
 
     def __init__(self, rules: ProjectMasks) -> None:
-        self._process = start_helper([sys.executable, "-m", _MODULE])
+        self._process = start_helper(_MODULE)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._input, self._output = self._process.stdin, self._process.stdout
@@ -37,8 +35,6 @@ class Worker:
             "lasting": rules.key.lasting,
             "digest": rules.digest,
             "files": dict(rules.files),
-            # As absolute paths, so that project code finds the same modules.
-            "path": [str(Path(entry).resolve()) for entry in sys.path],
         }
         with suppress(OSError):  # it has ended already, which `mask` reports
             write_frame(self._input, json.dumps(settings).encode())
