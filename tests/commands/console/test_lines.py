@@ -25,6 +25,8 @@ PRINT = {
     "looks/live_line.py",
     "reports/ci.py",
     "reports/run.py",
+    "teaching/completion.py",
+    "teaching/pager.py",
 }
 
 

@@ -95,7 +95,7 @@ def test_what_words_find(folder: Folder, words: list[str], expected: str) -> Non
 
 @pytest.mark.parametrize(
     ("words", "hint"),
-    [(["xyzzy"], "Run `monarch help` to list the topics."), (["backupz"], "Did you mean 'backups'?")],
+    [(["xyzzy"], "Run `monarch help` to list the topics."), (["querysetz"], "Did you mean 'querysets'?")],
 )
 def test_what_is_not_there(folder: Folder, words: list[str], hint: str) -> None:
     refused = folder.invoke("help", *words)
