@@ -78,8 +78,11 @@ class ProjectEnvironments:
         return self._one_or_several(name).require()
 
     def _one_or_several(self, name: str) -> Environment:
+        return self._named(name).require_complete()
+
+    def _named(self, name: str) -> Environment:
         try:
-            return self.settings.environment(name).require_complete()
+            return self.settings.environment(name)
         except UnknownEnvironment as error:
             if self.is_migration(name):
                 error.hint = f"{name!r} is a migration: check the order of the arguments."
@@ -124,7 +127,7 @@ class ProjectEnvironments:
             if is_wild(name):
                 found += select(self.environments(), name)
             else:
-                found.append(Selected(self._one_or_several(name)))
+                found.append(Selected(self._named(name)))
         return tuple(found)
 
     def targets(self, *names: str, progress: Progress = SILENT) -> tuple[ChosenDatabase, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 from monarch.errors import UsageError
 from monarch.settings.paths import PYPROJECT, SETTINGS, SETTINGS_FILE, EnvFile, Place
@@ -58,10 +59,22 @@ def find_place(start: Path) -> Place | None:
     for folder in _upward(start.resolve()):
         place = _chosen.get(folder) or read_place(folder)
         if place is None and _has(folder / SETTINGS):
-            place = Place(folder)
+            place = _described_above(folder) or Place(folder)
         if place is not None:
-            if folder != start.resolve():
+            if place.root != start.resolve():
                 _require_trust(place, start)
+            return place
+    return None
+
+
+def _described_above(folder: Path) -> Place | None:
+    """Return the project above whose ``[tool.monarch]`` names the settings in ``folder``; None if none does.
+
+    They may look like those of a project of their own, as ``db/migrations/settings.py`` does in ``db``.
+    """
+    for parent in _upward(folder):
+        place = read_place(parent) if parent != folder else None
+        if place is not None and place.root / place.settings == folder / SETTINGS:
             return place
     return None
 
@@ -115,7 +128,7 @@ def where_else(root: Path) -> str:
                 return f"There is a project in {parent}: run monarch there."
     found = next(_below(root), None)
     if found is not None:
-        return f"There is a project in {found}: monarch -C {found} …"
+        return f"There is a project in {root / found}: monarch -C {quote(str(root / found))} …"
     return "Run `monarch init` to create a project, or name the folder of one: --project DIR"
 
 

@@ -33,6 +33,18 @@ def test_the_nearest_folder_upward_counts(folder: Folder, deep: Path) -> None:
     assert Project.find(deep).root == folder.path / "src"
 
 
+@pytest.mark.parametrize("start", ["db", "db/migrations", "db/migrations/2026"])
+def test_settings_that_a_project_above_names_are_no_project_of_their_own(folder: Folder, start: str) -> None:
+    folder.write("pyproject.toml", '[tool.monarch]\nfolder = "db/migrations"\n')
+    folder.write("db/migrations/settings.py", SETTINGS)
+    (folder.path / "db/migrations/2026").mkdir()
+    found = find_place(folder.path / start)
+    assert found is not None
+    assert (found.root, found.folder) == (folder.path, "db/migrations")
+    folder.write("other/migrations/settings.py", SETTINGS)
+    assert find_place(folder.path / "other") == Place(folder.path / "other")
+
+
 def test_a_folder_of_another_tool_is_passed_over(folder: Folder, deep: Path) -> None:
     folder.write("src/migrations/0001_initial.py", "from django.db import migrations\n")
     assert find_place(deep) == Place(folder.path)
@@ -92,7 +104,8 @@ def test_where_else_there_is_a_project(folder: Folder, deep: Path) -> None:
     (folder.path / "migrations/settings.py").unlink()
     assert "monarch init" in where_else(folder.path)
     folder.write("services/one/migrations/settings.py", SETTINGS)
-    assert where_else(folder.path) == "There is a project in services/one: monarch -C services/one …"
+    one = folder.path / "services/one"
+    assert where_else(folder.path) == f"There is a project in {one}: monarch -C {one} …"
 
 
 @pytest.mark.parametrize("folder_name", ["db/migrations", "db-migrations", "db_migrations/", "./a.b/c"])

@@ -12,7 +12,7 @@ from monarch.commands.console.output import print_json
 from monarch.commands.console.progress_bar import ProgressBar
 from monarch.commands.console.questions import confirm, yes_option
 from monarch.commands.console.text import count, duration, size
-from monarch.commands.parsing.arguments import BACKUP, json_option, this_project
+from monarch.commands.parsing.arguments import BACKUP, json_option, plan_option, this_project
 from monarch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _STEPS = {
 @click.command("rekey_backup")
 @click.argument("names", metavar="[NAME]...", nargs=-1, type=BACKUP)
 @click.option("--all", "all_of_them", is_flag=True, help="All good backups.")
-@click.option("--plan", is_flag=True, help="Show what would be done, and do nothing.")
+@plan_option("Show what would be done, and do nothing.")
 @json_option
 @yes_option
 def rekey_backup(names: tuple[str, ...], all_of_them: bool, plan: bool, as_json: bool, yes: bool) -> None:

@@ -24,6 +24,11 @@ def engine_label(engine: str, versions: tuple[str, ...]) -> str:
     return f"{engine} ({', '.join(versions)})"
 
 
+def sentences(text: str, more: str | None) -> str:
+    """Return ``text`` and ``more`` as sentences one after the other."""
+    return f"{text.rstrip('.')}. {more}" if more else text
+
+
 def printable(text: str) -> str:
     """``text`` with its control characters escaped: a name from a database must not control a terminal."""
     if text.isprintable():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from monarch.commands.console.lines import show
 from monarch.commands.console.progress_lines import ProgressLines
-from monarch.commands.console.questions import asking, asks, yes_option
+from monarch.commands.console.questions import asking, asks, confirm, yes_option
 from monarch.commands.console.text import count
 from monarch.commands.parsing.arguments import (
     ENVIRONMENT,
@@ -112,6 +114,11 @@ def _record(
         from monarch.commands.migrations.plans import preview, show_accepted, show_marks
 
         show_first = preview(show_accepted if state is None else show_marks, environment)
+    elif state is MigrationState.NEW and not migrations and not yes and sys.stdin.isatty():
+        from monarch.commands.migrations.plans import preview, show_marks
+
+        again = f"Mark all migrations of {environment} as New, so that they run again: are you SURE?"
+        ask, show_first = partial(confirm, again, yes), preview(show_marks, environment)
     how: dict[str, Any] = {"progress": progress, "confirm": ask, "preview": show_first}
     if state is None:
         if migrations:

@@ -53,7 +53,8 @@ def unlock(environment: str, plan: bool, as_json: bool, yes: bool) -> None:
         renewed = f"has renewed the lock within the last {SECONDS} seconds"
         show(f"That run is not of this machine, and {renewed}: it may well live.", err=not plan)
     if plan:
-        show("The lock would be taken away from that run, which then stops before it records anything more.")
+        then = "." if holder.died else ", which then stops before it records anything more."
+        show(f"The lock would be taken away from that run{then}")
         nothing_changed()
         return
     breathe(project.environment(environment), "unlock", yes)

@@ -109,5 +109,5 @@ def _hint_for_option(error: click.NoSuchOption, path: str) -> str | None:
     if typed in ("--plan", "--dry-run", "--dry", "-n", "--simulate", "--pretend", "--check", "--noop"):
         if "--plan" in options:
             return f"Use `{path} … --plan`, which changes nothing."
-        return f"`{path}` has no plan; only migrate and copy_db have --plan. Nothing was changed."
+        return f"`{path}` has no plan. Nothing was changed."
     return None

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from monarch.commands.console.lines import show
 from monarch.commands.console.output import print_json
-from monarch.commands.console.text import count
+from monarch.commands.console.text import count, sentences
+from monarch.commands.names import own_names
 from monarch.commands.reports.verdicts import code_of, lines_of
 
 if TYPE_CHECKING:
     from monarch.migrations.status import EnvironmentStatus
 
-# As for one environment. Codes that are not here come before all of them.
+# As for one environment. Codes that are not here, such as that of a missing variable, come after all of them.
 _WORST_FIRST = (5, 6, 3, 7, 8)
 
 
@@ -33,7 +34,7 @@ def show_verdicts(statuses: Sequence[EnvironmentStatus], as_json: bool) -> int:
 
 
 def _rank(code: int) -> int:
-    return _WORST_FIRST.index(code) if code in _WORST_FIRST else -1
+    return _WORST_FIRST.index(code) if code in _WORST_FIRST else len(_WORST_FIRST)
 
 
 def _code(status: EnvironmentStatus) -> int:
@@ -43,8 +44,8 @@ def _code(status: EnvironmentStatus) -> int:
 def _lines(status: EnvironmentStatus) -> list[str]:
     if status.verdict is not None:
         return lines_of(status.verdict)
-    hint = f" {status.hint}" if status.hint else ""
-    return [f"{status.environment} could not be read: {status.error}{hint}"]
+    why = own_names(sentences(status.error or "", status.hint))
+    return [f"{status.environment} could not be read: {why}"]
 
 
 def _as_json(status: EnvironmentStatus) -> dict[str, Any]:

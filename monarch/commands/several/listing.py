@@ -64,11 +64,11 @@ def _show_columns(statuses: Sequence[EnvironmentStatus]) -> None:
 
 def _show_counts(statuses: Sequence[EnvironmentStatus]) -> None:
     states = [state for state in MigrationState if any(_count(one, state) for one in statuses)]
-    headers = ("ENVIRONMENT", *(state.value.upper() for state in states), "LATE", "EDITED")
+    remarks = [name for name in ("late", "edited") if any(_marked(one, name) for one in statuses)]
+    headers = ("ENVIRONMENT", *(state.value.upper() for state in states), *(name.upper() for name in remarks))
     rows = []
     for one in statuses:
-        late, edited = sum(row.late for row in one.rows), sum(row.edited for row in one.rows)
-        counts = [*(_count(one, state) for state in states), late, edited]
+        counts = [*(_count(one, state) for state in states), *(_marked(one, name) for name in remarks)]
         cells = [_UNREAD] * len(counts) if one.error is not None else [str(n) if n else "-" for n in counts]
         rows.append((one.environment, *cells))
     print_table(headers, rows, right=range(1, len(headers)))
@@ -76,3 +76,7 @@ def _show_counts(statuses: Sequence[EnvironmentStatus]) -> None:
 
 def _count(status: EnvironmentStatus, state: MigrationState) -> int:
     return sum(row.state is state for row in status.rows)
+
+
+def _marked(status: EnvironmentStatus, remark: str) -> int:
+    return sum(getattr(row, remark) for row in status.rows)

@@ -7,7 +7,8 @@ from typing import Any
 
 from monarch.commands.console.lines import aside, note, show
 from monarch.commands.console.output import print_table
-from monarch.commands.console.text import count, duration, printable
+from monarch.commands.console.text import count, duration, printable, sentences
+from monarch.commands.names import own_names
 from monarch.commands.reports.story import Story
 from monarch.databases.several.each import SomeFailed
 from monarch.errors import MonarchError
@@ -18,7 +19,7 @@ _MOST_NAMED = 8
 
 def show_failure(environment: str, number: str, error: str, hint: str | None) -> None:
     """Print why one database failed, while others wait. ``number`` is "2 of 12"."""
-    why = f"{error.rstrip('.')}. {hint or ''}".rstrip()
+    why = own_names(sentences(error, hint))
     show(("FAILED", "red"), f" {printable(environment)} ({number}): {why}", err=True)
 
 
@@ -99,7 +100,8 @@ def summary(stories: Sequence[Story]) -> str:
     migrated = [story for story in stories if story.done]
     ran = sum(len(story.done) for story in stories)
     if not migrated:
-        return f"Nothing to do: {count(len(stories), 'database')} have run everything."
+        have = "has" if len(stories) == 1 else "have"
+        return f"Nothing to do: {count(len(stories), 'database')} {have} run everything."
     rest = sum(outcome(story) == "nothing to do" for story in stories)
     more = f" {rest} had nothing to do." if rest else ""
     return f"{count(ran, 'migration')} done on {count(len(migrated), 'database')}. That felt natural.{more}"

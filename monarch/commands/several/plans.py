@@ -12,6 +12,7 @@ from monarch.commands.console.questions import breathe_all, when_possible
 from monarch.commands.console.text import count
 from monarch.commands.migrations.plans import migrations_as_json
 from monarch.commands.several.outcomes import show_failure
+from monarch.databases.several.each import SomeFailed
 from monarch.errors import MonarchError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def read_plans(project: Project, targets: Sequence[ChosenDatabase], how: dict[st
 def show_plans(plans: Sequence[Plan], as_json: bool) -> None:
     """Print ``plans``.
 
-    :raises MonarchError: the first error of them, once all are printed.
+    :raises SomeFailed: once all are printed, if there are errors among them.
     """
     if as_json:
         print_json([_as_json(plan) for plan in plans])
@@ -63,7 +64,12 @@ def show_plans(plans: Sequence[Plan], as_json: bool) -> None:
     for number, (label, error) in enumerate(failed, 1):
         show_failure(label, f"{number} of {len(failed)}", error.message, error.hint)
     if failed:
-        raise failed[0][1]
+        names = ", ".join(label for label, _ in failed)
+        raise SomeFailed(
+            f"{len(failed)} of {count(len(plans), 'database')} cannot be migrated: {names}.",
+            "The lines above say why.",
+            [error for _, error in failed],
+        )
 
 
 def _as_json(plan: Plan) -> dict[str, Any]:

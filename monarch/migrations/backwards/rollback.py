@@ -245,6 +245,7 @@ def _tell_what_is_left(
         return
     named = ", ".join(left[:_MOST_NAMED])
     more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
+    error.message = f"{error.message.rstrip('.')}."
     error.message += (
         f" Rolled back and recorded: {done} of {len(plan.steps)} migrations. Left: {named}{more}."
     )

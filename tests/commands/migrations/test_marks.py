@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
@@ -423,3 +424,18 @@ def test_a_team_tests_its_migrations_with_pytest(project: Folder, tmp_path: Path
     result = subprocess.run(pytest_, cwd=project.path, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "'production' is hazardous, and must not be used for tests" in result.stdout
+
+
+@pytest.mark.parametrize("answer", ["n", "y"])
+def test_a_terminal_is_asked_before_all_run_again(project: Folder, answer: str) -> None:
+    project.migration("one", INSERT)
+    project.monarch("migrate", "dev")
+    terminal = project.terminal("mark", "dev", "--all", "--as", "new")
+    terminal.expect("would be marked")
+    terminal.expect("are you SURE")
+    terminal.sendline(answer)
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == (0 if answer == "y" else 1)
+    assert set(project.states().values()) == {"New" if answer == "y" else "Completed"}
+    assert project.monarch("mark", "dev", "--all", "--as", "completed").code == 0

@@ -294,6 +294,19 @@ def test_an_incomplete_one_stops_all_before_anything_runs(fleet: Fleet) -> None:
     assert (done.code, rows(done)["eu-3"], rows(done)["eu-4"]) == (2, "FAILED", "migrated")
 
 
+def test_an_incomplete_one_that_is_named_does_not_hide_the_others(fleet: Fleet) -> None:
+    fleet.entries["eu-3"] = {"uri": None, "db_name": "x"}
+    fleet.folder.settings(**fleet.entries)
+    checked = fleet.run("check", "eu-3", "eu-1", "--json")
+    assert checked.code == 3
+    assert [row["exit_code"] for row in checked.json] == [2, 3]
+    said = fleet.run("check", "eu-3", "eu-1").out
+    assert "eu-3 could not be read: Environment 'eu-3' has no 'uri': its value is empty. Set " in said
+    assert "eu-1" in fleet.run("list_migrations", "eu-3", "eu-1").out
+    refused = fleet.run("migrate", "eu-1", "eu-3")
+    assert (refused.code, fleet.states()) == (2, {})
+
+
 def test_check_has_the_exit_code_of_the_worst(fleet: Fleet) -> None:
     assert fleet.run("check", "eu-*").code == 3
     fleet.flag("eu-2", "fail")
@@ -319,9 +332,9 @@ def test_many_have_a_line_each(fleet: Fleet) -> None:
     assert fleet.run("migrate", f"tenants/{prefix}_t[0-2]", "--jobs", "2").code == 0
     listed = fleet.run("list_migrations", "tenants")
     lines = dict(line.split(maxsplit=1) for line in listed.out.splitlines())
-    assert lines["ENVIRONMENT"].split() == ["NEW", "COMPLETED", "LATE", "EDITED"]
-    assert lines[f"tenants/{names[0]}"].split() == ["-", "1", "-", "-"]
-    assert lines[f"tenants/{names[9]}"].split() == ["1", "-", "-", "-"]
+    assert lines["ENVIRONMENT"].split() == ["NEW", "COMPLETED"]
+    assert lines[f"tenants/{names[0]}"].split() == ["-", "1"]
+    assert lines[f"tenants/{names[9]}"].split() == ["1", "-"]
     assert fleet.run("check", "tenants").out.splitlines()[-1] == "Up to date: 3 of 10 databases."
 
 
