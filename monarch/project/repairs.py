@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from monarch.databases.base import Contents, Database
 from monarch.databases.history import IncompleteDatabase, MigrationState
 from monarch.databases.lease import Holder
+from monarch.errors import MonarchError
 from monarch.migrations.files.kinds import naming_wrong_kinds
 from monarch.migrations.plan import refuse_if_any_is_running
 from monarch.progress import SILENT, Progress, Question, ask_nothing, asked_once
@@ -145,14 +146,22 @@ class ProjectRepairs(ProjectFiles, ProjectBackups):
         search = None if preview is None else self.look_for_newest(environment, None, progress)
         with self.open(environment, progress) as database:
             _refuse_running(database, environment)
+            shown = None
             if preview is not None and search is not None:
                 from monarch.backups.plans.target import read_target
 
+                shown = database.contents()
                 preview(read_target(self.environment(environment), database, search))
             asked_once(confirm)()
             with database.lease(f"drop_db {environment}") as lease:
                 _refuse_running(database, environment)  # again: one may have begun during the question
                 contents = database.contents()
+                if shown is not None and contents.collections > shown.collections:
+                    raise MonarchError(
+                        f"The database of {environment!r} holds more than it did before the question: "
+                        f"{contents.collections}, not {shown.collections}. Nothing was dropped.",
+                        f"Look at it again: monarch drop_db {environment} --plan",
+                    )
                 with recording_drop(self.root, self.settings, environment, contents, progress):
                     database.drop(lease.renew)
                 return contents

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -165,13 +164,15 @@ def _require_trust(place: Place, start: Path) -> None:
     if not hasattr(os, "geteuid"):
         return
     trusted = {os.geteuid(), 0, start.stat().st_uid}
-    for path in (place.root / place.settings, place.root / PYPROJECT):
-        with suppress(OSError):
-            found = path.stat()
-            if stat.S_ISREG(found.st_mode) and found.st_uid not in trusted:
+    settings = place.root / place.settings
+    folders = [one for one in settings.parents if one == place.root or one.is_relative_to(place.root)]
+    for path in (place.root / PYPROJECT, settings, settings.parent / "__init__.py", *folders):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            # Who owns a folder or a link may exchange what it leads to.
+            if {path.lstat().st_uid, path.stat().st_uid} - trusted:
+                named = path.relative_to(place.root).as_posix() if path != place.root else "that folder"
                 raise UsageError(
-                    f"There is a project in {place.root}, but {path.relative_to(place.root)} belongs to "
-                    "another user.",
+                    f"There is a project in {place.root}, but {named} belongs to another user.",
                     f"If you trust its code, name it: --project {place.root}",
                 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pexpect
 import pytest
 
 from tests.support.runs.shell import Folder
@@ -107,3 +108,16 @@ def test_no_colour_if_it_is_disabled(folder: Folder) -> None:
     assert "\x1b[" in folder.terminal("list_environments", columns=200).read()
     folder.variables["NO_COLOR"] = "1"
     assert "\x1b[" not in folder.terminal("list_environments", columns=200).read()
+
+
+def test_what_came_during_the_question_is_not_dropped(project: Folder) -> None:
+    project.database.dogs.insert_one({})
+    terminal = project.terminal("drop_db", "dev")
+    terminal.expect("are you SURE")
+    project.database.cats.insert_one({})
+    terminal.sendline("y")
+    terminal.expect(r"holds more than it did before the question: 2, not 1\.")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 1
+    assert project.database.dogs.count_documents({}) == 1

@@ -52,6 +52,7 @@ class Reader:
         kept = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
         path = f"{programs}{os.pathsep}{os.environ['PATH']}"
         self.variables = {**kept, "PATH": path, "HOME": str(home), "TERM": "xterm", **variables}
+        self.variables["PAGER"] = "cat"  # nobody leaves a pager
 
     def run_script(self, script: str) -> str:
         """Run ``script`` in a terminal and return its output. The test fails unless it exits with 0."""

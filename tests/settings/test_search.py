@@ -191,3 +191,15 @@ def test_a_place_of_settings(folder: Folder) -> None:
 def test_the_place_without_anything(folder: Folder) -> None:
     assert find_place(folder.path) is None
     assert place_at(folder.path) == Place(folder.path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("given", ["migrations", "migrations/__init__.py", "migrations/settings.py", "."])
+def test_a_folder_or_a_link_of_a_stranger_is_not_trusted(folder: Folder, deep: Path, given: str) -> None:
+    folder.write("migrations/__init__.py", "")
+    if given == "migrations/settings.py":  # a link of a stranger, to a file of mine
+        (folder.path / given).rename(folder.path / "mine.py")
+        (folder.path / given).symlink_to(folder.path / "mine.py")
+    os.chown(folder.path / given, 65534, 65534, follow_symlinks=False)
+    with pytest.raises(UsageError, match="belongs to another user"):
+        find_place(deep)

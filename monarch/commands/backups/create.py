@@ -45,7 +45,7 @@ CODECS = ("zst", "gz")
 @click.option("--verify", is_flag=True, help="Read it back from the store when it is complete.")
 @click.option("--protect", is_flag=True, help="Protect it, as protect_backup does: nothing deletes it.")
 @click.option("--prune", is_flag=True, help="Then prune the backups of ENVIRONMENT by 'keep' in BACKUPS.")
-@click.option("--jobs", "-j", metavar="N", type=WholeNumber(), default=1, help="So many databases at once.")
+@click.option("--jobs", "-j", metavar="N", type=WholeNumber(), default=1, help="How many databases at once.")
 @click.option("--fail-fast", is_flag=True, help="Begin no more databases after one has failed.")
 @json_option
 def backup(

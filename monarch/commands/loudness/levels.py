@@ -99,7 +99,7 @@ def work_for(given: Mapping[str, bool]) -> None:
 def relay(label: str, line: str) -> bool:
     """Take a line that a process printed which works on the database ``label``, if it is one of the log."""
     kind, colon, text = line.partition(": ")
-    if not colon or kind not in _KINDS:
+    if not (_verbose or _file is not None) or not colon or kind not in _KINDS:
         return False
     _hear(kind, f"[{label}] {text}")
     return True

@@ -20,6 +20,9 @@ from monarch.version import __version__
 
 # Of an option of a query set, which may be anything of anybody: what comes before it, or begins with it.
 _BEFORE = re.compile(r"--option|-[A-Za-z]*o")
+# How a line of a log file begins, and how much of the end of one is read: some lines are long.
+_LINE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z \d+ [a-z]+: ")
+_END = 65_536
 _ATTACHED = re.compile(r"--option=|-[A-Za-z]*?o(?=[^=]+=)")
 # A shorter value is in any text by chance.
 _SHORTEST = 4
@@ -97,9 +100,30 @@ def _open(path: str) -> int:
             f"The log file {path!r} cannot be opened: {why}. Nothing was done.",
             "Name a file in a folder that exists and that you may write to.",
         ) from None
-    if not stat.S_ISREG(os.fstat(number).st_mode):  # wait for its reader, as for that of stderr
+    found = os.fstat(number)
+    if stat.S_ISREG(found.st_mode) and found.st_size and not _is_log(path, found.st_size):
+        os.close(number)
+        raise UsageError(
+            f"{path!r} is there already, and is no log file of monarch. Nothing was done.",
+            "Name a new file, or one that monarch has written as a log file.",
+        )
+    if not stat.S_ISREG(found.st_mode):  # wait for its reader, as for that of stderr
         os.set_blocking(number, True)
     return number
+
+
+def _is_log(path: str, size: int) -> bool:
+    """Whether the last line of a file is one of a log file, or whether that cannot be read."""
+    try:
+        number = os.open(path, os.O_RDONLY)
+    except OSError:  # it may be written to, but not read
+        return True
+    try:
+        end = os.pread(number, _END, max(0, size - _END))
+    finally:
+        os.close(number)
+    *_, last = end.removesuffix(b"\n").split(b"\n")
+    return len(last) == len(end.removesuffix(b"\n")) == _END or _LINE.match(last) is not None
 
 
 def _without_answers(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

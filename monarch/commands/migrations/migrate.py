@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 @click.option("--wait", metavar="TIME", type=DURATION, help="Wait at most this long for another run.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for another run: exit with 4.")
 @click.option("--deadline", metavar="TIME", type=DURATION, help="Begin no migration after this; exit with 9.")
-@click.option("--jobs", "-j", metavar="N", type=WholeNumber(), default=1, help="So many databases at once.")
+@click.option("--jobs", "-j", metavar="N", type=WholeNumber(), default=1, help="How many databases at once.")
 @click.option("--keep-going", is_flag=True, help="Go on with the other databases after one has failed.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one event per line, for programs.")
 @click.option("--junit", metavar="FILE", help="Also write a JUnit file.")

@@ -11,7 +11,7 @@ from monarch.commands.console.output import print_json, print_table
 from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.text import count, duration, printable, shell, size
 from monarch.commands.several.backup_outcomes import BackupOutcome, Extras, take
-from monarch.commands.several.workers import Task, WorkerProcesses, of_project
+from monarch.commands.several.workers import Task, WorkerProcesses, lost, of_project
 from monarch.databases.several.each import SomeFailed
 from monarch.errors import MonarchError, PruningFailed, RunInterrupted
 
@@ -42,7 +42,7 @@ def back_up_each(
     targets = project.targets(*names, progress=ProgressLines())
     task = _BackupTask(project, extras, pace, how, len(targets))
     called = ", ".join(dict.fromkeys(one.environment.label for one in project.select(*names)))
-    interrupted = False
+    interrupted, failure = False, None
     try:
         if pace.jobs == 1 or len(targets) == 1:
             task.run_in_turn(targets)
@@ -50,9 +50,13 @@ def back_up_each(
             WorkerProcesses(task, targets).run(min(pace.jobs, len(targets)))
     except RunInterrupted:
         interrupted = True
+    except BaseException as error:  # such as output that is lost: what is done is named first
+        failure = error
     order = {target.environment.label: number for number, target in enumerate(targets)}
     done = sorted(task.outcomes, key=lambda outcome: order[outcome.label])
-    _show(done, called, extras.as_json)
+    _show(done, called, len(targets), extras.as_json)
+    if failure is not None:
+        raise failure
     if interrupted or any(outcome.was_interrupted for outcome in done):
         complete = sum(outcome.backup is not None for outcome in done)
         before = f"{complete} of {count(len(targets), 'database')} {'was' if complete == 1 else 'were'}"
@@ -118,6 +122,11 @@ class _BackupTask(Task[_State]):
             one.label, one.name, one.db_name, error=error.message, hint=error.hint, exit_code=error.exit_code
         )
 
+    def lose(self, state: _State) -> None:
+        self.fail(state, lost(state.target.environment.label))
+        assert state.outcome is not None
+        self.outcomes.append(state.outcome)
+
     def end(self, state: _State) -> bool:
         outcome = state.outcome
         assert outcome is not None
@@ -136,6 +145,8 @@ def _finish(
 ) -> None:
     failed = [one for one in done if one.error is not None]
     pruning = _prune(project, names, done, called, extras) if extras.prune else None
+    if not failed and len(done) < number:
+        raise MonarchError(f"{number - len(done)} of {count(number, 'database')} were not begun.")
     if failed:
         if pruning is not None:
             note(pruning.message)
@@ -177,7 +188,7 @@ def _prune(
     return failed
 
 
-def _show(done: list[BackupOutcome], called: str, as_json: bool) -> None:
+def _show(done: list[BackupOutcome], called: str, number: int, as_json: bool) -> None:
     if as_json:
         print_json([one.as_json() for one in done])
         return
@@ -191,6 +202,6 @@ def _show(done: list[BackupOutcome], called: str, as_json: bool) -> None:
     if taken:
         total = size(sum(one["size"] for one in taken))
         took = duration(sum(one.seconds for one in done))
-        show(f"Backed up {len(taken)} of {count(len(done), 'database')} of {called}: {total}, in {took}.")
+        show(f"Backed up {len(taken)} of {count(number, 'database')} of {called}: {total}, in {took}.")
         target = called if "," not in called else "ENVIRONMENT"
         show(f"They are in {taken[0]['place']}. To restore one: monarch restore BACKUP:{target}")

@@ -82,7 +82,9 @@ class _Run:
             if self._fleet.jobs == 1 or len(targets) == 1:
                 run_in_turn(project, targets, order, self._tell, self._ended, keep_going=going)
             else:
-                task = MigrationTask(project.root, order, self._hear, self._ended, keep_going=going)
+                task = MigrationTask(
+                    project.root, order, self._hear, self._ended, self._keep, keep_going=going
+                )
                 WorkerProcesses(task, targets).run(min(self._fleet.jobs, len(targets)))
         finally:
             number = {target.environment.label: number for number, target in enumerate(targets)}
@@ -113,9 +115,12 @@ class _Run:
             return Events(story, self._out, environment=story.environment), story
         return Report(story), story
 
-    def _ended(self, story: Story) -> None:
+    def _keep(self, story: Story) -> None:
         if not any(one is story for one in self.stories):
             self.stories.append(story)
+
+    def _ended(self, story: Story) -> None:
+        self._keep(story)
         if self._out is not None:
             Events(story, self._out, environment=story.environment).summarize()
         else:

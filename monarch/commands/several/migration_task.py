@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from monarch.commands.reports.story import Finished, Story
-from monarch.commands.several.workers import Task, of_project
+from monarch.commands.several.workers import Task, lost, of_project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class MigrationTask(Task[Story]):
     """Migrating each database by ``order``: its state is the story of its run.
 
-    ``hear`` is called with each event of a database but the last, and ``ended`` with its story at its end.
+    ``hear`` is called with each event of a database but the last, ``ended`` with its story at its end,
+    and ``keep`` instead if it cannot be reported.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class MigrationTask(Task[Story]):
         order: Order,
         hear: Callable[[Story, dict[str, Any]], None],
         ended: Callable[[Story], None],
+        keep: Callable[[Story], None],
         *,
         keep_going: bool,
     ) -> None:
@@ -36,6 +38,7 @@ class MigrationTask(Task[Story]):
         self._order = order
         self._hear = hear
         self._ended = ended
+        self._keep = keep
         self._keep_going = keep_going
 
     def order(self) -> dict[str, Any]:
@@ -54,6 +57,10 @@ class MigrationTask(Task[Story]):
 
     def fail(self, state: Story, error: MonarchError) -> None:
         state.fail(error)
+
+    def lose(self, state: Story) -> None:
+        state.fail(lost(state.environment))
+        self._keep(state)
 
     def end(self, state: Story) -> bool:
         self._ended(state)

@@ -110,6 +110,11 @@ def summary(stories: Sequence[Story]) -> str:
 def failure(stories: Sequence[Story], left: Sequence[str]) -> MonarchError | None:
     """Return the error of a run on several databases; None if none of them failed."""
     failed = [story for story in stories if story.error is not None]
+    if not failed and left:
+        return MonarchError(
+            f"{len(left)} of {count(len(stories) + len(left), 'database')} were not begun.",
+            "What is done is recorded: the same command goes on.",
+        )
     if not failed:
         return None
     names = ", ".join(printable(story.environment) for story in failed[:_MOST_NAMED])

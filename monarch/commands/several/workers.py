@@ -34,6 +34,13 @@ CAUGHT_UP = "\0"
 State = TypeVar("State")
 
 
+def lost(label: str) -> MonarchError:
+    """Return the error of a database that was begun, and of whose end nobody could be told."""
+    return MonarchError(
+        "It was begun, and its end could not be reported.", f"See: monarch list_migrations {label}"
+    )
+
+
 class Task(ABC, Generic[State]):
     """What is done with each of several databases. No two threads call its methods at once."""
 
@@ -52,6 +59,10 @@ class Task(ABC, Generic[State]):
     @abstractmethod
     def fail(self, state: State, error: MonarchError) -> None:
         """Record that a database has failed."""
+
+    @abstractmethod
+    def lose(self, state: State) -> None:
+        """Keep a database that was begun, of which it cannot be told what becomes of it. Prints nothing."""
 
     @abstractmethod
     def end(self, state: State) -> bool:
@@ -150,7 +161,12 @@ class WorkerProcesses(Generic[State]):
             if worker is not None and error is None:
                 worker.begin(label)
         if worker is not None and error is None:
-            error = self._hear_all(worker, label, state)
+            try:
+                error = self._hear_all(worker, label, state)
+            except BaseException:  # nobody hears of it any more, but it must not be taken for not begun
+                with self._lock:
+                    self._task.lose(state)
+                raise
         with self._lock:
             if error is not None:
                 self._task.fail(state, error)

@@ -229,3 +229,16 @@ def test_the_folder_to_go_to_comes_first(folder: Folder, options: tuple[str, ...
     assert (folder.path / "sub/log").is_file()
     assert folder.monarch(*options, "list_environments").code == 0
     assert len((folder.path / "sub/log").read_text().splitlines()) > 4
+
+
+@pytest.mark.parametrize("where", ["migrations/settings.py", "link", "notes.txt"])
+def test_a_file_that_is_no_log_is_not_written_to(project: Folder, where: str) -> None:
+    project.write("notes.txt", "2026-01-01 something else\n")
+    (project.path / "link").symlink_to(project.path / "migrations/settings.py")
+    before = (project.path / where).read_bytes()
+    refused = project.monarch("list_environments", "--log-file", where)
+    assert (refused.code, refused.out) == (2, "")
+    assert "is no log file of monarch. Nothing was done." in refused.err
+    assert (project.path / where).read_bytes() == before
+    for _ in range(2):
+        assert project.monarch("list_environments", "--log-file", "new.log").code == 0

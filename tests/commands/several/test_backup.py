@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.support.runs.shell import CommandResult, Folder
+from tests.support.runs.shell import MONARCH, CommandResult, Folder
 from tests.support.servers.mongod import Server
 
 HOOK = """
@@ -112,3 +114,21 @@ def test_ctrl_c_keeps_what_is_complete(fleet: Fleet, jobs: str) -> None:
     assert "Interrupted." in err.splitlines()[-1]
     assert "Traceback" not in err
     assert {"eu-1", "eu-2"} <= fleet.kept()
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_what_is_complete_is_named_even_if_lines_are_lost(fleet: Fleet, jobs: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*MONARCH, "backup", "eu-1", "eu-2", "--jobs", jobs],
+            cwd=fleet.folder.path,
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode != 0  # Python's own code, if it cannot flush standard error either
+    kept = fleet.kept()
+    assert kept or jobs == "1"
+    assert kept == {line.split()[0] for line in done.stdout.splitlines() if line.startswith("eu-")} & kept
