@@ -29,6 +29,7 @@ from monarch.databases.several.targets import ChosenDatabase
 from monarch.errors import MonarchError
 from monarch.project import Project
 from monarch.settings.search import choose_again
+from monarch.system.secrets import MASKS_KEY_VARIABLE
 from monarch.system.signals import signals_as_interrupts
 
 
@@ -50,6 +51,8 @@ def _work(out: TextIO) -> None:
     orders = _take_stdin()
     given = json.loads(orders.readline())
     levels.work_for(given["loudness"])
+    if given["masks_key"] is not None:
+        os.environ[MASKS_KEY_VARIABLE] = given["masks_key"]
     root = Path(given["root"])
     choose_again(root, given["chosen"])
     project = Project(root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 from abc import ABC, abstractmethod
@@ -15,6 +16,7 @@ from monarch.commands.console.text import printable
 from monarch.commands.loudness import levels
 from monarch.errors import MonarchError, RunInterrupted, ServerError
 from monarch.settings.search import chosen_at
+from monarch.system.secrets import MASKS_KEY_VARIABLE
 from monarch.system.subprocesses import start_helper
 
 if TYPE_CHECKING:
@@ -145,7 +147,9 @@ class WorkerProcesses(Generic[State]):
                 worker.close()
 
     def _start(self) -> _Worker:
-        worker = _Worker({**self._task.order(), "loudness": levels.for_worker()})
+        # The key of masks is in the environment of no program; its pipe is for this one alone.
+        key = os.environ.get(MASKS_KEY_VARIABLE)
+        worker = _Worker({**self._task.order(), "loudness": levels.for_worker(), "masks_key": key})
         self._workers.append(worker)
         return worker
 

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,13 @@ def after_backup(context, result):
         for _ in range(600): time.sleep(0.1)
 """
 
+RULES = """
+    from monarch.privacy import Masks, full_name, keep
+
+    masks = Masks()
+    masks['dogs'] = {'_id': keep, 'name': full_name()}
+    """
+
 
 class Fleet:
     """A project with the environments eu-1, eu-2, eu-3 and us-1, each with a dog."""
@@ -30,7 +38,7 @@ class Fleet:
     def __init__(self, folder: Folder, server: Server) -> None:
         self.folder = folder
         self.client = server.client()
-        self.entries = {
+        self.entries: dict[str, dict[str, Any]] = {
             name: {"uri": server.uri, "db_name": f"{folder.db_name}_{name}"} for name in self.names
         }
         for entry in self.entries.values():
@@ -132,3 +140,23 @@ def test_what_is_complete_is_named_even_if_lines_are_lost(fleet: Fleet, jobs: st
     kept = fleet.kept()
     assert kept or jobs == "1"
     assert kept == {line.split()[0] for line in done.stdout.splitlines() if line.startswith("eu-")} & kept
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_masked_backups_have_the_masks_of_the_key(fleet: Fleet, jobs: str) -> None:
+    """The key of masks is in the environment of no program, and yet each process masks under it."""
+    for entry in fleet.entries.values():
+        entry["private"] = True
+    scratch = f"{fleet.folder.db_name}_scratch"
+    fleet.entries["scratch"] = {"uri": fleet.entries["us-1"]["uri"], "db_name": scratch}
+    fleet.settings()
+    fleet.folder.write("migrations/privacy.py", RULES)
+    fleet.folder.variables["MONARCH_MASKS_KEY"] = "k" * 32
+    taken = fleet.run("backup", "eu-1", "eu-2", "--masked", "--jobs", jobs, "--json").json
+    assert [row["error"] for row in taken] == [None, None]
+    names = set[str]()
+    for row in taken:
+        assert fleet.run("restore", f"{row['backup']['name']}:scratch", "--yes").code == 0
+        names.update(dog["name"] for dog in fleet.client[scratch].dogs.find())
+    assert len(names) == 1
+    assert "Waldi" not in names
