@@ -6,6 +6,7 @@ in the manual and in ``monarch --help``, so scripts may rely on them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 EXIT_CODES = {
@@ -139,6 +140,15 @@ class DrillFailed(MonarchError):
     """A backup does not restore to what it was, or the project's own check refuses it."""
 
     exit_code = 10
+
+
+class SomeFailed(MonarchError):
+    """Some of several databases failed. The exit code is the one that all failures have, or 1."""
+
+    def __init__(self, message: str, hint: str | None, errors: Iterable[MonarchError]) -> None:
+        super().__init__(message, hint)
+        codes = {error.exit_code for error in errors}
+        self.exit_code = codes.pop() if len(codes) == 1 else 1
 
 
 class RunInterrupted(MonarchError):

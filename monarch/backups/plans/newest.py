@@ -76,16 +76,6 @@ class NewestSearch:
             return NewestBackup(self._environment, state, why=describe(error))
 
 
-def find_newest_good(
-    open_catalog: Callable[[], BackupCatalog], environment: Environment, seconds: float = PATIENCE
-) -> NewestBackup:
-    """Return the newest good backup of ``environment``, which has one database. Never fails.
-
-    It takes ``seconds`` at most. Manifests that this machine has read before are not read again.
-    """
-    return NewestSearch(open_catalog, environment, seconds).result()
-
-
 def _find(catalog: BackupCatalog, environment: Environment) -> NewestBackup:
     result, _ = judge_stored(catalog, environment, catalog.list(cached=True))
     why = result.why

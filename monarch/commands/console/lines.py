@@ -74,11 +74,6 @@ def _own_names(text: str) -> str:
     return own_names(text)
 
 
-def show_lines(lines: Iterable[str]) -> None:
-    """Print ``lines`` on stdout, each as `show` does, and thousands of them in one write."""
-    show_rows((line,) for line in lines)
-
-
 def show_rows(rows: Iterable[Iterable[Piece]]) -> None:
     """Print lines of pieces on stdout, each as `show` does, and thousands of them in one write."""
     silence.hear("\n")

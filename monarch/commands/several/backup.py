@@ -12,8 +12,7 @@ from monarch.commands.console.progress_lines import ProgressLines
 from monarch.commands.console.text import count, duration, printable, shell, size
 from monarch.commands.several.backup_outcomes import BackupOutcome, Extras, take
 from monarch.commands.several.workers import Task, WorkerProcesses, lost, of_project
-from monarch.databases.several.each import SomeFailed
-from monarch.errors import MonarchError, PruningFailed, RunInterrupted
+from monarch.errors import MonarchError, PruningFailed, RunInterrupted, SomeFailed
 
 if TYPE_CHECKING:
     from monarch.databases.several.targets import ChosenDatabase

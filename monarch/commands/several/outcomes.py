@@ -10,8 +10,7 @@ from monarch.commands.console.output import print_table
 from monarch.commands.console.text import count, duration, printable, sentences
 from monarch.commands.names import own_names
 from monarch.commands.reports.story import Story
-from monarch.databases.several.each import SomeFailed
-from monarch.errors import MonarchError
+from monarch.errors import MonarchError, SomeFailed
 
 # Of more, an error gives the number.
 _MOST_NAMED = 8

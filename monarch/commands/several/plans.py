@@ -12,8 +12,7 @@ from monarch.commands.console.questions import breathe_all, when_possible
 from monarch.commands.console.text import count
 from monarch.commands.migrations.plans import migrations_as_json
 from monarch.commands.several.outcomes import show_failure
-from monarch.databases.several.each import SomeFailed
-from monarch.errors import MonarchError
+from monarch.errors import MonarchError, SomeFailed
 
 if TYPE_CHECKING:
     from monarch.databases.environment import Environment

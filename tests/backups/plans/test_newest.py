@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from monarch.backups.catalog import BackupCatalog
-from monarch.backups.plans.newest import NewestBackup, NewestSearch, WayBack, find_newest_good
+from monarch.backups.plans.newest import NewestBackup, NewestSearch, WayBack
 from monarch.databases.environment import Environment
 from monarch.errors import StoreError
 from monarch.stores import open_store
@@ -44,7 +44,7 @@ def opening(folder: Path) -> Callable[[], BackupCatalog]:
 
 
 def find(folder: Path) -> NewestBackup:
-    return find_newest_good(opening(folder), PRODUCTION)
+    return NewestSearch(opening(folder), PRODUCTION).result()
 
 
 def test_it_is_the_newest_good_one_and_its_age(folder: Path) -> None:
@@ -89,26 +89,26 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_without_a_store_there_is_none() -> None:
-    newest = find_newest_good(lambda: BackupCatalog(open_store(None, Path())), PRODUCTION)
+    newest = NewestSearch(lambda: BackupCatalog(open_store(None, Path())), PRODUCTION).result()
     assert newest.found is WayBack.NO_STORE
 
 
 def test_a_store_that_fails_is_no_error(folder: Path) -> None:
     store = Faulty(LocalStore(folder))
     store.fail("list")
-    newest = find_newest_good(lambda: BackupCatalog(store), PRODUCTION)
+    newest = NewestSearch(lambda: BackupCatalog(store), PRODUCTION).result()
     assert (newest.found, newest.backup) == (WayBack.UNKNOWN, None)
     assert newest.why
 
     def tell() -> BackupCatalog:
         raise StoreError(f"{Secret('very-hush').reveal()} is refused.")
 
-    assert find_newest_good(tell, PRODUCTION).why == f"{MASK} is refused"
+    assert NewestSearch(tell, PRODUCTION).result().why == f"{MASK} is refused"
 
     def fail() -> BackupCatalog:
         raise RuntimeError("a library")
 
-    newest = find_newest_good(fail, PRODUCTION)
+    newest = NewestSearch(fail, PRODUCTION).result()
     assert newest == NewestBackup(PRODUCTION, WayBack.UNKNOWN, why="BACKUPS cannot be read: RuntimeError")
 
 
